@@ -1,0 +1,56 @@
+"""Why an execution did not complete: the closed list of reasons that agents send, the store keeps and people read.
+
+Each reason has the phase in which it happened, a sentence, what to do about it, and whether trying again can help.
+An execution whose reason says `started=False` is certain never to have run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """phase: one of admit, deliver, start, run, report. started: whether a process of it may ever have existed."""
+
+    code: str
+    phase: str
+    message: str
+    hint: str
+    retryable: bool
+    started: bool
+
+
+_ALL = (
+    Reason("offline", "admit", "the host was not connected when the command was due", "start the agent on that host, then run the command again", True, False),
+    Reason("never_seen", "admit", "the host has never connected", "join an agent under this host id", True, False),
+    Reason("task_timeout", "admit", "the task's time was over before this host's turn came", "raise the task's timeout or its concurrency", True, False),
+    Reason("busy", "deliver", "the agent already runs as many commands as it may", "raise the agent's slots or the command's start_within", True, False),
+    Reason("expired", "deliver", "the agent could not start it within the time allowed", "raise start_within", True, False),
+    Reason("spool_full", "deliver", "the agent's disk space for results is used up", "restore the connection or the server's database so that results can leave", True, False),
+    Reason("journal_failed", "deliver", "the agent could not write its journal, so it did not start", "look at the disk of that host", True, False),
+    Reason("refused", "deliver", "the agent's own policy refuses this command", "change the policy file on that host", False, False),
+    Reason("invalid_spec", "deliver", "the agent cannot carry out such a command", "compare the versions of server and agent", False, False),
+    Reason("draining", "deliver", "the agent was shutting down", "run it again once the agent is back", True, False),
+    Reason("duplicate", "deliver", "the agent has already seen a newer dispatch than this one", "look at the host's other executions", False, False),
+    Reason("spawn_failed", "start", "the program could not be started", "check the program, the interpreter, cwd and run_as on that host", False, False),
+    Reason("exit_nonzero", "run", "the program ended with an exit code that does not count as success", "read its output", False, True),
+    Reason("signaled", "run", "the program was ended by a signal that Clarion did not send", "look for the out-of-memory killer or another operator", False, True),
+    Reason("timed_out", "run", "the command's own timeout was over; its processes were ended", "raise timeout if it needs longer", False, True),
+    Reason("output_limit", "run", "it wrote more output than allowed; its processes were ended", "raise max_output or write less", False, True),
+    Reason("canceled", "run", "it was canceled on request", "nothing to do", False, True),
+    Reason("canceled_before_start", "deliver", "it was canceled before it started", "nothing to do", False, False),
+    Reason("shim_died", "report", "the process that watched over the command was killed, so its exit status is unknown", "look for the out-of-memory killer on that host", False, True),
+    Reason("rebooted", "report", "the host was restarted while the command ran", "check by hand what it had done", False, True),
+    Reason("journal_lost", "report", "the agent's journal is gone, so nobody can say whether it ran", "check by hand what it had done", False, True),
+    Reason("silent", "report", "the host stayed away longer than lost_after", "check by hand what it had done; a late report is kept beside", False, True),
+    Reason("forced", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
+    Reason("unknown", "report", "the agent gave a reason that this server does not know", "bring server and agent to the same version", False, True),
+)
+
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
+
+
+def reason(code: str) -> Reason:
+    """The catalogue's entry, or that of `unknown`: agents may be newer than the server."""
+    return REASONS.get(code) or REASONS["unknown"]

@@ -1,0 +1,189 @@
+"""What the engine asks for.
+
+Saves go to the writer, in order, all saves of one call in one transaction. Everything else is carried out after that
+transaction, and every one before it, has been committed: nobody is told of what a crash could still undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from server.core.model import Command, CommandHost, Host, Output, Task
+
+# --- saves -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTask:
+    """Insert a task, its command and one pending row per target. Replaying it changes nothing.
+
+    idempotency_key: the operator's key with the operator's name before it; request_digest: 32 bytes of what was asked.
+    """
+
+    task: Task
+    command: Command
+    idempotency_key: str | None = None
+    request_digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTask:
+    """Status, counts and times of a task that exists, as they are after this transaction."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class SaveExecution:
+    """A row that exists, as it is after this transaction. Taken only if its version is newer than the stored one."""
+
+    execution: CommandHost
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOutput:
+    """Kept unless the same content is there already."""
+
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLate:
+    """A report for a row that is not open. Kept beside the row unless it is the report that ended the row; for a row that
+    does not exist it is kept among the orphans."""
+
+    host_id: str
+    command_id: str
+    attempt: int
+    received_at: int
+    agent_finished_at: int | None
+    report: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveHost:
+    """Insert or overwrite a host."""
+
+    host: Host
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSeq:
+    """The highest dispatch number given to a host. Never lowered."""
+
+    host_id: str
+    max_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTask:
+    """The task, its command and its rows. Outputs that nobody refers to any more are left to retention."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteHost:
+    host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMeta:
+    """A fact about the installation, e.g. the server's epoch."""
+
+    key: str
+    value: str
+
+
+Save = CreateTask | SaveTask | SaveExecution | SaveOutput | SaveLate | SaveHost | SaveSeq | DeleteTask | DeleteHost | SaveMeta
+
+# --- what happens after the commit ------------------------------------------------------------------------------------
+
+
+class Decision(IntEnum):
+    """The server's word on an entry of a Hello; numbers as in proto/command.proto."""
+
+    KEEP = 1
+    STOP = 2
+    ACK = 3
+    DROP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    command_id: str
+    attempt: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """First message of a session."""
+
+    host_id: str
+    session: int
+    verdicts: Sequence[Verdict] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    host_id: str
+    session: int
+    command: Command
+    attempt: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """reason: canceled, timeout or expired."""
+
+    host_id: str
+    session: int
+    command_id: str
+    attempt: int
+    seq: int
+    journal_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The result is durable; the agent may drop its output."""
+
+    host_id: str
+    session: int
+    command_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What may now be shown of a task."""
+
+    task: Task
+    slowest: Sequence[str] = ()
+    """Up to five host ids, the longest running first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The task is gone."""
+
+    task_id: str
+
+
+Act = Welcome | Dispatch | Cancel | Ack | Progress | Forgotten
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one call of the engine asks for: one transaction, then the acts in order."""
+
+    saves: list[Save] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.saves or self.acts)

@@ -1,0 +1,201 @@
+"""What the engine is told. Everything it knows of the world came in as one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from server.core.model import Command, CommandHost, Output, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The two clocks. mono: seconds, for deadlines only. wall_ms: milliseconds since 1970, for timestamps only."""
+
+    mono: float
+    wall_ms: int
+
+
+class Outcome(IntEnum):
+    """How an agent says an execution ended; numbers as in proto/command.proto."""
+
+    COMPLETED = 1
+    FAILED = 2
+    TIMEOUT = 3
+    CANCELED = 4
+    LOST = 5
+
+
+class Stage(IntEnum):
+    """How far an agent's journal says an execution has come; numbers as in proto/command.proto."""
+
+    INTENT = 1
+    RUNNING = 2
+    DONE = 3
+    ACKED = 4
+
+
+# --- from operators -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCreated:
+    """The task, its command and its rows are committed."""
+
+    task: Task
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """An operator wants it to run."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCanceled:
+    """An operator wants it to end."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskForgotten:
+    """An operator deletes it. Only for tasks that do not run."""
+
+    task_id: str
+
+
+# --- from the store, once, before any session ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLoaded:
+    """A task that was not final when the server stopped, with its rows that were not final."""
+
+    task: Task
+    command: Command
+    executions: Sequence[CommandHost] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoaded:
+    """A known host and the highest dispatch number it was ever given."""
+
+    host_id: str
+    max_seq: int
+
+
+# --- from agents -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One execution that an agent's journal still holds."""
+
+    command_id: str
+    attempt: int
+    seq: int
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class HostConnected:
+    """A session is open and its Hello has been read. slots: commands the agent runs at once."""
+
+    host_id: str
+    session: int
+    journal_id: str
+    slots: int
+    max_seq: int = 0
+    entries: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostDisconnected:
+    """That session is over. Of no effect when a newer one is open."""
+
+    host_id: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostForgotten:
+    """An operator deletes the host. Only for hosts that are not connected and have nothing open."""
+
+    host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    host_id: str
+    command_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """It never started and never will. reason: a code of proto/reasons.py."""
+
+    host_id: str
+    command_id: str
+    attempt: int
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    host_id: str
+    command_id: str
+    attempt: int
+    pid: int
+    agent_started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The final report. `report` holds what people may want to read later: usage, kill report, flags."""
+
+    host_id: str
+    command_id: str
+    attempt: int
+    outcome: Outcome
+    exit_code: int | None = None
+    signal: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    agent_started_at: int | None = None
+    agent_finished_at: int | None = None
+    execution_ms: int | None = None
+    stdout: Output | None = None
+    stderr: Output | None = None
+    report: Mapping[str, object] = field(default_factory=dict)
+
+
+# --- from the clock --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: deadlines that are over are acted upon, and more of what waits is admitted."""
+
+
+Event = (
+    TaskCreated
+    | TaskStarted
+    | TaskCanceled
+    | TaskForgotten
+    | TaskLoaded
+    | HostLoaded
+    | HostConnected
+    | HostDisconnected
+    | HostForgotten
+    | Accepted
+    | Rejected
+    | Started
+    | Result
+    | Tick
+)

@@ -1,0 +1,158 @@
+"""The nouns: Task, Command, CommandHost (an execution), Output, Host. Plain data, no behaviour, no clock.
+
+Times named `*_at` are milliseconds since 1970 UTC by the server's clock; `agent_*_at` by the agent's, kept for people
+and never compared with ours. Times named `*_ms` are durations. Absent is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.core.states import ExecutionStatus, TaskStatus
+
+COUNTS_ZERO = (0,) * len(ExecutionStatus)
+
+
+@dataclass(slots=True)
+class Command:
+    """One thing to run, in a task. Exactly one of `command`, `argv`, `script` is set. Immutable once stored."""
+
+    command_id: str
+    task_id: str
+    command: str | None = None
+    argv: tuple[str, ...] | None = None
+    script: str | None = None
+    interpreter: str | None = None
+    args: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    run_as: str | None = None
+    umask: int | None = None
+    stdin: bytes | None = None
+    timeout_ms: int = 3_600_000
+    grace_ms: int = 5_000
+    start_within_ms: int = 60_000
+    max_output: int = 1 << 30
+    detach: bool = False
+    success_codes: tuple[int, ...] = (0,)
+
+
+@dataclass(slots=True)
+class Task:
+    """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`."""
+
+    task_id: str
+    name: str
+    description: str
+    type: str
+    status: TaskStatus
+    created_by: str
+    created_at: int
+    updated_at: int
+    target_text: str
+    targets: tuple[str, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    timeout_ms: int | None = None
+    concurrency: int | None = None
+    cancel_requested_at: int | None = None
+    cancel_reason: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    counts: tuple[int, ...] = COUNTS_ZERO
+    version: int = 0
+
+    @property
+    def total_hosts(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def completed_hosts(self) -> int:
+        return self.counts[ExecutionStatus.COMPLETED]
+
+    @property
+    def failed_hosts(self) -> int:
+        """Every host that ended without completing, for whatever reason."""
+        return sum(self.counts[ExecutionStatus.FAILED :])
+
+    @property
+    def partial(self) -> bool:
+        """Some completed, and some ended otherwise."""
+        return self.completed_hosts > 0 and self.failed_hosts > 0
+
+
+@dataclass(slots=True)
+class CommandHost:
+    """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
+
+    `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
+    after the row had become final; it changes nothing else.
+    """
+
+    command_id: str
+    host_id: str
+    attempt: int = 1
+    status: ExecutionStatus = ExecutionStatus.PENDING
+    version: int = 0
+    seq: int | None = None
+    journal_id: str | None = None
+    unreachable: bool = False
+    cancel_requested_at: int | None = None
+    dispatched_at: int | None = None
+    accepted_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    agent_started_at: int | None = None
+    agent_finished_at: int | None = None
+    execution_ms: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    stdout_id: bytes | None = None
+    stderr_id: bytes | None = None
+    report: Mapping[str, object] | None = None
+    late_result: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is kept of one stream, stored once for all hosts that said the same.
+
+    output_id: 32 bytes, see `core.outputs.identify`. `tail` follows the middle that was dropped; with nothing dropped
+    it is empty and `head` is everything. sha256 covers the whole stream.
+    """
+
+    output_id: bytes
+    head: bytes
+    tail: bytes
+    total_bytes: int
+    sha256: bytes
+
+    @property
+    def truncated(self) -> bool:
+        return self.total_bytes > len(self.head) + len(self.tail)
+
+
+@dataclass(slots=True)
+class Host:
+    """A machine. `last_seen_at` is written rarely; who is connected now is the fleet's knowledge, not the store's."""
+
+    host_id: str
+    hostname: str
+    ip: str = ""
+    os: str = ""
+    arch: str = ""
+    version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    agent_labels: Mapping[str, str] = field(default_factory=dict)
+    status: str = "offline"
+    journal_id: str | None = None
+    boot_id: str | None = None
+    max_seq: int = 0
+    first_seen_at: int | None = None
+    last_seen_at: int | None = None
+    last_heartbeat_at: int | None = None
+    created_at: int = 0
+    updated_at: int = 0

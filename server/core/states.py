@@ -1,0 +1,140 @@
+"""The states of a task and of an execution, and the only ways from one to the next, as data.
+
+The pictures in docs/states.md are drawn from these tables. What is not in a table cannot happen: `step` raises.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class TaskStatus(IntEnum):
+    """Numbers are stored; they never change. `label` is the word shown everywhere."""
+
+    PENDING = 0
+    RUNNING = 1
+    COMPLETED = 2
+    FAILED = 3
+    CANCELED = 4
+    TIMEOUT = 5
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def final(self) -> bool:
+        return self >= TaskStatus.COMPLETED
+
+
+class ExecutionStatus(IntEnum):
+    """Status of one command on one host. Numbers are stored and index the tally; they never change."""
+
+    PENDING = 0
+    DISPATCHED = 1
+    RUNNING = 2
+    COMPLETED = 3
+    FAILED = 4
+    TIMEOUT = 5
+    CANCELED = 6
+    DISPATCH_FAILED = 7
+    LOST = 8
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def final(self) -> bool:
+        return self >= ExecutionStatus.COMPLETED
+
+
+class TaskStep(IntEnum):
+    """What can happen to a task."""
+
+    START = 0
+    COMPLETE = 1
+    FAIL = 2
+    CANCEL = 3
+    EXPIRE = 4
+
+
+class ExecutionStep(IntEnum):
+    """What can happen to an execution."""
+
+    DISPATCH = 0
+    START = 1
+    COMPLETE = 2
+    FAIL = 3
+    TIME_OUT = 4
+    CANCEL = 5
+    REFUSE = 6
+    LOSE = 7
+
+
+T, E = TaskStatus, ExecutionStatus
+
+TASK_STEPS: dict[tuple[TaskStatus, TaskStep], TaskStatus] = {
+    (T.PENDING, TaskStep.START): T.RUNNING,
+    (T.PENDING, TaskStep.CANCEL): T.CANCELED,
+    (T.RUNNING, TaskStep.COMPLETE): T.COMPLETED,
+    (T.RUNNING, TaskStep.FAIL): T.FAILED,
+    (T.RUNNING, TaskStep.CANCEL): T.CANCELED,
+    (T.RUNNING, TaskStep.EXPIRE): T.TIMEOUT,
+}
+
+EXECUTION_STEPS: dict[tuple[ExecutionStatus, ExecutionStep], ExecutionStatus] = {
+    (E.PENDING, ExecutionStep.DISPATCH): E.DISPATCHED,
+    (E.PENDING, ExecutionStep.REFUSE): E.DISPATCH_FAILED,
+    (E.PENDING, ExecutionStep.CANCEL): E.CANCELED,
+    (E.DISPATCHED, ExecutionStep.START): E.RUNNING,
+    (E.DISPATCHED, ExecutionStep.REFUSE): E.DISPATCH_FAILED,
+    (E.DISPATCHED, ExecutionStep.COMPLETE): E.COMPLETED,
+    (E.DISPATCHED, ExecutionStep.FAIL): E.FAILED,
+    (E.DISPATCHED, ExecutionStep.TIME_OUT): E.TIMEOUT,
+    (E.DISPATCHED, ExecutionStep.CANCEL): E.CANCELED,
+    (E.DISPATCHED, ExecutionStep.LOSE): E.LOST,
+    (E.RUNNING, ExecutionStep.COMPLETE): E.COMPLETED,
+    (E.RUNNING, ExecutionStep.FAIL): E.FAILED,
+    (E.RUNNING, ExecutionStep.TIME_OUT): E.TIMEOUT,
+    (E.RUNNING, ExecutionStep.CANCEL): E.CANCELED,
+    (E.RUNNING, ExecutionStep.LOSE): E.LOST,
+}
+
+
+class IllegalStep(Exception):
+    """A step that its table does not hold. Carries the subject's name, its status and the step."""
+
+    def __init__(self, subject: str, status: IntEnum, step: IntEnum) -> None:
+        super().__init__(f"{subject}: no step {step.name} from {status.name}")
+        self.subject, self.status, self.step = subject, status, step
+
+
+def task_step(task_id: str, status: TaskStatus, step: TaskStep) -> TaskStatus:
+    """The status after `step`. Raises IllegalStep."""
+    try:
+        return TASK_STEPS[status, step]
+    except KeyError:
+        raise IllegalStep(f"task {task_id}", status, step) from None
+
+
+def execution_step(subject: str, status: ExecutionStatus, step: ExecutionStep) -> ExecutionStatus:
+    """The status after `step`. Raises IllegalStep."""
+    try:
+        return EXECUTION_STEPS[status, step]
+    except KeyError:
+        raise IllegalStep(f"execution {subject}", status, step) from None
+
+
+_TASK_WORDS = {status.label: status for status in TaskStatus} | {"cancelled": TaskStatus.CANCELED}
+_EXECUTION_WORDS = {status.label: status for status in ExecutionStatus} | {"cancelled": ExecutionStatus.CANCELED}
+
+
+def task_status(word: str) -> TaskStatus:
+    """The status with this name; `cancelled` is accepted too. Raises KeyError."""
+    return _TASK_WORDS[word.lower()]
+
+
+def execution_status(word: str) -> ExecutionStatus:
+    """The status with this name; `cancelled` is accepted too. Raises KeyError."""
+    return _EXECUTION_WORDS[word.lower()]

@@ -1,0 +1,101 @@
+"""Every error an operator can meet: one stable code, one sentence, one remedy, and what it is on each way out.
+
+HTTP status, gRPC status (numbers of grpc/status.proto) and the CLI's exit code come from this table and nowhere else.
+docs/errors.md is drawn from it; tests/web/test_errors.py raises each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+USAGE, FAILED, UNREACHABLE, CANCELED, TIMEOUT = 64, 2, 3, 4, 5
+SOFTWARE, UNAVAILABLE, NO_PERMISSION = 70, 69, 77
+"""Exit codes; those from 64 on are sysexits.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """http: status. grpc: status code number. exit: what the CLI returns. message, hint: defaults."""
+
+    code: str
+    http: int
+    grpc: int
+    exit: int
+    message: str
+    hint: str
+
+
+_ALL = (
+    # who are you
+    Problem("unauthenticated", 401, 16, NO_PERMISSION, "no token, or one that this server does not know", "send 'Authorization: Bearer TOKEN'; the admin token lies in DATA/admin.token"),
+    Problem("token_misplaced", 400, 3, USAGE, "a token does not belong into the address, where logs would keep it", "send it as 'Authorization: Bearer TOKEN'"),
+    # what did you send
+    Problem("malformed_json", 400, 3, USAGE, "the body is not JSON", "check the body with a JSON parser"),
+    Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys", "stay within 32 levels and 10,000 keys"),
+    Problem("unsupported_media_type", 415, 3, USAGE, "the body must be JSON", "send 'Content-Type: application/json'"),
+    Problem("body_too_large", 413, 8, USAGE, "the body is larger than this server takes", "send less, or raise http.max_body"),
+    Problem("missing_field", 422, 3, USAGE, "a required field is missing", "add the field"),
+    Problem("unknown_field", 422, 3, USAGE, "there is no such field", "remove it or correct its name"),
+    Problem("wrong_type", 422, 3, USAGE, "the field has the wrong type", "see /openapi.json for its type"),
+    Problem("invalid_value", 422, 3, USAGE, "the field's value is outside what is allowed", "see the message"),
+    Problem("unknown_hosts", 422, 3, USAGE, "some of the hosts named are not known", "remove them, or join agents under these names first"),
+    Problem("no_hosts", 422, 3, USAGE, "the targets select no host", "join an agent first, or name other targets"),
+    Problem("idempotency_mismatch", 422, 6, USAGE, "this Idempotency-Key was used for a different request", "use a new key for a new request"),
+    # there is no such thing
+    Problem("route_not_found", 404, 12, USAGE, "there is no such address", "see /openapi.json for all of them"),
+    Problem("method_not_allowed", 405, 12, USAGE, "this address does not take this method", "see /openapi.json"),
+    Problem("task_not_found", 404, 5, USAGE, "there is no task with this id", "list tasks to find it; it may have been deleted"),
+    Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
+    Problem("execution_not_found", 404, 5, USAGE, "the task has no such host", "list the task's hosts"),
+    Problem("output_not_found", 404, 5, USAGE, "this output is no longer kept", "raise the retention settings to keep it longer"),
+    # not now
+    Problem("task_not_pending", 409, 9, USAGE, "the task was started before", "create a new task to run it again"),
+    Problem("task_finished", 409, 9, USAGE, "the task has already ended", "nothing is left to cancel"),
+    Problem("task_running", 409, 9, USAGE, "the task is running", "cancel it first"),
+    Problem("host_connected", 409, 9, USAGE, "the host is connected", "stop its agent first"),
+    Problem("host_busy", 409, 9, USAGE, "the host has executions that have not ended", "wait for them or cancel them"),
+    Problem("host_exists", 409, 6, USAGE, "a host with this id exists", "use another id, or update the one there is"),
+    Problem("range_not_satisfiable", 416, 11, USAGE, "the range lies outside what is kept of this output", "ask for bytes within head or tail"),
+    # our fault
+    Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
+    Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
+    Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),
+    Problem("internal", 500, 13, SOFTWARE, "the server failed in a way it did not foresee", "send the log line with this request id to whoever runs the server"),
+    # agents
+    Problem("join_refused", 401, 16, NO_PERMISSION, "the join token is unknown, used up or out of date", "make a new one with 'clarion-server join-token'"),
+    Problem("hello_expected", 400, 3, SOFTWARE, "the first message must be a Hello that names host, journal and boot", "use an agent of this version"),
+    Problem("malformed_message", 400, 3, SOFTWARE, "a message is not a valid CommandMessage", "use an agent of this version"),
+    Problem("superseded", 409, 10, SOFTWARE, "a newer session of this host has taken over", "run one agent per host id"),
+)
+
+PROBLEMS: dict[str, Problem] = {problem.code: problem for problem in _ALL}
+
+
+class ClarionError(Exception):
+    """Raised wherever an operator's or an agent's request cannot be carried out. Nothing was changed.
+
+    field: dotted path of the offending input, or None. details: extra members of the JSON error, e.g. every unknown host.
+    Raises KeyError at once for a code that is not in the table.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        hint: str | None = None,
+        details: dict[str, object] | None = None,
+    ) -> None:
+        self.problem = PROBLEMS[code]
+        self.code = code
+        self.message = message or self.problem.message
+        self.field = field
+        self.hint = hint or self.problem.hint
+        self.details = details or {}
+        super().__init__(f"{code}: {self.message}")
+
+    def as_json(self) -> dict[str, object]:
+        """The one shape: {"error": {code, message, field, hint, …}}."""
+        body: dict[str, object] = {"code": self.code, "message": self.message, "field": self.field, "hint": self.hint}
+        return {"error": body | self.details}

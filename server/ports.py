@@ -1,0 +1,101 @@
+"""What the rooms need of each other, as small Protocols, so that none imports another's insides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.core.effects import Progress, Save
+from server.core.events import Event, Now
+from server.core.model import Host, Task
+
+
+class Clock(Protocol):
+    """The only source of time. Under test it is a fake one."""
+
+    def now(self) -> Now: ...
+
+
+class Entropy(Protocol):
+    """The only source of randomness: `n` bytes."""
+
+    def __call__(self, n: int) -> bytes: ...
+
+
+class Commits(Protocol):
+    """The writer, as seen by whoever must have something durable before going on."""
+
+    async def commit(self, saves: Sequence[Save]) -> None:
+        """Return once these saves, and everything put before them, are committed. Raises StoreRefused."""
+
+    @property
+    def full(self) -> bool:
+        """Above the high-water mark: take no new work from outside."""
+
+
+class Door(Protocol):
+    """The conductor: the one way to change state in memory."""
+
+    def submit(self, *events: Event) -> None:
+        """Never awaits. All events of one call are one transaction."""
+
+    def live_task(self, task_id: str) -> Task | None:
+        """The engine's own record of a task that is not final (do not change it), ahead of what is committed. None: the
+        task is final or unknown, ask the store."""
+
+    def open_on(self, host_id: str) -> int:
+        """How many executions of this host have not ended."""
+
+    async def committed(self) -> None:
+        """Return once everything submitted so far is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A host and whether it is here. `session` is None while it is away; `since` is the server's wall clock in ms."""
+
+    host: Host
+    session: int | None
+    since: int | None
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a list of names stands for. `host_ids`: no doubles, in order of first mention.
+
+    unknown: names that no host has. ambiguous: name → the ids that share it.
+    """
+
+    host_ids: tuple[str, ...]
+    unknown: tuple[str, ...]
+    ambiguous: dict[str, tuple[str, ...]]
+
+
+class Fleet(Protocol):
+    """Who is known and who is connected; all in memory."""
+
+    def presence(self, host_id: str) -> Presence | None: ...
+
+    def roster(self) -> Sequence[Presence]:
+        """All known hosts by (hostname, host_id)."""
+
+    def resolve(self, names: Sequence[str]) -> Resolution:
+        """Each name is a host id, a host name, or `all`."""
+
+    def put(self, host: Host) -> None:
+        """After the host is committed: make it, or its new labels, known."""
+
+    def remove(self, host_id: str) -> None: ...
+
+    def counts(self) -> dict[str, int]:
+        """{"known": …, "connected": …}"""
+
+
+class Shown(Protocol):
+    """Where committed progress goes to be looked at (web/live.py)."""
+
+    def publish(self, progress: Progress) -> None: ...
+
+    def forget(self, task_id: str) -> None: ...

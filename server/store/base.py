@@ -1,0 +1,121 @@
+"""What every database must do for Clarion. `tests/store/conformance.py` is this page, executed.
+
+A store is used by one server. `write` is called by the writer only, one call at a time; reads may run beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.core.effects import Save
+from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.states import ExecutionStatus, TaskStatus
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached or is out of space; the same call may succeed later. Nothing is known of a write."""
+
+
+class StoreRefused(Exception):
+    """The database will never accept this: bad login, missing rights, a value that does not fit. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """All given conditions hold. `name` ending in `*` is a prefix. Times are milliseconds, from inclusive, before exclusive."""
+
+    status: tuple[TaskStatus, ...] = ()
+    type: str | None = None
+    created_by: str | None = None
+    name: str | None = None
+    created_from: int | None = None
+    created_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionView:
+    """A row with its host's name, for lists."""
+
+    execution: CommandHost
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that is not final, with everything needed to go on with it. `executions`: its rows that are not final;
+    empty for a pending task, whose rows are all pending."""
+
+    task: Task
+    command: Command
+    executions: Sequence[CommandHost]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What an idempotency key was used for."""
+
+    task_id: str
+    request_digest: bytes
+
+
+class Store(Protocol):
+    """Lists are ordered and paged by key: pass the last row's key as `after` for the next page, never an offset."""
+
+    async def open(self) -> None:
+        """Connect, bring the schema up to date. Raises StoreUnavailable, StoreRefused."""
+
+    async def aclose(self) -> None: ...
+
+    async def write(self, saves: Sequence[Save]) -> None:
+        """Apply all of them, in order, in one transaction that is durable on return.
+
+        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused.
+        """
+
+    async def ping(self) -> None:
+        """One round trip through the database. Raises StoreUnavailable."""
+
+    # tasks
+    async def task(self, task_id: str) -> Task | None:
+        """Without its targets (an empty tuple): those can be ten thousand."""
+
+    async def targets(self, task_id: str) -> tuple[str, ...]:
+        """The frozen list of host ids; empty for an unknown task."""
+
+    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
+        """Newest first; `after` is a task_id. With a name prefix: by name, then newest first; `after` is then `name/task_id`."""
+
+    async def commands(self, task_id: str) -> list[Command]: ...
+
+    async def count_tasks(self) -> dict[TaskStatus, int]:
+        """Reads an index once; called at start."""
+
+    async def sum_executions(self) -> dict[ExecutionStatus, int]:
+        """Sums the tasks' counters; called at start."""
+
+    async def known_key(self, idempotency_key: str) -> KnownKey | None: ...
+
+    async def open_tasks(self) -> list[OpenTask]:
+        """Every task that is not final, oldest first; called at start."""
+
+    # executions
+    async def executions(
+        self, command_id: str, *, status: Sequence[ExecutionStatus] = (), after: str | None, limit: int
+    ) -> list[ExecutionView]:
+        """By host_id; `after` is a host_id."""
+
+    async def execution(self, command_id: str, host_id: str) -> ExecutionView | None: ...
+
+    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
+        """Newest command first; `after` is a command_id."""
+
+    async def output(self, output_id: bytes) -> Output | None: ...
+
+    # hosts
+    async def hosts(self) -> list[Host]:
+        """All of them; called at start, the fleet keeps them in memory."""
+
+    # installation
+    async def meta(self, key: str) -> str | None: ...
