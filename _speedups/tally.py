@@ -1,0 +1,28 @@
+"""Picks the compiled Tally where it was built, else the plain one; CLARION_PURE=1 forces the plain one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from _speedups import tally_py
+
+if TYPE_CHECKING:
+    from _speedups.tally_py import Tally
+else:
+    Tally = tally_py.Tally
+
+IMPLEMENTATION = "py"
+"""Which one was picked: `c` or `py`."""
+
+if not TYPE_CHECKING and os.environ.get("CLARION_PURE", "") != "1":
+    try:
+        from _speedups.tally_c import Tally
+
+        IMPLEMENTATION = "c"
+    except ModuleNotFoundError as error:
+        # A build without a compiler has no such module. One that is there and cannot be loaded is a fault to be seen.
+        if error.name != "_speedups.tally_c":
+            raise
+
+__all__ = ["IMPLEMENTATION", "Tally"]
