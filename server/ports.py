@@ -9,6 +9,7 @@ from typing import Protocol
 from server.core.effects import Progress, Save
 from server.core.events import Event, Now
 from server.core.model import Host, Task
+from server.core.statistics import Statistics
 
 
 class Clock(Protocol):
@@ -43,6 +44,9 @@ class Door(Protocol):
     def live_task(self, task_id: str) -> Task | None:
         """The engine's own record of a task that is not final (do not change it), ahead of what is committed. None: the
         task is final or unknown, ask the store."""
+
+    def statistics(self) -> Statistics:
+        """Counts over everything stored, kept in memory; ahead of what is committed by at most one flush."""
 
     def open_on(self, host_id: str) -> int:
         """How many executions of this host have not ended."""

@@ -63,9 +63,9 @@ class TaskCanceled:
 
 @dataclass(frozen=True, slots=True)
 class TaskForgotten:
-    """An operator deletes it. Only for tasks that do not run."""
+    """An operator deletes it, and the deletion is committed. Only for tasks that do not run."""
 
-    task_id: str
+    task: Task
 
 
 # --- from the store, once, before any session ------------------------------------------------------------------------

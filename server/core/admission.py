@@ -1,0 +1,118 @@
+"""Who may go now: limits in flight over all, per task and per host, fair between tasks, in bounded slices."""
+
+from __future__ import annotations
+
+from server.core.effects import Dispatch
+from server.core.states import ExecutionStatus, ExecutionStep
+from server.core.world import Execution, LiveTask, Peer, World
+
+
+def pump(world: World) -> None:
+    """Take on at most one slice of what is to be stopped and of what waits."""
+    budget = _stop(world, world.limits.slice)
+    _admit(world, budget)
+
+
+def has_more(world: World) -> bool:
+    """Another slice is due at once. Full limits are not a reason: they open with the next result."""
+    return bool(world.stopping) or (bool(world.ready) and world.in_flight < world.limits.in_flight)
+
+
+def _admit(world: World, budget: int) -> None:
+    # One execution of each task in turn: ten thousand hosts of one task do not hold up the single host of another.
+    while budget > 0 and world.ready and world.in_flight < world.limits.in_flight:
+        live = world.ready.popleft()
+        if live.waiting and live.in_flight < live.limit:
+            execution = live.waiting.popleft()
+            if execution.row.status is ExecutionStatus.PENDING:
+                _consider(world, execution)
+                budget -= 1
+            world.ready.append(live)
+        else:
+            live.ready = False
+
+
+def _consider(world: World, execution: Execution) -> None:
+    row = execution.row
+    peer = world.peers.get(row.host_id)
+    if peer is None:
+        peer = world.peers[row.host_id] = Peer(row.host_id)
+    if peer.session is None:
+        if world.grace.ticket:
+            peer.parked.append(execution)
+        else:
+            refuse(world, execution, "offline" if peer.journal_id or peer.seq_reserved else "never_seen")
+    elif len(peer.open) >= peer.capacity or row.command_id in peer.open:
+        peer.parked.append(execution)
+    else:
+        _dispatch(world, peer, execution)
+
+
+def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
+    row, live = execution.row, execution.live
+    assert peer.session is not None
+    peer.open[row.command_id] = execution
+    live.in_flight += 1
+    world.in_flight += 1
+    row.seq = world.next_seq(peer)
+    row.journal_id = peer.journal_id
+    row.dispatched_at = world.now.wall_ms
+    world.step(execution, ExecutionStep.DISPATCH)
+    renew_deadline(world, execution)
+    world.act(Dispatch(row.host_id, peer.session, live.command, row.attempt, row.seq))
+
+
+def _stop(world: World, budget: int) -> int:
+    while budget > 0 and world.stopping:
+        live = world.stopping[0]
+        if not live.stopping:
+            world.stopping.popleft()
+            continue
+        execution = live.stopping.popleft()
+        budget -= 1
+        if not execution.row.status.final:
+            _stop_one(world, live, execution)
+    return budget
+
+
+def _stop_one(world: World, live: LiveTask, execution: Execution) -> None:
+    row = execution.row
+    if row.status is not ExecutionStatus.PENDING:
+        if row.cancel_requested_at is None:
+            row.cancel_requested_at = world.now.wall_ms
+            world.changed(execution)
+        world.send_cancel(execution)
+        renew_deadline(world, execution)
+    elif live.task.cancel_reason == "timeout":
+        refuse(world, execution, "task_timeout")
+    else:
+        row.error_code = "canceled_before_start"
+        world.step(execution, ExecutionStep.CANCEL)
+
+
+def refuse(world: World, execution: Execution, reason: str, message: str | None = None) -> None:
+    """It never started and never will. reason: a code of proto/reasons.py."""
+    execution.row.error_code = reason
+    execution.row.error_message = message or None
+    world.step(execution, ExecutionStep.REFUSE)
+
+
+def renew_deadline(world: World, execution: Execution) -> None:
+    """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
+
+    away: given up after lost_after. Asked to end: asked again. Not accepted: ended as expired. Otherwise: the watchdog, after
+    the agent's own timeout and grace.
+    """
+    row, command, limits = execution.row, execution.live.command, world.limits
+    if row.unreachable:
+        wait = limits.lost_after
+    elif row.cancel_requested_at is not None:
+        wait = limits.cancel_retry + command.grace_ms / 1000
+    elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
+        wait = limits.watchdog_margin + command.start_within_ms / 1000
+    elif command.timeout_ms:
+        wait = limits.watchdog_margin + (command.timeout_ms + command.grace_ms) / 1000
+    else:
+        world.deadlines.clear(execution)
+        return
+    world.deadlines.set(execution, world.now.mono + wait)

@@ -1,0 +1,130 @@
+"""The engine: events in, effects out, nothing else. No trio, no SQL, no gRPC, no clock; time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from server.core import admission, executions, hosts, tasks
+from server.core.effects import Effects, SaveExecution
+from server.core.events import (
+    Accepted,
+    Event,
+    HostConnected,
+    HostDisconnected,
+    HostForgotten,
+    HostLoaded,
+    Now,
+    Rejected,
+    Result,
+    Started,
+    TaskCanceled,
+    TaskCreated,
+    TaskForgotten,
+    TaskLoaded,
+    TaskStarted,
+    Tick,
+)
+from server.core.model import Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.core.statistics import Statistics
+from server.core.world import Execution, Grace, Limits, LiveTask, World
+
+
+class Engine:
+    """Owns the state of every task that is not final and of every host.
+
+    Call `handle` with what happened; carry out what it returns: the saves in one transaction, then the acts in order, each
+    call's after the one before. While `has_more` is true call it again soon with a Tick: fan-outs are done in slices.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.world = World(limits or Limits())
+
+    def load_counts(self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]) -> None:
+        """Counts over the whole store, before anything is loaded."""
+        self.world.ledger.load(tasks_by_status, executions_by_status)
+
+    def begin_grace(self, now: Now) -> None:
+        """The server has just started: hosts are on their way back and are not offline yet."""
+        self.world.deadlines.set(self.world.grace, now.mono + self.world.limits.start_grace)
+
+    def handle(self, events: Sequence[Event], now: Now) -> Effects:
+        """All events together are one transaction. Raises IllegalStep only if the engine itself is wrong."""
+        world = self.world
+        world.begin(now)
+        for event in events:
+            HANDLERS[type(event)](world, event)
+        admission.pump(world)
+        tasks.settle(world)
+        for execution in world.dirty():
+            world.save(SaveExecution(execution.row.snapshot()))
+        return world.effects()
+
+    @property
+    def has_more(self) -> bool:
+        """Another slice of some fan-out is due at once."""
+        return admission.has_more(self.world)
+
+    def next_deadline(self) -> float | None:
+        """Monotonic seconds at which a Tick is due, or None."""
+        return self.world.deadlines.next()
+
+    def task(self, task_id: str) -> Task | None:
+        """The record of a task that is not final; do not change it."""
+        live = self.world.tasks.get(task_id)
+        return live.task if live is not None else None
+
+    def open_on(self, host_id: str) -> int:
+        """Executions dispatched to, running on or waiting for this host."""
+        peer = self.world.peers.get(host_id)
+        return len(peer.open) + len(peer.parked) if peer is not None else 0
+
+    def statistics(self) -> Statistics:
+        return self.world.ledger.statistics(self.world.tally.totals())
+
+
+def _tick(world: World, event: Tick) -> None:
+    for item in world.deadlines.due(world.now.mono):
+        if isinstance(item, LiveTask):
+            tasks.timed_out(world, item)
+        elif isinstance(item, Grace):
+            _grace_over(world)
+        else:
+            _overdue(world, item)
+
+
+def _grace_over(world: World) -> None:
+    for peer in world.peers.values():
+        if peer.session is None:
+            world.unpark(peer, len(peer.parked))
+
+
+def _overdue(world: World, execution: Execution) -> None:
+    row = execution.row
+    if row.unreachable:
+        executions.lose(world, execution, "silent")
+        return
+    if row.cancel_requested_at is None:
+        row.cancel_requested_at = world.now.wall_ms
+        world.changed(execution)
+    world.send_cancel(execution)
+    admission.renew_deadline(world, execution)
+
+
+HANDLERS: dict[type, Callable[[World, Any], None]] = {
+    TaskCreated: tasks.created,
+    TaskStarted: tasks.started,
+    TaskCanceled: tasks.canceled,
+    TaskForgotten: tasks.forgotten,
+    TaskLoaded: tasks.loaded,
+    HostLoaded: hosts.loaded,
+    HostConnected: hosts.connected,
+    HostDisconnected: hosts.disconnected,
+    HostForgotten: hosts.forgotten,
+    Accepted: executions.accepted,
+    Rejected: executions.rejected,
+    Started: executions.started,
+    Result: executions.result,
+    Tick: _tick,
+}

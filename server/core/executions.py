@@ -1,0 +1,124 @@
+"""What agents report of executions, one function a message."""
+
+from __future__ import annotations
+
+from server.core.admission import refuse, renew_deadline
+from server.core.effects import Ack, SaveLate, SaveOutput
+from server.core.events import Accepted, Outcome, Rejected, Result, Started
+from server.core.model import CommandHost
+from server.core.states import ExecutionStatus, ExecutionStep
+from server.core.world import Execution, World
+
+STEPS = {
+    Outcome.COMPLETED: ExecutionStep.COMPLETE,
+    Outcome.FAILED: ExecutionStep.FAIL,
+    Outcome.TIMEOUT: ExecutionStep.TIME_OUT,
+    Outcome.CANCELED: ExecutionStep.CANCEL,
+    Outcome.LOST: ExecutionStep.LOSE,
+}
+
+
+def accepted(world: World, event: Accepted) -> None:
+    execution = _open(world, event)
+    if execution is not None:
+        accept(world, execution)
+
+
+def accept(world: World, execution: Execution) -> None:
+    """The agent's journal holds it: from here on it may run at any moment."""
+    row = execution.row
+    if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
+        row.accepted_at = world.now.wall_ms
+        world.changed(execution)
+        renew_deadline(world, execution)
+
+
+def started(world: World, event: Started) -> None:
+    execution = _open(world, event)
+    if execution is not None:
+        execution.row.agent_started_at = event.agent_started_at
+        start(world, execution)
+
+
+def start(world: World, execution: Execution) -> None:
+    """Its process exists."""
+    row = execution.row
+    if row.status is ExecutionStatus.DISPATCHED:
+        row.accepted_at = row.accepted_at or world.now.wall_ms
+        row.started_at = world.now.wall_ms
+        world.step(execution, ExecutionStep.START)
+        renew_deadline(world, execution)
+
+
+def rejected(world: World, event: Rejected) -> None:
+    """It never started. Of an execution that is known to run this cannot be true: it is counted and left to the watchdog."""
+    execution = _open(world, event)
+    if execution is None:
+        return
+    row = execution.row
+    if row.status is not ExecutionStatus.DISPATCHED:
+        world.contradictions += 1
+    elif event.reason == "canceled_before_start":
+        row.error_code = event.reason
+        world.step(execution, ExecutionStep.CANCEL)
+    else:
+        refuse(world, execution, event.reason, event.message)
+
+
+def result(world: World, event: Result) -> None:
+    """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the commit."""
+    execution = _open(world, event)
+    for output in (event.stdout, event.stderr):
+        if output is not None:
+            world.save(SaveOutput(output))
+    if execution is None:
+        world.save(_late(world, event))
+    else:
+        _fill(world, execution.row, event)
+        world.step(execution, STEPS[event.outcome])
+    peer = world.peers.get(event.host_id)
+    if peer is not None and peer.session is not None:
+        world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
+
+
+def lose(world: World, execution: Execution, reason: str) -> None:
+    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
+    execution.row.error_code = reason
+    world.step(execution, ExecutionStep.LOSE)
+
+
+def _open(world: World, event: Accepted | Rejected | Started | Result) -> Execution | None:
+    peer = world.peers.get(event.host_id)
+    execution = peer.open.get(event.command_id) if peer is not None else None
+    return execution if execution is not None and execution.row.attempt == event.attempt else None
+
+
+def _fill(world: World, row: CommandHost, event: Result) -> None:
+    row.exit_code, row.signal = event.exit_code, event.signal
+    row.error_code, row.error_message = event.error_code, event.error_message
+    row.agent_started_at = event.agent_started_at or row.agent_started_at
+    row.agent_finished_at = event.agent_finished_at
+    row.execution_ms = event.execution_ms
+    row.report = event.report or None
+    row.stdout_id = event.stdout.output_id if event.stdout else None
+    row.stderr_id = event.stderr.output_id if event.stderr else None
+    if row.started_at is None and event.agent_started_at is not None:
+        # Accepted, started and result came together: the server's own clock still tells when it began.
+        row.started_at = world.now.wall_ms - (event.execution_ms or 0)
+
+
+def _late(world: World, event: Result) -> SaveLate:
+    report = {
+        "outcome": event.outcome.name.lower(),
+        "exit_code": event.exit_code,
+        "signal": event.signal,
+        "error_code": event.error_code,
+        "error_message": event.error_message,
+        "agent_started_at": event.agent_started_at,
+        "agent_finished_at": event.agent_finished_at,
+        "execution_ms": event.execution_ms,
+        "stdout_id": event.stdout.output_id.hex() if event.stdout else None,
+        "stderr_id": event.stderr.output_id.hex() if event.stderr else None,
+        "report": dict(event.report),
+    }
+    return SaveLate(event.host_id, event.command_id, event.attempt, world.now.wall_ms, event.agent_finished_at, report)

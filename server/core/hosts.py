@@ -1,0 +1,91 @@
+"""Hosts that come, go and come back: who decides what about what they still hold."""
+
+from __future__ import annotations
+
+from server.core.admission import renew_deadline
+from server.core.effects import Decision, Dispatch, Verdict, Welcome
+from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
+from server.core.executions import accept, lose, start
+from server.core.states import ExecutionStatus
+from server.core.world import Execution, Peer, World
+
+
+def loaded(world: World, event: HostLoaded) -> None:
+    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq)
+
+
+def connected(world: World, event: HostConnected) -> None:
+    """Every entry of the Hello gets a verdict, every open row of this host is matched with the journal."""
+    peer = world.peers.get(event.host_id)
+    if peer is None:
+        peer = world.peers[event.host_id] = Peer(event.host_id)
+    peer.session, peer.journal_id = event.session, event.journal_id
+    peer.capacity = max(1, min(event.slots, world.limits.in_flight_per_host))
+    # A host that has seen higher numbers than the store remembers: the database was set back. Never reuse one.
+    peer.seq = max(peer.seq, event.max_seq)
+    entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
+    executions = list(peer.open.values())
+    world.act(Welcome(event.host_id, event.session, _verdicts(event, peer, entries)))
+    for execution in executions:
+        _resync(world, peer, execution, entries.get((execution.row.command_id, execution.row.attempt)))
+    world.unpark(peer, len(peer.parked))
+
+
+def _verdicts(event: HostConnected, peer: Peer, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
+    # What is not open here is final, deleted or from another database: the agent keeps it, its result is taken as late.
+    verdicts = []
+    for command_id, attempt in entries:
+        execution = peer.open.get(command_id)
+        stop = execution is not None and execution.row.attempt == attempt and execution.row.cancel_requested_at is not None
+        verdicts.append(Verdict(command_id, attempt, Decision.STOP if stop else Decision.KEEP))
+    return verdicts
+
+
+def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None) -> None:
+    row = execution.row
+    if row.unreachable:
+        row.unreachable = False
+        world.changed(execution)
+    if row.journal_id != peer.journal_id:
+        lose(world, execution, "journal_lost")
+    elif entry is not None:
+        if entry.stage is Stage.INTENT:
+            accept(world, execution)
+        elif entry.stage is Stage.RUNNING:
+            start(world, execution)
+        renew_deadline(world, execution)
+    elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
+        _send_again(world, peer, execution)
+    else:
+        lose(world, execution, "journal_lost")
+
+
+def _send_again(world: World, peer: Peer, execution: Execution) -> None:
+    """The same journal has no trace of it: it never arrived, so it may go out once more under the same number."""
+    row = execution.row
+    assert peer.session is not None and row.seq is not None
+    if row.cancel_requested_at is not None:
+        world.send_cancel(execution)
+    else:
+        world.act(Dispatch(row.host_id, peer.session, execution.live.command, row.attempt, row.seq))
+    renew_deadline(world, execution)
+
+
+def disconnected(world: World, event: HostDisconnected) -> None:
+    """Of no effect when a newer session is open. What runs goes on running: it is flagged, not judged."""
+    peer = world.peers.get(event.host_id)
+    if peer is None or peer.session != event.session:
+        return
+    peer.session = None
+    for execution in peer.open.values():
+        execution.row.unreachable = True
+        world.changed(execution)
+        renew_deadline(world, execution)
+    world.unpark(peer, len(peer.parked))
+
+
+def forgotten(world: World, event: HostForgotten) -> None:
+    peer = world.peers.get(event.host_id)
+    if peer is not None and peer.session is None and not peer.open:
+        world.unpark(peer, len(peer.parked))
+        del world.peers[event.host_id]

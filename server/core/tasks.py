@@ -1,0 +1,164 @@
+"""What operators do to tasks, and how a task ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from server.core.effects import Forgotten, Progress, SaveTask
+from server.core.events import TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
+from server.core.model import CommandHost
+from server.core.states import ExecutionStatus, TaskStatus, TaskStep
+from server.core.world import Execution, LiveTask, Peer, World
+
+SLOWEST = 5
+
+
+def created(world: World, event: TaskCreated) -> None:
+    pending = [0] * len(ExecutionStatus)
+    pending[ExecutionStatus.PENDING] = len(event.task.targets)
+    event.task.counts = tuple(pending)
+    live = world.add_task(event.task, event.command, pending)
+    world.ledger.created(event.task)
+    world.act(_progress(live))
+
+
+def loaded(world: World, event: TaskLoaded) -> None:
+    """After a restart. Rows that were dispatched or running wait for their agents; deadlines begin anew."""
+    task = event.task
+    world.ledger.reopened(task)
+    live = world.add_task(task, event.command, task.counts)
+    for row in event.executions:
+        execution = live.executions[row.host_id] = Execution(row, live)
+        if row.status is ExecutionStatus.PENDING:
+            live.waiting.append(execution)
+        else:
+            _reclaim(world, live, execution)
+    if task.status is TaskStatus.RUNNING:
+        if task.timeout_ms is not None and task.started_at is not None and task.cancel_reason is None:
+            gone = min(max(world.now.wall_ms - task.started_at, 0), task.timeout_ms)
+            world.deadlines.set(live, world.now.mono + (task.timeout_ms - gone) / 1000)
+        world.wake(live)
+    if task.cancel_reason is not None:
+        if task.status is TaskStatus.PENDING:
+            _make_rows(live)
+        _stop_all(world, live)
+    world.act(_progress(live))
+
+
+def _reclaim(world: World, live: LiveTask, execution: Execution) -> None:
+    row = execution.row
+    peer = world.peers.setdefault(row.host_id, Peer(row.host_id))
+    peer.open[row.command_id] = execution
+    live.in_flight += 1
+    world.in_flight += 1
+    if row.status is ExecutionStatus.RUNNING:
+        live.started[row.host_id] = None
+    if not row.unreachable:
+        row.unreachable = True
+        world.changed(execution)
+    world.deadlines.set(execution, world.now.mono + world.limits.lost_after)
+
+
+def started(world: World, event: TaskStarted) -> None:
+    """Of no effect unless the task is pending: two starts run it once."""
+    live = world.tasks.get(event.task_id)
+    if live is None or live.task.status is not TaskStatus.PENDING or live.task.cancel_reason is not None:
+        return
+    live.task.started_at = world.now.wall_ms
+    world.step_task(live, TaskStep.START)
+    _make_rows(live)
+    if live.task.timeout_ms is not None:
+        world.deadlines.set(live, world.now.mono + live.task.timeout_ms / 1000)
+    world.wake(live)
+
+
+def _make_rows(live: LiveTask) -> None:
+    if live.executions:
+        return
+    command_id = live.command.command_id
+    for host_id in live.task.targets:
+        execution = live.executions[host_id] = Execution(CommandHost(command_id, host_id), live)
+        live.waiting.append(execution)
+
+
+def canceled(world: World, event: TaskCanceled) -> None:
+    """Of no effect on a task that has ended, or is being ended already."""
+    live = world.tasks.get(event.task_id)
+    if live is not None and live.task.cancel_reason is None:
+        live.task.cancel_requested_at = world.now.wall_ms
+        _end_all(world, live, "canceled")
+
+
+def timed_out(world: World, live: LiveTask) -> None:
+    """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it."""
+    if live.task.cancel_reason is None:
+        _end_all(world, live, "timeout")
+
+
+def _end_all(world: World, live: LiveTask, reason: str) -> None:
+    live.task.cancel_reason = reason
+    world.deadlines.clear(live)
+    world.touched[live] = None
+    if live.task.status is TaskStatus.PENDING:
+        _make_rows(live)
+    _stop_all(world, live)
+
+
+def _stop_all(world: World, live: LiveTask) -> None:
+    live.stopping = deque(live.executions.values())
+    world.stopping.append(live)
+
+
+def forgotten(world: World, event: TaskForgotten) -> None:
+    """A task that never started, or has ended."""
+    live = world.tasks.get(event.task.task_id)
+    if live is not None:
+        world.drop_task(live)
+    world.ledger.deleted(event.task, was_open=live is not None)
+    world.act(Forgotten(event.task.task_id))
+
+
+def settle(world: World) -> None:
+    """After all events of a call: bring the counts into the tasks, end those with nothing open, save and show them."""
+    world.apply_moves()
+    changed = [world.by_slot[slot] for slot in world.tally.take_changed() if slot in world.by_slot]
+    for live in dict.fromkeys([*changed, *world.touched]):
+        task = live.task
+        task.counts = world.tally.counts(live.slot)
+        if world.tally.open(live.slot) == 0:
+            _finish(world, live)
+        task.version += 1
+        task.updated_at = world.now.wall_ms
+        world.save(SaveTask(replace(task, targets=())))
+        world.act(_progress(live))
+
+
+def _finish(world: World, live: LiveTask) -> None:
+    task = live.task
+    task.finished_at = world.now.wall_ms
+    world.step_task(live, _last_step(live))
+    world.ledger.settled(task)
+    world.drop_task(live)
+
+
+def _last_step(live: LiveTask) -> TaskStep:
+    counts, reason = live.task.counts, live.task.cancel_reason
+    if live.task.completed_hosts == live.task.total_hosts:
+        return TaskStep.COMPLETE
+    if reason == "timeout":
+        return TaskStep.EXPIRE
+    if reason == "canceled" and counts[ExecutionStatus.CANCELED] + counts[ExecutionStatus.LOST]:
+        return TaskStep.CANCEL
+    return TaskStep.FAIL
+
+
+def _progress(live: LiveTask) -> Progress:
+    slowest = []
+    for host_id in live.started:
+        slowest.append(host_id)
+        if len(slowest) == SLOWEST:
+            break
+    return Progress(replace(live.task, targets=()), tuple(slowest))
+
+

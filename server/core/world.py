@@ -1,0 +1,233 @@
+"""What the engine knows, and the few ways to change it so that counts, saves and deadlines follow by themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from _speedups.tally import Tally
+from server.core.deadlines import Deadlines
+from server.core.effects import Act, Cancel, Effects, Save, SaveSeq
+from server.core.events import Now
+from server.core.model import Command, CommandHost, Task
+from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
+from server.core.statistics import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on."""
+
+    in_flight: int = 20_000
+    in_flight_per_task: int = 20_000
+    in_flight_per_host: int = 16
+    slice: int = 500
+    seq_block: int = 256
+    """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's row."""
+    lost_after: float = 3600.0
+    start_grace: float = 60.0
+    """After a start of the server, hosts that are still on their way back are not called offline for this long."""
+    watchdog_margin: float = 30.0
+    """Beyond timeout and grace before the server asks the agent again to end an execution."""
+    cancel_retry: float = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """A row that is not final."""
+
+    row: CommandHost
+    live: LiveTask
+    ticket: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class LiveTask:
+    """A task that is not final. waiting: not yet admitted; stopping: still to be told to end; limit: its own concurrency."""
+
+    task: Task
+    command: Command
+    slot: int
+    limit: int
+    executions: dict[str, Execution] = field(default_factory=dict)
+    waiting: deque[Execution] = field(default_factory=deque)
+    stopping: deque[Execution] = field(default_factory=deque)
+    started: dict[str, None] = field(default_factory=dict)
+    in_flight: int = 0
+    ready: bool = False
+    ticket: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """A host as the engine sees it. session: None while it is away. open: by command_id, dispatched or running.
+    parked: admitted by its task, waiting for this host."""
+
+    host_id: str
+    session: int | None = None
+    journal_id: str | None = None
+    capacity: int = 0
+    seq: int = 0
+    seq_reserved: int = 0
+    open: dict[str, Execution] = field(default_factory=dict)
+    parked: deque[Execution] = field(default_factory=deque)
+
+
+@dataclass(slots=True, eq=False)
+class Grace:
+    """The deadline after which hosts that have not come back since the start count as offline."""
+
+    ticket: int = 0
+
+
+class World:
+    """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.tasks: dict[str, LiveTask] = {}
+        self.peers: dict[str, Peer] = {}
+        self.by_slot: dict[int, LiveTask] = {}
+        self.tally = Tally()
+        self.ledger = Ledger()
+        self.deadlines: Deadlines[Execution | LiveTask | Grace] = Deadlines()
+        self.ready: deque[LiveTask] = deque()
+        self.stopping: deque[LiveTask] = deque()
+        self.in_flight = 0
+        self.contradictions = 0
+        self.grace = Grace()
+        self._free_slots: list[int] = []
+        self._next_slot = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.now = Now(0.0, 0)
+        self._saves: list[Save] = []
+        self._acts: list[Act] = []
+        self._dirty: dict[Execution, None] = {}
+        self._moves: tuple[list[int], list[int], list[int]] = ([], [], [])
+        self.touched: dict[LiveTask, None] = {}
+
+    def begin(self, now: Now) -> None:
+        """Start of a call of the engine."""
+        self._begin()
+        self.now = now
+
+    # --- tasks ---------------------------------------------------------------------------------------------------------
+
+    def add_task(self, task: Task, command: Command, counts: Sequence[int]) -> LiveTask:
+        slot = self._free_slots.pop() if self._free_slots else self._next_slot
+        self._next_slot += slot == self._next_slot
+        limit = min(task.concurrency or self.limits.in_flight_per_task, self.limits.in_flight_per_task)
+        live = LiveTask(task, command, slot, limit)
+        self.tasks[task.task_id] = self.by_slot[slot] = live
+        self.tally.add(slot, counts)
+        return live
+
+    def drop_task(self, live: LiveTask) -> None:
+        self.deadlines.clear(live)
+        self.tally.drop(live.slot)
+        self._free_slots.append(live.slot)
+        del self.tasks[live.task.task_id], self.by_slot[live.slot]
+
+    def step_task(self, live: LiveTask, step: TaskStep) -> None:
+        old = live.task.status
+        live.task.status = task_step(live.task.task_id, old, step)
+        self.ledger.moved(old, live.task.status)
+        self.touched[live] = None
+
+    def wake(self, live: LiveTask) -> None:
+        """It may have something to admit."""
+        if not live.ready and live.waiting:
+            live.ready = True
+            self.ready.append(live)
+
+    # --- executions ------------------------------------------------------------------------------------------------------
+
+    def step(self, execution: Execution, step: ExecutionStep) -> None:
+        """The only place where an execution's status changes. Raises IllegalStep."""
+        row, live = execution.row, execution.live
+        old = row.status
+        new = execution_step(f"{row.command_id} on {row.host_id}", old, step)
+        row.status = new
+        slots, olds, news = self._moves
+        slots.append(live.slot)
+        olds.append(old)
+        news.append(new)
+        self.changed(execution)
+        if new.final:
+            self._end(execution, was_open=old is not ExecutionStatus.PENDING)
+        elif new is ExecutionStatus.RUNNING:
+            live.started[row.host_id] = None
+
+    def changed(self, execution: Execution) -> None:
+        """Its row will be saved, as it is at the end of this call."""
+        if execution not in self._dirty:
+            execution.row.version += 1
+            self._dirty[execution] = None
+
+    def _end(self, execution: Execution, *, was_open: bool) -> None:
+        row, live = execution.row, execution.live
+        row.unreachable = False
+        row.finished_at = self.now.wall_ms
+        self.deadlines.clear(execution)
+        live.executions.pop(row.host_id, None)
+        live.started.pop(row.host_id, None)
+        if was_open:
+            peer = self.peers[row.host_id]
+            del peer.open[row.command_id]
+            live.in_flight -= 1
+            self.in_flight -= 1
+            self.unpark(peer, 1)
+            self.wake(live)
+
+    def unpark(self, peer: Peer, number: int) -> None:
+        """Give up to `number` executions that wait for this host back to their tasks, to be considered first."""
+        returned: list[Execution] = []
+        while peer.parked and len(returned) < number:
+            execution = peer.parked.popleft()
+            if execution.row.status is ExecutionStatus.PENDING:
+                returned.append(execution)
+        for execution in reversed(returned):
+            execution.live.waiting.appendleft(execution)
+            self.wake(execution.live)
+
+    # --- what goes out -----------------------------------------------------------------------------------------------------
+
+    def save(self, save: Save) -> None:
+        self._saves.append(save)
+
+    def act(self, act: Act) -> None:
+        self._acts.append(act)
+
+    def next_seq(self, peer: Peer) -> int:
+        peer.seq += 1
+        if peer.seq > peer.seq_reserved:
+            peer.seq_reserved = peer.seq + self.limits.seq_block - 1
+            self.save(SaveSeq(peer.host_id, peer.seq_reserved))
+        return peer.seq
+
+    def send_cancel(self, execution: Execution) -> None:
+        """To a host that is connected; to others it goes with the verdicts when they return.
+
+        The agent is told why, so that its report says the same: the task's reason, or else the deadline that is over.
+        """
+        row = execution.row
+        overdue = "expired" if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None else "timeout"
+        reason = execution.live.task.cancel_reason or overdue
+        peer = self.peers[row.host_id]
+        if peer.session is not None and row.journal_id is not None and row.seq is not None:
+            self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
+
+    def apply_moves(self) -> None:
+        slots, olds, news = self._moves
+        if slots:
+            self.tally.apply(slots, olds, news)
+            self._moves = ([], [], [])
+
+    def dirty(self) -> list[Execution]:
+        return list(self._dirty)
+
+    def effects(self) -> Effects:
+        return Effects(self._saves, self._acts)
