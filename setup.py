@@ -1,0 +1,79 @@
+"""Builds the compiled modules of _speedups; everything else about the package is in pyproject.toml.
+
+CLARION_PURE=1          build none of them
+CLARION_DEBUG_BUILD=1   build them with bounds checks, line tracing and annotated sources (_speedups/*.html)
+
+Without Cython or a C compiler the package still builds and works, slower, on the plain twins, and one line says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, CompileError, ExecError, PlatformError
+
+PURE = os.environ.get("CLARION_PURE", "") == "1"
+DEBUG = os.environ.get("CLARION_DEBUG_BUILD", "") == "1"
+
+# Module → source. tally_c is the plain tally_py compiled with the types of tally_c.pxd.
+SOURCES = {"_speedups.tally_c": "_speedups/tally_py.py"}
+
+
+def warn_slow(reason: object) -> None:
+    print(f"\nCLARION: BUILT WITHOUT COMPILED MODULES, IT WILL RUN SLOWER ({reason})\n", file=sys.stderr, flush=True)
+
+
+class build_loudly(build_ext):  # noqa: N801 — setuptools' naming
+    """Says so when an extension cannot be compiled; being optional, it is then left out."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except (CCompilerError, ExecError, PlatformError, OSError) as error:
+            warn_slow(f"no working C compiler or no Python headers: {error}")
+            raise CompileError(str(error)) from error
+
+
+def extensions() -> list[Extension]:
+    if PURE:
+        warn_slow("CLARION_PURE=1")
+        return []
+    try:
+        from Cython.Build import cythonize
+        from Cython.Compiler import Options
+    except ImportError as error:
+        warn_slow(f"no Cython: {error}")
+        return []
+    Options.warning_errors = True
+    found: list[Extension] = cythonize(
+        [
+            Extension(
+                name,
+                [source],
+                extra_compile_args=["-O0", "-g"] if DEBUG else ["-O2"],
+                define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
+            )
+            for name, source in SOURCES.items()
+        ],
+        annotate=DEBUG,
+        force=DEBUG,
+        compiler_directives={
+            "language_level": 3,
+            "annotation_typing": False,
+            "embedsignature": True,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "linetrace": DEBUG,
+            "show_performance_hints": DEBUG,
+        },
+    )
+    for extension in found:
+        extension.optional = True  # cythonize does not hand it on
+    return found
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": build_loudly})
