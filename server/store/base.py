@@ -43,6 +43,19 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputSummary:
+    """What a list says of an output without loading it. Bytes."""
+
+    head_bytes: int
+    tail_bytes: int
+    total_bytes: int
+
+    @property
+    def truncated(self) -> bool:
+        return self.total_bytes > self.head_bytes + self.tail_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTask:
     """A task that is not final, with everything needed to go on with it. `executions`: its rows that are not final;
     empty for a pending task nobody has asked to cancel, whose rows are all pending."""
@@ -112,6 +125,9 @@ class Store(Protocol):
         """Newest command first; `after` is a command_id."""
 
     async def output(self, output_id: bytes) -> Output | None: ...
+
+    async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
+        """Sizes only, never the bytes; ids that are not kept are left out. At most 1,000 ids at once."""
 
     # hosts
     async def hosts(self) -> list[Host]:
