@@ -1,0 +1,154 @@
+"""Every setting of the server: its type, default, limits and meaning, in one place.
+
+`server.settings_load` fills these from file, environment and flags; docs/configuration.md is drawn from them. Sizes are
+bytes and durations seconds unless the name says otherwise (`_ms`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+Text255 = Annotated[str, Meta(min_length=1, max_length=255)]
+Text80 = Annotated[str, Meta(min_length=1, max_length=80)]
+Text64 = Annotated[str, Meta(min_length=1, max_length=64)]
+"""Host names (RFC 1035 2.3.4); MySQL user names (MariaDB 80, MySQL 32); MySQL database names."""
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    """The REST API and the page."""
+
+    host: Annotated[Text255, Meta(description="Address of the REST API and the page. In this release it must be loopback, because the port speaks no TLS yet.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port of the REST API and the page; 0 takes any free one.")] = 8440
+    max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body.")] = MIB
+    max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
+    max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
+    wait_max: Annotated[float, Meta(ge=0, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
+    page_size_max: Annotated[int, Meta(ge=1, le=10_000, description="Largest `limit=` of a list.")] = 500
+
+
+class AgentPort(Struct, frozen=True, kw_only=True):
+    """The gRPC port that agents dial."""
+
+    host: Annotated[Text255, Meta(description="Address of the agent port. In this release it must be loopback, because the port speaks no TLS yet.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port that agents dial; 0 takes any free one.")] = 8441
+    max_message: Annotated[int, Meta(ge=2 * MIB, le=64 * MIB, description="Largest gRPC message, in both directions. A result with four full pieces of output takes a little over 1 MiB.")] = 4 * MIB
+    hello_timeout: Annotated[float, Meta(ge=0.1, le=300, description="An agent that has not said Hello within this time is cut off.")] = 10.0
+    outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
+    outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    """The database."""
+
+    kind: Annotated[Literal["sqlite", "mysql"], Meta(description="`sqlite` is embedded and needs nothing; `mysql` is MySQL, MariaDB or a database compatible with them.")] = "sqlite"
+    path: Annotated[Path | None, Meta(description="SQLite only: the database file. Default: `clarion.db` in the data directory.")] = None
+    host: Annotated[Text255 | None, Meta(description="MySQL only: name or address of the database server. Either this or `store.socket`.")] = None
+    port: Annotated[int, Meta(ge=1, le=65535, description="MySQL only: port of the database server.")] = 3306
+    socket: Annotated[Path | None, Meta(description="MySQL only: Unix socket of the database server. Either this or `store.host`.")] = None
+    user: Annotated[Text80 | None, Meta(description="MySQL only: the account.")] = None
+    password_file: Annotated[Path | None, Meta(description="MySQL only: file whose first line is the account's password. Without it the login is tried without a password.")] = None
+    database: Annotated[Text64 | None, Meta(description="MySQL only: name of the database (schema).")] = None
+    pool_size: Annotated[int, Meta(ge=1, le=64, description="MySQL only: connections held for reading.")] = 4
+    tls: Annotated[Literal["off", "require", "verify"], Meta(description="MySQL only: `require` encrypts, `verify` also checks the server's certificate and name. A server without TLS is then refused, never used in clear.")] = "off"
+    tls_ca: Annotated[Path | None, Meta(description="MySQL only: file with the certificates to trust with `verify`. Default: those of the system.")] = None
+    connect_timeout: Annotated[float, Meta(ge=0.1, le=120, description="MySQL only: time for connecting, TLS and login together.")] = 10.0
+
+
+class Writer(Struct, frozen=True, kw_only=True):
+    """The batches in which everything is written."""
+
+    linger_ms: Annotated[float, Meta(ge=0, le=1000, description="How long a batch waits for more rows, in milliseconds.")] = 5.0
+    max_rows: Annotated[int, Meta(ge=1, le=10_000, description="Rows at which a batch is written at once.")] = 500
+    high_water: Annotated[int, Meta(ge=1, le=10_000_000, description="Rows waiting to be written at which no new work is taken from outside.")] = 20_000
+    low_water: Annotated[int, Meta(ge=0, le=10_000_000, description="Rows waiting at which new work is taken again.")] = 10_000
+    high_water_bytes: Annotated[int, Meta(ge=MIB, le=64 * GIB, description="Bytes waiting to be written at which no new work is taken from outside.")] = 256 * MIB
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much of everything is taken."""
+
+    in_flight: Annotated[int, Meta(ge=1, le=1_000_000, description="Executions dispatched and not ended, over all tasks.")] = 20_000
+    in_flight_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="The same for one task; a task may ask for fewer with `concurrency`.")] = 20_000
+    in_flight_per_host: Annotated[int, Meta(ge=1, le=1024, description="The same for one host.")] = 16
+    hosts_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="Hosts that one task may have.")] = 20_000
+    command_bytes: Annotated[int, Meta(ge=1, le=MIB, description="Length of a command, a script, or all words of an argv together.")] = 64 * KIB
+    parameters: Annotated[int, Meta(ge=0, le=1024, description="Parameters of one task; the same number of environment variables is taken.")] = 64
+    parameter_bytes: Annotated[int, Meta(ge=1, le=128 * KIB, description="Length of one parameter's value. Linux takes at most 128 KiB per string.")] = 4 * KIB
+    stdin_bytes: Annotated[int, Meta(ge=0, le=32 * MIB, description="Length of what a command gets on its standard input.")] = MIB
+    timeout_max: Annotated[int, Meta(ge=1, le=31_536_000, description="Longest timeout that may be asked for; the default is 30 days, the most a year.")] = 2_592_000
+
+
+class Liveness(Struct, frozen=True, kw_only=True):
+    """Who is here, and what happens when somebody is not."""
+
+    heartbeat: Annotated[float, Meta(ge=0.05, le=3600, description="How often server and agent let each other know that they are there.")] = 15.0
+    silence: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
+    lost_after: Annotated[float, Meta(ge=0.1, le=31_536_000, description="An execution whose host stays away for so long ends as `lost`.")] = 3600.0
+    watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
+    drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0
+    drain_max: Annotated[float, Meta(ge=0, le=3600, description="… up to this.")] = 10.0
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """What the server says on standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="The least important lines that are still written.")] = "info"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All of them. Field names are the TOML sections."""
+
+    data: Annotated[Path, Meta(description="The server's data directory: tokens, the SQLite database, `server.toml`.")] = Path("data")
+    http: Http = Http()
+    agent_port: AgentPort = AgentPort()
+    store: Store = Store()
+    writer: Writer = Writer()
+    limits: Limits = Limits()
+    liveness: Liveness = Liveness()
+    log: Log = Log()
+
+    @property
+    def admin_token(self) -> Path:
+        return self.data / "admin.token"
+
+    @property
+    def join_token(self) -> Path:
+        return self.data / "join.token"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file: `store.path`, or clarion.db in the data directory."""
+        return self.store.path or self.data / "clarion.db"
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """settings, and where each value came from: dotted key → `default`, `file PATH`, `environment NAME` or `flag NAME`."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """One thing wrong with one setting. `shown` is the offending value as text, or None where it might be a secret."""
+
+    key: str
+    source: str
+    message: str
+    shown: str | None = None
+
+    def __str__(self) -> str:
+        value = "" if self.shown is None else f" = {self.shown}"
+        return f"{self.key}{value} ({self.source}): {self.message}"
+
+
+class SettingsError(Exception):
+    """Everything that is wrong with the settings, at once. No settings result."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))

@@ -1,0 +1,101 @@
+"""What must hold between settings, and what this release does not allow yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Any
+
+from server.settings import Settings
+from server.settings_table import plain, rows
+
+Found = tuple[str, str]
+"""(dotted key, what is wrong with it and what to do)."""
+
+_MYSQL_ONLY = ("host", "port", "socket", "user", "password_file", "database", "pool_size", "tls", "tls_ca", "connect_timeout")
+_REASON = "in this release this port speaks no TLS, so it must be a loopback address such as 127.0.0.1 or ::1"
+
+
+def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
+    """Every rule that `settings` break. `given(key)` tells whether somebody set that key."""
+    if not loopback(settings.http.host):
+        yield "http.host", f"{_REASON}; let others reach it through an SSH tunnel or a TLS proxy on this machine"
+    if not loopback(settings.agent_port.host):
+        yield "agent_port.host", f"{_REASON}; agents on other machines need a tunnel to it"
+    yield from _ports(settings)
+    yield from _store(settings, given)
+    yield from _sizes(settings)
+    yield from _times(settings)
+
+
+def loopback(host: str) -> bool:
+    """`localhost` or an address that never leaves this machine (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _ports(settings: Settings) -> Iterator[Found]:
+    if settings.http.port == settings.agent_port.port != 0:
+        yield "agent_port.port", "http.port is the same; give the two different ports"
+
+
+def _store(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
+    store = settings.store
+    if store.kind == "sqlite":
+        for name in _MYSQL_ONLY:
+            if given(f"store.{name}"):
+                yield f"store.{name}", "has no effect with store.kind = sqlite; set store.kind = mysql, or remove this"
+        return
+    if given("store.path"):
+        yield "store.path", "has no effect with store.kind = mysql; set store.kind = sqlite, or remove this"
+    for name in ("database", "user"):
+        if getattr(store, name) is None:
+            yield f"store.{name}", "store.kind = mysql needs it; set it"
+    if store.host is None and store.socket is None:
+        yield "store.host", "store.kind = mysql needs either store.host or store.socket; set one of them"
+    if store.host is not None and store.socket is not None:
+        yield "store.socket", "store.host is set too; keep the one that is meant"
+    if store.socket is not None:
+        if given("store.port"):
+            yield "store.port", "has no effect with store.socket; remove one of them"
+        if store.tls != "off":
+            yield "store.tls", "a Unix socket carries no TLS; use store.host, or set store.tls = off"
+    if store.tls_ca is not None and store.tls != "verify":
+        yield "store.tls_ca", f"has no effect with store.tls = {store.tls}; set store.tls = verify, or remove this"
+
+
+def _sizes(settings: Settings) -> Iterator[Found]:
+    writer, limits, port = settings.writer, settings.limits, settings.agent_port
+    if writer.low_water >= writer.high_water:
+        yield "writer.low_water", f"must be below writer.high_water, which is {writer.high_water}"
+    if writer.max_rows > writer.high_water:
+        yield "writer.max_rows", f"must not be above writer.high_water, which is {writer.high_water}"
+    # Parameters and environment have the same limits, and 64 KiB leaves room for the message's other fields.
+    largest = limits.command_bytes + 2 * limits.parameters * limits.parameter_bytes + limits.stdin_bytes + (64 << 10)
+    if largest > port.max_message:
+        parts = "limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.stdin_bytes"
+        yield "agent_port.max_message", f"{parts} allow a command of {largest} bytes; raise this or lower those"
+    if port.outbox_bytes < port.max_message:
+        yield "agent_port.outbox_bytes", f"must not be below agent_port.max_message, which is {port.max_message}"
+
+
+def _times(settings: Settings) -> Iterator[Found]:
+    live = settings.liveness
+    if live.silence <= 2 * live.heartbeat:
+        yield "liveness.silence", f"must be more than twice liveness.heartbeat, which is {plain(live.heartbeat)}"
+    if live.lost_after < live.silence:
+        yield "liveness.lost_after", f"must not be below liveness.silence, which is {plain(live.silence)}"
+    if live.drain_min > live.drain_max:
+        yield "liveness.drain_min", f"must not be above liveness.drain_max, which is {plain(live.drain_max)}"
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """The value of a dotted key, with what stands in for an absent one filled in. Raises KeyError."""
+    row = rows()[key]
+    if key == "store.path" and settings.store.kind == "sqlite":
+        return settings.database_file
+    return getattr(getattr(settings, row.section) if row.section else settings, row.name)
