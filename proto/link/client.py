@@ -1,0 +1,113 @@
+"""The agent's side: dial, then send and receive messages."""
+
+from __future__ import annotations
+
+import ssl as ssl_module
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+import trio_asyncio
+from grpclib.client import Channel
+from grpclib.const import Cardinality
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.metadata import decode_grpc_message
+
+from proto.link.errors import LinkClosed, LinkRefused
+from proto.link.frames import Bytes, read
+from proto.link.loop import asyncio_loop
+from proto.messages import CONNECT, CommandMessage, decode
+
+MAX_MESSAGE = 4 << 20
+
+
+class ClientStream:
+    """The one stream to the server. Not for use by two senders, or two receivers, at once."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+
+    async def send(self, message: CommandMessage) -> None:
+        """Waits for the server's window when it is full. A cancelled send leaves the stream unusable.
+
+        Raises LinkClosed, and LinkRefused when the server has already ended the call with a status.
+        """
+        await self._call(self._stream.send_message, bytes(message))
+
+    async def recv(self) -> CommandMessage | None:
+        """The next message, or None when the server has ended the stream with OK.
+
+        Raises LinkClosed, LinkRefused, MessageTooLarge, MalformedMessage.
+        """
+        data = await self._call(self._read)
+        return None if data is None else decode(data)
+
+    async def _read(self) -> bytes | None:
+        stream = self._stream
+        if not stream._recv_initial_metadata_done:
+            await stream.recv_initial_metadata()
+        with stream._wrapper:  # raises in here when the connection is lost meanwhile
+            data = await read(stream._stream, self._limit)
+            if data is None:
+                await stream._stream.recv_trailers()
+                self._raise_status()
+        return data
+
+    async def _call(self, function: Any, *args: Any) -> Any:
+        try:
+            return await trio_asyncio.aio_as_trio(function)(*args)
+        except GRPCError as error:
+            raise LinkRefused(error.status.value, error.message or error.status.name) from error
+        except (StreamTerminatedError, ProtocolError, ConnectionError, AssertionError) as error:
+            # A status is followed at once by a reset of the stream, and grpclib reports the reset.
+            self._raise_status()
+            raise LinkClosed(str(error)) from error
+
+    def _raise_status(self) -> None:
+        """Raises LinkRefused if the server has ended the call with a status other than OK."""
+        stream = self._stream._stream
+        headers = dict([*(stream.headers or ()), *(stream.trailers or ())])
+        code = headers.get("grpc-status", "0")
+        if code != "0":
+            raise LinkRefused(int(code) if code.isdigit() else 2, decode_grpc_message(headers.get("grpc-message", "")))
+
+
+@asynccontextmanager
+async def connect(
+    host: str,
+    port: int,
+    *,
+    metadata: Mapping[str, str],
+    ssl: ssl_module.SSLContext | None = None,
+    connect_timeout: float = 10.0,
+    max_message: int = MAX_MESSAGE,
+) -> AsyncIterator[ClientStream]:
+    """A stream to the server at host:port. Leaving the block closes the connection.
+
+    metadata: names and values sent with the request. connect_timeout: seconds, TLS included. Raises LinkClosed.
+    """
+    async with asyncio_loop():
+        channel = await trio_asyncio.aio_as_trio(_channel)(host, port, ssl)
+        try:
+            try:
+                with trio.fail_after(connect_timeout):
+                    stream = await trio_asyncio.aio_as_trio(_open)(channel, metadata)
+            except trio.TooSlowError as error:
+                raise LinkClosed(f"{host}:{port} did not answer within {connect_timeout:g} s") from error
+            except (OSError, StreamTerminatedError, ProtocolError) as error:
+                raise LinkClosed(f"cannot connect to {host}:{port}: {error}") from error
+            yield ClientStream(stream, max_message)
+        finally:
+            channel.close()
+
+
+async def _channel(host: str, port: int, ssl: ssl_module.SSLContext | None) -> Channel:
+    return Channel(host, port, codec=Bytes(), ssl=ssl)
+
+
+async def _open(channel: Channel, metadata: Mapping[str, str]) -> Any:
+    stream: Any = channel.request(CONNECT, Cardinality.STREAM_STREAM, bytes, bytes, metadata=dict(metadata))
+    await stream.__aenter__()  # its exit would wait for trailers; closing the channel ends the call at once
+    await stream.send_request()
+    return stream
