@@ -26,7 +26,7 @@ def warn_slow(reason: object) -> None:
     print(f"\nCLARION: BUILT WITHOUT COMPILED MODULES, IT WILL RUN SLOWER ({reason})\n", file=sys.stderr, flush=True)
 
 
-class build_loudly(build_ext):  # noqa: N801 — setuptools' naming
+class build_loudly(build_ext):
     """Says so when an extension cannot be compiled; being optional, it is then left out."""
 
     def build_extension(self, ext: Extension) -> None:
