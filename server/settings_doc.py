@@ -48,7 +48,7 @@ _TAIL = """
 - `store.tls` needs `store.host`; `store.tls_ca` needs `store.tls = "verify"`.
 - `writer.low_water` < `writer.high_water`; `writer.max_rows` ≤ `writer.high_water`.
 - The largest command that `limits` allow must fit into `agent_port.max_message`, which must fit into `agent_port.outbox_bytes`.
-- `liveness.silence` > 2 × `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.silence`; `liveness.drain_min` ≤ `liveness.drain_max`.
+- `liveness.silence` > twice `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.silence`; `liveness.drain_min` ≤ `liveness.drain_max`.
 """
 
 _COLUMNS = "| Key | Default | Allowed | Environment | Meaning |\n|---|---|---|---|---|\n"

@@ -1,0 +1,8 @@
+"""`python -m server` is `clarion-server`."""
+
+from __future__ import annotations
+
+from server.main import main
+
+if __name__ == "__main__":
+    main()

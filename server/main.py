@@ -1,0 +1,263 @@
+"""The `clarion-server` command."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import orjson
+
+from server.errors import NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE, ClarionError
+from server.security.init import InitFailed, Initialised, initialise, read_token
+from server.security.tokens import Kind
+from server.settings import Loaded, Settings, SettingsError
+from server.settings_load import Flag, load
+from server.settings_rules import value_of
+from server.settings_secret import read_password
+from server.settings_table import plain, rows
+
+CONFIG, CANNOT_CREATE = 78, 73
+"""sysexits.h: EX_CONFIG, EX_CANTCREAT."""
+
+
+class _Command(click.Group):
+    """Wrong usage exits 64, as everywhere in Clarion."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            result = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            error.show()
+            sys.exit(USAGE)
+        except click.Abort:
+            sys.exit(130)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _give_up(code: int, message: str, hint: str = "") -> NoReturn:
+    click.echo(f"clarion-server: {message}{f'; {hint}' if hint else ''}", err=True)
+    sys.exit(code)
+
+
+def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    @click.option("--config", type=click.Path(path_type=Path), help="TOML file. Default: $CLARION_CONFIG, else server.toml in the data directory.")
+    @click.option("--data", metavar="DIR", help="The data directory; the same as --set data=DIR.")
+    @click.option("--http-port", metavar="PORT", help="The same as --set http.port=PORT.")
+    @click.option("--agent-port", metavar="PORT", help="The same as --set agent_port.port=PORT.")
+    @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, for example writer.linger_ms=2. May be repeated.")
+    @wraps(command)
+    def wrapped(config: Path | None, data: str | None, http_port: str | None, agent_port: str | None, sets: tuple[str, ...], **others: Any) -> Any:
+        named = (("--data", "data", data), ("--http-port", "http.port", http_port), ("--agent-port", "agent_port.port", agent_port))
+        flags = [Flag(name, key, text) for name, key, text in named if text is not None]
+        try:
+            loaded = load(config, flags=flags, sets=sets)
+        except SettingsError as error:
+            _refuse_settings(error)
+        return command(loaded, **others)
+
+    return wrapped
+
+
+def _refuse_settings(error: SettingsError) -> NoReturn:
+    for fault in error.faults:
+        click.echo(f"clarion-server: {fault}", err=True)
+    sys.exit(CONFIG)
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """The Clarion server: takes tasks over REST and pushes them to agents over gRPC."""
+
+
+@cli.command()
+@_settings_options
+def init(loaded: Loaded) -> None:
+    """Make the data directory, the admin token and the join token. Never overwrites anything."""
+    done = _initialise(loaded.settings)
+    for path in done.made:
+        click.echo(f"made {path}")
+    for path in done.found:
+        click.echo(f"already there: {path}")
+    if done.admin_token in done.made:
+        click.echo(f"The admin token is in {done.admin_token}; agents join with the one in {done.join_token}. Only this user can read them.")
+
+
+def _initialise(settings: Settings) -> Initialised:
+    try:
+        return initialise(settings.data)
+    except InitFailed as error:
+        _give_up(CANNOT_CREATE, str(error), error.hint)
+
+
+@cli.command()
+@click.option("--init", "with_init", is_flag=True, help="Do what 'clarion-server init' does first.")
+@_settings_options
+def run(loaded: Loaded, with_init: bool) -> int:
+    """Run the server in the foreground until SIGTERM or SIGINT."""
+    settings = loaded.settings
+    if with_init:
+        for path in _initialise(settings).made:
+            click.echo(f"made {path}", err=True)
+    try:
+        read_token(settings.admin_token, Kind.API)
+        read_token(settings.join_token, Kind.JOIN)
+        read_password(settings.store)
+    except InitFailed as error:
+        _give_up(CANNOT_CREATE, str(error), error.hint)
+    except SettingsError as error:
+        _refuse_settings(error)
+    return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
+    from server import app
+    from server.ops import logs
+
+    logs.configure(settings.log.level)
+    try:
+        return int(app.run(settings))
+    except BaseException as error:
+        known = _known_causes(error)
+        if known is None:
+            _raise_unless_failure(error)
+            logs.logger("server.main").error("the server failed in a way it did not foresee", exc_info=error)
+            _give_up(SOFTWARE, f"internal error: {type(error).__name__}", "the log line before this one holds the details")
+        for one in known[:-1]:
+            click.echo(f"clarion-server: {_explain(one, settings)[1]}", err=True)
+        code, message, hint = _explain(known[-1], settings)
+        _give_up(code, message, hint)
+
+
+def _raise_unless_failure(error: BaseException) -> None:
+    """Ctrl-C and SystemExit are nobody's failure."""
+    if not isinstance(error, Exception):
+        raise error
+
+
+def _known_causes(error: BaseException) -> list[Exception] | None:
+    """The leaves of an exception group, if each of them is something that an operator can mend; otherwise None."""
+    leaves = list(_leaves(error))
+    known: list[Exception] = [leaf for leaf in leaves if isinstance(leaf, ClarionError | OSError | SettingsError | InitFailed)]
+    return known if leaves and len(known) == len(leaves) else None
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _explain(error: Exception, settings: Settings) -> tuple[int, str, str]:
+    """(exit code, what happened, what to do)."""
+    if isinstance(error, ClarionError):
+        where = f" ({error.field})" if error.field else ""
+        return error.problem.exit, f"{error.message}{where}", error.hint
+    if isinstance(error, SettingsError):
+        return CONFIG, str(error), ""
+    if isinstance(error, InitFailed):
+        return CANNOT_CREATE, str(error), error.hint
+    if isinstance(error, OSError):
+        return _explain_os(error, settings)
+    raise error
+
+
+def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
+    if error.errno == errno.EADDRINUSE:
+        taken = list(_taken(settings)) or ["http.port or agent_port.port"]
+        return UNAVAILABLE, f"port in use: {' and '.join(taken)}", "stop what listens there, or choose others with --http-port and --agent-port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return CONFIG, "http.host or agent_port.host is not an address of this machine", "use 127.0.0.1"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename is None:
+        return NO_PERMISSION, "this user may not listen on http.port or agent_port.port", "choose ports from 1024 on"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EDQUOT) and error.filename is not None:
+        return CANNOT_CREATE, f"{error.filename}: {error.strerror}", "look at the owner, the mode and the free space of the data directory"
+    return SOFTWARE, f"the operating system refused: {error}", ""
+
+
+def _taken(settings: Settings) -> Iterator[str]:
+    """Which of our ports somebody listens on: the error of a failed bind does not name it."""
+    for key, host, port in (("http.port", settings.http.host, settings.http.port), ("agent_port.port", settings.agent_port.host, settings.agent_port.port)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                yield f"{key} = {port} on {host}"
+
+
+@cli.group()
+def config() -> None:
+    """Look at the settings without starting anything."""
+
+
+@config.command()
+@_settings_options
+def check(loaded: Loaded) -> None:
+    """Report everything that is wrong with the settings; exit 78 if anything is."""
+    try:
+        read_password(loaded.settings.store)
+    except SettingsError as error:
+        _refuse_settings(error)
+    click.echo("the settings are valid")
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: key → {value, source}.")
+@_settings_options
+def show(loaded: Loaded, as_json: bool) -> None:
+    """Print every setting, its value and where the value came from."""
+    values = {key: value_of(loaded.settings, key) for key in rows()}
+    if as_json:
+        document = {key: {"value": str(value) if isinstance(value, Path) else value, "source": loaded.sources[key]} for key, value in values.items()}
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        return
+    width = max(map(len, values))
+    shown = {key: "-" if value is None else plain(value) for key, value in values.items()}
+    column = max(map(len, shown.values()))
+    for key, text in shown.items():
+        click.echo(f"{key:<{width}}  {text:<{column}}  {loaded.sources[key]}")
+
+
+@cli.group("join-token")
+def join_token() -> None:
+    """The token with which agents join."""
+
+
+@join_token.command("show-path")
+@_settings_options
+def show_path(loaded: Loaded) -> None:
+    """Print the path of the file that holds the join token."""
+    try:
+        read_token(loaded.settings.join_token, Kind.JOIN)
+    except InitFailed as error:
+        _give_up(CANNOT_CREATE, str(error), error.hint)
+    click.echo(os.path.abspath(loaded.settings.join_token))
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    try:
+        click.echo(importlib.metadata.version("clarion"))
+    except importlib.metadata.PackageNotFoundError:
+        _give_up(SOFTWARE, "this copy of Clarion is not installed, so its version is unknown", "install it with 'make build'")
+
+
+def main() -> NoReturn:
+    cli.main(prog_name="clarion-server")
+    raise AssertionError("click returned")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The first start: the data directory and its two tokens. Nothing that exists is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.security.tokens import BadToken, Kind, Token, make, parse
+
+TOKEN_FILE_LIMIT = 1024
+
+
+class InitFailed(Exception):
+    """The data directory cannot be used. `hint` is the remedy."""
+
+    def __init__(self, path: Path, message: str, hint: str) -> None:
+        self.path, self.message, self.hint = path, message, hint
+        super().__init__(f"{path}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """`made` and `found` together are the data directory and both token files."""
+
+    data: Path
+    admin_token: Path
+    join_token: Path
+    made: tuple[Path, ...]
+    found: tuple[Path, ...]
+
+
+def initialise(data: Path, entropy: Callable[[int], bytes] = os.urandom) -> Initialised:
+    """Make DATA (mode 0700), DATA/admin.token and DATA/join.token (mode 0600) where they are missing. Raises InitFailed."""
+    made: list[Path] = []
+    found: list[Path] = []
+    (made if _directory(data) else found).append(data)
+    for path, kind in ((data / "admin.token", Kind.API), (data / "join.token", Kind.JOIN)):
+        (made if _token(path, kind, entropy) else found).append(path)
+    return Initialised(data, data / "admin.token", data / "join.token", tuple(made), tuple(found))
+
+
+def read_token(path: Path, kind: Kind) -> Token:
+    """The token in this file. Raises InitFailed when it is missing, damaged, or can be read by others."""
+    try:
+        with path.open("rb") as handle:
+            mode = os.fstat(handle.fileno()).st_mode
+            raw = handle.read(TOKEN_FILE_LIMIT)
+    except FileNotFoundError:
+        raise InitFailed(path, "there is no such file", f"make it with 'clarion-server init --data {path.parent}'") from None
+    except OSError as error:
+        raise InitFailed(path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise InitFailed(path, f"other users can read it (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}; if others may have read it, remove it and run 'clarion-server init' again")
+    try:
+        return parse(raw.decode("ascii", "replace").strip(), kind)
+    except BadToken as error:
+        raise InitFailed(path, f"holds no usable token: {error}", "move the file away and run 'clarion-server init' again") from None
+
+
+def _directory(data: Path) -> bool:
+    """Whether it was made. A directory that holds somebody's files is not locked away from them; that is an error instead."""
+    try:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            data.mkdir(mode=0o700)
+            data.chmod(0o700)
+            return True
+        except FileExistsError:
+            pass
+        status = data.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise InitFailed(data, "is not a directory", "name another one with --data")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            if any(data.iterdir()):
+                mode = f"{stat.S_IMODE(status.st_mode):04o}"
+                raise InitFailed(data, f"other users can look into it (mode {mode}), and it is not empty", f"chmod 700 {data}, or name another one with --data")
+            data.chmod(0o700)
+        if not os.access(data, os.W_OK | os.X_OK):
+            raise InitFailed(data, "this user may not write there", "change its owner, or name another one with --data")
+    except OSError as error:
+        raise InitFailed(data, f"cannot be made: {error.strerror}", "name another one with --data, or make it with the right owner") from None
+    return False
+
+
+def _token(path: Path, kind: Kind, entropy: Callable[[int], bytes]) -> bool:
+    """Whether it was made. Written beside and linked into place, so that no half-written token is ever found there."""
+    if os.path.lexists(path):
+        read_token(path, kind)
+        return False
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with open(descriptor, "wb") as handle:
+                os.fchmod(descriptor, 0o600)
+                handle.write(make(kind, entropy).text.encode("ascii") + b"\n")
+                handle.flush()
+                os.fsync(descriptor)
+            os.link(beside, path)
+        finally:
+            os.unlink(beside)
+        _sync_directory(path.parent)
+    except FileExistsError as error:
+        if error.filename2 is None:
+            raise InitFailed(beside, "is left over from an earlier start that was cut off", f"remove {beside}") from None
+        read_token(path, kind)  # another start was quicker
+        return False
+    except OSError as error:
+        raise InitFailed(path, f"cannot be written: {error.strerror}", "free some disk space, or name another directory with --data") from None
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
