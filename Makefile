@@ -1,0 +1,91 @@
+# Everything is done from here: 'make help' lists it. Two commands are enough to begin: 'make run' and 'make test'.
+
+PYTHON ?= python3
+HTTP_PORT ?= 8440
+AGENT_PORT ?= 8441
+DATA ?= ./data
+AGENTS ?= 200
+ROUNDS ?= 3
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -q
+SPEEDUPS := _speedups/tally_py.py _speedups/tally_c.pxd
+SYSTEM_TESTS := system or browser
+
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest coverage clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 DATA=./data
+	@exec $(PY) deploy/run_local.py --data "$(DATA)" --http-port "$(HTTP_PORT)" --agent-port "$(AGENT_PORT)"
+
+build: $(VENV)/compiled ## make .venv, install Clarion into it, compile _speedups
+
+debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing and _speedups/*.html
+	CLARION_DEBUG_BUILD=1 $(PY) setup.py -q build_ext --inplace --force
+	@touch $(VENV)/compiled
+
+test: $(VENV)/test-tools build ## run every test on SQLite and MariaDB, and require all branches of server/core; ARGS= for pytest
+	@$(PYTHON) deploy/need.py test
+	$(PY) -m coverage run -m pytest $(ARGS)
+	@$(PY) -m coverage report --fail-under=100
+
+test-fast: $(VENV)/test-tools build ## the tests that start neither servers and agents nor a browser
+	@$(PYTHON) deploy/need.py database
+	$(PY) -m pytest -m 'not ($(SYSTEM_TESTS))' $(ARGS)
+
+test-pure: $(VENV)/test-tools build ## as test-fast, on the plain Python twins of _speedups
+	@$(PYTHON) deploy/need.py database
+	CLARION_PURE=1 $(PY) -m pytest -m 'not ($(SYSTEM_TESTS))' $(ARGS)
+
+coverage: $(VENV)/test-tools build ## branch coverage of server/core by its own tests, as htmlcov/index.html
+	$(PY) -m coverage run -m pytest tests/core $(ARGS)
+	@$(PY) -m coverage html -q
+	@$(PY) -m coverage report
+
+lint: $(VENV)/test-tools ## ruff
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/test-tools ## mypy, strict
+	$(VENV)/bin/mypy
+
+proto: $(VENV)/test-tools ## regenerate proto/gen from proto/command.proto
+	$(PY) proto/generate.py
+
+docs: build ## regenerate the pages that are drawn from tables: docs/states.md, docs/errors.md, docs/reasons.md
+	$(PY) docs/generate.py
+
+bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
+	@$(PYTHON) deploy/need.py database
+	$(PY) tests/bench/all.py
+
+loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3
+	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" $(ARGS)
+
+clean: ## remove everything that was built; never DATA
+	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f _speedups/*.so _speedups/*.c _speedups/*.html
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps below say what .venv holds, so that each step is taken again only when its sources change.
+
+$(VENV)/installed: pyproject.toml setup.py
+	@$(PYTHON) deploy/need.py build
+	@echo "clarion: making $(VENV) and installing Clarion with what it depends on (a minute or two, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@CLARION_PURE=1 $(PIP) -e '.[server,cli,build]'
+	@touch $@
+
+$(VENV)/compiled: $(VENV)/installed $(SPEEDUPS)
+	@echo "clarion: compiling _speedups"
+	@$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+$(VENV)/test-tools: $(VENV)/installed
+	@echo "clarion: installing what tests and checks need (a minute or two, once)"
+	@CLARION_PURE=1 $(PIP) -e '.[server,cli,dev]'
+	@touch $@

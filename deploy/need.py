@@ -1,0 +1,105 @@
+"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|test`.
+
+Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is a
+virtual environment. Exit code 1: the step cannot go on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+
+OLDEST = (3, 11)
+
+
+@dataclass(frozen=True)
+class Need:
+    """packages: of Debian. without: what happens when it stays missing; None if the step cannot go on without it."""
+
+    name: str
+    there: Callable[[], bool]
+    packages: tuple[str, ...]
+    without: str | None = None
+
+
+def has_venv() -> bool:
+    return importlib.util.find_spec("venv") is not None and importlib.util.find_spec("ensurepip") is not None
+
+
+def has_headers() -> bool:
+    return os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+
+
+def has_command(*names: str) -> Callable[[], bool]:
+    # Debian keeps servers in sbin, which only root has on the PATH
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    return lambda: any(shutil.which(name, path=path) for name in names)
+
+
+SLOWER = "_speedups is not compiled and the server runs slower"
+BUILD = (
+    Need("Python's venv module", has_venv, ("python3-venv",)),
+    Need("a C compiler", has_command("cc", "gcc", "clang"), ("gcc", "libc6-dev"), SLOWER),
+    Need("Python's header files", has_headers, ("python3-dev",), SLOWER),
+)
+DATABASE = (Need("MariaDB", has_command("mariadbd", "mysqld"), ("mariadb-server",)),)
+BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser", "google-chrome"), ("chromium",)),)
+STEPS = {"build": BUILD, "database": DATABASE, "test": DATABASE + BROWSER}
+
+
+def say(text: str) -> None:
+    print(f"clarion: {text}", flush=True)
+
+
+def missing_of(step: str) -> list[Need]:
+    return [need for need in STEPS[step] if not need.there()]
+
+
+def install(packages: list[str]) -> None:
+    """Through apt, without questions. Raises CalledProcessError."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "-qq", "update"], env=environment, check=True)
+    subprocess.run(
+        ["apt-get", "-qq", "install", "--yes", "--no-install-recommends", *packages],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def main(step: str) -> int:
+    if sys.version_info < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        say(f"needs Python {wanted} or newer, and {sys.executable} is {sys.version.split()[0]}; try 'make PYTHON=python{wanted} …'")
+        return 1
+    missing = missing_of(step)
+    if not missing:
+        return 0
+    packages = list(dict.fromkeys(package for need in missing for package in need.packages))
+    names = ", ".join(need.name for need in missing)
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say(f"missing: {names}; installing {' '.join(packages)} with apt-get")
+        try:
+            install(packages)
+        except subprocess.CalledProcessError as error:
+            say(f"'{' '.join(error.cmd)}' failed with exit code {error.returncode}")
+        importlib.invalidate_caches()
+        missing = missing_of(step)
+    if missing:
+        say(f"missing: {', '.join(need.name for need in missing)}; on Debian, 'sudo apt-get install {' '.join(packages)}' brings it")
+    for need in missing:
+        if need.without:
+            say(f"going on without {need.name}: {need.without}")
+    return 1 if any(need.without is None for need in missing) else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in STEPS:
+        sys.exit(f"usage: {sys.argv[0]} {'|'.join(STEPS)}")
+    sys.exit(main(sys.argv[1]))
