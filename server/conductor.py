@@ -1,0 +1,95 @@
+"""The door: the only way to change state in memory, and the only one who carries out what the engine asks for.
+
+`submit` never awaits: it runs the engine, hands the saves to the writer and returns. The acts follow when the writer reports
+the commit, in the order in which they were asked for. There are no locks because there is nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from server.core.effects import Ack, Act, Cancel, Dispatch, Forgotten, Progress, Save, Welcome
+from server.core.engine import Engine
+from server.core.events import Event, Tick
+from server.core.model import Task
+from server.core.statistics import Statistics
+from server.ports import Clock, Shown
+
+
+class Queue(Protocol):
+    """The writer, as the conductor sees it."""
+
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None: ...
+
+    async def commit(self, saves: Sequence[Save]) -> None: ...
+
+    async def wait_room(self) -> None: ...
+
+
+class Outboxes(Protocol):
+    """The sessions, as the conductor sees them. A message for a session that is over is dropped: resync covers it."""
+
+    def send(self, act: Welcome | Dispatch | Cancel | Ack) -> None: ...
+
+
+class Conductor:
+    """A ports.Door. `run` must be running for deadlines and for fan-outs beyond one slice."""
+
+    def __init__(self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock) -> None:
+        self._engine, self._queue, self._outboxes, self._shown, self._clock = engine, queue, outboxes, shown, clock
+        self._stirred = trio.Event()
+
+    def submit(self, *events: Event) -> None:
+        """Never awaits. All events of one call are one transaction."""
+        effects = self._engine.handle(events, self._clock.now())
+        if effects:
+            acts = effects.acts
+            self._queue.put(effects.saves, (lambda: self._carry_out(acts)) if acts else None)
+        self._stirred.set()
+
+    def _carry_out(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            if isinstance(act, Progress):
+                self._shown.publish(act)
+            elif isinstance(act, Forgotten):
+                self._shown.forget(act.task_id)
+            else:
+                self._outboxes.send(act)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Slices of fan-outs as fast as the writer takes them, and deadlines when they are due."""
+        task_status.started()
+        while True:
+            if self._engine.has_more:
+                await self._queue.wait_room()
+                await trio.lowlevel.checkpoint()
+                self.submit(Tick())
+                continue
+            self._stirred = trio.Event()
+            due = self._engine.next_deadline()
+            wait = math.inf if due is None else max(0.0, due - self._clock.now().mono)
+            with trio.move_on_after(wait):
+                await self._stirred.wait()
+            due = self._engine.next_deadline()
+            if due is not None and due <= self._clock.now().mono:
+                self.submit(Tick())
+
+    def live_task(self, task_id: str) -> Task | None:
+        """The engine's own record of a task that is not final, ahead of what is committed; do not change it."""
+        return self._engine.task(task_id)
+
+    def statistics(self) -> Statistics:
+        """Counts over everything stored."""
+        return self._engine.statistics()
+
+    def open_on(self, host_id: str) -> int:
+        """How many executions of this host have not ended."""
+        return self._engine.open_on(host_id)
+
+    async def committed(self) -> None:
+        """Return once everything submitted so far is committed."""
+        await self._queue.commit(())

@@ -1,0 +1,118 @@
+"""Who is known and who is connected. All of it in memory: no list of hosts, and no heartbeat, touches the database."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
+from server.core.effects import Ack, Cancel, Dispatch, Welcome
+from server.core.model import Host
+from server.fleet.session import OutboxLimits, Session
+from server.ports import Presence, Resolution
+
+ALL = "all"
+
+
+class Registry:
+    """A ports.Fleet, and the conductor's outboxes."""
+
+    def __init__(self, limits: OutboxLimits | None = None, *, epoch: int = 0) -> None:
+        """epoch: of this start of the server; session numbers of different starts never meet."""
+        self._limits = limits or OutboxLimits()
+        self._hosts: dict[str, Host] = {}
+        self._order: list[tuple[str, str]] = []
+        self._names: dict[str, set[str]] = {}
+        self._sessions: dict[str, Session] = {}
+        self._numbers = epoch << 32
+
+    # --- hosts ---------------------------------------------------------------------------------------------------------
+
+    def put(self, host: Host) -> None:
+        """Make it, or its new facts, known."""
+        old = self._hosts.get(host.host_id)
+        if old is not None and old.hostname != host.hostname:
+            self._unlist(old)
+            old = None
+        self._hosts[host.host_id] = host
+        if old is None:
+            insort(self._order, (host.hostname, host.host_id))
+            self._names.setdefault(host.hostname, set()).add(host.host_id)
+
+    def remove(self, host_id: str) -> None:
+        host = self._hosts.pop(host_id, None)
+        if host is not None:
+            self._unlist(host)
+
+    def _unlist(self, host: Host) -> None:
+        key = (host.hostname, host.host_id)
+        del self._order[bisect_left(self._order, key)]
+        ids = self._names[host.hostname]
+        ids.discard(host.host_id)
+        if not ids:
+            del self._names[host.hostname]
+
+    def host(self, host_id: str) -> Host | None:
+        return self._hosts.get(host_id)
+
+    def presence(self, host_id: str) -> Presence | None:
+        host = self._hosts.get(host_id)
+        return self._presence(host) if host is not None else None
+
+    def roster(self) -> Sequence[Presence]:
+        """All known hosts by (hostname, host_id)."""
+        return [self._presence(self._hosts[host_id]) for _, host_id in self._order]
+
+    def _presence(self, host: Host) -> Presence:
+        session = self._sessions.get(host.host_id)
+        if session is None:
+            return Presence(host, None, None, 0)
+        return Presence(host, session.number, session.since, session.running)
+
+    def resolve(self, names: Sequence[str]) -> Resolution:
+        """Each name is a host id, a host name, or `all`."""
+        found: dict[str, None] = {}
+        unknown: dict[str, None] = {}
+        ambiguous: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            ids = self._names.get(name, ())
+            if name in self._hosts:
+                found[name] = None
+            elif len(ids) == 1:
+                found.update(dict.fromkeys(ids))
+            elif ids:
+                ambiguous[name] = tuple(sorted(ids))
+            elif name == ALL:
+                found.update(dict.fromkeys(host_id for _, host_id in self._order))
+            else:
+                unknown[name] = None
+        return Resolution(tuple(found), tuple(unknown), ambiguous)
+
+    def counts(self) -> dict[str, int]:
+        return {"known": len(self._hosts), "connected": len(self._sessions)}
+
+    # --- sessions ------------------------------------------------------------------------------------------------------
+
+    def attach(self, host_id: str, peer: str, now_ms: int) -> Session:
+        """A new session for this host. An older one is ended first: the newest wins."""
+        old = self._sessions.get(host_id)
+        if old is not None:
+            old.end("superseded")
+        self._numbers += 1
+        session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits)
+        return session
+
+    def detach(self, session: Session) -> bool:
+        """The stream is over. False: a newer session has taken its place, which this one cannot evict."""
+        if self._sessions.get(session.host_id) is not session:
+            return False
+        del self._sessions[session.host_id]
+        return True
+
+    def send(self, act: Welcome | Dispatch | Cancel | Ack) -> None:
+        """Of no effect when that session is over."""
+        session = self._sessions.get(act.host_id)
+        if session is not None and session.number == act.session:
+            session.push(act)
+
+    def sessions(self) -> list[Session]:
+        return list(self._sessions.values())

@@ -1,0 +1,112 @@
+"""What the server says, as bytes on the wire. What all hosts of a command share is encoded once.
+
+Concatenated protobuf messages merge (protobuf encoding guide, "Last One Wins"), so a dispatch is the shared part followed by
+the host's own fields, wrapped as member 1 of CommandMessage.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from proto.messages import Cancel as CancelMessage
+from proto.messages import CommandContent, CommandMessage, Drain, Heartbeat, ResultAck
+from proto.messages import Decision as DecisionNumber
+from proto.messages import Verdict as VerdictMessage
+from proto.messages import Welcome as WelcomeMessage
+from server.core.effects import Ack, Cancel, Dispatch, Welcome
+from server.core.model import Command
+
+CACHED = 256
+CONTENT_TAG = b"\x0a"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every session is told in its Welcome. Times in seconds."""
+
+    epoch: int
+    credits: int = 64
+    heartbeat: float = 15.0
+    silence: float = 45.0
+
+
+class Encoder:
+    """Encodes what leaves for agents."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._shared: OrderedDict[str, bytes] = OrderedDict()
+
+    def encode(self, act: Welcome | Dispatch | Cancel | Ack) -> bytes:
+        if isinstance(act, Dispatch):
+            return self._dispatch(act)
+        if isinstance(act, Ack):
+            return bytes(CommandMessage(result_ack=ResultAck(act.command_id, act.attempt)))
+        if isinstance(act, Cancel):
+            cancel = CancelMessage(act.command_id, act.attempt, act.seq, act.journal_id, act.reason, act.session)
+            return bytes(CommandMessage(cancel=cancel))
+        return self._welcome(act)
+
+    def _welcome(self, act: Welcome) -> bytes:
+        terms = self._terms
+        verdicts = [VerdictMessage(v.command_id, v.attempt, DecisionNumber(int(v.decision))) for v in act.verdicts]
+        welcome = WelcomeMessage(
+            terms.epoch, act.session, terms.credits, round(terms.heartbeat * 1000), round(terms.silence * 1000), verdicts
+        )
+        return bytes(CommandMessage(welcome=welcome))
+
+    def _dispatch(self, act: Dispatch) -> bytes:
+        own = bytes(CommandContent(attempt=act.attempt, seq=act.seq, session=act.session))
+        shared = self._content(act.command)
+        return CONTENT_TAG + _varint(len(shared) + len(own)) + shared + own
+
+    def _content(self, command: Command) -> bytes:
+        shared = self._shared.get(command.command_id)
+        if shared is None:
+            shared = self._shared[command.command_id] = bytes(_content(command))
+            if len(self._shared) > CACHED:
+                self._shared.popitem(last=False)
+        return shared
+
+
+def heartbeat(beat: int, *, answer: bool = False) -> bytes:
+    return bytes(CommandMessage(heartbeat=Heartbeat(beat=beat, answer=answer)))
+
+
+def drain(retry_min: float, retry_max: float) -> bytes:
+    """Times in seconds."""
+    return bytes(CommandMessage(drain=Drain(round(retry_min * 1000), round(retry_max * 1000), "the server is shutting down")))
+
+
+def _content(command: Command) -> CommandContent:
+    return CommandContent(
+        command_id=command.command_id,
+        task_id=command.task_id,
+        command=command.command or "",
+        argv=list(command.argv or ()),
+        script=(command.script or "").encode(),
+        interpreter=command.interpreter or "",
+        args=list(command.args),
+        parameters=dict(command.parameters),
+        env=dict(command.env),
+        cwd=command.cwd or "",
+        run_as=command.run_as or "",
+        umask=command.umask,
+        stdin=command.stdin or b"",
+        timeout_ms=command.timeout_ms,
+        grace_ms=command.grace_ms,
+        start_within_ms=command.start_within_ms,
+        max_output=command.max_output,
+        detach=command.detach,
+        success_codes=list(command.success_codes),
+    )
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
