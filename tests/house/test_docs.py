@@ -1,0 +1,74 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from proto.reasons import REASONS
+from server.core.states import EXECUTION_STEPS, TASK_STEPS
+from server.errors import PROBLEMS
+from server.settings_table import rows
+
+ROOT = Path(__file__).parents[2]
+DRAWN = ("states.md", "errors.md", "reasons.md", "configuration.md")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", DRAWN)
+def test_a_drawn_page_is_what_its_table_gives(generator: ModuleType, page: str) -> None:
+    assert (ROOT / "docs" / page).read_text() == generator.PAGES[page](), "run 'make docs' and commit the result"
+
+
+def test_every_drawn_page_is_compared(generator: ModuleType) -> None:
+    assert set(generator.PAGES) == set(DRAWN)
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert [key for key in rows() if f"`{key}`" not in page] == []
+
+
+def test_every_error_and_every_reason_is_documented() -> None:
+    errors, reasons = (ROOT / "docs/errors.md").read_text(), (ROOT / "docs/reasons.md").read_text()
+    assert [code for code in PROBLEMS if f"| `{code}` |" not in errors] == []
+    assert [code for code in REASONS if f"| `{code}` |" not in reasons] == []
+
+
+def test_every_step_of_the_state_tables_is_an_arrow() -> None:
+    page = (ROOT / "docs/states.md").read_text()
+    for table in (TASK_STEPS, EXECUTION_STEPS):
+        for (old, step), new in table.items():
+            assert re.search(rf"^    {old.label} --> {new.label}: .*\b{step.name.lower()}\b", page, re.MULTILINE), (old, step, new)
+
+
+def test_every_message_of_the_protocol_is_explained() -> None:
+    kinds = re.findall(r"^    (\w+) \w+ = \d+;", (ROOT / "proto/command.proto").read_text().split("message CommandContent")[0], re.MULTILINE)
+    assert len(kinds) == 14
+    page = (ROOT / "docs/protocol.md").read_text()
+    assert [kind for kind in kinds if not any(kind in heading for heading in HEADING.findall(page))] == []
+
+
+def test_links_between_pages_lead_somewhere(files: list[Path], root: Path) -> None:
+    broken = [
+        f"{page}: {target}"
+        for page in files
+        if page.suffix == ".md"
+        for target in LINK.findall((root / page).read_text())
+        if not (root / page.parent / target).exists()
+    ]
+    assert not broken, "\n" + "\n".join(broken)
