@@ -1,0 +1,72 @@
+"""Random histories: whatever happens in whatever order, no illegal step, and counters that equal the rows after every call."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from server.core.events import HostConnected, Now, Outcome, Result, TaskCanceled, Tick
+from server.core.states import ExecutionStatus, TaskStatus
+from tests.core.shadow import HOSTS, History
+
+HISTORIES = int(os.environ.get("HISTORIES", "100000"))
+SEED = int(os.environ.get("SEED", "20260"))
+PARTS = 20
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_breaks_a_rule(part: int) -> None:
+    print(f"HISTORIES={HISTORIES} SEED={SEED} part={part}")
+    steps = 0
+    for number in range(part, HISTORIES, PARTS):
+        seed = SEED + number
+        history = History(seed)
+        try:
+            for _ in range(4 + seed % 16):
+                history.step()
+                steps += 1
+        except Exception as error:
+            raise AssertionError(f"history with SEED={seed} HISTORIES=1") from error
+    assert steps > 0
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 300))
+def test_every_history_can_be_brought_to_an_end(seed: int) -> None:
+    """Cancel everything, let agents answer and time pass: nothing stays open (nothing can be stuck)."""
+    history = History(seed)
+    for _ in range(25):
+        history.step()
+    for number in range(1, history.made + 1):
+        history.handle(TaskCanceled(f"t{number}"))
+    for _ in range(200):
+        if not history.engine.has_more:
+            break
+        history.handle(Tick())
+    for session, host in enumerate(HOSTS, 1_000):
+        history.handle(HostConnected(host, session, "journal-1", 4))
+        for number in range(1, history.made + 1):
+            history.handle(Result(host, f"c{number}", 1, Outcome.CANCELED))
+    history.now = Now(history.now.mono + 10_000, history.now.wall_ms)
+    for _ in range(50):
+        history.handle(Tick())
+    assert not [row for row in history.shadow.rows.values() if not row.status.final]
+    assert all(task.status.final for task in history.shadow.tasks.values())
+    assert history.engine.world.in_flight == 0
+    assert history.engine.next_deadline() is None or history.engine.world.grace.ticket
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 300))
+def test_statistics_equal_a_recount(seed: int) -> None:
+    history = History(seed)
+    for _ in range(30):
+        history.step()
+        told = history.engine.statistics()
+        recount = [0] * len(TaskStatus)
+        for task in history.shadow.tasks.values():
+            recount[task.status] += 1
+        assert told.tasks == tuple(recount)
+        rows = [0] * len(ExecutionStatus)
+        for row in history.shadow.rows.values():
+            rows[row.status] += 1
+        assert told.executions == tuple(rows)
