@@ -13,14 +13,14 @@ from pathlib import Path
 
 from grpclib.const import Status
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from proto.reasons import REASONS
+from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
+from server.errors import PROBLEMS
+from server.settings_doc import render as configuration
+
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
-
-from proto.reasons import REASONS  # noqa: E402 — runs as a script, so the root must be put on the path first
-from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus  # noqa: E402
-from server.errors import PROBLEMS  # noqa: E402
-from server.settings_doc import render as configuration  # noqa: E402
-
 DRAWN = "<!-- Drawn by docs/generate.py; change the table it is drawn from and run 'make docs'. -->\n"
 
 
