@@ -22,6 +22,10 @@ class StoreRefused(Exception):
     """The database will never accept this: bad login, missing rights, a value that does not fit. Nothing was written."""
 
 
+class KeyTaken(StoreRefused):
+    """A CreateTask came with an idempotency key that belongs to another task: ask `known_key` which one."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
     """All given conditions hold. `name` ending in `*` is a prefix. Times are milliseconds, from inclusive, before exclusive."""

@@ -1,0 +1,109 @@
+"""Sorts the saves of one transaction into few, large statements without changing what they mean.
+
+Applying the phases in order, and in each phase the kinds in the order of its fields, has the effect of applying the
+saves one after another. A phase holds at most one version of a row: the last. Where merging could change the outcome
+(a save after a delete, a row that is saved again after its end) a new phase begins; that is rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from server.core.effects import (
+    CreateTask,
+    DeleteHost,
+    DeleteTask,
+    Save,
+    SaveExecution,
+    SaveHost,
+    SaveLate,
+    SaveMeta,
+    SaveOutput,
+    SaveSeq,
+    SaveTask,
+)
+from server.core.model import CommandHost, Host, Output, Task
+
+
+@dataclass(slots=True)
+class Phase:
+    created: dict[str, CreateTask] = field(default_factory=dict)
+    outputs: dict[bytes, Output] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    executions: dict[tuple[str, str], CommandHost] = field(default_factory=dict)
+    lates: list[SaveLate] = field(default_factory=list)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    seqs: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+    deleted_tasks: dict[str, None] = field(default_factory=dict)
+    deleted_hosts: dict[str, None] = field(default_factory=dict)
+    commands: set[str] = field(default_factory=set)
+    """Commands whose rows this phase touches."""
+    late_rows: set[tuple[str, str]] = field(default_factory=set)
+
+    def accepts(self, save: Save) -> bool:
+        """False if adding it here would change what the saves mean."""
+        if isinstance(save, DeleteTask | DeleteHost):
+            return True
+        if self.deleted_tasks or self.deleted_hosts:
+            return False
+        if isinstance(save, SaveExecution):
+            row = save.execution
+            key = (row.command_id, row.host_id)
+            if key in self.late_rows:
+                return False
+            known = self.executions.get(key)
+            return known is None or not known.status.final or row.version <= known.version
+        if isinstance(save, CreateTask):
+            return save.task.task_id not in self.tasks and save.command.command_id not in self.commands
+        return True
+
+    def add(self, save: Save) -> None:
+        if isinstance(save, SaveExecution):
+            row = save.execution
+            key = (row.command_id, row.host_id)
+            known = self.executions.get(key)
+            if known is None or row.version > known.version:
+                self.executions[key] = row
+                self.commands.add(row.command_id)
+        elif isinstance(save, SaveOutput):
+            self.outputs.setdefault(save.output.output_id, save.output)
+        elif isinstance(save, SaveTask):
+            task = save.task
+            older = self.tasks.get(task.task_id)
+            if older is None or task.version > older.version:
+                self.tasks[task.task_id] = task
+        elif isinstance(save, SaveSeq):
+            self._raise_seq(save.host_id, save.max_seq)
+        elif isinstance(save, CreateTask):
+            self.created.setdefault(save.task.task_id, save)
+        elif isinstance(save, SaveLate):
+            self.lates.append(save)
+            self.commands.add(save.command_id)
+            self.late_rows.add((save.command_id, save.host_id))
+        elif isinstance(save, SaveHost):
+            self.hosts[save.host.host_id] = save.host
+            self._raise_seq(save.host.host_id, save.host.max_seq)
+        elif isinstance(save, SaveMeta):
+            self.meta[save.key] = save.value
+        elif isinstance(save, DeleteTask):
+            self.deleted_tasks[save.task_id] = None
+        else:
+            self.deleted_hosts[save.host_id] = None
+
+    def _raise_seq(self, host_id: str, seq: int) -> None:
+        if seq > self.seqs.get(host_id, -1):
+            self.seqs[host_id] = seq
+
+
+def plan(saves: Iterable[Save]) -> list[Phase]:
+    """The phases, in order. Empty for no saves."""
+    phases: list[Phase] = []
+    phase: Phase | None = None
+    for save in saves:
+        if phase is None or not phase.accepts(save):
+            phase = Phase()
+            phases.append(phase)
+        phase.add(save)
+    return phases

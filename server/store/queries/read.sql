@@ -1,0 +1,78 @@
+-- All reads; both databases understand them. What {…} means stands in server/store/sql.py.
+
+-- name: task
+-- One task without its targets.
+SELECT {selected task} FROM task WHERE task_id = :task_id;
+
+-- name: targets
+-- The frozen list of a task's host ids.
+SELECT targets FROM task_targets WHERE task_id = :task_id;
+
+-- name: commands
+-- A task's commands.
+SELECT {selected command} FROM command WHERE task_id = :task_id ORDER BY command_id;
+
+-- name: count_tasks
+-- Tasks by status, from an index alone.
+SELECT status, COUNT(*) FROM task {index task_by_status} GROUP BY status;
+
+-- name: sum_executions
+-- Executions by status, from the tasks' counters.
+SELECT SUM(count_pending), SUM(count_dispatched), SUM(count_running), SUM(count_completed), SUM(count_failed),
+       SUM(count_timeout), SUM(count_canceled), SUM(count_dispatch_failed), SUM(count_lost)
+FROM task;
+
+-- name: known_key
+-- What an idempotency key was used for.
+SELECT task_id, request_digest FROM idempotency WHERE idempotency_key = :idempotency_key;
+
+-- name: open_tasks
+-- Every task of one status, oldest first; for the server's start.
+SELECT {selected task} FROM task {index task_by_status} WHERE status = :status ORDER BY task_id;
+
+-- name: open_executions
+-- The rows of a command that have not ended; for the server's start.
+SELECT {selected execution} FROM command_host {index command_host_by_status} WHERE command_id = :command_id AND status < 3;
+
+-- name: executions
+-- One page of a command's rows by host.
+SELECT {selected execution}, host.hostname
+FROM command_host LEFT JOIN host ON host.host_id = command_host.host_id
+WHERE command_host.command_id = :command_id AND command_host.host_id > :after
+ORDER BY command_host.host_id LIMIT :limit;
+
+-- name: executions_by_status
+-- One page of a command's rows of one status by host.
+SELECT {selected execution}, host.hostname
+FROM command_host {index command_host_by_status} LEFT JOIN host ON host.host_id = command_host.host_id
+WHERE command_host.command_id = :command_id AND command_host.status = :status AND command_host.host_id > :after
+ORDER BY command_host.host_id LIMIT :limit;
+
+-- name: execution
+-- One row.
+SELECT {selected execution}, host.hostname
+FROM command_host LEFT JOIN host ON host.host_id = command_host.host_id
+WHERE command_host.command_id = :command_id AND command_host.host_id = :host_id;
+
+-- name: executions_of_host
+-- One page of what a host was told to do, newest first.
+SELECT {selected execution} FROM command_host {index command_host_by_host}
+WHERE host_id = :host_id AND command_id < :after
+ORDER BY command_id DESC LIMIT :limit;
+
+-- name: output
+-- What is kept of one stream.
+SELECT {selected output} FROM output WHERE output_id = :output_id;
+
+-- name: hosts
+-- All hosts with the highest dispatch number each was ever given.
+SELECT {selected host}, COALESCE(host_seq.max_seq, 0)
+FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id;
+
+-- name: meta
+-- A fact about the installation.
+SELECT value FROM meta WHERE name = :name;
+
+-- name: ping
+-- The cheapest question that the database must read a table for.
+SELECT version FROM schema_version WHERE version = 1;

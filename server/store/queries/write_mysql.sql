@@ -1,0 +1,105 @@
+-- All writes of MySQL and MariaDB. :rows is a list of rows, :keys a list of keys: one statement takes a whole batch.
+-- VALUES(c) is the only upsert that both take. What {…} means stands in server/store/sql.py.
+-- `SET id = table.id` changes nothing; INSERT IGNORE would also ignore values that do not fit.
+
+-- name: create_task
+-- New tasks; one that exists stays as it is.
+INSERT INTO task ({columns task}) VALUES :rows ON DUPLICATE KEY UPDATE task_id = task.task_id;
+
+-- name: create_targets
+-- Their frozen lists of host ids.
+INSERT INTO task_targets (task_id, targets) VALUES :rows ON DUPLICATE KEY UPDATE task_id = task_targets.task_id;
+
+-- name: create_command
+-- Their commands.
+INSERT INTO command ({columns command}) VALUES :rows ON DUPLICATE KEY UPDATE command_id = command.command_id;
+
+-- name: create_execution
+-- Pending rows; everything else is the column's default.
+INSERT INTO command_host (command_id, host_id) VALUES :rows ON DUPLICATE KEY UPDATE command_id = command_host.command_id;
+
+-- name: create_key
+-- What idempotency keys stand for from now on.
+INSERT INTO idempotency ({columns idempotency}) VALUES :rows ON DUPLICATE KEY UPDATE task_id = idempotency.task_id;
+
+-- name: keys_of
+-- Whose the keys are.
+SELECT idempotency_key, task_id FROM idempotency WHERE idempotency_key IN :keys;
+
+-- name: save_output
+-- The same content is kept once.
+INSERT INTO output ({columns output}) VALUES :rows ON DUPLICATE KEY UPDATE output_id = output.output_id;
+
+-- name: task_versions
+-- Which of these tasks exist, and how new they are; locked until the transaction ends.
+SELECT task_id, version FROM task WHERE task_id IN :keys FOR UPDATE;
+
+-- name: save_task
+-- Tasks that exist and are older, as task_versions has shown.
+INSERT INTO task ({columns task}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed task};
+
+-- name: count_takers
+-- How many of these rows exist, are older than this version and have not ended (3 and above); locked.
+SELECT COUNT(*) FROM command_host WHERE status < 3 AND version < :version AND (command_id, host_id) IN :keys FOR UPDATE;
+
+-- name: find_takers
+-- Which ones they are, when they are not all.
+SELECT command_id, host_id FROM command_host
+WHERE status < 3 AND version < :version AND (command_id, host_id) IN :keys FOR UPDATE;
+
+-- name: save_execution
+-- Rows of which it is known, and locked, that they take the change.
+INSERT INTO command_host ({columns execution}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed execution};
+
+-- name: row_ends
+-- How rows ended.
+SELECT command_id, host_id, attempt, status, agent_finished_at, report FROM command_host
+WHERE (command_id, host_id) IN :keys FOR UPDATE;
+
+-- name: save_late
+-- Beside the row, which otherwise stays as it is.
+UPDATE command_host SET late_result = :late_result WHERE command_id = :command_id AND host_id = :host_id;
+
+-- name: save_orphan
+-- Reports for which there is no row.
+INSERT INTO orphan_result ({columns orphan}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed orphan};
+
+-- name: save_host
+-- Insert or overwrite.
+INSERT INTO host ({columns host}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed host};
+
+-- name: save_seq
+-- Never lowered.
+INSERT INTO host_seq (host_id, max_seq) VALUES :rows ON DUPLICATE KEY UPDATE max_seq = GREATEST(max_seq, VALUES(max_seq));
+
+-- name: save_meta
+-- Insert or overwrite.
+INSERT INTO meta (name, value) VALUES :rows ON DUPLICATE KEY UPDATE value = VALUES(value);
+
+-- name: command_ids
+-- The commands of tasks that are to go.
+SELECT command_id FROM command WHERE task_id IN :keys;
+
+-- name: delete_executions
+-- All rows of some commands.
+DELETE FROM command_host WHERE command_id IN :keys;
+
+-- name: delete_commands
+-- All commands of some tasks.
+DELETE FROM command WHERE task_id IN :keys;
+
+-- name: delete_targets
+-- Their targets.
+DELETE FROM task_targets WHERE task_id IN :keys;
+
+-- name: delete_keys
+-- The idempotency keys that made them.
+DELETE FROM idempotency WHERE task_id IN :keys;
+
+-- name: delete_task
+-- The tasks themselves.
+DELETE FROM task WHERE task_id IN :keys;
+
+-- name: delete_host
+-- Hosts. Their dispatch numbers stay: an agent may come back under the same id, and no number is given twice.
+DELETE FROM host WHERE host_id IN :keys;

@@ -1,0 +1,84 @@
+-- All writes of SQLite, each run once per row of a batch. What {…} means stands in server/store/sql.py.
+
+-- name: create_task
+-- A new task; one that exists stays as it is.
+INSERT INTO task ({columns task}) VALUES ({values task}) ON CONFLICT (task_id) DO NOTHING;
+
+-- name: create_targets
+-- Its frozen list of host ids.
+INSERT INTO task_targets (task_id, targets) VALUES (:task_id, :targets) ON CONFLICT (task_id) DO NOTHING;
+
+-- name: create_command
+-- Its command.
+INSERT INTO command ({columns command}) VALUES ({values command}) ON CONFLICT (command_id) DO NOTHING;
+
+-- name: create_execution
+-- One pending row; everything else is the column's default.
+INSERT INTO command_host (command_id, host_id) VALUES (:command_id, :host_id) ON CONFLICT (command_id, host_id) DO NOTHING;
+
+-- name: create_key
+-- What the idempotency key stands for from now on.
+INSERT INTO idempotency ({columns idempotency}) VALUES ({values idempotency}) ON CONFLICT (idempotency_key) DO NOTHING;
+
+-- name: save_output
+-- The same content is kept once.
+INSERT INTO output ({columns output}) VALUES ({values output}) ON CONFLICT (output_id) DO NOTHING;
+
+-- name: save_task
+-- Only forwards.
+UPDATE task SET {sets task} WHERE task_id = :task_id AND version < :version;
+
+-- name: save_execution
+-- Only forwards, and never what has ended (3 and above).
+UPDATE command_host SET {sets execution}
+WHERE command_id = :command_id AND host_id = :host_id AND version < :version AND status < 3;
+
+-- name: row_end
+-- How a row ended.
+SELECT attempt, status, agent_finished_at, report FROM command_host WHERE command_id = :command_id AND host_id = :host_id;
+
+-- name: save_late
+-- Beside the row, which otherwise stays as it is.
+UPDATE command_host SET late_result = :late_result WHERE command_id = :command_id AND host_id = :host_id;
+
+-- name: save_orphan
+-- A report for which there is no row.
+INSERT INTO orphan_result ({columns orphan}) VALUES ({values orphan})
+ON CONFLICT (host_id, command_id, attempt) DO UPDATE SET {excluded orphan};
+
+-- name: save_host
+-- Insert or overwrite.
+INSERT INTO host ({columns host}) VALUES ({values host}) ON CONFLICT (host_id) DO UPDATE SET {excluded host};
+
+-- name: save_seq
+-- Never lowered.
+INSERT INTO host_seq (host_id, max_seq) VALUES (:host_id, :max_seq)
+ON CONFLICT (host_id) DO UPDATE SET max_seq = excluded.max_seq WHERE excluded.max_seq > host_seq.max_seq;
+
+-- name: save_meta
+-- Insert or overwrite.
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: delete_executions
+-- All rows of a task's commands.
+DELETE FROM command_host WHERE command_id IN (SELECT command_id FROM command WHERE task_id = :task_id);
+
+-- name: delete_commands
+-- A task's commands.
+DELETE FROM command WHERE task_id = :task_id;
+
+-- name: delete_targets
+-- A task's targets.
+DELETE FROM task_targets WHERE task_id = :task_id;
+
+-- name: delete_keys
+-- The idempotency key that made the task.
+DELETE FROM idempotency WHERE task_id = :task_id;
+
+-- name: delete_task
+-- The task itself.
+DELETE FROM task WHERE task_id = :task_id;
+
+-- name: delete_host
+-- A host. Its dispatch number stays: the agent may come back under the same id, and no number is given twice.
+DELETE FROM host WHERE host_id = :host_id;

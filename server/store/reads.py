@@ -1,0 +1,129 @@
+"""Every read of a Store, written once for all databases: a database adds only how to run a query."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from heapq import merge
+from itertools import islice
+
+import orjson
+
+from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.store import task_list
+from server.store.base import ExecutionView, KnownKey, OpenTask, TaskFilter
+from server.store.rows import (
+    Row,
+    command_from,
+    execution_from,
+    host_from,
+    output_from,
+    task_from,
+)
+from server.store.sql import Dialect
+
+
+class Reads(ABC):
+    """The reading half of `base.Store`, whose docstrings hold."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._read = dialect.load("read")
+
+    @abstractmethod
+    async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+        """All rows. Raises StoreUnavailable, StoreRefused."""
+
+    async def ping(self) -> None:
+        await self.fetch(self._read["ping"], {})
+
+    # --- tasks ---
+
+    async def task(self, task_id: str) -> Task | None:
+        rows = await self.fetch(self._read["task"], {"task_id": task_id})
+        return task_from(rows[0]) if rows else None
+
+    async def targets(self, task_id: str) -> tuple[str, ...]:
+        rows = await self.fetch(self._read["targets"], {"task_id": task_id})
+        return tuple(orjson.loads(rows[0][0])) if rows else ()
+
+    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
+        if task_list.is_prefix(where):
+            found: list[Task] = []
+            for query in task_list.by_name(self.dialect, where, after, limit):
+                if len(found) < limit:
+                    rows = await self.fetch(query.sql, query.parameters | {"limit": limit - len(found)})
+                    found += [task_from(row) for row in rows]
+            return found
+        answers = [await self.fetch(query.sql, query.parameters) for query in task_list.by_id(self.dialect, where, after, limit)]
+        newest = merge(*answers, key=lambda row: str(row[0]), reverse=True)
+        return [task_from(row) for row in islice(newest, limit)]
+
+    async def commands(self, task_id: str) -> list[Command]:
+        return [command_from(row) for row in await self.fetch(self._read["commands"], {"task_id": task_id})]
+
+    async def count_tasks(self) -> dict[TaskStatus, int]:
+        counted = {row[0]: row[1] for row in await self.fetch(self._read["count_tasks"], {})}
+        return {status: counted.get(int(status), 0) for status in TaskStatus}
+
+    async def sum_executions(self) -> dict[ExecutionStatus, int]:
+        (sums,) = await self.fetch(self._read["sum_executions"], {})
+        return {status: int(sums[status] or 0) for status in ExecutionStatus}
+
+    async def known_key(self, idempotency_key: str) -> KnownKey | None:
+        rows = await self.fetch(self._read["known_key"], {"idempotency_key": idempotency_key})
+        return KnownKey(*rows[0]) if rows else None
+
+    async def open_tasks(self) -> list[OpenTask]:
+        found = []
+        for status in (TaskStatus.PENDING, TaskStatus.RUNNING):
+            for row in await self.fetch(self._read["open_tasks"], {"status": int(status)}):
+                task = task_from(row, await self.targets(row[0]))
+                for command in await self.commands(task.task_id):
+                    rows = [] if status is TaskStatus.PENDING else await self._open_executions(command.command_id)
+                    found.append(OpenTask(task, command, rows))
+        return sorted(found, key=lambda open_task: open_task.task.task_id)
+
+    async def _open_executions(self, command_id: str) -> list[CommandHost]:
+        rows = [execution_from(row) for row in await self.fetch(self._read["open_executions"], {"command_id": command_id})]
+        return sorted(rows, key=lambda row: row.host_id)
+
+    # --- executions ---
+
+    async def executions(
+        self, command_id: str, *, status: Sequence[ExecutionStatus] = (), after: str | None, limit: int
+    ) -> list[ExecutionView]:
+        page = {"command_id": command_id, "after": after or "", "limit": limit}
+        if status:
+            by_status = self._read["executions_by_status"]
+            answers = [await self.fetch(by_status, page | {"status": int(one)}) for one in dict.fromkeys(status)]
+        else:
+            answers = [await self.fetch(self._read["executions"], page)]
+        return [_view(row) for row in islice(merge(*answers, key=lambda row: str(row[1])), limit)]
+
+    async def execution(self, command_id: str, host_id: str) -> ExecutionView | None:
+        rows = await self.fetch(self._read["execution"], {"command_id": command_id, "host_id": host_id})
+        return _view(rows[0]) if rows else None
+
+    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
+        page = {"host_id": host_id, "after": after or task_list.LAST_ID, "limit": limit}
+        return [execution_from(row) for row in await self.fetch(self._read["executions_of_host"], page)]
+
+    async def output(self, output_id: bytes) -> Output | None:
+        rows = await self.fetch(self._read["output"], {"output_id": output_id})
+        return output_from(rows[0]) if rows else None
+
+    # --- hosts, installation ---
+
+    async def hosts(self) -> list[Host]:
+        return [host_from(row) for row in await self.fetch(self._read["hosts"], {})]
+
+    async def meta(self, key: str) -> str | None:
+        rows = await self.fetch(self._read["meta"], {"name": key})
+        return str(rows[0][0]) if rows else None
+
+
+def _view(row: Row) -> ExecutionView:
+    """The name is empty for a host that has been deleted."""
+    return ExecutionView(execution_from(row), row[-1] or "")

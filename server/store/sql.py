@@ -1,0 +1,77 @@
+"""Reads the named queries of queries/*.sql for one dialect.
+
+A file is a row of `-- name: xyz`, one line that says what for, and the statement. Parameters are `:name`. The words in
+braces, so that no list of columns is written twice:
+
+    {columns task}   task_id, name, …                {selected task}  task.task_id, task.name, …
+    {values task}    :task_id, :name, …              {sets task}      name = :name, …      what may change
+    {excluded host}  hostname = excluded.hostname, … {renewed host}   hostname = VALUES(hostname), …
+    {index by_name}  the dialect's way to insist on an index
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+from server.store.rows import TABLES
+
+_NAME = re.compile(r"^-- name: (\w+)\n(?:--.*\n)+", re.MULTILINE)
+_WORD = re.compile(r"\{(\w+) (\w+)\}")
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """index: how a query insists on an index, so that plans do not depend on statistics."""
+
+    name: str
+    index: str
+
+    def load(self, *names: str) -> dict[str, str]:
+        """The statements of queries/<name>.sql by their names. Raises ValueError for a double or malformed one."""
+        found: dict[str, str] = {}
+        for name in names:
+            text = files("server.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+            _, *pieces = _NAME.split(text)
+            for query, body in zip(pieces[::2], pieces[1::2], strict=True):
+                if query in found:
+                    raise ValueError(f"{name}.sql: {query} is there twice")
+                found[query] = self.expand(body.strip().removesuffix(";"))
+        return found
+
+    def expand(self, text: str) -> str:
+        """Replace the words in braces. Raises KeyError for an unknown one."""
+        return _WORD.sub(self._word, text)
+
+    def _word(self, match: re.Match[str]) -> str:
+        word, what = match.groups()
+        if word == "index":
+            return self.index.format(what)
+        table = TABLES[what]
+        shape, columns = {
+            "columns": ("{0}", table.columns),
+            "selected": (table.name + ".{0}", table.columns),
+            "values": (":{0}", table.columns),
+            "sets": ("{0} = :{0}", table.mutable),
+            "excluded": ("{0} = excluded.{0}", table.mutable),
+            "renewed": ("{0} = VALUES({0})", table.mutable),
+        }[word]
+        return ", ".join(shape.format(column) for column in columns)
+
+
+SQLITE = Dialect("sqlite", "INDEXED BY {}")
+MYSQL = Dialect("mysql", "FORCE INDEX ({})")
+
+
+def numbered(text: str, columns: tuple[str, ...]) -> str:
+    """`:name` becomes `?n`, n counting in `columns`: for tuples in that order, which SQLite binds faster than mappings."""
+    return _PARAMETER.sub(lambda match: f"?{columns.index(match.group(1)) + 1}", text)
+
+
+@lru_cache(maxsize=512)
+def formatted(text: str) -> str:
+    """`:name` becomes `%(name)s`, a literal percent sign is doubled: for Python's % with a mapping of SQL literals."""
+    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))

@@ -1,0 +1,155 @@
+"""The embedded store: one SQLite file in WAL mode, every commit on the disk before it is confirmed (synchronous=FULL).
+
+One thread writes, a few read beside it from read-only connections. https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from server.core.effects import Save
+from server.store import migrate
+from server.store.base import StoreRefused, StoreUnavailable
+from server.store.plan import plan
+from server.store.reads import Reads
+from server.store.rows import Row
+from server.store.sql import SQLITE
+from server.store.sqlite_errors import translate
+from server.store.sqlite_thread import SqliteThreads
+from server.store.sqlite_write import SqliteWrite
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x434C4152
+"""Marks the file as ours (PRAGMA application_id): "CLAR"."""
+
+
+class SqliteStore(Reads):
+    """`base.Store` on one file.
+
+    path: in a directory that exists. busy_seconds: how long a lock held by another process is waited for. readers:
+    reading threads. cache_bytes: of the writing connection. max_bytes: the file never grows beyond; 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_seconds: float = 5.0,
+        readers: int = 2,
+        cache_bytes: int = 32 << 20,
+        max_bytes: int = 0,
+    ) -> None:
+        super().__init__(SQLITE)
+        self.path = Path(path)
+        self._busy_seconds = busy_seconds
+        self._readers = readers
+        self._cache_bytes = cache_bytes
+        self._max_bytes = max_bytes
+        self._write = SqliteWrite()
+        self._writing: SqliteThreads | None = None
+        self._reading: SqliteThreads | None = None
+
+    async def open(self) -> None:
+        self._writing = SqliteThreads("clarion-sqlite-write", 1, self._connect)
+        try:
+            await self._guarded(self._writing, self._prepare, opening=True)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._reading = SqliteThreads("clarion-sqlite-read", self._readers, self._connect_reader)
+
+    async def aclose(self) -> None:
+        # the last connection to close empties the log into the file, and only the writing one may
+        for threads in (self._reading, self._writing):
+            if threads is not None:
+                await threads.aclose()
+        self._reading = self._writing = None
+
+    async def write(self, saves: Sequence[Save]) -> None:
+        phases = plan(saves)
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for phase in phases:
+                    self._write.apply(connection, phase)
+                connection.execute("COMMIT")
+            except BaseException:
+                # a full disk may have ended the transaction already
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+        await self._guarded(self._writing, transaction)
+
+    async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+        return await self._guarded(self._reading, lambda connection: connection.execute(sql, parameters).fetchall())
+
+    async def _guarded(
+        self, threads: SqliteThreads | None, work: Callable[[sqlite3.Connection], T], *, opening: bool = False
+    ) -> T:
+        if threads is None:
+            raise StoreUnavailable(f"{self.path}: the store is not open")
+        try:
+            return await threads.run(work)
+        except Exception as error:
+            meaning = translate(error, str(self.path), opening=opening)
+            if meaning is None:
+                raise
+            raise meaning from error
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            # outputs may hold secrets: nobody else reads the file
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            except OSError as error:
+                raise StoreRefused(
+                    f"{self.path}: {error.strerror}; the directory must exist and be writable for the server"
+                ) from error
+        connection = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise StoreRefused(f"{self.path}: this file system cannot hold a WAL database; use a local disk")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = {-(self._cache_bytes >> 10)}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+            if self._max_bytes:
+                (page,) = connection.execute("PRAGMA page_size").fetchone()
+                connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page)}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Check that the file is ours, then bring the schema up to date in one transaction."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+            if tables and mark != APPLICATION_ID:
+                raise StoreRefused(f"{self.path}: this is another program's database; name another store.path")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(migrate.VERSION_TABLE)
+            done = dict(connection.execute(migrate.VERSIONS).fetchall())
+            for step in migrate.outstanding(SQLITE.name, done):
+                connection.execute(step.statement)
+                record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
+                connection.execute(record, {"version": step.version, "steps": step.steps})
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

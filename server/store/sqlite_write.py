@@ -1,0 +1,99 @@
+"""Carries out one phase of a plan on an open SQLite transaction. Runs in the writing thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from server.store.base import KeyTaken
+from server.store.lates import RowEnd, sort_out
+from server.store.plan import Phase
+from server.store.rows import (
+    COMMAND,
+    EXECUTION,
+    HOST,
+    IDEMPOTENCY,
+    ORPHAN,
+    OUTPUT,
+    TASK,
+    as_json,
+    command_row,
+    execution_row,
+    host_row,
+    output_row,
+    task_row,
+)
+from server.store.sql import SQLITE, numbered
+
+_COLUMNS = {
+    "create_task": TASK.columns,
+    "create_targets": ("task_id", "targets"),
+    "create_command": COMMAND.columns,
+    "create_execution": ("command_id", "host_id"),
+    "create_key": IDEMPOTENCY.columns,
+    "save_output": OUTPUT.columns,
+    "save_task": TASK.columns,
+    "save_execution": EXECUTION.columns,
+    "row_end": ("command_id", "host_id"),
+    "save_late": ("late_result", "command_id", "host_id"),
+    "save_orphan": ORPHAN.columns,
+    "save_host": HOST.columns,
+    "save_seq": ("host_id", "max_seq"),
+    "save_meta": ("name", "value"),
+    "delete_host": ("host_id",),
+}
+_DELETE_TASK = ("delete_executions", "delete_commands", "delete_targets", "delete_keys", "delete_task")
+
+
+class SqliteWrite:
+    """The statements, prepared for tuples."""
+
+    def __init__(self) -> None:
+        self._sql = {name: numbered(text, _COLUMNS.get(name, ("task_id",))) for name, text in SQLITE.load("write_sqlite").items()}
+
+    def apply(self, connection: sqlite3.Connection, phase: Phase) -> None:
+        """Raises KeyTaken and whatever sqlite3 raises; the caller rolls back."""
+
+        def each(name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+            connection.executemany(self._sql[name], rows)
+
+        if phase.created:
+            self._create(connection, phase)
+        each("save_output", (output_row(output) for output in phase.outputs.values()))
+        each("save_task", (task_row(task) for task in phase.tasks.values()))
+        each("save_execution", (execution_row(row) for row in phase.executions.values()))
+        if phase.lates:
+            self._lates(connection, phase)
+        each("save_host", (host_row(host) for host in phase.hosts.values()))
+        each("save_seq", phase.seqs.items())
+        each("save_meta", phase.meta.items())
+        for name in _DELETE_TASK:
+            each(name, ((task_id,) for task_id in phase.deleted_tasks))
+        each("delete_host", ((host_id,) for host_id in phase.deleted_hosts))
+
+    def _create(self, connection: sqlite3.Connection, phase: Phase) -> None:
+        for save in phase.created.values():
+            task, command = save.task, save.command
+            if save.idempotency_key is not None:
+                key = (save.idempotency_key, task.task_id, save.request_digest or b"", task.created_at)
+                connection.execute(self._sql["create_key"], key)
+                owner = connection.execute("SELECT task_id FROM idempotency WHERE idempotency_key = ?", key[:1]).fetchone()
+                if owner != (task.task_id,):
+                    raise KeyTaken(f"the idempotency key of task {task.task_id} belongs to task {owner[0]}")
+            connection.execute(self._sql["create_task"], task_row(task))
+            connection.execute(self._sql["create_targets"], (task.task_id, as_json(task.targets)))
+            connection.execute(self._sql["create_command"], command_row(command))
+            # in the order of the key, so that the tree grows at one end
+            rows = ((command.command_id, host_id) for host_id in sorted(task.targets))
+            connection.executemany(self._sql["create_execution"], rows)
+
+    def _lates(self, connection: sqlite3.Connection, phase: Phase) -> None:
+        ends = {}
+        for key in phase.late_rows:
+            row = connection.execute(self._sql["row_end"], key).fetchone()
+            if row is not None:
+                ends[key] = RowEnd(*row)
+        beside, orphans = sort_out(phase.lates, ends)
+        connection.executemany(self._sql["save_late"], beside)
+        connection.executemany(self._sql["save_orphan"], orphans)
