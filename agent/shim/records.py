@@ -24,6 +24,9 @@ STDERR_HEAD, STDERR_TAIL = "stderr.head", "stderr.tail"
 MARKER = "CLARION_EXECUTION"
 """Name of the environment variable that every process of a command carries; its value is the directory's name."""
 
+RUN = "CLARION_RUN"
+"""Beside it, because several agents of one machine may run the same command: a digest of the directory's path."""
+
 StopReason = Literal["timeout", "canceled", "expired"]
 KillReason = Literal["timeout", "canceled", "expired", "output_limit"]
 Outcome = Literal["completed", "failed", "timeout", "canceled"]
@@ -56,7 +59,7 @@ class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     grace_ms: int = 5_000
     max_output: int = 0
     detach: bool = False
-    success_codes: list[int] = [0]
+    success_codes: list[int] = msgspec.field(default_factory=lambda: [0])
     head_bytes: int = 262_144
     tail_bytes: int = 262_144
     drain_ms: int = 2_000

@@ -1,0 +1,112 @@
+"""A small process that forks shims: a fork of it costs a millisecond or two, where a fresh interpreter would cost fifty and more.
+
+It talks with the agent over a SOCK_SEQPACKET socket pair, one JSON request and one answer at a time, and ends when the agent's side is closed.
+The shims do not notice either end. Single-threaded, and it must stay so: it forks without exec. It imports nothing of trio, grpclib or
+betterproto; a test looks at sys.modules.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+
+import msgspec
+
+from agent.shim import cgroup, linux, records, shim
+
+REQUEST_BYTES = 16_384
+
+
+class Request(msgspec.Struct, frozen=True):
+    """directory: absolute path of the execution's directory."""
+
+    id: int
+    directory: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already."""
+
+    id: int
+    pid: int = 0
+    starttime: int = 0
+    fresh: bool = True
+    errno: int = 0
+    error: str = ""
+
+
+def main(fd: int, *, use_cgroup: bool) -> None:
+    """Serves until the other side of socket `fd` is closed."""
+    os.chdir("/")
+    linux.set_name("clarion-fork")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        # A service manager that signals the whole unit ends the agent; this process follows when the socket is closed.
+        signal.signal(number, signal.SIG_IGN)
+    wake, wake_writer = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(wake_writer, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+    parent_group = cgroup.own_group() if use_cgroup else None
+    # What exists now is never collected, so that a shim's collector does not write to, and thereby copy, the shared pages.
+    gc.collect()
+    gc.freeze()
+    agent = socket.socket(fileno=fd)
+    poll = select.poll()
+    poll.register(agent, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    while True:
+        ready = {number for number, _ in poll.poll()}
+        if wake in ready:
+            os.read(wake, 4096)
+        # Before a fork, never after: the starttime of a shim that ends at once can still be read from its zombie.
+        _reap()
+        if agent.fileno() in ready:
+            try:
+                message = agent.recv(REQUEST_BYTES)
+                if not message:
+                    return
+                agent.send(msgspec.json.encode(_serve(msgspec.json.decode(message, type=Request), parent_group)))
+            except (ConnectionError, BrokenPipeError):
+                return
+
+
+def _reap() -> None:
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+
+
+def _serve(request: Request, parent_group: Path | None) -> Answer:
+    directory = Path(request.directory)
+    try:
+        claim = records.read_claim(directory)
+        if claim is not None:
+            return Answer(request.id, claim.pid, claim.starttime, fresh=False)
+        pid = os.fork()
+    except (OSError, records.RecordError) as error:
+        return Answer(request.id, errno=getattr(error, "errno", None) or 5, error=str(error))
+    if pid == 0:
+        _leave_fork_server()
+        shim.main(directory, parent_group)
+    one = linux.process(pid)
+    if one is None:
+        return Answer(request.id, errno=3, error=f"/proc does not show the shim just forked, process {pid}")
+    return Answer(request.id, pid, one.starttime)
+
+
+def _leave_fork_server() -> None:
+    signal.set_wakeup_fd(-1)
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard, inheritable=False)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))

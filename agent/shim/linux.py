@@ -1,0 +1,154 @@
+"""The Linux calls that Python 3.11 does not offer, and the facts of /proc that several files here read."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+# prctl(2), timerfd_create(2), wait(2)
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_TFD_TIMER_ABSTIME = 1
+_TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+WAIT_ALL = 0x40000000
+"""__WALL: also children whose end is not announced by SIGCHLD."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A line of /proc/<pid>/stat. starttime: field 22, clock ticks after boot; with the pid it names a process for one boot."""
+
+    pid: int
+    parent: int
+    starttime: int
+    state: str
+
+    @property
+    def dead(self) -> bool:
+        return self.state in "ZXx"
+
+
+def _checked(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def _prctl(option: int, value: object) -> None:
+    _checked(_libc.prctl(option, value, 0, 0, 0), "prctl")
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants become children of this process instead of init's. Raises OSError."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
+
+
+def die_with_parent() -> None:
+    """SIGKILL for this process when the parent ends. Lost at a change of user and at exec of a set-user-ID program. Raises OSError."""
+    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+
+
+def set_name(name: str) -> None:
+    """What ps and top show, at most 15 bytes."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()))
+
+
+def boottime_ns() -> int:
+    """Nanoseconds since boot, time asleep included, untouched by changes of the wall clock."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class BootTimer:
+    """A file descriptor that becomes readable at an instant of CLOCK_BOOTTIME, also when the machine slept in between."""
+
+    def __init__(self) -> None:
+        self.fd = _checked(_libc.timerfd_create(time.CLOCK_BOOTTIME, _TFD_FLAGS), "timerfd_create")
+        self._at = 0
+
+    def arm(self, at_ns: int | None) -> None:
+        """Readable from this instant on; None: never."""
+        at = 0 if at_ns is None else max(at_ns, 1)
+        if at == self._at:
+            return
+        value = _TimerSpec(_Timespec(0, 0), _Timespec(at // 1_000_000_000, at % 1_000_000_000))
+        _checked(_libc.timerfd_settime(self.fd, _TFD_TIMER_ABSTIME, ctypes.byref(value), None), "timerfd_settime")
+        self._at = at
+
+    def clear(self) -> None:
+        """After it was readable."""
+        try:
+            os.read(self.fd, 8)
+        except BlockingIOError:
+            return
+        self._at = 0
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def process(pid: int) -> Process | None:
+    """None: there is no such process, or it may not be seen."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        line = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+    # The name in field 2 may contain spaces and parentheses; what follows its last ")" does not (proc(5)).
+    fields = line[line.rfind(b")") + 2 :].split()
+    return Process(pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"))
+
+
+def processes() -> dict[int, Process]:
+    """Every process that may be seen, by pid."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            one = process(int(name))
+            if one is not None:
+                found[one.pid] = one
+    return found
+
+
+def send_signal(target: Process, number: int) -> bool:
+    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError."""
+    try:
+        fd = os.pidfd_open(target.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        now = process(target.pid)
+        if now is None or now.starttime != target.starttime:
+            return False
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+    return True

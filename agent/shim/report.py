@@ -1,0 +1,78 @@
+"""How an execution ended, from what was observed to the words and codes of the report."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from agent.shim.records import KillReason, Outcome, Spec
+
+_OUTCOMES: dict[KillReason, tuple[Outcome, str]] = {
+    "timeout": ("timeout", "timed_out"),
+    "expired": ("timeout", "timed_out"),
+    "canceled": ("canceled", "canceled"),
+    "output_limit": ("failed", "output_limit"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """error_code: one of proto/reasons.py, empty when completed."""
+
+    outcome: Outcome
+    error_code: str
+    error_message: str
+    exit_code: int | None
+    signal: int | None
+
+
+def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error: str) -> Ending:
+    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was never reaped."""
+    exit_code = number = None
+    if status is not None and not spawn_error:
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+        else:
+            exit_code = os.waitstatus_to_exitcode(status)
+    if kill is not None:
+        outcome, code = _OUTCOMES[kill]
+        return Ending(outcome, code, _why_killed(spec, kill), exit_code, number)
+    if spawn_error:
+        return Ending("failed", "spawn_failed", spawn_error, None, None)
+    if number is not None:
+        return Ending("failed", "signaled", f"ended by {signal_name(number)}", None, number)
+    if exit_code is None:
+        raise ValueError("the main process neither ended nor was killed")
+    return ended_with(exit_code, spec.success_codes)
+
+
+def ended_with(exit_code: int, success_codes: Collection[int]) -> Ending:
+    if exit_code in (success_codes or (0,)):
+        return Ending("completed", "", "", exit_code, None)
+    return Ending("failed", "exit_nonzero", f"exit code {exit_code}", exit_code, None)
+
+
+def never_started(reason: KillReason) -> Ending:
+    """Stopped on request before the program was started."""
+    if reason == "canceled":
+        return Ending("canceled", "canceled_before_start", "canceled before it was started", None, None)
+    return Ending("timeout", "expired", f"the request to stop it ({reason}) came before it was started", None, None)
+
+
+def signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} ({number})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def _why_killed(spec: Spec, kill: KillReason) -> str:
+    if kill == "timeout":
+        return f"the timeout of {spec.timeout_ms / 1000:g} s was over" if spec.timeout_ms else "the server said that its timeout was over"
+    if kill == "expired":
+        return "the time that its task had was over"
+    if kill == "output_limit":
+        return f"it wrote more than {spec.max_output} bytes"
+    return "canceled on request"

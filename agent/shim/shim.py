@@ -1,0 +1,412 @@
+"""The supervisor of one command: starts it, drains it, ends it when it must, and leaves the report.
+
+One thread, one poll loop over the two pipes, a timer of CLOCK_BOOTTIME and a wake-up descriptor for signals. It needs neither the agent nor
+the fork server once it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import resource
+import select
+import signal
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from agent.shim import durable, linux, records, report
+from agent.shim.cgroup import Group
+from agent.shim.durable import RESERVE_BYTES
+from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, StreamReport, Usage
+from agent.shim.report import Ending
+from agent.shim.spawn import Child, SpawnFailed
+from agent.shim.spool import PIPE_BYTES, Spool
+from agent.shim.tree import Tree
+
+PROOF_SECONDS = 30.0
+"""SIGKILL is repeated for so long; what lives on (uninterruptible sleep, another user's process) is reported as tree_empty=false."""
+OUTPUT_SECONDS = 10.0
+"""A disk that is full gets so long to take head and tail; then the report says how much of them it took."""
+EXIT_SECONDS = 300.0
+"""And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports shim_died."""
+KILL_RECORD_SECONDS = 5.0
+"""kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its time."""
+
+_NS = 1_000_000_000
+_NO_OUTPUT = StreamReport(total_bytes=0, sha256=hashlib.sha256().hexdigest(), head_bytes=0, tail_bytes=0)
+
+
+def main(directory: Path, parent_group: Path | None) -> NoReturn:
+    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already closed."""
+    code = 1
+    try:
+        Shim(directory, parent_group).run()
+        code = 0
+    except BaseException:
+        log(directory, traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def log(directory: Path, text: str) -> None:
+    """For people, in shim.log. On a full disk the text is lost, which changes no result."""
+    with contextlib.suppress(OSError), open(directory / records.LOG, "a", encoding="utf-8") as file:
+        file.write(text.rstrip("\n") + "\n")
+
+
+class Shim:
+    def __init__(self, directory: Path, parent_group: Path | None) -> None:
+        self._directory = directory
+        self._parent_group = parent_group
+        self._boot_id = linux.boot_id()
+        self._started_ms = linux.wall_ms()
+        self._started_ns = linux.boottime_ns()
+        self._finished: tuple[int, int] | None = None  # (wall ms, boot-time ns) of the main process's end
+        self._status: int | None = None
+        self._spawn_error = ""
+        self._kill: KillIntent | None = None
+        self._term_at_ms: int | None = None
+        self._kill_at_ms: int | None = None
+        self._pipe_held = False
+        self._stop_noted = True  # a request may have been there before its signal had a handler
+        self._due: int | None = None  # the present phase's deadline, boot-time ns
+        self._buffer = mmap.mmap(-1, PIPE_BYTES)  # takes memory only as far as it is ever filled
+
+    def run(self) -> None:
+        self._settle()
+        me = linux.process(os.getpid())
+        if me is None:
+            raise RuntimeError("/proc does not show this process")
+        claim = records.Claim(pid=me.pid, starttime=me.starttime, boot_id=self._boot_id)
+        if not durable.claim(self._directory, records.CLAIM, claim):
+            # Asked twice for one execution: the first shim has it, and it is never started again.
+            return
+        try:
+            spec = records.read_spec(self._directory)
+        except records.RecordError as error:
+            self._publish(self._exit_without_start(Ending("failed", "invalid_spec", str(error), None, None)))
+            return
+        try:
+            for name in (records.EXIT, records.KILL, records.STARTED):
+                durable.reserve(self._directory, name)
+            stdout = Spool(self._directory, "stdout", spec.head_bytes, spec.tail_bytes)
+            stderr = Spool(self._directory, "stderr", spec.head_bytes, spec.tail_bytes)
+        except OSError as error:
+            text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {error.strerror}"
+            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", text, None, None)))
+            return
+        reason = self._stop_reason()
+        if reason is not None:
+            self._record_kill(reason)
+            kill = Kill(reason=reason, term_at_ms=None, kill_at_ms=None, tree_empty=True)
+            self._publish(self._exit_without_start(report.never_started(reason), kill))
+            return
+        self._supervise(spec, me, stdout, stderr)
+
+    def _settle(self) -> None:
+        linux.set_name("clarion-shim")
+        linux.become_subreaper()
+        self._wake_fd, wake_writer = os.pipe()
+        os.set_blocking(self._wake_fd, False)
+        os.set_blocking(wake_writer, False)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._note_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        self._timer = linux.BootTimer()
+
+    def _note_stop(self, *_: object) -> None:
+        self._stop_noted = True
+
+    def _stop_reason(self) -> KillReason | None:
+        """What the agent newly asks for in stop.json. SIGTERM without that file (a service manager's, say) ends nothing."""
+        if not self._stop_noted:
+            return None
+        self._stop_noted = False
+        try:
+            stop = records.read_stop(self._directory)
+        except records.RecordError as error:
+            log(self._directory, f"taken as a request to cancel: {error}")
+            return "canceled"
+        return stop.reason if stop is not None else None
+
+    # -- from start to end
+
+    def _supervise(self, spec: Spec, me: linux.Process, stdout: Spool, stderr: Spool) -> None:
+        self._spec = spec
+        self._streams = (stdout, stderr)
+        try:
+            child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd)
+        except SpawnFailed as failure:
+            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", str(failure), None, None)))
+            return
+        for spool in self._streams:
+            os.close(spool.write_fd)
+        self._child = child
+        self._tree = Tree(self._group_for(child))
+        self._started_ms, self._started_ns = linux.wall_ms(), linux.boottime_ns()
+        group = self._tree.group
+        started = Started(
+            pid=me.pid,
+            starttime=me.starttime,
+            child_pid=child.pid,
+            child_starttime=child.starttime,
+            boot_id=self._boot_id,
+            started_at_ms=self._started_ms,
+            cgroup=str(group.path) if group is not None else None,
+        )
+        try:
+            # Needs no fsync: after a loss of power the boot id tells that the command is gone.
+            durable.prepare(self._directory, records.STARTED, started, sync=False)
+        except OSError as error:
+            child.abandon()
+            os.waitpid(child.pid, 0)
+            if group is not None:
+                group.remove()
+            text = f"disk: cannot note the start in {self._directory}: {error.strerror}"
+            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", text, None, None)))
+            return
+        child.release()
+        if spec.timeout_ms:
+            self._due = self._started_ns + spec.timeout_ms * 1_000_000
+        os.set_blocking(child.status_fd, False)
+        self._poll = select.poll()
+        for fd in (self._wake_fd, self._timer.fd, child.status_fd, stdout.read_fd, stderr.read_fd):
+            self._poll.register(fd, select.POLLIN)
+        self._status_open = True
+        self._run_until_exit_or_kill()
+        if self._kill is None:
+            self._drain()
+            if not spec.detach:
+                self._kill_all()
+        else:
+            self._end_tree()
+        self._take_rest()
+        if group is not None and not group.remove():
+            log(self._directory, f"{group.path}: still in use, left behind")
+        self._publish(self._final())
+
+    def _group_for(self, child: Child) -> Group | None:
+        """None with `detach`: what outlives the command must not hold its group."""
+        if self._parent_group is None or self._spec.detach:
+            return None
+        try:
+            group = Group.make(self._parent_group, self._directory)
+        except OSError as error:
+            log(self._directory, f"goes on without a control group: {error}")
+            return None
+        try:
+            group.add(child.pid)
+        except OSError as error:
+            log(self._directory, f"goes on without a control group: {error}")
+            group.remove()
+            return None
+        return group
+
+    def _run_until_exit_or_kill(self) -> None:
+        """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the outcome."""
+        while True:
+            self._reap()
+            if self._finished is not None:
+                return
+            reason = self._why_end()
+            if reason is not None:
+                self._record_kill(reason)
+                return
+            self._turn()
+
+    def _why_end(self) -> KillReason | None:
+        reason = self._stop_reason()
+        if reason is not None:
+            return reason
+        if self._over():
+            return "timeout"
+        if self._spec.max_output and sum(spool.keeper.total_bytes for spool in self._streams) > self._spec.max_output:
+            return "output_limit"
+        return None
+
+    def _record_kill(self, reason: KillReason) -> None:
+        self._kill = KillIntent(reason=reason, at_ms=linux.wall_ms())
+        deadline = time.monotonic() + KILL_RECORD_SECONDS
+        while True:
+            try:
+                durable.publish(self._directory, records.KILL, self._kill)
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    log(self._directory, f"ending the command without kill.json: {error}")
+                    return
+            time.sleep(0.1)
+
+    def _drain(self) -> None:
+        """After the main process's own end: what it and its children still have to say, for a limited time."""
+        self._due_in(self._spec.drain_ms / 1000)
+        while any(spool.open for spool in self._streams):
+            if self._over() or self._stop_reason() is not None:
+                self._pipe_held = True
+                return
+            self._turn()
+            self._reap()
+
+    def _end_tree(self) -> None:
+        """TERM to everybody, the grace, then KILL."""
+        self._term_at_ms = linux.wall_ms()
+        self._tree.terminate()
+        self._due_in(self._spec.grace_ms / 1000)
+        while True:
+            self._reap()
+            if self._tree.empty:
+                return
+            if self._over():
+                break
+            self._turn()
+        self._kill_at_ms = linux.wall_ms()
+        self._kill_all()
+
+    def _kill_all(self) -> None:
+        proof = linux.boottime_ns() + int(PROOF_SECONDS * _NS)
+        pause = 0.005
+        self._reap()
+        while not self._tree.empty and linux.boottime_ns() < proof:
+            self._tree.kill()
+            self._due_in(pause)
+            while not self._tree.empty and not self._over():
+                self._turn()
+                self._reap()
+            pause = min(0.2, pause * 2)
+
+    def _take_rest(self) -> None:
+        """What the dead have left in the pipes: at most two pipes full, as a process that `detach` leaves behind may write for ever."""
+        for spool in self._streams:
+            if not spool.open:
+                continue
+            taken = 0
+            while taken < 2 * PIPE_BYTES and (count := spool.pull(self._buffer)):
+                taken += count
+            # Not at its end: held by somebody outside the tree, or by a process that a command with `detach` leaves behind.
+            self._pipe_held = self._pipe_held or count != 0
+            spool.close()
+
+    # -- the loop
+
+    def _due_in(self, seconds: float) -> None:
+        self._due = linux.boottime_ns() + int(seconds * _NS)
+
+    def _over(self) -> bool:
+        return self._due is not None and linux.boottime_ns() >= self._due
+
+    def _turn(self) -> None:
+        """Waits for the next thing to happen, at most until the deadline of the phase, and takes it."""
+        self._timer.arm(self._due)
+        for fd, _ in self._poll.poll():
+            if fd == self._wake_fd:
+                os.read(self._wake_fd, 4096)
+            elif fd == self._timer.fd:
+                self._timer.clear()
+            elif self._status_open and fd == self._child.status_fd:
+                self._read_status()
+            else:
+                spool = next(spool for spool in self._streams if spool.open and spool.read_fd == fd)
+                if spool.pull(self._buffer) == 0:
+                    self._poll.unregister(fd)
+                    spool.close()
+
+    def _read_status(self) -> None:
+        """The end of the status pipe says that the program runs; a text says why it does not."""
+        try:
+            text = os.read(self._child.status_fd, 4096)
+        except BlockingIOError:
+            return
+        if text:
+            self._spawn_error = text.decode(errors="replace")
+        else:
+            try:
+                durable.reveal(self._directory, records.STARTED)
+            except OSError as error:
+                log(self._directory, f"{records.STARTED} stays under its temporary name: {error}")
+        self._poll.unregister(self._child.status_fd)
+        os.close(self._child.status_fd)
+        self._status_open = False
+
+    def _reap(self) -> None:
+        for pid, status in self._tree.reap():
+            if pid == self._child.pid and self._status is None:
+                self._status = status
+                self._finished = linux.wall_ms(), linux.boottime_ns()
+                if self._status_open:
+                    self._read_status()
+
+    # -- the report
+
+    def _final(self) -> Exit:
+        kill = self._kill
+        ending = report.ending(self._spec, kill.reason if kill is not None else None, self._status, self._spawn_error)
+        if kill is not None or self._finished is None:
+            self._finished = linux.wall_ms(), linux.boottime_ns()
+        finished_ms, finished_ns = self._finished
+        notes = [ending.error_message]
+        if not self._tree.empty and not (self._spec.detach and kill is None):
+            left = ", ".join(str(one.pid) for one in self._tree.living()[:10])
+            notes.append(f"could not be ended: {left or 'unknown'}{' (' + self._tree.refused + ')' if self._tree.refused else ''}")
+        deadline = time.monotonic() + OUTPUT_SECONDS
+        streams: list[StreamReport] = []
+        for spool in self._streams:
+            stored, problem = spool.store(deadline)
+            streams.append(stored)
+            notes.append(problem)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Exit(
+            outcome=ending.outcome,
+            exit_code=ending.exit_code,
+            signal=ending.signal,
+            error_code=ending.error_code,
+            error_message="; ".join(note for note in notes if note),
+            started_at_ms=self._started_ms,
+            finished_at_ms=finished_ms,
+            duration_us=(finished_ns - self._started_ns) // 1000,
+            stdout=streams[0],
+            stderr=streams[1],
+            usage=Usage(user_us=int(usage.ru_utime * 1e6), system_us=int(usage.ru_stime * 1e6), max_rss_kb=usage.ru_maxrss),
+            kill=None
+            if kill is None
+            else Kill(reason=kill.reason, term_at_ms=self._term_at_ms, kill_at_ms=self._kill_at_ms, tree_empty=self._tree.empty),
+            pipe_held=self._pipe_held,
+            leftovers_killed=len(self._tree.killed) if kill is None else 0,
+        )
+
+    def _exit_without_start(self, ending: Ending, kill: Kill | None = None) -> Exit:
+        return Exit(
+            outcome=ending.outcome,
+            exit_code=None,
+            signal=None,
+            error_code=ending.error_code,
+            error_message=ending.error_message,
+            started_at_ms=self._started_ms,
+            finished_at_ms=linux.wall_ms(),
+            duration_us=(linux.boottime_ns() - self._started_ns) // 1000,
+            stdout=_NO_OUTPUT,
+            stderr=_NO_OUTPUT,
+            usage=Usage(user_us=0, system_us=0, max_rss_kb=0),
+            kill=kill,
+        )
+
+    def _publish(self, final: Exit) -> None:
+        """The last thing written. Raises OSError when the disk does not take it in EXIT_SECONDS."""
+        deadline = time.monotonic() + EXIT_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                durable.publish(self._directory, records.EXIT, final)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(1.0, pause * 2)
+        for name in (records.KILL, records.STARTED):
+            (self._directory / f"{name}.tmp").unlink(missing_ok=True)

@@ -1,0 +1,251 @@
+"""From a Spec to a running program: everything between fork and exec, each failure named after the thing that failed.
+
+What a command finds:
+- environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; over that the spec's `env`; over that its parameters as P_<name>; and
+  always CLARION_COMMAND_ID, CLARION_ATTEMPT, CLARION_EXECUTION, CLARION_RUN. Nothing of the agent's own environment.
+- cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their defaults, none blocked.
+- a session of its own without a terminal; no open files but 0, 1, 2. With `script` and `run_as`, one more: the script, which the other user
+  could not open by its name because the execution's directory is closed to him.
+- a script without interpreter is run by what its first line names (`#!program one-argument`, as execve(2) reads it, but also where the
+  directory is mounted noexec); without such a line by /bin/sh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shlex
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from agent.shim import linux, records
+from agent.shim.cgroup import identity
+from agent.shim.durable import write_all
+from agent.shim.records import Spec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_UMASK = 0o022
+EXIT_SPAWN_FAILED = 127
+_GO = b"g"
+
+
+class SpawnFailed(Exception):
+    """The text begins with the thing that failed: program, interpreter, script, cwd, run_as, stdin_file, env, parameters or process."""
+
+    def __init__(self, thing: str, text: str) -> None:
+        super().__init__(f"{thing}: {text}")
+
+
+class Child:
+    """A forked process that waits for `release` and then becomes the program.
+
+    status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process exits.
+    """
+
+    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int) -> None:
+        """Raises SpawnFailed when no process can be made."""
+        gate, self._gate = os.pipe()
+        self.status_fd, status = os.pipe()
+        shim = os.getpid()
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            for fd in (gate, self._gate, status, self.status_fd):
+                os.close(fd)
+            raise SpawnFailed("process", f"the kernel makes no more of them: {error.strerror}") from error
+        if self.pid == 0:
+            _child(spec, directory, stdout_fd, stderr_fd, gate, status, self._gate, shim)
+        os.close(gate)
+        os.close(status)
+        one = linux.process(self.pid)
+        self.starttime = one.starttime if one is not None else 0
+
+    def release(self) -> None:
+        # Without a reader it has been killed meanwhile, which its wait status will tell.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._gate, _GO)
+        os.close(self._gate)
+
+    def abandon(self) -> None:
+        """Instead of `release`: it exits without having done anything."""
+        os.close(self._gate)
+
+
+def _child(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, gate: int, status: int, gate_writer: int, shim: int) -> NoReturn:
+    try:
+        os.close(gate_writer)
+        if os.read(gate, 1) != _GO:
+            os._exit(EXIT_SPAWN_FAILED)
+        _become(spec, directory, stdout_fd, stderr_fd, shim)
+    except SpawnFailed as failure:
+        text = str(failure)
+    except BaseException as error:
+        text = f"process: {type(error).__name__}: {error}"
+    os.write(status, text.encode(errors="replace")[:4000])
+    os._exit(EXIT_SPAWN_FAILED)
+
+
+def _become(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, shim: int) -> NoReturn:
+    _default_signals()
+    os.setsid()
+    user = _user(spec.run_as)
+    script = _script(spec, directory, user)
+    stdin = _open_stdin(spec, directory)
+    for source, target in ((stdin, 0), (stdout_fd, 1), (stderr_fd, 2)):
+        os.dup2(source, target, inheritable=True)
+    os.umask(DEFAULT_UMASK if spec.umask is None else spec.umask)
+    if user is not None:
+        _change_user(user)
+    linux.die_with_parent()
+    if os.getppid() != shim:
+        os._exit(EXIT_SPAWN_FAILED)
+    try:
+        os.chdir(spec.cwd if spec.cwd is not None else "/")
+    except (OSError, ValueError) as error:
+        raise SpawnFailed("cwd", f"{spec.cwd!r}: {_reason(error)}") from error
+    thing, argv = _argv(spec, script)
+    _execute(thing, argv, _environment(spec, directory))
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _default_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except OSError:
+                # The two real-time signals that the C library keeps for itself (signal(7)).
+                continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _user(name: str | None) -> pwd.struct_passwd | None:
+    """None: stay who we are."""
+    if name is None:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        raise SpawnFailed("run_as", f"there is no user {name!r} on this host") from None
+    if entry.pw_uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        raise SpawnFailed("run_as", f"only an agent that runs as root can run commands as {name!r}")
+    return entry
+
+
+def _change_user(user: pwd.struct_passwd) -> None:
+    try:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    except OSError as error:
+        raise SpawnFailed("run_as", f"cannot become {user.pw_name!r}: {error.strerror}") from error
+
+
+def _open_stdin(spec: Spec, directory: Path) -> int:
+    path = "/dev/null" if spec.stdin_file is None else directory / spec.stdin_file
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpawnFailed("stdin_file", f"{path}: {error.strerror}") from error
+
+
+def _script(spec: Spec, directory: Path, user: pwd.struct_passwd | None) -> str:
+    """Writes the script; the name under which the command can open it."""
+    if spec.script is None:
+        return ""
+    path = directory / "script"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
+        write_all(fd, spec.script.encode())
+        os.close(fd)
+        if user is None:
+            return str(path)
+        os.chown(path, user.pw_uid, user.pw_gid)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{fcntl.fcntl(fd, fcntl.F_DUPFD, 10)}"
+    except OSError as error:
+        raise SpawnFailed("script", f"cannot be written: {error.strerror}") from error
+
+
+def _argv(spec: Spec, script: str) -> tuple[str, list[str]]:
+    """(what to call its first element in an error, program and arguments)."""
+    if spec.argv is not None:
+        return "program", spec.argv
+    if spec.command is not None:
+        return "interpreter", ["/bin/sh", "-c", spec.command, "sh", *spec.args]
+    if spec.interpreter is not None:
+        try:
+            interpreter = shlex.split(spec.interpreter)
+        except ValueError as error:
+            raise SpawnFailed("interpreter", f"{spec.interpreter!r}: {error}") from error
+    else:
+        interpreter = _first_line(spec.script or "")
+    if not interpreter:
+        raise SpawnFailed("interpreter", "is empty; name a program or leave it out")
+    return "interpreter", [*interpreter, script, *spec.args]
+
+
+def _first_line(script: str) -> list[str]:
+    line, _, _ = script.partition("\n")
+    if not line.startswith("#!"):
+        return ["/bin/sh"]
+    return line[2:].strip().split(None, 1)
+
+
+def _environment(spec: Spec, directory: Path) -> dict[bytes, bytes]:
+    uid = os.geteuid()
+    try:
+        entry = pwd.getpwuid(uid)
+        name, home = entry.pw_name, entry.pw_dir
+    except KeyError:
+        name, home = str(uid), "/"
+    command_id, _, attempt = directory.name.rpartition(".")
+    values = {"PATH": DEFAULT_PATH, "HOME": home, "USER": name, "LOGNAME": name, "SHELL": "/bin/sh", "LANG": "C.UTF-8"}
+    for thing, prefix, given in (("env", "", spec.env), ("parameters", "P_", spec.parameters)):
+        for key, value in given.items():
+            if not key or "=" in key or "\0" in key:
+                raise SpawnFailed(thing, f"{key!r} cannot be the name of a variable")
+            if "\0" in value:
+                raise SpawnFailed(thing, f"the value of {key!r} contains a NUL character")
+            values[prefix + key] = value
+    values |= {
+        "CLARION_COMMAND_ID": command_id,
+        "CLARION_ATTEMPT": attempt,
+        records.MARKER: directory.name,
+        records.RUN: identity(directory),
+    }
+    return {key.encode(): value.encode() for key, value in values.items()}
+
+
+def _execute(thing: str, argv: Sequence[str], environment: dict[bytes, bytes]) -> NoReturn:
+    program = argv[0]
+    if any("\0" in word for word in argv):
+        raise SpawnFailed(thing, "an argument contains a NUL character")
+    words = [word.encode() for word in argv]
+    search = environment[b"PATH"].decode()
+    places = [program] if "/" in program else [f"{folder}/{program}" for folder in search.split(":") if folder]
+    denied = ""
+    for place in places:
+        try:
+            os.execve(place.encode(), words, environment)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.exists(place):
+                raise SpawnFailed("interpreter", f"{place} is there, but what its first line (or header) names to run it is not") from error
+        except PermissionError:
+            denied = denied or place
+        except OSError as error:
+            raise SpawnFailed(thing, f"{place}: {error.strerror}") from error
+    if denied:
+        raise SpawnFailed(thing, f"{denied} is not executable for this user")
+    where = "" if "/" in program else f" in PATH ({search})"
+    raise SpawnFailed(thing, f"there is no {program!r}{where}")
