@@ -1,0 +1,118 @@
+"""The REST API as the CLI uses it: one connection, every failure as a CliFailure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from server.cli.connect import Place
+from server.cli.failure import CliFailure, ServerRefused, Unreachable
+from server.errors import USAGE
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
+TRIES = 3
+PAGE = 200
+
+Json = dict[str, Any]
+
+
+class Api:
+    """Paths are below /api/v1. A request that may be repeated is, up to TRIES times, when its connection breaks."""
+
+    def __init__(self, place: Place) -> None:
+        self.server = place.server
+        self._client = httpx.Client(
+            base_url=f"{place.server}/api/v1/",
+            headers={"Authorization": f"Bearer {place.token}", "Accept": "application/json"},
+            timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+            trust_env=not place.local,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float = READ_TIMEOUT, tries: int = TRIES) -> Json:
+        return self._ask("GET", path, params=params, timeout=timeout, tries=tries)
+
+    def post(self, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
+        """With an idempotency key the server knows a repeated request, so it is safe to send it again."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._ask("POST", path, body=body, headers=headers, tries=TRIES if key else 1)
+
+    def patch(self, path: str, body: Json) -> Json:
+        return self._ask("PATCH", path, body=body, tries=1)
+
+    def delete(self, path: str) -> Json:
+        return self._ask("DELETE", path, tries=1)
+
+    def pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[list[Json]]:
+        """The items, a page at a time, `limit` in all (None: every one)."""
+        after: str | None = None
+        left = limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            answer = self.get(path, {**params, "limit": size, **({"after": after} if after else {})})
+            items: list[Json] = answer["items"]
+            if items:
+                yield items
+            after = answer.get("next")
+            if not after:
+                return
+            left = None if left is None else left - len(items)
+
+    def _ask(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Json | None = None, headers: dict[str, str] | None = None, timeout: float = READ_TIMEOUT, tries: int) -> Json:
+        content = None if body is None else orjson.dumps(body)
+        sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
+        for left in reversed(range(tries)):
+            try:
+                response = self._client.request(
+                    method, path, params=dict(params or {}), content=content, headers=sent, timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT)
+                )
+                return self._read(response)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                raise Unreachable(
+                    f"no server answers at {self.server}: {error}",
+                    "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER",
+                ) from None
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise CliFailure(USAGE, f"{self.server} is not the address of a server: {error}", "give it as in http://127.0.0.1:8440") from None
+            except httpx.HTTPError as error:
+                if not left:
+                    what = str(error) or type(error).__name__
+                    raise Unreachable(f"the server at {self.server} broke off: {what}", "try again; if it stays so, look at the server's log") from None
+                time.sleep(0.2)
+        raise AssertionError("a request is tried at least once")
+
+    def _read(self, response: httpx.Response) -> Json:
+        if response.status_code == 204:
+            return {}
+        try:
+            document = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise Unreachable(f"what answers at {self.server} is not Clarion: status {response.status_code}, no JSON object", "name the right address with --server or CLARION_SERVER")
+        if response.is_success:
+            return document
+        error = document.get("error")
+        raise ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return min(max(float(text), 0.0), 60.0) if text else None
+    except ValueError:
+        return None
+
+
+def segment(text: str) -> str:
+    """An id or a name as one part of a path, whatever is in it."""
+    if text in ("", ".", ".."):
+        raise CliFailure(USAGE, f"{text!r} is not an id", "copy it from a list")
+    return quote(text, safe="")

@@ -1,0 +1,59 @@
+"""How the CLI ends when it cannot do what was asked."""
+
+from __future__ import annotations
+
+from server.errors import NO_PERMISSION, PROBLEMS, SOFTWARE, UNAVAILABLE, USAGE
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+"""128 + the signal's number, as shells report it."""
+
+
+class CliFailure(Exception):
+    """One message, one remedy, one exit code."""
+
+    def __init__(self, exit_code: int, message: str, hint: str = "") -> None:
+        self.exit_code, self.message, self.hint = exit_code, message, hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"clarion: {self.message}{f'; {self.hint}' if self.hint else ''}"
+
+
+class ServerRefused(CliFailure):
+    """The server answered with an error of its catalogue. `retry_after`: seconds, where it named them."""
+
+    def __init__(self, status: int, error: dict[str, object], retry_after: float | None) -> None:
+        self.status, self.code, self.retry_after = status, str(error.get("code") or ""), retry_after
+        field = f" ({error['field']})" if error.get("field") else ""
+        message = str(error.get("message") or f"the server answered with status {status}")
+        super().__init__(_exit(status, self.code), f"{message}{field}{_details(error)}", str(error.get("hint") or ""))
+
+
+class Unreachable(CliFailure):
+    """Nobody answered, or not Clarion."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(UNAVAILABLE, message, hint)
+
+
+def _exit(status: int, code: str) -> int:
+    """By the code; a server newer than this CLI may have codes that it does not know, and then the status tells."""
+    if code in PROBLEMS:
+        return PROBLEMS[code].exit
+    if status in (401, 403):
+        return NO_PERMISSION
+    if status in (429, 502, 503, 504):
+        return UNAVAILABLE
+    return USAGE if status < 500 else SOFTWARE
+
+
+def _details(error: dict[str, object]) -> str:
+    """What else the error carries, such as every unknown host."""
+    known = ("code", "message", "field", "hint", *(("request_id",) if error.get("code") != "internal" else ()))
+    texts = []
+    for name, value in error.items():
+        if name in known or value in (None, "", [], {}):
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
+        texts.append(f"; {name}: {shown}")
+    return "".join(texts)

@@ -1,0 +1,34 @@
+"""`clarion hosts list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("list")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
+@answers()
+@talks
+def command(api: Api, limit: int | None, form: str) -> None:
+    """List hosts and whether they are connected."""
+    from server.cli import emit
+    from server.cli.text import labels, when
+
+    columns = (
+        ("HOST", lambda host: str(host["hostname"])),
+        ("STATUS", lambda host: "connected" if host["connected"] else "offline"),
+        ("SEEN", lambda host: when(host.get("last_seen_at"))),
+        ("OS", lambda host: str(host.get("os") or "-")),
+        ("ARCH", lambda host: str(host.get("arch") or "-")),
+        ("IP", lambda host: str(host.get("ip") or "-")),
+        ("LABELS", lambda host: labels(host.get("labels"))),
+        ("ID", lambda host: str(host["host_id"])),
+    )
+    emit.listing(form, api.pages("hosts", {}, limit), columns, "no hosts; join an agent first", limit)

@@ -1,0 +1,66 @@
+"""The `clarion` command."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import click
+
+from server.cli.group import LazyGroup, Root
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+_TASKS: dict[str, tuple[str | click.Command, str]] = {
+    "list": ("server.cli.tasks.list", "List tasks, newest first."),
+    "show": ("server.cli.tasks.show", "Show one task; --wait attaches to it."),
+    "create": ("server.cli.tasks.create", "Create a task without starting it."),
+    "start": ("server.cli.tasks.start", "Start a pending task."),
+    "cancel": ("server.cli.tasks.cancel", "Cancel a pending or running task."),
+    "progress": ("server.cli.tasks.progress", "Show how far a task is; --follow until it ends."),
+    "hosts": ("server.cli.tasks.hosts", "List what happened on each host of a task."),
+    "output": ("server.cli.tasks.output", "Print what a command wrote on one host."),
+    "delete": ("server.cli.tasks.delete", "Delete a task that has ended."),
+}
+_HOSTS: dict[str, tuple[str | click.Command, str]] = {
+    "list": ("server.cli.hosts.list", "List hosts and whether they are connected."),
+    "show": ("server.cli.hosts.show", "Show one host."),
+    "label": ("server.cli.hosts.label", "Set or remove labels of a host."),
+}
+
+tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
+hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts and label them.", context_settings=_SETTINGS)
+
+_HELP = """Run commands on many hosts through a Clarion server.
+
+\b
+Exit codes: 0 every host completed; 2 some failed; 3 some were unreachable or never
+started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
+70 internal error; 77 no permission; 130 interrupted (the task goes on).
+"""
+
+
+@click.group(
+    cls=Root,
+    verbs={
+        "run": ("server.cli.run", "Run a command on hosts and wait for every answer."),
+        "tasks": (tasks, "Look at tasks and control them."),
+        "hosts": (hosts, "Look at hosts and label them."),
+        "stats": ("server.cli.stats", "Show the server's counters."),
+    },
+    help=_HELP,
+    context_settings=_SETTINGS,
+)
+@click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else http://127.0.0.1:8440.")
+@click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
+@click.pass_context
+def cli(ctx: click.Context, server: str | None, token_file: str | None) -> None:
+    ctx.obj = {"server": server, "token_file": token_file}
+
+
+def main() -> NoReturn:
+    cli.main(prog_name="clarion")
+    raise AssertionError("click returned")
+
+
+if __name__ == "__main__":
+    main()

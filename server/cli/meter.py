@@ -1,0 +1,115 @@
+"""Live progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol
+
+import click
+
+from server.cli.text import lasted
+from server.cli.verdict import ENDED
+
+LINE_EVERY = 2.0
+"""Seconds between plain lines, so that ten thousand hosts do not fill a log."""
+
+
+class Meter(Protocol):
+    def __enter__(self) -> Meter: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def show(self, progress: dict[str, Any]) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def meter(quiet: bool) -> Meter:
+    if quiet:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Lines(time.monotonic)
+
+
+class Silent:
+    """Shows no progress; what a user must know is still said."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, progress: dict[str, Any]) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+class Lines(Silent):
+    """One line when something changed, at most every LINE_EVERY seconds. `clock`: seconds, monotonic."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = -LINE_EVERY
+        self._said = ""
+
+    def show(self, progress: dict[str, Any]) -> None:
+        text = describe(progress)
+        now = self._clock()
+        if text != self._said and now - self._last >= LINE_EVERY:
+            self._said, self._last = text, now
+            click.echo(text, err=True)
+
+
+class Bar:
+    """rich is loaded here only."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._row = self._progress.add_task("waiting", total=None, said="")
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, progress: dict[str, Any]) -> None:
+        self._progress.update(self._row, description=str(progress["status"]), total=progress["total"], completed=ended(progress), said=_rest(progress))
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+
+def ended(progress: dict[str, Any]) -> int:
+    return sum(int(progress["counts"].get(name, 0)) for name in ENDED)
+
+
+def describe(progress: dict[str, Any]) -> str:
+    return f"{progress['status']}: {ended(progress):,} of {progress['total']:,} hosts ended{_rest(progress)}"
+
+
+def _rest(progress: dict[str, Any]) -> str:
+    counts = progress["counts"]
+    parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in ENDED if counts.get(name)]
+    if progress.get("rate_per_s"):
+        parts.append(f"{progress['rate_per_s']:.1f}/s")
+    if progress.get("eta_ms"):
+        parts.append(f"about {lasted(progress['eta_ms'])} left")
+    return f" ({', '.join(parts)})" if parts else ""

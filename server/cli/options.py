@@ -1,0 +1,68 @@
+"""What all verbs share: where the server is, and in which form they answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+Verb = Callable[..., Any]
+
+
+def talks(command: Verb) -> Verb:
+    """Gives the verb `api`, connected as flags, environment and defaults say."""
+
+    @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else http://127.0.0.1:8440.")
+    @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
+    @wraps(command)
+    def wrapped(server: str | None, token_file: str | None, **others: Any) -> Any:
+        # httpx takes longer to import than everything else here together.
+        from server.cli.api import Api
+        from server.cli.connect import find
+
+        outer = click.get_current_context().obj or {}
+        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd())
+        api = Api(place)
+        try:
+            return command(api=api, **others)
+        finally:
+            api.close()
+
+    return wrapped
+
+
+def answers(*, lines: bool = True) -> Callable[[Verb], Verb]:
+    """Gives the verb `form`: human, json or jsonl."""
+
+    def decorate(command: Verb) -> Verb:
+        @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+        @wraps(command)
+        def wrapped(as_json: bool, as_jsonl: bool = False, **others: Any) -> Any:
+            if as_json and as_jsonl:
+                raise click.UsageError("--json and --jsonl exclude each other")
+            return command(form="json" if as_json else "jsonl" if as_jsonl else "human", **others)
+
+        if lines:
+            return click.option("--jsonl", "as_jsonl", is_flag=True, help="Answer with one JSON object per line.")(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def limited(default: int) -> Callable[[Verb], Verb]:
+    """Gives the verb `limit`: how many rows, None for all."""
+
+    def decorate(command: Verb) -> Verb:
+        @click.option("--limit", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="At most so many rows.")
+        @click.option("--all", "everything", is_flag=True, help="Every row, whatever --limit says.")
+        @wraps(command)
+        def wrapped(limit: int, everything: bool, **others: Any) -> Any:
+            return command(limit=None if everything else limit, **others)
+
+        return wrapped
+
+    return decorate

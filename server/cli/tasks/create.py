@@ -1,0 +1,30 @@
+"""`clarion tasks create`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from server.cli.options import answers, talks
+from server.cli.spec import described
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("create", context_settings={"allow_interspersed_args": False})
+@described
+@answers()
+@talks
+def command(api: Api, body: dict[str, Any], key: str | None, form: str) -> None:
+    """Create a task without starting it."""
+    from server.cli import emit
+
+    task = api.post("tasks", body, key=key or str(uuid4()))
+    if form == "human":
+        click.echo(task["task_id"])
+        click.echo(f"pending; start it with 'clarion tasks start {task['task_id']}'", err=True)
+    else:
+        emit.one(form, task)

@@ -1,0 +1,31 @@
+"""`clarion tasks delete`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("delete")
+@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
+@answers()
+@talks
+def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:
+    """Delete tasks that have ended, with what their hosts said."""
+    from server.cli import emit
+    from server.cli.api import segment
+
+    for task_id in task_ids:
+        api.delete(f"tasks/{segment(task_id)}")
+        if form == "human":
+            click.echo(f"deleted {task_id}")
+        elif form == "jsonl":
+            emit.json_line({"deleted": task_id})
+    if form == "json":
+        emit.one("json", {"deleted": list(task_ids)})

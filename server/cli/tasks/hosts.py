@@ -1,0 +1,52 @@
+"""`clarion tasks hosts`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("hosts")
+@click.argument("task_id")
+@click.option("--status", metavar="WORD[,WORD]", help="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed, lost.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
+@answers()
+@talks
+def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
+    """List what happened on each host of a task."""
+    from server.cli import emit
+    from server.cli.api import segment
+    from server.cli.text import lasted
+
+    pages = api.pages(f"tasks/{segment(task_id)}/hosts", {"status": status} if status else {}, limit)
+    columns = (
+        ("HOST", lambda item: str(item["hostname"])),
+        ("STATUS", lambda item: f"{item['status']}{' (unreachable)' if item.get('unreachable') else ''}"),
+        ("EXIT", _exit),
+        ("TIME", lambda item: lasted(item.get("execution_ms"))),
+        ("OUT", lambda item: _size(item, "stdout")),
+        ("ERR", lambda item: _size(item, "stderr")),
+        ("REASON", lambda item: str((item.get("error") or {}).get("code") or "-")),
+        ("ID", lambda item: str(item["host_id"])),
+    )
+    emit.listing(form, pages, columns, "no hosts", limit)
+
+
+def _exit(item: dict[str, Any]) -> str:
+    if item.get("signal") is not None:
+        return f"signal {item['signal']}"
+    return "-" if item.get("exit_code") is None else str(item["exit_code"])
+
+
+def _size(item: dict[str, Any], stream: str) -> str:
+    """Bytes; an asterisk where not all of them are kept, a question mark where nobody can say any more."""
+    output = item.get(stream)
+    if not output:
+        return "0"
+    return "?" if output["total_bytes"] is None else f"{output['total_bytes']:,}{'*' if output['truncated'] else ''}"

@@ -1,0 +1,43 @@
+"""`clarion tasks output`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("output")
+@click.argument("task_id")
+@click.argument("host")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
+@click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
+@answers()
+@talks
+def command(api: Api, task_id: str, host: str, stream: str, raw: bool, form: str) -> None:
+    """Print what a command wrote on one host.
+
+    Escape sequences are left out unless --raw is given. Where not everything is kept, it says so.
+    """
+    from server.cli import emit
+    from server.cli.outputs import Outputs
+    from server.cli.report import readable
+    from server.cli.text import count
+
+    if raw and form != "human":
+        raise click.UsageError("--raw and --json exclude each other; JSON holds the exact bytes as base64")
+    kept = Outputs(api, task_id).fetch(host, stream)
+    if form != "human":
+        emit.one(form, {"task_id": task_id, "host": host, "stream": stream, **kept.as_json()})
+    elif raw:
+        click.echo(kept.head + kept.tail, nl=False)
+        if kept.truncated:
+            click.echo(f"{count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept, after the first {len(kept.head):,}", err=True)
+    else:
+        for text in readable(kept):
+            click.echo(text)

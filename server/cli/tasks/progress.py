@@ -1,0 +1,31 @@
+"""`clarion tasks progress`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("progress")
+@click.argument("task_id")
+@click.option("--follow", is_flag=True, help="Until the task has ended.")
+@answers()
+@talks
+def command(api: Api, task_id: str, follow: bool, form: str) -> None:
+    """Show how far a task is; --follow until it ends."""
+    from server.cli import emit
+    from server.cli.api import segment
+    from server.cli.follow import wait
+    from server.cli.meter import describe
+
+    progress = wait(api, task_id, quiet=False) if follow else api.get(f"tasks/{segment(task_id)}/progress")
+    if form == "human":
+        click.echo(describe(progress))
+    else:
+        emit.one(form, progress)

@@ -1,0 +1,33 @@
+"""`clarion tasks start`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("start")
+@click.argument("task_id")
+@click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
+@answers()
+@talks
+def command(api: Api, task_id: str, wait: bool, form: str) -> int:
+    """Start a pending task."""
+    from server.cli import emit
+    from server.cli.api import segment
+    from server.cli.follow import attach
+
+    task = api.post(f"tasks/{segment(task_id)}/start")
+    if wait:
+        return attach(api, task, form)
+    if form == "human":
+        click.echo(f"task {task['task_id']} {task['status']}")
+    else:
+        emit.one(form, task)
+    return 0
