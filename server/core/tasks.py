@@ -91,9 +91,11 @@ def canceled(world: World, event: TaskCanceled) -> None:
 
 
 def timed_out(world: World, live: LiveTask) -> None:
-    """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it."""
-    if live.task.cancel_reason is None:
-        _end_all(world, live, "timeout")
+    """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it.
+
+    A cancel takes the deadline away, so of the two whichever comes first names the end.
+    """
+    _end_all(world, live, "timeout")
 
 
 def _end_all(world: World, live: LiveTask, reason: str) -> None:

@@ -1,0 +1,90 @@
+"""An engine told a story: events in, effects kept, a store that checks, a clock turned by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from server.core.effects import Act
+from server.core.engine import Engine
+from server.core.events import (
+    Entry,
+    Event,
+    HostConnected,
+    HostLoaded,
+    Now,
+    Outcome,
+    Result,
+    TaskCreated,
+    TaskLoaded,
+    TaskStarted,
+    Tick,
+)
+from server.core.model import Command, CommandHost, Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.core.world import Limits
+from tests.core.shadow import Shadow, task
+
+E, T = ExecutionStatus, TaskStatus
+JOURNAL = "journal-1"
+
+
+class Story:
+    """An engine, a store that checks, and a clock turned by hand."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.engine, self.shadow, self.now = Engine(limits), Shadow(), Now(0.0, 1_000)
+        self.last: list[Act] = []
+
+    def tell(self, *events: Event) -> list[Act]:
+        effects = self.engine.handle(events, self.now)
+        self.shadow.apply(effects)
+        self.last = effects.acts
+        return self.last
+
+    def later(self, seconds: float) -> list[Act]:
+        self.now = Now(self.now.mono + seconds, self.now.wall_ms + int(seconds * 1000))
+        return self.tell(Tick())
+
+    def come(self, *hosts: str, slots: int = 16, journal: str = JOURNAL, entries: Sequence[Entry] = (), session: int = 1) -> list[Act]:
+        return self.tell(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
+
+    def create(self, *hosts: str, number: int = 1, timeout_ms: int | None = None, concurrency: int | None = None, command_ms: int = 60_000) -> Task:
+        made = task(f"t{number}", hosts, timeout_ms=timeout_ms, concurrency=concurrency)
+        command = Command(f"c{number}", made.task_id, command="true", timeout_ms=command_ms, grace_ms=5_000, start_within_ms=10_000)
+        self.shadow.create(made, command)
+        self.tell(TaskCreated(made, command))
+        return made
+
+    def run(self, *hosts: str, number: int = 1, **how: object) -> list[Act]:
+        self.create(*hosts, number=number, **how)  # type: ignore[arg-type]
+        return self.tell(TaskStarted(f"t{number}"))
+
+    def row(self, host: str, number: int = 1) -> CommandHost:
+        return self.shadow.rows[f"c{number}", host]
+
+    def task(self, number: int = 1) -> Task:
+        return self.shadow.tasks[f"t{number}"]
+
+    def result(self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, **more: object) -> list[Act]:
+        return self.tell(Result(host, f"c{number}", 1, outcome, **more))  # type: ignore[arg-type]
+
+
+def kinds(acts: Sequence[Act], kind: type) -> list[Act]:
+    return [act for act in acts if isinstance(act, kind)]
+
+
+def reload(story: Story, *hosts: str, number: int = 1) -> Story:
+    """Another engine over what the store holds."""
+    later = Story()
+    later.shadow = story.shadow
+    later.now = Now(5.0, story.now.wall_ms + 5_000)
+    later.engine.begin_grace(later.now)
+    later.tell(*[HostLoaded(host, 256) for host in hosts])
+    held = story.shadow.tasks[f"t{number}"]
+    rows = [row.snapshot() for (command, _), row in story.shadow.rows.items() if command == f"c{number}" and not row.status.final]
+    untouched = held.status is T.PENDING and held.cancel_reason is None
+    later.engine.load_counts({held.status: 1}, {E.PENDING: held.total_hosts})
+    command = Command(f"c{number}", held.task_id, command="true", timeout_ms=60_000)
+    later.tell(TaskLoaded(replace(held, targets=hosts), command, [] if untouched else rows))
+    return later

@@ -1,0 +1,83 @@
+"""Who may go now."""
+
+from __future__ import annotations
+
+from server.core.effects import Dispatch, SaveSeq
+from server.core.events import (
+    HostConnected,
+    HostDisconnected,
+    HostLoaded,
+    TaskStarted,
+    Tick,
+)
+from server.core.world import Limits
+from tests.core.story import JOURNAL, E, Story, kinds
+
+
+def test_a_host_gets_no_more_at_once_than_it_has_slots_for() -> None:
+    story = Story()
+    story.come("a", slots=2)
+    for number in (1, 2, 3):
+        story.run("a", number=number)
+    assert [story.row("a", n).status for n in (1, 2, 3)] == [E.DISPATCHED, E.DISPATCHED, E.PENDING]
+    assert story.engine.open_on("a") == 3 and story.engine.open_on("nobody") == 0
+    (dispatch,) = kinds(story.result("a", number=1), Dispatch)
+    assert isinstance(dispatch, Dispatch) and dispatch.command.command_id == "c3"
+
+
+def test_a_task_runs_on_no_more_hosts_at_once_than_it_asks_for() -> None:
+    story = Story()
+    story.come("a", "b", "c")
+    assert len(kinds(story.run("a", "b", "c", concurrency=2), Dispatch)) == 2
+    assert len(kinds(story.result("a"), Dispatch)) == 1
+
+
+def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
+    story = Story(Limits(in_flight=1))
+    story.come("a", "b")
+    story.run("a", "b")
+    assert [story.row(h).status for h in "ab"] == [E.DISPATCHED, E.PENDING] and not story.engine.has_more
+    story.result("a")
+    assert story.row("b").status is E.DISPATCHED
+
+
+def test_a_big_fan_out_comes_in_slices_and_lets_a_small_task_pass() -> None:
+    hosts = [f"h{n:03}" for n in range(100)]
+    story = Story(Limits(slice=10))
+    story.come(*hosts, "z")
+    assert len(kinds(story.run(*hosts), Dispatch)) == 10 and story.engine.has_more
+    assert any(act.host_id == "z" for act in kinds(story.run("z", number=2), Dispatch))  # type: ignore[union-attr]
+    slices = 0
+    while story.engine.has_more:
+        assert len(kinds(story.tell(Tick()), Dispatch)) <= 10
+        slices += 1
+    assert slices >= 8 and all(story.row(h).status is E.DISPATCHED for h in hosts)
+
+
+def test_what_waits_for_a_host_that_leaves_is_refused_as_offline() -> None:
+    story = Story()
+    story.come("a", slots=1)
+    story.run("a", number=1)
+    story.run("a", number=2)
+    story.tell(HostDisconnected("a", 1))
+    assert (story.row("a", 2).status, story.row("a", 2).error_code) == (E.DISPATCH_FAILED, "offline")
+
+
+def test_numbers_are_reserved_in_blocks_and_never_given_twice() -> None:
+    story = Story(Limits(seq_block=4))
+    story.come("a")
+    reserved = []
+    for number in range(1, 6):
+        story.create("a", number=number)
+        effects = story.engine.handle([TaskStarted(f"t{number}")], story.now)
+        story.shadow.apply(effects)
+        reserved += [save.max_seq for save in effects.saves if isinstance(save, SaveSeq)]
+    assert reserved == [4, 8] and [story.row("a", n).seq for n in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_an_agent_that_has_seen_higher_numbers_raises_ours() -> None:
+    story = Story()
+    story.tell(HostLoaded("a", 10))
+    story.tell(HostConnected("a", 1, JOURNAL, 1, 500))
+    story.run("a")
+    assert story.row("a").seq == 501

@@ -1,0 +1,102 @@
+"""Hosts that go away and come back, and what is decided about what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
+from server.core.events import (
+    Accepted,
+    Entry,
+    HostDisconnected,
+    Stage,
+    Started,
+    TaskCanceled,
+)
+from tests.core.story import E, Story, T, kinds
+
+
+def test_what_runs_on_a_host_that_goes_away_is_flagged_not_judged() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(Started("a", "c1", 1, 7, 7))
+    story.tell(HostDisconnected("a", 1))
+    assert story.row("a").unreachable and story.row("a").status is E.RUNNING
+    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert not story.row("a").unreachable
+    story.result("a")
+    assert story.task().status is T.COMPLETED
+
+
+def test_a_host_silent_for_too_long_loses_its_executions_and_a_late_report_stays_beside() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(HostDisconnected("a", 1))
+    story.later(3_601)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "silent")
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.KEEP)])
+    story.result("a")
+    assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
+
+
+def test_the_end_of_an_old_session_does_not_touch_the_new_one() -> None:
+    story = Story()
+    story.come("a", session=1)
+    story.come("a", session=2)
+    story.run("a")
+    assert not story.tell(HostDisconnected("a", 1), HostDisconnected("unknown", 1))
+    assert not story.row("a").unreachable
+
+
+def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() -> None:
+    story = Story()
+    story.come("a")
+    (first,) = kinds(story.run("a"), Dispatch)
+    story.tell(HostDisconnected("a", 1))
+    (again,) = kinds(story.come("a", session=2), Dispatch)
+    assert isinstance(first, Dispatch) and again == replace(first, session=2)
+    assert story.row("a").status is E.DISPATCHED
+
+
+def test_an_accepted_one_without_a_trace_is_lost_and_never_sent_again() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(Accepted("a", "c1", 1), HostDisconnected("a", 1))
+    assert not kinds(story.come("a", session=2), Dispatch)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
+
+
+def test_another_journal_means_that_nobody_can_say() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    assert not kinds(story.come("a", session=2, journal="journal-2"), Dispatch)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
+
+
+def test_the_journal_tells_how_far_it_had_come() -> None:
+    story = Story()
+    story.come("a", "b", "c")
+    story.run("a", "b", "c")
+    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.INTENT)])
+    story.come("b", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("c", session=4, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    assert (story.row("a").status, story.row("a").accepted_at) == (E.DISPATCHED, 1_000)
+    assert (story.row("b").status, story.row("b").started_at) == (E.RUNNING, 1_000)
+    assert story.row("c").status is E.DISPATCHED
+
+
+def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b")
+    story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1))
+    assert not kinds(story.tell(TaskCanceled("t1")), Cancel)
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.STOP)])
+    acts = story.come("b", session=3)
+    assert kinds(acts, Cancel) and not kinds(acts, Dispatch)
