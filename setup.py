@@ -60,6 +60,7 @@ def extensions() -> list[Extension]:
         ],
         annotate=DEBUG,
         force=DEBUG,
+        quiet=not DEBUG,
         compiler_directives={
             "language_level": 3,
             "annotation_typing": False,
