@@ -52,6 +52,9 @@ def main(fd: int, *, use_cgroup: bool) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
     parent_group = cgroup.own_group() if use_cgroup else None
+    # What msgspec prepares at the first use of a type would otherwise be prepared in every shim again.
+    msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
+    linux.boot_id()
     # What exists now is never collected, so that a shim's collector does not write to, and thereby copy, the shared pages.
     gc.collect()
     gc.freeze()

@@ -140,17 +140,21 @@ class Shim:
     def _supervise(self, spec: Spec, me: linux.Process, stdout: Spool, stderr: Spool) -> None:
         self._spec = spec
         self._streams = (stdout, stderr)
+        group = self._make_group()
         try:
-            child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd)
+            child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group)
         except SpawnFailed as failure:
+            if group is not None:
+                group.remove()
             self._publish(self._exit_without_start(Ending("failed", "spawn_failed", str(failure), None, None)))
             return
         for spool in self._streams:
             os.close(spool.write_fd)
         self._child = child
-        self._tree = Tree(self._group_for(child))
+        if group is not None and not child.in_group and not self._add(group, child):
+            group = None
+        self._tree = Tree(group)
         self._started_ms, self._started_ns = linux.wall_ms(), linux.boottime_ns()
-        group = self._tree.group
         started = Started(
             pid=me.pid,
             starttime=me.starttime,
@@ -191,22 +195,24 @@ class Shim:
             log(self._directory, f"{group.path}: still in use, left behind")
         self._publish(self._final())
 
-    def _group_for(self, child: Child) -> Group | None:
+    def _make_group(self) -> Group | None:
         """None with `detach`: what outlives the command must not hold its group."""
         if self._parent_group is None or self._spec.detach:
             return None
         try:
-            group = Group.make(self._parent_group, self._directory)
+            return Group.make(self._parent_group, self._directory)
         except OSError as error:
             log(self._directory, f"goes on without a control group: {error}")
             return None
+
+    def _add(self, group: Group, child: Child) -> bool:
         try:
             group.add(child.pid)
         except OSError as error:
             log(self._directory, f"goes on without a control group: {error}")
             group.remove()
-            return None
-        return group
+            return False
+        return True
 
     def _run_until_exit_or_kill(self) -> None:
         """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the outcome."""

@@ -13,6 +13,7 @@ What a command finds:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.shim import linux, records
-from agent.shim.cgroup import identity
+from agent.shim.cgroup import Group, identity
 from agent.shim.durable import write_all
 from agent.shim.records import Spec
 
@@ -46,13 +47,13 @@ class Child:
     status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process exits.
     """
 
-    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int) -> None:
-        """Raises SpawnFailed when no process can be made."""
+    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None) -> None:
+        """`in_group`: whether it is in the given control group already. Raises SpawnFailed when no process can be made."""
         gate, self._gate = os.pipe()
         self.status_fd, status = os.pipe()
         shim = os.getpid()
         try:
-            self.pid = os.fork()
+            self.pid, self.in_group = _fork(group)
         except OSError as error:
             for fd in (gate, self._gate, status, self.status_fd):
                 os.close(fd)
@@ -73,6 +74,21 @@ class Child:
     def abandon(self) -> None:
         """Instead of `release`: it exits without having done anything."""
         os.close(self._gate)
+
+
+def _fork(group: Group | None) -> tuple[int, bool]:
+    """(0 in the child, else its pid; whether it was born in the group). Raises OSError."""
+    if group is not None:
+        fd = os.open(group.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return linux.fork_into(fd), True
+        except OSError as error:
+            # Too old a kernel, a seccomp filter, or rights that allow it only in the other way; what else it may be, fork will tell.
+            if error.errno in (errno.EAGAIN, errno.ENOMEM):
+                raise
+        finally:
+            os.close(fd)
+    return os.fork(), False
 
 
 def _child(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, gate: int, status: int, gate_writer: int, shim: int) -> NoReturn:
