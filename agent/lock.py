@@ -1,0 +1,66 @@
+"""One agent per state directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.errors import StateInUse, StateUnusable
+
+NAME = "lock"
+
+
+@contextmanager
+def hold(state: Path) -> Iterator[None]:
+    """Make the directory if need be (0700) and hold its lock.
+
+    The kernel gives the lock back when this process is gone, however it went; children do not inherit it across exec.
+    Raises StateUnusable, StateInUse.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(state / NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateUnusable(
+            f"state directory {state}: {error.strerror}", "make it writable for the agent's user, or name another with --state"
+        ) from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateInUse(
+                f"state directory {state}: in use by another agent (pid {holder(state) or 'unknown'})",
+                "stop that agent, or give this one a directory of its own with --state",
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def holder(state: Path) -> int | None:
+    """Process id of the agent that wrote the lock file last, or None."""
+    try:
+        text = (state / NAME).read_text().strip()
+    except FileNotFoundError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def held(state: Path) -> bool:
+    """An agent runs on this directory just now. Raises OSError."""
+    try:
+        fd = os.open(state / NAME, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
