@@ -35,7 +35,7 @@ def read() -> list[Row]:
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def names_in(path: Path) -> frozenset[str]:
     """Names of the tests of one file, `Class::test` for those in a class. A Hypothesis state machine's TestCase counts too."""
     names = set()
     for node in ast.parse((ROOT / path).read_text()).body:
@@ -50,7 +50,7 @@ def tests_in(path: Path) -> frozenset[str]:
 
 def is_a_test(node_id: str) -> bool:
     path, _, name = node_id.partition("::")
-    return path.startswith("tests/") and (ROOT / path).is_file() and name in tests_in(Path(path))
+    return path.startswith("tests/") and (ROOT / path).is_file() and name in names_in(Path(path))
 
 
 def test_every_capability_is_listed_once_and_in_order() -> None:
