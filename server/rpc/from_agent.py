@@ -28,6 +28,8 @@ def hello(message: CommandMessage) -> Hello:
         raise MalformedMessage("hello.boot_id: must have 1 to 64 characters")
     if len(value.entries) > MAX_ENTRIES:
         raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
+    for entry in value.entries:
+        _key(entry)
     return value
 
 

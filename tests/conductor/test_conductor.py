@@ -1,0 +1,123 @@
+"""The door: never waits, carries out acts only after their commit, slices fan-outs, keeps deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from server.conductor import Conductor
+from server.core.effects import Act, Dispatch, Forgotten, Progress, Save, SaveExecution
+from server.core.engine import Engine
+from server.core.events import HostConnected, Now, TaskCreated, TaskForgotten, TaskStarted
+from server.core.model import Command
+from server.core.states import ExecutionStatus
+from server.core.world import Limits
+from tests.core.shadow import task
+
+
+class Clock:
+    def now(self) -> Now:
+        return Now(trio.current_time(), int(trio.current_time() * 1000))
+
+
+class Queue:
+    """A writer whose commits happen when the test says so."""
+
+    def __init__(self) -> None:
+        self.units: list[tuple[Sequence[Save], Callable[[], None] | None]] = []
+        self.saved: list[Save] = []
+        self.room = trio.Event()
+        self.room.set()
+
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
+        self.units.append((saves, then))
+
+    async def commit(self, saves: Sequence[Save]) -> None:
+        self.put(saves)
+        self.flush()
+
+    async def wait_room(self) -> None:
+        await self.room.wait()
+
+    def flush(self) -> None:
+        while self.units:
+            saves, then = self.units.pop(0)
+            self.saved.extend(saves)
+            if then is not None:
+                then()
+
+
+class Seen:
+    """Outboxes and the page at once."""
+
+    def __init__(self) -> None:
+        self.acts: list[object] = []
+
+    def send(self, act: Act) -> None:
+        self.acts.append(act)
+
+    def publish(self, progress: Progress) -> None:
+        self.acts.append(progress)
+
+    def forget(self, task_id: str) -> None:
+        self.acts.append(Forgotten(task_id))
+
+
+def make(limits: Limits | None = None) -> tuple[Conductor, Queue, Seen]:
+    queue, seen = Queue(), Seen()
+    return Conductor(Engine(limits), queue, seen, seen, Clock()), queue, seen
+
+
+async def test_nothing_is_sent_or_shown_before_its_commit() -> None:
+    door, queue, seen = make()
+    door.submit(HostConnected("a", 1, "journal-1", 4))
+    door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")))
+    door.submit(TaskStarted("t"))
+    assert seen.acts == [] and door.live_task("t") is not None and door.open_on("a") == 1
+    await door.committed()
+    kinds = [type(act).__name__ for act in seen.acts]
+    assert kinds == ["Welcome", "Progress", "Dispatch", "Progress"]
+    assert any(isinstance(save, SaveExecution) for save in queue.saved)
+    assert door.statistics().executions[ExecutionStatus.DISPATCHED] == 1
+
+
+async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
+    door, _, seen = make()
+    made = task("t", ("a",))
+    door.submit(TaskCreated(made, Command("c", "t", command="true")))
+    door.submit(TaskForgotten(made))
+    await door.committed()
+    assert seen.acts[-1] == Forgotten("t") and door.live_task("t") is None
+
+
+async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(autojump_clock: trio.testing.MockClock) -> None:
+    door, queue, seen = make(Limits(slice=10))
+    hosts = [f"h{n}" for n in range(35)]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(door.run)
+        queue.room = trio.Event()
+        door.submit(*[HostConnected(host, 1, "journal-1", 4) for host in hosts])
+        door.submit(TaskCreated(task("t", tuple(hosts)), Command("c", "t", command="true")), TaskStarted("t"))
+        await trio.sleep(1)
+        queue.flush()
+        assert len([act for act in seen.acts if isinstance(act, Dispatch)]) == 10, "a full writer holds the rest back"
+        queue.room.set()
+        await trio.sleep(1)
+        queue.flush()
+        assert len([act for act in seen.acts if isinstance(act, Dispatch)]) == 35
+        nursery.cancel_scope.cancel()
+
+
+async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> None:
+    door, queue, _ = make()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(door.run)
+        door.submit(HostConnected("a", 1, "journal-1", 1))
+        door.submit(TaskCreated(task("t1", ("a",)), Command("c1", "t1", command="true")), TaskStarted("t1"))
+        door.submit(TaskCreated(task("t2", ("a",), timeout_ms=60_000), Command("c2", "t2", command="true")), TaskStarted("t2"))
+        await trio.sleep(59)
+        assert door.live_task("t2") is not None
+        await trio.sleep(2)
+        assert door.live_task("t2") is None, "its one host was busy until the task's time was over"
+        nursery.cancel_scope.cancel()
