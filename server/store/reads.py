@@ -12,7 +12,7 @@ import orjson
 from server.core.model import Command, CommandHost, Host, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import ExecutionView, KnownKey, OpenTask, TaskFilter
+from server.store.base import ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
 from server.store.rows import (
     Row,
     command_from,
@@ -22,6 +22,9 @@ from server.store.rows import (
     task_from,
 )
 from server.store.sql import Dialect
+
+SUMMARIES = 16
+"""Outputs asked for in one query; as many parameters stand in queries/read.sql."""
 
 
 class Reads(ABC):
@@ -113,6 +116,15 @@ class Reads(ABC):
     async def output(self, output_id: bytes) -> Output | None:
         rows = await self.fetch(self._read["output"], {"output_id": output_id})
         return output_from(rows[0]) if rows else None
+
+    async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
+        found: dict[bytes, OutputSummary] = {}
+        for start in range(0, len(output_ids), SUMMARIES):
+            some = output_ids[start : start + SUMMARIES]
+            padded = [*some, *[some[-1]] * (SUMMARIES - len(some))]
+            for row in await self.fetch(self._read["output_summaries"], {f"id{index}": one for index, one in enumerate(padded)}):
+                found[bytes(row[0])] = OutputSummary(int(row[1]), int(row[2]), int(row[3]))
+        return found
 
     # --- hosts, installation ---
 

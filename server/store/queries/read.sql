@@ -64,6 +64,10 @@ ORDER BY command_id DESC LIMIT :limit;
 -- What is kept of one stream.
 SELECT {selected output} FROM output WHERE output_id = :output_id;
 
+-- name: output_summaries
+-- Sizes of up to sixteen outputs, without their bytes.
+SELECT output_id, LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE output_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
+
 -- name: hosts
 -- All hosts with the highest dispatch number each was ever given.
 SELECT {selected host}, COALESCE(host_seq.max_seq, 0)
