@@ -1,0 +1,77 @@
+"""Health: is the process alive, does it take work, and do its parts answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import trio
+
+from server.ops.metrics import Metrics
+from server.store.base import Store, StoreUnavailable
+
+LAG_EVERY_S = 1.0
+LAG_RED_S = 1.0
+PING_TIMEOUT_S = 2.0
+
+
+class Phase(Enum):
+    """Where the server is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Health:
+    """The app moves `phase`, sets `agent_port` once the port is bound, and runs `run` in its nursery.
+
+    queue: rows that wait to be written, and whether that is too many.
+    """
+
+    def __init__(self, store: Store, queue: Callable[[], tuple[int, bool]], metrics: Metrics) -> None:
+        self._store, self._queue = store, queue
+        self.phase = Phase.STARTING
+        self.agent_port: str | None = None
+        self.lag_s = 0.0
+        self.worst_lag_s = 0.0
+        metrics.loop_lag.set_function(lambda: self.lag_s)
+
+    @property
+    def ready(self) -> bool:
+        return self.phase is Phase.READY
+
+    async def run(self) -> None:
+        """Measure for ever by how much the loop wakes us late."""
+        while True:
+            due = trio.current_time() + LAG_EVERY_S
+            await trio.sleep_until(due)
+            self.measured(trio.current_time() - due)
+
+    def measured(self, lag_s: float) -> None:
+        """The worst is remembered, and fades by a tenth with each measurement."""
+        self.lag_s = max(lag_s, 0.0)
+        self.worst_lag_s = max(self.lag_s, self.worst_lag_s * 0.9)
+
+    async def deep(self) -> tuple[bool, dict[str, dict[str, object]]]:
+        """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at most."""
+        rows, full = self._queue()
+        checks: dict[str, dict[str, object]] = {
+            "phase": {"ok": self.ready, "phase": self.phase.value},
+            "store": await self._ping(),
+            "loop": {"ok": self.lag_s < LAG_RED_S, "lag_ms": round(self.lag_s * 1000, 2), "worst_lag_ms": round(self.worst_lag_s * 1000, 2)},
+            "writer": {"ok": not full, "rows": rows},
+            "agent_port": {"ok": self.agent_port is not None, "address": self.agent_port},
+        }
+        return all(check["ok"] for check in checks.values()), checks
+
+    async def _ping(self) -> dict[str, object]:
+        started = trio.current_time()
+        try:
+            with trio.fail_after(PING_TIMEOUT_S):
+                await self._store.ping()
+        except trio.TooSlowError:
+            return {"ok": False, "error": f"no answer within {PING_TIMEOUT_S:g} s"}
+        except StoreUnavailable as error:
+            return {"ok": False, "error": str(error) or "the database does not answer"}
+        return {"ok": True, "ping_ms": round((trio.current_time() - started) * 1000, 2)}

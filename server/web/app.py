@@ -1,0 +1,177 @@
+"""The Quart app: every rule comes from the table of routes, every answer and every error leaves through here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import orjson
+import structlog
+import trio
+from quart import Quart, Response, g, request
+from quart.json.provider import JSONProvider
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, RequestTimeout
+
+from server.errors import ClarionError
+from server.store.base import StoreUnavailable
+from server.web.auth import Access, refuse_token_in_address
+from server.web.call import Call, Reply
+from server.web.decode import read_json, to_struct
+from server.web.deps import Deps
+from server.web.desk import Desk
+from server.web.listen import serve
+from server.web.openapi import document
+from server.web.query import Query
+from server.web.route import Route
+from server.web.routes import ROUTES
+
+__all__ = ["create_app", "serve"]
+
+log = structlog.get_logger("server.web")
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class OrjsonProvider(JSONProvider):
+    """JSON by orjson; Structs by msgspec."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return orjson.dumps(obj, default=msgspec.to_builtins).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return orjson.loads(s)
+
+
+class RouteTableError(Exception):
+    """The router and the table of routes disagree. The server does not start."""
+
+
+def check_table(app: Quart) -> None:
+    """Raises RouteTableError unless the router's rules and the table's rows are the same."""
+    routed = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or () if method != "HEAD"}
+    listed = {(route.method, route.path) for route in ROUTES}
+    if routed != listed:
+        raise RouteTableError(f"not in the table: {sorted(routed - listed)}; not routed: {sorted(listed - routed)}")
+
+
+def create_app(deps: Deps) -> QuartTrio:
+    """The app. Raises RouteTableError. It starts nothing in the background and needs no lifespan."""
+    app = QuartTrio("server.web", static_folder=None)
+    app.json = OrjsonProvider(app)
+    app.config["MAX_CONTENT_LENGTH"] = deps.limits.max_body
+    app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
+    app.url_map.merge_slashes = False
+    desk = Desk(deps)
+    openapi = document(ROUTES, deps.version)
+    by_name = {}
+    for route in ROUTES:
+        by_name[route.name] = route
+        app.add_url_rule(route.path, route.name, _view(deps, desk, route, openapi), methods=[route.method], provide_automatic_options=False)
+    check_table(app)
+
+    @app.before_request
+    async def admit() -> None:
+        g.request_id, g.arrived = deps.entropy(8).hex(), trio.current_time()
+        refuse_token_in_address(request.args.items(multi=True))
+        g.route = by_name.get(request.endpoint or "")
+        if g.route is None:
+            return
+        g.caller = None
+        if g.route.access is Access.TOKEN:
+            g.caller = deps.tokens.verify(request.headers.get("Authorization"))
+        if deps.shutdown.is_set() and g.route.access is Access.TOKEN and not request.path.startswith("/health/"):
+            raise ClarionError("shutting_down")
+
+    @app.after_request
+    async def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        route = g.get("route")
+        template = route.path if route is not None else "none"
+        method = request.method if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
+        deps.metrics.http_requests.labels(method, template, response.status_code).inc()
+        deps.metrics.http_seconds.labels(template).observe(trio.current_time() - g.arrived)
+        return response
+
+    @app.errorhandler(Exception)
+    async def fail(error: Exception) -> Response:
+        return _failure(app, deps, error)
+
+    return app
+
+
+def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> Callable[..., Awaitable[Response]]:
+    async def view(**path: str) -> Response:
+        query = Query(request.args, route.params)
+        raw = body = None
+        if route.body is not None:
+            raw = await read_json(request, deps.limits)
+            body = to_struct(raw, route.body)
+        reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body), **path)
+        return _respond(reply)
+
+    return view
+
+
+def _respond(reply: Reply) -> Response:
+    if reply.body is None:
+        data = b""
+    elif isinstance(reply.body, bytes):
+        data = reply.body
+    else:
+        data = orjson.dumps(reply.body, default=msgspec.to_builtins)
+    response = Response(data, status=reply.status, headers=reply.headers, content_type=reply.content_type)
+    if reply.body is None:
+        response.headers.pop("Content-Type", None)
+    return response
+
+
+def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
+    """Any exception → the one shape. What is not the client's doing is logged, and says no more than a request id."""
+    known = _known(error)
+    if known is None:
+        log.error("request failed", request_id=g.request_id, method=request.method, path=request.path, exc_info=error)
+        known = ClarionError("internal")
+    elif known.code in ("store_unavailable", "overloaded"):
+        log.warning("request refused", request_id=g.request_id, method=request.method, path=request.path, code=known.code, error=str(error))
+    body = known.as_json()
+    body["error"]["request_id"] = g.request_id  # type: ignore[index]
+    response = _respond(Reply(body, known.problem.http))
+    if known.problem.http == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="clarion"'
+        deps.metrics.auth_failures.labels("http").inc()
+    if known.problem.http == 503:
+        response.headers["Retry-After"] = str(deps.limits.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _known(error: Exception) -> ClarionError | None:
+    """None: nobody foresaw it."""
+    if isinstance(error, ClarionError):
+        return error
+    if isinstance(error, StoreUnavailable):
+        return ClarionError("store_unavailable")
+    if isinstance(error, NotFound):
+        return ClarionError("route_not_found", f"there is no address {request.path[:200]!r}")
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD"}))
+        return ClarionError("method_not_allowed", f"this address does not take {request.method[:20]}", hint=f"it takes {allowed}; see /openapi.json")
+    if isinstance(error, RequestEntityTooLarge):
+        return ClarionError("body_too_large")
+    if isinstance(error, RequestTimeout):
+        return ClarionError("request_timeout")
+    if isinstance(error, HTTPException) and error.code is not None and 400 <= error.code < 500:
+        return ClarionError("invalid_value", error.description)
+    return None

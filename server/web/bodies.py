@@ -1,0 +1,52 @@
+"""What clients send, as Structs. Types are checked here; what depends on settings or on other fields in `spec.py`.
+
+Durations are seconds. Nothing beyond these fields is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+
+class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One command for many hosts. Exactly one of `command`, `argv` and `script` says what to run."""
+
+    targets: Annotated[list[str], Meta(description="Hosts: ids, names, or `all` for every known host. The list is frozen at creation.", examples=[["all"], ["web-1", "web-2"]])]
+    name: Annotated[str | None, Meta(description="What to call it; by default the beginning of the command.")] = None
+    description: str = ""
+    type: Annotated[str, Meta(description="A word to group tasks by: lower-case letters, digits, - and _.")] = "command"
+    command: Annotated[str | None, Meta(description="Shell text, run by /bin/sh -c on the host.", examples=["uname -a"])] = None
+    argv: Annotated[list[str] | None, Meta(description="A program and its arguments; no shell is involved.", examples=[["uname", "-a"]])] = None
+    script: Annotated[str | None, Meta(description="The text of a script, run by `interpreter` with `args`.")] = None
+    interpreter: Annotated[str | None, Meta(description="Program that runs the script; by default the script's own first line decides.")] = None
+    args: Annotated[list[str], Meta(description="Arguments of the script, or of the shell text ($1, $2, …).")] = []
+    parameters: Annotated[dict[str, str], Meta(description="Values for the command. Each reaches it as the environment variable `P_<name>`; none is ever pasted into shell text.")] = {}
+    env: Annotated[dict[str, str], Meta(description="Environment variables.")] = {}
+    cwd: Annotated[str | None, Meta(description="Absolute path of the directory to run in.")] = None
+    run_as: Annotated[str | None, Meta(description="User to run as; by default the agent's own.")] = None
+    umask: Annotated[int | str | None, Meta(description='Octal text such as "022", or a whole number.')] = None
+    stdin: Annotated[str | None, Meta(description="Text for its standard input.")] = None
+    stdin_base64: Annotated[str | None, Meta(description="Bytes for its standard input, in base64. Instead of `stdin`.")] = None
+    timeout: Annotated[float, Meta(description="Seconds it may run on one host.")] = 3600.0
+    grace: Annotated[float, Meta(description="Seconds between SIGTERM and SIGKILL when it must end.")] = 5.0
+    start_within: Annotated[float, Meta(description="Seconds within which the agent must have started it, or it never does.")] = 60.0
+    task_timeout: Annotated[float | None, Meta(description="Seconds for the whole task, from its start; none by default.")] = None
+    concurrency: Annotated[int | None, Meta(description="Hosts that may work on it at the same time; by default as many as the server allows.")] = None
+    max_output: Annotated[int, Meta(description="Bytes it may write before it is ended. 256 KiB from the head and as many from the tail are kept of each stream.")] = 1 << 30
+    detach: Annotated[bool, Meta(description="Leave processes alone that the command started and that outlive it.")] = False
+    success_codes: Annotated[list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")] = field(default_factory=lambda: [0])
+
+
+class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A host to be known before its agent has ever connected."""
+
+    hostname: str
+    labels: Annotated[dict[str, str], Meta(description="Labels given by operators.")] = {}
+
+
+class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A change of a host's labels."""
+
+    labels: Annotated[dict[str, str | None], Meta(description="Labels to set; null takes one away; those not named stay.", examples=[{"env": "prod", "old": None}])]

@@ -1,0 +1,44 @@
+"""One request as a handler sees it, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+from quart import Request
+
+from server.web.auth import Caller
+from server.web.deps import Deps
+from server.web.desk import Desk
+from server.web.query import Query
+
+API = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is None on open routes only."""
+
+    deps: Deps
+    desk: Desk
+    request: Request
+    query: Query
+    openapi: dict[str, object]
+    caller: Caller | None = None
+    raw: object = None
+    body: msgspec.Struct | None = None
+
+    @property
+    def by(self) -> str:
+        assert self.caller is not None
+        return self.caller.name
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """body: bytes go out as they are, everything else as JSON; None is no body."""
+
+    body: msgspec.Struct | dict[str, object] | bytes | None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"

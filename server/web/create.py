@@ -1,0 +1,99 @@
+"""Creation of tasks: once per idempotency key, committed before anybody is told."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import orjson
+import trio
+
+from server.core.effects import CreateTask
+from server.core.events import Event, TaskCreated, TaskStarted
+from server.core.model import Command, Task
+from server.core.states import TaskStatus
+from server.errors import ClarionError
+from server.web.bodies import TaskBody
+from server.web.call import Call
+from server.web.desk import Flight
+from server.web.lookup import stored_task
+from server.web.spec import Wish, build, check, choose_hosts
+
+HEADER = "Idempotency-Key"
+
+
+def _key(call: Call) -> str | None:
+    """The key with its owner's name before it: one operator cannot meet another's tasks by guessing keys."""
+    key = call.request.headers.get(HEADER)
+    if key is None:
+        return None
+    limit = call.deps.limits.idempotency_key_chars
+    if not (1 <= len(key) <= limit and key.isascii() and key.isprintable()):
+        raise ClarionError("invalid_value", f"{HEADER} must be 1 to {limit} printable ASCII characters", field=HEADER, hint="a UUID does well")
+    return f"{call.by}:{key}"
+
+
+def digest_of(call: Call, start: bool) -> bytes:
+    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and whether it is to start."""
+    verb = b"run " if start else b"create "
+    return sha256(verb + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
+    """The committed task and command, and whether they are new.
+
+    Raises ClarionError; then nothing was written, except with store_unavailable, which says so.
+    """
+    assert isinstance(call.body, TaskBody)
+    wish = check(call.body, call.deps.limits)
+    key = _key(call)
+    if key is None:
+        task_id = await call.desk.safely(lambda: _write(call, wish, start, None, None))
+        return *await stored_task(call.deps, task_id), True
+    digest = digest_of(call, start)
+    with trio.move_on_after(call.deps.limits.write_timeout):
+        while (flight := call.desk.creating.get(key)) is not None:
+            if flight.digest != digest:
+                raise ClarionError("idempotency_mismatch", field=HEADER)
+            await flight.done.wait()
+    if key in call.desk.creating:
+        raise ClarionError("store_unavailable", "the first request with this Idempotency-Key has not been committed yet")
+    flight = call.desk.creating[key] = Flight(digest)
+    task_id, new = await call.desk.safely(lambda: _once(call, wish, start, key, flight))
+    return *await stored_task(call.deps, task_id), new
+
+
+async def _once(call: Call, wish: Wish, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
+    try:
+        known = await call.deps.store.known_key(key)
+        if known is None:
+            return await _write(call, wish, start, key, flight.digest), True
+        if known.request_digest != flight.digest:
+            raise ClarionError("idempotency_mismatch", field=HEADER)
+        if start:
+            await _finish_run(call, known.task_id)
+        return known.task_id, False
+    finally:
+        del call.desk.creating[key]
+        flight.done.set()
+
+
+async def _finish_run(call: Call, task_id: str) -> None:
+    """The server died between creation and start of a `run`: the repeated request starts it."""
+    live = call.deps.door.live_task(task_id)
+    if live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
+        call.deps.door.submit(TaskStarted(task_id))
+        await call.deps.door.committed()
+
+
+async def _write(call: Call, wish: Wish, start: bool, key: str | None, digest: bytes | None) -> str:
+    deps = call.deps
+    host_ids = choose_hosts(wish.body.targets, deps.fleet, deps.limits)
+    call.desk.take_new_work()
+    task, command = build(wish, host_ids, call.by, deps.clock, deps.entropy)
+    await deps.commits.commit([CreateTask(task, command, key, digest)])
+    events: list[Event] = [TaskCreated(task, command)]
+    if start:
+        events.append(TaskStarted(task.task_id))
+    deps.door.submit(*events)
+    await deps.door.committed()
+    return command.task_id

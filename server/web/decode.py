@@ -1,0 +1,87 @@
+"""A request's body → a Struct, or one clear error that names the field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+from quart import Request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from server.errors import ClarionError
+from server.web.limits import Limits
+from server.web.scan import parse
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+_AT = re.compile(r" - at `\$\.?(.*)`\Z")
+_MISSING = re.compile(r"Object missing required field `(.+?)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+
+
+async def read_json(request: Request, limits: Limits) -> object:
+    """The parsed body. Raises ClarionError for what is not small, timely, well-formed JSON."""
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        sent = request.mimetype or "no Content-Type"
+        raise ClarionError("unsupported_media_type", f"the body must be JSON, this is {sent}", field="Content-Type")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ClarionError("unsupported_media_type", "compressed bodies are not taken", field="Content-Encoding", hint="send it uncompressed")
+    try:
+        body = await request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise ClarionError("body_too_large", f"the body is larger than {limits.max_body} bytes") from None
+    except RequestTimeout:
+        raise ClarionError("request_timeout", f"the body did not arrive within {limits.body_timeout:g} s") from None
+    assert isinstance(body, bytes)
+    return parse(body, limits.max_json_depth, limits.max_json_keys)
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """The known word nearest to this one, if any is near."""
+    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), None)
+
+
+def to_struct(value: object, kind: type[Body]) -> Body:
+    """Raises ClarionError missing_field, unknown_field, wrong_type or invalid_value."""
+    if not isinstance(value, dict):
+        raise ClarionError("wrong_type", "the body must be a JSON object")
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), value, kind) from None
+
+
+def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) -> ClarionError:
+    at = _AT.search(text)
+    place = _name_the_key(at[1], value) if at else ""
+    if missing := _MISSING.match(text):
+        return ClarionError("missing_field", f"the field {missing[1]} is missing", field=_join(place, missing[1]), hint=f"add {missing[1]}")
+    if unknown := _UNKNOWN.match(text):
+        name = unknown[1]
+        near = suggest(name, kind.__struct_fields__)
+        hint = f"did you mean {near}?" if near else "fields: " + ", ".join(kind.__struct_fields__)
+        return ClarionError("unknown_field", f"there is no field {name[:100]!r}", field=_join(place, name[:100]), hint=hint)
+    if expected := _EXPECTED.match(text):
+        words = expected[1].replace(" | ", " or ")
+        return ClarionError("wrong_type", f"{place} must be {words}, not {expected[2]}", field=place or None)
+    return ClarionError("invalid_value", f"{place}: {_AT.sub('', text)}", field=place or None)
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _name_the_key(place: str, value: dict[str, object]) -> str:
+    """msgspec says `env[...]` for a bad value in a mapping; name the key instead."""
+    if place.endswith("[...]"):
+        place = place.removesuffix("[...]")
+        mapping = value.get(place)
+        if isinstance(mapping, dict):
+            bad = next((key for key, item in mapping.items() if not isinstance(item, str)), None)
+            if bad is not None:
+                return f"{place}.{bad[:100]}"
+    return place

@@ -1,0 +1,36 @@
+"""Everything the web room is given. It makes none of these itself and reaches for no global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from server.ops.health import Health
+from server.ops.metrics import Metrics
+from server.ports import Clock, Commits, Door, Entropy, Fleet
+from server.store.base import Store
+from server.web.auth import TokenVerifier
+from server.web.limits import Limits
+from server.web.live import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """nursery: where writes run that must end well although their client has hung up; it must outlive `serve` and end after the
+    writer has been flushed. shutdown: set once, when the server begins to stop."""
+
+    door: Door
+    fleet: Fleet
+    commits: Commits
+    store: Store
+    live: Live
+    clock: Clock
+    entropy: Entropy
+    tokens: TokenVerifier
+    nursery: trio.Nursery
+    shutdown: trio.Event
+    metrics: Metrics
+    health: Health
+    version: str
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,80 @@
+"""Writes that must end well although the client that asked for them may be gone.
+
+A client that hangs up cancels its handler at once. A handler cut off between a commit and its announcement to the engine would leave
+a task in the store that nobody knows, so every write runs in the server's nursery and the handler merely waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import trio
+
+from server.errors import ClarionError
+from server.web.deps import Deps
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Outcome(Generic[T]):
+    done: trio.Event = field(default_factory=trio.Event)
+    value: T | None = None
+    error: Exception | None = None
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Flight:
+    """A creation under way. done: it has ended, one way or the other."""
+
+    digest: bytes
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+class Desk:
+    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self.creating: dict[str, Flight] = {}
+        self.deleting: set[str] = set()
+        self.hosts = trio.Lock()
+
+    async def safely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
+
+        Raises ClarionError store_unavailable when it takes longer than limits.write_timeout (it goes on regardless),
+        shutting_down when the server ends first.
+        """
+        outcome: _Outcome[T] = _Outcome()
+        self._deps.nursery.start_soon(self._run, write, outcome)
+        with trio.move_on_after(self._deps.limits.write_timeout):
+            await outcome.done.wait()
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.ended:
+            return outcome.value  # type: ignore[return-value]
+        if outcome.done.is_set():
+            raise ClarionError("shutting_down")
+        raise ClarionError(
+            "store_unavailable",
+            "the database has not committed this yet; it may still do so",
+            hint="look at what there is before you try again, or use an Idempotency-Key",
+        )
+
+    async def _run(self, write: Callable[[], Awaitable[T]], outcome: _Outcome[T]) -> None:
+        try:
+            outcome.value = await write()
+            outcome.ended = True
+        except Exception as error:
+            outcome.error = error
+        finally:
+            outcome.done.set()
+
+    def take_new_work(self) -> None:
+        """Raises ClarionError overloaded while the writer is above its high-water mark."""
+        if self._deps.commits.full:
+            raise ClarionError("overloaded")

@@ -1,0 +1,41 @@
+"""What the HTTP side takes, at most. Every field is a setting of the same name in docs/configuration.md (http.*, limits.*)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds, the rest are counts."""
+
+    max_body: int = 1 << 20
+    max_json_depth: int = 32
+    max_json_keys: int = 10_000
+    body_timeout: float = 20.0
+    send_timeout: float = 30.0
+    """How long a peer may leave an answer unread before its connection is cut."""
+    keep_alive: float = 15.0
+    max_connections: int = 8_192
+    wait_max: float = 60.0
+    wait_coalesce: float = 0.05
+    """A long-poll that has seen a change that is not the last one waits this much longer, so that one answer carries many changes."""
+    write_timeout: float = 30.0
+    """How long a request waits for its commit before it answers store_unavailable."""
+    retry_after: int = 2
+    page_size: int = 50
+    page_size_max: int = 500
+
+    hosts_per_task: int = 20_000
+    command_bytes: int = 65_536
+    parameters: int = 64
+    parameter_bytes: int = 4_096
+    stdin_bytes: int = 1 << 20
+    timeout_max: float = 2_592_000.0
+    max_output: int = 1 << 40
+    success_codes: int = 64
+    name_chars: int = 200
+    description_chars: int = 4_000
+    labels: int = 64
+    label_bytes: int = 256
+    idempotency_key_chars: int = 128

@@ -1,0 +1,144 @@
+"""Live: the committed progress of tasks, held in memory for whoever watches.
+
+Only what the conductor publishes after its commit comes in here, so nothing is shown that a crash could undo. Finished tasks are
+kept for a short time, then the store answers for them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+import trio
+
+from server.core.effects import Progress
+from server.core.model import Task
+from server.core.states import ExecutionStatus
+from server.ports import Clock
+
+WINDOW_S = 15.0
+"""The rate is that of the last so many seconds."""
+SPACING_S = 0.5
+SAMPLES = int(WINDOW_S / SPACING_S) + 2
+
+
+class _Entry:
+    __slots__ = ("final_at", "progress", "samples")
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.final_at: float | None = None
+        self.samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+
+
+def done(task: Task) -> int:
+    """Executions that have ended, however they did."""
+    return task.completed_hosts + task.failed_hosts
+
+
+class Live:
+    """keep_final: seconds a finished task stays. max_tasks: finished ones leave first, then those that changed longest ago.
+
+    One trio.Event per watched task wakes all its watchers; a task that nobody watches has none.
+    """
+
+    def __init__(self, clock: Clock, *, keep_final: float = 60.0, max_tasks: int = 10_000) -> None:
+        self._clock = clock
+        self.ended: list[int] = [0] * len(ExecutionStatus)
+        """Executions that were seen to end since this server started, by status number."""
+        self._keep_final, self._max_tasks = keep_final, max_tasks
+        self._open: OrderedDict[str, _Entry] = OrderedDict()
+        self._final: OrderedDict[str, _Entry] = OrderedDict()
+        self._changed: dict[str, trio.Event] = {}
+        self._closed = False
+
+    def publish(self, progress: Progress) -> None:
+        """Show this from now on. An older version than the one shown is dropped."""
+        task = progress.task
+        now = self._clock.now().mono
+        entry = self._open.pop(task.task_id, None) or self._final.pop(task.task_id, None)
+        if entry is None:
+            entry = _Entry(progress)
+        elif entry.progress.task.version <= task.version:
+            self._count(entry.progress.task, task)
+            entry.progress = progress
+        if not entry.samples or now - entry.samples[-1][0] >= SPACING_S:
+            entry.samples.append((now, done(entry.progress.task)))
+        if entry.progress.task.status.final:
+            entry.final_at = entry.final_at if entry.final_at is not None else now
+            self._final[task.task_id] = entry
+        else:
+            self._open[task.task_id] = entry
+        self._drop(now)
+        self._wake(task.task_id)
+
+    def forget(self, task_id: str) -> None:
+        """The task is gone: its watchers are woken and will not find it."""
+        self._open.pop(task_id, None)
+        self._final.pop(task_id, None)
+        self._wake(task_id)
+
+    def latest(self, task_id: str) -> Progress | None:
+        """What was last published, or None: ask the store."""
+        self._drop(self._clock.now().mono)
+        entry = self._open.get(task_id) or self._final.get(task_id)
+        return entry.progress if entry else None
+
+    def rate(self, task_id: str) -> float | None:
+        """Executions that ended per second, over the last WINDOW_S; None when nothing is known yet. It falls while nothing ends."""
+        entry = self._open.get(task_id)
+        if entry is None:
+            return None
+        now = self._clock.now().mono
+        while len(entry.samples) > 1 and now - entry.samples[0][0] > WINDOW_S:
+            entry.samples.popleft()
+        since, before = entry.samples[0]
+        elapsed = now - since
+        return (done(entry.progress.task) - before) / elapsed if elapsed > 0 else None
+
+    async def wait_change(self, task_id: str, since_version: int) -> None:
+        """Return once a version other than `since_version` may be had, the task is forgotten, or `close` was called.
+
+        Has no limit in time: put it under a cancel scope.
+        """
+        while not self._closed:
+            shown = self.latest(task_id)
+            if shown is not None and shown.task.version != since_version:
+                return
+            event = self._changed.setdefault(task_id, trio.Event())
+            try:
+                await event.wait()
+            finally:
+                if self._changed.get(task_id) is event and event.statistics().tasks_waiting == 0:
+                    del self._changed[task_id]
+            if self.latest(task_id) is None:
+                return
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """The server stops: all waiting ends now, and later waiting ends at once."""
+        self._closed = True
+        for task_id in list(self._changed):
+            self._wake(task_id)
+
+    def _count(self, old: Task, new: Task) -> None:
+        for status in ExecutionStatus:
+            if status.final:
+                self.ended[status] += new.counts[status] - old.counts[status]
+
+    def _wake(self, task_id: str) -> None:
+        event = self._changed.pop(task_id, None)
+        if event is not None:
+            event.set()
+
+    def _drop(self, now: float) -> None:
+        while self._final:
+            task_id, entry = next(iter(self._final.items()))
+            assert entry.final_at is not None
+            if now - entry.final_at <= self._keep_final and len(self._final) + len(self._open) <= self._max_tasks:
+                break
+            del self._final[task_id]
+        while len(self._open) > self._max_tasks:
+            self._open.popitem(last=False)

@@ -1,0 +1,179 @@
+"""The model's nouns → what clients receive. Nothing is computed here that the model does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import asdict
+
+from proto.reasons import reason
+from server.core.effects import Progress
+from server.core.model import Command, CommandHost, Host, Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.ports import Fleet, Presence
+from server.store.base import OutputSummary
+from server.web import views
+from server.web.live import done
+
+
+def by_label(counts: Sequence[int], kinds: type[TaskStatus] | type[ExecutionStatus]) -> dict[str, int]:
+    return {kind.label: counts[kind] for kind in kinds}
+
+
+def _waits_for(task: Task) -> str | None:
+    if task.status is TaskStatus.PENDING:
+        return "start"
+    busy = task.counts[ExecutionStatus.DISPATCHED] + task.counts[ExecutionStatus.RUNNING]
+    if task.status is TaskStatus.RUNNING and task.counts[ExecutionStatus.PENDING] and not busy:
+        return "hosts"
+    return None
+
+
+def task_row(task: Task) -> views.TaskRow:
+    return views.TaskRow(
+        task_id=task.task_id,
+        name=task.name,
+        description=task.description,
+        type=task.type,
+        status=task.status.label,
+        created_by=task.created_by,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+        started_at=task.started_at,
+        finished_at=task.finished_at,
+        total_hosts=task.total_hosts,
+        completed_hosts=task.completed_hosts,
+        failed_hosts=task.failed_hosts,
+        partial=task.partial,
+        counts=by_label(task.counts, ExecutionStatus),
+        timeout_ms=task.timeout_ms,
+        concurrency=task.concurrency,
+        cancel_requested_at=task.cancel_requested_at,
+        cancel_reason=task.cancel_reason,
+        version=task.version,
+        waits_for=_waits_for(task),
+    )
+
+
+def task_view(task: Task, command: Command) -> views.TaskView:
+    return views.TaskView(**asdict(task_row(task)), parameters=dict(task.parameters), target_text=task.target_text, command=command_view(command))
+
+
+def command_view(command: Command) -> views.CommandView:
+    return views.CommandView(
+        command_id=command.command_id,
+        command=command.command,
+        argv=list(command.argv) if command.argv is not None else None,
+        script=command.script,
+        interpreter=command.interpreter,
+        args=list(command.args),
+        parameters=dict(command.parameters),
+        env=dict(command.env),
+        cwd=command.cwd,
+        run_as=command.run_as,
+        umask=f"{command.umask:03o}" if command.umask is not None else None,
+        stdin_bytes=len(command.stdin) if command.stdin is not None else None,
+        timeout_ms=command.timeout_ms,
+        grace_ms=command.grace_ms,
+        start_within_ms=command.start_within_ms,
+        max_output=command.max_output,
+        detach=command.detach,
+        success_codes=list(command.success_codes),
+    )
+
+
+def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fleet) -> views.ProgressView:
+    """rate: per second over the last seconds, for a task that has not ended."""
+    task = progress.task
+    total, ended = task.total_hosts, done(task)
+    elapsed_ms = max((task.finished_at or now_ms) - task.started_at, 0) if task.started_at is not None else None
+    if task.status.final:
+        rate = ended / (elapsed_ms / 1000) if elapsed_ms else None
+    eta_ms = 0 if task.status.final else round((total - ended) / rate * 1000) if rate else None
+    return views.ProgressView(
+        task_id=task.task_id,
+        status=task.status.label,
+        version=task.version,
+        total=total,
+        completed=task.completed_hosts,
+        failed=task.failed_hosts,
+        percent=round(100 * ended / total, 1) if total else 100.0,
+        counts=by_label(task.counts, ExecutionStatus),
+        rate_per_s=round(rate, 2) if rate is not None else None,
+        eta_ms=eta_ms,
+        elapsed_ms=elapsed_ms,
+        slowest=[views.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest],
+    )
+
+
+def _hostname(fleet: Fleet, host_id: str) -> str | None:
+    presence = fleet.presence(host_id)
+    return presence.host.hostname if presence is not None else None
+
+
+def _error(row: CommandHost) -> views.ErrorView | None:
+    if row.error_code is None:
+        return None
+    known = reason(row.error_code)
+    return views.ErrorView(
+        phase=known.phase, code=row.error_code, message=known.message, detail=row.error_message, hint=known.hint, retryable=known.retryable
+    )
+
+
+def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> views.OutputSummaryView | None:
+    if output_id is None:
+        return None
+    size = sizes.get(output_id)
+    return views.OutputSummaryView(output_id=output_id.hex(), total_bytes=size.total_bytes if size else None, truncated=size.truncated if size else None)
+
+
+def execution_row(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary]) -> views.ExecutionRow:
+    return views.ExecutionRow(
+        host_id=row.host_id,
+        hostname=hostname,
+        command_id=row.command_id,
+        attempt=row.attempt,
+        status=row.status.label,
+        unreachable=row.unreachable,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        cancel_requested_at=row.cancel_requested_at,
+        dispatched_at=row.dispatched_at,
+        accepted_at=row.accepted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        agent_started_at=row.agent_started_at,
+        agent_finished_at=row.agent_finished_at,
+        execution_ms=row.execution_ms,
+        error=_error(row),
+        stdout=_summary(row.stdout_id, sizes),
+        stderr=_summary(row.stderr_id, sizes),
+    )
+
+
+def execution_view(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary]) -> views.ExecutionView:
+    report = dict(row.report) if row.report is not None else None
+    late = dict(row.late_result) if row.late_result is not None else None
+    base = execution_row(row, hostname, sizes)
+    return views.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, late_result=late)
+
+
+def host_view(presence: Presence, open_executions: int) -> views.HostView:
+    host: Host = presence.host
+    return views.HostView(
+        host_id=host.host_id,
+        hostname=host.hostname,
+        ip=host.ip,
+        os=host.os,
+        arch=host.arch,
+        version=host.version,
+        labels=dict(host.labels),
+        agent_labels=dict(host.agent_labels),
+        connected=presence.session is not None,
+        connected_since=presence.since,
+        open_executions=open_executions,
+        first_seen_at=host.first_seen_at,
+        last_seen_at=host.last_seen_at,
+        created_at=host.created_at,
+        updated_at=host.updated_at,
+    )

@@ -1,0 +1,63 @@
+"""The one table of everything that can be reached over HTTP. What is not in it does not exist; what is in it names who may call it."""
+
+from __future__ import annotations
+
+from server.web import executions, hosts, ops, pages, tasks, views
+from server.web.auth import Access
+from server.web.bodies import HostBody, HostPatch, TaskBody
+from server.web.create import HEADER
+from server.web.route import Route
+from server.web.waiting import WAIT
+
+T, OPEN, SHELL = Access.TOKEN, Access.OPEN, Access.SHELL
+KEY = ((HEADER, "1 to 128 printable ASCII characters of your choice. The same key and body give the same task, however often it is sent; another body is refused."),)
+AGAIN = {200: "The task that an earlier request with this Idempotency-Key created."}
+CREATE = ("unknown_hosts", "no_hosts", "idempotency_mismatch", "overloaded", "store_unavailable", "shutting_down")
+WRITE = ("overloaded", "store_unavailable", "shutting_down")
+RUN_FILTERS = tuple(param for param in tasks.FILTERS if param.name != "status")
+API = "/api/v1"
+
+ROUTES: tuple[Route, ...] = (
+    # tasks
+    Route("POST", f"{API}/tasks", T, tasks.create_task, "tasks", views.TaskView, 201, TaskBody, headers=KEY, also=AGAIN, errors=CREATE),
+    Route("POST", f"{API}/run", T, tasks.run_task, "tasks", views.TaskView, 201, TaskBody, headers=KEY, also=AGAIN, errors=CREATE),
+    Route("GET", f"{API}/tasks", T, tasks.list_tasks, "tasks", views.TaskPage, params=(*tasks.FILTERS, *tasks.PAGING)),
+    Route("GET", f"{API}/tasks/pending", T, tasks.list_pending, "tasks", views.TaskPage, params=(*RUN_FILTERS, *tasks.PAGING)),
+    Route("GET", f"{API}/tasks/running", T, tasks.list_running, "tasks", views.TaskPage, params=(*RUN_FILTERS, *tasks.PAGING)),
+    Route("GET", f"{API}/tasks/<task_id>", T, tasks.get_task, "tasks", views.TaskView, params=WAIT, errors=("task_not_found",)),
+    Route("DELETE", f"{API}/tasks/<task_id>", T, tasks.delete_task, "tasks", None, 204, errors=("task_not_found", "task_running", *WRITE)),
+    Route("POST", f"{API}/tasks/<task_id>/start", T, tasks.start_task, "tasks", views.TaskView, errors=("task_not_found", "task_not_pending", *WRITE)),
+    Route("POST", f"{API}/tasks/<task_id>/cancel", T, tasks.cancel_task, "tasks", views.TaskView, 202, errors=("task_not_found", "task_finished", *WRITE)),
+    Route("GET", f"{API}/tasks/<task_id>/progress", T, tasks.get_progress, "tasks", views.ProgressView, params=WAIT, errors=("task_not_found",)),
+    # executions
+    Route("GET", f"{API}/tasks/<task_id>/hosts", T, executions.list_executions, "executions", views.ExecutionPage, params=executions.FILTERS, errors=("task_not_found",)),
+    Route("GET", f"{API}/tasks/<task_id>/hosts/<host>", T, executions.get_execution, "executions", views.ExecutionView, errors=("task_not_found", "execution_not_found")),
+    Route(
+        "GET",
+        f"{API}/tasks/<task_id>/hosts/<host>/output",
+        T,
+        executions.get_output,
+        "executions",
+        views.OutputView,
+        params=executions.OUTPUT,
+        headers=(("Range", "With `Accept: application/octet-stream`: one range of bytes within the part, e.g. `bytes=0-1023`."),),
+        errors=("task_not_found", "execution_not_found", "output_not_found", "range_not_satisfiable"),
+        raw=True,
+    ),
+    # hosts
+    Route("POST", f"{API}/hosts", T, hosts.create_host, "hosts", views.HostView, 201, HostBody, errors=("host_exists", *WRITE)),
+    Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS),
+    Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
+    Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),
+    Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_connected", "host_busy", *WRITE)),
+    # the server itself
+    Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
+    Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),
+    Route("GET", "/health/ready", T, ops.ready, "server", views.ReadyView, errors=("shutting_down", "store_unavailable")),
+    Route("GET", "/health/deep", T, ops.deep, "server", views.DeepView, also={503: "A part is red; `checks` says which."}),
+    Route("GET", "/metrics", T, ops.prometheus, "server", "text/plain"),
+    Route("GET", "/openapi.json", T, ops.openapi, "server", "application/json"),
+    # the page
+    Route("GET", "/", SHELL, pages.index, "page", "text/html"),
+    Route("GET", "/static/<name>", SHELL, pages.static, "page", "application/octet-stream", errors=("route_not_found",)),
+)

@@ -1,0 +1,58 @@
+"""JSON, read with suspicion: bounds are checked on the bytes before any parser builds something from them.
+
+Decided where RFC 8259 leaves it open: the text is UTF-8; NaN, Infinity, numbers beyond a double, and unpaired surrogates are refused;
+a key that occurs twice in one object is refused, because parsers differ on which one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import orjson
+
+from server.errors import ClarionError
+
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:]', re.DOTALL)
+"""Strings are stepped over as one token, so that brackets in a script do not count. Possessive: linear in the input."""
+
+
+def check_shape(body: bytes, max_depth: int, max_keys: int) -> None:
+    """Raises ClarionError json_too_deep. Stops reading at the first excess."""
+    depth = keys = 0
+    for match in _TOKEN.finditer(body):
+        token = body[match.start()]
+        if token == 0x3A:
+            keys += 1
+            if keys > max_keys:
+                raise ClarionError("json_too_deep", f"the JSON has more than {max_keys} keys", hint=f"send at most {max_keys} keys")
+        elif token in b"[{":
+            depth += 1
+            if depth > max_depth:
+                raise ClarionError("json_too_deep", f"the JSON is nested deeper than {max_depth} levels", hint=f"stay within {max_depth} levels")
+        elif token in b"]}":
+            depth -= 1
+
+
+def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ClarionError("malformed_json", f"the key {key!r} occurs twice in one object", field=key, hint="send each key once")
+            seen.add(key)
+    return result
+
+
+def parse(body: bytes, max_depth: int, max_keys: int) -> object:
+    """The value. Raises ClarionError json_too_deep or malformed_json.
+
+    orjson judges the text strictly; the standard parser then builds it, because only that one tells of doubled keys.
+    """
+    check_shape(body, max_depth, max_keys)
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ClarionError("malformed_json", f"the body is not JSON: {error}") from None
+    return json.loads(body, object_pairs_hook=_no_doubles)

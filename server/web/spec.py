@@ -1,0 +1,250 @@
+"""A TaskBody → the Task and the Command it asks for. Everything that a type cannot say is checked here, before anything is written."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from server.core.ids import uuid7
+from server.core.model import Command, Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.errors import ClarionError
+from server.ports import Clock, Entropy, Fleet
+from server.web.bodies import TaskBody
+from server.web.limits import Limits
+
+_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+"""What POSIX.1-2017 section 8.1 calls a name, bounded."""
+_PARAMETER = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?\Z")
+_HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?\Z")
+_OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SHORTEST_S = 0.001
+DEFAULT_NAME_CHARS = 80
+
+
+def refuse(field: str, message: str, hint: str | None = None) -> ClarionError:
+    return ClarionError("invalid_value", f"{field} {message}", field=field, hint=hint)
+
+
+def check_text(field: str, value: str, max_bytes: int, *, empty: bool = True) -> str:
+    """No NUL, which no operating system can pass on, and no more than so many bytes of UTF-8."""
+    if not empty and not value.strip():
+        raise refuse(field, "is empty", f"give {field} a value")
+    if "\0" in value:
+        raise refuse(field, "contains NUL", "an operating system cannot pass NUL on; use stdin_base64 for binary data")
+    if len(value) > max_bytes or len(value.encode()) > max_bytes:
+        raise refuse(field, f"is longer than {max_bytes} bytes")
+    return value
+
+
+def check_line(field: str, value: str, max_chars: int) -> str:
+    if len(value) > max_chars:
+        raise refuse(field, f"is longer than {max_chars} characters")
+    if _CONTROL.search(value):
+        raise refuse(field, "contains control characters", f"write {field} on one line")
+    return value
+
+
+def _seconds(field: str, value: float, low: float, high: float) -> int:
+    """In milliseconds."""
+    if not (math.isfinite(value) and low <= value <= high):
+        raise refuse(field, f"must lie between {low:g} and {high:.15g} seconds, not {value:.15g}")
+    return round(value * 1000)
+
+
+def _count(field: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise refuse(field, f"must lie between {low} and {high}")
+    return value
+
+
+def _mapping(field: str, values: dict[str, str], names: re.Pattern[str], limits: Limits) -> dict[str, str]:
+    if len(values) > limits.parameters:
+        raise refuse(field, f"has more than {limits.parameters} entries")
+    for name, value in values.items():
+        if not names.match(name):
+            raise ClarionError("invalid_value", f"{field}: {name[:100]!r} cannot be the name of an environment variable", field=field, hint="use letters, digits and _")
+        check_text(f"{field}.{name}", value, limits.parameter_bytes)
+    return values
+
+
+def _umask(value: int | str | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if not _OCTAL.match(value):
+            raise refuse("umask", f"is not octal: {value[:20]!r}", 'write it like "022"')
+        value = int(value, 8)
+    return _count("umask", value, 0, 0o777)
+
+
+def _stdin(body: TaskBody, limits: Limits) -> bytes | None:
+    if body.stdin is not None and body.stdin_base64 is not None:
+        raise refuse("stdin", "and stdin_base64 exclude each other", "send one of them")
+    data, field = None, "stdin"
+    if body.stdin is not None:
+        data = body.stdin.encode()
+    elif body.stdin_base64 is not None:
+        field = "stdin_base64"
+        try:
+            data = base64.b64decode(body.stdin_base64, validate=True)
+        except (binascii.Error, ValueError):
+            raise refuse(field, "is not base64") from None
+    if data is not None and len(data) > limits.stdin_bytes:
+        raise refuse(field, f"is longer than {limits.stdin_bytes} bytes")
+    return data
+
+
+def _words(field: str, words: list[str], max_bytes: int) -> tuple[str, ...]:
+    for index, word in enumerate(words):
+        check_text(f"{field}[{index}]", word, max_bytes)
+    if sum(len(word.encode()) + 1 for word in words) > max_bytes:
+        raise refuse(field, f"is longer than {max_bytes} bytes in all")
+    return tuple(words)
+
+
+def _what_to_run(body: TaskBody, limits: Limits) -> str:
+    """Checks command, argv, script and what belongs to them; returns which of the three it is."""
+    given = [name for name in ("command", "argv", "script") if getattr(body, name) is not None]
+    if not given:
+        raise ClarionError("missing_field", "nothing to run: one of command, argv and script is needed", field="command", hint="add command, argv or script")
+    if len(given) > 1:
+        raise refuse(given[1], f"and {given[0]} exclude each other", "send exactly one of command, argv and script")
+    what = given[0]
+    if what == "argv":
+        assert body.argv is not None
+        if not body.argv or not body.argv[0].strip():
+            raise refuse("argv", "is empty", "the first word is the program")
+        _words("argv", body.argv, limits.command_bytes)
+        if body.args:
+            raise refuse("args", "does not go with argv", "put the arguments into argv")
+    else:
+        check_text(what, getattr(body, what), limits.command_bytes, empty=False)
+        _words("args", body.args, limits.command_bytes)
+    if body.interpreter is not None:
+        if what != "script":
+            raise refuse("interpreter", f"does not go with {what}", "use script, or leave interpreter out")
+        check_text("interpreter", body.interpreter, limits.parameter_bytes, empty=False)
+    return what
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A checked TaskBody, whose hosts are not looked up yet."""
+
+    body: TaskBody
+    name: str
+    command: Command
+    task_timeout_ms: int | None
+
+
+def check(body: TaskBody, limits: Limits) -> Wish:
+    """Raises ClarionError that names the first field that is wrong. Looks at nothing but the body."""
+    what = _what_to_run(body, limits)
+    if not _TYPE.match(body.type):
+        raise refuse("type", "must be a word of lower-case letters, digits, - and _, at most 32 long")
+    if body.cwd is not None and not PurePosixPath(check_text("cwd", body.cwd, limits.parameter_bytes, empty=False)).is_absolute():
+        raise refuse("cwd", "must be an absolute path", "begin it with /")
+    if body.run_as is not None and not _USER.match(body.run_as):
+        raise refuse("run_as", "is not a user's name")
+    codes = tuple(dict.fromkeys(_count(f"success_codes[{index}]", code, 0, 255) for index, code in enumerate(body.success_codes)))
+    if not codes or len(codes) > limits.success_codes:
+        raise refuse("success_codes", f"must name 1 to {limits.success_codes} exit codes")
+    if body.concurrency is not None:
+        _count("concurrency", body.concurrency, 1, limits.hosts_per_task)
+    check_text("description", body.description, limits.description_chars * 4)
+    if len(body.description) > limits.description_chars:
+        raise refuse("description", f"is longer than {limits.description_chars} characters")
+    command = Command(
+        command_id="",
+        task_id="",
+        command=body.command,
+        argv=tuple(body.argv) if body.argv is not None else None,
+        script=body.script,
+        interpreter=body.interpreter,
+        args=tuple(body.args),
+        parameters=_mapping("parameters", body.parameters, _PARAMETER, limits),
+        env=_mapping("env", body.env, _ENV_NAME, limits),
+        cwd=body.cwd,
+        run_as=body.run_as,
+        umask=_umask(body.umask),
+        stdin=_stdin(body, limits),
+        timeout_ms=_seconds("timeout", body.timeout, SHORTEST_S, limits.timeout_max),
+        grace_ms=_seconds("grace", body.grace, 0, limits.timeout_max),
+        start_within_ms=_seconds("start_within", body.start_within, SHORTEST_S, limits.timeout_max),
+        max_output=_count("max_output", body.max_output, 1, limits.max_output),
+        detach=body.detach,
+        success_codes=codes,
+    )
+    task_timeout_ms = None if body.task_timeout is None else _seconds("task_timeout", body.task_timeout, SHORTEST_S, limits.timeout_max)
+    return Wish(body, _name(body, what, limits), command, task_timeout_ms)
+
+
+def _name(body: TaskBody, what: str, limits: Limits) -> str:
+    if body.name is not None:
+        name = check_line("name", body.name, limits.name_chars)
+        if not name.strip():
+            raise refuse("name", "is empty", "give it a name, or leave name out")
+        return name
+    text = " ".join(body.argv or ()) if what == "argv" else str(getattr(body, what))
+    line = next(line for line in text.splitlines() if line.strip()).strip() if text.strip() else what
+    line = _CONTROL.sub(" ", line)
+    return line if len(line) <= DEFAULT_NAME_CHARS else line[: DEFAULT_NAME_CHARS - 1] + "…"
+
+
+def choose_hosts(names: list[str], fleet: Fleet, limits: Limits) -> tuple[str, ...]:
+    """The host ids that `targets` stands for. Raises ClarionError no_hosts or unknown_hosts, the latter with every bad name."""
+    if not names:
+        raise ClarionError("no_hosts", "targets is empty", field="targets", hint='name hosts, or "all"')
+    # Whatever the fleet knows is fine; of the rest, what could never be a host's name is told apart.
+    found = fleet.resolve(list(dict.fromkeys(names)))
+    malformed = [name[:255] for name in found.unknown if not _HOSTNAME.match(name)]
+    unknown = [name for name in found.unknown if _HOSTNAME.match(name)]
+    if malformed or unknown or found.ambiguous:
+        counts = ((len(unknown), "unknown"), (len(malformed), "malformed"), (len(found.ambiguous), "ambiguous"))
+        message = "targets: " + ", ".join(f"{number} {word}" for number, word in counts if number)
+        hint = "use the host ids of ambiguous names; remove the others, or join agents under these names first" if found.ambiguous else None
+        details: dict[str, object] = {"unknown": unknown, "malformed": malformed, "ambiguous": {name: list(ids) for name, ids in found.ambiguous.items()}}
+        raise ClarionError("unknown_hosts", message, field="targets", hint=hint, details=details)
+    if not found.host_ids:
+        raise ClarionError("no_hosts", field="targets")
+    if len(found.host_ids) > limits.hosts_per_task:
+        raise refuse("targets", f"stands for {len(found.host_ids)} hosts; {limits.hosts_per_task} are taken at once")
+    return found.host_ids
+
+
+def build(wish: Wish, host_ids: tuple[str, ...], by: str, clock: Clock, entropy: Entropy) -> tuple[Task, Command]:
+    """A pending task and its command, with new ids."""
+    now, body, command = clock.now().wall_ms, wish.body, wish.command
+    command.task_id, command.command_id = uuid7(now, entropy(10)), uuid7(now, entropy(10))
+    counts = [0] * len(ExecutionStatus)
+    counts[ExecutionStatus.PENDING] = len(host_ids)
+    task = Task(
+        task_id=command.task_id,
+        name=wish.name,
+        description=body.description,
+        type=body.type,
+        status=TaskStatus.PENDING,
+        created_by=by,
+        created_at=now,
+        updated_at=now,
+        target_text=", ".join(body.targets),
+        targets=host_ids,
+        parameters=body.parameters,
+        timeout_ms=wish.task_timeout_ms,
+        concurrency=body.concurrency,
+        counts=tuple(counts),
+    )
+    return task, command
+
+
+def is_hostname(text: str) -> bool:
+    """Could be a host's name: RFC 1123 letters, digits, - and ., with _ as found in practice; at most 255 characters."""
+    return _HOSTNAME.match(text) is not None

@@ -1,0 +1,194 @@
+"""Tasks: create, run, list, look at, start, cancel, delete."""
+
+from __future__ import annotations
+
+from server.core.effects import DeleteTask, Progress
+from server.core.events import TaskCanceled, TaskForgotten, TaskStarted
+from server.core.ids import is_id
+from server.core.model import Task
+from server.core.states import TaskStatus, task_status
+from server.errors import ClarionError
+from server.store.base import TaskFilter
+from server.web.call import API, Call, Reply
+from server.web.create import create
+from server.web.lookup import committed_task, stored_task
+from server.web.present import progress_view, task_row, task_view
+from server.web.route import Param
+from server.web.views import TaskPage
+from server.web.waiting import task_after_wait
+
+STATUSES = tuple(status.label for status in TaskStatus)
+
+PAGING = (
+    Param("limit", "integer", "Rows on a page, at most http.page_size_max.", example=50),
+    Param("after", "string", "The `next` of the page before."),
+)
+FILTERS = (
+    Param("status", "string", "Only these; `cancelled` is accepted too.", many=True, choices=STATUSES),
+    Param("type", "string", "Only of this type."),
+    Param("creator", "string", "Only those created with the token of this name.", example="admin"),
+    Param("name", "string", "Only of this name; with a trailing * of names that begin so, and then sorted by name.", example="deploy*"),
+    Param("created_from", "string", "Created at or after: milliseconds since 1970, or RFC 3339.", example="2026-03-01T00:00:00Z"),
+    Param("created_before", "string", "Created before: milliseconds since 1970, or RFC 3339."),
+)
+
+
+async def create_task(call: Call) -> Reply:
+    """Create a task.
+
+    Stored, and not started: it waits for POST …/start. The list of hosts is frozen now; hosts that are not known are all named in
+    one error. Answers 200 instead of 201 when the Idempotency-Key was used for the same request before.
+    """
+    return _created(*await create(call, start=False))
+
+
+async def run_task(call: Call) -> Reply:
+    """Create a task and start it.
+
+    The same as creating and starting it, in one call. The answer comes once both are committed; use `wait=` on the task to follow it.
+    """
+    return _created(*await create(call, start=True))
+
+
+def _created(task: Task, command: object, new: bool) -> Reply:
+    return Reply(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})  # type: ignore[arg-type]
+
+
+async def list_tasks(call: Call) -> Reply:
+    """List tasks.
+
+    Newest first; all filters given must hold. Pages are found by key, so page 10,000 costs as much as the first.
+    """
+    return await _page(call, tuple(call.query.each("status", task_status, STATUSES)))
+
+
+async def list_pending(call: Call) -> Reply:
+    """List tasks that wait to be started."""
+    return await _page(call, (TaskStatus.PENDING,))
+
+
+async def list_running(call: Call) -> Reply:
+    """List tasks that run."""
+    return await _page(call, (TaskStatus.RUNNING,))
+
+
+async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
+    query, limits = call.query, call.deps.limits
+    where = TaskFilter(
+        status=status,
+        type=query.text("type"),
+        created_by=query.text("creator"),
+        name=query.text("name"),
+        created_from=query.time_ms("created_from"),
+        created_before=query.time_ms("created_before"),
+    )
+    by_name = where.name is not None and where.name.endswith("*")
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    rows = await call.deps.store.tasks(where, after=_cursor(query.text("after"), by_name), limit=limit + 1)
+    more = len(rows) > limit
+    last = rows[limit - 1] if more else None
+    cursor = None if last is None else f"{last.name}/{last.task_id}" if by_name else last.task_id
+    return Reply(TaskPage(items=[task_row(task) for task in rows[:limit]], next=cursor))
+
+
+def _cursor(after: str | None, by_name: bool) -> str | None:
+    if after is not None and (not is_id(after[-36:]) or (len(after) > 36) != by_name or (by_name and after[-37] != "/")):
+        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged, with the same filters")
+    return after
+
+
+async def get_task(call: Call, task_id: str) -> Reply:
+    """Look at a task.
+
+    With `wait` the answer is held back until the task changes: pass the version you have as `since`. It comes at once when the version
+    is another one or the task has ended, and unchanged when the wait is over.
+    """
+    await task_after_wait(call, task_id)
+    return Reply(task_view(*await stored_task(call.deps, task_id)))
+
+
+async def get_progress(call: Call, task_id: str) -> Reply:
+    """Look at a task's progress.
+
+    Counts per status, rate, time left, and the slowest hosts. Costs the same for one host and for ten thousand; takes `wait` and
+    `since` as the task itself does.
+    """
+    task = await task_after_wait(call, task_id)
+    deps = call.deps
+    progress = deps.live.latest(task_id) or Progress(task)
+    return Reply(progress_view(progress, deps.live.rate(task_id), deps.clock.now().wall_ms, deps.fleet))
+
+
+async def start_task(call: Call, task_id: str) -> Reply:
+    """Start a task.
+
+    Of two requests at the same time one starts it, the other gets task_not_pending.
+    """
+    task = await _living(call, task_id)
+    if task is None or task.status is not TaskStatus.PENDING or task.cancel_reason is not None:
+        raise ClarionError("task_not_pending")
+    call.desk.take_new_work()
+    call.deps.door.submit(TaskStarted(task_id))
+    await call.deps.door.committed()
+    return Reply(task_view(*await stored_task(call.deps, task_id)))
+
+
+async def cancel_task(call: Call, task_id: str) -> Reply:
+    """Cancel a task.
+
+    A request, answered once it is committed: hosts that have not started never will, on the others every process of the command is
+    ended. The task is `canceled` when the last host has reported. Repeating it does no harm.
+    """
+    task = await _living(call, task_id)
+    if task is None:
+        raise ClarionError("task_finished")
+    call.deps.door.submit(TaskCanceled(task_id))
+    await call.deps.door.committed()
+    return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
+
+
+async def delete_task(call: Call, task_id: str) -> Reply:
+    """Delete a task.
+
+    With its hosts' results. Not while it runs.
+    """
+    task = await _living(call, task_id)
+    if task is not None and task.status is not TaskStatus.PENDING:
+        raise ClarionError("task_running")
+    # From here until the engine knows, nobody may start it: there is no await between the check above and this line.
+    call.desk.deleting.add(task_id)
+    await call.desk.safely(lambda: _delete(call, task_id))
+    return Reply(None, 204)
+
+
+async def _delete(call: Call, task_id: str) -> None:
+    deps = call.deps
+    try:
+        task = await committed_task(deps, task_id)
+        await deps.commits.commit([DeleteTask(task_id)])
+        deps.door.submit(TaskForgotten(task))
+        await deps.door.committed()
+    finally:
+        call.desk.deleting.discard(task_id)
+
+
+async def _living(call: Call, task_id: str) -> Task | None:
+    """The engine's record if the task has not ended, None if it has. Raises ClarionError task_not_found.
+
+    Nothing is awaited between the engine's answer and the return, so the caller may act on it at once.
+    """
+    deps = call.deps
+    if not is_id(task_id) or task_id in call.desk.deleting:
+        raise ClarionError("task_not_found")
+    if (task := deps.door.live_task(task_id)) is not None:
+        return task
+    # Its end may not be committed yet, or its creation is but the engine has not heard of it.
+    await deps.door.committed()
+    stored = await deps.store.task(task_id)
+    if stored is None or task_id in call.desk.deleting:
+        raise ClarionError("task_not_found")
+    if stored.status.final:
+        return None
+    if (task := deps.door.live_task(task_id)) is not None:
+        return task
+    raise ClarionError("overloaded", "the task is still being created")

@@ -1,0 +1,253 @@
+"""What clients receive, as Structs. Times `*_at`: milliseconds since 1970 UTC. Durations `*_ms`: milliseconds. Absent is null."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+TaskStatusWord = Annotated[str, Meta(description="pending, running, completed, failed, canceled or timeout.")]
+ExecutionStatusWord = Annotated[str, Meta(description="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed or lost.")]
+Cursor = Annotated[str | None, Meta(description="Pass it as `after` for the next page; null on the last one.")]
+ByAgent = Annotated[int | None, Meta(description="By the agent's clock.")]
+
+
+class CommandView(Struct, kw_only=True):
+    """What a task runs."""
+
+    command_id: str
+    command: str | None
+    argv: list[str] | None
+    script: str | None
+    interpreter: str | None
+    args: list[str]
+    parameters: dict[str, str]
+    env: dict[str, str]
+    cwd: str | None
+    run_as: str | None
+    umask: Annotated[str | None, Meta(description="Octal.")]
+    stdin_bytes: Annotated[int | None, Meta(description="Length of what it gets on its standard input.")]
+    timeout_ms: int
+    grace_ms: int
+    start_within_ms: int
+    max_output: int
+    detach: bool
+    success_codes: list[int]
+
+
+class TaskRow(Struct, kw_only=True):
+    """A task in a list."""
+
+    task_id: str
+    name: str
+    description: str
+    type: str
+    status: TaskStatusWord
+    created_by: str
+    created_at: int
+    updated_at: int
+    started_at: int | None
+    finished_at: int | None
+    total_hosts: int
+    completed_hosts: int
+    failed_hosts: Annotated[int, Meta(description="Every host that ended without completing.")]
+    partial: Annotated[bool, Meta(description="Some completed and some did not.")]
+    counts: Annotated[dict[str, int], Meta(description="Hosts per status; their sum is total_hosts.")]
+    timeout_ms: int | None
+    concurrency: int | None
+    cancel_requested_at: int | None
+    cancel_reason: str | None
+    version: Annotated[int, Meta(description="Grows with every change; pass it as `since` when you wait.")]
+    waits_for: Annotated[str | None, Meta(description="Why nothing happens: `start` (nobody has started it), `hosts` (limits are used up or hosts are on their way back), or null.")]
+
+
+class TaskView(TaskRow, kw_only=True):
+    """A task."""
+
+    parameters: dict[str, str]
+    target_text: Annotated[str, Meta(description="The targets as they were asked for.")]
+    command: CommandView
+
+
+class TaskPage(Struct, kw_only=True):
+    """One page of tasks."""
+
+    items: list[TaskRow]
+    next: Cursor
+
+
+class SlowHost(Struct, kw_only=True):
+    """A host that is still at it."""
+
+    host_id: str
+    hostname: str | None
+
+
+class ProgressView(Struct, kw_only=True):
+    """How far a task has come; committed state only."""
+
+    task_id: str
+    status: TaskStatusWord
+    version: int
+    total: int
+    completed: int
+    failed: int
+    percent: Annotated[float, Meta(description="Of hosts that have ended, however they did.")]
+    counts: dict[str, int]
+    rate_per_s: Annotated[float | None, Meta(description="Hosts that ended per second: over the last 15 seconds, or over all of a task that has ended.")]
+    eta_ms: Annotated[int | None, Meta(description="Time left at this rate; null when there is none to go by.")]
+    elapsed_ms: int | None
+    slowest: Annotated[list[SlowHost], Meta(description="Up to five hosts, the longest running first.")]
+
+
+class ErrorView(Struct, kw_only=True):
+    """Why a host did not complete."""
+
+    phase: Annotated[str, Meta(description="admit, deliver, start, run or report.")]
+    code: str
+    message: str
+    detail: Annotated[str | None, Meta(description="What the agent said in its own words.")]
+    hint: str
+    retryable: bool
+
+
+class OutputSummaryView(Struct, kw_only=True):
+    """An output's size; its bytes are a request of their own."""
+
+    output_id: str
+    total_bytes: int | None
+    truncated: bool | None
+
+
+class ExecutionRow(Struct, kw_only=True):
+    """One command on one host, in a list."""
+
+    host_id: str
+    hostname: str
+    command_id: str
+    attempt: int
+    status: ExecutionStatusWord
+    unreachable: Annotated[bool, Meta(description="It has not ended and its agent is away; the real result is taken when the agent returns.")]
+    exit_code: int | None
+    signal: int | None
+    cancel_requested_at: int | None
+    dispatched_at: int | None
+    accepted_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    agent_started_at: ByAgent
+    agent_finished_at: ByAgent
+    execution_ms: ByAgent
+    error: ErrorView | None
+    stdout: OutputSummaryView | None
+    stderr: OutputSummaryView | None
+
+
+class ExecutionView(ExecutionRow, kw_only=True):
+    """One command on one host."""
+
+    report: Annotated[dict[str, Any] | None, Meta(description="What else the agent reported: usage, how processes were ended, flags.")]
+    late_result: Annotated[dict[str, Any] | None, Meta(description="A report that came after the end; it changed nothing.")]
+
+
+class ExecutionPage(Struct, kw_only=True):
+    """One page of a task's hosts."""
+
+    items: list[ExecutionRow]
+    next: Cursor
+
+
+class OutputView(Struct, kw_only=True):
+    """A piece of what is kept of a stream. `text` has replacement characters where the bytes are not UTF-8; `base64` is exact."""
+
+    stream: str
+    part: str
+    offset: int
+    length: int
+    text: str
+    base64: str
+    total_bytes: Annotated[int, Meta(description="What the command wrote.")]
+    head_bytes: Annotated[int, Meta(description="What is kept of its beginning.")]
+    tail_bytes: Annotated[int, Meta(description="What is kept of its end, after a gap; 0 when the head is everything.")]
+    truncated: bool
+    sha256: Annotated[str | None, Meta(description="Of the whole stream, as the agent computed it; null for a silent one.")]
+    final: Annotated[bool, Meta(description="False while the execution has not ended: its output comes with its result.")]
+
+
+class HostView(Struct, kw_only=True):
+    """A machine."""
+
+    host_id: str
+    hostname: str
+    ip: str
+    os: str
+    arch: str
+    version: Annotated[str, Meta(description="Of its agent.")]
+    labels: Annotated[dict[str, str], Meta(description="Given by operators.")]
+    agent_labels: Annotated[dict[str, str], Meta(description="Given by the agent's own configuration; an operator's label of the same name goes before.")]
+    connected: bool
+    connected_since: int | None
+    open_executions: Annotated[int, Meta(description="Executions on this host that have not ended.")]
+    first_seen_at: int | None
+    last_seen_at: Annotated[int | None, Meta(description="Written rarely; `connected` is exact.")]
+    created_at: int
+    updated_at: int
+
+
+class HostPage(Struct, kw_only=True):
+    """One page of hosts."""
+
+    items: list[HostView]
+    next: Cursor
+
+
+class HostCounts(Struct, kw_only=True):
+    """Hosts known and connected."""
+
+    known: int
+    connected: int
+
+
+class StatisticsView(Struct, kw_only=True):
+    """Counts over everything stored, from memory."""
+
+    tasks: dict[str, int]
+    executions: dict[str, int]
+    hosts: HostCounts
+
+
+class LiveView(Struct, kw_only=True):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class ReadyView(Struct, kw_only=True):
+    """Whether work is taken."""
+
+    status: str
+
+
+class DeepView(Struct, kw_only=True):
+    """What each part says of itself. `ok` is that of all."""
+
+    ok: bool
+    version: str
+    checks: dict[str, dict[str, Any]]
+
+
+class ErrorDetail(Struct, kw_only=True):
+    """One error. Some codes have members of their own, e.g. `unknown` and `malformed` of unknown_hosts."""
+
+    code: Annotated[str, Meta(description="Stable; see docs/errors.md.")]
+    message: str
+    field: Annotated[str | None, Meta(description="Dotted name of the offending field, query parameter or header.")]
+    hint: Annotated[str, Meta(description="What to do.")]
+    request_id: Annotated[str, Meta(description="The same as in X-Request-Id and in the server's log.")]
+
+
+class ErrorBody(Struct, kw_only=True):
+    """The one shape of every error."""
+
+    error: ErrorDetail
