@@ -85,13 +85,14 @@ Nothing was changed by a request that ends in one of these.
 | --- | --- |
 | 0 | every host completed |
 | 2 | some hosts failed |
-| 3 | some hosts could not be reached or never started |
+| 3 | some hosts could not be reached or never started, and none failed |
 | 4 | canceled |
 | 5 | timeout |
 | 64 | wrong usage, or the server refused the request |
 | 69 | the server or its database cannot be reached |
 | 70 | something failed that should not |
 | 77 | no token, or a wrong one |
+| 130 | interrupted; the task goes on |
 """
 
 
