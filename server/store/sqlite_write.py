@@ -43,6 +43,11 @@ _COLUMNS = {
     "save_meta": ("name", "value"),
     "delete_host": ("host_id",),
 }
+# sqlite3 asks four questions of every None it binds, whether it wants to be something else: 0.45 µs each,
+# most of the cost of a row. With an adapter registered it asks one; this one returns what it is given.
+_NOTHING: dict[None, None] = {}
+sqlite3.register_adapter(type(None), _NOTHING.get)
+
 _DELETE_TASK = ("delete_executions", "delete_commands", "delete_targets", "delete_keys", "delete_task")
 
 

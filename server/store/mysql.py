@@ -1,0 +1,218 @@
+"""The store on a MySQL or MariaDB server: one connection that writes, a pool of others that read.
+
+What a cluster refuses (TiDB, Galera, Vitess) is not used: no stored programs, no GET_LOCK, no foreign keys, no
+AUTO_INCREMENT, a primary key on every table, READ COMMITTED.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+import trio
+from trio_mysql import err
+
+from server.core.effects import Save
+from server.store import migrate
+from server.store.base import StoreRefused
+from server.store.mysql_connection import Connection
+from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
+from server.store.mysql_pool import Pool, PoolStatistics
+from server.store.mysql_write import MySQLWrite
+from server.store.plan import Phase, plan
+from server.store.reads import Reads
+from server.store.rows import Row
+from server.store.sql import MYSQL
+
+_log = logging.getLogger(__name__)
+
+_DURABILITY = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
+
+
+@dataclass(frozen=True, slots=True)
+class MySQLStatistics:
+    """replays: transactions repeated because of a deadlock or a lock held too long."""
+
+    reading: PoolStatistics
+    writing: PoolStatistics
+    replays: int
+
+
+def tls_context(mode: str, ca: str | None = None) -> ssl.SSLContext | None:
+    """mode: `off`, `require` (encrypted, to whoever answers) or `verify` (the server's name and its chain up to `ca`, a PEM
+    file, or up to the system's authorities). Raises StoreRefused for a `ca` that cannot be read, ValueError for the mode."""
+    if mode == "off":
+        return None
+    if mode not in ("require", "verify"):
+        raise ValueError(f"off, require or verify, not {mode!r}")
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise StoreRefused(f"store.tls_ca: {ca} cannot be read: {error}") from error
+    if mode == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class MySQLStore(Reads):
+    """`base.Store` on a database that exists.
+
+    Either host and port, or socket. pool_size: reading connections; writing has one more of its own, so that no reader
+    delays a commit. statement_timeout: seconds the server gives one statement. lock_timeout: seconds it waits for a row
+    that another session holds. replays: how often a transaction that met a deadlock or that limit is repeated at once.
+    warn: called at `open` with a sentence when the server does not keep what it confirms.
+    """
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        password: str,
+        database: str,
+        host: str | None = None,
+        port: int = 3306,
+        socket: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        connect_timeout: float = 10.0,
+        pool_size: int = 4,
+        max_age: float = 3600.0,
+        idle_check: float = 30.0,
+        statement_timeout: float = 60.0,
+        lock_timeout: int = 5,
+        replays: int = 5,
+        warn: Callable[[str], None] = _log.warning,
+    ) -> None:
+        super().__init__(MYSQL)
+        self._make: Callable[[], Connection] = lambda: Connection(
+            user=user,
+            password=password,
+            database=database,
+            host=host,
+            port=port,
+            socket=socket,
+            tls=tls,
+            connect_timeout=connect_timeout,
+        )
+        self._statement_timeout = statement_timeout
+        self._lock_timeout = lock_timeout
+        self._replays = replays
+        self._warn = warn
+        self._write = MySQLWrite()
+        self._reading = Pool(self._connect, size=pool_size, max_age=max_age, idle_check=idle_check)
+        self._writing = Pool(self._connect, size=1, max_age=max_age, idle_check=idle_check)
+        self._replayed = 0
+
+    async def open(self) -> None:
+        try:
+            async with self._writing.lend() as connection:
+                await self._check_durability(connection)
+                await self._migrate(connection)
+        except Exception as error:
+            _raise(error)
+
+    async def aclose(self) -> None:
+        await self._reading.aclose()
+        await self._writing.aclose()
+
+    def statistics(self) -> MySQLStatistics:
+        return MySQLStatistics(self._reading.statistics(), self._writing.statistics(), self._replayed)
+
+    async def write(self, saves: Sequence[Save]) -> None:
+        phases = plan(saves)
+        for left in range(self._replays, -1, -1):
+            try:
+                async with self._writing.lend() as connection:
+                    await self._transaction(connection, phases)
+                return
+            except Exception as error:
+                if number(error) not in (DEADLOCK, LOCK_WAIT) or not left:
+                    _raise(error)
+                self._replayed += 1
+
+    async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+        try:
+            try:
+                async with self._reading.lend() as connection:
+                    return await connection.select(sql, parameters)
+            except err.MySQLError as error:
+                if not lost(error):
+                    raise
+            # the server has been restarted, or has closed what rested: that is no reason to fail a read
+            self._reading.drop_idle()
+            async with self._reading.lend() as connection:
+                return await connection.select(sql, parameters)
+        except Exception as error:
+            _raise(error)
+
+    async def _transaction(self, connection: Connection, phases: Sequence[Phase]) -> None:
+        """All or nothing. 1213 has rolled back already, 1205 only its statement: so it is always said."""
+        await connection.run("BEGIN")
+        try:
+            for phase in phases:
+                await self._write.apply(connection, phase)
+            await connection.run("COMMIT")
+        except (err.DatabaseError, StoreRefused):
+            if connection.open:
+                with trio.move_on_after(self._lock_timeout, shield=True), suppress(err.MySQLError):
+                    await connection.run("ROLLBACK")
+            raise
+
+    async def _connect(self) -> Connection:
+        connection = self._make()
+        await connection.connect()
+        try:
+            mariadb = "MariaDB" in connection.server_version
+            limit = (
+                f"max_statement_time = {self._statement_timeout:g}"
+                if mariadb
+                else f"max_execution_time = {round(self._statement_timeout * 1000)}"
+            )
+            await connection.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            await connection.run(
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
+                f"innodb_lock_wait_timeout = {self._lock_timeout}, {limit}"
+            )
+            ((connection.max_packet,),) = await connection.run("SELECT @@max_allowed_packet")
+        except BaseException:
+            connection._force_close()
+            raise
+        return connection
+
+    async def _check_durability(self, connection: Connection) -> None:
+        try:
+            ((flush, binlog, sync),) = await connection.run(_DURABILITY)
+        except err.MySQLError as error:
+            if number(error) != UNKNOWN_VARIABLE:
+                raise
+            return  # another storage engine; it has no such settings
+        if flush != 1:
+            self._warn(f"innodb_flush_log_at_trx_commit is {flush}: the database may lose what it confirmed; set it to 1")
+        if binlog and sync != 1:
+            self._warn(f"sync_binlog is {sync}: the database may lose what it confirmed; set it to 1")
+
+    async def _migrate(self, connection: Connection) -> None:
+        await connection.run(migrate.VERSION_TABLE)
+        done = {version: steps for version, steps in await connection.run(migrate.VERSIONS)}
+        for step in migrate.outstanding(MYSQL.name, done):
+            await self._step(connection, step.statement)
+            record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
+            await connection.select(record, {"version": step.version, "steps": step.steps})
+
+    async def _step(self, connection: Connection, statement: str) -> None:
+        try:
+            await connection.run(statement)
+        except err.MySQLError as error:
+            if number(error) not in ALREADY_DONE:
+                raise
+
+
+def _raise(error: Exception) -> NoReturn:
+    meaning = translate(error)
+    if meaning is None:
+        raise error
+    raise meaning from error
