@@ -60,6 +60,7 @@ _ALL = (
     # our fault
     Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
     Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
+    Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "see the message; the settings are those under 'store'"),
     Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),
     Problem("internal", 500, 13, SOFTWARE, "the server failed in a way it did not foresee", "send the log line with this request id to whoever runs the server"),
     # agents

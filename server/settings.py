@@ -27,8 +27,8 @@ class Http(Struct, frozen=True, kw_only=True):
     max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body.")] = MIB
     max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
-    wait_max: Annotated[float, Meta(ge=0, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
-    page_size_max: Annotated[int, Meta(ge=1, le=10_000, description="Largest `limit=` of a list.")] = 500
+    wait_max: Annotated[float, Meta(ge=1, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
+    page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
 
 
 class AgentPort(Struct, frozen=True, kw_only=True):
@@ -89,6 +89,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     heartbeat: Annotated[float, Meta(ge=0.05, le=3600, description="How often server and agent let each other know that they are there.")] = 15.0
     silence: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
     lost_after: Annotated[float, Meta(ge=0.1, le=31_536_000, description="An execution whose host stays away for so long ends as `lost`.")] = 3600.0
+    start_grace: Annotated[float, Meta(ge=0, le=86_400, description="After a start of the server, hosts on their way back are not called offline for so long.")] = 60.0
     watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
     drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0
     drain_max: Annotated[float, Meta(ge=0, le=3600, description="… up to this.")] = 10.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
+import trio
+
 from server.core.effects import Ack, Cancel, Dispatch, Welcome
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Session
@@ -24,6 +26,7 @@ class Registry:
         self._names: dict[str, set[str]] = {}
         self._sessions: dict[str, Session] = {}
         self._numbers = epoch << 32
+        self._left = trio.Event()
 
     # --- hosts ---------------------------------------------------------------------------------------------------------
 
@@ -106,6 +109,7 @@ class Registry:
         if self._sessions.get(session.host_id) is not session:
             return False
         del self._sessions[session.host_id]
+        self._left.set()
         return True
 
     def send(self, act: Welcome | Dispatch | Cancel | Ack) -> None:
@@ -116,3 +120,9 @@ class Registry:
 
     def sessions(self) -> list[Session]:
         return list(self._sessions.values())
+
+    async def wait_empty(self) -> None:
+        """Return once nobody is connected."""
+        while self._sessions:
+            self._left = trio.Event()
+            await self._left.wait()

@@ -1,0 +1,170 @@
+"""The one nursery: everything starts in it in order, and ends in the reverse order.
+
+Start: agent port bound, store open, state loaded, writer, conductor, agent port served, web. Stop, on SIGTERM or SIGINT: the
+web takes no more, agents are told when to come back, what they sent is committed, the store is closed. Nothing that was
+acknowledged to anybody is then in memory only.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import structlog
+import trio
+
+from proto.link import server as link
+from server import boot, build
+from server.conductor import Conductor
+from server.core.engine import Engine
+from server.core.events import Now
+from server.fleet.registry import Registry
+from server.ops.health import Health, Phase
+from server.ops.metrics import Metrics
+from server.rpc.service import Service
+from server.security.init import read_token
+from server.security.tokens import Kind, matches
+from server.settings import Settings
+from server.store.base import Store
+from server.store.writer import Writer
+from server.web.app import create_app, serve
+from server.web.auth import TokenVerifier
+from server.web.deps import Deps
+from server.web.live import Live
+
+log = structlog.get_logger("server.app")
+
+STOP_WITHIN = 10.0
+"""Seconds from the signal to the exit, the flush included."""
+AGENTS_WITHIN = 2.0
+"""Seconds in which every agent is told when to come back."""
+
+
+class SystemClock:
+    """ports.Clock. Monotonic time is trio's, so that a fake clock of trio's turns it too."""
+
+    def now(self) -> Now:
+        return Now(trio.current_time(), time.time_ns() // 1_000_000)
+
+
+class AgentPortCounts:
+    """rpc.service.Counts on the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def session_opened(self) -> None:
+        self._metrics.connects.inc()
+
+    def session_closed(self) -> None:
+        """The gauge of open sessions is read from the registry."""
+
+    def join_refused(self) -> None:
+        self._metrics.auth_failures.labels("agent").inc()
+
+
+def run(settings: Settings) -> int:
+    """Run until told to stop; the exit code. Raises OSError for a port in use, ClarionError for a store that does not open."""
+    trio.run(App(settings).run)
+    return 0
+
+
+class App:
+    """One server. `ready` is set once both ports are served; `http_address` and `agent_address` are then (host, port)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.ready, self.stop = trio.Event(), trio.Event()
+        self.http_address: tuple[str, int] | None = None
+        self.agent_address: tuple[str, int] | None = None
+        self._clock = SystemClock()
+
+    async def run(self) -> None:
+        """Until `stop` is set or a signal comes. Raises OSError, ClarionError; StoreRefused when the database breaks our rules."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._stop_on, signals)
+                await self._serve()
+                nursery.cancel_scope.cancel()
+
+    async def _stop_on(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            log.info("stopping", signal=signal.Signals(number).name)
+            self.stop.set()
+
+    async def _serve(self) -> None:
+        port = self.settings.agent_port
+        with link.bind(port.host, port.port) as sock:
+            store = build.store(self.settings)
+            try:
+                epoch = await boot.open_store(store)
+                await self._with_store(store, epoch, sock)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await store.aclose()
+
+    async def _with_store(self, store: Store, epoch: int, sock: socket.socket) -> None:
+        settings, clock = self.settings, self._clock
+        metrics, live = Metrics(), Live(clock)
+        writer = build.writer(settings, store, metrics)
+        registry = Registry(build.outbox_limits(settings), epoch=epoch)
+        engine = Engine(build.engine_limits(settings))
+        conductor = Conductor(engine, writer, registry, live, clock)
+        health = Health(store, lambda: (writer.statistics().rows, writer.full), metrics)
+        _follow(metrics, conductor, registry, writer, live)
+        hosts = await boot.load_hosts(store, registry, engine, clock.now())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(writer.run)
+            tasks = await boot.load_tasks(store, engine, conductor, clock.now())
+            log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
+            await nursery.start(conductor.run)
+            nursery.start_soon(health.run)
+            service = Service(registry, conductor, writer, clock, self._join_token(), build.rpc_settings(settings, epoch), AgentPortCounts(metrics))
+            deps = Deps(
+                door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
+                tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
+                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
+            )  # fmt: skip
+            await self._with_ports(service, deps, registry, sock)
+            with trio.move_on_after(STOP_WITHIN) as flushing:
+                await writer.aclose()
+            if flushing.cancelled_caught:
+                log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().rows)
+            nursery.cancel_scope.cancel()
+
+    async def _with_ports(self, service: Service, deps: Deps, registry: Registry, sock: socket.socket) -> None:
+        http = self.settings.http
+        async with link.serve(service.connect, sock, max_message=self.settings.agent_port.max_message):
+            host, port = sock.getsockname()[:2]
+            self.agent_address, deps.health.agent_port = (host, port), f"{host}:{port}"
+            async with trio.open_nursery() as web:
+                start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits)
+                self.http_address = await web.start(start)
+                deps.health.phase = Phase.READY
+                gc.collect()
+                gc.freeze()  # what was made so far lives as long as the server: the collector need not look at it again
+                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port)
+                self.ready.set()
+                await self.stop.wait()
+                deps.health.phase = Phase.DRAINING
+            service.drain()
+            with trio.move_on_after(AGENTS_WITHIN):
+                await registry.wait_empty()
+
+    def _join_token(self) -> Callable[[str], bool]:
+        kept = read_token(self.settings.join_token, Kind.JOIN).digest
+        return lambda text: matches(text, kept)
+
+
+def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:
+    metrics.follow(conductor.statistics, lambda: live.ended)
+    metrics.sessions.set_function(lambda: registry.counts()["connected"])
+    metrics.writer_rows.set_function(lambda: writer.statistics().rows)
+    metrics.writer_bytes.set_function(lambda: writer.statistics().bytes)
+    metrics.build.labels(importlib.metadata.version("clarion")).set(1)

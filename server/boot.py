@@ -1,0 +1,47 @@
+"""A start begins where the last one ended: everything that is not final is loaded before the first agent is let in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from server.conductor import Conductor
+from server.core.effects import SaveMeta
+from server.core.engine import Engine
+from server.core.events import HostLoaded, Now, TaskLoaded
+from server.errors import ClarionError
+from server.fleet.registry import Registry
+from server.store.base import Store, StoreRefused, StoreUnavailable
+
+EPOCH = "epoch"
+
+
+async def open_store(store: Store) -> int:
+    """Connect, migrate, and begin the next epoch, whose number is returned. Raises ClarionError."""
+    try:
+        await store.open()
+        epoch = int(await store.meta(EPOCH) or 0) + 1
+        await store.write([SaveMeta(EPOCH, str(epoch))])
+    except StoreUnavailable as error:
+        raise ClarionError("store_unavailable", str(error), field="store") from error
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store") from error
+    return epoch
+
+
+async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:
+    """All known hosts, nobody connected; returns how many."""
+    hosts = await store.hosts()
+    for host in hosts:
+        registry.put(replace(host, status="offline"))
+    engine.handle([HostLoaded(host.host_id, host.max_seq) for host in hosts], now)
+    return len(hosts)
+
+
+async def load_tasks(store: Store, engine: Engine, conductor: Conductor, now: Now) -> int:
+    """All tasks that are not final, with what is open of them; returns how many. The writer must be running."""
+    engine.load_counts(await store.count_tasks(), await store.sum_executions())
+    engine.begin_grace(now)
+    opened = await store.open_tasks()
+    for one in opened:
+        conductor.submit(TaskLoaded(one.task, one.command, one.executions))
+    return len(opened)

@@ -1,0 +1,91 @@
+"""From settings to parts: the one place where names of settings meet names of parameters."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from server.core.world import Limits as EngineLimits
+from server.fleet.session import OutboxLimits
+from server.rpc.service import Settings as RpcSettings
+from server.rpc.to_agent import Terms
+from server.settings import Settings
+from server.settings_secret import read_password
+from server.store.base import Store
+from server.store.mysql import MysqlStore
+from server.store.sqlite import SqliteStore
+from server.web.limits import Limits as WebLimits
+
+
+def store(settings: Settings) -> Store:
+    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file."""
+    ours = settings.store
+    if ours.kind == "sqlite":
+        return SqliteStore(settings.database_file)
+    assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
+    return MysqlStore(
+        user=ours.user,
+        password=read_password(ours),
+        database=ours.database,
+        host=ours.host,
+        port=ours.port,
+        socket=str(ours.socket) if ours.socket else None,
+        tls=tls(ours.tls, ours.tls_ca),
+        connect_timeout=ours.connect_timeout,
+        pool_size=ours.pool_size,
+    )
+
+
+def tls(mode: str, ca: Path | None) -> ssl.SSLContext | None:
+    """off: None. require: encrypted, unchecked. verify: certificate and name checked, against `ca` or the system's."""
+    if mode == "off":
+        return None
+    context = ssl.create_default_context(cafile=ca)
+    if mode == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    limits, liveness = settings.limits, settings.liveness
+    return EngineLimits(
+        in_flight=limits.in_flight,
+        in_flight_per_task=limits.in_flight_per_task,
+        in_flight_per_host=limits.in_flight_per_host,
+        slice=settings.writer.max_rows,
+        lost_after=liveness.lost_after,
+        start_grace=liveness.start_grace,
+        watchdog_margin=liveness.watchdog_margin,
+    )
+
+
+def outbox_limits(settings: Settings) -> OutboxLimits:
+    return OutboxLimits(messages=settings.agent_port.outbox_messages)
+
+
+def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
+    liveness = settings.liveness
+    return RpcSettings(
+        Terms(epoch, heartbeat=liveness.heartbeat, silence=liveness.silence),
+        hello_timeout=settings.agent_port.hello_timeout,
+        drain_min=liveness.drain_min,
+        drain_max=liveness.drain_max,
+    )
+
+
+def web_limits(settings: Settings) -> WebLimits:
+    http, limits = settings.http, settings.limits
+    return WebLimits(
+        max_body=http.max_body,
+        max_json_depth=http.max_json_depth,
+        max_json_keys=http.max_json_keys,
+        wait_max=http.wait_max,
+        page_size_max=http.page_size_max,
+        hosts_per_task=limits.hosts_per_task,
+        command_bytes=limits.command_bytes,
+        parameters=limits.parameters,
+        parameter_bytes=limits.parameter_bytes,
+        stdin_bytes=limits.stdin_bytes,
+        timeout_max=float(limits.timeout_max),
+    )
