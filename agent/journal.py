@@ -131,7 +131,8 @@ class Journal:
     def _rewrite(self, records: Sequence[Record]) -> None:
         data = content(self.header, records)
         capacity = max(self.sizes.capacity, 2 * len(data))
-        data = content(Header(self.header.journal_id, capacity, self.header.made_at_ms), records)
+        header = Header(self.header.journal_id, capacity, self.header.made_at_ms)
+        data = content(header, records)
         new = self.path.with_name(self.path.name + ".new")
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -149,6 +150,7 @@ class Journal:
             raise
         if self._fd >= 0:
             os.close(self._fd)
+        self.header = header
         self._fd, self._end, self._allocated, self._broken = fd, len(data), capacity, False
 
     def _set_aside(self) -> None:
