@@ -112,11 +112,11 @@ class App:
     async def _with_store(self, store: Store, epoch: int, sock: socket.socket) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
-        writer = build.writer(settings, store, metrics)
+        writer = build.writer(settings, store, clock)
         registry = Registry(build.outbox_limits(settings), epoch=epoch)
         engine = Engine(build.engine_limits(settings))
         conductor = Conductor(engine, writer, registry, live, clock)
-        health = Health(store, lambda: (writer.statistics().rows, writer.full), metrics)
+        health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
         _follow(metrics, conductor, registry, writer, live)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
         async with trio.open_nursery() as nursery:
@@ -135,7 +135,7 @@ class App:
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
-                log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().rows)
+                log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().queued_rows)
             nursery.cancel_scope.cancel()
 
     async def _with_ports(self, service: Service, deps: Deps, registry: Registry, sock: socket.socket) -> None:
@@ -165,6 +165,6 @@ class App:
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:
     metrics.follow(conductor.statistics, lambda: live.ended)
     metrics.sessions.set_function(lambda: registry.counts()["connected"])
-    metrics.writer_rows.set_function(lambda: writer.statistics().rows)
-    metrics.writer_bytes.set_function(lambda: writer.statistics().bytes)
+    metrics.writer_rows.set_function(lambda: writer.statistics().queued_rows)
+    metrics.writer_bytes.set_function(lambda: writer.statistics().queued_bytes)
     metrics.build.labels(importlib.metadata.version("clarion")).set(1)

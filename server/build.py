@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
 from server.core.world import Limits as EngineLimits
 from server.fleet.session import OutboxLimits
+from server.ports import Clock
 from server.rpc.service import Settings as RpcSettings
 from server.rpc.to_agent import Terms
 from server.settings import Settings
 from server.settings_secret import read_password
 from server.store.base import Store
-from server.store.mysql import MysqlStore
+from server.store.mysql import MySQLStore
 from server.store.sqlite import SqliteStore
+from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
 
 
@@ -23,7 +26,7 @@ def store(settings: Settings) -> Store:
     if ours.kind == "sqlite":
         return SqliteStore(settings.database_file)
     assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
-    return MysqlStore(
+    return MySQLStore(
         user=ours.user,
         password=read_password(ours),
         database=ours.database,
@@ -33,6 +36,20 @@ def store(settings: Settings) -> Store:
         tls=tls(ours.tls, ours.tls_ca),
         connect_timeout=ours.connect_timeout,
         pool_size=ours.pool_size,
+    )
+
+
+def writer(settings: Settings, store: Store, clock: Clock) -> Writer:
+    ours = settings.writer
+    return Writer(
+        store,
+        clock=clock,
+        entropy=os.urandom,
+        linger_ms=ours.linger_ms,
+        max_rows=ours.max_rows,
+        high_water=ours.high_water,
+        low_water=ours.low_water,
+        high_water_bytes=ours.high_water_bytes,
     )
 
 

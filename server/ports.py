@@ -21,7 +21,7 @@ class Clock(Protocol):
 class Entropy(Protocol):
     """The only source of randomness: `n` bytes."""
 
-    def __call__(self, n: int) -> bytes: ...
+    def __call__(self, n: int, /) -> bytes: ...
 
 
 class Commits(Protocol):

@@ -51,7 +51,7 @@ def configure(level: str, stream: TextIO | None = None, *, terminal: bool | None
 
 def logger(name: str) -> Any:
     """A structlog logger whose lines carry `logger: name`."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger().bind(logger=name)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
