@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ def json_line(value: Any) -> None:
 
 def stream_document(head: Json, name: str, items: Iterable[Json]) -> None:
     """`{…head, name: [items]}`, item by item: ten thousand hosts with their output need not fit into memory."""
-    out = click.get_binary_stream("stdout")
+    sys.stdout.flush()
+    out = sys.stdout.buffer
     opening = orjson.dumps(head)[:-1]
     out.write(opening + (b"," if head else b"") + orjson.dumps(name) + b":[")
     for index, item in enumerate(items):

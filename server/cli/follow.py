@@ -16,7 +16,9 @@ from server.errors import UNAVAILABLE
 
 WAIT = 25
 AWAY_LIMIT, AWAY_FIRST, AWAY_MOST = 120.0, 0.25, 5.0
-"""Seconds: of one long poll; how long a server may be away before we give up on it; pauses between tries."""
+EARLY = 0.5
+"""Seconds: of one long poll; how long a server may be away before we give up on it; pauses between
+tries; an answer without news that comes sooner than EARLY is not asked for again before."""
 
 
 def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
@@ -40,9 +42,11 @@ def wait(api: Api, task_id: str, *, quiet: bool) -> Json:
         progress = _patient(lambda: api.get(path, tries=1), shown.note, task_id)
         shown.show(progress)
         while progress["status"] not in FINAL:
-            since = progress["version"]
+            since, asked = progress["version"], time.monotonic()
             progress = _patient(lambda since=since: api.get(path, {"wait": WAIT, "since": since}, timeout=WAIT + 15, tries=1), shown.note, task_id)  # type: ignore[misc]
             shown.show(progress)
+            if progress["version"] == since and (early := EARLY - (time.monotonic() - asked)) > 0:
+                time.sleep(early)  # a server that is about to stop ends every wait at once
         return progress
 
 

@@ -160,7 +160,7 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"{option}: {name or text!r} must be NAME=VALUE")
+            raise click.UsageError(f"{option}: {name!r} must be NAME=VALUE")
         if name in pairs:
             raise click.UsageError(f"{option}: {name} is given twice")
         pairs[name] = value

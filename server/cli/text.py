@@ -8,10 +8,10 @@ from unicodedata import east_asian_width
 
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS and the like, if they end
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS and the like, if they end
     r"|\x1b[ -/]*[0-Z\\^-~]"  # all other escapes
 )
-"""Control functions of ECMA-48 (5.3 to 5.6)."""
+"""Control functions of ECMA-48 (5.3 to 5.6). No part can run over the beginning of another, so the work is linear."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Everything that moves a cursor, rings or turns the direction of writing, except tab and new line."""
 

@@ -1,0 +1,38 @@
+"""The command starts quickly: nothing is loaded before it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("rich", "httpx", "quart", "structlog", "trio_mysql", "trio", "asyncio", "msgspec", "betterproto", "grpclib", "server.settings")
+
+
+def loaded_by(code: str) -> set[str]:
+    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True)
+    return set(out.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["tasks", "--help"], ["run", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"from server.cli.main import cli\ntry: cli.main({arguments!r})\nexcept SystemExit: pass"
+    assert not loaded_by(code) & set(HEAVY)
+
+
+def test_no_verb_loads_what_belongs_to_the_server() -> None:
+    code = "from server.cli import api, follow, report, run, meter\nfrom server.cli.main import cli, tasks, hosts\n"
+    code += "[group.get_command(None, name) for group in (cli, tasks, hosts) for name in group.list_commands(None)]"
+    assert not loaded_by(code) & {"quart", "structlog", "trio_mysql", "hypercorn", "grpclib", "betterproto", "server.settings", "server.web"}
+
+
+def test_every_verb_of_the_help_can_be_loaded_and_has_help_of_its_own() -> None:
+    from server.cli.main import cli, hosts, tasks
+
+    for group in (cli, tasks, hosts):
+        for name in group.list_commands(None):  # type: ignore[arg-type]
+            command = group.get_command(None, name)  # type: ignore[arg-type]
+            assert command is not None
+            assert command.name == name
+            assert command.help

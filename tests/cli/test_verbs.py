@@ -1,0 +1,182 @@
+"""Every other verb, in each form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import TASK, Clarion, Fake, error, host_row, paged, progress_json, task_json
+
+HOST: dict[str, Any] = {
+    "host_id": "0190a0b0-0000-7000-8000-100000000001",
+    "hostname": "web01",
+    "ip": "10.0.0.1",
+    "os": "linux",
+    "arch": "x86_64",
+    "version": "0.1.0",
+    "labels": {"env": "prod", "a": "b"},
+    "agent_labels": {},
+    "connected": True,
+    "connected_since": 1_790_000_000_000,
+    "open_executions": 0,
+    "first_seen_at": None,
+    "last_seen_at": 1_790_000_000_000,
+}
+
+
+def tasks(number: int) -> list[dict[str, Any]]:
+    return [task_json("completed", [host_row(1)]) | {"task_id": f"t{index}", "name": f"task\x1b[2J {index}\n"} for index in range(number)]
+
+
+def test_tasks_are_listed_over_all_pages_without_control_characters(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/tasks", paged(tasks(5)))
+    result = clarion("tasks", "list")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["TASK", "STATUS", "HOSTS", "FAILED", "CREATED", "NAME"]
+    assert [line.split()[0] for line in lines[1:]] == [f"t{index}" for index in range(5)]
+    assert lines[1].endswith("task 0")
+    assert len(fake.seen) == 3
+
+
+def test_a_limit_asks_for_no_more_than_it_shows_and_says_that_it_cut(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/tasks", paged(tasks(5)))
+    result = clarion("tasks", "list", "--limit", "3")
+    assert len(result.stdout.splitlines()) == 4
+    assert "the first 3; a larger --limit shows more" in result.stderr
+    assert [seen.query["limit"] for seen in fake.seen] == ["3", "1"]
+
+
+def test_filters_reach_the_server_and_times_are_local(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "Etc/GMT-2")
+    time.tzset()
+    try:
+        fake.on("GET", "/api/v1/tasks", (200, {"items": [], "next": None}))
+        result = clarion("tasks", "list", "--status", "failed,timeout", "--type", "deploy", "--creator", "bob", "--name", "a*", "--from", "2026-01-01", "--before", "2026-01-01 02:00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert result.stderr == "no tasks\n"
+    wanted = {"status": "failed,timeout", "type": "deploy", "creator": "bob", "name": "a*", "created_from": "1767218400000", "created_before": "1767225600000", "limit": "50"}
+    assert fake.seen[0].query == wanted
+
+
+def test_lists_in_json_are_one_document_and_in_jsonl_lines(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/tasks", paged(tasks(3)))
+    assert json.loads(clarion("tasks", "list", "--json").stdout) == {"items": tasks(3)}
+    assert [json.loads(line) for line in clarion("tasks", "list", "--jsonl").stdout.splitlines()] == tasks(3)
+
+
+def test_lines_of_the_first_page_are_out_before_the_second_is_asked_for(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/tasks", (200, {"items": tasks(2), "next": "2"}), (500, error("internal", "it broke", "look", request_id="r1")))
+    result = clarion("tasks", "list", "--jsonl")
+    assert result.exit_code == 70
+    assert len(result.stdout.splitlines()) == 2
+    assert "request_id: r1" in result.stderr
+
+
+def test_an_empty_list_is_a_valid_document(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/hosts", (200, {"items": [], "next": None}))
+    assert json.loads(clarion("hosts", "list", "--json").stdout) == {"items": []}
+    assert clarion("hosts", "list", "--jsonl").stdout == ""
+    assert clarion("hosts", "list").stderr == "no hosts; join an agent first\n"
+
+
+def test_a_task_is_shown(clarion: Clarion, fake: Fake) -> None:
+    fake.task("failed", [host_row(1), host_row(2, "lost")])
+    result = clarion("tasks", "show", TASK)
+    assert result.exit_code == 0
+    assert f"task     {TASK}\n" in result.stdout
+    assert "status   failed (some hosts completed)\n" in result.stdout
+    assert "hosts    2 hosts: 1 completed, 1 lost\n" in result.stdout
+    assert json.loads(clarion("tasks", "show", TASK, "--json").stdout)["task_id"] == TASK
+
+
+def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fake) -> None:
+    fake.on("POST", f"/api/v1/tasks/{TASK}/start", (200, task_json("running", [host_row(1, "running")])))
+    fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])), (200, task_json("canceled", [host_row(1, "canceled")])))
+    assert clarion("tasks", "start", TASK).stdout == f"task {TASK} running\n"
+    assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} is being canceled\n"
+    assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} canceled\n"
+
+
+@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+def test_progress_is_shown_once(clarion: Clarion, fake: Fake, form: str) -> None:
+    progress = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 3)
+    fake.on("GET", f"/api/v1/tasks/{TASK}/progress", (200, progress))
+    assert clarion("tasks", "progress", TASK).stdout == "running: 1 of 2 hosts ended (1 completed)\n"
+    assert json.loads(clarion("tasks", "progress", TASK, form).stdout) == progress
+
+
+def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
+    fake.task("completed", [host_row(1)])
+    assert clarion("tasks", "progress", TASK, "--follow").stdout == "completed: 1 of 1 hosts ended (1 completed)\n"
+
+
+def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
+    fake.task("failed", [host_row(1, out=b"x" * 1234), host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)), host_row(3, "running", unreachable=True)])
+    lines = clarion("tasks", "hosts", TASK, "--status", "failed,completed").stdout.splitlines()
+    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "REASON", "ID"]
+    assert lines[1].split()[:7] == ["web01", "completed", "0", "12", "ms", "1,234", "0"]
+    assert "signal 9" in lines[2]
+    assert "9,000*" in lines[2]
+    assert "running (unreachable)" in lines[3]
+    assert fake.asked("GET", f"/api/v1/tasks/{TASK}/hosts")[0].query["status"] == "failed,completed"
+
+
+def test_an_output_is_printed_harmless_or_raw(clarion: Clarion, fake: Fake) -> None:
+    row = host_row(1, out=b"\x1b[1mbold\xff\x1b[0m\nlast", err=b"err\n")
+    fake.task("completed", [row])
+    fake.on("GET", f"/api/v1/tasks/{TASK}/hosts/web01/output", *fake._answers["GET", f"/api/v1/tasks/{TASK}/hosts/{row['host_id']}/output"])
+    assert clarion("tasks", "output", TASK, "web01").stdout == "bold�\nlast\n"
+    assert clarion("tasks", "output", TASK, "web01", "--raw").stdout_bytes == b"\x1b[1mbold\xff\x1b[0m\nlast"
+    assert clarion("tasks", "output", TASK, "web01", "--stream", "stderr").stdout == "err\n"
+    assert json.loads(clarion("tasks", "output", TASK, "web01", "--json").stdout)["total_bytes"] == 18
+
+
+def test_a_cut_output_says_so_even_when_raw(clarion: Clarion, fake: Fake) -> None:
+    row = host_row(1, out=b"begin", cut=(b"end", 1008))
+    fake.task("completed", [row])
+    result = clarion("tasks", "output", TASK, row["host_id"], "--raw")
+    assert result.stdout == "beginend"
+    assert result.stderr == "1,000 bytes of 1,008 not kept, after the first 5\n"
+
+
+def test_tasks_are_deleted_one_by_one_and_the_first_refusal_ends_it(clarion: Clarion, fake: Fake) -> None:
+    fake.on("DELETE", "/api/v1/tasks/a", (204, None))
+    fake.on("DELETE", "/api/v1/tasks/b", (409, error("task_running", "the task is running", "cancel it first")))
+    result = clarion("tasks", "delete", "a", "b", "c")
+    assert (result.exit_code, result.stdout) == (64, "deleted a\n")
+    assert result.stderr == "clarion: the task is running; cancel it first\n"
+    assert [seen.path for seen in fake.seen] == ["/api/v1/tasks/a", "/api/v1/tasks/b"]
+    assert json.loads(clarion("tasks", "delete", "a", "--json").stdout) == {"deleted": ["a"]}
+
+
+def test_hosts_are_listed_and_shown(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/hosts", paged([HOST, HOST | {"hostname": "web02", "connected": False, "labels": {}}]))
+    fake.on("GET", "/api/v1/hosts/web01", (200, HOST))
+    lines = clarion("hosts", "list").stdout.splitlines()
+    assert lines[1].split()[:2] == ["web01", "connected"]
+    assert "a=b,env=prod" in lines[1]
+    assert lines[2].split()[:2] == ["web02", "offline"]
+    shown = clarion("hosts", "show", "web01").stdout
+    assert "hostname         web01\n" in shown
+    assert "labels           a=b,env=prod\n" in shown
+    assert json.loads(clarion("hosts", "show", "web01", "--jsonl").stdout) == HOST
+
+
+def test_labels_are_set_and_removed_in_one_change(clarion: Clarion, fake: Fake) -> None:
+    fake.on("PATCH", "/api/v1/hosts/web01", (200, HOST))
+    result = clarion("hosts", "label", "web01", "env=prod", "note=a=b", "old-")
+    assert result.stdout == "web01: a=b,env=prod\n"
+    assert [seen.body for seen in fake.seen] == [{"labels": {"env": "prod", "note": "a=b", "old": None}}]
+
+
+def test_counters_are_shown_flat_or_as_they_are(clarion: Clarion, fake: Fake) -> None:
+    counters = {"tasks": {"running": 12345}, "hosts": {"known": 2, "connected": 1}}
+    fake.on("GET", "/api/v1/statistics", (200, counters))
+    assert clarion("stats").stdout == "tasks.running    12,345\nhosts.known      2\nhosts.connected  1\n"
+    assert json.loads(clarion("stats", "--json").stdout) == counters
