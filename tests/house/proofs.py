@@ -1,0 +1,44 @@
+"""Whether a test named in the documentation exists, read from the source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+NOTHING = "—"
+CODE = re.compile(r"`([^`]+)`")
+
+
+def table_rows(page: str, pattern: str) -> list[list[str]]:
+    """The cells of every table row of docs/`page` whose first cell matches."""
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row for row in cells if re.fullmatch(pattern, row[0])]
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Names of the tests of one file, `Class::test` for those in a class. A Hypothesis state machine's TestCase counts too."""
+    names = set()
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)}
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name) and target.id.startswith("Test")}
+    return frozenset(name for name in names if name.startswith(("test_", "Test")))
+
+
+def is_a_test(node_id: str) -> bool:
+    """node_id: as pytest takes it, `tests/…/test_….py::test_…`."""
+    path, _, name = node_id.partition("::")
+    return path.startswith("tests/") and (ROOT / path).is_file() and name in names_in(Path(path))
+
+
+def missing_tests(cell: str) -> list[str]:
+    """The node ids in a table's cell that do not exist."""
+    return [node_id for node_id in CODE.findall(cell) if not is_a_test(node_id)]
