@@ -1,0 +1,105 @@
+"""Lists: filters, orders and pages. Every list is compared with the same question asked of a Python list."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+
+import pytest
+
+from server.core.effects import SaveHost, SaveTask
+from server.core.model import Host, Task
+from server.core.states import ExecutionStatus as E
+from server.core.states import TaskStatus as T
+from server.store.base import TaskFilter
+from tests.store.any_store import AnyStore
+from tests.store.make import create, hosts, moved, new_id
+
+NAMES = ["deploy", "deploy/web", "deploy/web/1", "Deploy", "deploz", "déploy", "a%b", "a_b", "密码", "a\U0010ffff"]
+FILTERS = [
+    TaskFilter(),
+    TaskFilter(status=(T.PENDING,)),
+    TaskFilter(status=(T.RUNNING,)),
+    TaskFilter(status=(T.COMPLETED, T.FAILED, T.COMPLETED)),
+    TaskFilter(type="script"),
+    TaskFilter(created_by="eve"),
+    TaskFilter(name="deploy"),
+    TaskFilter(name="a%b"),
+    TaskFilter(name="deplo*"),
+    TaskFilter(name="a%*"),
+    TaskFilter(name="a\U0010ffff*"),
+    TaskFilter(name="*"),
+    TaskFilter(created_from=1000, created_before=1050),
+    TaskFilter(created_from=5000),
+    TaskFilter(status=(T.PENDING, T.FAILED), type="script", created_by="eve", created_from=1020, created_before=1100),
+    TaskFilter(name="deploy*", status=(T.COMPLETED, T.RUNNING), created_by="eve", created_before=1080, created_from=1001),
+    TaskFilter(name="deploy", status=(T.COMPLETED,), type="command"),
+]
+
+
+class ListConformance:
+    @pytest.mark.parametrize("where", FILTERS, ids=str)
+    async def test_pages_of_tasks_together_are_the_list(self, store: AnyStore, where: TaskFilter) -> None:
+        rng = random.Random(1)
+        tasks = []
+        for number in range(120):
+            status = rng.choice(list(T))
+            made = create(
+                [], at=1000 + number, name=rng.choice(NAMES), type=rng.choice(["script", "command"]), created_by=rng.choice(["eve", "bob"])
+            )
+            tasks.append(replace(made.task, status=status, version=1))
+            await store.write([made, SaveTask(tasks[-1])])
+        by_name = where.name is not None and where.name.endswith("*")
+        expected = sorted((task for task in tasks if _matches(task, where)), key=lambda task: task.task_id, reverse=True)
+        if by_name:
+            expected.sort(key=lambda task: task.name)
+        for limit in (1, 7, 1000):
+            found: list[Task] = []
+            after = None
+            while page := await store.tasks(where, after=after, limit=limit):
+                assert len(page) <= limit
+                found += page
+                after = f"{page[-1].name}/{page[-1].task_id}" if by_name else page[-1].task_id
+            assert found == expected, limit
+
+    async def test_pages_of_rows_by_status_together_are_the_list(self, store: AnyStore) -> None:
+        made = create(hosts(40))
+        statuses = [status for status, _ in zip(itertools.cycle(E), made.task.targets, strict=False)]
+        await store.write([made, *moved(made, statuses, version=1)])
+        for wanted in [(), (E.COMPLETED,), (E.LOST, E.PENDING, E.FAILED), tuple(E)]:
+            expected = sorted(host for host, one in zip(made.task.targets, statuses, strict=True) if not wanted or one in wanted)
+            for limit in (1, 3, 100):
+                found: list[str] = []
+                while page := await store.executions(
+                    made.command.command_id, status=wanted, after=found[-1] if found else None, limit=limit
+                ):
+                    assert len(page) <= limit
+                    found += [view.execution.host_id for view in page]
+                assert found == expected
+
+    async def test_rows_carry_their_hosts_name(self, store: AnyStore) -> None:
+        made = create(hosts(2))
+        await store.write([made, SaveHost(Host(made.task.targets[0], "web-1"))])
+        assert [view.hostname for view in await store.executions(made.command.command_id, after=None, limit=9)] == ["web-1", ""]
+
+    async def test_a_hosts_rows_are_listed_newest_first(self, store: AnyStore) -> None:
+        (host,) = hosts(1)
+        made = [create([host, new_id()], at=1000 + number) for number in range(7)]
+        await store.write(made)
+        found: list[str] = []
+        while page := await store.executions_of_host(host, after=found[-1] if found else None, limit=3):
+            found += [row.command_id for row in page]
+        assert found == [one.command.command_id for one in reversed(made)]
+
+
+def _matches(task: Task, where: TaskFilter) -> bool:
+    name = where.name
+    return (
+        (not where.status or task.status in where.status)
+        and (where.type is None or task.type == where.type)
+        and (where.created_by is None or task.created_by == where.created_by)
+        and (name is None or (task.name.startswith(name[:-1]) if name.endswith("*") else task.name == name))
+        and (where.created_from is None or task.created_at >= where.created_from)
+        and (where.created_before is None or task.created_at < where.created_before)
+    )

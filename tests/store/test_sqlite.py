@@ -1,0 +1,26 @@
+"""The embedded store does what every store must do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.store.sqlite import SqliteStore
+from tests.store.conformance import StoreConformance
+from tests.store.histories import HistoryConformance
+from tests.store.lists import ListConformance
+from tests.store.plans import PlanConformance
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "clarion.db")
+    await store.open()
+    yield store
+    await store.aclose()
+
+
+class TestSqlite(StoreConformance, ListConformance, PlanConformance, HistoryConformance):
+    pass
