@@ -1,0 +1,210 @@
+"""A whole server without its agent port: real store, engine, conductor, fleet and app; agents are played by events."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+import trio
+from quart_trio import QuartTrio
+
+from server.conductor import Conductor
+from server.core.effects import Save, SaveHost
+from server.core.engine import Engine
+from server.core.events import Accepted, HostConnected, HostDisconnected, Now, Outcome, Result, Started
+from server.core.model import Host, Output
+from server.core.outputs import receive
+from server.fleet.registry import Registry
+from server.fleet.session import Session
+from server.ops.health import Health, Phase
+from server.ops.metrics import Metrics
+from server.security.tokens import Kind, make
+from server.store.base import Store
+from server.store.sqlite import SqliteStore
+from server.web.app import create_app
+from server.web.auth import TokenVerifier
+from server.web.deps import Deps
+from server.web.limits import Limits
+from server.web.live import Live
+
+ADMIN = make(Kind.API, os.urandom)
+OTHER = make(Kind.API, os.urandom)
+AUTH = {"Authorization": f"Bearer {ADMIN.text}"}
+HOSTS = ("web-1", "web-2", "db-1")
+JOURNAL = "journal"
+
+
+class WallClock:
+    def now(self) -> Now:
+        return Now(trio.current_time(), time.time_ns() // 1_000_000)
+
+
+class Writer:
+    """Commits one call after the other. A test may hold it back or declare it full; what it writes is really written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._units: list[tuple[Sequence[Save], Callable[[], None] | None]] = []
+        self._stirred = trio.Event()
+        self.open = trio.Event()
+        self.open.set()
+        self.full = False
+        self.refuses: Exception | None = None
+
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
+        self._units.append((saves, then))
+        self._stirred.set()
+
+    async def commit(self, saves: Sequence[Save]) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        done = trio.Event()
+        self.put(saves, done.set)
+        await done.wait()
+
+    async def wait_room(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def run(self) -> None:
+        while True:
+            await self._stirred.wait()
+            await self.open.wait()
+            self._stirred = trio.Event()
+            units, self._units = self._units, []
+            await self._store.write([save for saves, _ in units for save in saves])
+            for _, then in units:
+                if then is not None:
+                    then()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    data: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.data)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+
+class World:
+    """Everything a test may want to touch."""
+
+    def __init__(self, store: SqliteStore, nursery: trio.Nursery, limits: Limits) -> None:
+        self.store, self.nursery = store, nursery
+        self.clock = WallClock()
+        self.writer = Writer(store)
+        self.fleet = Registry()
+        self.live = Live(self.clock)
+        self.metrics = Metrics()
+        self.engine = Engine()
+        self.door = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)
+        self.metrics.follow(self.door.statistics, lambda: self.live.ended)
+        self.health = Health(store, lambda: (0, self.writer.full), self.metrics)
+        self.health.phase, self.health.agent_port = Phase.READY, "127.0.0.1:1"
+        self.shutdown = trio.Event()
+        self.deps = Deps(
+            door=self.door,
+            fleet=self.fleet,
+            commits=self.writer,
+            store=store,
+            live=self.live,
+            clock=self.clock,
+            entropy=os.urandom,
+            tokens=TokenVerifier({"admin": ADMIN, "other": OTHER}),
+            nursery=nursery,
+            shutdown=self.shutdown,
+            metrics=self.metrics,
+            health=self.health,
+            version="0.0.test",
+            limits=limits,
+        )
+        self.app: QuartTrio = create_app(self.deps)
+        self.client = self.app.test_client()
+        self.ids: dict[str, str] = {}
+        self.sessions: dict[str, Session] = {}
+
+    async def call(self, method: str, path: str, json: object = None, *, headers: dict[str, str] | None = None, data: bytes | None = None, token: bool = True) -> Answer:
+        """A request through the whole app. `data` is sent as it is."""
+        sent = dict(AUTH) if token else {}
+        if json is not None:
+            data, sent["Content-Type"] = orjson.dumps(json), "application/json"
+        sent |= headers or {}
+        response = await self.client.open(path, method=method, headers=sent, data=data)
+        return Answer(response.status_code, response.headers, await response.get_data())
+
+    async def get(self, path: str, **more: Any) -> Answer:
+        return await self.call("GET", path, **more)
+
+    async def post(self, path: str, json: object = None, **more: Any) -> Answer:
+        return await self.call("POST", path, json, **more)
+
+    async def know(self, *names: str) -> None:
+        """Hosts that have been here before."""
+        for index, name in enumerate(names, start=len(self.ids)):
+            host = Host(f"01900000-0000-7000-8000-{index:012d}", name, created_at=1, updated_at=1)
+            await self.writer.commit([SaveHost(host)])
+            self.fleet.put(host)
+            self.ids[name] = host.host_id
+
+    def connect(self, *names: str) -> None:
+        for name in names:
+            session = self.sessions[name] = self.fleet.attach(self.ids[name], "test", 5)
+            self.door.submit(HostConnected(self.ids[name], session.number, JOURNAL, 16))
+
+    def disconnect(self, name: str) -> None:
+        session = self.sessions.pop(name)
+        self.fleet.detach(session)
+        self.door.submit(HostDisconnected(self.ids[name], session.number))
+
+    async def run(self, *targets: str, **more: object) -> dict[str, Any]:
+        answer = await self.post("/api/v1/run", {"targets": list(targets) or ["all"], "command": "true"} | more)
+        assert answer.status == 201, answer.data
+        body: dict[str, Any] = answer.json
+        return body
+
+    def begin(self, task: dict[str, Any], name: str) -> None:
+        self.door.submit(Accepted(self.ids[name], task["command"]["command_id"], 1))
+        self.door.submit(Started(self.ids[name], task["command"]["command_id"], 1, 42, 1))
+
+    def report(self, task: dict[str, Any], name: str, code: int = 0, stdout: Output | bytes = b"", stderr: bytes = b"") -> None:
+        """The final report of this host's agent."""
+        outcome = Outcome.COMPLETED if code == 0 else Outcome.FAILED
+        out = stdout if isinstance(stdout, Output) else whole(stdout)
+        self.door.submit(
+            Result(
+                self.ids[name],
+                task["command"]["command_id"],
+                1,
+                outcome,
+                exit_code=code,
+                error_code=None if code == 0 else "exit_nonzero",
+                execution_ms=7,
+                stdout=out,
+                stderr=whole(stderr),
+            )
+        )
+
+
+def whole(data: bytes) -> Output | None:
+    return receive(data, b"", len(data), sha256(data).digest())
+
+
+async def open_world(folder: Path, nursery: trio.Nursery, limits: Limits | None = None) -> World:
+    store = SqliteStore(folder / "clarion.db")
+    await store.open()
+    world = World(store, nursery, limits or Limits())
+    nursery.start_soon(world.writer.run)
+    nursery.start_soon(world.door.run)
+    return world
