@@ -1,0 +1,81 @@
+"""Deny by default: the whole table is walked without a token (A15)."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from server.security.tokens import Kind, make
+from server.web.app import RouteTableError, check_table
+from server.web.auth import Access
+from server.web.routes import ROUTES
+from tests.web.world import ADMIN, World
+
+STRANGER = make(Kind.API, os.urandom)
+OPEN = {("GET", "/health/live")}
+SHELL = {("GET", "/"), ("GET", "/static/<name>")}
+
+
+def address(path: str) -> str:
+    return re.sub(r"<\w+>", "01900000-0000-7000-8000-000000000001", path)
+
+
+def test_only_health_live_and_the_page_itself_are_open() -> None:
+    assert {(route.method, route.path) for route in ROUTES if route.access is Access.OPEN} == OPEN
+    assert {(route.method, route.path) for route in ROUTES if route.access is Access.SHELL} == SHELL
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        f"Bearer {STRANGER.text}",
+        f"Bearer {ADMIN.text[:-1]}",
+        f"Bearer {ADMIN.text}x",
+        f"Bearer {make(Kind.JOIN, os.urandom).text}",
+        f"Token {ADMIN.text}",
+        "Bearer \xe9",
+    ],
+    ids=range(11),
+)
+async def test_every_route_without_a_good_token_is_401(world: World, header: str | None) -> None:
+    for route in ROUTES:
+        if (route.method, route.path) in OPEN | SHELL:
+            continue
+        sent = {} if header is None else {"Authorization": header}
+        answer = await world.call(route.method, address(route.path), {} if route.body else None, headers=sent, token=False)
+        assert (answer.status, answer.error["code"]) == (401, "unauthenticated"), route
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert ADMIN.text not in answer.data.decode()
+
+
+async def test_every_route_with_a_token_is_not_401(world: World) -> None:
+    for route in ROUTES:
+        answer = await world.call(route.method, address(route.path), {} if route.body else None)
+        assert answer.status not in (401, 403, 405, 500), (route, answer.data)
+
+
+async def test_a_token_in_the_address_is_refused_with_and_without_a_header(world: World) -> None:
+    for query in (f"token={ADMIN.text}", "access_token=x", f"q={ADMIN.text}", "Authorization=Bearer%20x", f"{ADMIN.text}=1"):
+        for token in (True, False):
+            answer = await world.get(f"/api/v1/tasks?{query}", token=token)
+            assert (answer.status, answer.error["code"]) == (400, "token_misplaced")
+            assert ADMIN.text not in answer.data.decode()
+
+
+async def test_a_rule_that_is_not_in_the_table_stops_the_server(world: World) -> None:
+    check_table(world.app)
+    world.app.add_url_rule("/debug", "debug", lambda: "x", methods=["GET"], provide_automatic_options=False)
+    with pytest.raises(RouteTableError, match="/debug"):
+        check_table(world.app)
+
+
+async def test_refusals_are_counted(world: World) -> None:
+    await world.get("/api/v1/tasks", token=False)
+    assert b'clarion_auth_failures_total{port="http"} 1.0' in world.metrics.text()
