@@ -1,27 +1,30 @@
 """`make run`: a server in the foreground and one local agent beside it.
 
-Starts the server, waits until it is ready, starts the agent, says where everything is. SIGINT and SIGTERM end the agent
-first and then the server, which drains. The exit code is the server's, so that its own errors (port in use, unwritable
-data directory, …) are the last word.
+Starts the server, waits until it is ready, starts the agent, waits until it has joined, says where everything is. SIGINT and
+SIGTERM end the agent first and then the server, which drains. The exit code is the server's, so that its own errors (port in
+use, unwritable data directory, …) are the last word.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 BIN = Path(sys.executable).parent
 READY_WITHIN = 60.0
+JOINED_WITHIN = 20.0
 LOOK_EVERY = 0.1
 AGENT_STOPS_WITHIN = 10.0
 SERVER_STOPS_WITHIN = 30.0
@@ -74,27 +77,38 @@ def on_signal(number: int, frame: FrameType | None) -> None:
     raise Stop
 
 
-def is_ready(port: int, token: Path) -> bool:
-    """Whether the server that knows `token` says so."""
-    try:
-        headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/health/ready", headers=headers)
-        with urllib.request.urlopen(request, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+class Api:
+    """What is asked of the server. `token` is read anew each time: a first start is still making it."""
+
+    def __init__(self, port: int, token: Path) -> None:
+        self._base, self._token = f"http://127.0.0.1:{port}", token
+
+    def get(self, path: str) -> Any:
+        """The JSON of a 200. None if the server does not answer, or not with a 200."""
+        try:
+            headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
+            with urllib.request.urlopen(urllib.request.Request(self._base + path, headers=headers), timeout=2) as answer:
+                return json.load(answer)
+        except OSError:  # urllib's own errors included
+            return None
+
+    def ready(self) -> bool:
+        return self.get("/health/ready") is not None
+
+    def joined(self) -> bool:
+        """Some agent is connected."""
+        statistics = self.get("/api/v1/statistics")
+        return statistics is not None and statistics["hosts"]["connected"] > 0
 
 
-def wait_ready(server: Child, port: int, token: Path) -> bool:
-    """False if the server ended instead. Raises TimeoutError."""
-    deadline = time.monotonic() + READY_WITHIN
-    while time.monotonic() < deadline:
-        if server.code is not None:
-            return False
-        if is_ready(port, token):
+def wait_for(condition: Callable[[], bool], within: float, *children: Child) -> bool:
+    """Look until the condition holds. False when a child has ended instead, or the time was over."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline and all(child.code is None for child in children):
+        if condition():
             return True
         time.sleep(LOOK_EVERY)
-    raise TimeoutError
+    return False
 
 
 def announce(data: Path, port: int) -> None:
@@ -110,18 +124,20 @@ def announce(data: Path, port: int) -> None:
 
 def serve(data: Path, http_port: int, agent_port: int) -> int:
     server = Child("clarion-server", "run", "--init", "--data", str(data), "--http-port", str(http_port), "--agent-port", str(agent_port))
+    api = Api(http_port, data / "admin.token")
     agent: Child | None = None
     try:
-        if not wait_ready(server, http_port, data / "admin.token"):
-            return server.stop(0)
+        if not wait_for(api.ready, READY_WITHIN, server):
+            if server.code is None:
+                say(f"the server was not ready within {READY_WITHIN:g} s; its log above says why")
+            return server.stop(SERVER_STOPS_WITHIN) or 1
         agent = Child(
             "clarion-agent", "run", "--server", f"127.0.0.1:{agent_port}", "--token-file", str(data / "join.token"), "--state", str(data / "agent")
         )
+        if not wait_for(api.joined, JOINED_WITHIN, server, agent) and agent.code is None:
+            say(f"the local agent has not joined within {JOINED_WITHIN:g} s; its log above says why")
         announce(data, http_port)
         watch(server, agent)
-    except TimeoutError:
-        say(f"the server was not ready within {READY_WITHIN:g} s; its log above says why")
-        return server.stop(SERVER_STOPS_WITHIN) or 1
     except Stop:
         pass
     finally:
