@@ -1,0 +1,209 @@
+"""A real server, real agents and real commands, as processes of their own in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+BIN = Path(sys.executable).parent
+T = TypeVar("T")
+
+
+def until(what: str, look: Callable[[], T], within: float = 30.0) -> T:
+    """Look every 20 ms until it is true; its value. Fails with `what` after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """One process whose output goes to a file."""
+
+    def __init__(self, name: str, log: Path, arguments: Sequence[str], env: dict[str, str] | None = None) -> None:
+        self.name, self.log = name, log
+        with log.open("ab") as out:
+            self.popen = subprocess.Popen(
+                [str(BIN / name), *arguments], stdout=out, stderr=out, env={**os.environ, **(env or {})}, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def kill(self) -> None:
+        """SIGKILL to this process alone; returns when it is gone."""
+        self.popen.kill()
+        self.popen.wait(10)
+
+    def terminate(self, within: float = 15.0) -> int:
+        """SIGTERM; the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(within)
+
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+
+class Rig:
+    """Everything of one test. `settings` are passed to the server as --set."""
+
+    def __init__(self, folder: Path, settings: Sequence[str] = ()) -> None:
+        self.folder, self.settings = folder, list(settings)
+        self.data = folder / "data"
+        self.http_port, self.agent_port = free_port(), free_port()
+        self.server: Process | None = None
+        self.agents: dict[str, Process] = {}
+
+    # --- processes -------------------------------------------------------------------------------------------------------
+
+    def start_server(self) -> Process:
+        flags = [flag for setting in self.settings for flag in ("--set", setting)]
+        arguments = ["run", "--init", "--data", str(self.data), "--http-port", str(self.http_port), "--agent-port", str(self.agent_port)]
+        self.server = Process("clarion-server", self.folder / "server.log", [*arguments, *flags])
+        until("server ready", self._ready)
+        return self.server
+
+    def _ready(self) -> bool:
+        assert self.server is not None and self.server.alive(), self.log()
+        try:
+            return self.api("GET", "/health/ready", prefix="").status_code == 200
+        except (httpx.TransportError, FileNotFoundError):
+            return False
+
+    def start_agent(self, name: str, *flags: str) -> Process:
+        arguments = ["run", "--server", f"127.0.0.1:{self.agent_port}", "--token-file", str(self.data / "join.token")]
+        arguments += ["--state", str(self.state(name)), "--hostname", name, *flags]
+        agent = self.agents[name] = Process("clarion-agent", self.folder / f"{name}.log", arguments)
+        return agent
+
+    def state(self, name: str) -> Path:
+        return self.folder / "agents" / name
+
+    def start_agents(self, *names: str) -> None:
+        (self.folder / "agents").mkdir(exist_ok=True)
+        for name in names:
+            self.start_agent(name)
+        self.wait_connected(len(names))
+
+    def wait_connected(self, number: int, within: float = 60.0) -> None:
+        until(f"{number} agents connected", lambda: self.json("GET", "/statistics")["hosts"]["connected"] == number, within)
+
+    def stop(self) -> None:
+        for agent in self.agents.values():
+            if agent.alive():
+                agent.kill()
+        if self.server is not None and self.server.alive():
+            self.server.kill()
+        for pid in processes_with(str(self.folder)):
+            os.kill(pid, signal.SIGKILL)
+
+    def log(self) -> str:
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.folder.glob("*.log")))
+
+    # --- the API -----------------------------------------------------------------------------------------------------------
+
+    def api(self, method: str, path: str, *, prefix: str = "/api/v1", **how: Any) -> httpx.Response:
+        token = (self.data / "admin.token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", **how.pop("headers", {})}
+        return httpx.request(method, f"http://127.0.0.1:{self.http_port}{prefix}{path}", headers=headers, timeout=60, **how)
+
+    def json(self, method: str, path: str, **how: Any) -> Any:
+        answer = self.api(method, path, **how)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def run(self, **body: Any) -> str:
+        """Create and start; the task's id."""
+        task_id: str = self.json("POST", "/run", json={"targets": ["all"], **body})["task_id"]
+        return task_id
+
+    def wait_final(self, task_id: str, within: float = 60.0) -> dict[str, Any]:
+        """The task once it is final, by long poll."""
+        deadline = time.monotonic() + within
+        task: dict[str, Any] = self.json("GET", f"/tasks/{task_id}")
+        while task["status"] in ("pending", "running"):
+            assert time.monotonic() < deadline, f"task {task_id} still {task['status']}: {task['counts']}\n{self.log()}"
+            task = self.json("GET", f"/tasks/{task_id}", params={"wait": 5, "since": task["version"]})
+        return task
+
+    def rows(self, task_id: str) -> list[dict[str, Any]]:
+        """All executions of a task."""
+        rows: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page = self.json("GET", f"/tasks/{task_id}/hosts", params={"limit": 100, **({"after": after} if after else {})})
+            rows += page["items"]
+            after = page["next"]
+            if after is None:
+                return rows
+
+    def output(self, task_id: str, host_id: str, stream: str = "stdout") -> bytes:
+        answer = self.api(
+            "GET", f"/tasks/{task_id}/hosts/{host_id}/output", params={"stream": stream}, headers={"Accept": "application/octet-stream"}
+        )
+        assert answer.is_success, answer.text
+        return answer.content
+
+    def clarion(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The CLI, pointed at this server."""
+        ours = {"CLARION_SERVER": f"http://127.0.0.1:{self.http_port}", "CLARION_TOKEN_FILE": str(self.data / "admin.token"), **env}
+        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, text=True, timeout=120, env={**os.environ, **ours})
+
+
+# --- what the kernel says ----------------------------------------------------------------------------------------------------
+
+
+def _proc(pid: str, name: str) -> bytes:
+    try:
+        return Path("/proc", pid, name).read_bytes()
+    except OSError:
+        return b""
+
+
+def _pids() -> list[str]:
+    return [entry for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def processes_with(marker: str) -> list[int]:
+    """Processes whose arguments or environment hold `marker`; this one and its parents are left out."""
+    word = marker.encode()
+    ours = {os.getpid(), os.getppid()}
+    return [int(pid) for pid in _pids() if int(pid) not in ours and (word in _proc(pid, "cmdline") or word in _proc(pid, "environ"))]
+
+
+def zombies_of(parents: set[int]) -> list[int]:
+    """Dead children that one of `parents` has not taken notice of."""
+    found = []
+    for pid in _pids():
+        match = re.search(rb"\) (\w) (\d+)", _proc(pid, "stat"))
+        if match and match[1] == b"Z" and int(match[2]) in parents:
+            found.append(int(pid))
+    return found
+
+
+def descriptors(pid: int) -> int:
+    """Open file descriptors."""
+    return len(os.listdir(f"/proc/{pid}/fd"))

@@ -1,0 +1,81 @@
+"""From an operator's command to a host's answer, through every part, as processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from tests.system.rig import Rig
+
+
+def test_a_command_runs_on_a_host_and_its_answer_comes_back(rig: Rig) -> None:
+    rig.start_agents("web01")
+    done = rig.clarion("run", "--hosts", "all", "--", "uname", "-a")
+    assert done.returncode == 0 and "Linux" in done.stdout and "web01" in done.stdout, done
+
+
+def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None:
+    rig.start_agents("web01")
+    assert rig.clarion("run", "--hosts", "all", "--", "true").returncode == 0
+    failed = rig.clarion("run", "--hosts", "all", "--", "sh", "-c", "exit 3")
+    assert failed.returncode == 2 and "exit_nonzero" in failed.stdout + failed.stderr and "3" in failed.stdout, failed
+    assert rig.server is not None and rig.server.terminate() == 0
+    rig.start_server()
+    listed = json.loads(rig.clarion("--json", "tasks", "list").stdout)
+    assert [task["status"] for task in listed["items"]] == ["failed", "completed"]
+
+
+def test_bytes_come_back_as_they_were(rig: Rig) -> None:
+    rig.start_agents("web01")
+    every = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); sys.stderr.buffer.write(b'\\x1b[31mred\\x00')"
+    task_id = rig.run(argv=["python3", "-c", every])
+    assert rig.wait_final(task_id)["status"] == "completed"
+    (row,) = rig.rows(task_id)
+    assert rig.output(task_id, row["host_id"]) == bytes(range(256)) * 3
+    assert rig.output(task_id, row["host_id"], "stderr") == b"\x1b[31mred\x00"
+
+
+def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
+    rig.start_agents("web01")
+    task_id = rig.run(command="head -c 3000000 /dev/zero | tr '\\0' x; echo end")
+    rig.wait_final(task_id)
+    (row,) = rig.rows(task_id)
+    answer = rig.json("GET", f"/tasks/{task_id}/hosts/{row['host_id']}/output", params={"stream": "stdout", "part": "tail"})
+    assert answer["truncated"] and answer["total_bytes"] == 3_000_004 and answer["text"].endswith("xend\n")
+    assert answer["sha256"] == hashlib.sha256(b"x" * 3_000_000 + b"end\n").hexdigest()
+
+
+def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> None:
+    rig.start_agents("web01")
+    task_id = rig.run(command='printf %s "$P_name" "$1"', parameters={"name": "$(touch /tmp/pwned); `id`"}, args=["a b;c"])
+    rig.wait_final(task_id)
+    (row,) = rig.rows(task_id)
+    assert rig.output(task_id, row["host_id"]) == b"$(touch /tmp/pwned); `id`a b;c"
+
+
+def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
+    rig.start_agents("web01")
+    script = "import os, sys\nprint(os.getcwd(), sys.argv[1:], sys.stdin.read(), os.environ['COLOUR'])"
+    task_id = rig.run(script=script, interpreter="python3", args=["x y"], stdin="from stdin", cwd="/usr", env={"COLOUR": "blue"})
+    assert rig.wait_final(task_id)["status"] == "completed"
+    (row,) = rig.rows(task_id)
+    assert rig.output(task_id, row["host_id"]) == b"/usr ['x y'] from stdin blue\n"
+
+
+def test_hosts_that_are_offline_never_started_and_say_so(rig: Rig) -> None:
+    rig.start_agents("web01", "web02")
+    rig.agents["web02"].terminate()
+    rig.wait_connected(1)
+    done = rig.clarion("run", "--hosts", "all", "--", "true")
+    assert done.returncode == 3 and "offline" in done.stdout + done.stderr, done
+
+
+def test_a_stop_is_clean_and_quick_while_commands_run(rig: Rig) -> None:
+    rig.start_agents("web01")
+    task_id = rig.run(command="sleep 4; echo done")
+    rig.json("GET", f"/tasks/{task_id}", params={"wait": 2, "since": 1})
+    assert rig.server is not None and rig.server.terminate(within=10) == 0
+    rig.start_server()
+    assert rig.wait_final(task_id)["status"] == "completed"
+    (row,) = rig.rows(task_id)
+    assert rig.output(task_id, row["host_id"]) == b"done\n"

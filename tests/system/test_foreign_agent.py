@@ -1,0 +1,116 @@
+"""The wire is plain gRPC: an agent written with Google's grpcio and protobuf connects, runs a command and reports."""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc_tools.protoc
+import pytest
+
+from tests.system.rig import Rig, until
+
+PROTO = Path(__file__).parents[2] / "proto"
+HOST = "01900000-0000-7000-8000-0000000000f1"
+
+
+@pytest.fixture(scope="module")
+def pb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    """Google's generated messages and stubs."""
+    folder = tmp_path_factory.mktemp("generated")
+    assert grpc_tools.protoc.main(["protoc", f"-I{PROTO}", f"--python_out={folder}", f"--grpc_python_out={folder}", "command.proto"]) == 0
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("command_pb2"), importlib.import_module("command_pb2_grpc")
+    sys.path.remove(str(folder))
+
+
+class ForeignAgent(threading.Thread):
+    """One session: hello, then every command is run with subprocess and its result sent."""
+
+    def __init__(self, pb: tuple[Any, Any], rig: Rig) -> None:
+        super().__init__(daemon=True)
+        self.pb, self.rig = pb, rig
+        self.out: queue.Queue[Any] = queue.Queue()
+        self.heard: list[str] = []
+        self.error: grpc.RpcError | None = None
+
+    def run(self) -> None:
+        messages, stubs = self.pb
+        token = (self.rig.data / "join.token").read_text().strip()
+        with grpc.insecure_channel(f"127.0.0.1:{self.rig.agent_port}") as channel:
+            self.out.put(self._hello())
+            stub = stubs.CommandServiceStub(channel)
+            calls = stub.ConnectForCommands(iter(self.out.get, None), metadata=[("authorization", f"Bearer {token}")])
+            try:
+                for message in calls:
+                    self._handle(messages, message)
+            except grpc.RpcError as error:
+                self.error = error
+
+    def _hello(self) -> Any:
+        messages = self.pb[0]
+        facts = messages.Facts(hostname="foreign", os="other", version="grpcio")
+        hello = messages.Hello(host_id=HOST, journal_id="journal-of-a-foreigner", boot_id="boot", slots=1, facts=facts, protocol=1)
+        return messages.CommandMessage(hello=hello)
+
+    def _handle(self, messages: Any, message: Any) -> None:
+        kind = message.WhichOneof("message")
+        self.heard.append(kind)
+        if kind == "command_content":
+            command = message.command_content
+            key = {"command_id": command.command_id, "attempt": command.attempt}
+            self.out.put(messages.CommandMessage(accepted=messages.Accepted(**key)))
+            self.out.put(messages.CommandMessage(started=messages.Started(**key, pid=1, started_at_ms=1)))
+            done = subprocess.run(list(command.argv), capture_output=True)
+            stdout = messages.OutputDigest(head=done.stdout, total_bytes=len(done.stdout), sha256=sha256(done.stdout).digest())
+            outcome = messages.COMPLETED if done.returncode == 0 else messages.FAILED
+            result = messages.CommandResult(**key, outcome=outcome, exit_code=done.returncode, stdout=stdout, started_at_ms=1, finished_at_ms=2)
+            self.out.put(messages.CommandMessage(command_result=result))
+        elif kind == "heartbeat" and not message.heartbeat.answer:
+            self.out.put(messages.CommandMessage(heartbeat=messages.Heartbeat(beat=message.heartbeat.beat, answer=True)))
+
+
+def test_a_foreign_agent_runs_a_command(make_rig: Any, pb: tuple[Any, Any]) -> None:
+    rig = make_rig("liveness.heartbeat=0.2", "liveness.silence=1")
+    rig.start_server()
+    agent = ForeignAgent(pb, rig)
+    agent.start()
+    rig.wait_connected(1)
+    task_id = rig.run(argv=["echo", "plain gRPC"], targets=["foreign"])
+    assert rig.wait_final(task_id)["status"] == "completed"
+    assert rig.output(task_id, HOST) == b"plain gRPC\n"
+    until("result acknowledged and heartbeats heard", lambda: {"result_ack", "heartbeat"} <= set(agent.heard))
+    assert agent.heard[:2] == ["welcome", "command_content"]
+    agent.out.put(None)
+    agent.join(10)
+    assert agent.error is None and not agent.is_alive()
+
+
+def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, Any]) -> None:
+    messages, stubs = pb
+    with grpc.insecure_channel(f"127.0.0.1:{rig.agent_port}") as channel:
+        stub = stubs.CommandServiceStub(channel)
+        call = stub.ConnectForCommands(iter([messages.CommandMessage()]), metadata=[("authorization", "Bearer jt_wrong")])
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED and "join_refused" in caught.value.details()
+
+
+def test_a_message_that_is_too_large_is_refused_before_it_is_read(rig: Rig, pb: tuple[Any, Any]) -> None:
+    messages, stubs = pb
+    token = (rig.data / "join.token").read_text().strip()
+    with grpc.insecure_channel(f"127.0.0.1:{rig.agent_port}") as channel:
+        stub = stubs.CommandServiceStub(channel)
+        big = messages.CommandMessage(output=messages.Output(data=b"x" * (5 << 20)))
+        call = stub.ConnectForCommands(iter([big]), metadata=[("authorization", f"Bearer {token}")])
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

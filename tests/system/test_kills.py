@@ -1,0 +1,108 @@
+"""kill -9, at the worst moment: what was started ends with its real result, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.system.rig import Rig, processes_with, until
+
+
+def running(rig: Rig, task_id: str, number: int) -> None:
+    until(f"{number} hosts running", lambda: rig.json("GET", f"/tasks/{task_id}")["counts"]["running"] == number)
+
+
+def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path) -> None:
+    names = [f"node{n:02}" for n in range(20)]
+    rig.start_agents(*names)
+    count = tmp_path / "count"
+    count.mkdir()
+    task_id = rig.run(command=f"mktemp {count}/XXXXXXXX >/dev/null; while [ -e {count}/hold ]; do sleep 0.1; done; echo real; exit $(( $$ % 2 ))")
+    (count / "hold").touch()
+    running(rig, task_id, 20)
+    assert rig.server is not None
+    rig.server.kill()
+    (count / "hold").unlink()
+    until("all commands have ended without a server", lambda: not processes_with("CLARION_EXECUTION="))
+    rig.start_server()
+    task = rig.wait_final(task_id)
+    rows = rig.rows(task_id)
+    assert {row["status"] for row in rows} <= {"completed", "failed"} and {row["exit_code"] for row in rows} <= {0, 1}
+    assert task["completed_hosts"] + task["failed_hosts"] == 20
+    assert all(rig.output(task_id, row["host_id"]) == b"real\n" for row in rows)
+    assert len(list(count.iterdir())) == 20, "each ran exactly once"
+
+
+def test_the_server_is_killed_again_and_again_while_commands_come_and_go(rig: Rig, tmp_path: Path) -> None:
+    rig.start_agents("node1", "node2", "node3")
+    count = tmp_path / "count"
+    count.mkdir()
+    tasks = []
+    for _ in range(4):
+        tasks += [rig.run(command=f"mktemp {count}/XXXXXXXX >/dev/null; sleep 0.$(( $$ % 10 ))") for _ in range(5)]
+        assert rig.server is not None
+        rig.server.kill()
+        rig.start_server()
+        rig.wait_connected(3)
+    rows = [row for task_id in tasks if rig.wait_final(task_id) for row in rig.rows(task_id)]
+    statuses = [row["status"] for row in rows]
+    assert set(statuses) == {"completed"}, statuses
+    assert len(list(count.iterdir())) == len(rows) == 60, "none ran twice, none was lost"
+
+
+def test_an_agent_is_killed_while_its_command_runs(rig: Rig, tmp_path: Path) -> None:
+    rig.start_agents("node1")
+    hold = tmp_path / "hold"
+    hold.touch()
+    task_id = rig.run(command=f"while [ -e {hold} ]; do sleep 0.1; done; echo survived; exit 5")
+    running(rig, task_id, 1)
+    rig.agents["node1"].kill()
+    until("the server has noticed", lambda: rig.rows(task_id)[0]["unreachable"])
+    assert rig.rows(task_id)[0]["status"] == "running", "away is not a state"
+    hold.unlink()
+    rig.start_agent("node1")
+    rig.wait_final(task_id)
+    (row,) = rig.rows(task_id)
+    assert (row["status"], row["exit_code"], row["unreachable"]) == ("failed", 5, False)
+    assert rig.output(task_id, row["host_id"]) == b"survived\n"
+
+
+def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig, tmp_path: Path) -> None:
+    rig.start_agents("node1")
+    hold = tmp_path / "hold"
+    hold.touch()
+    task_id = rig.run(command=f"while [ -e {hold} ]; do sleep 0.1; done; echo adopted")
+    running(rig, task_id, 1)
+    rig.agents["node1"].kill()
+    rig.start_agent("node1")
+    until("it is back", lambda: not rig.rows(task_id)[0]["unreachable"] and rig.json("GET", "/statistics")["hosts"]["connected"] == 1)
+    hold.unlink()
+    assert rig.wait_final(task_id)["status"] == "completed"
+
+
+def test_a_cancel_reaches_a_command_whose_agent_was_away(rig: Rig) -> None:
+    rig.start_agents("node1")
+    task_id = rig.run(argv=["sleep", "600"])
+    running(rig, task_id, 1)
+    rig.agents["node1"].kill()
+    until("the server has noticed", lambda: rig.rows(task_id)[0]["unreachable"])
+    rig.json("POST", f"/tasks/{task_id}/cancel")
+    assert rig.json("GET", f"/tasks/{task_id}")["status"] == "running", "a cancel ends when the processes are known to be gone"
+    rig.start_agent("node1")
+    assert rig.wait_final(task_id)["status"] == "canceled"
+    assert not processes_with("CLARION_EXECUTION=")
+
+
+def test_a_cancel_gets_through_while_all_slots_are_busy(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    rig.start_server()
+    (rig.folder / "agents").mkdir()
+    rig.start_agent("node1", "--slots", "2")
+    rig.wait_connected(1)
+    tasks = [rig.run(argv=["sleep", "600"]) for _ in range(3)]
+    running(rig, tasks[0], 1)
+    running(rig, tasks[1], 1)
+    assert rig.json("GET", f"/tasks/{tasks[2]}")["counts"]["pending"] == 1
+    for task_id in tasks:
+        rig.json("POST", f"/tasks/{task_id}/cancel")
+    assert [rig.wait_final(task_id)["status"] for task_id in tasks] == ["canceled"] * 3
