@@ -17,4 +17,4 @@ async def world(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[World]:
     await made.know(*HOSTS)
     made.connect("web-1", "web-2")
     yield made
-    await made.store.aclose()
+    await made.aclose()

@@ -62,7 +62,7 @@ async def test_labels_are_set_kept_and_taken_away(world: World) -> None:
 
 async def test_labels_and_facts_that_change_at_the_same_time_are_both_kept(world: World) -> None:
     host_id = world.ids["web-1"]
-    world.writer.open = trio.Event()
+    world.store.gate = trio.Event()
     async with trio.open_nursery() as nursery:
         for key in ("a", "b"):
             nursery.start_soon(lambda key=key: world.call("PATCH", "/api/v1/hosts/web-1", {"labels": {key: "1"}}))
@@ -72,7 +72,7 @@ async def test_labels_and_facts_that_change_at_the_same_time_are_both_kept(world
         reported = replace(known, version="9.9")
         world.writer.put([SaveHost(reported)])
         world.fleet.put(reported)
-        world.writer.open.set()
+        world.store.gate.set()
     seen = (await world.get("/api/v1/hosts/web-1")).json
     stored = {host.host_id: host for host in await world.store.hosts()}[host_id]
     assert (seen["labels"], seen["version"]) == ({"a": "1", "b": "1"}, "9.9") == (stored.labels, stored.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
+import trio.lowlevel
 import trio.testing
 
 from server.web.limits import Limits
@@ -19,7 +20,7 @@ async def waiting(world: World, nursery: trio.Nursery, path: str, into: list[Ans
     with trio.fail_after(5):
         while not world.metrics.http_waiting._value.get():
             await trio.testing.wait_all_tasks_blocked()
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
 
 async def test_a_long_poll_returns_on_change(world: World) -> None:
@@ -61,7 +62,7 @@ async def test_at_the_end_of_the_wait_the_unchanged_task_is_the_answer(tmp_path:
     task = (await world.post("/api/v1/tasks", {"targets": ["all"], "command": "true"})).json
     with trio.fail_after(5):
         assert (await world.get(f"/api/v1/tasks/{task['task_id']}?wait=60")).json == task
-    await world.store.aclose()
+    await world.aclose()
 
 
 async def test_a_pending_task_can_be_waited_for_until_somebody_starts_it(world: World) -> None:
@@ -90,12 +91,12 @@ async def test_long_polls_end_when_the_server_stops_and_when_the_task_is_deleted
 
 async def test_nothing_is_shown_that_is_not_committed(world: World) -> None:
     task = await world.run("web-1")
-    world.writer.open = trio.Event()
+    world.store.gate = trio.Event()
     world.report(task, "web-1")
     await trio.testing.wait_all_tasks_blocked(0.05)
     for path in ("", "/progress"):
         assert (await world.get(f"/api/v1/tasks/{task['task_id']}{path}")).json["status"] == "running"
-    world.writer.open.set()
+    world.store.gate.set()
     await world.door.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/progress")).json["status"] == "completed"
 

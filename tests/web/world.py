@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,8 +25,9 @@ from server.fleet.session import Session
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.security.tokens import Kind, make
-from server.store.base import Store
+from server.store.rows import Row
 from server.store.sqlite import SqliteStore
+from server.store.writer import Writer
 from server.web.app import create_app
 from server.web.auth import TokenVerifier
 from server.web.deps import Deps
@@ -45,42 +46,33 @@ class WallClock:
         return Now(trio.current_time(), time.time_ns() // 1_000_000)
 
 
-class Writer:
-    """Commits one call after the other. A test may hold it back or declare it full; what it writes is really written."""
+class GatedStore(SqliteStore):
+    """The real store, whose writes a test may hold back. `down`: what every call raises, as if the database had gone."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._units: list[tuple[Sequence[Save], Callable[[], None] | None]] = []
-        self._stirred = trio.Event()
-        self.open = trio.Event()
-        self.open.set()
-        self.full = False
-        self.refuses: Exception | None = None
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.gate = trio.Event()
+        self.gate.set()
+        self.down: Exception | None = None
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
-        self._units.append((saves, then))
-        self._stirred.set()
+    async def write(self, saves: Sequence[Save]) -> None:
+        await self.gate.wait()
+        await super().write(saves)
 
-    async def commit(self, saves: Sequence[Save]) -> None:
-        if self.refuses is not None:
-            raise self.refuses
-        done = trio.Event()
-        self.put(saves, done.set)
-        await done.wait()
+    async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+        if self.down is not None:
+            raise self.down
+        return await super().fetch(sql, parameters)
 
-    async def wait_room(self) -> None:
-        await trio.lowlevel.checkpoint()
 
-    async def run(self) -> None:
-        while True:
-            await self._stirred.wait()
-            await self.open.wait()
-            self._stirred = trio.Event()
-            units, self._units = self._units, []
-            await self._store.write([save for saves, _ in units for save in saves])
-            for _, then in units:
-                if then is not None:
-                    then()
+class FillableWriter(Writer):
+    """The real writer, which a test may declare full."""
+
+    declared_full = False
+
+    @property
+    def full(self) -> bool:
+        return self.declared_full or super().full
 
 
 @dataclass
@@ -101,10 +93,10 @@ class Answer:
 class World:
     """Everything a test may want to touch."""
 
-    def __init__(self, store: SqliteStore, nursery: trio.Nursery, limits: Limits) -> None:
+    def __init__(self, store: GatedStore, nursery: trio.Nursery, limits: Limits) -> None:
         self.store, self.nursery = store, nursery
         self.clock = WallClock()
-        self.writer = Writer(store)
+        self.writer = FillableWriter(store, clock=self.clock, entropy=os.urandom)
         self.fleet = Registry()
         self.live = Live(self.clock)
         self.metrics = Metrics()
@@ -158,6 +150,12 @@ class World:
             self.fleet.put(host)
             self.ids[name] = host.host_id
 
+    async def aclose(self) -> None:
+        """What is queued is written first, as in a real stop."""
+        self.store.gate.set()
+        await self.writer.aclose()
+        await self.store.aclose()
+
     def connect(self, *names: str) -> None:
         for name in names:
             session = self.sessions[name] = self.fleet.attach(self.ids[name], "test", 5)
@@ -202,7 +200,7 @@ def whole(data: bytes) -> Output | None:
 
 
 async def open_world(folder: Path, nursery: trio.Nursery, limits: Limits | None = None) -> World:
-    store = SqliteStore(folder / "clarion.db")
+    store = GatedStore(folder / "clarion.db")
     await store.open()
     world = World(store, nursery, limits or Limits())
     nursery.start_soon(world.writer.run)

@@ -1,0 +1,242 @@
+"""Every code of the catalogue that HTTP can answer with, raised by a real request (E5)."""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import structlog.testing
+import trio
+
+from server.core.effects import CreateTask, Save
+from server.errors import PROBLEMS
+from server.store.base import StoreRefused, StoreUnavailable
+from server.web.limits import Limits
+from tests.web.world import AUTH, Answer, World, open_world
+
+RUN = {"targets": ["web-1"], "command": "true"}
+JSON = {"Content-Type": "application/json"}
+NOT_HTTP = {"join_refused", "hello_expected", "malformed_message", "superseded", "store_refused"}
+"""Said to agents, or by the server when it does not start."""
+Case = Callable[[World], Awaitable[Answer]]
+
+
+async def unauthenticated(world: World) -> Answer:
+    return await world.get("/api/v1/tasks", token=False)
+
+
+async def token_misplaced(world: World) -> Answer:
+    return await world.get("/api/v1/tasks?token=x")
+
+
+async def malformed_json(world: World) -> Answer:
+    return await world.post("/api/v1/run", data=b"{", headers=JSON)
+
+
+async def json_too_deep(world: World) -> Answer:
+    return await world.post("/api/v1/run", data=b"[" * 40, headers=JSON)
+
+
+async def unsupported_media_type(world: World) -> Answer:
+    return await world.post("/api/v1/run", data=b"a=1")
+
+
+async def body_too_large(world: World) -> Answer:
+    return await world.post("/api/v1/run", data=b" " * (world.deps.limits.max_body + 1), headers=JSON)
+
+
+async def request_timeout(world: World) -> Answer:
+    world.app.config["BODY_TIMEOUT"] = 0.01
+    async with world.client.request("/api/v1/run", method="POST", headers=AUTH | JSON) as connection:
+        await connection.send(b"{")
+        response = await connection.as_response()
+    return Answer(response.status_code, response.headers, await response.get_data())
+
+
+async def missing_field(world: World) -> Answer:
+    return await world.post("/api/v1/run", {"command": "x"})
+
+
+async def unknown_field(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"x": 1})
+
+
+async def wrong_type(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"detach": 1})
+
+
+async def invalid_value(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"timeout": -1})
+
+
+async def unknown_hosts(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"targets": ["nobody"]})
+
+
+async def no_hosts(world: World) -> Answer:
+    for name in list(world.ids):
+        world.fleet.remove(world.ids[name])
+    return await world.post("/api/v1/run", RUN | {"targets": ["all"]})
+
+
+async def idempotency_mismatch(world: World) -> Answer:
+    await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
+    return await world.post("/api/v1/run", RUN | {"command": "false"}, headers={"Idempotency-Key": "k"})
+
+
+async def route_not_found(world: World) -> Answer:
+    return await world.get("/api/v1/nothing")
+
+
+async def method_not_allowed(world: World) -> Answer:
+    return await world.call("PATCH", "/api/v1/tasks")
+
+
+async def task_not_found(world: World) -> Answer:
+    return await world.get("/api/v1/tasks/x")
+
+
+async def host_not_found(world: World) -> Answer:
+    return await world.get("/api/v1/hosts/x")
+
+
+async def execution_not_found(world: World) -> Answer:
+    task = await world.run("web-1")
+    return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-2")
+
+
+async def output_not_found(world: World) -> Answer:
+    task = await world.run("web-1")
+    world.report(task, "web-1", stdout=b"x")
+    await world.door.committed()
+    with sqlite3.connect(world.store.path) as connection:
+        connection.execute("DELETE FROM output")
+    connection.close()
+    return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output")
+
+
+async def task_not_pending(world: World) -> Answer:
+    task = await world.run("web-1")
+    return await world.post(f"/api/v1/tasks/{task['task_id']}/start")
+
+
+async def task_finished(world: World) -> Answer:
+    task = await world.run("web-1")
+    world.report(task, "web-1")
+    await world.door.committed()
+    return await world.post(f"/api/v1/tasks/{task['task_id']}/cancel")
+
+
+async def task_running(world: World) -> Answer:
+    task = await world.run("web-1")
+    return await world.call("DELETE", f"/api/v1/tasks/{task['task_id']}")
+
+
+async def host_connected(world: World) -> Answer:
+    return await world.call("DELETE", "/api/v1/hosts/web-1")
+
+
+async def host_busy(world: World) -> Answer:
+    task = await world.run("web-1")
+    world.begin(task, "web-1")
+    world.disconnect("web-1")
+    return await world.call("DELETE", "/api/v1/hosts/web-1")
+
+
+async def host_exists(world: World) -> Answer:
+    return await world.post("/api/v1/hosts", {"hostname": "web-1"})
+
+
+async def range_not_satisfiable(world: World) -> Answer:
+    task = await world.run("web-1")
+    world.report(task, "web-1", stdout=b"x")
+    await world.door.committed()
+    return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output?offset=5")
+
+
+async def overloaded(world: World) -> Answer:
+    world.writer.declared_full = True
+    return await world.post("/api/v1/run", RUN)
+
+
+async def store_unavailable(world: World) -> Answer:
+    world.store.down = StoreUnavailable("gone")
+    return await world.get("/api/v1/tasks")
+
+
+async def shutting_down(world: World) -> Answer:
+    world.shutdown.set()
+    return await world.get("/api/v1/tasks")
+
+
+async def internal(world: World) -> Answer:
+    world.store.down = RuntimeError("secret detail")
+    return await world.get("/api/v1/tasks")
+
+
+CASES: dict[str, Case] = {
+    name: case for name, case in inspect.getmembers(sys.modules[__name__], inspect.iscoroutinefunction) if name in PROBLEMS
+}
+
+
+def test_every_code_has_a_request_that_raises_it() -> None:
+    assert set(CASES) == set(PROBLEMS) - NOT_HTTP
+
+
+@pytest.mark.parametrize("code", sorted(CASES))
+async def test_code(world: World, code: str) -> None:
+    with structlog.testing.capture_logs():
+        answer = await CASES[code](world)
+    problem = PROBLEMS[code]
+    assert (answer.status, answer.error["code"]) == (problem.http, code)
+    assert {"code", "message", "field", "hint", "request_id"} <= set(answer.error)
+    assert answer.error["message"] and answer.error["hint"]
+    assert answer.headers["X-Request-Id"] == answer.error["request_id"]
+    assert answer.headers["Content-Type"] == "application/json"
+    assert ("Retry-After" in answer.headers) == (problem.http == 503)
+    assert "Traceback" not in answer.data.decode()
+
+
+async def test_an_unforeseen_failure_is_logged_with_its_request_id_and_tells_the_client_nothing(world: World) -> None:
+    with structlog.testing.capture_logs() as lines:
+        answer = await internal(world)
+    assert "secret detail" not in answer.data.decode()
+    failed = [line for line in lines if line["event"] == "request failed"]
+    assert [line["request_id"] for line in failed] == [answer.error["request_id"]]
+    assert "secret detail" in repr(failed[0]["exc_info"])
+
+
+async def test_what_the_database_refuses_is_internal_and_leaves_no_task(world: World) -> None:
+    write = world.store.write
+
+    async def refuse(saves: list[Save]) -> None:
+        if any(isinstance(save, CreateTask) for save in saves):
+            raise StoreRefused("no rights")
+        await write(saves)
+
+    world.store.write = refuse  # type: ignore[method-assign,assignment]
+    with structlog.testing.capture_logs():
+        answer = await world.post("/api/v1/run", RUN)
+    assert (answer.status, answer.error["code"]) == (500, "internal")
+    assert (await world.get("/api/v1/statistics")).json["tasks"]["pending"] == 0
+
+
+async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_well(tmp_path: Path, nursery: trio.Nursery) -> None:
+    world = await open_world(tmp_path, nursery, Limits(write_timeout=0.05))
+    await world.know("web-1")
+    world.store.gate = trio.Event()
+    with structlog.testing.capture_logs():
+        answer = await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
+        assert (answer.status, answer.error["code"], answer.headers["Retry-After"]) == (503, "store_unavailable", "2")
+        busy = await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
+        assert (busy.status, busy.error["code"]) == (503, "store_unavailable")
+    world.store.gate.set()
+    with trio.fail_after(5):
+        await world.door.committed()
+    again = await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
+    assert (again.status, again.json["total_hosts"]) == (200, 1)
+    await world.aclose()
