@@ -33,6 +33,7 @@ class ClientStream:
 
         Raises LinkClosed, and LinkRefused when the server has already ended the call with a status.
         """
+        self._raise_status()
         await self._call(self._stream.send_message, bytes(message))
 
     async def recv(self) -> CommandMessage | None:
@@ -50,7 +51,8 @@ class ClientStream:
         with stream._wrapper:  # raises in here when the connection is lost meanwhile
             data = await read(stream._stream, self._limit)
             if data is None:
-                await stream._stream.recv_trailers()
+                if not stream._trailers_only:
+                    await stream._stream.recv_trailers()
                 self._raise_status()
         return data
 
@@ -66,7 +68,7 @@ class ClientStream:
 
     def _raise_status(self) -> None:
         """Raises LinkRefused if the server has ended the call with a status other than OK."""
-        stream = self._stream._stream
+        stream = self._stream._stream  # headers and trailers stay None until they come
         headers = dict([*(stream.headers or ()), *(stream.trailers or ())])
         code = headers.get("grpc-status", "0")
         if code != "0":

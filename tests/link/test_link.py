@@ -1,0 +1,165 @@
+"""grpclib on trio over real sockets: messages, statuses, limits and endings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from proto.link.client import ClientStream, connect
+from proto.link.errors import LinkClosed, LinkRefused
+from proto.link.server import ServerStream, bind, serve
+from proto.messages import CommandMessage, Heartbeat, MalformedMessage, Output
+
+Handler = Callable[[ServerStream], Awaitable[None]]
+
+
+def beat(number: int) -> CommandMessage:
+    return CommandMessage(heartbeat=Heartbeat(beat=number))
+
+
+async def echo(stream: ServerStream) -> None:
+    while (data := await stream.recv()) is not None:
+        await stream.send(data)
+
+
+@asynccontextmanager
+async def talk(handler: Handler, *, max_message: int = 4 << 20, client_limit: int = 4 << 20) -> AsyncIterator[ClientStream]:
+    sock = bind("127.0.0.1", 0)
+    async with (
+        serve(handler, sock, max_message=max_message),
+        connect("127.0.0.1", sock.getsockname()[1], metadata={"authorization": "Bearer x"}, max_message=client_limit) as stream,
+    ):
+        with trio.fail_after(20):
+            yield stream
+
+
+async def test_messages_go_both_ways_in_order() -> None:
+    async with talk(echo) as stream:
+        for number in range(20):
+            await stream.send(beat(number))
+        assert [(await stream.recv()).heartbeat.beat for _ in range(20)] == list(range(20))  # type: ignore[union-attr]
+
+
+async def test_a_message_larger_than_any_window_arrives_whole() -> None:
+    async with talk(echo) as stream:
+        big = CommandMessage(output=Output(data=bytes(range(256)) * 12_000))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send, big)
+            assert await stream.recv() == big
+
+
+async def test_metadata_and_peer_are_known() -> None:
+    seen: list[str] = []
+
+    async def look(stream: ServerStream) -> None:
+        seen.extend([stream.metadata["authorization"], stream.peer.partition(":")[0]])
+
+    async with talk(look) as stream:
+        assert await stream.recv() is None
+    assert seen == ["Bearer x", "127.0.0.1"]
+
+
+async def test_a_refusal_arrives_as_status_and_words() -> None:
+    async def refuse(stream: ServerStream) -> None:
+        raise LinkRefused(16, "join_refused: näin")
+
+    async with talk(refuse) as stream:
+        with pytest.raises(LinkRefused) as caught:
+            await stream.recv()
+        assert (caught.value.code, caught.value.message) == (16, "join_refused: näin")
+
+
+async def test_a_refusal_in_the_middle_arrives_too() -> None:
+    async def refuse(stream: ServerStream) -> None:
+        await stream.send(bytes(beat(1)))
+        await stream.recv()
+        raise LinkRefused(10, "superseded")
+
+    async with talk(refuse) as stream:
+        assert await stream.recv() == beat(1)
+        await stream.send(beat(2))
+        with pytest.raises(LinkRefused) as caught:
+            await stream.recv()
+        assert caught.value.code == 10
+        with pytest.raises(LinkRefused):
+            await stream.send(beat(3))
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+async def test_a_message_up_to_the_limit_is_taken(size: int) -> None:
+    message = CommandMessage(output=Output(data=b"x" * 1_000))
+    async with talk(echo, max_message=len(bytes(message)) - size) as stream:
+        await stream.send(message)
+        assert await stream.recv() == message
+
+
+async def test_a_message_beyond_the_limit_ends_the_call() -> None:
+    message = CommandMessage(output=Output(data=b"x" * 1_000))
+    async with talk(echo, max_message=len(bytes(message)) - 1) as stream:
+        await stream.send(message)
+        with pytest.raises(LinkRefused) as caught:
+            await stream.recv()
+        assert caught.value.code == 8 and "bytes announced" in caught.value.message
+
+
+async def test_the_server_going_away_closes_the_stream() -> None:
+    async def leave(stream: ServerStream) -> None:
+        await stream.recv()
+        stream._stream._stream._transport.abort()
+        await trio.sleep_forever()
+
+    async with talk(leave) as stream:
+        await stream.send(beat(1))
+        with pytest.raises(LinkClosed):
+            await stream.recv()
+
+
+async def test_the_client_going_away_cancels_the_handler() -> None:
+    gone = trio.Event()
+
+    async def watch(stream: ServerStream) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            gone.set()
+
+    sock = bind("127.0.0.1", 0)
+    async with serve(watch, sock, max_message=1_000):
+        async with connect("127.0.0.1", sock.getsockname()[1], metadata={}) as stream:
+            await stream.send(beat(1))
+        with trio.fail_after(10):
+            await gone.wait()
+
+
+async def test_nobody_listening_is_a_closed_link() -> None:
+    with bind("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+    with pytest.raises(LinkClosed, match="cannot connect"):
+        async with connect("127.0.0.1", port, metadata={}):
+            pass
+
+
+async def test_somebody_who_does_not_speak_is_given_up() -> None:
+    with bind("127.0.0.1", 0) as sock:
+        async with connect("127.0.0.1", sock.getsockname()[1], metadata={}, connect_timeout=5) as stream:
+            with trio.move_on_after(0.2) as waited:
+                await stream.recv()
+            assert waited.cancelled_caught
+
+
+async def test_an_error_of_the_body_comes_out_as_itself() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with talk(echo):
+            raise ZeroDivisionError
+
+
+async def test_nonsense_from_the_server_is_malformed() -> None:
+    async def nonsense(stream: ServerStream) -> None:
+        await stream.send(b"\x0a\xff")
+
+    async with talk(nonsense) as stream:
+        with pytest.raises(MalformedMessage):
+            await stream.recv()
