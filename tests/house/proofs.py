@@ -20,23 +20,46 @@ def table_rows(page: str, pattern: str) -> list[list[str]]:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def methods(path: Path, wanted: str) -> frozenset[str]:
+    """Test methods of the class `wanted` of a file, those of its bases under tests/ included."""
+    sources = {
+        alias.name: Path(*node.module.split(".")).with_suffix(".py")
+        for node in parsed(path).body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests.")
+        for alias in node.names
+    }
+    found: frozenset[str] = frozenset()
+    for node in parsed(path).body:
+        if isinstance(node, ast.ClassDef) and node.name == wanted:
+            found |= {inner.name for inner in node.body if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)}
+            for base in node.bases:
+                if isinstance(base, ast.Name):
+                    found |= methods(sources.get(base.id, path), base.id)
+    return found
+
+
+@cache
 def names_in(path: Path) -> frozenset[str]:
     """Names of the tests of one file, `Class::test` for those in a class. A Hypothesis state machine's TestCase counts too."""
     names = set()
-    for node in ast.parse((ROOT / path).read_text()).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             names.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            names |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)}
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            names |= {f"{node.name}::{method}" for method in methods(path, node.name)}
         elif isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name) and target.id.startswith("Test")}
-    return frozenset(name for name in names if name.startswith(("test_", "Test")))
+    return frozenset(name for name in names if name.rpartition("::")[2].startswith(("test_", "Test")))
 
 
 def is_a_test(node_id: str) -> bool:
     """node_id: as pytest takes it, `tests/…/test_….py::test_…`."""
     path, _, name = node_id.partition("::")
-    return path.startswith("tests/") and (ROOT / path).is_file() and name in names_in(Path(path))
+    return path.startswith("tests/") and Path(path).name.startswith("test_") and (ROOT / path).is_file() and name in names_in(Path(path))
 
 
 def missing_tests(cell: str) -> list[str]:
