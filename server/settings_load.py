@@ -111,7 +111,7 @@ def _environment(env: Mapping[str, str], faults: list[Fault]) -> dict[str, _Give
         name = variable.removeprefix("CLARION_")
         if name in known:
             given[known[name].key] = _Given(text, f"environment {variable}", True)
-        elif name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.85):
+        elif name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.85 if name.startswith("AGENT_") else 0.75):
             faults.append(_unknown(variable, "environment", {row.variable: row for row in rows().values()}, ()))
     return given
 

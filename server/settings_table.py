@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect
@@ -57,16 +57,17 @@ def _row(section: str, field: msgspec.structs.FieldInfo) -> Row:
     if not isinstance(info, inspect.Metadata) or not (info.extra_json_schema or {}).get("description"):
         raise TypeError(f"setting {section}.{field.name} has no description")
     meaning = (info.extra_json_schema or {})["description"]
-    return Row(section=section, name=field.name, type=field.type, default=field.default, allowed=_allowed(info.type), meaning=meaning)
+    return Row(section=section, name=field.name, type=field.type, default=field.default, allowed=_allowed(info.type, field.type), meaning=meaning)
 
 
-def _allowed(info: inspect.Type) -> str:
+def _allowed(info: inspect.Type, declared: Any) -> str:
     if isinstance(info, inspect.Metadata):
-        return _allowed(info.type)
+        return _allowed(info.type, declared)
     if isinstance(info, inspect.UnionType):
-        return " or ".join(_allowed(part) for part in info.types if not isinstance(part, inspect.NoneType))
+        return " or ".join(_allowed(part, declared) for part in info.types if not isinstance(part, inspect.NoneType))
     if isinstance(info, inspect.LiteralType):
-        return "one of " + ", ".join(str(value) for value in info.values)
+        # msgspec sorts the words; they are declared in an order that means something.
+        return "one of " + ", ".join(map(str, get_args(get_args(declared)[0])))
     if isinstance(info, inspect.IntType):
         return f"a whole number from {info.ge} to {info.le}"
     if isinstance(info, inspect.FloatType):

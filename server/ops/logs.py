@@ -33,6 +33,7 @@ def configure(level: str, stream: TextIO | None = None, *, terminal: bool | None
     plain = out.isatty() if terminal is None else terminal
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
+        _named,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -50,13 +51,20 @@ def configure(level: str, stream: TextIO | None = None, *, terminal: bool | None
 
 
 def logger(name: str) -> Any:
-    """A structlog logger whose lines carry `logger: name`."""
-    return structlog.get_logger().bind(logger=name)
+    """The same as structlog.get_logger(name): lines carry `logger: name`. May be called before `configure`."""
+    return structlog.get_logger(name)
+
+
+def _named(lines: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    name = getattr(lines, "name", None)
+    if name is not None:
+        event["logger"] = name
+    return event
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace what lies under a key that names a secret, and whatever looks like a token inside any text."""
-    return {key: REDACTED if _SECRET_KEY.search(key) else _clean(value, _DEPTH) for key, value in event.items()}
+    return {scrub(key): REDACTED if _SECRET_KEY.search(key) else _clean(value, _DEPTH) for key, value in event.items()}
 
 
 def _clean(value: Any, depth: int) -> Any:
@@ -67,7 +75,7 @@ def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         if not depth:
             return "…"
-        return {str(key): REDACTED if _SECRET_KEY.search(str(key)) else _clean(inner, depth - 1) for key, inner in value.items()}
+        return {scrub(str(key)): REDACTED if _SECRET_KEY.search(str(key)) else _clean(inner, depth - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(inner, depth - 1) for inner in value] if depth else "…"
     if value is None or isinstance(value, bool | int | float):
@@ -112,12 +120,13 @@ def _visible(text: str) -> str:
 class _Lines:
     """Writes finished lines, each in one call so that lines of two threads never mix."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, name: str | None = None) -> None:
         self._binary: BinaryIO | None = getattr(out, "buffer", None)
-        self._text = out
+        self._text, self.name = out, name
 
-    def __call__(self, *_args: Any) -> _Lines:
-        return self
+    def __call__(self, *args: Any) -> _Lines:
+        """structlog's logger factory; `args` are those of get_logger."""
+        return _Lines(self._text, args[0]) if args else self
 
     def msg(self, line: bytes) -> None:
         if self._binary is not None:
