@@ -1,0 +1,171 @@
+"""The agent as a whole: one nursery with the session, the runner and the signals; a journal thread beside it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+import trio_asyncio
+
+from agent import facts, identity, policy, recovery, wire
+from agent.clock import Clock, SystemClock
+from agent.conductor import Conductor
+from agent.core import effects as out
+from agent.core import events as ev
+from agent.core.engine import Config, Engine
+from agent.core.model import Stage
+from agent.core.state import State
+from agent.errors import AgentError, StateUnusable
+from agent.journal import Journal, Sizes, open_journal
+from agent.lock import hold
+from agent.log import Log
+from agent.outbox import Outbox
+from agent.runner import Runner
+from agent.session import Dial, Sessions, Stream, Timing
+from agent.settings import Settings, read_token
+from agent.shim.client import ForkServer
+from agent.spool import Spool
+from proto.link.client import connect
+from proto.messages import CommandMessage
+
+GOODBYE = 2.0
+"""Seconds that a shutdown waits for starts under way and for messages to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What tests replace. boot_id: None for the kernel's."""
+
+    clock: Clock
+    rng: random.Random
+    boot_id: str | None = None
+    signals: bool = True
+
+
+def run(settings: Settings, parts: Parts | None = None) -> None:
+    """Until SIGTERM or SIGINT. Raises AgentError."""
+    policy.load(settings.policy_file)
+    read_token(settings.token_file)
+    with hold(settings.state):
+        trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))))
+
+
+async def _main(settings: Settings, parts: Parts) -> None:
+    log = Log()
+    boot_id = parts.boot_id or facts.boot_id()
+    now = parts.clock.now()
+    host_id = identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+    spool = Spool(settings.state / "commands")
+    journal, state, found = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
+    engine = Engine(state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes))
+    rules = policy.load(settings.policy_file)
+    about = await trio.to_thread.run_sync(facts.gather, settings.server, settings.labels)
+    log.info("agent started", host_id=host_id, journal_id=journal.header.journal_id, held=len(state.executions), version=about.version)
+    forks = ForkServer()
+    try:
+        await _start(forks)
+        async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
+            outbox: Outbox[out.Message | CommandMessage] = Outbox()
+            token = trio.lowlevel.current_trio_token()
+            runner = Runner(spool, forks, nursery, lambda event: conductor.submit(event), log)
+            conductor = Conductor(engine, journal, runner, outbox, parts.clock, nursery, log)
+            journal.start(lambda event: token.run_sync_soon(conductor.submit, event))
+            _resume(conductor, runner, state, found)
+            for key in recovery.left_over(state, spool):
+                runner.remove(key)
+            sessions = Sessions(
+                conductor,
+                _dial(settings),
+                lambda: wire.hello(host_id, boot_id, engine.hello(), about, settings.slots),
+                spool,
+                rules,
+                Timing(settings.backoff_base, settings.backoff_max, settings.hello_timeout),
+                parts.rng,
+                log,
+            )
+            nursery.start_soon(sessions.run)
+            if parts.signals:
+                await _until_told(log)
+            else:
+                await trio.sleep_forever()
+            await _wind_up(conductor)
+            conductor.close()
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await forks.aclose()
+            await trio.to_thread.run_sync(journal.close)
+        log.info("agent stopped", running=engine.running)
+
+
+def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log) -> tuple[Journal, State, list[recovery.Found]]:
+    """Raises StateUnusable."""
+    now_ms = clock.now().wall_ms
+    journal, state = open_journal(
+        settings.state / "journal",
+        new_id=identity.uuid7(now_ms, os.urandom(10)),
+        now_ms=now_ms,
+        warn=log.warning,
+        sizes=Sizes(settings.journal_bytes, settings.reserve_bytes),
+    )
+    try:
+        lost_sight = recovery.unknown_directories(state, spool, now_ms)
+        if lost_sight:
+            log.warning("directories without a record in the journal", keys=[f"{key[0]}.{key[1]}" for key in lost_sight])
+            journal.rewrite(state.records())
+    except OSError as error:
+        raise StateUnusable(f"{spool.root}: {error.strerror or error}", "make the state directory usable for the agent's user") from error
+    return journal, state, recovery.find(state, spool, boot_id)
+
+
+def _resume(conductor: Conductor, runner: Runner, state: State, found: list[recovery.Found]) -> None:
+    for one in found:
+        if one.report is not None:
+            conductor.submit(ev.ShimExited(one.key, one.report))
+        elif one.shim is not None:
+            runner.adopt(one.key, one.shim)
+            if state.executions[one.key].stage is Stage.INTENT:
+                conductor.submit(ev.ShimStarted(one.key, one.shim.pid, one.shim.starttime, one.shim.boot_id))
+            else:
+                conductor.submit(ev.ShimAdopted(one.key))
+
+
+def _dial(settings: Settings) -> Dial:
+    host, port = settings.server
+
+    @asynccontextmanager
+    async def dial() -> AsyncIterator[Stream]:
+        metadata = {"authorization": f"Bearer {read_token(settings.token_file)}"}
+        async with connect(host, port, metadata=metadata, connect_timeout=settings.connect_timeout) as stream:
+            yield stream
+
+    return dial
+
+
+async def _start(forks: ForkServer) -> None:
+    try:
+        await forks.start()
+    except OSError as error:
+        raise AgentError(
+            f"no process can be started: {error.strerror or error}", "look at this machine's limits of processes and memory"
+        ) from error
+
+
+async def _until_told(log: Log) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("told to stop", signal=signal.Signals(number).name)
+            return
+
+
+async def _wind_up(conductor: Conductor) -> None:
+    """Take nothing new; let what has been promised start, and what has been said leave."""
+    conductor.submit(ev.Stopping())
+    with trio.move_on_after(GOODBYE):
+        await conductor.quiet()
+        await conductor.outbox.empty()

@@ -1,0 +1,58 @@
+"""The agent's own log: one JSON object per line on standard error, by the standard library only, to stay light."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import IO
+
+import orjson
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class JsonLines(logging.Formatter):
+    """Fields of `extra={"data": {...}}` stand beside time, level and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at_ms": int(record.created * 1000),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "data", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class Log:
+    """`log.info("what happened", key=value)`."""
+
+    def __init__(self, name: str = "agent") -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **data: object) -> None:
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug(event, extra={"data": data})
+
+    def info(self, event: str, **data: object) -> None:
+        self._logger.info(event, extra={"data": data})
+
+    def warning(self, event: str, **data: object) -> None:
+        self._logger.warning(event, extra={"data": data})
+
+    def error(self, event: str, **data: object) -> None:
+        self._logger.error(event, extra={"data": data})
+
+    def exception(self, event: str, error: BaseException, **data: object) -> None:
+        self._logger.error(event, exc_info=error, extra={"data": data})
+
+
+def configure(level: str, stream: IO[str] | None = None) -> None:
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("agent").setLevel(level.upper())

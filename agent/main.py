@@ -1,0 +1,74 @@
+"""The command line of the agent: `clarion-agent run` and `clarion-agent status`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from agent import __version__
+from agent.errors import AgentError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="clarion-agent")
+def cli() -> None:
+    """Runs commands on this host for a Clarion server.
+
+    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 73 state directory unusable, 75 in use by another agent,
+    77 token unreadable, 78 wrong settings, 70 anything else.
+    """
+
+
+@cli.command()
+@click.option("--server", metavar="HOST:PORT", help="The server's agent port. [127.0.0.1:8441]")
+@click.option("--token-file", metavar="FILE", help="Holds the join token. [/etc/clarion/join.token]")
+@click.option("--state", metavar="DIR", help="Where the agent keeps what must survive it. [/var/lib/clarion-agent]")
+@click.option("--slots", metavar="N", help="Commands at once. [16]")
+@click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Told to the server; may be given several times.")
+@click.option("--policy-file", metavar="FILE", help="What this host refuses, whatever the server says.")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more.")
+def run(config: Path | None, labels: tuple[str, ...], **flags: str | None) -> None:
+    """Connect to the server and run what it sends, until SIGTERM."""
+    from agent import app, log, settings
+
+    try:
+        chosen = settings.load(config, os.environ, {**flags, "labels": labels or None})
+        log.configure(chosen.log_level)
+        app.run(chosen)
+    except AgentError as error:
+        _fail(error)
+
+
+@cli.command()
+@click.option("--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def status(state: Path, as_json: bool) -> None:
+    """Tell what the journal in a state directory holds."""
+    import orjson
+
+    from agent import status as page
+
+    try:
+        found = page.status(state)
+    except AgentError as error:
+        _fail(error)
+    click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if as_json else page.text(found))
+
+
+def _fail(error: AgentError) -> NoReturn:
+    click.echo(f"clarion-agent: {error.message}\n  what to do: {error.hint}", err=True)
+    sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """Entry point of `clarion-agent`."""
+    cli(prog_name="clarion-agent")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""After a start of the agent: what became of the executions that its journal says were under way. None is ever started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core.executions import Execution
+from agent.core.journal import Intent
+from agent.core.model import Key, Report, Stage, lost
+from agent.core.state import State
+from agent.runner import close_to_shims, end_orphans
+from agent.shim import records
+from agent.shim.client import shim_alive
+from agent.shim.records import RecordError, ShimRef
+from agent.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Either its report, or the shim that still watches over it."""
+
+    key: Key
+    report: Report | None = None
+    shim: ShimRef | None = None
+
+
+def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
+    """Take into the state what has a directory but no record: its records were lost, and it may be running.
+
+    The new records are not on disk yet: the caller has to rewrite the journal.
+    """
+    added = []
+    for key in spool.held():
+        if key not in state.executions and key not in state.tombs:
+            claim = _claim(spool, key)
+            state.apply(Intent(*key, 0, claim.boot_id if claim else "", b"", 0, wall_ms))
+            added.append(key)
+    return added
+
+
+def left_over(state: State, spool: Spool) -> list[Key]:
+    """Directories whose execution has been acknowledged: only their removal is missing."""
+    return [key for key in spool.held() if key in state.tombs or (key in state.executions and not _needed(state.executions[key]))]
+
+
+def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
+    """What became of each execution that had not ended. Blocks while it ends what killed shims have left."""
+    return [_find(execution, spool, boot_id) for execution in state.executions.values() if execution.open]
+
+
+def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
+    key, directory = execution.key, spool.path(execution.key)
+    try:
+        report = spool.report(key)
+        if report is not None:
+            return Found(key, report)
+        known = execution.started.boot_id if execution.started else execution.intent.boot_id
+        if known and known != boot_id:
+            return Found(key, lost("rebooted", "the host was restarted while it ran"))
+        # a shim of the agent before this one may be about to take the directory: from here on none can
+        claim = close_to_shims(directory)
+    except (RecordError, OSError) as error:
+        return Found(key, lost("shim_died", f"its report cannot be read: {error}"))
+    if claim is None:
+        return Found(key, lost("shim_died", "the agent was killed before it could start it"))
+    shim = ShimRef(claim.pid, claim.starttime, claim.boot_id)
+    if claim.boot_id != boot_id:
+        return Found(key, lost("rebooted", "the host was restarted while it ran"))
+    if shim_alive(shim, claim.boot_id):
+        return Found(key, shim=shim)
+    # it may have reported between our two looks
+    report = spool.report(key)
+    return Found(key, report or end_orphans(directory))
+
+
+def _needed(execution: Execution) -> bool:
+    return execution.stage is not Stage.ACKED
+
+
+def _claim(spool: Spool, key: Key) -> records.Claim | None:
+    try:
+        return records.read_claim(spool.path(key))
+    except (RecordError, OSError):
+        return None

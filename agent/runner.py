@@ -1,0 +1,161 @@
+"""The hands of the engine: has shims started, waits for their end, passes stops on. One trio task per execution."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from agent.core import events as ev
+from agent.core.model import Key, Outcome, Report, lost
+from agent.log import Log
+from agent.shim import client, durable, linux, records
+from agent.shim.records import Claim, RecordError, ShimRef, StopReason
+from agent.shim.tree import ShimAlive, sweep
+from agent.spool import Order, Spool
+
+FIRST_LOOK = 0.001
+LAST_LOOK = 0.1
+STOP_AGAIN = 5.0
+STOP_REASONS: dict[str, StopReason] = {"canceled": "canceled", "timeout": "timeout", "expired": "expired"}
+Submit = Callable[[ev.Event], None]
+
+
+class Forks(Protocol):
+    """What is needed of agent.shim.client.ForkServer."""
+
+    async def spawn(self, directory: Path) -> ShimRef: ...
+
+
+class Runner:
+    """submit: how the engine is told. nursery: lives as long as the agent; leaving it leaves the shims running."""
+
+    def __init__(self, spool: Spool, forks: Forks, nursery: trio.Nursery, submit: Submit, log: Log) -> None:
+        self._spool, self._forks, self._nursery, self._submit, self._log = spool, forks, nursery, submit, log
+        self._refs: dict[Key, ShimRef] = {}
+        self.starting = 0
+
+    def spawn(self, key: Key, order: Order) -> None:
+        self.starting += 1
+        self._nursery.start_soon(self._run, key, order)
+
+    def adopt(self, key: Key, ref: ShimRef) -> None:
+        """Wait for a shim that was there before this agent."""
+        self._refs[key] = ref
+        self._nursery.start_soon(self._watch, key, ref)
+
+    def stop(self, key: Key, reason: str) -> None:
+        self._nursery.start_soon(self._stop, key, reason)
+
+    def remove(self, key: Key) -> None:
+        self._nursery.start_soon(self._remove, key)
+
+    # --- one execution --------------------------------------------------------------------------------------------------
+
+    async def _run(self, key: Key, order: Order) -> None:
+        try:
+            ref = await self._start(key, order)
+        finally:
+            self.starting -= 1
+        if ref is None:
+            return
+        self._refs[key] = ref
+        self._submit(ev.ShimStarted(key, ref.pid, ref.starttime, ref.boot_id))
+        await self._watch(key, ref)
+
+    async def _start(self, key: Key, order: Order) -> ShimRef | None:
+        """None: it did not start, and that has been told."""
+        directory = self._spool.path(key)
+        try:
+            self._spool.make(key, order)
+            try:
+                return await self._forks.spawn(directory)
+            except client.ForkServerLost as error:
+                claim = close_to_shims(directory)
+                if claim is not None:
+                    return ShimRef(claim.pid, claim.starttime, claim.boot_id)
+                reason = str(error)
+        except (OSError, RecordError) as error:
+            reason = str(error)
+        self._log.error("not started", command_id=key[0], attempt=key[1], error=reason)
+        report = Report(Outcome.FAILED, error_code="spawn_failed", error_message=f"no process could be made for it: {reason}")
+        self._submit(ev.ShimExited(key, report))
+        return None
+
+    async def _watch(self, key: Key, ref: ShimRef) -> None:
+        directory = self._spool.path(key)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._announce, key, directory)
+            await client.wait_shim(ref)
+            nursery.cancel_scope.cancel()
+        # a quick one may be over before it was announced
+        self._tell_started(key, directory)
+        report = await self._report(key, directory)
+        self._refs.pop(key, None)
+        self._submit(ev.ShimExited(key, report))
+
+    async def _announce(self, key: Key, directory: Path) -> None:
+        """The shim writes started.json within milliseconds, or ends; nothing else tells when."""
+        pause = FIRST_LOOK
+        while not self._tell_started(key, directory):
+            await trio.sleep(pause)
+            pause = min(2 * pause, LAST_LOOK)
+
+    def _tell_started(self, key: Key, directory: Path) -> bool:
+        try:
+            started = records.read_started(directory)
+        except (RecordError, OSError) as error:
+            self._log.warning("started.json cannot be read", command_id=key[0], attempt=key[1], error=str(error))
+            return True
+        if started is None:
+            return False
+        self._submit(ev.ProcessStarted(key, started.child_pid, started.started_at_ms))
+        return True
+
+    async def _report(self, key: Key, directory: Path) -> Report:
+        try:
+            report = self._spool.report(key)
+        except (RecordError, OSError) as error:
+            return lost("shim_died", f"its report cannot be read: {error}")
+        if report is not None:
+            return report
+        return await trio.to_thread.run_sync(end_orphans, directory)
+
+    async def _stop(self, key: Key, reason: str) -> None:
+        directory, wanted = self._spool.path(key), STOP_REASONS.get(reason, "canceled")
+        while ref := self._refs.get(key):  # none: it is over, and its report is on the way
+            try:
+                await trio.to_thread.run_sync(client.request_stop, ref, directory, wanted)
+                return
+            except (OSError, RecordError) as error:
+                self._log.error("cannot be stopped yet", command_id=key[0], attempt=key[1], error=str(error))
+                await trio.sleep(STOP_AGAIN)
+
+    async def _remove(self, key: Key) -> None:
+        try:
+            await trio.to_thread.run_sync(self._spool.remove, key)
+        except OSError as error:
+            self._log.error("its directory cannot be removed", command_id=key[0], attempt=key[1], error=str(error))
+
+
+def close_to_shims(directory: Path) -> Claim | None:
+    """See to it that no shim will take this directory any more. The claim of one that has, or None. Raises OSError, RecordError."""
+    if not directory.is_dir():
+        return None
+    own = linux.process(os.getpid())
+    assert own is not None, "the agent is not in /proc"
+    ours = Claim(pid=own.pid, starttime=own.starttime, boot_id=linux.boot_id())
+    return None if durable.claim(directory, records.CLAIM, ours) else records.read_claim(directory)
+
+
+def end_orphans(directory: Path) -> Report:
+    """The shim is gone and has not reported: end what it left, and say so. Blocks, at most about 10 s."""
+    message = "the process that watched over it was killed"
+    try:
+        ended = sweep(directory)
+    except (ShimAlive, RecordError, TimeoutError, OSError) as error:
+        return lost("shim_died", f"{message}; what it left may still run: {error}")
+    return lost("shim_died", f"{message}; {ended} processes that it left were ended" if ended else message)

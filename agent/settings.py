@@ -1,0 +1,194 @@
+"""The agent's settings: defaults, then a TOML file, then CLARION_AGENT_* in the environment, then flags.
+
+Every value is checked on its own, and all that is wrong is told at once, each with its field, its source and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.errors import BadSettings, TokenUnreadable
+from agent.log import LEVELS
+
+MIB = 1 << 20
+PREFIX = "CLARION_AGENT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are seconds, sizes bytes. server: the server's agent port. state: where journal, spool and host id are kept.
+
+    token_file: holds the join token, read again before each dial. slots: commands at once. policy_file: see agent/policy.py.
+    """
+
+    server: tuple[str, int] = ("127.0.0.1", 8441)
+    token_file: Path = Path("/etc/clarion/join.token")
+    state: Path = Path("/var/lib/clarion-agent")
+    slots: int = 16
+    labels: dict[str, str] = {}
+    policy_file: Path | None = None
+    log_level: str = "info"
+    connect_timeout: float = 10.0
+    hello_timeout: float = 10.0
+    backoff_base: float = 1.0
+    backoff_max: float = 60.0
+    spool_bytes: int = 256 * MIB
+    journal_bytes: int = 16 * MIB
+    reserve_bytes: int = 64 * MIB
+
+
+def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """flags: field → value, None where the flag was not given. Raises BadSettings."""
+    values: dict[str, object] = {}
+    faults: list[str] = []
+    sources: list[tuple[str, Mapping[str, object]]] = []
+    if config is not None:
+        sources.append((str(config), _toml(config)))
+    sources.append(("environment", {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)}))
+    sources.append(("flag", {name: value for name, value in flags.items() if value is not None}))
+    for source, given in sources:
+        for name, raw in given.items():
+            check = CHECKS.get(name)
+            if check is None:
+                faults.append(_unknown(source, name))
+                continue
+            try:
+                values[name] = check(raw)
+            except ValueError as error:
+                shown = f"{PREFIX}{name.upper()}" if source == "environment" else name
+                faults.append(f"{shown} ({source}): {error}")
+    if not faults:
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        if settings.backoff_base <= settings.backoff_max:
+            return settings
+        faults.append(f"backoff_base: {settings.backoff_base:g} is above backoff_max, {settings.backoff_max:g}")
+    raise BadSettings(
+        "; ".join(faults), "clarion-agent run --help tells the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>"
+    )
+
+
+def read_token(path: Path) -> str:
+    """The one line in the token file. Raises TokenUnreadable."""
+    hint = "put the server's join token (DATA/join.token there) into it, readable for the agent's user only"
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenUnreadable(f"token_file {path}: {getattr(error, 'strerror', None) or error}", hint) from error
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenUnreadable(f"token_file {path}: holds no token", hint)
+    return token
+
+
+def address(text: object) -> tuple[str, int]:
+    """HOST:PORT or [IPv6]:PORT. Raises ValueError."""
+    host, colon, port = str(text).rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise ValueError(f"must be HOST:PORT (an IPv6 address in brackets), not {str(text)!r}")
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"the port must be a number from 1 to 65535, not {port!r}")
+    return host[1:-1] if bracketed else host, int(port)
+
+
+def _labels(raw: object) -> dict[str, str]:
+    """Limits: 64 labels, 256 bytes each."""
+    pairs = raw
+    if isinstance(raw, str):
+        pairs = [part for part in raw.split(",") if part]
+    if isinstance(pairs, (list, tuple)):
+        missing = [part for part in pairs if "=" not in str(part)]
+        if missing:
+            raise ValueError(f"each must be KEY=VALUE, not {missing[0]!r}")
+        pairs = dict(str(part).split("=", 1) for part in pairs)
+    if not isinstance(pairs, Mapping) or not all(isinstance(v, (str, int, float, bool)) for v in pairs.values()):
+        raise ValueError("must be a table of names and texts")
+    labels = {str(key).strip(): str(value) for key, value in pairs.items()}
+    if len(labels) > 64:
+        raise ValueError(f"at most 64 are allowed, not {len(labels)}")
+    for key, value in labels.items():
+        if not key or len(key.encode()) > 256 or len(value.encode()) > 256 or not (key + value).isprintable():
+            raise ValueError(f"{key[:40]!r}: name and value must be printable and at most 256 bytes long")
+    return labels
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def check(raw: object) -> int:
+        if isinstance(raw, (bool, float)) or not isinstance(raw, (int, str)):
+            raise ValueError(f"must be a whole number, not {raw!r}")
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError(f"must be a whole number, not {raw!r}") from None
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low} and {high}, not {value}")
+        return value
+
+    return check
+
+
+def _seconds(low: float, high: float) -> Callable[[object], float]:
+    def check(raw: object) -> float:
+        try:
+            value = float(str(raw))
+        except ValueError:
+            raise ValueError(f"must be a number of seconds, not {raw!r}") from None
+        if isinstance(raw, bool) or not low <= value <= high:
+            raise ValueError(f"must lie between {low:g} and {high:g} seconds, not {raw}")
+        return value
+
+    return check
+
+
+def _file(raw: object) -> Path:
+    if not isinstance(raw, (str, Path)) or not str(raw):
+        raise ValueError(f"must be a path, not {raw!r}")
+    return Path(os.path.abspath(Path(raw).expanduser()))
+
+
+def _level(raw: object) -> str:
+    if raw not in LEVELS:
+        raise ValueError(f"must be one of {', '.join(LEVELS)}, not {raw!r}")
+    return str(raw)
+
+
+CHECKS: dict[str, Callable[[object], Any]] = {
+    "server": address,
+    "token_file": _file,
+    "state": _file,
+    "slots": _whole(1, 1_024),
+    "labels": _labels,
+    "policy_file": _file,
+    "log_level": _level,
+    "connect_timeout": _seconds(0.1, 600),
+    "hello_timeout": _seconds(0.1, 600),
+    "backoff_base": _seconds(0.01, 600),
+    "backoff_max": _seconds(0.01, 3_600),
+    "spool_bytes": _whole(2 * MIB, 1 << 44),
+    "journal_bytes": _whole(64 * 1024, 1 << 32),
+    "reserve_bytes": _whole(0, 1 << 36),
+}
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"config {path}: {getattr(error, 'strerror', None) or error}", "name a readable file with --config") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"config {path}: {error}", "write it as TOML: key = value, texts in quotes") from error
+
+
+def _unknown(source: str, name: str) -> str:
+    near = difflib.get_close_matches(name, CHECKS, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(CHECKS))}"
+    return f"{name} ({source}): there is no such setting; {advice}"
+
+
+def _path(kind: type, value: object) -> object:
+    return Path(str(value)) if issubclass(kind, Path) else value

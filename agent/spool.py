@@ -1,0 +1,124 @@
+"""The executions' directories: made before a start, read for the result, removed once the server has it.
+
+A directory's name is "<command_id>.<attempt>", from ids whose shape has been checked; nothing else that a peer says becomes a name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent.core.model import Digest, Key, Kill, Outcome, Report, Usage
+from agent.identity import is_id
+from agent.shim import records
+from agent.shim.records import Spec
+
+STDIN = "stdin"
+FILES = {"stdout": (records.STDOUT_HEAD, records.STDOUT_TAIL), "stderr": (records.STDERR_HEAD, records.STDERR_TAIL)}
+_OUTCOMES = {"completed": Outcome.COMPLETED, "failed": Outcome.FAILED, "timeout": Outcome.TIMEOUT, "canceled": Outcome.CANCELED}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one execution is to run. stdin: bytes for its standard input, empty: none."""
+
+    spec: Spec
+    stdin: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it may come to need here."""
+        return 2 * (self.spec.head_bytes + self.spec.tail_bytes) + len(self.stdin) + len(self.spec.script or "")
+
+
+class Spool:
+    """Directory `commands` of the state directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: Key) -> Path:
+        return self.root / f"{key[0]}.{key[1]}"
+
+    def make(self, key: Key, order: Order) -> Path:
+        """Its directory, with all that its shim needs. Raises OSError; FileExistsError when it was made before."""
+        directory = self.path(key)
+        self.root.mkdir(mode=0o700, exist_ok=True)
+        directory.mkdir(mode=0o700)
+        if order.stdin:
+            _write(directory / STDIN, order.stdin)
+        _write(directory / records.SPEC, msgspec.json.encode(order.spec))
+        return directory
+
+    def report(self, key: Key) -> Report | None:
+        """What its shim has reported, or None. Raises RecordError, OSError."""
+        found = records.read_exit(self.path(key))
+        return None if found is None else translate(found)
+
+    def output(self, key: Key, stream: str, digest: Digest) -> tuple[bytes, bytes]:
+        """(head, tail) of "stdout" or "stderr". Raises OSError."""
+        head, tail = (
+            _read(self.path(key) / name, size) for name, size in zip(FILES[stream], (digest.head_bytes, digest.tail_bytes), strict=True)
+        )
+        return head, tail
+
+    def remove(self, key: Key) -> None:
+        """No error when it is gone already. Raises OSError."""
+        try:
+            shutil.rmtree(self.path(key))
+        except FileNotFoundError:
+            return
+
+    def held(self) -> Iterator[Key]:
+        """Of all directories there are."""
+        if not self.root.exists():
+            return
+        for entry in sorted(os.listdir(self.root)):
+            command_id, _, attempt = entry.rpartition(".")
+            if is_id(command_id) and attempt.isascii() and attempt.isdigit():
+                yield command_id, int(attempt)
+
+
+def translate(found: records.Exit) -> Report:
+    """The shim's report in the journal's form."""
+    usage = Usage(found.usage.user_us, found.usage.system_us, found.usage.max_rss_kb)
+    given = found.kill
+    kill = Kill(given.reason, given.term_at_ms or 0, given.kill_at_ms or 0, given.tree_empty) if given else None
+    return Report(
+        outcome=_OUTCOMES[found.outcome],
+        exit_code=found.exit_code,
+        signal=found.signal or 0,
+        error_code=found.error_code,
+        error_message=found.error_message,
+        started_at_ms=found.started_at_ms,
+        finished_at_ms=found.finished_at_ms,
+        duration_us=found.duration_us,
+        stdout=_digest(found.stdout),
+        stderr=_digest(found.stderr),
+        usage=usage,
+        kill=kill,
+        pipe_held=found.pipe_held,
+        leftovers_killed=found.leftovers_killed,
+    )
+
+
+def _digest(stream: records.StreamReport) -> Digest:
+    return Digest(stream.total_bytes, stream.head_bytes, stream.tail_bytes, bytes.fromhex(stream.sha256))
+
+
+def _write(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(data)
+
+
+def _read(path: Path, size: int) -> bytes:
+    if not size:
+        return b""
+    with path.open("rb") as file:
+        return file.read(size)
