@@ -7,19 +7,21 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, BinaryIO, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from server.security.tokens import PATTERN
+from server.security.tokens import PATTERN, Kind
 
 REDACTED = "[redacted]"
 _SECRET_KEY = re.compile(r"(?i)(^|[_.-])(token|secret|password|passwd|authorization|cookie|api[_-]?key)s?$")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',;\\]{8,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DEPTH = 6
+_TOKEN_STARTS = tuple(f"{kind}_" for kind in Kind)
 _NOISY = ("h2", "hpack", "hypercorn.access", "trio_asyncio", "asyncio")
 """Libraries that log each frame or each request at debug or info."""
 
@@ -64,7 +66,12 @@ def _named(lines: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace what lies under a key that names a secret, and whatever looks like a token inside any text."""
-    return {scrub(key): REDACTED if _SECRET_KEY.search(key) else _clean(value, _DEPTH) for key, value in event.items()}
+    return {scrub(key): REDACTED if _names_secret(key) else _clean(value, _DEPTH) for key, value in event.items()}
+
+
+@lru_cache(1024)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
 
 
 def _clean(value: Any, depth: int) -> Any:
@@ -75,7 +82,7 @@ def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         if not depth:
             return "…"
-        return {scrub(str(key)): REDACTED if _SECRET_KEY.search(str(key)) else _clean(inner, depth - 1) for key, inner in value.items()}
+        return {scrub(str(key)): REDACTED if _names_secret(str(key)) else _clean(inner, depth - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(inner, depth - 1) for inner in value] if depth else "…"
     if value is None or isinstance(value, bool | int | float):
@@ -85,10 +92,9 @@ def _clean(value: Any, depth: int) -> Any:
 
 def scrub(text: str) -> str:
     """The text without tokens; their public ids stay, so that a log still tells which one it was."""
-    if "_" in text:
+    if "_" in text and any(start in text for start in _TOKEN_STARTS):
         text = PATTERN.sub(rf"\1_\2_{REDACTED}", text)
-    lowered = text.lower()
-    if "bearer" in lowered or "basic" in lowered:
+    if " " in text and ("bearer" in (lowered := text.lower()) or "basic" in lowered):
         text = _BEARER.sub(rf"\1 {REDACTED}", text)
     return text
 
