@@ -64,7 +64,7 @@ async def _main(settings: Settings, parts: Parts) -> None:
     journal, state, found = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
     engine = Engine(state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes))
     rules = policy.load(settings.policy_file)
-    about = await trio.to_thread.run_sync(facts.gather, settings.server, settings.labels)
+    about = await trio.to_thread.run_sync(facts.gather, settings.server, settings.labels, settings.hostname)
     log.info("agent started", host_id=host_id, journal_id=journal.header.journal_id, held=len(state.executions), version=about.version)
     forks = ForkServer()
     try:

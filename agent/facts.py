@@ -26,9 +26,10 @@ class Facts:
     labels: Mapping[str, str]
 
 
-def gather(server: tuple[str, int], labels: Mapping[str, str]) -> Facts:
+def gather(server: tuple[str, int], labels: Mapping[str, str], hostname: str = "") -> Facts:
+    """hostname: what to say instead of the kernel's name."""
     host = os.uname()
-    return Facts(host.nodename, _address_towards(server), _system(), host.machine, __version__, dict(labels))
+    return Facts(hostname or host.nodename, _address_towards(server), _system(), host.machine, __version__, dict(labels))
 
 
 def boot_id() -> str:

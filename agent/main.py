@@ -28,6 +28,7 @@ def cli() -> None:
 @click.option("--token-file", metavar="FILE", help="Holds the join token. [/etc/clarion/join.token]")
 @click.option("--state", metavar="DIR", help="Where the agent keeps what must survive it. [/var/lib/clarion-agent]")
 @click.option("--slots", metavar="N", help="Commands at once. [16]")
+@click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
 @click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Told to the server; may be given several times.")
 @click.option("--policy-file", metavar="FILE", help="What this host refuses, whatever the server says.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")

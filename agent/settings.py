@@ -24,7 +24,7 @@ PREFIX = "CLARION_AGENT_"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Times are seconds, sizes bytes. server: the server's agent port. state: where journal, spool and host id are kept.
 
-    token_file: holds the join token, read again before each dial. slots: commands at once. policy_file: see agent/policy.py.
+    token_file: holds the join token, read again before each dial. hostname: told to the server; empty for the kernel's. slots: commands at once. policy_file: see agent/policy.py.
     """
 
     server: tuple[str, int] = ("127.0.0.1", 8441)
@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: Path = Path("/var/lib/clarion-agent")
     slots: int = 16
     labels: dict[str, str] = {}
+    hostname: str = ""
     policy_file: Path | None = None
     log_level: str = "info"
     connect_timeout: float = 10.0
@@ -151,6 +152,13 @@ def _file(raw: object) -> Path:
     return Path(os.path.abspath(Path(raw).expanduser()))
 
 
+def _hostname(raw: object) -> str:
+    """RFC 1035 2.3.4 for the length; what else a name may hold is left to the operator."""
+    if not isinstance(raw, str) or not 1 <= len(raw) <= 255 or not raw.isprintable() or " " in raw:
+        raise ValueError(f"must be a name of 1 to 255 characters without spaces, not {raw!r}")
+    return raw
+
+
 def _level(raw: object) -> str:
     if raw not in LEVELS:
         raise ValueError(f"must be one of {', '.join(LEVELS)}, not {raw!r}")
@@ -163,6 +171,7 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "state": _file,
     "slots": _whole(1, 1_024),
     "labels": _labels,
+    "hostname": _hostname,
     "policy_file": _file,
     "log_level": _level,
     "connect_timeout": _seconds(0.1, 600),

@@ -21,7 +21,7 @@ def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None
     assert failed.returncode == 2 and "exit_nonzero" in failed.stdout + failed.stderr and "3" in failed.stdout, failed
     assert rig.server is not None and rig.server.terminate() == 0
     rig.start_server()
-    listed = json.loads(rig.clarion("--json", "tasks", "list").stdout)
+    listed = json.loads(rig.clarion("tasks", "list", "--json").stdout)
     assert [task["status"] for task in listed["items"]] == ["failed", "completed"]
 
 
