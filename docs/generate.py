@@ -71,10 +71,10 @@ def errors() -> str:
 Every error of the REST API has one shape, and its `code` never changes its meaning:
 
 ```json
-{{"error": {{"code": "unknown_hosts", "message": "…", "field": "targets", "hint": "…"}}}}
+{{"error": {{"code": "unknown_hosts", "message": "…", "field": "targets", "hint": "…", "request_id": "…"}}}}
 ```
 
-`field` is the dotted path of the offending input, or null. Some errors have more members, such as the list of all unknown hosts. The
+`field` is the dotted path of the offending input, or null; `request_id` is also in the server's log. Some errors have more members, such as the list of all unknown hosts. The
 command line prints message and hint and ends with the exit code; what an agent did wrong ends its stream with the gRPC status.
 Nothing was changed by a request that ends in one of these.
 
