@@ -25,7 +25,7 @@ _TRIES = 3
 
 
 class ForkFailed(OSError):
-    """No shim was made (no memory, too many processes): certain that nothing was started."""
+    """This request made no shim (no memory, too many processes, a claim that cannot be read); the text says why."""
 
 
 class ForkServerLost(Exception):
@@ -50,7 +50,8 @@ class ForkServer:
     async def start(self) -> None:
         """Raises OSError when the program cannot be started."""
         async with self._lock:
-            await self._start()
+            if self._socket is None:
+                await self._start()
 
     async def spawn(self, directory: Path) -> ShimRef:
         """A shim for the execution in this directory, whose spec.json is there. Asked again for the same directory, also after a crash of
@@ -125,9 +126,8 @@ class ForkServer:
             if answer.errno:
                 raise ForkFailed(answer.errno, answer.error)
             ref = ShimRef(answer.pid, answer.starttime, linux.boot_id())
-            if attempt == 0:
-                return ref
-            return await self._claimant(directory, ref)
+            # A shim of an earlier request has taken the directory, or may be about to.
+            return ref if answer.fresh and attempt == 0 else await self._claimant(directory, ref)
         raise ForkServerLost(f"{directory}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
 
     async def _ask(self, directory: Path) -> Answer:

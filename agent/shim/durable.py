@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -75,3 +77,17 @@ def claim(directory: Path, name: str, record: msgspec.Struct) -> bool:
         os.close(fd)
         os.unlink(temporary)
     return True
+
+
+def insist(seconds: float, action: Callable[[], None]) -> None:
+    """Does it again and again while the disk refuses it. Raises the last OSError when it still does after `seconds`."""
+    deadline = time.monotonic() + seconds
+    pause = 0.05
+    while True:
+        try:
+            return action()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(1.0, pause * 2)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from agent.shim.records import KillReason, Outcome, Spec
+from agent.shim import linux
+from agent.shim.records import Exit, Kill, KillReason, Outcome, Spec, StreamReport, Usage
+
+_NO_OUTPUT = StreamReport(total_bytes=0, sha256=hashlib.sha256().hexdigest(), head_bytes=0, tail_bytes=0)
 
 _OUTCOMES: dict[KillReason, tuple[Outcome, str]] = {
     "timeout": ("timeout", "timed_out"),
@@ -76,3 +80,21 @@ def _why_killed(spec: Spec, kill: KillReason) -> str:
     if kill == "output_limit":
         return f"it wrote more than {spec.max_output} bytes"
     return "canceled on request"
+
+
+def without_start(ending: Ending, started_ms: int, started_ns: int, kill: Kill | None) -> Exit:
+    """The report of an execution whose program never ran. started_ns: CLOCK_BOOTTIME."""
+    return Exit(
+        outcome=ending.outcome,
+        exit_code=None,
+        signal=None,
+        error_code=ending.error_code,
+        error_message=ending.error_message,
+        started_at_ms=started_ms,
+        finished_at_ms=linux.wall_ms(),
+        duration_us=(linux.boottime_ns() - started_ns) // 1000,
+        stdout=_NO_OUTPUT,
+        stderr=_NO_OUTPUT,
+        usage=Usage(user_us=0, system_us=0, max_rss_kb=0),
+        kill=kill,
+    )

@@ -7,7 +7,6 @@ the fork server once it runs.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import os
 import resource
@@ -37,7 +36,6 @@ KILL_RECORD_SECONDS = 5.0
 """kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its time."""
 
 _NS = 1_000_000_000
-_NO_OUTPUT = StreamReport(total_bytes=0, sha256=hashlib.sha256().hexdigest(), head_bytes=0, tail_bytes=0)
 
 
 def main(directory: Path, parent_group: Path | None) -> NoReturn:
@@ -88,7 +86,7 @@ class Shim:
         try:
             spec = records.read_spec(self._directory)
         except records.RecordError as error:
-            self._publish(self._exit_without_start(Ending("failed", "invalid_spec", str(error), None, None)))
+            self._publish_without_start(Ending("failed", "invalid_spec", str(error), None, None))
             return
         try:
             for name in (records.EXIT, records.KILL, records.STARTED):
@@ -97,13 +95,13 @@ class Shim:
             stderr = Spool(self._directory, "stderr", spec.head_bytes, spec.tail_bytes)
         except OSError as error:
             text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {error.strerror}"
-            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", text, None, None)))
+            self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
             return
         reason = self._stop_reason()
         if reason is not None:
             self._record_kill(reason)
             kill = Kill(reason=reason, term_at_ms=None, kill_at_ms=None, tree_empty=True)
-            self._publish(self._exit_without_start(report.never_started(reason), kill))
+            self._publish_without_start(report.never_started(reason), kill)
             return
         self._supervise(spec, me, stdout, stderr)
 
@@ -144,9 +142,9 @@ class Shim:
         try:
             child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group)
         except SpawnFailed as failure:
+            self._publish_without_start(Ending("failed", "spawn_failed", str(failure), None, None))
             if group is not None:
-                group.remove()
-            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", str(failure), None, None)))
+                self._remove(group)
             return
         for spool in self._streams:
             os.close(spool.write_fd)
@@ -170,10 +168,10 @@ class Shim:
         except OSError as error:
             child.abandon()
             os.waitpid(child.pid, 0)
-            if group is not None:
-                group.remove()
             text = f"disk: cannot note the start in {self._directory}: {error.strerror}"
-            self._publish(self._exit_without_start(Ending("failed", "spawn_failed", text, None, None)))
+            self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
+            if group is not None:
+                self._remove(group)
             return
         child.release()
         if spec.timeout_ms:
@@ -191,9 +189,9 @@ class Shim:
         else:
             self._end_tree()
         self._take_rest()
-        if group is not None and not group.remove():
-            log(self._directory, f"{group.path}: still in use, left behind")
         self._publish(self._final())
+        if group is not None:
+            self._remove(group)
 
     def _make_group(self) -> Group | None:
         """None with `detach`: what outlives the command must not hold its group."""
@@ -210,9 +208,17 @@ class Shim:
             group.add(child.pid)
         except OSError as error:
             log(self._directory, f"goes on without a control group: {error}")
-            group.remove()
+            self._remove(group)
             return False
         return True
+
+    def _remove(self, group: Group) -> None:
+        try:
+            left = None if group.remove() else "still in use"
+        except OSError as error:
+            left = str(error)
+        if left is not None:
+            log(self._directory, f"{group.path} is left behind: {left}")
 
     def _run_until_exit_or_kill(self) -> None:
         """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the outcome."""
@@ -237,17 +243,11 @@ class Shim:
         return None
 
     def _record_kill(self, reason: KillReason) -> None:
-        self._kill = KillIntent(reason=reason, at_ms=linux.wall_ms())
-        deadline = time.monotonic() + KILL_RECORD_SECONDS
-        while True:
-            try:
-                durable.publish(self._directory, records.KILL, self._kill)
-                return
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    log(self._directory, f"ending the command without kill.json: {error}")
-                    return
-            time.sleep(0.1)
+        intent = self._kill = KillIntent(reason=reason, at_ms=linux.wall_ms())
+        try:
+            durable.insist(KILL_RECORD_SECONDS, lambda: durable.publish(self._directory, records.KILL, intent))
+        except OSError as error:
+            log(self._directory, f"ending the command without kill.json: {error}")
 
     def _drain(self) -> None:
         """After the main process's own end: what it and its children still have to say, for a limited time."""
@@ -385,34 +385,15 @@ class Shim:
             leftovers_killed=len(self._tree.killed) if kill is None else 0,
         )
 
-    def _exit_without_start(self, ending: Ending, kill: Kill | None = None) -> Exit:
-        return Exit(
-            outcome=ending.outcome,
-            exit_code=None,
-            signal=None,
-            error_code=ending.error_code,
-            error_message=ending.error_message,
-            started_at_ms=self._started_ms,
-            finished_at_ms=linux.wall_ms(),
-            duration_us=(linux.boottime_ns() - self._started_ns) // 1000,
-            stdout=_NO_OUTPUT,
-            stderr=_NO_OUTPUT,
-            usage=Usage(user_us=0, system_us=0, max_rss_kb=0),
-            kill=kill,
-        )
+    def _publish_without_start(self, ending: Ending, kill: Kill | None = None) -> None:
+        for name in (records.STDOUT_HEAD, records.STDOUT_TAIL, records.STDERR_HEAD, records.STDERR_TAIL):
+            # A disk without room for an empty file changes nothing: the report says that nothing is kept.
+            with contextlib.suppress(OSError):
+                (self._directory / name).touch(0o600)
+        self._publish(report.without_start(ending, self._started_ms, self._started_ns, kill))
 
     def _publish(self, final: Exit) -> None:
         """The last thing written. Raises OSError when the disk does not take it in EXIT_SECONDS."""
-        deadline = time.monotonic() + EXIT_SECONDS
-        pause = 0.05
-        while True:
-            try:
-                durable.publish(self._directory, records.EXIT, final)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(1.0, pause * 2)
+        durable.insist(EXIT_SECONDS, lambda: durable.publish(self._directory, records.EXIT, final))
         for name in (records.KILL, records.STARTED):
             (self._directory / f"{name}.tmp").unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""Output is bytes: exact, counted and hashed to the last, whatever is kept of it."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from agent.shim import linux, records
+from agent.shim.client import request_stop
+
+GIGABYTE_SHA256 = "83e457254beb631d1ebfcc2304a82d05d475da135b07e92af412c483bdfd6e78"
+"""Of `yes 0123456789abcde | head -c 1000000000`, as sha256sum gives it."""
+
+
+def peak_kilobytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return max([0, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+
+
+async def test_all_bytes_come_through_exactly(shims: Any) -> None:
+    data = bytes(range(256)) * 50 + b"\xff\xfe\x00\x1b[31mred\x1b[0m\r\nno newline at the end"
+    ended = await shims.run(command="tee /dev/stderr", stdin=data)
+    assert (ended.stdout, ended.stderr) == (data, data)
+    assert ended.exit.stdout.sha256 == ended.exit.stderr.sha256 == sha256(data).hexdigest()
+
+
+async def test_a_long_stream_keeps_head_and_tail_and_the_truth_about_the_rest(shims: Any) -> None:
+    data = b"".join(b"%09d\n" % number for number in range(20_000))
+    ended = await shims.run(command="cat; cat >&2 /dev/null", stdin=data, head_bytes=1_000, tail_bytes=500)
+    report = ended.exit.stdout
+    assert (report.total_bytes, report.sha256) == (len(data), sha256(data).hexdigest())
+    assert ended.stdout == data[:1_000] + data[-500:]
+
+
+async def test_nothing_need_be_kept(shims: Any) -> None:
+    ended = await shims.run(command="echo text", head_bytes=0, tail_bytes=0)
+    assert ended.stdout == b""
+    assert (ended.exit.stdout.total_bytes, ended.exit.stdout.sha256) == (5, sha256(b"text\n").hexdigest())
+
+
+async def test_the_head_can_be_followed_while_the_command_runs(shims: Any, wait_until: Any) -> None:
+    directory, ref = await shims.start(command=f"echo first; {shims.sleep}", timeout_ms=20_000)
+    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"first\n", "the head is there")
+    request_stop(ref, directory, "canceled")
+    await shims.end(directory, ref)
+
+
+async def test_a_gigabyte_passes_in_constant_memory(shims: Any) -> None:
+    size = 1_000_000_000
+    started = time.monotonic()
+    directory, ref = await shims.start(command=f"yes 0123456789abcde | head -c {size}")
+    peak = 0
+    while records.read_exit(directory) is None:
+        peak = max(peak, peak_kilobytes(ref.pid))
+        await trio.sleep(0.1)
+    ended = await shims.end(directory, ref)
+    seconds = time.monotonic() - started
+    assert (ended.exit.stdout.total_bytes, ended.exit.stdout.sha256) == (size, GIGABYTE_SHA256)
+    assert len(ended.stdout) == 2 * 262_144
+    print(f"{size / seconds / 1e6:.0f} MB/s, peak {peak} KB")
+    assert 0 < peak < 60_000
+
+
+async def test_more_output_than_allowed_ends_the_command(both: Any) -> None:
+    ended = await both.run(command=f"{both.sleep} & yes", max_output=100_000)
+    final = ended.exit
+    assert (final.outcome, final.error_code, final.kill.reason, final.kill.tree_empty) == ("failed", "output_limit", "output_limit", True)
+    assert final.stdout.total_bytes > 100_000
+    assert "100000" in final.error_message
+
+
+async def test_the_limit_counts_both_streams(shims: Any) -> None:
+    spec = {"command": f"head -c 600 /dev/zero; head -c 600 /dev/zero >&2; exec {shims.sleep}"}
+    assert (await shims.run(**spec, max_output=1_100, timeout_ms=20_000)).exit.error_code == "output_limit"
+    assert (await shims.run(**spec, max_output=1_200, timeout_ms=300)).exit.error_code == "timed_out"
+
+
+async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: Any) -> None:
+    started = linux.boottime_ns()
+    ended = await both.run(command=f"{both.sleep} & echo hi", drain_ms=300)
+    assert 0.3e9 <= linux.boottime_ns() - started < 10e9
+    assert (ended.exit.outcome, ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == ("completed", b"hi\n", True, 1)
+    # The command itself was done long before.
+    assert ended.exit.duration_us < 300_000
+
+
+async def test_what_a_child_still_says_while_the_pipes_are_drained_is_kept(shims: Any) -> None:
+    ended = await shims.run(command="(sleep 0.3; echo late) & echo early", drain_ms=10_000)
+    assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
+
+
+async def test_a_million_lines_on_both_streams_are_counted(shims: Any) -> None:
+    ended = await shims.run(command="seq 500000 & seq 500000 >&2; wait")
+    expected = sum(len(str(number)) + 1 for number in range(1, 500_001))
+    assert ended.exit.stdout.total_bytes == ended.exit.stderr.total_bytes == expected
+    assert ended.exit.stdout.sha256 == ended.exit.stderr.sha256
