@@ -22,7 +22,7 @@ from server.store.base import StoreRefused
 from server.store.mysql_connection import Connection
 from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
 from server.store.mysql_pool import Pool, PoolStatistics
-from server.store.mysql_write import MySQLWrite
+from server.store.mysql_write import MySQLWrite, NotAllTake
 from server.store.plan import Phase, plan
 from server.store.reads import Reads
 from server.store.rows import Row
@@ -124,10 +124,15 @@ class MySQLStore(Reads):
 
     async def write(self, saves: Sequence[Save]) -> None:
         phases = plan(saves)
+        careful = False
         for left in range(self._replays, -1, -1):
             try:
                 async with self._writing.lend() as connection:
-                    await self._transaction(connection, phases)
+                    try:
+                        await self._transaction(connection, phases, careful=careful)
+                    except NotAllTake:
+                        careful = True
+                        await self._transaction(connection, phases, careful=True)
                 return
             except Exception as error:
                 if number(error) not in (DEADLOCK, LOCK_WAIT) or not left:
@@ -149,14 +154,14 @@ class MySQLStore(Reads):
         except Exception as error:
             _raise(error)
 
-    async def _transaction(self, connection: Connection, phases: Sequence[Phase]) -> None:
+    async def _transaction(self, connection: Connection, phases: Sequence[Phase], *, careful: bool) -> None:
         """All or nothing. 1213 has rolled back already, 1205 only its statement: so it is always said."""
         await connection.run("BEGIN")
         try:
             for phase in phases:
-                await self._write.apply(connection, phase)
+                await self._write.apply(connection, phase, careful=careful)
             await connection.run("COMMIT")
-        except (err.DatabaseError, StoreRefused):
+        except (err.DatabaseError, StoreRefused, NotAllTake):
             if connection.open:
                 with trio.move_on_after(self._lock_timeout, shield=True), suppress(err.MySQLError):
                     await connection.run("ROLLBACK")

@@ -186,6 +186,11 @@ class Connection(_Upstream):  # type: ignore[misc]
         rows: Sequence[Row] = self._result.rows or ()
         return rows
 
+    @property
+    def affected(self) -> int:
+        """Rows the last statement changed; an upsert counts 2 for a changed row, 1 for a new one, 0 for one left as it was."""
+        return int(self._affected_rows)
+
     async def select(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
         """`:name` in `sql` stands for a value."""
         return await self.run(formatted(sql) % {name: literal(value) for name, value in parameters.items()})

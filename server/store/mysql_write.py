@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
+from trio_mysql import err
+
 from server.core.model import CommandHost
 from server.store.base import KeyTaken, StoreRefused
 from server.store.lates import RowEnd, sort_out
 from server.store.mysql_connection import Connection, literal, literal_row
+from server.store.mysql_errors import NULL_REFUSED, number
 from server.store.plan import Phase
 from server.store.rows import (
     Row,
@@ -29,12 +32,18 @@ KEYS = 500
 """Of one list of keys. MariaDB turns lists above 1,000 into a subquery (in_predicate_conversion_threshold)."""
 
 
+class NotAllTake(Exception):
+    """Some row does not take its change, or does not exist: roll back and repeat with `careful`."""
+
+
 class MySQLWrite:
     def __init__(self) -> None:
         self._sql = MYSQL.load("write_mysql")
 
-    async def apply(self, connection: Connection, phase: Phase) -> None:
-        """Raises KeyTaken, StoreRefused for a row larger than the server takes, err.MySQLError; the caller rolls back."""
+    async def apply(self, connection: Connection, phase: Phase, *, careful: bool) -> None:
+        """careful: look first which rows take their change. Nearly always all do, and looking costs half as much as writing.
+
+        Raises NotAllTake when not careful, KeyTaken, StoreRefused for a row larger than the server takes, err.MySQLError; the caller rolls back."""
         if phase.created:
             await self._create(connection, phase)
         await self._rows(connection, "save_output", (output_row(output) for output in phase.outputs.values()))
@@ -43,10 +52,15 @@ class MySQLWrite:
             newer = (task for task in phase.tasks.values() if task.version > versions.get(task.task_id, task.version))
             await self._rows(connection, "save_task", (task_row(task) for task in newer))
         if phase.executions:
-            takers = await self._takers(connection, phase.executions.values())
-            await self._rows(connection, "save_execution", (execution_row(row) for row in takers))
+            rows: Iterable[CommandHost] = phase.executions.values()
+            if careful:
+                rows = await self._takers(connection, rows)
+            await self._executions(connection, sorted(rows, key=lambda row: (row.command_id, row.host_id)))
         if phase.lates:
-            ends = {(row[0], row[1]): RowEnd(*row[2:]) for row in await self._by_keys(connection, "row_ends", phase.late_rows)}
+            ends = {}
+            for keys in _slices(sorted(phase.late_rows), KEYS):
+                for row in await connection.run(_fill(self._sql["row_ends"], {"pairs": _pairs(keys)})):
+                    ends[row[0], row[1]] = RowEnd(*row[2:])
             beside, orphans = sort_out(phase.lates, ends)
             for late in beside:
                 await connection.select(self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True)))
@@ -80,30 +94,32 @@ class MySQLWrite:
         rows = ((save.command.command_id, host_id) for save in saves for host_id in sorted(save.task.targets))
         await self._rows(connection, "create_execution", rows, at_most=4 * ROWS)
 
-    async def _takers(self, connection: Connection, executions: Iterable[CommandHost]) -> list[CommandHost]:
-        """Of these rows the ones that exist, are older and have not ended; they stay locked.
+    async def _executions(self, connection: Connection, executions: list[CommandHost]) -> None:
+        try:
+            changed = await self._rows(connection, "save_execution", map(execution_row, executions))
+        except err.MySQLError as error:
+            if number(error) == NULL_REFUSED:
+                raise NotAllTake from error
+            raise
+        if changed != 2 * len(executions):
+            raise NotAllTake
 
-        An upsert alone could not tell: it would also bring back a row that has been deleted. Nearly always it is all of
-        them, which one number says.
-        """
+    async def _takers(self, connection: Connection, executions: Iterable[CommandHost]) -> list[CommandHost]:
+        """Of these rows the ones that exist, are older and have not ended; they stay locked."""
         takers = []
         for version, group in groupby(sorted(executions, key=_version), key=_version):
             for rows in _slices(group, KEYS):
-                keys = {"version": literal(version), "keys": _list(literal_row((row.command_id, row.host_id)) for row in rows)}
-                ((count,),) = await connection.run(_fill(self._sql["count_takers"], keys))
-                if count < len(rows):
-                    found = {tuple(row) for row in await connection.run(_fill(self._sql["find_takers"], keys))}
-                    rows = [row for row in rows if (row.command_id, row.host_id) in found]
-                takers += rows
-        takers.sort(key=lambda row: (row.command_id, row.host_id))
+                which = {"version": literal(version), "pairs": _pairs((row.command_id, row.host_id) for row in rows)}
+                found = {tuple(row) for row in await connection.run(_fill(self._sql["find_takers"], which))}
+                takers += [row for row in rows if (row.command_id, row.host_id) in found]
         return takers
 
-    async def _rows(self, connection: Connection, name: str, rows: Iterable[Row], *, at_most: int = ROWS) -> None:
-        """Run a statement with `:rows`, as often as its limits ask for."""
+    async def _rows(self, connection: Connection, name: str, rows: Iterable[Row], *, at_most: int = ROWS) -> int:
+        """Run a statement with `:rows`, as often as its limits ask for. How many rows it affected."""
         before, after = self._sql[name].split(":rows")
         room = connection.max_packet - len(before) - len(after) - 1024
         pieces: list[str] = []
-        size = 0
+        size = affected = 0
         for row in rows:
             piece = literal_row(row)
             length = len(piece) if piece.isascii() else len(piece.encode())
@@ -111,18 +127,20 @@ class MySQLWrite:
                 raise StoreRefused(f"a row of {length} bytes is more than the server's max_allowed_packet; raise it")
             if pieces and (len(pieces) >= at_most or size + length > min(room, BYTES)):
                 await connection.run(before + ",".join(pieces) + after)
+                affected += connection.affected
                 pieces, size = [], 0
             pieces.append(piece)
             size += length + 1
         if pieces:
             await connection.run(before + ",".join(pieces) + after)
+            affected += connection.affected
+        return affected
 
-    async def _by_keys(self, connection: Connection, name: str, keys: Iterable[str | tuple[str, str]]) -> list[Row]:
+    async def _by_keys(self, connection: Connection, name: str, keys: Iterable[str]) -> list[Row]:
         """Run a statement with `:keys`, as often as its limit asks for; all rows."""
         found: list[Row] = []
         for some in _slices(keys, KEYS):
-            filled = _fill(self._sql[name], {"keys": _list(literal(key) if isinstance(key, str) else literal_row(key) for key in some)})
-            found += await connection.run(filled)
+            found += await connection.run(_fill(self._sql[name], {"keys": literal_row(some)}))
         return found
 
 
@@ -130,8 +148,12 @@ def _version(row: CommandHost) -> int:
     return row.version
 
 
-def _list(literals: Iterable[str]) -> str:
-    return "(" + ",".join(literals) + ")"
+def _pairs(keys: Iterable[tuple[str, str]]) -> str:
+    """Rows by command and host. Not `(command_id, host_id) IN (…)`, for which MariaDB reads all rows of a command."""
+    hosts: dict[str, list[str]] = {}
+    for command_id, host_id in keys:
+        hosts.setdefault(command_id, []).append(host_id)
+    return " OR ".join(f"(command_id = {literal(command)} AND host_id IN {literal_row(some)})" for command, some in hosts.items())
 
 
 def _fill(sql: str, literals: dict[str, str]) -> str:

@@ -75,10 +75,12 @@ ORPHAN = Table(
     ("host_id", "command_id", "attempt"),
     ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report"),
 )
+_BUT_VERSION = Table(EXECUTION.name, EXECUTION.key, EXECUTION.columns, EXECUTION.fixed | {"version"})
 TABLES = {
     "task": TASK,
     "command": COMMAND,
     "execution": EXECUTION,
+    "execution_but_version": _BUT_VERSION,
     "output": OUTPUT,
     "host": HOST,
     "idempotency": IDEMPOTENCY,

@@ -74,7 +74,8 @@ def by_name(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) 
     else:
         name, _, task_id = after.rpartition("/")
         same = [*conditions, "name = :name", "task_id < :after"]
-        queries.append(Query(_select(dialect, "task_by_name", same, order), parameters | {"name": name, "after": task_id}))
+        by_age = "ORDER BY task_id DESC LIMIT :limit"
+        queries.append(Query(_select(dialect, "task_by_name", same, by_age), parameters | {"name": name, "after": task_id}))
         rest.append("name > :name")
         beyond["name"] = name
     end = _after_prefix(prefix)

@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS command (
     detach          TINYINT NOT NULL,
     success_codes   MEDIUMTEXT NOT NULL,
     PRIMARY KEY (command_id),
-    KEY command_by_task (task_id)
+    KEY command_by_task (task_id, command_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS command_host (

@@ -64,7 +64,7 @@ CREATE TABLE command (
     detach          INTEGER NOT NULL,
     success_codes   TEXT NOT NULL
 );
-CREATE INDEX command_by_task ON command (task_id);
+CREATE INDEX command_by_task ON command (task_id, command_id);
 
 CREATE TABLE command_host (
     command_id          TEXT NOT NULL,

@@ -1,4 +1,5 @@
--- All writes of MySQL and MariaDB. :rows is a list of rows, :keys a list of keys: one statement takes a whole batch.
+-- All writes of MySQL and MariaDB. :rows is a list of rows, :keys a list of keys, :pairs a condition that names rows by both
+-- parts of their key: one statement takes a whole batch.
 -- VALUES(c) is the only upsert that both take. What {…} means stands in server/store/sql.py.
 -- `SET id = table.id` changes nothing; INSERT IGNORE would also ignore values that do not fit.
 
@@ -38,23 +39,22 @@ SELECT task_id, version FROM task WHERE task_id IN :keys FOR UPDATE;
 -- Tasks that exist and are older, as task_versions has shown.
 INSERT INTO task ({columns task}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed task};
 
--- name: count_takers
--- How many of these rows exist, are older than this version and have not ended (3 and above); locked.
-SELECT COUNT(*) FROM command_host WHERE status < 3 AND version < :version AND (command_id, host_id) IN :keys FOR UPDATE;
-
 -- name: find_takers
--- Which ones they are, when they are not all.
-SELECT command_id, host_id FROM command_host
-WHERE status < 3 AND version < :version AND (command_id, host_id) IN :keys FOR UPDATE;
+-- Which of these rows exist, are older than this version and have not ended (3 and above); locked until the transaction ends.
+SELECT command_id, host_id FROM command_host {index PRIMARY}
+WHERE status < 3 AND version < :version AND (:pairs) FOR UPDATE;
 
 -- name: save_execution
--- Rows of which it is known, and locked, that they take the change.
-INSERT INTO command_host ({columns execution}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed execution};
+-- Rows that take the change. One that has ended or is as new makes version NULL, which is an error; one that does not exist
+-- is inserted, which the count of affected rows shows (2 for a changed row, 1 for a new one). version comes first, because
+-- what is assigned later sees the new values.
+INSERT INTO command_host ({columns execution}) VALUES :rows ON DUPLICATE KEY UPDATE
+version = IF(version < VALUES(version) AND status < 3, VALUES(version), NULL), {renewed execution_but_version};
 
 -- name: row_ends
 -- How rows ended.
-SELECT command_id, host_id, attempt, status, agent_finished_at, report FROM command_host
-WHERE (command_id, host_id) IN :keys FOR UPDATE;
+SELECT command_id, host_id, attempt, status, agent_finished_at, report FROM command_host {index PRIMARY}
+WHERE :pairs FOR UPDATE;
 
 -- name: save_late
 -- Beside the row, which otherwise stays as it is.
