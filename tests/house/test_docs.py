@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 
+from agent.settings import Settings as AgentSettings
 from proto.reasons import REASONS
 from server.core.states import EXECUTION_STEPS, TASK_STEPS
 from server.errors import PROBLEMS
@@ -41,6 +43,14 @@ def test_every_drawn_page_is_compared(generator: ModuleType) -> None:
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs/configuration.md").read_text()
     assert [key for key in rows() if f"`{key}`" not in page] == []
+
+
+def test_every_setting_of_the_agent_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs/agent.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
+    assert set(documented) == {field.name for field in msgspec.structs.fields(AgentSettings)}
+    numbers = {field.name: field.default for field in msgspec.structs.fields(AgentSettings) if isinstance(field.default, int | float)}
+    assert {name: float(documented[name]) for name in numbers} == numbers
 
 
 def test_every_error_and_every_reason_is_documented() -> None:
