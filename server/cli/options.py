@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -20,9 +21,10 @@ def talks(command: Verb) -> Verb:
     @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
     @wraps(command)
     def wrapped(server: str | None, token_file: str | None, **others: Any) -> Any:
-        # httpx takes longer to import than everything else here together.
-        from server.cli.api import Api
         from server.cli.connect import find
+
+        _spare_httpx_its_own_command()
+        from server.cli.api import Api
 
         outer = click.get_current_context().obj or {}
         place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd())
@@ -33,6 +35,19 @@ def talks(command: Verb) -> Verb:
             api.close()
 
     return wrapped
+
+
+def _spare_httpx_its_own_command() -> None:
+    """httpx 0.28 imports the `httpx` command, and with it rich and pygments, if it can: a third of the time that a verb takes.
+
+    It goes on without where that import fails, and None in sys.modules makes it fail (Python reference, 5.3.1).
+    """
+    if "httpx" not in sys.modules:
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import httpx  # noqa: F401
+        finally:
+            del sys.modules["httpx._main"]
 
 
 def answers(*, lines: bool = True) -> Callable[[Verb], Verb]:

@@ -27,6 +27,14 @@ def test_no_verb_loads_what_belongs_to_the_server() -> None:
     assert not loaded_by(code) & {"quart", "structlog", "trio_mysql", "hypercorn", "grpclib", "betterproto", "server.settings", "server.web"}
 
 
+def test_a_verb_loads_no_rich_where_there_is_no_terminal() -> None:
+    code = "from server.cli.main import cli\ntry: cli.main(['stats', '--server', 'http://127.0.0.1:1', '--token-file', '/dev/stdin'])\nexcept SystemExit: pass"
+    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], input="cl_x", capture_output=True, text=True, check=True)
+    assert "no server answers" in out.stderr
+    assert {"httpx"} <= set(out.stdout.split())
+    assert not {"rich", "pygments"} & set(out.stdout.split())
+
+
 def test_every_verb_of_the_help_can_be_loaded_and_has_help_of_its_own() -> None:
     from server.cli.main import cli, hosts, tasks
 

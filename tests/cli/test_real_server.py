@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -36,10 +38,12 @@ class Site:
     async def running(self) -> dict[str, Any]:
         """The one task that runs, once it does."""
         with trio.fail_after(30):
-            while not (items := (await self.world.get("/api/v1/tasks?status=running")).json["items"]):
+            while True:
+                items = (await self.world.get("/api/v1/tasks?status=running")).json["items"]
+                if items:
+                    found: dict[str, Any] = (await self.world.get(f"/api/v1/tasks/{items[0]['task_id']}")).json
+                    return found
                 await trio.sleep(0.01)
-        found: dict[str, Any] = (await self.world.get(f"/api/v1/tasks/{items[0]['task_id']}")).json
-        return found
 
 
 @pytest.fixture
@@ -86,9 +90,7 @@ async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: 
     assert document["task"]["status"] == "failed"
     assert {name: row["status"] for name, row in rows.items()} == {"web-1": "completed", "web-2": "failed", "db-1": "dispatch_failed"}
     assert rows["web-2"]["error"]["code"] == "exit_nonzero"
-    import base64
-
-    assert base64.b64decode(rows["web-2"]["stdout"]["base64"]) == bytes(range(256))
+    assert b64decode(rows["web-2"]["stdout"]["base64"]) == bytes(range(256))
     shown = await site.clarion("tasks", "output", document["task"]["task_id"], "web-2", "--raw")
     assert shown.stdout == bytes(range(256))
 
@@ -150,8 +152,6 @@ async def test_the_same_key_makes_one_task(site: Site) -> None:
 
 
 async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) -> None:
-    import signal
-
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(site.folder), "PYTHONPATH": str(Path(__file__).parents[2]), "CLARION_SERVER": site.address}
     command = [sys.executable, "-m", "server.cli.main", "run", "--hosts", "web-1", "--", "sleep", "60"]
     process = await trio.lowlevel.open_process(command, cwd=site.folder, env=environment, stderr=subprocess.PIPE)
