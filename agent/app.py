@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from agent.spool import Spool
 from proto.link.client import connect
 from proto.messages import CommandMessage
 
+SWITCH = 0.0005
 GOODBYE = 2.0
 """Seconds that a shutdown waits for starts under way and for messages to leave."""
 
@@ -51,6 +53,8 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
     """Until SIGTERM or SIGINT. Raises AgentError."""
     policy.load(settings.policy_file)
     read_token(settings.token_file)
+    # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5 ms
+    sys.setswitchinterval(SWITCH)
     with hold(settings.state):
         trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))))
 

@@ -6,6 +6,7 @@ shell = false                     # only argv, no shell text and no scripts; lef
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import stat
@@ -53,6 +54,7 @@ def load(path: Path | None) -> Policy:
         raise BadSettings(f"policy_file {path}: {error}", "allowed are run_as (a list of user names) and shell (true or false)") from error
 
 
+@functools.cache
 def _own_user() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name

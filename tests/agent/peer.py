@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+import trio.testing
 
 from proto.link.errors import LinkClosed
 from proto.link.server import ServerStream, bind, serve
@@ -138,3 +139,6 @@ async def peer(token: str, sock: socket.socket | None = None) -> AsyncIterator[P
     made = Peer(listening.getsockname()[1], token)
     async with serve(made.connect, listening, max_message=4 << 20):
         yield made
+        # the agent has been ended by now; its connection is to be closed by the loop that is about to end
+        await made.gone()
+        await trio.testing.wait_all_tasks_blocked(0.05)
