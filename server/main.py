@@ -17,6 +17,7 @@ import orjson
 
 from server.errors import NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE, ClarionError
 from server.security.init import InitFailed, Initialised, initialise, read_token
+from server.security.lock import InUse, locked
 from server.security.tokens import Kind
 from server.settings import Loaded, Settings, SettingsError
 from server.settings_load import Flag, load
@@ -123,7 +124,8 @@ def _serve(settings: Settings) -> int:
 
     logs.configure(settings.log.level)
     try:
-        return int(app.run(settings))
+        with locked(settings.data):
+            return int(app.run(settings))
     except BaseException as error:
         known = _known_causes(error)
         if known is None:
@@ -145,7 +147,7 @@ def _raise_unless_failure(error: BaseException) -> None:
 def _known_causes(error: BaseException) -> list[Exception] | None:
     """The leaves of an exception group, if each of them is something that an operator can mend; otherwise None."""
     leaves = list(_leaves(error))
-    known: list[Exception] = [leaf for leaf in leaves if isinstance(leaf, ClarionError | OSError | SettingsError | InitFailed)]
+    known: list[Exception] = [leaf for leaf in leaves if isinstance(leaf, ClarionError | OSError | SettingsError | InitFailed | InUse)]
     return known if leaves and len(known) == len(leaves) else None
 
 
@@ -166,6 +168,8 @@ def _explain(error: Exception, settings: Settings) -> tuple[int, str, str]:
         return CONFIG, str(error), ""
     if isinstance(error, InitFailed):
         return CANNOT_CREATE, str(error), error.hint
+    if isinstance(error, InUse):
+        return UNAVAILABLE, str(error), "stop it, or name another directory with --data"
     if isinstance(error, OSError):
         return _explain_os(error, settings)
     raise error

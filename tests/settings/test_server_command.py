@@ -18,6 +18,7 @@ from server import main
 from server.errors import ClarionError
 from server.main import cli
 from server.ops import logs
+from server.security.lock import locked
 from server.settings import Settings
 from server.settings_table import rows
 
@@ -186,6 +187,15 @@ def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(monkeypat
     assert result.exit_code == 70
     assert "internal error" in result.stderr
     assert logged == [("the server failed in a way it did not foresee", error)]
+
+
+def test_a_second_server_on_the_same_data_is_refused_before_it_touches_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("init", "--data", "d")
+    with locked(Path("d")):
+        result, app = ending(monkeypatch, 0)
+    assert (result.exit_code, app.settings) == (69, None)
+    assert "d: another server uses this data directory" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_ctrl_c_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
