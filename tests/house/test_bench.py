@@ -1,0 +1,31 @@
+"""The benches measure what they say: a run that does not end where it should is an error, not a figure."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.bench import bench_engine, bench_tally
+
+
+def test_the_engine_bench_takes_a_task_on_every_host_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_engine, "HOSTS", 600)
+    lines = list(bench_engine.lines())
+    assert len(lines) == len(bench_engine.BATCHES)
+    assert all(re.search(r"600 hosts started in +\d+ ms.* [\d,]+ events/s$", line) for line in lines)
+
+
+def test_the_engine_bench_gives_no_figure_for_a_task_that_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_engine, "HOSTS", 10)
+    answers = bench_engine.answers
+    monkeypatch.setattr(bench_engine, "answers", lambda dispatches: answers(dispatches)[:-1])
+    with pytest.raises(RuntimeError, match="the task has not ended"):
+        list(bench_engine.lines())
+
+
+def test_the_tally_bench_measures_both_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_tally, "SECONDS", 0.001)
+    text = "\n".join(bench_tally.lines())
+    assert "_speedups.tally_py" in text
+    assert "_speedups.tally_c" in text
