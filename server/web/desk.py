@@ -74,6 +74,13 @@ class Desk:
         finally:
             outcome.done.set()
 
+    async def committed(self) -> None:
+        """All that was submitted so far is committed. Raises ClarionError store_unavailable after limits.write_timeout."""
+        with trio.move_on_after(self._deps.limits.write_timeout) as scope:
+            await self._deps.door.committed()
+        if scope.cancelled_caught:
+            raise ClarionError("store_unavailable", "your request is taken, but the database has not committed it yet")
+
     def take_new_work(self) -> None:
         """Raises ClarionError overloaded while the writer is above its high-water mark."""
         if self._deps.commits.full:

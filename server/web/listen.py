@@ -2,7 +2,7 @@
 
 `hypercorn.trio.serve` is not used as a whole because of three things tried with 0.18.0: it runs the app's lifespan, in which quart-trio
 puts a nursery whose first exception ends it silently; it shields every write, so one peer that does not read its answer holds the
-shutdown for ever; and an app that answers before it has taken the whole body leaves the connection's reader waiting for ever.
+shutdown for ever; and it has no bound on connections.
 """
 
 from __future__ import annotations
@@ -31,15 +31,39 @@ DRAIN_S = 5.0
 CLOSE_S = 1.0
 
 
-def drained(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
-    """After an answer, take and drop what still comes of the body until the connection ends, so that nothing waits for us to read it."""
+def whole_exchange(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
+    """Let every exchange end the way hypercorn expects, whatever the app has read of the body.
+
+    While the last piece of an answer is sent, hypercorn reports http.disconnect and only then closes or recycles the connection;
+    quart-trio takes that report as a reason to cancel the very task that is sending, and the connection is left open for ever. So from
+    the last piece on the report is kept from the app. What still comes of the body is taken and dropped: nothing waits for us to read it.
+    """
 
     async def wrapped(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-        await app(scope, receive, send)
-        if scope["type"] == "http":
-            with trio.move_on_after(seconds):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        ending = gone = False
+
+        async def hear() -> Any:
+            nonlocal gone
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                gone = True
+                if ending:
+                    await trio.sleep_forever()
+            return message
+
+        async def say(message: Any) -> None:
+            nonlocal ending
+            ending = ending or (message["type"] == "http.response.body" and not message.get("more_body", False))
+            await send(message)
+
+        await app(scope, hear, say)
+        ending = False
+        with trio.move_on_after(seconds):
+            while not gone:
+                await hear()
 
     return wrapped
 
@@ -85,7 +109,7 @@ class _Connections:
 
     def __init__(self, app: QuartTrio, limits: Limits) -> None:
         self._config, self._limits = _config(limits), limits
-        self._app = wrap_app(drained(app), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
+        self._app = wrap_app(whole_exchange(app), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
         self.context = WorkerContext(None)
         self._open: set[trio.SocketStream] = set()
         self._left = trio.Event()

@@ -199,6 +199,11 @@ def _name(body: TaskBody, what: str, limits: Limits) -> str:
     return line if len(line) <= DEFAULT_NAME_CHARS else line[: DEFAULT_NAME_CHARS - 1] + "…"
 
 
+def _first(names: list[str], number: int = 5) -> str:
+    shown = ", ".join(repr(name[:60]) for name in names[:number])
+    return shown if len(names) <= number else f"{shown} and {len(names) - number} more"
+
+
 def choose_hosts(names: list[str], fleet: Fleet, limits: Limits) -> tuple[str, ...]:
     """The host ids that `targets` stands for. Raises ClarionError no_hosts or unknown_hosts, the latter with every bad name."""
     if not names:
@@ -208,8 +213,8 @@ def choose_hosts(names: list[str], fleet: Fleet, limits: Limits) -> tuple[str, .
     malformed = [name[:255] for name in found.unknown if not _HOSTNAME.match(name)]
     unknown = [name for name in found.unknown if _HOSTNAME.match(name)]
     if malformed or unknown or found.ambiguous:
-        counts = ((len(unknown), "unknown"), (len(malformed), "malformed"), (len(found.ambiguous), "ambiguous"))
-        message = "targets: " + ", ".join(f"{number} {word}" for number, word in counts if number)
+        kinds = (("unknown", unknown), ("malformed", malformed), ("ambiguous", list(found.ambiguous)))
+        message = "; ".join(f"{word}: {_first(bad)}" for word, bad in kinds if bad)
         hint = "use the host ids of ambiguous names; remove the others, or join agents under these names first" if found.ambiguous else None
         details: dict[str, object] = {"unknown": unknown, "malformed": malformed, "ambiguous": {name: list(ids) for name, ids in found.ambiguous.items()}}
         raise ClarionError("unknown_hosts", message, field="targets", hint=hint, details=details)

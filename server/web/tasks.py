@@ -129,7 +129,7 @@ async def start_task(call: Call, task_id: str) -> Reply:
         raise ClarionError("task_not_pending")
     call.desk.take_new_work()
     call.deps.door.submit(TaskStarted(task_id))
-    await call.deps.door.committed()
+    await call.desk.committed()
     return Reply(task_view(*await stored_task(call.deps, task_id)))
 
 
@@ -143,7 +143,7 @@ async def cancel_task(call: Call, task_id: str) -> Reply:
     if task is None:
         raise ClarionError("task_finished")
     call.deps.door.submit(TaskCanceled(task_id))
-    await call.deps.door.committed()
+    await call.desk.committed()
     return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
 
 
@@ -183,7 +183,7 @@ async def _living(call: Call, task_id: str) -> Task | None:
     if (task := deps.door.live_task(task_id)) is not None:
         return task
     # Its end may not be committed yet, or its creation is but the engine has not heard of it.
-    await deps.door.committed()
+    await call.desk.committed()
     stored = await deps.store.task(task_id)
     if stored is None or task_id in call.desk.deleting:
         raise ClarionError("task_not_found")

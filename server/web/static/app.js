@@ -68,6 +68,7 @@ const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
 const readable = (text) => text.replace(ESCAPES, "").replace(/\r\n/g, "\n").replace(CONTROLS, (c) => String.fromCharCode(c.charCodeAt(0) === 127 ? 0x2421 : 0x2400 + c.charCodeAt(0)));
 
 const words = (status) => status.replace("_", " ");
+const cell = (label, value) => h("td", { class: value === "–" ? "number none" : "number", "data-label": label }, value);
 const pill = (status) => h("span", { class: `pill s-${status}` }, words(status));
 const when = (ms) => (ms ? h("time", { datetime: new Date(ms).toISOString(), title: new Date(ms).toLocaleString() }, ago(ms)) : "–");
 function ago(ms) {
@@ -82,8 +83,9 @@ function span(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;
-  if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.round((ms % 60000) / 1000)} s`;
-  return `${Math.floor(ms / 3600000)} h ${Math.round((ms % 3600000) / 60000)} min`;
+  if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.floor((ms % 60000) / 1000)} s`;
+  const minutes = Math.floor((ms % 3600000) / 60000);
+  return `${Math.floor(ms / 3600000)} h${minutes ? ` ${minutes} min` : ""}`;
 }
 function size(bytes) {
   for (const unit of ["bytes", "KiB", "MiB", "GiB"]) {
@@ -243,8 +245,8 @@ async function taskPage(id) {
     const line = h("tr", {},
       h("td", { class: "wide" }, h("button", { type: "button", class: "link", "aria-expanded": String(opened.has(row.host_id)), onclick: toggle }, name)),
       h("td", { class: "tight" }, pill(row.status), row.unreachable ? h("div", { class: "small soft" }, "its agent is away") : null),
-      h("td", { class: "number" }, row.exit_code ?? (row.signal ? `signal ${row.signal}` : "–")),
-      h("td", { class: "number" }, span(row.execution_ms)),
+      cell("exit", row.exit_code ?? (row.signal ? `signal ${row.signal}` : "–")),
+      cell("took", span(row.execution_ms)),
       h("td", { class: "wide" }, row.error ? h("span", {}, row.error.message, row.error.detail ? `: ${readable(row.error.detail)}` : "", h("div", { class: "small soft" }, row.error.hint)) : h("span", { class: "soft" }, said(row))));
     const below = h("tr", { class: "open", hidden: !opened.has(row.host_id) }, h("td", { colspan: "5", class: "wide" }));
     if (opened.has(row.host_id)) outputs(row, below.firstChild).catch(warn);
@@ -322,8 +324,8 @@ async function hostsPage() {
     const found = pages(`/hosts${filter ? `?name=${encodeURIComponent(filter)}*` : ""}`, ["Host", "State", "System", "Agent", "Labels"], (host) => [h("tr", {},
       h("td", { class: "wide" }, host.hostname, h("div", { class: "small soft mono" }, host.host_id)),
       h("td", { class: "tight" }, h("span", { class: `pill s-${host.connected ? "connected" : "away"}` }, host.connected ? "connected" : host.first_seen_at ? "away" : "never seen"), host.connected ? null : h("div", { class: "small soft" }, host.last_seen_at ? when(host.last_seen_at) : "")),
-      h("td", {}, [host.os, host.arch].filter(Boolean).join(" ") || "–"),
-      h("td", { class: "tight" }, host.version || "–"),
+      cell("", [host.os, host.arch].filter(Boolean).join(" ") || "–"),
+      cell("agent", host.version || "–"),
       h("td", {}, Object.entries({ ...host.agent_labels, ...host.labels }).map(([key, value]) => h("span", { class: "label" }, value ? `${key}=${value}` : key))))],
     filter ? empty(`No host's name begins with “${filter}”.`) : empty("No hosts yet.", h("p", {}, "Start ", h("code", {}, "clarion-agent"), " on a machine with the join token of this server, and it appears here by itself.")));
     await found.load();
