@@ -82,8 +82,9 @@ $(VENV)/installed: pyproject.toml setup.py
 
 $(VENV)/compiled: $(VENV)/installed $(SPEEDUPS)
 	@echo "clarion: compiling _speedups"
-	@$(PY) setup.py -q build_ext --inplace
-	@touch $@
+	@rm -f _speedups/*.so
+	@$(PY) setup.py -q build_ext --inplace --force
+	@if ls _speedups/*.so >/dev/null 2>&1; then touch $@; fi  # else it is tried again next time
 
 $(VENV)/test-tools: $(VENV)/installed
 	@echo "clarion: installing what tests and checks need (a minute or two, once)"
