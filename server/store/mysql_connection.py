@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -174,7 +175,10 @@ class Connection(_Upstream):  # type: ignore[misc]
         if stream is not None:
             stream.socket.close()
 
-    __del__ = _force_close
+    def __del__(self) -> None:
+        # a connection that was forgotten after the loop's end: the collector closes its socket
+        with suppress(RuntimeError):
+            self._force_close()
 
     @property
     def in_transaction(self) -> bool:

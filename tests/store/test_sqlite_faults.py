@@ -92,7 +92,7 @@ async def test_a_lock_of_another_process_is_waited_for_then_unavailable_and_the_
         await nursery.start(writer.run)
         writer.put([SaveMeta("a", "2")])
         with trio.fail_after(10):
-            while writer.statistics().retries < 2:
+            while writer.statistics().retries < 2:  # noqa: ASYNC110 - statistics have no event
                 await trio.sleep(0.01)
         other.execute("ROLLBACK")
         await writer.aclose()
@@ -144,7 +144,7 @@ async def test_the_loop_goes_on_while_the_database_works(tmp_path: Path) -> None
         nonlocal turns
         while True:
             turns += 1
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
@@ -195,7 +195,7 @@ async def test_after_closing_nothing_runs_and_nothing_is_left_beside_the_file(tm
     await store.write([SaveMeta("a", "1")])
     await store.aclose()
     await store.aclose()
-    assert [path.name for path in tmp_path.iterdir()] == ["c.db"]
+    assert os.listdir(tmp_path) == ["c.db"]
     with pytest.raises(StoreUnavailable, match="not open"):
         await store.write([])
     with pytest.raises(StoreUnavailable, match="not open"):
@@ -267,7 +267,7 @@ CHILD = """
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5])
 async def test_what_a_killed_process_had_confirmed_is_there_and_whole(tmp_path: Path, seconds: float) -> None:
     path = tmp_path / "c.db"
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - starting takes a millisecond
     assert child.stdout is not None
     first = await trio.to_thread.run_sync(child.stdout.readline)
     await trio.sleep(seconds)
