@@ -1,0 +1,110 @@
+"""`clarion-agent` from outside: exit codes, errors that name field and remedy, and the status page."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent import __version__
+from agent.errors import AgentError, BadSettings, NoState, StateInUse, StateUnusable, TokenUnreadable
+from agent.lock import hold
+from tests.agent.peer import peer
+from tests.agent.process import ROOT, TOKEN, agent, run_agent
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    (tmp_path / "token").write_text(TOKEN)
+    return tmp_path / "token"
+
+
+def test_a_bad_address_is_named(token: Path, tmp_path: Path) -> None:
+    done = run_agent("run", "--server", "nowhere", "--token-file", str(token), "--state", str(tmp_path / "s"))
+    assert done.returncode == BadSettings.exit_code
+    assert "server (flag): must be HOST:PORT" in done.stderr and "what to do:" in done.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_unreadable_token_file_is_named(tmp_path: Path) -> None:
+    done = run_agent("run", "--token-file", str(tmp_path / "none"), "--state", str(tmp_path / "s"))
+    assert done.returncode == TokenUnreadable.exit_code
+    assert f"token_file {tmp_path}/none: No such file" in done.stderr and "join token" in done.stderr
+
+
+def test_a_state_directory_in_use_is_refused(token: Path, tmp_path: Path) -> None:
+    with hold(tmp_path / "s"):
+        done = run_agent("run", "--token-file", str(token), "--state", str(tmp_path / "s"))
+    assert done.returncode == StateInUse.exit_code
+    assert "in use by another agent (pid" in done.stderr and "--state" in done.stderr
+
+
+def test_a_state_directory_that_cannot_be_made_is_refused(token: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run_agent("run", "--token-file", str(token), "--state", str(tmp_path / "file" / "s"))
+    assert done.returncode == StateUnusable.exit_code and "state directory" in done.stderr
+
+
+def test_a_host_id_that_was_damaged_is_not_replaced_silently(token: Path, tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    state.mkdir()
+    (state / "host_id").write_text("scribble\n")
+    done = run_agent("run", "--token-file", str(token), "--state", str(state), CLARION_AGENT_RESERVE_BYTES="0")
+    assert done.returncode == StateUnusable.exit_code and "holds no host id" in done.stderr
+    assert (state / "host_id").read_text() == "scribble\n"
+
+
+def test_a_policy_that_others_may_change_is_refused(token: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "policy.toml"
+    rules.write_text("shell = false\n")
+    rules.chmod(0o666)
+    done = run_agent("run", "--token-file", str(token), "--state", str(tmp_path / "s"), "--policy-file", str(rules))
+    assert done.returncode == BadSettings.exit_code and "may change it" in done.stderr and "chmod" in done.stderr
+
+
+def test_a_wrong_flag_is_wrong_usage() -> None:
+    assert run_agent("run", "--nonsense").returncode == 2
+
+
+def test_status_of_nothing_says_so(tmp_path: Path) -> None:
+    done = run_agent("status", "--state", str(tmp_path))
+    assert done.returncode == NoState.exit_code and "no agent's journal" in done.stderr
+
+
+async def test_status_tells_what_the_journal_holds(tmp_path: Path) -> None:
+    async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
+        hello = await server.welcomed(1)
+        command = await server.dispatch(command="exit 4")
+        await server.result(command)
+        found = json.loads(run_agent("status", "--json", "--state", str(process.state)).stdout)
+        assert process.process is not None
+        assert (found["agent_running"], found["agent_pid"]) == (True, process.process.pid)
+        assert (found["host_id"], found["journal_id"]) == (hello.host_id, hello.journal_id)
+        [execution] = found["executions"]
+        assert execution == {
+            "command_id": command,
+            "attempt": 1,
+            "seq": 1,
+            "stage": "done",
+            "outcome": "failed",
+            "reason": "exit_nonzero",
+            "exit_code": 4,
+        }
+        text = run_agent("status", "--state", str(process.state)).stdout
+        assert command in text and "1 done" in text and "running, pid" in text
+        await process.terminate()
+        assert "not running" in run_agent("status", "--state", str(process.state)).stdout
+
+
+def test_the_version_is_the_packages() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
+    assert __version__ in run_agent("--version").stdout
+
+
+def test_every_error_has_an_exit_code_of_its_own() -> None:
+    kinds = [BadSettings, NoState, StateInUse, StateUnusable, TokenUnreadable, AgentError]
+    assert len({kind.exit_code for kind in kinds}) == len(kinds)
+    help_text = run_agent("--help").stdout
+    assert all(str(kind.exit_code) in help_text for kind in kinds)

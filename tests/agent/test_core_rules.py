@@ -1,0 +1,180 @@
+"""Single rules of the engine and the fold, each on its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core import effects as out
+from agent.core import events as ev
+from agent.core.engine import Config, Engine
+from agent.core.executions import IllegalStep
+from agent.core.journal import Acked, Exit, Intent, Low, Record, Seen, Tomb
+from agent.core.model import Now, Outcome, Report, Stage
+from agent.core.state import Limits, State, fold, salvage
+from tests.agent.conftest import BOOT, REPORT, a_record_of_each_kind
+
+KEY = ("a", 1)
+
+
+class Rig:
+    def __init__(self, config: Config | None = None, *records: Record) -> None:
+        self.engine = Engine(fold(records), "j1", BOOT, config)
+        self.ms = 1_000
+        self.tell(ev.Welcome(1, 1, 0))
+
+    def tell(self, *events: ev.Event, ms: int = 1) -> list[out.Effect]:
+        """Effects of these, the journal being instant."""
+        found: list[out.Effect] = []
+        queue = list(events)
+        while queue:
+            self.ms += ms
+            for effect in self.engine.handle(queue.pop(0), Now(self.ms, self.ms)):
+                found.append(effect)
+                if isinstance(effect, (out.Append, out.Rewrite)):
+                    queue.append(ev.JournalDurable(effect.position))
+        return found
+
+    def sent(self, *events: ev.Event, ms: int = 1) -> list[out.Message]:
+        return [effect.message for effect in self.tell(*events, ms=ms) if isinstance(effect, out.Send)]
+
+
+def dispatch(key: tuple[str, int] = KEY, seq: int = 1, within: int = 0, size: int = 10, refusal: ev.Refusal | None = None) -> ev.Dispatch:
+    return ev.Dispatch(key, seq, 1, within, b"", size, "spec", refusal)
+
+
+def test_a_start_that_the_journal_made_late_is_expired_and_never_made_up_for() -> None:
+    rig = Rig()
+    [rejected] = rig.sent(dispatch(within=5), ms=10)
+    assert isinstance(rejected, out.Rejected) and rejected.reason == "expired"
+    assert rig.sent(dispatch()) == [rejected]
+    assert KEY in rig.engine.state.tombs
+
+
+def test_a_spool_that_is_full_refuses_and_frees_with_the_ack() -> None:
+    rig = Rig(Config(spool_bytes=100))
+    rig.tell(dispatch(size=90))
+    [rejected] = rig.sent(dispatch(("b", 1), 2, size=20))
+    assert isinstance(rejected, out.Rejected) and rejected.reason == "spool_full" and "100 bytes" in rejected.message
+    rig.tell(ev.ShimExited(KEY, Report(Outcome.COMPLETED)))
+    assert isinstance(rig.sent(dispatch(("c", 1), 3, size=100))[0], out.Accepted)
+
+
+def test_an_older_attempt_than_one_seen_is_a_duplicate() -> None:
+    rig = Rig()
+    rig.tell(dispatch(("a", 2), 2))
+    [rejected] = rig.sent(dispatch(("a", 1), 1))
+    assert isinstance(rejected, out.Rejected) and rejected.reason == "duplicate"
+
+
+def test_a_number_that_is_over_is_answered_lost() -> None:
+    rig = Rig(None, Low(10, 1))
+    for event in (dispatch(seq=10), ev.Cancel(KEY, 10, 1, "j1", "canceled")):
+        [result] = rig.sent(event)
+        assert isinstance(result, out.Result) and (result.report.outcome, result.report.error_code) == (Outcome.LOST, "journal_lost")
+    assert isinstance(rig.sent(dispatch(("b", 1), 11))[0], out.Accepted)
+
+
+def test_forget_turns_what_is_acknowledged_into_tombstones_that_still_answer() -> None:
+    rig = Rig()
+    rig.tell(dispatch(), ev.ShimExited(KEY, REPORT))
+    removed = [effect for effect in rig.tell(ev.ResultAck(KEY)) if isinstance(effect, out.Remove)]
+    assert removed == [out.Remove(KEY)]
+    rig.tell(ev.Forget(5))
+    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombs
+    [result] = rig.sent(dispatch())
+    assert isinstance(result, out.Result) and (result.report.outcome, result.report.exit_code) == (Outcome.FAILED, 3)
+
+
+def test_forget_keeps_what_has_not_been_acknowledged() -> None:
+    rig = Rig()
+    rig.tell(dispatch(), ev.Forget(5))
+    assert [entry.key for entry in rig.engine.hello().entries] == [KEY]
+    [result] = rig.sent(ev.ShimExited(KEY, REPORT))
+    assert isinstance(result, out.Result)
+    rig.tell(ev.ResultAck(KEY))
+    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombs
+
+
+def test_a_dropped_execution_is_reported_no_more() -> None:
+    rig = Rig()
+    rig.tell(dispatch(), ev.Disconnected(), ev.Welcome(1, 2, 0, [ev.Verdict(KEY, ev.Decision.DROP)]))
+    effects = rig.tell(ev.ShimExited(KEY, REPORT))
+    assert not [effect for effect in effects if isinstance(effect, out.Send)] and out.Remove(KEY) in effects
+    assert rig.engine.hello().entries == []
+
+
+def test_a_stop_verdict_stops_and_a_second_cancel_asks_again() -> None:
+    rig = Rig()
+    rig.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT), ev.Disconnected())
+    assert out.Stop(KEY, "canceled") in rig.tell(ev.Welcome(1, 1, 0, [ev.Verdict(KEY, ev.Decision.STOP)]))
+    assert out.Stop(KEY, "canceled") in rig.tell(ev.Cancel(KEY, 1, 1, "j1", "timeout")), "the first reason stays"
+
+
+def test_what_began_to_be_stopped_is_stopped_after_a_restart() -> None:
+    before = Rig()
+    before.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT), ev.Cancel(KEY, 1, 1, "j1", "timeout"))
+    after = Rig(None, *before.engine.state.records())
+    assert out.Stop(KEY, "timeout") in after.tell(ev.ShimAdopted(KEY))
+
+
+def test_a_stopping_agent_refuses_new_work() -> None:
+    rig = Rig()
+    rig.tell(ev.Stopping())
+    [rejected] = rig.sent(dispatch())
+    assert isinstance(rejected, out.Rejected) and rejected.reason == "draining"
+
+
+def test_a_refusal_by_policy_is_passed_on_unless_it_is_known_already() -> None:
+    rig = Rig()
+    rig.tell(dispatch())
+    assert isinstance(rig.sent(dispatch(refusal=ev.Refusal("refused", "no")))[0], out.Accepted)
+    assert rig.sent(dispatch(("b", 1), 2, refusal=ev.Refusal("refused", "no"))) == [out.Rejected(("b", 1), "refused", "no")]
+
+
+def test_a_broken_journal_refuses_and_works_again_once_it_is_rewritten() -> None:
+    engine = Engine(State(), "j1", BOOT)
+    engine.handle(ev.Welcome(0, 1, 0), Now(0, 0))
+    engine.handle(dispatch(), Now(1, 1))
+    effects = engine.handle(ev.JournalFailed("no space left"), Now(2, 2))
+    assert out.Send(out.Rejected(KEY, "journal_failed", "no space left")) in effects
+    [rewrite] = [effect for effect in effects if isinstance(effect, out.Rewrite)]
+    assert not any(isinstance(record, Intent) for record in rewrite.records)
+    [refused] = engine.handle(dispatch(("b", 1), 2), Now(3, 3))
+    assert isinstance(refused, out.Send) and isinstance(refused.message, out.Rejected)
+    assert [effect for effect in engine.handle(ev.JournalFailed("still"), Now(4, 4)) if isinstance(effect, out.Wake)]
+    [again] = engine.handle(ev.Tick(), Now(9_000, 9_000))
+    assert isinstance(again, out.Rewrite)
+    engine.handle(ev.JournalDurable(again.position), Now(9_001, 9_001))
+    assert isinstance(engine.handle(dispatch(("c", 1), 3), Now(9_002, 9_002))[0], out.Append)
+
+
+def test_no_record_leads_out_of_an_end() -> None:
+    ended = a_record_of_each_kind()
+    for record in (Exit("a", 1, REPORT, 1), Acked("a", 1, 1), Intent("a", 1, 5, BOOT, b"", 1, 1)):
+        with pytest.raises(IllegalStep):
+            fold([*ended, record])
+
+
+def test_salvage_keeps_every_id_that_can_be_read() -> None:
+    records = a_record_of_each_kind()
+    for gone in range(len(records)):
+        state, _ = salvage(records[:gone] + records[gone + 1 :])
+        ids = {record.key for index, record in enumerate(records) if index != gone and hasattr(record, "key")}
+        assert ids <= set(state.executions) | set(state.tombs)
+
+
+def test_tombstones_go_by_age_only_below_low_and_by_number_only_with_their_number() -> None:
+    limits = Limits(tombs=2, tomb_ms=100)
+    tombs = [Tomb(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
+    state = fold([*tombs, Low(1, 500)], limits)
+    assert set(state.tombs) == {("t2", 1)}, "number 2 could still arrive"
+    state.apply(Tomb("t3", 1, 3, Outcome.NEVER, "canceled_before_start", 501))
+    state.apply(Tomb("t4", 1, 4, Outcome.NEVER, "canceled_before_start", 502))
+    assert set(state.tombs) == {("t3", 1), ("t4", 1)} and state.low == 2
+
+
+def test_the_highest_numbers_survive_compaction() -> None:
+    state = fold([Seen(9, 4), Low(3, 1), *a_record_of_each_kind()])
+    again = fold(state.records())
+    assert again == state and (again.max_seq, again.max_epoch, again.low) == (9, 4, 4)
+    assert again.executions["c", 2].stage is Stage.RUNNING
