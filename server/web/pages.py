@@ -1,4 +1,4 @@
-"""The web page: one HTML shell, one script, one style sheet, read once and served from memory under names that hold their hash.
+"""The web page: one HTML shell, a small script in two files, one style sheet, read once and served from memory under names that hold their hash.
 
 The shell holds no data of the installation, so it needs no token; the script asks the API, like any other client. In this release the
 token is typed in once and kept in the tab's sessionStorage: it ends with the tab. Session cookies (HttpOnly, SameSite) come with user
@@ -28,7 +28,7 @@ CSP = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_TYPES = {"app.js": "text/javascript; charset=utf-8", "app.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+_TYPES = {"tools.js": "text/javascript; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "app.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
 @cache
