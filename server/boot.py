@@ -22,7 +22,8 @@ async def open_store(store: Store) -> int:
         epoch = int(await store.meta(EPOCH) or 0) + 1
         await store.write([SaveMeta(EPOCH, str(epoch))])
     except StoreUnavailable as error:
-        raise ClarionError("store_unavailable", str(error), field="store") from error
+        hint = "start the database, or correct the settings under 'store', then start the server again"
+        raise ClarionError("store_unavailable", str(error), field="store", hint=hint) from error
     except StoreRefused as error:
         raise ClarionError("store_refused", str(error), field="store") from error
     return epoch
