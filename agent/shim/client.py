@@ -17,8 +17,8 @@ from agent.shim import durable, linux, records
 from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
 from agent.shim.records import ShimRef, Stop, StopReason
 
-ANSWER_SECONDS = 10.0
-"""A fork server that does not answer for so long is killed and replaced."""
+ANSWER_SECONDS = 20.0
+"""A fork server that does not answer for so long, its own start included, is killed and replaced."""
 CLAIM_SECONDS = 10.0
 END_SECONDS = 5.0
 _TRIES = 3
@@ -57,7 +57,7 @@ class ForkServer:
         """A shim for the execution in this directory, whose spec.json is there. Asked again for the same directory, also after a crash of
         the fork server in between, it gives the same shim: a directory is run at most once.
 
-        Not interrupted by cancellation: it lasts a few milliseconds, at most about 40 s when fork servers hang. Raises ForkFailed, ForkServerLost.
+        Not interrupted by cancellation: it lasts a few milliseconds, at most about 70 s when fork servers hang. Raises ForkFailed, ForkServerLost.
         """
         if not directory.is_absolute():
             raise ValueError(f"{directory}: the execution's directory must be given as an absolute path")

@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ class Shims:
     def groups(self) -> list[str]:
         """Control groups of this test's executions."""
         names = {directory.name for directory in self.root.iterdir()}
-        return [str(path) for path in Path("/sys/fs/cgroup").rglob("clarion-*") if any(name in path.name for name in names)]
+        # os.walk, because other groups come and go meanwhile
+        return [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if any(name in folder for name in names)]
 
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> None:
@@ -111,6 +113,7 @@ def wait_until() -> Callable[..., Any]:
     return until
 
 
+@asynccontextmanager
 async def _shims(root: Path, *, cgroup: bool) -> AsyncIterator[Shims]:
     forks = ForkServer(cgroup=cgroup)
     await forks.start()
@@ -124,18 +127,18 @@ async def _shims(root: Path, *, cgroup: bool) -> AsyncIterator[Shims]:
         assert shims.groups() == []
         await until(lambda: not shims.zombies(), "no zombies")
     finally:
-        await forks.aclose()
+        await shims.forks.aclose()
 
 
 @pytest.fixture
 async def shims(tmp_path: Path) -> AsyncIterator[Shims]:
     """With control groups where the machine has them."""
-    async for one in _shims(tmp_path, cgroup=True):
+    async with _shims(tmp_path, cgroup=True) as one:
         yield one
 
 
 @pytest.fixture(params=["cgroup", "plain"])
 async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shims]:
     """With and without control groups."""
-    async for one in _shims(tmp_path, cgroup=request.param == "cgroup"):
+    async with _shims(tmp_path, cgroup=request.param == "cgroup") as one:
         yield one

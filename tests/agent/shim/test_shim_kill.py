@@ -18,22 +18,22 @@ def gone(final: Any, outcome: str = "timeout", code: str = "timed_out") -> None:
 
 
 async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
-    ended = await both.run(command=f"trap 'echo bye; exit 7' TERM; {both.sleep} & wait", timeout_ms=200, grace_ms=10_000)
+    ended = await both.run(command=f"trap 'echo bye; exit 7' TERM; {both.sleep} & wait", timeout_ms=1_000, grace_ms=10_000)
     gone(ended.exit)
     assert ended.stdout == b"bye\n"
     assert (ended.exit.exit_code, ended.exit.signal) == (7, None)
     assert ended.exit.kill.reason == "timeout"
     assert ended.exit.kill.term_at_ms is not None
     assert ended.exit.kill.kill_at_ms is None
-    assert ended.exit.duration_us >= 200_000
-    assert "0.2 s" in ended.exit.error_message
+    assert ended.exit.duration_us >= 1_000_000
+    assert "1 s" in ended.exit.error_message
     intent = records.read_kill(ended.directory)
     assert intent is not None
     assert (intent.reason, intent.at_ms <= ended.exit.kill.term_at_ms) == ("timeout", True)
 
 
 async def test_one_that_ignores_term_is_killed_with_its_children_after_the_grace(both: Any) -> None:
-    ended = await both.run(command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait", timeout_ms=200, grace_ms=300)
+    ended = await both.run(command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait", timeout_ms=1_000, grace_ms=300)
     gone(ended.exit)
     assert (ended.exit.exit_code, ended.exit.signal) == (None, 9)
     assert ended.exit.kill.kill_at_ms - ended.exit.kill.term_at_ms >= 299
@@ -47,7 +47,7 @@ async def test_no_grace_means_kill_at_once(both: Any) -> None:
 
 async def test_children_that_outlive_the_main_process_get_the_grace_too(both: Any) -> None:
     child = "trap 'sleep 0.3; echo saved; exit' TERM; echo ready; while :; do sleep 0.05; done"
-    ended = await both.run(command=f"({child}) & exec {both.sleep}", timeout_ms=400, grace_ms=10_000)
+    ended = await both.run(command=f"({child}) & exec {both.sleep}", timeout_ms=1_000, grace_ms=10_000)
     gone(ended.exit)
     assert ended.stdout == b"ready\nsaved\n"
     assert ended.exit.kill.kill_at_ms is None
@@ -85,7 +85,7 @@ async def test_stopped_processes_are_ended(both: Any) -> None:
 
 
 async def test_stopped_processes_that_ignore_term_are_killed(both: Any) -> None:
-    final = (await both.run(command=f"trap '' TERM; {both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}", timeout_ms=300, grace_ms=100)).exit
+    final = (await both.run(command=f"trap '' TERM; {both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}", timeout_ms=1_000, grace_ms=100)).exit
     gone(final)
     assert final.kill.kill_at_ms is not None
 

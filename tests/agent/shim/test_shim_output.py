@@ -85,10 +85,11 @@ async def test_the_limit_counts_both_streams(shims: Any) -> None:
 async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: Any) -> None:
     started = linux.boottime_ns()
     ended = await both.run(command=f"{both.sleep} & echo hi", drain_ms=300)
-    assert 0.3e9 <= linux.boottime_ns() - started < 10e9
+    lasted_us = (linux.boottime_ns() - started) // 1000
+    assert 300_000 <= lasted_us < 10_000_000
     assert (ended.exit.outcome, ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == ("completed", b"hi\n", True, 1)
     # The command itself was done long before.
-    assert ended.exit.duration_us < 300_000
+    assert ended.exit.duration_us <= lasted_us - 300_000
 
 
 async def test_what_a_child_still_says_while_the_pipes_are_drained_is_kept(shims: Any) -> None:
