@@ -110,7 +110,7 @@ async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(a
 
 
 async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> None:
-    door, queue, _ = make()
+    door, _queue, _ = make()
     async with trio.open_nursery() as nursery:
         await nursery.start(door.run)
         door.submit(HostConnected("a", 1, "journal-1", 1))

@@ -163,7 +163,7 @@ async def test_heartbeats_go_both_ways_and_are_answered(autojump_clock: Clock) -
         await agent.say(heartbeat=Heartbeat(beat=7, running=3))
         assert await agent.hear() == ("heartbeat", Heartbeat(beat=7, answer=True))
         assert edge.registry.presence(HOST).running == 3  # type: ignore[union-attr]
-        kind, beat = await agent.hear()
+        _, beat = await agent.hear()
         assert beat == Heartbeat(beat=1) and trio.current_time() == 15
         await agent.say(heartbeat=Heartbeat(beat=1, answer=True))
 
