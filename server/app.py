@@ -68,6 +68,9 @@ class AgentPortCounts:
     def join_refused(self) -> None:
         self._metrics.auth_failures.labels("agent").inc()
 
+    def command_reported(self, seconds: float) -> None:
+        self._metrics.command_seconds.observe(seconds)
+
 
 def run(settings: Settings) -> int:
     """Run until told to stop; the exit code. Raises OSError for a port in use, ClarionError for a store that does not open."""

@@ -14,7 +14,7 @@ from proto.link.errors import LinkClosed, LinkRefused
 from proto.link.server import ServerStream
 from proto.messages import Heartbeat, Hello, MalformedMessage, decode, kind_of
 from server.core.effects import Save, SaveHost
-from server.core.events import HostDisconnected
+from server.core.events import HostDisconnected, Result
 from server.core.model import Host
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -58,6 +58,8 @@ class Counts(Protocol):
     def session_closed(self) -> None: ...
 
     def join_refused(self) -> None: ...
+
+    def command_reported(self, seconds: float) -> None: ...
 
 
 Verify = Callable[[str], bool]
@@ -167,6 +169,8 @@ class Service:
                 if not value.answer:
                     heard.answer = value.beat
                     session.stir()
+            if isinstance(event, Result) and event.execution_ms is not None:
+                self._counts.command_reported(event.execution_ms / 1000)
             if event is not None:
                 self._door.submit(event)
 

@@ -46,6 +46,7 @@ class Stream:
 class Counts:
     def __init__(self) -> None:
         self.open = self.refused = 0
+        self.seconds: list[float] = []
 
     def session_opened(self) -> None:
         self.open += 1
@@ -55,6 +56,9 @@ class Counts:
 
     def join_refused(self) -> None:
         self.refused += 1
+
+    def command_reported(self, seconds: float) -> None:
+        self.seconds.append(seconds)
 
 
 class Commits(Queue):

@@ -56,9 +56,10 @@ async def test_a_command_goes_down_and_its_result_is_acknowledged(autojump_clock
         await agent.say(started=Started(COMMAND, 1, 77, 123))
         await trio.testing.wait_all_tasks_blocked()
         assert status(edge) is ExecutionStatus.RUNNING
-        await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.COMPLETED, 0))
+        await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.COMPLETED, 0, duration_us=250_000))
         kind, ack = await agent.hear()
         assert kind == "result_ack" and ack == ResultAck(COMMAND, 1) and status(edge) is None
+        assert edge.counts.seconds == [0.25]
 
 
 async def test_the_ack_waits_for_the_commit(autojump_clock: Clock) -> None:
