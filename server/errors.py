@@ -34,7 +34,7 @@ _ALL = (
     Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys", "stay within 32 levels and 10,000 keys"),
     Problem("unsupported_media_type", 415, 3, USAGE, "the body must be JSON", "send 'Content-Type: application/json'"),
     Problem("body_too_large", 413, 8, USAGE, "the body is larger than this server takes", "send less, or raise http.max_body"),
-    Problem("request_timeout", 408, 4, UNAVAILABLE, "the request's body did not arrive in time", "send it again, faster, or raise http.body_timeout"),
+    Problem("request_timeout", 408, 4, UNAVAILABLE, "the request's body did not arrive in time", "send it again over a faster connection"),
     Problem("missing_field", 422, 3, USAGE, "a required field is missing", "add the field"),
     Problem("unknown_field", 422, 3, USAGE, "there is no such field", "remove it or correct its name"),
     Problem("wrong_type", 422, 3, USAGE, "the field has the wrong type", "see /openapi.json for its type"),

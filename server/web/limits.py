@@ -1,4 +1,4 @@
-"""What the HTTP side takes, at most. Every field is a setting of the same name in docs/configuration.md (http.*, limits.*)."""
+"""What the HTTP side takes, at most. Those that are settings have the same name there (http.*, limits.*)."""
 
 from __future__ import annotations
 

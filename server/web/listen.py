@@ -109,7 +109,7 @@ class _Connections:
 
     def __init__(self, app: QuartTrio, limits: Limits) -> None:
         self._config, self._limits = _config(limits), limits
-        self._app = wrap_app(whole_exchange(app), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
+        self._app = wrap_app(whole_exchange(app), self._config.wsgi_max_body_size, "asgi")
         self.context = WorkerContext(None)
         self._open: set[trio.SocketStream] = set()
         self._left = trio.Event()

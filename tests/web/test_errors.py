@@ -234,6 +234,8 @@ async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_we
         assert (answer.status, answer.error["code"], answer.headers["Retry-After"]) == (503, "store_unavailable", "2")
         busy = await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
         assert (busy.status, busy.error["code"]) == (503, "store_unavailable")
+        created = await world.post("/api/v1/tasks/01900000-0000-7000-8000-00000000beef/start")
+        assert created.error["code"] == "store_unavailable"
     world.store.gate.set()
     with trio.fail_after(5):
         await world.door.committed()

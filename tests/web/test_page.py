@@ -168,7 +168,7 @@ async def test_wrong_tokens_bad_hosts_and_lost_tasks_say_what_to_do(world: World
         page.get_by_label("Command").fill("true")
         page.get_by_label("Hosts").fill("nobody web-1")
         page.get_by_role("button", name="Only create").click()
-        expect(page.locator("#notice")).to_contain_text("unknown: nobody")
+        expect(page.locator("#notice")).to_contain_text("unknown: 'nobody'")
         expect(page.get_by_label("Hosts")).to_have_attribute("aria-invalid", "true")
         shot(page, "error")
         page.goto("/#/tasks/01900000-0000-7000-8000-00000000beef")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 
-from tests.web.world import World
+from server.core.effects import Dispatch, Welcome
+from tests.web.world import Answer, World
 
 ASK = {"targets": ["web-1", "web-2"], "command": "uname -a"}
 
@@ -90,6 +93,40 @@ async def test_a_task_that_does_not_run_can_be_deleted(world: World, ended: bool
         answer = await world.call(method, path + more)
         assert (answer.status, answer.error["code"]) == (404, "task_not_found"), (method, more)
     assert sum((await world.get("/api/v1/statistics")).json["tasks"].values()) == 0
+
+
+async def test_a_task_whose_deletion_is_on_its_way_cannot_be_started(world: World) -> None:
+    task = (await world.post("/api/v1/tasks", ASK)).json
+    path = f"/api/v1/tasks/{task['task_id']}"
+    world.store.gate = trio.Event()
+    deleted: list[Answer] = []
+
+    async def delete() -> None:
+        deleted.append(await world.call("DELETE", path))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(delete)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert deleted == []
+        for verb in ("start", "cancel"):
+            assert (await world.post(f"{path}/{verb}")).error["code"] == "task_not_found"
+        world.store.gate.set()
+    assert deleted[0].status == 204
+    assert [type(act) for session in world.sessions.values() for act in session.take()] == [Welcome, Welcome]
+
+
+async def test_of_two_starts_at_once_one_runs_it_and_the_other_is_told(world: World) -> None:
+    task = (await world.post("/api/v1/tasks", ASK | {"targets": ["web-1"]})).json
+    answers: list[Answer] = []
+
+    async def start() -> None:
+        answers.append(await world.post(f"/api/v1/tasks/{task['task_id']}/start"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(start)
+    assert sorted(answer.status for answer in answers) == [200, 409, 409, 409, 409]
+    assert [type(act) for act in world.sessions["web-1"].take()] == [Welcome, Dispatch]
 
 
 async def test_a_running_task_is_not_deleted(world: World) -> None:

@@ -23,7 +23,7 @@ function leave(text) {
       await api("/statistics");
     } catch (failure) {
       sessionStorage.removeItem(KEY);
-      wrong.textContent = failure.status === 401 ? `${failure.message}. ${failure.hint}.` : failure.message;
+      wrong.textContent = failure.status === 401 ? `${failure.message}.` : `${failure.message} ${failure.hint}`;
       field.setAttribute("aria-invalid", "true");
       field.select();
       return;

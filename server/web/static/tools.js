@@ -55,8 +55,8 @@ function warn(failure) {
   if (failure.name === "AbortError") return;
   if (failure.status === 401) return leave("The server does not take this token any more.");
   const more = [];
-  for (const name of ["unknown", "malformed"]) if (failure.more?.[name]?.length) more.push(`${name}: ${failure.more[name].join(", ")}`);
-  notice.replaceChildren(h("b", {}, failure.message || String(failure)), failure.hint ? ` ${failure.hint}.`.replace(/\.\.$/, ".") : "", more.length ? h("div", { class: "small" }, more.join(" · ")) : "");
+  for (const name of ["unknown", "malformed"]) if (failure.more?.[name]?.length > 5) more.push(`${name}: ${failure.more[name].join(", ")}`);
+  notice.replaceChildren(h("b", {}, failure.message || String(failure)), failure.hint ? ` – ${failure.hint}` : "", more.length ? h("div", { class: "small" }, more.join(" · ")) : "");
   notice.hidden = false;
 }
 const calm = () => { notice.hidden = true; };
