@@ -9,7 +9,7 @@ from server.store.base import StoreRefused, StoreUnavailable
 _MAY_PASS = {
     sqlite3.SQLITE_BUSY: "locked by another process",
     sqlite3.SQLITE_LOCKED: "locked",
-    sqlite3.SQLITE_FULL: "out of disk space, or at its size limit (store.max_bytes)",
+    sqlite3.SQLITE_FULL: "out of disk space, or at its size limit",
     sqlite3.SQLITE_IOERR: "the disk does not work",
     sqlite3.SQLITE_NOMEM: "out of memory",
     sqlite3.SQLITE_PROTOCOL: "locked by another process",
