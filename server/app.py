@@ -115,7 +115,7 @@ class App:
     async def _with_store(self, store: Store, epoch: int, sock: socket.socket) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
-        writer = build.writer(settings, store, clock)
+        writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
         registry = Registry(build.outbox_limits(settings), epoch=epoch)
         engine = Engine(build.engine_limits(settings))
         conductor = Conductor(engine, writer, registry, live, clock)

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import os
-import ssl
-from pathlib import Path
+from collections.abc import Callable
 
 from server.core.world import Limits as EngineLimits
+from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.ports import Clock
 from server.rpc.service import Settings as RpcSettings
 from server.rpc.to_agent import Terms
 from server.settings import Settings
 from server.settings_secret import read_password
-from server.store.base import Store
-from server.store.mysql import MySQLStore
+from server.store.base import Store, StoreRefused
+from server.store.mysql import MySQLStore, tls_context
 from server.store.sqlite import SqliteStore
 from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
 
 
 def store(settings: Settings) -> Store:
-    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file."""
+    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file, ClarionError for an
+    unreadable store.tls_ca."""
     ours = settings.store
     if ours.kind == "sqlite":
         return SqliteStore(settings.database_file)
     assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
+    try:
+        tls = tls_context(ours.tls, str(ours.tls_ca) if ours.tls_ca else None)
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store.tls_ca") from error
     return MySQLStore(
         user=ours.user,
         password=read_password(ours),
@@ -33,35 +38,26 @@ def store(settings: Settings) -> Store:
         host=ours.host,
         port=ours.port,
         socket=str(ours.socket) if ours.socket else None,
-        tls=tls(ours.tls, ours.tls_ca),
+        tls=tls,
         connect_timeout=ours.connect_timeout,
         pool_size=ours.pool_size,
     )
 
 
-def writer(settings: Settings, store: Store, clock: Clock) -> Writer:
+def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[float], None]) -> Writer:
+    """committed: told how many seconds each commit took."""
     ours = settings.writer
     return Writer(
         store,
         clock=clock,
         entropy=os.urandom,
+        committed=committed,
         linger_ms=ours.linger_ms,
         max_rows=ours.max_rows,
         high_water=ours.high_water,
         low_water=ours.low_water,
         high_water_bytes=ours.high_water_bytes,
     )
-
-
-def tls(mode: str, ca: Path | None) -> ssl.SSLContext | None:
-    """off: None. require: encrypted, unchecked. verify: certificate and name checked, against `ca` or the system's."""
-    if mode == "off":
-        return None
-    context = ssl.create_default_context(cafile=ca)
-    if mode == "require":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def engine_limits(settings: Settings) -> EngineLimits:

@@ -13,6 +13,8 @@ MAX_TEXT = 1_000
 MAX_KEPT = 512 * 1024
 MAX_ENTRIES = 20_000
 MAX_SLOTS = 1_024
+MAX_NUMBER = 1 << 53
+"""Larger counts and times are no honest agent's, and would not fit the columns that they end in."""
 
 
 def hello(message: CommandMessage) -> Hello:
@@ -26,6 +28,8 @@ def hello(message: CommandMessage) -> Hello:
         raise MalformedMessage("hello.journal_id: must have 8 to 64 printable characters")
     if not value.boot_id or len(value.boot_id) > 64:
         raise MalformedMessage("hello.boot_id: must have 1 to 64 characters")
+    if value.max_seq > MAX_NUMBER:
+        raise MalformedMessage(f"hello.max_seq: at most {MAX_NUMBER}")
     if len(value.entries) > MAX_ENTRIES:
         raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
     for entry in value.entries:
@@ -77,7 +81,7 @@ def _result(host_id: str, value: object) -> Event:
         error_message=_text(value.error_message) or None,
         agent_started_at=_time(value.started_at_ms),
         agent_finished_at=_time(value.finished_at_ms),
-        execution_ms=min(value.duration_us // 1000, 1 << 62),
+        execution_ms=min(value.duration_us // 1000, MAX_NUMBER),
         stdout=_output("stdout", value.stdout),
         stderr=_output("stderr", value.stderr),
         report=_report(value),
@@ -87,6 +91,8 @@ def _result(host_id: str, value: object) -> Event:
 def _output(name: str, digest: OutputDigest) -> Output | None:
     if len(digest.head) + len(digest.tail) > MAX_KEPT:
         raise MalformedMessage(f"command_result.{name}: at most {MAX_KEPT} bytes of a stream are kept")
+    if digest.total_bytes > MAX_NUMBER:
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be told")
     try:
         return receive(digest.head, digest.tail, digest.total_bytes, digest.sha256)
     except DishonestOutput as error:
@@ -127,7 +133,7 @@ def _text(text: str) -> str:
 
 
 def _time(ms: int) -> int | None:
-    return ms if 0 < ms < 1 << 53 else None
+    return ms if 0 < ms < MAX_NUMBER else None
 
 
 _EVENTS = {"accepted": _accepted, "rejected": _rejected, "started": _started, "command_result": _result}

@@ -59,7 +59,7 @@ class WriterClosed(StoreUnavailable):
 class Writer:
     """A `ports.Commits`. linger_ms: see above, 0 for at once. max_rows, max_bytes: of one transaction that holds more than
     one unit. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the high one.
-    retry_min, retry_max: seconds, doubling, each with jitter down to its half."""
+    retry_min, retry_max: seconds, doubling, each with jitter down to its half. committed: told the seconds of each commit."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Writer:
         low_water_bytes: int | None = None,
         retry_min: float = 0.05,
         retry_max: float = 5.0,
+        committed: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -87,6 +88,7 @@ class Writer:
         self._high_bytes = high_water_bytes
         self._low_bytes = high_water_bytes // 2 if low_water_bytes is None else low_water_bytes
         self._retry_min, self._retry_max = retry_min, retry_max
+        self._committed = committed
         self._queue: deque[Unit] = deque()
         self._rows = self._bytes = 0
         self._waiting_rows = 0
@@ -260,6 +262,7 @@ class Writer:
         self._back(begun)
         self._idle_since = self._clock.now().mono
         self._last_commit = self._idle_since - tried
+        self._committed(self._last_commit)
         self._batches += 1
 
     def _back(self, since: float) -> None:

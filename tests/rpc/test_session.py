@@ -102,6 +102,7 @@ async def test_silence_before_the_hello_is_cut_off(autojump_clock: Clock) -> Non
         ({"journal_id": "x"}, "hello.journal_id"),
         ({"journal_id": "journal\n-1"}, "hello.journal_id"),
         ({"boot_id": ""}, "hello.boot_id"),
+        ({"max_seq": (1 << 53) + 1}, "hello.max_seq"),
         ({"entries": [Entry("c", 1)] * 20_001}, "hello.entries"),
         ({"entries": [Entry("c", 1, 1, Stage.DONE)]}, "command_id"),
     ],
@@ -133,6 +134,7 @@ async def test_the_first_message_must_be_a_hello(autojump_clock: Clock) -> None:
         ({"accepted": Accepted(COMMAND, 0)}, "attempt"),
         ({"command_result": CommandResult(COMMAND, 1)}, "outcome"),
         ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"abc", b"", 1, b""))}, "stdout"),
+        ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"a", b"", 1 << 63, b"x" * 32))}, "stdout"),
         ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stderr=OutputDigest(b"a" * 524_289, b"", 524_289, b"x" * 32))}, "stderr"),
     ],
 )

@@ -21,7 +21,7 @@ from server.core.effects import (
 from server.core.model import Command, CommandHost, Host
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
-from server.store.base import KeyTaken, KnownKey, StoreRefused
+from server.store.base import KeyTaken, KnownKey, OutputSummary, StoreRefused
 from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts, moved, new_id, output
 
@@ -127,6 +127,15 @@ class StoreConformance:
         assert await store.output(whole.output_id) == whole
         assert await store.output(cut.output_id) == cut
         assert await store.output(bytes(32)) is None
+
+    async def test_sizes_of_outputs_are_told_without_their_bytes(self, store: AnyStore) -> None:
+        kept = [output(b"%d" % number * (number + 1)) for number in range(70)]
+        cut = output(b"head", b"tail", dropped=10)
+        await store.write([SaveOutput(one) for one in [*kept, cut]])
+        asked = [one.output_id for one in [*kept, cut]] + [bytes(32)]
+        told = await store.output_summaries(asked)
+        assert told == {one.output_id: OutputSummary(len(one.head), len(one.tail), one.total_bytes) for one in [*kept, cut]}
+        assert await store.output_summaries([]) == {}
 
     async def test_a_late_report_is_kept_beside_the_row(self, store: AnyStore) -> None:
         made = create(hosts(1))

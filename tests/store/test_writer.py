@@ -309,3 +309,13 @@ async def test_any_mixture_of_faults_ends_with_every_unit_once_in_order(seed: in
     assert [save for batch in store.written for save in batch] == expected
     assert called == sorted(called) and len(called) + len(refused) == 200
     assert len(refused) == len(store.poison)
+
+
+async def test_each_commit_is_measured(make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+    seen: list[float] = []
+    writer = make(committed=seen.append)
+    await nursery.start(writer.run)
+    await writer.commit(facts(1))
+    await writer.commit([])
+    await writer.commit(facts(2))
+    assert len(seen) == 2 and all(seconds >= 0 for seconds in seen)
