@@ -48,8 +48,8 @@ BUILD = (
     Need("a C compiler", has_command("cc", "gcc", "clang"), ("gcc", "libc6-dev"), SLOWER),
     Need("Python's header files", has_headers, ("python3-dev",), SLOWER),
 )
-DATABASE = (Need("MariaDB", has_command("mariadbd", "mysqld"), ("mariadb-server",)),)
-BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser", "google-chrome"), ("chromium",)),)
+DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
+BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
 STEPS = {"build": BUILD, "database": DATABASE, "test": DATABASE + BROWSER}
 
 
