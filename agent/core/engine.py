@@ -39,7 +39,8 @@ class Config:
 class Live:
     """What is known of an execution beside its records, and dies with the agent. stage: the one that is durable.
 
-    deadline_ms: boot-time clock. stop: reason of a Cancel that came before there was anything to stop.
+    deadline_ms: boot-time clock. stop: reason of a Cancel that came before there was anything to stop. kill_noted: its KILL_INTENT,
+    if there is one, is durable.
     """
 
     stage: Stage | None = None
@@ -47,6 +48,7 @@ class Live:
     deadline_ms: int | None = None
     stop: str = ""
     spawned: bool = False
+    kill_noted: bool = False
     dropped: bool = False
     process: out.Started | None = None
 
@@ -58,7 +60,9 @@ class Engine:
         self.config = config or Config()
         self.session: int | None = None
         self.draining = False
-        self.live: dict[Key, Live] = {key: Live(stage=execution.stage, spawned=True) for key, execution in state.executions.items()}
+        self.live: dict[Key, Live] = {
+            key: Live(stage=execution.stage, spawned=True, kill_noted=True) for key, execution in state.executions.items()
+        }
         self._reporting = Reporting()
         self._rejected: dict[Key, out.Rejected] = {}
         self._buried: dict[Key, Tomb] = {}  # not durable yet
@@ -249,8 +253,10 @@ class Engine:
         elif execution.stage is Stage.INTENT:
             live.stop = live.stop or reason  # carried out when its INTENT is durable, or when its shim is known
         elif execution.kill:
-            self._out.append(out.Stop(key, execution.kill.reason))
+            if live.kill_noted:
+                self._out.append(out.Stop(key, execution.kill.reason))
         else:
+            live.kill_noted = False
             self._ledger.append(KillIntent(*key, reason, self._now.wall_ms), then=Then.STOP, key=key)
 
     # --- the runner reports ---------------------------------------------------------------------------------------------
@@ -380,6 +386,7 @@ class Engine:
         elif then is Then.STOP:
             execution = self.state.executions.get(key)
             if execution and execution.open and execution.kill:
+                self.live[key].kill_noted = True
                 self._out.append(out.Stop(key, execution.kill.reason))
         elif then is Then.REPORT:
             self._ended(key)

@@ -19,7 +19,7 @@ from agent.core.journal import Exit, Intent, KillIntent, Record
 from agent.core.model import Key, Now, Outcome, Report, Stage, lost
 from agent.core.state import Limits, fold
 
-LIMITS = Limits(acked=2, tombs=6, tomb_ms=1_000)
+LIMITS = Limits(acked=1, tombs=3, tomb_ms=15)
 CONFIG = Config(slots=3, spool_bytes=1_000, rejected=100, retry_ms=10, rewrite_records=12)
 BOOT = "boot-a"
 
@@ -36,7 +36,7 @@ class World(RuleBasedStateMachine):
         self.unreported: set[Key] = set()
         self.exits: dict[Key, Report] = {}
         self.spawns: Counter[Key] = Counter()
-        self.never: set[Key] = set()
+        self.never: dict[Key, int | None] = {}  # refused key -> session whose memory alone knows it; None: a tombstone does
         self.sent: dict[Key, int] = {}  # key -> seq, what the server ever dispatched
         self.ended: dict[Key, Outcome] = {}
         self.want_cancel: set[Key] = set()
@@ -94,7 +94,7 @@ class World(RuleBasedStateMachine):
             del self.owed["cancel", key]
         if isinstance(message, out.Rejected):
             assert self.spawns[key] == 0, "rejected, but it was started"
-            self.never.add(key)
+            self.never[key] = None if message.reason in ("canceled_before_start", "expired") else self.session
             self.ended.setdefault(key, Outcome.NEVER)
         if isinstance(message, out.Result):
             if message.stored:
@@ -150,7 +150,8 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def dispatch_again(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.sent)))
-        if key not in self.never:
+        # a server repeats a dispatch in a new session only while it has not seen the refusal
+        if self.never.get(key) in (None, self.session):
             self.deliver(key, self.session)
 
     @precondition(lambda self: self.session > 1)
@@ -330,9 +331,12 @@ class World(RuleBasedStateMachine):
                 self.exits[key] = Report(Outcome.COMPLETED)
                 self.tell(ev.ShimExited(key, self.exits[key]))
             self.settle_journal()
-            for key in sorted(self.ended):
-                self.tell(ev.ResultAck(key))
-            self.settle_journal()
+            acknowledged: set[Key] = set()
+            while todo := set(self.ended) - acknowledged:  # with little credit each ack brings the next result
+                for key in sorted(todo):
+                    self.tell(ev.ResultAck(key))
+                self.settle_journal()
+                acknowledged |= todo
         assert not {owed for owed, count in self.owed.items() if count}, "no answer came"
         self.disconnect()
         self.connect(0, {})

@@ -178,3 +178,54 @@ def test_the_highest_numbers_survive_compaction() -> None:
     again = fold(state.records())
     assert again == state and (again.max_seq, again.max_epoch, again.low) == (9, 4, 4)
     assert again.executions["c", 2].stage is Stage.RUNNING
+
+
+def test_a_cancel_that_comes_before_intent_is_durable_prevents_the_start() -> None:
+    engine = Engine(State(), "j1", BOOT)
+    engine.handle(ev.Welcome(0, 1, 0), Now(0, 0))
+    [intent] = engine.handle(dispatch(), Now(1, 1))
+    assert isinstance(intent, out.Append)
+    assert not engine.handle(ev.Cancel(KEY, 1, 1, "j1", "canceled"), Now(2, 2))
+    [tomb] = engine.handle(ev.JournalDurable(intent.position), Now(3, 3))
+    assert isinstance(tomb, out.Append) and isinstance(tomb.records[0], Tomb)
+    [answer] = engine.handle(ev.JournalDurable(tomb.position), Now(4, 4))
+    assert isinstance(answer, out.Send) and isinstance(answer.message, out.Rejected)
+    assert answer.message.reason == "canceled_before_start"
+
+
+def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> None:
+    rig = Rig(Config(rewrite_records=0))
+    early: list[out.Rewrite] = []
+    for number in range(1, 20):
+        found = rig.tell(ev.Cancel(("x", number), number, 1, "another", "canceled"), ev.Forget(number), ms=31 * 86_400_000)
+        early += [effect for effect in found if isinstance(effect, out.Rewrite)]
+    engine = rig.engine
+    engine.handle(dispatch(("y", 1), 1_000), Now(2, 2))
+    failed = engine.handle(ev.JournalFailed("full"), Now(3, 3))
+    [late] = [effect for effect in failed if isinstance(effect, out.Rewrite)]
+    assert early and early[-1].position < late.position
+    engine.handle(ev.JournalDurable(early[-1].position), Now(4, 4))
+    [refused] = engine.handle(dispatch(("z", 1), 1_001), Now(5, 5))
+    assert isinstance(refused, out.Send) and isinstance(refused.message, out.Rejected) and refused.message.reason == "journal_failed"
+    engine.handle(ev.JournalDurable(late.position), Now(6, 6))
+    assert isinstance(engine.handle(dispatch(("w", 1), 1_002), Now(7, 7))[0], out.Append)
+
+
+def test_no_signal_is_sent_before_its_kill_intent_is_durable_however_often_it_is_asked_for() -> None:
+    for restarted in (False, True):
+        before = Rig()
+        before.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT))
+        engine = Rig(None, *before.engine.state.records()).engine if restarted else before.engine
+        [kill] = engine.handle(ev.Cancel(KEY, 1, 1, "j1", "canceled"), Now(9, 9))
+        assert isinstance(kill, out.Append)
+        assert not engine.handle(ev.Cancel(KEY, 1, 1, "j1", "canceled"), Now(10, 10))
+        assert engine.handle(ev.JournalDurable(kill.position), Now(11, 11)) == [out.Stop(KEY, "canceled")]
+
+
+def test_a_refused_dispatch_that_is_repeated_in_its_session_is_refused_again() -> None:
+    rig = Rig(Config(slots=1))
+    rig.tell(dispatch())
+    [busy] = rig.sent(dispatch(("b", 1), 2))
+    assert isinstance(busy, out.Rejected) and busy.reason == "busy"
+    rig.tell(ev.ShimExited(KEY, REPORT))
+    assert rig.sent(dispatch(("b", 1), 2)) == [busy], "never means never, though a slot is free now"
