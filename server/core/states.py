@@ -118,8 +118,8 @@ def task_step(task_id: str, status: TaskStatus, step: TaskStep) -> TaskStatus:
         raise IllegalStep(f"task {task_id}", status, step) from None
 
 
-def execution_step(subject: str, status: ExecutionStatus, step: ExecutionStep) -> ExecutionStatus:
-    """The status after `step`. Raises IllegalStep."""
+def execution_step(subject: object, status: ExecutionStatus, step: ExecutionStep) -> ExecutionStatus:
+    """The status after `step`. Raises IllegalStep, for which alone `subject` is turned into text."""
     try:
         return EXECUTION_STEPS[status, step]
     except KeyError:

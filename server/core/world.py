@@ -41,6 +41,9 @@ class Execution:
     live: LiveTask
     ticket: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.row.command_id} on {self.row.host_id}"
+
 
 @dataclass(slots=True, eq=False)
 class LiveTask:
@@ -149,7 +152,7 @@ class World:
         """The only place where an execution's status changes. Raises IllegalStep."""
         row, live = execution.row, execution.live
         old = row.status
-        new = execution_step(f"{row.command_id} on {row.host_id}", old, step)
+        new = execution_step(execution, old, step)
         row.status = new
         slots, olds, news = self._moves
         slots.append(live.slot)

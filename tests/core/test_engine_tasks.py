@@ -15,6 +15,7 @@ from server.core.events import (
     TaskStarted,
 )
 from server.core.model import Output
+from server.core.states import ExecutionStep, IllegalStep
 from tests.core.story import E, Story, T, kinds
 
 
@@ -115,3 +116,12 @@ def test_a_result_after_the_end_is_kept_beside_and_acknowledged() -> None:
     out = Output(b"i" * 32, b"hi", b"", 2, b"i" * 32)
     assert Ack("a", 1, "c1", 1) in story.result("a", Outcome.FAILED, stdout=out, stderr=out)
     assert story.row("a").status is E.COMPLETED and story.shadow.late[0].report["stdout_id"] == (b"i" * 32).hex()
+
+
+def test_an_illegal_step_names_the_execution() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    execution = story.engine.world.tasks["t1"].executions["a"]
+    with pytest.raises(IllegalStep, match="execution c1 on a: no step DISPATCH from DISPATCHED"):
+        story.engine.world.step(execution, ExecutionStep.DISPATCH)
