@@ -18,7 +18,8 @@ from agent.clock import Clock, SystemClock
 from agent.conductor import Conductor
 from agent.core import effects as out
 from agent.core import events as ev
-from agent.core.engine import Config, Engine
+from agent.core.engine import Engine
+from agent.core.live import Config
 from agent.core.model import Stage
 from agent.core.state import State
 from agent.errors import AgentError, StateUnusable

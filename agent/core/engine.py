@@ -10,47 +10,16 @@ The rules that it keeps, whatever dies at whatever instant:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.executions import Execution
 from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Seen, Started, Tomb
 from agent.core.ledger import Ledger, Then
+from agent.core.live import Config, Live
 from agent.core.model import Key, Now, Outcome, Report, Stage, lost
 from agent.core.reporting import Reporting
 from agent.core.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """slots: commands at once. spool_bytes: room for output. rejected: refusals remembered per session. retry_ms: pause before a
-    broken journal is written anew. rewrite_records: the journal is compacted when it holds more than this many records and
-    more than four times the live ones."""
-
-    slots: int = 16
-    spool_bytes: int = 256 * 1024 * 1024
-    rejected: int = 10_000
-    retry_ms: int = 5_000
-    rewrite_records: int = 8_192
-
-
-@dataclass(slots=True)
-class Live:
-    """What is known of an execution beside its records, and dies with the agent. stage: the one that is durable.
-
-    deadline_ms: boot-time clock. stop: reason of a Cancel that came before there was anything to stop. kill_noted: its KILL_INTENT,
-    if there is one, is durable.
-    """
-
-    stage: Stage | None = None
-    spec: object = None
-    deadline_ms: int | None = None
-    stop: str = ""
-    spawned: bool = False
-    kill_noted: bool = False
-    dropped: bool = False
-    process: out.Started | None = None
 
 
 class Engine:

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from agent.core import effects as out
 from agent.core import events as ev
-from agent.core.engine import Config, Engine
+from agent.core.engine import Engine
 from agent.core.journal import Exit, Intent, KillIntent, Record
+from agent.core.live import Config
 from agent.core.model import Key, Now, Outcome, Report, Stage, lost
 from agent.core.state import Limits, fold
 

@@ -6,9 +6,10 @@ import pytest
 
 from agent.core import effects as out
 from agent.core import events as ev
-from agent.core.engine import Config, Engine
+from agent.core.engine import Engine
 from agent.core.executions import IllegalStep
 from agent.core.journal import Acked, Exit, Intent, Low, Record, Seen, Tomb
+from agent.core.live import Config
 from agent.core.model import Now, Outcome, Report, Stage
 from agent.core.state import Limits, State, fold, salvage
 from tests.agent.conftest import BOOT, REPORT, a_record_of_each_kind
