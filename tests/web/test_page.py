@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import trio
@@ -31,7 +33,8 @@ def chromium() -> str:
 def browse(script: Callable[[Page, Browser], None], address: str) -> list[str]:
     """Run `script` in a new browser; returns what the browser complained of."""
     complaints: list[str] = []
-    with sync_playwright() as playwright:
+    # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright brings its own.
+    with mock.patch("asyncio.new_event_loop", asyncio.SelectorEventLoop), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(base_url=address, viewport={"width": 1180, "height": 860})
         page.set_default_timeout(10_000)
