@@ -1,0 +1,116 @@
+"""The server's REST API, one connection at a time."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+PAGE = 500
+FINAL = ("completed", "failed", "canceled", "timeout")
+
+
+class Unreachable(Exception):
+    """The server gave no answer."""
+
+
+class Refused(Exception):
+    """The server answered with an error. status: HTTP."""
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(f"{status}: {what}")
+        self.status = status
+
+
+class TooLate(Exception):
+    """A task has not ended within its time. task: as last seen."""
+
+    def __init__(self, task: dict[str, Any], seconds: float) -> None:
+        counts = {name: number for name, number in task.get("counts", {}).items() if number}
+        super().__init__(f"task {task['task_id']} is still {task['status']} after {seconds:.0f} s: {counts}")
+        self.task = task
+
+
+class Api:
+    """Keeps its connection; not to be shared between threads."""
+
+    def __init__(self, url: str, token: str, timeout: float = 90.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"--server: {url!r} is not like http://127.0.0.1:8440")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+
+    def raw(self, method: str, path: str, body: object = None, accept: str = "application/json") -> bytes:
+        """Raises Refused, Unreachable. A GET is tried a second time on a new connection: idle ones are closed by servers."""
+        data = orjson.dumps(body) if body is not None else None
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": "application/json"} if data else {})}
+        for last in (method != "GET", True):
+            try:
+                self._connection.request(method, path, data, headers)
+                answer = self._connection.getresponse()
+                content = answer.read()
+                break
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                if last:
+                    raise Unreachable(f"{method} {path}: {error!r}") from error
+        if answer.status >= 300:
+            raise Refused(answer.status, f"{method} {path}: {content[:500].decode(errors='replace')}")
+        return content
+
+    def json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        answer: dict[str, Any] = orjson.loads(self.raw(method, f"/api/v1{path}", body))
+        return answer
+
+    def ready(self) -> bool:
+        try:
+            self.raw("GET", "/health/ready")
+        except (Refused, Unreachable):
+            return False
+        return True
+
+    def fresh(self) -> None:
+        """The next request gets a connection of its own."""
+        self._connection.close()
+
+    def wait_final(self, task: dict[str, Any], within: float) -> dict[str, Any]:
+        """The task once it has ended, by long poll. Raises TooLate."""
+        begin = time.monotonic()
+        while task["status"] not in FINAL:
+            left = begin + within - time.monotonic()
+            if left <= 0:
+                raise TooLate(task, within)
+            query = urlencode({"wait": round(min(left, 30.0), 3), "since": task["version"]})
+            task = self.json("GET", f"/tasks/{task['task_id']}?{query}")
+        return task
+
+    def rows(self, task_id: str) -> Iterator[dict[str, Any]]:
+        """All executions of a task, page by page."""
+        after: str | None = None
+        while True:
+            query = urlencode({"limit": PAGE, **({"after": after} if after else {})})
+            page = self.json("GET", f"/tasks/{task_id}/hosts?{query}")
+            yield from page["items"]
+            if page["next"] is not None and after is not None and page["next"] <= after:
+                raise Refused(200, f"the pages of task {task_id} do not go on after {after}")
+            after = page["next"]
+            if after is None:
+                return
+
+    def output(self, task_id: str, host_id: str, part: str = "head") -> bytes:
+        """What was kept of one host's stdout."""
+        query = urlencode({"stream": "stdout", "part": part})
+        return self.raw("GET", f"/api/v1/tasks/{task_id}/hosts/{quote(host_id)}/output?{query}", accept="application/octet-stream")

@@ -1,0 +1,109 @@
+"""One run from beginning to end: server, fleet, scenarios one after the other, reports, and the end of all processes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from loadtest import files
+from loadtest.api import Refused, Unreachable
+from loadtest.fleet import Fleet, FleetFailed
+from loadtest.options import Options
+from loadtest.page import page
+from loadtest.proc import machine
+from loadtest.report import WIRE_NOTE, details, rows, summary, to_json, write
+from loadtest.run import Incomplete, Run
+from loadtest.scenarios import ALL
+from loadtest.show import Show, table
+from loadtest.target import Running, ServerDied, Started, Target
+from loadtest.watch import Sample, Watch
+
+GOOD, BAD, UNFINISHED = 0, 1, 2
+
+
+def conduct(options: Options, show: Show) -> int:
+    """GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished. Raises CannotRun."""
+    about = machine()
+    limit = files.limit()
+    split = files.split(options.agents, limit, options.processes)
+    show.say(f"{options.agents} agents in {len(split)} process(es): a process may open {limit} files. Seed {options.seed}.")
+    with ExitStack() as stack:
+        folder = options.keep or Path(tempfile.mkdtemp(prefix="clarion-loadtest-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        if options.keep is None:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        target = _target(options, folder, limit, show, stack)
+        fleet = Fleet(target, split, seed=options.seed, folder=folder, hello_timeout=options.hello_timeout, backoff_max=options.backoff_max)
+        stack.callback(fleet.close)
+        watch = Watch(target, fleet)
+        run = Run(options, target, fleet, watch, show, time.monotonic() + options.limit)
+        watch.on_sample = lambda sample: show.progress(_now(sample, options.agents))
+        watch.start()
+        stack.callback(watch.close)
+        _scenarios(run)
+        return _finish(run, about)
+
+
+def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitStack) -> Target:
+    if options.foreign is not None:
+        return Running(options.foreign)
+    files.check_server(options.agents, limit)
+    target = Started(folder, options)
+    stack.callback(target.close)
+    show.say(f"server started in {target.start():.2f} s: {target.url}, agents on {target.agent_host}:{target.agent_port}, data in {folder}")
+    return target
+
+
+def _scenarios(run: Run) -> None:
+    # all others need hosts that are connected
+    names = [name for name in ALL if name in run.options.scenarios or name == "connect"]
+    for name in names:
+        title, scenario = ALL[name]
+        run.show.begin(title)
+        run.watch.mark(name)
+        begin = time.monotonic()
+        try:
+            scenario(run)
+        except Incomplete as error:
+            run.unfinished.append(f"{name}: {error}")
+            run.show.say(f"   not finished: {error}")
+            if name == "connect":
+                return
+        except (Refused, Unreachable, ServerDied, FleetFailed) as error:
+            run.unfinished.append(f"{name}: {error}")
+            run.show.say(f"   failed: {error}")
+            return
+        run.show.say(f"   done in {time.monotonic() - begin:.1f} s")
+
+
+def _finish(run: Run, about: dict[str, object]) -> int:
+    run.watch.close()
+    run.note(WIRE_NOTE)
+    if run.options.foreign is not None:
+        run.note("The store and whether compiled modules are used cannot be seen from outside a server that was not started here.")
+    report = summary(run, about)
+    lines = rows(report, run)
+    path = run.options.report
+    write(path, to_json(report))
+    write(path.with_suffix(".details.json"), to_json(details(run)))
+    write(path.with_suffix(".html"), page(run, report, lines).encode())
+    run.show.say(table(lines))
+    for sentence in (*run.unfinished, *run.findings.examples, *run.notes):
+        run.show.say(f"  - {sentence}")
+    run.show.say(f"written: {path}, {path.with_suffix('.details.json')}, {path.with_suffix('.html')}")
+    if not run.findings.clean:
+        run.show.say("FAILED: results were lost, doubled or wrong")
+        return BAD
+    if run.unfinished:
+        run.show.say("NOT FINISHED")
+        return UNFINISHED
+    return GOOD
+
+
+def _now(sample: Sample, agents: int) -> str:
+    memory = "" if sample.rss_kb is None else f", server {sample.rss_kb / 1024:.0f} MiB"
+    cpu = "" if sample.cpu_seconds is None else f", {sample.cpu_seconds:.1f} s of CPU"
+    return f"{sample.connected} of {agents} agents connected{memory}{cpu}"

@@ -1,0 +1,38 @@
+"""How many files a process may open, and what follows from that."""
+
+from __future__ import annotations
+
+import resource
+
+from loadtest.options import CannotRun
+
+SPARE = 200
+"""Descriptors that a process needs beside one per connection."""
+
+
+def limit() -> int:
+    """Files that a process of this user may open; the soft limit is raised to the hard one, children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        return 1 << 20
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def split(agents: int, files: int, wanted: int | None) -> list[int]:
+    """Agents per process, as even as can be. Raises CannotRun when `wanted` processes cannot hold them."""
+    each = files - SPARE
+    if each < 1:
+        raise CannotRun(f"a process may open only {files} files; raise it: ulimit -n {SPARE + agents}")
+    needed = -(-agents // each)
+    if wanted is not None and wanted < needed:
+        raise CannotRun(f"{agents} agents need {needed} processes of at most {each} each: a process may open {files} files. Give --processes {needed}, or raise ulimit -n")
+    number = min(agents, wanted or needed)
+    return [agents // number + (place < agents % number) for place in range(number)]
+
+
+def check_server(agents: int, files: int) -> None:
+    """The server that we start inherits the limit. Raises CannotRun."""
+    if agents + SPARE > files:
+        raise CannotRun(f"a server with {agents} agents needs {agents + SPARE} open files, and a process may open {files}; raise it: ulimit -n {agents + SPARE}")

@@ -1,0 +1,50 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SCENARIOS = ("connect", "idle", "echo", "latency", "mixed", "faults", "restart")
+
+
+class CannotRun(Exception):
+    """The run is impossible as asked. The message names what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A server that runs already. pid: of its process, if it is on this machine."""
+
+    url: str
+    token_file: Path
+    agent_host: str
+    agent_port: int
+    join_token_file: Path
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Times in seconds. processes: None for as few as the limit on open files allows, but at least one per two cores.
+
+    sets: settings of the server that is started. limit: for the whole run."""
+
+    agents: int = 200
+    rounds: int = 3
+    store: str = "sqlite"
+    report: Path = Path("report.json")
+    scenarios: tuple[str, ...] = SCENARIOS
+    foreign: Foreign | None = None
+    sets: tuple[str, ...] = ()
+    processes: int | None = None
+    seed: int = 1
+    samples: int = 100
+    idle_seconds: float = 20.0
+    fault_seconds: float = 5.0
+    fault_share: float = 0.1
+    mixed_tasks: int = 24
+    hello_timeout: float = 10.0
+    backoff_max: float = 60.0
+    limit: float = 900.0
+    keep: Path | None = None

@@ -1,0 +1,47 @@
+"""What the kernel says about a process and this machine (proc(5))."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """User and system time of all threads, those that have ended included. None when there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_kb(pid: int) -> float | None:
+    """Resident memory. None when there is no such process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1024
+    except (OSError, IndexError):
+        return None
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on. load_average: when the run began, of one minute."""
+    return {
+        "cpu": _after("/proc/cpuinfo", "model name") or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mb": int((_after("/proc/meminfo", "MemTotal") or "0").split()[0]) // 1024,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def _after(path: str, name: str) -> str:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

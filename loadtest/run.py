@@ -1,0 +1,109 @@
+"""What the scenarios share: server, fleet, figures, findings, and the way to run a task and check all of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.api import Api, TooLate
+from loadtest.figures import Figures
+from loadtest.fleet import Fleet
+from loadtest.options import Options
+from loadtest.proc import cpu_seconds
+from loadtest.show import Show
+from loadtest.swarm.commands import plan, words_of
+from loadtest.target import Target
+from loadtest.verify import Expected, Findings, verify
+from loadtest.watch import Watch
+
+
+class Incomplete(Exception):
+    """A scenario could not be finished. The message says how far it came."""
+
+
+@dataclass(slots=True)
+class Run:
+    """findings: of all scenarios together. notes: sentences for the reader of the report. details: figures that report.json has no key for."""
+
+    options: Options
+    target: Target
+    fleet: Fleet
+    watch: Watch
+    show: Show
+    deadline: float
+    figures: Figures = field(default_factory=Figures)
+    findings: Findings = field(default_factory=Findings)
+    notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    base_rss_kb: float | None = None
+    _everybody: list[str] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def left(self, most: float) -> float:
+        """Seconds that may be spent waiting, of `most`. Raises Incomplete when the run's own time is over."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise Incomplete(f"the time for the whole run, {self.options.limit:g} s, is over")
+        return min(left, most)
+
+    def cpu(self) -> float | None:
+        return cpu_seconds(self.target.pid) if self.target.pid else None
+
+    def per_agent_us(self, before: float | None) -> float | None:
+        """The server's CPU time since `before`, in microseconds per agent."""
+        now = self.cpu()
+        return None if now is None or before is None else (now - before) * 1e6 / self.fleet.size
+
+    def everybody(self, api: Api) -> list[str]:
+        """`targets` that name the simulated hosts and nobody else."""
+        if self._everybody is None:
+            known = api.json("GET", "/statistics")["hosts"]["known"]
+            only_ours = self.target.alone and known == self.fleet.size
+            self._everybody = ["all"] if only_ours else list(self.fleet.ids)
+            if not only_ours:
+                self.note("The server may know other hosts too: the simulated ones were named one by one in every request.")
+        return self._everybody
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def wait_connected(self, within: float, at_least: int | None = None) -> bool:
+        wanted = self.fleet.size if at_least is None else at_least
+        return self.fleet.wait(lambda: self.fleet.connected >= wanted, self.left(within), self.target.check)
+
+    def finish(self, api: Api, task: dict[str, Any], expected: Expected, within: float) -> tuple[dict[str, Any], Findings]:
+        """Wait for the task's end and check it. One that does not end in time is checked as it is: what is missing is lost."""
+        try:
+            task = api.wait_final(task, self.left(within))
+        except TooLate as late:
+            self.unfinished.append(str(late))
+            task = late.task
+        return task, self.check(api, task, expected)
+
+    def check(self, api: Api, task: dict[str, Any], expected: Expected) -> Findings:
+        """All rows and outputs of an ended task. What is found is added to the run's findings too."""
+        task_id = task["task_id"]
+        starts = self.fleet.starts(task["command"]["command_id"])
+        found = verify(expected, api.rows(task_id), starts, lambda host_id, part: api.output(task_id, host_id, part))
+        if task["total_hosts"] != len(expected.hosts):
+            found.wrong += 1
+            found.say(f"task {task_id} has {task['total_hosts']} hosts instead of {len(expected.hosts)}")
+        if sum(task["counts"].values()) != task["total_hosts"]:
+            found.wrong += 1
+            found.say(f"task {task_id}: its counts {task['counts']} are not {task['total_hosts']} in all")
+        with self._lock:
+            self.findings.add(found)
+        return found
+
+    def expected(self, command: str, hosts: Mapping[str, str] | None = None, **more: Any) -> Expected:
+        return Expected(hosts if hosts is not None else self.fleet.hosts, plan(words_of(command, ())), **more)
+
+
+def body(command: str, targets: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Of POST /tasks and POST /run. Every task of a run is of the type `loadtest`."""
+    return {"targets": list(targets), "command": command, "type": "loadtest", **more}

@@ -1,0 +1,27 @@
+"""What is done to the server, one file per scenario. Each takes the Run, fills in its figures and adds to its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadtest.run import Run
+from loadtest.scenarios.connect import connect
+from loadtest.scenarios.echo import echo
+from loadtest.scenarios.faults import faults
+from loadtest.scenarios.idle import idle
+from loadtest.scenarios.latency import latency
+from loadtest.scenarios.mixed import mixed
+from loadtest.scenarios.restart import restart
+
+ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
+    "connect": ("all hosts connect", connect),
+    "idle": ("all hosts idle", idle),
+    "echo": ("rounds of echo on all hosts", echo),
+    "latency": ("one command on one host", latency),
+    "mixed": ("many tasks at once", mixed),
+    "faults": ("slow, dying and silent hosts", faults),
+    "restart": ("restart of the server", restart),
+}
+"""name → what it is, and the scenario, in the order in which they run."""
+
+__all__ = ["ALL"]

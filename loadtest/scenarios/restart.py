@@ -1,0 +1,91 @@
+"""The server is stopped and started while all hosts work: all come back, no result is lost, and the API answers meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from loadtest.api import Refused, Unreachable
+from loadtest.run import Incomplete, Run, body
+from loadtest.scenarios.echo import one_round
+from loadtest.target import START_SECONDS, Started, Target
+
+WORK = "sleep 3"
+BACK_SECONDS, SECONDS_PER_AGENT = 120.0, 0.03
+TASK_SECONDS = 240.0
+PROBE_EVERY = 0.05
+PROBES = ("/statistics", "/tasks?limit=20", "/hosts?limit=20")
+
+
+def restart(run: Run) -> None:
+    target, fleet = run.target, run.fleet
+    if not isinstance(target, Started):
+        run.note("The restart was left out: this harness only stops servers that it has started.")
+        return
+    with target.api() as api:
+        task = api.json("POST", "/run", body(WORK, run.everybody(api)))
+        expected = run.expected(WORK)
+        while api.json("GET", f"/tasks/{task['task_id']}")["counts"]["running"] < fleet.size // 2:
+            run.left(1.0)
+            time.sleep(0.05)
+    before = fleet.counts()["welcomed"]
+    stopping = target.stop()
+    launched = time.monotonic()
+    target.launch()
+    with target.api_when_there(launched + START_SECONDS) as api:
+        while not api.ready():
+            target.check()
+            if time.monotonic() > launched + START_SECONDS:
+                raise Incomplete(f"the server was not ready {START_SECONDS:g} s after its restart")
+            time.sleep(0.01)
+        ready = time.monotonic() - launched
+        probe = Probe(target)
+        probe.start()
+        try:
+            back = fleet.wait(
+                lambda: fleet.counts()["welcomed"] >= before + fleet.size and fleet.connected >= fleet.size,
+                run.left(BACK_SECONDS + SECONDS_PER_AGENT * fleet.size),
+                target.check,
+            )
+            took = time.monotonic() - launched
+        finally:
+            probe.close()
+        run.figures.api_during_reconnect_ms = probe.took_ms
+        run.details["restart"] = {"stop_seconds": round(stopping, 3), "ready_seconds": round(ready, 3), "api_requests": len(probe.took_ms), "api_failures": probe.failures}
+        if probe.failures:
+            run.note(f"While hosts came back {len(probe.failures)} of {len(probe.took_ms) + len(probe.failures)} API requests failed, the first with: {probe.failures[0]}")
+        if not back:
+            raise Incomplete(f"{fleet.connected} of {fleet.size} hosts were back after {took:.0f} s")
+        run.figures.reconnect_seconds = took
+        run.finish(api, task, expected, TASK_SECONDS)
+        one_round(run, api, "echo after the restart")
+
+
+class Probe:
+    """Asks at fixed moments; each request's time counts from the moment at which it was due, so that a stall is not hidden by the
+    requests that it kept from being made. took_ms: of those that were answered."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.took_ms: list[float] = []
+        self.failures: list[str] = []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        begin, number = time.monotonic(), 0
+        with self._target.api() as api:
+            while not self._stop.wait(max(0.0, begin + number * PROBE_EVERY - time.monotonic())):
+                try:
+                    api.json("GET", PROBES[number % len(PROBES)])
+                    self.took_ms.append((time.monotonic() - begin - number * PROBE_EVERY) * 1000)
+                except (Refused, Unreachable) as error:
+                    self.failures.append(str(error))
+                number += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(100)

@@ -1,0 +1,58 @@
+"""What the user sees while a run goes on: one line that changes on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TextIO
+
+PLAIN_EVERY = 5.0
+
+
+class Show:
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+        self._lock = threading.Lock()
+        self._last = 0.0
+        self._drawn = 0
+        self._doing = ""
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        with self._lock:
+            self._wipe()
+            self._out.write(line + "\n")
+            self._out.flush()
+
+    def begin(self, doing: str) -> None:
+        self._doing = doing
+        self._last = time.monotonic() if not self._terminal else 0.0
+        self.say(f"── {doing}")
+
+    def progress(self, text: str) -> None:
+        """What is true just now."""
+        now = time.monotonic()
+        with self._lock:
+            if self._terminal:
+                self._wipe()
+                line = f"   {text}"[:118]
+                self._out.write(line)
+                self._drawn = len(line)
+                self._out.flush()
+            elif now - self._last >= PLAIN_EVERY:
+                self._last = now
+                self._out.write(f"   {self._doing}: {text}\n")
+                self._out.flush()
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            self._out.write("\r" + " " * self._drawn + "\r")
+            self._drawn = 0
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,88 @@
+"""What a simulated host does with a command: nothing is executed, the words are interpreted.
+
+| words | what happens |
+|---|---|
+| `echo TEXT…` | prints TEXT; `{host}` becomes the host's name |
+| `sleep S` | ends after S seconds |
+| `exit N` | ends at once with this exit code |
+| `output N` | prints N bytes that depend on host and command |
+| anything else | prints its words |
+
+The same host and command always give the same, so the harness knows what must come back.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from loadtest.swarm.said import digest
+
+KEPT_HEAD = KEPT_TAIL = 256 * 1024
+"""Bytes of a stream that an agent keeps of its beginning and of its end."""
+MAX_OUTPUT = 64 * 1024 * 1024
+MAX_SLEEP = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """kind: echo, sleep, exit or output. shared: the OutputDigest of an answer that is the same on all hosts."""
+
+    kind: str
+    text: str = ""
+    seconds: float = 0.0
+    exit_code: int = 0
+    size: int = 0
+    shared: bytes | None = None
+
+    def stdout(self, host_id: str, hostname: str, command_id: str) -> bytes:
+        if self.kind == "output":
+            line = sha256(f"{host_id} {command_id}".encode()).hexdigest().encode() + b"\n"
+            return (line * (self.size // len(line) + 1))[: self.size]
+        return self.text.replace("{host}", hostname).encode()
+
+    def digest(self, host_id: str, hostname: str, command_id: str) -> bytes:
+        """The OutputDigest of what it prints."""
+        return self.shared if self.shared is not None else digest_of(self.stdout(host_id, hostname, command_id))
+
+
+def digest_of(output: bytes) -> bytes:
+    if not output:
+        return b""
+    head, tail = kept(output)
+    return digest(head, tail, len(output), sha256(output).digest())
+
+
+def kept(output: bytes) -> tuple[bytes, bytes]:
+    """(head, tail): the tail starts after the head, and the middle is missing when it is longer than both."""
+    head, rest = output[:KEPT_HEAD], output[KEPT_HEAD:]
+    return head, rest[-KEPT_TAIL:]
+
+
+def words_of(command: str, argv: Sequence[str], script: str = "", args: Sequence[str] = ()) -> list[str]:
+    """Shell text is only split into words, as a shell would."""
+    if argv:
+        return list(argv)
+    line = command or script
+    try:
+        return [*shlex.split(line), *args]
+    except ValueError:
+        return [*line.split(), *args]
+
+
+def plan(words: Sequence[str]) -> Plan:
+    """Words that look like a command of the table but are not one are printed."""
+    if len(words) == 2:
+        try:
+            if words[0] == "sleep" and 0 <= float(words[1]) <= MAX_SLEEP:
+                return Plan("sleep", seconds=float(words[1]), shared=b"")
+            if words[0] == "exit" and 0 <= int(words[1]) <= 255:
+                return Plan("exit", exit_code=int(words[1]), shared=b"")
+            if words[0] == "output" and 0 <= int(words[1]) <= MAX_OUTPUT:
+                return Plan("output", size=int(words[1]))
+        except ValueError:
+            pass
+    said = " ".join(words[1:] if words and words[0] == "echo" else words) + "\n"
+    return Plan("echo", text=said, shared=None if "{host}" in said else digest_of(said.encode()))

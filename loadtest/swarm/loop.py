@@ -1,0 +1,185 @@
+"""The one loop of a process: an epoll set, a heap of timers, and all its simulated hosts."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import select
+import ssl
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.swarm.agent import Agent, Now, Wake
+from loadtest.swarm.h2 import request_block
+from loadtest.swarm.peer import GREETING, TALKING, Peer
+from loadtest.swarm.shared import Shared
+
+PATH = "/clarion.v1.CommandService/ConnectForCommands"
+EVENTS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Times in seconds, with the defaults of the real agent. first: number of the first host of this process. dialing: connections
+    that may be between their first byte and their Welcome at once, in this process."""
+
+    host: str
+    port: int
+    token: str
+    first: int
+    agents: int
+    seed: int
+    server_name: str = "localhost"
+    hello_timeout: float = 10.0
+    backoff_base: float = 1.0
+    backoff_max: float = 60.0
+    settled: float = 5.0
+    heartbeat: float = 15.0
+    silence: float = 45.0
+    dialing: int = 1_024
+    slots: int = 16
+
+
+def host_id_of(seed: int, index: int) -> str:
+    """A UUID of version 7 that depends on nothing but these two (RFC 9562 section 5.7, with a made-up time)."""
+    bits = random.Random(f"{seed} {index}").getrandbits(74)
+    return str(uuid.UUID(int=(1_700_000_000_000 + index) << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & (1 << 62) - 1))
+
+
+def hostname_of(index: int) -> str:
+    return f"sim-{index:06d}"
+
+
+Contexts = Callable[[int], ssl.SSLContext | None]
+
+
+class Loop:
+    """context_of: the TLS identity of a host by its number; None: in clear."""
+
+    def __init__(self, config: Config, context_of: Contexts = lambda index: None) -> None:
+        self.config, self.context_of = config, context_of
+        self.rng = random.Random(config.seed * 1_000_003 + config.first)
+        self.now = _now()
+        self.shared = Shared(config.first, config.agents)
+        tls = context_of(config.first) is not None
+        self.block = request_block(f"{config.server_name}:{config.port}", PATH, config.token, tls=tls)
+        self.connected = 0
+        self.connect_seconds: list[float] = []
+        self.reasons: dict[str, int] = {}
+        self.peers = [Peer(self, self._agent(index)) for index in range(config.first, config.first + config.agents)]
+        self._epoll = select.epoll()
+        self._by_fd: dict[int, Peer] = {}
+        self._fds: dict[Peer, int] = {}
+        self._timers: list[tuple[float, int, Peer, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._number = 0
+        self._dials: deque[Peer] = deque()
+        self._dialing = 0
+        self._again: deque[Peer] = deque()
+        self._others: dict[int, Callable[[], None]] = {}
+
+    def _agent(self, index: int) -> Agent:
+        journal_id = f"journal-{self.rng.getrandbits(64):016x}"
+        return Agent(index, host_id_of(self.config.seed, index), hostname_of(index), journal_id, self.shared, slots=self.config.slots)
+
+    # --- running -----------------------------------------------------------------------------------------------------------
+
+    def also(self, fd: int, call: Callable[[], None]) -> None:
+        """Call this whenever fd can be read."""
+        self._others[fd] = call
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def step(self, most: float = 1.0) -> None:
+        """Wait for something to do, no longer than `most` seconds, and do it."""
+        wait = 0.0 if self._again or (self._dials and self._dialing < self.config.dialing) else most
+        if self._timers:
+            wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
+        events = self._epoll.poll(wait, EVENTS)
+        self.now = _now()
+        again = list(self._again)
+        self._again.clear()
+        for fd, mask in events:
+            peer = self._by_fd.get(fd)
+            if peer is not None:
+                peer.ready(mask)
+            elif fd in self._others:
+                self._others[fd]()
+        for peer in again:
+            if peer.state >= GREETING:
+                peer.ready(select.EPOLLIN)
+        self._run_timers()
+        while self._dials and self._dialing < self.config.dialing:
+            self._dialing += 1
+            self._dials.popleft().dial()
+
+    def _run_timers(self) -> None:
+        mono = self.now.mono
+        while self._timers and self._timers[0][0] <= mono:
+            _, _, peer, generation, call, arguments = heapq.heappop(self._timers)
+            if generation in (peer.generation, -1):
+                call(*arguments)
+
+    def close(self) -> None:
+        for peer in self.peers:
+            peer.close()
+        self._epoll.close()
+
+    # --- for the peers -----------------------------------------------------------------------------------------------------
+
+    def later(self, seconds: float, peer: Peer, call: Callable[..., None], *arguments: Any) -> None:
+        """Call it then, if the peer still has the same connection."""
+        self._at(self.now.mono + seconds, peer, peer.generation, call, arguments)
+
+    def wake(self, peer: Peer, wake: Wake) -> None:
+        """Whatever becomes of the connection."""
+        self._at(wake.at, peer, -1, peer.due, (wake,))
+
+    def _at(self, at: float, peer: Peer, generation: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self._number += 1
+        heapq.heappush(self._timers, (at, self._number, peer, generation, call, arguments))
+
+    def want_dial(self, peer: Peer) -> None:
+        self._dials.append(peer)
+
+    def again(self, peer: Peer) -> None:
+        """There is more to read, but the others come first."""
+        self._again.append(peer)
+
+    def watch(self, peer: Peer, fd: int) -> None:
+        self._by_fd[fd], self._fds[peer] = peer, fd
+        self._epoll.register(fd, peer.mask)
+
+    def change(self, peer: Peer) -> None:
+        self._epoll.modify(self._fds[peer], peer.mask)
+
+    def forget(self, peer: Peer) -> None:
+        fd = self._fds.pop(peer, None)
+        if fd is not None:
+            del self._by_fd[fd]
+            self._epoll.unregister(fd)
+
+    def welcomed(self, peer: Peer) -> None:
+        self._dialing -= 1
+        self.connected += 1
+        self.count("welcomed")
+        self.connect_seconds.append(self.now.mono - peer.dialed_at)
+
+    def ended(self, peer: Peer, why: str) -> None:
+        if peer.state == TALKING:
+            self.connected -= 1
+        else:
+            self._dialing -= 1
+        self.count("ended")
+        if why in self.reasons or len(self.reasons) < 32:
+            self.reasons[why] = self.reasons.get(why, 0) + 1
+
+    def count(self, name: str) -> None:
+        self.shared.counts[name] += 1
+
+
+def _now() -> Now:
+    return Now(time.monotonic(), time.time_ns() // 1_000_000)
+

@@ -1,0 +1,44 @@
+"""What all simulated hosts of one process have in common: read commands, and the count of what was started where."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+
+from loadtest.swarm.commands import Plan, plan, words_of
+from loadtest.swarm.heard import Content
+
+COMMANDS_KEPT = 4_096
+
+
+class Shared:
+    """first: number of the first host of this process. counts: what happened, by name."""
+
+    def __init__(self, first: int, agents: int) -> None:
+        self.first, self.agents = first, agents
+        self.counts: Counter[str] = Counter()
+        self._plans: OrderedDict[str, tuple[str, Plan]] = OrderedDict()
+        self._starts: OrderedDict[str, bytearray] = OrderedDict()
+
+    def plan_of(self, content: Content) -> tuple[str, Plan]:
+        """(the one text object of this command_id, what to do). A command_id always means the same command."""
+        known = self._plans.get(content.command_id)
+        if known is None:
+            words = words_of(content.command, content.argv, content.script.decode("utf-8", "replace"), content.args)
+            known = self._plans[content.command_id] = (content.command_id, plan(words))
+            if len(self._plans) > COMMANDS_KEPT:
+                self._plans.popitem(last=False)
+        return known
+
+    def started(self, command_id: str, index: int) -> None:
+        """One more start of this command on this host."""
+        self.counts["started"] += 1
+        starts = self._starts.get(command_id)
+        if starts is None:
+            starts = self._starts[command_id] = bytearray(self.agents)
+            if len(self._starts) > COMMANDS_KEPT:
+                self._starts.popitem(last=False)
+        starts[index - self.first] = min(255, starts[index - self.first] + 1)
+
+    def starts_of(self, command_id: str) -> bytes:
+        """How often it was started, one byte per host of this process in their order."""
+        return bytes(self._starts.get(command_id) or bytes(self.agents))
