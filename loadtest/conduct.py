@@ -76,6 +76,7 @@ def _scenarios(run: Run) -> None:
             run.unfinished.append(f"{name}: {error}")
             run.show.say(f"   failed: {error}")
             return
+        run.look_at_fleet()
         run.show.say(f"   done in {time.monotonic() - begin:.1f} s")
 
 

@@ -72,6 +72,7 @@ def details(run: Run) -> dict[str, Any]:
         "unfinished": run.unfinished,
         "notes": run.notes,
         "scenarios": run.details,
+        "fleet": {"counts": dict(run.fleet_counts), "endings": dict(run.fleet_endings), "cpu_seconds": run.fleet_cpu_seconds},
         "samples": [asdict(one) for one in run.watch.samples],
         "marks": [{"at": at, "scenario": name} for at, name in run.watch.marks],
         "single_host_ms": run.figures.single_host_ms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,9 @@ class Run:
     details: dict[str, Any] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     base_rss_kb: float | None = None
+    fleet_counts: Counter[str] = field(default_factory=Counter)
+    fleet_endings: Counter[str] = field(default_factory=Counter)
+    fleet_cpu_seconds: float | None = None
     _everybody: list[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,6 +71,10 @@ class Run:
             if not only_ours:
                 self.note("The server may know other hosts too: the simulated ones were named one by one in every request.")
         return self._everybody
+
+    def look_at_fleet(self) -> None:
+        """Take over what the hosts have counted, why their connections ended, and what they have cost. Raises FleetFailed."""
+        self.fleet_counts, self.fleet_endings, self.fleet_cpu_seconds = self.fleet.counts(), self.fleet.reasons(), self.fleet.cpu_seconds()
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:

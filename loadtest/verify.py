@@ -16,6 +16,8 @@ from loadtest.swarm.commands import Plan, kept
 
 FINAL = ("completed", "failed", "timeout", "canceled", "dispatch_failed", "lost")
 SHOWN = 8
+READ_OUTPUTS = 100
+"""Outputs of one task that are read byte by byte; of all of them the ids are compared."""
 Fetch = Callable[[str, str], bytes]
 
 
@@ -65,7 +67,7 @@ class Findings:
             self.examples.append(sentence)
 
 
-def verify(expected: Expected, rows: Iterable[dict[str, Any]], starts: Mapping[str, int], fetch: Fetch, read_outputs: int = 1_000) -> Findings:
+def verify(expected: Expected, rows: Iterable[dict[str, Any]], starts: Mapping[str, int], fetch: Fetch, read_outputs: int = READ_OUTPUTS) -> Findings:
     """rows: the task's executions as the API gives them. starts: how often each host started it, as the hosts count.
 
     fetch: (host_id, part) → bytes kept of its stdout. Of all outputs the id is compared, which is the SHA-256 of one that is kept whole;

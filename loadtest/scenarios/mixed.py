@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
+from typing import Any
 
+from loadtest.api import TooLate
 from loadtest.run import Run, body
-from loadtest.verify import Findings
+from loadtest.verify import Expected
 
 CALLERS = 6
 TASK_SECONDS = 240.0
@@ -17,16 +19,28 @@ CUT = 600_000
 """Long enough that the middle is dropped: more is written than an agent keeps."""
 CUT_HOSTS = 20
 CANCEL_AFTER = 0.3
+SLEEP = "sleep 600"
 
 
 def mixed(run: Run) -> None:
     kinds = ["echo {host}", "exit 3", "sleep 0.5", "output 4000", "no-such-command {host}", "timeout", "cancel", f"output {_big(run)}", "echo same everywhere"]
     wanted = [*islice(cycle(kinds), max(run.options.mixed_tasks, len(kinds))), f"output {CUT}"]
-    begin = time.monotonic()
+    cpu, begin = run.cpu(), time.monotonic()
     with ThreadPoolExecutor(CALLERS) as pool:
-        findings = list(pool.map(lambda kind: _one(run, kind), wanted))
-    seconds = time.monotonic() - begin
-    run.details["mixed"] = {"tasks": len(wanted), "seconds": round(seconds, 3), "executions": len(wanted) * run.fleet.size, "outputs_read": sum(one.outputs for one in findings)}
+        ended = list(pool.map(lambda kind: _one(run, kind), wanted))
+    seconds, executions = time.monotonic() - begin, sum(len(expected.hosts) for _, expected in ended)
+    after, read = run.cpu(), 0
+    with run.target.api() as api:
+        for task, expected in ended:
+            read += run.check(api, task, expected).outputs
+    run.details["mixed"] = {
+        "tasks": len(wanted),
+        "seconds": round(seconds, 3),
+        "executions": executions,
+        "server_cpu_us_per_execution": None if cpu is None or after is None else round((after - cpu) * 1e6 / executions, 1),
+        "outputs_read": read,
+        "check_seconds": round(time.monotonic() - begin - seconds, 3),
+    }
 
 
 def _big(run: Run) -> int:
@@ -34,21 +48,24 @@ def _big(run: Run) -> int:
     return max(10_000, min(400_000, OUTPUT_BUDGET // (run.fleet.size * tasks)))
 
 
-def _one(run: Run, kind: str) -> Findings:
-    within = run.left(TASK_SECONDS)
+def _one(run: Run, kind: str) -> tuple[dict[str, Any], Expected]:
+    """The task once it has ended, or as it was when its time was over, and what it must have given."""
     with run.target.api() as api:
         targets = run.everybody(api)
+        expected = run.expected(kind)
         if kind == "cancel":
-            task = api.json("POST", "/run", body("sleep 600", targets))
+            task, expected = api.json("POST", "/run", body(SLEEP, targets)), run.expected(SLEEP, outcome="canceled")
             time.sleep(CANCEL_AFTER)
             api.json("POST", f"/tasks/{task['task_id']}/cancel")
-            return run.finish(api, task, run.expected("sleep 600", outcome="canceled"), within)[1]
-        if kind == "timeout":
-            task = api.json("POST", "/run", body("sleep 600", targets, timeout=0.5))
-            return run.finish(api, task, run.expected("sleep 600", outcome="timeout"), within)[1]
-        if kind == f"output {CUT}":
-            hosts = dict(islice(run.fleet.hosts.items(), CUT_HOSTS))
-            task = api.json("POST", "/run", body(kind, list(hosts)))
-            return run.finish(api, task, run.expected(kind, hosts), within)[1]
-        task = api.json("POST", "/run", body(kind, targets))
-        return run.finish(api, task, run.expected(kind), within)[1]
+        elif kind == "timeout":
+            task, expected = api.json("POST", "/run", body(SLEEP, targets, timeout=0.5)), run.expected(SLEEP, outcome="timeout")
+        elif kind == f"output {CUT}":
+            expected = run.expected(kind, dict(islice(run.fleet.hosts.items(), CUT_HOSTS)))
+            task = api.json("POST", "/run", body(kind, list(expected.hosts)))
+        else:
+            task = api.json("POST", "/run", body(kind, targets))
+        try:
+            return api.wait_final(task, run.left(TASK_SECONDS)), expected
+        except TooLate as late:
+            run.unfinished.append(str(late))
+            return late.task, expected

@@ -1,0 +1,54 @@
+"""What simulated hosts make of a command."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from loadtest.swarm.commands import KEPT_HEAD, KEPT_TAIL, kept, plan, words_of
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("echo hello  world", "hello world\n"),
+        ("echo 'two  spaces'", "two  spaces\n"),
+        ("echo on {host}", "on sim-1\n"),
+        ("echo", "\n"),
+        ("uname -a", "uname -a\n"),
+        ("sleep long", "sleep long\n"),
+        ("exit 256", "exit 256\n"),
+        ("echo 'unfinished", "'unfinished\n"),
+    ],
+)
+def test_what_is_printed(command: str, output: str) -> None:
+    one = plan(words_of(command, ()))
+    assert one.stdout("id", "sim-1", "c").decode() == output
+    assert (one.seconds, one.exit_code) == (0, 0)
+
+
+def test_words_are_taken_from_argv_as_they_are() -> None:
+    assert words_of("", ["echo", "a b"]) == ["echo", "a b"]
+    assert words_of("", (), "echo x", ["y"]) == ["echo", "x", "y"]
+
+
+def test_sleep_and_exit_print_nothing() -> None:
+    assert (plan(["sleep", "0.5"]).seconds, plan(["sleep", "0.5"]).stdout("i", "h", "c")) == (0.5, b"")
+    assert (plan(["exit", "7"]).exit_code, plan(["exit", "7"]).digest("i", "h", "c")) == (7, b"")
+
+
+def test_an_output_of_so_many_bytes_depends_on_host_and_command() -> None:
+    one = plan(["output", "1000"])
+    outputs = {one.stdout(host, host, command) for host in ("a", "b") for command in ("x", "y")}
+    assert len(outputs) == 4
+    assert {len(output) for output in outputs} == {1000}
+    assert one.stdout("a", "a", "x") == one.stdout("a", "a", "x")
+
+
+@pytest.mark.parametrize("size", [0, KEPT_HEAD, KEPT_HEAD + 1, KEPT_HEAD + KEPT_TAIL, KEPT_HEAD + KEPT_TAIL + 1, 10**6])
+def test_head_and_tail_are_what_an_agent_keeps(size: int) -> None:
+    output = sha256(b"x").digest() * (size // 32 + 1)
+    head, tail = kept(output[:size])
+    assert head == output[: min(size, KEPT_HEAD)]
+    assert tail == output[max(KEPT_HEAD, size - KEPT_TAIL) : size]

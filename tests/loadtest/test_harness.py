@@ -1,0 +1,144 @@
+"""The whole harness against a real server: everything in order, and lies found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.conduct import GOOD
+from loadtest.fleet import Fleet
+from loadtest.options import Options
+from loadtest.report import KEYS
+from loadtest.run import Run, body
+from loadtest.show import Show
+from loadtest.target import Started
+from loadtest.watch import Watch
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+
+
+def harness(*arguments: str, within: float = 110) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "loadtest", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=within)
+
+
+def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
+    report = tmp_path / "out/report.json"
+    quick = ["--samples", "5", "--idle-seconds", "1", "--fault-seconds", "1", "--mixed-tasks", "9", "--backoff-max", "1", "--limit", "100"]
+    settings = ["--set", "liveness.drain_min=0", "--set", "liveness.drain_max=0.5"]
+    done = harness("--agents", "30", "--processes", "2", "--rounds", "2", "--seed", "30", "--report", str(report), *quick, *settings)
+    assert done.returncode == GOOD, done.stdout + done.stderr
+    assert "Seed 30" in done.stdout
+    figures = json.loads(report.read_text())
+    assert tuple(figures) == KEYS
+    assert (figures["agents"], figures["tls"], figures["store"], figures["wire_cpu_us_per_agent"]) == (30, False, "sqlite", None)
+    assert [set(one) for one in figures["rounds"]] == 2 * [{"wall_seconds", "server_cpu_us_per_agent", "create_start_seconds", "lost", "doubled"}]
+    measured = [figures[key] for key in KEYS if key not in ("wire_cpu_us_per_agent", "idle_cpu_percent", "machine", "tls", "pure")]
+    assert all(measured), figures
+    assert figures["idle_cpu_percent"] is not None
+    assert 0 < figures["single_host_latency_ms"]["p50"] <= figures["single_host_latency_ms"]["p99"]
+    more = json.loads(report.with_suffix(".details.json").read_text())
+    assert more["findings"] == {"lost": 0, "doubled": 0, "wrong": 0, "refused": more["findings"]["refused"], "outputs": more["findings"]["outputs"], "examples": []}
+    assert more["findings"]["outputs"] > 100
+    assert more["scenarios"]["restart"]["api_requests"] > 0
+    page = report.with_suffix(".html").read_text()
+    assert page.count("<svg") == 5
+    assert "http" not in page.replace("http2", "")
+    assert "wire_cpu_us_per_agent is null" in page
+
+
+def test_a_run_whose_time_is_over_reports_what_is_known(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = harness("--agents", "5", "--scenario", "idle", "--scenario", "echo", "--idle-seconds", "30", "--limit", "6", "--report", str(report))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "NOT FINISHED" in done.stdout
+    figures = json.loads(report.read_text())
+    assert figures["connect_seconds"] > 0
+    assert figures["rounds"] == []
+    assert figures["reconnect_seconds"] is None
+
+
+def test_wrong_use_is_told_in_one_line() -> None:
+    for arguments, word in [(["--tls"], "--tls"), (["--server", "http://127.0.0.1:1"], "--token-file"), (["--agents", "0"], "--agents"), (["--set", "a=b", "--store", "nosql"], "--store")]:
+        done = harness(*arguments)
+        assert done.returncode == 64
+        assert word in done.stderr and "Traceback" not in done.stderr
+    done = harness("--store", "mysql", "--set", "store.user=u")
+    assert done.returncode == 69
+    assert "store.host or store.socket, store.database" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_running_server_is_used_and_its_other_hosts_are_left_alone(tmp_path: Path) -> None:
+    with started(tmp_path, 3) as run, run.target.api() as api:
+        other = api.json("POST", "/hosts", {"hostname": "not-simulated"})["host_id"]
+        data = tmp_path / "data"
+        report = tmp_path / "report.json"
+        where = ["--server", run.target.url, "--token-file", str(data / "admin.token"), "--join-token-file", str(data / "join.token")]
+        where += ["--agent-address", f"127.0.0.1:{run.target.agent_port}", "--server-pid", str(run.target.pid)]
+        done = harness("--agents", "4", "--seed", "77", "--rounds", "1", "--scenario", "echo", "--scenario", "restart", "--report", str(report), *where)
+        assert done.returncode == GOOD, done.stdout + done.stderr
+        figures = json.loads(report.read_text())
+        assert (figures["store"], figures["pure"], figures["reconnect_seconds"]) == (None, None, None)
+        assert figures["rounds"][0]["wall_seconds"] > 0 and figures["connect_cpu_us_per_agent"] is not None
+        (task,) = api.json("GET", "/tasks")["items"]
+        rows = [row["host_id"] for row in api.rows(task["task_id"])]
+        assert len(rows) == 4 and other not in rows
+        os.kill(run.target.pid or 0, 0)
+
+
+@contextmanager
+def started(folder: Path, agents: int) -> Iterator[Run]:
+    """A server and a connected fleet."""
+    options = Options(agents=agents, seed=5, backoff_max=1.0)
+    target = Started(folder, options)
+    fleet = None
+    try:
+        target.start()
+        fleet = Fleet(target, [agents], seed=5, folder=folder)
+        fleet.dial()
+        run = Run(options, target, fleet, Watch(target, fleet), Show(), time.monotonic() + 90)
+        assert run.wait_connected(30), target.tail()
+        yield run
+    finally:
+        if fleet is not None:
+            fleet.close()
+        target.close()
+
+
+def result_of(run: Run, command: str) -> tuple[dict[str, Any], tuple[int, int, int]]:
+    with run.target.api() as api:
+        task = api.json("POST", "/run", body(command, run.everybody(api)))
+        task, found = run.finish(api, task, run.expected(command), 10)
+    return task, (found.lost, found.doubled, found.wrong)
+
+
+def test_hosts_that_lie_are_found_out(tmp_path: Path) -> None:
+    with started(tmp_path, 10) as run:
+        assert result_of(run, "echo {host}")[1] == (0, 0, 0)
+        run.fleet.fault("wrong", [0, 1])
+        run.fleet.fault("twice", [2, 3, 4])
+        task, found = result_of(run, "echo {host}")
+        assert task["status"] == "completed"
+        assert found == (0, 3, 2)
+        run.fleet.fault("", range(10))
+        assert result_of(run, "echo {host}")[1] == (0, 0, 0)
+        assert not run.findings.clean
+
+
+def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
+    with started(tmp_path, 6) as run:
+        run.fleet.fault("silent", [0, 1])
+        with run.target.api() as api:
+            task = api.json("POST", "/run", body("echo x", run.everybody(api)))
+            _, found = run.finish(api, task, run.expected("echo x"), 2)
+        assert (found.lost, found.doubled, found.wrong) == (2, 0, 0)
+        assert "still running after 2 s" in run.unfinished[0]
