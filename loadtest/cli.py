@@ -41,6 +41,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--mixed-tasks", type=click.IntRange(1, 10_000), default=24, help="Tasks at once.")
 @click.option("--hello-timeout", type=click.FloatRange(0.1, 600), default=10.0, help="Seconds after which an agent that is not welcomed hangs up.")
 @click.option("--backoff-max", type=click.FloatRange(0.1, 600), default=60.0, help="Longest pause of an agent between two tries to connect.")
+@click.option("--dialing", type=click.IntRange(1, 100_000), default=1_024, help="Connections of one process between their first byte and their welcome at once.")
 @click.option("--limit", type=click.FloatRange(1, 86_400), default=900.0, help="Seconds for the whole run; then what is known is reported.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the server's data and all logs in this new folder.")
 @click.pass_context

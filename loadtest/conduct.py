@@ -36,7 +36,8 @@ def conduct(options: Options, show: Show) -> int:
         if options.keep is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         target = _target(options, folder, limit, show, stack)
-        fleet = Fleet(target, split, seed=options.seed, folder=folder, hello_timeout=options.hello_timeout, backoff_max=options.backoff_max)
+        times = {"hello_timeout": options.hello_timeout, "backoff_max": options.backoff_max}
+        fleet = Fleet(target, split, seed=options.seed, folder=folder, dialing=options.dialing, **times)
         stack.callback(fleet.close)
         watch = Watch(target, fleet)
         run = Run(options, target, fleet, watch, show, time.monotonic() + options.limit)

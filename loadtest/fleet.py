@@ -105,13 +105,13 @@ class Member:
 class Fleet:
     """hosts: host_id → name, of all simulated hosts in the order of their numbers."""
 
-    def __init__(self, target: Target, split: Sequence[int], *, seed: int, folder: Path, hello_timeout: float = 10.0, backoff_max: float = 60.0) -> None:
+    def __init__(self, target: Target, split: Sequence[int], *, seed: int, folder: Path, hello_timeout: float = 10.0, backoff_max: float = 60.0, dialing: int = 1_024) -> None:
         self.size = sum(split)
         self.ids = [host_id_of(seed, index) for index in range(self.size)]
         self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(self.ids)}
         self.members: list[Member] = []
         common = {"host": target.agent_host, "port": target.agent_port, "token": target.join_token, "seed": seed}
-        common |= {"hello_timeout": hello_timeout, "backoff_max": backoff_max}
+        common |= {"hello_timeout": hello_timeout, "backoff_max": backoff_max, "dialing": dialing}
         first = 0
         try:
             for number, agents in enumerate(split):

@@ -46,5 +46,6 @@ class Options:
     mixed_tasks: int = 24
     hello_timeout: float = 10.0
     backoff_max: float = 60.0
+    dialing: int = 1_024
     limit: float = 900.0
     keep: Path | None = None

@@ -22,6 +22,7 @@ from loadtest.run import Run, body
 from loadtest.show import Show
 from loadtest.target import Started
 from loadtest.watch import Watch
+from tests.mariadb import PASSWORD, USER, MariaDB
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,21 @@ def test_a_run_whose_time_is_over_reports_what_is_known(tmp_path: Path) -> None:
     assert figures["connect_seconds"] > 0
     assert figures["rounds"] == []
     assert figures["reconnect_seconds"] is None
+
+
+def test_a_mysql_store_is_used_as_it_is_told(tmp_path: Path, mariadb: MariaDB) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD + "\n")
+    secret.chmod(0o600)
+    database = mariadb.new_database()
+    where = {"host": "127.0.0.1", "port": mariadb.port, "user": USER, "password_file": secret, "database": database}
+    sets = [flag for name, value in where.items() for flag in ("--set", f"store.{name}={value}")]
+    report = tmp_path / "report.json"
+    done = harness("--agents", "8", "--rounds", "1", "--scenario", "echo", "--store", "mysql", "--report", str(report), *sets)
+    assert done.returncode == GOOD, done.stdout + done.stderr
+    figures = json.loads(report.read_text())
+    assert figures["store"] == "mysql" and figures["rounds"][0]["lost"] == 0
+    assert mariadb.sql(f"SELECT count(*) FROM {database}.command_host").strip() == "8"
 
 
 def test_wrong_use_is_told_in_one_line() -> None:

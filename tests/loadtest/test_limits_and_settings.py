@@ -1,0 +1,79 @@
+"""How agents are split over processes, and what a server is started with."""
+
+from __future__ import annotations
+
+import resource
+import uuid
+from pathlib import Path
+
+import pytest
+
+from loadtest import files
+from loadtest.options import CannotRun, Options
+from loadtest.swarm.loop import host_id_of
+from loadtest.target import settings_of
+
+
+@pytest.mark.parametrize(
+    ("agents", "limit", "wanted", "split"),
+    [
+        (10_000, 20_000, None, [10_000]),
+        (19_800, 20_000, None, [19_800]),
+        (19_801, 20_000, None, [9_901, 9_900]),
+        (10_000, 1_024, None, [770] * 12 + [760]),
+        (10, 20_000, 3, [4, 3, 3]),
+        (2, 20_000, 8, [1, 1]),
+    ],
+)
+def test_agents_are_split_evenly_over_as_few_processes_as_the_limit_allows(agents: int, limit: int, wanted: int | None, split: list[int]) -> None:
+    found = files.split(agents, limit, wanted)
+    assert sum(found) == agents
+    assert len(found) == len(split)
+    assert max(found) - min(found) <= 1 and max(found) <= limit - files.SPARE
+    if split[0] != 770:
+        assert found == split
+
+
+def test_too_few_files_are_told_with_the_number_that_would_do() -> None:
+    with pytest.raises(CannotRun, match="--processes 13"):
+        files.split(10_000, 1_024, 2)
+    with pytest.raises(CannotRun, match="ulimit -n"):
+        files.split(10, 100, None)
+    with pytest.raises(CannotRun, match="ulimit -n 30200"):
+        files.check_server(30_000, 20_000)
+    files.check_server(19_800, 20_000)
+
+
+def test_the_limit_is_that_of_this_process() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert files.limit() == (1 << 20 if hard == resource.RLIM_INFINITY else hard)
+
+
+def test_limits_of_the_server_are_raised_where_the_agents_need_it() -> None:
+    assert not [one for one in settings_of(Options(agents=10_000)) if one.startswith("limits.")]
+    assert "limits.in_flight=24000" in settings_of(Options(agents=12_000))
+    assert {"limits.hosts_per_task=25000", "limits.in_flight_per_task=25000"} <= set(settings_of(Options(agents=25_000)))
+
+
+def test_what_the_user_sets_comes_last_and_wins() -> None:
+    assert settings_of(Options(sets=("log.level=info",)))[-1] == "log.level=info"
+
+
+def test_a_mysql_store_must_be_named() -> None:
+    with pytest.raises(CannotRun, match=r"store\.host or store\.socket, store\.user, store\.database"):
+        settings_of(Options(store="mysql"))
+    full = ("store.socket=/s", "store.user=u", "store.database=d")
+    assert set(full) < set(settings_of(Options(store="mysql", sets=full)))
+
+
+def test_host_ids_are_uuids_of_version_7_that_depend_on_seed_and_number() -> None:
+    ids = {host_id_of(seed, index) for seed in (1, 2) for index in range(500)}
+    assert len(ids) == 1_000
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in ids} == {(7, uuid.RFC_4122)}
+    assert host_id_of(1, 5) == host_id_of(1, 5)
+
+
+def test_nothing_here_imports_server_or_agent() -> None:
+    for path in Path(files.__file__).parent.rglob("*.py"):
+        lines = [line.split() for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
+        assert not {words[1].split(".")[0] for words in lines} & {"server", "agent"}, path
