@@ -158,3 +158,28 @@ def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
             _, found = run.finish(api, task, run.expected("echo x"), 2)
         assert (found.lost, found.doubled, found.wrong) == (2, 0, 0)
         assert "still running after 2 s" in run.unfinished[0]
+
+
+def children_of(pid: int) -> set[int]:
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.add(int(stat.parent.name))
+        except OSError:
+            continue  # it has ended since it was listed
+    return found
+
+
+def test_a_harness_that_is_told_to_end_takes_its_processes_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtest", "--agents", "6", "--processes", "2", "--scenario", "idle", "--idle-seconds", "60", "--report", str(tmp_path / "r.json")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "idle" in line:
+                break
+        children = children_of(process.pid)
+        assert len(children) == 3
+        process.terminate()
+        assert process.wait(20) == 143
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -1,0 +1,122 @@
+"""The REST client of the harness, against a small HTTP server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from loadtest.api import Api, Refused, TooLate, Unreachable
+
+
+class Server(ThreadingHTTPServer):
+    """answers: what is given for each path, one after the other; None closes the connection without an answer."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, list[tuple[int, Any] | None]] = {}
+        self.asked: list[tuple[str, str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = self.path.removeprefix("/api/v1")
+        self.server.asked.append((self.command, path, self.headers["Authorization"]))
+        answers = self.server.answers[path]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is None:
+            self.close_connection = True
+            return
+        data = json.dumps(answer[1]).encode()
+        self.send_response(answer[0])
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture
+def api(server: Server) -> Iterator[Api]:
+    with Api(server.url, "secret", timeout=10) as made:
+        yield made
+
+
+def test_all_pages_are_read_in_order(server: Server, api: Api) -> None:
+    server.answers["/tasks/t/hosts?limit=500"] = [(200, {"items": [{"n": 1}, {"n": 2}], "next": "b"})]
+    server.answers["/tasks/t/hosts?limit=500&after=b"] = [(200, {"items": [{"n": 3}], "next": None})]
+    assert [row["n"] for row in api.rows("t")] == [1, 2, 3]
+    assert {token for *_, token in server.asked} == {"Bearer secret"}
+
+
+def test_pages_that_lead_in_a_circle_are_not_followed_for_ever(server: Server, api: Api) -> None:
+    server.answers["/tasks/t/hosts?limit=500"] = [(200, {"items": [], "next": "b"})]
+    server.answers["/tasks/t/hosts?limit=500&after=b"] = [(200, {"items": [], "next": "b"})]
+    with pytest.raises(Refused, match="do not go on"):
+        list(api.rows("t"))
+
+
+def test_a_get_is_tried_again_on_a_new_connection_and_a_post_is_not(server: Server, api: Api) -> None:
+    server.answers["/a"] = [None, (200, {"ok": True})]
+    assert api.json("GET", "/a") == {"ok": True}
+    server.answers["/b"] = [None, (200, {"ok": True})]
+    with pytest.raises(Unreachable):
+        api.json("POST", "/b", {})
+    assert [verb for verb, *_ in server.asked] == ["GET", "GET", "POST"]
+
+
+def test_errors_are_told_with_status_and_body(server: Server, api: Api) -> None:
+    server.answers["/a"] = [(409, {"code": "conflict"})]
+    with pytest.raises(Refused, match=r"409.*conflict") as caught:
+        api.json("GET", "/a")
+    assert caught.value.status == 409
+
+
+def test_a_task_is_followed_to_its_end_and_given_up_in_time(server: Server, api: Api) -> None:
+    def task(version: int, status: str) -> dict[str, Any]:
+        return {"task_id": "t", "version": version, "status": status, "counts": {"running": 1, "completed": 0}}
+
+    server.answers["/tasks/t?wait=30.0&since=1"] = [(200, task(2, "running"))]
+    server.answers["/tasks/t?wait=30.0&since=2"] = [(200, task(3, "completed"))]
+    assert api.wait_final(task(1, "running"), 40)["version"] == 3
+    with pytest.raises(TooLate, match="still running") as caught:
+        api.wait_final(task(1, "running"), 0)
+    assert caught.value.task["version"] == 1
+
+
+def test_a_server_that_is_not_there_is_not_ready() -> None:
+    with Api("http://127.0.0.1:1", "secret") as api:
+        assert not api.ready()
+
+
+def test_an_address_must_be_that_of_a_server() -> None:
+    with pytest.raises(ValueError, match="--server"):
+        Api("localhost:8440", "secret")
