@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 
 # --- saves -----------------------------------------------------------------------------------------------------------
 
@@ -86,7 +86,41 @@ class DeleteTask:
 
 @dataclass(frozen=True, slots=True)
 class DeleteHost:
+    """The host and its identity: its agent must join again."""
+
     host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJoinToken:
+    """Insert a join token. Replaying it changes nothing, whatever has been used of it since."""
+
+    token: JoinToken
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJoinToken:
+    """Nobody joins with it any more; those who have stay."""
+
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseJoinToken:
+    """Take one use of a token for the certificate with this serial number, or refuse the whole transaction: with none left
+    at `used_at`, or no such token, the store raises TokenSpent. A replay for the same serial number takes no second use."""
+
+    token_id: str
+    serial: str
+    host_id: str
+    used_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveIdentity:
+    """Insert or overwrite what is known of a host's certificates."""
+
+    identity: HostIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +131,22 @@ class SaveMeta:
     value: str
 
 
-Save = CreateTask | SaveTask | SaveExecution | SaveOutput | SaveLate | SaveHost | SaveSeq | DeleteTask | DeleteHost | SaveMeta
+Save = (
+    CreateTask
+    | SaveTask
+    | SaveExecution
+    | SaveOutput
+    | SaveLate
+    | SaveHost
+    | SaveSeq
+    | DeleteTask
+    | DeleteHost
+    | CreateJoinToken
+    | DeleteJoinToken
+    | UseJoinToken
+    | SaveIdentity
+    | SaveMeta
+)
 
 # --- what happens after the commit ------------------------------------------------------------------------------------
 

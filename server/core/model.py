@@ -185,3 +185,50 @@ class Host:
     last_heartbeat_at: int | None = None
     created_at: int = 0
     updated_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JoinToken:
+    """What is kept of a token with which hosts join. digest: SHA-256 of its text. labels: given to every host that joins with it."""
+
+    token_id: str
+    digest: bytes
+    expires_at: int
+    uses_left: int
+    labels: Mapping[str, str]
+    created_by: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """What is known of a host's certificates; serial numbers are lower-case hex.
+
+    generation, serial, not_after: of the newest certificate that was seen in use, or of the one given at the join.
+    joined_generation: of the first certificate since the last join; older ones belong to an earlier life of the host.
+    next_serial, next_not_after: of a certificate of the next generation that was given out and has not been seen yet.
+    """
+
+    host_id: str
+    generation: int
+    joined_generation: int
+    serial: str
+    not_after: int
+    issued_at: int
+    token_id: str
+    next_serial: str | None = None
+    next_not_after: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
+    quarantined_at: int | None = None
+    quarantine_reason: str | None = None
+    released_at: int | None = None
+
+    @property
+    def state(self) -> str:
+        """enrolled, revoked, quarantined, or released: may join again and is refused until it has."""
+        if self.released_at is not None:
+            return "released"
+        if self.revoked_at is not None:
+            return "revoked"
+        return "quarantined" if self.quarantined_at is not None else "enrolled"

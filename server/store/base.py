@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.core.effects import Save
-from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
 
@@ -24,6 +24,10 @@ class StoreRefused(Exception):
 
 class KeyTaken(StoreRefused):
     """A CreateTask came with an idempotency key that belongs to another task: ask `known_key` which one."""
+
+
+class TokenSpent(StoreRefused):
+    """A UseJoinToken came for a token that is unknown, out of date or used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,15 @@ class Store(Protocol):
     # hosts
     async def hosts(self) -> list[Host]:
         """All of them; called at start, the fleet keeps them in memory."""
+
+    async def identities(self) -> list[HostIdentity]:
+        """All of them; called at start."""
+
+    # joining
+    async def join_token(self, token_id: str) -> JoinToken | None: ...
+
+    async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
+        """By id, those out of date and used up included; `after` is a token_id."""
 
     # installation
     async def meta(self, key: str) -> str | None: ...

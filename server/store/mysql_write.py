@@ -9,7 +9,7 @@ from typing import Any
 from trio_mysql import err
 
 from server.core.model import CommandHost
-from server.store.base import KeyTaken, StoreRefused
+from server.store.base import KeyTaken, StoreRefused, TokenSpent
 from server.store.lates import RowEnd, sort_out
 from server.store.mysql_connection import Connection, literal, literal_row
 from server.store.mysql_errors import NULL_REFUSED, number
@@ -20,6 +20,8 @@ from server.store.rows import (
     command_row,
     execution_row,
     host_row,
+    identity_row,
+    join_token_row,
     output_row,
     task_row,
 )
@@ -43,7 +45,7 @@ class MySQLWrite:
     async def apply(self, connection: Connection, phase: Phase, *, careful: bool) -> None:
         """careful: look first which rows take their change. Nearly always all do, and looking costs half as much as writing.
 
-        Raises NotAllTake when not careful, KeyTaken, StoreRefused for a row larger than the server takes, err.MySQLError; the caller rolls back."""
+        Raises NotAllTake when not careful, KeyTaken, TokenSpent, StoreRefused for a row larger than the server takes, err.MySQLError; the caller rolls back."""
         if phase.created:
             await self._create(connection, phase)
         await self._rows(connection, "save_output", (output_row(output) for output in phase.outputs.values()))
@@ -67,13 +69,22 @@ class MySQLWrite:
             await self._rows(connection, "save_orphan", orphans)
         await self._rows(connection, "save_host", (host_row(host) for host in phase.hosts.values()))
         await self._rows(connection, "save_seq", phase.seqs.items())
+        await self._rows(connection, "create_join_token", (join_token_row(token) for token in phase.tokens.values()))
+        for use in phase.joins:
+            if await self._rows(connection, "note_join", [(use.serial, use.token_id, use.host_id, use.used_at)]):
+                await connection.select(self._sql["use_join_token"], {"token_id": use.token_id, "used_at": use.used_at})
+                if not connection.affected:
+                    raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
+        await self._rows(connection, "save_identity", (identity_row(identity) for identity in phase.identities.values()))
         await self._rows(connection, "save_meta", phase.meta.items())
         if phase.deleted_tasks:
             commands = [row[0] for row in await self._by_keys(connection, "command_ids", phase.deleted_tasks)]
             await self._by_keys(connection, "delete_executions", commands)
             for name in ("delete_commands", "delete_targets", "delete_keys", "delete_task"):
                 await self._by_keys(connection, name, phase.deleted_tasks)
-        await self._by_keys(connection, "delete_host", phase.deleted_hosts)
+        for name in ("delete_identity", "delete_host"):
+            await self._by_keys(connection, name, phase.deleted_hosts)
+        await self._by_keys(connection, "delete_join_token", phase.deleted_tokens)
 
     async def _create(self, connection: Connection, phase: Phase) -> None:
         saves = phase.created.values()

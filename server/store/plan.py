@@ -11,19 +11,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from server.core.effects import (
+    CreateJoinToken,
     CreateTask,
     DeleteHost,
+    DeleteJoinToken,
     DeleteTask,
     Save,
     SaveExecution,
     SaveHost,
+    SaveIdentity,
     SaveLate,
     SaveMeta,
     SaveOutput,
     SaveSeq,
     SaveTask,
+    UseJoinToken,
 )
-from server.core.model import CommandHost, Host, Output, Task
+from server.core.model import CommandHost, Host, HostIdentity, JoinToken, Output, Task
 
 
 @dataclass(slots=True)
@@ -35,18 +39,22 @@ class Phase:
     lates: list[SaveLate] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, JoinToken] = field(default_factory=dict)
+    joins: list[UseJoinToken] = field(default_factory=list)
+    identities: dict[str, HostIdentity] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     deleted_tasks: dict[str, None] = field(default_factory=dict)
     deleted_hosts: dict[str, None] = field(default_factory=dict)
+    deleted_tokens: dict[str, None] = field(default_factory=dict)
     commands: set[str] = field(default_factory=set)
     """Commands whose rows this phase touches."""
     late_rows: set[tuple[str, str]] = field(default_factory=set)
 
     def accepts(self, save: Save) -> bool:
         """False if adding it here would change what the saves mean."""
-        if isinstance(save, DeleteTask | DeleteHost):
+        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken):
             return True
-        if self.deleted_tasks or self.deleted_hosts:
+        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens:
             return False
         if isinstance(save, SaveExecution):
             row = save.execution
@@ -87,6 +95,14 @@ class Phase:
             self._raise_seq(save.host.host_id, save.host.max_seq)
         elif isinstance(save, SaveMeta):
             self.meta[save.key] = save.value
+        elif isinstance(save, SaveIdentity):
+            self.identities[save.identity.host_id] = save.identity
+        elif isinstance(save, UseJoinToken):
+            self.joins.append(save)
+        elif isinstance(save, CreateJoinToken):
+            self.tokens.setdefault(save.token.token_id, save.token)
+        elif isinstance(save, DeleteJoinToken):
+            self.deleted_tokens[save.token_id] = None
         elif isinstance(save, DeleteTask):
             self.deleted_tasks[save.task_id] = None
         else:

@@ -9,7 +9,7 @@ from itertools import islice
 
 import orjson
 
-from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
 from server.store.base import ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
@@ -18,6 +18,8 @@ from server.store.rows import (
     command_from,
     execution_from,
     host_from,
+    identity_from,
+    join_token_from,
     output_from,
     task_from,
 )
@@ -130,6 +132,16 @@ class Reads(ABC):
 
     async def hosts(self) -> list[Host]:
         return [host_from(row) for row in await self.fetch(self._read["hosts"], {})]
+
+    async def identities(self) -> list[HostIdentity]:
+        return [identity_from(row) for row in await self.fetch(self._read["identities"], {})]
+
+    async def join_token(self, token_id: str) -> JoinToken | None:
+        rows = await self.fetch(self._read["join_token"], {"token_id": token_id})
+        return join_token_from(rows[0]) if rows else None
+
+    async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
+        return [join_token_from(row) for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})]
 
     async def meta(self, key: str) -> str | None:
         rows = await self.fetch(self._read["meta"], {"name": key})

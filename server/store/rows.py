@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from server.core.model import Command, CommandHost, Host, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
 Row = Sequence[Any]
@@ -75,6 +75,16 @@ ORPHAN = Table(
     ("host_id", "command_id", "attempt"),
     ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report"),
 )
+JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at"))
+JOIN_USE = Table("join_use", ("serial",), ("serial", "token_id", "host_id", "used_at"))
+IDENTITY = Table(
+    "host_identity",
+    ("host_id",),
+    (
+        *("host_id", "generation", "joined_generation", "serial", "not_after", "issued_at", "token_id", "next_serial", "next_not_after"),
+        *("revoked_at", "revoked_by", "quarantined_at", "quarantine_reason", "released_at"),
+    ),
+)
 _BUT_VERSION = Table(EXECUTION.name, EXECUTION.key, EXECUTION.columns, EXECUTION.fixed | {"version"})
 TABLES = {
     "task": TASK,
@@ -85,6 +95,9 @@ TABLES = {
     "host": HOST,
     "idempotency": IDEMPOTENCY,
     "orphan": ORPHAN,
+    "join_token": JOIN_TOKEN,
+    "join_use": JOIN_USE,
+    "identity": IDENTITY,
 }
 
 _COUNTS = TASK.columns.index("count_pending")
@@ -258,3 +271,19 @@ def host_from(row: Row) -> Host:
         updated_at=row[15],
         max_seq=row[16],
     )
+
+
+def join_token_row(token: JoinToken) -> tuple[Any, ...]:
+    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at)
+
+
+def join_token_from(row: Row) -> JoinToken:
+    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6])
+
+
+def identity_row(identity: HostIdentity) -> tuple[Any, ...]:
+    return tuple(getattr(identity, column) for column in IDENTITY.columns)
+
+
+def identity_from(row: Row) -> HostIdentity:
+    return HostIdentity(**dict(zip(IDENTITY.columns, row, strict=True)))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from server.store.base import KeyTaken
+from server.store.base import KeyTaken, TokenSpent
 from server.store.lates import RowEnd, sort_out
 from server.store.plan import Phase
 from server.store.rows import (
@@ -14,6 +14,9 @@ from server.store.rows import (
     EXECUTION,
     HOST,
     IDEMPOTENCY,
+    IDENTITY,
+    JOIN_TOKEN,
+    JOIN_USE,
     ORPHAN,
     OUTPUT,
     TASK,
@@ -21,6 +24,8 @@ from server.store.rows import (
     command_row,
     execution_row,
     host_row,
+    identity_row,
+    join_token_row,
     output_row,
     task_row,
 )
@@ -40,8 +45,14 @@ _COLUMNS = {
     "save_orphan": ORPHAN.columns,
     "save_host": HOST.columns,
     "save_seq": ("host_id", "max_seq"),
+    "create_join_token": JOIN_TOKEN.columns,
+    "note_join": JOIN_USE.columns,
+    "use_join_token": ("token_id", "used_at"),
+    "save_identity": IDENTITY.columns,
     "save_meta": ("name", "value"),
     "delete_host": ("host_id",),
+    "delete_identity": ("host_id",),
+    "delete_join_token": ("token_id",),
 }
 # sqlite3 asks four questions of every None it binds, whether it wants to be something else: 0.45 µs each,
 # most of the cost of a row. With an adapter registered it asks one; this one returns what it is given.
@@ -58,7 +69,7 @@ class SqliteWrite:
         self._sql = {name: numbered(text, _COLUMNS.get(name, ("task_id",))) for name, text in SQLITE.load("write_sqlite").items()}
 
     def apply(self, connection: sqlite3.Connection, phase: Phase) -> None:
-        """Raises KeyTaken and whatever sqlite3 raises; the caller rolls back."""
+        """Raises KeyTaken, TokenSpent and whatever sqlite3 raises; the caller rolls back."""
 
         def each(name: str, rows: Iterable[tuple[Any, ...]]) -> None:
             connection.executemany(self._sql[name], rows)
@@ -72,10 +83,16 @@ class SqliteWrite:
             self._lates(connection, phase)
         each("save_host", (host_row(host) for host in phase.hosts.values()))
         each("save_seq", phase.seqs.items())
+        each("create_join_token", (join_token_row(token) for token in phase.tokens.values()))
+        if phase.joins:
+            self._joins(connection, phase)
+        each("save_identity", (identity_row(identity) for identity in phase.identities.values()))
         each("save_meta", phase.meta.items())
         for name in _DELETE_TASK:
             each(name, ((task_id,) for task_id in phase.deleted_tasks))
-        each("delete_host", ((host_id,) for host_id in phase.deleted_hosts))
+        for name in ("delete_identity", "delete_host"):
+            each(name, ((host_id,) for host_id in phase.deleted_hosts))
+        each("delete_join_token", ((token_id,) for token_id in phase.deleted_tokens))
 
     def _create(self, connection: sqlite3.Connection, phase: Phase) -> None:
         for save in phase.created.values():
@@ -92,6 +109,12 @@ class SqliteWrite:
             # in the order of the key, so that the tree grows at one end
             rows = ((command.command_id, host_id) for host_id in sorted(task.targets))
             connection.executemany(self._sql["create_execution"], rows)
+
+    def _joins(self, connection: sqlite3.Connection, phase: Phase) -> None:
+        for use in phase.joins:
+            new = connection.execute(self._sql["note_join"], (use.serial, use.token_id, use.host_id, use.used_at)).rowcount
+            if new and not connection.execute(self._sql["use_join_token"], (use.token_id, use.used_at)).rowcount:
+                raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
 
     def _lates(self, connection: sqlite3.Connection, phase: Phase) -> None:
         ends = {}

@@ -10,6 +10,7 @@ from server.store.mysql import MySQLStore
 from tests.mariadb import PASSWORD, USER, MariaDB
 from tests.store.conformance import StoreConformance
 from tests.store.histories import HistoryConformance
+from tests.store.joins import JoinConformance
 from tests.store.lists import ListConformance
 from tests.store.plans import PlanConformance
 
@@ -22,5 +23,5 @@ async def store(mariadb: MariaDB) -> AsyncIterator[MySQLStore]:
     await store.aclose()
 
 
-class TestMySQL(StoreConformance, ListConformance, PlanConformance, HistoryConformance):
+class TestMySQL(StoreConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
     pass

@@ -10,6 +10,7 @@ import pytest
 from server.store.sqlite import SqliteStore
 from tests.store.conformance import StoreConformance
 from tests.store.histories import HistoryConformance
+from tests.store.joins import JoinConformance
 from tests.store.lists import ListConformance
 from tests.store.plans import PlanConformance
 
@@ -22,5 +23,5 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
-class TestSqlite(StoreConformance, ListConformance, PlanConformance, HistoryConformance):
+class TestSqlite(StoreConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
     pass

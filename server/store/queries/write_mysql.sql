@@ -72,6 +72,30 @@ INSERT INTO host ({columns host}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed 
 -- Never lowered.
 INSERT INTO host_seq (host_id, max_seq) VALUES :rows ON DUPLICATE KEY UPDATE max_seq = GREATEST(max_seq, VALUES(max_seq));
 
+-- name: create_join_token
+-- New join tokens; one that exists stays as it is.
+INSERT INTO join_token ({columns join_token}) VALUES :rows ON DUPLICATE KEY UPDATE token_id = join_token.token_id;
+
+-- name: note_join
+-- Who joined with what; a repeated transaction finds it there, and affects no row.
+INSERT INTO join_use ({columns join_use}) VALUES :rows ON DUPLICATE KEY UPDATE serial = join_use.serial;
+
+-- name: use_join_token
+-- One use, if one is left.
+UPDATE join_token SET uses_left = uses_left - 1 WHERE token_id = :token_id AND uses_left > 0 AND expires_at > :used_at;
+
+-- name: save_identity
+-- Insert or overwrite.
+INSERT INTO host_identity ({columns identity}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed identity};
+
+-- name: delete_join_token
+-- Join tokens. Who joined with them stays known.
+DELETE FROM join_token WHERE token_id IN :keys;
+
+-- name: delete_identity
+-- What is known of hosts' certificates.
+DELETE FROM host_identity WHERE host_id IN :keys;
+
 -- name: save_meta
 -- Insert or overwrite.
 INSERT INTO meta (name, value) VALUES :rows ON DUPLICATE KEY UPDATE value = VALUES(value);

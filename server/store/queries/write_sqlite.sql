@@ -55,6 +55,30 @@ INSERT INTO host ({columns host}) VALUES ({values host}) ON CONFLICT (host_id) D
 INSERT INTO host_seq (host_id, max_seq) VALUES (:host_id, :max_seq)
 ON CONFLICT (host_id) DO UPDATE SET max_seq = excluded.max_seq WHERE excluded.max_seq > host_seq.max_seq;
 
+-- name: create_join_token
+-- A new join token; one that exists stays as it is.
+INSERT INTO join_token ({columns join_token}) VALUES ({values join_token}) ON CONFLICT (token_id) DO NOTHING;
+
+-- name: note_join
+-- Who joined with what; a repeated transaction finds it there.
+INSERT INTO join_use ({columns join_use}) VALUES ({values join_use}) ON CONFLICT (serial) DO NOTHING;
+
+-- name: use_join_token
+-- One use, if one is left.
+UPDATE join_token SET uses_left = uses_left - 1 WHERE token_id = :token_id AND uses_left > 0 AND expires_at > :used_at;
+
+-- name: save_identity
+-- Insert or overwrite.
+INSERT INTO host_identity ({columns identity}) VALUES ({values identity}) ON CONFLICT (host_id) DO UPDATE SET {excluded identity};
+
+-- name: delete_join_token
+-- A join token. Who joined with it stays known.
+DELETE FROM join_token WHERE token_id = :token_id;
+
+-- name: delete_identity
+-- What is known of a host's certificates.
+DELETE FROM host_identity WHERE host_id = :host_id;
+
 -- name: save_meta
 -- Insert or overwrite.
 INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
