@@ -84,7 +84,8 @@ async def test_no_descriptor_signal_or_terminal_of_ours_is_inherited(shims: Any)
     ended = await shims.run(argv=["cat", "/proc/self/status"])
     signals = dict(line.split(":\t") for line in ended.stdout.decode().splitlines() if line.startswith("Sig"))
     assert int(signals["SigBlk"], 16) == 0
-    assert int(signals["SigIgn"], 16) == 0
+    # glibc keeps signals 32 and 33 to itself, so that nobody can reset them; some supervisors leave them ignored.
+    assert int(signals["SigIgn"], 16) & ~(0b11 << 31) == 0
     ended = await shims.run(argv=["cat", "/proc/self/stat"])
     pid, _, _, _, group, session, terminal = ended.stdout.decode().split()[:7]
     assert pid == group == session
