@@ -11,8 +11,10 @@ from types import FrameType
 import click
 
 from loadtest.conduct import conduct
+from loadtest.fleet import FleetFailed
 from loadtest.options import SCENARIOS, CannotRun, Foreign, Options
 from loadtest.show import Show
+from loadtest.target import ServerDied
 
 USAGE, UNAVAILABLE = 64, 69
 """sysexits.h"""
@@ -91,6 +93,6 @@ def main() -> None:
         sys.exit(USAGE)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except (CannotRun, ValueError) as error:
+    except (CannotRun, ServerDied, FleetFailed, ValueError) as error:
         click.echo(f"loadtest: {error}", err=True)
         sys.exit(UNAVAILABLE)

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from loadtest.plots import Line, cdf, plot
+from loadtest.report import MEANINGS
 from loadtest.run import Run
 
 STYLE = """
@@ -45,6 +46,7 @@ def page(run: Run, report: dict[str, Any], rows: list[tuple[str, str]]) -> str:
             "</table><h2>Plots</h2>",
             *plots,
             _list("Notes", run.notes),
+            _list("What the figures mean", list(MEANINGS)),
             "</html>\n",
         ]
     )

@@ -58,15 +58,15 @@ def plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], marks: S
     for x in xs:
         x1 = place(x, ys[0]).split(",")[0]
         out.append(f'<text x="{x1}" y="{HEIGHT - BOTTOM + 16}" class="x">{x:g}</text>')
-    for x, name in marks:
+    for row, (x, name) in enumerate(marks):
         if xs[0] <= x <= xs[-1]:
             x1 = place(x, ys[0]).split(",")[0]
-            out.append(f'<line x1="{x1}" y1="{TOP}" x2="{x1}" y2="{HEIGHT - BOTTOM}" class="mark"/><text x="{float(x1) + 3:.1f}" y="{TOP + 8}" class="small">{escape(name)}</text>')
+            out.append(f'<line x1="{x1}" y1="{TOP}" x2="{x1}" y2="{HEIGHT - BOTTOM}" class="mark"/><text x="{float(x1) + 3:.1f}" y="{TOP + 8 + 10 * (row % 3)}" class="small">{escape(name)}</text>')
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(place(x, y) for x, y in thin(line.points))
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        out.append(f'<text x="{WIDTH - RIGHT - 4}" y="{HEIGHT - BOTTOM - 8 - 14 * number}" class="legend" fill="{colour}">{escape(line.name)}</text>')
+        out.append(f'<text x="{WIDTH - RIGHT - 4}" y="{HEIGHT - BOTTOM - 8 - 14 * number}" class="legend" style="fill:{colour}">{escape(line.name)}</text>')
     out.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 8}" class="x">{escape(x_label)}</text>')
     out.append(f'<text x="14" y="{HEIGHT // 2}" class="label" transform="rotate(-90 14 {HEIGHT // 2})">{escape(y_label)}</text></svg></figure>')
     return "".join(out)

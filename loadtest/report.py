@@ -28,6 +28,14 @@ KEYS = (
     "reconnect_seconds",
     "api_p99_ms_during_reconnect",
 )
+MEANINGS = (
+    "connect_seconds: from the first dial until all are welcomed. Its CPU includes what the server writes in the seconds after.",
+    "rounds: wall_seconds from before the POST that creates the task until the final task has been received; create_start_seconds is the POST that creates and the POST that starts it, together.",
+    "CPU and memory are those of the server's process alone, read from /proc in steps of 10 ms and of a page; agents and harness run on the same machine.",
+    "single_host_latency_ms: from the POST that runs it to the final task, one after the other, while all other hosts are connected and idle.",
+    "reconnect_seconds: from the start of the new server process until every host is welcomed again, the pause that the old server asked for included. API times meanwhile count from the moment at which each request was due.",
+)
+"""What the figures mean, for the reader of the page."""
 WIRE_NOTE = "wire_cpu_us_per_agent is null: it needs a server without REST and database, which this harness does not start."
 
 
@@ -110,6 +118,8 @@ def _with(value: float | None, unit: str) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return str(len(value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

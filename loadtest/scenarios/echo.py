@@ -8,7 +8,7 @@ from loadtest.api import Api, TooLate
 from loadtest.figures import Round
 from loadtest.run import Run, body
 
-ROUND_SECONDS = 120.0
+ROUND_SECONDS, SECONDS_PER_AGENT = 120.0, 0.1
 
 
 def echo(run: Run) -> None:
@@ -28,7 +28,7 @@ def one_round(run: Run, api: Api, command: str) -> Round:
     done.create_start_seconds = time.monotonic() - begin
     try:
         # the version of the answer to the start may already be old: what counts is the task's end
-        task = api.wait_final(api.json("GET", f"/tasks/{task['task_id']}"), run.left(ROUND_SECONDS))
+        task = api.wait_final(api.json("GET", f"/tasks/{task['task_id']}"), run.left(ROUND_SECONDS + SECONDS_PER_AGENT * run.fleet.size))
         done.wall_seconds = time.monotonic() - begin
         done.server_cpu_us_per_agent = run.per_agent_us(cpu)
     except TooLate as late:

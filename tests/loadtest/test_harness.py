@@ -91,6 +91,9 @@ def test_wrong_use_is_told_in_one_line() -> None:
     done = harness("--store", "mysql", "--set", "store.user=u")
     assert done.returncode == 69
     assert "store.host or store.socket, store.database" in done.stderr and "Traceback" not in done.stderr
+    done = harness("--agents", "1", "--set", "no.such=setting")
+    assert done.returncode == 69
+    assert "no.such" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_running_server_is_used_and_its_other_hosts_are_left_alone(tmp_path: Path) -> None:
