@@ -1,0 +1,148 @@
+"""Looks at every frame that is not the lane's own before grpclib sees a byte of it. Not compiled: h2 costs far more.
+
+The rules that h2 checks itself (RFC 9113) are left to it; what is here are limits, and rules that h2 or grpclib lack.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from _speedups.lane_limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, Buckets, Limits
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
+HEADER = 9
+PREFIX = 5
+
+BUCKETS = {PRIORITY: "priorities", RST_STREAM: "resets", SETTINGS: "settings", PING: "pings", WINDOW_UPDATE: "window updates"}
+
+
+class Refusal(Exception):
+    """The connection must end. code: for GOAWAY."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Guard:
+    """Of one connection. http2: h2's connection object, set before the first frame."""
+
+    __slots__ = ("_block", "_block_bytes", "_block_frames", "_highest", "_limits", "_started", "_watched", "buckets", "http2", "opened")
+
+    def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
+        self._limits = limits
+        self.buckets = Buckets(table)
+        self.http2: Any = None
+        self.opened = 0
+        self._started = False
+        self._highest = 0
+        self._block = self._block_frames = self._block_bytes = 0
+        self._watched: dict[int, tuple[bytes, int] | None] = {}
+
+    @property
+    def in_block(self) -> bool:
+        """Whether a header block is open, so that nothing but its continuation may come."""
+        return self._block != 0
+
+    def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
+        """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
+
+        debt: bytes that the lane has consumed and not yet given back to the connection's window. Raises Refusal.
+        """
+        if not self._started:
+            if kind != SETTINGS:
+                raise Refusal(PROTOCOL_ERROR, "the first frame is not SETTINGS")
+            self._started = True
+        if self._block:
+            self._continue(kind, flags, stream, stop - start)
+            return True
+        if kind > CONTINUATION:
+            return False
+        name = BUCKETS.get(kind)
+        if name is not None and not self.buckets.take(name, now):
+            raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
+        if kind == DATA:
+            self._data(flags, stream, data, start, stop, debt, now)
+        elif kind == HEADERS:
+            self._headers(flags, stream, stop - start)
+        elif kind == RST_STREAM:
+            self._watched.pop(stream, None)
+        return True
+
+    def sent(self, data: bytes, now: float) -> None:
+        """Counts the resets in what grpclib writes, which is whole frames. Raises Refusal."""
+        position, end = 0, len(data)
+        while end - position >= HEADER:
+            if data[position + 3] == RST_STREAM and not self.buckets.take("resets sent", now):
+                raise Refusal(ENHANCE_YOUR_CALM, "flood of resets sent")
+            position += HEADER + int.from_bytes(data[position : position + 3], "big")
+
+    def unwatch(self, stream: int) -> None:
+        """Messages of this stream are not looked at from here on: the lane does it, or nobody reads them."""
+        self._watched[stream] = None
+
+    def empty(self, now: float) -> None:
+        """A DATA frame that moves nothing. Raises Refusal."""
+        if not self.buckets.take("empty data", now):
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
+
+    def _headers(self, flags: int, stream: int, size: int) -> None:
+        if stream > self._highest:
+            self._highest = stream
+            self.opened += 1
+            if self.opened > self._limits.streams and self.http2.open_inbound_streams >= self._limits.streams:
+                raise Refusal(PROTOCOL_ERROR, f"more than {self._limits.streams} streams at once")
+        if size > self._limits.header_block:
+            raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
+        if flags & END_STREAM:
+            self._watched.pop(stream, None)
+        if not flags & END_HEADERS:
+            self._block, self._block_frames, self._block_bytes = stream, 0, size
+
+    def _continue(self, kind: int, flags: int, stream: int, size: int) -> None:
+        if kind != CONTINUATION or stream != self._block:
+            raise Refusal(PROTOCOL_ERROR, "header block interrupted")
+        self._block_frames += 1
+        self._block_bytes += size
+        if self._block_frames > self._limits.continuations:
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of continuations")
+        if self._block_bytes > self._limits.header_block:
+            raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
+        if flags & END_HEADERS:
+            self._block = 0
+
+    def _data(self, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> None:
+        if debt and stop - start > self.http2.inbound_flow_control_window - debt:
+            raise Refusal(FLOW_CONTROL_ERROR, "flow control: the connection's window was exceeded")
+        if flags & PADDED and start < stop:
+            stop -= min(data[start], stop - start - 1)
+            start += 1
+        if start >= stop and not flags & END_STREAM:
+            self.empty(now)
+        if flags & END_STREAM:
+            self._watched.pop(stream, None)
+        elif start < stop:
+            self._watch(stream, data, start, stop)
+
+    def _watch(self, stream: int, data: bytes, start: int, stop: int) -> None:
+        """Follows the lengths of gRPC messages that grpclib reads: it would buffer whatever one declares."""
+        state = self._watched.get(stream, (b"", 0))
+        if state is None:
+            return
+        prefix, left = state
+        while start < stop:
+            if left:
+                step = min(left, stop - start)
+                left -= step
+            else:
+                step = min(PREFIX - len(prefix), stop - start)
+                prefix += data[start : start + step]
+                if len(prefix) == PREFIX:
+                    left, prefix = int.from_bytes(prefix[1:], "big"), b""
+                    if left > self._limits.max_message:
+                        raise Refusal(ENHANCE_YOUR_CALM, f"message of {left} bytes, the limit is {self._limits.max_message}")
+            start += step
+        if len(self._watched) > 2 * self._limits.streams:
+            self._watched = {number: kept for number, kept in self._watched.items() if number in self.http2.streams}
+        self._watched[stream] = (prefix, left)

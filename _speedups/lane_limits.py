@@ -1,0 +1,95 @@
+"""What one connection of the lane may ask of the server, and the token buckets that hold it to that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+SMALLEST_FRAME, LARGEST_FRAME = 16_384, (1 << 24) - 1
+"""RFC 9113 section 4.2: every endpoint must take frames of 16,384 bytes; no frame can be longer than 2^24 - 1."""
+
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CALM = 0, 1, 3, 6, 11
+"""Error codes of RFC 9113 section 7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of each connection. Counts per second or minute are token buckets: that many at once, and that many per period after.
+
+    max_message            bytes of one gRPC message; a longer one is refused when its length is read
+    max_frame              bytes of one frame without its header; what is advertised to the peer must not be more
+    frames_per_second      of all types
+    messages_per_second    gRPC messages on the attached stream, however few frames they come in
+    settings_per_second, priorities_per_second, window_updates_per_second, empty_data_per_second, pings_per_minute: of each type
+    resets_per_minute      RST_STREAM by the peer (CVE-2023-44487), and separately by this side (CVE-2025-8671)
+    streams                that the peer has open at once
+    header_block           bytes of HEADERS and its CONTINUATIONs, compressed
+    header_list            bytes of the headers, decompressed
+    continuations          frames after one HEADERS
+    write_queue_bytes      that wait for the socket or for the peer's windows
+    stream_window, connection_window: bytes, for whoever makes grpclib's Configuration; the lane enforces what h2 advertised
+    linger                 seconds for a closing connection to take what is queued; looked at whenever `poll` runs
+
+    Raises ValueError, naming the field, for a limit that is not positive or that HTTP/2 does not allow.
+    """
+
+    max_message: int = 4 << 20
+    max_frame: int = 16_384
+    frames_per_second: int = 2_000
+    messages_per_second: int = 5_000
+    settings_per_second: int = 20
+    priorities_per_second: int = 20
+    window_updates_per_second: int = 200
+    empty_data_per_second: int = 100
+    pings_per_minute: int = 12
+    resets_per_minute: int = 20
+    streams: int = 4
+    header_block: int = 16_384
+    header_list: int = 16_384
+    continuations: int = 8
+    write_queue_bytes: int = 8 << 20
+    stream_window: int = 256 << 10
+    connection_window: int = 256 << 10
+    linger: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) <= 0:
+                raise ValueError(f"{field.name}: must be more than 0")
+        if not SMALLEST_FRAME <= self.max_frame <= LARGEST_FRAME:
+            raise ValueError(f"max_frame: must be {SMALLEST_FRAME} to {LARGEST_FRAME}")
+        if self.max_message >= 1 << 31:
+            raise ValueError("max_message: must be less than 2^31")
+
+
+def rates(limits: Limits) -> dict[str, tuple[float, float]]:
+    """Name in a reason → (tokens saved at most, tokens per second)."""
+    per_second = {
+        "settings": limits.settings_per_second,
+        "priorities": limits.priorities_per_second,
+        "window updates": limits.window_updates_per_second,
+        "empty data": limits.empty_data_per_second,
+    }
+    per_minute = {"pings": limits.pings_per_minute, "resets": limits.resets_per_minute, "resets sent": limits.resets_per_minute}
+    table = {name: (float(count), float(count)) for name, count in per_second.items()}
+    return table | {name: (float(count), count / 60) for name, count in per_minute.items()}
+
+
+class Buckets:
+    """The token buckets of one connection; one that was never touched takes no room."""
+
+    __slots__ = ("_rates", "_tokens")
+
+    def __init__(self, table: dict[str, tuple[float, float]]) -> None:
+        self._rates = table
+        self._tokens: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str, now: float) -> bool:
+        """Take one token; False if there is none. now: seconds of any clock that does not go back."""
+        burst, rate = self._rates[name]
+        tokens, at = self._tokens.get(name, (burst, now))
+        tokens = min(burst, tokens + max(0.0, now - at) * rate)
+        if tokens < 1.0:
+            self._tokens[name] = (tokens, now)
+            return False
+        self._tokens[name] = (tokens - 1.0, now)
+        return True
