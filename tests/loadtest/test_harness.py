@@ -163,6 +163,15 @@ def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
         assert "still running after 2 s" in run.unfinished[0]
 
 
+def test_results_that_the_run_has_no_time_to_wait_for_are_unfinished_and_not_lost(tmp_path: Path) -> None:
+    with started(tmp_path, 6) as run, run.target.api() as api:
+        task = api.json("POST", "/run", body("sleep 60", run.everybody(api)))
+        run.deadline = time.monotonic() + 1.0
+        _, found = run.finish(api, task, run.expected("sleep 60"), 50)
+    assert found.clean
+    assert len(run.unfinished) == 1
+
+
 def children_of(pid: int) -> set[int]:
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):

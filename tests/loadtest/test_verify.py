@@ -75,6 +75,14 @@ def test_a_row_without_a_result_is_lost(status: str) -> None:
     assert lied(lambda rows: rows[0].update(status=status)) == (1, 0, 0)
 
 
+def test_hosts_that_were_not_waited_for_are_not_lost_but_what_is_there_is_checked() -> None:
+    rows = honest(ECHO)
+    rows[0].update(status="running", exit_code=None, stdout=None)
+    rows[1].update(exit_code=9)
+    found = check(rows, ECHO, cut_short=True)
+    assert (found.lost, found.doubled, found.wrong) == (0, 0, 1)
+
+
 def test_a_second_row_of_a_host_is_doubled() -> None:
     assert lied(lambda rows: rows.append(dict(rows[1]))) == (0, 1, 0)
 
