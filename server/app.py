@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import structlog
@@ -27,7 +28,7 @@ from server.core.events import Now
 from server.fleet.registry import Registry
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
-from server.rpc.service import Service
+from server.rpc.port import AgentPort, agent_port
 from server.security.init import read_token
 from server.security.tokens import Kind, matches
 from server.settings import Settings
@@ -64,6 +65,9 @@ class AgentPortCounts:
 
     def session_closed(self) -> None:
         """The gauge of open sessions is read from the registry."""
+
+    def refused(self, reason: str) -> None:
+        self._metrics.connections_refused.labels(reason).inc()
 
     def join_refused(self) -> None:
         self._metrics.auth_failures.labels("agent").inc()
@@ -128,22 +132,27 @@ class App:
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
-            service = Service(registry, conductor, writer, clock, self._join_token(), build.rpc_settings(settings, epoch), AgentPortCounts(metrics))
+            port = partial(
+                agent_port, sock, registry, conductor, writer, clock, self._join_token(), build.rpc_settings(settings, epoch),
+                AgentPortCounts(metrics), build.listener_limits(settings), build.lane_limits(settings),
+            )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
             )  # fmt: skip
-            await self._with_ports(service, deps, registry, sock)
+            await self._with_ports(port, deps, registry, sock)
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
                 log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().queued_rows)
             nursery.cancel_scope.cancel()
 
-    async def _with_ports(self, service: Service, deps: Deps, registry: Registry, sock: socket.socket) -> None:
+    async def _with_ports(
+        self, port_of_agents: Callable[[], AbstractAsyncContextManager[AgentPort]], deps: Deps, registry: Registry, sock: socket.socket
+    ) -> None:
         http = self.settings.http
-        async with link.serve(service.connect, sock, max_message=self.settings.agent_port.max_message):
+        async with port_of_agents() as agents:
             host, port = sock.getsockname()[:2]
             self.agent_address, deps.health.agent_port = (host, port), f"{host}:{port}"
             async with trio.open_nursery() as web:
@@ -156,7 +165,7 @@ class App:
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
-            service.drain()
+            agents.edge.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from _speedups.lane import Limits as LaneLimits
 from server.core.world import Limits as EngineLimits
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.ports import Clock
-from server.rpc.service import Settings as RpcSettings
+from server.rpc.listener import Limits as ListenerLimits
+from server.rpc.settings import Settings as RpcSettings
 from server.rpc.to_agent import Terms
 from server.settings import Settings
 from server.settings_secret import read_password
@@ -81,10 +83,27 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
     liveness = settings.liveness
     return RpcSettings(
         Terms(epoch, heartbeat=liveness.heartbeat, silence=liveness.silence),
+        max_message=settings.agent_port.max_message,
         hello_timeout=settings.agent_port.hello_timeout,
         drain_min=liveness.drain_min,
         drain_max=liveness.drain_max,
     )
+
+
+def listener_limits(settings: Settings) -> ListenerLimits:
+    ours = settings.agent_port
+    return ListenerLimits(
+        connections=ours.connections,
+        per_address=ours.connections_per_address,
+        handshakes_per_second=ours.handshakes_per_second,
+        burst=ours.handshake_burst,
+        handshake=ours.handshake_timeout,
+    )
+
+
+def lane_limits(settings: Settings) -> LaneLimits:
+    ours = settings.agent_port
+    return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes)
 
 
 def web_limits(settings: Settings) -> WebLimits:

@@ -38,6 +38,11 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="Port that agents dial; 0 takes any free one.")] = 8441
     max_message: Annotated[int, Meta(ge=2 * MIB, le=64 * MIB, description="Largest gRPC message, in both directions. A result with four full pieces of output takes a little over 1 MiB.")] = 4 * MIB
     hello_timeout: Annotated[float, Meta(ge=0.1, le=300, description="An agent that has not said Hello within this time is cut off.")] = 10.0
+    connections: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once. The process needs as many file descriptors and some more.")] = 15_000
+    connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once from one address; raise it where many hosts share one (NAT).")] = 64
+    handshakes_per_second: Annotated[float, Meta(ge=1, le=100_000, description="New connections taken per second; the others wait in the kernel's queue.")] = 1_000.0
+    handshake_burst: Annotated[int, Meta(ge=1, le=100_000, description="New connections taken at once before that rate holds.")] = 500
+    handshake_timeout: Annotated[float, Meta(ge=0.1, le=300, description="A TLS handshake that takes longer is cut off.")] = 10.0
     outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
 

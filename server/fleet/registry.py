@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -95,13 +95,13 @@ class Registry:
 
     # --- sessions ------------------------------------------------------------------------------------------------------
 
-    def attach(self, host_id: str, peer: str, now_ms: int) -> Session:
-        """A new session for this host. An older one is ended first: the newest wins."""
+    def attach(self, host_id: str, peer: str, now_ms: int, stir: Callable[[Session], None]) -> Session:
+        """A new session for this host, which calls `stir` when it has something to do. An older one is ended first: the newest wins."""
         old = self._sessions.get(host_id)
         if old is not None:
             old.end("superseded")
         self._numbers += 1
-        session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits)
+        session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits, stir)
         return session
 
     def detach(self, session: Session) -> bool:

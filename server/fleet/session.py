@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import trio
 
 from server.core.effects import Ack, Cancel, Dispatch, Welcome
 
@@ -14,7 +13,7 @@ Outgoing = Welcome | Dispatch | Cancel | Ack
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """messages: that may wait for one host. bytes is checked by the edge, which knows sizes."""
+    """messages: that may wait for one host between two turns of the edge. Bytes are bounded by the lane's write queue."""
 
     messages: int = 256
 
@@ -23,18 +22,17 @@ class Session:
     """host_id, number: unique among all sessions of this server. since: wall clock, ms. ended: why it must close.
 
     The outbox is bounded: a host that does not read is cut off rather than waited for. Nothing is lost by that, because
-    what it has not acknowledged is matched with its journal when it returns.
+    what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something to do.
     """
 
-    __slots__ = ("_limits", "_outbox", "_stirred", "ended", "host_id", "number", "peer", "running", "since")
+    __slots__ = ("_limits", "_outbox", "_stir", "ended", "host_id", "number", "peer", "running", "since")
 
-    def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits) -> None:
+    def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]) -> None:
         self.host_id, self.number, self.peer, self.since = host_id, number, peer, since
         self.running = 0
         self.ended: str | None = None
-        self._limits = limits
+        self._limits, self._stir = limits, stir
         self._outbox: deque[Outgoing] = deque()
-        self._stirred = trio.Event()
 
     def push(self, act: Outgoing) -> None:
         """Never waits. Over the limit the session is ended."""
@@ -44,25 +42,13 @@ class Session:
             self.end("outbox_full")
         else:
             self._outbox.append(act)
-            self._stirred.set()
+            self._stir(self)
 
     def end(self, why: str) -> None:
         """Close it, for the first reason given."""
         if self.ended is None:
             self.ended = why
-            self._stirred.set()
-
-    def stir(self) -> None:
-        """Wake whoever waits, although nothing was pushed."""
-        self._stirred.set()
-
-    async def wait(self) -> None:
-        """Return once there is something to take, to answer, or the session has been ended."""
-        if not self._outbox and self.ended is None:
-            await self._stirred.wait()
-        else:
-            await trio.lowlevel.checkpoint()
-        self._stirred = trio.Event()
+            self._stir(self)
 
     def take(self) -> list[Outgoing]:
         """Everything that waits, in order."""

@@ -66,6 +66,8 @@ class Metrics:
         for port in ("http", "agent"):
             self.auth_failures.labels(port)
 
+        self.connections_refused = Counter("clarion_connections_refused", "Connections to the agent port turned away or cut off before they were a session, by reason.", ["reason"], registry=registry)
+
         self.writer_rows = Gauge("clarion_writer_queue_rows", "Rows waiting to be written.", registry=registry)
         self.writer_bytes = Gauge("clarion_writer_queue_bytes", "Bytes waiting to be written.", registry=registry)
         self.commit_seconds = Histogram("clarion_writer_commit_seconds", "How long one commit took.", registry=registry, buckets=COMMIT_BUCKETS)

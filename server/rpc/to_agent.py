@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from _speedups import lane
 from proto.messages import Cancel as CancelMessage
-from proto.messages import CommandContent, CommandMessage, Drain, Heartbeat, ResultAck
+from proto.messages import CommandContent, CommandMessage, Drain
 from proto.messages import Decision as DecisionNumber
 from proto.messages import Verdict as VerdictMessage
 from proto.messages import Welcome as WelcomeMessage
@@ -18,7 +19,6 @@ from server.core.effects import Ack, Cancel, Dispatch, Welcome
 from server.core.model import Command
 
 CACHED = 256
-CONTENT_TAG = b"\x0a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Encoder:
         if isinstance(act, Dispatch):
             return self._dispatch(act)
         if isinstance(act, Ack):
-            return bytes(CommandMessage(result_ack=ResultAck(act.command_id, act.attempt)))
+            return lane.encode_ack(act.command_id, act.attempt)
         if isinstance(act, Cancel):
             cancel = CancelMessage(act.command_id, act.attempt, act.seq, act.journal_id, act.reason, act.session)
             return bytes(CommandMessage(cancel=cancel))
@@ -57,9 +57,7 @@ class Encoder:
         return bytes(CommandMessage(welcome=welcome))
 
     def _dispatch(self, act: Dispatch) -> bytes:
-        own = bytes(CommandContent(attempt=act.attempt, seq=act.seq, session=act.session))
-        shared = self._content(act.command)
-        return CONTENT_TAG + _varint(len(shared) + len(own)) + shared + own
+        return lane.encode_dispatch(self._content(act.command), act.attempt, act.seq, act.session)
 
     def _content(self, command: Command) -> bytes:
         shared = self._shared.get(command.command_id)
@@ -71,7 +69,7 @@ class Encoder:
 
 
 def heartbeat(beat: int, *, answer: bool = False) -> bytes:
-    return bytes(CommandMessage(heartbeat=Heartbeat(beat=beat, answer=answer)))
+    return lane.encode_heartbeat(beat, answer)
 
 
 def drain(retry_min: float, retry_max: float) -> bytes:
@@ -101,12 +99,3 @@ def _content(command: Command) -> CommandContent:
         detach=command.detach,
         success_codes=list(command.success_codes),
     )
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

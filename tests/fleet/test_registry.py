@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import trio
-
 from server.core.effects import Ack, Welcome
 from server.core.model import Host
 from server.fleet.registry import Registry
-from server.fleet.session import OutboxLimits
+from server.fleet.session import OutboxLimits, Session
+
+STIRRED: list[Session] = []
 
 
 def registry(*hosts: tuple[str, str], messages: int = 256) -> Registry:
@@ -50,14 +50,14 @@ def test_a_removed_host_is_unknown() -> None:
 
 def test_the_roster_is_in_order_of_names() -> None:
     made = registry(("9", "a"), ("1", "c"), ("5", "b"))
-    made.attach("5", "peer", 77)
+    made.attach("5", "peer", 77, STIRRED.append)
     assert [(p.host.hostname, p.since) for p in made.roster()] == [("a", None), ("b", 77), ("c", None)]
 
 
 def test_the_newest_session_wins_and_the_old_one_cannot_evict_it() -> None:
     made = registry(("1", "web"))
-    old = made.attach("1", "a", 1)
-    new = made.attach("1", "b", 2)
+    old = made.attach("1", "a", 1, STIRRED.append)
+    new = made.attach("1", "b", 2, STIRRED.append)
     assert old.ended == "superseded" and new.ended is None and new.number > old.number > 3 << 32
     assert not made.detach(old)
     assert made.presence("1").session == new.number  # type: ignore[union-attr]
@@ -66,8 +66,8 @@ def test_the_newest_session_wins_and_the_old_one_cannot_evict_it() -> None:
 
 def test_messages_reach_the_session_they_were_meant_for_or_nobody() -> None:
     made = registry(("1", "web"))
-    old = made.attach("1", "a", 1)
-    new = made.attach("1", "b", 2)
+    old = made.attach("1", "a", 1, STIRRED.append)
+    new = made.attach("1", "b", 2, STIRRED.append)
     made.send(Welcome("1", old.number))
     made.send(Ack("2", new.number, "c", 1))
     assert not len(new)
@@ -77,7 +77,7 @@ def test_messages_reach_the_session_they_were_meant_for_or_nobody() -> None:
 
 def test_a_host_that_does_not_read_is_cut_off_and_costs_no_more_memory() -> None:
     made = registry(("1", "web"), messages=2)
-    session = made.attach("1", "a", 1)
+    session = made.attach("1", "a", 1, STIRRED.append)
     for _ in range(2):
         made.send(Welcome("1", session.number))
     assert session.ended is None
@@ -86,23 +86,13 @@ def test_a_host_that_does_not_read_is_cut_off_and_costs_no_more_memory() -> None
     assert session.ended == "outbox_full" and len(session) == 2
 
 
-async def test_a_session_waits_until_there_is_something_to_do(autojump_clock: trio.testing.MockClock) -> None:
-    session = registry(("1", "web")).attach("1", "a", 1)
-    seen: list[str] = []
-
-    async def watch() -> None:
-        for _ in range(3):
-            await session.wait()
-            seen.append("ended" if session.ended else f"{len(session.take())}")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        await trio.sleep(1)
-        session.push(Welcome("1", 1))
-        session.push(Welcome("1", 1))
-        await trio.sleep(1)
-        session.stir()
-        await trio.sleep(1)
-        session.end("silent")
-        session.end("superseded")
-    assert seen == ["2", "0", "ended"] and session.ended == "silent"
+def test_a_session_says_when_there_is_something_to_do() -> None:
+    stirred: list[Session] = []
+    session = registry(("1", "web")).attach("1", "a", 1, stirred.append)
+    session.push(Welcome("1", 1))
+    session.push(Welcome("1", 1))
+    assert stirred == [session, session] and session.take() == [Welcome("1", 1)] * 2 and session.take() == []
+    session.end("silent")
+    session.end("superseded")
+    session.push(Welcome("1", 1))
+    assert len(stirred) == 3 and session.ended == "silent" and len(session) == 0

@@ -1,21 +1,27 @@
-"""The service on one end, a scripted agent on the other, memory between them."""
+"""The agent port with real engine, conductor and registry on a real socket, and a scripted agent on the other end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
+from _speedups import lane
+from proto.link.client import ClientStream, connect
 from proto.link.errors import LinkClosed, LinkRefused
-from proto.link.loop import sole
-from proto.messages import CommandMessage, Facts, Hello, decode, kind_of
+from proto.link.loop import asyncio_loop
+from proto.link.server import bind
+from proto.messages import CommandMessage, Facts, Hello, kind_of
 from server.conductor import Conductor
+from server.core.effects import Save
 from server.core.engine import Engine
 from server.core.model import Host
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
-from server.rpc.service import Service, Settings
+from server.rpc.listener import Limits
+from server.rpc.port import AgentPort, agent_port
+from server.rpc.settings import Settings
 from server.rpc.to_agent import Terms
 from tests.conductor.test_conductor import Clock, Queue, Seen
 
@@ -23,29 +29,13 @@ HOST = "01900000-0000-7000-8000-00000000000a"
 COMMAND = "01900000-0000-7000-8000-0000000000c1"
 JOURNAL = "journal-1"
 GOOD = {"authorization": "Bearer good"}
-
-
-class Stream:
-    """The server's end of a stream, without a network."""
-
-    def __init__(self, metadata: Mapping[str, str]) -> None:
-        self.metadata, self.peer = metadata, "127.0.0.1:9"
-        self.to_server, self._in = trio.open_memory_channel[bytes | None](100)
-        self._out, self.from_server = trio.open_memory_channel[bytes](100)
-
-    async def recv(self) -> bytes | None:
-        try:
-            return await self._in.receive()
-        except trio.EndOfChannel:
-            raise LinkClosed("gone") from None
-
-    async def send(self, data: bytes) -> None:
-        await self._out.send(data)
+PATIENCE = 20.0
 
 
 class Counts:
     def __init__(self) -> None:
-        self.open = self.refused = 0
+        self.open = self.joins_refused = 0
+        self.reasons: list[str] = []
         self.seconds: list[float] = []
 
     def session_opened(self) -> None:
@@ -55,7 +45,10 @@ class Counts:
         self.open -= 1
 
     def join_refused(self) -> None:
-        self.refused += 1
+        self.joins_refused += 1
+
+    def refused(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     def command_reported(self, seconds: float) -> None:
         self.seconds.append(seconds)
@@ -66,56 +59,76 @@ class Commits(Queue):
 
     held = False
 
-    def put(self, saves, then=None):  # type: ignore[no-untyped-def]
+    @property
+    def full(self) -> bool:
+        return not self.room.is_set()
+
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
         super().put(saves, then)
         if not self.held:
             self.flush()
 
 
 class Edge:
-    """A service with real engine, conductor and registry."""
+    """Everything behind the port. `settings`: of rpc.settings; times are short, so that tests are."""
 
-    def __init__(self, messages: int = 256) -> None:
+    def __init__(self, messages: int = 256, *, heartbeat: float = 30.0, silence: float = 90.0, hello_timeout: float = 10.0) -> None:
         self.queue, self.counts, self.registry = Commits(), Counts(), Registry(OutboxLimits(messages), epoch=1)
         self.registry.put(Host(HOST, "web01"))
         self.engine = Engine()
         self.door = Conductor(self.engine, self.queue, self.registry, Seen(), Clock())
-        settings = Settings(Terms(epoch=1, heartbeat=15, silence=45), hello_timeout=10, drain_min=1, drain_max=9)
-        self.service = Service(
-            self.registry, self.door, self.queue, Clock(), lambda token: token == "good", settings, self.counts
+        self.settings = Settings(
+            Terms(epoch=1, heartbeat=heartbeat, silence=silence), hello_timeout=hello_timeout, drain_min=1, drain_max=9, pulse=0.02
         )
+        self.sock = bind("127.0.0.1", 0)
+        self.address: tuple[str, int] = self.sock.getsockname()
+        self.port: AgentPort | None = None
+
+    @asynccontextmanager
+    async def serve(self, limits: Limits | None = None, lane_limits: lane.Limits | None = None) -> AsyncIterator[Edge]:
+        with self.sock:
+            async with agent_port(
+                self.sock, self.registry, self.door, self.queue, Clock(), lambda token: token == "good", self.settings, self.counts,
+                limits or Limits(), lane_limits or lane.Limits(),
+            ) as self.port:  # fmt: skip
+                with trio.fail_after(PATIENCE):
+                    yield self
 
     @asynccontextmanager
     async def agent(self, metadata: Mapping[str, str] = GOOD) -> AsyncIterator[Agent]:
-        agent = Agent(Stream(metadata))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(agent.serve, self.service)
-            yield agent
-            nursery.cancel_scope.cancel()
+        async with asyncio_loop(), connect(*self.address, metadata=metadata) as stream:
+            yield Agent(stream)
 
 
 class Agent:
-    """`ended` is set when the service has left the stream; `error` tells how."""
+    """One stream, scripted."""
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream, self.ended, self.error = stream, trio.Event(), None
-
-    async def serve(self, service: Service) -> None:
-        try:
-            await service.connect(self.stream)  # type: ignore[arg-type]
-        except Exception as error:
-            self.error = sole(error)
-            if not isinstance(self.error, LinkRefused | LinkClosed):
-                raise
-        finally:
-            self.ended.set()
+    def __init__(self, stream: ClientStream) -> None:
+        self.stream = stream
 
     async def say(self, **member: object) -> None:
-        await self.stream.to_server.send(bytes(CommandMessage(**member)))  # type: ignore[arg-type]
+        await self.stream.send(CommandMessage(**member))  # type: ignore[arg-type]
 
     async def hello(self, **more: object) -> None:
         fields = {"host_id": HOST, "journal_id": JOURNAL, "boot_id": "boot", "slots": 4, "facts": Facts(hostname="web01", os="Debian", labels={"role": "web"})}
         await self.say(hello=Hello(**{**fields, **more}))  # type: ignore[arg-type]
 
     async def hear(self) -> tuple[str, object]:
-        return kind_of(decode(await self.stream.from_server.receive()))
+        message = await self.stream.recv()
+        assert message is not None, "the stream has ended"
+        return kind_of(message)
+
+    async def end(self) -> LinkRefused | LinkClosed | None:
+        """How the server ends the stream; what it says before is dropped."""
+        try:
+            while await self.stream.recv() is not None:
+                pass
+        except (LinkRefused, LinkClosed) as error:
+            return error
+        return None
+
+
+async def until(look: Callable[[], object]) -> None:
+    """Return once it is true."""
+    while not look():  # noqa: ASYNC110 - what is looked at is other people's plain state
+        await trio.sleep(0.005)

@@ -1,0 +1,233 @@
+"""All agents at once: one task reads every socket through the lane, one writes, one keeps time. No task per agent does any work.
+
+grpclib owns the life of each call; between Hello and goodbye its messages pass it by (see _speedups/lane.pyi).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+import trio
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from proto.messages import Heartbeat, MalformedMessage, Rejected, decode, kind_of
+from server.core.events import Event, HostDisconnected, Result
+from server.errors import ClarionError
+from server.fleet.registry import Registry
+from server.fleet.session import Session
+from server.ports import Clock, Door
+from server.rpc import rows, to_agent
+from server.rpc.settings import Counts, Queue, Settings
+from server.rpc.to_agent import Encoder
+from server.rpc.wheel import Wheel
+
+log = structlog.get_logger("rpc")
+
+END_STATUS = {
+    "superseded": Status.ABORTED,
+    "outbox_full": Status.RESOURCE_EXHAUSTED,
+    "silent": Status.DEADLINE_EXCEEDED,
+    "malformed": Status.INVALID_ARGUMENT,
+    "revoked": Status.PERMISSION_DENIED,
+    "forgotten": Status.ABORTED,
+}
+SENDS_IN_A_ROW = 256
+HEARTBEAT, GONE, BROKEN = 12, -1, 0
+
+
+class Live:
+    """A session and the connection it lives on. over: resolved with None for OK, or with the error that ends the call."""
+
+    __slots__ = ("answer", "beat", "conn", "over", "session")
+
+    def __init__(self, session: Session, conn: Any) -> None:
+        self.session, self.conn = session, conn
+        self.over: asyncio.Future[GRPCError | None] = asyncio.get_running_loop().create_future()
+        self.answer: int | None = None
+        self.beat = 0
+
+    def finish(self, error: GRPCError | None) -> None:
+        if not self.over.done():
+            self.over.set_result(error)
+
+
+class Edge:
+    """`run` must be running. `open` is called by the handshake once a Hello is accepted, `closed` when the call is over."""
+
+    def __init__(self, hub: Any, registry: Registry, door: Door, queue: Queue, clock: Clock, settings: Settings, counts: Counts) -> None:
+        self._hub, self._registry, self._door, self._queue = hub, registry, door, queue
+        self._clock, self._settings, self._counts = clock, settings, counts
+        self._encoder = Encoder(settings.terms)
+        self._live: dict[int, Live] = {}
+        self._dirty: dict[Session, None] = {}
+        self._stirred = trio.Event()
+        self._wheel: Wheel[int] = Wheel(settings.pulse, clock.now().mono)
+        self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
+        self._met: set[Any] = set()
+        self.draining = False
+
+    # --- the life of a session ---------------------------------------------------------------------------------------------
+
+    def expect(self, conn: Any) -> None:
+        """A connection without a Hello within `hello_timeout` is cut off, whatever else it does."""
+        self._expected.set(conn, self._clock.now().mono + self._settings.hello_timeout)
+
+    def open(self, host_id: str, peer: str, conn: Any) -> Live:
+        """Under asyncio. The caller attaches the stream to the lane with `session.number`."""
+        self._met.add(conn)
+        session = self._registry.attach(host_id, peer, self._clock.now().wall_ms, self._stir)
+        live = self._live[session.number] = Live(session, conn)
+        self._wheel.set(session.number, self._clock.now().mono + self._settings.terms.heartbeat)
+        self._counts.session_opened()
+        return live
+
+    def closed(self, live: Live) -> None:
+        session = live.session
+        self._live.pop(session.number, None)
+        self._counts.session_closed()
+        log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
+        if self._registry.detach(session) and not self.draining:
+            self._door.submit(HostDisconnected(session.host_id, session.number))
+
+    def drain(self) -> None:
+        """Tell every agent to come back later, spread over a range, and close. What runs goes on running."""
+        self.draining = True
+        for session in self._registry.sessions():
+            session.end("draining")
+
+    def _stir(self, session: Session) -> None:
+        self._dirty[session] = None
+        self._stirred.set()
+
+    # --- the three tasks -----------------------------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            nursery.start_soon(self._write)
+            nursery.start_soon(self._keep_time)
+            task_status.started()
+
+    async def _read(self) -> None:
+        while True:
+            await self._queue.wait_room()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
+            await trio.lowlevel.wait_readable(self._hub.fileno())
+            self.take(self._hub.poll(self._clock.now().mono))
+
+    def take(self, batch: list[tuple[Any, ...]]) -> None:
+        """One slice of rows: all events in it are one transaction."""
+        events: list[Event] = []
+        for row in batch:
+            live = self._live.get(row[0])
+            if live is not None:
+                try:
+                    event = self._understand(live, row)
+                except MalformedMessage as error:
+                    self._broken(live, str(error))
+                else:
+                    if event is not None:
+                        events.append(event)
+        if events:
+            self._door.submit(*events)
+
+    def _understand(self, live: Live, row: tuple[Any, ...]) -> Event | None:
+        kind = row[1]
+        if kind in rows.EVENTS:
+            event = rows.event(live.session.host_id, row)
+            if isinstance(event, Result) and event.execution_ms is not None:
+                self._counts.command_reported(event.execution_ms / 1000)
+            return event
+        if kind == HEARTBEAT:
+            self._heard(live, beat=row[2], answer=row[3], running=row[4])
+        elif kind == BROKEN:
+            self._broken(live, row[2])
+        elif kind == GONE:
+            log.debug("connection gone", session=live.session.number, why=row[2])
+        else:
+            return self._cold(live, row[2])
+        return None
+
+    def _cold(self, live: Live, data: bytes) -> Event | None:
+        """Kinds that are rare, or newer than this server: whole messages, read by betterproto."""
+        kind, value = kind_of(decode(data))
+        if kind == "rejected" and isinstance(value, Rejected):
+            return rows.rejected(live.session.host_id, value.command_id, value.attempt, value.reason, value.message)
+        if kind == "heartbeat" and isinstance(value, Heartbeat):
+            self._heard(live, value.beat, value.answer, value.running)
+        return None
+
+    def _heard(self, live: Live, beat: int, answer: bool, running: int) -> None:
+        live.session.running = running
+        if not answer:
+            live.answer = beat
+            self._stir(live.session)
+
+    def _broken(self, live: Live, reason: str) -> None:
+        log.warning("malformed message", peer=live.session.peer, host_id=live.session.host_id, error=reason)
+        live.session.end("malformed")
+        live.finish(refusal(ClarionError("malformed_message", reason)))
+
+    async def _write(self) -> None:
+        while True:
+            await self._stirred.wait()
+            self._stirred = trio.Event()
+            dirty, self._dirty = self._dirty, {}
+            for number, session in enumerate(dirty, 1):
+                self._flush(session)
+                if number % SENDS_IN_A_ROW == 0:
+                    await trio.lowlevel.checkpoint()
+
+    def _flush(self, session: Session) -> None:
+        live = self._live.get(session.number)
+        if live is None:
+            return
+        messages = [self._encoder.encode(act) for act in session.take()]
+        if live.answer is not None:
+            messages.append(to_agent.heartbeat(live.answer, answer=True))
+            live.answer = None
+        if session.ended == "draining":
+            messages.append(to_agent.drain(self._settings.drain_min, self._settings.drain_max))
+        if messages:
+            live.conn.send(messages)
+        if session.ended is not None:
+            self._end(live, session.ended)
+
+    def _end(self, live: Live, why: str) -> None:
+        live.conn.detach()
+        live.finish(None if why == "draining" else GRPCError(END_STATUS[why], f"session ended: {why}"))
+
+    async def _keep_time(self) -> None:
+        """Heartbeats, and who has been silent for too long. Nobody is called silent while we are not listening."""
+        terms = self._settings.terms
+        while True:
+            await trio.sleep(self._settings.pulse)
+            now = self._clock.now().mono
+            self._cut_silent(now)
+            for number in self._wheel.due(now):
+                live = self._live.get(number)
+                if live is None:
+                    continue
+                if now - live.conn.last_read >= terms.silence and not self._queue.full:
+                    live.session.end("silent")
+                    continue
+                live.beat += 1
+                live.conn.send([to_agent.heartbeat(live.beat)])
+                self._wheel.set(number, now + min(terms.heartbeat, max(0.0, live.conn.last_read + terms.silence - now)))
+
+
+    def _cut_silent(self, now: float) -> None:
+        for conn in self._expected.due(now):
+            if conn in self._met:
+                self._met.discard(conn)
+            elif not conn.closed:
+                self._counts.refused("no_hello")
+                log.warning("connection refused", reason="no_hello")
+                conn.abort()
+
+
+def refusal(error: ClarionError) -> GRPCError:
+    """As the agent is to see it."""
+    return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")

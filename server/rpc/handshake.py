@@ -1,0 +1,121 @@
+"""A connection from its first byte to its Hello, and its goodbye: the part that grpclib carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from grpclib.config import Configuration
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError
+from grpclib.server import Server
+from h2.config import H2Configuration
+
+from proto.link.errors import LinkRefused, MessageTooLarge
+from proto.link.frames import Bytes, read
+from proto.messages import CONNECT, Hello, MalformedMessage, decode
+from server.errors import ClarionError
+from server.ports import Clock, Door
+from server.rpc import from_agent
+from server.rpc.edge import Edge, refusal
+from server.rpc.remember import Memory
+from server.rpc.settings import Counts, Settings
+
+log = structlog.get_logger("rpc")
+
+Verify = Callable[[str], bool]
+
+H2 = H2Configuration(
+    client_side=False,
+    header_encoding="ascii",
+    validate_inbound_headers=True,
+    normalize_inbound_headers=True,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+"""grpclib turns the checks of inbound headers off; ours are on (RFC 9113 section 8.2)."""
+
+
+class Handshake:
+    """The gRPC service. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
+
+    def __init__(
+        self, edge: Edge, memory: Memory, door: Door, clock: Clock, verify: Verify, settings: Settings, counts: Counts
+    ) -> None:
+        self._edge, self._memory, self._door, self._clock = edge, memory, door, clock
+        self._verify, self._settings, self._counts = verify, settings, counts
+        window = settings.max_message
+        self._server = Server([self], codec=Bytes(), config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
+        self._server._h2_config = H2
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return {CONNECT: Handler(self._connect, Cardinality.STREAM_STREAM, bytes, bytes)}
+
+    def protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self._server._protocol_factory()
+        return protocol
+
+    async def _connect(self, stream: Any) -> None:
+        transport = stream._stream._transport
+        address = transport.get_extra_info("peername")
+        peer = f"{address[0]}:{address[1]}"
+        try:
+            self._authenticate(stream.metadata, peer)
+            hello = await self._hello(stream, peer)
+        except ClarionError as error:
+            raise refusal(error) from None
+        await stream.send_initial_metadata()
+        live = self._edge.open(hello.host_id, peer, transport.conn)
+        try:
+            transport.conn.attach(stream._stream.id, live.session.number, leftover(stream._stream.buffer))
+            self._memory.met(hello, peer)
+            self._door.submit(from_agent.connected(hello, live.session.number))
+            log.info("session opened", host_id=hello.host_id, session=live.session.number, peer=peer, held=len(hello.entries))
+            outcome = await live.over
+        finally:
+            self._edge.closed(live)
+            asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
+        if outcome is not None:
+            raise outcome
+
+    def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
+        if self._edge.draining:
+            raise ClarionError("shutting_down")
+        scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+        if scheme.lower() != "bearer" or not self._verify(token):
+            self._counts.join_refused()
+            log.warning("join refused", peer=peer)
+            raise ClarionError("join_refused")
+
+    async def _hello(self, stream: Any, peer: str) -> Hello:
+        limit = self._settings.max_message
+        try:
+            async with asyncio.timeout(self._settings.hello_timeout):
+                data = await read(stream._stream, limit)
+        except TimeoutError:
+            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no hello within {self._settings.hello_timeout:g} s") from None
+        except MessageTooLarge as error:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from None
+        except LinkRefused as error:
+            raise GRPCError(Status(error.code), error.message) from None
+        if data is None:
+            raise GRPCError(Status.INVALID_ARGUMENT, "ended before its hello")
+        try:
+            return from_agent.hello(decode(data))
+        except MalformedMessage as error:
+            log.warning("malformed message", peer=peer, error=str(error))
+            raise ClarionError("hello_expected", str(error)) from error
+
+
+def leftover(buffer: Any) -> bytes:
+    """What grpclib's buffer of a stream holds already, taken out and acknowledged to h2: from here on the lane counts."""
+    pieces = [bytes(piece.data) for piece in buffer._acked]
+    buffer._acked.clear()
+    buffer._acked_size = 0
+    while not buffer._unacked.empty():
+        data, _, ack_size = buffer._unacked.get_nowait()
+        pieces.append(data)
+        buffer._ack_callback(ack_size)
+    return b"".join(pieces)

@@ -1,0 +1,157 @@
+"""Who gets in: limits before any byte is read, then the TLS handshake, then the connection belongs to the lane."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from socket import socket
+
+import structlog
+import trio
+
+log = structlog.get_logger("rpc.listener")
+
+ACCEPTS_IN_A_ROW = 64
+PAUSE = 0.1
+"""Seconds without accepting when the process or the system has no file descriptor left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
+    handshake: seconds for TLS. threads: on which TLS is computed, so that the loop stays free during a storm."""
+
+    connections: int = 15_000
+    per_address: int = 15_000
+    handshakes_per_second: float = 1_000.0
+    burst: int = 500
+    handshake: float = 10.0
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A socket that has passed. certificate: DER, None without TLS."""
+
+    sock: socket
+    peername: tuple[str, int]
+    certificate: bytes | None
+
+
+class Bucket:
+    """A token bucket on a clock that is an argument: `rate` tokens a second, at most `burst` saved."""
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate, self._burst, self._tokens, self._at = rate, burst, float(burst), now
+
+    def wait(self, now: float) -> float:
+        """Take one token; the seconds to wait before using it, 0 when one was there."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
+        self._at = now
+        return max(0.0, -self._tokens / self._rate)
+
+
+class Listener:
+    """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
+
+    refused: told why somebody did not get in (too_many, too_many_from_address, tls, handshake_timeout).
+    """
+
+    def __init__(
+        self,
+        sock: socket,
+        limits: Limits,
+        arrived: Callable[[Arrival], None],
+        refused: Callable[[str], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._sock, self._limits, self._arrived, self._refused, self._tls = sock, limits, arrived, refused, tls
+        self._from: Counter[str] = Counter()
+        self._threads = trio.CapacityLimiter(limits.threads)
+        self.open = 0
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept until cancelled."""
+        self._sock.setblocking(False)
+        bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                await trio.lowlevel.wait_readable(self._sock)
+                for _ in range(ACCEPTS_IN_A_ROW):
+                    try:
+                        sock, address = self._sock.accept()
+                    except BlockingIOError:
+                        break
+                    except OSError as error:
+                        log.error("cannot accept; waiting for connections to close", error=str(error), open=self.open)
+                        await trio.sleep(PAUSE)
+                        break
+                    peername = (str(address[0]), int(address[1]))
+                    if self._admit(sock, peername[0]):
+                        # Waiting here, before the next accept, leaves the others in the kernel's queue.
+                        await trio.sleep(bucket.wait(trio.current_time()))
+                        nursery.start_soon(partial(self._enter, sock, peername))
+
+    def left(self, address: str) -> None:
+        """A connection from this address is closed."""
+        self.open -= 1
+        self._from[address] -= 1
+        if not self._from[address]:
+            del self._from[address]
+
+    def _admit(self, sock: socket, address: str) -> bool:
+        reason = None
+        if self.open >= self._limits.connections:
+            reason = "too_many"
+        elif self._from[address] >= self._limits.per_address:
+            reason = "too_many_from_address"
+        if reason is not None:
+            sock.close()
+            self._refuse(reason, address)
+            return False
+        self.open += 1
+        self._from[address] += 1
+        return True
+
+    def _refuse(self, reason: str, address: str, **more: object) -> None:
+        self._refused(reason)
+        log.warning("connection refused", reason=reason, peer=address, **more)
+
+    async def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
+        sock.setblocking(False)
+        if self._tls is None:
+            self._arrived(Arrival(sock, peername, None))
+            return
+        secure = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+        try:
+            with trio.fail_after(self._limits.handshake):
+                await self._shake(secure)
+            certificate = secure.getpeercert(binary_form=True)
+        except trio.TooSlowError:
+            self._turn_away(secure, peername, "handshake_timeout")
+        except (ssl.SSLError, OSError) as error:
+            self._turn_away(secure, peername, "tls", error=getattr(error, "reason", None) or str(error))
+        except BaseException:
+            secure.close()
+            raise
+        else:
+            self._arrived(Arrival(secure, peername, certificate))
+
+    async def _shake(self, secure: ssl.SSLSocket) -> None:
+        while True:
+            try:
+                await trio.to_thread.run_sync(secure.do_handshake, limiter=self._threads)
+                return
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(secure)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(secure)
+
+    def _turn_away(self, secure: ssl.SSLSocket, peername: tuple[str, int], reason: str, **more: object) -> None:
+        secure.close()
+        self.left(peername[0])
+        self._refuse(reason, peername[0], **more)

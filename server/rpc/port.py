@@ -1,0 +1,90 @@
+"""The agent port: listener, lane, edge and handshake, wired together in one nursery."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from socket import socket
+
+import trio
+
+from _speedups import lane
+from proto.link.loop import asyncio_loop
+from server.fleet.registry import Registry
+from server.ports import Clock, Door
+from server.rpc.edge import Edge
+from server.rpc.handshake import Handshake, Verify
+from server.rpc.listener import Arrival, Limits, Listener
+from server.rpc.remember import Memory
+from server.rpc.settings import Counts, Queue, Settings
+from server.rpc.transport import Transport
+
+
+class AgentPort:
+    """edge: for draining. limits: of the listener; lane_limits: of each connection."""
+
+    def __init__(
+        self,
+        sock: socket,
+        registry: Registry,
+        door: Door,
+        queue: Queue,
+        clock: Clock,
+        verify: Verify,
+        settings: Settings,
+        counts: Counts,
+        limits: Limits,
+        lane_limits: lane.Limits,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._hub = lane.Hub(lane_limits)
+        self._counts = counts
+        self.edge = Edge(self._hub, registry, door, queue, clock, settings, counts)
+        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, verify, settings, counts)
+        self._listener = Listener(sock, limits, self._arrived, counts.refused, tls)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        transport = Transport(arrival.sock, arrival.peername, arrival.certificate)
+        protocol = self._handshake.protocol()
+        address = arrival.peername[0]
+        conn = lane.Conn(arrival.sock, protocol, hub=self._hub)
+        conn.on_gone = lambda reason: self._listener.left(address)
+        transport.conn = conn
+        self._hub.add(conn)
+        protocol.connection_made(transport)
+        self.edge.expect(conn)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; then every connection is closed at once."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.edge.run)
+                await nursery.start(self._listener.run)
+                task_status.started()
+        finally:
+            self._hub.close()
+
+
+@asynccontextmanager
+async def agent_port(
+    sock: socket,
+    registry: Registry,
+    door: Door,
+    queue: Queue,
+    clock: Clock,
+    verify: Verify,
+    settings: Settings,
+    counts: Counts,
+    limits: Limits,
+    lane_limits: lane.Limits,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[AgentPort]:
+    """An AgentPort that serves for the duration of the block."""
+    async with asyncio_loop(), trio.open_nursery() as nursery:
+        port = AgentPort(sock, registry, door, queue, clock, verify, settings, counts, limits, lane_limits, tls)
+        await nursery.start(port.run)
+        try:
+            yield port
+        finally:
+            nursery.cancel_scope.cancel()

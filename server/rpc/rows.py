@@ -1,0 +1,111 @@
+"""Rows of the lane, turned into the engine's events. Everything here is checked: an agent is not trusted with our rows.
+
+A row is (session, kind, *fields); kinds and fields are those of _speedups/lane.pyi, in the order of proto/command.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from proto.messages import MalformedMessage
+from proto.reasons import REASONS
+from server.core.events import Accepted, Event, Outcome, Rejected, Result, Started
+from server.core.ids import is_id
+from server.core.model import Output
+from server.core.outputs import DishonestOutput, receive
+
+MAX_TEXT = 1_000
+MAX_KEPT = 512 * 1024
+MAX_NUMBER = 1 << 53
+"""Larger counts and times are no honest agent's, and would not fit the columns that they end in."""
+
+RESULT, ACCEPTED, REJECTED, STARTED = 2, 5, 6, 7
+
+
+def event(host_id: str, row: tuple[Any, ...]) -> Event:
+    """The event in a row of one of EVENTS. Raises MalformedMessage."""
+    return EVENTS[row[1]](host_id, row)
+
+
+def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Event:
+    """Rejections are rare and come as whole messages; the cold path reads them."""
+    key(command_id, attempt)
+    return Rejected(host_id, command_id, attempt, reason if reason in REASONS else "unknown", text(message))
+
+
+def key(command_id: str, attempt: int) -> None:
+    """Raises MalformedMessage unless these can name an execution."""
+    if not is_id(command_id) or attempt < 1:
+        raise MalformedMessage("command_id must be a UUID in lower case, attempt at least 1")
+
+
+def text(words: str) -> str:
+    """Agents' words are kept short and without characters that databases or terminals choke on."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:MAX_TEXT])
+
+
+def time(ms: int) -> int | None:
+    return ms if 0 < ms < MAX_NUMBER else None
+
+
+def _accepted(host_id: str, row: tuple[Any, ...]) -> Event:
+    key(row[2], row[3])
+    return Accepted(host_id, row[2], row[3])
+
+
+def _started(host_id: str, row: tuple[Any, ...]) -> Event:
+    key(row[2], row[3])
+    return Started(host_id, row[2], row[3], row[4], time(row[5]) or 0)
+
+
+def _result(host_id: str, row: tuple[Any, ...]) -> Event:
+    _, _, command_id, attempt, outcome, exit_code, signal, code, message, started, finished, duration_us, *rest = row
+    stdout, stderr, usage, kill, pipe_held, leftovers = rest
+    key(command_id, attempt)
+    if not 1 <= outcome <= 5:
+        raise MalformedMessage(f"command_result.outcome: {outcome} is none")
+    return Result(
+        host_id,
+        command_id,
+        attempt,
+        Outcome(outcome),
+        exit_code=exit_code,
+        signal=signal or None,
+        error_code=(code if code in REASONS else "unknown") if code else None,
+        error_message=text(message) or None,
+        agent_started_at=time(started),
+        agent_finished_at=time(finished),
+        execution_ms=min(duration_us // 1000, MAX_NUMBER),
+        stdout=_output("stdout", stdout) if stdout is not None else None,
+        stderr=_output("stderr", stderr) if stderr is not None else None,
+        report=_report(usage, kill, pipe_held, leftovers),
+    )
+
+
+def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None:
+    head, tail, total_bytes, sha256 = digest
+    if len(head) + len(tail) > MAX_KEPT:
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_KEPT} bytes of a stream are kept")
+    if total_bytes > MAX_NUMBER:
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be told")
+    try:
+        return receive(head, tail, total_bytes, sha256)
+    except DishonestOutput as error:
+        raise MalformedMessage(f"command_result.{name}: {error}") from error
+
+
+def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int) -> dict[str, object]:
+    user_us, system_us, max_rss_kb = usage or (0, 0, 0)
+    report: dict[str, object] = {"user_us": user_us, "system_us": system_us, "max_rss_kb": max_rss_kb}
+    if kill is not None:
+        reason, term_at_ms, kill_at_ms, tree_empty = kill
+        report["kill"] = {"reason": text(reason), "term_at_ms": time(term_at_ms), "kill_at_ms": time(kill_at_ms), "tree_empty": tree_empty}
+    if pipe_held:
+        report["pipe_held"] = True
+    if leftovers:
+        report["leftovers_killed"] = leftovers
+    return report
+
+
+EVENTS: dict[int, Callable[[str, tuple[Any, ...]], Event]] = {RESULT: _result, ACCEPTED: _accepted, STARTED: _started}

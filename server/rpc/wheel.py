@@ -1,0 +1,30 @@
+"""A timer wheel: many deadlines of one kind, looked at once per tick, O(1) each."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+
+class Wheel(Generic[K]):
+    """tick: seconds. Keys come out in the first tick after their time; setting one again adds another deadline."""
+
+    __slots__ = ("_done", "_slots", "_tick")
+
+    def __init__(self, tick: float, now: float) -> None:
+        self._tick, self._done = tick, int(now / tick)
+        self._slots: dict[int, list[K]] = {}
+
+    def set(self, key: K, when: float) -> None:
+        slot = max(int(when / self._tick) + 1, self._done + 1)
+        self._slots.setdefault(slot, []).append(key)
+
+    def due(self, now: float) -> list[K]:
+        """Everything whose time has come, earliest tick first."""
+        last = int(now / self._tick)
+        keys: list[K] = []
+        for slot in range(self._done + 1, last + 1):
+            keys += self._slots.pop(slot, ())
+        self._done = max(self._done, last)
+        return keys
