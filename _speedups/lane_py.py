@@ -64,8 +64,8 @@ class Conn:
     on_gone: set by the owner, called once by `poll` with the reason.
     """
 
-    __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_limits",
-                 "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_stream", "closed", "fd", "hub", "last_read",
+    __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
+                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_stream", "closed", "fd", "hub", "last_read",
                  "on_gone", "pipe", "tag", "waiting")
 
     def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub) -> None:
@@ -79,6 +79,7 @@ class Conn:
         self.on_gone: Callable[[str], object] | None = None
         self._protocol = protocol
         self._limits: Limits = hub.limits
+        self._largest = hub.limits.max_frame
         self._guard = Guard(hub.limits, hub.rates)
         self._rows = hub.rows
         self._h2: Any = None
@@ -282,9 +283,9 @@ class Conn:
         guard = self._guard
         while end - position >= HEADER:
             length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
-            if length > self._limits.max_frame:
+            if length > self._largest:
                 self._feed(data[run:position])
-                raise Refusal(FRAME_SIZE_ERROR, f"frame of {length} bytes, the limit is {self._limits.max_frame}")
+                raise Refusal(FRAME_SIZE_ERROR, f"frame of {length} bytes, the limit is {self._largest}")
             stop = position + HEADER + length
             if stop > end:
                 break
@@ -371,7 +372,7 @@ class Conn:
         words = reason.encode()
         self.pipe.write(_last_words(0, 8 + len(words), GOAWAY, 0, 0, last, code) + words)
         self.pipe.flush()
-        self._end(f"guard: {reason}", gently=True)
+        self._end(f"guard: {reason}", True)
 
     def _check(self) -> None:
         """After writing: has the socket failed, or is a closing connection done? While it is corked nothing is known yet."""
@@ -382,11 +383,11 @@ class Conn:
             self._end(self._reason if self._closing else pipe.error)
         elif self._closing:
             if pipe.queued == 0:
-                self._end(self._reason, gently=True)
+                self._end(self._reason, True)
             else:
                 self.hub.leaving(self)
 
-    def _end(self, reason: str, *, gently: bool = False) -> None:
+    def _end(self, reason: str, gently: bool = False) -> None:
         if not self.closed:
             self.closed = True
             self._reason = reason

@@ -36,7 +36,7 @@ class Lane:
     """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come before
     the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold back."""
 
-    __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
+    __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_largest", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
                  "_rows", "debt", "messages", "room", "stream", "tag", "waiting")
 
     def __init__(
@@ -53,6 +53,7 @@ class Lane:
         self._pipe = pipe
         self._guard = guard
         self._limits = limits
+        self._largest = limits.max_message
         self._rows = rows
         self._debt_stream = 0
         self._half = 0
@@ -105,8 +106,8 @@ class Lane:
             if data[start] != 0:
                 self._break("compressed message, and no compression was agreed on")
                 return
-            if size > self._limits.max_message:
-                self._break(f"message too large: {size} bytes, the limit is {self._limits.max_message}")
+            if size > self._largest:
+                self._break(f"message too large: {size} bytes, the limit is {self._largest}")
                 return
             if size > stop - start - PREFIX:
                 self._need = PREFIX + size

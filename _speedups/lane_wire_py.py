@@ -72,7 +72,8 @@ class Cursor:
             raise Malformed("field number 0")
         if self.wire == LENGTH:
             length = self.varint()
-            if length > self.end - self.position:
+            room = self.end - self.position
+            if length > room:
                 raise Malformed("truncated field")
             self.stop = self.position + length
         return True
@@ -355,10 +356,11 @@ def varint(value: int) -> bytes:
     if value < 0x80:
         return bytes((value,))
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+    left = value
+    while left > 0x7F:
+        out.append(left & 0x7F | 0x80)
+        left >>= 7
+    out.append(left)
     return bytes(out)
 
 

@@ -32,12 +32,16 @@ def connected(world: World, event: HostConnected) -> None:
 
 
 def _verdicts(event: HostConnected, peer: Peer, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
-    # What is not open here is final, deleted or from another database: the agent keeps it, its result is taken as late.
     verdicts = []
-    for command_id, attempt in entries:
+    for (command_id, attempt), entry in entries.items():
         execution = peer.open.get(command_id)
-        stop = execution is not None and execution.row.attempt == attempt and execution.row.cancel_requested_at is not None
-        verdicts.append(Verdict(command_id, attempt, Decision.STOP if stop else Decision.KEEP))
+        if execution is not None and execution.row.attempt == attempt:
+            decision = Decision.STOP if execution.row.cancel_requested_at is not None else Decision.KEEP
+        else:
+            # Final, deleted or from another database: what was acknowledged stays so, anything else is kept and its result
+            # taken as late.
+            decision = Decision.ACK if entry.stage is Stage.ACKED else Decision.KEEP
+        verdicts.append(Verdict(command_id, attempt, decision))
     return verdicts
 
 

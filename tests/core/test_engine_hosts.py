@@ -100,3 +100,12 @@ def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
     assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.STOP)])
     acts = story.come("b", session=3)
     assert kinds(acts, Cancel) and not kinds(acts, Dispatch)
+
+
+def test_what_was_acknowledged_is_not_asked_for_again() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.result("a")
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.ACKED), Entry("c9", 1, 2, Stage.DONE)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.ACK), Verdict("c9", 1, Decision.KEEP)])

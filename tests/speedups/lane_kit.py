@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -17,7 +19,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 
 from _speedups.lane_limits import Limits
-from server.rpc.transport import Transport
 
 PURE = os.environ.get("CLARION_PURE", "") == "1"
 MODULES = {"py": "_speedups.lane_py"} if PURE else {"c": "_speedups.lane_c", "py": "_speedups.lane_py"}
@@ -65,6 +66,26 @@ def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
 
 def grpc(message: bytes, flag: int = 0) -> bytes:
     return struct.pack(">BI", flag, len(message)) + message
+
+
+class Transport(asyncio.Transport):
+    """What grpclib writes to."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__({"socket": sock, "peername": ("10.0.0.1", 4242)})
+        self.conn: Any = None
+
+    def write(self, data: Any) -> None:
+        self.conn.write(bytes(data))
+
+    def is_closing(self) -> bool:
+        return bool(self.conn.closed)
+
+    def close(self) -> None:
+        self.conn.close()
+
+    def abort(self) -> None:
+        self.conn.abort()
 
 
 class Handler(AbstractHandler):
@@ -120,7 +141,7 @@ class Rig:
         self.peer.setblocking(False)
         self.handler = Handler()
         self.protocol = Protocol(self.handler, window)
-        self.transport = Transport(ours, ("10.0.0.1", 4242), None)
+        self.transport = Transport(ours)
         self.conn = impl.Conn(ours, self.protocol, hub=self.hub)
         self.transport.conn = self.conn
         self.gone: list[str] = []
@@ -188,8 +209,6 @@ class Rig:
 
 
 def readable(fd: int) -> bool:
-    import select
-
     return bool(select.select([fd], [], [], 0)[0])
 
 
