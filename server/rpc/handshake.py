@@ -38,6 +38,10 @@ H2 = H2Configuration(
 """grpclib turns the checks of inbound headers off; ours are on (RFC 9113 section 8.2)."""
 
 
+GC_INTERVAL = 4_096
+"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of connecting."""
+
+
 class Handshake:
     """The gRPC service. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
 
@@ -49,6 +53,7 @@ class Handshake:
         window = settings.max_message
         self._server = Server([self], codec=Bytes(), config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
         self._server._h2_config = H2
+        self._server.__gc_interval__ = GC_INTERVAL
 
     def __mapping__(self) -> dict[str, Handler]:
         return {CONNECT: Handler(self._connect, Cardinality.STREAM_STREAM, bytes, bytes)}
