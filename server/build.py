@@ -87,6 +87,7 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
         hello_timeout=settings.agent_port.hello_timeout,
         drain_min=liveness.drain_min,
         drain_max=liveness.drain_max,
+        pulse=min(1.0, liveness.heartbeat / 4),
     )
 
 
