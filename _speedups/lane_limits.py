@@ -38,7 +38,7 @@ class Limits:
     messages_per_second: int = 5_000
     settings_per_second: int = 20
     priorities_per_second: int = 20
-    window_updates_per_second: int = 200
+    window_updates_per_second: int = 500
     empty_data_per_second: int = 100
     pings_per_minute: int = 12
     resets_per_minute: int = 20

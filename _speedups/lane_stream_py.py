@@ -102,7 +102,8 @@ class Lane:
             start, stop = 0, len(data)
             self._part = None
         while stop - start >= PREFIX:
-            size = data[start + 1] << 24 | data[start + 2] << 16 | data[start + 3] << 8 | data[start + 4]
+            size = data[start + 1] << 16 | data[start + 2] << 8 | data[start + 3]
+            size = size << 8 | data[start + 4]  # in two steps: a C int has 31 bits
             if data[start] != 0:
                 self._break("compressed message, and no compression was agreed on")
                 return

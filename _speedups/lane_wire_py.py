@@ -357,6 +357,8 @@ def varint(value: int) -> bytes:
         return bytes((value,))
     out = bytearray()
     left = value
+    if left > MAX_UINT64:
+        raise OverflowError(f"{value} has more than 64 bits")
     while left > 0x7F:
         out.append(left & 0x7F | 0x80)
         left >>= 7

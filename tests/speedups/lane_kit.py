@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import pytest
 from grpclib.config import Configuration
 from grpclib.protocol import AbstractHandler, H2Protocol
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.settings import SettingCodes
 
 from _speedups.lane_limits import Limits
 
@@ -44,8 +46,20 @@ H2 = H2Configuration(
 
 
 def load(name: str) -> ModuleType:
-    """A twin of the lane, or of one of its parts: load("c"), load("c", ...)."""
-    return importlib.import_module(MODULES[name])
+    """A twin of the lane. Raises RuntimeError if it is not compiled."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        raise RuntimeError(f"{name} is not compiled: run 'make build', or 'make test-pure' to test without it") from None
+
+
+def part(impl: ModuleType, name: str) -> Any:
+    """A module that a twin is made of: part(lane_c, "wire") is lane_wire_c."""
+    return importlib.import_module(impl.__name__.replace("lane_", f"lane_{name}_"))
+
+
+both = pytest.mark.parametrize("impl", [load(name) for name in MODULES.values()], ids=list(MODULES))
+"""For `pytestmark`: every test of the file on each twin."""
 
 
 def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
@@ -233,14 +247,41 @@ def attached(impl: ModuleType, tag: int = 7, **arguments: Any) -> Iterator[Rig]:
 
 def opening(stream: int = 1, settings: dict[int, int] | None = None) -> bytes:
     """Preface, SETTINGS, their acknowledgement, and HEADERS of one call, as a client sends them first."""
-    client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
     payload = b"".join(struct.pack(">HI", number, value) for number, value in (settings or {}).items())
-    return PREFACE + frame(SETTINGS, 0, 0, payload) + frame(SETTINGS, 1) + frame(HEADERS, 4, stream, block(client))
+    return PREFACE + frame(SETTINGS, 0, 0, payload) + frame(SETTINGS, 1) + frame(HEADERS, 4, stream, block())
 
 
-def block(client: H2Connection | None = None) -> bytes:
+def block(headers: list[tuple[str, str]] | None = None) -> bytes:
     """A header block that does not touch the decoder's table, so that it can be sent any number of times."""
     parts = []
-    for name, value in HEADERS_OF_A_CALL:
+    for name, value in headers or HEADERS_OF_A_CALL:
         parts.append(b"\x00" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode())
     return b"".join(parts)
+
+
+def client(made: Rig, **settings: int) -> H2Connection:
+    """A real HTTP/2 client on the other end, with call 1 open and attached."""
+    peer = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+    if settings:
+        peer.local_settings.update({getattr(SettingCodes, name): value for name, value in settings.items()})
+        peer.local_settings.acknowledge()
+    peer.initiate_connection()
+    peer.send_headers(1, HEADERS_OF_A_CALL)
+    talk(made, peer)
+    made.conn.attach(1, 7)
+    made.h2.send_headers(1, [(":status", "200")])
+    made.conn.write(made.h2.data_to_send())
+    talk(made, peer)
+    return peer
+
+
+def talk(made: Rig, peer: H2Connection) -> list[Any]:
+    """Let both ends say what they have to say until neither has more; the events that the client saw."""
+    events = []
+    while True:
+        out = peer.data_to_send()
+        made.give(out)
+        came = made.take()
+        if not out and not came:
+            return events
+        events += peer.receive_data(came)
