@@ -14,7 +14,9 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
@@ -24,6 +26,7 @@ from server import boot, build
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now
+from server.entrance import HANDSHAKE, Entrance
 from server.fleet.registry import Registry
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
@@ -68,6 +71,12 @@ class AgentPortCounts:
     def join_refused(self) -> None:
         self._metrics.auth_failures.labels("agent").inc()
 
+    def refused(self, reason: str) -> None:
+        self._metrics.refused.labels("agent", reason).inc()
+
+    def quarantined(self) -> None:
+        self._metrics.quarantines.inc()
+
     def command_reported(self, seconds: float) -> None:
         self._metrics.command_seconds.observe(seconds)
 
@@ -86,6 +95,7 @@ class App:
         self.ready, self.stop = trio.Event(), trio.Event()
         self.http_address: tuple[str, int] | None = None
         self.agent_address: tuple[str, int] | None = None
+        self.enrol_address: tuple[str, int] | None = None
         self._clock = SystemClock()
 
     async def run(self) -> None:
@@ -102,17 +112,18 @@ class App:
             self.stop.set()
 
     async def _serve(self) -> None:
-        port = self.settings.agent_port
-        with link.bind(port.host, port.port) as sock:
+        port, enrol = self.settings.agent_port, self.settings.enrol
+        plain = port.insecure_loopback
+        with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
             store = build.store(self.settings)
             try:
                 epoch = await boot.open_store(store)
-                await self._with_store(store, epoch, sock)
+                await self._with_store(store, epoch, sock, enrol_sock)
             finally:
                 with trio.CancelScope(shield=True):
                     await store.aclose()
 
-    async def _with_store(self, store: Store, epoch: int, sock: socket.socket) -> None:
+    async def _with_store(self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
         writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
@@ -122,28 +133,42 @@ class App:
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
         _follow(metrics, conductor, registry, writer, live)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
+        identities = await boot.load_identities(store)
+        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics)
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             tasks = await boot.load_tasks(store, engine, conductor, clock.now())
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
-            service = Service(registry, conductor, writer, clock, self._join_token(), build.rpc_settings(settings, epoch), AgentPortCounts(metrics))
+            gate = None if entrance is None else entrance.gate
+            verify = self._join_token() if entrance is None else refuse_token
+            service = Service(registry, conductor, writer, clock, verify, build.rpc_settings(settings, epoch), AgentPortCounts(metrics), gate)
             deps = Deps(
                 door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
+                identities=identities, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip
-            await self._with_ports(service, deps, registry, sock)
+            async with AsyncExitStack() as stack:
+                if entrance is not None and enrol_sock is not None:
+                    await stack.enter_async_context(entrance.serve(enrol_sock, sock.getsockname()[1], store))
+                    self.enrol_address = deps.enrolment.address = entrance.address
+                await self._with_ports(service, deps, registry, sock, entrance)
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
                 log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().queued_rows)
             nursery.cancel_scope.cancel()
 
-    async def _with_ports(self, service: Service, deps: Deps, registry: Registry, sock: socket.socket) -> None:
+    async def _with_ports(self, service: Service, deps: Deps, registry: Registry, sock: socket.socket, entrance: Entrance | None) -> None:
         http = self.settings.http
-        async with link.serve(service.connect, sock, max_message=self.settings.agent_port.max_message):
+        tls: dict[str, Any] = {}
+        if entrance is None:
+            log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
+        else:
+            tls = {"ssl": entrance.agent_tls, "handshake_timeout": HANDSHAKE, "refused": entrance.handshake_failed}
+        async with link.serve(service.connect, sock, max_message=self.settings.agent_port.max_message, **tls):
             host, port = sock.getsockname()[:2]
             self.agent_address, deps.health.agent_port = (host, port), f"{host}:{port}"
             async with trio.open_nursery() as web:
@@ -152,7 +177,8 @@ class App:
                 deps.health.phase = Phase.READY
                 gc.collect()
                 gc.freeze()  # what was made so far lives as long as the server: the collector need not look at it again
-                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port)
+                enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)
+                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol)
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
@@ -163,6 +189,11 @@ class App:
     def _join_token(self) -> Callable[[str], bool]:
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
         return lambda text: matches(text, kept)
+
+
+def refuse_token(text: str) -> bool:
+    """With certificates no token opens a stream."""
+    return False
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

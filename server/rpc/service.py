@@ -21,12 +21,18 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ports import Clock, Door
 from server.rpc import from_agent, to_agent
+from server.rpc.gate import Gate
 from server.rpc.to_agent import Encoder, Terms
+from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
 
 OK, ABORTED, UNAVAILABLE, DEADLINE, EXHAUSTED = 0, 10, 14, 4, 8
-END_STATUS = {"superseded": ABORTED, "outbox_full": EXHAUSTED, "silent": DEADLINE, "forgotten": ABORTED}
+PERMISSION_DENIED, UNAUTHENTICATED = 7, 16
+END_STATUS = {
+    **{"superseded": ABORTED, "outbox_full": EXHAUSTED, "silent": DEADLINE, "forgotten": ABORTED},
+    **{"revoked": PERMISSION_DENIED, "quarantined": PERMISSION_DENIED, "certificate_expired": UNAUTHENTICATED},
+}
 REFRESH_MS = 600_000
 """A host that comes back with nothing new about it is written at most this often."""
 
@@ -69,8 +75,18 @@ class Service:
     """`connect` is called by the link for each stream that comes in."""
 
     def __init__(
-        self, registry: Registry, door: Door, queue: Queue, clock: Clock, verify: Verify, settings: Settings, counts: Counts
+        self,
+        registry: Registry,
+        door: Door,
+        queue: Queue,
+        clock: Clock,
+        verify: Verify,
+        settings: Settings,
+        counts: Counts,
+        gate: Gate | None = None,
     ) -> None:
+        """gate: judges certificates. None: plaintext on loopback, where `verify` judges a token in the request's metadata."""
+        self._gate = gate
         self._registry, self._door, self._queue, self._clock = registry, door, queue, clock
         self._verify, self._settings, self._counts = verify, settings, counts
         self._encoder = Encoder(settings.terms)
@@ -80,6 +96,11 @@ class Service:
         """Raises LinkRefused with the status that the agent is to see, LinkClosed when it went away."""
         self._authenticate(stream.metadata, stream.peer)
         hello = await self._hello(stream)
+        if self._gate is not None:
+            try:
+                self._gate.admit(stream.certificate, Claim(hello.host_id, hello.journal_id, hello.boot_id), stream.peer)
+            except ClarionError as error:
+                raise _refused(error) from None
         session = self._registry.attach(hello.host_id, stream.peer, self._clock.now().wall_ms)
         self._remember(hello, stream.peer)
         self._door.submit(from_agent.connected(hello, session.number))
@@ -104,6 +125,8 @@ class Service:
     def _authenticate(self, metadata: Mapping[str, str], peer: str) -> None:
         if self._draining:
             raise _refused(ClarionError("shutting_down"))
+        if self._gate is not None:
+            return
         scheme, _, token = metadata.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self._verify(token):
             self._counts.join_refused()
