@@ -20,8 +20,8 @@ SYSTEM_TESTS := system or browser
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
-run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 DATA=./data
-	@exec $(PY) deploy/run_local.py --data "$(DATA)" --http-port "$(HTTP_PORT)" --agent-port "$(AGENT_PORT)"
+run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 ENROL_PORT=8442 DATA=./data
+	@exec $(PY) deploy/run_local.py --data "$(DATA)" --http-port "$(HTTP_PORT)" --agent-port "$(AGENT_PORT)" $(if $(ENROL_PORT),--enrol-port "$(ENROL_PORT)")
 
 build: $(VENV)/compiled ## make .venv, install Clarion into it, compile _speedups
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import trio
 import trio_asyncio
 
-from agent import facts, identity, policy, recovery, wire
+from agent import credentials, enrol, facts, identity, policy, recovery, wire
 from agent.clock import Clock, SystemClock
 from agent.conductor import Conductor
 from agent.core import effects as out
@@ -22,11 +22,12 @@ from agent.core.engine import Engine
 from agent.core.live import Config
 from agent.core.model import Stage
 from agent.core.state import State
-from agent.errors import AgentError, StateUnusable
+from agent.errors import AgentError, NotJoined, StateUnusable
 from agent.journal import Journal, Sizes, open_journal
 from agent.lock import hold
 from agent.log import Log
 from agent.outbox import Outbox
+from agent.renewal import Renewal
 from agent.runner import Runner
 from agent.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
@@ -36,6 +37,8 @@ from proto.link.client import connect
 from proto.messages import CommandMessage
 
 SWITCH = 0.0005
+LOCAL = ("127.0.0.1", 8441)
+"""Where a server without TLS listens, unless `server` says otherwise."""
 GOODBYE = 2.0
 """Seconds that a shutdown waits for starts under way and for messages to leave."""
 
@@ -53,7 +56,10 @@ class Parts:
 def run(settings: Settings, parts: Parts | None = None) -> None:
     """Until SIGTERM or SIGINT. Raises AgentError."""
     policy.load(settings.policy_file)
-    read_token(settings.token_file)
+    if settings.insecure_loopback:
+        read_token(settings.token_file)
+    elif not credentials.has_joined(settings.state):
+        raise NotJoined(f"state directory {settings.state}: this agent has not joined a server", "run 'clarion-agent join' with the same --state first")
     # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5 ms
     sys.setswitchinterval(SWITCH)
     with hold(settings.state):
@@ -64,12 +70,16 @@ async def _main(settings: Settings, parts: Parts) -> None:
     log = Log()
     boot_id = parts.boot_id or facts.boot_id()
     now = parts.clock.now()
-    host_id = identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+    joined = None if settings.insecure_loopback else credentials.joined(settings.state)
+    host_id = joined.host_id if joined is not None else identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+    server = settings.server or ((joined.host, joined.port) if joined is not None else LOCAL)
+    if joined is None:
+        log.warning("THE CONNECTION TO THE SERVER IS PLAINTEXT, because insecure_loopback is set: for tests on this machine only")
     spool = Spool(settings.state / "commands")
     journal, state, found = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
     engine = Engine(state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes))
     rules = policy.load(settings.policy_file)
-    about = await trio.to_thread.run_sync(facts.gather, settings.server, settings.labels, settings.hostname)
+    about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)
     log.info("agent started", host_id=host_id, journal_id=journal.header.journal_id, held=len(state.executions), version=about.version)
     forks = ForkServer()
     try:
@@ -85,7 +95,7 @@ async def _main(settings: Settings, parts: Parts) -> None:
                 runner.remove(key)
             sessions = Sessions(
                 conductor,
-                _dial(settings),
+                _dial(settings, server),
                 lambda: wire.hello(host_id, boot_id, engine.hello(), about, settings.slots),
                 spool,
                 rules,
@@ -94,6 +104,12 @@ async def _main(settings: Settings, parts: Parts) -> None:
                 log,
             )
             nursery.start_soon(sessions.run)
+            if joined is not None:
+                state_dir, where = settings.state, joined
+                renewal = Renewal(
+                    lambda: credentials.validity(state_dir), lambda: enrol.renew(state_dir, where), sessions.redial, parts.clock, parts.rng, log
+                )
+                nursery.start_soon(renewal.run)
             if parts.signals:
                 await _until_told(log)
             else:
@@ -140,13 +156,16 @@ def _resume(conductor: Conductor, runner: Runner, state: State, found: list[reco
                 conductor.submit(ev.ShimAdopted(one.key))
 
 
-def _dial(settings: Settings) -> Dial:
-    host, port = settings.server
+def _dial(settings: Settings, server: tuple[str, int]) -> Dial:
+    host, port = server
 
     @asynccontextmanager
     async def dial() -> AsyncIterator[Stream]:
-        metadata = {"authorization": f"Bearer {read_token(settings.token_file)}"}
-        async with connect(host, port, metadata=metadata, connect_timeout=settings.connect_timeout) as stream:
+        if settings.insecure_loopback:
+            metadata, tls = {"authorization": f"Bearer {read_token(settings.token_file)}"}, None
+        else:
+            metadata, tls = {}, credentials.client_context(settings.state)
+        async with connect(host, port, metadata=metadata, ssl=tls, connect_timeout=settings.connect_timeout) as stream:
             yield stream
 
     return dial

@@ -39,3 +39,21 @@ class NoState(AgentError):
     """There is no agent's state in this directory."""
 
     exit_code = 66
+
+
+class NotJoined(AgentError):
+    """There is no certificate in the state directory."""
+
+    exit_code = 77
+
+
+class JoinFailed(AgentError):
+    """The server cannot be reached, or does not let this host join."""
+
+    exit_code = 69
+
+
+class PinMismatch(AgentError):
+    """Who answers is not signed by the CA that was named."""
+
+    exit_code = 77

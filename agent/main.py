@@ -1,4 +1,4 @@
-"""The command line of the agent: `clarion-agent run` and `clarion-agent status`."""
+"""The command line of the agent: `clarion-agent join`, `clarion-agent run` and `clarion-agent status`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from agent.errors import AgentError
 def cli() -> None:
     """Runs commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 73 state directory unusable, 75 in use by another agent,
-    77 token unreadable, 78 wrong settings, 70 anything else.
+    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 69 could not join, 73 state directory unusable, 75 in use by
+    another agent, 77 not joined, or token or CA pin no good, 78 wrong settings, 70 anything else.
     """
 
 
 @cli.command()
-@click.option("--server", metavar="HOST:PORT", help="The server's agent port. [127.0.0.1:8441]")
-@click.option("--token-file", metavar="FILE", help="Holds the join token. [/etc/clarion/join.token]")
+@click.option("--server", metavar="HOST:PORT", help="The server's agent port. [as named at the join]")
+@click.option("--insecure-loopback", is_flag=True, default=None, help="No TLS, to a server on this machine that is set so too.")
+@click.option("--token-file", metavar="FILE", help="With --insecure-loopback: the token shared by all agents.")
 @click.option("--state", metavar="DIR", help="Where the agent keeps what must survive it. [/var/lib/clarion-agent]")
 @click.option("--slots", metavar="N", help="Commands at once. [16]")
 @click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
@@ -33,7 +34,7 @@ def cli() -> None:
 @click.option("--policy-file", metavar="FILE", help="What this host refuses, whatever the server says.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more.")
-def run(config: Path | None, labels: tuple[str, ...], **flags: str | None) -> None:
+def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     """Connect to the server and run what it sends, until SIGTERM."""
     from agent import app, log, settings
 
@@ -43,6 +44,23 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: str | None) -> No
         app.run(chosen)
     except AgentError as error:
         _fail(error)
+
+
+@cli.command()
+@click.option("--server", required=True, metavar="HOST[:PORT]", help="The server's enrolment port. [port 8442]")
+@click.option("--token-file", required=True, metavar="FILE", help="Holds the join token; - for standard input.")
+@click.option("--ca-pin", required=True, metavar="sha256:…", help="Of the server's CA, as 'clarion-server ca show' prints it.")
+@click.option("--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR")
+@click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
+def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
+    """Become a host of a server: make a key here, and get the certificate for it with a join token."""
+    from agent import joining
+
+    try:
+        where = joining.join(server, token_file, ca_pin, state.absolute(), hostname)
+    except AgentError as error:
+        _fail(error)
+    click.echo(f"joined as {where.host_id}; start the agent with 'clarion-agent run --state {state}'")
 
 
 @cli.command()

@@ -15,7 +15,7 @@ from agent.clock import around, full_jitter
 from agent.conductor import Conductor
 from agent.core import events as ev
 from agent.core.model import Digest, Key
-from agent.errors import TokenUnreadable
+from agent.errors import StateUnusable, TokenUnreadable
 from agent.log import Log
 from agent.policy import Policy
 from agent.spool import Spool
@@ -76,6 +76,11 @@ class Sessions:
         self._timing, self._rng, self._log = timing, rng, log
         self._outbox = conductor.outbox
         self._welcomed_at: float | None = None
+        self._redial = trio.Event()
+
+    def redial(self) -> None:
+        """End the session, if there is one, and dial again at once: there is a new certificate to show."""
+        self._redial.set()
 
     async def run(self) -> None:
         """For ever."""
@@ -93,12 +98,12 @@ class Sessions:
 
     async def _once(self) -> float | None:
         """One session; seconds to stay away when the server has said so."""
-        self._welcomed_at = None
+        self._welcomed_at, self._redial = None, trio.Event()
         pause: float | None = None
         try:
             async with self._dial() as stream:
                 await self._converse(stream)
-        except* (LinkClosed, MessageTooLarge, MalformedMessage, wire.Unusable, TokenUnreadable, trio.TooSlowError) as group:
+        except* (LinkClosed, MessageTooLarge, MalformedMessage, wire.Unusable, TokenUnreadable, StateUnusable, trio.TooSlowError) as group:
             self._log.warning("session ended", why=_first(group))
         except* LinkRefused as group:
             self._log.error("the server ended the session", why=_first(group), **_remedy(group))
@@ -129,6 +134,7 @@ class Sessions:
             nursery.start_soon(self._speak, stream)
             nursery.start_soon(self._beat, heartbeat)
             nursery.start_soon(self._watch, heard, silence)
+            nursery.start_soon(self._until_renewed)
 
     def _welcome(self, message: CommandMessage | None) -> Welcome:
         if message is None:
@@ -165,6 +171,10 @@ class Sessions:
                 self._conductor.submit(event)
             elif kind != "output":
                 self._log.debug("message passed over", kind=kind or "unknown")
+
+    async def _until_renewed(self) -> None:
+        await self._redial.wait()
+        raise Ended("the certificate was renewed", 0.0)
 
     async def _speak(self, stream: Stream) -> None:
         while True:
@@ -220,5 +230,5 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
 def _remedy(group: BaseExceptionGroup[BaseException]) -> dict[str, object]:
     leaf = _leaf(group)
     if isinstance(leaf, LinkRefused) and leaf.code in (UNAUTHENTICATED, PERMISSION_DENIED):
-        return {"remedy": "put the server's join token into the file named by token_file"}
+        return {"remedy": "the message says what to do; without TLS, put the server's join token into the file named by token_file"}
     return {}

@@ -9,6 +9,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ PREFIX = "CLARION_AGENT_"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds, sizes bytes. server: the server's agent port. state: where journal, spool and host id are kept.
+    """Times are seconds, sizes bytes. server: the server's agent port; None for the one named at the join. state: where identity,
+    journal and spool are kept. hostname: told to the server; empty for the kernel's. slots: commands at once.
 
-    token_file: holds the join token, read again before each dial. hostname: told to the server; empty for the kernel's. slots: commands at once. policy_file: see agent/policy.py.
+    policy_file: see agent/policy.py. insecure_loopback: no TLS, to a server on this machine that is set so too; token_file then
+    holds the token shared by all agents, read again before each dial.
     """
 
-    server: tuple[str, int] = ("127.0.0.1", 8441)
+    server: tuple[str, int] | None = None
+    insecure_loopback: bool = False
     token_file: Path = Path("/etc/clarion/join.token")
     state: Path = Path("/var/lib/clarion-agent")
     slots: int = 16
@@ -66,9 +70,12 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
                 faults.append(f"{shown} ({source}): {error}")
     if not faults:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
-        if settings.backoff_base <= settings.backoff_max:
+        if settings.backoff_base > settings.backoff_max:
+            faults.append(f"backoff_base: {settings.backoff_base:g} is above backoff_max, {settings.backoff_max:g}")
+        if settings.insecure_loopback and settings.server is not None and not loopback(settings.server[0]):
+            faults.append(f"insecure_loopback: plaintext never leaves this machine, and server is {settings.server[0]}")
+        if not faults:
             return settings
-        faults.append(f"backoff_base: {settings.backoff_base:g} is above backoff_max, {settings.backoff_max:g}")
     raise BadSettings(
         "; ".join(faults), "clarion-agent run --help tells the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>"
     )
@@ -76,7 +83,7 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
 
 def read_token(path: Path) -> str:
     """The one line in the token file. Raises TokenUnreadable."""
-    hint = "put the server's join token (DATA/join.token there) into it, readable for the agent's user only"
+    hint = "put the join token into it, readable for this user only"
     try:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -95,6 +102,22 @@ def address(text: object) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise ValueError(f"the port must be a number from 1 to 65535, not {port!r}")
     return host[1:-1] if bracketed else host, int(port)
+
+
+def loopback(host: str) -> bool:
+    """`localhost` or an address that never leaves this machine (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _flag(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if str(raw).lower() not in ("true", "false"):
+        raise ValueError(f"must be true or false, not {raw!r}")
+    return str(raw).lower() == "true"
 
 
 def _labels(raw: object) -> dict[str, str]:
@@ -167,6 +190,7 @@ def _level(raw: object) -> str:
 
 CHECKS: dict[str, Callable[[object], Any]] = {
     "server": address,
+    "insecure_loopback": _flag,
     "token_file": _file,
     "state": _file,
     "slots": _whole(1, 1_024),

@@ -1,7 +1,7 @@
 """`make run`: a server in the foreground and one local agent beside it.
 
-Starts the server, waits until it is ready, starts the agent, waits until it has joined, says where everything is. SIGINT and
-SIGTERM end the agent first and then the server, which drains. The exit code is the server's, so that its own errors (port in
+Starts the server, waits until it is ready, lets the agent join at its first start, starts it, waits until it is connected, says
+where everything is. SIGINT and SIGTERM end the agent first and then the server, which drains. The exit code is the server's, so that its own errors (port in
 use, unwritable data directory, …) are the last word.
 """
 
@@ -95,6 +95,14 @@ class Api:
     def ready(self) -> bool:
         return self.get("/health/ready") is not None
 
+    def join_token(self) -> str:
+        """A new one, for one host and five minutes. Raises OSError."""
+        headers = {"Authorization": f"Bearer {self._token.read_text().strip()}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._base}/api/v1/join-tokens", data=b'{"ttl": 300, "uses": 1}', headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            token: str = json.load(answer)["token"]
+            return token
+
     def joined(self) -> bool:
         """Some agent is connected."""
         statistics = self.get("/api/v1/statistics")
@@ -122,8 +130,20 @@ def announce(data: Path, port: int) -> None:
     say("")
 
 
-def serve(data: Path, http_port: int, agent_port: int) -> int:
-    server = Child("clarion-server", "run", "--init", "--data", str(data), "--http-port", str(http_port), "--agent-port", str(agent_port))
+def join(api: Api, data: Path, enrol_port: int) -> bool:
+    """Make the local agent a host of this server, if it is none yet. False: it could not be, and has said why."""
+    state = data / "agent"
+    if (state / "identity.pem").exists():
+        return True
+    arguments = ["join", "--server", f"127.0.0.1:{enrol_port}", "--token-file", "-", "--ca-pin", (data / "ca.pin").read_text().strip(), "--state", str(state)]
+    # the token goes through a pipe: in an argument every user of this machine could read it
+    done = subprocess.run([str(BIN / "clarion-agent"), *arguments], input=api.join_token(), text=True, stdout=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
+
+
+def serve(data: Path, http_port: int, agent_port: int, enrol_port: int) -> int:
+    ports = ("--http-port", str(http_port), "--agent-port", str(agent_port), "--enrol-port", str(enrol_port))
+    server = Child("clarion-server", "run", "--init", "--data", str(data), *ports)
     api = Api(http_port, data / "admin.token")
     agent: Child | None = None
     try:
@@ -131,9 +151,9 @@ def serve(data: Path, http_port: int, agent_port: int) -> int:
             if server.code is None:
                 say(f"the server was not ready within {READY_WITHIN:g} s; its log above says why")
             return server.stop(SERVER_STOPS_WITHIN) or 1
-        agent = Child(
-            "clarion-agent", "run", "--server", f"127.0.0.1:{agent_port}", "--token-file", str(data / "join.token"), "--state", str(data / "agent")
-        )
+        if not join(api, data, enrol_port):
+            say("the local agent could not join; the lines above say why")
+        agent = Child("clarion-agent", "run", "--server", f"127.0.0.1:{agent_port}", "--state", str(data / "agent"))
         if not wait_for(api.joined, JOINED_WITHIN, server, agent) and agent.code is None:
             say(f"the local agent has not joined within {JOINED_WITHIN:g} s; its log above says why")
         announce(data, http_port)
@@ -161,11 +181,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--http-port", type=int, default=8440)
     parser.add_argument("--agent-port", type=int, default=8441)
+    parser.add_argument("--enrol-port", type=int, help="default: the one after the agent port")
     options = parser.parse_args()
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, on_signal)
     try:
-        return serve(options.data, options.http_port, options.agent_port)
+        return serve(options.data, options.http_port, options.agent_port, options.enrol_port or options.agent_port + 1)
     except Stop:  # between two steps, before there was anything to end
         return 128 + signal.SIGTERM
 

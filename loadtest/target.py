@@ -142,7 +142,7 @@ def settings_of(options: Options) -> list[str]:
     """What the server is started with: limits raised where the number of agents asks for it, then what the user sets.
 
     Raises CannotRun when a MySQL store is not fully named."""
-    sets = ["log.level=warning", f"store.kind={options.store}"]
+    sets = ["log.level=warning", f"store.kind={options.store}", "agent_port.insecure_loopback=true"]
     if options.agents > 20_000:
         sets += [f"limits.hosts_per_task={options.agents}", f"limits.in_flight_per_task={options.agents}"]
     if options.agents * 2 > 20_000:

@@ -6,10 +6,14 @@ whatever comes to hand on the rest.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import betterproto
 
 from proto.gen.clarion.v1 import (
     Accepted,
+    AuthorityRequest,
+    AuthorityResponse,
     Cancel,
     CommandContent,
     CommandMessage,
@@ -17,6 +21,8 @@ from proto.gen.clarion.v1 import (
     Credit,
     Decision,
     Drain,
+    EnrolRequest,
+    EnrolResponse,
     Entry,
     Facts,
     Forget,
@@ -27,6 +33,7 @@ from proto.gen.clarion.v1 import (
     Output,
     OutputDigest,
     Rejected,
+    RenewRequest,
     ResultAck,
     Stage,
     Started,
@@ -38,13 +45,22 @@ from proto.gen.clarion.v1 import (
 
 SERVICE = "clarion.v1.CommandService"
 CONNECT = f"/{SERVICE}/ConnectForCommands"
+ENROLMENT = "clarion.v1.EnrolmentService"
+AUTHORITY, ENROL, RENEW = f"/{ENROLMENT}/Authority", f"/{ENROLMENT}/Enrol", f"/{ENROLMENT}/Renew"
 PROTOCOL = 1
 
+M = TypeVar("M", bound=betterproto.Message)
+
 __all__ = [
+    "AUTHORITY",
     "CONNECT",
+    "ENROL",
     "PROTOCOL",
+    "RENEW",
     "SERVICE",
     "Accepted",
+    "AuthorityRequest",
+    "AuthorityResponse",
     "Cancel",
     "CommandContent",
     "CommandMessage",
@@ -52,6 +68,8 @@ __all__ = [
     "Credit",
     "Decision",
     "Drain",
+    "EnrolRequest",
+    "EnrolResponse",
     "Entry",
     "Facts",
     "Forget",
@@ -63,6 +81,7 @@ __all__ = [
     "Output",
     "OutputDigest",
     "Rejected",
+    "RenewRequest",
     "ResultAck",
     "Stage",
     "Started",
@@ -72,11 +91,12 @@ __all__ = [
     "Welcome",
     "decode",
     "kind_of",
+    "parse",
 ]
 
 
 class MalformedMessage(ValueError):
-    """Bytes that are not a CommandMessage."""
+    """Bytes that are not the message that they should be."""
 
 
 def kind_of(message: CommandMessage) -> tuple[str, object | None]:
@@ -89,11 +109,16 @@ def decode(data: bytes) -> CommandMessage:
 
     Raises MalformedMessage for truncated fields, wrong wire types and text that is not UTF-8. Unknown fields are skipped.
     """
+    return parse(CommandMessage, data)
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """Parse one message of this kind, as strictly. Raises MalformedMessage."""
     _check_wire(data)
     try:
-        return CommandMessage().parse(data)
+        return kind().parse(data)
     except Exception as error:  # betterproto lets KeyError, IndexError, AttributeError, … through on bad bytes
-        raise MalformedMessage(f"not a CommandMessage: {error!r}") from error
+        raise MalformedMessage(f"not a {kind.__name__}: {error!r}") from error
 
 
 def _check_wire(data: bytes) -> None:

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from functools import partial
 
 import structlog
@@ -25,9 +25,11 @@ from server import boot, build
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now
+from server.entrance import Entrance
 from server.fleet.registry import Registry
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
+from server.rpc.entry import Entry
 from server.rpc.port import AgentPort, agent_port
 from server.security.init import read_token
 from server.security.tokens import Kind, matches
@@ -55,7 +57,7 @@ class SystemClock:
 
 
 class AgentPortCounts:
-    """rpc.service.Counts on the metrics."""
+    """rpc.settings.Counts on the metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -66,11 +68,14 @@ class AgentPortCounts:
     def session_closed(self) -> None:
         """The gauge of open sessions is read from the registry."""
 
-    def refused(self, reason: str) -> None:
-        self._metrics.connections_refused.labels(reason).inc()
-
     def join_refused(self) -> None:
         self._metrics.auth_failures.labels("agent").inc()
+
+    def refused(self, reason: str) -> None:
+        self._metrics.refused.labels("agent", reason).inc()
+
+    def quarantined(self) -> None:
+        self._metrics.quarantines.inc()
 
     def command_reported(self, seconds: float) -> None:
         self._metrics.command_seconds.observe(seconds)
@@ -90,6 +95,7 @@ class App:
         self.ready, self.stop = trio.Event(), trio.Event()
         self.http_address: tuple[str, int] | None = None
         self.agent_address: tuple[str, int] | None = None
+        self.enrol_address: tuple[str, int] | None = None
         self._clock = SystemClock()
 
     async def run(self) -> None:
@@ -106,17 +112,18 @@ class App:
             self.stop.set()
 
     async def _serve(self) -> None:
-        port = self.settings.agent_port
-        with link.bind(port.host, port.port) as sock:
+        port, enrol = self.settings.agent_port, self.settings.enrol
+        plain = port.insecure_loopback
+        with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
             store = build.store(self.settings)
             try:
                 epoch = await boot.open_store(store)
-                await self._with_store(store, epoch, sock)
+                await self._with_store(store, epoch, sock, enrol_sock)
             finally:
                 with trio.CancelScope(shield=True):
                     await store.aclose()
 
-    async def _with_store(self, store: Store, epoch: int, sock: socket.socket) -> None:
+    async def _with_store(self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
         writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
@@ -126,22 +133,32 @@ class App:
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
         _follow(metrics, conductor, registry, writer, live)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
+        identities = await boot.load_identities(store)
+        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics)
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             tasks = await boot.load_tasks(store, engine, conductor, clock.now())
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
+            counts = AgentPortCounts(metrics)
+            if entrance is None:
+                log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
             port = partial(
-                agent_port, sock, registry, conductor, writer, clock, self._join_token(), build.rpc_settings(settings, epoch),
-                AgentPortCounts(metrics), build.listener_limits(settings), build.lane_limits(settings),
+                agent_port, sock, registry, conductor, writer, clock, build.rpc_settings(settings, epoch), counts,
+                build.listener_limits(settings), build.lane_limits(settings), self._entry(entrance),
             )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
+                identities=identities, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip
-            await self._with_ports(port, deps, registry, sock)
+            async with AsyncExitStack() as stack:
+                if entrance is not None and enrol_sock is not None:
+                    await stack.enter_async_context(entrance.serve(enrol_sock, sock.getsockname()[1], store))
+                    self.enrol_address = deps.enrolment.address = entrance.address
+                await self._with_ports(port, deps, registry, sock)
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
@@ -161,7 +178,8 @@ class App:
                 deps.health.phase = Phase.READY
                 gc.collect()
                 gc.freeze()  # what was made so far lives as long as the server: the collector need not look at it again
-                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port)
+                enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)
+                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol)
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
@@ -169,9 +187,11 @@ class App:
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 
-    def _join_token(self) -> Callable[[str], bool]:
+    def _entry(self, entrance: Entrance | None) -> Entry:
+        if entrance is not None:
+            return Entry(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
-        return lambda text: matches(text, kept)
+        return Entry(verify=lambda text: matches(text, kept))
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

@@ -9,6 +9,7 @@ from server.core.effects import SaveMeta
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
 from server.errors import ClarionError
+from server.fleet.identities import Identities
 from server.fleet.registry import Registry
 from server.store.base import Store, StoreRefused, StoreUnavailable
 
@@ -36,6 +37,11 @@ async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now)
         registry.put(replace(host, status="offline"))
     engine.handle([HostLoaded(host.host_id, host.max_seq) for host in hosts], now)
     return len(hosts)
+
+
+async def load_identities(store: Store) -> Identities:
+    """Every host's certificates, as they were left."""
+    return Identities(await store.identities())
 
 
 async def load_tasks(store: Store, engine: Engine, conductor: Conductor, now: Now) -> int:

@@ -48,6 +48,7 @@ _ALL = (
     Problem("task_not_found", 404, 5, USAGE, "there is no task with this id", "list tasks to find it; it may have been deleted"),
     Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
     Problem("execution_not_found", 404, 5, USAGE, "the task has no such host", "list the task's hosts"),
+    Problem("join_token_not_found", 404, 5, USAGE, "there is no join token with this id", "list join tokens to find it"),
     Problem("output_not_found", 404, 5, USAGE, "this output is no longer kept", "raise the retention settings to keep it longer"),
     # not now
     Problem("task_not_pending", 409, 9, USAGE, "the task was started before", "create a new task to run it again"),
@@ -56,6 +57,7 @@ _ALL = (
     Problem("host_connected", 409, 9, USAGE, "the host is connected", "stop its agent first"),
     Problem("host_busy", 409, 9, USAGE, "the host has executions that have not ended", "wait for them or cancel them"),
     Problem("host_exists", 409, 6, USAGE, "a host with this id exists", "use another id, or update the one there is"),
+    Problem("host_not_enrolled", 409, 7, USAGE, "the host has no certificate of this server", "let it join with 'clarion-agent join'"),
     Problem("range_not_satisfiable", 416, 11, USAGE, "the range lies outside what is kept of this output", "ask for bytes within head or tail"),
     # our fault
     Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
@@ -64,7 +66,16 @@ _ALL = (
     Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),
     Problem("internal", 500, 13, SOFTWARE, "the server failed in a way it did not foresee", "send the log line with this request id to whoever runs the server"),
     # agents
-    Problem("join_refused", 401, 16, NO_PERMISSION, "the join token is unknown, used up or out of date", "make a new one with 'clarion-server join-token'"),
+    Problem("join_refused", 401, 16, NO_PERMISSION, "the join token is unknown, used up or out of date", "make a new one with 'clarion join-token create'"),
+    Problem("host_enrolled", 409, 6, USAGE, "this host has joined before", "run 'clarion hosts release HOST' first, or join with an empty state directory as a new host"),
+    Problem("enrolment_busy", 429, 8, UNAVAILABLE, "more hosts join or renew than this server takes per second", "try again in a few seconds, or raise enrol.per_second"),
+    Problem("certificate_unusable", 401, 16, NO_PERMISSION, "the certificate shown names no host of this server", "join with 'clarion-agent join'"),
+    Problem("certificate_expired", 401, 16, NO_PERMISSION, "the host's certificate is out of date", "run 'clarion hosts release HOST', then join again"),
+    Problem("identity_mismatch", 403, 7, NO_PERMISSION, "the certificate belongs to another host than the one that Hello names", "give each agent a state directory of its own"),
+    Problem("identity_replaced", 403, 7, NO_PERMISSION, "the host has joined again since this certificate was made", "remove this copy of the agent's state"),
+    Problem("host_must_join", 403, 7, NO_PERMISSION, "the host must join again", "run 'clarion-agent join' on it with a new join token"),
+    Problem("host_revoked", 403, 7, NO_PERMISSION, "the host is revoked", "if it may come back, run 'clarion hosts release HOST' and join again"),
+    Problem("host_quarantined", 403, 7, NO_PERMISSION, "two agents have used this host's identity, so neither is trusted", "find and remove the copy, run 'clarion hosts release HOST', then join again"),
     Problem("hello_expected", 400, 3, SOFTWARE, "the first message must be a Hello that names host, journal and boot", "use an agent of this version"),
     Problem("malformed_message", 400, 3, SOFTWARE, "a message is not a valid CommandMessage", "use an agent of this version"),
     Problem("superseded", 409, 10, SOFTWARE, "a newer session of this host has taken over", "run one agent per host id"),

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,7 @@ import click
 import orjson
 
 from server.errors import NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE, ClarionError
+from server.security import ca_files
 from server.security.init import InitFailed, Initialised, initialise, read_token
 from server.security.lock import InUse, locked
 from server.security.tokens import Kind
@@ -53,10 +55,16 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--data", metavar="DIR", help="The data directory; the same as --set data=DIR.")
     @click.option("--http-port", metavar="PORT", help="The same as --set http.port=PORT.")
     @click.option("--agent-port", metavar="PORT", help="The same as --set agent_port.port=PORT.")
+    @click.option("--enrol-port", metavar="PORT", help="The same as --set enrol.port=PORT.")
     @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, for example writer.linger_ms=2. May be repeated.")
     @wraps(command)
-    def wrapped(config: Path | None, data: str | None, http_port: str | None, agent_port: str | None, sets: tuple[str, ...], **others: Any) -> Any:
-        named = (("--data", "data", data), ("--http-port", "http.port", http_port), ("--agent-port", "agent_port.port", agent_port))
+    def wrapped(
+        config: Path | None, data: str | None, http_port: str | None, agent_port: str | None, enrol_port: str | None, sets: tuple[str, ...], **others: Any
+    ) -> Any:
+        named = (
+            *(("--data", "data", data), ("--http-port", "http.port", http_port)),
+            *(("--agent-port", "agent_port.port", agent_port), ("--enrol-port", "enrol.port", enrol_port)),
+        )
         flags = [Flag(name, key, text) for name, key, text in named if text is not None]
         try:
             loaded = load(config, flags=flags, sets=sets)
@@ -81,19 +89,21 @@ def cli() -> None:
 @cli.command()
 @_settings_options
 def init(loaded: Loaded) -> None:
-    """Make the data directory, the admin token and the join token. Never overwrites anything."""
+    """Make the data directory, the admin token and the CA. Never overwrites anything."""
     done = _initialise(loaded.settings)
     for path in done.made:
         click.echo(f"made {path}")
     for path in done.found:
         click.echo(f"already there: {path}")
     if done.admin_token in done.made:
-        click.echo(f"The admin token is in {done.admin_token}; agents join with the one in {done.join_token}. Only this user can read them.")
+        click.echo(f"The admin token is in {done.admin_token}. Only this user can read it.")
+    if done.ca_pin is not None:
+        click.echo(f"CA pin: {done.ca_pin}")
 
 
 def _initialise(settings: Settings) -> Initialised:
     try:
-        return initialise(settings.data)
+        return initialise(settings.data, time.time_ns() // 1_000_000, insecure=settings.agent_port.insecure_loopback)
     except InitFailed as error:
         _give_up(CANNOT_CREATE, str(error), error.hint)
 
@@ -109,7 +119,10 @@ def run(loaded: Loaded, with_init: bool) -> int:
             click.echo(f"made {path}", err=True)
     try:
         read_token(settings.admin_token, Kind.API)
-        read_token(settings.join_token, Kind.JOIN)
+        if settings.agent_port.insecure_loopback:
+            read_token(settings.join_token, Kind.JOIN)
+        else:
+            ca_files.load_issuing(ca_files.CaFiles(settings.data))
         read_password(settings.store)
     except InitFailed as error:
         _give_up(CANNOT_CREATE, str(error), error.hint)
@@ -177,12 +190,12 @@ def _explain(error: Exception, settings: Settings) -> tuple[int, str, str]:
 
 def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
     if error.errno == errno.EADDRINUSE:
-        taken = list(_taken(settings)) or ["http.port or agent_port.port"]
-        return UNAVAILABLE, f"port in use: {' and '.join(taken)}", "stop what listens there, or choose others with --http-port and --agent-port"
+        taken = list(_taken(settings)) or ["http.port, agent_port.port or enrol.port"]
+        return UNAVAILABLE, f"port in use: {' and '.join(taken)}", "stop what listens there, or choose others with --http-port, --agent-port and --enrol-port"
     if error.errno == errno.EADDRNOTAVAIL:
-        return CONFIG, "http.host or agent_port.host is not an address of this machine", "use 127.0.0.1"
+        return CONFIG, "http.host, agent_port.host or enrol.host is not an address of this machine", "use 127.0.0.1"
     if error.errno in (errno.EACCES, errno.EPERM) and error.filename is None:
-        return NO_PERMISSION, "this user may not listen on http.port or agent_port.port", "choose ports from 1024 on"
+        return NO_PERMISSION, "this user may not listen on http.port, agent_port.port or enrol.port", "choose ports from 1024 on"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EDQUOT) and error.filename is not None:
         return CANNOT_CREATE, f"{error.filename}: {error.strerror}", "look at the owner, the mode and the free space of the data directory"
     return SOFTWARE, f"the operating system refused: {error}", ""
@@ -190,7 +203,10 @@ def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
 
 def _taken(settings: Settings) -> Iterator[str]:
     """Which of our ports somebody listens on: the error of a failed bind does not name it."""
-    for key, host, port in (("http.port", settings.http.host, settings.http.port), ("agent_port.port", settings.agent_port.host, settings.agent_port.port)):
+    ports = [("http.port", settings.http), ("agent_port.port", settings.agent_port)]
+    if not settings.agent_port.insecure_loopback:
+        ports.append(("enrol.port", settings.enrol))
+    for key, (host, port) in ((key, (one.host, one.port)) for key, one in ports):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -235,18 +251,64 @@ def show(loaded: Loaded, as_json: bool) -> None:
 
 @cli.group("join-token")
 def join_token() -> None:
-    """The token with which agents join."""
+    """Tokens with which hosts join, without the API: for the first one, and for a server that does not run."""
 
 
-@join_token.command("show-path")
+@join_token.command("create")
+@click.option("--ttl", default="30m", show_default=True, metavar="TIME", help="How long it is good: seconds, or a number with s, m, h or d.")
+@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="How many hosts may join with it.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
 @_settings_options
-def show_path(loaded: Loaded) -> None:
-    """Print the path of the file that holds the join token."""
+def create_join_token(loaded: Loaded, ttl: str, uses: int, labels: tuple[str, ...]) -> None:
+    """Make a join token and print it on standard output; it is shown this once."""
+    from server import local
+
     try:
-        read_token(loaded.settings.join_token, Kind.JOIN)
+        seconds, named = local.duration(ttl), local.label_pairs(labels)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        text = local.create_join_token(loaded.settings, seconds, uses, named)
+    except BaseException as error:
+        known = _known_causes(error)
+        if known is None:
+            raise
+        code, message, hint = _explain(known[0], loaded.settings)
+        _give_up(code, message, hint)
+    click.echo(text)
+
+
+@cli.group("ca")
+def authority() -> None:
+    """The CA in the data directory."""
+
+
+@authority.command("show")
+@_settings_options
+def show_ca(loaded: Loaded) -> None:
+    """Print the pin, and how long the CA's certificates are good."""
+    files = ca_files.CaFiles(loaded.settings.data)
+    try:
+        shown = [("pin", ca_files.pin(files))]
+        for name, certificate in (("root", ca_files.load_root(files)), ("issuing", ca_files.load_issuing(files).certificate)):
+            shown.append((name, f"{certificate.subject.rfc4514_string()}, good until {certificate.not_valid_after_utc:%Y-%m-%d}"))
     except InitFailed as error:
         _give_up(CANNOT_CREATE, str(error), error.hint)
-    click.echo(os.path.abspath(loaded.settings.join_token))
+    shown.append(("root key", f"in {files.root_key}; it may be kept offline" if files.root_key.exists() else "not here"))
+    for name, text in shown:
+        click.echo(f"{name:<8}  {text}")
+
+
+@authority.command("renew")
+@_settings_options
+def renew_ca(loaded: Loaded) -> None:
+    """Make a new issuing CA with the root's key. Certificates of the one before stay good; a running server takes it over."""
+    try:
+        ca_files.make_issuing(ca_files.CaFiles(loaded.settings.data), time.time_ns() // 1_000_000, os.urandom)
+    except (InitFailed, OSError) as error:
+        code, message, hint = _explain(error, loaded.settings)
+        _give_up(code, message, hint)
+    click.echo("made a new issuing CA")
 
 
 @cli.command()

@@ -93,6 +93,9 @@ class Fleet(Protocol):
 
     def remove(self, host_id: str) -> None: ...
 
+    def cut(self, host_id: str, why: str) -> bool:
+        """End the host's session, at once. False: it has none."""
+
     def counts(self) -> dict[str, int]:
         """{"known": …, "connected": …}"""
 

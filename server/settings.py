@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 Text255 = Annotated[str, Meta(min_length=1, max_length=255)]
+Text1000 = Annotated[str, Meta(min_length=1, max_length=1000)]
 Text80 = Annotated[str, Meta(min_length=1, max_length=80)]
 Text64 = Annotated[str, Meta(min_length=1, max_length=64)]
 """Host names (RFC 1035 2.3.4); MySQL user names (MariaDB 80, MySQL 32); MySQL database names."""
@@ -34,8 +35,10 @@ class Http(Struct, frozen=True, kw_only=True):
 class AgentPort(Struct, frozen=True, kw_only=True):
     """The gRPC port that agents dial."""
 
-    host: Annotated[Text255, Meta(description="Address of the agent port. In this release it must be loopback, because the port speaks no TLS yet.")] = "127.0.0.1"
+    host: Annotated[Text255, Meta(description="Address of the agent port. It speaks TLS with certificates on both sides, so it may be any.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port that agents dial; 0 takes any free one.")] = 8441
+    names: Annotated[Text1000 | None, Meta(description="Host names and addresses by which agents dial, with commas between them: what the server's certificate is made out to. Default: localhost, 127.0.0.1, ::1 and this machine's host name.")] = None
+    insecure_loopback: Annotated[bool, Meta(description="Plaintext instead of TLS, no certificates, one token for all agents: for tests and figures on one machine. Refused on any address but loopback.")] = False
     max_message: Annotated[int, Meta(ge=2 * MIB, le=64 * MIB, description="Largest gRPC message, in both directions. A result with four full pieces of output takes a little over 1 MiB.")] = 4 * MIB
     hello_timeout: Annotated[float, Meta(ge=0.1, le=300, description="An agent that has not said Hello within this time is cut off.")] = 10.0
     connections: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once. The process needs as many file descriptors and some more.")] = 15_000
@@ -45,6 +48,15 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     handshake_timeout: Annotated[float, Meta(ge=0.1, le=300, description="A TLS handshake that takes longer is cut off.")] = 10.0
     outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
+
+
+class Enrol(Struct, frozen=True, kw_only=True):
+    """The enrolment port, where hosts join with a token and renew their certificates. Not open with `agent_port.insecure_loopback`."""
+
+    host: Annotated[Text255, Meta(description="Address of the enrolment port. It speaks TLS and lets nobody in without a join token or a certificate.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port on which hosts join; 0 takes any free one.")] = 8442
+    per_second: Annotated[float, Meta(ge=0.1, le=100_000, description="Joins and renewals taken per second, over all hosts; as many again in a burst.")] = 10.0
+    lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0
 
 
 class Store(Struct, frozen=True, kw_only=True):
@@ -112,6 +124,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Annotated[Path, Meta(description="The server's data directory: tokens, the SQLite database, `server.toml`.")] = Path("data")
     http: Http = Http()
     agent_port: AgentPort = AgentPort()
+    enrol: Enrol = Enrol()
     store: Store = Store()
     writer: Writer = Writer()
     limits: Limits = Limits()
@@ -124,6 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def join_token(self) -> Path:
+        """Exists with agent_port.insecure_loopback only."""
         return self.data / "join.token"
 
     @property

@@ -42,7 +42,8 @@ tls = "verify"
 _TAIL = """
 ## Between settings
 
-- `http.host` and `agent_port.host` must be loopback in this release; `http.port` and `agent_port.port` must differ.
+- `http.host` must be loopback in this release; so must `agent_port.host` with `agent_port.insecure_loopback`. `http.port`,
+  `agent_port.port` and `enrol.port` must differ.
 - `store.kind = "mysql"` needs `store.database`, `store.user` and either `store.host` or `store.socket`. Settings of the kind that
   is not chosen are errors, so that nobody runs on SQLite while believing in MySQL.
 - `store.tls` needs `store.host`; `store.tls_ca` needs `store.tls = "verify"`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +14,7 @@ Found = tuple[str, str]
 """(dotted key, what is wrong with it and what to do)."""
 
 _MYSQL_ONLY = ("host", "port", "socket", "user", "password_file", "database", "pool_size", "tls", "tls_ca", "connect_timeout")
+_NAME = re.compile(r"[A-Za-z0-9_*](?:[A-Za-z0-9._-]{0,253})|[0-9A-Fa-f:.]{2,45}")
 _REASON = "in this release this port speaks no TLS, so it must be a loopback address such as 127.0.0.1 or ::1"
 
 
@@ -20,8 +22,7 @@ def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
     """Every rule that `settings` break. `given(key)` tells whether somebody set that key."""
     if not loopback(settings.http.host):
         yield "http.host", f"{_REASON}; let others reach it through an SSH tunnel or a TLS proxy on this machine"
-    if not loopback(settings.agent_port.host):
-        yield "agent_port.host", f"{_REASON}; agents on other machines need a tunnel to it"
+    yield from _plaintext(settings)
     yield from _ports(settings)
     yield from _store(settings, given)
     yield from _sizes(settings)
@@ -38,9 +39,20 @@ def loopback(host: str) -> bool:
         return False
 
 
+def _plaintext(settings: Settings) -> Iterator[Found]:
+    port = settings.agent_port
+    if port.insecure_loopback and not loopback(port.host):
+        yield "agent_port.insecure_loopback", f"plaintext is for loopback only, and agent_port.host is {port.host}; set it to false"
+    for name in (port.names or "").split(","):
+        if port.names is not None and not _NAME.fullmatch(name.strip()):
+            yield "agent_port.names", f"{name.strip()!r} is neither a host name nor an address; write them with commas between them"
+
+
 def _ports(settings: Settings) -> Iterator[Found]:
     if settings.http.port == settings.agent_port.port != 0:
         yield "agent_port.port", "http.port is the same; give the two different ports"
+    if not settings.agent_port.insecure_loopback and settings.enrol.port in (settings.http.port, settings.agent_port.port) and settings.enrol.port:
+        yield "enrol.port", "http.port or agent_port.port is the same; give the three different ports"
 
 
 def _store(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:

@@ -72,6 +72,8 @@ def _allowed(info: inspect.Type, declared: Any) -> str:
         return f"a whole number from {info.ge} to {info.le}"
     if isinstance(info, inspect.FloatType):
         return f"a number from {plain(info.ge)} to {plain(info.le)}"
+    if isinstance(info, inspect.BoolType):
+        return "true or false"
     if isinstance(info, inspect.StrType):
         return f"text of {info.min_length} to {info.max_length} characters"
     if isinstance(info, inspect.CustomType) and info.cls is Path:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import trio
 import trio_asyncio
 from grpclib.config import Configuration
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Server
 
+from proto.link.accept import accepting
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.frames import Bytes, read
 from proto.link.loop import asyncio_loop, sole
@@ -26,13 +26,13 @@ BACKLOG = 4096
 
 
 class ServerStream:
-    """One agent's stream. metadata: what came with the request, lower-case names. peer: "address:port"."""
+    """One agent's stream. metadata: what came with the request, lower-case names. peer: "address:port". certificate: what the
+    peer has shown in TLS, DER; None without TLS."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream, self._limit = stream, limit
         self.metadata: Mapping[str, str] = {key: value for key, value in stream.metadata.items() if isinstance(value, str)}
-        address = stream.peer.addr()
-        self.peer = f"{address[0]}:{address[1]}" if address else "unknown"
+        self.peer, self.certificate = peer_of(stream)
 
     async def recv(self) -> bytes | None:
         """The next message's bytes, or None when the agent has ended its side. Raises MessageTooLarge, LinkClosed."""
@@ -51,6 +51,18 @@ class ServerStream:
 
 
 Connect = Callable[[ServerStream], Awaitable[None]]
+Refused = Callable[[str, BaseException], None]
+
+
+def peer_of(stream: Any) -> tuple[str, bytes | None]:
+    """Address and certificate (DER) of the other end of a grpclib stream."""
+    transport = stream._stream._transport
+    address, secure = transport.get_extra_info("peername"), transport.get_extra_info("ssl_object")
+    return f"{address[0]}:{address[1]}" if address else "unknown", secure.getpeercert(True) if secure is not None else None
+
+
+def not_told(peer: str, error: BaseException) -> None:
+    """Stands for a `refused` that nobody has asked for."""
 
 
 class _Service:
@@ -93,25 +105,23 @@ async def serve(
     *,
     max_message: int,
     ssl: ssl_module.SSLContext | None = None,
+    handshake_timeout: float = 10.0,
+    refused: Refused = not_told,
 ) -> AsyncIterator[None]:
     """Call `connect` in a task of its own for every ConnectForCommands that comes in on `sock`.
+
+    handshake_timeout: seconds for TLS. refused: told who did not get through the handshake, and why.
 
     `connect` ends the call with a status by raising LinkRefused; by returning it ends it with OK. When the peer goes away it
     is cancelled. Leaving the block closes the listener and cancels what still runs.
     """
     async with asyncio_loop():
-        server = await trio_asyncio.aio_as_trio(_start)(connect, sock, max_message, ssl)
-        try:
+        server = await trio_asyncio.aio_as_trio(_make)(_Service(connect, max_message))
+        async with accepting(server, sock, ssl, handshake_timeout, refused):
             yield
-        finally:
-            with trio.CancelScope(shield=True):
-                server.close()
-                await trio_asyncio.aio_as_trio(server.wait_closed)()
 
 
-async def _start(connect: Connect, sock: socket.socket, max_message: int, ssl: ssl_module.SSLContext | None) -> Server:
+async def _make(service: Any) -> Server:
     assert asyncio.get_running_loop() is not None
     config = Configuration(http2_connection_window_size=1 << 20, http2_stream_window_size=1 << 20)
-    server = Server([_Service(connect, max_message)], codec=Bytes(), config=config)
-    await server.start(sock=sock, backlog=BACKLOG, ssl=ssl)
-    return server
+    return Server([service], codec=Bytes(), config=config)

@@ -25,10 +25,18 @@ _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.hosts.list", "List hosts and whether they are connected."),
     "show": ("server.cli.hosts.show", "Show one host."),
     "label": ("server.cli.hosts.label", "Set or remove labels of a host."),
+    "revoke": ("server.cli.hosts.revoke", "Take a host's identity away and cut its connection."),
+    "release": ("server.cli.hosts.release", "Let a revoked, quarantined or expired host join again."),
+}
+_JOIN: dict[str, tuple[str | click.Command, str]] = {
+    "create": ("server.cli.join.create", "Make a join token."),
+    "list": ("server.cli.join.list", "List join tokens."),
+    "delete": ("server.cli.join.delete", "Delete join tokens."),
 }
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
-hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts and label them.", context_settings=_SETTINGS)
+hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS)
+join_token = LazyGroup("join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS)
 
 _HELP = """Run commands on many hosts through a Clarion server.
 
@@ -44,7 +52,8 @@ started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
     verbs={
         "run": ("server.cli.run", "Run a command on hosts and wait for every answer."),
         "tasks": (tasks, "Look at tasks and control them."),
-        "hosts": (hosts, "Look at hosts and label them."),
+        "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
+        "join-token": (join_token, "Tokens with which machines become hosts."),
         "stats": ("server.cli.stats", "Show the server's counters."),
     },
     help=_HELP,

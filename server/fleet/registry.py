@@ -104,6 +104,13 @@ class Registry:
         session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits, stir)
         return session
 
+    def cut(self, host_id: str, why: str) -> bool:
+        """End the host's session. False: it has none."""
+        session = self._sessions.get(host_id)
+        if session is not None:
+            session.end(why)
+        return session is not None
+
     def detach(self, session: Session) -> bool:
         """The stream is over. False: a newer session has taken its place, which this one cannot evict."""
         if self._sessions.get(session.host_id) is not session:

@@ -62,11 +62,14 @@ class Metrics:
 
         self.sessions = Gauge("clarion_sessions_connected", "Agents connected now.", registry=registry)
         self.connects = Counter("clarion_sessions_opened", "Sessions opened by agents since the server started.", registry=registry)
+        self.refused = Counter("clarion_connections_refused", "Connections and calls of agents turned away before they were a session, by port (agent, enrol) and reason.", ["port", "reason"], registry=registry)
+        self.quarantines = Counter("clarion_host_quarantines", "Hosts quarantined because two agents used one identity.", registry=registry)
+        self.certificates = Counter("clarion_certificates_issued", "Certificates given to hosts, by kind (join, renewal).", ["kind"], registry=registry)
+        for kind in ("join", "renewal"):
+            self.certificates.labels(kind)
         self.auth_failures = Counter("clarion_auth_failures", "Requests and connections refused for want of a good token, by port (http, agent).", ["port"], registry=registry)
         for port in ("http", "agent"):
             self.auth_failures.labels(port)
-
-        self.connections_refused = Counter("clarion_connections_refused", "Connections to the agent port turned away or cut off before they were a session, by reason.", ["reason"], registry=registry)
 
         self.writer_rows = Gauge("clarion_writer_queue_rows", "Rows waiting to be written.", registry=registry)
         self.writer_bytes = Gauge("clarion_writer_queue_bytes", "Bytes waiting to be written.", registry=registry)

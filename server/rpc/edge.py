@@ -32,6 +32,8 @@ END_STATUS = {
     "silent": Status.DEADLINE_EXCEEDED,
     "malformed": Status.INVALID_ARGUMENT,
     "revoked": Status.PERMISSION_DENIED,
+    "quarantined": Status.PERMISSION_DENIED,
+    "certificate_expired": Status.UNAUTHENTICATED,
     "forgotten": Status.ABORTED,
 }
 SENDS_IN_A_ROW = 256
@@ -224,7 +226,7 @@ class Edge:
                 self._met.discard(conn)
             elif not conn.closed:
                 self._counts.refused("no_hello")
-                log.warning("connection refused", reason="no_hello")
+                log.warning("connection refused", port="agent", reason="no_hello")
                 conn.abort()
 
 

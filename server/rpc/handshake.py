@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -20,12 +20,12 @@ from server.errors import ClarionError
 from server.ports import Clock, Door
 from server.rpc import from_agent
 from server.rpc.edge import Edge, refusal
+from server.rpc.entry import Entry
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Settings
+from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
-
-Verify = Callable[[str], bool]
 
 H2 = H2Configuration(
     client_side=False,
@@ -46,10 +46,10 @@ class Handshake:
     """The gRPC service. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
 
     def __init__(
-        self, edge: Edge, memory: Memory, door: Door, clock: Clock, verify: Verify, settings: Settings, counts: Counts
+        self, edge: Edge, memory: Memory, door: Door, clock: Clock, entry: Entry, settings: Settings, counts: Counts
     ) -> None:
         self._edge, self._memory, self._door, self._clock = edge, memory, door, clock
-        self._verify, self._settings, self._counts = verify, settings, counts
+        self._entry, self._settings, self._counts = entry, settings, counts
         window = settings.max_message
         self._server = Server([self], codec=Bytes(), config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
         self._server._h2_config = H2
@@ -69,6 +69,8 @@ class Handshake:
         try:
             self._authenticate(stream.metadata, peer)
             hello = await self._hello(stream, peer)
+            if self._entry.gate is not None:
+                self._entry.gate.admit(transport.get_extra_info("certificate"), Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
         except ClarionError as error:
             raise refusal(error) from None
         await stream.send_initial_metadata()
@@ -88,8 +90,10 @@ class Handshake:
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
         if self._edge.draining:
             raise ClarionError("shutting_down")
+        if self._entry.verify is None:
+            return  # the certificate speaks for the agent, and is judged together with its Hello
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
-        if scheme.lower() != "bearer" or not self._verify(token):
+        if scheme.lower() != "bearer" or not self._entry.verify(token):
             self._counts.join_refused()
             log.warning("join refused", peer=peer)
             raise ClarionError("join_refused")

@@ -57,7 +57,8 @@ class Bucket:
 class Listener:
     """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
 
-    refused: told why somebody did not get in (too_many, too_many_from_address, tls, handshake_timeout).
+    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address). failed: told whose
+    handshake did not end well.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Listener:
         limits: Limits,
         arrived: Callable[[Arrival], None],
         refused: Callable[[str], None],
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None,
+        failed: Callable[[str, BaseException], None],
     ) -> None:
-        self._sock, self._limits, self._arrived, self._refused, self._tls = sock, limits, arrived, refused, tls
+        self._sock, self._limits, self._arrived = sock, limits, arrived
+        self._refused, self._tls, self._failed = refused, tls, failed
         self._from: Counter[str] = Counter()
         self._threads = trio.CapacityLimiter(limits.threads)
         self.open = 0
@@ -111,15 +114,12 @@ class Listener:
             reason = "too_many_from_address"
         if reason is not None:
             sock.close()
-            self._refuse(reason, address)
+            self._refused(reason)
+            log.warning("connection refused", port="agent", reason=reason, peer=address)
             return False
         self.open += 1
         self._from[address] += 1
         return True
-
-    def _refuse(self, reason: str, address: str, **more: object) -> None:
-        self._refused(reason)
-        log.warning("connection refused", reason=reason, peer=address, **more)
 
     async def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
         sock.setblocking(False)
@@ -132,9 +132,9 @@ class Listener:
                 await self._shake(secure)
             certificate = secure.getpeercert(binary_form=True)
         except trio.TooSlowError:
-            self._turn_away(secure, peername, "handshake_timeout")
-        except (ssl.SSLError, OSError) as error:
-            self._turn_away(secure, peername, "tls", error=getattr(error, "reason", None) or str(error))
+            self._turn_away(secure, peername, TimeoutError(f"no TLS handshake within {self._limits.handshake:g} s"))
+        except OSError as error:  # ssl.SSLError is one too
+            self._turn_away(secure, peername, error)
         except BaseException:
             secure.close()
             raise
@@ -151,7 +151,7 @@ class Listener:
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(secure)
 
-    def _turn_away(self, secure: ssl.SSLSocket, peername: tuple[str, int], reason: str, **more: object) -> None:
+    def _turn_away(self, secure: ssl.SSLSocket, peername: tuple[str, int], error: BaseException) -> None:
         secure.close()
         self.left(peername[0])
-        self._refuse(reason, peername[0], **more)
+        self._failed(f"{peername[0]}:{peername[1]}", error)

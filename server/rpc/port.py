@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from socket import socket
@@ -14,7 +13,8 @@ from proto.link.loop import asyncio_loop
 from server.fleet.registry import Registry
 from server.ports import Clock, Door
 from server.rpc.edge import Edge
-from server.rpc.handshake import Handshake, Verify
+from server.rpc.entry import Entry
+from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
@@ -31,18 +31,17 @@ class AgentPort:
         door: Door,
         queue: Queue,
         clock: Clock,
-        verify: Verify,
         settings: Settings,
         counts: Counts,
         limits: Limits,
         lane_limits: lane.Limits,
-        tls: ssl.SSLContext | None = None,
+        entry: Entry,
     ) -> None:
         self._hub = lane.Hub(lane_limits)
         self._counts = counts
         self.edge = Edge(self._hub, registry, door, queue, clock, settings, counts)
-        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, verify, settings, counts)
-        self._listener = Listener(sock, limits, self._arrived, counts.refused, tls)
+        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, entry, settings, counts)
+        self._listener = Listener(sock, limits, self._arrived, counts.refused, entry.tls, entry.failed)
 
     def _arrived(self, arrival: Arrival) -> None:
         transport = Transport(arrival.sock, arrival.peername, arrival.certificate)
@@ -73,16 +72,15 @@ async def agent_port(
     door: Door,
     queue: Queue,
     clock: Clock,
-    verify: Verify,
     settings: Settings,
     counts: Counts,
     limits: Limits,
     lane_limits: lane.Limits,
-    tls: ssl.SSLContext | None = None,
+    entry: Entry,
 ) -> AsyncIterator[AgentPort]:
     """An AgentPort that serves for the duration of the block."""
     async with asyncio_loop(), trio.open_nursery() as nursery:
-        port = AgentPort(sock, registry, door, queue, clock, verify, settings, counts, limits, lane_limits, tls)
+        port = AgentPort(sock, registry, door, queue, clock, settings, counts, limits, lane_limits, entry)
         await nursery.start(port.run)
         try:
             yield port

@@ -1,4 +1,5 @@
-"""The first start: the data directory and its two tokens. Nothing that exists is ever overwritten."""
+"""The first start: the data directory, the admin token, and the CA (or, for a plaintext agent port, a token shared by all
+agents). Nothing that exists is ever overwritten."""
 
 from __future__ import annotations
 
@@ -8,38 +9,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.security import ca_files
+from server.security.failure import InitFailed
 from server.security.tokens import BadToken, Kind, Token, make, parse
+
+__all__ = ["InitFailed", "Initialised", "initialise", "read_token"]
 
 TOKEN_FILE_LIMIT = 1024
 
 
-class InitFailed(Exception):
-    """The data directory cannot be used. `hint` is the remedy."""
-
-    def __init__(self, path: Path, message: str, hint: str) -> None:
-        self.path, self.message, self.hint = path, message, hint
-        super().__init__(f"{path}: {message}")
-
-
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """`made` and `found` together are the data directory and both token files."""
+    """`made` and `found` together are the data directory, the tokens and the certificates. ca_pin: None without a CA."""
 
     data: Path
     admin_token: Path
-    join_token: Path
     made: tuple[Path, ...]
     found: tuple[Path, ...]
+    ca_pin: str | None
 
 
-def initialise(data: Path, entropy: Callable[[int], bytes] = os.urandom) -> Initialised:
-    """Make DATA (mode 0700), DATA/admin.token and DATA/join.token (mode 0600) where they are missing. Raises InitFailed."""
+def initialise(data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False) -> Initialised:
+    """Make DATA (mode 0700), DATA/admin.token (mode 0600) and the CA where they are missing; with `insecure` DATA/join.token
+    instead of the CA. Raises InitFailed."""
     made: list[Path] = []
     found: list[Path] = []
     (made if _directory(data) else found).append(data)
-    for path, kind in ((data / "admin.token", Kind.API), (data / "join.token", Kind.JOIN)):
+    tokens = [(data / "admin.token", Kind.API), *([(data / "join.token", Kind.JOIN)] if insecure else [])]
+    for path, kind in tokens:
         (made if _token(path, kind, entropy) else found).append(path)
-    return Initialised(data, data / "admin.token", data / "join.token", tuple(made), tuple(found))
+    if not insecure:
+        for path, new in ca_files.make_missing(data, now_ms, entropy):
+            (made if new else found).append(path)
+    return Initialised(data, data / "admin.token", tuple(made), tuple(found), None if insecure else ca_files.pin(ca_files.CaFiles(data)))
 
 
 def read_token(path: Path, kind: Kind) -> Token:

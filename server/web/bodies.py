@@ -50,3 +50,11 @@ class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
     """A change of a host's labels."""
 
     labels: Annotated[dict[str, str | None], Meta(description="Labels to set; null takes one away; those not named stay.", examples=[{"env": "prod", "old": None}])]
+
+
+class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A token with which hosts join."""
+
+    ttl: Annotated[float, Meta(description="Seconds for which it is good.")] = 1800.0
+    uses: Annotated[int, Meta(description="How many hosts may join with it.")] = 1
+    labels: Annotated[dict[str, str], Meta(description="Labels for every host that joins with it.", examples=[{"env": "prod"}])] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from server.fleet.identities import Identities
 from server.ops.health import Health
 from server.ops.metrics import Metrics
 from server.ports import Clock, Commits, Door, Entropy, Fleet
@@ -13,6 +14,13 @@ from server.store.base import Store
 from server.web.auth import TokenVerifier
 from server.web.limits import Limits
 from server.web.live import Live
+
+
+@dataclass(slots=True)
+class Joining:
+    """address: of the enrolment port, once it is open; None: nobody can join."""
+
+    address: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +42,6 @@ class Deps:
     health: Health
     version: str
     limits: Limits = field(default_factory=Limits)
+    identities: Identities = field(default_factory=Identities)
+    ca_pin: str | None = None
+    enrolment: Joining = field(default_factory=Joining)

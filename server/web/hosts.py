@@ -33,11 +33,11 @@ FILTERS = (
 )
 
 
-def _view(call: Call, presence: Presence, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+def view(call: Call, presence: Presence, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
     return Reply(_item(call, presence), status, headers or {})
 
 
-def _check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
+def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
     for key, value in labels.items():
         field = f"labels.{key[:100]}"
         if not _LABEL.match(key):
@@ -54,19 +54,19 @@ def _check_number(labels: Mapping[str, str], limits: Limits) -> None:
 async def create_host(call: Call) -> Reply:
     """Make a host known before its agent connects.
 
-    The id is made here; an agent started with it becomes this host.
+    The id is made here; an agent whose state directory holds it in the file host_id becomes this host when it joins.
     """
     body = call.body
     assert isinstance(body, HostBody)
     if not is_hostname(body.hostname) or body.hostname == "all" or is_id(body.hostname):
         raise ClarionError("invalid_value", "hostname cannot be a host's name", field="hostname", hint="letters, digits, - . and _, at most 255; not `all`, not an id")
-    _check_labels(body.labels, call.deps.limits)
+    check_labels(body.labels, call.deps.limits)
     _check_number(body.labels, call.deps.limits)
     call.desk.take_new_work()
     now = call.deps.clock.now().wall_ms
     host = Host(uuid7(now, call.deps.entropy(10)), body.hostname, labels=dict(body.labels), created_at=now, updated_at=now)
     await call.desk.safely(lambda: _save_new(call, host))
-    return _view(call, known_host(call.deps, host.host_id), 201, {"Location": f"{API}/hosts/{host.host_id}"})
+    return view(call, known_host(call.deps, host.host_id), 201, {"Location": f"{API}/hosts/{host.host_id}"})
 
 
 async def _save_new(call: Call, host: Host) -> None:
@@ -102,7 +102,8 @@ async def list_hosts(call: Call) -> Reply:
 
 
 def _item(call: Call, presence: Presence) -> HostView:
-    return host_view(presence, call.deps.door.open_on(presence.host.host_id))
+    host_id = presence.host.host_id
+    return host_view(presence, call.deps.door.open_on(host_id), call.deps.identities.get(host_id))
 
 
 def _key(presence: Presence) -> tuple[str, str]:
@@ -136,7 +137,7 @@ async def get_host(call: Call, host: str) -> Reply:
 
     By id or name.
     """
-    return _view(call, known_host(call.deps, host))
+    return view(call, known_host(call.deps, host))
 
 
 async def label_host(call: Call, host: str) -> Reply:
@@ -147,11 +148,11 @@ async def label_host(call: Call, host: str) -> Reply:
     body = call.body
     assert isinstance(body, HostPatch)
     limits = call.deps.limits
-    _check_labels(body.labels, limits)
+    check_labels(body.labels, limits)
     host_id = known_host(call.deps, host).host.host_id
     call.desk.take_new_work()
     await call.desk.safely(lambda: _label(call, host_id, body.labels))
-    return _view(call, known_host(call.deps, host_id))
+    return view(call, known_host(call.deps, host_id))
 
 
 async def _label(call: Call, host_id: str, changes: Mapping[str, str | None]) -> None:
@@ -172,7 +173,8 @@ async def _label(call: Call, host_id: str, changes: Mapping[str, str | None]) ->
 async def delete_host(call: Call, host: str) -> Reply:
     """Delete a host.
 
-    Only while it is not connected and has nothing to do. Its results stay with their tasks; if its agent comes back, it is known again.
+    Only while it is not connected and has nothing to do. Its results stay with their tasks. Its certificates are worthless from then on: its
+    agent is refused until it joins again, as a new host.
     """
     host_id = known_host(call.deps, host).host.host_id
     await call.desk.safely(lambda: _delete(call, host_id))
@@ -188,10 +190,14 @@ async def _delete(call: Call, host_id: str) -> None:
         if deps.door.open_on(host_id):
             raise ClarionError("host_busy")
         # Gone from memory first: from here on no task can be made for it, and an agent that comes back finds no row to lose.
+        identity = deps.identities.get(host_id)
         deps.fleet.remove(host_id)
+        deps.identities.remove(host_id)
         deps.door.submit(HostForgotten(host_id))
         try:
             await deps.commits.commit([DeleteHost(host_id)])
         except BaseException:
             deps.fleet.put(presence.host)
+            if identity is not None:
+                deps.identities.put(identity)
             raise

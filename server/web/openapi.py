@@ -27,6 +27,7 @@ TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
     "executions": "One command on one host, its result and its output.",
     "hosts": "The machines.",
+    "joining": "Tokens with which machines become hosts.",
     "server": "Health, figures and this description.",
     "page": "The web page.",
 }

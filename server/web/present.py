@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from proto.reasons import reason
 from server.core.effects import Progress
-from server.core.model import Command, CommandHost, Host, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.ports import Fleet, Presence
 from server.store.base import OutputSummary
@@ -158,7 +158,7 @@ def execution_view(row: CommandHost, hostname: str, sizes: Mapping[bytes, Output
     return views.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, late_result=late)
 
 
-def host_view(presence: Presence, open_executions: int) -> views.HostView:
+def host_view(presence: Presence, open_executions: int, identity: HostIdentity | None) -> views.HostView:
     host: Host = presence.host
     return views.HostView(
         host_id=host.host_id,
@@ -172,8 +172,21 @@ def host_view(presence: Presence, open_executions: int) -> views.HostView:
         connected=presence.session is not None,
         connected_since=presence.since,
         open_executions=open_executions,
+        identity=None if identity is None else identity_view(identity),
         first_seen_at=host.first_seen_at,
         last_seen_at=host.last_seen_at,
         created_at=host.created_at,
         updated_at=host.updated_at,
+    )
+
+
+def identity_view(identity: HostIdentity) -> views.IdentityView:
+    return views.IdentityView(
+        state=identity.state,
+        generation=identity.generation,
+        certificate_expires_at=max(identity.not_after, identity.next_not_after or 0),
+        revoked_at=identity.revoked_at,
+        revoked_by=identity.revoked_by,
+        quarantined_at=identity.quarantined_at,
+        quarantine_reason=identity.quarantine_reason,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.web import executions, hosts, ops, pages, tasks, views
+from server.web import executions, hosts, identity, joining, ops, pages, tasks, views
 from server.web.auth import Access
-from server.web.bodies import HostBody, HostPatch, TaskBody
+from server.web.bodies import HostBody, HostPatch, JoinTokenBody, TaskBody
 from server.web.create import HEADER
 from server.web.route import Route
 from server.web.waiting import WAIT
@@ -50,6 +50,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
     Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),
     Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_connected", "host_busy", *WRITE)),
+    Route("POST", f"{API}/hosts/<host>/revoke", T, identity.revoke_host, "hosts", views.HostView, errors=("host_not_found", "host_not_enrolled", *WRITE)),
+    Route("POST", f"{API}/hosts/<host>/release", T, identity.release_host, "hosts", views.HostView, errors=("host_not_found", "host_not_enrolled", *WRITE)),
+    # joining
+    Route("POST", f"{API}/join-tokens", T, joining.create_join_token, "joining", views.JoinTokenCreated, 201, JoinTokenBody, errors=WRITE),
+    Route("GET", f"{API}/join-tokens", T, joining.list_join_tokens, "joining", views.JoinTokenPage, params=tasks.PAGING),
+    Route("DELETE", f"{API}/join-tokens/<token_id>", T, joining.delete_join_token, "joining", None, 204, errors=("join_token_not_found", *WRITE)),
     # the server itself
     Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
     Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),

@@ -174,6 +174,45 @@ class OutputView(Struct, kw_only=True):
     final: Annotated[bool, Meta(description="False while the execution has not ended: its output comes with its result.")]
 
 
+class IdentityView(Struct, kw_only=True):
+    """What is known of a host's certificates."""
+
+    state: Annotated[str, Meta(description="enrolled, revoked, quarantined, or released: may join again, and is refused until it has.")]
+    generation: Annotated[int, Meta(description="Grows with every renewal.")]
+    certificate_expires_at: Annotated[int, Meta(description="Of the newest certificate given to it.")]
+    revoked_at: int | None
+    revoked_by: str | None
+    quarantined_at: int | None
+    quarantine_reason: str | None
+
+
+class JoinTokenView(Struct, kw_only=True):
+    """A join token, without its text."""
+
+    token_id: Annotated[str, Meta(description="The public part of its text, jt_ID_….")]
+    expires_at: int
+    uses_left: int
+    labels: Annotated[dict[str, str], Meta(description="Given to every host that joins with it.")]
+    created_by: str
+    created_at: int
+
+
+class JoinTokenCreated(JoinTokenView, kw_only=True):
+    """A new join token."""
+
+    token: Annotated[str, Meta(description="Its text, shown this once.")]
+    ca_pin: Annotated[str | None, Meta(description="For `clarion-agent join --ca-pin`; null on a server without TLS.")]
+    enrol_host: Annotated[str | None, Meta(description="Address on which the enrolment port listens.")]
+    enrol_port: int | None
+
+
+class JoinTokenPage(Struct, kw_only=True):
+    """One page of join tokens."""
+
+    items: list[JoinTokenView]
+    next: Cursor
+
+
 class HostView(Struct, kw_only=True):
     """A machine."""
 
@@ -188,6 +227,7 @@ class HostView(Struct, kw_only=True):
     connected: bool
     connected_since: int | None
     open_executions: Annotated[int, Meta(description="Executions on this host that have not ended.")]
+    identity: Annotated[IdentityView | None, Meta(description="null for a host that has never joined with a certificate.")]
     first_seen_at: int | None
     last_seen_at: Annotated[int | None, Meta(description="Written rarely; `connected` is exact.")]
     created_at: int

@@ -35,7 +35,7 @@ class AgentProcess:
         self.home, self.state, self.log_path = home, home / "state", home / "agent.log"
         (home / "join.token").write_text(f"{TOKEN}\n")
         small = {"backoff_base": 0.02, "backoff_max": 0.2, "journal_bytes": 1 << 20, "reserve_bytes": 0}
-        given = {"server": f"127.0.0.1:{port}", "token_file": home / "join.token", "state": self.state, **small, **settings}
+        given = {"server": f"127.0.0.1:{port}", "insecure_loopback": "true", "token_file": home / "join.token", "state": self.state, **small, **settings}
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("CLARION_AGENT_")},
             **{f"CLARION_AGENT_{key.upper()}": str(value) for key, value in given.items()},

@@ -12,7 +12,7 @@ from agent.settings import Settings, address, load, read_token
 
 def test_nothing_given_means_the_defaults() -> None:
     assert load(None, {}, {}) == Settings()
-    assert Settings().slots == 16 and Settings().server == ("127.0.0.1", 8441)
+    assert Settings().slots == 16 and Settings().server is None and not Settings().insecure_loopback
 
 
 def test_flags_go_before_environment_before_file(tmp_path: Path) -> None:
@@ -31,6 +31,7 @@ def test_flags_go_before_environment_before_file(tmp_path: Path) -> None:
         ("server", "nonsense", "HOST:PORT"),
         ("server", "host:0", "1 to 65535"),
         ("server", "::1:8441", "in brackets"),
+        ("insecure_loopback", "yes", "true or false"),
         ("slots", "0", "between 1 and 1024"),
         ("slots", "many", "whole number"),
         ("slots", 2.5, "whole number"),

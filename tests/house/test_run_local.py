@@ -24,21 +24,24 @@ DEADLINE = 60.0
 pytestmark = pytest.mark.system
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+def free_ports() -> tuple[int, int, int]:
+    with socket.socket() as one, socket.socket() as other, socket.socket() as third:
+        for probe in (one, other, third):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1], third.getsockname()[1]
 
 
 class Run:
     """deploy/run_local.py as a process of its own, its output in a file."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int, int]) -> None:
         self.data, self.ports, self.log = folder / "data", ports, folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), "--data", str(self.data), "--http-port", str(ports[0]), "--agent-port", str(ports[1])],
+                [
+                    *(sys.executable, str(SCRIPT), "--data", str(self.data)),
+                    *("--http-port", str(ports[0]), "--agent-port", str(ports[1]), "--enrol-port", str(ports[2])),
+                ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
@@ -100,7 +103,7 @@ def test_a_port_in_use_is_named_by_the_server_and_ends_it(tmp_path: Path) -> Non
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        run = Run(tmp_path, (taken.getsockname()[1], free_ports()[0]))
+        run = Run(tmp_path, (taken.getsockname()[1], *free_ports()[:2]))
         assert run.process.wait(DEADLINE) == UNAVAILABLE
     assert f"port in use: http.port = {run.ports[0]} on 127.0.0.1" in run.said()
     assert "Clarion is running" not in run.said()

@@ -19,6 +19,7 @@ from server.core.engine import Engine
 from server.core.model import Host
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
+from server.rpc.entry import Entry
 from server.rpc.listener import Limits
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.settings import Settings
@@ -88,8 +89,8 @@ class Edge:
     async def serve(self, limits: Limits | None = None, lane_limits: lane.Limits | None = None) -> AsyncIterator[Edge]:
         with self.sock:
             async with agent_port(
-                self.sock, self.registry, self.door, self.queue, Clock(), lambda token: token == "good", self.settings, self.counts,
-                limits or Limits(), lane_limits or lane.Limits(),
+                self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
+                limits or Limits(), lane_limits or lane.Limits(), Entry(verify=lambda token: token == "good"),
             ) as self.port:  # fmt: skip
                 with trio.fail_after(PATIENCE):
                     yield self

@@ -14,6 +14,7 @@ import trustme
 
 from proto.link.server import bind
 from server.rpc.listener import Arrival, Bucket, Limits, Listener
+from server.security.tls import reason_of
 
 
 class Door:
@@ -23,7 +24,7 @@ class Door:
         self.sock = bind("127.0.0.1", 0)
         self.address = self.sock.getsockname()
         self.came, self.refused = trio.open_memory_channel[Arrival](100), trio.open_memory_channel[str](100)
-        self.listener = Listener(self.sock, limits, self._took, self.refused[0].send_nowait, tls)
+        self.listener = Listener(self.sock, limits, self._took, self.refused[0].send_nowait, tls, lambda peer, error: self.refused[0].send_nowait(reason_of(error)))
         self.open: list[socket.socket] = []
 
     def _took(self, arrival: Arrival) -> None:
@@ -118,7 +119,7 @@ async def test_a_client_without_a_certificate_does_not_arrive(authority: trustme
     server, client = contexts(authority)
     async with door(Limits(), server) as made, trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
-        assert await made.refusal() == "tls"
+        assert await made.refusal() == "certificate_missing"
         assert made.listener.open == 0 and made.came[1].statistics().current_buffer_used == 0
 
 
@@ -126,7 +127,7 @@ async def test_plain_bytes_on_the_tls_port_are_turned_away(authority: trustme.CA
     async with door(Limits(), contexts(authority)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            assert await made.refusal() == "tls"
+            assert await made.refusal() == "not_tls"
 
 
 async def test_a_handshake_that_stalls_is_cut_off(authority: trustme.CA) -> None:

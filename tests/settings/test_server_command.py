@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,11 @@ def run(*args: str) -> Result:
 def test_init_prints_the_paths_once_and_then_what_was_there() -> None:
     first, second = run("init", "--data", "d"), run("init", "--data", "d")
     assert first.exit_code == second.exit_code == 0
-    assert first.stdout.splitlines()[:3] == ["made d", "made d/admin.token", "made d/join.token"]
+    made = ["d", "d/admin.token", "d/ca/root.pem", "d/ca/issuing.pem", "d/ca.pin"]
+    pin = Path("d/ca.pin").read_text().strip()
+    assert first.stdout.splitlines()[:5] == [f"made {path}" for path in made]
     assert "The admin token is in d/admin.token" in first.stdout
-    assert second.stdout.splitlines() == ["already there: d", "already there: d/admin.token", "already there: d/join.token"]
+    assert second.stdout.splitlines() == [*(f"already there: {path}" for path in made), f"CA pin: {pin}"]
     token = Path("d/admin.token").read_text().strip()
     assert token not in first.output + second.output
 
@@ -80,7 +84,7 @@ def test_check_reads_the_password_file_and_never_prints_it() -> None:
 
 
 def test_every_command_refuses_wrong_settings_in_the_same_way() -> None:
-    for command in (["run"], ["init"], ["config", "show"], ["join-token", "show-path"]):
+    for command in (["run"], ["init"], ["config", "show"], ["join-token", "create"], ["ca", "show"], ["ca", "renew"]):
         result = run(*command, "--http-port", "99999")
         assert result.exit_code == 78
         assert result.stderr == "clarion-server: http.port = '99999' (flag --http-port): must be a whole number from 0 to 65535\n"
@@ -103,10 +107,42 @@ def test_show_in_json_has_values_of_their_own_types() -> None:
     assert document["store.user"] == {"value": None, "source": "default"}
 
 
-def test_the_path_of_the_join_token_is_absolute() -> None:
-    assert run("join-token", "show-path", "--data", "d").exit_code == 73
+def test_with_a_plaintext_agent_port_init_makes_a_shared_token_and_no_ca() -> None:
+    result = run("init", "--data", "d", "--set", "agent_port.insecure_loopback=true")
+    assert result.stdout.splitlines()[:3] == ["made d", "made d/admin.token", "made d/join.token"]
+    assert not Path("d/ca").exists()
+
+
+def test_a_join_token_is_made_without_a_server_and_kept_as_a_hash() -> None:
     run("init", "--data", "d")
-    assert run("join-token", "show-path", "--data", "d").stdout == f"{Path('d/join.token').absolute()}\n"
+    result = run("join-token", "create", "--data", "d", "--ttl", "2h", "--uses", "3", "--label", "env=prod")
+    assert result.exit_code == 0 and result.stdout.startswith("jt_") and result.stdout.count("\n") == 1
+    text = result.stdout.strip()
+    assert all(text.encode() not in path.read_bytes() for path in Path("d").glob("clarion.db*"))
+    with sqlite3.connect("d/clarion.db") as database:
+        ((digest, uses, labels, until, since),) = database.execute("SELECT digest, uses_left, labels, expires_at, created_at FROM join_token")
+    database.close()
+    assert (digest, uses, labels, until - since) == (sha256(text.encode()).digest(), 3, '{"env":"prod"}', 7_200_000)
+
+
+@pytest.mark.parametrize("wrong", [["--ttl", "9s"], ["--ttl", "31d"], ["--ttl", "soon"], ["--uses", "0"], ["--uses", "100001"], ["--label", "env"], ["--label", "=x"]])
+def test_a_join_token_that_cannot_be_is_refused(wrong: list[str]) -> None:
+    run("init", "--data", "d")
+    assert run("join-token", "create", "--data", "d", *wrong).exit_code == 64
+    assert not Path("d/clarion.db").exists()
+
+
+def test_ca_show_tells_the_pin_and_renew_keeps_it() -> None:
+    assert run("ca", "show", "--data", "d").exit_code == 73
+    run("init", "--data", "d")
+    pin, issuing = Path("d/ca.pin").read_text().strip(), Path("d/ca/issuing.pem").read_bytes()
+    assert pin in run("ca", "show", "--data", "d").stdout
+    assert run("ca", "renew", "--data", "d").exit_code == 0
+    assert Path("d/ca/issuing.pem").read_bytes() != issuing and pin in run("ca", "show", "--data", "d").stdout
+    Path("d/ca/root.key").rename("offline.key")
+    refused = run("ca", "renew", "--data", "d")
+    assert refused.exit_code == 73 and "only it can make an issuing CA" in refused.stderr
+    assert "not here" in run("ca", "show", "--data", "d").stdout
 
 
 @pytest.mark.parametrize("args", [["frobnicate"], ["run", "--frobnicate"], ["init", "extra"], ["config", "frobnicate"]])

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import trio
 
+from agent.credentials import has_joined
+from agent.enrol import Asked, join
+
+INSECURE = "agent_port.insecure_loopback=true"
 BIN = Path(sys.executable).parent
 T = TypeVar("T")
 
@@ -68,12 +73,14 @@ class Process:
 
 
 class Rig:
-    """Everything of one test. `settings` are passed to the server as --set."""
+    """Everything of one test. `settings` are passed to the server as --set. Agents join and dial with TLS unless INSECURE is among them."""
 
     def __init__(self, folder: Path, settings: Sequence[str] = ()) -> None:
         self.folder, self.settings = folder, list(settings)
         self.data = folder / "data"
-        self.http_port, self.agent_port = free_port(), free_port()
+        self.http_port, self.agent_port, self.enrol_port = free_port(), free_port(), free_port()
+        self.insecure = INSECURE in self.settings
+        self._join_token = ""
         self.server: Process | None = None
         self.agents: dict[str, Process] = {}
 
@@ -82,6 +89,7 @@ class Rig:
     def start_server(self) -> Process:
         flags = [flag for setting in self.settings for flag in ("--set", setting)]
         arguments = ["run", "--init", "--data", str(self.data), "--http-port", str(self.http_port), "--agent-port", str(self.agent_port)]
+        arguments += ["--enrol-port", str(self.enrol_port), "--set", "enrol.per_second=1000"]
         self.server = Process("clarion-server", self.folder / "server.log", [*arguments, *flags])
         until("server ready", self._ready)
         return self.server
@@ -94,10 +102,22 @@ class Rig:
             return False
 
     def start_agent(self, name: str, *flags: str) -> Process:
-        arguments = ["run", "--server", f"127.0.0.1:{self.agent_port}", "--token-file", str(self.data / "join.token")]
-        arguments += ["--state", str(self.state(name)), "--hostname", name, *flags]
+        arguments = ["run", "--state", str(self.state(name)), "--hostname", name, *flags]
+        if self.insecure:
+            plain = ["--insecure-loopback", "--server", f"127.0.0.1:{self.agent_port}", "--token-file", str(self.data / "join.token")]
+            arguments = [arguments[0], *plain, *arguments[1:]]
+        elif not has_joined(self.state(name)):
+            self.join(name)
         agent = self.agents[name] = Process("clarion-agent", self.folder / f"{name}.log", arguments)
         return agent
+
+    def join(self, name: str) -> str:
+        """What `clarion-agent join` does, without a process for each agent; the host's id."""
+        if not self._join_token:
+            self._join_token = self.json("POST", "/join-tokens", json={"uses": 1000})["token"]
+        asked = Asked(("127.0.0.1", self.enrol_port), self._join_token, (self.data / "ca.pin").read_text().strip(), name)
+        self.state(name).mkdir(parents=True, exist_ok=True)
+        return trio.run(join, self.state(name), asked).host_id
 
     def state(self, name: str) -> Path:
         return self.folder / "agents" / name

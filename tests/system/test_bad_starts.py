@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from proto.link.server import bind
-from tests.system.rig import BIN, Rig, until
+from tests.system.rig import BIN, INSECURE, Rig, until
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(BIN / "clarion-server"), "run", "--init", *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([str(BIN / "clarion-server"), "run", "--init", "--enrol-port", "0", *arguments], capture_output=True, text=True, timeout=60)
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
@@ -57,7 +58,9 @@ def test_a_typo_in_the_config_file_is_named_with_what_was_meant(tmp_path: Path) 
     assert not (tmp_path / "data").exists(), "nothing was made"
 
 
-def test_an_agent_with_a_wrong_token_says_so_and_keeps_trying(rig: Rig) -> None:
+def test_an_agent_with_a_wrong_token_says_so_and_keeps_trying(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(INSECURE)
+    rig.start_server()
     wrong = rig.folder / "wrong.token"
     wrong.write_text("jt_00000000_0000000000000000000000000000000000000000000000000\n")
     (rig.folder / "agents").mkdir()

@@ -20,7 +20,11 @@ from tests.web.world import AUTH, Answer, World, open_world
 
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
-NOT_HTTP = {"join_refused", "hello_expected", "malformed_message", "superseded", "store_refused"}
+NOT_HTTP = {
+    *("join_refused", "host_enrolled", "enrolment_busy", "certificate_unusable", "certificate_expired", "identity_mismatch"),
+    *("identity_replaced", "host_must_join", "host_revoked", "host_quarantined"),
+    *("hello_expected", "malformed_message", "superseded", "store_refused"),
+}
 """Said to agents, or by the server when it does not start."""
 Case = Callable[[World], Awaitable[Answer]]
 
@@ -107,6 +111,14 @@ async def host_not_found(world: World) -> Answer:
 async def execution_not_found(world: World) -> Answer:
     task = await world.run("web-1")
     return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-2")
+
+
+async def join_token_not_found(world: World) -> Answer:
+    return await world.call("DELETE", "/api/v1/join-tokens/nothing")
+
+
+async def host_not_enrolled(world: World) -> Answer:
+    return await world.post("/api/v1/hosts/web-1/revoke")
 
 
 async def output_not_found(world: World) -> Answer:

@@ -98,7 +98,7 @@ async def test_metrics_are_exposed_with_units_and_nothing_is_labelled_by_host_or
         "process_resident_memory_bytes",
     } <= set(families)
     labels = {label for family in families.values() for sample in family.samples for label in sample.labels}
-    assert labels <= {"status", "port", "method", "route", "le", "version"}
+    assert labels <= {"status", "port", "method", "route", "le", "version", "reason", "kind"}
     for name in (*world.ids, *world.ids.values(), task["task_id"], "nowhere"):
         assert name not in text
     assert 'clarion_tasks{status="running"} 1.0' in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,14 @@ from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
     from server.cli.api import Api
+
+
+def status(host: dict[str, Any]) -> str:
+    """Whether it is here, or why it may not be."""
+    state = (host.get("identity") or {}).get("state")
+    if state in ("revoked", "quarantined", "released"):
+        return str(state)
+    return "connected" if host["connected"] else "offline"
 
 
 @click.command("list")
@@ -23,7 +31,7 @@ def command(api: Api, limit: int | None, form: str) -> None:
 
     columns = (
         ("HOST", lambda host: str(host["hostname"])),
-        ("STATUS", lambda host: "connected" if host["connected"] else "offline"),
+        ("STATUS", status),
         ("SEEN", lambda host: when(host.get("last_seen_at"))),
         ("OS", lambda host: str(host.get("os") or "-")),
         ("ARCH", lambda host: str(host.get("arch") or "-")),

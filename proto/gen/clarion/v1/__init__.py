@@ -282,6 +282,40 @@ class Credit(betterproto.Message):
     output_bytes: int = betterproto.uint64_field(2)
 
 
+@dataclass(eq=False, repr=False)
+class AuthorityRequest(betterproto.Message):
+    pass
+
+
+@dataclass(eq=False, repr=False)
+class AuthorityResponse(betterproto.Message):
+    root: bytes = betterproto.bytes_field(1)
+
+
+@dataclass(eq=False, repr=False)
+class EnrolRequest(betterproto.Message):
+    token: str = betterproto.string_field(1)
+    csr: bytes = betterproto.bytes_field(2)
+    hostname: str = betterproto.string_field(3)
+    previous_host_id: str = betterproto.string_field(4)
+
+
+@dataclass(eq=False, repr=False)
+class RenewRequest(betterproto.Message):
+    csr: bytes = betterproto.bytes_field(1)
+
+
+@dataclass(eq=False, repr=False)
+class EnrolResponse(betterproto.Message):
+    host_id: str = betterproto.string_field(1)
+    certificate: bytes = betterproto.bytes_field(2)
+    chain: bytes = betterproto.bytes_field(3)
+    not_after_ms: int = betterproto.int64_field(4)
+    generation: int = betterproto.uint64_field(5)
+    agent_host: str = betterproto.string_field(6)
+    agent_port: int = betterproto.uint32_field(7)
+
+
 class CommandServiceStub(betterproto.ServiceStub):
     async def connect_for_commands(
         self,
@@ -303,6 +337,59 @@ class CommandServiceStub(betterproto.ServiceStub):
             metadata=metadata,
         ):
             yield response
+
+
+class EnrolmentServiceStub(betterproto.ServiceStub):
+    async def authority(
+        self,
+        authority_request: "AuthorityRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "AuthorityResponse":
+        return await self._unary_unary(
+            "/clarion.v1.EnrolmentService/Authority",
+            authority_request,
+            AuthorityResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def enrol(
+        self,
+        enrol_request: "EnrolRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "EnrolResponse":
+        return await self._unary_unary(
+            "/clarion.v1.EnrolmentService/Enrol",
+            enrol_request,
+            EnrolResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
+    async def renew(
+        self,
+        renew_request: "RenewRequest",
+        *,
+        timeout: Optional[float] = None,
+        deadline: Optional["Deadline"] = None,
+        metadata: Optional["MetadataLike"] = None
+    ) -> "EnrolResponse":
+        return await self._unary_unary(
+            "/clarion.v1.EnrolmentService/Renew",
+            renew_request,
+            EnrolResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
 
 
 class CommandServiceBase(ServiceBase):
@@ -330,5 +417,62 @@ class CommandServiceBase(ServiceBase):
                 grpclib.const.Cardinality.STREAM_STREAM,
                 CommandMessage,
                 CommandMessage,
+            ),
+        }
+
+
+class EnrolmentServiceBase(ServiceBase):
+
+    async def authority(
+        self, authority_request: "AuthorityRequest"
+    ) -> "AuthorityResponse":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def enrol(self, enrol_request: "EnrolRequest") -> "EnrolResponse":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def renew(self, renew_request: "RenewRequest") -> "EnrolResponse":
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
+    async def __rpc_authority(
+        self, stream: "grpclib.server.Stream[AuthorityRequest, AuthorityResponse]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.authority(request)
+        await stream.send_message(response)
+
+    async def __rpc_enrol(
+        self, stream: "grpclib.server.Stream[EnrolRequest, EnrolResponse]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.enrol(request)
+        await stream.send_message(response)
+
+    async def __rpc_renew(
+        self, stream: "grpclib.server.Stream[RenewRequest, EnrolResponse]"
+    ) -> None:
+        request = await stream.recv_message()
+        response = await self.renew(request)
+        await stream.send_message(response)
+
+    def __mapping__(self) -> Dict[str, grpclib.const.Handler]:
+        return {
+            "/clarion.v1.EnrolmentService/Authority": grpclib.const.Handler(
+                self.__rpc_authority,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                AuthorityRequest,
+                AuthorityResponse,
+            ),
+            "/clarion.v1.EnrolmentService/Enrol": grpclib.const.Handler(
+                self.__rpc_enrol,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                EnrolRequest,
+                EnrolResponse,
+            ),
+            "/clarion.v1.EnrolmentService/Renew": grpclib.const.Handler(
+                self.__rpc_renew,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                RenewRequest,
+                EnrolResponse,
             ),
         }

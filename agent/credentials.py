@@ -1,0 +1,166 @@
+"""What the agent has of its own to prove who it is: a key that never leaves this host, the certificate for it, and the root
+that the server must be signed by.
+
+STATE/identity.pem holds key, certificate and chain in one file (0600), so that they change together or not at all;
+STATE/ca.pem the root; STATE/joined.json where the server is. The key is ECDSA on P-256, made anew for every certificate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from agent.disk import Disk
+from agent.errors import PinMismatch, StateUnusable
+
+IDENTITY, ROOT, JOINED = "identity.pem", "ca.pem", "joined.json"
+_PIN = re.compile(r"sha256:([0-9a-f]{64})")
+_GENERATION = re.compile(r"clarion:generation:([0-9]+)\Z")
+
+
+class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where this agent has joined. host, port: where to dial for commands; enrol_host, enrol_port: where to renew."""
+
+    host_id: str
+    host: str
+    port: int
+    enrol_host: str
+    enrol_port: int
+    ca_pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Of the present certificate. Milliseconds since 1970 UTC."""
+
+    generation: int
+    not_before: int
+    not_after: int
+
+
+class Key:
+    """A new private key."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+
+    def request(self) -> bytes:
+        """A certificate signing request, PEM. The name in it means nothing: the server says who we are."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clarion-agent")])
+        made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self._key, hashes.SHA256())
+        return made.public_bytes(serialization.Encoding.PEM)
+
+    def pem(self) -> bytes:
+        return self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+    def fits(self, certificate: bytes) -> bool:
+        """Whether the certificate (PEM) is for this key."""
+        try:
+            return x509.load_pem_x509_certificate(certificate).public_key() == self._key.public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            return False
+
+
+def has_joined(state: Path) -> bool:
+    return (state / IDENTITY).exists() and (state / JOINED).exists()
+
+
+def joined(state: Path) -> Joined:
+    """Raises StateUnusable."""
+    try:
+        return msgspec.json.decode((state / JOINED).read_bytes(), type=Joined)
+    except (OSError, msgspec.DecodeError) as error:
+        raise _damaged(state / JOINED, error) from error
+
+
+def validity(state: Path) -> Validity:
+    """Raises StateUnusable."""
+    try:
+        certificate = x509.load_pem_x509_certificates((state / IDENTITY).read_bytes())[0]
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = [match for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if (match := _GENERATION.match(uri))]
+        generation = int(found[0][1])
+    except (OSError, ValueError, IndexError, x509.ExtensionNotFound) as error:
+        raise _damaged(state / IDENTITY, error) from error
+    before, after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return Validity(generation, int(before.timestamp() * 1000), int(after.timestamp() * 1000))
+
+
+def save(state: Path, key: Key, certificate: bytes, chain: bytes, disk: Disk | None = None) -> None:
+    """Take over a certificate and its key, durably. Raises OSError."""
+    (disk or Disk()).write_file(state / IDENTITY, key.pem() + certificate + chain)
+
+
+def save_joined(state: Path, where: Joined, root: bytes, disk: Disk | None = None) -> None:
+    """Raises OSError."""
+    (disk or Disk()).write_file(state / ROOT, root)
+    (disk or Disk()).write_file(state / JOINED, msgspec.json.format(msgspec.json.encode(where)))
+
+
+def client_context(state: Path) -> ssl.SSLContext:
+    """For dialling as this host. Read from the files each time, so that a renewed certificate is used from the next dial on.
+
+    Raises StateUnusable."""
+    try:
+        context = trusting((state / ROOT).read_text("ascii"))
+        context.load_cert_chain(state / IDENTITY)
+    except (OSError, UnicodeDecodeError) as error:  # ssl.SSLError is an OSError
+        raise _damaged(state / IDENTITY, error) from error
+    return context
+
+
+def trusting(root: str) -> ssl.SSLContext:
+    """For dialling a server that this root (PEM) has signed, and that its certificate names. Raises ssl.SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cadata=root)
+    return context
+
+
+def blind() -> ssl.SSLContext:
+    """For asking whoever answers for the root; nothing that is sent or believed on such a connection may need to be true."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def pin(text: str) -> str:
+    """A pin in its one form. Raises ValueError."""
+    match = _PIN.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError(f"must be sha256: and 64 hexadecimal digits, as 'clarion-server ca show' prints it, not {text!r}")
+    return match[0]
+
+
+def check_pin(root: bytes, wanted: str) -> None:
+    """root: PEM. wanted: `sha256:` and the SHA-256 of its public key (SubjectPublicKeyInfo). Raises PinMismatch."""
+    try:
+        key = x509.load_pem_x509_certificate(root).public_key()
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise PinMismatch("what answers has sent no certificate as its root", "look whether --server names the enrolment port of a Clarion server") from error
+    found = f"sha256:{hashlib.sha256(spki).hexdigest()}"
+    if found != wanted:
+        raise PinMismatch(
+            f"the server's CA has the pin {found}, not {wanted}",
+            "take the pin from 'clarion-server ca show' on the server; if that is what you gave, somebody else has answered",
+        )
+
+
+def _damaged(path: Path, error: Exception) -> StateUnusable:
+    return StateUnusable(f"{path}: {getattr(error, 'strerror', None) or error}", "let this host join again: 'clarion hosts release HOST', then 'clarion-agent join'")

@@ -1,0 +1,101 @@
+"""Joining with a token, and renewing the certificate afterwards."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import credentials, identity
+from agent.credentials import Joined, Key
+from agent.disk import Disk
+from agent.errors import JoinFailed, StateUnusable
+from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
+from proto.link.unary import call
+from proto.messages import (
+    AUTHORITY,
+    ENROL,
+    RENEW,
+    AuthorityRequest,
+    AuthorityResponse,
+    EnrolRequest,
+    EnrolResponse,
+    MalformedMessage,
+    RenewRequest,
+    parse,
+)
+
+TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How to join. server: the enrolment port. token: its text. pin: as credentials.pin gives it."""
+
+    server: tuple[str, int]
+    token: str
+    pin: str
+    hostname: str
+
+
+async def join(state: Path, asked: Asked, disk: Disk | None = None) -> Joined:
+    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin.
+
+    state: a directory that is held. Raises JoinFailed, PinMismatch, StateUnusable."""
+    host, port = asked.server
+    try:
+        answer = parse(AuthorityResponse, await call(host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.blind(), within=TIMEOUT))
+        credentials.check_pin(answer.root, asked.pin)
+        trusted = credentials.trusting(answer.root.decode("ascii"))
+        key = Key()
+        request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
+        given = parse(EnrolResponse, await call(host, port, ENROL, bytes(request), ssl=trusted, within=TIMEOUT))
+    except LinkRefused as error:
+        raise JoinFailed(f"the server does not let this host join: {error.message}", "the message says what to do") from error
+    except (LinkClosed, MessageTooLarge, MalformedMessage, ssl.SSLError, UnicodeDecodeError) as error:
+        raise JoinFailed(str(error), _remedy(str(error))) from error
+    _check(given, key)
+    where = Joined(given.host_id, given.agent_host or host, given.agent_port, host, port, asked.pin)
+    try:
+        # the certificate last: only with it has this host joined
+        (disk or Disk()).write_file(state / identity.NAME, f"{given.host_id}\n".encode())
+        credentials.save_joined(state, where, answer.root, disk)
+        credentials.save(state, key, given.certificate, given.chain, disk)
+    except OSError as error:
+        raise StateUnusable(f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one") from error
+    return where
+
+
+async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Callable[[], Key] = Key) -> int:
+    """Get the next certificate, with the present one, and take it over; its generation. Raises LinkClosed, LinkRefused,
+    MessageTooLarge, MalformedMessage, JoinFailed, StateUnusable, OSError."""
+    key = made()
+    context = credentials.client_context(state)
+    data = await call(where.enrol_host, where.enrol_port, RENEW, bytes(RenewRequest(key.request())), ssl=context, within=TIMEOUT)
+    given = parse(EnrolResponse, data)
+    _check(given, key)
+    if given.host_id != where.host_id:
+        raise JoinFailed(f"the server renewed the certificate of another host, {given.host_id}", "look at the server's log")
+    credentials.save(state, key, given.certificate, given.chain, disk)
+    return int(given.generation)
+
+
+def previous(state: Path) -> str:
+    """The id that this directory has had, or an empty text."""
+    try:
+        text = (state / identity.NAME).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if identity.is_id(text) else ""
+
+
+def _check(given: EnrolResponse, key: Key) -> None:
+    if not identity.is_id(given.host_id) or not key.fits(given.certificate):
+        raise JoinFailed("the server's answer holds no certificate for this host's key", "use a server of this version")
+
+
+def _remedy(words: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return "dial the server by a name in its agent_port.names, and look at the clocks of both machines"
+    return "look whether --server names the enrolment port (8442), and whether it can be reached from here"

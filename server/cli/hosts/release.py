@@ -1,0 +1,28 @@
+"""`clarion hosts release`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("release")
+@click.argument("host")
+@answers()
+@talks
+def command(api: Api, host: str, form: str) -> None:
+    """Let a revoked, quarantined or expired host join again, under the same id, with a new join token."""
+    from server.cli import emit
+    from server.cli.api import segment
+
+    found = api.post(f"hosts/{segment(host)}/release")
+    if form == "human":
+        click.echo(f"{found['hostname']} is released: run 'clarion-agent join' on it with a new join token")
+    else:
+        emit.one(form, found)

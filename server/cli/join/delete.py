@@ -1,0 +1,31 @@
+"""`clarion join-token delete`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("delete")
+@click.argument("token_ids", nargs=-1, required=True, metavar="ID...")
+@answers()
+@talks
+def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
+    """Delete join tokens: nobody joins with them any more. Hosts that have stay."""
+    from server.cli import emit
+    from server.cli.api import segment
+
+    for token_id in token_ids:
+        api.delete(f"join-tokens/{segment(token_id)}")
+        if form == "human":
+            click.echo(f"deleted {token_id}")
+        elif form == "jsonl":
+            emit.json_line({"deleted": token_id})
+    if form == "json":
+        emit.one("json", {"deleted": list(token_ids)})

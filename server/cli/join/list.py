@@ -1,0 +1,32 @@
+"""`clarion join-token list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, limited, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("list")
+@limited(100)
+@answers()
+@talks
+def command(api: Api, limit: int | None, form: str) -> None:
+    """List join tokens, those out of date and used up included."""
+    from server.cli import emit
+    from server.cli.text import labels, when
+
+    columns = (
+        ("TOKEN", lambda token: f"jt_{token['token_id']}_…"),
+        ("USES LEFT", lambda token: str(token["uses_left"])),
+        ("GOOD UNTIL", lambda token: when(token["expires_at"])),
+        ("LABELS", lambda token: labels(token["labels"])),
+        ("BY", lambda token: str(token["created_by"])),
+        ("ID", lambda token: str(token["token_id"])),
+    )
+    emit.listing(form, api.pages("join-tokens", {}, limit), columns, "no join tokens; make one with 'clarion join-token create'", limit)

@@ -1,0 +1,62 @@
+"""What `clarion-server` does to the store without a server."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+import trio
+
+from server import build
+from server.core.effects import CreateJoinToken
+from server.core.model import JoinToken
+from server.errors import ClarionError
+from server.security.tokens import Kind, make
+from server.settings import Settings
+from server.store.base import StoreRefused, StoreUnavailable
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+TTL_MIN, TTL_MAX = 10, 30 * 86_400
+
+
+def duration(text: str) -> int:
+    """Seconds of `90`, `30m`, `12h`, `7d`. Raises ValueError."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text.strip())
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not TTL_MIN <= seconds <= TTL_MAX:
+        raise ValueError(f"--ttl: {text!r} must be a time from 10s to 30d, such as 30m")
+    return seconds
+
+
+def label_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Raises ValueError."""
+    labels = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or len(pair) > 320 or not pair.isprintable():
+            raise ValueError(f"--label: {pair[:80]!r} must be KEY=VALUE")
+        labels[key] = value
+    return labels
+
+
+def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str, str]) -> str:
+    """A new token's text. ttl: seconds. Raises ClarionError, SettingsError, OSError."""
+    now = time.time_ns() // 1_000_000
+    token = make(Kind.JOIN, os.urandom)
+    kept = JoinToken(token.id, token.digest, now + ttl * 1000, uses, labels, "clarion-server", now)
+    trio.run(_save, settings, kept)
+    return token.text
+
+
+async def _save(settings: Settings, token: JoinToken) -> None:
+    store = build.store(settings)
+    try:
+        await store.open()
+        await store.write([CreateJoinToken(token)])
+    except StoreUnavailable as error:
+        raise ClarionError("store_unavailable", str(error), field="store") from error
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store") from error
+    finally:
+        await store.aclose()

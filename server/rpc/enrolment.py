@@ -1,0 +1,220 @@
+"""The enrolment port: a join token becomes a host with a certificate, a certificate becomes the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from proto.link.errors import LinkRefused
+from proto.link.unary import Call
+from proto.messages import (
+    AUTHORITY,
+    ENROL,
+    RENEW,
+    AuthorityResponse,
+    EnrolRequest,
+    EnrolResponse,
+    M,
+    MalformedMessage,
+    RenewRequest,
+    parse,
+)
+from server.core.effects import Save, SaveHost, SaveIdentity, UseJoinToken
+from server.core.ids import is_id, uuid7
+from server.core.model import Host, HostIdentity
+from server.errors import ClarionError
+from server.fleet.identities import Identities
+from server.fleet.registry import Registry
+from server.ports import Clock, Commits, Entropy
+from server.rpc.gate import Gate
+from server.security import ca
+from server.security.rate import Rate
+from server.security.tokens import BadToken, Kind, matches
+from server.security.tokens import parse as parse_token
+from server.store.base import Store, StoreUnavailable, TokenSpent
+
+log = structlog.get_logger("rpc.enrolment")
+
+JOIN_PARTS = 2
+"""Generations that a host skips when it joins again: its older certificates, one of them perhaps never seen, are then all older."""
+
+
+class Counts(Protocol):
+    """Metrics of the enrolment port."""
+
+    def refused(self, reason: str) -> None: ...
+
+    def issued(self, kind: str) -> None:
+        """kind: join or renewal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was dialled."""
+
+    root: bytes
+    lifetime_ms: int
+    per_second: float
+    agent_host: str
+    agent_port: int
+
+
+class Enrolment:
+    """`handlers` is what proto.link.unary serves."""
+
+    def __init__(
+        self,
+        issuing: Callable[[], ca.Authority],
+        identities: Identities,
+        gate: Gate,
+        registry: Registry,
+        store: Store,
+        commits: Commits,
+        clock: Clock,
+        entropy: Entropy,
+        settings: Settings,
+        counts: Counts,
+    ) -> None:
+        """issuing: read anew for each certificate, so that a new issuing CA is taken over without a restart."""
+        self._issuing, self._identities, self._gate, self._registry = issuing, identities, gate, registry
+        self._store, self._commits, self._clock, self._entropy = store, commits, clock, entropy
+        self._settings, self._counts = settings, counts
+        self._rate = Rate(settings.per_second, clock.now().mono)
+        self._joining: set[str] = set()
+        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol), RENEW: self._guarded(self._renew)}
+
+    async def _authority(self, call: Call) -> bytes:
+        return bytes(AuthorityResponse(self._settings.root))
+
+    def _guarded(self, work: Callable[[Call], Awaitable[bytes]]) -> Callable[[Call], Awaitable[bytes]]:
+        """Every refusal leaves one line and one count, and reaches the caller as a status."""
+
+        async def handle(call: Call) -> bytes:
+            try:
+                if not self._rate.allows(self._clock.now().mono):
+                    raise _Refused("enrolment_busy")
+                if self._commits.full:
+                    raise _Refused("overloaded")
+                return await work(call)
+            except _Refused as error:
+                self._counts.refused(error.code)
+                log.warning("enrolment refused", reason=error.code, peer=call.peer, **error.details)
+                refusal: ClarionError = error
+            except StoreUnavailable as error:
+                log.warning("enrolment refused", reason="store_unavailable", peer=call.peer, error=str(error))
+                refusal = ClarionError("store_unavailable")
+            except ClarionError as error:  # the gate has told it already
+                refusal = error
+            raise LinkRefused(refusal.problem.grpc, f"{refusal.code}: {refusal.message}; {refusal.hint}")
+
+        return handle
+
+    # --- joining -----------------------------------------------------------------------------------------------------------
+
+    async def _enrol(self, call: Call) -> bytes:
+        request = _read(EnrolRequest, call.data)
+        now = self._clock.now().wall_ms
+        token_id, labels = await self._token(request.token, now)
+        host_id = self._host_for(request.previous_host_id, now)
+        if host_id in self._joining:
+            raise _Refused("host_enrolled", host_id=host_id)
+        self._joining.add(host_id)
+        try:
+            known = self._identities.get(host_id)
+            generation = 1 if known is None else known.generation + JOIN_PARTS
+            issued = self._issue(request.csr, host_id, generation, now)
+            identity = HostIdentity(host_id, generation, generation, issued.serial, issued.not_after, now, token_id)
+            host = self._host(host_id, request.hostname, labels, now)
+            saves: list[Save] = [UseJoinToken(token_id, issued.serial, host_id, now), SaveHost(host), SaveIdentity(identity)]
+            try:
+                await self._commits.commit(saves)
+            except TokenSpent:
+                raise _Refused("join_refused", token_id=token_id) from None
+            if self._identities.get(host_id) is not known:  # an operator was quicker
+                raise _Refused("host_revoked", host_id=host_id)
+            self._gate.forget(host_id)
+            self._identities.put(identity)
+            self._registry.put(host)
+        finally:
+            self._joining.discard(host_id)
+        self._counts.issued("join")
+        log.info("host joined", host_id=host_id, hostname=host.hostname, generation=generation, token_id=token_id, peer=call.peer)
+        return self._answer(host_id, issued, generation)
+
+    async def _token(self, text: str, now: int) -> tuple[str, dict[str, str]]:
+        """Id and labels of a good token. The uses are counted again when one is taken, in the transaction."""
+        try:
+            token = parse_token(text, Kind.JOIN)
+        except BadToken:
+            raise _Refused("join_refused") from None
+        kept = await self._store.join_token(token.id)
+        if not matches(token.text, kept.digest if kept is not None else bytes(32)) or kept is None:
+            raise _Refused("join_refused")
+        if now >= kept.expires_at or kept.uses_left < 1:
+            raise _Refused("join_refused", token_id=token.id)
+        return token.id, dict(kept.labels)
+
+    def _host_for(self, previous: str, now: int) -> str:
+        """A host that was here keeps its id only if an operator has said so, or if it has never had a certificate: otherwise
+        whoever has a token could take over any host, its labels and what is sent to it."""
+        if not is_id(previous):
+            return uuid7(now, self._entropy(10))
+        known = self._identities.get(previous)
+        if known is not None and known.state != "released":
+            raise _Refused("host_revoked" if known.state == "revoked" else "host_enrolled", host_id=previous)
+        if known is None and self._registry.host(previous) is None:
+            return uuid7(now, self._entropy(10))
+        return previous
+
+    def _host(self, host_id: str, hostname: str, labels: dict[str, str], now: int) -> Host:
+        name = "".join(c for c in hostname[:255] if c.isprintable()) or host_id
+        known = self._registry.host(host_id)
+        if known is None:
+            return Host(host_id, name, labels=labels, created_at=now, updated_at=now)
+        return replace(known, labels={**known.labels, **labels}, updated_at=now)
+
+    # --- renewing ----------------------------------------------------------------------------------------------------------
+
+    async def _renew(self, call: Call) -> bytes:
+        request = _read(RenewRequest, call.data)
+        if call.certificate is None:
+            raise _Refused("certificate_unusable")
+        identity = self._gate.renewable(call.certificate, call.peer)
+        now, generation = self._clock.now().wall_ms, identity.generation + 1
+        issued = self._issue(request.csr, identity.host_id, generation, now)
+        record = self._identities.get(identity.host_id)
+        assert record is not None, "the gate has looked"
+        renewed = replace(record, next_serial=issued.serial, next_not_after=issued.not_after, issued_at=now)
+        # Known before it is committed: if two ask at once, only the last one given out counts, in memory as in the store.
+        self._identities.put(renewed)
+        await self._commits.commit([SaveIdentity(renewed)])
+        self._counts.issued("renewal")
+        log.info("certificate renewed", host_id=identity.host_id, generation=generation, peer=call.peer)
+        return self._answer(identity.host_id, issued, generation)
+
+    def _issue(self, csr: bytes, host_id: str, generation: int, now: int) -> ca.Issued:
+        try:
+            return ca.issue(self._issuing(), csr, host_id, generation, now, self._settings.lifetime_ms, self._entropy(20))
+        except ca.BadRequest as error:
+            raise _Refused("invalid_value", str(error)) from None
+
+    def _answer(self, host_id: str, issued: ca.Issued, generation: int) -> bytes:
+        ours = self._settings
+        return bytes(EnrolResponse(host_id, issued.certificate, issued.chain, issued.not_after, generation, ours.agent_host, ours.agent_port))
+
+
+class _Refused(ClarionError):
+    """Not told yet. details: for the log."""
+
+    def __init__(self, code: str, message: str | None = None, **details: object) -> None:
+        super().__init__(code, message, details=details)
+
+
+def _read(kind: type[M], data: bytes) -> M:
+    try:
+        return parse(kind, data)
+    except MalformedMessage as error:
+        raise _Refused("malformed_message", str(error)) from None

@@ -1,0 +1,209 @@
+"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that exists is ever overwritten,
+but for the server's own certificate, which is made anew when it is old or when its names change.
+
+root.key may be taken away and kept offline; it is needed only to make issuing CAs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from server.security import ca
+from server.security.failure import InitFailed
+
+DAY_MS = 86_400_000
+SERVER_MS, RENEW_SERVER_MS = 90 * DAY_MS, 30 * DAY_MS
+"""The server's own certificate: how long it lives, and how long before its end it is made anew."""
+
+Entropy = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CaFiles:
+    """Where everything lies. server: key and chain of the server's own certificate in one file, as ssl takes it."""
+
+    data: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.data / "ca"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root.pem"
+
+    @property
+    def root_key(self) -> Path:
+        return self.folder / "root.key"
+
+    @property
+    def issuing(self) -> Path:
+        return self.folder / "issuing.pem"
+
+    @property
+    def issuing_key(self) -> Path:
+        return self.folder / "issuing.key"
+
+    @property
+    def server(self) -> Path:
+        return self.folder / "server.pem"
+
+    @property
+    def pin(self) -> Path:
+        return self.data / "ca.pin"
+
+
+def make_missing(data: Path, now_ms: int, entropy: Entropy) -> list[tuple[Path, bool]]:
+    """Make root, issuing CA and pin where they are missing: (path, whether it was made). Raises InitFailed."""
+    files = CaFiles(data)
+    done: list[tuple[Path, bool]] = []
+    try:
+        files.folder.mkdir(mode=0o700, exist_ok=True)
+        if not files.root.exists():
+            if files.root_key.exists() or files.issuing.exists():
+                raise InitFailed(files.root, "is missing although other parts of the CA are there", "put it back from your backup; a new CA would lock out every host")
+            key = _new_key()
+            _write(files.root_key, _key_pem(key))
+            _write(files.root, ca.pem(ca.make_root(key, now_ms, entropy(20))))
+            done.append((files.root, True))
+        else:
+            done.append((files.root, False))
+        made = not files.issuing.exists()
+        if made:
+            make_issuing(files, now_ms, entropy)
+        done.append((files.issuing, made))
+        line = f"{pin(files)}\n".encode()
+        made = not files.pin.exists()
+        if made:
+            _write(files.pin, line, 0o644)
+        elif files.pin.read_bytes() != line:
+            raise InitFailed(files.pin, "does not belong to the root certificate", f"look who has changed it or {files.root}")
+        done.append((files.pin, made))
+    except OSError as error:
+        raise InitFailed(files.folder, f"cannot be made or read: {error.strerror}", "free some disk space, or name another directory with --data") from error
+    return done
+
+
+def make_issuing(files: CaFiles, now_ms: int, entropy: Entropy) -> None:
+    """A new issuing CA, signed with the root's key; certificates of the one before stay good. Raises InitFailed, OSError."""
+    if not files.root_key.exists():
+        raise InitFailed(files.root_key, "is not there, and only it can make an issuing CA", "bring it back for this one step")
+    root = ca.Authority(_read_key(files.root_key), _read_certificate(files.root))
+    key = _new_key()
+    certificate = ca.make_issuing(root, key, now_ms, entropy(20))
+    # the key first: a certificate without its key would be found and believed
+    _write(files.issuing_key, _key_pem(key))
+    _write(files.issuing, ca.pem(certificate))
+
+
+def load_issuing(files: CaFiles) -> ca.Authority:
+    """Raises InitFailed."""
+    certificate, key = _read_certificate(files.issuing), _read_key(files.issuing_key)
+    if certificate.public_key() != key.public_key():
+        raise InitFailed(files.issuing_key, "is not the key of issuing.pem", "put both back from the same backup")
+    return ca.Authority(key, certificate, (certificate,))
+
+
+def load_root(files: CaFiles) -> x509.Certificate:
+    """Raises InitFailed."""
+    return _read_certificate(files.root)
+
+
+def pin(files: CaFiles) -> str:
+    """Raises InitFailed."""
+    return ca.pin_of(_read_certificate(files.root))
+
+
+def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: Entropy) -> bool:
+    """Make the server's own certificate if it is missing, old, of other names or of another issuing CA. Raises InitFailed."""
+    issuing = load_issuing(files)
+    wanted = list(dict.fromkeys(names))
+    if files.server.exists() and _is_fresh(_read_certificate(files.server), issuing.certificate, wanted, now_ms):
+        return False
+    key = _new_key()
+    issued = ca.issue_server(issuing, key, wanted, now_ms, SERVER_MS, entropy(20))
+    try:
+        _write(files.server, _key_pem(key) + issued.certificate + issued.chain)
+    except OSError as error:
+        raise InitFailed(files.server, f"cannot be written: {error.strerror}", "free some disk space, and look at the directory's owner") from error
+    return True
+
+
+def own_names() -> tuple[str, ...]:
+    """What the server's certificate names when agent_port.names says nothing."""
+    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname())))
+
+
+def _is_fresh(certificate: x509.Certificate, issuing: x509.Certificate, names: Sequence[str], now_ms: int) -> bool:
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    named = [str(general.value) for general in found]
+    ends = int(certificate.not_valid_after_utc.timestamp()) * 1000
+    return named == list(names) and certificate.issuer == issuing.subject and ends - now_ms > RENEW_SERVER_MS
+
+
+def _new_key() -> ca.Key:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _key_pem(key: ca.Key) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _read_key(path: Path) -> ca.Key:
+    if stat.S_IMODE(_status(path).st_mode) & 0o077:
+        raise InitFailed(path, f"other users can read it (mode {stat.S_IMODE(path.stat().st_mode):04o})", f"chmod 600 {path}, and think about who may have read it")
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError, OSError) as error:
+        raise InitFailed(path, "holds no private key in PEM", "put it back from your backup") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise InitFailed(path, "is not an ECDSA key", "put it back from your backup")
+    return key
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    """The first in the file."""
+    _status(path)
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (ValueError, IndexError, OSError) as error:
+        raise InitFailed(path, "holds no certificate in PEM", "put it back from your backup") from error
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        raise InitFailed(path, "there is no such file", f"make it with 'clarion-server init --data {path.parent.parent}'") from None
+    except OSError as error:
+        raise InitFailed(path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'") from error
+
+
+def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """A whole file, or none of it, durable when it returns. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        with open(descriptor, "wb") as handle:
+            os.fchmod(descriptor, mode)
+            handle.write(data)
+            handle.flush()
+            os.fsync(descriptor)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
