@@ -46,7 +46,7 @@ def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
             raise ClarionError("invalid_value", f"{field} must be at most {limits.label_bytes} bytes of printable text", field=field)
 
 
-def _check_number(labels: Mapping[str, str], limits: Limits) -> None:
+def check_number(labels: Mapping[str, str], limits: Limits) -> None:
     if len(labels) > limits.labels:
         raise ClarionError("invalid_value", f"a host has at most {limits.labels} labels", field="labels")
 
@@ -61,7 +61,7 @@ async def create_host(call: Call) -> Reply:
     if not is_hostname(body.hostname) or body.hostname == "all" or is_id(body.hostname):
         raise ClarionError("invalid_value", "hostname cannot be a host's name", field="hostname", hint="letters, digits, - . and _, at most 255; not `all`, not an id")
     check_labels(body.labels, call.deps.limits)
-    _check_number(body.labels, call.deps.limits)
+    check_number(body.labels, call.deps.limits)
     call.desk.take_new_work()
     now = call.deps.clock.now().wall_ms
     host = Host(uuid7(now, call.deps.entropy(10)), body.hostname, labels=dict(body.labels), created_at=now, updated_at=now)
@@ -162,7 +162,7 @@ async def _label(call: Call, host_id: str, changes: Mapping[str, str | None]) ->
         while True:
             old = known_host(deps, host_id).host
             labels = {key: value for key, value in (old.labels | dict(changes)).items() if value is not None}  # type: ignore[operator]
-            _check_number(labels, deps.limits)
+            check_number(labels, deps.limits)
             new = replace(old, labels=labels, updated_at=deps.clock.now().wall_ms)
             await deps.commits.commit([SaveHost(new)])
             if known_host(deps, host_id).host is old:

@@ -8,7 +8,7 @@ from server.errors import ClarionError
 from server.security.tokens import Kind, make
 from server.web.bodies import JoinTokenBody
 from server.web.call import API, Call, Reply
-from server.web.hosts import check_labels
+from server.web.hosts import check_labels, check_number
 from server.web.views import JoinTokenCreated, JoinTokenPage, JoinTokenView
 
 TTL_MIN, TTL_MAX = 10.0, 30 * 86_400.0
@@ -27,6 +27,7 @@ async def create_join_token(call: Call) -> Reply:
     if not 1 <= body.uses <= USES_MAX:
         raise ClarionError("invalid_value", f"uses must lie between 1 and {USES_MAX}", field="uses")
     check_labels(body.labels, deps.limits)
+    check_number(body.labels, deps.limits)
     call.desk.take_new_work()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)

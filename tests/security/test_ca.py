@@ -1,0 +1,130 @@
+"""The CA: what it signs says what it should, and its files are made once and kept."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from agent.credentials import Key, check_pin
+from agent.errors import PinMismatch
+from server.security import ca, ca_files
+from server.security.ca_files import CaFiles
+from server.security.failure import InitFailed
+from server.security.rate import Rate
+
+NOW = 1_800_000_000_000
+HOST = "01900000-0000-7000-8000-00000000000a"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> CaFiles:
+    ca_files.make_missing(tmp_path, NOW, os.urandom)
+    return CaFiles(tmp_path)
+
+
+def der(pem: bytes) -> bytes:
+    return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+
+
+def test_a_hosts_certificate_says_who_it_is_and_for_how_long(files: CaFiles) -> None:
+    issued = ca.issue(ca_files.load_issuing(files), Key().request(), HOST, 7, NOW, 86_400_000, os.urandom(20))
+    assert ca.parse_identity(der(issued.certificate)) == ca.Identity(HOST, 7, issued.serial, NOW + 86_400_000)
+    found = x509.load_pem_x509_certificate(issued.certificate)
+    found.verify_directly_issued_by(x509.load_pem_x509_certificate(issued.chain))
+    assert found.not_valid_before_utc.timestamp() * 1000 == NOW - ca.BACKDATED_MS
+
+
+def test_the_same_entropy_gives_the_same_serial_and_another_another(files: CaFiles) -> None:
+    issuing, csr = ca_files.load_issuing(files), Key().request()
+    serials = [ca.issue(issuing, csr, HOST, 1, NOW, 60_000, bytes([n]) * 20).serial for n in (1, 1, 2)]
+    assert serials[0] == serials[1] != serials[2]
+
+
+def test_certificates_of_servers_and_cas_are_no_hosts(files: CaFiles) -> None:
+    ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
+    for path in (files.root, files.issuing, files.server):
+        with pytest.raises(ca.NotAHost):
+            ca.parse_identity(x509.load_pem_x509_certificates(path.read_bytes())[0].public_bytes(serialization.Encoding.DER))
+    with pytest.raises(ca.NotAHost):
+        ca.parse_identity(b"nothing")
+
+
+def _request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def test_requests_that_cannot_be_answered_say_why(files: CaFiles) -> None:
+    good = bytearray(x509.load_pem_x509_csr(Key().request()).public_bytes(serialization.Encoding.DER))
+    good[-1] ^= 1
+    wrong = [b"", b"x" * (ca.CSR_LIMIT + 1), b"-----BEGIN", _request(rsa.generate_private_key(65537, 2048)), _request(ec.generate_private_key(ec.SECP384R1())), bytes(good)]
+    for csr in wrong:
+        with pytest.raises(ca.BadRequest, match=r"^csr: "):
+            ca.issue(ca_files.load_issuing(files), csr, HOST, 1, NOW, 60_000, os.urandom(20))
+
+
+def test_files_are_private_and_never_overwritten(files: CaFiles) -> None:
+    before = {path: path.read_bytes() for path in files.folder.iterdir()}
+    assert {path.stat().st_mode & 0o777 for path in files.folder.iterdir()} == {0o600}
+    assert files.folder.stat().st_mode & 0o777 == 0o700
+    assert [made for _, made in ca_files.make_missing(files.data, NOW + 1, os.urandom)] == [False, False, False]
+    assert before == {path: path.read_bytes() for path in files.folder.iterdir()}
+
+
+def test_the_pin_is_that_of_the_roots_key_and_agents_check_it(files: CaFiles) -> None:
+    root = ca_files.load_root(files)
+    spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pin = files.pin.read_text().strip()
+    assert pin == f"sha256:{sha256(spki).hexdigest()}"
+    check_pin(ca.pem(root), pin)
+    with pytest.raises(PinMismatch):
+        check_pin(ca.pem(root), f"sha256:{'0' * 64}")
+    with pytest.raises(PinMismatch):
+        check_pin(b"nothing", pin)
+
+
+def test_the_root_key_is_needed_to_make_an_issuing_ca_only(files: CaFiles) -> None:
+    files.root_key.unlink()
+    ca_files.make_missing(files.data, NOW, os.urandom)
+    ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
+    with pytest.raises(InitFailed, match=r"root\.key"):
+        ca_files.make_issuing(files, NOW, os.urandom)
+
+
+def test_a_ca_with_a_part_missing_is_not_replaced(files: CaFiles) -> None:
+    files.root.unlink()
+    with pytest.raises(InitFailed, match="is missing although"):
+        ca_files.make_missing(files.data, NOW, os.urandom)
+    assert not files.root.exists()
+
+
+def test_a_key_that_others_can_read_is_refused(files: CaFiles) -> None:
+    files.issuing_key.chmod(0o640)
+    with pytest.raises(InitFailed, match="other users can read it"):
+        ca_files.load_issuing(files)
+
+
+def test_the_servers_certificate_is_made_anew_when_it_is_old_or_its_names_or_its_ca_change(files: CaFiles) -> None:
+    def fresh(names: list[str], at: int) -> bool:
+        return ca_files.refresh_server(files, names, at, os.urandom)
+
+    edge = NOW + ca_files.SERVER_MS - ca_files.RENEW_SERVER_MS
+    assert fresh(["localhost", "127.0.0.1", "::1"], NOW)
+    assert not fresh(["localhost", "127.0.0.1", "::1"], edge - 1_000)
+    assert fresh(["localhost", "127.0.0.1", "::1"], edge)
+    assert fresh(["localhost"], edge)
+    ca_files.make_issuing(files, edge, os.urandom)
+    assert fresh(["localhost"], edge) and not fresh(["localhost"], edge)
+
+
+def test_a_rate_lets_a_burst_through_and_then_so_many_a_second() -> None:
+    rate = Rate(10, now=0.0)
+    assert [rate.allows(0.0) for _ in range(11)] == [True] * 10 + [False]
+    assert not rate.allows(0.09) and rate.allows(0.15) and not rate.allows(0.15)
+    assert sum(rate.allows(100.0) for _ in range(20)) == 10

@@ -1,0 +1,37 @@
+"""Which twin of the lane runs: the compiled one where it was built, the plain one on request or where it was not."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from tests.speedups.test_switch import ask
+
+PARTS = "(t.Conn, t.Hub, t.encode_ack, t.encode_dispatch, t.encode_heartbeat)"
+ASK = f"import _speedups.lane as t; print(t.IMPLEMENTATION, *sorted({{part.__module__ for part in {PARTS}}}))"
+HIDE = "import sys; sys.modules['_speedups.lane_c'] = None\n"
+PLAIN = "py _speedups.lane_hub_py _speedups.lane_py _speedups.lane_wire_py"
+COMPILED = PLAIN.replace("py ", "c ", 1).replace("_py", "_c")
+
+
+def test_the_environment_can_force_the_plain_one() -> None:
+    assert ask(ASK, CLARION_PURE="1") == PLAIN
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_any_other_value_leaves_the_choice_to_what_was_built(value: str) -> None:
+    built = find_spec("_speedups.lane_c") is not None
+    assert ask(ASK, CLARION_PURE=value) == (COMPILED if built else PLAIN)
+
+
+def test_without_the_compiled_module_the_plain_one_runs() -> None:
+    assert ask(HIDE + ASK) == PLAIN
+
+
+@pytest.mark.parametrize("missing", ["lane_pipe_c", "lane_stream_c", "lane_hub_c", "lane_wire_c"])
+@pytest.mark.skipif(find_spec("_speedups.lane_c") is None, reason="nothing is compiled, so no part of it can be missing")
+def test_a_compiled_lane_with_a_part_missing_is_an_error_and_not_a_mixture(missing: str) -> None:
+    hide = f"import sys; sys.modules['_speedups.{missing}'] = None\n"
+    reveal = "try:\n    import _speedups.lane\nexcept ImportError as error:\n    print('error', error.name)\n"
+    assert ask(hide + reveal).startswith("error")
