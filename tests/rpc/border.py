@@ -137,7 +137,7 @@ async def border(folder: Path, per_second: float = 1000.0) -> AsyncIterator[Bord
     made = Border(folder, store, writer, clock, per_second)
     agents, enrolment = link.bind("127.0.0.1", 0), link.bind("127.0.0.1", 0)
     made.ports = agents.getsockname()[1], enrolment.getsockname()[1]
-    with capture_logs() as made.logs:
+    with agents, capture_logs() as made.logs:
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             limits = Limits(handshake=1.0)
