@@ -36,6 +36,7 @@ cdef class Conn:
     cdef int _ending                   # the attached stream's trailers have begun
     cdef Py_ssize_t _largest           # bytes of a frame
     cdef double _now
+    cdef double _frames_full           # that it can hold
     cdef double _frames_left           # that the bucket holds
     cdef uint64_t _frames
     cdef uint64_t _messages  # of streams that were attached before

@@ -26,9 +26,12 @@ class Refusal(Exception):
 
 
 class Guard:
-    """Of one connection. http2: h2's connection object, set before the first frame."""
+    """Of one connection. http2: h2's connection object, set before the first frame.
 
-    __slots__ = ("_block", "_block_bytes", "_block_frames", "_highest", "_limits", "_started", "_watched", "buckets", "http2", "opened")
+    block: the stream whose header block is open, so that nothing but its continuation may come; else 0.
+    """
+
+    __slots__ = ("_block_bytes", "_block_frames", "_highest", "_limits", "_started", "_watched", "block", "buckets", "http2", "opened")
 
     def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
@@ -37,13 +40,8 @@ class Guard:
         self.opened = 0
         self._started = False
         self._highest = 0
-        self._block = self._block_frames = self._block_bytes = 0
+        self.block = self._block_frames = self._block_bytes = 0
         self._watched: dict[int, tuple[bytes, int] | None] = {}
-
-    @property
-    def in_block(self) -> bool:
-        """Whether a header block is open, so that nothing but its continuation may come."""
-        return self._block != 0
 
     def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
         """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
@@ -54,7 +52,7 @@ class Guard:
             if kind != SETTINGS:
                 raise Refusal(PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._started = True
-        if self._block:
+        if self.block:
             self._continue(kind, flags, stream, stop - start)
             return True
         if kind > CONTINUATION:
@@ -98,10 +96,10 @@ class Guard:
         if flags & END_STREAM:
             self._watched.pop(stream, None)
         if not flags & END_HEADERS:
-            self._block, self._block_frames, self._block_bytes = stream, 0, size
+            self.block, self._block_frames, self._block_bytes = stream, 0, size
 
     def _continue(self, kind: int, flags: int, stream: int, size: int) -> None:
-        if kind != CONTINUATION or stream != self._block:
+        if kind != CONTINUATION or stream != self.block:
             raise Refusal(PROTOCOL_ERROR, "header block interrupted")
         self._block_frames += 1
         self._block_bytes += size
@@ -110,7 +108,7 @@ class Guard:
         if self._block_bytes > self._limits.header_block:
             raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
         if flags & END_HEADERS:
-            self._block = 0
+            self.block = 0
 
     def _data(self, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> None:
         if debt and stop - start > self.http2.inbound_flow_control_window - debt:

@@ -1,6 +1,6 @@
 """All connections of the lane in one epoll set, served in turn and a slice at a time.
 
-This file is run as it is, and compiled a second time as `_speedups.lane_hub_c`.
+This file is run as it is, and compiled a second time as `_speedups.lane_hub_c` with the types of lane_hub_c.pxd.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Hub:
         self._turns: deque[Any] = deque()
         self._dead: list[Any] = []
         self._leaving: dict[Any, float] = {}
-        self._counts = {"polls": 0, "turns": 0, "late": 0, "rows": 0, "gone": 0}
+        self._turned = 0
+        self._counts = {"polls": 0, "late": 0, "rows": 0, "gone": 0}
         self._past = {"frames": 0, "messages": 0, "bytes_in": 0, "bytes_out": 0, "sends": 0}
 
     def fileno(self) -> int:
@@ -87,7 +88,7 @@ class Hub:
             conn.waiting = False
             if conn.closed:
                 continue
-            self._counts["turns"] += 1
+            self._turned += 1
             if conn.ready(now, deadline, max_bytes_per_conn) and not conn.closed and not conn.waiting:
                 conn.waiting = True
                 turns.append(conn)
@@ -137,6 +138,7 @@ class Hub:
             "connections": len(conns),
             "attached": sum(1 for conn in conns if conn.tag),
             "queued_bytes": sum(conn.queued_bytes for conn in conns),
+            "turns": self._turned,
             **self._counts,
             **sums,
         }

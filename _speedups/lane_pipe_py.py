@@ -91,10 +91,16 @@ class Pipe:
         """Send now if nothing is queued and the socket takes it, else queue."""
         if self.closed or not data:
             return
-        self._queue.append(data)
-        self.queued += len(data)
-        if not self.corked:
+        if self.queued == 0 and not self.corked:
+            self._head = data
+            self._offset = 0
+            self.queued = len(data)
             self.flush()
+        else:
+            self._queue.append(data)
+            self.queued += len(data)
+            if not self.corked:
+                self.flush()
         if self.queued > self._limit and self.error is None:
             self.error = FULL
 

@@ -64,7 +64,7 @@ class Conn:
     on_gone: set by the owner, called once by `poll` with the reason.
     """
 
-    __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
+    __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_full", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
                  "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_stream", "closed", "fd", "hub", "last_read",
                  "on_gone", "pipe", "tag", "waiting")
 
@@ -92,7 +92,7 @@ class Conn:
         self._goaway = False
         self._ending = 0
         self._now = 0.0
-        self._frames_left = float(hub.limits.frames_per_second)
+        self._frames_full = self._frames_left = float(hub.limits.frames_per_second)
         self._frames = 0
         self._messages = 0
         self._bytes_in = 0
@@ -183,9 +183,10 @@ class Conn:
         """Read and write what can be. True if there is more that epoll will not announce."""
         pipe = self.pipe
         more = False
-        full = float(self._limits.frames_per_second)
-        self._frames_left = min(full, self._frames_left + max(0.0, now - self._now) * full)
-        self._now = now
+        if now > self._now:
+            full = self._frames_full
+            self._frames_left = min(full, self._frames_left + (now - self._now) * full)
+            self._now = now
         pipe.corked = True
         if not self._closing:
             more = self._read(deadline, max_bytes)
@@ -211,13 +212,9 @@ class Conn:
             told(self._reason)
 
     def counts(self) -> dict[str, int]:
-        return {
-            "frames": self._frames,
-            "messages": self._messages + (self._lane.messages if self._lane is not None else 0),
-            "bytes_in": self._bytes_in,
-            "bytes_out": self.pipe.sent,
-            "sends": self.pipe.sends,
-        }
+        messages = self._messages + (self._lane.messages if self._lane is not None else 0)
+        sums = {"frames": self._frames, "messages": messages, "bytes_in": self._bytes_in}
+        return sums | {"bytes_out": self.pipe.sent, "sends": self.pipe.sends}
 
     # --- bytes in ------------------------------------------------------------------------------------------------------------
 
@@ -305,7 +302,7 @@ class Conn:
             if self._frames_left < 0.0:
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of frames")
             lane = self._lane
-            if kind == DATA and lane is not None and stream == self._stream and not guard.in_block:
+            if kind == DATA and lane is not None and stream == self._stream and guard.block == 0:
                 run = stop
                 work += 1
                 if lane.frame(data, flags, position + HEADER, stop, self._now):

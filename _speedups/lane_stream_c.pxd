@@ -6,7 +6,9 @@ from _speedups.lane_pipe_c cimport Pipe
 
 cdef Py_ssize_t PREFIX
 cdef int END_STREAM, PADDED
+cdef Py_ssize_t CACHED
 cdef object _decode, _frame, _prefix, _update
+cdef dict _heads
 
 
 @cython.final
@@ -28,6 +30,8 @@ cdef class Lane:
     cdef Py_ssize_t _need              # bytes of the message in _part, as far as known
     cdef Py_ssize_t _largest           # bytes of a message
     cdef bytearray _part               # a message that has begun; None: none
+    cdef Py_ssize_t _window            # outbound, as _allowed found them
+    cdef Py_ssize_t _stream_window
     cdef bint _broken
     cdef double _left                  # messages that the bucket holds
     cdef double _refilled
@@ -48,13 +52,13 @@ cdef class Lane:
 
     cdef _break(self, str reason)
 
-    @cython.locals(parts=list, total=Py_ssize_t, message=bytes)
+    @cython.locals(parts=list, total=Py_ssize_t, message=bytes, head=bytes)
     cpdef send(self, list messages)
 
     @cython.locals(waiting=bytearray, frames=list, done=Py_ssize_t, size=Py_ssize_t)
     cpdef pump(self)
 
-    @cython.locals(connection=Py_ssize_t, stream=Py_ssize_t, largest=Py_ssize_t)
+    @cython.locals(largest=Py_ssize_t)
     cdef Py_ssize_t _allowed(self) except? -1
 
     cdef _spend(self, Py_ssize_t size)

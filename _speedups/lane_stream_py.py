@@ -25,11 +25,14 @@ else:
 PREFIX = 5
 END_STREAM, PADDED = 0x01, 0x08
 FULL = "write queue full"
+CACHED = 4_096
+"""Sizes of DATA up to which the bytes in front of a single message on stream 1, where agents live, are kept ready made."""
 
 _decode = wire.decode
 _frame = Struct(">HBBBI").pack
 _prefix = Struct(">BI").pack
 _update = Struct(">HBBBII").pack
+_heads: dict[int, bytes] = {}
 
 
 class Lane:
@@ -37,7 +40,7 @@ class Lane:
     the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold back."""
 
     __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_largest", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
-                 "_rows", "debt", "messages", "room", "stream", "tag", "waiting")
+                 "_rows", "_stream_window", "_window", "debt", "messages", "room", "stream", "tag", "waiting")
 
     def __init__(
         self, stream: int, tag: int, h2: Any, h2_stream: Any, pipe: pipes.Pipe, guard: Guard, limits: Limits, rows: list[tuple[Any, ...]]
@@ -60,6 +63,7 @@ class Lane:
         self._need = 0
         self._part: bytearray | None = None
         self._broken = False
+        self._window = self._stream_window = 0
         self._left = float(limits.messages_per_second)
         self._refilled = -1.0
 
@@ -162,6 +166,16 @@ class Lane:
 
     def send(self, messages: list[bytes]) -> None:
         """Whole CommandMessages, in as few DATA frames as possible and one write."""
+        if len(messages) == 1 and self.stream == 1 and self.waiting is None:
+            message = messages[0]
+            total = PREFIX + len(message)
+            if total <= CACHED and total <= self._allowed():
+                self._spend(total)
+                head = _heads.get(total)
+                if head is None:
+                    head = _heads[total] = _frame(total >> 8, total & 0xFF, 0, 0, 1) + _prefix(0, len(message))
+                self._pipe.write(head + message)
+                return
         parts = [b""]
         total = 0
         for message in messages:
@@ -202,11 +216,12 @@ class Lane:
             self._pipe.error = FULL
 
     def _allowed(self) -> int:
-        connection: int = self._h2.outbound_flow_control_window
-        stream: int = self._h2_stream.outbound_flow_control_window
+        """Bytes that may be sent now; `_spend` of some of them must follow at once, if at all."""
+        self._window = self._h2.outbound_flow_control_window
+        self._stream_window = self._h2_stream.outbound_flow_control_window
         largest: int = self._h2.max_outbound_frame_size
-        return min(connection, stream, largest)
+        return min(self._window, self._stream_window, largest)
 
     def _spend(self, size: int) -> None:
-        self._h2.outbound_flow_control_window -= size
-        self._h2_stream.outbound_flow_control_window -= size
+        self._h2.outbound_flow_control_window = self._window - size
+        self._h2_stream.outbound_flow_control_window = self._stream_window - size

@@ -9,6 +9,8 @@ cdef uint64_t MAX_INT32
 cdef int VARINT, FIXED64, LENGTH, FIXED32
 cdef int RESULT, ACCEPTED, STARTED, HEARTBEAT, NEWEST
 cdef int MAX_MEMBERS, MAX_FIELDS
+cdef uint64_t READY
+cdef list _ready
 
 
 @cython.final

@@ -17,6 +17,9 @@ MAX_INT32 = 0x7FFFFFFF
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 RESULT, ACCEPTED, STARTED, HEARTBEAT, NEWEST = 2, 5, 7, 12, 14
 
+READY = 2_048
+"""Varints below this are kept ready made."""
+
 MAX_MEMBERS = 16
 MAX_FIELDS = 4_096
 """Of one message. Protobuf has no such limits; our own messages have one member and few fields, and each costs time to read."""
@@ -236,26 +239,12 @@ def _result(tag: int, cursor: Cursor) -> tuple[object, ...]:
             leftovers_killed = cursor.uint32()
         else:
             cursor.skip()
+    # fmt: off
     return (
-        tag,
-        RESULT,
-        command_id,
-        attempt,
-        outcome,
-        exit_code,
-        signal,
-        error_code,
-        error_message,
-        started_at_ms,
-        finished_at_ms,
-        duration_us,
-        stdout,
-        stderr,
-        usage,
-        kill,
-        pipe_held,
-        leftovers_killed,
+        tag, RESULT, command_id, attempt, outcome, exit_code, signal, error_code, error_message, started_at_ms, finished_at_ms,
+        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed,
     )
+    # fmt: on
 
 
 def _digest(cursor: Cursor, before: tuple[bytes, bytes, int, bytes] | None) -> tuple[bytes, bytes, int, bytes]:
@@ -353,10 +342,10 @@ def _heartbeat(tag: int, cursor: Cursor) -> tuple[object, ...]:
 
 def varint(value: int) -> bytes:
     """value: 0 to 2^64 - 1."""
-    if value < 0x80:
-        return bytes((value,))
-    out = bytearray()
     left = value
+    if 0 <= left < READY:
+        return _ready[left]
+    out = bytearray()
     if left > MAX_UINT64:
         raise OverflowError(f"{value} has more than 64 bits")
     while left > 0x7F:
@@ -364,6 +353,10 @@ def varint(value: int) -> bytes:
         left >>= 7
     out.append(left)
     return bytes(out)
+
+
+_ready: list[bytes] = []
+_ready += [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(READY)]
 
 
 def encode_dispatch(shared: bytes, attempt: int, seq: int, session: int) -> bytes:

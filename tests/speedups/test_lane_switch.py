@@ -12,7 +12,7 @@ PARTS = "(t.Conn, t.Hub, t.encode_ack, t.encode_dispatch, t.encode_heartbeat)"
 ASK = f"import _speedups.lane as t; print(t.IMPLEMENTATION, *sorted({{part.__module__ for part in {PARTS}}}))"
 HIDE = "import sys; sys.modules['_speedups.lane_c'] = None\n"
 PLAIN = "py _speedups.lane_hub_py _speedups.lane_py _speedups.lane_wire_py"
-COMPILED = PLAIN.replace("py ", "c ", 1).replace("_py", "_c")
+COMPILED = "c _speedups.lane_c _speedups.lane_hub_c _speedups.lane_wire_c"
 
 
 def test_the_environment_can_force_the_plain_one() -> None:

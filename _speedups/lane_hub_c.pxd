@@ -1,0 +1,33 @@
+# Types of _speedups.lane_hub_c, which is lane_hub_py.py compiled. What is inside, at a glance:
+cimport cython
+from libc.stdint cimport uint64_t
+
+from _speedups.lane_c cimport Conn
+
+
+cdef class Hub:
+    cdef public object limits
+    cdef public dict rates             # of the buckets
+    cdef public list rows              # of this slice
+    cdef public double now             # of the last poll
+    cdef public object epoll
+    cdef int _alarm                    # an eventfd, to be readable on request
+    cdef bint _alarmed
+    cdef dict _conns                   # file descriptor → Conn
+    cdef object _turns                 # deque of Conns that are to be served
+    cdef list _dead                    # Conns whose owners do not know yet
+    cdef dict _leaving                 # Conn → when it is closed by force
+    cdef uint64_t _turned
+    cdef dict _counts
+    cdef dict _past                    # sums over Conns that are gone
+
+    @cython.locals(conn=Conn, deadline=double, rows=list)
+    cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)
+
+    cpdef again(self, Conn conn)
+
+    cpdef wake(self)
+    cpdef dead(self, Conn conn)
+    cpdef leaving(self, Conn conn)
+    cdef _bury(self)
+    cdef _hurry(self)
