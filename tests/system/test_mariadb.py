@@ -64,7 +64,7 @@ def test_results_wait_on_their_hosts_while_the_database_is_gone(make_rig: Callab
 def start(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """A start that is expected to fail."""
     sets = [part for flag in flags for part in ("--set", flag)]
-    command = [str(BIN / "clarion-server"), "run", "--init", "--data", str(tmp_path / "data"), "--http-port", "0", "--agent-port", "0", *sets]
+    command = [str(BIN / "clarion-server"), "run", "--init", "--data", str(tmp_path / "data"), "--http-port", "0", "--agent-port", "0", "--enrol-port", "0", *sets]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
