@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import structlog
 import trio
@@ -114,7 +114,7 @@ class Gate:
             self._save(newer)
         return identity
 
-    def _refuse(self, verdict: Refuse, identity: Identity | None, record: HostIdentity | None, peer: str) -> None:
+    def _refuse(self, verdict: Refuse, identity: Identity | None, record: HostIdentity | None, peer: str) -> NoReturn:
         error = ClarionError(verdict.code)
         self._counts.refused(verdict.code)
         host_id = identity.host_id if identity is not None else None

@@ -81,6 +81,8 @@ class Handshake:
             self._door.submit(from_agent.connected(hello, live.session.number))
             log.info("session opened", host_id=hello.host_id, session=live.session.number, peer=peer, held=len(hello.entries))
             outcome = await live.over
+        except ConnectionResetError:
+            return  # the agent went away between its Hello and here: there is nobody to tell
         finally:
             self._edge.closed(live)
             asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)

@@ -126,11 +126,13 @@ class Listener:
         if self._tls is None:
             self._arrived(Arrival(sock, peername, None))
             return
-        secure = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+        secure = sock
         try:
+            # Raises, too, when the peer has gone already.
+            secure = wrapped = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
             with trio.fail_after(self._limits.handshake):
-                await self._shake(secure)
-            certificate = secure.getpeercert(binary_form=True)
+                await self._shake(wrapped)
+            certificate = wrapped.getpeercert(binary_form=True)
         except trio.TooSlowError:
             self._turn_away(secure, peername, TimeoutError(f"no TLS handshake within {self._limits.handshake:g} s"))
         except OSError as error:  # ssl.SSLError is one too
@@ -151,7 +153,7 @@ class Listener:
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(secure)
 
-    def _turn_away(self, secure: ssl.SSLSocket, peername: tuple[str, int], error: BaseException) -> None:
+    def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException) -> None:
         secure.close()
         self.left(peername[0])
         self._failed(f"{peername[0]}:{peername[1]}", error)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from socket import socket
 
+import structlog
 import trio
 
 from _speedups import lane
@@ -19,6 +20,8 @@ from server.rpc.listener import Arrival, Limits, Listener
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.transport import Transport
+
+log = structlog.get_logger("rpc.port")
 
 
 class AgentPort:
@@ -51,8 +54,12 @@ class AgentPort:
         conn.on_gone = lambda reason: self._listener.left(address)
         transport.conn = conn
         self._hub.add(conn)
-        protocol.connection_made(transport)
         self.edge.expect(conn)
+        try:
+            protocol.connection_made(transport)
+        except OSError as error:  # the peer has gone already
+            log.info("connection lost at once", peer=address, error=str(error))
+            conn.abort()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then every connection is closed at once."""

@@ -136,3 +136,14 @@ async def test_a_handshake_that_stalls_is_cut_off(authority: trustme.CA) -> None
             client.sendall(b"\x16\x03\x01")
             assert await made.refusal() == "handshake_timeout"
         assert made.listener.open == 0
+
+
+async def test_a_peer_that_has_gone_before_its_handshake_hurts_nobody(authority: trustme.CA) -> None:
+    async with door(Limits(), contexts(authority)[0]) as made:
+        for _ in range(20):
+            client = socket.create_connection(made.address)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            client.send(b"\x16")
+            client.close()
+            await made.refusal()
+        assert made.listener.open == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 
 import pytest
@@ -109,6 +110,17 @@ async def test_a_connection_that_never_asks_for_anything_is_cut_off() -> None:
             while await stream.receive_some():
                 pass
         assert edge.counts.reasons == ["no_hello"]
+
+
+async def test_peers_that_come_and_go_at_once_hurt_nobody() -> None:
+    async with Edge().serve() as edge:
+        for _ in range(20):
+            client = socket.create_connection(edge.address)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            client.close()
+        async with edge.agent() as agent:
+            await agent.hello()
+            assert (await agent.hear())[0] == "welcome"
 
 
 @pytest.mark.parametrize(
