@@ -158,7 +158,7 @@ class World:
 
     def connect(self, *names: str) -> None:
         for name in names:
-            session = self.sessions[name] = self.fleet.attach(self.ids[name], "test", 5)
+            session = self.sessions[name] = self.fleet.attach(self.ids[name], "test", 5, lambda session: None)
             self.door.submit(HostConnected(self.ids[name], session.number, JOURNAL, 16))
 
     def disconnect(self, name: str) -> None:
