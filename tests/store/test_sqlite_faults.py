@@ -137,20 +137,17 @@ async def test_a_failing_disk_is_unavailable_and_the_store_recovers() -> None:
 
 
 async def test_the_loop_goes_on_while_the_database_works(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "c.db")
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
+    """Another process holds the lock, so that the write certainly takes longer than a thousand turns of the loop."""
+    store = await opened(tmp_path / "c.db", busy_seconds=30)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
-        await store.write([create(hosts(5000))])
-        nursery.cancel_scope.cancel()
-    assert turns > 100
+        nursery.start_soon(store.write, [SaveMeta("a", "1")])
+        for _ in range(1000):
+            await trio.lowlevel.checkpoint()
+        other.execute("COMMIT")
+    other.close()
+    assert await store.meta("a") == "1"
     await store.aclose()
 
 
