@@ -110,8 +110,10 @@ def sending(module: ModuleType) -> float:
     rig.give(opening(settings={4: (1 << 31) - 1}))
     rig.conn.attach(1, 7)
     rig.take()
-    credit = frame(8, 0, 0, struct.pack(">I", 1 << 20))
     conn, peer, encode = rig.conn, rig.peer, module.encode_dispatch
+    # Not more than was used: a window may not grow beyond 2^31 - 1 (RFC 9113 section 6.9.1).
+    used = sum(14 + len(encode(SHARED, 1, number, 12)) for number in range(ROUND))
+    credit = frame(8, 0, 0, struct.pack(">I", used))
 
     def step() -> None:
         for number in range(ROUND):
