@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from socket import socket
 
 import structlog
@@ -17,6 +18,7 @@ from server.rpc.edge import Edge
 from server.rpc.entry import Entry
 from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
+from server.rpc.refusals import label
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.transport import Transport
@@ -51,8 +53,8 @@ class AgentPort:
         protocol = self._handshake.protocol()
         address = arrival.peername[0]
         conn = lane.Conn(arrival.sock, protocol, hub=self._hub)
-        conn.on_gone = lambda reason: self._listener.left(address)
-        transport.conn = conn
+        conn.on_gone = partial(self._gone, arrival.peername)
+        transport.conn, transport.offended = conn, partial(self._listener.offended, address)
         self._hub.add(conn)
         self.edge.expect(conn)
         try:
@@ -60,6 +62,14 @@ class AgentPort:
         except OSError as error:  # the peer has gone already
             log.info("connection lost at once", peer=address, error=str(error))
             conn.abort()
+
+    def _gone(self, peername: tuple[str, int], reason: str) -> None:
+        self._listener.left(peername[0])
+        word = label(reason)
+        if word is not None:
+            self._counts.refused(word)
+            self._listener.offended(peername[0])
+            log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then every connection is closed at once."""
