@@ -1,6 +1,6 @@
-"""Regenerates proto/gen from proto/command.proto: `python proto/generate.py [folder]` (default: proto/gen).
+"""Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]` (default: proto/gen).
 
-The generated code is committed, so that running Clarion needs no compiler; tests/house/test_proto_fresh.py compares.
+command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated code is committed, so that running Clarion needs no compiler; tests/house/test_proto_fresh.py compares.
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ from pathlib import Path
 PROTO = Path(__file__).parent
 
 
+def describe(target: Path) -> None:
+    """Write command.proto's descriptor to `target`. Raises CalledProcessError."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"--descriptor_set_out={target}", "command.proto"], check=True)
+    (only,) = FileDescriptorSet.FromString(target.read_bytes()).file
+    target.write_bytes(only.SerializeToString(deterministic=True))
+
+
 def generate(target: Path) -> None:
     """Write the betterproto code of command.proto below `target`. Raises CalledProcessError."""
+    describe(PROTO / "command.binpb" if target == PROTO / "gen" else target / "command.binpb")
     target.mkdir(parents=True, exist_ok=True)
     plugin = Path(sys.executable).parent
     subprocess.run(

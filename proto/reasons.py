@@ -44,8 +44,7 @@ _ALL = (
     Reason("rebooted", "report", "the host was restarted while the command ran", "check by hand what it had done", False, True),
     Reason("journal_lost", "report", "the agent's journal is gone, so nobody can say whether it ran", "check by hand what it had done", False, True),
     Reason("silent", "report", "the host stayed away longer than lost_after", "check by hand what it had done; a late report is kept beside", False, True),
-    Reason("force_canceled", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
-    Reason("unanswered", "report", "the host is connected but never said how it ended, however often it was asked to end it; it may still be running", "look at the agent on that host; a late report is kept beside", False, True),
+    Reason("forced", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
     Reason("unknown", "report", "the agent gave a reason that this server does not know", "bring server and agent to the same version", False, True),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl as ssl_module
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
 from proto.link.errors import LinkClosed, LinkRefused
-from proto.link.frames import Bytes, read
+from proto.link.frames import Bytes, Messages
 from proto.link.loop import asyncio_loop
 from proto.messages import CONNECT, CommandMessage, decode
 
@@ -26,7 +27,7 @@ class ClientStream:
     """The one stream to the server. Not for use by two senders, or two receivers, at once."""
 
     def __init__(self, stream: Any, limit: int) -> None:
-        self._stream, self._limit = stream, limit
+        self._stream, self._messages = stream, Messages(stream._stream, limit)
 
     async def send(self, message: CommandMessage) -> None:
         """Waits for the server's window when it is full. A cancelled send leaves the stream unusable.
@@ -45,11 +46,25 @@ class ClientStream:
         return None if data is None else decode(data)
 
     async def _read(self) -> bytes | None:
+        try:
+            return await self._next()
+        except StreamTerminatedError as gone:
+            # A GOAWAY or the end of the connection cancels the reader; what came in before that, such as a Drain, still counts.
+            try:
+                async with asyncio.timeout(0):
+                    data = await self._messages.read()
+            except (TimeoutError, AssertionError):
+                raise gone from None
+            if data is None:
+                self._raise_status()
+            return data
+
+    async def _next(self) -> bytes | None:
         stream = self._stream
         if not stream._recv_initial_metadata_done:
             await stream.recv_initial_metadata()
         with stream._wrapper:  # raises in here when the connection is lost meanwhile
-            data = await read(stream._stream, self._limit)
+            data = await self._messages.read()
             if data is None:
                 if not stream._trailers_only:
                     await stream._stream.recv_trailers()

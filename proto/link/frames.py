@@ -24,18 +24,33 @@ class Bytes(CodecBase):
         return data
 
 
-async def read(stream: Any, limit: int) -> bytes | None:
-    """The next message of a grpclib.protocol.Stream, or None at its end. Runs under asyncio.
+class Messages:
+    """The messages of a grpclib.protocol.Stream, of at most `limit` bytes each. A read that was cancelled can be begun again."""
 
-    Raises MessageTooLarge before a byte of a message beyond `limit` is buffered: grpclib itself would take 4 GiB.
-    """
-    prefix = await stream.recv_data(PREFIX)
-    if not prefix:
-        return None
-    if prefix[0]:
-        raise LinkRefused(UNIMPLEMENTED, "compressed messages are not supported")
-    length = int.from_bytes(prefix[1:], "big")
-    if length > limit:
-        raise MessageTooLarge(f"{length} bytes announced, {limit} allowed")
-    data: bytes = await stream.recv_data(length)
-    return data
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self._length: int | None = None
+
+    async def read(self) -> bytes | None:
+        """The next message, or None at the end. Runs under asyncio.
+
+        Raises MessageTooLarge before a byte of a message beyond the limit is buffered: grpclib itself would take 4 GiB.
+        """
+        if self._length is None:
+            prefix = await self._stream.recv_data(PREFIX)
+            if not prefix:
+                return None
+            if prefix[0]:
+                raise LinkRefused(UNIMPLEMENTED, "compressed messages are not supported")
+            length = int.from_bytes(prefix[1:], "big")
+            if length > self._limit:
+                raise MessageTooLarge(f"{length} bytes announced, {self._limit} allowed")
+            self._length = length
+        data: bytes = await self._stream.recv_data(self._length)
+        self._length = None
+        return data
+
+
+async def read(stream: Any, limit: int) -> bytes | None:
+    """One message; see Messages.read."""
+    return await Messages(stream, limit).read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.core.effects import Dispatch
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, Peer, Stop, World
+from server.core.world import Execution, LiveTask, Peer, World
 
 
 def pump(world: World) -> None:
@@ -68,43 +68,26 @@ def _stop(world: World, budget: int) -> int:
         if not live.stopping:
             world.stopping.popleft()
             continue
-        stop = live.stopping.popleft()
+        execution = live.stopping.popleft()
         budget -= 1
-        if not stop.execution.row.status.final:
-            _stop_one(world, stop)
+        if not execution.row.status.final:
+            _stop_one(world, live, execution)
     return budget
 
 
-def _stop_one(world: World, stop: Stop) -> None:
-    execution, row = stop.execution, stop.execution.row
+def _stop_one(world: World, live: LiveTask, execution: Execution) -> None:
+    row = execution.row
     if row.status is not ExecutionStatus.PENDING:
-        if stop.force and row.unreachable:
-            lose(world, execution, "force_canceled")
-        else:
-            ask_to_end(world, execution, stop.reason)
-    elif stop.reason == "timeout":
+        if row.cancel_requested_at is None:
+            row.cancel_requested_at = world.now.wall_ms
+            world.changed(execution)
+        world.send_cancel(execution)
+        renew_deadline(world, execution)
+    elif live.task.cancel_reason == "timeout":
         refuse(world, execution, "task_timeout")
     else:
         row.error_code = "canceled_before_start"
         world.step(execution, ExecutionStep.CANCEL)
-
-
-def ask_to_end(world: World, execution: Execution, reason: str) -> None:
-    """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or expired."""
-    row = execution.row
-    if row.cancel_requested_at is None:
-        row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
-        world.changed(execution)
-    if execution.asked is None and not row.unreachable:
-        execution.asked = world.now.mono
-    world.send_cancel(execution)
-    renew_deadline(world, execution)
-
-
-def lose(world: World, execution: Execution, reason: str) -> None:
-    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
-    execution.row.error_code = reason
-    world.step(execution, ExecutionStep.LOSE)
 
 
 def refuse(world: World, execution: Execution, reason: str, message: str | None = None) -> None:

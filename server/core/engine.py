@@ -10,7 +10,6 @@ from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
     Event,
-    ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
     HostForgotten,
@@ -104,20 +103,19 @@ def _grace_over(world: World) -> None:
 def _overdue(world: World, execution: Execution) -> None:
     row = execution.row
     if row.unreachable:
-        admission.lose(world, execution, "silent")
-    elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.lost_after:
-        # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
-        admission.lose(world, execution, "unanswered")
-    else:
-        never_heard_of = row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None
-        admission.ask_to_end(world, execution, "expired" if never_heard_of else "timeout")
+        executions.lose(world, execution, "silent")
+        return
+    if row.cancel_requested_at is None:
+        row.cancel_requested_at = world.now.wall_ms
+        world.changed(execution)
+    world.send_cancel(execution)
+    admission.renew_deadline(world, execution)
 
 
 HANDLERS: dict[type, Callable[[World, Any], None]] = {
     TaskCreated: tasks.created,
     TaskStarted: tasks.started,
     TaskCanceled: tasks.canceled,
-    ExecutionsCanceled: tasks.some_canceled,
     TaskForgotten: tasks.forgotten,
     TaskLoaded: tasks.loaded,
     HostLoaded: hosts.loaded,

@@ -81,6 +81,12 @@ def result(world: World, event: Result) -> None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
 
 
+def lose(world: World, execution: Execution, reason: str) -> None:
+    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
+    execution.row.error_code = reason
+    world.step(execution, ExecutionStep.LOSE)
+
+
 def _open(world: World, event: Accepted | Rejected | Started | Result) -> Execution | None:
     peer = world.peers.get(event.host_id)
     execution = peer.open.get(event.command_id) if peer is not None else None

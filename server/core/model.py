@@ -87,8 +87,7 @@ class CommandHost:
     """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
 
     `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
-    after the row had become final; it changes nothing else. `cancel_reason`: why its host was first asked to end it: canceled,
-    timeout or expired.
+    after the row had become final; it changes nothing else.
     """
 
     command_id: str
@@ -115,7 +114,6 @@ class CommandHost:
     stderr_id: bytes | None = None
     report: Mapping[str, object] | None = None
     late_result: Mapping[str, object] | None = None
-    cancel_reason: str | None = None
 
     def snapshot(self) -> CommandHost:
         """A copy that later changes leave alone. Written out because `dataclasses.replace` costs five times as much."""
@@ -144,7 +142,6 @@ class CommandHost:
             self.stderr_id,
             self.report,
             self.late_result,
-            self.cancel_reason,
         )
 
 

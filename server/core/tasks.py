@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
 from dataclasses import replace
 
 from server.core.effects import Forgotten, Progress, SaveTask
-from server.core.events import ExecutionsCanceled, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
+from server.core.events import TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
 from server.core.model import CommandHost
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.world import Execution, LiveTask, Peer, Stop, World
+from server.core.world import Execution, LiveTask, Peer, World
 
 SLOWEST = 5
 
@@ -42,7 +42,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
     if task.cancel_reason is not None:
         if task.status is TaskStatus.PENDING:
             _make_rows(live)
-        _stop(world, live, live.executions.values(), task.cancel_reason)
+        _stop_all(world, live)
     world.act(_progress(live))
 
 
@@ -74,7 +74,7 @@ def started(world: World, event: TaskStarted) -> None:
 
 
 def _make_rows(live: LiveTask) -> None:
-    if live.executions or live.task.counts[ExecutionStatus.PENDING] < len(live.task.targets):
+    if live.executions:
         return
     command_id = live.command.command_id
     for host_id in live.task.targets:
@@ -83,24 +83,11 @@ def _make_rows(live: LiveTask) -> None:
 
 
 def canceled(world: World, event: TaskCanceled) -> None:
-    """Of no effect on a task that has ended, or is being ended already, unless by force."""
+    """Of no effect on a task that has ended, or is being ended already."""
     live = world.tasks.get(event.task_id)
-    if live is None:
-        return
-    if live.task.cancel_reason is None:
+    if live is not None and live.task.cancel_reason is None:
         live.task.cancel_requested_at = world.now.wall_ms
-        _end_all(world, live, "canceled", force=event.force)
-    elif event.force:
-        _stop(world, live, live.executions.values(), live.task.cancel_reason, force=True)
-
-
-def some_canceled(world: World, event: ExecutionsCanceled) -> None:
-    live = world.tasks.get(event.task_id)
-    if live is not None:
-        if live.task.status is TaskStatus.PENDING:
-            _make_rows(live)
-        found = (live.executions.get(host_id) for host_id in event.host_ids)
-        _stop(world, live, [execution for execution in found if execution is not None], "canceled", force=event.force)
+        _end_all(world, live, "canceled")
 
 
 def timed_out(world: World, live: LiveTask) -> None:
@@ -111,17 +98,17 @@ def timed_out(world: World, live: LiveTask) -> None:
     _end_all(world, live, "timeout")
 
 
-def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) -> None:
+def _end_all(world: World, live: LiveTask, reason: str) -> None:
     live.task.cancel_reason = reason
     world.deadlines.clear(live)
     world.touched[live] = None
     if live.task.status is TaskStatus.PENDING:
         _make_rows(live)
-    _stop(world, live, live.executions.values(), reason, force=force)
+    _stop_all(world, live)
 
 
-def _stop(world: World, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
-    live.stopping.extend([Stop(execution, reason, force) for execution in executions])
+def _stop_all(world: World, live: LiveTask) -> None:
+    live.stopping = deque(live.executions.values())
     world.stopping.append(live)
 
 
@@ -165,8 +152,6 @@ def _last_step(live: LiveTask) -> TaskStep:
         return TaskStep.EXPIRE
     if reason == "canceled" and counts[ExecutionStatus.CANCELED] + counts[ExecutionStatus.LOST]:
         return TaskStep.CANCEL
-    if counts[ExecutionStatus.CANCELED] == live.task.total_hosts:
-        return TaskStep.CANCEL  # host by host
     return TaskStep.FAIL
 
 

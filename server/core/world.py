@@ -40,20 +40,9 @@ class Execution:
     row: CommandHost
     live: LiveTask
     ticket: int = 0
-    asked: float | None = None
-    """Since when its host, which is here, has been asked to end it."""
 
     def __str__(self) -> str:
         return f"{self.row.command_id} on {self.row.host_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """An execution that is still to be told to end. reason: canceled or timeout. force: given up if its host is away."""
-
-    execution: Execution
-    reason: str
-    force: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +55,7 @@ class LiveTask:
     limit: int
     executions: dict[str, Execution] = field(default_factory=dict)
     waiting: deque[Execution] = field(default_factory=deque)
-    stopping: deque[Stop] = field(default_factory=deque)
+    stopping: deque[Execution] = field(default_factory=deque)
     started: dict[str, None] = field(default_factory=dict)
     in_flight: int = 0
     ready: bool = False
@@ -225,10 +214,11 @@ class World:
     def send_cancel(self, execution: Execution) -> None:
         """To a host that is connected; to others it goes with the verdicts when they return.
 
-        The agent is told why, so that its report says the same.
+        The agent is told why, so that its report says the same: the task's reason, or else the deadline that is over.
         """
         row = execution.row
-        reason = row.cancel_reason or execution.live.task.cancel_reason or "canceled"
+        overdue = "expired" if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None else "timeout"
+        reason = execution.live.task.cancel_reason or overdue
         peer = self.peers[row.host_id]
         if peer.session is not None and row.journal_id is not None and row.seq is not None:
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))

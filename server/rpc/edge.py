@@ -6,6 +6,7 @@ grpclib owns the life of each call; between Hello and goodbye its messages pass 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -30,7 +31,6 @@ END_STATUS = {
     "superseded": Status.ABORTED,
     "outbox_full": Status.RESOURCE_EXHAUSTED,
     "silent": Status.DEADLINE_EXCEEDED,
-    "slow_reader": Status.RESOURCE_EXHAUSTED,
     "malformed": Status.INVALID_ARGUMENT,
     "revoked": Status.PERMISSION_DENIED,
     "quarantined": Status.PERMISSION_DENIED,
@@ -40,36 +40,34 @@ END_STATUS = {
 SENDS_IN_A_ROW = 256
 HEARTBEAT, GONE, BROKEN = 12, -1, 0
 ENDED, DRAINING = "ended", "draining"
+FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
 
 
 class Live:
     """A session and the connection it lives on. over: resolved with None for OK, or with the error that ends the call."""
 
-    __slots__ = ("_owed", "_since", "answer", "beat", "conn", "over", "session")
+    __slots__ = ("answer", "beat", "conn", "over", "session")
 
     def __init__(self, session: Session, conn: Any) -> None:
         self.session, self.conn = session, conn
         self.over: asyncio.Future[GRPCError | None] = asyncio.get_running_loop().create_future()
         self.answer: int | None = None
         self.beat = 0
-        self._owed = self._since = 0.0
-
-    def takes_nothing(self, now: float, patience: float) -> bool:
-        """Whether something waits to be sent, and not all of what waited at least `patience` seconds ago has left."""
-        queued = self.conn.queued_bytes
-        if queued == 0:
-            self._since = 0.0
-            return False
-        sent = self.conn.counts()["bytes_out"]
-        if self._since == 0.0 or sent >= self._owed:
-            self._since, self._owed = now, sent + queued
-            return False
-        return now - self._since >= patience
 
     def finish(self, error: GRPCError | None) -> None:
         if not self.over.done():
             self.over.set_result(error)
+
+
+class Comer:
+    """A connection. until: when it is closed, unless it becomes an agent's before. asks: for health or reflection."""
+
+    __slots__ = ("asks", "goaway", "until")
+
+    def __init__(self, goaway: Callable[[], None], until: float) -> None:
+        self.goaway, self.until = goaway, until
+        self.asks = False
 
 
 class Edge:
@@ -84,22 +82,36 @@ class Edge:
         self._stirred = trio.Event()
         self._wheel: Wheel[int] = Wheel(settings.pulse, clock.now().mono)
         self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
-        self._met: set[Any] = set()
+        self._connected: dict[Any, Comer] = {}
+        self._drains: list[Callable[[], None]] = []
         self.draining = False
 
     # --- the life of a session ---------------------------------------------------------------------------------------------
 
-    def expect(self, conn: Any) -> None:
-        """A connection without a Hello within `hello_timeout` is cut off, whatever else it does."""
-        self._expected.set(conn, self._clock.now().mono + self._settings.hello_timeout)
+    def expect(self, conn: Any, goaway: Callable[[], None]) -> None:
+        """A connection without a Hello or a `caller` within `hello_timeout` is cut off, whatever else it does.
 
-    def refused(self, conn: Any) -> None:
-        """It has been told why, and need not be told again that it said no Hello."""
-        self._met.add(conn)
+        goaway: tells the other end that no further stream is taken. `gone` must follow.
+        """
+        until = self._clock.now().mono + self._settings.hello_timeout
+        self._connected[conn] = Comer(goaway, until)
+        self._expected.set(conn, until)
+
+    def caller(self, conn: Any) -> None:
+        """This connection asks for health or reflection, and may; after `caller_age` it must come again, unless it is an agent's."""
+        comer = self._connected.get(conn)
+        if comer is not None and not comer.asks and comer.until != FOREVER:
+            comer.asks = True
+            comer.until = self._clock.now().mono + self._settings.caller_age
+            self._expected.set(conn, comer.until)
+
+    def gone(self, conn: Any) -> None:
+        self._connected.pop(conn, None)
 
     def open(self, host_id: str, peer: str, conn: Any) -> Live:
         """Under asyncio. The caller attaches the stream to the lane with `session.number`."""
-        self._met.add(conn)
+        if (comer := self._connected.get(conn)) is not None:
+            comer.until = FOREVER
         session = self._registry.attach(host_id, peer, self._clock.now().wall_ms, self._stir)
         live = self._live[session.number] = Live(session, conn)
         self._wheel.set(session.number, self._clock.now().mono + self._settings.terms.heartbeat)
@@ -107,18 +119,32 @@ class Edge:
         return live
 
     def closed(self, live: Live) -> None:
+        """Under asyncio, before grpclib ends the call."""
         session = live.session
+        if self.draining and (comer := self._connected.get(live.conn)) is not None:
+            # After the call's end: h2, as a client, takes no frame of any stream after a GOAWAY.
+            asyncio.get_running_loop().call_soon(comer.goaway)
         self._live.pop(session.number, None)
         self._counts.session_closed()
         log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
         if self._registry.detach(session) and not self.draining:
             self._door.submit(HostDisconnected(session.host_id, session.number))
 
+    def when_draining(self, call: Callable[[], None]) -> None:
+        """Have this called when `drain` is."""
+        self._drains.append(call)
+
     def drain(self) -> None:
-        """Tell every agent to come back later, spread over a range, and close. What runs goes on running."""
+        """Tell every agent to come back later, spread over a range, and close; everybody else that no call is taken any more.
+        What runs goes on running."""
         self.draining = True
+        for call in self._drains:
+            call()
         for session in self._registry.sessions():
             session.end(DRAINING)
+        for comer in list(self._connected.values()):
+            if comer.until != FOREVER:  # an agent is told when its call has ended
+                comer.goaway()
 
     def _stir(self, session: Session) -> None:
         self._dirty[session] = None
@@ -190,8 +216,7 @@ class Edge:
             self._stir(live.session)
 
     def _broken(self, live: Live, reason: str) -> None:
-        self._counts.refused("malformed_message")
-        log.warning("connection refused", port="agent", reason="malformed_message", peer=live.session.peer, host_id=live.session.host_id, detail=reason)
+        log.warning("malformed message", peer=live.session.peer, host_id=live.session.host_id, error=reason)
         live.session.end("malformed")
         live.finish(refusal(ClarionError("malformed_message", reason)))
 
@@ -231,17 +256,12 @@ class Edge:
             await trio.sleep(self._settings.pulse)
             now = self._clock.now().mono
             self._cut_silent(now)
-            self._hub.overdue(now)
             for number in self._wheel.due(now):
                 live = self._live.get(number)
                 if live is None:
                     continue
                 if now - live.conn.last_read >= terms.silence and not self._queue.full:
                     live.session.end("silent")
-                    continue
-                if live.takes_nothing(now, self._settings.send_timeout):
-                    live.session.end("slow_reader")
-                    live.conn.abort("slow_reader")
                     continue
                 live.beat += 1
                 live.conn.send([to_agent.heartbeat(live.beat)])
@@ -250,10 +270,16 @@ class Edge:
 
     def _cut_silent(self, now: float) -> None:
         for conn in self._expected.due(now):
-            if conn in self._met:
-                self._met.discard(conn)
-            elif not conn.closed:
-                conn.abort("no_hello")
+            comer = self._connected.get(conn)
+            if comer is None or conn.closed or now < comer.until:
+                continue
+            if comer.asks:
+                comer.goaway()
+                conn.close()
+            else:
+                self._counts.refused("no_hello")
+                log.warning("connection refused", port="agent", reason="no_hello")
+                conn.abort()
 
 
 def refusal(error: ClarionError) -> GRPCError:

@@ -7,76 +7,67 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from grpclib.config import Configuration
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
-from grpclib.server import Server
-from h2.config import H2Configuration
 
+from _speedups import lane
 from proto.link.errors import LinkRefused, MessageTooLarge
-from proto.link.frames import Bytes, read
+from proto.link.frames import read
 from proto.messages import CONNECT, Hello, MalformedMessage, decode
 from server.errors import ClarionError
 from server.ports import Clock, Door
 from server.rpc import from_agent
 from server.rpc.edge import Edge, refusal
 from server.rpc.entry import Entry
+from server.rpc.http2 import GrpcServer, Protocol
 from server.rpc.remember import Memory
+from server.rpc.services import Codec, Services
 from server.rpc.settings import Counts, Settings
 from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
 
-H2 = H2Configuration(
-    client_side=False,
-    header_encoding="ascii",
-    validate_inbound_headers=True,
-    normalize_inbound_headers=True,
-    validate_outbound_headers=False,
-    normalize_outbound_headers=False,
-)
-"""grpclib turns the checks of inbound headers off; ours are on (RFC 9113 section 8.2)."""
-
-
-GC_INTERVAL = 4_096
-"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of connecting."""
-
-
 class Handshake:
-    """The gRPC service. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
+    """The gRPC services. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
 
     def __init__(
-        self, edge: Edge, memory: Memory, door: Door, clock: Clock, entry: Entry, settings: Settings, counts: Counts
+        self, edge: Edge, memory: Memory, door: Door, clock: Clock, entry: Entry, settings: Settings, counts: Counts, limits: lane.Limits
     ) -> None:
         self._edge, self._memory, self._door, self._clock = edge, memory, door, clock
         self._entry, self._settings, self._counts = entry, settings, counts
-        window = settings.max_message
-        self._server = Server([self], codec=Bytes(), config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
-        self._server._h2_config = H2
-        self._server.__gc_interval__ = GC_INTERVAL
+        services = Services(self, self._ask, settings.hello_timeout)
+        edge.when_draining(services.drain)
+        self._server = GrpcServer([self, services], Codec(), settings.max_message, limits.streams, limits.header_list)
 
     def __mapping__(self) -> dict[str, Handler]:
         return {CONNECT: Handler(self._connect, Cardinality.STREAM_STREAM, bytes, bytes)}
 
-    def protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self._server._protocol_factory()
-        return protocol
+    def protocol(self) -> Protocol:
+        return self._server.protocol()
+
+    def _ask(self, stream: Any) -> None:
+        """Whoever calls health or reflection shows the same as an agent, and is then no longer waited for to say Hello."""
+        transport = stream._stream._transport
+        try:
+            if self._entry.gate is not None:
+                self._entry.gate.renewable(transport.get_extra_info("certificate"), peer_of(transport))
+            self._authenticate(stream.metadata, peer_of(transport))
+        except ClarionError as error:
+            raise refusal(error) from None
+        self._edge.caller(transport.conn)
 
     async def _connect(self, stream: Any) -> None:
         transport = stream._stream._transport
-        address = transport.get_extra_info("peername")
-        peer = f"{address[0]}:{address[1]}"
+        peer = peer_of(transport)
         try:
+            if self._edge.draining:
+                raise ClarionError("shutting_down")
             self._authenticate(stream.metadata, peer)
             hello = await self._hello(stream, peer)
             if self._entry.gate is not None:
                 self._entry.gate.admit(transport.get_extra_info("certificate"), Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
-        except (ClarionError, GRPCError) as error:
-            # What was said to it is all that it gets; a session it cannot become any more.
-            transport.offended()
-            self._edge.refused(transport.conn)
-            asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
-            raise (refusal(error) if isinstance(error, ClarionError) else error) from None
+        except ClarionError as error:
+            raise refusal(error) from None
         await stream.send_initial_metadata()
         live = self._edge.open(hello.host_id, peer, transport.conn)
         try:
@@ -94,8 +85,6 @@ class Handshake:
             raise outcome
 
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
-        if self._edge.draining:
-            raise ClarionError("shutting_down")
         if self._entry.verify is None:
             return  # the certificate speaks for the agent, and is judged together with its Hello
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
@@ -110,26 +99,24 @@ class Handshake:
             async with asyncio.timeout(self._settings.hello_timeout):
                 data = await read(stream._stream, limit)
         except TimeoutError:
-            self._told("no_hello", peer, "")
             raise GRPCError(Status.DEADLINE_EXCEEDED, f"no hello within {self._settings.hello_timeout:g} s") from None
         except MessageTooLarge as error:
-            self._told("message_too_large", peer, str(error))
             raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from None
         except LinkRefused as error:
-            self._told("malformed_message", peer, error.message)
             raise GRPCError(Status(error.code), error.message) from None
         if data is None:
-            self._told("no_hello", peer, "the call ended before")
             raise GRPCError(Status.INVALID_ARGUMENT, "ended before its hello")
         try:
             return from_agent.hello(decode(data))
         except MalformedMessage as error:
-            self._told("malformed_message", peer, str(error))
+            log.warning("malformed message", peer=peer, error=str(error))
             raise ClarionError("hello_expected", str(error)) from error
 
-    def _told(self, reason: str, peer: str, detail: str) -> None:
-        self._counts.refused(reason)
-        log.warning("connection refused", port="agent", reason=reason, peer=peer, detail=detail)
+
+def peer_of(transport: Any) -> str:
+    """address:port of the other end."""
+    address = transport.get_extra_info("peername")
+    return f"{address[0]}:{address[1]}"
 
 
 def leftover(buffer: Any) -> bytes:

@@ -18,7 +18,6 @@ from server.rpc.edge import Edge
 from server.rpc.entry import Entry
 from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
-from server.rpc.refusals import label
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.transport import Transport
@@ -45,7 +44,7 @@ class AgentPort:
         self._hub = lane.Hub(lane_limits)
         self._counts = counts
         self.edge = Edge(self._hub, registry, door, queue, clock, settings, counts)
-        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, entry, settings, counts)
+        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, entry, settings, counts, lane_limits)
         self._listener = Listener(sock, limits, self._arrived, counts.refused, entry.tls, entry.failed)
 
     def _arrived(self, arrival: Arrival) -> None:
@@ -53,23 +52,19 @@ class AgentPort:
         protocol = self._handshake.protocol()
         address = arrival.peername[0]
         conn = lane.Conn(arrival.sock, protocol, hub=self._hub)
-        conn.on_gone = partial(self._gone, arrival.peername)
-        transport.conn, transport.offended = conn, partial(self._listener.offended, address)
+        conn.on_gone = partial(self._gone, conn, address)
+        transport.conn = conn
         self._hub.add(conn)
-        self.edge.expect(conn)
+        self.edge.expect(conn, protocol.goaway)
         try:
             protocol.connection_made(transport)
         except OSError as error:  # the peer has gone already
             log.info("connection lost at once", peer=address, error=str(error))
             conn.abort()
 
-    def _gone(self, peername: tuple[str, int], reason: str) -> None:
-        self._listener.left(peername[0])
-        word = label(reason)
-        if word is not None:
-            self._counts.refused(word)
-            self._listener.offended(peername[0])
-            log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
+    def _gone(self, conn: lane.Conn, address: str, reason: str) -> None:
+        self.edge.gone(conn)
+        self._listener.left(address)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then every connection is closed at once."""

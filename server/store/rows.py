@@ -56,7 +56,7 @@ EXECUTION = Table(
     (
         *("command_id", "host_id", "attempt", "status", "version", "seq", "journal_id", "unreachable", "cancel_requested_at"),
         *("dispatched_at", "accepted_at", "started_at", "finished_at", "agent_started_at", "agent_finished_at", "execution_ms"),
-        *("exit_code", "exit_signal", "error_code", "error_message", "stdout_id", "stderr_id", "late_result", "report", "cancel_reason"),
+        *("exit_code", "exit_signal", "error_code", "error_message", "stdout_id", "stderr_id", "late_result", "report"),
     ),
     frozenset({"late_result"}),
 )
@@ -202,7 +202,6 @@ def execution_row(row: CommandHost) -> tuple[Any, ...]:
         row.stderr_id,
         None if late is None else as_json(late),
         None if report is None else as_json(report),
-        row.cancel_reason,
     )
 
 
@@ -232,7 +231,6 @@ def execution_from(row: Row) -> CommandHost:
         stderr_id=row[21],
         late_result=None if row[22] is None else orjson.loads(row[22]),
         report=None if row[23] is None else orjson.loads(row[23]),
-        cancel_reason=row[24],
     )
 
 

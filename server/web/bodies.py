@@ -39,13 +39,6 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     success_codes: Annotated[list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")] = field(default_factory=lambda: [0])
 
 
-class CancelBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to end of a task."""
-
-    hosts: Annotated[list[str] | None, Meta(description="Only on these hosts of the task, by id or name; by default on all of them.", examples=[["web-1"]])] = None
-    force: Annotated[bool, Meta(description="Give up hosts that are away, at once: their rows become `lost`, and what they run may go on running. A host that is connected is asked as ever.")] = False
-
-
 class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """A host to be known before its agent has ever connected."""
 

@@ -120,34 +120,6 @@ def _error(row: CommandHost) -> views.ErrorView | None:
     )
 
 
-def _stop(row: CommandHost) -> views.StopView | None:
-    kill = (row.report or {}).get("kill")
-    never = row.error_code in ("canceled_before_start", "task_timeout")
-    if row.cancel_requested_at is None and kill is None and not never:
-        return None
-    signals = kill if isinstance(kill, Mapping) else {}
-    reason = signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
-    return views.StopView(
-        outcome=_stopped(row, signals),
-        reason=str(reason),
-        requested_at=row.cancel_requested_at,
-        term_at=signals.get("term_at_ms"),
-        kill_at=signals.get("kill_at_ms"),
-    )
-
-
-def _stopped(row: CommandHost, signals: Mapping[str, object]) -> str:
-    if not row.status.final:
-        return "unreachable" if row.unreachable else "stopping"
-    if signals:
-        return "killed" if signals.get("tree_empty") else "unconfirmed"
-    if row.error_code is not None and not reason(row.error_code).started:
-        return "never_started"
-    if row.status is ExecutionStatus.LOST:
-        return "unreachable"
-    return "killed" if row.status in (ExecutionStatus.CANCELED, ExecutionStatus.TIMEOUT) else "finished"
-
-
 def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> views.OutputSummaryView | None:
     if output_id is None:
         return None
@@ -173,7 +145,6 @@ def execution_row(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputS
         agent_started_at=row.agent_started_at,
         agent_finished_at=row.agent_finished_at,
         execution_ms=row.execution_ms,
-        stop=_stop(row),
         error=_error(row),
         stdout=_summary(row.stdout_id, sizes),
         stderr=_summary(row.stderr_id, sizes),

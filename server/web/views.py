@@ -111,22 +111,6 @@ class ErrorView(Struct, kw_only=True):
     retryable: bool
 
 
-class StopView(Struct, kw_only=True):
-    """What came of ending it, whoever or whatever wanted that. Times of signals are by the agent's clock."""
-
-    outcome: Annotated[
-        str,
-        Meta(
-            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its agent is, or was, away, so it may still be running; "
-            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: signals were sent, and nobody saw the last process go."
-        ),
-    ]
-    reason: Annotated[str | None, Meta(description="canceled, timeout, expired or output_limit.")]
-    requested_at: Annotated[int | None, Meta(description="When the server first asked; null when the agent did it by itself.")]
-    term_at: Annotated[int | None, Meta(description="When SIGTERM was sent; null if it was not.")]
-    kill_at: Annotated[int | None, Meta(description="When SIGKILL was sent; null if it was not needed.")]
-
-
 class OutputSummaryView(Struct, kw_only=True):
     """An output's size; its bytes are a request of their own."""
 
@@ -154,7 +138,6 @@ class ExecutionRow(Struct, kw_only=True):
     agent_started_at: ByAgent
     agent_finished_at: ByAgent
     execution_ms: ByAgent
-    stop: Annotated[StopView | None, Meta(description="null unless somebody, or a timeout, wanted it to end.")]
     error: ErrorView | None
     stdout: OutputSummaryView | None
     stderr: OutputSummaryView | None

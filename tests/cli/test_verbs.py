@@ -103,14 +103,6 @@ def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fa
     assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} canceled\n"
 
 
-def test_some_hosts_are_canceled_and_hosts_that_are_away_given_up(clarion: Clarion, fake: Fake) -> None:
-    fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])))
-    assert clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout == f"task {TASK} 3 of its hosts are being canceled\n"
-    assert clarion("tasks", "cancel", TASK, "--force").exit_code == 0
-    assert [seen.body for seen in fake.seen] == [{"hosts": ["a", "b", "c"], "force": True}, {"force": True}]
-    assert clarion("tasks", "cancel", TASK, "--host", "a,,b").exit_code == 64
-
-
 @pytest.mark.parametrize("form", ["--json", "--jsonl"])
 def test_progress_is_shown_once(clarion: Clarion, fake: Fake, form: str) -> None:
     progress = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 3)
@@ -127,7 +119,7 @@ def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
 def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, out=b"x" * 1234), host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)), host_row(3, "running", unreachable=True)])
     lines = clarion("tasks", "hosts", TASK, "--status", "failed,completed").stdout.splitlines()
-    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "STOP", "REASON", "ID"]
+    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "REASON", "ID"]
     assert lines[1].split()[:7] == ["web01", "completed", "0", "12", "ms", "1,234", "0"]
     assert "signal 9" in lines[2]
     assert "9,000*" in lines[2]

@@ -25,7 +25,6 @@ from server.core.events import (
     Accepted,
     Entry,
     Event,
-    ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
     HostLoaded,
@@ -167,7 +166,7 @@ class History:
             if held is None or held.status.final:
                 continue
             rows = [row.snapshot() for key, row in shadow.rows.items() if key[0] == command_id]
-            untouched = held.status is TaskStatus.PENDING and all(row.status is ExecutionStatus.PENDING for row in rows)
+            untouched = held.status is TaskStatus.PENDING and held.cancel_reason is None
             opened = [] if untouched else [row for row in rows if not row.status.final]
             loaded = replace(held, targets=tuple(row.host_id for row in rows))
             self.handle(TaskLoaded(loaded, self.commands[command_id], opened))
@@ -185,10 +184,7 @@ class History:
         if roll < 0.20:
             return TaskStarted(self._task_id())
         if roll < 0.24:
-            force = self.random.random() < 0.3
-            if self.random.random() < 0.4:
-                return ExecutionsCanceled(self._task_id(), self.random.sample((*HOSTS, "nobody"), self.random.choice([1, 2, 4])), force)
-            return TaskCanceled(self._task_id(), force)
+            return TaskCanceled(self._task_id())
         if roll < 0.26:
             self._forget()
             return None

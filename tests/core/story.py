@@ -83,7 +83,7 @@ def reload(story: Story, *hosts: str, number: int = 1) -> Story:
     later.tell(*[HostLoaded(host, 256) for host in hosts])
     held = story.shadow.tasks[f"t{number}"]
     rows = [row.snapshot() for (command, _), row in story.shadow.rows.items() if command == f"c{number}" and not row.status.final]
-    untouched = held.status is T.PENDING and held.counts[E.PENDING] == held.total_hosts
+    untouched = held.status is T.PENDING and held.cancel_reason is None
     later.engine.load_counts({held.status: 1}, {E.PENDING: held.total_hosts})
     command = Command(f"c{number}", held.task_id, command="true", timeout_ms=60_000)
     later.tell(TaskLoaded(replace(held, targets=hosts), command, [] if untouched else rows))

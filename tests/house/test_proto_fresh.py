@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,3 +18,5 @@ def sources(folder: Path) -> dict[str, str]:
 def test_proto_gen_is_what_command_proto_generates(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "proto/generate.py"), str(tmp_path)], check=True)
     assert sources(tmp_path) == sources(ROOT / "proto/gen"), "run 'make proto' and commit the result"
+    fresh = FileDescriptorProto.FromString((tmp_path / "command.binpb").read_bytes())
+    assert fresh == FileDescriptorProto.FromString((ROOT / "proto/command.binpb").read_bytes()), "run 'make proto' and commit the result"

@@ -163,3 +163,22 @@ async def test_nonsense_from_the_server_is_malformed() -> None:
     async with talk(nonsense) as stream:
         with pytest.raises(MalformedMessage):
             await stream.recv()
+
+
+async def test_what_came_in_before_a_goaway_is_still_heard() -> None:
+    async def part(stream: ServerStream) -> None:
+        await stream.send(bytes(beat(1)))
+        under = stream._stream._stream
+        http2 = under._h2_connection
+        for number in (2, 3):
+            data = bytes(beat(number))
+            http2.send_data(under.id, b"\0" + len(data).to_bytes(4, "big") + data)
+        http2.close_connection()
+        under._transport.write(http2.data_to_send())
+        await trio.sleep_forever()
+
+    async with talk(part) as stream:
+        for number in (1, 2, 3):
+            assert await stream.recv() == beat(number)
+        with pytest.raises(LinkClosed):
+            await stream.recv()

@@ -1,0 +1,152 @@
+"""HTTP/2 as this port speaks it: grpclib's protocol object, with our limits announced and a word for those who are at the wrong door.
+
+grpclib announces h2's defaults, which are not what the lane's guard allows; and it answers requests that are not gRPC without a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from grpclib.config import Configuration
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import Connection, EventsProcessor, H2Protocol
+from grpclib.server import Handler as Requests
+from grpclib.server import Server
+from h2.config import H2Configuration
+from h2.connection import ConnectionState, H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+
+H2 = H2Configuration(
+    client_side=False,
+    header_encoding="ascii",
+    validate_inbound_headers=True,
+    normalize_inbound_headers=True,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+"""grpclib turns the checks of inbound headers off; ours are on (RFC 9113 section 8.2)."""
+
+GRPC = ("application/grpc", "application/grpc+proto")
+GC_INTERVAL = 4_096
+"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of connecting."""
+
+
+class Protocol(H2Protocol):
+    """One connection. streams, header_list: what it announces (RFC 9113 section 6.5.2), in streams at once and bytes."""
+
+    def __init__(self, handler: Requests, config: Configuration, streams: int, header_list: int) -> None:
+        super().__init__(handler, config, H2)
+        self._streams, self._header_list = streams, header_list
+
+    def connection_made(self, transport: Any) -> None:
+        """As grpclib's, but everything is said in the first SETTINGS frame. Raises OSError for a peer that has gone already."""
+        http2 = H2Connection(config=self.h2_config)
+        http2.local_settings = Settings(
+            client=False,
+            initial_values={
+                SettingCodes.MAX_CONCURRENT_STREAMS: self._streams,
+                SettingCodes.MAX_HEADER_LIST_SIZE: self._header_list,
+                SettingCodes.INITIAL_WINDOW_SIZE: self.config.http2_stream_window_size,
+            },
+        )
+        http2.initiate_connection()
+        if delta := self.config.http2_connection_window_size - http2.inbound_flow_control_window:
+            http2.increment_flow_control_window(delta)
+        self.connection = Connection(http2, transport, config=self.config)
+        self.connection.flush()
+        self.connection.initialize()
+        self.processor = EventsProcessor(self.handler, self.connection)
+
+    def goaway(self) -> None:
+        """Say that no stream after those that are open is taken (RFC 9113 section 6.8). Those go on."""
+        if not self.connection.is_closing() and self.connection._connection.state_machine.state is not ConnectionState.CLOSED:
+            last = self.connection._connection.highest_inbound_stream_id
+            self.connection._transport.write(GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize())
+
+
+class Methods(dict[str, Handler]):
+    """Path → handler. grpclib's own answer for other paths lacks the content-type that gRPC asks for ("Trailers-Only")."""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        return super().get(path) or Handler(_unknown, Cardinality.STREAM_STREAM, bytes, bytes)
+
+
+async def _unknown(stream: Any) -> None:
+    raise GRPCError(Status.UNIMPLEMENTED, f"unknown method {stream._method_name}")
+
+
+class _Requests(Requests):
+    def accept(self, stream: Any, headers: list[tuple[str, str]], release_stream: Callable[[], None]) -> None:
+        wrong = turned_away(dict(headers))
+        if wrong is None:
+            super().accept(stream, headers, release_stream)
+        else:
+            self.__gc_step__()
+            stream.buffer = sink = _Sink(partial(stream.connection.ack, stream.id))
+            self._tasks[stream] = self.loop.create_task(_turn_away(stream, sink.ended, *wrong, release_stream))
+
+
+class _Sink:
+    """Instead of grpclib's buffer of a stream: drops what comes and gives its window back, so that the request can come to its end."""
+
+    def __init__(self, ack: Callable[[int], None]) -> None:
+        self._ack = ack
+        self.ended = asyncio.Event()
+
+    def add(self, data: bytes, ack_size: int) -> None:
+        self._ack(ack_size)
+
+    def eof(self) -> None:
+        self.ended.set()
+
+    def unacked_size(self) -> int:
+        return 0
+
+
+def turned_away(headers: Mapping[str, str]) -> tuple[int, str, bool] | None:
+    """HTTP status, words, and whether they are wanted, for a request that is not gRPC (PROTOCOL-HTTP2, "Requests")."""
+    if headers[":method"] != "POST":
+        return 405, "This port speaks gRPC: it takes POST requests only.\n", headers[":method"] != "HEAD"
+    if headers.get("content-type") not in GRPC:
+        return 415, f"This port speaks gRPC: the content-type must be {' or '.join(GRPC)}.\n", True
+    return None
+
+
+async def _turn_away(stream: Any, ended: asyncio.Event, status: int, words: str, wanted: bool, release: Callable[[], None]) -> None:
+    body = words.encode()
+    headers = [(":status", str(status)), ("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body)))]
+    if status == 405:
+        headers.append(("allow", "POST"))
+    try:
+        await ended.wait()  # whether the request is malformed is known at its end only
+        await stream.send_headers(headers, end_stream=not wanted)
+        if wanted:
+            await stream.send_data(body, end_stream=True)
+    except (ProtocolError, StreamTerminatedError, ConnectionError):
+        return  # whoever asked has gone
+    finally:
+        release()
+
+
+class GrpcServer(Server):
+    """Makes protocol objects; it never listens by itself."""
+
+    def __init__(self, services: list[Any], codec: Any, window: int, streams: int, header_list: int) -> None:
+        super().__init__(services, codec=codec, config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
+        self._mapping = Methods(self._mapping)
+        self._streams, self._header_list = streams, header_list
+        self.__gc_interval__ = GC_INTERVAL
+
+    def protocol(self) -> Protocol:
+        """For a new connection. Call it with the asyncio loop set."""
+        self.__gc_step__()
+        handler = _Requests(self._mapping, self._codec, self._status_details_codec, self.__dispatch__)
+        self._handlers.add(handler)
+        return Protocol(handler, self._config, self._streams, self._header_list)

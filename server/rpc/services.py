@@ -1,0 +1,121 @@
+"""What else the agent port answers: grpc.health.v1.Health and server reflection (v1 and v1alpha), for any gRPC client.
+
+grpclib's own services do the work. Who may ask is the caller's business: `ask` judges each call before anything is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from grpclib.const import Handler, Status
+from grpclib.encoding.base import CodecBase
+from grpclib.encoding.proto import ProtoCodec
+from grpclib.exceptions import GRPCError
+from grpclib.health.check import ServiceStatus
+from grpclib.health.service import OVERALL, Health
+from grpclib.health.v1 import health_pb2
+from grpclib.reflection.service import ServerReflection
+from grpclib.reflection.v1 import reflection_pb2
+from grpclib.reflection.v1alpha import reflection_pb2 as reflection_v1alpha_pb2
+
+Ask = Callable[[Any], None]
+"""Called with grpclib's stream; raises GRPCError for somebody who may not."""
+
+
+class Codec(CodecBase):
+    """google.protobuf's messages as such, everything else as the bytes it is: the agents' messages are read by the lane."""
+
+    __content_subtype__ = "proto"
+
+    def __init__(self) -> None:
+        self._proto = ProtoCodec()
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        return self._proto.encode(message, message_type) if issubclass(message_type, Message) else bytes(message)
+
+    def decode(self, data: bytes, message_type: Any) -> Any:
+        return self._proto.decode(data, message_type) if issubclass(message_type, Message) else data
+
+
+class Services:
+    """Health and reflection beside `main`, the service of the agents. patience: seconds for the first message of a call."""
+
+    def __init__(self, main: Any, ask: Ask, patience: float) -> None:
+        self._ask, self._patience = ask, patience
+        self._serving = ServiceStatus()
+        self._serving.set(True)
+        health = Health({OVERALL: [self._serving], main: [self._serving]})
+        self._others = ServerReflection.extend([main, health], pool=_pool())[1:]
+
+    def __mapping__(self) -> dict[str, Handler]:
+        methods: dict[str, Handler] = {}
+        for service in self._others:
+            methods |= service.__mapping__()
+        return {path: method._replace(func=self._guarded(method.func)) for path, method in methods.items()}
+
+    def drain(self) -> None:
+        """NOT_SERVING from here on; whoever watches is told. Under asyncio or not."""
+        self._serving.set(False)
+
+    def _guarded(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def run(stream: Any) -> None:
+            self._ask(stream)
+            try:
+                await call(_Patient(stream, self._patience))
+            except NotImplementedError:  # grpclib on a message with the compressed flag
+                raise GRPCError(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
+            except DecodeError as error:
+                raise GRPCError(Status.INTERNAL, f"cannot read the request: {error}") from None
+
+        return run
+
+
+class _Patient:
+    """grpclib's stream, whose first message must come in time."""
+
+    def __init__(self, stream: Any, patience: float) -> None:
+        self._stream, self._patience = stream, patience
+        self._begun = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __aiter__(self) -> _Patient:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self._receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def recv_message(self) -> Any:
+        message = await self._receive()
+        if message is None:
+            raise GRPCError(Status.INVALID_ARGUMENT, "ended before its request")
+        return message
+
+    async def _receive(self) -> Any:
+        try:
+            async with asyncio.timeout(None if self._begun else self._patience):
+                message = await self._stream.recv_message()
+            self._begun = True
+            return message
+        except TimeoutError:
+            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no request within {self._patience:g} s") from None
+        except AssertionError:  # grpclib asserts that a stream does not end within a message
+            raise GRPCError(Status.INTERNAL, "ended within a message") from None
+
+
+def _pool() -> DescriptorPool:
+    """A pool of our own: what else the process has loaded is nobody's business."""
+    pool = DescriptorPool()
+    pool.AddSerializedFile(files("proto").joinpath("command.binpb").read_bytes())
+    for module in (health_pb2, reflection_pb2, reflection_v1alpha_pb2):
+        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    return pool
