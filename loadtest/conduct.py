@@ -10,13 +10,15 @@ from pathlib import Path
 
 from loadtest import files
 from loadtest.api import Refused, Unreachable
+from loadtest.database import with_database
 from loadtest.fleet import Fleet, FleetFailed
 from loadtest.options import Options
 from loadtest.page import page
-from loadtest.proc import machine
-from loadtest.report import WIRE_NOTE, details, rows, summary, to_json, write
+from loadtest.proc import machine, rss_kb
+from loadtest.report import details, rows, summary, to_json, write
 from loadtest.run import Incomplete, Run
-from loadtest.scenarios import ALL
+from loadtest.scenarios import ALL, ALONE
+from loadtest.scenarios.join import join
 from loadtest.show import Show, table
 from loadtest.target import Running, ServerDied, Started, Target
 from loadtest.watch import Sample, Watch
@@ -35,17 +37,24 @@ def conduct(options: Options, show: Show) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if options.keep is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        options = with_database(options, folder, stack, show)
         target = _target(options, folder, limit, show, stack)
         times = {"hello_timeout": options.hello_timeout, "backoff_max": options.backoff_max}
-        fleet = Fleet(target, split, seed=options.seed, folder=folder, dialing=options.dialing, **times)
+        base = rss_kb(target.pid) if target.pid else None
+        door = target.door(options.agents) if options.tls else None
+        fleet = Fleet(target, split, seed=options.seed, folder=folder, door=door, dialing=options.dialing, **times)
         stack.callback(fleet.close)
         watch = Watch(target, fleet)
-        run = Run(options, target, fleet, watch, show, time.monotonic() + options.limit)
-        watch.on_sample = lambda sample: show.progress(_now(sample, options.agents))
+        run = Run(options, target, fleet, watch, show, time.monotonic() + options.limit, base_rss_kb=base)
+        watch.on_sample = lambda sample: show.progress(_now(sample, fleet))
         watch.start()
         stack.callback(watch.close)
-        _scenarios(run)
-        return _finish(run, about)
+        if door is not None:
+            join(run)
+        connected = _scenarios(run, [name for name in ALL if name not in ALONE and (name in options.scenarios or name == "connect")])
+    if connected:
+        _scenarios(run, [name for name in ALONE if name in options.scenarios])
+    return _finish(run, about)
 
 
 def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitStack) -> Target:
@@ -58,9 +67,8 @@ def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitS
     return target
 
 
-def _scenarios(run: Run) -> None:
-    # all others need hosts that are connected
-    names = [name for name in ALL if name in run.options.scenarios or name == "connect"]
+def _scenarios(run: Run, names: list[str]) -> bool:
+    """Whether it makes sense to go on with others."""
     for name in names:
         title, scenario = ALL[name]
         run.show.begin(title)
@@ -71,19 +79,21 @@ def _scenarios(run: Run) -> None:
         except Incomplete as error:
             run.unfinished.append(f"{name}: {error}")
             run.show.say(f"   not finished: {error}")
-            if name == "connect":
-                return
+            if name == "connect":  # all others need hosts that are connected
+                return False
         except (Refused, Unreachable, ServerDied, FleetFailed) as error:
             run.unfinished.append(f"{name}: {error}")
             run.show.say(f"   failed: {error}")
-            return
-        run.look_at_fleet()
+            return False
+        if name not in ALONE:
+            run.look_at_fleet()
         run.show.say(f"   done in {time.monotonic() - begin:.1f} s")
+    return True
 
 
 def _finish(run: Run, about: dict[str, object]) -> int:
-    run.watch.close()
-    run.note(WIRE_NOTE)
+    if run.figures.wire_cpu_us_per_agent is None and "wire" not in run.options.scenarios:
+        run.note("wire_cpu_us_per_agent is null: it was not asked for (--scenario wire).")
     if run.options.foreign is not None:
         run.note("The store and whether compiled modules are used cannot be seen from outside a server that was not started here.")
     report = summary(run, about)
@@ -105,7 +115,8 @@ def _finish(run: Run, about: dict[str, object]) -> int:
     return GOOD
 
 
-def _now(sample: Sample, agents: int) -> str:
+def _now(sample: Sample, fleet: Fleet) -> str:
     memory = "" if sample.rss_kb is None else f", server {sample.rss_kb / 1024:.0f} MiB"
     cpu = "" if sample.cpu_seconds is None else f", {sample.cpu_seconds:.1f} s of CPU"
-    return f"{sample.connected} of {agents} agents connected{memory}{cpu}"
+    doing = f"{sample.connected} of {fleet.size} agents connected" if fleet.ids else f"{fleet.joining} of {fleet.size} hosts have joined"
+    return f"{doing}{memory}{cpu}"

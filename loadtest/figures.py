@@ -27,6 +27,7 @@ class Figures:
     rounds: list[Round] = field(default_factory=list)
     single_host_ms: list[float] = field(default_factory=list)
     loaded_host_ms: list[float] = field(default_factory=list)
+    wire_cpu_us_per_agent: float | None = None
     connect_ms: list[float] = field(default_factory=list)
     reconnect_seconds: float | None = None
     api_during_reconnect_ms: list[float] = field(default_factory=list)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from loadtest.swarm.loop import host_id_of, hostname_of
+from loadtest.options import CannotRun
+from loadtest.swarm.door import Door
+from loadtest.swarm.names import host_id_of, hostname_of
 from loadtest.target import Target
 
 ANSWER_SECONDS = 30.0
@@ -34,7 +38,9 @@ class Member:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "loadtest.swarm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=Path(__file__).parents[1], start_new_session=True
             )
-        self._last: dict[str, Any] = {"connected": 0, "counts": {}, "reasons": {}, "cpu": 0.0}
+        self._last: dict[str, Any] = {"connected": 0, "last_welcome": 0.0, "counts": {}, "reasons": {}, "cpu": 0.0}
+        self.joining = 0
+        self.ids: list[str] = []
         self._changed, self._ordering = threading.Condition(), threading.Lock()
         self._took: list[float] = []
         self._starts: dict[str, bytes] = {}
@@ -57,7 +63,12 @@ class Member:
         for line in self._process.stdout:
             report = orjson.loads(line)
             with self._changed:
-                if "starts" in report:
+                if "joining" in report:
+                    self.joining = report["joining"]
+                elif "ids" in report:
+                    self.ids = report["ids"]
+                    self.joining = len(self.ids)
+                elif "starts" in report:
                     self._starts[report["command_id"]] = base64.b64decode(report["starts"])
                 else:
                     self._took += report.pop("took")
@@ -103,15 +114,18 @@ class Member:
 
 
 class Fleet:
-    """hosts: host_id → name, of all simulated hosts in the order of their numbers."""
+    """hosts: host_id → name, of all simulated hosts in the order of their numbers. With a door they have ids only once they have joined."""
 
-    def __init__(self, target: Target, split: Sequence[int], *, seed: int, folder: Path, hello_timeout: float = 10.0, backoff_max: float = 60.0, dialing: int = 1_024) -> None:
+    def __init__(
+        self, target: Target, split: Sequence[int], *, seed: int, folder: Path, door: Door | None = None, hello_timeout: float = 10.0, backoff_max: float = 60.0, dialing: int = 1_024
+    ) -> None:
+        """door: where to join for certificates; None: without TLS. Raises CannotRun, FleetFailed."""
         self.size = sum(split)
-        self.ids = [host_id_of(seed, index) for index in range(self.size)]
-        self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(self.ids)}
+        self._name([host_id_of(seed, index) for index in range(self.size)] if door is None else [])
         self.members: list[Member] = []
-        common = {"host": target.agent_host, "port": target.agent_port, "token": target.join_token, "seed": seed}
+        common: dict[str, Any] = {"host": _address(target.agent_host), "server_name": target.agent_host, "port": target.agent_port, "seed": seed}
         common |= {"hello_timeout": hello_timeout, "backoff_max": backoff_max, "dialing": dialing}
+        common |= {"token": target.join_token} if door is None else {"token": "", "door": asdict(door)}
         first = 0
         try:
             for number, agents in enumerate(split):
@@ -120,6 +134,24 @@ class Fleet:
         except BaseException:
             self.close()
             raise
+
+    def _name(self, ids: list[str]) -> None:
+        self.ids = ids
+        self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(ids)}
+
+    @property
+    def joining(self) -> int:
+        """Hosts that have joined."""
+        return sum(member.joining for member in self.members)
+
+    def joined(self) -> bool:
+        """Whether all have. Raises FleetFailed, with what a process said that could not join."""
+        for member in self.members:
+            member.last()
+        if any(len(member.ids) < member.agents for member in self.members):
+            return False
+        self._name([host_id for member in self.members for host_id in member.ids])
+        return True
 
     @property
     def connected(self) -> int:
@@ -138,6 +170,10 @@ class Fleet:
         for member in self.members:
             total.update(member.last()["reasons"])
         return total
+
+    def last_welcome(self) -> float:
+        """When the latest Welcome came, on this machine's monotonic clock."""
+        return max(float(member.last()["last_welcome"]) for member in self.members)
 
     def cpu_seconds(self) -> float:
         return sum(float(member.last()["cpu"]) for member in self.members)
@@ -176,3 +212,11 @@ class Fleet:
     def close(self) -> None:
         for member in self.members:
             member.close()
+
+
+def _address(host: str) -> str:
+    """Looked up once, so that a slow name server is not measured. Raises CannotRun."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise CannotRun(f"--agent-address: {host!r} cannot be looked up: {error.strerror or error}") from error

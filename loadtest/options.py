@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SCENARIOS = ("connect", "idle", "echo", "latency", "mixed", "faults", "restart")
+SCENARIOS = ("connect", "idle", "echo", "latency", "mixed", "faults", "drain", "restart", "wire")
 
 
 class CannotRun(Exception):
@@ -14,25 +14,27 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A server that runs already. pid: of its process, if it is on this machine."""
+    """A server that runs already. pid: of its process, if it is on this machine. join_token_file: for one without TLS."""
 
     url: str
     token_file: Path
     agent_host: str
     agent_port: int
-    join_token_file: Path
+    join_token_file: Path | None
     pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Times in seconds. processes: None for as few as the limit on open files allows, but at least one per two cores.
+    """Times in seconds. processes: None for as few as the limit on open files allows. tls: mutual, on the agent port.
 
-    sets: settings of the server that is started. limit: for the whole run."""
+    sets: settings of the server that is started. pure: it runs without compiled modules. limit: for the whole run."""
 
     agents: int = 200
     rounds: int = 3
     store: str = "sqlite"
+    tls: bool = False
+    pure: bool = False
     report: Path = Path("report.json")
     scenarios: tuple[str, ...] = SCENARIOS
     foreign: Foreign | None = None

@@ -8,6 +8,8 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+LISTEN = "0A"
+"""TCP_LISTEN, as /proc/net/tcp writes it (proc_net_tcp.txt of the kernel)."""
 
 
 def cpu_seconds(pid: int) -> float | None:
@@ -25,6 +27,23 @@ def rss_kb(pid: int) -> float | None:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1024
     except (OSError, IndexError):
         return None
+
+
+def listens(port: int) -> bool:
+    """Whether somebody on this machine listens on this TCP port. Nothing is sent, so that nobody has to turn us away."""
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(path) as table:
+                next(table)
+                for line in table:
+                    _, local, _, state, *_ = line.split()
+                    if state != LISTEN:
+                        break  # listeners come first, and of the others there may be very many
+                    if int(local.rpartition(":")[2], 16) == port:
+                        return True
+        except OSError:
+            continue  # a machine without IPv6
+    return False
 
 
 def machine() -> dict[str, object]:

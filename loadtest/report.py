@@ -32,11 +32,12 @@ MEANINGS = (
     "connect_seconds: from the first dial until all are welcomed. Its CPU includes what the server writes in the seconds after.",
     "rounds: wall_seconds from before the POST that creates the task until the final task has been received; create_start_seconds is the POST that creates and the POST that starts it, together.",
     "CPU and memory are those of the server's process alone, read from /proc in steps of 10 ms and of a page; agents and harness run on the same machine.",
+    "wire_cpu_us_per_agent: the median of rounds of one message down and two up, from the socket to the tally and back, in a process of listener, lane, conductor and engine with a store that commits at once; without TLS, REST and database.",
     "single_host_latency_ms: from the POST that runs it to the final task, one after the other, while all other hosts are connected and idle.",
-    "reconnect_seconds: from the start of the new server process until every host is welcomed again, the pause that the old server asked for included. API times meanwhile count from the moment at which each request was due.",
+    "Joining, with TLS, is told apart and is no part of connect_seconds; what the server keeps of a joined host is part of its memory.",
+    "reconnect_seconds: the server was killed and started again; from the moment at which its agent port listens again until every host is welcomed, each coming back after the real agent's backoff. API times meanwhile count from the moment at which each request was due.",
 )
 """What the figures mean, for the reader of the page."""
-WIRE_NOTE = "wire_cpu_us_per_agent is null: it needs a server without REST and database, which this harness does not start."
 
 
 def summary(run: Run, machine: dict[str, object]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def summary(run: Run, machine: dict[str, object]) -> dict[str, Any]:
     return {
         "machine": machine,
         "agents": run.fleet.size,
-        "tls": False,
+        "tls": run.options.tls,
         "store": run.options.store if run.options.foreign is None else None,
         "pure": run.target.pure,
         "connect_seconds": rounded(figures.connect_seconds),
@@ -53,7 +54,7 @@ def summary(run: Run, machine: dict[str, object]) -> dict[str, Any]:
         "server_rss_kb_per_agent": rounded(figures.server_rss_kb_per_agent, 1),
         "idle_cpu_percent": rounded(figures.idle_cpu_percent, 2),
         "rounds": [_round(one) for one in figures.rounds],
-        "wire_cpu_us_per_agent": None,
+        "wire_cpu_us_per_agent": rounded(figures.wire_cpu_us_per_agent, 1),
         "single_host_latency_ms": {"p50": rounded(percentile(figures.single_host_ms, 0.5)), "p99": rounded(percentile(figures.single_host_ms, 0.99))},
         "reconnect_seconds": rounded(figures.reconnect_seconds),
         "api_p99_ms_during_reconnect": rounded(percentile(figures.api_during_reconnect_ms, 0.99)),
@@ -104,6 +105,7 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
         text = f"{_with(one['wall_seconds'], 's')}, server CPU {_with(one['server_cpu_us_per_agent'], 'µs')} per agent, create + start {_with(one['create_start_seconds'], 's')}, lost {one['lost']}, doubled {one['doubled']}"
         out.append((f"echo round {number}", text))
     out += [
+        ("wire to tally, server CPU per agent", _with(report["wire_cpu_us_per_agent"], "µs")),
         ("one host, p50 / p99", f"{_with(latency['p50'], 'ms')} / {_with(latency['p99'], 'ms')}"),
         ("reconnect, all", _with(report["reconnect_seconds"], "s")),
         ("API p99 during reconnect", _with(report["api_p99_ms_during_reconnect"], "ms")),

@@ -13,10 +13,16 @@ from pathlib import Path
 
 from loadtest.api import Api
 from loadtest.options import CannotRun, Foreign, Options
+from loadtest.swarm.door import Door
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 MYSQL_NEEDS = ("store.user", "store.database")
+TOKEN_SECONDS = 86_400.0
+SPARE_USES = 100
+"""Of a join token: a host whose answer got lost asks again, and takes another one."""
+SPARE_CONNECTIONS = 1_000
+"""A host that comes back may find its older connection still open."""
 
 
 class ServerDied(Exception):
@@ -35,14 +41,25 @@ class Target:
     alone = False
     pure: bool | None = None
     _token_file: Path
-    _join_token_file: Path
+    _join_token_file: Path | None
 
     @property
     def join_token(self) -> str:
+        """Of a server without TLS, which all its agents share. Raises CannotRun."""
+        if self._join_token_file is None:
+            raise CannotRun("--join-token-file: needed for a server without TLS; with --tls a token is made")
         return _first_line(self._join_token_file)
 
     def api(self) -> Api:
         return Api(self.url, _first_line(self._token_file))
+
+    def door(self, hosts: int) -> Door:
+        """Where so many hosts may join, with a token made for them. Raises CannotRun, Refused, Unreachable."""
+        with self.api() as api:
+            made = api.json("POST", "/join-tokens", {"ttl": TOKEN_SECONDS, "uses": hosts + SPARE_USES})
+        if not made["ca_pin"]:
+            raise CannotRun(f"--tls: the agent port of {self.url} speaks no TLS (its agent_port.insecure_loopback is true)")
+        return Door(self.agent_host, made["enrol_port"], made["token"], made["ca_pin"])
 
     def check(self) -> None:
         """Raises ServerDied."""
@@ -70,12 +87,12 @@ class Started(Target):
     def __init__(self, folder: Path, options: Options) -> None:
         self.folder, self._options = folder, options
         self.agent_host = "127.0.0.1"
-        self._http_port, self.agent_port = _free_ports(2)
+        self._http_port, self.agent_port, self._enrol_port = _free_ports(3)
         self.url = f"http://127.0.0.1:{self._http_port}"
         self._token_file, self._join_token_file = folder / "data/admin.token", folder / "data/join.token"
         self.log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self.pure = os.environ.get("CLARION_PURE", "") not in ("", "0") or not list((Path(__file__).parents[1] / "_speedups").glob("*.so"))
+        self.pure = options.pure or os.environ.get("CLARION_PURE", "") not in ("", "0") or not compiled()
 
     def start(self) -> float:
         """Seconds until it was ready. Raises ServerDied, CannotRun."""
@@ -89,7 +106,8 @@ class Started(Target):
     def launch(self) -> None:
         """Only start the process."""
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(self._command(), stdout=out, stderr=out, start_new_session=True)
+            environment = {**os.environ, "CLARION_PURE": "1"} if self._options.pure else None
+            self._process = subprocess.Popen(self._command(), stdout=out, stderr=out, start_new_session=True, env=environment)
         self.pid = self._process.pid
 
     def api_when_there(self, deadline: float) -> Api:
@@ -107,7 +125,7 @@ class Started(Target):
         program = Path(sys.executable).parent / "clarion-server"
         if not program.exists():
             raise CannotRun(f"{program} does not exist; run 'make build', or name a server with --server")
-        ports = ["--http-port", str(self._http_port), "--agent-port", str(self.agent_port)]
+        ports = ["--http-port", str(self._http_port), "--agent-port", str(self.agent_port), "--enrol-port", str(self._enrol_port)]
         flags = [flag for one in settings_of(self._options) for flag in ("--set", one)]
         return [str(program), "run", "--init", "--data", str(self.folder / "data"), *ports, *flags]
 
@@ -124,6 +142,13 @@ class Started(Target):
                 process.wait(10)
                 raise ServerDied(f"the server did not end within {STOP_SECONDS:g} s of SIGTERM and was killed") from None
         return time.monotonic() - begin
+
+    def kill(self) -> None:
+        """SIGKILL, as when it crashes."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(10)
 
     def check(self) -> None:
         if self._process is not None and self._process.poll() is not None:
@@ -142,7 +167,12 @@ def settings_of(options: Options) -> list[str]:
     """What the server is started with: limits raised where the number of agents asks for it, then what the user sets.
 
     Raises CannotRun when a MySQL store is not fully named."""
-    sets = ["log.level=warning", f"store.kind={options.store}", "agent_port.insecure_loopback=true"]
+    sets = ["log.level=warning", f"store.kind={options.store}"]
+    # all agents come from one address, and those that join at once are not what is measured
+    sets.append(f"agent_port.connections_per_address={options.agents + SPARE_CONNECTIONS}")
+    sets.append("enrol.per_second=100000" if options.tls else "agent_port.insecure_loopback=true")
+    if options.agents + SPARE_CONNECTIONS > 15_000:
+        sets.append(f"agent_port.connections={options.agents + SPARE_CONNECTIONS}")
     if options.agents > 20_000:
         sets += [f"limits.hosts_per_task={options.agents}", f"limits.in_flight_per_task={options.agents}"]
     if options.agents * 2 > 20_000:
@@ -153,8 +183,13 @@ def settings_of(options: Options) -> list[str]:
         if not given & {"store.host", "store.socket"}:
             missing.insert(0, "store.host or store.socket")
         if missing:
-            raise CannotRun(f"--store mysql: say with --set what {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}; no database is started")
+            raise CannotRun(f"--store mysql: say with --set what {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}, or no store.… at all to have a database started")
     return [*sets, *options.sets]
+
+
+def compiled() -> bool:
+    """Whether there are compiled modules."""
+    return bool(list((Path(__file__).parents[1] / "_speedups").glob("*.so")))
 
 
 def _free_ports(number: int) -> Sequence[int]:

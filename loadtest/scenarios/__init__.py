@@ -11,7 +11,8 @@ from loadtest.scenarios.faults import faults
 from loadtest.scenarios.idle import idle
 from loadtest.scenarios.latency import latency
 from loadtest.scenarios.mixed import mixed
-from loadtest.scenarios.restart import restart
+from loadtest.scenarios.restart import drain, restart
+from loadtest.scenarios.wire import wire
 
 ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "connect": ("all hosts connect", connect),
@@ -20,8 +21,13 @@ ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "latency": ("one command on one host", latency),
     "mixed": ("many tasks at once", mixed),
     "faults": ("slow, dying and silent hosts", faults),
-    "restart": ("restart of the server", restart),
+    "drain": ("stop and start of the server", drain),
+    "restart": ("kill and start of the server", restart),
+    "wire": ("one round from wire to tally, without REST and database", wire),
 }
 """name → what it is, and the scenario, in the order in which they run."""
 
-__all__ = ["ALL"]
+ALONE = ("wire",)
+"""Run when the server and the hosts have ended."""
+
+__all__ = ["ALL", "ALONE"]

@@ -15,10 +15,9 @@ SETTLE_SECONDS = 3.0
 def connect(run: Run) -> None:
     fleet, figures = run.fleet, run.figures
     cpu, begin = run.cpu(), time.monotonic()
-    run.base_rss_kb = rss_kb(run.target.pid) if run.target.pid else None
     fleet.dial()
     done = run.wait_connected(BASE_SECONDS + SECONDS_PER_AGENT * fleet.size)
-    took = time.monotonic() - begin
+    took = (fleet.last_welcome() if done else time.monotonic()) - begin
     figures.connect_ms = [seconds * 1000 for seconds in fleet.took()]
     if not done:
         raise Incomplete(f"{fleet.connected} of {fleet.size} hosts had connected after {took:.0f} s: {_why(run)}")

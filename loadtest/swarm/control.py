@@ -1,12 +1,13 @@
 """A process of simulated hosts and the harness: one JSON object per line, orders in on stdin, reports out on stdout.
 
 Orders: `dial`, `fault` (kind, hosts, and the fault's figures; an empty kind heals), `starts` (command_id), `stop`.
-Reports: every `REPORT_EVERY` seconds, and the answers to `starts`.
+Reports: with a door `joining`, now and then, how many have joined, and once `ids`; then every `REPORT_EVERY` seconds, and the answers to `starts`.
 """
 
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import sys
 import time
@@ -14,7 +15,9 @@ from typing import Any
 
 import orjson
 
+from loadtest.swarm.door import Door
 from loadtest.swarm.faults import Fault
+from loadtest.swarm.join import CannotJoin, join
 from loadtest.swarm.loop import Config, Loop
 
 REPORT_EVERY = 0.25
@@ -72,27 +75,64 @@ class Control:
         loop = self._loop
         took, loop.connect_seconds = loop.connect_seconds, []
         cpu = time.process_time()
-        self._say({"connected": loop.connected, "counts": dict(loop.shared.counts), "took": took, "reasons": loop.reasons, "cpu": cpu})
+        counts = dict(loop.shared.counts)
+        self._say({"connected": loop.connected, "last_welcome": loop.last_welcome, "counts": counts, "took": took, "reasons": loop.reasons, "cpu": cpu})
 
     def _say(self, report: dict[str, Any]) -> None:
-        line = orjson.dumps(report) + b"\n"
         try:
-            while line:
-                line = line[os.write(self._writer, line) :]
+            say(self._writer, report)
         except BrokenPipeError:
             self.stopped = True
 
 
+def say(writer: int, report: dict[str, Any]) -> None:
+    """Raises BrokenPipeError when nobody reads any more."""
+    line = orjson.dumps(report) + b"\n"
+    while line:
+        line = line[os.write(writer, line) :]
+
+
+class Progress:
+    """Tells how many hosts have joined, now and then."""
+
+    def __init__(self, writer: int) -> None:
+        self._writer, self._at = writer, 0.0
+
+    def __call__(self, joined: int) -> None:
+        now = time.monotonic()
+        if now - self._at >= REPORT_EVERY:
+            self._at = now
+            say(self._writer, {"joining": joined})
+
+
 def main() -> None:
-    """The first line on stdin is the Config."""
+    """The first line on stdin is the Config, and with TLS a `door` beside it."""
     first = bytearray()
     while not first.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
             sys.exit("loadtest.swarm: started by `python -m loadtest`, which tells it on stdin what to do")
         first += byte
-    loop = Loop(Config(**orjson.loads(first)))
+    asked = orjson.loads(first)
+    door = asked.pop("door", None)
+    config = Config(**asked)
+    try:
+        loop = Loop(config) if door is None else _joined(config, Door(**door))
+    except CannotJoin as error:
+        sys.exit(str(error))
+    except BrokenPipeError:
+        return
+    # what follows makes no cycles; collections would only show up as pauses of all hosts at once
+    gc.collect()
+    gc.disable()
     try:
         Control(loop, 0, 1).run()
     finally:
         loop.close()
+
+
+def _joined(config: Config, door: Door) -> Loop:
+    joined = join(door, config.first, config.agents, config.seed, Progress(1))
+    ids = [one.host_id for one in joined]
+    say(1, {"ids": ids})
+    return Loop(config, lambda index: joined[index - config.first].context, ids)

@@ -7,14 +7,14 @@ import random
 import select
 import ssl
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadtest.swarm.agent import Agent, Now, Wake
 from loadtest.swarm.h2 import request_block
+from loadtest.swarm.names import host_id_of, hostname_of
 from loadtest.swarm.peer import GREETING, TALKING, Peer
 from loadtest.swarm.shared import Shared
 
@@ -25,7 +25,8 @@ EVENTS = 512
 @dataclass(frozen=True, slots=True)
 class Config:
     """Times in seconds, with the defaults of the real agent. first: number of the first host of this process. dialing: connections
-    that may be between their first byte and their Welcome at once, in this process."""
+    that may be between their first byte and their Welcome at once, in this process. host: an address. token: empty with TLS.
+    server_name: what the server's certificate must name."""
 
     host: str
     port: int
@@ -44,30 +45,21 @@ class Config:
     slots: int = 16
 
 
-def host_id_of(seed: int, index: int) -> str:
-    """A UUID of version 7 that depends on nothing but these two (RFC 9562 section 5.7, with a made-up time)."""
-    bits = random.Random(f"{seed} {index}").getrandbits(74)
-    return str(uuid.UUID(int=(1_700_000_000_000 + index) << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & (1 << 62) - 1))
-
-
-def hostname_of(index: int) -> str:
-    return f"sim-{index:06d}"
-
-
 Contexts = Callable[[int], ssl.SSLContext | None]
 
 
 class Loop:
-    """context_of: the TLS identity of a host by its number; None: in clear."""
+    """context_of: the TLS identity of a host by its number; None: in clear. ids: the hosts' ids, if a server has given them."""
 
-    def __init__(self, config: Config, context_of: Contexts = lambda index: None) -> None:
-        self.config, self.context_of = config, context_of
+    def __init__(self, config: Config, context_of: Contexts = lambda index: None, ids: Sequence[str] = ()) -> None:
+        self.config, self.context_of, self._ids = config, context_of, ids
         self.rng = random.Random(config.seed * 1_000_003 + config.first)
         self.now = _now()
         self.shared = Shared(config.first, config.agents)
         tls = context_of(config.first) is not None
         self.block = request_block(f"{config.server_name}:{config.port}", PATH, config.token, tls=tls)
         self.connected = 0
+        self.last_welcome = 0.0
         self.connect_seconds: list[float] = []
         self.reasons: dict[str, int] = {}
         self.peers = [Peer(self, self._agent(index)) for index in range(config.first, config.first + config.agents)]
@@ -83,7 +75,8 @@ class Loop:
 
     def _agent(self, index: int) -> Agent:
         journal_id = f"journal-{self.rng.getrandbits(64):016x}"
-        return Agent(index, host_id_of(self.config.seed, index), hostname_of(index), journal_id, self.shared, slots=self.config.slots)
+        host_id = self._ids[index - self.config.first] if self._ids else host_id_of(self.config.seed, index)
+        return Agent(index, host_id, hostname_of(index), journal_id, self.shared, slots=self.config.slots)
 
     # --- running -----------------------------------------------------------------------------------------------------------
 
@@ -165,7 +158,8 @@ class Loop:
         self._dialing -= 1
         self.connected += 1
         self.count("welcomed")
-        self.connect_seconds.append(self.now.mono - peer.dialed_at)
+        self.last_welcome = time.monotonic()
+        self.connect_seconds.append(self.last_welcome - peer.dialed_at)
 
     def ended(self, peer: Peer, why: str) -> None:
         if peer.state == TALKING:

@@ -100,15 +100,29 @@ async def serve_calls(
 
 async def call(host: str, port: int, path: str, data: bytes, *, ssl: ssl_module.SSLContext, within: float) -> bytes:
     """One call on a connection of its own. within: seconds, TLS included. Raises LinkClosed, LinkRefused, MessageTooLarge."""
+    async with calling(host, port, ssl=ssl, within=within) as ask:
+        return await ask(path, data)
+
+
+@asynccontextmanager
+async def calling(host: str, port: int, *, ssl: ssl_module.SSLContext, within: float) -> AsyncIterator[Callable[[str, bytes], Awaitable[bytes]]]:
+    """`ask(path, data)`, one after the other over one connection, which the first makes, and the next after it has broken.
+
+    within: seconds for one call, TLS included. `ask` raises LinkClosed, LinkRefused, MessageTooLarge."""
     async with asyncio_loop():
         channel = await trio_asyncio.aio_as_trio(_channel)(host, port, ssl)
+
+        async def ask(path: str, data: bytes) -> bytes:
+            try:
+                with trio.fail_after(within):
+                    return await _once(channel, path, data)
+            except trio.TooSlowError as error:
+                raise LinkClosed(f"{host}:{port} did not answer within {within:g} s") from error
+            except (OSError, StreamTerminatedError, ProtocolError, AssertionError) as error:
+                raise LinkClosed(f"no answer from {host}:{port}: {error}") from error
+
         try:
-            with trio.fail_after(within):
-                return await _once(channel, path, data)
-        except trio.TooSlowError as error:
-            raise LinkClosed(f"{host}:{port} did not answer within {within:g} s") from error
-        except (OSError, StreamTerminatedError, ProtocolError, AssertionError) as error:
-            raise LinkClosed(f"no answer from {host}:{port}: {error}") from error
+            yield ask
         finally:
             with trio.CancelScope(shield=True):
                 await trio_asyncio.aio_as_trio(_close)(channel)

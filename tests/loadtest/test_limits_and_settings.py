@@ -10,7 +10,7 @@ import pytest
 
 from loadtest import files
 from loadtest.options import CannotRun, Options
-from loadtest.swarm.loop import host_id_of
+from loadtest.swarm.names import host_id_of
 from loadtest.target import settings_of
 
 
@@ -53,6 +53,13 @@ def test_limits_of_the_server_are_raised_where_the_agents_need_it() -> None:
     assert not [one for one in settings_of(Options(agents=10_000)) if one.startswith("limits.")]
     assert "limits.in_flight=24000" in settings_of(Options(agents=12_000))
     assert {"limits.hosts_per_task=25000", "limits.in_flight_per_task=25000"} <= set(settings_of(Options(agents=25_000)))
+
+
+def test_all_agents_may_come_from_one_address_and_join_as_fast_as_they_can() -> None:
+    plain, tls = settings_of(Options(agents=10_000)), settings_of(Options(agents=20_000, tls=True))
+    assert "agent_port.connections_per_address=11000" in plain and "agent_port.insecure_loopback=true" in plain
+    assert {"agent_port.connections_per_address=21000", "agent_port.connections=21000", "enrol.per_second=100000"} <= set(tls)
+    assert not [one for one in tls if "insecure" in one]
 
 
 def test_what_the_user_sets_comes_last_and_wins() -> None:

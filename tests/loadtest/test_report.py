@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import socket
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from loadtest.figures import percentile, rounded
 from loadtest.plots import MOST_POINTS, Line, cdf, plot, thin, ticks
-from loadtest.proc import cpu_seconds, machine, rss_kb
+from loadtest.proc import cpu_seconds, listens, machine, rss_kb
 from loadtest.report import to_json, write
 from loadtest.show import Show, table
 
@@ -106,3 +107,12 @@ def test_on_a_terminal_one_line_is_written_over() -> None:
 
 def test_a_table_has_two_columns() -> None:
     assert table([("a", "1"), ("long", "2")]) == "  a     1\n  long  2"
+
+
+def test_a_port_is_seen_to_be_listened_on_and_no_longer_after_it_was_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listens(port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            assert not listens(client.getsockname()[1])
+    assert not listens(port)
