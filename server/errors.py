@@ -39,6 +39,7 @@ _ALL = (
     Problem("unknown_field", 422, 3, USAGE, "there is no such field", "remove it or correct its name"),
     Problem("wrong_type", 422, 3, USAGE, "the field has the wrong type", "see /openapi.json for its type"),
     Problem("invalid_value", 422, 3, USAGE, "the field's value is outside what is allowed", "see the message"),
+    Problem("invalid_expression", 422, 3, USAGE, "the expression cannot be understood", "the message names the column and what could stand there"),
     Problem("unknown_hosts", 422, 3, USAGE, "some of the hosts named are not known", "remove them, or join agents under these names first"),
     Problem("no_hosts", 422, 3, USAGE, "the targets select no host", "join an agent first, or name other targets"),
     Problem("idempotency_mismatch", 422, 6, USAGE, "this Idempotency-Key was used for a different request", "use a new key for a new request"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.core.directory import Directory
 from server.core.effects import Progress, Save
 from server.core.events import Event, Now
 from server.core.model import Host, Task
@@ -79,6 +80,12 @@ class Resolution:
 
 class Fleet(Protocol):
     """Who is known and who is connected; all in memory."""
+
+    directory: Directory
+    """All known hosts; not to be changed through this."""
+
+    def online(self) -> Set[str]:
+        """The ids of hosts that are connected now."""
 
     def presence(self, host_id: str) -> Presence | None: ...
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import trio
 
+from server.core.directory import Directory
 from server.core.effects import Ack, Cancel, Dispatch, Welcome
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Session
@@ -21,9 +21,7 @@ class Registry:
     def __init__(self, limits: OutboxLimits | None = None, *, epoch: int = 0) -> None:
         """epoch: of this start of the server; session numbers of different starts never meet."""
         self._limits = limits or OutboxLimits()
-        self._hosts: dict[str, Host] = {}
-        self._order: list[tuple[str, str]] = []
-        self._names: dict[str, set[str]] = {}
+        self.directory = Directory()
         self._sessions: dict[str, Session] = {}
         self._numbers = epoch << 32
         self._left = trio.Event()
@@ -32,38 +30,21 @@ class Registry:
 
     def put(self, host: Host) -> None:
         """Make it, or its new facts, known."""
-        old = self._hosts.get(host.host_id)
-        if old is not None and old.hostname != host.hostname:
-            self._unlist(old)
-            old = None
-        self._hosts[host.host_id] = host
-        if old is None:
-            insort(self._order, (host.hostname, host.host_id))
-            self._names.setdefault(host.hostname, set()).add(host.host_id)
+        self.directory.put(host)
 
     def remove(self, host_id: str) -> None:
-        host = self._hosts.pop(host_id, None)
-        if host is not None:
-            self._unlist(host)
-
-    def _unlist(self, host: Host) -> None:
-        key = (host.hostname, host.host_id)
-        del self._order[bisect_left(self._order, key)]
-        ids = self._names[host.hostname]
-        ids.discard(host.host_id)
-        if not ids:
-            del self._names[host.hostname]
+        self.directory.remove(host_id)
 
     def host(self, host_id: str) -> Host | None:
-        return self._hosts.get(host_id)
+        return self.directory.hosts.get(host_id)
 
     def presence(self, host_id: str) -> Presence | None:
-        host = self._hosts.get(host_id)
+        host = self.directory.hosts.get(host_id)
         return self._presence(host) if host is not None else None
 
     def roster(self) -> Sequence[Presence]:
         """All known hosts by (hostname, host_id)."""
-        return [self._presence(self._hosts[host_id]) for _, host_id in self._order]
+        return [self._presence(self.directory.hosts[host_id]) for _, host_id in self.directory.order]
 
     def _presence(self, host: Host) -> Presence:
         session = self._sessions.get(host.host_id)
@@ -77,21 +58,21 @@ class Registry:
         unknown: dict[str, None] = {}
         ambiguous: dict[str, tuple[str, ...]] = {}
         for name in names:
-            ids = self._names.get(name, ())
-            if name in self._hosts:
+            ids = self.directory.named(name)
+            if name in self.directory.hosts:
                 found[name] = None
             elif len(ids) == 1:
                 found.update(dict.fromkeys(ids))
             elif ids:
                 ambiguous[name] = tuple(sorted(ids))
             elif name == ALL:
-                found.update(dict.fromkeys(host_id for _, host_id in self._order))
+                found.update(dict.fromkeys(host_id for _, host_id in self.directory.order))
             else:
                 unknown[name] = None
         return Resolution(tuple(found), tuple(unknown), ambiguous)
 
     def counts(self) -> dict[str, int]:
-        return {"known": len(self._hosts), "connected": len(self._sessions)}
+        return {"known": len(self.directory.hosts), "connected": len(self._sessions)}
 
     # --- sessions ------------------------------------------------------------------------------------------------------
 
@@ -124,6 +105,10 @@ class Registry:
         session = self._sessions.get(act.host_id)
         if session is not None and session.number == act.session:
             session.push(act)
+
+    def online(self) -> Set[str]:
+        """The ids of hosts that are connected now."""
+        return self._sessions.keys()
 
     def sessions(self) -> list[Session]:
         return list(self._sessions.values())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.core.answers import Answer
 from server.core.effects import Save
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
@@ -128,6 +129,9 @@ class Store(Protocol):
         """By host_id; `after` is a host_id."""
 
     async def execution(self, command_id: str, host_id: str) -> ExecutionView | None: ...
+
+    async def answers(self, command_id: str) -> list[Answer]:
+        """A command's rows by what they say, in no order and not numbered; one statement, however many hosts."""
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
         """Newest command first; `after` is a command_id."""

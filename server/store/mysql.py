@@ -31,6 +31,8 @@ from server.store.sql import MYSQL
 _log = logging.getLogger(__name__)
 
 _DURABILITY = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
+_CONCAT_BYTES = 64 << 20
+"""The ids of one group of answers, 37 bytes each, come as one text: room for more hosts than limits.hosts_per_task allows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class MySQLStore(Reads):
             await connection.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             await connection.run(
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
-                f"innodb_lock_wait_timeout = {self._lock_timeout}, {limit}"
+                f"innodb_lock_wait_timeout = {self._lock_timeout}, group_concat_max_len = {_CONCAT_BYTES}, {limit}"
             )
             ((connection.max_packet,),) = await connection.run("SELECT @@max_allowed_packet")
         except BaseException:

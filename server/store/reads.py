@@ -9,12 +9,14 @@ from itertools import islice
 
 import orjson
 
+from server.core.answers import Answer
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
 from server.store.base import ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
 from server.store.rows import (
     Row,
+    answer_from,
     command_from,
     execution_from,
     host_from,
@@ -34,7 +36,7 @@ class Reads(ABC):
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._read = dialect.load("read")
+        self._read = dialect.load("read", "answers")
 
     @abstractmethod
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
@@ -110,6 +112,9 @@ class Reads(ABC):
     async def execution(self, command_id: str, host_id: str) -> ExecutionView | None:
         rows = await self.fetch(self._read["execution"], {"command_id": command_id, "host_id": host_id})
         return _view(rows[0]) if rows else None
+
+    async def answers(self, command_id: str) -> list[Answer]:
+        return [answer_from(row) for row in await self.fetch(self._read["answers"], {"command_id": command_id})]
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
         page = {"host_id": host_id, "after": after or task_list.LAST_ID, "limit": limit}

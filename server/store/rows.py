@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from server.core.answers import Answer
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
@@ -231,6 +232,21 @@ def execution_from(row: Row) -> CommandHost:
         stderr_id=row[21],
         late_result=None if row[22] is None else orjson.loads(row[22]),
         report=None if row[23] is None else orjson.loads(row[23]),
+    )
+
+
+def answer_from(row: Row) -> Answer:
+    """A row of the query `answers`, whose ids come in one text with commas between."""
+    return Answer(
+        status=_ALL_EXECUTION_STATUSES[row[0]],
+        exit_code=row[1],
+        signal=row[2],
+        error_code=row[3],
+        stdout_id=row[4],
+        stderr_id=row[5],
+        first_at=row[6],
+        unreachable=int(row[7]),
+        host_ids=tuple(row[8].split(",")),
     )
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """One command for many hosts. Exactly one of `command`, `argv` and `script` says what to run."""
 
-    targets: Annotated[list[str], Meta(description="Hosts: ids, names, or `all` for every known host. The list is frozen at creation.", examples=[["all"], ["web-1", "web-2"]])]
+    targets: Annotated[list[str], Meta(description="Hosts: ids, names, or selectors such as `web* and role=db`; `all` is every known host. The list is frozen at creation.", examples=[["all"], ["web-1", "web-2"], ["web[01-12] and not role=db"]])]
     name: Annotated[str | None, Meta(description="What to call it; by default the beginning of the command.")] = None
     description: str = ""
     type: Annotated[str, Meta(description="A word to group tasks by: lower-case letters, digits, - and _.")] = "command"
@@ -37,6 +37,14 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     max_output: Annotated[int, Meta(description="Bytes it may write before it is ended. 256 KiB from the head and as many from the tail are kept of each stream.")] = 1 << 30
     detach: Annotated[bool, Meta(description="Leave processes alone that the command started and that outlive it.")] = False
     success_codes: Annotated[list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")] = field(default_factory=lambda: [0])
+
+
+class SelectBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which hosts are asked about."""
+
+    targets: Annotated[list[str], Meta(description="As in a task: ids, names, or selectors.", examples=[["web* and role=db"]])]
+    sample: Annotated[int, Meta(description="How many hosts to list one by one, at most 500.")] = 20
+    whole: Annotated[bool, Meta(description="Fold all names, however long the text becomes.")] = False
 
 
 class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -16,7 +16,8 @@ from server.web.bodies import TaskBody
 from server.web.call import Call
 from server.web.desk import Flight
 from server.web.lookup import stored_task
-from server.web.spec import Wish, build, check, choose_hosts
+from server.web.spec import Wish, build, check
+from server.web.targets import choose_hosts, text_of
 
 HEADER = "Idempotency-Key"
 
@@ -87,9 +88,10 @@ async def _finish_run(call: Call, task_id: str) -> None:
 
 async def _write(call: Call, wish: Wish, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
-    host_ids = choose_hosts(wish.body.targets, deps.fleet, deps.limits)
+    targets = wish.body.targets
+    host_ids = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
     call.desk.take_new_work()
-    task, command = build(wish, host_ids, call.by, deps.clock, deps.entropy)
+    task, command = build(wish, host_ids, text_of(targets), call.by, deps.clock, deps.entropy)
     await deps.commits.commit([CreateTask(task, command, key, digest)])
     events: list[Event] = [TaskCreated(task, command)]
     if start:

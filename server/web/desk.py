@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import trio
 
 from server.errors import ClarionError
+from server.web.answers import AnswerBook
 from server.web.deps import Deps
 
 T = TypeVar("T")
@@ -35,13 +36,14 @@ class Flight:
 
 
 class Desk:
-    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time."""
+    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self.creating: dict[str, Flight] = {}
         self.deleting: set[str] = set()
         self.hosts = trio.Lock()
+        self.answers = AnswerBook(deps)
 
     async def safely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from server.core.effects import DeleteHost, SaveHost
 from server.core.events import HostForgotten
+from server.core.fold import RESERVED, fold
 from server.core.ids import is_id, uuid7
 from server.core.model import Host
 from server.errors import ClarionError
@@ -20,6 +21,7 @@ from server.web.lookup import known_host
 from server.web.present import host_view
 from server.web.route import Param
 from server.web.spec import is_hostname
+from server.web.targets import evaluate, look_up, read
 from server.web.tasks import PAGING
 from server.web.views import HostPage, HostView
 
@@ -29,6 +31,8 @@ FILTERS = (
     Param("connected", "boolean", "Only hosts whose agent is connected now, or only those whose is not."),
     Param("label", "string", "`key=value`, or `key` for any value. Repeated: all must hold.", many=True, example="env=prod"),
     Param("name", "string", "Only of this name; with a trailing * of names that begin so.", example="web-*"),
+    Param("select", "string", "Only those that this selector means.", example="web* and role=db"),
+    Param("fold", "boolean", "Give the names on this page folded, too."),
     *PAGING,
 )
 
@@ -58,8 +62,8 @@ async def create_host(call: Call) -> Reply:
     """
     body = call.body
     assert isinstance(body, HostBody)
-    if not is_hostname(body.hostname) or body.hostname == "all" or is_id(body.hostname):
-        raise ClarionError("invalid_value", "hostname cannot be a host's name", field="hostname", hint="letters, digits, - . and _, at most 255; not `all`, not an id")
+    if not is_hostname(body.hostname) or body.hostname in RESERVED or is_id(body.hostname):
+        raise ClarionError("invalid_value", "hostname cannot be a host's name", field="hostname", hint="letters, digits, - . and _, at most 255; not an id, and not a word of selectors such as `all`")
     check_labels(body.labels, call.deps.limits)
     check_number(body.labels, call.deps.limits)
     call.desk.take_new_work()
@@ -88,17 +92,28 @@ async def list_hosts(call: Call) -> Reply:
     limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
     if name is not None and "*" in name[:-1]:
         raise ClarionError("invalid_value", "name may have one * only, at its end", field="name")
-    roster = call.deps.fleet.roster()
-    start = bisect_right(roster, _cursor(query.text("after")), key=_key)
+    meant = await _meant(call, query.text("select"))
+    order = call.deps.fleet.directory.order
     page: list[Presence] = []
-    for presence in roster[start:]:
-        if _wanted(presence, connected, name, labels):
-            if len(page) == limit:
+    more = False
+    for index in range(bisect_right(order, _cursor(query.text("after"))), len(order)):
+        host_id = order[index][1]
+        presence = call.deps.fleet.presence(host_id) if meant is None or host_id in meant else None
+        if presence is not None and _wanted(presence, connected, name, labels):
+            if more := len(page) == limit:
                 break
             page.append(presence)
-    else:
-        return Reply(HostPage(items=[_item(call, presence) for presence in page], next=None))
-    return Reply(HostPage(items=[_item(call, presence) for presence in page], next="/".join(_key(page[-1]))))
+    folded = fold(presence.host.hostname for presence in page).text if query.flag("fold") else None
+    return Reply(HostPage(items=[_item(call, presence) for presence in page], next="/".join(_key(page[-1])) if more else None, folded=folded))
+
+
+async def _meant(call: Call, text: str | None) -> Set[str] | None:
+    """The ids that `select` stands for, None for all."""
+    if text is None:
+        return None
+    chosen = read([text], call.deps, "select")
+    await look_up(chosen, call.desk.answers)
+    return set(evaluate(chosen, call.deps).host_ids)
 
 
 def _item(call: Call, presence: Presence) -> HostView:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.web import executions, hosts, identity, joining, ops, pages, tasks, views
+from server.web import executions, hosts, identity, joining, ops, pages, select, tasks, views
 from server.web.auth import Access
-from server.web.bodies import HostBody, HostPatch, JoinTokenBody, TaskBody
+from server.web.bodies import HostBody, HostPatch, JoinTokenBody, SelectBody, TaskBody
 from server.web.create import HEADER
 from server.web.route import Route
 from server.web.waiting import WAIT
@@ -12,7 +12,7 @@ from server.web.waiting import WAIT
 T, OPEN, SHELL = Access.TOKEN, Access.OPEN, Access.SHELL
 KEY = ((HEADER, "1 to 128 printable ASCII characters of your choice. The same key and body give the same task, however often it is sent; another body is refused."),)
 AGAIN = {200: "The task that an earlier request with this Idempotency-Key created."}
-CREATE = ("unknown_hosts", "no_hosts", "idempotency_mismatch", "overloaded", "store_unavailable", "shutting_down")
+CREATE = ("unknown_hosts", "invalid_expression", "no_hosts", "idempotency_mismatch", "overloaded", "store_unavailable", "shutting_down")
 WRITE = ("overloaded", "store_unavailable", "shutting_down")
 RUN_FILTERS = tuple(param for param in tasks.FILTERS if param.name != "status")
 API = "/api/v1"
@@ -46,7 +46,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     # hosts
     Route("POST", f"{API}/hosts", T, hosts.create_host, "hosts", views.HostView, 201, HostBody, errors=("host_exists", *WRITE)),
-    Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS),
+    Route("POST", f"{API}/hosts/select", T, select.select_hosts, "hosts", views.SelectionView, body=SelectBody, errors=("no_hosts", "invalid_expression")),
+    Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS, errors=("invalid_expression",)),
     Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
     Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),
     Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_connected", "host_busy", *WRITE)),

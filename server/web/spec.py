@@ -13,7 +13,7 @@ from server.core.ids import uuid7
 from server.core.model import Command, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.errors import ClarionError
-from server.ports import Clock, Entropy, Fleet
+from server.ports import Clock, Entropy
 from server.web.bodies import TaskBody
 from server.web.limits import Limits
 
@@ -199,33 +199,7 @@ def _name(body: TaskBody, what: str, limits: Limits) -> str:
     return line if len(line) <= DEFAULT_NAME_CHARS else line[: DEFAULT_NAME_CHARS - 1] + "…"
 
 
-def _first(names: list[str], number: int = 5) -> str:
-    shown = ", ".join(repr(name[:60]) for name in names[:number])
-    return shown if len(names) <= number else f"{shown} and {len(names) - number} more"
-
-
-def choose_hosts(names: list[str], fleet: Fleet, limits: Limits) -> tuple[str, ...]:
-    """The host ids that `targets` stands for. Raises ClarionError no_hosts or unknown_hosts, the latter with every bad name."""
-    if not names:
-        raise ClarionError("no_hosts", "targets is empty", field="targets", hint='name hosts, or "all"')
-    # Whatever the fleet knows is fine; of the rest, what could never be a host's name is told apart.
-    found = fleet.resolve(list(dict.fromkeys(names)))
-    malformed = [name[:255] for name in found.unknown if not _HOSTNAME.match(name)]
-    unknown = [name for name in found.unknown if _HOSTNAME.match(name)]
-    if malformed or unknown or found.ambiguous:
-        kinds = (("unknown", unknown), ("malformed", malformed), ("ambiguous", list(found.ambiguous)))
-        message = "; ".join(f"{word}: {_first(bad)}" for word, bad in kinds if bad)
-        hint = "use the host ids of ambiguous names; remove the others, or join agents under these names first" if found.ambiguous else None
-        details: dict[str, object] = {"unknown": unknown, "malformed": malformed, "ambiguous": {name: list(ids) for name, ids in found.ambiguous.items()}}
-        raise ClarionError("unknown_hosts", message, field="targets", hint=hint, details=details)
-    if not found.host_ids:
-        raise ClarionError("no_hosts", field="targets")
-    if len(found.host_ids) > limits.hosts_per_task:
-        raise refuse("targets", f"stands for {len(found.host_ids)} hosts; {limits.hosts_per_task} are taken at once")
-    return found.host_ids
-
-
-def build(wish: Wish, host_ids: tuple[str, ...], by: str, clock: Clock, entropy: Entropy) -> tuple[Task, Command]:
+def build(wish: Wish, host_ids: tuple[str, ...], target_text: str, by: str, clock: Clock, entropy: Entropy) -> tuple[Task, Command]:
     """A pending task and its command, with new ids."""
     now, body, command = clock.now().wall_ms, wish.body, wish.command
     command.task_id, command.command_id = uuid7(now, entropy(10)), uuid7(now, entropy(10))
@@ -240,7 +214,7 @@ def build(wish: Wish, host_ids: tuple[str, ...], by: str, clock: Clock, entropy:
         created_by=by,
         created_at=now,
         updated_at=now,
-        target_text=", ".join(body.targets),
+        target_text=target_text,
         targets=host_ids,
         parameters=body.parameters,
         timeout_ms=wish.task_timeout_ms,

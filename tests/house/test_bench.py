@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.bench import bench_engine, bench_tally
+from tests.bench import bench_engine, bench_selector, bench_tally
 
 
 def test_the_engine_bench_takes_a_task_on_every_host_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,12 @@ def test_the_tally_bench_measures_both_twins(monkeypatch: pytest.MonkeyPatch) ->
     text = "\n".join(bench_tally.lines())
     assert "_speedups.tally_py" in text
     assert "_speedups.tally_c" in text
+
+
+def test_the_selector_bench_checks_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_selector, "REPEATS", 1)
+    monkeypatch.setattr(bench_selector, "HOSTS", 600)
+    assert sum(" ms  " in line for line in bench_selector.lines()) == len(bench_selector.SELECTORS)
+    monkeypatch.setitem(bench_selector.SELECTORS, "role=db", lambda index: True)
+    with pytest.raises(RuntimeError, match="200 hosts instead of 600"):
+        list(bench_selector.lines())

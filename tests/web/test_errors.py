@@ -81,6 +81,10 @@ async def unknown_hosts(world: World) -> Answer:
     return await world.post("/api/v1/run", RUN | {"targets": ["nobody"]})
 
 
+async def invalid_expression(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"targets": ["web-1 and"]})
+
+
 async def no_hosts(world: World) -> Answer:
     for name in list(world.ids):
         world.fleet.remove(world.ids[name])

@@ -1,0 +1,199 @@
+"""What the grammars of targets and of answers share: words, columns, `and`, `or`, `not`, parentheses.
+
+    any     = every { "or" every }
+    every   = one { "and" one }
+    one     = "not" one | list
+    list    = item { "," item }            only where lists are allowed; a list is one operand: `a,b and c` is `(a,b) and c`
+    item    = "(" any ")" | atom
+
+Words end at spaces and at ( ) , = ! < > and quotes, except within brackets: `web[1-3,7]` is one word. A text in quotes, with \\ before
+a quote or a backslash, is never a keyword and never a pattern. Keywords are known in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, Union
+
+Atom = TypeVar("Atom")
+
+MAX_CHARS = 65_536
+MAX_DEPTH = 50
+"""Of parentheses and `not`s within one another. Both bound the work of parsing; a body is bounded by http.max_body besides."""
+
+_WORD = re.compile(r"""(?:\[[^\]\s()=!<>"']*|[^\s(),=!<>"'\[])+""")
+_SIGN = re.compile(r"!=|<=|>=|[=<>(),]")
+COMPARISONS = frozenset(("=", "!=", "<", "<=", ">", ">="))
+KEYWORDS = frozenset(("and", "or", "not", "in"))
+
+
+class ExpressionError(ValueError):
+    """`column`: from 1, of the first character that is wrong. `expected`: what could stand there."""
+
+    def __init__(self, column: int, expected: str, found: str) -> None:
+        super().__init__(f"at column {column}: expected {expected}, found {found}")
+        self.column, self.expected, self.found = column, expected, found
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """kind: `word`, `quoted`, `end` or the sign itself. column: from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+    @property
+    def keyword(self) -> str:
+        """and, or, not, in; otherwise empty."""
+        word = self.text.lower() if self.kind == "word" else ""
+        return word if word in KEYWORDS else ""
+
+    def __str__(self) -> str:
+        return "the end" if self.kind == "end" else repr(self.text[:60])
+
+
+@dataclass(frozen=True, slots=True)
+class And(Generic[Atom]):
+    parts: tuple[Tree[Atom], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Generic[Atom]):
+    parts: tuple[Tree[Atom], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Generic[Atom]):
+    part: Tree[Atom]
+
+
+Tree = Union[And[Atom], Or[Atom], Not[Atom], Atom]  # noqa: UP007 - evaluated when the module is loaded, where | takes no forward names
+
+
+def tokens(text: str) -> list[Token]:
+    """Ends with an `end` token. Raises ExpressionError."""
+    if len(text) > MAX_CHARS:
+        raise ExpressionError(MAX_CHARS + 1, f"at most {MAX_CHARS:,} characters", f"{len(text):,}")
+    found: list[Token] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char.isspace():
+            at += 1
+            continue
+        start = at
+        if char in "\"'":
+            inner, at = _quoted(text, at)
+            found.append(Token("quoted", inner, start + 1))
+            continue
+        if (word := _WORD.match(text, at)) is not None:
+            found.append(Token("word", word[0], start + 1))
+            at = word.end()
+        elif (sign := _SIGN.match(text, at)) is not None:
+            found.append(Token(sign[0], sign[0], start + 1))
+            at = sign.end()
+        else:
+            raise ExpressionError(at + 1, "!= or the word not", "'!'")
+    found.append(Token("end", "", len(text) + 1))
+    return found
+
+
+def _quoted(text: str, at: int) -> tuple[str, int]:
+    mark, start = text[at], at
+    word: list[str] = []
+    at += 1
+    while at < len(text) and text[at] != mark:
+        if text[at] == "\\" and text[at + 1 : at + 2] in ("\\", '"', "'"):
+            at += 1
+        word.append(text[at])
+        at += 1
+    if at >= len(text):
+        raise ExpressionError(start + 1, f"a closing {mark}", "the end")
+    return "".join(word), at + 1
+
+
+class Parser(Generic[Atom]):
+    """A grammar gives `atom` and says whether commas make lists."""
+
+    lists = False
+    wanted = "a condition"
+
+    def __init__(self, text: str) -> None:
+        self.tokens: Sequence[Token] = tokens(text)
+        self.at = 0
+        self._depth = 0
+
+    def atom(self) -> Tree[Atom]:
+        """Read one, beginning at `peek()`. Raises ExpressionError."""
+        raise NotImplementedError
+
+    def parse(self) -> Tree[Atom]:
+        """Raises ExpressionError."""
+        tree = self._any()
+        if self.peek().kind != "end":
+            raise self.wrong("and, or, or the end" if not self.lists else "and, or, a comma, or the end")
+        return tree
+
+    def peek(self, ahead: int = 0) -> Token:
+        return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def accept(self, kind: str) -> bool:
+        """Step over a sign or a keyword, if it is the next."""
+        token = self.peek()
+        if kind in (token.kind, token.keyword):
+            self.at += 1
+            return True
+        return False
+
+    def wrong(self, expected: str) -> ExpressionError:
+        return ExpressionError(self.peek().column, expected, str(self.peek()))
+
+    def _any(self) -> Tree[Atom]:
+        parts = [self._every()]
+        while self.accept("or"):
+            parts.append(self._every())
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+    def _every(self) -> Tree[Atom]:
+        parts = [self._one()]
+        while self.accept("and"):
+            parts.append(self._one())
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+    def _one(self) -> Tree[Atom]:
+        if self.peek().keyword == "not":
+            self._deeper()
+            self.at += 1
+            part = self._one()
+            self._depth -= 1
+            return Not(part)
+        parts = [self._item()]
+        while self.lists and self.accept(","):
+            parts.append(self._item())
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+    def _item(self) -> Tree[Atom]:
+        if self.peek().kind == "(":
+            self._deeper()
+            self.at += 1
+            tree = self._any()
+            if not self.accept(")"):
+                raise self.wrong("a closing parenthesis")
+            self._depth -= 1
+            return tree
+        if self.peek().kind not in ("word", "quoted") or self.peek().keyword:
+            raise self.wrong(self.wanted)
+        return self.atom()
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self.wrong(f"at most {MAX_DEPTH} parentheses and nots within one another")

@@ -1,0 +1,158 @@
+"""Sets of host names as people write them: `web[001-480,512]` stands for 481 names.
+
+Numbers in brackets keep their zeros: `[008-010]` is 008, 009, 010 and `[8-10]` is 8, 9, 10. What `fold` writes, `unfold` and the
+grammar of selectors read back; a name with other characters than letters, digits, `.`, `_` and `-` is written in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+_DIGITS = re.compile(r"[0-9]+")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
+_RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
+LONGEST = 15
+"""Digits that are read as one number; a longer run is text."""
+RESERVED = frozenset(("all", "online", "offline", "and", "or", "not", "in"))
+"""Words of the selector grammar; a host of such a name is written in quotes."""
+
+
+class FoldError(ValueError):
+    """`at`: offset into the text, from 0. `expected`: what should stand there."""
+
+    def __init__(self, at: int, expected: str) -> None:
+        super().__init__(f"expected {expected} at {at}")
+        self.at, self.expected = at, expected
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """`text` stands for all names but `more` of them, which did not fit."""
+
+    text: str
+    more: int
+
+
+def quoted(name: str) -> str:
+    """The name as a word of a selector: in quotes if it would be read as something else."""
+    if _PLAIN.match(name) and name.lower() not in RESERVED:
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
+    """Every name once, in order of the first name of each piece. max_chars: the text becomes hardly longer than this."""
+    room = max_chars
+    pieces: list[str] = []
+    more, no_ranges = 0, list[str]()
+    for prefix, suffix, texts in _pieces(set(names)):
+        if len(texts) == 1:
+            ranges, counts = no_ranges, [1]
+            piece = quoted(f"{prefix}{texts[0]}{suffix}")
+        else:
+            ranges, counts = _ranges(texts)
+            piece = f"{prefix}[{','.join(ranges)}]{suffix}"
+        if room is not None and len(piece) > room:
+            kept = 0
+            left = room - len(prefix) - len(suffix) - 2
+            while kept < len(ranges) and len(ranges[kept]) <= left:
+                left -= len(ranges[kept]) + 1
+                kept += 1
+            more += sum(counts[kept:])
+            room = 0
+            if not kept:
+                continue
+            piece = f"{prefix}[{','.join(ranges[:kept])}]{suffix}"
+        elif room is not None:
+            room -= len(piece) + 1
+        pieces.append(piece)
+    return Folded(",".join(pieces), more)
+
+
+def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
+    """(before, after, numbers): each name varies in the one of its numbers in which most others vary too, the last of equals."""
+    runs = {name: [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else [] for name in names}
+    sizes = Counter(key for keys in runs.values() for key in keys)
+    pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
+    whole: list[tuple[str, str, list[str]]] = []
+    for name, keys in runs.items():
+        key = keys[-1] if keys else (name, "")
+        if len(keys) > 1:
+            key = max(reversed(keys), key=sizes.__getitem__)
+        number = name[len(key[0]) : len(name) - len(key[1])]
+        if number and len(number) <= LONGEST:
+            pieces[key].append(number)
+        else:
+            whole.append((name, "", [""]))
+    for (prefix, suffix), texts in pieces.items():
+        texts.sort(key=lambda text: (len(text), text))
+        whole.append((prefix, suffix, texts))
+    whole.sort(key=lambda piece: f"{piece[0]}{piece[2][0]}{piece[1]}")
+    return whole
+
+
+def _around(name: str, start: int, end: int) -> tuple[str, str]:
+    return name[:start], name[end:]
+
+
+def _ranges(texts: list[str]) -> tuple[list[str], list[int]]:
+    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, and how many it holds."""
+    runs: list[tuple[str, str, int]] = []
+    for text in texts:
+        if runs:
+            first, last, count = runs[-1]
+            grown = len(text) == len(last) + 1 and not (len(first) > 1 and first[0] == "0")
+            if int(text) == int(last) + 1 and (len(text) == len(last) or grown):
+                runs[-1] = (first, text, count + 1)
+                continue
+        runs.append((text, text, 1))
+    return [first if first == last else f"{first}-{last}" for first, last, _ in runs], [count for _, _, count in runs]
+
+
+def unfold(text: str, limit: int) -> Iterator[str]:
+    """The names that `text`, one name with any number of brackets, stands for; `*` and `?` are kept as they are.
+
+    Raises FoldError, also when they are more than `limit`.
+    """
+    parts: list[list[str]] = []
+    total, at = 1, 0
+    while True:
+        opening = text.find("[", at)
+        end = len(text) if opening < 0 else opening
+        stray = text.find("]", at, end)
+        if stray >= 0:
+            raise FoldError(stray, "a [ before this ]")
+        parts.append([text[at:end]])
+        if opening < 0:
+            break
+        closing = text.find("]", opening)
+        if closing < 0:
+            raise FoldError(opening, "a ] to close this [")
+        numbers = _numbers(text, opening + 1, closing, limit)
+        total *= len(numbers)
+        if total > limit:
+            raise FoldError(opening, f"at most {limit:,} names")
+        parts.append(numbers)
+        at = closing + 1
+    return ("".join(name) for name in product(*parts))
+
+
+def _numbers(text: str, start: int, end: int, limit: int) -> list[str]:
+    found: list[str] = []
+    for piece in text[start:end].split(","):
+        match = _RANGE.match(piece)
+        if match is None:
+            raise FoldError(start, "numbers such as 001-480,512")
+        first, last = match[1], match[2] or match[1]
+        low, high = int(first), int(last)
+        if high < low or (last[0] == "0" and len(last) != len(first)):
+            raise FoldError(start, "a range that goes up and keeps its zeros, such as 001-480")
+        if high - low >= limit - len(found):
+            raise FoldError(start, f"at most {limit:,} names")
+        found += [f"{number:0{len(first)}d}" for number in range(low, high + 1)]
+        start += len(piece) + 1
+    return found

@@ -1,0 +1,60 @@
+"""Which hosts an expression means, before anything runs."""
+
+from __future__ import annotations
+
+from server.core.fold import fold
+from server.core.selection import Selection
+from server.web.bodies import SelectBody
+from server.web.call import Call, Reply
+from server.web.spec import refuse
+from server.web.targets import evaluate, first, look_up, read, text_of, wrong
+from server.web.views import SelectedHost, SelectionView, WarningView
+
+FOLDED_CHARS = 4_000
+SAMPLE_MAX = 500
+
+
+async def select_hosts(call: Call) -> Reply:
+    """See which hosts a selector means.
+
+    Nothing is created. Names that no host has, which a task would be refused for, are warnings here.
+    """
+    body, deps = call.body, call.deps
+    assert isinstance(body, SelectBody)
+    if not 0 <= body.sample <= SAMPLE_MAX:
+        raise refuse("sample", f"must lie between 0 and {SAMPLE_MAX}")
+    chosen = read(body.targets, deps)
+    for text, error in chosen.malformed.items():
+        raise wrong(error, chosen.where, text)
+    await look_up(chosen, call.desk.answers)
+    found = evaluate(chosen, deps)
+    hosts, online = deps.fleet.directory.hosts, deps.fleet.online()
+    folded = fold((hosts[host_id].hostname for host_id in found.host_ids), None if body.whole else FOLDED_CHARS)
+    return Reply(
+        SelectionView(
+            text=text_of(body.targets),
+            count=len(found.host_ids),
+            offline=sum(host_id not in online for host_id in found.host_ids),
+            folded=folded.text,
+            more=folded.more,
+            sample=[SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, connected=host_id in online) for host_id in found.host_ids[: body.sample]],
+            warnings=_warnings(found),
+            refused=bool(found.unknown or found.ambiguous or not found.host_ids or len(found.host_ids) > deps.limits.hosts_per_task),
+        )
+    )
+
+
+def _warnings(found: Selection) -> list[WarningView]:
+    warnings = []
+    if found.unknown:
+        names = list(found.unknown)
+        warnings.append(WarningView(code="unknown_hosts", message=f"no host is called {first(names)}", names=names))
+    if found.ambiguous:
+        names = list(found.ambiguous)
+        warnings.append(WarningView(code="ambiguous_hosts", message=f"several hosts are called {first(names)}; use their ids", names=names))
+    if found.unmatched:
+        names = list(found.unmatched)
+        warnings.append(WarningView(code="nothing_matched", message=f"no host matches {first(names)}", names=names))
+    if found.gone:
+        warnings.append(WarningView(code="hosts_deleted", message=f"{found.gone} hosts of the task have been deleted since", names=[]))
+    return warnings
