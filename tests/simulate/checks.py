@@ -1,0 +1,205 @@
+"""The promises, as code. Those of docs/promises.md that can be seen without a kernel, a socket and a certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.core.model import Key
+from server.core.effects import Ack, Dispatch, Progress, SaveTask, Welcome
+from server.core.events import HostConnected
+from server.core.model import CommandHost
+from server.core.states import EXECUTION_STEPS, ExecutionStatus, TaskStatus
+from tests.simulate.ghost import Process, Violation
+
+if TYPE_CHECKING:
+    from tests.simulate.world import World
+
+S = ExecutionStatus
+_ONE = {(old, new) for (old, _), new in EXECUTION_STEPS.items()}
+_TWO = _ONE | {(old, new) for old, middle in _ONE for begun, new in _ONE if begun == middle}
+REACHABLE = _TWO | {(old, new) for old, middle in _TWO for begun, new in _ONE if begun == middle} | {(status, status) for status in S}
+RAN = (S.COMPLETED, S.FAILED, S.TIMEOUT)
+WHY_LOST = {"rebooted": "rebooted", "journal_lost": "journal"}
+"""Reason of a lost row → what must truly have happened to its host."""
+ATTACHED_WITHIN = 90.0
+SLACK = 0.1
+"""Seconds: clocks are told in whole milliseconds, and deadlines are met a little late."""
+
+
+def require(holds: bool, promise: str, what: object) -> None:
+    if not holds:
+        raise Violation(promise, str(what))
+
+
+class Checks:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.done = 0
+        self._greeted: dict[int, set[Key]] = {}
+        self._finished: set[str] = set()
+
+    # --- after every commit ----------------------------------------------------------------------------------------------
+
+    def committed(self, changed: list[tuple[CommandHost, CommandHost]], saves: list[object]) -> None:
+        tables = self.world.store.tables
+        touched = {save.task.task_id: None for save in saves if isinstance(save, SaveTask)}
+        for old, new in changed:
+            self._row(old, new)
+            touched[tables.commands[new.command_id].task_id] = None
+        for task_id in touched:
+            task = tables.tasks.get(task_id)
+            if task is not None:
+                self.done += 1
+                require(task.counts == tables.counted(task_id), "I4", f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}")
+                require(not task.status.final or sum(task.counts[:3]) == 0, "I4", f"{task_id} is {task.status.label} with open rows")
+                require(task_id not in self._finished or task.status.final, "I2", f"{task_id} is open again")
+                if task.status.final:
+                    self._finished.add(task_id)
+
+    def _row(self, old: CommandHost, new: CommandHost) -> None:
+        self.done += 1
+        require(not old.status.final, "I2", f"a final row changed: {old} → {new}")
+        require((old.status, new.status) in REACHABLE, "I2", f"no way from {old.status.label} to {new.status.label}")
+        if new.status.final:
+            self.ended(new)
+
+    def ended(self, row: CommandHost) -> None:
+        """A final row says what truly happened."""
+        world, key = self.world, (row.command_id, row.attempt)
+        ghost, where = world.ghost, (row.host_id, (row.command_id, row.attempt))
+        starts, process = ghost.starts[where], ghost.processes.get(where)
+        named = f"{row.status.label} ({row.error_code}) of {key} on {row.host_id}"
+        if row.status is S.FAILED and row.error_code == "spawn_failed":
+            require(where in ghost.unforked and starts == 0, "I6", f"{named}: {starts} starts")
+        elif row.status in RAN:
+            require(starts == 1 and process is not None and process.report is not None, "I6", f"{named}: {starts} starts, no such report")
+            assert process is not None and process.report is not None
+            self._honest(row, process, named)
+        elif row.status is S.DISPATCH_FAILED or (row.status is S.CANCELED and row.error_code == "canceled_before_start"):
+            require(starts == 0, "I7", f"{named}: {starts} starts")
+            if row.error_code == "expired":
+                self._expired(row, named)
+        elif row.status is S.CANCELED:
+            require(starts == 0 or process is None or process.ended is not None, "I17", f"{named}: it still runs")
+        else:
+            self._lost(row, named)
+        if row.stdout_id is not None:
+            require(row.stdout_id in world.store.tables.outputs, "I3", f"{named}: its output is not in the database")
+
+    def _honest(self, row: CommandHost, process: Process, named: str) -> None:
+        report, world = process.report, self.world
+        assert report is not None and process.ended is not None
+        require((report.exit_code, report.signal or None) == (row.exit_code, row.signal), "I6", f"{named}: it ended with {report}")
+        require(report.outcome.name.lower() == row.status.label, "I6", f"{named}: it ended as {report.outcome.name}")
+        if row.status is S.TIMEOUT:
+            command = world.store.tables.commands[row.command_id]
+            task = world.store.tables.tasks[command.task_id]
+            ran, limit = process.ended - process.began, command.timeout_ms / 1000
+            asked = task.cancel_reason == "timeout" or (limit and ran >= limit - SLACK)
+            require(bool(asked), "I20", f"{named}: it ran for {ran:.3f} s of {limit}")
+        output = world.store.tables.outputs.get(row.stdout_id) if row.stdout_id else None
+        said = (output.total_bytes, output.sha256) if output else (0, b"")
+        require(said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said")
+
+    def _expired(self, row: CommandHost, named: str) -> None:
+        sent = self.world.ghost.dispatched.get((row.host_id, (row.command_id, row.attempt)))
+        within = self.world.store.tables.commands[row.command_id].start_within_ms / 1000
+        waited = self.world.loop.now - sent if sent is not None else 1e9
+        require(waited >= within - SLACK, "I20", f"{named}: after {waited:.3f} of {within} s")
+
+    def _lost(self, row: CommandHost, named: str) -> None:
+        world, reason = self.world, row.error_code or ""
+        if reason == "silent":
+            holds = world.ghost.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)
+        elif reason == "shim_died":
+            holds = (row.host_id, (row.command_id, row.attempt)) in world.ghost.unwatched
+        elif world.ghost.restored_at >= 0 and reason == "journal_lost":
+            holds = True
+        else:
+            holds = WHY_LOST.get(reason, reason) in world.ghost.suspects(row.host_id)
+        require(holds, "I5", f"{named}: nothing has happened to that host that explains it")
+
+    def restored(self) -> None:
+        """An older state of the database is the present one."""
+        self._finished = {task_id for task_id, task in self.world.store.tables.tasks.items() if task.status.final}
+
+    # --- when something is said ------------------------------------------------------------------------------------------
+
+    def acked(self, ack: Ack) -> None:
+        """The agent may forget it from here on: what it reported must be in the database."""
+        self.done += 1
+        self._kept(ack.host_id, (ack.command_id, ack.attempt))
+        self.world.ghost.acked.setdefault((ack.host_id, (ack.command_id, ack.attempt)), self.world.loop.now)
+
+    def _kept(self, host_id: str, key: Key) -> None:
+        tables = self.world.store.tables
+        row = tables.rows.get((key[0], host_id))
+        if row is None:
+            deleted = key[0] not in tables.commands
+            require(deleted or (host_id, *key) in tables.orphans, "I3", f"result of {key} on {host_id} was acknowledged and is nowhere")
+        else:
+            require(row.status.final, "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
+
+    def dispatched(self, dispatch: Dispatch) -> None:
+        self.done += 1
+        host_id, key = dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)
+        row = self.world.store.tables.rows.get((key[0], host_id))
+        known = row is not None and row.seq == dispatch.seq and row.status is not S.PENDING
+        require(known, "I3", f"{key} goes to {host_id} before it is committed: {row}")
+        self.world.ghost.dispatched.setdefault((host_id, key), self.world.loop.now)
+        last = self.world.seqs.setdefault((host_id, dispatch.seq), key)
+        require(last == key, "I1", f"dispatch number {dispatch.seq} of {host_id} was given to {last} and to {key}")
+
+    def hello(self, event: HostConnected) -> None:
+        self._greeted[event.session] = {(entry.command_id, entry.attempt) for entry in event.entries}
+
+    def welcomed(self, welcome: Welcome) -> None:
+        self.done += 1
+        judged = {(verdict.command_id, verdict.attempt) for verdict in welcome.verdicts}
+        require(judged >= self._greeted.pop(welcome.session), "I9", f"entries of {welcome.host_id} without a verdict")
+
+    def promise(self, key: str, task_id: str) -> None:
+        """An operator is told that the task exists."""
+        self.done += 1
+        require(self.world.ghost.promised.setdefault(key, task_id) == task_id, "I10", f"two tasks for {key}")
+        known = self.world.store.tables.keys.get(key)
+        require(known is not None and known.task_id == task_id, "I10", f"{task_id} was promised and is not in the database")
+
+    def shown(self, progress: Progress) -> None:
+        """What is shown is committed."""
+        self.done += 1
+        task = progress.task
+        if task.status.final or task.status is TaskStatus.RUNNING:
+            stored = self.world.store.tables.tasks.get(task.task_id)
+            require(stored is None or stored.version >= task.version, "I3", f"{task.task_id} is shown as {task.status.label} before it is committed")
+
+    # --- when faults are over --------------------------------------------------------------------------------------------
+
+    def attached(self) -> None:
+        """ATTACHED_WITHIN seconds after the last fault."""
+        server = self.world.server
+        require(server is not None and server.listening, "I8", "the server is not up")
+        assert server is not None
+        missing = [host_id for host_id, machine in self.world.machines.items() if not machine.gone and host_id not in server.attached]
+        require(not missing, "I8", f"{missing} not attached {ATTACHED_WITHIN:g} s after the last fault")
+
+    def everything(self) -> None:
+        """At the end: nothing open, nothing running, every count right, every word kept."""
+        world, tables = self.world, self.world.store.tables
+        for task_id, task in tables.tasks.items():
+            require(task.status.final, "I5", f"{task_id} is still {task.status.label}: {task.counts}")
+            require(task.counts == tables.counted(task_id), "I4", f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}")
+        for row in tables.rows.values():
+            require(row.status.final, "I5", f"{row.command_id} on {row.host_id} is still {row.status.label}")
+            self.ended(row)
+        for (host_id, key), _ in world.ghost.acked.items():
+            self._kept(host_id, key)
+        for host_id, machine in world.machines.items():
+            agent = machine.agent
+            if agent is not None and not machine.gone:
+                require(not agent.engine.running, "I5", f"{host_id}: its agent still runs {agent.engine.running}")
+        server = world.server
+        assert server is not None
+        told = server.engine.statistics()
+        counted = [sum(row.status is status for row in tables.rows.values()) for status in S]
+        require(list(told.executions) == counted, "I4", f"statistics {told.executions}, rows {counted}")

@@ -1,0 +1,144 @@
+"""People and scripts: they create tasks, start, cancel and delete them, and repeat a request whose answer they did not get.
+
+As server/web/create.py and tasks.py do it, HTTP left out.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from server.core.effects import CreateTask, DeleteTask
+from server.core.events import Event, TaskCanceled, TaskCreated, TaskForgotten, TaskStarted
+from server.core.model import Command, Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.store.base import KeyTaken, StoreUnavailable
+
+if TYPE_CHECKING:
+    from tests.simulate.server import Server
+    from tests.simulate.world import World
+
+WITHIN = 20.0
+"""Seconds that a client waits for an answer before it asks again."""
+
+
+class Operators:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._made = 0
+        self._deleting: set[str] = set()
+
+    def plan(self) -> None:
+        """Spread what they will ask for over the run."""
+        world, swarm = self.world, self.world.swarm
+        for number in range(1, swarm.tasks + 1):
+            world.loop.at(world.rng.random() * swarm.seconds * 0.8, self._create, f"key-{number}")
+
+    def _create(self, key: str) -> None:
+        rng, swarm = self.world.rng, self.world.swarm
+        hosts = tuple(host_id for host_id in self.world.machines if rng.random() < 0.8) or tuple(self.world.machines)[:1]
+        if rng.random() < 0.03:
+            hosts = (*hosts, "host-never-seen")
+        timeout_ms = rng.choice((None, None, 3_000, 60_000))
+        concurrency = rng.choice((None, None, 1))
+        command = {
+            "command": "true",
+            "timeout_ms": rng.choice((0, 300, 5_000, 60_000)),
+            "grace_ms": rng.choice((100, 2_000)),
+            "start_within_ms": rng.choice((50, 2_000, 60_000)),
+        }
+        start = rng.random() < 0.8
+        self._ask(key, hosts, timeout_ms, concurrency, command, start)
+        for what, odds in ((self._start, 0.4), (self._cancel, 0.3), (self._delete, 0.1)):
+            if rng.random() < odds:
+                self.world.loop.at(rng.choice((0.1, 2.0, swarm.seconds)) * rng.random(), what, key)
+        self.world.loop.at(swarm.seconds * (0.5 + rng.random()), self._start, key)
+
+    # --- requests --------------------------------------------------------------------------------------------------------
+
+    def _server(self) -> Server | None:
+        server = self.world.server
+        return server if server is not None and server.listening and not server.writer.full else None
+
+    def _ask(self, key: str, hosts: tuple[str, ...], timeout_ms: int | None, concurrency: int | None, command: dict[str, object], start: bool) -> None:
+        """Once, and again with the same key until there is an answer."""
+        if key in self.world.ghost.promised:
+            return
+        again = (key, hosts, timeout_ms, concurrency, command, start)
+        self.world.loop.at(WITHIN * (0.5 + self.world.rng.random()), self._ask, *again)
+        server = self._server()
+        if server is not None:
+            server.life.run(self._creation(server, *again))
+
+    async def _creation(
+        self, server: Server, key: str, hosts: tuple[str, ...], timeout_ms: int | None, concurrency: int | None, command: dict[str, object], start: bool
+    ) -> None:
+        world = self.world
+        try:
+            known = await world.store.known_key(key)
+            if known is not None:
+                live = server.engine.task(known.task_id)
+                if start and live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
+                    server.conductor.submit(TaskStarted(known.task_id))
+                    await server.conductor.committed()
+                world.checks.promise(key, known.task_id)
+                return
+            self._made += 1
+            task_id, command_id = f"t{self._made:03}", f"00000000-0000-7000-8000-{self._made:012}"
+            counts = (len(hosts), *[0] * (len(ExecutionStatus) - 1))
+            now = server.now().wall_ms
+            task = Task(
+                task_id, key, "", "command", TaskStatus.PENDING, "me", now, now, "all", hosts,
+                timeout_ms=timeout_ms, concurrency=concurrency, counts=counts,
+            )  # fmt: skip
+            made = Command(command_id, task_id, **command)  # type: ignore[arg-type]
+            await server.writer.commit([CreateTask(task, made, key, sha256(key.encode()).digest())])
+        except (KeyTaken, StoreUnavailable):
+            return  # the client asks again
+        events: list[Event] = [TaskCreated(task, made)]
+        if start:
+            events.append(TaskStarted(task_id))
+        server.conductor.submit(*events)
+        await server.conductor.committed()
+        world.checks.promise(key, task_id)
+
+    def _start(self, key: str) -> None:
+        self._tell(key, TaskStarted)
+
+    def _cancel(self, key: str) -> None:
+        self._tell(key, TaskCanceled)
+
+    def _tell(self, key: str, event: type[TaskStarted | TaskCanceled]) -> None:
+        server, task_id = self._server(), self.world.ghost.promised.get(key)
+        if server is not None and task_id is not None and task_id not in self._deleting:
+            self.world.note("operator", event.__name__, task_id)
+            server.conductor.submit(event(task_id))
+
+    def _delete(self, key: str) -> None:
+        server, task_id = self._server(), self.world.ghost.promised.get(key)
+        if server is None or task_id is None:
+            return
+        live = server.engine.task(task_id)
+        if live is None or live.status is TaskStatus.PENDING:
+            server.life.run(self._deletion(server, task_id))
+
+    async def _deletion(self, server: Server, task_id: str) -> None:
+        world = self.world
+        self._deleting.add(task_id)
+        try:
+            await server.conductor.committed()
+            task = world.store.tables.tasks.get(task_id)
+            if task is None or server.engine.task(task_id) is None and not task.status.final:
+                return
+            world.note("operator", "delete", task_id)
+            await server.writer.commit([DeleteTask(task_id)])
+            server.conductor.submit(TaskForgotten(task))
+        finally:
+            self._deleting.discard(task_id)
+
+    def cancel_everything(self) -> None:
+        """When the run is over: what was never started would wait for ever."""
+        server = self.world.server
+        assert server is not None
+        for task_id in list(self.world.store.tables.tasks):
+            server.conductor.submit(TaskCanceled(task_id))
