@@ -10,6 +10,8 @@ TLS ?= 0
 STORE ?= sqlite
 REPORT ?= report.json
 SERVER ?=
+SEEDS ?= 20000
+FIRST ?= 0
 ARGS ?=
 
 VENV := .venv
@@ -18,7 +20,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest coverage clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -69,6 +71,9 @@ bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 
 loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 STORE=sqlite REPORT=report.json SERVER=
 	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" --store "$(STORE)" --report "$(REPORT)" $(if $(filter 1,$(TLS)),--tls) $(if $(SERVER),--server "$(SERVER)") $(ARGS)
+
+simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
+	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

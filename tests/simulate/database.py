@@ -191,7 +191,8 @@ class Store:
                 if command.task_id == task_id:
                     rows = [tables.rows[command_id, host_id] for host_id in sorted(targets)]
                     opened = [row.snapshot() for row in rows if not row.status.final]
-                    found.append(OpenTask(replace(task, targets=targets), command, [] if task.status is TaskStatus.PENDING else opened))
+                    untouched = task.status is TaskStatus.PENDING and task.cancel_reason is None
+                    found.append(OpenTask(replace(task, targets=targets), command, [] if untouched else opened))
         return found
 
     def everything(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Ghost:
     unforked: set[Where] = field(default_factory=set)
     """Accepted, and its host could not make a process for it."""
     dispatched: dict[Where, float] = field(default_factory=dict)
-    """When it was first sent."""
+    """When the server first decided to send it."""
     promised: dict[str, str] = field(default_factory=dict)
     """Idempotency key → the task that an operator was told of."""
     acked: dict[Where, float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Ghost:
     suspect: dict[str, set[str]] = field(default_factory=dict)
     """Host → what happened to it that can make an execution lost."""
     unwatched: set[Where] = field(default_factory=set)
-    """Its shim was killed, or the agent died before there was one."""
+    """Its shim was killed, or an agent died before it had started it."""
     restored_at: float = -1.0
 
     def begins(self, where: Where, now: float) -> Process:

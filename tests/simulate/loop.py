@@ -163,7 +163,7 @@ class _Over(BaseException):
     """Time is up."""
 
 
-class move_on_after(AbstractContextManager["move_on_after"]):  # noqa: N801 - trio's name
+class move_on_after(AbstractContextManager["move_on_after"]):
     def __init__(self, seconds: float) -> None:
         self._seconds, self._error, self._inside = seconds, _Over(), False
 

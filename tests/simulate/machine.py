@@ -16,7 +16,7 @@ from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.live import Config
 from agent.core.model import Key, Now, Stage
-from agent.core.state import Limits, State
+from agent.core.state import Limits
 from agent.errors import StateUnusable
 from tests.simulate import translate
 from tests.simulate.disk import Disk, Path
@@ -92,8 +92,6 @@ class Machine:
             self.world.note("agent dies", self.host_id)
             agent, self.agent = self.agent, None
             agent.end()
-            for key in agent.unclaimed():
-                self.world.ghost.unwatched.add((self.host_id, key))
             self.start_later(restart)
 
     def reboot(self, seconds: float) -> None:
@@ -128,7 +126,6 @@ class Agent:
         machine.agent = self
         self.link: Link | None = None
         self.welcomed_at: float | None = None
-        self.state = State()
         self._failures = 0
         self._syncing = False
         try:
@@ -173,6 +170,9 @@ class Agent:
     def _resume(self, found: list[recovery.Found]) -> None:
         for one in found:
             if one.report is not None:
+                where = (self.machine.host_id, one.key)
+                if not self.world.ghost.starts[where]:
+                    self.world.ghost.unwatched.add(where)
                 self.submit(ev.ShimExited(one.key, one.report))
             elif one.shim is not None:
                 self.hands.adopt(one.key)
@@ -195,11 +195,6 @@ class Agent:
         self.life.end()
         if self.link is not None:
             self.link.close(UP, "agent died")
-
-    def unclaimed(self) -> list[Key]:
-        """What it took on, and no shim has begun with yet."""
-        kept = self.machine.spool.kept
-        return [key for key, one in self.state.executions.items() if one.open and (key not in kept or kept[key].claim is None)]
 
     def submit(self, event: ev.Event) -> None:
         self.world.note("agent event", self.machine.host_id, event)

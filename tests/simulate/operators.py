@@ -128,7 +128,7 @@ class Operators:
         try:
             await server.conductor.committed()
             task = world.store.tables.tasks.get(task_id)
-            if task is None or server.engine.task(task_id) is None and not task.status.final:
+            if task is None or (server.engine.task(task_id) is None and not task.status.final):
                 return
             world.note("operator", "delete", task_id)
             await server.writer.commit([DeleteTask(task_id)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -78,9 +78,10 @@ class Outcome:
         self.failures.update(other.failures)
 
 
-def play(seed: int, *, trace: bool = False) -> tuple[World, Outcome]:
-    """Inside `simulated`."""
-    world = World(seed, trace=trace)
+def play(seed: int, *, trace: bool = False, without: Sequence[str] = (), record: bool = False) -> tuple[World, Outcome]:
+    """Inside `simulated`. record: keep the saves of every commit."""
+    world = World(seed, trace=trace, without=without)
+    world.recorded = [] if record else None
     failures = {}
     try:
         world.play()
@@ -104,3 +105,25 @@ def play(seed: int, *, trace: bool = False) -> tuple[World, Outcome]:
         failures,
     )
     return world, outcome
+
+
+def play_all(seeds: range) -> Outcome:
+    """One after the other, in this process."""
+    total = Outcome()
+    with simulated():
+        for seed in seeds:
+            total.add(play(seed)[1])
+    return total
+
+
+def shrink(seed: int) -> tuple[list[str], str]:
+    """(faults that can be left out, what is then wrong): the run breaks the same promise without them."""
+    world, outcome = play(seed)
+    failure = outcome.failures[seed]
+    without: list[str] = []
+    for name in sorted(world.swarm.enabled):
+        _, fewer = play(seed, without=[*without, name])
+        if fewer.failures and fewer.failures[seed].split(":")[0] == failure.split(":")[0]:
+            without.append(name)
+            failure = fewer.failures[seed]
+    return without, failure

@@ -5,15 +5,16 @@ Real here: server/boot.py, server/core, server/conductor.py, server/store/writer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.core import events as ev
 from proto import messages as pb
 from server import boot
 from server.conductor import Conductor
-from server.core.effects import Ack, Dispatch, Progress, Welcome
+from server.core.effects import Ack, Dispatch, Effects, Progress, Welcome
 from server.core.engine import Engine
-from server.core.events import HostDisconnected, Now
+from server.core.events import Event, HostDisconnected, Now
 from server.core.world import Limits
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -35,6 +36,21 @@ CREDITS = 2
 
 class Crashed(BaseException):
     """The server dies here and now."""
+
+
+class Watched(Engine):
+    """The engine, and a note of when it first decided to dispatch each execution."""
+
+    def __init__(self, limits: Limits, world: World) -> None:
+        super().__init__(limits)
+        self._seen = world
+
+    def handle(self, happened: Sequence[Event], now: Now) -> Effects:
+        effects = super().handle(happened, now)
+        for act in effects.acts:
+            if isinstance(act, Dispatch):
+                self._seen.ghost.dispatched.setdefault((act.host_id, (act.command.command_id, act.attempt)), self._seen.loop.now)
+        return effects
 
 
 class Server:
@@ -66,7 +82,7 @@ class Server:
                 in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,
                 start_grace=swarm.start_grace, watchdog_margin=5.0, cancel_retry=5.0,
             )  # fmt: skip
-            self.engine = Engine(limits)
+            self.engine = Watched(limits, world)
             self.writer = Writer(
                 parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2
             )

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from agent.core import events as ev
 from agent.core.model import Digest, Key, Kill, Outcome, Report, lost
-from agent.shim.records import ShimRef
-from agent.spool import Order
+from agent.runner import STOP_REASONS
+from agent.shim.records import ShimRef, StopReason
+from agent.shim.report import Ending, ending, never_started
+from agent.spool import _OUTCOMES, Order
 from tests.simulate.loop import Life
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Directory:
         self.started_at: int | None = None
         self.report: Report | None = None
         self.output = b""
-        self.ending = ""
+        self.ending: StopReason | None = None
 
     @property
     def alive(self) -> bool:
@@ -55,7 +57,7 @@ class Directory:
         machine, life, rng = self.machine, self.life, self.machine.world.rng
         assert life is not None
         if self.ending:
-            self._report(Outcome.CANCELED, None, 0)
+            self._report(never_started(self.ending))
             return
         machine.world.note("exec", machine.host_id, self.key)
         self.process = machine.world.ghost.begins((machine.host_id, self.key), machine.world.loop.now)
@@ -71,21 +73,20 @@ class Directory:
     def _ends(self) -> None:
         if self.report is None:
             code = 3 * self.claim.pid % 200 if self.claim and self.machine.world.rng.random() < 0.3 else 0
-            outcome = {"": Outcome.FAILED if code else Outcome.COMPLETED, "timeout": Outcome.TIMEOUT}.get(self.ending, Outcome.CANCELED)
-            self._report(outcome, code, 0)
+            self._report(ending(self.order.spec, self.ending, code << 8, ""))
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: StopReason) -> None:
         """TERM now, KILL after the grace."""
         if self.ending or not self.alive:
             return
         self.ending = reason
         if self.started_at is not None:
-            outcome = Outcome.TIMEOUT if reason == "timeout" else Outcome.CANCELED
             life = self.life
             assert life is not None
-            life.at(self.order.spec.grace_ms / 1000 if self.stubborn else 0.002, self._report, outcome, None, 9 if self.stubborn else 15)
+            wait, signal = (self.order.spec.grace_ms / 1000, 9) if self.stubborn else (0.002, 15)
+            life.at(wait, self._report, ending(self.order.spec, reason, signal, ""))
 
-    def _report(self, outcome: Outcome, exit_code: int | None, signal: int) -> None:
+    def _report(self, end: Ending) -> None:
         """The tree is empty; durable at once."""
         if self.report is not None:
             return
@@ -93,11 +94,13 @@ class Directory:
         assert claim is not None
         self.output = b"" if self.started_at is None else b"%s %s\n" % (machine.host_id.encode(), self.key[0].encode() * (claim.pid % 3))
         said = Digest(len(self.output), len(self.output), 0, sha256(self.output).digest()) if self.output else Digest()
-        reason = {"timeout": "timed_out", "": "exit_code" if outcome is Outcome.FAILED else ""}.get(self.ending, "canceled")
         kill = Kill(self.ending, 1, 0, True) if self.ending else None
         started, finished = self.started_at or 0, machine.wall_ms()
-        self.report = Report(outcome, exit_code, signal, reason, "", started, finished, max(0, finished - started) * 1000, said, kill=kill)
-        machine.world.note("exit", machine.host_id, self.key, outcome.name, exit_code)
+        self.report = Report(
+            _OUTCOMES[end.outcome], end.exit_code, end.signal or 0, end.error_code, end.error_message, started, finished,
+            max(0, finished - started) * 1000, said, kill=kill,
+        )  # fmt: skip
+        machine.world.note("exit", machine.host_id, self.key, end)
         if self.started_at is not None:
             self.process.ended, self.process.report = machine.world.loop.now, self.report
         assert self.life is not None
@@ -237,7 +240,7 @@ class Hands:
     def stop(self, key: Key, reason: str) -> None:
         directory = self.refs.get(key)
         if directory is not None:
-            self.agent.life.at(0.001, directory.stop, "timeout" if reason == "timeout" else "canceled")
+            self.agent.life.at(0.001, directory.stop, STOP_REASONS.get(reason, "canceled"))
 
     def remove(self, key: Key) -> None:
         self.machine.point("agent.before_remove")

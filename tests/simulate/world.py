@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from tests.simulate.loop import Loop
 from tests.simulate.machine import Died, Machine
 from tests.simulate.operators import Operators
 from tests.simulate.server import Crashed, Server
-from tests.simulate.swarm import Swarm, draw
+from tests.simulate.swarm import draw
 
 if TYPE_CHECKING:
     from agent.core import events as ev
@@ -31,10 +33,12 @@ MOST_STEPS = 200_000
 class World:
     """calm: nothing goes wrong any more. trace: a line per happening, or None. covered: (status, fault) → executions it met."""
 
-    def __init__(self, seed: int, *, trace: bool = False, swarm: Swarm | None = None) -> None:
+    def __init__(self, seed: int, *, trace: bool = False, without: Sequence[str] = ()) -> None:
+        """without: faults that are left out of those that the seed enables."""
         OS.forget()
         self.rng = Random(seed)
-        self.swarm = swarm or draw(self.rng)
+        drawn = draw(self.rng)
+        self.swarm = replace(drawn, enabled=drawn.enabled.difference(without))
         self.loop = Loop()
         self.trace: list[str] | None = [] if trace else None
         self.ghost, self.checks, self.orders = Ghost(), Checks(self), translate.Orders()

@@ -239,6 +239,16 @@ class StoreConformance:
         assert (second.task.task_id, second.task.targets) == (running.task.task_id, running.task.targets)
         assert {row.host_id: row.status for row in second.executions} == dict(zip(running.task.targets[:3], (E.PENDING, E.DISPATCHED, E.RUNNING), strict=True))
 
+    async def test_a_pending_task_that_is_half_canceled_comes_with_the_other_half(self, store: AnyStore) -> None:
+        """A cancel goes in slices: a server that died between two of them must not take what it has canceled for pending."""
+        made = create(hosts(4))
+        await store.write([made])
+        saves = moved(made, [E.CANCELED, E.CANCELED, E.PENDING, E.PENDING], version=1, status=T.PENDING)
+        await store.write([replace(save, task=replace(save.task, cancel_reason="canceled")) if isinstance(save, SaveTask) else save for save in saves])
+        (found,) = await store.open_tasks()
+        assert found.task.cancel_reason == "canceled"
+        assert [row.host_id for row in found.executions] == sorted(made.task.targets[2:])
+
     async def test_counts_at_start_are_those_of_the_tasks(self, store: AnyStore) -> None:
         assert await store.count_tasks() == dict.fromkeys(T, 0)
         assert await store.sum_executions() == dict.fromkeys(E, 0)
