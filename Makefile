@@ -13,6 +13,7 @@ SERVER ?=
 SEEDS ?= 20000
 FIRST ?= 0
 ARGS ?=
+WORKERS ?= auto
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -35,10 +36,9 @@ debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing a
 	CLARION_DEBUG_BUILD=1 $(PY) setup.py -q build_ext --inplace --force
 	@touch $(VENV)/compiled
 
-test: $(VENV)/test-tools build ## run every test on SQLite and MariaDB, and require all branches of server/core; ARGS= for pytest
+test: $(VENV)/test-tools build ## run every test on SQLite and MariaDB, and require all branches of server/core; ARGS= for pytest, WORKERS=auto
 	@$(PYTHON) deploy/need.py test
-	$(PY) -m coverage run -m pytest $(ARGS)
-	@$(PY) -m coverage report --fail-under=100
+	$(PY) -m pytest -n "$(WORKERS)" --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/test-tools build ## the tests that start neither servers and agents nor a browser
 	@$(PYTHON) deploy/need.py database

@@ -14,6 +14,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/system/" in item.nodeid:
             item.add_marker(pytest.mark.system)
+            # for machines that do other things at the same time; each wait has a shorter limit of its own
+            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture

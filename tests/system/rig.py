@@ -156,9 +156,14 @@ class Rig:
         return answer.json()
 
     def run(self, **body: Any) -> str:
-        """Create and start; the task's id."""
-        task_id: str = self.json("POST", "/run", json={"targets": ["all"], **body})["task_id"]
+        """Create and start; the task's id. The command's processes can be told by their environment: see `commands`."""
+        body = {"targets": ["all"], **body, "env": {"RIG": str(self.folder), **body.get("env", {})}}
+        task_id: str = self.json("POST", "/run", json=body)["task_id"]
         return task_id
+
+    def commands(self) -> list[int]:
+        """Processes of commands started by `run` that still live, those of an escaped child included."""
+        return processes_with(f"RIG={self.folder}\0")
 
     def wait_final(self, task_id: str, within: float = 60.0) -> dict[str, Any]:
         """The task once it is final, by long poll."""

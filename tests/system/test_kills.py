@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.system.rig import Rig, processes_with, until
+from tests.system.rig import Rig, until
 
 
 def running(rig: Rig, task_id: str, number: int) -> None:
@@ -23,7 +23,7 @@ def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path
     assert rig.server is not None
     rig.server.kill()
     (count / "hold").unlink()
-    until("all commands have ended without a server", lambda: not processes_with("CLARION_EXECUTION="))
+    until("all commands have ended without a server", lambda: not rig.commands())
     rig.start_server()
     task = rig.wait_final(task_id)
     rows = rig.rows(task_id)
@@ -90,7 +90,7 @@ def test_a_cancel_reaches_a_command_whose_agent_was_away(rig: Rig) -> None:
     assert rig.json("GET", f"/tasks/{task_id}")["status"] == "running", "a cancel ends when the processes are known to be gone"
     rig.start_agent("node1")
     assert rig.wait_final(task_id)["status"] == "canceled"
-    assert not processes_with("CLARION_EXECUTION=")
+    assert not rig.commands()
 
 
 def test_a_cancel_gets_through_while_all_slots_are_busy(make_rig: Callable[..., Rig]) -> None:

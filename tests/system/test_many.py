@@ -64,7 +64,7 @@ def test_every_row_ends_right_and_nothing_is_left_behind(rig: Rig) -> None:
             assert len({row["stdout"]["output_id"] for row in rows}) == 1, "equal answers are stored once"
     assert not wrong, f"{dict(wrong)}\n{rig.log()}"
 
-    until("no process of any command is left", lambda: not _commands(rig), within=20)
+    until("no process of any command is left", lambda: not rig.commands(), within=20)
     assert not zombies_of(pids | set(processes_with(str(rig.folder))))
     for name, agent in rig.agents.items():
         assert agent.alive()
@@ -84,6 +84,3 @@ def _faults(kind: Kind, row: dict[str, Any]) -> list[str]:
         faults.append(f"error {row['error']}")
     return faults
 
-
-def _commands(rig: Rig) -> list[int]:
-    return processes_with("CLARION_EXECUTION=")
