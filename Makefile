@@ -8,6 +8,10 @@ AGENTS ?= 200
 ROUNDS ?= 3
 TLS ?= 0
 STORE ?= sqlite
+PURE ?= 0
+COMPARE ?= 0
+TOKEN_FILE ?=
+AGENT_ADDRESS ?=
 REPORT ?= report.json
 SERVER ?=
 SEEDS ?= 20000
@@ -69,8 +73,11 @@ bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database
 	$(PY) tests/bench/all.py
 
-loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 STORE=sqlite REPORT=report.json SERVER=
-	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" --store "$(STORE)" --report "$(REPORT)" $(if $(filter 1,$(TLS)),--tls) $(if $(SERVER),--server "$(SERVER)") $(ARGS)
+loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 TLS=0 STORE=sqlite|mysql PURE=0 COMPARE=0 REPORT=report.json SERVER=
+	@$(if $(filter mysql,$(STORE)),$(if $(findstring --set store.,$(ARGS)),,$(PYTHON) deploy/need.py database))
+	$(PY) -m loadtest --agents "$(AGENTS)" --rounds "$(ROUNDS)" --report "$(REPORT)" \
+	  $(if $(SERVER),--server "$(SERVER)" --token-file "$(TOKEN_FILE)" --agent-address "$(AGENT_ADDRESS)",--store "$(STORE)") \
+	  $(if $(filter 1,$(TLS)),--tls) $(if $(filter 1,$(PURE)),--pure) $(if $(filter 1,$(COMPARE)),--compare) $(ARGS)
 
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
 	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)

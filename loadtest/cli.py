@@ -10,6 +10,7 @@ from types import FrameType
 
 import click
 
+from loadtest.compare import compare
 from loadtest.conduct import conduct
 from loadtest.fleet import FleetFailed
 from loadtest.options import SCENARIOS, CannotRun, Foreign, Options
@@ -27,7 +28,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--store", type=click.Choice(["sqlite", "mysql"]), default="sqlite", help="Of the server that is started. mysql: a MariaDB is started too, unless --set store.… says where one is.")
 @click.option("--tls/--no-tls", default=False, help="Mutual TLS on the agent port; every agent joins first for a certificate of its own.")
 @click.option("--pure", is_flag=True, help="The server that is started runs without compiled modules (CLARION_PURE=1).")
-@click.option("--report", type=FILE, default=Path("report.json"), help="Where report.json goes; .html and .details.json are written beside it.")
+@click.option("--compare", "both", is_flag=True, help="Run everything twice, with compiled modules and without, and show both side by side.")
+@click.option("--report", type=FILE, default=Path("report.json"), help="Where report.json goes; .html and .details.json are written beside it, with --compare .pure.json and .compare.json too.")
 @click.option("--scenario", "scenarios", multiple=True, type=click.Choice(SCENARIOS), help="Only this one, after connecting. May be repeated. Default: all.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the server that is started. May be repeated.")
 @click.option("--server", metavar="URL", help="Use this server instead of starting one. Its hosts that are not simulated are left alone.")
@@ -48,7 +50,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--limit", type=click.FloatRange(1, 86_400), default=900.0, help="Seconds for the whole run; then what is known is reported.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the server's data and all logs in this new folder.")
 @click.pass_context
-def cli(context: click.Context, /, tls: bool, pure: bool, server: str | None, seed: int | None, scenarios: tuple[str, ...], sets: tuple[str, ...], **rest: object) -> None:
+def cli(context: click.Context, /, tls: bool, pure: bool, both: bool, server: str | None, seed: int | None, scenarios: tuple[str, ...], sets: tuple[str, ...], **rest: object) -> None:
     """Simulate agents against a real server and check every result.
 
     Exits 0 when every result was there once and right, 1 when one was lost, doubled or wrong, 2 when the run could not be finished.
@@ -58,11 +60,13 @@ def cli(context: click.Context, /, tls: bool, pure: bool, server: str | None, se
     foreign = _foreign(server, tls, **given)
     if foreign is not None and (sets or pure or rest["store"] != "sqlite"):
         raise click.UsageError("--set, --store and --pure are for a server that is started; they do not go with --server")
+    if both and (foreign is not None or pure):
+        raise click.UsageError("--compare starts servers of both kinds; it goes neither with --server nor with --pure")
     keep = rest["keep"]
     if isinstance(keep, Path) and keep.exists() and any(keep.iterdir()):
         raise click.UsageError(f"--keep: {keep} is not empty")
     options = Options(foreign=foreign, tls=tls, pure=pure, sets=sets, scenarios=scenarios or SCENARIOS, seed=random.SystemRandom().randrange(2**31) if seed is None else seed, **rest)  # type: ignore[arg-type]
-    context.exit(conduct(options, Show()))
+    context.exit(compare(options, Show()) if both else conduct(options, Show()).code)
 
 
 def _foreign(server: str | None, tls: bool, token_file: object, agent_address: object, join_token_file: object, server_pid: object) -> Foreign | None:

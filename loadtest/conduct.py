@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loadtest import files
 from loadtest.api import Refused, Unreachable
@@ -26,8 +28,16 @@ from loadtest.watch import Sample, Watch
 GOOD, BAD, UNFINISHED = 0, 1, 2
 
 
-def conduct(options: Options, show: Show) -> int:
-    """GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished. Raises CannotRun."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """code: GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished. report: of report.json."""
+
+    code: int
+    report: dict[str, Any]
+
+
+def conduct(options: Options, show: Show) -> Outcome:
+    """One run, its reports written. Raises CannotRun."""
     about = machine()
     limit = files.limit()
     split = files.split(options.agents, limit, options.processes)
@@ -91,7 +101,7 @@ def _scenarios(run: Run, names: list[str]) -> bool:
     return True
 
 
-def _finish(run: Run, about: dict[str, object]) -> int:
+def _finish(run: Run, about: dict[str, object]) -> Outcome:
     if run.figures.wire_cpu_us_per_agent is None and "wire" not in run.options.scenarios:
         run.note("wire_cpu_us_per_agent is null: it was not asked for (--scenario wire).")
     if run.options.foreign is not None:
@@ -108,11 +118,11 @@ def _finish(run: Run, about: dict[str, object]) -> int:
     run.show.say(f"written: {path}, {path.with_suffix('.details.json')}, {path.with_suffix('.html')}")
     if not run.findings.clean:
         run.show.say("FAILED: results were lost, doubled or wrong")
-        return BAD
+        return Outcome(BAD, report)
     if run.unfinished:
         run.show.say("NOT FINISHED")
-        return UNFINISHED
-    return GOOD
+        return Outcome(UNFINISHED, report)
+    return Outcome(GOOD, report)
 
 
 def _now(sample: Sample, fleet: Fleet) -> str:

@@ -35,6 +35,7 @@ class Config:
     agents: int
     seed: int
     server_name: str = "localhost"
+    connect_timeout: float = 10.0
     hello_timeout: float = 10.0
     backoff_base: float = 1.0
     backoff_max: float = 60.0

@@ -52,17 +52,17 @@ class Peer:
             return
         self.state, self.mask = DIALING, select.EPOLLOUT
         self.loop.watch(self, self.sock.fileno())
-        self.loop.later(self.loop.config.hello_timeout, self, self._too_late)
+        self.loop.later(self.loop.config.connect_timeout, self, self._too_late, GREETING, f"no connection within {self.loop.config.connect_timeout:g} s")
         if connected:
             self.ready(select.EPOLLOUT)
 
     def _refused(self, why: str) -> None:
         self.end(why)
 
-    def _too_late(self) -> None:
-        if self.state in (DIALING, SHAKING, GREETING):
-            self.loop.count("hello_timeouts")
-            self.end(f"no welcome within {self.loop.config.hello_timeout:g} s")
+    def _too_late(self, wanted: int, why: str) -> None:
+        if AWAY < self.state < wanted:
+            self.loop.count("hello_timeouts" if wanted == TALKING else "connect_timeouts")
+            self.end(why)
 
     def ready(self, events: int) -> None:
         """epoll's events of this connection."""
@@ -112,6 +112,7 @@ class Peer:
         self.state, self.heard_at = GREETING, self.loop.now.mono
         self.call = Call(self.loop.block)
         self.call.send(self.agent.hello())
+        self.loop.later(self.loop.config.hello_timeout, self, self._too_late, TALKING, f"no welcome within {self.loop.config.hello_timeout:g} s")
         self._want(0 if self.fault.unread else select.EPOLLIN)
         self.flush()
         if self.fault.kind == "slow":

@@ -99,7 +99,7 @@ def test_a_mysql_store_that_nobody_names_is_a_mariadb_of_its_own(tmp_path: Path)
 
 
 def test_wrong_use_is_told_in_one_line() -> None:
-    for arguments, word in [(["--server", "http://127.0.0.1:1"], "--token-file"), (["--agents", "0"], "--agents"), (["--set", "a=b", "--store", "nosql"], "--store")]:
+    for arguments, word in [(["--server", "http://127.0.0.1:1"], "--token-file"), (["--agents", "0"], "--agents"), (["--compare", "--pure"], "--compare"), (["--set", "a=b", "--store", "nosql"], "--store")]:
         done = harness(*arguments)
         assert done.returncode == 64
         assert word in done.stderr and "Traceback" not in done.stderr

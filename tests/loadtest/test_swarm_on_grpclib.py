@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -11,6 +13,7 @@ import trio
 import trustme
 
 from loadtest.swarm.faults import Fault
+from loadtest.swarm.loop import Config, Loop
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.messages import Drain, Heartbeat, Outcome, ResultAck, Stage, kind_of
 from tests.loadtest.fake import ID, Session, swarm
@@ -230,3 +233,18 @@ async def test_a_host_without_the_right_certificate_says_why_it_cannot_connect(a
     async with swarm(never, server_tls=server, context_of=lambda index: stranger) as loop:
         await until(lambda: any("CERTIFICATE_VERIFY_FAILED" in why for why in loop.reasons))
         assert loop.shared.counts["welcomed"] == 0
+
+
+def test_a_handshake_that_does_not_go_on_is_given_up_after_the_connect_timeout_and_not_after_that_of_the_hello(authority: trustme.CA) -> None:
+    stranger = client_context(authority, "sim-0")
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # the kernel takes the connection, and nobody says anything
+        config = Config("127.0.0.1", mute.getsockname()[1], "", 0, 1, 1, connect_timeout=0.05, hello_timeout=60.0, backoff_base=0.01, backoff_max=0.01)
+        loop = Loop(config, lambda index: stranger)
+        loop.want_dial(loop.peers[0])
+        deadline = time.monotonic() + 20
+        while loop.shared.counts["connect_timeouts"] < 2 and time.monotonic() < deadline:
+            loop.step(0.01)
+        loop.close()
+    assert loop.shared.counts["connect_timeouts"] == 2
+    assert loop.reasons == {"no connection within 0.05 s": 2}
+    assert loop.shared.counts["hello_timeouts"] == loop.shared.counts["welcomed"] == 0
