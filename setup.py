@@ -21,6 +21,7 @@ DEBUG = os.environ.get("CLARION_DEBUG_BUILD", "") == "1"
 # Module → source. tally_c is the plain tally_py compiled with the types of tally_c.pxd, and so on.
 SOURCES = {
     "_speedups.tally_c": "_speedups/tally_py.py",
+    "_speedups.route_c": "_speedups/route_py.py",
     "_speedups.lane_wire_c": "_speedups/lane_wire_py.py",
     "_speedups.lane_pipe_c": "_speedups/lane_pipe_py.py",
     "_speedups.lane_stream_c": "_speedups/lane_stream_py.py",

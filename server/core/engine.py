@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from _speedups.route import route
 from server.core import admission, executions, hosts, tasks
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
@@ -53,8 +54,7 @@ class Engine:
         """All events together are one transaction. Raises IllegalStep only if the engine itself is wrong."""
         world = self.world
         world.begin(now)
-        for event in events:
-            HANDLERS[type(event)](world, event)
+        route(world, world.peers, events, REPORTS, HANDLERS)
         admission.pump(world)
         tasks.settle(world)
         for execution in world.dirty():
@@ -122,9 +122,11 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     HostConnected: hosts.connected,
     HostDisconnected: hosts.disconnected,
     HostForgotten: hosts.forgotten,
+    Tick: _tick,
+}
+REPORTS: dict[type, Callable[[World, Any, Execution | None], None]] = {
     Accepted: executions.accepted,
     Rejected: executions.rejected,
     Started: executions.started,
     Result: executions.result,
-    Tick: _tick,
 }

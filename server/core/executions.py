@@ -1,4 +1,4 @@
-"""What agents report of executions, one function a message."""
+"""What agents report of executions, one function a message. execution: the open one that the report names, or None."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ STEPS = {
 }
 
 
-def accepted(world: World, event: Accepted) -> None:
-    execution = _open(world, event)
+def accepted(world: World, event: Accepted, execution: Execution | None) -> None:
     if execution is not None:
         accept(world, execution)
 
@@ -33,8 +32,7 @@ def accept(world: World, execution: Execution) -> None:
         renew_deadline(world, execution)
 
 
-def started(world: World, event: Started) -> None:
-    execution = _open(world, event)
+def started(world: World, event: Started, execution: Execution | None) -> None:
     if execution is not None:
         execution.row.agent_started_at = event.agent_started_at
         start(world, execution)
@@ -50,9 +48,8 @@ def start(world: World, execution: Execution) -> None:
         renew_deadline(world, execution)
 
 
-def rejected(world: World, event: Rejected) -> None:
+def rejected(world: World, event: Rejected, execution: Execution | None) -> None:
     """It never started. Of an execution that is known to run this cannot be true: it is counted and left to the watchdog."""
-    execution = _open(world, event)
     if execution is None:
         return
     row = execution.row
@@ -65,9 +62,8 @@ def rejected(world: World, event: Rejected) -> None:
         refuse(world, execution, event.reason, event.message)
 
 
-def result(world: World, event: Result) -> None:
+def result(world: World, event: Result, execution: Execution | None) -> None:
     """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the commit."""
-    execution = _open(world, event)
     for output in (event.stdout, event.stderr):
         if output is not None:
             world.save(SaveOutput(output))
@@ -85,12 +81,6 @@ def lose(world: World, execution: Execution, reason: str) -> None:
     """It may have run and nobody can say. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
     world.step(execution, ExecutionStep.LOSE)
-
-
-def _open(world: World, event: Accepted | Rejected | Started | Result) -> Execution | None:
-    peer = world.peers.get(event.host_id)
-    execution = peer.open.get(event.command_id) if peer is not None else None
-    return execution if execution is not None and execution.row.attempt == event.attempt else None
 
 
 def _fill(world: World, row: CommandHost, event: Result) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.bench import bench_engine, bench_selector, bench_tally
+from tests.bench import bench_engine, bench_route, bench_selector, bench_tally
 
 
 def test_the_engine_bench_takes_a_task_on_every_host_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +38,11 @@ def test_the_selector_bench_checks_what_was_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(bench_selector.SELECTORS, "role=db", lambda index: True)
     with pytest.raises(RuntimeError, match="200 hosts instead of 600"):
         list(bench_selector.lines())
+
+
+def test_the_route_bench_measures_both_twins_and_what_they_replace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_engine, "HOSTS", 50)
+    monkeypatch.setattr(bench_route, "SECONDS", 0.001)
+    text = "\n".join(bench_route.lines())
+    assert all(name in text for name in ("one by one", "_speedups.route_py", "_speedups.route_c"))
+    assert "not built" not in text

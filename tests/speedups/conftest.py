@@ -12,12 +12,22 @@ from types import ModuleType
 import pytest
 
 PURE = os.environ.get("CLARION_PURE", "") == "1"
-MODULES = {"py": "_speedups.tally_py"} if PURE else {"c": "_speedups.tally_c", "py": "_speedups.tally_py"}
+TWINS = ["py"] if PURE else ["c", "py"]
 
 
-@pytest.fixture(params=list(MODULES.values()), ids=list(MODULES))
+@pytest.fixture(params=TWINS)
 def impl(request: pytest.FixtureRequest) -> ModuleType:
+    return _twin("tally", request.param)
+
+
+@pytest.fixture(params=TWINS)
+def twin(request: pytest.FixtureRequest) -> ModuleType:
+    """Of the routing."""
+    return _twin("route", request.param)
+
+
+def _twin(name: str, which: str) -> ModuleType:
     try:
-        return importlib.import_module(request.param)
+        return importlib.import_module(f"_speedups.{name}_{which}")
     except ModuleNotFoundError:
-        pytest.fail(f"{request.param} is not compiled: run 'make build', or 'make test-pure' to test without it", pytrace=False)
+        pytest.fail(f"_speedups.{name}_{which} is not compiled: run 'make build', or 'make test-pure' to test without it", pytrace=False)

@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ASK = "import _speedups.tally as t; print(t.IMPLEMENTATION, t.Tally.__module__)"
-HIDE = "import sys; sys.modules['_speedups.tally_c'] = None\n"
+ASK = {
+    "tally": "import _speedups.tally as t; print(t.IMPLEMENTATION, t.Tally.__module__)",
+    # A compiled function does not say where it is from.
+    "route": "import sys, _speedups.route as t; f = t.route; print(t.IMPLEMENTATION, [n for n in sys.modules if getattr(sys.modules[n], 'route', 0) is f and n != t.__name__][0])",
+}
 
 
-def ask(program: str = ASK, **environment: str) -> str:
+def hide(name: str) -> str:
+    return f"import sys; sys.modules['_speedups.{name}_c'] = None\n"
+
+
+def ask(program: str, **environment: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if name != "CLARION_PURE"}
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=inherited | environment, capture_output=True, text=True, check=True
@@ -23,28 +30,35 @@ def ask(program: str = ASK, **environment: str) -> str:
     return result.stdout.strip()
 
 
-def test_the_environment_can_force_the_plain_one() -> None:
-    assert ask(CLARION_PURE="1") == "py _speedups.tally_py"
+both = pytest.mark.parametrize("name", list(ASK))
 
 
+@both
+def test_the_environment_can_force_the_plain_one(name: str) -> None:
+    assert ask(ASK[name], CLARION_PURE="1") == f"py _speedups.{name}_py"
+
+
+@both
 @pytest.mark.parametrize("value", ["", "0"])
-def test_any_other_value_leaves_the_choice_to_what_was_built(value: str) -> None:
-    built = find_spec("_speedups.tally_c") is not None
-    assert ask(CLARION_PURE=value) == ("c _speedups.tally_c" if built else "py _speedups.tally_py")
+def test_any_other_value_leaves_the_choice_to_what_was_built(name: str, value: str) -> None:
+    built = find_spec(f"_speedups.{name}_c") is not None
+    assert ask(ASK[name], CLARION_PURE=value) == (f"c _speedups.{name}_c" if built else f"py _speedups.{name}_py")
 
 
-def test_without_the_compiled_module_the_plain_one_runs() -> None:
-    assert ask(HIDE + ASK) == "py _speedups.tally_py"
+@both
+def test_without_the_compiled_module_the_plain_one_runs(name: str) -> None:
+    assert ask(hide(name) + ASK[name]) == f"py _speedups.{name}_py"
 
 
-def test_a_compiled_module_that_cannot_be_loaded_is_an_error_and_not_a_slow_start() -> None:
+@both
+def test_a_compiled_module_that_cannot_be_loaded_is_an_error_and_not_a_slow_start(name: str) -> None:
     broken = (
         "import sys\n"
         "class Broken:\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == '_speedups.tally_c': raise ImportError('undefined symbol')\n"
+        "        if name == '_speedups.WANTED': raise ImportError('undefined symbol')\n"
         "sys.meta_path.insert(0, Broken())\n"
     )
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        ask(broken + ASK)
+        ask(broken.replace("WANTED", f"{name}_c") + ASK[name])
     assert "undefined symbol" in caught.value.stderr
