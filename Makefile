@@ -18,6 +18,9 @@ SEEDS ?= 20000
 FIRST ?= 0
 ARGS ?=
 WORKERS ?= auto
+CASES ?= 1000000
+SEED ?= 1
+REPLAY ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -25,7 +28,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage fuzz-lane clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -81,6 +84,10 @@ loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 T
 
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
 	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
+
+fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
+	@$(PYTHON) deploy/need.py build
+	PY=$(PY) tests/fuzz/asan.sh "$(CASES)" "$(SEED)" $(if $(REPLAY),"$(REPLAY)")
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,27 +1,43 @@
 """Throws spoiled messages, frames and sessions at the lane. `python -m tests.fuzz.lane_fuzz [--cases N] [--seed S] [--impl c|py|both]`
 
-A case is one spoiled message, one spoiled frame sequence, or one spoiled session. With `both`, all that can be seen from outside
-must be the same from both twins. Any exception, difference or crash ends the run and names the seed of its case, which alone
-repeats it: `--seed <that> --cases 1`. tests/fuzz/asan.sh runs the compiled twin under AddressSanitizer.
+A case is one mutant of a recorded message, frame sequence or session; its number makes it. With `both`, all that can be seen from
+outside must be the same from both twins. Any exception or difference ends the run, names the case and keeps it in a file, which
+`--replay FILE` gives to the lane again. `make fuzz-lane` runs the compiled twin under AddressSanitizer (lane_run.py, asan.sh).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
 
-from tests.fuzz.lane_sessions import LIMITS, WINDOW, frames_of, message, play, session, spoil, spoil_frames
-from tests.speedups.lane_kit import DATA, MODULES, Rig, frame, grpc, load, opening, part
+from tests.fuzz.cases import Case, keep, kept, make, recorded
+from tests.fuzz.lane_sessions import LIMITS, WINDOW, play
+from tests.speedups.lane_kit import DATA, MODULES, Rig, load, opening, part
 
 CASES = 20_000
 REUSED = 200
+"""Cases for which a connection is used before it is made anew; it is new for every case whose number this divides."""
+SHOW_EVERY = 10.0
+FAILED = 3
+"""Exit code when a case has failed and is kept; 1 for growth."""
+
+
+class Failed(RuntimeError):
+    """A case has raised, or its twins differ."""
+
+    def __init__(self, number: int, begun: int, why: str) -> None:
+        super().__init__(f"case {number} of the lane's fuzzing {why}")
+        self.number, self.begun, self.why = number, begun, why
 
 
 class Attached:
@@ -75,48 +91,45 @@ def decoded(impl: ModuleType, data: bytes) -> Any:
         return str(error)
 
 
-def case(rng: Random, impls: list[ModuleType], streams: list[Attached]) -> tuple[str, list[Any]]:
-    """What kind of case it was, and what each twin made of it."""
-    kind = rng.random()
-    if kind < 0.90:
-        data = spoil(rng, message(rng))
-        return "message", [decoded(impl, data) for impl in impls]
-    if kind < 0.996:
-        if rng.random() < 0.5:
-            data = b"".join(frames_of(rng, b"".join(grpc(spoil(rng, message(rng))) for _ in range(rng.randrange(1, 4)))))
-            data += frame(DATA, 0, 1, spoil(rng, grpc(message(rng)))[:16_384])
-        else:
-            data = b"".join(frames_of(rng, grpc(message(rng))))
-            data = spoil_frames(rng, data) if rng.random() < 0.7 else spoil(rng, data)
-        return "frames", [stream.give(data) for stream in streams]
-    steps = session(rng)
-    at = rng.choice([number for number, (name, _) in enumerate(steps) if name == "give"])
-    given = steps[at][1]
-    steps[at] = ("give", spoil(rng, given) if rng.random() < 0.5 else spoil_frames(rng, given))
-    cuts = rng.randrange(1 << 30)
-    return "session", [play(impl, steps, Random(cuts)) for impl in impls]
+def tried(case: Case, impls: list[ModuleType], streams: list[Attached]) -> list[Any]:
+    """What each twin made of it."""
+    if case.kind == "message":
+        return [decoded(impl, case.data) for impl in impls]
+    if case.kind == "frames":
+        return [stream.give(case.data) for stream in streams]
+    return [play(impl, list(case.steps), Random(case.cuts)) for impl in impls]
 
 
-def run(cases: int, seed: int, names: list[str]) -> Counter[str]:
-    """How many cases there were of each kind. Raises RuntimeError naming the seed of the case that failed."""
+def run(cases: int, seed: int, names: list[str], at: Callable[[int], None] = lambda number: None) -> Counter[str]:
+    """Cases `seed` to `seed + cases - 1`; how many there were of each kind. at: told the number before each. Raises Failed."""
     impls = [load(MODULES[name]) for name in names]
     counts: Counter[str] = Counter()
     streams = [Attached(impl) for impl in impls]
-    for number in range(cases):
-        if number % REUSED == 0:
-            for stream in streams:
-                stream.close()
-        rng = Random(seed + number)
-        try:
-            kind, seen = case(rng, impls, streams)
-        except Exception as error:
-            raise RuntimeError(f"case {seed + number} of the lane's fuzzing raised") from error
-        if any(other != seen[0] for other in seen[1:]):
-            raise RuntimeError(f"case {seed + number} of the lane's fuzzing differs: {names[0]} {seen[0]!r}, others {seen[1:]!r}")
-        counts[kind] += 1
-    for stream in streams:
-        stream.close()
+    begun = seed
+    try:
+        for number in range(seed, seed + cases):
+            if number % REUSED == 0:
+                begun = number
+                for stream in streams:
+                    stream.close()
+            at(number)
+            case = make(number)
+            _check(case, number, begun, names, impls, streams)
+            counts[case.kind] += 1
+    finally:
+        for stream in streams:
+            stream.close()
     return counts
+
+
+def _check(case: Case, number: int, begun: int, names: list[str], impls: list[ModuleType], streams: list[Attached]) -> None:
+    try:
+        seen = tried(case, impls, streams)
+    except Exception as error:
+        raise Failed(number, begun, f"raised {type(error).__name__}: {error}") from error
+    for name, other in zip(names, seen, strict=True):
+        if other != seen[0]:
+            raise Failed(number, begun, f"differs: {names[0]} {seen[0]!r}, {name} {other!r}")
 
 
 def memory() -> float:
@@ -125,26 +138,55 @@ def memory() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+class Meter:
+    """Writes down which case is being tried, for whoever finds this process dead, and shows how far it is."""
+
+    def __init__(self, mark: str | None, last: int) -> None:
+        self.fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if mark else None
+        self.last, self.first, self.begin, self.next = last, -1, time.monotonic(), time.monotonic() + SHOW_EVERY
+
+    def __call__(self, number: int) -> None:
+        if self.fd is not None:
+            os.pwrite(self.fd, number.to_bytes(8, "big"), 0)
+        if self.first < 0:
+            self.first = number
+        if number % 64 == 0 and time.monotonic() >= self.next:
+            now = time.monotonic()
+            self.next = now + SHOW_EVERY
+            rate = (number - self.first) / (now - self.begin)
+            print(f"lane fuzzing: at case {number:,} of {self.last:,}, {rate:,.0f} cases/s, {memory():.0f} MiB", file=sys.stderr, flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=CASES)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="number of the first case")
     parser.add_argument("--impl", choices=["c", "py", "both"], default="both")
     parser.add_argument("--grows", type=float, help="MiB that the process may grow by after the first tenth of the cases")
+    parser.add_argument("--mark", help="file that holds the number of the case being tried")
+    parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder for cases that fail")
+    parser.add_argument("--replay", type=Path, help="try one kept case, and nothing else")
     options = parser.parse_args()
     names = list(MODULES) if options.impl == "both" else [options.impl]
-    begin = time.perf_counter()
+    if options.replay is not None:
+        impls = [load(MODULES[name]) for name in names]
+        _check(kept(options.replay), -1, -1, names, impls, [Attached(impl) for impl in impls])
+        print(f"lane fuzzing: {options.replay} does no harm on {' and '.join(names)}")
+        return 0
+    recorded()
+    meter = Meter(options.mark, options.seed + options.cases)
     first = options.cases // 10
-    counts = run(first, options.seed, names)
-    before = memory()
-    counts += run(options.cases - first, options.seed + first, names)
+    try:
+        counts = run(first, options.seed, names, meter)
+        before = memory()
+        counts += run(options.cases - first, options.seed + first, names, meter)
+    except Failed as error:
+        traceback.print_exc()
+        print(json.dumps({"failed": error.number, "kept": str(keep(options.failures, error.number, error.begun, error.why))}))
+        return FAILED
     grown = memory() - before
-    if options.grows is not None and grown > options.grows:
-        print(f"lane fuzzing: the process has grown by {grown:.0f} MiB", file=sys.stderr)
-        return 1
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items()))
-    print(f"lane fuzzing: {options.cases:,} cases from seed {options.seed} on {' and '.join(names)} in {time.perf_counter() - begin:.0f} s, grown by {grown:.1f} MiB: {kinds}")
-    return 0
+    print(json.dumps({"cases": options.cases, "seed": options.seed, "on": names, "grown_mib": round(grown, 1), **counts}))
+    return 1 if options.grows is not None and grown > options.grows else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROMISED = set(["run", "build", "test", "test-fast", "test-pure", "lint", "types", "proto", "docs", "bench", "loadtest", "coverage", "clean"])
+PROMISED = set(["run", "build", "test", "test-fast", "test-pure", "lint", "types", "proto", "docs", "bench", "loadtest", "coverage", "fuzz-lane", "clean"])
 
 
 def test_make_help_lists_every_target_with_a_sentence() -> None:
