@@ -41,5 +41,5 @@ ASAN=$("$CC" -print-file-name=libasan.so)
 if [ -n "$REPLAY" ]; then
     LD_PRELOAD=$ASAN "$PY" -m tests.fuzz.lane_fuzz --impl c --replay "$REPLAY"
 else
-    "$PY" -m tests.fuzz.lane_run --cases "$CASES" --seed "$SEED" --preload "$ASAN" --failures "$OUT"
+    LD_PRELOAD=$ASAN "$PY" -m tests.fuzz.lane_run --cases "$CASES" --seed "$SEED" --failures "$OUT"
 fi

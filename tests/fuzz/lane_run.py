@@ -1,13 +1,12 @@
 """Runs tests/fuzz/lane_fuzz.py in a process of its own, goes on after a crash, and says in one line what came of it.
 
-`python -m tests.fuzz.lane_run [--cases N] [--seed S] [--preload LIBASAN] [--failures DIR]`. Exit code 0 only if nothing was found.
+`python -m tests.fuzz.lane_run [--cases N] [--seed S] [--failures DIR]`. Exit code 0 only if nothing was found.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -37,17 +36,16 @@ class Tally:
         return not (self.crashes or self.exceptions or self.leaks)
 
 
-def fuzz(cases: int, seed: int, failures: Path, preload: str | None, impl: str = "c", grows: float = GROWS_MIB) -> Tally:
+def fuzz(cases: int, seed: int, failures: Path, impl: str = "c", grows: float = GROWS_MIB) -> Tally:
     """Try cases `seed` to `seed + cases - 1`; what fails is kept in `failures`. It ends early after MOST_FAILURES of them."""
     tally, start, end = Tally(), seed, seed + cases
-    environment = os.environ | ({"LD_PRELOAD": preload} if preload else {})
     with tempfile.TemporaryDirectory() as folder:
         mark = Path(folder, "mark")
         while start < end and tally.crashes + tally.exceptions < MOST_FAILURES:
             mark.write_bytes(start.to_bytes(8, "big"))
             command = [sys.executable, "-m", "tests.fuzz.lane_fuzz", "--impl", impl, "--cases", str(end - start), "--seed", str(start), "--mark", str(mark)]
             ended = subprocess.run(
-                [*command, "--grows", str(grows), "--failures", str(failures)], env=environment, stdout=subprocess.PIPE, text=True, check=False
+                [*command, "--grows", str(grows), "--failures", str(failures)], stdout=subprocess.PIPE, text=True, check=False
             )
             said = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode in (0, 1, FAILED) and ended.stdout else {}
             if "cases" in said:
@@ -73,12 +71,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--preload", help="the sanitizer's library")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     options = parser.parse_args()
     begin = time.monotonic()
     print(f"fuzz-lane: {options.cases:,} cases from seed {options.seed}", flush=True)
-    tally = fuzz(options.cases, options.seed, options.failures, options.preload)
+    tally = fuzz(options.cases, options.seed, options.failures)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.kinds.items()))
     print(
         f"fuzz-lane: {tally.done:,} of {options.cases:,} cases from seed {options.seed} in {time.monotonic() - begin:.0f} s: {tally.crashes} crashes,"

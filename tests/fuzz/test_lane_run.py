@@ -28,7 +28,7 @@ echo '{"cases": '"$cases"', "grown_mib": 0.5, "message": '"$cases"'}'
 
 
 def test_two_thousand_cases_find_nothing_in_the_lane(tmp_path: Path) -> None:
-    found = lane_run.fuzz(2_000, 50_000, tmp_path, None, impl=next(iter(MODULES)))
+    found = lane_run.fuzz(2_000, 50_000, tmp_path, impl=next(iter(MODULES)))
     assert found.clean and found.done == 2_000 and set(found.kinds) == {"message", "frames", "session"}
     assert not list(tmp_path.iterdir())
 
@@ -38,7 +38,7 @@ def test_a_crash_is_counted_its_case_kept_and_the_rest_tried(tmp_path: Path, mon
     worker.write_text(WORKER)
     worker.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(worker))
-    found = lane_run.fuzz(1_000, 1, tmp_path / "failures", None)
+    found = lane_run.fuzz(1_000, 1, tmp_path / "failures")
     assert (found.crashes, found.exceptions, found.done, found.clean) == (1, 0, 1_000, False)
     assert found.kinds["message"] == 893
     path = tmp_path / "failures/case-107.json"
@@ -48,7 +48,7 @@ def test_a_crash_is_counted_its_case_kept_and_the_rest_tried(tmp_path: Path, mon
 
 
 def test_growth_is_counted_as_a_leak(tmp_path: Path) -> None:
-    found = lane_run.fuzz(200, 1, tmp_path, None, impl="py", grows=-1_000)
+    found = lane_run.fuzz(200, 1, tmp_path, impl="py", grows=-1_000)
     assert (found.leaks, found.clean) == (1, False)
 
 
