@@ -11,6 +11,7 @@ WIDTH, HEIGHT = 760, 300
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 34, 46
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 MOST_POINTS = 1_500
+HEADROOM = 1.15
 Point = tuple[float, float]
 
 
@@ -44,7 +45,8 @@ def plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], marks: S
     if not lines:
         return f"<figure><figcaption>{escape(title)}</figcaption><p>not measured</p></figure>"
     xs = ticks(*_range([x for line in lines for x, _ in line.points]))
-    ys = ticks(*_range([0.0, *(y for line in lines for _, y in line.points)]))
+    # room above the line for the names of the marks
+    ys = ticks(*_range([0.0, *(y * (HEADROOM if marks else 1.0) for line in lines for _, y in line.points)]))
 
     def place(x: float, y: float) -> str:
         across = LEFT + (x - xs[0]) / (xs[-1] - xs[0]) * (WIDTH - LEFT - RIGHT)

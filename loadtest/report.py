@@ -110,7 +110,7 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
         ("reconnect, all", _with(report["reconnect_seconds"], "s")),
         ("API p99 during reconnect", _with(report["api_p99_ms_during_reconnect"], "ms")),
     ]
-    out += [(name, ", ".join(f"{key} {_plain(value)}" for key, value in one.items())) for name, one in run.details.items()]
+    out += [(_words(name), ", ".join(f"{_words(key)} {plain(value)}" for key, value in one.items())) for name, one in run.details.items()]
     out.append(("results", f"lost {found.lost}, doubled {found.doubled}, wrong {found.wrong}; rightly refused {found.refused}; {found.outputs} outputs read"))
     return out
 
@@ -119,10 +119,17 @@ def _with(value: float | None, unit: str) -> str:
     return "not measured" if value is None else f"{value:g} {unit}"
 
 
-def _plain(value: object) -> str:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def plain(value: object) -> str:
+    """Of a list its length; of a number three digits, and never an exponent."""
     if isinstance(value, list):
         return str(len(value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "not measured" if value is None else str(value)
 
 
 def write(path: Path, data: bytes) -> None:

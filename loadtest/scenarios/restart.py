@@ -6,22 +6,19 @@ and tells them when to come back.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
-from loadtest.api import Refused, Unreachable
 from loadtest.figures import percentile
+from loadtest.probe import Probe
 from loadtest.proc import listens
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.echo import one_round
-from loadtest.target import START_SECONDS, Started, Target
+from loadtest.target import START_SECONDS, Started
 
 WORK = "sleep 3"
 BACK_SECONDS, SECONDS_PER_AGENT = 120.0, 0.03
 TASK_SECONDS = 240.0
-PROBE_EVERY = 0.05
-PROBES = ("/statistics", "/tasks?limit=20", "/hosts?limit=20")
 
 
 def restart(run: Run) -> None:
@@ -77,7 +74,7 @@ def _again(run: Run, target: Started, name: str, end: Callable[[], object]) -> t
                 raise Incomplete(f"the server was not ready {START_SECONDS:g} s after its restart")
             time.sleep(0.01)
         ready = time.monotonic() - launched
-        probe = Probe(target)
+        probe = Probe(target.api)
         probe.start()
         try:
             back = fleet.wait(
@@ -104,33 +101,3 @@ def _again(run: Run, target: Started, name: str, end: Callable[[], object]) -> t
         run.finish(api, task, expected, TASK_SECONDS)
         one_round(run, api, f"echo after {name}")
         return took, probe
-
-
-class Probe:
-    """Asks at fixed moments; each request's time counts from the moment at which it was due, so that a stall is not hidden by the
-    requests that it kept from being made. took_ms: of those that were answered."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.took_ms: list[float] = []
-        self.failures: list[str] = []
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _run(self) -> None:
-        begin, number = time.monotonic(), 0
-        with self._target.api() as api:
-            while not self._stop.wait(max(0.0, begin + number * PROBE_EVERY - time.monotonic())):
-                try:
-                    api.json("GET", PROBES[number % len(PROBES)])
-                    self.took_ms.append((time.monotonic() - begin - number * PROBE_EVERY) * 1000)
-                except (Refused, Unreachable) as error:
-                    self.failures.append(str(error))
-                number += 1
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(100)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loadtest.figures import percentile, rounded
 from loadtest.plots import MOST_POINTS, Line, cdf, plot, thin, ticks
 from loadtest.proc import cpu_seconds, listens, machine, rss_kb
-from loadtest.report import to_json, write
+from loadtest.report import plain, to_json, write
 from loadtest.show import Show, table
 
 
@@ -116,3 +116,15 @@ def test_a_port_is_seen_to_be_listened_on_and_no_longer_after_it_was_closed() ->
         with socket.create_connection(("127.0.0.1", port)) as client:
             assert not listens(client.getsockname()[1])
     assert not listens(port)
+
+
+@pytest.mark.parametrize(("value", "text"), [(11_980.4, "11980"), (99.96, "100"), (7.4567, "7.46"), (0.0, "0"), (500, "500"), (["a", "b"], "2"), (None, "not measured")])
+def test_a_figure_is_shown_without_an_exponent(value: object, text: str) -> None:
+    assert plain(value) == text
+
+
+def test_names_of_marks_stand_above_the_line() -> None:
+    figure = ET.fromstring(plot("t", "x", "y", [Line("one", [(0.0, 500.0), (9.0, 500.0)])], [(0.0, "start")]))
+    line = next(one for one in figure.iter("polyline")).attrib["points"].split()
+    name = next(one for one in figure.iter("text") if one.text == "start")
+    assert all(float(place.split(",")[1]) > float(name.attrib["y"]) for place in line)
