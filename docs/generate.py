@@ -15,7 +15,7 @@ from grpclib.const import Status
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from proto.reasons import REASONS
+from proto.reasons import REASONS, STATES, UNREACHABLE
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 from server.errors import PROBLEMS
 from server.settings_doc import render as configuration
@@ -101,8 +101,10 @@ def reasons() -> str:
         return "yes" if value else "no"
 
     lines: list[tuple[object, ...]] = [
-        (f"`{one.code}`", one.phase, one.message, one.hint, yes(one.retryable), yes(one.started)) for one in REASONS.values()
+        (f"`{one.code}`", one.phase, one.word, one.message, one.hint, yes(one.retryable), yes(one.started)) for one in REASONS.values()
     ]
+    words: list[tuple[object, ...]] = [(f"`{status}`", one.word, one.message, one.hint) for status, one in STATES.items()]
+    words.append(("not ended, host away", UNREACHABLE.word, UNREACHABLE.message, UNREACHABLE.hint))
     return f"""# Reasons
 
 {DRAWN}
@@ -110,7 +112,14 @@ Why an execution did not complete: the field `error_code` of an execution, and o
 order: `admit` before anything was sent, `deliver` on the way to the host, `start`, `run`, and `report` when the answer went missing.
 *Retry* says whether running it again can help as things are. *May have run* is `no` only where it is certain that no process existed.
 
-{table(("code", "phase", "what happened", "what to do", "retry", "may have run"), lines)}"""
+## Words
+
+What people are told in one word, on the command line and on the page. An execution with a reason has the reason's word.
+
+{table(("status", "word", "what happened", "what to do"), words)}
+## Reasons by code
+
+{table(("code", "phase", "word", "what happened", "what to do", "retry", "may have run"), lines)}"""
 
 
 PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors, "reasons.md": reasons, "configuration.md": configuration}

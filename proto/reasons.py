@@ -20,6 +20,11 @@ class Reason:
     retryable: bool
     started: bool
 
+    @property
+    def word(self) -> str:
+        """What people are told in one word, or two. Different things have different words; the sentence is `message`."""
+        return WORDS.get(self.code) or ("lost" if self.started else "not started")
+
 
 _ALL = (
     Reason("offline", "admit", "the host was not connected when the command was due", "start the agent on that host, then run the command again", True, False),
@@ -49,6 +54,50 @@ _ALL = (
 )
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
+
+WORDS = {
+    **dict.fromkeys(("offline", "never_seen"), "unreachable"),
+    **dict.fromkeys(("task_timeout", "expired"), "expired"),
+    **dict.fromkeys(("busy", "spool_full", "journal_failed", "refused", "invalid_spec", "draining", "duplicate"), "refused"),
+    **dict.fromkeys(("spawn_failed", "exit_nonzero"), "failed"),
+    "timed_out": "timed out",
+    **dict.fromkeys(("signaled", "output_limit"), "killed"),
+    **dict.fromkeys(("canceled", "canceled_before_start", "forced"), "canceled"),
+    **dict.fromkeys(("shim_died", "rebooted", "journal_lost", "silent", "unknown"), "lost"),
+}
+"""Code of a reason → its word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said of an execution: a word, a sentence, and what to do."""
+
+    word: str
+    message: str
+    hint: str
+
+
+STATES: dict[str, Said] = {
+    "pending": Said("waiting", "it has not been sent to the host yet", "wait; the task says what it waits for"),
+    "dispatched": Said("sent", "it is on its way to the host, which has not said that it runs", "wait; start_within bounds this"),
+    "running": Said("running", "the host has started it and has not reported its end", "wait, or cancel it; timeout bounds this"),
+    "completed": Said("completed", "the host reported an exit code that counts as success", "nothing to do"),
+    "failed": Said("failed", "the host reported an end that does not count as success", "read its output"),
+    "timeout": Said("timed out", "its time was over; its processes were ended", "raise timeout if it needs longer"),
+    "canceled": Said("canceled", "it was canceled on request", "nothing to do"),
+    "dispatch_failed": Said("not started", "it certainly never started on the host", "see the reason, then run it again"),
+    "lost": Said("lost", "it may have run, and nobody can say how it ended", "check by hand what it had done"),
+}
+"""Label of an execution's status → what is said of it where no reason is known."""
+UNREACHABLE = Said("unreachable", "its host is away; the real result is taken when the host returns", "look at the host or the network")
+
+
+def said(status: str, *, unreachable: bool = False, code: str | None = None) -> Said:
+    """For the label of a status, the flag of a row that has not ended, and the code of its reason. Raises KeyError for no label of a status."""
+    if code is not None:
+        known = reason(code)
+        return Said(known.word, known.message, known.hint)
+    return UNREACHABLE if unreachable else STATES[status]
 
 
 def reason(code: str) -> Reason:

@@ -48,6 +48,7 @@ _ALL = (
     Problem("method_not_allowed", 405, 12, USAGE, "this address does not take this method", "see /openapi.json"),
     Problem("task_not_found", 404, 5, USAGE, "there is no task with this id", "list tasks to find it; it may have been deleted"),
     Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
+    Problem("group_not_found", 404, 5, USAGE, "the task has no group of answers with this number", "list the task's groups"),
     Problem("execution_not_found", 404, 5, USAGE, "the task has no such host", "list the task's hosts"),
     Problem("join_token_not_found", 404, 5, USAGE, "there is no join token with this id", "list join tokens to find it"),
     Problem("output_not_found", 404, 5, USAGE, "this output is no longer kept", "raise the retention settings to keep it longer"),

@@ -30,6 +30,9 @@ class Http(Struct, frozen=True, kw_only=True):
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
     wait_max: Annotated[float, Meta(ge=1, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
     page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
+    scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
+    scan_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
+    answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8
 
 
 class AgentPort(Struct, frozen=True, kw_only=True):

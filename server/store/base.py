@@ -65,6 +65,14 @@ class OutputSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """How an output begins, and its sizes."""
+
+    data: bytes
+    sizes: OutputSummary
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTask:
     """A task that is not final, with everything needed to go on with it. `executions`: its rows that are not final;
     empty for a pending task nobody has asked to cancel, whose rows are all pending."""
@@ -132,6 +140,9 @@ class Store(Protocol):
 
     async def answers(self, command_id: str) -> list[Answer]:
         """A command's rows by what they say, in no order and not numbered; one statement, however many hosts."""
+
+    async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
+        """The first `size` bytes of each; ids that are not kept are left out. At most 1,000 ids at once."""
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
         """Newest command first; `after` is a command_id."""

@@ -13,7 +13,7 @@ from server.core.answers import Answer
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
+from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
 from server.store.rows import (
     Row,
     answer_from,
@@ -28,7 +28,7 @@ from server.store.rows import (
 from server.store.sql import Dialect
 
 SUMMARIES = 16
-"""Outputs asked for in one query; as many parameters stand in queries/read.sql."""
+"""Outputs asked for in one query; as many parameters stand in queries/read.sql and answers.sql."""
 
 
 class Reads(ABC):
@@ -127,12 +127,19 @@ class Reads(ABC):
         return output_from(rows[0]) if rows else None
 
     async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
-        found: dict[bytes, OutputSummary] = {}
+        rows = await self._outputs("output_summaries", output_ids, {})
+        return {bytes(row[0]): OutputSummary(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+
+    async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
+        rows = await self._outputs("output_beginnings", output_ids, {"bytes": size})
+        return {bytes(row[0]): Beginning(bytes(row[1]), OutputSummary(int(row[2]), int(row[3]), int(row[4]))) for row in rows}
+
+    async def _outputs(self, query: str, output_ids: Sequence[bytes], more: Mapping[str, object]) -> list[Row]:
+        found: list[Row] = []
         for start in range(0, len(output_ids), SUMMARIES):
             some = output_ids[start : start + SUMMARIES]
             padded = [*some, *[some[-1]] * (SUMMARIES - len(some))]
-            for row in await self.fetch(self._read["output_summaries"], {f"id{index}": one for index, one in enumerate(padded)}):
-                found[bytes(row[0])] = OutputSummary(int(row[1]), int(row[2]), int(row[3]))
+            found += await self.fetch(self._read[query], {**more, **{f"id{index}": one for index, one in enumerate(padded)}})
         return found
 
     # --- hosts, installation ---

@@ -9,23 +9,37 @@ from dataclasses import dataclass, field
 import trio
 
 from server.core.answers import Answer, numbered
-from server.core.model import Task
+from server.core.fold import Folded, fold
+from server.core.model import Output, Task
 from server.web.deps import Deps
 from server.web.lookup import command_of, committed_task
 
-KEPT = 8
-"""Tasks whose answers are held in memory: about 1 MB each with 10,000 hosts."""
 FRESH_S = 1.0
 """Answers of a task that has not ended are read again after this at the earliest."""
 
 
+FOLDED_CHARS = 4_000
+FEW = 500
+"""Names to fold and groups to number; more of them take so long that the loop goes on meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who gave an answer: the names folded, and the first host by name."""
+
+    folded: Folded
+    host_id: str
+    hostname: str
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Of one task, as committed. `groups`: those that have ended, by number; `open`: the others."""
+    """Of one task, as committed. `groups`: those that have ended, by number; `open`: the others. `people`: by number, once asked for."""
 
     task: Task
     groups: Sequence[Answer]
     open: Sequence[Answer]
+    people: dict[int, People] = field(default_factory=dict)
 
     @property
     def all(self) -> list[Answer]:
@@ -49,13 +63,14 @@ class AnswerBook:
         task = await committed_task(self._deps, task_id)
         kept = self._kept.setdefault(task_id, _Kept())
         self._kept.move_to_end(task_id)
-        while len(self._kept) > KEPT:
+        while len(self._kept) > self._deps.limits.answers_kept:
             self._kept.popitem(last=False)
         async with kept.lock:
             if kept.answers is None or not self._good(kept, kept.answers, task):
                 started = self._deps.clock.now().mono
                 command = await command_of(self._deps, task_id)
-                found = numbered(await self._deps.store.answers(command.command_id))
+                rows = await self._deps.store.answers(command.command_id)
+                found = numbered(rows) if len(rows) <= FEW else await trio.to_thread.run_sync(numbered, rows)
                 groups = [one for one in found if one.status.final]
                 kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :]), started
         return kept.answers
@@ -64,3 +79,48 @@ class AnswerBook:
         if answers.task.version >= task.version:
             return True
         return not task.status.final and self._deps.clock.now().mono - kept.read_at < FRESH_S
+
+
+class Budget:
+    """What one request may still read of outputs. Each is read once."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._outputs, self._bytes = deps.limits.scan_outputs, deps.limits.scan_bytes
+        self._read: dict[bytes, Output | None] = {}
+
+    @property
+    def spent(self) -> bool:
+        return self._outputs <= 0 or self._bytes <= 0
+
+    async def output(self, output_id: bytes | None) -> Output | None:
+        """None for a silent stream and for what is no longer kept."""
+        if output_id is None:
+            return None
+        if output_id not in self._read:
+            output = self._read[output_id] = await self._deps.store.output(output_id)
+            self._outputs -= 1
+            self._bytes -= 0 if output is None else len(output.head) + len(output.tail)
+        return self._read[output_id]
+
+
+def joined(output: Output | None) -> bytes:
+    """All that is kept, with a line that stands for what is not, so that nothing is found across the gap."""
+    if output is None:
+        return b""
+    if not output.truncated:
+        return output.head + output.tail
+    missing = output.total_bytes - len(output.head) - len(output.tail)
+    return output.head + f"\n[… {missing:,} bytes not kept …]\n".encode() + output.tail
+
+
+async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
+    """A host that has been deleted goes by its id."""
+    people = answers.people.get(answer.number)
+    if people is None:
+        hosts = deps.fleet.directory.hosts
+        names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in answer.host_ids]
+        hostname, host_id = min(zip(names, answer.host_ids, strict=True))
+        folded = fold(names, FOLDED_CHARS) if len(names) <= FEW else await trio.to_thread.run_sync(fold, names, FOLDED_CHARS)
+        people = answers.people[answer.number] = People(folded, host_id, hostname)
+    return people

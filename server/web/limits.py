@@ -26,6 +26,12 @@ class Limits:
     page_size: int = 50
     page_size_max: int = 500
 
+    scan_outputs: int = 500
+    """Different outputs that one request may read to filter or to search, and their bytes."""
+    scan_bytes: int = 32 << 20
+    answers_kept: int = 8
+    """Tasks whose groups of answers are held in memory."""
+
     hosts_per_task: int = 20_000
     command_bytes: int = 65_536
     parameters: int = 64

@@ -26,6 +26,7 @@ QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
 TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
     "executions": "One command on one host, its result and its output.",
+    "answers": "What a task's hosts said, equal answers together.",
     "hosts": "The machines.",
     "joining": "Tokens with which machines become hosts.",
     "server": "Health, figures and this description.",

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
 
-from proto.reasons import reason
+from proto.reasons import reason, said
+from server.core.answers import Answer
 from server.core.effects import Progress
 from server.core.model import Command, CommandHost, Host, HostIdentity, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.ports import Fleet, Presence
-from server.store.base import OutputSummary
-from server.web import views
+from server.store.base import Beginning, OutputSummary
+from server.web import views, views_answers
+from server.web.answers import People
 from server.web.live import done
 
 
@@ -112,12 +114,47 @@ def _hostname(fleet: Fleet, host_id: str) -> str | None:
 
 
 def _error(row: CommandHost) -> views.ErrorView | None:
-    if row.error_code is None:
+    return error_view(row.error_code, row.error_message)
+
+
+def error_view(code: str | None, detail: str | None) -> views.ErrorView | None:
+    if code is None:
         return None
-    known = reason(row.error_code)
-    return views.ErrorView(
-        phase=known.phase, code=row.error_code, message=known.message, detail=row.error_message, hint=known.hint, retryable=known.retryable
+    known = reason(code)
+    return views.ErrorView(phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable)
+
+
+def group_view(task_id: str, answer: Answer, people: People, begins: Mapping[bytes, Beginning], detail: str | None) -> views_answers.GroupView:
+    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept."""
+    words = said(answer.status.label, code=answer.error_code)
+    return views_answers.GroupView(
+        number=answer.number,
+        selector=f"task:{task_id} group={answer.number}",
+        count=answer.count,
+        folded=people.folded.text,
+        more=people.folded.more,
+        first_host=views_answers.FirstHost(host_id=people.host_id, hostname=people.hostname),
+        status=answer.status.label,
+        word=words.word,
+        message=words.message,
+        hint=words.hint,
+        exit_code=answer.exit_code,
+        signal=answer.signal,
+        error=error_view(answer.error_code, detail),
+        stdout=_beginning(answer.stdout_id, begins),
+        stderr=_beginning(answer.stderr_id, begins),
     )
+
+
+def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> views_answers.BeginningView | None:
+    if output_id is None:
+        return None
+    begin = begins.get(output_id)
+    if begin is None:
+        return views_answers.BeginningView(output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None)
+    sizes = begin.sizes
+    whole = len(begin.data) == sizes.total_bytes
+    return views_answers.BeginningView(output_id=output_id.hex(), text=begin.data.decode("utf-8", "replace"), whole=whole, total_bytes=sizes.total_bytes, truncated=sizes.truncated)
 
 
 def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> views.OutputSummaryView | None:

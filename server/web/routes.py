@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.web import executions, hosts, identity, joining, ops, pages, select, tasks, views
+from server.web import executions, groups, hosts, identity, joining, ops, pages, search, select, tasks, views, views_answers
 from server.web.auth import Access
 from server.web.bodies import HostBody, HostPatch, JoinTokenBody, SelectBody, TaskBody
 from server.web.create import HEADER
@@ -44,9 +44,13 @@ ROUTES: tuple[Route, ...] = (
         errors=("task_not_found", "execution_not_found", "output_not_found", "range_not_satisfiable"),
         raw=True,
     ),
+    # answers
+    Route("GET", f"{API}/tasks/<task_id>/groups", T, groups.list_groups, "answers", views_answers.GroupPage, params=groups.FILTERS, errors=("task_not_found", "invalid_expression")),
+    Route("GET", f"{API}/tasks/<task_id>/groups/<number>/diff", T, groups.get_diff, "answers", views_answers.DiffView, params=groups.DIFF, errors=("task_not_found", "group_not_found", "output_not_found")),
+    Route("GET", f"{API}/tasks/<task_id>/search", T, search.search_outputs, "answers", views_answers.SearchPage, params=search.SEARCH, errors=("task_not_found", "missing_field")),
     # hosts
     Route("POST", f"{API}/hosts", T, hosts.create_host, "hosts", views.HostView, 201, HostBody, errors=("host_exists", *WRITE)),
-    Route("POST", f"{API}/hosts/select", T, select.select_hosts, "hosts", views.SelectionView, body=SelectBody, errors=("no_hosts", "invalid_expression")),
+    Route("POST", f"{API}/hosts/select", T, select.select_hosts, "hosts", views_answers.SelectionView, body=SelectBody, errors=("no_hosts", "invalid_expression")),
     Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS, errors=("invalid_expression",)),
     Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
     Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),

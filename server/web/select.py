@@ -8,7 +8,7 @@ from server.web.bodies import SelectBody
 from server.web.call import Call, Reply
 from server.web.spec import refuse
 from server.web.targets import evaluate, first, look_up, read, text_of, wrong
-from server.web.views import SelectedHost, SelectionView, WarningView
+from server.web.views_answers import SelectedHost, SelectionView, WarningView
 
 FOLDED_CHARS = 4_000
 SAMPLE_MAX = 500

@@ -242,35 +242,6 @@ class HostPage(Struct, kw_only=True):
     folded: Annotated[str | None, Meta(description="The names on this page, folded; with `fold=true` only.")] = None
 
 
-class SelectedHost(Struct, kw_only=True):
-    """One of the hosts that a selector means."""
-
-    host_id: str
-    hostname: str
-    connected: bool
-
-
-class WarningView(Struct, kw_only=True):
-    """Something that may not be what was meant."""
-
-    code: Annotated[str, Meta(description="unknown_hosts, ambiguous_hosts, nothing_matched or hosts_deleted.")]
-    message: str
-    names: list[str]
-
-
-class SelectionView(Struct, kw_only=True):
-    """Which hosts a selector means now."""
-
-    text: str
-    count: int
-    offline: Annotated[int, Meta(description="How many of them are not connected.")]
-    folded: Annotated[str, Meta(description="Their names, folded: `web[001-480,512]`. Itself a selector.")]
-    more: Annotated[int, Meta(description="Names that `folded` has no room for.")]
-    sample: list[SelectedHost]
-    warnings: list[WarningView]
-    refused: Annotated[bool, Meta(description="A task for these targets would be refused.")]
-
-
 class HostCounts(Struct, kw_only=True):
     """Hosts known and connected."""
 

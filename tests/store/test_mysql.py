@@ -8,6 +8,7 @@ import pytest
 
 from server.store.mysql import MySQLStore
 from tests.mariadb import PASSWORD, USER, MariaDB
+from tests.store.answers import AnswerConformance
 from tests.store.conformance import StoreConformance
 from tests.store.histories import HistoryConformance
 from tests.store.joins import JoinConformance
@@ -23,5 +24,5 @@ async def store(mariadb: MariaDB) -> AsyncIterator[MySQLStore]:
     await store.aclose()
 
 
-class TestMySQL(StoreConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
+class TestMySQL(StoreConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
     pass

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.store.sqlite import SqliteStore
+from tests.store.answers import AnswerConformance
 from tests.store.conformance import StoreConformance
 from tests.store.histories import HistoryConformance
 from tests.store.joins import JoinConformance
@@ -23,5 +24,5 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
-class TestSqlite(StoreConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
+class TestSqlite(StoreConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
     pass

@@ -112,6 +112,11 @@ async def host_not_found(world: World) -> Answer:
     return await world.get("/api/v1/hosts/x")
 
 
+async def group_not_found(world: World) -> Answer:
+    task = await world.run("web-1")
+    return await world.get(f"/api/v1/tasks/{task['task_id']}/groups/1/diff")
+
+
 async def execution_not_found(world: World) -> Answer:
     task = await world.run("web-1")
     return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-2")

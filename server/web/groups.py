@@ -1,0 +1,165 @@
+"""A task's answers: hosts that said the same are one group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from server.core.answers import Answer, largest_first, outliers_first
+from server.core.answers_filter import Filter, Reply, holds, parse_filter, reads
+from server.core.expression import ExpressionError
+from server.core.model import Output
+from server.core.states import ExecutionStatus
+from server.core.unified import unified
+from server.errors import ClarionError
+from server.store.base import Beginning
+from server.web.answers import Answers, Budget, joined, people_of
+from server.web.call import Call
+from server.web.call import Reply as HttpReply
+from server.web.deps import Deps
+from server.web.lookup import command_of
+from server.web.present import group_view
+from server.web.query import MAX_MS
+from server.web.route import Param
+from server.web.targets import wrong
+from server.web.views_answers import DiffView, GroupPage, GroupView
+
+BEGINNING = 2_048
+"""Bytes of each output that a list shows."""
+
+AFTER = Param("after", "integer", "The `next` of the page before.")
+LIMIT = Param("limit", "integer", "Groups on a page, at most http.page_size_max.", example=20)
+FILTERS = (
+    Param("order", "string", "`largest` (default), or `outliers`: what did not complete before what did, the rarest first.", choices=("largest", "outliers")),
+    Param("where", "string", "Only answers for which this expression holds, over status, exit_code, reason, text and json.PATH; see docs/answers.md.", example="exit_code!=0 and text contains 'disk full'"),
+    LIMIT,
+    AFTER,
+)
+DIFF = (
+    Param("against", "integer", "Number of the group to compare with; by default the largest."),
+    Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
+    Param("context", "integer", "Equal lines shown around each change, 0 to 100; by default 3."),
+)
+
+
+async def list_groups(call: Call, task_id: str) -> HttpReply:
+    """See what a task's hosts answered.
+
+    Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs by the number of
+    groups, not of hosts. Hosts that have not ended are counted in `open`.
+    """
+    query, deps, limits = call.query, call.deps, call.deps.limits
+    order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
+    where = _filter(query.text("where"))
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    after = query.integer("after", 0, 0, MAX_MS)
+    answers = await call.desk.answers.of(task_id)
+    ordered = order(answers.groups)
+    start = next((index for index, one in enumerate(ordered, 1) if one.number == after), 0)
+    page, last = await _page(ordered, start, where, limit, Budget(deps))
+    return HttpReply(
+        GroupPage(
+            task_id=task_id,
+            status=answers.task.status.label,
+            version=answers.task.version,
+            groups=len(answers.groups),
+            hosts=sum(one.count for one in answers.groups),
+            open=_open(answers),
+            items=await _views(deps, answers, page),
+            next=ordered[last - 1].number if last < len(ordered) else None,
+        )
+    )
+
+
+def _open(answers: Answers) -> dict[str, int]:
+    counts = {status.label: 0 for status in ExecutionStatus if not status.final}
+    for one in answers.open:
+        counts[one.status.label] += one.count
+    return counts
+
+
+def _filter(text: str | None) -> Filter | None:
+    if text is None:
+        return None
+    try:
+        return parse_filter(text)
+    except ExpressionError as error:
+        raise wrong(error, "where", text) from None
+
+
+async def _page(ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
+    """The answers on the page, and the position after the last one that was looked at."""
+    page: list[Answer] = []
+    needs_outputs = where is not None and reads(where)
+    for index in range(start, len(ordered)):
+        if len(page) == limit or budget.spent:
+            return page, index
+        one = ordered[index]
+        if where is not None:
+            texts = [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)] if needs_outputs else []
+            if not holds(where, Reply(one, *texts)):
+                continue
+        page.append(one)
+    return page, len(ordered)
+
+
+async def _views(deps: Deps, answers: Answers, page: Sequence[Answer]) -> list[GroupView]:
+    ids = list({output_id for one in page for output_id in one.outputs})
+    begins: Mapping[bytes, Beginning] = await deps.store.output_beginnings(ids, BEGINNING) if ids else {}
+    command = await command_of(deps, answers.task.task_id)
+    views: list[GroupView] = []
+    for one in page:
+        people = await people_of(deps, answers, one)
+        row = await deps.store.execution(command.command_id, people.host_id) if one.error_code is not None else None
+        detail = row.execution.error_message if row is not None else None
+        views.append(group_view(answers.task.task_id, one, people, begins, detail))
+    return views
+
+
+def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
+    """Raises ClarionError group_not_found."""
+    wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    if not 1 <= wanted <= len(answers.groups):
+        raise ClarionError("group_not_found", f"the task has {len(answers.groups)} groups of answers, and none is {number[:20]!r}", field=field)
+    return answers.groups[wanted - 1]
+
+
+async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
+    """Compare a group's output with the largest group's.
+
+    Or with that of the group given as `against`. Lines that both begin and end with do not count towards the limits.
+    """
+    query, deps = call.query, call.deps
+    stream = query.choice("stream", "stdout", ("stdout", "stderr"))
+    context = query.integer("context", 3, 0, 100)
+    against = query.integer("against", 0, 0, MAX_MS)
+    answers = await call.desk.answers.of(task_id)
+    one = _group(answers, number)
+    other = _group(answers, str(against), "against") if against else largest_first(answers.groups)[0]
+    old, new = [await _output(deps, answer, stream) for answer in (other, one)]
+    before, after = (joined(output).decode("utf-8", "replace") for output in (old, new))
+    # difflib may take a while; the loop goes on meanwhile.
+    found = await trio.to_thread.run_sync(unified, before, after, context)
+    return HttpReply(
+        DiffView(
+            group=one.number,
+            against=other.number,
+            stream=stream,
+            diff=found.text,
+            removed=found.removed,
+            added=found.added,
+            complete=found.complete and not (old is not None and old.truncated) and not (new is not None and new.truncated),
+        )
+    )
+
+
+async def _output(deps: Deps, answer: Answer, stream: str) -> Output | None:
+    """None for a silent stream. Raises ClarionError output_not_found."""
+    output_id = answer.stdout_id if stream == "stdout" else answer.stderr_id
+    if output_id is None:
+        return None
+    output = await deps.store.output(output_id)
+    if output is None:
+        raise ClarionError("output_not_found")
+    return output

@@ -1,0 +1,123 @@
+"""What clients receive of selectors and of answers, as Structs. The rest stands in views.py."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.web.views import ErrorView, ExecutionStatusWord, TaskStatusWord
+
+
+class SelectedHost(Struct, kw_only=True):
+    """One of the hosts that a selector means."""
+
+    host_id: str
+    hostname: str
+    connected: bool
+
+
+class WarningView(Struct, kw_only=True):
+    """Something that may not be what was meant."""
+
+    code: Annotated[str, Meta(description="unknown_hosts, ambiguous_hosts, nothing_matched or hosts_deleted.")]
+    message: str
+    names: list[str]
+
+
+class SelectionView(Struct, kw_only=True):
+    """Which hosts a selector means now."""
+
+    text: str
+    count: int
+    offline: Annotated[int, Meta(description="How many of them are not connected.")]
+    folded: Annotated[str, Meta(description="Their names, folded: `web[001-480,512]`. Itself a selector.")]
+    more: Annotated[int, Meta(description="Names that `folded` has no room for.")]
+    sample: list[SelectedHost]
+    warnings: list[WarningView]
+    refused: Annotated[bool, Meta(description="A task for these targets would be refused.")]
+
+
+class BeginningView(Struct, kw_only=True):
+    """How an output begins. All of it: `/tasks/ID/hosts/HOST/output`, for the first host of the group."""
+
+    output_id: str
+    text: Annotated[str, Meta(description="With replacement characters where the bytes are not UTF-8.")]
+    whole: Annotated[bool, Meta(description="`text` is all that the command wrote.")]
+    total_bytes: Annotated[int | None, Meta(description="null for an output that is no longer kept.")]
+    truncated: bool | None
+
+
+class FirstHost(Struct, kw_only=True):
+    """The first host of a group, by name."""
+
+    host_id: str
+    hostname: str
+
+
+class GroupView(Struct, kw_only=True):
+    """Hosts that gave the same answer: status, exit code, signal, reason, and every byte of output."""
+
+    number: Annotated[int, Meta(description="In the order in which the groups first appeared; it stays.")]
+    selector: Annotated[str, Meta(description="Means these hosts, as `targets` of another task.")]
+    count: int
+    folded: Annotated[str, Meta(description="Names of hosts, folded: `web[001-480,512]`.")]
+    more: Annotated[int, Meta(description="Names that `folded` has no room for.")]
+    first_host: FirstHost
+    status: ExecutionStatusWord
+    word: Annotated[str, Meta(description="One word for people: completed, failed, timed out, killed, refused, expired, unreachable, canceled, lost.")]
+    message: str
+    hint: str
+    exit_code: int | None
+    signal: int | None
+    error: Annotated[ErrorView | None, Meta(description="`detail` is what the agent of the first host said.")]
+    stdout: BeginningView | None
+    stderr: BeginningView | None
+
+
+class GroupPage(Struct, kw_only=True):
+    """A task's answers, by kind."""
+
+    task_id: str
+    status: TaskStatusWord
+    version: int
+    groups: Annotated[int, Meta(description="How many groups there are, whatever the filter.")]
+    hosts: Annotated[int, Meta(description="Hosts that have answered.")]
+    open: Annotated[dict[str, int], Meta(description="Hosts that have not, by status.")]
+    items: list[GroupView]
+    next: Annotated[int | None, Meta(description="Pass it as `after` for the next page; null on the last one. With a filter a page may be short.")]
+
+
+class DiffView(Struct, kw_only=True):
+    """How a group's output differs from another's."""
+
+    group: int
+    against: int
+    stream: str
+    diff: Annotated[str, Meta(description="Unified; empty when they are the same.")]
+    removed: int
+    added: int
+    complete: Annotated[bool, Meta(description="False when lines were left away for length, or parts of an output are not kept.")]
+
+
+class SearchHit(Struct, kw_only=True):
+    """A group in whose output the text was found."""
+
+    group: int
+    count: int
+    folded: str
+    more: int
+    first_host: FirstHost
+    stream: str
+    matches: int
+    line: Annotated[int | None, Meta(description="Number of the line of the first match; null if it lies after a part that is not kept.")]
+    text: Annotated[str, Meta(description="That line, shortened.")]
+
+
+class SearchPage(Struct, kw_only=True):
+    """Where a text was found."""
+
+    task_id: str
+    searched: Annotated[int, Meta(description="Different outputs read by this request; equal ones are read once.")]
+    items: list[SearchHit]
+    next: Annotated[int | None, Meta(description="Pass it as `after` to go on; null when all was searched.")]

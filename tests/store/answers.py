@@ -1,0 +1,63 @@
+"""Answers: a task's rows by what they say, the same on every database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from server.core.answers import Answer, numbered
+from server.core.effects import SaveExecution, SaveOutput
+from server.core.model import CommandHost
+from server.core.states import ExecutionStatus as E
+from server.store.base import Beginning, OutputSummary
+from tests.store.any_store import AnyStore
+from tests.store.make import create, hosts, output
+
+ONE, TWO = bytes([1] * 32), bytes([2] * 32)
+
+
+class AnswerConformance:
+    async def test_rows_that_say_the_same_are_one_answer(self, store: AnyStore) -> None:
+        made, other = create(hosts(9)), create(hosts(2))
+        command_id, targets = made.command.command_id, made.task.targets
+        done = CommandHost(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
+        rows = [
+            replace(done, host_id=targets[0], finished_at=70),
+            replace(done, host_id=targets[1]),
+            replace(done, host_id=targets[2], stdout_id=TWO),
+            replace(done, host_id=targets[3], stderr_id=ONE),
+            replace(done, host_id=targets[4], status=E.FAILED, exit_code=None, signal=9, error_code="signaled", stdout_id=None, finished_at=40),
+            replace(done, host_id=targets[5], status=E.FAILED, exit_code=None, signal=9, error_code="output_limit", stdout_id=None),
+            CommandHost(command_id, targets[6], status=E.RUNNING, version=2, unreachable=True),
+            CommandHost(command_id, targets[7], status=E.RUNNING, version=2),
+        ]
+        await store.write([made, other, *map(SaveExecution, rows)])
+        found = {tuple(sorted(one.host_ids)): one for one in await store.answers(command_id)}
+        wanted = [
+            Answer(E.COMPLETED, 0, None, None, ONE, None, 50, 0, targets[0:2]),
+            Answer(E.COMPLETED, 0, None, None, TWO, None, 50, 0, targets[2:3]),
+            Answer(E.COMPLETED, 0, None, None, ONE, ONE, 50, 0, targets[3:4]),
+            Answer(E.FAILED, None, 9, "signaled", None, None, 40, 0, targets[4:5]),
+            Answer(E.FAILED, None, 9, "output_limit", None, None, 50, 0, targets[5:6]),
+            Answer(E.RUNNING, None, None, None, None, None, None, 1, targets[6:8]),
+            Answer(E.PENDING, None, None, None, None, None, None, 0, targets[8:9]),
+        ]
+        assert set(found) == {one.host_ids for one in wanted}
+        assert [replace(found[one.host_ids], host_ids=one.host_ids) for one in wanted] == wanted
+        assert [one.number for one in numbered(found.values())] == [1, 2, 3, 4, 5, 0, 0]
+        assert await store.answers(other.command.command_id[::-1]) == []
+
+    async def test_ten_thousand_hosts_come_in_as_many_rows_as_there_are_answers(self, store: AnyStore) -> None:
+        made = create(hosts(10_000))
+        await store.write([made])
+        (answer,) = await store.answers(made.command.command_id)
+        assert sorted(answer.host_ids) == sorted(made.task.targets)
+
+    async def test_the_beginning_of_an_output_is_read_without_the_rest(self, store: AnyStore) -> None:
+        whole, cut = output(b"\xff\x00abcdef"), output(b"h" * 5000, b"tail", dropped=10)
+        await store.write([SaveOutput(whole), SaveOutput(cut)])
+        found = await store.output_beginnings([whole.output_id, cut.output_id, bytes(32)], 4)
+        assert found == {
+            whole.output_id: Beginning(b"\xff\x00ab", OutputSummary(8, 0, 8)),
+            cut.output_id: Beginning(b"hhhh", OutputSummary(5000, 4, 5014)),
+        }
+        assert await store.output_beginnings([], 4) == {}
