@@ -16,6 +16,7 @@ REPORT ?= report.json
 SERVER ?=
 SEEDS ?= 20000
 FIRST ?= 0
+H2SPEC ?= h2spec
 ARGS ?=
 WORKERS ?= auto
 CASES ?= 1000000
@@ -28,11 +29,11 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage fuzz-lane clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage fuzz-lane h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 ENROL_PORT=8442 DATA=./data
 	@exec $(PY) deploy/run_local.py --data "$(DATA)" --http-port "$(HTTP_PORT)" --agent-port "$(AGENT_PORT)" $(if $(ENROL_PORT),--enrol-port "$(ENROL_PORT)")
@@ -88,6 +89,9 @@ simulate: $(VENV)/test-tools build ## play schedules of faults against the engin
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build
 	PY=$(PY) tests/fuzz/asan.sh "$(CASES)" "$(SEED)" $(if $(REPLAY),"$(REPLAY)")
+
+h2spec: $(VENV)/test-tools build ## run h2spec (a Go program; H2SPEC=path) in strict mode against an agent port; ARGS= for h2spec
+	@H2SPEC="$(H2SPEC)" $(PY) -m tests.h2.h2spec $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

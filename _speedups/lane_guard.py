@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from _speedups.lane_limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, Buckets, Limits
+from _speedups.lane_limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
+ACK = END_STREAM
 HEADER = 9
 PREFIX = 5
 
@@ -58,6 +59,8 @@ class Guard:
         if kind > CONTINUATION:
             return False
         name = BUCKETS.get(kind)
+        if kind == SETTINGS and flags & ACK and stop > start:
+            raise Refusal(FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload")  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
         if name is not None and not self.buckets.take(name, now):
             raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
         if kind == DATA:

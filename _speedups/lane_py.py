@@ -316,7 +316,7 @@ class Conn:
                     if monotonic() >= deadline and end - stop >= HEADER:
                         return -stop - 1
             elif guard.admit(kind, flags, stream, data, position + HEADER, stop, 0 if lane is None else lane.debt, self._now):
-                batch += 1
+                batch = BATCH if kind == GOAWAY else batch + 1  # h2 takes nothing after a GOAWAY, and then forgets what came before
                 self._goaway = self._goaway or kind == GOAWAY
                 if stream == self._stream and lane is not None and self._leaves(kind, flags):
                     self._feed(data[run:stop])

@@ -6,6 +6,7 @@ grpclib announces h2's defaults, which are not what the lane's guard allows; and
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hpack import Decoder, HPACKError, OversizedHeaderListError
 from hyperframe.frame import GoAwayFrame
 
 H2 = H2Configuration(
@@ -36,6 +38,26 @@ H2 = H2Configuration(
 GRPC = ("application/grpc", "application/grpc+proto")
 GC_INTERVAL = 4_096
 """grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of connecting."""
+
+
+_TIMEOUT = re.compile("[0-9]{1,8}[HMSmun]")
+
+
+class BadBlock(ProtocolError):
+    """A header block that cannot be decoded. h2 calls it a PROTOCOL_ERROR."""
+
+    error_code = ErrorCodes.COMPRESSION_ERROR
+
+
+class _Decoder(Decoder):
+    def decode(self, data: bytes, raw: bool = False) -> Any:
+        """Raises BadBlock (RFC 9113 section 4.3), and OversizedHeaderListError, which is left to h2."""
+        try:
+            return super().decode(data, raw)
+        except OversizedHeaderListError:
+            raise
+        except (HPACKError, IndexError, TypeError, UnicodeDecodeError) as error:
+            raise BadBlock(f"header block: {error}") from error
 
 
 class Protocol(H2Protocol):
@@ -56,6 +78,9 @@ class Protocol(H2Protocol):
                 SettingCodes.INITIAL_WINDOW_SIZE: self.config.http2_stream_window_size,
             },
         )
+        http2.decoder = _Decoder()
+        http2.decoder.max_allowed_table_size = http2.local_settings.header_table_size
+        http2.decoder.max_header_list_size = self._header_list
         http2.initiate_connection()
         if delta := self.config.http2_connection_window_size - http2.inbound_flow_control_window:
             http2.increment_flow_control_window(delta)
@@ -84,8 +109,12 @@ async def _unknown(stream: Any) -> None:
 
 class _Requests(Requests):
     def accept(self, stream: Any, headers: list[tuple[str, str]], release_stream: Callable[[], None]) -> None:
-        wrong = turned_away(dict(headers))
-        if wrong is None:
+        known = dict(headers)
+        wrong = turned_away(known)
+        if wrong is None and _TIMEOUT.fullmatch(known.get("grpc-timeout", "1S")) is None:
+            self.__gc_step__()
+            self._tasks[stream] = self.loop.create_task(_refuse(stream, Status.INTERNAL, "grpc-timeout is malformed", release_stream))
+        elif wrong is None:
             super().accept(stream, headers, release_stream)
         else:
             self.__gc_step__()
@@ -117,6 +146,20 @@ def turned_away(headers: Mapping[str, str]) -> tuple[int, str, bool] | None:
     if headers.get("content-type") not in GRPC:
         return 415, f"This port speaks gRPC: the content-type must be {' or '.join(GRPC)}.\n", True
     return None
+
+
+async def _refuse(stream: Any, status: Status, words: str, release: Callable[[], None]) -> None:
+    """A gRPC answer without a message ("Trailers-Only")."""
+    try:
+        await stream.send_headers(
+            [(":status", "200"), ("content-type", GRPC[1]), ("grpc-status", str(status.value)), ("grpc-message", words)], end_stream=True
+        )
+        if stream.closable:
+            stream.reset_nowait()
+    except (ProtocolError, StreamTerminatedError, ConnectionError):
+        return  # whoever asked has gone
+    finally:
+        release()
 
 
 async def _turn_away(stream: Any, ended: asyncio.Event, status: int, words: str, wanted: bool, release: Callable[[], None]) -> None:

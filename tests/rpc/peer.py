@@ -86,13 +86,13 @@ class Edge:
         self.port: AgentPort | None = None
 
     @asynccontextmanager
-    async def serve(self, limits: Limits | None = None, lane_limits: lane.Limits | None = None) -> AsyncIterator[Edge]:
+    async def serve(self, limits: Limits | None = None, lane_limits: lane.Limits | None = None, patience: float = PATIENCE) -> AsyncIterator[Edge]:
         with self.sock:
             async with agent_port(
                 self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
                 limits or Limits(), lane_limits or lane.Limits(), Entry(verify=lambda token: token == "good"),
             ) as self.port:  # fmt: skip
-                with trio.fail_after(PATIENCE):
+                with trio.fail_after(patience):
                     yield self
 
     @asynccontextmanager
