@@ -21,7 +21,7 @@ from loadtest.swarm.door import Door
 from loadtest.swarm.names import host_id_of, hostname_of
 from loadtest.target import Target
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 
 
 class FleetFailed(Exception):
@@ -39,7 +39,7 @@ class Member:
                 [sys.executable, "-m", "loadtest.swarm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=Path(__file__).parents[1], start_new_session=True
             )
         self._last: dict[str, Any] = {"connected": 0, "last_welcome": 0.0, "counts": {}, "reasons": {}, "cpu": 0.0}
-        self.joining = 0
+        self.joining, self.up = 0, False
         self.ids: list[str] = []
         self._changed, self._ordering = threading.Condition(), threading.Lock()
         self._took: list[float] = []
@@ -71,6 +71,7 @@ class Member:
                 elif "starts" in report:
                     self._starts[report["command_id"]] = base64.b64decode(report["starts"])
                 else:
+                    self.up = True
                     self._took += report.pop("took")
                     self._last = report
                 self._changed.notify_all()
@@ -119,7 +120,7 @@ class Fleet:
     def __init__(
         self, target: Target, split: Sequence[int], *, seed: int, folder: Path, door: Door | None = None, hello_timeout: float = 10.0, backoff_max: float = 60.0, dialing: int = 1_024
     ) -> None:
-        """door: where to join for certificates; None: without TLS. Raises CannotRun, FleetFailed."""
+        """door: where to join for certificates; None: without TLS, and then every process is up. Raises CannotRun, FleetFailed."""
         self.size = sum(split)
         self._name([host_id_of(seed, index) for index in range(self.size)] if door is None else [])
         self.members: list[Member] = []
@@ -131,6 +132,8 @@ class Fleet:
             for number, agents in enumerate(split):
                 self.members.append(Member({**common, "first": first, "agents": agents}, folder / f"swarm-{number}.log"))
                 first += agents
+            if door is None and not self.wait(self._up, ANSWER_SECONDS):
+                raise FleetFailed(f"the processes of simulated hosts had not all started after {ANSWER_SECONDS:g} s")
         except BaseException:
             self.close()
             raise
@@ -138,6 +141,12 @@ class Fleet:
     def _name(self, ids: list[str]) -> None:
         self.ids = ids
         self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(ids)}
+
+    def _up(self) -> bool:
+        """Whether all processes have begun to report, so that their start is not taken for connecting. Raises FleetFailed."""
+        for member in self.members:
+            member.last()
+        return all(member.up for member in self.members)
 
     @property
     def joining(self) -> int:

@@ -134,5 +134,6 @@ def main() -> None:
 def _joined(config: Config, door: Door) -> Loop:
     joined = join(door, config.first, config.agents, config.seed, Progress(1))
     ids = [one.host_id for one in joined]
+    loop = Loop(config, lambda index: joined[index - config.first].context, ids)
     say(1, {"ids": ids})
-    return Loop(config, lambda index: joined[index - config.first].context, ids)
+    return loop

@@ -12,6 +12,7 @@ from loadtest.swarm import heard, said
 from loadtest.swarm.agent import Agent, Wake
 from loadtest.swarm.faults import LIES, NONE, Fault
 from loadtest.swarm.h2 import Broken, Call
+from loadtest.swarm.names import address_of
 from loadtest.swarm.transport import CHUNK, Plain, Tls, Transport, dial
 from loadtest.swarm.wire import Malformed
 
@@ -46,7 +47,7 @@ class Peer:
         self.dialed_at, self.welcomed_at = self.loop.now.mono, 0.0
         self.loop.count("dialed")
         try:
-            self.sock, connected = dial(self.loop.config.host, self.loop.config.port)
+            self.sock, connected = dial(self.loop.config.host, self.loop.config.port, address_of(self.agent.index, self.loop.config.host))
         except OSError as error:
             self.loop.later(0.0, self, self._refused, str(error))
             return

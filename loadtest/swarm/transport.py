@@ -9,6 +9,8 @@ import struct
 from typing import Protocol
 
 CHUNK = 65_536
+IP_BIND_ADDRESS_NO_PORT = 24
+"""linux/in.h"""
 
 
 class Transport(Protocol):
@@ -91,13 +93,17 @@ class Tls:
         _close(self._sock, reset)
 
 
-def dial(host: str, port: int) -> tuple[socket.socket, bool]:
-    """A socket that is being connected, and whether it is connected already. Raises OSError."""
+def dial(host: str, port: int, source: str | None = None) -> tuple[socket.socket, bool]:
+    """A socket that is being connected, and whether it is connected already. source: the address that it comes from. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source is not None:
+            # the port is chosen when it connects, so that each address has all of them (ip(7))
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
         try:
             sock.connect((host, port))
         except BlockingIOError:

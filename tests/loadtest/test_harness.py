@@ -40,14 +40,16 @@ def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
     assert done.returncode == GOOD, done.stdout + done.stderr
     assert "Seed 30" in done.stdout
     figures = json.loads(report.read_text())
+    more = json.loads(report.with_suffix(".details.json").read_text())
     assert tuple(figures) == KEYS
     assert (figures["agents"], figures["tls"], figures["store"]) == (30, False, "sqlite")
     assert [set(one) for one in figures["rounds"]] == 2 * [{"wall_seconds", "server_cpu_us_per_agent", "create_start_seconds", "lost", "doubled"}]
     measured = [figures[key] for key in KEYS if key not in ("wire_cpu_us_per_agent", "idle_cpu_percent", "machine", "tls", "pure")]
     assert all(measured), figures
     assert figures["idle_cpu_percent"] is not None
+    # the start of the agents' processes, of about a second, is no part of it
+    assert figures["connect_seconds"] < more["scenarios"]["connect"]["p99_ms"] / 1000 + 0.5
     assert 0 < figures["single_host_latency_ms"]["p50"] <= figures["single_host_latency_ms"]["p99"]
-    more = json.loads(report.with_suffix(".details.json").read_text())
     assert more["findings"] == {"lost": 0, "doubled": 0, "wrong": 0, "refused": more["findings"]["refused"], "outputs": more["findings"]["outputs"], "examples": []}
     assert more["findings"]["outputs"] > 100
     assert more["scenarios"]["restart"]["api_requests"] > 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import resource
 import uuid
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from loadtest import files
 from loadtest.options import CannotRun, Options
-from loadtest.swarm.names import host_id_of
+from loadtest.swarm.names import address_of, host_id_of
 from loadtest.target import settings_of
 
 
@@ -55,11 +56,18 @@ def test_limits_of_the_server_are_raised_where_the_agents_need_it() -> None:
     assert {"limits.hosts_per_task=25000", "limits.in_flight_per_task=25000"} <= set(settings_of(Options(agents=25_000)))
 
 
-def test_all_agents_may_come_from_one_address_and_join_as_fast_as_they_can() -> None:
+def test_every_agent_on_loopback_dials_from_an_address_of_its_own() -> None:
+    found = [ip_address(address_of(index, "127.0.0.1") or "") for index in range(0, 1_000_000, 7)]
+    assert len(set(found)) == len(found)
+    assert all(one.is_loopback for one in found) and ip_address("127.0.0.1") not in found
+    assert address_of(0, "192.0.2.1") is None
+
+
+def test_a_server_with_tls_lets_agents_join_as_fast_as_they_can() -> None:
     plain, tls = settings_of(Options(agents=10_000)), settings_of(Options(agents=20_000, tls=True))
-    assert "agent_port.connections_per_address=11000" in plain and "agent_port.insecure_loopback=true" in plain
-    assert {"agent_port.connections_per_address=21000", "agent_port.connections=21000", "enrol.per_second=100000"} <= set(tls)
-    assert not [one for one in tls if "insecure" in one]
+    assert "agent_port.insecure_loopback=true" in plain and not [one for one in plain if "connections" in one]
+    assert {"agent_port.connections=21000", "enrol.per_second=100000"} <= set(tls)
+    assert not [one for one in tls if "insecure" in one or "per_address" in one]
 
 
 def test_what_the_user_sets_comes_last_and_wins() -> None:
