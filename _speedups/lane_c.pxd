@@ -32,6 +32,7 @@ cdef class Conn:
     cdef bytes _held                   # read, and not yet looked at
     cdef bint _preface                 # still to come
     cdef bint _closing
+    cdef bint _slow                    # among the hub's slow ones
     cdef bint _goaway                  # the peer's was seen
     cdef int _ending                   # the attached stream's trailers have begun
     cdef Py_ssize_t _largest           # bytes of a frame
@@ -50,7 +51,7 @@ cdef class Conn:
 
     cpdef send(self, list messages)
     cpdef close(self)
-    cpdef abort(self)
+    cpdef abort(self, object reason=*)
 
     @cython.locals(pipe=Pipe, more=bint, full=double)
     cpdef bint ready(self, double now, double deadline, Py_ssize_t max_bytes) except -1
@@ -72,7 +73,7 @@ cdef class Conn:
     cdef _feed(self, bytes frames)
 
     cdef _leave(self, str reason)
-    cdef _refuse(self, int code, str reason)
+    cpdef refuse(self, int code, str reason)
 
     @cython.locals(pipe=Pipe)
     cdef _check(self)

@@ -32,7 +32,8 @@ class Guard:
     block: the stream whose header block is open, so that nothing but its continuation may come; else 0.
     """
 
-    __slots__ = ("_block_bytes", "_block_frames", "_highest", "_limits", "_started", "_watched", "block", "buckets", "http2", "opened")
+    __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_started", "_watched", "block",
+                 "buckets", "http2", "opened")
 
     def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
@@ -42,6 +43,8 @@ class Guard:
         self._started = False
         self._highest = 0
         self.block = self._block_frames = self._block_bytes = 0
+        self._block_since = self._frame_since = 0.0
+        self._frame = -1
         self._watched: dict[int, tuple[bytes, int] | None] = {}
 
     def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
@@ -66,7 +69,7 @@ class Guard:
         if kind == DATA:
             self._data(flags, stream, data, start, stop, debt, now)
         elif kind == HEADERS:
-            self._headers(flags, stream, stop - start)
+            self._headers(flags, stream, stop - start, now)
         elif kind == RST_STREAM:
             self._watched.pop(stream, None)
         return True
@@ -88,10 +91,27 @@ class Guard:
         if not self.buckets.take("empty data", now):
             raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
 
-    def _headers(self, flags: int, stream: int, size: int) -> None:
+    def unfinished(self, frames: int, within: bool, now: float) -> bool:
+        """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole ones so far."""
+        if not within:
+            self._frame = -1
+        elif frames != self._frame:
+            self._frame, self._frame_since = frames, now
+        return within or self.block != 0
+
+    def overdue(self, now: float) -> None:
+        """Raises Refusal when what is unfinished takes too long."""
+        if self.block and now - self._block_since > self._limits.header_timeout:
+            raise Refusal(ENHANCE_YOUR_CALM, f"header block not ended within {self._limits.header_timeout:g} s")
+        if self._frame >= 0 and now - self._frame_since > self._limits.frame_timeout:
+            raise Refusal(ENHANCE_YOUR_CALM, f"frame not ended within {self._limits.frame_timeout:g} s")
+
+    def _headers(self, flags: int, stream: int, size: int, now: float) -> None:
         if stream > self._highest:
             self._highest = stream
             self.opened += 1
+            if not self.buckets.take("streams", now):
+                raise Refusal(ENHANCE_YOUR_CALM, "flood of streams")
             if self.opened > self._limits.streams and self.http2.open_inbound_streams >= self._limits.streams:
                 raise Refusal(PROTOCOL_ERROR, f"more than {self._limits.streams} streams at once")
         if size > self._limits.header_block:
@@ -99,7 +119,7 @@ class Guard:
         if flags & END_STREAM:
             self._watched.pop(stream, None)
         if not flags & END_HEADERS:
-            self.block, self._block_frames, self._block_bytes = stream, 0, size
+            self.block, self._block_frames, self._block_bytes, self._block_since = stream, 0, size, now
 
     def _continue(self, kind: int, flags: int, stream: int, size: int) -> None:
         if kind != CONTINUATION or stream != self.block:
@@ -124,14 +144,17 @@ class Guard:
         if flags & END_STREAM:
             self._watched.pop(stream, None)
         elif start < stop:
-            self._watch(stream, data, start, stop)
+            self._watch(stream, data, start, stop, now)
 
-    def _watch(self, stream: int, data: bytes, start: int, stop: int) -> None:
+    def _watch(self, stream: int, data: bytes, start: int, stop: int, now: float) -> None:
         """Follows the lengths of gRPC messages that grpclib reads: it would buffer whatever one declares."""
         state = self._watched.get(stream, (b"", 0))
         if state is None:
             return
+        if not self.buckets.take("bytes before hello", now, stop - start):
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of bytes before hello")
         prefix, left = state
+        largest = min(self._limits.hello_bytes, self._limits.max_message)
         while start < stop:
             if left:
                 step = min(left, stop - start)
@@ -141,8 +164,8 @@ class Guard:
                 prefix += data[start : start + step]
                 if len(prefix) == PREFIX:
                     left, prefix = int.from_bytes(prefix[1:], "big"), b""
-                    if left > self._limits.max_message:
-                        raise Refusal(ENHANCE_YOUR_CALM, f"message of {left} bytes, the limit is {self._limits.max_message}")
+                    if left > largest:
+                        raise Refusal(ENHANCE_YOUR_CALM, f"message of {left} bytes, the limit is {largest}")
             start += step
         if len(self._watched) > 2 * self._limits.streams:
             self._watched = {number: kept for number, kept in self._watched.items() if number in self.http2.streams}

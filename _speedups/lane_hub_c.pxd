@@ -17,6 +17,7 @@ cdef class Hub:
     cdef object _turns                 # deque of Conns that are to be served
     cdef list _dead                    # Conns whose owners do not know yet
     cdef dict _leaving                 # Conn → when it is closed by force
+    cdef dict _slow                    # Conn → Guard, of those within a frame or a header block
     cdef uint64_t _turned
     cdef dict _counts
     cdef dict _past                    # sums over Conns that are gone
@@ -25,6 +26,8 @@ cdef class Hub:
     cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)
 
     cpdef again(self, Conn conn)
+
+    cpdef bint unfinished(self, Conn conn, object guard, object frames, bint within, double now) except -1
 
     cpdef wake(self)
     cpdef dead(self, Conn conn)

@@ -11,6 +11,7 @@ from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Any
 
+from _speedups.lane_guard import Guard, Refusal
 from _speedups.lane_limits import Limits, rates
 
 
@@ -33,6 +34,7 @@ class Hub:
         self._turns: deque[Any] = deque()
         self._dead: list[Any] = []
         self._leaving: dict[Any, float] = {}
+        self._slow: dict[Any, Guard] = {}
         self._turned = 0
         self._counts = {"polls": 0, "late": 0, "rows": 0, "gone": 0}
         self._past = {"frames": 0, "messages": 0, "bytes_in": 0, "bytes_out": 0, "sends": 0}
@@ -56,6 +58,23 @@ class Hub:
             del self._conns[fd]
             conn.pipe.unregister()
         self._leaving.pop(conn, None)
+        self._slow.pop(conn, None)
+
+    def overdue(self, now: float) -> None:
+        """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as `poll`'s."""
+        for conn, guard in list(self._slow.items()):
+            try:
+                guard.overdue(now)
+            except Refusal as refusal:
+                conn.refuse(refusal.code, refusal.reason)
+
+    def unfinished(self, conn: Any, guard: Guard, frames: int, within: bool, now: float) -> bool:
+        """Whether `overdue` looks at it from now on: it is within a frame or a header block. frames: whole ones so far."""
+        if guard.unfinished(frames, within, now):
+            self._slow[conn] = guard
+            return True
+        self._slow.pop(conn, None)
+        return False
 
     def poll(
         self, now: float, max_events: int = 256, max_bytes_per_conn: int = 65_536, budget_s: float = 0.005

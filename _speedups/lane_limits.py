@@ -21,7 +21,11 @@ class Limits:
     messages_per_second    gRPC messages on the attached stream, however few frames they come in
     settings_per_second, priorities_per_second, window_updates_per_second, empty_data_per_second, pings_per_minute: of each type
     resets_per_minute      RST_STREAM by the peer (CVE-2023-44487), and separately by this side (CVE-2025-8671)
+    streams_per_minute     opened, whatever becomes of them
     streams                that the peer has open at once
+    hello_bytes            of messages on streams that are not attached: of the longest, and of all together per minute
+    header_timeout         seconds from HEADERS to the end of its CONTINUATIONs
+    frame_timeout          seconds from a frame's first byte to its last; both are looked at by `Hub.overdue`
     header_block           bytes of HEADERS and its CONTINUATIONs, compressed
     header_list            bytes of the headers, decompressed
     continuations          frames after one HEADERS
@@ -42,7 +46,11 @@ class Limits:
     empty_data_per_second: int = 100
     pings_per_minute: int = 12
     resets_per_minute: int = 20
+    streams_per_minute: int = 120
     streams: int = 4
+    hello_bytes: int = 1_152 << 10
+    header_timeout: float = 5.0
+    frame_timeout: float = 30.0
     header_block: int = 16_384
     header_list: int = 16_384
     continuations: int = 8
@@ -69,7 +77,13 @@ def rates(limits: Limits) -> dict[str, tuple[float, float]]:
         "window updates": limits.window_updates_per_second,
         "empty data": limits.empty_data_per_second,
     }
-    per_minute = {"pings": limits.pings_per_minute, "resets": limits.resets_per_minute, "resets sent": limits.resets_per_minute}
+    per_minute = {
+        "pings": limits.pings_per_minute,
+        "resets": limits.resets_per_minute,
+        "resets sent": limits.resets_per_minute,
+        "streams": limits.streams_per_minute,
+        "bytes before hello": limits.hello_bytes,
+    }
     table = {name: (float(count), float(count)) for name, count in per_second.items()}
     return table | {name: (float(count), count / 60) for name, count in per_minute.items()}
 
@@ -83,13 +97,13 @@ class Buckets:
         self._rates = table
         self._tokens: dict[str, tuple[float, float]] = {}
 
-    def take(self, name: str, now: float) -> bool:
-        """Take one token; False if there is none. now: seconds of any clock that does not go back."""
+    def take(self, name: str, now: float, number: int = 1) -> bool:
+        """Take tokens; False, and none are taken, if there are fewer. now: seconds of any clock that does not go back."""
         burst, rate = self._rates[name]
         tokens, at = self._tokens.get(name, (burst, now))
         tokens = min(burst, tokens + max(0.0, now - at) * rate)
-        if tokens < 1.0:
+        if tokens < number:
             self._tokens[name] = (tokens, now)
             return False
-        self._tokens[name] = (tokens - 1.0, now)
+        self._tokens[name] = (tokens - number, now)
         return True

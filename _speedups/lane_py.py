@@ -65,7 +65,7 @@ class Conn:
     """
 
     __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_full", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
-                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_stream", "closed", "fd", "hub", "last_read",
+                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_slow", "_stream", "closed", "fd", "hub", "last_read",
                  "on_gone", "pipe", "tag", "waiting")
 
     def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub) -> None:
@@ -73,8 +73,7 @@ class Conn:
         self.pipe = pipes.Pipe(sock, hub.epoll, hub.limits.write_queue_bytes)
         self.fd = self.pipe.fd
         self.tag = 0
-        self.closed = False
-        self.waiting = False
+        self.closed = self.waiting = self._slow = False
         self.last_read = 0.0
         self.on_gone: Callable[[str], object] | None = None
         self._protocol = protocol
@@ -106,7 +105,7 @@ class Conn:
         try:
             self._guard.sent(data, self.hub.now)
         except Refusal as refusal:
-            self._refuse(refusal.code, refusal.reason)
+            self.refuse(refusal.code, refusal.reason)
             return
         self.pipe.write(data)
         self._check()
@@ -128,7 +127,7 @@ class Conn:
         try:
             self._lane.consume(leftover, 0, len(leftover), self.hub.now)
         except Refusal as refusal:
-            self._refuse(refusal.code, refusal.reason)
+            self.refuse(refusal.code, refusal.reason)
             return
         if stream.state_machine.state.name == "HALF_CLOSED_REMOTE":
             self._leave("ended")
@@ -167,9 +166,9 @@ class Conn:
         self.pipe.deaf()
         self._check()
 
-    def abort(self) -> None:
-        """At once, whatever is queued."""
-        self._end(self._reason if self._closing else "aborted")
+    def abort(self, reason: str = "aborted") -> None:
+        """At once, whatever is queued. reason: for `on_gone`, unless it was closing already."""
+        self._end(self._reason if self._closing else reason)
 
     @property
     def queued_bytes(self) -> int:
@@ -250,7 +249,7 @@ class Conn:
         position = 0
         if self._preface:
             if not PREFACE.startswith(data[:24]):
-                self._refuse(PROTOCOL_ERROR, "no HTTP/2 preface")
+                self.refuse(PROTOCOL_ERROR, "no HTTP/2 preface")
                 return False
             if end < 24:
                 self._held = data
@@ -262,7 +261,7 @@ class Conn:
         try:
             position = self._frames_in(data, position, end, deadline)
         except Refusal as refusal:
-            self._refuse(refusal.code, refusal.reason)
+            self.refuse(refusal.code, refusal.reason)
             return False
         if self.closed or self._closing:
             return False
@@ -271,6 +270,8 @@ class Conn:
             return True
         if position < end:
             self._held = data[position:]
+        if position < end or self._slow or self._guard.block:
+            self._slow = self.hub.unfinished(self, self._guard, self._frames, self._held != b"", self._now)
         return False
 
     def _frames_in(self, data: bytes, position: int, end: int, deadline: float) -> int:
@@ -361,8 +362,8 @@ class Conn:
             self._rows.append((self.tag, -1, reason))
             self.detach()
 
-    def _refuse(self, code: int, reason: str) -> None:
-        """GOAWAY, and the end."""
+    def refuse(self, code: int, reason: str) -> None:
+        """GOAWAY, and the end; for the hub too."""
         if self.closed or self._closing:
             return
         last = 0 if self._h2 is None else self._h2.highest_inbound_stream_id

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import msgspec
+
 from _speedups.lane import Limits as LaneLimits
 from server.core.world import Limits as EngineLimits
 from server.errors import ClarionError
@@ -86,6 +88,7 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
         max_message=settings.agent_port.max_message,
         hello_timeout=settings.agent_port.hello_timeout,
         caller_age=settings.agent_port.caller_age,
+        send_timeout=settings.guard.send_timeout,
         drain_min=liveness.drain_min,
         drain_max=liveness.drain_max,
         pulse=min(1.0, liveness.heartbeat / 4),
@@ -100,12 +103,14 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         handshakes_per_second=ours.handshakes_per_second,
         burst=ours.handshake_burst,
         handshake=ours.handshake_timeout,
+        refusals_per_minute=settings.guard.refusals_per_minute,
     )
 
 
 def lane_limits(settings: Settings) -> LaneLimits:
     ours = settings.agent_port
-    return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes)
+    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute")}
+    return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
 
 
 def web_limits(settings: Settings) -> WebLimits:

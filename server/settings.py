@@ -54,6 +54,29 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
 
 
+class Guard(Struct, frozen=True, kw_only=True):
+    """What one connection of the agent port may ask of the server; a real agent stays far below. Who goes beyond is cut off, see docs/attacks.md."""
+
+    frames_per_second: Annotated[int, Meta(ge=100, le=1_000_000, description="HTTP/2 frames of all types; as many at once.")] = 2_000
+    messages_per_second: Annotated[int, Meta(ge=100, le=1_000_000, description="Messages of a session, however few frames they come in.")] = 5_000
+    settings_per_second: Annotated[int, Meta(ge=2, le=100_000, description="SETTINGS frames, acknowledgements included.")] = 20
+    priorities_per_second: Annotated[int, Meta(ge=1, le=100_000, description="PRIORITY frames.")] = 20
+    window_updates_per_second: Annotated[int, Meta(ge=10, le=100_000, description="WINDOW_UPDATE frames.")] = 500
+    empty_data_per_second: Annotated[int, Meta(ge=1, le=100_000, description="DATA frames that carry nothing.")] = 100
+    pings_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="PING frames.")] = 12
+    resets_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="RST_STREAM frames, and separately those that the server is made to send.")] = 20
+    streams_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="Streams opened, one after the other or not.")] = 120
+    streams: Annotated[int, Meta(ge=1, le=1_000, description="Streams open at once.")] = 4
+    header_block: Annotated[int, Meta(ge=4 * KIB, le=MIB, description="Headers of one call, compressed.")] = 16 * KIB
+    header_list: Annotated[int, Meta(ge=4 * KIB, le=MIB, description="Headers of one call, decompressed.")] = 16 * KIB
+    continuations: Annotated[int, Meta(ge=1, le=1_000, description="CONTINUATION frames of one header block.")] = 8
+    hello_bytes: Annotated[int, Meta(ge=64 * KIB, le=4 * MIB, description="Messages before a session is open: the longest, and all of a connection together per minute. An agent's Hello takes about 50 bytes for each result that it holds, of which it may name 20,000.")] = 1_152 * KIB
+    header_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from the beginning of a call's headers to their end.")] = 5.0
+    frame_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from a frame's first byte to its last.")] = 30.0
+    send_timeout: Annotated[float, Meta(ge=1, le=3600, description="An agent that has not taken within this time what waited for it is cut off; looked at with each heartbeat.")] = 30.0
+    refusals_per_minute: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections of one address that may be refused or cut off before its next ones are closed unread, until less than that were; raise it where many hosts share one (NAT).")] = 120
+
+
 class Enrol(Struct, frozen=True, kw_only=True):
     """The enrolment port, where hosts join with a token and renew their certificates. Not open with `agent_port.insecure_loopback`."""
 
@@ -128,6 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Annotated[Path, Meta(description="The server's data directory: tokens, the SQLite database, `server.toml`.")] = Path("data")
     http: Http = Http()
     agent_port: AgentPort = AgentPort()
+    guard: Guard = Guard()
     enrol: Enrol = Enrol()
     store: Store = Store()
     writer: Writer = Writer()

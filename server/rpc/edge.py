@@ -31,6 +31,7 @@ END_STATUS = {
     "superseded": Status.ABORTED,
     "outbox_full": Status.RESOURCE_EXHAUSTED,
     "silent": Status.DEADLINE_EXCEEDED,
+    "slow_reader": Status.RESOURCE_EXHAUSTED,
     "malformed": Status.INVALID_ARGUMENT,
     "revoked": Status.PERMISSION_DENIED,
     "quarantined": Status.PERMISSION_DENIED,
@@ -47,13 +48,26 @@ IN_ORDER = (ENDED, DRAINING)
 class Live:
     """A session and the connection it lives on. over: resolved with None for OK, or with the error that ends the call."""
 
-    __slots__ = ("answer", "beat", "conn", "over", "session")
+    __slots__ = ("_owed", "_since", "answer", "beat", "conn", "over", "session")
 
     def __init__(self, session: Session, conn: Any) -> None:
         self.session, self.conn = session, conn
         self.over: asyncio.Future[GRPCError | None] = asyncio.get_running_loop().create_future()
         self.answer: int | None = None
         self.beat = 0
+        self._owed = self._since = 0.0
+
+    def takes_nothing(self, now: float, patience: float) -> bool:
+        """Whether something waits to be sent, and not all of what waited at least `patience` seconds ago has left."""
+        queued = self.conn.queued_bytes
+        if queued == 0:
+            self._since = 0.0
+            return False
+        sent = self.conn.counts()["bytes_out"]
+        if self._since == 0.0 or sent >= self._owed:
+            self._since, self._owed = now, sent + queued
+            return False
+        return now - self._since >= patience
 
     def finish(self, error: GRPCError | None) -> None:
         if not self.over.done():
@@ -216,7 +230,8 @@ class Edge:
             self._stir(live.session)
 
     def _broken(self, live: Live, reason: str) -> None:
-        log.warning("malformed message", peer=live.session.peer, host_id=live.session.host_id, error=reason)
+        self._counts.refused("malformed_message")
+        log.warning("connection refused", port="agent", reason="malformed_message", peer=live.session.peer, host_id=live.session.host_id, detail=reason)
         live.session.end("malformed")
         live.finish(refusal(ClarionError("malformed_message", reason)))
 
@@ -256,12 +271,17 @@ class Edge:
             await trio.sleep(self._settings.pulse)
             now = self._clock.now().mono
             self._cut_silent(now)
+            self._hub.overdue(now)
             for number in self._wheel.due(now):
                 live = self._live.get(number)
                 if live is None:
                     continue
                 if now - live.conn.last_read >= terms.silence and not self._queue.full:
                     live.session.end("silent")
+                    continue
+                if live.takes_nothing(now, self._settings.send_timeout):
+                    live.session.end("slow_reader")
+                    live.conn.abort("slow_reader")
                     continue
                 live.beat += 1
                 live.conn.send([to_agent.heartbeat(live.beat)])
@@ -277,9 +297,7 @@ class Edge:
                 comer.goaway()
                 conn.close()
             else:
-                self._counts.refused("no_hello")
-                log.warning("connection refused", port="agent", reason="no_hello")
-                conn.abort()
+                conn.abort("no_hello")
 
 
 def refusal(error: ClarionError) -> GRPCError:

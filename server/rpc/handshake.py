@@ -59,15 +59,25 @@ class Handshake:
     async def _connect(self, stream: Any) -> None:
         transport = stream._stream._transport
         peer = peer_of(transport)
+        if transport.refusal is not None:
+            raise transport.refusal
         try:
             if self._edge.draining:
                 raise ClarionError("shutting_down")
             self._authenticate(stream.metadata, peer)
+            if transport.conn.tag and not transport.conn.closed:
+                self._told("second_call", peer, "the connection has a session")
+                raise ClarionError("hello_expected", "this connection has a session already")
             hello = await self._hello(stream, peer)
             if self._entry.gate is not None:
                 self._entry.gate.admit(transport.get_extra_info("certificate"), Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
-        except ClarionError as error:
-            raise refusal(error) from None
+        except (ClarionError, GRPCError) as error:
+            # What was said to it is all that it gets; a session it cannot become any more.
+            transport.refusal = refusal(error) if isinstance(error, ClarionError) else error
+            if not self._edge.draining:
+                transport.offended()
+            asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
+            raise transport.refusal from None
         await stream.send_initial_metadata()
         live = self._edge.open(hello.host_id, peer, transport.conn)
         try:
@@ -99,18 +109,29 @@ class Handshake:
             async with asyncio.timeout(self._settings.hello_timeout):
                 data = await read(stream._stream, limit)
         except TimeoutError:
+            self._told("no_hello", peer, "")
             raise GRPCError(Status.DEADLINE_EXCEEDED, f"no hello within {self._settings.hello_timeout:g} s") from None
+        except AssertionError:  # grpclib asserts when a stream ends within a message
+            self._told("malformed_message", peer, "ended within its hello")
+            raise GRPCError(Status.INVALID_ARGUMENT, "ended within its hello") from None
         except MessageTooLarge as error:
+            self._told("message_too_large", peer, str(error))
             raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from None
         except LinkRefused as error:
+            self._told("malformed_message", peer, error.message)
             raise GRPCError(Status(error.code), error.message) from None
         if data is None:
+            self._told("no_hello", peer, "the call ended before")
             raise GRPCError(Status.INVALID_ARGUMENT, "ended before its hello")
         try:
             return from_agent.hello(decode(data))
         except MalformedMessage as error:
-            log.warning("malformed message", peer=peer, error=str(error))
+            self._told("malformed_message", peer, str(error))
             raise ClarionError("hello_expected", str(error)) from error
+
+    def _told(self, reason: str, peer: str, detail: str) -> None:
+        self._counts.refused(reason)
+        log.warning("connection refused", port="agent", reason=reason, peer=peer, detail=detail)
 
 
 def peer_of(transport: Any) -> str:

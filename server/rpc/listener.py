@@ -12,6 +12,8 @@ from socket import socket
 import structlog
 import trio
 
+from server.rpc.refusals import Offenders
+
 log = structlog.get_logger("rpc.listener")
 
 ACCEPTS_IN_A_ROW = 64
@@ -22,7 +24,8 @@ PAUSE = 0.1
 @dataclass(frozen=True, slots=True)
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
-    handshake: seconds for TLS. threads: on which TLS is computed, so that the loop stays free during a storm."""
+    handshake: seconds for TLS. threads: on which TLS is computed, so that the loop stays free during a storm.
+    refusals_per_minute: of one address, after which its connections are closed unread."""
 
     connections: int = 15_000
     per_address: int = 15_000
@@ -30,6 +33,7 @@ class Limits:
     burst: int = 500
     handshake: float = 10.0
     threads: int = 2
+    refusals_per_minute: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,8 @@ class Bucket:
 class Listener:
     """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
 
-    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address). failed: told whose
-    handshake did not end well.
+    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address, address_shut_out). failed:
+    told whose handshake did not end well.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Listener:
         self._refused, self._tls, self._failed = refused, tls, failed
         self._from: Counter[str] = Counter()
         self._threads = trio.CapacityLimiter(limits.threads)
+        self._offenders = Offenders(limits.refusals_per_minute)
         self.open = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -94,9 +99,9 @@ class Listener:
                         await trio.sleep(PAUSE)
                         break
                     peername = (str(address[0]), int(address[1]))
+                    # Waiting here, before the next accept, leaves the others in the kernel's queue.
+                    await trio.sleep(bucket.wait(trio.current_time()))
                     if self._admit(sock, peername[0]):
-                        # Waiting here, before the next accept, leaves the others in the kernel's queue.
-                        await trio.sleep(bucket.wait(trio.current_time()))
                         nursery.start_soon(partial(self._enter, sock, peername))
 
     def left(self, address: str) -> None:
@@ -106,16 +111,23 @@ class Listener:
         if not self._from[address]:
             del self._from[address]
 
+    def offended(self, address: str) -> None:
+        """A connection from this address was refused or cut off after it had been let in."""
+        self._offenders.refused(address, trio.current_time())
+
     def _admit(self, sock: socket, address: str) -> bool:
         reason = None
-        if self.open >= self._limits.connections:
+        if self._offenders.shut_out(address, trio.current_time()):
+            reason = "address_shut_out"
+        elif self.open >= self._limits.connections:
             reason = "too_many"
         elif self._from[address] >= self._limits.per_address:
             reason = "too_many_from_address"
         if reason is not None:
             sock.close()
             self._refused(reason)
-            log.warning("connection refused", port="agent", reason=reason, peer=address)
+            if reason != "address_shut_out" or self._offenders.first_time(address):
+                log.warning("connection refused", port="agent", reason=reason, peer=address)
             return False
         self.open += 1
         self._from[address] += 1
@@ -156,4 +168,5 @@ class Listener:
     def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException) -> None:
         secure.close()
         self.left(peername[0])
+        self.offended(peername[0])
         self._failed(f"{peername[0]}:{peername[1]}", error)

@@ -18,6 +18,7 @@ from server.rpc.edge import Edge
 from server.rpc.entry import Entry
 from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
+from server.rpc.refusals import label
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.transport import Transport
@@ -50,21 +51,25 @@ class AgentPort:
     def _arrived(self, arrival: Arrival) -> None:
         transport = Transport(arrival.sock, arrival.peername, arrival.certificate)
         protocol = self._handshake.protocol()
-        address = arrival.peername[0]
         conn = lane.Conn(arrival.sock, protocol, hub=self._hub)
-        conn.on_gone = partial(self._gone, conn, address)
-        transport.conn = conn
+        conn.on_gone = partial(self._gone, transport, arrival.peername)
+        transport.conn, transport.offended = conn, partial(self._listener.offended, arrival.peername[0])
         self._hub.add(conn)
         self.edge.expect(conn, protocol.goaway)
         try:
             protocol.connection_made(transport)
         except OSError as error:  # the peer has gone already
-            log.info("connection lost at once", peer=address, error=str(error))
+            log.info("connection lost at once", peer=arrival.peername[0], error=str(error))
             conn.abort()
 
-    def _gone(self, conn: lane.Conn, address: str, reason: str) -> None:
-        self.edge.gone(conn)
-        self._listener.left(address)
+    def _gone(self, transport: Transport, peername: tuple[str, int], reason: str) -> None:
+        self.edge.gone(transport.conn)
+        self._listener.left(peername[0])
+        word = label(reason)
+        if word is not None and transport.refusal is None:  # else it was told when it was refused
+            self._counts.refused(word)
+            self._listener.offended(peername[0])
+            log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then every connection is closed at once."""

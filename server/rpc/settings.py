@@ -13,7 +13,8 @@ from server.rpc.to_agent import Terms
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Times in seconds, sizes in bytes. goodbye: between the end of a call and the closing of a
-    connection that lingers. caller_age: how long a connection may ask for health or reflection without being an agent's. pulse: how exactly heartbeats and silences are kept."""
+    connection that lingers. caller_age: how long a connection may ask for health or reflection without being an agent's.
+    send_timeout: within which an agent takes what waits for it. pulse: how exactly heartbeats and silences are kept."""
 
     terms: Terms
     max_message: int = 4 << 20
@@ -22,6 +23,7 @@ class Settings:
     drain_max: float = 10.0
     goodbye: float = 5.0
     caller_age: float = 600.0
+    send_timeout: float = 30.0
     pulse: float = 1.0
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from grpclib.exceptions import GRPCError
 
 
 class Conn(Protocol):
@@ -21,11 +24,14 @@ class Conn(Protocol):
 
 
 class Transport(asyncio.Transport):
-    """peername: (address, port) of the agent. certificate: its certificate in DER, None without TLS."""
+    """peername: (address, port) of the agent. certificate: its certificate in DER, None without TLS. offended: to be called when the
+    agent has been refused by what is above HTTP/2. refusal: what it was told then; it is the answer to whatever else it calls."""
 
     def __init__(self, sock: socket.socket, peername: tuple[str, int], certificate: bytes | None) -> None:
         super().__init__({"socket": sock, "peername": peername, "certificate": certificate})
         self.conn: Conn | None = None
+        self.offended: Callable[[], None] = lambda: None
+        self.refusal: GRPCError | None = None
         self._closing = False
 
     def write(self, data: Any) -> None:

@@ -1,0 +1,71 @@
+"""Why the lane has cut a connection off, in one word for logs and metrics; and which addresses are turned away for a while."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+WORDS = {
+    "no_hello": "no_hello",
+    "slow_reader": "slow_reader",
+    "write queue full": "slow_reader",
+    "protocol error": "protocol_error",
+    "guard: flood of ": "flood",
+    "guard: frame of ": "frame_too_large",
+    "guard: frame not ended": "slow_frame",
+    "guard: header block not ended": "slow_headers",
+    "guard: header block too large": "header_block",
+    "guard: message of ": "message_too_large",
+    "guard: more than ": "too_many_streams",
+    "guard: flow control": "flow_control",
+    "guard: no HTTP/2 preface": "not_http2",
+    "guard: ": "protocol_error",
+    "tls: ": "tls",
+}
+"""Beginning of the lane's reason → label. What is not here ended in order, or was no fault of the peer's."""
+ORDERLY = frozenset({"eof", "reset", "closed", "goaway", "aborted"})
+ADDRESSES = 10_000
+"""Addresses of which refusals are remembered; of more, those that were refused longest ago are forgotten."""
+
+
+def label(reason: str) -> str | None:
+    """None: nobody was cut off. A failure of our own code is "internal"."""
+    for beginning, word in WORDS.items():
+        if reason.startswith(beginning):
+            return reason.removeprefix("guard: ").replace(" ", "_") if word == "flood" else word
+    return None if reason in ORDERLY or ":" not in reason else "internal"
+
+
+class Offenders:
+    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._full = float(per_minute)
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._told: set[str] = set()
+
+    def refused(self, address: str, now: float) -> None:
+        self._left[address] = (self._tokens(address, now) - 1.0, now)
+        self._left.move_to_end(address)
+        if len(self._left) > ADDRESSES:
+            self._told.discard(self._left.popitem(last=False)[0])
+
+    def shut_out(self, address: str, now: float) -> bool:
+        """Whether its next connection is not to be let in."""
+        if address not in self._left:
+            return False
+        tokens = self._tokens(address, now)
+        if tokens >= self._full:
+            del self._left[address]
+        if tokens >= self._full / 2:
+            self._told.discard(address)
+        return tokens < 1.0
+
+    def first_time(self, address: str) -> bool:
+        """Whether this is news: it was let in before, for a while at least."""
+        known = address in self._told
+        self._told.add(address)
+        return not known
+
+    def _tokens(self, address: str, now: float) -> float:
+        tokens, at = self._left.get(address, (self._full, now))
+        return min(self._full, max(0.0, tokens) + max(0.0, now - at) * self._full / 60)

@@ -1,0 +1,158 @@
+"""Whoever is cut off leaves one line and one count with a reason, and whose address offends too often is not let in for a while."""
+
+from __future__ import annotations
+
+import ast
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from _speedups import lane
+from server.build import lane_limits, listener_limits, rpc_settings
+from server.rpc.edge import Live
+from server.rpc.listener import Limits
+from server.rpc.refusals import ADDRESSES, Offenders, label
+from server.settings import Guard, Settings
+from tests.rpc.peer import Edge, until
+from tests.rpc.test_listener import door
+from tests.speedups.lane_kit import PING, PREFACE, SETTINGS, frame
+
+ROOT = Path(__file__).parents[2]
+
+
+def reasons() -> set[str]:
+    """The constant beginnings of every reason that the lane gives."""
+    found = set()
+    for path in (ROOT / "_speedups").glob("lane_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("Refusal", "refuse") and len(node.args) == 2:
+                words = node.args[1]
+                if isinstance(words, ast.JoinedStr):
+                    words = words.values[0]
+                if isinstance(words, ast.Constant):
+                    found.add(str(words.value))
+    return found
+
+
+def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
+    assert len(reasons()) >= 10
+    labels = {reason: label(f"guard: {reason}") for reason in reasons()}
+    vague = {reason for reason, word in labels.items() if word == "protocol_error"}
+    assert vague == {"the first frame is not SETTINGS", "header block interrupted", "padding longer than its frame"}
+    assert all(labels.values())
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("guard: flood of window updates", "flood_of_window_updates"), ("guard: frame not ended within 30 s", "slow_frame"),
+        ("protocol error", "protocol_error"), ("write queue full", "slow_reader"), ("no_hello", "no_hello"), ("tls: BAD_RECORD_MAC", "tls"),
+        ("AssertionError: x", "internal"), ("eof", None), ("reset", None), ("goaway", None), ("closed", None), ("Connection timed out", None),
+    ],
+)  # fmt: skip
+def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | None) -> None:
+    assert label(reason) == word
+
+
+def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
+    offenders = Offenders(per_minute=3)
+    for more in range(3):
+        assert not offenders.shut_out("a", 100.0), more
+        offenders.refused("a", 100.0)
+    assert offenders.shut_out("a", 100.0) and not offenders.shut_out("b", 100.0)
+    assert offenders.first_time("a") and not offenders.first_time("a")
+    assert offenders.shut_out("a", 119.9)
+    assert not offenders.shut_out("a", 120.1)
+    offenders.refused("a", 120.1)
+    assert offenders.shut_out("a", 120.1)
+    assert not offenders.shut_out("a", 200.0)
+    assert offenders.first_time("a"), "what was long ago is news when it happens again"
+
+
+def test_no_more_addresses_are_remembered_than_the_limit() -> None:
+    offenders = Offenders(per_minute=1)
+    for number in range(ADDRESSES + 1):
+        offenders.refused(str(number), 0.0)
+    assert not offenders.shut_out("0", 0.0)
+    assert offenders.shut_out("1", 0.0)
+
+
+async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
+    with capture_logs() as logs:
+        async with door(Limits(refusals_per_minute=2)) as made:
+            for _ in range(2):
+                made.listener.offended("127.0.0.1")
+            for _ in range(3):
+                with socket.create_connection(made.address) as client:
+                    assert await made.refusal() == "address_shut_out"
+                    assert await trio.to_thread.run_sync(client.recv, 1) == b""
+            assert made.listener.open == 0
+    assert [line["reason"] for line in logs] == ["address_shut_out"]
+
+
+async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_has_offended() -> None:
+    with capture_logs() as logs:
+        async with Edge().serve(Limits(refusals_per_minute=1), lane.Limits(pings_per_minute=5)) as edge:
+            with socket.create_connection(edge.address) as client:
+                client.sendall(PREFACE + frame(SETTINGS) + frame(PING, 0, 0, bytes(8)) * 6)
+                await until(lambda: edge.counts.reasons)
+            with socket.create_connection(edge.address):
+                await until(lambda: len(edge.counts.reasons) == 2)
+            assert edge.counts.reasons == ["flood_of_pings", "address_shut_out"]
+    told = [line for line in logs if line["event"] == "connection refused"]
+    assert [line["reason"] for line in told] == ["flood_of_pings", "address_shut_out"]
+    assert told[0]["detail"] == "guard: flood of pings" and told[0]["peer"].startswith("127.0.0.1:")
+
+
+async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None:
+    with capture_logs() as logs:
+        async with Edge(hello_timeout=0.1).serve() as edge:
+            with socket.create_connection(edge.address):
+                await until(lambda: edge.counts.reasons)
+                await trio.sleep(0.1)  # a second one would come with the next pulse
+            assert edge.counts.reasons == ["no_hello"]
+    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["no_hello"]
+
+
+async def test_a_hello_that_is_none_is_refused_with_one_line_and_one_count() -> None:
+    with capture_logs() as logs:
+        async with Edge().serve() as edge, edge.agent() as agent:
+            await agent.say(heartbeat=None)
+            assert "hello_expected" in str(await agent.end())
+            assert edge.counts.reasons == ["malformed_message"]
+    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["malformed_message"]
+
+
+class Slow(SimpleNamespace):
+    queued_bytes = sent = 0
+
+    def counts(self) -> dict[str, int]:
+        return {"bytes_out": self.sent}
+
+
+def test_who_takes_nothing_of_what_waits_is_found_out_after_its_time() -> None:
+    conn = Slow(queued_bytes=100, sent=1_000)
+    live = Live.__new__(Live)
+    live.conn, live._owed, live._since = conn, 0.0, 0.0
+    assert not live.takes_nothing(10.0, 30.0)
+    conn.sent += 99  # all but one byte of what waited
+    assert not live.takes_nothing(39.9, 30.0)
+    assert live.takes_nothing(40.0, 30.0)
+    conn.sent += 1
+    assert not live.takes_nothing(40.0, 30.0), "what waited has left; new bytes have their own time"
+    assert not live.takes_nothing(69.9, 30.0)
+    conn.queued_bytes = 0
+    assert not live.takes_nothing(70.0, 30.0)
+
+
+def test_every_setting_of_the_guard_reaches_the_part_that_keeps_it() -> None:
+    names = [field.name for field in msgspec.structs.fields(Guard)]
+    for name in names:
+        changed = Settings(guard=Guard(**{name: getattr(Guard(), name) + 1}))
+        parts = [lane_limits(changed), listener_limits(changed), rpc_settings(changed, 1)]
+        assert [getattr(part, name) for part in parts if hasattr(part, name)] == [getattr(Guard(), name) + 1], name
