@@ -24,6 +24,8 @@ from agent.disk import Disk
 from agent.errors import PinMismatch, StateUnusable
 
 IDENTITY, ROOT, JOINED = "identity.pem", "ca.pem", "joined.json"
+WAITING = "joining.pem"
+"""The key of a join that waits for approval, so that a join that is started again is the same request."""
 _PIN = re.compile(r"sha256:([0-9a-f]{64})")
 _GENERATION = re.compile(r"clarion:generation:([0-9]+)\Z")
 
@@ -49,10 +51,16 @@ class Validity:
 
 
 class Key:
-    """A new private key."""
+    """A private key: a new one, or the one in `kept` (PEM). Raises ValueError when there is none in it."""
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, kept: bytes | None = None) -> None:
+        if kept is None:
+            self._key = ec.generate_private_key(ec.SECP256R1())
+            return
+        found = serialization.load_pem_private_key(kept, None)
+        if not isinstance(found, ec.EllipticCurvePrivateKey):
+            raise ValueError("no ECDSA key")
+        self._key = found
 
     def request(self) -> bytes:
         """A certificate signing request, PEM. The name in it means nothing: the server says who we are."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import trio
+
 from agent import credentials, identity
+from agent.clock import full_jitter
 from agent.credentials import Joined, Key
 from agent.disk import Disk
 from agent.errors import JoinFailed, StateUnusable
+from agent.log import Log
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.unary import call
 from proto.messages import (
@@ -27,6 +33,11 @@ from proto.messages import (
 )
 
 TIMEOUT = 20.0
+ASK_BASE, ASK_MAX = 2.0, 60.0
+"""Seconds between questions of a join that waits for approval: full jitter, growing, from half a second on."""
+_PENDING = re.compile(r"join_pending: .* as ([0-9a-f]{32})")
+_PASSING = ("enrolment_busy", "overloaded", "store_unavailable", "shutting_down")
+"""Refusals that say nothing about a join that waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,9 @@ class Asked:
     hostname: str
 
 
-async def join(state: Path, asked: Asked, disk: Disk | None = None) -> Joined:
-    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin.
+async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.Random | None = None) -> Joined:
+    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin. Waits for as long
+    as an operator has not decided, if the token asks for it.
 
     state: a directory that is held. Raises JoinFailed, PinMismatch, StateUnusable."""
     host, port = asked.server
@@ -48,9 +60,9 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None) -> Joined:
         answer = parse(AuthorityResponse, await call(host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.blind(), within=TIMEOUT))
         credentials.check_pin(answer.root, asked.pin)
         trusted = credentials.trusting(answer.root.decode("ascii"))
-        key = Key()
+        key = _key(state)
         request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
-        given = parse(EnrolResponse, await call(host, port, ENROL, bytes(request), ssl=trusted, within=TIMEOUT))
+        given = parse(EnrolResponse, await _ask(state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()))
     except LinkRefused as error:
         raise JoinFailed(f"the server does not let this host join: {error.message}", "the message says what to do") from error
     except (LinkClosed, MessageTooLarge, MalformedMessage, ssl.SSLError, UnicodeDecodeError) as error:
@@ -62,9 +74,45 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None) -> Joined:
         (disk or Disk()).write_file(state / identity.NAME, f"{given.host_id}\n".encode())
         credentials.save_joined(state, where, answer.root, disk)
         credentials.save(state, key, given.certificate, given.chain, disk)
+        (state / credentials.WAITING).unlink(missing_ok=True)
     except OSError as error:
         raise StateUnusable(f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one") from error
     return where
+
+
+async def _ask(state: Path, asked: Asked, request: bytes, key: Key, trusted: ssl.SSLContext, disk: Disk, rng: random.Random) -> bytes:
+    """The server's answer. Once it has said that the join waits, nothing but an answer ends the waiting, a server that is away included."""
+    log, tries, request_id = Log(), 0, ""
+    while True:
+        try:
+            return await call(*asked.server, ENROL, request, ssl=trusted, within=TIMEOUT)
+        except (LinkRefused, LinkClosed) as error:
+            why = str(error.message) if isinstance(error, LinkRefused) else str(error)
+            found = _PENDING.match(why)
+            if found is None and not (request_id and (isinstance(error, LinkClosed) or why.startswith(_PASSING))):
+                if why.startswith("join_denied"):
+                    (state / credentials.WAITING).unlink(missing_ok=True)
+                raise
+        if found is not None and not request_id:
+            request_id = found[1]
+            try:
+                disk.write_file(state / credentials.WAITING, key.pem())
+            except OSError as error:
+                raise StateUnusable(f"{state}: {error.strerror or error}", "make room there, then join again") from error
+        pause = 0.5 + full_jitter(tries, ASK_BASE, ASK_MAX, rng)
+        tries += 1
+        log.info("the join waits for approval", request_id=request_id, after_s=round(pause, 3), **({} if found else {"why": why}))
+        await trio.sleep(pause)
+
+
+def _key(state: Path) -> Key:
+    """Of a join that has begun to wait here, or a new one."""
+    try:
+        return Key((state / credentials.WAITING).read_bytes())
+    except FileNotFoundError:
+        return Key()
+    except (OSError, ValueError) as error:
+        raise StateUnusable(f"{state / credentials.WAITING}: {error}", "remove it and join again") from error
 
 
 async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Callable[[], Key] = Key) -> int:

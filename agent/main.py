@@ -54,8 +54,9 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
 @click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
     """Become a host of a server: make a key here, and get the certificate for it with a join token."""
-    from agent import joining
+    from agent import joining, log
 
+    log.configure("info")
     try:
         where = joining.join(server, token_file, ca_pin, state.absolute(), hostname)
     except AgentError as error:

@@ -133,8 +133,8 @@ class App:
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
         _follow(metrics, conductor, registry, writer, live)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
-        identities = await boot.load_identities(store)
-        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics)
+        identities, requests = await boot.load_identities(store), await boot.load_join_requests(store)
+        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests)
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             tasks = await boot.load_tasks(store, engine, conductor, clock.now())
@@ -152,7 +152,7 @@ class App:
                 door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
-                identities=identities, ca_pin=None if entrance is None else entrance.pin,
+                identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:
                 if entrance is not None and enrol_sock is not None:

@@ -10,6 +10,7 @@ from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
 from server.errors import ClarionError
 from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.store.base import Store, StoreRefused, StoreUnavailable
 
@@ -42,6 +43,11 @@ async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now)
 async def load_identities(store: Store) -> Identities:
     """Every host's certificates, as they were left."""
     return Identities(await store.identities())
+
+
+async def load_join_requests(store: Store) -> JoinRequests:
+    """Every join that waits for an operator's word."""
+    return JoinRequests(await store.join_requests())
 
 
 async def load_tasks(store: Store, engine: Engine, conductor: Conductor, now: Now) -> int:

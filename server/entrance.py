@@ -13,6 +13,7 @@ from cryptography import x509
 
 from proto.link import unary
 from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ops.metrics import Metrics
 from server.ports import Clock
@@ -20,6 +21,7 @@ from server.rpc.enrolment import Enrolment
 from server.rpc.enrolment import Settings as EnrolmentSettings
 from server.rpc.gate import Gate
 from server.security import ca, ca_files, tls
+from server.security.admit import Takeovers
 from server.security.failure import InitFailed
 from server.settings import Settings
 from server.store.base import Store
@@ -52,8 +54,9 @@ class PortCounts:
 class Entrance:
     """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises InitFailed."""
 
-    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics, requests: JoinRequests | None = None) -> None:
         self._settings, self._clock, self._identities, self._registry, self._writer = settings, clock, identities, registry, writer
+        self._requests = requests if requests is not None else JoinRequests()
         self._files = ca_files.CaFiles(settings.data)
         self._names = names(settings)
         ca_files.refresh_server(self._files, self._names, clock.now().wall_ms, os.urandom)
@@ -64,7 +67,8 @@ class Entrance:
         except OSError as error:
             raise InitFailed(self._files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup") from error
         self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
-        self.gate = Gate(identities, registry, writer, clock, self._agent_counts)
+        takeovers = Takeovers(settings.enrol.takeovers, round(settings.enrol.takeover_window * 1000))
+        self.gate = Gate(identities, registry, writer, clock, self._agent_counts, takeovers)
         self.address: tuple[str, int] | None = None
 
     def handshake_failed(self, peer: str, error: BaseException) -> None:
@@ -75,9 +79,9 @@ class Entrance:
     async def serve(self, sock: socket.socket, agent_port: int, store: Store) -> AsyncIterator[None]:
         """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to dial."""
         ours = self._settings.enrol
-        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port)
+        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port, ours.pending, round(ours.pending_ttl * 1000))
         enrolment = Enrolment(
-            lambda: self._issuing, self._identities, self.gate, self._registry, store, self._writer, self._clock, os.urandom, settings, self._enrol_counts
+            lambda: self._issuing, self._identities, self.gate, self._registry, store, self._writer, self._clock, os.urandom, settings, self._enrol_counts, self._requests
         )
         host, port = sock.getsockname()[:2]
         self.address = (host, port)

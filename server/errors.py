@@ -51,6 +51,7 @@ _ALL = (
     Problem("group_not_found", 404, 5, USAGE, "the task has no group of answers with this number", "list the task's groups"),
     Problem("execution_not_found", 404, 5, USAGE, "the task has no such host", "list the task's hosts"),
     Problem("join_token_not_found", 404, 5, USAGE, "there is no join token with this id", "list join tokens to find it"),
+    Problem("join_request_not_found", 404, 5, USAGE, "no join waits under this id", "list them with 'clarion join pending'; one that nobody decides upon is dropped after enrol.pending_ttl"),
     Problem("output_not_found", 404, 5, USAGE, "this output is no longer kept", "raise the retention settings to keep it longer"),
     # not now
     Problem("task_not_pending", 409, 9, USAGE, "the task was started before", "create a new task to run it again"),
@@ -69,6 +70,10 @@ _ALL = (
     Problem("internal", 500, 13, SOFTWARE, "the server failed in a way it did not foresee", "send the log line with this request id to whoever runs the server"),
     # agents
     Problem("join_refused", 401, 16, NO_PERMISSION, "the join token is unknown, used up or out of date", "make a new one with 'clarion join-token create'"),
+    Problem("join_elsewhere", 403, 7, NO_PERMISSION, "the join token is not good for this host's address", "join from one of the token's networks, or make a token for this one"),
+    Problem("join_pending", 409, 9, UNAVAILABLE, "the join waits for an operator's approval", "approve it with 'clarion join approve ID'; the agent asks again by itself"),
+    Problem("join_denied", 403, 7, NO_PERMISSION, "an operator has denied this join", "ask whoever runs the server"),
+    Problem("join_queue_full", 429, 8, UNAVAILABLE, "too many joins wait for approval", "approve or deny some of them, or raise enrol.pending"),
     Problem("host_enrolled", 409, 6, USAGE, "this host has joined before", "run 'clarion hosts release HOST' first, or join with an empty state directory as a new host"),
     Problem("enrolment_busy", 429, 8, UNAVAILABLE, "more hosts join or renew than this server takes per second", "try again in a few seconds, or raise enrol.per_second"),
     Problem("certificate_unusable", 401, 16, NO_PERMISSION, "the certificate shown names no host of this server", "join with 'clarion-agent join'"),

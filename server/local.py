@@ -12,6 +12,7 @@ from server import build
 from server.core.effects import CreateJoinToken
 from server.core.model import JoinToken
 from server.errors import ClarionError
+from server.security import approval
 from server.security.tokens import Kind, make
 from server.settings import Settings
 from server.store.base import StoreRefused, StoreUnavailable
@@ -40,11 +41,19 @@ def label_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
     return labels
 
 
-def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str, str]) -> str:
+def blocks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises ValueError."""
+    try:
+        return approval.networks(networks)
+    except ValueError as error:
+        raise ValueError(f"--network: {error}") from None
+
+
+def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str, str], networks: tuple[str, ...] = (), approve: bool = False) -> str:
     """A new token's text. ttl: seconds. Raises ClarionError, SettingsError, OSError."""
     now = time.time_ns() // 1_000_000
     token = make(Kind.JOIN, os.urandom)
-    kept = JoinToken(token.id, token.digest, now + ttl * 1000, uses, labels, "clarion-server", now)
+    kept = JoinToken(token.id, token.digest, now + ttl * 1000, uses, labels, "clarion-server", now, networks, approve)
     trio.run(_save, settings, kept)
     return token.text
 

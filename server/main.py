@@ -258,17 +258,19 @@ def join_token() -> None:
 @click.option("--ttl", default="30m", show_default=True, metavar="TIME", help="How long it is good: seconds, or a number with s, m, h or d.")
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="How many hosts may join with it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
+@click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
+@click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
 @_settings_options
-def create_join_token(loaded: Loaded, ttl: str, uses: int, labels: tuple[str, ...]) -> None:
+def create_join_token(loaded: Loaded, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool) -> None:
     """Make a join token and print it on standard output; it is shown this once."""
     from server import local
 
     try:
-        seconds, named = local.duration(ttl), local.label_pairs(labels)
+        seconds, named, blocks = local.duration(ttl), local.label_pairs(labels), local.blocks(networks)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        text = local.create_join_token(loaded.settings, seconds, uses, named)
+        text = local.create_join_token(loaded.settings, seconds, uses, named, blocks, approve)
     except BaseException as error:
         known = _known_causes(error)
         if known is None:

@@ -84,6 +84,10 @@ class Enrol(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="Port on which hosts join; 0 takes any free one.")] = 8442
     per_second: Annotated[float, Meta(ge=0.1, le=100_000, description="Joins and renewals taken per second, over all hosts; as many again in a burst.")] = 10.0
     lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0
+    pending: Annotated[int, Meta(ge=0, le=100_000, description="Joins that may wait for an operator's approval at once.")] = 100
+    pending_ttl: Annotated[float, Meta(ge=60, le=31_536_000, description="How long such a join waits before it is dropped; one that was approved or denied as well.")] = 86_400.0
+    takeovers: Annotated[int, Meta(ge=2, le=1000, description="Sessions that a host may open within `takeover_window` while another of its own is open. One more, and host and copy are quarantined.")] = 6
+    takeover_window: Annotated[float, Meta(ge=1, le=86_400, description="See `takeovers`.")] = 300.0
 
 
 class Store(Struct, frozen=True, kw_only=True):

@@ -33,10 +33,16 @@ _JOIN: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.join.list", "List join tokens."),
     "delete": ("server.cli.join.delete", "Delete join tokens."),
 }
+_APPROVAL: dict[str, tuple[str | click.Command, str]] = {
+    "pending": ("server.cli.join.pending", "List joins that wait for approval."),
+    "approve": ("server.cli.join.approve", "Let hosts in that wait."),
+    "deny": ("server.cli.join.deny", "Turn hosts away that wait."),
+}
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
 hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS)
 join_token = LazyGroup("join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS)
+join = LazyGroup("join", verbs=_APPROVAL, help="Machines that wait to become hosts.", context_settings=_SETTINGS)
 
 _HELP = """Run commands on many hosts through a Clarion server.
 
@@ -54,6 +60,7 @@ started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
         "tasks": (tasks, "Look at tasks and control them."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
         "join-token": (join_token, "Tokens with which machines become hosts."),
+        "join": (join, "Machines that wait to become hosts."),
         "stats": ("server.cli.stats", "Show the server's counters."),
     },
     help=_HELP,

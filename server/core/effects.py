@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 # --- saves -----------------------------------------------------------------------------------------------------------
 
@@ -108,12 +108,27 @@ class DeleteJoinToken:
 @dataclass(frozen=True, slots=True)
 class UseJoinToken:
     """Take one use of a token for the certificate with this serial number, or refuse the whole transaction: with none left
-    at `used_at`, or no such token, the store raises TokenSpent. A replay for the same serial number takes no second use."""
+    at `used_at`, or no such token, the store raises TokenSpent. used_at: when the host asked, which for a join that was
+    approved is before the transaction. A replay for the same serial number takes no second use."""
 
     token_id: str
     serial: str
     host_id: str
     used_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveJoinRequest:
+    """Insert or overwrite a join that waits for an operator's word."""
+
+    request: JoinRequest
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJoinRequest:
+    """It has become a host, or nobody has asked for too long."""
+
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,8 @@ Save = (
     | CreateJoinToken
     | DeleteJoinToken
     | UseJoinToken
+    | SaveJoinRequest
+    | DeleteJoinRequest
     | SaveIdentity
     | SaveMeta
 )

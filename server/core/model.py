@@ -189,7 +189,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """What is kept of a token with which hosts join. digest: SHA-256 of its text. labels: given to every host that joins with it."""
+    """What is kept of a token with which hosts join.
+
+    digest: SHA-256 of its text. labels: given to every host that joins with it. networks: CIDR blocks, one of which a host
+    must join from; empty for anywhere. approve: an operator lets each host in.
+    """
 
     token_id: str
     digest: bytes
@@ -198,6 +202,33 @@ class JoinToken:
     labels: Mapping[str, str]
     created_by: str
     created_at: int
+    networks: tuple[str, ...] = ()
+    approve: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """A join that waits for an operator's word. request_id: of the token and of the key that the host has made, see
+    server/security/approval.py. csr: what the host has sent, PEM or DER. address: where it came from."""
+
+    request_id: str
+    token_id: str
+    csr: bytes
+    hostname: str
+    previous_host_id: str
+    address: str
+    created_at: int
+    expires_at: int
+    decided_at: int | None = None
+    decided_by: str | None = None
+    approved: bool = False
+
+    @property
+    def state(self) -> str:
+        """pending, approved: may join once, or denied."""
+        if self.decided_at is None:
+            return "pending"
+        return "approved" if self.approved else "denied"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class Metrics:
         self.connects = Counter("clarion_sessions_opened", "Sessions opened by agents since the server started.", registry=registry)
         self.refused = Counter("clarion_connections_refused", "Connections and calls of agents turned away before they were a session, by port (agent, enrol) and reason.", ["port", "reason"], registry=registry)
         self.quarantines = Counter("clarion_host_quarantines", "Hosts quarantined because two agents used one identity.", registry=registry)
-        self.certificates = Counter("clarion_certificates_issued", "Certificates given to hosts, by kind (join, renewal).", ["kind"], registry=registry)
-        for kind in ("join", "renewal"):
+        self.certificates = Counter("clarion_certificates_issued", "Certificates given to hosts, by kind (join, renewal); and joins that began to wait for approval (pending).", ["kind"], registry=registry)
+        for kind in ("join", "renewal", "pending"):
             self.certificates.labels(kind)
         self.auth_failures = Counter("clarion_auth_failures", "Requests and connections refused for want of a good token, by port (http, agent).", ["port"], registry=registry)
         for port in ("http", "agent"):

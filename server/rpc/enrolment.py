@@ -22,15 +22,16 @@ from proto.messages import (
     RenewRequest,
     parse,
 )
-from server.core.effects import Save, SaveHost, SaveIdentity, UseJoinToken
+from server.core.effects import DeleteJoinRequest, Save, SaveHost, SaveIdentity, SaveJoinRequest, UseJoinToken
 from server.core.ids import is_id, uuid7
-from server.core.model import Host, HostIdentity
+from server.core.model import Host, HostIdentity, JoinRequest, JoinToken
 from server.errors import ClarionError
 from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ports import Clock, Commits, Entropy
 from server.rpc.gate import Gate
-from server.security import ca
+from server.security import approval, ca
 from server.security.rate import Rate
 from server.security.tokens import BadToken, Kind, matches
 from server.security.tokens import parse as parse_token
@@ -48,18 +49,21 @@ class Counts(Protocol):
     def refused(self, reason: str) -> None: ...
 
     def issued(self, kind: str) -> None:
-        """kind: join or renewal."""
+        """kind: join or renewal; pending: a join that waits for approval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was dialled."""
+    """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was dialled.
+    pending: joins that may wait for an operator's word at once, and pending_ms: for how long."""
 
     root: bytes
     lifetime_ms: int
     per_second: float
     agent_host: str
     agent_port: int
+    pending: int = 100
+    pending_ms: int = 86_400_000
 
 
 class Enrolment:
@@ -77,11 +81,12 @@ class Enrolment:
         entropy: Entropy,
         settings: Settings,
         counts: Counts,
+        requests: JoinRequests,
     ) -> None:
         """issuing: read anew for each certificate, so that a new issuing CA is taken over without a restart."""
         self._issuing, self._identities, self._gate, self._registry = issuing, identities, gate, registry
         self._store, self._commits, self._clock, self._entropy = store, commits, clock, entropy
-        self._settings, self._counts = settings, counts
+        self._settings, self._counts, self._requests = settings, counts, requests
         self._rate = Rate(settings.per_second, clock.now().mono)
         self._joining: set[str] = set()
         self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol), RENEW: self._guarded(self._renew)}
@@ -117,18 +122,29 @@ class Enrolment:
     async def _enrol(self, call: Call) -> bytes:
         request = _read(EnrolRequest, call.data)
         now = self._clock.now().wall_ms
-        token_id, labels = await self._token(request.token, now)
+        token = await self._token(request.token)
+        if not approval.is_within(call.peer, token.networks):
+            raise _Refused("join_elsewhere", token_id=token.token_id)
+        asked_at, saves = now, list[Save]()
+        if token.approve:
+            asked = await self._approved(request, token, call.peer, now)
+            request = EnrolRequest(request.token, asked.csr, asked.hostname, asked.previous_host_id)
+            asked_at, saves = asked.created_at, [DeleteJoinRequest(asked.request_id)]
+        elif now >= token.expires_at or token.uses_left < 1:
+            raise _Refused("join_refused", token_id=token.token_id)
+        token_id, labels = token.token_id, dict(token.labels)
         host_id = self._host_for(request.previous_host_id, now)
-        if host_id in self._joining:
+        guard = {host_id, *(one.request_id for one in saves if isinstance(one, DeleteJoinRequest))}
+        if guard & self._joining:
             raise _Refused("host_enrolled", host_id=host_id)
-        self._joining.add(host_id)
+        self._joining |= guard
         try:
             known = self._identities.get(host_id)
             generation = 1 if known is None else known.generation + JOIN_PARTS
             issued = self._issue(request.csr, host_id, generation, now)
             identity = HostIdentity(host_id, generation, generation, issued.serial, issued.not_after, now, token_id)
             host = self._host(host_id, request.hostname, labels, now)
-            saves: list[Save] = [UseJoinToken(token_id, issued.serial, host_id, now), SaveHost(host), SaveIdentity(identity)]
+            saves = [UseJoinToken(token_id, issued.serial, host_id, asked_at), SaveHost(host), SaveIdentity(identity), *saves]
             try:
                 await self._commits.commit(saves)
             except TokenSpent:
@@ -138,14 +154,16 @@ class Enrolment:
             self._gate.forget(host_id)
             self._identities.put(identity)
             self._registry.put(host)
+            for name in guard:
+                self._requests.remove(name)
         finally:
-            self._joining.discard(host_id)
+            self._joining -= guard
         self._counts.issued("join")
         log.info("host joined", host_id=host_id, hostname=host.hostname, generation=generation, token_id=token_id, peer=call.peer)
         return self._answer(host_id, issued, generation)
 
-    async def _token(self, text: str, now: int) -> tuple[str, dict[str, str]]:
-        """Id and labels of a good token. The uses are counted again when one is taken, in the transaction."""
+    async def _token(self, text: str) -> JoinToken:
+        """What is kept of this token. Its time and uses count when one is taken, in the transaction."""
         try:
             token = parse_token(text, Kind.JOIN)
         except BadToken:
@@ -153,9 +171,41 @@ class Enrolment:
         kept = await self._store.join_token(token.id)
         if not matches(token.text, kept.digest if kept is not None else bytes(32)) or kept is None:
             raise _Refused("join_refused")
-        if now >= kept.expires_at or kept.uses_left < 1:
-            raise _Refused("join_refused", token_id=token.id)
-        return token.id, dict(kept.labels)
+        return kept
+
+    async def _approved(self, request: EnrolRequest, token: JoinToken, peer: str, now: int) -> JoinRequest:
+        """What an operator has approved of this host; its token must have been good when it first asked. Otherwise it is kept,
+        committed, and the host told to wait."""
+        try:
+            request_id = approval.request_id(token.token_id, request.csr)
+        except ca.BadRequest as error:
+            raise _Refused("invalid_value", str(error)) from None
+        known = self._requests.get(request_id, now)
+        if known is None:
+            if now >= token.expires_at or token.uses_left < 1:
+                raise _Refused("join_refused", token_id=token.token_id)
+            known = await self._ask(request_id, request, token, peer, now)
+        if known.state == "denied":
+            raise _Refused("join_denied", request_id=request_id)
+        if known.state == "pending":
+            raise ClarionError("join_pending", f"the join waits for an operator's approval as {request_id}")
+        return known
+
+    async def _ask(self, request_id: str, request: EnrolRequest, token: JoinToken, peer: str, now: int) -> JoinRequest:
+        gone: list[Save] = [DeleteJoinRequest(one) for one in self._requests.take_expired(now)]
+        if len(self._requests) >= self._settings.pending:
+            raise _Refused("join_queue_full", token_id=token.token_id)
+        previous = request.previous_host_id if is_id(request.previous_host_id) else ""
+        asked = JoinRequest(request_id, token.token_id, request.csr, _name(request.hostname), previous, approval.address_of(peer), now, now + self._settings.pending_ms)
+        self._requests.put(asked)
+        try:
+            await self._commits.commit([*gone, SaveJoinRequest(asked)])
+        except BaseException:
+            self._requests.remove(request_id)
+            raise
+        self._counts.issued("pending")
+        log.warning("a host waits for approval", request_id=request_id, hostname=asked.hostname, token_id=token.token_id, peer=peer)
+        return self._requests.get(request_id, now) or asked
 
     def _host_for(self, previous: str, now: int) -> str:
         """A host that was here keeps its id only if an operator has said so, or if it has never had a certificate: otherwise
@@ -170,7 +220,7 @@ class Enrolment:
         return previous
 
     def _host(self, host_id: str, hostname: str, labels: dict[str, str], now: int) -> Host:
-        name = "".join(c for c in hostname[:255] if c.isprintable()) or host_id
+        name = _name(hostname) or host_id
         known = self._registry.host(host_id)
         if known is None:
             return Host(host_id, name, labels=labels, created_at=now, updated_at=now)
@@ -204,6 +254,10 @@ class Enrolment:
     def _answer(self, host_id: str, issued: ca.Issued, generation: int) -> bytes:
         ours = self._settings
         return bytes(EnrolResponse(host_id, issued.certificate, issued.chain, issued.not_after, generation, ours.agent_host, ours.agent_port))
+
+
+def _name(hostname: str) -> str:
+    return "".join(c for c in hostname[:255] if c.isprintable())
 
 
 class _Refused(ClarionError):

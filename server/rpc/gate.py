@@ -14,7 +14,7 @@ from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.registry import Registry
 from server.ports import Clock
-from server.security.admit import TAKEOVERS, Admit, Claim, Live, Refuse, decide, standing
+from server.security.admit import Admit, Claim, Live, Refuse, Takeovers, decide, standing
 from server.security.ca import Identity
 from server.security.tls import identity_of
 
@@ -53,15 +53,16 @@ class _Trace:
 class Gate:
     """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither awaits."""
 
-    def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts) -> None:
+    def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts, takeovers: Takeovers = Takeovers()) -> None:  # noqa: B008 - frozen
         self._identities, self._registry, self._queue, self._clock, self._counts = identities, registry, queue, clock, counts
+        self._takeovers = takeovers
         self._traces: dict[str, _Trace] = {}
 
     def admit(self, certificate: bytes | None, claim: Claim, peer: str) -> None:
         """certificate: DER, as shown in TLS. Raises ClarionError with the code that the agent is to see."""
         identity, now = identity_of(certificate), self._clock.now().wall_ms
         record = self._identities.get(identity.host_id) if identity is not None else None
-        verdict = decide(identity, record, claim, self._live(claim.host_id), now)
+        verdict = decide(identity, record, claim, self._live(claim.host_id), now, self._takeovers)
         admitted = self._carry_out(verdict, identity, record, peer)
         self._traces[admitted.host_id] = self._trace(admitted, claim, now)
 
@@ -100,7 +101,7 @@ class Gate:
         former = live.former_boots
         if live.boot_id and live.boot_id != claim.boot_id:
             former = (*former, live.boot_id)[-FORMER_BOOTS:]
-        takeovers = (*live.takeovers, now)[-TAKEOVERS:] if live.journal_id is not None else live.takeovers
+        takeovers = (*live.takeovers, now)[-self._takeovers.most :] if live.journal_id is not None else live.takeovers
         return _Trace(claim.journal_id, claim.boot_id, former, takeovers, identity.not_after)
 
     def _carry_out(self, verdict: Admit | Refuse, identity: Identity | None, record: HostIdentity | None, peer: str) -> Identity:

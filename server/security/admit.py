@@ -16,8 +16,13 @@ from dataclasses import dataclass
 from server.core.model import HostIdentity
 from server.security.ca import Identity
 
-TAKEOVERS, WITHIN_MS = 6, 300_000
-"""A host whose network breaks may find its older session still open, and take over from it; not six times in five minutes."""
+
+@dataclass(frozen=True, slots=True)
+class Takeovers:
+    """A host whose network breaks may find its older session still open, and take over from it; not again and again."""
+
+    most: int = 6
+    within_ms: int = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int
     return Admit(ahead=True)
 
 
-def decide(identity: Identity | None, record: HostIdentity | None, claim: Claim, live: Live, now_ms: int) -> Admit | Refuse:
+def decide(identity: Identity | None, record: HostIdentity | None, claim: Claim, live: Live, now_ms: int, takeovers: Takeovers) -> Admit | Refuse:
     """Whether a connection becomes a session of the host that its Hello names."""
     if identity is not None and claim.host_id != identity.host_id:
         return Refuse("identity_mismatch")
@@ -97,7 +102,7 @@ def decide(identity: Identity | None, record: HostIdentity | None, claim: Claim,
         return Refuse("host_quarantined", "two agents with different journals are connected with one identity")
     if live.journal_id is not None and claim.boot_id in live.former_boots:
         return Refuse("host_quarantined", "an agent came back from a boot that was over: two machines share one identity")
-    recent = [at for at in live.takeovers if now_ms - at < WITHIN_MS]
-    if live.journal_id is not None and len(recent) >= TAKEOVERS:
-        return Refuse("host_quarantined", "two agents take over from each other again and again")
+    recent = [at for at in live.takeovers if now_ms - at < takeovers.within_ms]
+    if live.journal_id is not None and len(recent) >= takeovers.most:
+        return Refuse("host_quarantined", f"two agents take over from each other again and again: {len(recent)} times in {takeovers.within_ms / 1000:g} s")
     return verdict

@@ -100,6 +100,11 @@ def issue(issuing: Authority, csr: bytes, host_id: str, generation: int, now_ms:
     return _issued(builder.add_extension(x509.SubjectAlternativeName(uris), False), issuing)
 
 
+def request_key(csr: bytes) -> bytes:
+    """The public key of a certificate signing request that `issue` would answer, as SubjectPublicKeyInfo in DER. Raises BadRequest."""
+    return _requested_key(csr).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def parse_identity(der: bytes) -> Identity:
     """Who a host's certificate speaks for. The signature is not looked at: TLS has done that. Raises NotAHost."""
     try:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from server.core.answers import Answer
 from server.core.effects import Save
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
 
@@ -164,6 +164,9 @@ class Store(Protocol):
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
         """By id, those out of date and used up included; `after` is a token_id."""
+
+    async def join_requests(self) -> list[JoinRequest]:
+        """All of them; called at start."""
 
     # installation
     async def meta(self, key: str) -> str | None: ...

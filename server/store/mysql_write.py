@@ -21,6 +21,7 @@ from server.store.rows import (
     execution_row,
     host_row,
     identity_row,
+    join_request_row,
     join_token_row,
     output_row,
     task_row,
@@ -75,6 +76,7 @@ class MySQLWrite:
                 await connection.select(self._sql["use_join_token"], {"token_id": use.token_id, "used_at": use.used_at})
                 if not connection.affected:
                     raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
+        await self._rows(connection, "save_join_request", (join_request_row(request) for request in phase.requests.values()))
         await self._rows(connection, "save_identity", (identity_row(identity) for identity in phase.identities.values()))
         await self._rows(connection, "save_meta", phase.meta.items())
         if phase.deleted_tasks:
@@ -85,6 +87,7 @@ class MySQLWrite:
         for name in ("delete_identity", "delete_host"):
             await self._by_keys(connection, name, phase.deleted_hosts)
         await self._by_keys(connection, "delete_join_token", phase.deleted_tokens)
+        await self._by_keys(connection, "delete_join_request", phase.deleted_requests)
 
     async def _create(self, connection: Connection, phase: Phase) -> None:
         saves = phase.created.values()

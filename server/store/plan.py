@@ -14,12 +14,14 @@ from server.core.effects import (
     CreateJoinToken,
     CreateTask,
     DeleteHost,
+    DeleteJoinRequest,
     DeleteJoinToken,
     DeleteTask,
     Save,
     SaveExecution,
     SaveHost,
     SaveIdentity,
+    SaveJoinRequest,
     SaveLate,
     SaveMeta,
     SaveOutput,
@@ -27,7 +29,7 @@ from server.core.effects import (
     SaveTask,
     UseJoinToken,
 )
-from server.core.model import CommandHost, Host, HostIdentity, JoinToken, Output, Task
+from server.core.model import CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 
 @dataclass(slots=True)
@@ -41,20 +43,22 @@ class Phase:
     seqs: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, JoinToken] = field(default_factory=dict)
     joins: list[UseJoinToken] = field(default_factory=list)
+    requests: dict[str, JoinRequest] = field(default_factory=dict)
     identities: dict[str, HostIdentity] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     deleted_tasks: dict[str, None] = field(default_factory=dict)
     deleted_hosts: dict[str, None] = field(default_factory=dict)
     deleted_tokens: dict[str, None] = field(default_factory=dict)
+    deleted_requests: dict[str, None] = field(default_factory=dict)
     commands: set[str] = field(default_factory=set)
     """Commands whose rows this phase touches."""
     late_rows: set[tuple[str, str]] = field(default_factory=set)
 
     def accepts(self, save: Save) -> bool:
         """False if adding it here would change what the saves mean."""
-        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken):
+        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken | DeleteJoinRequest):
             return True
-        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens:
+        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens or self.deleted_requests:
             return False
         if isinstance(save, SaveExecution):
             row = save.execution
@@ -99,6 +103,10 @@ class Phase:
             self.identities[save.identity.host_id] = save.identity
         elif isinstance(save, UseJoinToken):
             self.joins.append(save)
+        elif isinstance(save, SaveJoinRequest):
+            self.requests[save.request.request_id] = save.request
+        elif isinstance(save, DeleteJoinRequest):
+            self.deleted_requests[save.request_id] = None
         elif isinstance(save, CreateJoinToken):
             self.tokens.setdefault(save.token.token_id, save.token)
         elif isinstance(save, DeleteJoinToken):

@@ -10,7 +10,7 @@ from itertools import islice
 import orjson
 
 from server.core.answers import Answer
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
 from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
@@ -21,6 +21,7 @@ from server.store.rows import (
     execution_from,
     host_from,
     identity_from,
+    join_request_from,
     join_token_from,
     output_from,
     task_from,
@@ -156,6 +157,9 @@ class Reads(ABC):
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
         return [join_token_from(row) for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})]
+
+    async def join_requests(self) -> list[JoinRequest]:
+        return [join_request_from(row) for row in await self.fetch(self._read["join_requests"], {})]
 
     async def meta(self, key: str) -> str | None:
         rows = await self.fetch(self._read["meta"], {"name": key})

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from server.core.answers import Answer
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinToken, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
 Row = Sequence[Any]
@@ -76,8 +76,16 @@ ORPHAN = Table(
     ("host_id", "command_id", "attempt"),
     ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report"),
 )
-JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at"))
+JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at", "networks", "approve"))
 JOIN_USE = Table("join_use", ("serial",), ("serial", "token_id", "host_id", "used_at"))
+JOIN_REQUEST = Table(
+    "join_request",
+    ("request_id",),
+    (
+        *("request_id", "token_id", "csr", "hostname", "previous_host_id", "address", "created_at", "expires_at"),
+        *("decided_at", "decided_by", "approved"),
+    ),
+)
 IDENTITY = Table(
     "host_identity",
     ("host_id",),
@@ -98,6 +106,7 @@ TABLES = {
     "orphan": ORPHAN,
     "join_token": JOIN_TOKEN,
     "join_use": JOIN_USE,
+    "join_request": JOIN_REQUEST,
     "identity": IDENTITY,
 }
 
@@ -290,11 +299,20 @@ def host_from(row: Row) -> Host:
 
 
 def join_token_row(token: JoinToken) -> tuple[Any, ...]:
-    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at)
+    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at, as_json(token.networks), int(token.approve))
 
 
 def join_token_from(row: Row) -> JoinToken:
-    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6])
+    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6], tuple(orjson.loads(row[7])), bool(row[8]))
+
+
+def join_request_row(request: JoinRequest) -> tuple[Any, ...]:
+    return (*(getattr(request, column) for column in JOIN_REQUEST.columns[:-1]), int(request.approved))
+
+
+def join_request_from(row: Row) -> JoinRequest:
+    found = dict(zip(JOIN_REQUEST.columns, row, strict=True))
+    return JoinRequest(**found | {"csr": bytes(row[2]), "approved": bool(row[10])})
 
 
 def identity_row(identity: HostIdentity) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from server.store.rows import (
     HOST,
     IDEMPOTENCY,
     IDENTITY,
+    JOIN_REQUEST,
     JOIN_TOKEN,
     JOIN_USE,
     ORPHAN,
@@ -25,6 +26,7 @@ from server.store.rows import (
     execution_row,
     host_row,
     identity_row,
+    join_request_row,
     join_token_row,
     output_row,
     task_row,
@@ -48,6 +50,8 @@ _COLUMNS = {
     "create_join_token": JOIN_TOKEN.columns,
     "note_join": JOIN_USE.columns,
     "use_join_token": ("token_id", "used_at"),
+    "save_join_request": JOIN_REQUEST.columns,
+    "delete_join_request": ("request_id",),
     "save_identity": IDENTITY.columns,
     "save_meta": ("name", "value"),
     "delete_host": ("host_id",),
@@ -86,6 +90,7 @@ class SqliteWrite:
         each("create_join_token", (join_token_row(token) for token in phase.tokens.values()))
         if phase.joins:
             self._joins(connection, phase)
+        each("save_join_request", (join_request_row(request) for request in phase.requests.values()))
         each("save_identity", (identity_row(identity) for identity in phase.identities.values()))
         each("save_meta", phase.meta.items())
         for name in _DELETE_TASK:
@@ -93,6 +98,7 @@ class SqliteWrite:
         for name in ("delete_identity", "delete_host"):
             each(name, ((host_id,) for host_id in phase.deleted_hosts))
         each("delete_join_token", ((token_id,) for token_id in phase.deleted_tokens))
+        each("delete_join_request", ((request_id,) for request_id in phase.deleted_requests))
 
     def _create(self, connection: sqlite3.Connection, phase: Phase) -> None:
         for save in phase.created.values():

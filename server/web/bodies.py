@@ -66,3 +66,5 @@ class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
     ttl: Annotated[float, Meta(description="Seconds for which it is good.")] = 1800.0
     uses: Annotated[int, Meta(description="How many hosts may join with it.")] = 1
     labels: Annotated[dict[str, str], Meta(description="Labels for every host that joins with it.", examples=[{"env": "prod"}])] = {}
+    networks: Annotated[list[str], Meta(description="Addresses from which hosts may join, as CIDR blocks; none for any. At most 16.", examples=[["10.1.0.0/16"]])] = []
+    approve: Annotated[bool, Meta(description="Each join waits until an operator approves it.")] = False

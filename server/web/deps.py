@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import trio
 
 from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
 from server.ops.health import Health
 from server.ops.metrics import Metrics
 from server.ports import Clock, Commits, Door, Entropy, Fleet
@@ -43,5 +44,6 @@ class Deps:
     version: str
     limits: Limits = field(default_factory=Limits)
     identities: Identities = field(default_factory=Identities)
+    requests: JoinRequests = field(default_factory=JoinRequests)
     ca_pin: str | None = None
     enrolment: Joining = field(default_factory=Joining)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from server.core.effects import CreateJoinToken, DeleteJoinToken
-from server.core.model import JoinToken
+from dataclasses import replace
+
+import structlog
+
+from server.core.effects import CreateJoinToken, DeleteJoinToken, SaveJoinRequest
+from server.core.model import JoinRequest, JoinToken
 from server.errors import ClarionError
+from server.security import approval
 from server.security.tokens import Kind, make
 from server.web.bodies import JoinTokenBody
 from server.web.call import API, Call, Reply
 from server.web.hosts import check_labels, check_number
-from server.web.views import JoinTokenCreated, JoinTokenPage, JoinTokenView
+from server.web.views import JoinRequestPage, JoinRequestView, JoinTokenCreated, JoinTokenPage, JoinTokenView
+
+log = structlog.get_logger("server.web.joining")
 
 TTL_MIN, TTL_MAX = 10.0, 30 * 86_400.0
 USES_MAX = 100_000
@@ -28,10 +35,14 @@ async def create_join_token(call: Call) -> Reply:
         raise ClarionError("invalid_value", f"uses must lie between 1 and {USES_MAX}", field="uses")
     check_labels(body.labels, deps.limits)
     check_number(body.labels, deps.limits)
+    try:
+        networks = approval.networks(body.networks)
+    except ValueError as error:
+        raise ClarionError("invalid_value", f"networks: {error}", field="networks") from None
     call.desk.take_new_work()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
-    kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now)
+    kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve)
     await call.desk.safely(lambda: deps.commits.commit([CreateJoinToken(kept)]))
     address = deps.enrolment.address
     shown = JoinTokenCreated(
@@ -63,12 +74,75 @@ async def delete_join_token(call: Call, token_id: str) -> Reply:
     return Reply(None, 204)
 
 
+async def list_join_requests(call: Call) -> Reply:
+    """List joins that wait for approval.
+
+    By id; those that were approved and have not asked since, and those denied, included. What is out of date is left out.
+    """
+    limits, after = call.deps.limits, call.query.text("after") or ""
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    found = [one for one in call.deps.requests.all(call.deps.clock.now().wall_ms) if one.request_id > after][: limit + 1]
+    page = found[:limit]
+    return Reply(JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None))
+
+
+async def approve_join_request(call: Call, request_id: str) -> Reply:
+    """Approve a join.
+
+    The host gets its certificate when it asks next, within a minute. Its token must have a use left then.
+    """
+    return await _decide(call, request_id, approved=True)
+
+
+async def deny_join_request(call: Call, request_id: str) -> Reply:
+    """Deny a join.
+
+    The host is told so when it asks next, and gives up. Also takes an approval back that the host has not used yet.
+    """
+    return await _decide(call, request_id, approved=False)
+
+
+async def _decide(call: Call, request_id: str, *, approved: bool) -> Reply:
+    deps = call.deps
+    now = deps.clock.now().wall_ms
+    if deps.requests.get(request_id, now) is None:
+        raise ClarionError("join_request_not_found")
+
+    async def write() -> None:
+        async with call.desk.hosts:
+            old = deps.requests.get(request_id, now)
+            if old is None:
+                raise ClarionError("join_request_not_found")
+            new = replace(old, decided_at=now, decided_by=call.by, approved=approved)
+            # A host is let in only by what is committed; it is kept out at once.
+            if not approved:
+                deps.requests.put(new)
+            await deps.commits.commit([SaveJoinRequest(new)])
+            deps.requests.put(new)
+            log.warning(f"join {new.state}", request_id=request_id, hostname=new.hostname, by=call.by)
+
+    await call.desk.safely(write)
+    found = deps.requests.get(request_id, now)
+    if found is None:
+        raise ClarionError("join_request_not_found")
+    return Reply(_request(found))
+
+
+def _request(one: JoinRequest) -> JoinRequestView:
+    return JoinRequestView(
+        request_id=one.request_id, state=one.state, hostname=one.hostname, address=one.address, previous_host_id=one.previous_host_id or None,
+        token_id=one.token_id, created_at=one.created_at, expires_at=one.expires_at, decided_at=one.decided_at, decided_by=one.decided_by,
+    )  # fmt: skip
+
+
 def _fields(token: JoinToken) -> dict[str, object]:
     return {
         "token_id": token.token_id,
         "expires_at": token.expires_at,
         "uses_left": token.uses_left,
         "labels": dict(token.labels),
+        "networks": list(token.networks),
+        "approve": token.approve,
         "created_by": token.created_by,
         "created_at": token.created_at,
     }

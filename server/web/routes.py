@@ -61,6 +61,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{API}/join-tokens", T, joining.create_join_token, "joining", views.JoinTokenCreated, 201, JoinTokenBody, errors=WRITE),
     Route("GET", f"{API}/join-tokens", T, joining.list_join_tokens, "joining", views.JoinTokenPage, params=tasks.PAGING),
     Route("DELETE", f"{API}/join-tokens/<token_id>", T, joining.delete_join_token, "joining", None, 204, errors=("join_token_not_found", *WRITE)),
+    Route("GET", f"{API}/join-requests", T, joining.list_join_requests, "joining", views.JoinRequestPage, params=tasks.PAGING),
+    Route("POST", f"{API}/join-requests/<request_id>/approve", T, joining.approve_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
+    Route("POST", f"{API}/join-requests/<request_id>/deny", T, joining.deny_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
     # the server itself
     Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
     Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),

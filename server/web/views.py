@@ -193,6 +193,8 @@ class JoinTokenView(Struct, kw_only=True):
     expires_at: int
     uses_left: int
     labels: Annotated[dict[str, str], Meta(description="Given to every host that joins with it.")]
+    networks: Annotated[list[str], Meta(description="CIDR blocks from which hosts may join with it; none for any.")]
+    approve: Annotated[bool, Meta(description="Each join waits until an operator approves it.")]
     created_by: str
     created_at: int
 
@@ -204,6 +206,28 @@ class JoinTokenCreated(JoinTokenView, kw_only=True):
     ca_pin: Annotated[str | None, Meta(description="For `clarion-agent join --ca-pin`; null on a server without TLS.")]
     enrol_host: Annotated[str | None, Meta(description="Address on which the enrolment port listens.")]
     enrol_port: int | None
+
+
+class JoinRequestView(Struct, kw_only=True):
+    """A join that waits for an operator's word."""
+
+    request_id: Annotated[str, Meta(description="Of the token and the key that the host has made; the agent logs it too.")]
+    state: Annotated[str, Meta(description="pending, approved: joins when it asks next, or denied.")]
+    hostname: Annotated[str, Meta(description="A claim of the host.")]
+    address: Annotated[str, Meta(description="From which it first asked.")]
+    previous_host_id: Annotated[str | None, Meta(description="Of a host that joins again.")]
+    token_id: str
+    created_at: int
+    expires_at: Annotated[int, Meta(description="When it is dropped.")]
+    decided_at: int | None
+    decided_by: str | None
+
+
+class JoinRequestPage(Struct, kw_only=True):
+    """One page of joins that wait."""
+
+    items: list[JoinRequestView]
+    next: Cursor
 
 
 class JoinTokenPage(Struct, kw_only=True):

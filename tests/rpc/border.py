@@ -25,6 +25,7 @@ from server.core.events import Now
 from server.core.model import JoinToken
 from server.entrance import Entrance
 from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ops.metrics import Metrics
 from server.rpc.entry import Entry
@@ -59,21 +60,22 @@ class PortCounts(Counts):
 class Border:
     """ports: (agent, enrolment). logs: everything logged by the server."""
 
-    def __init__(self, folder: Path, store: SqliteStore, writer: Writer, clock: Clock, per_second: float) -> None:
+    def __init__(self, folder: Path, store: SqliteStore, writer: Writer, clock: Clock, enrol_settings: Enrol, requests: JoinRequests) -> None:
         self.folder, self.store, self.writer, self.clock = folder, store, writer, clock
-        self.settings = Settings(data=folder / "data", agent_port=AgentPort(port=0), enrol=Enrol(port=0, per_second=per_second))
+        self.settings = Settings(data=folder / "data", agent_port=AgentPort(port=0), enrol=enrol_settings)
         initialise(self.settings.data, clock.now().wall_ms)
         self.metrics, self.registry, self.identities = Metrics(), Registry(epoch=1), Identities()
-        self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics)
+        self.requests = requests
+        self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics, requests)
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)
         self.rules = RpcSettings(Terms(epoch=1), hello_timeout=5)
         self.entry = Entry(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
         self.ports = (0, 0)
         self.logs: list[dict[str, object]] = []
 
-    async def token(self, uses: int = 1, ttl: float = 600, **labels: str) -> str:
+    async def token(self, uses: int = 1, ttl: float = 600, networks: tuple[str, ...] = (), approve: bool = False, **labels: str) -> str:
         now, token = self.clock.now().wall_ms, make(Kind.JOIN, os.urandom)
-        await self.writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + round(ttl * 1000), uses, labels, "test", now))])
+        await self.writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + round(ttl * 1000), uses, labels, "test", now, networks, approve))])
         return token.text
 
     async def join(self, name: str, token: str | None = None) -> Joined:
@@ -129,12 +131,12 @@ async def say_hello(stream: ClientStream, host_id: str, journal: str = JOURNAL, 
 
 
 @asynccontextmanager
-async def border(folder: Path, per_second: float = 1000.0) -> AsyncIterator[Border]:
+async def border(folder: Path, per_second: float = 1000.0, **enrol: float) -> AsyncIterator[Border]:
     """Everything running, for the duration of the block."""
     clock, store = Clock(), SqliteStore(folder / "clarion.db")
     await store.open()
     writer = Writer(store, clock=clock, entropy=os.urandom)
-    made = Border(folder, store, writer, clock, per_second)
+    made = Border(folder, store, writer, clock, Enrol(port=0, per_second=per_second, **enrol), JoinRequests(await store.join_requests()))  # type: ignore[arg-type]
     agents, enrolment = link.bind("127.0.0.1", 0), link.bind("127.0.0.1", 0)
     made.ports = agents.getsockname()[1], enrolment.getsockname()[1]
     with agents, capture_logs() as made.logs:

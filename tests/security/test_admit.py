@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from server.core.model import HostIdentity
-from server.security.admit import TAKEOVERS, WITHIN_MS, Admit, Claim, Live, Refuse, decide
+from server.security.admit import Admit, Claim, Live, Refuse, Takeovers, decide
 from server.security.ca import Identity
 
 NOW = 1_000_000
+LIMITS = Takeovers(most=4, within_ms=60_000)
+TAKEOVERS, WITHIN_MS = LIMITS.most, LIMITS.within_ms
 HOST = "01900000-0000-7000-8000-00000000000a"
 MINE = Identity(HOST, 5, "s5", NOW + 1)
 NEXT = Identity(HOST, 6, "s6", NOW + 1)
@@ -51,7 +53,7 @@ def code(verdict: Admit | Refuse) -> str:
     ],
 )
 def test_a_certificate_is_judged_by_what_is_known_of_its_host(identity: Identity | None, record: HostIdentity | None, expected: str) -> None:
-    assert code(decide(identity, record, CLAIM, ALONE, NOW)) == expected
+    assert code(decide(identity, record, CLAIM, ALONE, NOW, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,10 +72,10 @@ def test_a_certificate_is_judged_by_what_is_known_of_its_host(identity: Identity
     ],
 )
 def test_two_agents_with_one_identity_are_found_out(live: Live, expected: str) -> None:
-    assert code(decide(MINE, RECORD, CLAIM, live, NOW)) == expected
+    assert code(decide(MINE, RECORD, CLAIM, live, NOW, LIMITS)) == expected
 
 
 def test_a_certificate_that_is_no_good_quarantines_nobody() -> None:
     for record in (None, replace(RECORD, revoked_at=1)):
-        verdict = decide(MINE, record, replace(CLAIM, journal_id="other"), HERE, NOW)
+        verdict = decide(MINE, record, replace(CLAIM, journal_id="other"), HERE, NOW, LIMITS)
         assert isinstance(verdict, Refuse) and verdict.quarantine is None

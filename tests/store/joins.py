@@ -6,8 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from server.core.effects import CreateJoinToken, DeleteHost, DeleteJoinToken, SaveIdentity, SaveMeta, UseJoinToken
-from server.core.model import HostIdentity, JoinToken
+from server.core.effects import (
+    CreateJoinToken,
+    DeleteHost,
+    DeleteJoinRequest,
+    DeleteJoinToken,
+    SaveIdentity,
+    SaveJoinRequest,
+    SaveMeta,
+    UseJoinToken,
+)
+from server.core.model import HostIdentity, JoinRequest, JoinToken
 from server.store.base import TokenSpent
 from tests.store.any_store import AnyStore
 from tests.store.make import new_id
@@ -28,6 +37,23 @@ class JoinConformance:
         await store.write([CreateJoinToken(token())])
         assert await store.join_token("abcDEF12") == token()
         assert await store.join_token("ABCDEF12") is None, "ids differ by case"
+
+    async def test_a_token_keeps_its_networks_and_whether_joins_need_approval(self, store: AnyStore) -> None:
+        bound = replace(token(), networks=("10.0.0.0/8", "2001:db8::/32"), approve=True)
+        await store.write([CreateJoinToken(bound)])
+        assert await store.join_token("abcDEF12") == bound
+
+    async def test_joins_that_wait_come_back_as_they_were_last_saved_until_they_are_deleted(self, store: AnyStore) -> None:
+        bare = JoinRequest("0a" * 16, "abcDEF12", b"\x00csr'%\xff", "wéb-1", "", "10.0.0.1", 5, 1 << 42)
+        full = JoinRequest("0b" * 16, "abcDEF12", b"x" * 8192, "h" * 255, new_id(), "2001:db8::1", 5, 9, decided_at=7, decided_by="ädmin", approved=True)
+        await store.write([SaveJoinRequest(bare), SaveJoinRequest(replace(full, decided_at=None)), SaveJoinRequest(full)])
+        assert sorted(await store.join_requests(), key=lambda one: one.request_id) == [bare, full]
+        batch = [DeleteJoinRequest(bare.request_id), SaveJoinRequest(replace(full, approved=False))]
+        for _ in range(2):
+            await store.write(batch)
+        assert await store.join_requests() == [replace(full, approved=False)]
+        await store.write([DeleteJoinRequest(bare.request_id), SaveJoinRequest(bare)])
+        assert len(await store.join_requests()) == 2, "deleted and asked again in one transaction"
 
     async def test_join_tokens_are_listed_by_id_in_pages(self, store: AnyStore) -> None:
         names = [f"{number:08}" for number in range(5)]

@@ -21,7 +21,7 @@ from tests.web.world import AUTH, Answer, World, open_world
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
 NOT_HTTP = {
-    *("join_refused", "host_enrolled", "enrolment_busy", "certificate_unusable", "certificate_expired", "identity_mismatch"),
+    *("join_elsewhere", "join_pending", "join_denied", "join_queue_full", "join_refused", "host_enrolled", "enrolment_busy", "certificate_unusable", "certificate_expired", "identity_mismatch"),
     *("identity_replaced", "host_must_join", "host_revoked", "host_quarantined"),
     *("hello_expected", "malformed_message", "superseded", "store_refused"),
 }
@@ -124,6 +124,10 @@ async def execution_not_found(world: World) -> Answer:
 
 async def join_token_not_found(world: World) -> Answer:
     return await world.call("DELETE", "/api/v1/join-tokens/nothing")
+
+
+async def join_request_not_found(world: World) -> Answer:
+    return await world.post("/api/v1/join-requests/nothing/approve")
 
 
 async def host_not_enrolled(world: World) -> Answer:

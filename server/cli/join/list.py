@@ -26,6 +26,8 @@ def command(api: Api, limit: int | None, form: str) -> None:
         ("USES LEFT", lambda token: str(token["uses_left"])),
         ("GOOD UNTIL", lambda token: when(token["expires_at"])),
         ("LABELS", lambda token: labels(token["labels"])),
+        ("FROM", lambda token: ", ".join(token["networks"]) or "anywhere"),
+        ("APPROVE", lambda token: "yes" if token["approve"] else "no"),
         ("BY", lambda token: str(token["created_by"])),
         ("ID", lambda token: str(token["token_id"])),
     )

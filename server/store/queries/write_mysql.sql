@@ -92,6 +92,14 @@ INSERT INTO host_identity ({columns identity}) VALUES :rows ON DUPLICATE KEY UPD
 -- Join tokens. Who joined with them stays known.
 DELETE FROM join_token WHERE token_id IN :keys;
 
+-- name: save_join_request
+-- Insert or overwrite.
+INSERT INTO join_request ({columns join_request}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed join_request};
+
+-- name: delete_join_request
+-- Joins that have become hosts, or are out of date.
+DELETE FROM join_request WHERE request_id IN :keys;
+
 -- name: delete_identity
 -- What is known of hosts' certificates.
 DELETE FROM host_identity WHERE host_id IN :keys;

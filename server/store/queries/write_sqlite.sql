@@ -75,6 +75,14 @@ INSERT INTO host_identity ({columns identity}) VALUES ({values identity}) ON CON
 -- A join token. Who joined with it stays known.
 DELETE FROM join_token WHERE token_id = :token_id;
 
+-- name: save_join_request
+-- Insert or overwrite.
+INSERT INTO join_request ({columns join_request}) VALUES ({values join_request}) ON CONFLICT (request_id) DO UPDATE SET {excluded join_request};
+
+-- name: delete_join_request
+-- A join that has become a host, or is out of date.
+DELETE FROM join_request WHERE request_id = :request_id;
+
 -- name: delete_identity
 -- What is known of a host's certificates.
 DELETE FROM host_identity WHERE host_id = :host_id;

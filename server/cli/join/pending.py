@@ -1,0 +1,33 @@
+"""`clarion join pending`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, limited, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("pending")
+@limited(100)
+@answers()
+@talks
+def command(api: Api, limit: int | None, form: str) -> None:
+    """List joins that wait for approval, and those decided upon that have not asked since."""
+    from server.cli import emit
+    from server.cli.text import when
+
+    columns = (
+        ("ID", lambda one: str(one["request_id"])),
+        ("STATE", lambda one: str(one["state"])),
+        ("HOST NAME", lambda one: str(one["hostname"])),
+        ("FROM", lambda one: str(one["address"])),
+        ("TOKEN", lambda one: f"jt_{one['token_id']}_…"),
+        ("SINCE", lambda one: when(one["created_at"])),
+        ("UNTIL", lambda one: when(one["expires_at"])),
+    )
+    emit.listing(form, api.pages("join-requests", {}, limit), columns, "no joins wait for approval", limit)

@@ -1,0 +1,30 @@
+"""The states of a host's identity and of a join that waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from server.core.model import HostIdentity, JoinRequest
+
+HOST = HostIdentity("h", 1, 1, "s", 2, 3, "t")
+ASKED = JoinRequest("r", "t", b"csr", "web-1", "", "10.0.0.1", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "enrolled"),
+        ({"quarantined_at": 1}, "quarantined"),
+        ({"quarantined_at": 1, "revoked_at": 2}, "revoked"),
+        ({"quarantined_at": 1, "revoked_at": 2, "released_at": 3}, "released"),
+    ],
+)
+def test_a_release_ends_a_revocation_and_that_outweighs_a_quarantine(changes: dict[str, int], state: str) -> None:
+    assert replace(HOST, **changes).state == state  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("decided_at", "approved", "state"), [(None, False, "pending"), (None, True, "pending"), (1, True, "approved"), (1, False, "denied")])
+def test_a_join_waits_until_it_is_decided_upon(decided_at: int | None, approved: bool, state: str) -> None:
+    assert replace(ASKED, decided_at=decided_at, approved=approved).state == state
