@@ -29,9 +29,10 @@ class Reason:
 _ALL = (
     Reason("offline", "admit", "the host was not connected when the command was due", "start the agent on that host, then run the command again", True, False),
     Reason("never_seen", "admit", "the host has never connected", "join an agent under this host id", True, False),
+    Reason("queue_full", "admit", "too many executions wait for hosts that are not connected", "raise limits.waiting or limits.waiting_per_host, or use if_offline = fail", True, False),
     Reason("task_timeout", "admit", "the task's time was over before this host's turn came", "raise the task's timeout or its concurrency", True, False),
     Reason("busy", "deliver", "the agent already runs as many commands as it may", "raise the agent's slots or the command's start_within", True, False),
-    Reason("expired", "deliver", "the agent could not start it within the time allowed", "raise start_within", True, False),
+    Reason("expired", "deliver", "it could not be started within the time allowed", "raise start_within, or wait_for where the host was not connected", True, False),
     Reason("spool_full", "deliver", "the agent's disk space for results is used up", "restore the connection or the server's database so that results can leave", True, False),
     Reason("journal_failed", "deliver", "the agent could not write its journal, so it did not start", "look at the disk of that host", True, False),
     Reason("refused", "deliver", "the agent's own policy refuses this command", "change the policy file on that host", False, False),
@@ -49,7 +50,8 @@ _ALL = (
     Reason("rebooted", "report", "the host was restarted while the command ran", "check by hand what it had done", False, True),
     Reason("journal_lost", "report", "the agent's journal is gone, so nobody can say whether it ran", "check by hand what it had done", False, True),
     Reason("silent", "report", "the host stayed away longer than lost_after", "check by hand what it had done; a late report is kept beside", False, True),
-    Reason("forced", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
+    Reason("force_canceled", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
+    Reason("unanswered", "report", "the host is connected but never said how it ended, however often it was asked to end it; it may still be running", "look at the agent on that host; a late report is kept beside", False, True),
     Reason("unknown", "report", "the agent gave a reason that this server does not know", "bring server and agent to the same version", False, True),
 )
 
@@ -58,12 +60,12 @@ REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
 WORDS = {
     **dict.fromkeys(("offline", "never_seen"), "unreachable"),
     **dict.fromkeys(("task_timeout", "expired"), "expired"),
-    **dict.fromkeys(("busy", "spool_full", "journal_failed", "refused", "invalid_spec", "draining", "duplicate"), "refused"),
+    **dict.fromkeys(("queue_full", "busy", "spool_full", "journal_failed", "refused", "invalid_spec", "draining", "duplicate"), "refused"),
     **dict.fromkeys(("spawn_failed", "exit_nonzero"), "failed"),
     "timed_out": "timed out",
     **dict.fromkeys(("signaled", "output_limit"), "killed"),
-    **dict.fromkeys(("canceled", "canceled_before_start", "forced"), "canceled"),
-    **dict.fromkeys(("shim_died", "rebooted", "journal_lost", "silent", "unknown"), "lost"),
+    **dict.fromkeys(("canceled", "canceled_before_start"), "canceled"),
+    **dict.fromkeys(("shim_died", "rebooted", "journal_lost", "silent", "force_canceled", "unanswered", "unknown"), "lost"),
 }
 """Code of a reason → its word."""
 

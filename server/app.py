@@ -128,7 +128,7 @@ class App:
         metrics, live = Metrics(), Live(clock)
         writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
         registry = Registry(build.outbox_limits(settings), epoch=epoch)
-        engine = Engine(build.engine_limits(settings))
+        engine = Engine(build.engine_limits(settings), build.chance)
         conductor = Conductor(engine, writer, registry, live, clock)
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
         _follow(metrics, conductor, registry, writer, live)

@@ -70,11 +70,19 @@ def engine_limits(settings: Settings) -> EngineLimits:
         in_flight=limits.in_flight,
         in_flight_per_task=limits.in_flight_per_task,
         in_flight_per_host=limits.in_flight_per_host,
+        waiting=limits.waiting,
+        waiting_per_host=limits.waiting_per_host,
         slice=settings.writer.max_rows,
         lost_after=liveness.lost_after,
+        unanswered_after=liveness.unanswered_after,
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
     )
+
+
+def chance() -> float:
+    """From 0 up to 1; for the pauses before further attempts."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48
 
 
 def outbox_limits(settings: Settings) -> OutboxLimits:
@@ -130,4 +138,5 @@ def web_limits(settings: Settings) -> WebLimits:
         parameter_bytes=limits.parameter_bytes,
         stdin_bytes=limits.stdin_bytes,
         timeout_max=float(limits.timeout_max),
+        attempts=limits.attempts,
     )

@@ -123,6 +123,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     in_flight: Annotated[int, Meta(ge=1, le=1_000_000, description="Executions dispatched and not ended, over all tasks.")] = 20_000
     in_flight_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="The same for one task; a task may ask for fewer with `concurrency`.")] = 20_000
     in_flight_per_host: Annotated[int, Meta(ge=1, le=1024, description="The same for one host.")] = 16
+    waiting: Annotated[int, Meta(ge=0, le=10_000_000, description="Executions that may wait for hosts that are not connected, with `if_offline = wait`.")] = 200_000
+    waiting_per_host: Annotated[int, Meta(ge=0, le=100_000, description="The same for one host.")] = 1_000
+    attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts per host that a task's retry policy may ask for.")] = 10
     hosts_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="Hosts that one task may have.")] = 20_000
     command_bytes: Annotated[int, Meta(ge=1, le=MIB, description="Length of a command, a script, or all words of an argv together.")] = 64 * KIB
     parameters: Annotated[int, Meta(ge=0, le=1024, description="Parameters of one task; the same number of environment variables is taken.")] = 64
@@ -137,6 +140,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     heartbeat: Annotated[float, Meta(ge=0.05, le=3600, description="How often server and agent let each other know that they are there.")] = 15.0
     silence: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
     lost_after: Annotated[float, Meta(ge=0.1, le=31_536_000, description="An execution whose host stays away for so long ends as `lost`.")] = 3600.0
+    unanswered_after: Annotated[float, Meta(ge=1, le=31_536_000, description="An execution that its connected host was asked to end, again and again for so long, without saying how it ended, ends as `lost`. Longer than any outage of the database that is to be borne.")] = 86_400.0
     start_grace: Annotated[float, Meta(ge=0, le=86_400, description="After a start of the server, hosts on their way back are not called offline for so long.")] = 60.0
     watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
     drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0

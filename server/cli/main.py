@@ -16,6 +16,7 @@ _TASKS: dict[str, tuple[str | click.Command, str]] = {
     "create": ("server.cli.tasks.create", "Create a task without starting it."),
     "start": ("server.cli.tasks.start", "Start a pending task."),
     "cancel": ("server.cli.tasks.cancel", "Cancel a pending or running task."),
+    "rerun": ("server.cli.tasks.rerun", "Run a task again on some of its hosts."),
     "progress": ("server.cli.tasks.progress", "Show how far a task is; --follow until it ends."),
     "hosts": ("server.cli.tasks.hosts", "List what happened on each host of a task."),
     "output": ("server.cli.tasks.output", "Print what a command wrote on one host."),

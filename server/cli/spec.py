@@ -44,6 +44,10 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--grace", type=Duration(), metavar="S", help="Time between TERM and KILL."),
     click.option("--start-within", type=Duration(), metavar="S", help="A host that has not started by then is not run any more."),
     click.option("--task-timeout", type=Duration(), metavar="S", help="End the whole task after this."),
+    click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are not connected. Default: fail."),
+    click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
+    click.option("--retries", type=click.IntRange(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
+    click.option("--idempotent", is_flag=True, help="With --retries: also when it ran and did not succeed, or nobody can say."),
     click.option("--name", metavar="TEXT", help="The task's name. Default: the command, or the script's file name."),
     click.option("--description", metavar="TEXT"),
     click.option("--type", "type_", metavar="WORD", help="The task's type, a word of your own to list by."),
@@ -76,7 +80,7 @@ def described(command: Verb) -> Verb:
 
 
 _NAMES = frozenset(
-    ["words", "hosts", "shell", "script", "interpreter", "timeout", "grace", "start_within", "task_timeout", "name", "description", "type_", "concurrency", "param", "env", "cwd", "run_as", "umask", "stdin", "success_code", "max_output", "leave_children"]
+    ["words", "hosts", "shell", "script", "interpreter", "timeout", "grace", "start_within", "task_timeout", "if_offline", "wait_for", "retries", "idempotent", "name", "description", "type_", "concurrency", "param", "env", "cwd", "run_as", "umask", "stdin", "success_code", "max_output", "leave_children"]
 )
 
 
@@ -93,6 +97,12 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
     for option, field in _PLAIN.items():
         if given[option] is not None:
             document[field] = given[option]
+    if given["idempotent"] and not given["retries"]:
+        raise click.UsageError("--idempotent needs --retries N")
+    if given["retries"]:
+        document["retry"] = {"attempts": given["retries"] + 1} | ({"idempotent": True} if given["idempotent"] else {})
+    if given["wait_for"] is not None and given["if_offline"] != "wait":
+        raise click.UsageError("--wait-for needs --if-offline wait")
     if given["param"]:
         document["parameters"] = _pairs("--param", given["param"])
     if given["env"]:
@@ -118,6 +128,8 @@ _PLAIN = {
     "start_within": "start_within",
     "task_timeout": "task_timeout",
     "concurrency": "concurrency",
+    "if_offline": "if_offline",
+    "wait_for": "wait_for",
     "cwd": "cwd",
     "run_as": "run_as",
     "max_output": "max_output",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from server.core import retry
 from server.core.effects import Dispatch
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, LiveTask, Peer, World
+from server.core.world import Execution, Peer, Stop, World
 
 
 def pump(world: World) -> None:
@@ -38,14 +39,31 @@ def _consider(world: World, execution: Execution) -> None:
     if peer is None:
         peer = world.peers[row.host_id] = Peer(row.host_id)
     if peer.session is None:
-        if world.grace.ticket:
-            peer.parked.append(execution)
-        else:
-            refuse(world, execution, "offline" if peer.journal_id or peer.seq_reserved else "never_seen")
+        _consider_absent(world, peer, execution)
     elif len(peer.open) >= peer.capacity or row.command_id in peer.open:
-        peer.parked.append(execution)
+        world.park(peer, execution)
     else:
         _dispatch(world, peer, execution)
+
+
+def _consider_absent(world: World, peer: Peer, execution: Execution) -> None:
+    patience, limits = execution.live.patience, world.limits
+    if world.grace.ticket:
+        world.park(peer, execution)
+    elif patience is None:
+        refuse(world, execution, "offline" if peer.journal_id or peer.seq_reserved else "never_seen")
+    elif not patience.ticket:
+        end_waiting(world, execution)
+    elif len(peer.parked) >= limits.waiting_per_host or world.parked >= limits.waiting:
+        refuse(world, execution, "queue_full")
+    else:
+        world.park(peer, execution)
+
+
+def end_waiting(world: World, execution: Execution) -> None:
+    """The task's patience with hosts that are not connected is over; there is no further attempt."""
+    execution.row.error_code, execution.row.error_message = "expired", "the host was not connected within wait_for"
+    world.step(execution, ExecutionStep.REFUSE)
 
 
 def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
@@ -68,33 +86,56 @@ def _stop(world: World, budget: int) -> int:
         if not live.stopping:
             world.stopping.popleft()
             continue
-        execution = live.stopping.popleft()
+        stop = live.stopping.popleft()
         budget -= 1
-        if not execution.row.status.final:
-            _stop_one(world, live, execution)
+        if not stop.execution.row.status.final:
+            _stop_one(world, stop)
     return budget
 
 
-def _stop_one(world: World, live: LiveTask, execution: Execution) -> None:
-    row = execution.row
-    if row.status is not ExecutionStatus.PENDING:
-        if row.cancel_requested_at is None:
-            row.cancel_requested_at = world.now.wall_ms
-            world.changed(execution)
-        world.send_cancel(execution)
-        renew_deadline(world, execution)
-    elif live.task.cancel_reason == "timeout":
+def _stop_one(world: World, stop: Stop) -> None:
+    execution, row = stop.execution, stop.execution.row
+    if stop.reason == "expired":
+        # Those that were not considered yet find the patience at its end when their turn comes.
+        if row.status is ExecutionStatus.PENDING and world.waits_for_absent(execution):
+            end_waiting(world, execution)
+    elif row.status is not ExecutionStatus.PENDING:
+        if stop.force and row.unreachable:
+            lose(world, execution, "force_canceled")
+        else:
+            ask_to_end(world, execution, stop.reason)
+    elif stop.reason == "timeout":
         refuse(world, execution, "task_timeout")
     else:
         row.error_code = "canceled_before_start"
         world.step(execution, ExecutionStep.CANCEL)
 
 
+def ask_to_end(world: World, execution: Execution, reason: str) -> None:
+    """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or expired."""
+    row = execution.row
+    if row.cancel_requested_at is None:
+        row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
+        world.changed(execution)
+    if execution.asked is None and not row.unreachable:
+        execution.asked = world.now.mono
+    world.send_cancel(execution)
+    renew_deadline(world, execution)
+
+
+def lose(world: World, execution: Execution, reason: str) -> None:
+    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
+    execution.row.error_code = reason
+    if not retry.again(world, execution, ExecutionStatus.LOST):
+        world.step(execution, ExecutionStep.LOSE)
+
+
 def refuse(world: World, execution: Execution, reason: str, message: str | None = None) -> None:
-    """It never started and never will. reason: a code of proto/reasons.py."""
+    """This attempt never started and never will. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
     execution.row.error_message = message or None
-    world.step(execution, ExecutionStep.REFUSE)
+    if not retry.again(world, execution, ExecutionStatus.DISPATCH_FAILED):
+        world.step(execution, ExecutionStep.REFUSE)
 
 
 def renew_deadline(world: World, execution: Execution) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from _speedups.route import route
-from server.core import admission, executions, hosts, tasks
+from server.core import admission, executions, hosts, retry, tasks
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
     Event,
+    ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
     HostForgotten,
@@ -29,7 +30,7 @@ from server.core.events import (
 from server.core.model import Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.statistics import Statistics
-from server.core.world import Execution, Grace, Limits, LiveTask, World
+from server.core.world import Execution, Grace, Limits, LiveTask, Patience, World
 
 
 class Engine:
@@ -39,8 +40,9 @@ class Engine:
     call's after the one before. While `has_more` is true call it again soon with a Tick: fan-outs are done in slices.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.world = World(limits or Limits())
+    def __init__(self, limits: Limits | None = None, chance: Callable[[], float] = lambda: 0.0) -> None:
+        """chance: a random number from 0 up to 1, for the pauses before further attempts."""
+        self.world = World(limits or Limits(), chance)
 
     def load_counts(self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]) -> None:
         """Counts over the whole store, before anything is loaded."""
@@ -90,6 +92,10 @@ def _tick(world: World, event: Tick) -> None:
             tasks.timed_out(world, item)
         elif isinstance(item, Grace):
             _grace_over(world)
+        elif isinstance(item, Patience):
+            tasks.patience_over(world, item.live)
+        elif item.row.status is ExecutionStatus.PENDING:
+            retry.due(world, item)
         else:
             _overdue(world, item)
 
@@ -103,19 +109,20 @@ def _grace_over(world: World) -> None:
 def _overdue(world: World, execution: Execution) -> None:
     row = execution.row
     if row.unreachable:
-        executions.lose(world, execution, "silent")
-        return
-    if row.cancel_requested_at is None:
-        row.cancel_requested_at = world.now.wall_ms
-        world.changed(execution)
-    world.send_cancel(execution)
-    admission.renew_deadline(world, execution)
+        admission.lose(world, execution, "silent")
+    elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.unanswered_after:
+        # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
+        admission.lose(world, execution, "unanswered")
+    else:
+        never_heard_of = row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None
+        admission.ask_to_end(world, execution, "expired" if never_heard_of else "timeout")
 
 
 HANDLERS: dict[type, Callable[[World, Any], None]] = {
     TaskCreated: tasks.created,
     TaskStarted: tasks.started,
     TaskCanceled: tasks.canceled,
+    ExecutionsCanceled: tasks.some_canceled,
     TaskForgotten: tasks.forgotten,
     TaskLoaded: tasks.loaded,
     HostLoaded: hosts.loaded,

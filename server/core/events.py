@@ -56,9 +56,20 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskCanceled:
-    """An operator wants it to end."""
+    """An operator wants it to end. force: executions of hosts that are away are given up at once, as lost."""
 
     task_id: str
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionsCanceled:
+    """An operator wants it to end on these hosts; the others go on. Hosts that the task does not have, or on which it has ended,
+    are passed over."""
+
+    task_id: str
+    host_ids: Sequence[str]
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +198,7 @@ Event = (
     TaskCreated
     | TaskStarted
     | TaskCanceled
+    | ExecutionsCanceled
     | TaskForgotten
     | TaskLoaded
     | HostLoaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.core import retry
 from server.core.admission import refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
@@ -15,6 +16,14 @@ STEPS = {
     Outcome.TIMEOUT: ExecutionStep.TIME_OUT,
     Outcome.CANCELED: ExecutionStep.CANCEL,
     Outcome.LOST: ExecutionStep.LOSE,
+}
+
+ENDS = {
+    Outcome.COMPLETED: ExecutionStatus.COMPLETED,
+    Outcome.FAILED: ExecutionStatus.FAILED,
+    Outcome.TIMEOUT: ExecutionStatus.TIMEOUT,
+    Outcome.CANCELED: ExecutionStatus.CANCELED,
+    Outcome.LOST: ExecutionStatus.LOST,
 }
 
 
@@ -68,19 +77,21 @@ def result(world: World, event: Result, execution: Execution | None) -> None:
         if output is not None:
             world.save(SaveOutput(output))
     if execution is None:
-        world.save(_late(world, event))
+        if not _ended_an_attempt(world, event):
+            world.save(_late(world, event))
     else:
         _fill(world, execution.row, event)
-        world.step(execution, STEPS[event.outcome])
+        if not retry.again(world, execution, ENDS[event.outcome]):
+            world.step(execution, STEPS[event.outcome])
     peer = world.peers.get(event.host_id)
     if peer is not None and peer.session is not None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
 
 
-def lose(world: World, execution: Execution, reason: str) -> None:
-    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
-    execution.row.error_code = reason
-    world.step(execution, ExecutionStep.LOSE)
+def _ended_an_attempt(world: World, event: Result) -> bool:
+    live = world.by_command.get(event.command_id)
+    execution = live.executions.get(event.host_id) if live is not None else None
+    return execution is not None and retry.is_known(execution.row, event.attempt, event.agent_finished_at)
 
 
 def _fill(world: World, row: CommandHost, event: Result) -> None:

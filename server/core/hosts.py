@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from server.core.admission import renew_deadline
+from server.core.admission import lose, renew_deadline
 from server.core.effects import Decision, Dispatch, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
-from server.core.executions import accept, lose, start
+from server.core.executions import accept, start
 from server.core.states import ExecutionStatus
 from server.core.world import Execution, Peer, World
 
@@ -25,24 +25,35 @@ def connected(world: World, event: HostConnected) -> None:
     peer.seq = max(peer.seq, event.max_seq)
     entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
     executions = list(peer.open.values())
-    world.act(Welcome(event.host_id, event.session, _verdicts(event, peer, entries)))
+    world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
         _resync(world, peer, execution, entries.get((execution.row.command_id, execution.row.attempt)))
     world.unpark(peer, len(peer.parked))
 
 
-def _verdicts(event: HostConnected, peer: Peer, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
+def _verdicts(world: World, event: HostConnected, peer: Peer, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
     verdicts = []
     for (command_id, attempt), entry in entries.items():
         execution = peer.open.get(command_id)
         if execution is not None and execution.row.attempt == attempt:
-            decision = Decision.STOP if execution.row.cancel_requested_at is not None else Decision.KEEP
+            # STOP says "canceled"; an end for another reason is asked for by a Cancel, which can say which.
+            canceled = execution.row.cancel_requested_at is not None and execution.row.cancel_reason in (None, "canceled")
+            decision = Decision.STOP if canceled else Decision.KEEP
+        elif entry.stage in (Stage.INTENT, Stage.RUNNING) and _is_superseded(world, event.host_id, command_id, attempt):
+            decision = Decision.STOP
         else:
             # Final, deleted or from another database: what was acknowledged stays so, anything else is kept and its result
             # taken as late.
             decision = Decision.ACK if entry.stage is Stage.ACKED else Decision.KEEP
         verdicts.append(Verdict(command_id, attempt, decision))
     return verdicts
+
+
+def _is_superseded(world: World, host_id: str, command_id: str, attempt: int) -> bool:
+    """A later attempt is under way."""
+    live = world.by_command.get(command_id)
+    execution = live.executions.get(host_id) if live is not None else None
+    return execution is not None and execution.row.attempt > attempt
 
 
 def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None) -> None:
@@ -57,6 +68,8 @@ def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None)
             accept(world, execution)
         elif entry.stage is Stage.RUNNING:
             start(world, execution)
+        if row.cancel_requested_at is not None:
+            _ask_again(world, execution, entry)
         renew_deadline(world, execution)
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         _send_again(world, peer, execution)
@@ -64,11 +77,19 @@ def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None)
         lose(world, execution, "journal_lost")
 
 
+def _ask_again(world: World, execution: Execution, entry: Entry) -> None:
+    """While its host was away somebody wanted it to end. Nothing need be said of what has ended, or was told by a verdict."""
+    execution.asked = world.now.mono
+    if entry.stage in (Stage.INTENT, Stage.RUNNING) and execution.row.cancel_reason not in (None, "canceled"):
+        world.send_cancel(execution)
+
+
 def _send_again(world: World, peer: Peer, execution: Execution) -> None:
     """The same journal has no trace of it: it never arrived, so it may go out once more under the same number."""
     row = execution.row
     assert peer.session is not None and row.seq is not None
     if row.cancel_requested_at is not None:
+        execution.asked = world.now.mono
         world.send_cancel(execution)
     else:
         world.act(Dispatch(row.host_id, peer.session, execution.live.command, row.attempt, row.seq))
@@ -82,7 +103,7 @@ def disconnected(world: World, event: HostDisconnected) -> None:
         return
     peer.session = None
     for execution in peer.open.values():
-        execution.row.unreachable = True
+        execution.row.unreachable, execution.asked = True, None
         world.changed(execution)
         renew_deadline(world, execution)
     world.unpark(peer, len(peer.parked))

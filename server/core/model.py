@@ -39,9 +39,28 @@ class Command:
     success_codes: tuple[int, ...] = (0,)
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a host's execution is tried again. attempts: in all, the first included. codes: reasons (proto/reasons.py) for which.
+
+    idempotent: also when it was accepted and so may have run; without it nothing that may have run is ever run again. The n-th
+    pause is backoff_ms * 2^(n-1), at most backoff_max_ms, of which a random half is taken off.
+    """
+
+    attempts: int
+    codes: tuple[str, ...]
+    backoff_ms: int = 1_000
+    backoff_max_ms: int = 60_000
+    idempotent: bool = False
+
+
 @dataclass(slots=True)
 class Task:
-    """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`."""
+    """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`.
+
+    wait_ms: how long from the start on hosts that are not connected are waited for; None: not at all. rerun_of: the task of which
+    this one repeats some hosts.
+    """
 
     task_id: str
     name: str
@@ -62,6 +81,9 @@ class Task:
     finished_at: int | None = None
     counts: tuple[int, ...] = COUNTS_ZERO
     version: int = 0
+    wait_ms: int | None = None
+    retry: Retry | None = None
+    rerun_of: str | None = None
 
     @property
     def total_hosts(self) -> int:
@@ -87,7 +109,9 @@ class CommandHost:
     """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
 
     `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
-    after the row had become final; it changes nothing else.
+    after the row had become final; it changes nothing else. `cancel_reason`: why its host was first asked to end it: canceled,
+    timeout or expired. `earlier`: how the attempts before this one ended, the first one first. `retry_at`: when this attempt's turn
+    comes, while it waits for it.
     """
 
     command_id: str
@@ -114,6 +138,9 @@ class CommandHost:
     stderr_id: bytes | None = None
     report: Mapping[str, object] | None = None
     late_result: Mapping[str, object] | None = None
+    cancel_reason: str | None = None
+    earlier: tuple[Mapping[str, object], ...] = ()
+    retry_at: int | None = None
 
     def snapshot(self) -> CommandHost:
         """A copy that later changes leave alone. Written out because `dataclasses.replace` costs five times as much."""
@@ -142,6 +169,9 @@ class CommandHost:
             self.stderr_id,
             self.report,
             self.late_result,
+            self.cancel_reason,
+            self.earlier,
+            self.retry_at,
         )
 
 

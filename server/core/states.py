@@ -70,6 +70,8 @@ class ExecutionStep(IntEnum):
     CANCEL = 5
     REFUSE = 6
     LOSE = 7
+    RETRY = 8
+    """This attempt did not do; another one waits for its turn."""
 
 
 T, E = TaskStatus, ExecutionStatus
@@ -94,11 +96,13 @@ EXECUTION_STEPS: dict[tuple[ExecutionStatus, ExecutionStep], ExecutionStatus] = 
     (E.DISPATCHED, ExecutionStep.TIME_OUT): E.TIMEOUT,
     (E.DISPATCHED, ExecutionStep.CANCEL): E.CANCELED,
     (E.DISPATCHED, ExecutionStep.LOSE): E.LOST,
+    (E.DISPATCHED, ExecutionStep.RETRY): E.PENDING,
     (E.RUNNING, ExecutionStep.COMPLETE): E.COMPLETED,
     (E.RUNNING, ExecutionStep.FAIL): E.FAILED,
     (E.RUNNING, ExecutionStep.TIME_OUT): E.TIMEOUT,
     (E.RUNNING, ExecutionStep.CANCEL): E.CANCELED,
     (E.RUNNING, ExecutionStep.LOSE): E.LOST,
+    (E.RUNNING, ExecutionStep.RETRY): E.PENDING,
 }
 
 

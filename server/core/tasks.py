@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
+from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
-from server.core.events import TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
-from server.core.model import CommandHost
+from server.core.events import ExecutionsCanceled, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
+from server.core.model import CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.world import Execution, LiveTask, Peer, World
+from server.core.world import Execution, LiveTask, Patience, Peer, Stop, World
 
 SLOWEST = 5
 
@@ -30,20 +31,39 @@ def loaded(world: World, event: TaskLoaded) -> None:
     live = world.add_task(task, event.command, task.counts)
     for row in event.executions:
         execution = live.executions[row.host_id] = Execution(row, live)
-        if row.status is ExecutionStatus.PENDING:
+        if row.retry_at is not None:
+            retry.resume(world, execution)
+        elif row.status is ExecutionStatus.PENDING:
             live.waiting.append(execution)
         else:
             _reclaim(world, live, execution)
     if task.status is TaskStatus.RUNNING:
-        if task.timeout_ms is not None and task.started_at is not None and task.cancel_reason is None:
-            gone = min(max(world.now.wall_ms - task.started_at, 0), task.timeout_ms)
-            world.deadlines.set(live, world.now.mono + (task.timeout_ms - gone) / 1000)
+        if task.timeout_ms is not None and task.cancel_reason is None:
+            world.deadlines.set(live, world.now.mono + _left(world, task, task.timeout_ms))
+        _be_patient(world, live)
         world.wake(live)
     if task.cancel_reason is not None:
         if task.status is TaskStatus.PENDING:
             _make_rows(live)
-        _stop_all(world, live)
+        _stop(world, live, live.executions.values(), task.cancel_reason)
     world.act(_progress(live))
+
+
+def _left(world: World, task: Task, span_ms: int) -> float:
+    """Seconds left of a span that began when the task started; clocks that were set meanwhile make it no longer than it can be."""
+    gone = min(max(world.now.wall_ms - (task.started_at or 0), 0), span_ms)
+    return (span_ms - gone) / 1000
+
+
+def _be_patient(world: World, live: LiveTask) -> None:
+    if live.task.wait_ms is not None:
+        live.patience = Patience(live)
+        world.deadlines.set(live.patience, world.now.mono + _left(world, live.task, live.task.wait_ms))
+
+
+def patience_over(world: World, live: LiveTask) -> None:
+    """Hosts that have not come by now are no longer waited for."""
+    _stop(world, live, live.executions.values(), "expired")
 
 
 def _reclaim(world: World, live: LiveTask, execution: Execution) -> None:
@@ -70,11 +90,12 @@ def started(world: World, event: TaskStarted) -> None:
     _make_rows(live)
     if live.task.timeout_ms is not None:
         world.deadlines.set(live, world.now.mono + live.task.timeout_ms / 1000)
+    _be_patient(world, live)
     world.wake(live)
 
 
 def _make_rows(live: LiveTask) -> None:
-    if live.executions:
+    if live.executions or live.task.counts[ExecutionStatus.PENDING] < len(live.task.targets):
         return
     command_id = live.command.command_id
     for host_id in live.task.targets:
@@ -83,11 +104,24 @@ def _make_rows(live: LiveTask) -> None:
 
 
 def canceled(world: World, event: TaskCanceled) -> None:
-    """Of no effect on a task that has ended, or is being ended already."""
+    """Of no effect on a task that has ended, or is being ended already, unless by force."""
     live = world.tasks.get(event.task_id)
-    if live is not None and live.task.cancel_reason is None:
+    if live is None:
+        return
+    if live.task.cancel_reason is None:
         live.task.cancel_requested_at = world.now.wall_ms
-        _end_all(world, live, "canceled")
+        _end_all(world, live, "canceled", force=event.force)
+    elif event.force:
+        _stop(world, live, live.executions.values(), live.task.cancel_reason, force=True)
+
+
+def some_canceled(world: World, event: ExecutionsCanceled) -> None:
+    live = world.tasks.get(event.task_id)
+    if live is not None:
+        if live.task.status is TaskStatus.PENDING:
+            _make_rows(live)
+        found = (live.executions.get(host_id) for host_id in event.host_ids)
+        _stop(world, live, [execution for execution in found if execution is not None], "canceled", force=event.force)
 
 
 def timed_out(world: World, live: LiveTask) -> None:
@@ -98,17 +132,17 @@ def timed_out(world: World, live: LiveTask) -> None:
     _end_all(world, live, "timeout")
 
 
-def _end_all(world: World, live: LiveTask, reason: str) -> None:
+def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) -> None:
     live.task.cancel_reason = reason
     world.deadlines.clear(live)
     world.touched[live] = None
     if live.task.status is TaskStatus.PENDING:
         _make_rows(live)
-    _stop_all(world, live)
+    _stop(world, live, live.executions.values(), reason, force=force)
 
 
-def _stop_all(world: World, live: LiveTask) -> None:
-    live.stopping = deque(live.executions.values())
+def _stop(world: World, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
+    live.stopping.extend([Stop(execution, reason, force) for execution in executions])
     world.stopping.append(live)
 
 
@@ -152,6 +186,8 @@ def _last_step(live: LiveTask) -> TaskStep:
         return TaskStep.EXPIRE
     if reason == "canceled" and counts[ExecutionStatus.CANCELED] + counts[ExecutionStatus.LOST]:
         return TaskStep.CANCEL
+    if counts[ExecutionStatus.CANCELED] == live.task.total_hosts:
+        return TaskStep.CANCEL  # host by host
     return TaskStep.FAIL
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from _speedups.tally import Tally
 from server.core.deadlines import Deadlines
@@ -25,7 +26,13 @@ class Limits:
     slice: int = 500
     seq_block: int = 256
     """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's row."""
+    waiting: int = 200_000
+    waiting_per_host: int = 1_000
+    """Executions that may wait for hosts that are not connected."""
     lost_after: float = 3600.0
+    unanswered_after: float = 86_400.0
+    """How long a host that is here is asked to end an execution. Long, because it may be us who are slow: a database that is down
+    holds up what agents say."""
     start_grace: float = 60.0
     """After a start of the server, hosts that are still on their way back are not called offline for this long."""
     watchdog_margin: float = 30.0
@@ -40,9 +47,20 @@ class Execution:
     row: CommandHost
     live: LiveTask
     ticket: int = 0
+    asked: float | None = None
+    """Since when its host, which is here, has been asked to end it."""
 
     def __str__(self) -> str:
         return f"{self.row.command_id} on {self.row.host_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """An execution that is still to be told to end. reason: canceled or timeout. force: given up if its host is away."""
+
+    execution: Execution
+    reason: str
+    force: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +73,8 @@ class LiveTask:
     limit: int
     executions: dict[str, Execution] = field(default_factory=dict)
     waiting: deque[Execution] = field(default_factory=deque)
-    stopping: deque[Execution] = field(default_factory=deque)
+    stopping: deque[Stop] = field(default_factory=deque)
+    patience: Patience | None = None
     started: dict[str, None] = field(default_factory=dict)
     in_flight: int = 0
     ready: bool = False
@@ -74,7 +93,7 @@ class Peer:
     seq: int = 0
     seq_reserved: int = 0
     open: dict[str, Execution] = field(default_factory=dict)
-    parked: deque[Execution] = field(default_factory=deque)
+    parked: dict[Execution, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,20 +103,30 @@ class Grace:
     ticket: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Patience:
+    """The deadline after which a task's hosts that are not connected are no longer waited for."""
+
+    live: LiveTask
+    ticket: int = 0
+
+
 class World:
     """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, chance: Callable[[], float]) -> None:
+        self.limits, self.chance = limits, chance
         self.tasks: dict[str, LiveTask] = {}
+        self.by_command: dict[str, LiveTask] = {}
         self.peers: dict[str, Peer] = {}
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
         self.ledger = Ledger()
-        self.deadlines: Deadlines[Execution | LiveTask | Grace] = Deadlines()
+        self.deadlines: Deadlines[Execution | LiveTask | Patience | Grace] = Deadlines()
         self.ready: deque[LiveTask] = deque()
         self.stopping: deque[LiveTask] = deque()
         self.in_flight = 0
+        self.parked = 0
         self.contradictions = 0
         self.grace = Grace()
         self._free_slots: list[int] = []
@@ -124,15 +153,18 @@ class World:
         self._next_slot += slot == self._next_slot
         limit = min(task.concurrency or self.limits.in_flight_per_task, self.limits.in_flight_per_task)
         live = LiveTask(task, command, slot, limit)
-        self.tasks[task.task_id] = self.by_slot[slot] = live
+        self.tasks[task.task_id] = self.by_slot[slot] = self.by_command[command.command_id] = live
         self.tally.add(slot, counts)
         return live
 
     def drop_task(self, live: LiveTask) -> None:
+        live.stopping.clear()  # of one that is deleted, some hosts may still be on their way out
         self.deadlines.clear(live)
+        if live.patience is not None:
+            self.deadlines.clear(live.patience)
         self.tally.drop(live.slot)
         self._free_slots.append(live.slot)
-        del self.tasks[live.task.task_id], self.by_slot[live.slot]
+        del self.tasks[live.task.task_id], self.by_slot[live.slot], self.by_command[live.command.command_id]
 
     def step_task(self, live: LiveTask, step: TaskStep) -> None:
         old = live.task.status
@@ -163,6 +195,8 @@ class World:
             self._end(execution, was_open=old is not ExecutionStatus.PENDING)
         elif new is ExecutionStatus.RUNNING:
             live.started[row.host_id] = None
+        elif new is ExecutionStatus.PENDING:
+            self._leave(execution)
 
     def changed(self, execution: Execution) -> None:
         """Its row will be saved, as it is at the end of this call."""
@@ -173,27 +207,46 @@ class World:
     def _end(self, execution: Execution, *, was_open: bool) -> None:
         row, live = execution.row, execution.live
         row.unreachable = False
-        row.finished_at = self.now.wall_ms
+        row.finished_at, row.retry_at = self.now.wall_ms, None
         self.deadlines.clear(execution)
         live.executions.pop(row.host_id, None)
-        live.started.pop(row.host_id, None)
         if was_open:
-            peer = self.peers[row.host_id]
-            del peer.open[row.command_id]
-            live.in_flight -= 1
-            self.in_flight -= 1
-            self.unpark(peer, 1)
-            self.wake(live)
+            self._leave(execution)
+        elif (peer := self.peers.get(row.host_id)) is not None and execution in peer.parked:
+            del peer.parked[execution]
+            self.parked -= 1
+
+    def _leave(self, execution: Execution) -> None:
+        """It is no longer at its host: there is room for another one."""
+        row, live = execution.row, execution.live
+        peer = self.peers[row.host_id]
+        live.started.pop(row.host_id, None)
+        del peer.open[row.command_id]
+        live.in_flight -= 1
+        self.in_flight -= 1
+        self.unpark(peer, 1)
+        self.wake(live)
+
+    def waits_for_absent(self, execution: Execution) -> bool:
+        """It waits for a host that is not connected, and not on its way back after the server's start."""
+        peer = self.peers.get(execution.row.host_id)
+        return peer is not None and peer.session is None and not self.grace.ticket and execution in peer.parked
+
+    def park(self, peer: Peer, execution: Execution) -> None:
+        """It waits for this host, behind those that do already."""
+        peer.parked[execution] = None
+        self.parked += 1
 
     def unpark(self, peer: Peer, number: int) -> None:
-        """Give up to `number` executions that wait for this host back to their tasks, to be considered first."""
-        returned: list[Execution] = []
-        while peer.parked and len(returned) < number:
-            execution = peer.parked.popleft()
-            if execution.row.status is ExecutionStatus.PENDING:
-                returned.append(execution)
+        """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the order in which
+        they came."""
+        returned = list(islice(peer.parked, number))
+        self.parked -= len(returned)
+        for execution in returned:
+            del peer.parked[execution]
         for execution in reversed(returned):
             execution.live.waiting.appendleft(execution)
+        for execution in returned:
             self.wake(execution.live)
 
     # --- what goes out -----------------------------------------------------------------------------------------------------
@@ -214,11 +267,10 @@ class World:
     def send_cancel(self, execution: Execution) -> None:
         """To a host that is connected; to others it goes with the verdicts when they return.
 
-        The agent is told why, so that its report says the same: the task's reason, or else the deadline that is over.
+        The agent is told why, so that its report says the same.
         """
         row = execution.row
-        overdue = "expired" if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None else "timeout"
-        reason = execution.live.task.cancel_reason or overdue
+        reason = row.cancel_reason or execution.live.task.cancel_reason or "canceled"
         peer = self.peers[row.host_id]
         if peer.session is not None and row.journal_id is not None and row.seq is not None:
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))

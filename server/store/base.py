@@ -75,7 +75,7 @@ class Beginning:
 @dataclass(frozen=True, slots=True)
 class OpenTask:
     """A task that is not final, with everything needed to go on with it. `executions`: its rows that are not final;
-    empty for a pending task nobody has asked to cancel, whose rows are all pending."""
+    empty for a pending task whose rows are all pending."""
 
     task: Task
     command: Command

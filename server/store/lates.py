@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from server.core.effects import SaveLate
 from server.core.states import ExecutionStatus
 from server.store.rows import as_json
@@ -13,20 +15,24 @@ from server.store.rows import as_json
 
 @dataclass(frozen=True, slots=True)
 class RowEnd:
-    """What the store knows of how a row ended. report: JSON text."""
+    """What the store knows of how a row ended. report, earlier: JSON text."""
 
     attempt: int
     status: int
     agent_finished_at: int | None
     report: str | None
+    earlier: str | None = None
 
 
 def is_repeated(end: RowEnd, late: SaveLate, report: str | None) -> bool:
-    """True if this very report ended the row.
+    """True if this very report ended the row, or an attempt before its last one.
 
     An agent's finish time identifies its report of an attempt. A report without one is compared as a whole: keeping a
     repetition beside the row is harmless, losing a report is not.
     """
+    if late.attempt < end.attempt and end.earlier is not None:
+        ended = (late.attempt, late.agent_finished_at)
+        return any((one["attempt"], one["agent_finished_at"]) == ended for one in orjson.loads(end.earlier))
     if end.status < ExecutionStatus.COMPLETED or end.attempt != late.attempt or end.agent_finished_at != late.agent_finished_at:
         return False
     return late.agent_finished_at is not None or end.report == report

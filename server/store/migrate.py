@@ -34,7 +34,7 @@ class Migration:
 
 @cache
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """All of this release, oldest first. Raises ValueError if a number is missing or there twice."""
+    """All of this release, oldest first; a number may be missing. Raises ValueError if one is there twice."""
     found = []
     for file in files("server.store").joinpath("migrations").iterdir():
         match = _FILE.fullmatch(file.name)
@@ -43,8 +43,8 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
             statements = tuple(piece.strip() for piece in re.split(r";[ \t]*$", text, flags=re.MULTILINE) if piece.strip())
             found.append(Migration(int(match.group(1)), match.group(2), statements))
     found.sort(key=lambda migration: migration.version)
-    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
-        raise ValueError(f"migrations of {dialect} are not numbered 1, 2, 3, …")
+    if len({migration.version for migration in found}) != len(found):
+        raise ValueError(f"two migrations of {dialect} have the same number")
     return tuple(found)
 
 
@@ -62,9 +62,9 @@ def outstanding(dialect: str, done: Mapping[int, int]) -> list[Step]:
     """done: version → statements done, as schema_version has it. Raises StoreRefused for a schema of a later release."""
     known = migrations(dialect)
     newest = max(done, default=0)
-    if newest > len(known):
+    if newest > known[-1].version:
         raise StoreRefused(
-            f"the database has schema {newest}, this release knows schemas up to {len(known)}; "
+            f"the database has schema {newest}, this release knows schemas up to {known[-1].version}; "
             "run the newer release, or restore a backup from before the upgrade"
         )
     return [

@@ -89,8 +89,8 @@ class Reads(ABC):
             for row in await self.fetch(self._read["open_tasks"], {"status": int(status)}):
                 task = task_from(row, await self.targets(row[0]))
                 for command in await self.commands(task.task_id):
-                    # A cancel of ten thousand rows takes several transactions: some may have ended before the task was ever started.
-                    untouched = status is TaskStatus.PENDING and task.cancel_reason is None
+                    # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever started.
+                    untouched = task.counts[ExecutionStatus.PENDING] == task.total_hosts and status is TaskStatus.PENDING
                     rows = [] if untouched else await self._open_executions(command.command_id)
                     found.append(OpenTask(task, command, rows))
         return sorted(found, key=lambda open_task: open_task.task.task_id)

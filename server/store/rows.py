@@ -6,13 +6,13 @@ Columns are named here and in migrations/ only; the queries take their lists fro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
 from server.core.answers import Answer
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
 Row = Sequence[Any]
@@ -39,7 +39,7 @@ TASK = Table(
         *("task_id", "name", "description", "type", "status", "created_by", "created_at", "updated_at", "target_text", "parameters"),
         *("timeout_ms", "concurrency", "cancel_requested_at", "cancel_reason", "started_at", "finished_at", "version"),
         *(f"count_{status.label}" for status in ExecutionStatus),
-        *("total_hosts", "completed_hosts", "failed_hosts"),
+        *("total_hosts", "completed_hosts", "failed_hosts", "wait_ms", "retry", "rerun_of"),
     ),
     frozenset({"created_by", "created_at"}),
 )
@@ -57,7 +57,8 @@ EXECUTION = Table(
     (
         *("command_id", "host_id", "attempt", "status", "version", "seq", "journal_id", "unreachable", "cancel_requested_at"),
         *("dispatched_at", "accepted_at", "started_at", "finished_at", "agent_started_at", "agent_finished_at", "execution_ms"),
-        *("exit_code", "exit_signal", "error_code", "error_message", "stdout_id", "stderr_id", "late_result", "report"),
+        *("exit_code", "exit_signal", "error_code", "error_message", "stdout_id", "stderr_id", "late_result", "report", "cancel_reason", "earlier"),
+        "retry_at",
     ),
     frozenset({"late_result"}),
 )
@@ -111,6 +112,7 @@ TABLES = {
 }
 
 _COUNTS = TASK.columns.index("count_pending")
+_WAIT = TASK.columns.index("wait_ms")
 _ALL_EXECUTION_STATUSES = tuple(ExecutionStatus)
 _ALL_TASK_STATUSES = tuple(TaskStatus)
 
@@ -125,6 +127,7 @@ def task_row(task: Task) -> tuple[Any, ...]:
         *(task.task_id, task.name, task.description, task.type, int(task.status), task.created_by, task.created_at, task.updated_at),
         *(task.target_text, as_json(task.parameters), task.timeout_ms, task.concurrency, task.cancel_requested_at, task.cancel_reason),
         *(task.started_at, task.finished_at, task.version, *task.counts, task.total_hosts, task.completed_hosts, task.failed_hosts),
+        *(task.wait_ms, None if task.retry is None else as_json(asdict(task.retry)), task.rerun_of),
     )
 
 
@@ -149,7 +152,15 @@ def task_from(row: Row, targets: tuple[str, ...] = ()) -> Task:
         finished_at=row[15],
         version=row[16],
         counts=tuple(row[_COUNTS : _COUNTS + len(ExecutionStatus)]),
+        wait_ms=row[_WAIT],
+        retry=None if row[_WAIT + 1] is None else _retry(row[_WAIT + 1]),
+        rerun_of=row[_WAIT + 2],
     )
+
+
+def _retry(text: str) -> Retry:
+    kept = orjson.loads(text)
+    return Retry(**kept | {"codes": tuple(kept["codes"])})
 
 
 def command_row(command: Command) -> tuple[Any, ...]:
@@ -212,6 +223,9 @@ def execution_row(row: CommandHost) -> tuple[Any, ...]:
         row.stderr_id,
         None if late is None else as_json(late),
         None if report is None else as_json(report),
+        row.cancel_reason,
+        as_json(row.earlier) if row.earlier else None,
+        row.retry_at,
     )
 
 
@@ -241,6 +255,9 @@ def execution_from(row: Row) -> CommandHost:
         stderr_id=row[21],
         late_result=None if row[22] is None else orjson.loads(row[22]),
         report=None if row[23] is None else orjson.loads(row[23]),
+        cancel_reason=row[24],
+        earlier=() if row[25] is None else tuple(orjson.loads(row[25])),
+        retry_at=row[26],
     )
 
 

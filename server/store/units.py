@@ -55,7 +55,7 @@ def _size(saves: Sequence[Save]) -> tuple[int, int]:
             size += len(save.output.head) + len(save.output.tail)
         elif isinstance(save, SaveExecution):
             row = save.execution
-            size += (0 if row.report is None else _REPORT) + len(row.error_message or "")
+            size += (0 if row.report is None else _REPORT) + len(row.error_message or "") + _REPORT * len(row.earlier)
         elif isinstance(save, CreateTask):
             command = save.command
             targets = len(save.task.targets)

@@ -115,7 +115,8 @@ def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> C
         query = Query(request.args, route.params)
         raw = body = None
         if route.body is not None:
-            raw = await read_json(request, deps.limits)
+            absent = route.optional and not request.content_length and "Content-Type" not in request.headers
+            raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
         reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body), **path)
         return _respond(reply)

@@ -5,9 +5,28 @@ Durations are seconds. Nothing beyond these fields is taken.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+
+
+class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """When a host is tried again. Without `idempotent` nothing is ever run again that may have run."""
+
+    attempts: Annotated[int, Meta(description="Attempts per host, the first included; at most limits.attempts.")]
+    codes: Annotated[list[str] | None, Meta(description="Reasons (docs/reasons.md) for which; by default all for which trying again can help, and with `idempotent` also those of a command that ran and did not succeed or of which nobody can say.", examples=[["offline", "busy"]])] = None
+    backoff: Annotated[float, Meta(description="Seconds before the second attempt; doubled for each further one, and a random half of it taken off.")] = 1.0
+    backoff_max: Annotated[float, Meta(description="Seconds that no pause exceeds.")] = 60.0
+    idempotent: Annotated[bool, Meta(description="Running the command twice does no harm, so that it may be tried again although it may have run.")] = False
+
+
+class RerunBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which hosts of a task that has ended are to do it again."""
+
+    only: Annotated[list[str] | None, Meta(description="Statuses of hosts, or `unsuccessful` (every host that did not complete), `not_started`, `unreachable` or `all`. With `hosts`: those of them. Default: `unsuccessful`, or with `hosts` all of these.", examples=[["failed", "timeout"]])] = None
+    hosts: Annotated[list[str] | None, Meta(description="Hosts of the task, by id or name.")] = None
+    name: Annotated[str | None, Meta(description="What to call the new task; by default like the old one.")] = None
+    start: Annotated[bool, Meta(description="Start it at once.")] = True
 
 
 class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +53,9 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     start_within: Annotated[float, Meta(description="Seconds within which the agent must have started it, or it never does.")] = 60.0
     task_timeout: Annotated[float | None, Meta(description="Seconds for the whole task, from its start; none by default.")] = None
     concurrency: Annotated[int | None, Meta(description="Hosts that may work on it at the same time; by default as many as the server allows.")] = None
+    if_offline: Annotated[Literal["fail", "wait"], Meta(description="`fail`: a host that is not connected when its turn comes has failed. `wait`: it is waited for, also when it has never been here, and gets its commands in order when it comes.")] = "fail"
+    wait_for: Annotated[float, Meta(description="Seconds from the task's start for which `wait` waits.")] = 3600.0
+    retry: Annotated[RetryBody | None, Meta(description="When a host is tried again; null for never.")] = None
     max_output: Annotated[int, Meta(description="Bytes it may write before it is ended. 256 KiB from the head and as many from the tail are kept of each stream.")] = 1 << 30
     detach: Annotated[bool, Meta(description="Leave processes alone that the command started and that outlive it.")] = False
     success_codes: Annotated[list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")] = field(default_factory=lambda: [0])
@@ -45,6 +67,13 @@ class SelectBody(Struct, kw_only=True, forbid_unknown_fields=True):
     targets: Annotated[list[str], Meta(description="As in a task: ids, names, or selectors.", examples=[["web* and role=db"]])]
     sample: Annotated[int, Meta(description="How many hosts to list one by one, at most 500.")] = 20
     whole: Annotated[bool, Meta(description="Fold all names, however long the text becomes.")] = False
+
+
+class CancelBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What to end of a task."""
+
+    hosts: Annotated[list[str] | None, Meta(description="Only on these hosts of the task, by id or name; by default on all of them.", examples=[["web-1"]])] = None
+    force: Annotated[bool, Meta(description="Give up hosts that are away, at once: their rows become `lost`, and what they run may go on running. A host that is connected is asked as ever.")] = False
 
 
 class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):

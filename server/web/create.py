@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
 import orjson
@@ -16,10 +17,11 @@ from server.web.bodies import TaskBody
 from server.web.call import Call
 from server.web.desk import Flight
 from server.web.lookup import stored_task
-from server.web.spec import Wish, build, check
+from server.web.spec import build, check
 from server.web.targets import choose_hosts, text_of
 
 HEADER = "Idempotency-Key"
+Make = Callable[[], Awaitable[tuple[Task, Command]]]
 
 
 def _key(call: Call) -> str | None:
@@ -33,24 +35,34 @@ def _key(call: Call) -> str | None:
     return f"{call.by}:{key}"
 
 
-def digest_of(call: Call, start: bool) -> bytes:
-    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and whether it is to start."""
-    verb = b"run " if start else b"create "
-    return sha256(verb + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
+def digest_of(call: Call, verb: str) -> bytes:
+    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and what is to be done with it."""
+    return sha256(f"{verb} ".encode() + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
-    """The committed task and command, and whether they are new.
+    """The task of a TaskBody; otherwise as `created`."""
+    assert isinstance(call.body, TaskBody)
+    wish = check(call.body, call.deps.limits)
+
+    async def make() -> tuple[Task, Command]:
+        deps, targets = call.deps, wish.body.targets
+        host_ids = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
+        return build(wish, host_ids, text_of(targets), call.by, deps.clock, deps.entropy)
+
+    return await created(call, make, start=start, verb="run" if start else "create")
+
+
+async def created(call: Call, make: Make, *, start: bool, verb: str) -> tuple[Task, Command, bool]:
+    """The committed task and command, and whether they are new. make: called once it is known that there is none yet.
 
     Raises ClarionError; then nothing was written, except with store_unavailable, which says so.
     """
-    assert isinstance(call.body, TaskBody)
-    wish = check(call.body, call.deps.limits)
     key = _key(call)
     if key is None:
-        task_id = await call.desk.safely(lambda: _write(call, wish, start, None, None))
+        task_id = await call.desk.safely(lambda: _write(call, make, start, None, None))
         return *await stored_task(call.deps, task_id), True
-    digest = digest_of(call, start)
+    digest = digest_of(call, verb)
     with trio.move_on_after(call.deps.limits.write_timeout):
         while (flight := call.desk.creating.get(key)) is not None:
             if flight.digest != digest:
@@ -59,15 +71,15 @@ async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
     if key in call.desk.creating:
         raise ClarionError("store_unavailable", "the first request with this Idempotency-Key has not been committed yet")
     flight = call.desk.creating[key] = Flight(digest)
-    task_id, new = await call.desk.safely(lambda: _once(call, wish, start, key, flight))
+    task_id, new = await call.desk.safely(lambda: _once(call, make, start, key, flight))
     return *await stored_task(call.deps, task_id), new
 
 
-async def _once(call: Call, wish: Wish, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
+async def _once(call: Call, make: Make, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
     try:
         known = await call.deps.store.known_key(key)
         if known is None:
-            return await _write(call, wish, start, key, flight.digest), True
+            return await _write(call, make, start, key, flight.digest), True
         if known.request_digest != flight.digest:
             raise ClarionError("idempotency_mismatch", field=HEADER)
         if start:
@@ -86,12 +98,10 @@ async def _finish_run(call: Call, task_id: str) -> None:
         await call.deps.door.committed()
 
 
-async def _write(call: Call, wish: Wish, start: bool, key: str | None, digest: bytes | None) -> str:
+async def _write(call: Call, make: Make, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
-    targets = wish.body.targets
-    host_ids = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
+    task, command = await make()
     call.desk.take_new_work()
-    task, command = build(wish, host_ids, text_of(targets), call.by, deps.clock, deps.entropy)
     await deps.commits.commit([CreateTask(task, command, key, digest)])
     events: list[Event] = [TaskCreated(task, command)]
     if start:

@@ -52,7 +52,8 @@ async def list_executions(call: Call, task_id: str) -> Reply:
     found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     sizes = await _sizes(deps, [item.execution for item in page])
-    items = [execution_row(item.execution, item.hostname, sizes) for item in page]
+    task = deps.door.live_task(task_id)
+    items = [execution_row(item.execution, item.hostname, sizes, task, deps.fleet) for item in page]
     return Reply(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
 
 
@@ -71,7 +72,7 @@ async def get_execution(call: Call, task_id: str, host: str) -> Reply:
     """
     found = await _find(call, task_id, host)
     sizes = await _sizes(call.deps, [found.execution])
-    return Reply(execution_view(found.execution, found.hostname, sizes))
+    return Reply(execution_view(found.execution, found.hostname, sizes, call.deps.door.live_task(task_id), call.deps.fleet))
 
 
 async def get_output(call: Call, task_id: str, host: str) -> Reply:

@@ -38,6 +38,7 @@ class Limits:
     parameter_bytes: int = 4_096
     stdin_bytes: int = 1 << 20
     timeout_max: float = 2_592_000.0
+    attempts: int = 10
     max_output: int = 1 << 40
     success_codes: int = 64
     name_chars: int = 200

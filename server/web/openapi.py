@@ -81,7 +81,7 @@ def _operation(route: Route) -> dict[str, object]:
         "responses": _responses(route),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
+        operation["requestBody"] = {"required": not route.optional, "content": {"application/json": {"schema": _ref(route.body)}}}
     if route.access is not Access.TOKEN:
         operation["security"] = []
     return operation

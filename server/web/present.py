@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
@@ -53,12 +54,22 @@ def task_row(task: Task) -> views.TaskRow:
         cancel_requested_at=task.cancel_requested_at,
         cancel_reason=task.cancel_reason,
         version=task.version,
+        rerun_of=task.rerun_of,
         waits_for=_waits_for(task),
     )
 
 
 def task_view(task: Task, command: Command) -> views.TaskView:
-    return views.TaskView(**asdict(task_row(task)), parameters=dict(task.parameters), target_text=task.target_text, command=command_view(command))
+    retry = task.retry
+    return views.TaskView(
+        **asdict(task_row(task)),
+        parameters=dict(task.parameters),
+        target_text=task.target_text,
+        if_offline="fail" if task.wait_ms is None else "wait",
+        wait_for_ms=task.wait_ms,
+        retry=None if retry is None else views.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
+        command=command_view(command),
+    )
 
 
 def command_view(command: Command) -> views.CommandView:
@@ -157,6 +168,34 @@ def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> vi
     return views_answers.BeginningView(output_id=output_id.hex(), text=begin.data.decode("utf-8", "replace"), whole=whole, total_bytes=sizes.total_bytes, truncated=sizes.truncated)
 
 
+def _stop(row: CommandHost) -> views.StopView | None:
+    kill = (row.report or {}).get("kill")
+    never = row.error_code in ("canceled_before_start", "task_timeout")
+    if row.cancel_requested_at is None and kill is None and not never:
+        return None
+    signals = kill if isinstance(kill, Mapping) else {}
+    reason = signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
+    return views.StopView(
+        outcome=_stopped(row, signals),
+        reason=str(reason),
+        requested_at=row.cancel_requested_at,
+        term_at=signals.get("term_at_ms"),
+        kill_at=signals.get("kill_at_ms"),
+    )
+
+
+def _stopped(row: CommandHost, signals: Mapping[str, object]) -> str:
+    if not row.status.final:
+        return "unreachable" if row.unreachable else "stopping"
+    if signals:
+        return "killed" if signals.get("tree_empty") else "unconfirmed"
+    if row.error_code is not None and not reason(row.error_code).started:
+        return "never_started"
+    if row.status is ExecutionStatus.LOST:
+        return "unreachable"
+    return "killed" if row.status in (ExecutionStatus.CANCELED, ExecutionStatus.TIMEOUT) else "finished"
+
+
 def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> views.OutputSummaryView | None:
     if output_id is None:
         return None
@@ -164,7 +203,21 @@ def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> v
     return views.OutputSummaryView(output_id=output_id.hex(), total_bytes=size.total_bytes if size else None, truncated=size.truncated if size else None)
 
 
-def execution_row(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary]) -> views.ExecutionRow:
+def _awaits(row: CommandHost, task: Task | None, fleet: Fleet) -> str | None:
+    if row.status is not ExecutionStatus.PENDING:
+        return None
+    if task is None or task.status is TaskStatus.PENDING:
+        return "start"
+    if row.retry_at is not None:
+        return "retry"
+    presence = fleet.presence(row.host_id)
+    return "host" if presence is None or presence.session is None else "turn"
+
+
+def execution_row(
+    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+) -> views.ExecutionRow:
+    """task: the engine's record, if it has not ended."""
     return views.ExecutionRow(
         host_id=row.host_id,
         hostname=hostname,
@@ -182,17 +235,23 @@ def execution_row(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputS
         agent_started_at=row.agent_started_at,
         agent_finished_at=row.agent_finished_at,
         execution_ms=row.execution_ms,
+        waits_for=_awaits(row, task, fleet),
+        retry_at=row.retry_at,
+        stop=_stop(row),
         error=_error(row),
         stdout=_summary(row.stdout_id, sizes),
         stderr=_summary(row.stderr_id, sizes),
     )
 
 
-def execution_view(row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary]) -> views.ExecutionView:
+def execution_view(
+    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+) -> views.ExecutionView:
     report = dict(row.report) if row.report is not None else None
     late = dict(row.late_result) if row.late_result is not None else None
-    base = execution_row(row, hostname, sizes)
-    return views.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, late_result=late)
+    base = execution_row(row, hostname, sizes, task, fleet)
+    earlier = [dict(one) for one in row.earlier]
+    return views.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, earlier=earlier, late_result=late)
 
 
 def host_view(presence: Presence, open_executions: int, identity: HostIdentity | None) -> views.HostView:

@@ -39,6 +39,8 @@ class Route:
     answer: type[msgspec.Struct] | str | None = None
     status: int = 200
     body: type[msgspec.Struct] | None = None
+    optional: bool = False
+    """A request without a body is taken as an empty object."""
     params: tuple[Param, ...] = ()
     errors: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()

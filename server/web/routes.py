@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.web import executions, groups, hosts, identity, joining, ops, pages, search, select, tasks, views, views_answers
+from server.web import cancel, executions, groups, hosts, identity, joining, ops, pages, rerun, search, select, tasks, views, views_answers
 from server.web.auth import Access
-from server.web.bodies import HostBody, HostPatch, JoinTokenBody, SelectBody, TaskBody
+from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, RerunBody, SelectBody, TaskBody
 from server.web.create import HEADER
 from server.web.route import Route
 from server.web.waiting import WAIT
@@ -27,7 +27,18 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/tasks/<task_id>", T, tasks.get_task, "tasks", views.TaskView, params=WAIT, errors=("task_not_found",)),
     Route("DELETE", f"{API}/tasks/<task_id>", T, tasks.delete_task, "tasks", None, 204, errors=("task_not_found", "task_running", *WRITE)),
     Route("POST", f"{API}/tasks/<task_id>/start", T, tasks.start_task, "tasks", views.TaskView, errors=("task_not_found", "task_not_pending", *WRITE)),
-    Route("POST", f"{API}/tasks/<task_id>/cancel", T, tasks.cancel_task, "tasks", views.TaskView, 202, errors=("task_not_found", "task_finished", *WRITE)),
+    Route(
+        *("POST", f"{API}/tasks/<task_id>/cancel", T, cancel.cancel_task, "tasks", views.TaskView, 202, CancelBody),
+        optional=True,
+        errors=("task_not_found", "execution_not_found", "task_finished", *WRITE),
+    ),
+    Route(
+        *("POST", f"{API}/tasks/<task_id>/rerun", T, rerun.rerun_task, "tasks", views.TaskView, 201, RerunBody),
+        optional=True,
+        headers=KEY,
+        also=AGAIN,
+        errors=("task_not_found", "task_running", "execution_not_found", *CREATE),
+    ),
     Route("GET", f"{API}/tasks/<task_id>/progress", T, tasks.get_progress, "tasks", views.ProgressView, params=WAIT, errors=("task_not_found",)),
     # executions
     Route("GET", f"{API}/tasks/<task_id>/hosts", T, executions.list_executions, "executions", views.ExecutionPage, params=executions.FILTERS, errors=("task_not_found",)),

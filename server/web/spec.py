@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from server.core.ids import uuid7
-from server.core.model import Command, Task
+from server.core.model import Command, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.errors import ClarionError
 from server.ports import Clock, Entropy
+from server.web import again
 from server.web.bodies import TaskBody
+from server.web.checks import count as _count
+from server.web.checks import refuse as refuse
+from server.web.checks import seconds as _seconds
 from server.web.limits import Limits
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -27,10 +30,6 @@ _OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SHORTEST_S = 0.001
 DEFAULT_NAME_CHARS = 80
-
-
-def refuse(field: str, message: str, hint: str | None = None) -> ClarionError:
-    return ClarionError("invalid_value", f"{field} {message}", field=field, hint=hint)
 
 
 def check_text(field: str, value: str, max_bytes: int, *, empty: bool = True) -> str:
@@ -49,19 +48,6 @@ def check_line(field: str, value: str, max_chars: int) -> str:
         raise refuse(field, f"is longer than {max_chars} characters")
     if _CONTROL.search(value):
         raise refuse(field, "contains control characters", f"write {field} on one line")
-    return value
-
-
-def _seconds(field: str, value: float, low: float, high: float) -> int:
-    """In milliseconds."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise refuse(field, f"must lie between {low:g} and {high:.15g} seconds, not {value:.15g}")
-    return round(value * 1000)
-
-
-def _count(field: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise refuse(field, f"must lie between {low} and {high}")
     return value
 
 
@@ -143,6 +129,8 @@ class Wish:
     name: str
     command: Command
     task_timeout_ms: int | None
+    wait_ms: int | None
+    retry: Retry | None
 
 
 def check(body: TaskBody, limits: Limits) -> Wish:
@@ -184,7 +172,7 @@ def check(body: TaskBody, limits: Limits) -> Wish:
         success_codes=codes,
     )
     task_timeout_ms = None if body.task_timeout is None else _seconds("task_timeout", body.task_timeout, SHORTEST_S, limits.timeout_max)
-    return Wish(body, _name(body, what, limits), command, task_timeout_ms)
+    return Wish(body, _name(body, what, limits), command, task_timeout_ms, again.wait_ms(body, limits), again.policy(body.retry, limits))
 
 
 def _name(body: TaskBody, what: str, limits: Limits) -> str:
@@ -220,6 +208,8 @@ def build(wish: Wish, host_ids: tuple[str, ...], target_text: str, by: str, cloc
         timeout_ms=wish.task_timeout_ms,
         concurrency=body.concurrency,
         counts=tuple(counts),
+        wait_ms=wish.wait_ms,
+        retry=wish.retry,
     )
     return task, command
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.core.effects import DeleteTask, Progress
-from server.core.events import TaskCanceled, TaskForgotten, TaskStarted
+from server.core.events import TaskForgotten, TaskStarted
 from server.core.ids import is_id
 from server.core.model import Task
 from server.core.states import TaskStatus, task_status
@@ -124,7 +124,7 @@ async def start_task(call: Call, task_id: str) -> Reply:
 
     Of two requests at the same time one starts it, the other gets task_not_pending.
     """
-    task = await _living(call, task_id)
+    task = await living(call, task_id)
     if task is None or task.status is not TaskStatus.PENDING or task.cancel_reason is not None:
         raise ClarionError("task_not_pending")
     call.desk.take_new_work()
@@ -133,26 +133,12 @@ async def start_task(call: Call, task_id: str) -> Reply:
     return Reply(task_view(*await stored_task(call.deps, task_id)))
 
 
-async def cancel_task(call: Call, task_id: str) -> Reply:
-    """Cancel a task.
-
-    A request, answered once it is committed: hosts that have not started never will, on the others every process of the command is
-    ended. The task is `canceled` when the last host has reported. Repeating it does no harm.
-    """
-    task = await _living(call, task_id)
-    if task is None:
-        raise ClarionError("task_finished")
-    call.deps.door.submit(TaskCanceled(task_id))
-    await call.desk.committed()
-    return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
-
-
 async def delete_task(call: Call, task_id: str) -> Reply:
     """Delete a task.
 
     With its hosts' results. Not while it runs.
     """
-    task = await _living(call, task_id)
+    task = await living(call, task_id)
     if task is not None and task.status is not TaskStatus.PENDING:
         raise ClarionError("task_running")
     # From here until the engine knows, nobody may start it: there is no await between the check above and this line.
@@ -172,7 +158,7 @@ async def _delete(call: Call, task_id: str) -> None:
         call.desk.deleting.discard(task_id)
 
 
-async def _living(call: Call, task_id: str) -> Task | None:
+async def living(call: Call, task_id: str) -> Task | None:
     """The engine's record if the task has not ended, None if it has. Raises ClarionError task_not_found.
 
     Nothing is awaited between the engine's answer and the return, so the caller may act on it at once.

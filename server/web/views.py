@@ -35,6 +35,16 @@ class CommandView(Struct, kw_only=True):
     success_codes: list[int]
 
 
+class RetryView(Struct, kw_only=True):
+    """When a host is tried again."""
+
+    attempts: int
+    codes: list[str]
+    backoff_ms: int
+    backoff_max_ms: int
+    idempotent: bool
+
+
 class TaskRow(Struct, kw_only=True):
     """A task in a list."""
 
@@ -58,6 +68,7 @@ class TaskRow(Struct, kw_only=True):
     cancel_requested_at: int | None
     cancel_reason: str | None
     version: Annotated[int, Meta(description="Grows with every change; pass it as `since` when you wait.")]
+    rerun_of: Annotated[str | None, Meta(description="The task of which this one repeats some hosts.")]
     waits_for: Annotated[str | None, Meta(description="Why nothing happens: `start` (nobody has started it), `hosts` (limits are used up or hosts are on their way back), or null.")]
 
 
@@ -66,6 +77,9 @@ class TaskView(TaskRow, kw_only=True):
 
     parameters: dict[str, str]
     target_text: Annotated[str, Meta(description="The targets as they were asked for.")]
+    if_offline: Annotated[str, Meta(description="fail or wait.")]
+    wait_for_ms: Annotated[int | None, Meta(description="How long from the start on `wait` waits; null with `fail`.")]
+    retry: RetryView | None
     command: CommandView
 
 
@@ -111,6 +125,22 @@ class ErrorView(Struct, kw_only=True):
     retryable: bool
 
 
+class StopView(Struct, kw_only=True):
+    """What came of ending it, whoever or whatever wanted that. Times of signals are by the agent's clock."""
+
+    outcome: Annotated[
+        str,
+        Meta(
+            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its agent is, or was, away, so it may still be running; "
+            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: signals were sent, and nobody saw the last process go."
+        ),
+    ]
+    reason: Annotated[str | None, Meta(description="canceled, timeout, expired or output_limit.")]
+    requested_at: Annotated[int | None, Meta(description="When the server first asked; null when the agent did it by itself.")]
+    term_at: Annotated[int | None, Meta(description="When SIGTERM was sent; null if it was not.")]
+    kill_at: Annotated[int | None, Meta(description="When SIGKILL was sent; null if it was not needed.")]
+
+
 class OutputSummaryView(Struct, kw_only=True):
     """An output's size; its bytes are a request of their own."""
 
@@ -138,6 +168,9 @@ class ExecutionRow(Struct, kw_only=True):
     agent_started_at: ByAgent
     agent_finished_at: ByAgent
     execution_ms: ByAgent
+    waits_for: Annotated[str | None, Meta(description="What a pending one waits for: `start` of the task, `host` (not connected), `retry` (the pause before another attempt) or `turn` (limits are used up).")]
+    retry_at: Annotated[int | None, Meta(description="When the next attempt is due.")]
+    stop: Annotated[StopView | None, Meta(description="null unless somebody, or a timeout, wanted it to end.")]
     error: ErrorView | None
     stdout: OutputSummaryView | None
     stderr: OutputSummaryView | None
@@ -147,6 +180,7 @@ class ExecutionView(ExecutionRow, kw_only=True):
     """One command on one host."""
 
     report: Annotated[dict[str, Any] | None, Meta(description="What else the agent reported: usage, how processes were ended, flags.")]
+    earlier: Annotated[list[dict[str, Any]], Meta(description="How the attempts before this one ended, the first one first.")]
     late_result: Annotated[dict[str, Any] | None, Meta(description="A report that came after the end; it changed nothing.")]
 
 

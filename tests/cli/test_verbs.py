@@ -103,6 +103,37 @@ def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fa
     assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} canceled\n"
 
 
+def test_some_hosts_are_canceled_and_hosts_that_are_away_given_up(clarion: Clarion, fake: Fake) -> None:
+    fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])))
+    assert clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout == f"task {TASK} 3 of its hosts are being canceled\n"
+    assert clarion("tasks", "cancel", TASK, "--force").exit_code == 0
+    assert [seen.body for seen in fake.seen] == [{"hosts": ["a", "b", "c"], "force": True}, {"force": True}]
+    assert clarion("tasks", "cancel", TASK, "--host", "a,,b").exit_code == 64
+
+
+def test_a_task_is_run_again_on_some_of_its_hosts(clarion: Clarion, fake: Fake) -> None:
+    fake.on("POST", f"/api/v1/tasks/{TASK}/rerun", (201, task_json("running", [host_row(1, "running")]) | {"task_id": "new"}))
+    assert clarion("tasks", "rerun", TASK, "--only", "failed,lost", "--host", "a", "--no-start", "--name", "x").stdout == "new\n"
+    assert json.loads(clarion("tasks", "rerun", TASK, "--json").stdout)["task_id"] == "new"
+    assert [seen.body for seen in fake.seen] == [{"only": ["failed", "lost"], "hosts": ["a"], "start": False, "name": "x"}, {}]
+    assert all(len(seen.headers["idempotency-key"]) == 36 for seen in fake.seen)
+    assert clarion("tasks", "rerun", TASK, "--wait", "--no-start").exit_code == clarion("tasks", "rerun", TASK, "--only", "").exit_code == 64
+
+
+def test_a_rerun_can_be_waited_for(clarion: Clarion, fake: Fake) -> None:
+    final = fake.task("failed", [host_row(1, "failed", exit_code=1)])
+    fake.on("POST", f"/api/v1/tasks/{TASK}/rerun", (201, final | {"status": "running"}))
+    assert clarion("tasks", "rerun", TASK, "--wait").exit_code == 2
+
+
+def test_waiting_and_trying_again_are_asked_for(clarion: Clarion, fake: Fake) -> None:
+    fake.on("POST", "/api/v1/tasks", (201, task_json("pending", [host_row(1, "pending")])))
+    clarion("tasks", "create", "--hosts", "a", "--if-offline", "wait", "--wait-for", "1h", "--retries", "2", "--idempotent", "--", "true")
+    assert fake.seen[0].body == {"targets": ["a"], "argv": ["true"], "if_offline": "wait", "wait_for": 3600.0, "retry": {"attempts": 3, "idempotent": True}}
+    for wrong in (["--wait-for", "5"], ["--idempotent"]):
+        assert clarion("tasks", "create", "--hosts", "a", *wrong, "--", "true").exit_code == 64
+
+
 @pytest.mark.parametrize("form", ["--json", "--jsonl"])
 def test_progress_is_shown_once(clarion: Clarion, fake: Fake, form: str) -> None:
     progress = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 3)
@@ -119,7 +150,7 @@ def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
 def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, out=b"x" * 1234), host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)), host_row(3, "running", unreachable=True)])
     lines = clarion("tasks", "hosts", TASK, "--status", "failed,completed").stdout.splitlines()
-    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "REASON", "ID"]
+    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "STOP", "REASON", "ID"]
     assert lines[1].split()[:7] == ["web01", "completed", "0", "12", "ms", "1,234", "0"]
     assert "signal 9" in lines[2]
     assert "9,000*" in lines[2]

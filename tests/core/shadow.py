@@ -25,6 +25,7 @@ from server.core.events import (
     Accepted,
     Entry,
     Event,
+    ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
     HostLoaded,
@@ -41,7 +42,7 @@ from server.core.events import (
     TaskStarted,
     Tick,
 )
-from server.core.model import Command, CommandHost, Task
+from server.core.model import Command, CommandHost, Retry, Task
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 from server.core.world import Limits
 
@@ -52,12 +53,10 @@ TASK_REACHABLE = {(old, new) for (old, _), new in TASK_STEPS.items()}
 TASK_REACHABLE |= {(old, new) for old, middle in TASK_REACHABLE for start, new in TASK_REACHABLE if start == middle}
 
 
-def task(task_id: str, hosts: tuple[str, ...], *, timeout_ms: int | None = None, concurrency: int | None = None) -> Task:
+def task(task_id: str, hosts: tuple[str, ...], **how: object) -> Task:
+    """how: further fields."""
     counts = (len(hosts), *[0] * (len(ExecutionStatus) - 1))
-    return Task(
-        task_id, "t", "", "command", TaskStatus.PENDING, "me", 0, 0, "all", hosts,
-        timeout_ms=timeout_ms, concurrency=concurrency, counts=counts,
-    )  # fmt: skip
+    return Task(task_id, "t", "", "command", TaskStatus.PENDING, "me", 0, 0, "all", hosts, counts=counts, **how)  # type: ignore[arg-type]
 
 
 class Shadow:
@@ -100,11 +99,21 @@ class Shadow:
         assert row.version > old.version
         assert not old.status.final, "a final row changed"
         assert row.status is old.status or (old.status, row.status) in REACHABLE
+        self._attempts(old, row)
         if row.status.final:
             assert row.finished_at is not None and not row.unreachable
         if row.status is ExecutionStatus.DISPATCHED:
             assert row.seq is not None and row.journal_id is not None
         self.rows[row.command_id, row.host_id] = row
+
+    def _attempts(self, old: CommandHost, row: CommandHost) -> None:
+        assert row.attempt == len(row.earlier) + 1 and row.earlier[: len(old.earlier)] == old.earlier
+        policy = self.tasks[self.command_of[row.command_id]].retry
+        for ended in row.earlier[len(old.earlier) :]:
+            assert policy is not None and row.attempt <= policy.attempts and ended["error_code"] in policy.codes
+            assert policy.idempotent or (ended["status"] == "dispatch_failed" and ended["accepted_at"] is None), "it may have run"
+        if row.retry_at is not None:
+            assert row.status is ExecutionStatus.PENDING and row.earlier
 
     def _task(self, new: Task) -> None:
         old = self.tasks[new.task_id]
@@ -137,11 +146,11 @@ class History:
         self.random = random.Random(seed)
         pick = self.random
         limits = Limits(
-            in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), slice=pick.choice([1, 2, 500]),
-            lost_after=100, start_grace=20, seq_block=pick.choice([1, 4]),
+            in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), waiting=pick.choice([0, 2, 50]), waiting_per_host=pick.choice([1, 50]), slice=pick.choice([1, 2, 500]),
+            lost_after=100, unanswered_after=150, start_grace=20, seq_block=pick.choice([1, 4]),
         )  # fmt: skip
         self.limits = limits
-        self.engine, self.shadow = Engine(limits), Shadow()
+        self.engine, self.shadow = Engine(limits, pick.random), Shadow()
         self.now = Now(0.0, 1_000)
         self.session = 0
         self.sessions: dict[str, int] = {}
@@ -156,7 +165,7 @@ class History:
     def restart(self) -> None:
         """The server dies and comes back with what the store holds."""
         shadow = self.shadow
-        self.engine = Engine(self.limits)
+        self.engine = Engine(self.limits, self.random.random)
         task_counts = Counter(held.status for held in shadow.tasks.values())
         self.engine.load_counts(task_counts, Counter(row.status for row in shadow.rows.values()))
         self.engine.begin_grace(self.now)
@@ -166,7 +175,7 @@ class History:
             if held is None or held.status.final:
                 continue
             rows = [row.snapshot() for key, row in shadow.rows.items() if key[0] == command_id]
-            untouched = held.status is TaskStatus.PENDING and held.cancel_reason is None
+            untouched = held.status is TaskStatus.PENDING and all(row.status is ExecutionStatus.PENDING for row in rows)
             opened = [] if untouched else [row for row in rows if not row.status.final]
             loaded = replace(held, targets=tuple(row.host_id for row in rows))
             self.handle(TaskLoaded(loaded, self.commands[command_id], opened))
@@ -184,7 +193,10 @@ class History:
         if roll < 0.20:
             return TaskStarted(self._task_id())
         if roll < 0.24:
-            return TaskCanceled(self._task_id())
+            force = self.random.random() < 0.3
+            if self.random.random() < 0.4:
+                return ExecutionsCanceled(self._task_id(), self.random.sample((*HOSTS, "nobody"), self.random.choice([1, 2, 4])), force)
+            return TaskCanceled(self._task_id(), force)
         if roll < 0.26:
             self._forget()
             return None
@@ -203,7 +215,13 @@ class History:
         self.made += 1
         pick = self.random
         hosts = tuple(pick.sample(HOSTS, pick.choice([1, 2, 3])))
-        made = task(f"t{self.made}", hosts, timeout_ms=pick.choice([None, 1_000, 60_000]), concurrency=pick.choice([None, 1]))
+        idempotent = pick.random() < 0.5
+        codes = ("busy", "expired", "offline", "never_seen", *(("exit_nonzero", "silent", "journal_lost") if idempotent else ()))
+        retry = None if pick.random() < 0.5 else Retry(pick.choice([2, 4]), codes, pick.choice([0, 500, 50_000]), 60_000, idempotent)
+        made = task(
+            f"t{self.made}", hosts, timeout_ms=pick.choice([None, 1_000, 60_000]), concurrency=pick.choice([None, 1]),
+            wait_ms=pick.choice([None, None, 500, 40_000]), retry=retry,
+        )  # fmt: skip
         command = Command(f"c{self.made}", made.task_id, command="true", timeout_ms=pick.choice([0, 1_000, 100_000]))
         self.shadow.create(made, command)
         self.commands[command.command_id] = command
@@ -227,13 +245,13 @@ class History:
         self.session += 1
         self.sessions[host] = self.session
         entries = [
-            Entry(f"c{n}", 1, n, self.random.choice(list(Stage))) for n in range(1, self.made + 1) if self.random.random() < 0.4
+            Entry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(Stage))) for n in range(1, self.made + 1) if self.random.random() < 0.4
         ]
         journal = self.random.choice(["journal-1", "journal-1", "journal-1", "journal-2"])
         return HostConnected(host, self.session, journal, self.random.choice([1, 4]), self.random.choice([0, 7]), entries)
 
     def _report(self) -> Event:
-        key = (self.random.choice(HOSTS), f"c{self.random.randint(1, max(1, self.made))}", self.random.choice([1, 1, 1, 1, 2]))
+        key = (self.random.choice(HOSTS), f"c{self.random.randint(1, max(1, self.made))}", self.random.choice([1, 1, 1, 1, 2, 2, 3]))
         roll = self.random.random()
         if roll < 0.25:
             return Accepted(*key)
@@ -241,4 +259,5 @@ class History:
             return Started(*key, 99, self.now.wall_ms)
         if roll < 0.6:
             return Rejected(*key, self.random.choice(REASONS))
-        return Result(*key, self.random.choice(list(Outcome)), exit_code=0, agent_started_at=self.random.choice([None, 5]))
+        code = self.random.choice([None, "exit_nonzero"])
+        return Result(*key, self.random.choice(list(Outcome)), exit_code=0, error_code=code, agent_started_at=self.random.choice([None, 5]))

@@ -33,6 +33,7 @@ class Story:
     """An engine, a store that checks, and a clock turned by hand."""
 
     def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits
         self.engine, self.shadow, self.now = Engine(limits), Shadow(), Now(0.0, 1_000)
         self.last: list[Act] = []
 
@@ -49,8 +50,9 @@ class Story:
     def come(self, *hosts: str, slots: int = 16, journal: str = JOURNAL, entries: Sequence[Entry] = (), session: int = 1) -> list[Act]:
         return self.tell(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
 
-    def create(self, *hosts: str, number: int = 1, timeout_ms: int | None = None, concurrency: int | None = None, command_ms: int = 60_000) -> Task:
-        made = task(f"t{number}", hosts, timeout_ms=timeout_ms, concurrency=concurrency)
+    def create(self, *hosts: str, number: int = 1, command_ms: int = 60_000, **how: object) -> Task:
+        """how: fields of the Task."""
+        made = task(f"t{number}", hosts, **how)
         command = Command(f"c{number}", made.task_id, command="true", timeout_ms=command_ms, grace_ms=5_000, start_within_ms=10_000)
         self.shadow.create(made, command)
         self.tell(TaskCreated(made, command))
@@ -66,8 +68,8 @@ class Story:
     def task(self, number: int = 1) -> Task:
         return self.shadow.tasks[f"t{number}"]
 
-    def result(self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, **more: object) -> list[Act]:
-        return self.tell(Result(host, f"c{number}", 1, outcome, **more))  # type: ignore[arg-type]
+    def result(self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, attempt: int = 1, **more: object) -> list[Act]:
+        return self.tell(Result(host, f"c{number}", attempt, outcome, **more))  # type: ignore[arg-type]
 
 
 def kinds(acts: Sequence[Act], kind: type) -> list[Act]:
@@ -76,14 +78,14 @@ def kinds(acts: Sequence[Act], kind: type) -> list[Act]:
 
 def reload(story: Story, *hosts: str, number: int = 1) -> Story:
     """Another engine over what the store holds."""
-    later = Story()
+    later = Story(story.limits)
     later.shadow = story.shadow
     later.now = Now(5.0, story.now.wall_ms + 5_000)
     later.engine.begin_grace(later.now)
     later.tell(*[HostLoaded(host, 256) for host in hosts])
     held = story.shadow.tasks[f"t{number}"]
     rows = [row.snapshot() for (command, _), row in story.shadow.rows.items() if command == f"c{number}" and not row.status.final]
-    untouched = held.status is T.PENDING and held.cancel_reason is None
+    untouched = held.status is T.PENDING and held.counts[E.PENDING] == held.total_hosts
     later.engine.load_counts({held.status: 1}, {E.PENDING: held.total_hosts})
     command = Command(f"c{number}", held.task_id, command="true", timeout_ms=60_000)
     later.tell(TaskLoaded(replace(held, targets=hosts), command, [] if untouched else rows))

@@ -59,13 +59,14 @@ def test_every_history_can_be_brought_to_an_end(seed: int) -> None:
     for session, host in enumerate(HOSTS, 1_000):
         history.handle(HostConnected(host, session, "journal-1", 4))
         for number in range(1, history.made + 1):
-            history.handle(Result(host, f"c{number}", 1, Outcome.CANCELED))
+            for attempt in range(1, 5):
+                history.handle(Result(host, f"c{number}", attempt, Outcome.CANCELED))
     history.now = Now(history.now.mono + 10_000, history.now.wall_ms)
     for _ in range(50):
         history.handle(Tick())
     assert not [row for row in history.shadow.rows.values() if not row.status.final]
     assert all(task.status.final for task in history.shadow.tasks.values())
-    assert history.engine.world.in_flight == 0
+    assert history.engine.world.in_flight == 0 and history.engine.world.parked == 0
     assert history.engine.next_deadline() is None or history.engine.world.grace.ticket
 
 

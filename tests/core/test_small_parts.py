@@ -13,7 +13,7 @@ from proto.reasons import REASONS, STATES, WORDS, Reason, said
 from server.core.deadlines import Deadlines
 from server.core.effects import Effects
 from server.core.ids import is_id, uuid7
-from server.core.model import Output
+from server.core.model import HostIdentity, Output
 from server.core.outputs import DishonestOutput, identify, receive
 from server.core.states import ExecutionStatus
 from tests.core.shadow import task
@@ -141,3 +141,13 @@ def test_every_reason_and_every_status_has_a_word_and_different_things_have_diff
     assert said("running", unreachable=True).word == "unreachable" and said("running").word == "running"
     assert (Reason("new", "run", "", "", False, True).word, Reason("new", "admit", "", "", False, False).word) == ("lost", "not started")
     assert all(one.word and one.message and one.hint for one in (*STATES.values(), *(said("lost", code=code) for code in REASONS)))
+
+
+@pytest.mark.parametrize(("facts", "state"), [
+    ({}, "enrolled"),
+    ({"quarantined_at": 1}, "quarantined"),
+    ({"quarantined_at": 1, "revoked_at": 1}, "revoked"),
+    ({"revoked_at": 1, "released_at": 2}, "released"),
+])  # fmt: skip
+def test_an_identity_is_in_one_state(facts: dict[str, int], state: str) -> None:
+    assert HostIdentity("h", 1, 1, "ab", 5, 1, "token", **facts).state == state  # type: ignore[arg-type]

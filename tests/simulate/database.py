@@ -92,7 +92,7 @@ class Tables:
         for late in lates:
             row = self.rows.get((late.command_id, late.host_id))
             if row is not None:
-                ends[row.command_id, row.host_id] = RowEnd(row.attempt, row.status, row.agent_finished_at, as_json(row.report))
+                ends[row.command_id, row.host_id] = RowEnd(row.attempt, row.status, row.agent_finished_at, as_json(row.report), as_json(row.earlier))
         beside, orphans = sort_out(lates, ends)
         for report, command_id, host_id in beside:
             self.lates[command_id, host_id] = report

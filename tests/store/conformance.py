@@ -18,7 +18,7 @@ from server.core.effects import (
     SaveSeq,
     SaveTask,
 )
-from server.core.model import Command, CommandHost, Host
+from server.core.model import Command, CommandHost, Host, Retry
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
 from server.store.base import KeyTaken, KnownKey, OutputSummary, StoreRefused
@@ -33,6 +33,7 @@ class StoreConformance:
         made = create(
             hosts(3), name=NASTY, description=NASTY * 50, type="t'%", created_by=NASTY, target_text=NASTY, parameters={NASTY: NASTY},
             timeout_ms=5, concurrency=7, cancel_requested_at=8, cancel_reason="why", started_at=9, finished_at=10,
+            wait_ms=11, retry=Retry(3, ("busy", "offline"), 5, 6, idempotent=True), rerun_of=new_id(),
         )  # fmt: skip
         await store.write([made])
         assert await store.task(made.task.task_id) == replace(made.task, targets=())
@@ -62,7 +63,8 @@ class StoreConformance:
             made.command.command_id, made.task.targets[0], attempt=2, status=E.FAILED, version=9, seq=3, journal_id="j" * 36, unreachable=True,
             cancel_requested_at=1, dispatched_at=2, accepted_at=3, started_at=4, finished_at=5, agent_started_at=-6, agent_finished_at=7,
             execution_ms=8, exit_code=-1, signal=9, error_code="e" * 100, error_message=NASTY * 100, stdout_id=bytes(range(32)),
-            stderr_id=bytes(range(224, 256)), report={"usage": {"cpu": 1.5, "t": NASTY}, "flags": [True, None]},
+            stderr_id=bytes(range(224, 256)), report={"usage": {"cpu": 1.5, "t": NASTY}, "flags": [True, None]}, cancel_reason="expired",
+            earlier=({"attempt": 1, "error_message": NASTY},), retry_at=10,
         )  # fmt: skip
         await store.write([made, SaveExecution(row)])
         view = await store.execution(row.command_id, row.host_id)
@@ -159,6 +161,16 @@ class StoreConformance:
         await store.write([replace(again, attempt=2), again])
         assert await self._row(store, row) == replace(row, late_result={"a": 1})
 
+    async def test_the_report_that_ended_an_earlier_attempt_is_not_late(self, store: AnyStore) -> None:
+        made = create(hosts(1))
+        earlier = ({"attempt": 1, "agent_finished_at": 40},)
+        row = CommandHost(made.command.command_id, made.task.targets[0], attempt=2, status=E.COMPLETED, version=1, agent_finished_at=90, earlier=earlier)
+        again = SaveLate(row.host_id, row.command_id, 1, received_at=50, agent_finished_at=40, report={"a": 1})
+        await store.write([made, SaveExecution(row), again])
+        assert await self._row(store, row) == row
+        await store.write([replace(again, agent_finished_at=41)])
+        assert await self._row(store, row) == replace(row, late_result={"a": 1})
+
     async def test_a_report_for_a_row_that_does_not_exist_is_kept_once(self, store: AnyStore) -> None:
         late = SaveLate(new_id(), new_id(), 1, received_at=50, agent_finished_at=None, report={"a": NASTY})
         await store.write([late, late])
@@ -234,7 +246,10 @@ class StoreConformance:
         await store.write([ended, running, pending])
         await store.write(moved(running, [E.PENDING, E.DISPATCHED, E.RUNNING, E.COMPLETED, E.LOST], version=1))
         await store.write(moved(ended, [E.COMPLETED] * 5, version=1, status=T.COMPLETED))
-        first, second = await store.open_tasks()
+        thinned = create(hosts(3))
+        await store.write([thinned, *moved(thinned, [E.PENDING, E.CANCELED, E.PENDING], version=1, status=T.PENDING)])
+        first, second, third = await store.open_tasks()
+        assert [row.host_id for row in third.executions] == [thinned.task.targets[0], thinned.task.targets[2]]
         assert (first.task, first.command, list(first.executions)) == (pending.task, pending.command, [])
         assert (second.task.task_id, second.task.targets) == (running.task.task_id, running.task.targets)
         assert {row.host_id: row.status for row in second.executions} == dict(zip(running.task.targets[:3], (E.PENDING, E.DISPATCHED, E.RUNNING), strict=True))

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 @click.command("cancel")
 @click.argument("task_id")
+@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only on these hosts of the task. May be repeated. Default: all of them.")
+@click.option("--force", is_flag=True, help="Give up hosts that are away: their rows become lost, and what they run may go on.")
 @click.option("--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled.")
 @answers()
 @talks
-def command(api: Api, task_id: str, wait: bool, form: str) -> int:
-    """Cancel a pending or running task.
+def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: bool, form: str) -> int:
+    """Cancel a pending or running task, or some of its hosts.
 
     This is a request: the task ends when the processes on its hosts are known to be dead.
     """
@@ -27,11 +29,15 @@ def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     from server.cli.follow import attach
     from server.cli.verdict import FINAL
 
-    task = api.post(f"tasks/{segment(task_id)}/cancel")
+    names = [name.strip() for part in hosts for name in part.split(",")]
+    if not all(names):
+        raise click.UsageError("--host has an empty name between its commas")
+    task = api.post(f"tasks/{segment(task_id)}/cancel", ({"hosts": names} if names else {}) | ({"force": True} if force else {}))
     if wait:
         return attach(api, task, form)
     if form == "human":
-        click.echo(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else 'is being canceled'}")
+        what = f"{len(names)} of its hosts are" if names else "is"
+        click.echo(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else f'{what} being canceled'}")
     else:
         emit.one(form, task)
     return 0

@@ -32,6 +32,7 @@ def command(api: Api, task_id: str, status: str | None, limit: int | None, form:
         ("TIME", lambda item: lasted(item.get("execution_ms"))),
         ("OUT", lambda item: _size(item, "stdout")),
         ("ERR", lambda item: _size(item, "stderr")),
+        ("STOP", lambda item: str((item.get("stop") or {}).get("outcome") or "-")),
         ("REASON", lambda item: str((item.get("error") or {}).get("code") or "-")),
         ("ID", lambda item: str(item["host_id"])),
     )

@@ -53,7 +53,7 @@ version = IF(version < VALUES(version) AND status < 3, VALUES(version), NULL), {
 
 -- name: row_ends
 -- How rows ended.
-SELECT command_id, host_id, attempt, status, agent_finished_at, report FROM command_host {index PRIMARY}
+SELECT command_id, host_id, attempt, status, agent_finished_at, report, earlier FROM command_host {index PRIMARY}
 WHERE :pairs FOR UPDATE;
 
 -- name: save_late

@@ -35,7 +35,7 @@ WHERE command_id = :command_id AND host_id = :host_id AND version < :version AND
 
 -- name: row_end
 -- How a row ended.
-SELECT attempt, status, agent_finished_at, report FROM command_host WHERE command_id = :command_id AND host_id = :host_id;
+SELECT attempt, status, agent_finished_at, report, earlier FROM command_host WHERE command_id = :command_id AND host_id = :host_id;
 
 -- name: save_late
 -- Beside the row, which otherwise stays as it is.

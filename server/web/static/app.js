@@ -129,7 +129,9 @@ async function taskPage(id) {
     const name = row.hostname || row.host_id;
     const line = h("tr", {},
       h("td", { class: "wide" }, h("button", { type: "button", class: "link", "aria-expanded": String(opened.has(row.host_id)), onclick: toggle }, name)),
-      h("td", { class: "tight" }, pill(row.status), row.unreachable ? h("div", { class: "small soft" }, "its agent is away") : null),
+      h("td", { class: "tight" }, pill(row.status), row.unreachable ? h("div", { class: "small soft" }, "its agent is away") : null, row.stop ? h("div", { class: "small soft" }, stopped(row.stop)) : null,
+        row.waits_for ? h("div", { class: "small soft" }, { start: "waits for the start", host: "waits for its host", retry: `tries again ${when(row.retry_at)}`, turn: "waits for its turn" }[row.waits_for]) : null,
+        row.attempt > 1 ? h("div", { class: "small soft" }, `attempt ${row.attempt}`) : null),
       cell("exit", row.exit_code ?? (row.signal ? `signal ${row.signal}` : "–")),
       cell("took", span(row.execution_ms)),
       h("td", { class: "wide" }, row.error ? h("span", {}, row.error.message, row.error.detail ? `: ${readable(row.error.detail)}` : "", h("div", { class: "small soft" }, row.error.hint)) : h("span", { class: "soft" }, said(row))));
@@ -143,6 +145,8 @@ async function taskPage(id) {
     }
     return [line, below];
   }
+  const signals = (stop) => [["TERM", stop.term_at], ["KILL", stop.kill_at]].filter(([, at]) => at).map(([name, at]) => `${name} at ${when(at)}`).join(", ");
+  const stopped = (stop) => [{ never_started: "never started", stopping: "asked to end", unreachable: "may still be running", finished: "had finished by itself", killed: "killed", unconfirmed: "signals sent, end not confirmed" }[stop.outcome], signals(stop)].filter(Boolean).join("; ");
   const said = (row) => [["stdout", row.stdout], ["stderr", row.stderr]].filter(([, one]) => one).map(([stream, one]) => `${size(one.total_bytes ?? 0)} on ${stream}`).join(", ");
   async function outputs(row, cell) {
     const parts = [];

@@ -1,0 +1,52 @@
+"""`clarion tasks rerun`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("rerun")
+@click.argument("task_id")
+@click.option("--only", multiple=True, metavar="WORD[,WORD]", help="failed, timeout, canceled, lost, dispatch_failed, completed, unreachable, not_started, unsuccessful or all. Default: unsuccessful.")
+@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only these hosts of the task. May be repeated.")
+@click.option("--name", metavar="TEXT", help="The new task's name. Default: the old one's.")
+@click.option("--no-start", is_flag=True, help="Create the new task without starting it.")
+@click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
+@click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent.")
+@answers()
+@talks
+def command(
+    api: Api, task_id: str, only: tuple[str, ...], hosts: tuple[str, ...], name: str | None, no_start: bool, wait: bool, idempotency_key: str | None, form: str
+) -> int:
+    """Run a task that has ended again, as a new task, on some of its hosts."""
+    from server.cli import emit
+    from server.cli.api import segment
+    from server.cli.follow import attach
+
+    if wait and no_start:
+        raise click.UsageError("--wait and --no-start exclude each other")
+    body: dict[str, Any] = {"start": False} if no_start else {}
+    for field, parts in (("only", only), ("hosts", hosts)):
+        words = [word.strip() for part in parts for word in part.split(",")]
+        if not all(words):
+            raise click.UsageError(f"--{field.rstrip('s')} has an empty word between its commas")
+        if words:
+            body[field] = words
+    if name is not None:
+        body["name"] = name
+    task = api.post(f"tasks/{segment(task_id)}/rerun", body, key=idempotency_key or str(uuid4()))
+    if wait:
+        return attach(api, task, form)
+    if form == "human":
+        click.echo(task["task_id"])
+    else:
+        emit.one(form, task)
+    return 0

@@ -1,0 +1,53 @@
+"""Ending what runs: a whole task, or some of its hosts."""
+
+from __future__ import annotations
+
+from server.core.events import ExecutionsCanceled, TaskCanceled
+from server.errors import ClarionError
+from server.web.bodies import CancelBody
+from server.web.call import Call, Reply
+from server.web.checks import refuse
+from server.web.lookup import host_id_of, stored_task
+from server.web.present import task_view
+from server.web.tasks import living
+
+
+async def cancel_task(call: Call, task_id: str) -> Reply:
+    """Cancel a task, or some of its hosts.
+
+    A request, answered once it is committed: hosts that have not started never will, on the others every process of the command is
+    ended. The task is `canceled` when the last host has reported; with `hosts` the others go on. Each host's `stop` says what came of
+    it. Repeating it does no harm; repeating it with `force` gives up the hosts that are away.
+    """
+    assert isinstance(call.body, CancelBody)
+    names, force = call.body.hosts, call.body.force
+    if names is not None and not names:
+        raise refuse("hosts", "is empty", "name hosts of the task, or leave hosts out to cancel all of it")
+    if await living(call, task_id) is None:
+        raise ClarionError("task_finished")
+    if names is None:
+        call.deps.door.submit(TaskCanceled(task_id, force))
+    else:
+        call.deps.door.submit(ExecutionsCanceled(task_id, await chosen(call, task_id, names), force))
+    await call.desk.committed()
+    return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
+
+
+async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
+    """Host ids. Raises ClarionError execution_not_found, with every name that is none of the task's hosts."""
+    targets = set(await call.deps.store.targets(task_id))
+    found: dict[str, None] = {}
+    strangers = []
+    for name in dict.fromkeys(names):
+        try:
+            host_id = host_id_of(call.deps, name, "execution_not_found")
+        except ClarionError:
+            host_id = ""
+        if host_id in targets:
+            found[host_id] = None
+        else:
+            strangers.append(name[:255])
+    if strangers:
+        shown = ", ".join(repr(name[:60]) for name in strangers[:5])
+        raise ClarionError("execution_not_found", f"the task has no such hosts: {shown}", field="hosts", details={"unknown": strangers})
+    return list(found)

@@ -1,0 +1,120 @@
+"""The same once more: a new task for some hosts of one that has ended, on the list that was frozen then (R1, Z6)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from proto.reasons import reason
+from server.core.ids import uuid7
+from server.core.model import Command, CommandHost, Task
+from server.core.states import ExecutionStatus, TaskStatus, execution_status
+from server.errors import ClarionError
+from server.web.bodies import RerunBody
+from server.web.call import API, Call, Reply
+from server.web.cancel import chosen
+from server.web.checks import refuse
+from server.web.create import created
+from server.web.lookup import stored_task
+from server.web.present import task_view
+from server.web.spec import check_line
+from server.web.tasks import living
+
+PAGE = 2_000
+OFFLINE = ("offline", "never_seen", "expired", "queue_full")
+Wanted = Callable[[CommandHost], bool]
+
+
+def _not_started(row: CommandHost) -> bool:
+    return row.status in (ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.CANCELED) and row.error_code is not None and not reason(row.error_code).started
+
+
+GROUPS: dict[str, Wanted] = {
+    "all": lambda row: True,
+    "unsuccessful": lambda row: row.status is not ExecutionStatus.COMPLETED,
+    "not_started": _not_started,
+    "unreachable": lambda row: row.status is ExecutionStatus.LOST or row.error_code in OFFLINE,
+}
+WORDS = (*GROUPS, *(status.label for status in ExecutionStatus if status.final))
+
+
+async def rerun_task(call: Call, task_id: str) -> Reply:
+    """Run a task again on some of its hosts.
+
+    A new task, linked to the old one by `rerun_of`, with the same command, on those hosts of the old one's frozen list that are asked
+    for. The old one must have ended. Nothing of the old one changes.
+    """
+    assert isinstance(call.body, RerunBody)
+    body = call.body
+    wanted = _wanted(body)
+    name = None if body.name is None else check_line("name", body.name, call.deps.limits.name_chars)
+    if name is not None and not name.strip():
+        raise refuse("name", "is empty", "give it a name, or leave name out")
+    if await living(call, task_id) is not None:
+        raise ClarionError("task_running", "the task has not ended", hint="wait for its end, or cancel it first")
+
+    async def make() -> tuple[Task, Command]:
+        old, command = await stored_task(call.deps, task_id)
+        named = None if body.hosts is None else set(await chosen(call, task_id, body.hosts))
+        hosts = [row.host_id async for row in _rows(call, command) if wanted(row) and (named is None or row.host_id in named)]
+        if not hosts:
+            raise ClarionError("no_hosts", "no host of the task is as asked for", field="only", hint="look at the counts of the task")
+        return _again(call, old, command, tuple(hosts), name)
+
+    task, command, new = await created(call, make, start=body.start, verb=f"rerun {task_id}")
+    return Reply(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})
+
+
+def _wanted(body: RerunBody) -> Wanted:
+    if body.hosts is not None and not body.hosts:
+        raise refuse("hosts", "is empty", "name hosts of the task, or leave hosts out")
+    words = body.only if body.only is not None else ["unsuccessful" if body.hosts is None else "all"]
+    if not words:
+        raise refuse("only", "is empty", "leave only out for every host that did not complete")
+    groups: list[Wanted] = []
+    statuses: set[ExecutionStatus] = set()
+    for index, word in enumerate(words):
+        if word in GROUPS:
+            groups.append(GROUPS[word])
+            continue
+        try:
+            statuses.add(execution_status(word))
+        except KeyError:
+            raise refuse(f"only[{index}]", f"must be one of {', '.join(WORDS)}, not {word[:60]!r}") from None
+    return lambda row: row.status in statuses or any(group(row) for group in groups)
+
+
+async def _rows(call: Call, command: Command) -> AsyncIterator[CommandHost]:
+    after = None
+    while True:
+        page = await call.deps.store.executions(command.command_id, after=after, limit=PAGE)
+        for view in page:
+            yield view.execution
+        if len(page) < PAGE:
+            return
+        after = page[-1].execution.host_id
+
+
+def _again(call: Call, old: Task, command: Command, hosts: tuple[str, ...], name: str | None) -> tuple[Task, Command]:
+    now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
+    task_id = uuid7(now, entropy(10))
+    task = Task(
+        task_id=task_id,
+        name=name or old.name,
+        description=old.description,
+        type=old.type,
+        status=TaskStatus.PENDING,
+        created_by=call.by,
+        created_at=now,
+        updated_at=now,
+        target_text=old.target_text,
+        targets=hosts,
+        parameters=old.parameters,
+        timeout_ms=old.timeout_ms,
+        concurrency=old.concurrency,
+        counts=(len(hosts), *[0] * (len(ExecutionStatus) - 1)),
+        wait_ms=old.wait_ms,
+        retry=old.retry,
+        rerun_of=old.task_id,
+    )
+    return task, replace(command, command_id=uuid7(now, entropy(10)), task_id=task_id)
