@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from server.cli.contexts import Context, load, path_in
 from server.cli.failure import CliFailure
 from server.errors import NO_PERMISSION, USAGE
 
@@ -25,9 +26,36 @@ class Place(NamedTuple):
     local: bool
 
 
-def find(server: str | None, token_file: str | None, environ: Mapping[str, str], home: Path, here: Path) -> Place:
-    """Flags before environment before defaults. Raises CliFailure that names what was looked for."""
-    address, source = (server, "--server") if server is not None else (environ.get("CLARION_SERVER") or DEFAULT_SERVER, "CLARION_SERVER")
+def find(server: str | None, token_file: str | None, environ: Mapping[str, str], home: Path, here: Path, context: str | None = None) -> Place:
+    """Flags before environment before the context before defaults. Raises CliFailure that names what was looked for.
+
+    The token of a context goes to the server of that context only. context: from --context.
+    """
+    named = None
+    if server is not None:
+        address, source = server, "--server"
+    elif environ.get("CLARION_SERVER") and context is None:
+        address, source = environ["CLARION_SERVER"], "CLARION_SERVER"
+    else:
+        named = _context(context, environ, home)
+        address, source = (named.server, "context") if named is not None else (DEFAULT_SERVER, "default")
+    host = check_address(address, source)
+    if token_file is None and named is not None and named.token_file is not None and (context is not None or not environ.get("CLARION_TOKEN_FILE")):
+        return Place(address.rstrip("/"), _read(Path(named.token_file), "the context's token_file"), _local(host))
+    return Place(address.rstrip("/"), _token(token_file, environ, home, here), _local(host))
+
+
+def _context(name: str | None, environ: Mapping[str, str], home: Path) -> Context | None:
+    contexts = load(home)
+    if name is not None:
+        return contexts.get(name, "--context")
+    if environ.get("CLARION_CONTEXT"):
+        return contexts.get(environ["CLARION_CONTEXT"], "CLARION_CONTEXT")
+    return contexts.get(contexts.current, str(path_in(home))) if contexts.current is not None else None
+
+
+def check_address(address: str, source: str) -> str:
+    """The host in it. Raises CliFailure."""
     parts = urlsplit(address)
     try:
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.port == 0
@@ -37,7 +65,7 @@ def find(server: str | None, token_file: str | None, environ: Mapping[str, str],
         raise CliFailure(USAGE, f"{source}: {address!r} is not the address of a server", f"give it as in {DEFAULT_SERVER}")
     if parts.username or parts.password:
         raise CliFailure(USAGE, f"{source}: an address holds no user or password", "put the token into a file and name that with --token-file")
-    return Place(address.rstrip("/"), _token(token_file, environ, home, here), _local(parts.hostname or ""))
+    return parts.hostname or ""
 
 
 def _local(host: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
 from server.cli.text import one_line, pad, width
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
 
 Json = dict[str, Any]
 
@@ -37,6 +40,16 @@ def stream_document(head: Json, name: str, items: Iterable[Json]) -> None:
         out.write((b",\n" if index else b"\n") + orjson.dumps(item))
     out.write(b"\n]}" + os.linesep.encode())
     out.flush()
+
+
+def hosts(api: Api, selector: str, form: str) -> None:
+    """The hosts that a selector means: `names`, one per line, or `folded`, on one line."""
+    if form == "folded":
+        click.echo(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
+        return
+    for page in api.pages("hosts", {"select": selector}):
+        for host in page:
+            click.echo(one_line(str(host["hostname"])))
 
 
 def listing(form: str, pages: Iterable[list[Json]], columns: Sequence[tuple[str, Callable[[Json], str]]], empty: str, limit: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,17 +23,47 @@ tries; an answer without news that comes sooner than EARLY is not asked for agai
 
 
 def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
-    """Wait until the task has ended, tell what every host said, return the exit code. Ctrl-C leaves the task alone."""
+    """Wait until the task has ended, tell what its hosts said, return the exit code.
+
+    Ctrl-C asks on a terminal whether to detach or to cancel the task; elsewhere it detaches, and the task goes on.
+    """
     task_id = str(task["task_id"])
+    while True:
+        try:
+            if task["status"] not in FINAL:
+                wait(api, task_id, quiet=quiet)
+                task = _patient(lambda: api.get(f"tasks/{segment(task_id)}"))
+            tell(api, task, form)
+            return exit_code(task)
+        except KeyboardInterrupt:
+            if task["status"] in FINAL or not _cancels(task_id):
+                click.echo(f"interrupted; the task goes on. Attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
+                return INTERRUPTED
+            _cancel(api, task_id)
+
+
+def _cancels(task_id: str) -> bool:
+    """Asks, where somebody can answer. A second Ctrl-C, or no answer, means to detach."""
+    if not _on_terminal():
+        return False
     try:
-        if task["status"] not in FINAL:
-            wait(api, task_id, quiet=quiet)
-            task = _patient(lambda: api.get(f"tasks/{segment(task_id)}"))
-        tell(api, task, form)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; the task goes on. Attach to it with 'clarion tasks show {task_id} --wait', end it with 'clarion tasks cancel {task_id}'", err=True)
-        return INTERRUPTED
-    return exit_code(task)
+        answer = click.prompt(f"\nTask {task_id} is running: detach or cancel?", type=click.Choice(["d", "c"], case_sensitive=False), default="d", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        return False
+    return str(answer).lower() == "c"
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _cancel(api: Api, task_id: str) -> None:
+    try:
+        api.post(f"tasks/{segment(task_id)}/cancel")
+        click.echo("canceling; waiting for every host to say what became of it", err=True)
+    except ServerRefused as refusal:
+        if refusal.code != "task_finished":
+            raise
 
 
 def wait(api: Api, task_id: str, *, quiet: bool) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NoReturn
 
 import click
@@ -20,10 +21,14 @@ _TASKS: dict[str, tuple[str | click.Command, str]] = {
     "progress": ("server.cli.tasks.progress", "Show how far a task is; --follow until it ends."),
     "hosts": ("server.cli.tasks.hosts", "List what happened on each host of a task."),
     "output": ("server.cli.tasks.output", "Print what a command wrote on one host."),
+    "groups": ("server.cli.tasks.groups", "Show what hosts answered, equal answers together."),
+    "diff": ("server.cli.tasks.diff", "Show how answers differ from the largest group's."),
+    "search": ("server.cli.tasks.search", "Search all outputs of a task."),
     "delete": ("server.cli.tasks.delete", "Delete a task that has ended."),
 }
 _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.hosts.list", "List hosts and whether they are connected."),
+    "select": ("server.cli.hosts.select", "Show which hosts a selector means."),
     "show": ("server.cli.hosts.show", "Show one host."),
     "label": ("server.cli.hosts.label", "Set or remove labels of a host."),
     "revoke": ("server.cli.hosts.revoke", "Take a host's identity away and cut its connection."),
@@ -39,9 +44,15 @@ _APPROVAL: dict[str, tuple[str | click.Command, str]] = {
     "approve": ("server.cli.join.approve", "Let hosts in that wait."),
     "deny": ("server.cli.join.deny", "Turn hosts away that wait."),
 }
+_CONTEXT: dict[str, tuple[str | click.Command, str]] = {
+    "list": ("server.cli.context.list", "List contexts."),
+    "use": ("server.cli.context.use", "Use a context from now on."),
+    "set": ("server.cli.context.set", "Make a context or change one."),
+}
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
 hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS)
+context = LazyGroup("context", verbs=_CONTEXT, help="Names for servers and their tokens, in ~/.config/clarion/config.toml.", context_settings=_SETTINGS)
 join_token = LazyGroup("join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS)
 join = LazyGroup("join", verbs=_APPROVAL, help="Machines that wait to become hosts.", context_settings=_SETTINGS)
 
@@ -58,20 +69,26 @@ started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
     cls=Root,
     verbs={
         "run": ("server.cli.run", "Run a command on hosts and wait for every answer."),
+        "attach": ("server.cli.attach", "Wait for a task, then tell what its hosts answered."),
         "tasks": (tasks, "Look at tasks and control them."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
         "join-token": (join_token, "Tokens with which machines become hosts."),
         "join": (join, "Machines that wait to become hosts."),
         "stats": ("server.cli.stats", "Show the server's counters."),
+        "context": (context, "Names for servers and their tokens."),
+        "completion": ("server.cli.completion", "Print the completion for bash, zsh or fish."),
     },
     help=_HELP,
     context_settings=_SETTINGS,
 )
 @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else http://127.0.0.1:8440.")
 @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
+@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.")
 @click.pass_context
-def cli(ctx: click.Context, server: str | None, token_file: str | None) -> None:
-    ctx.obj = {"server": server, "token_file": token_file}
+def cli(ctx: click.Context, server: str | None, token_file: str | None, named: str | None) -> None:
+    ctx.obj = {"server": server, "token_file": token_file, "context": named}
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def main() -> NoReturn:

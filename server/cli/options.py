@@ -17,8 +17,8 @@ Verb = Callable[..., Any]
 def talks(command: Verb) -> Verb:
     """Gives the verb `api`, connected as flags, environment and defaults say."""
 
-    @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else http://127.0.0.1:8440.")
-    @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
+    @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440.")
+    @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else the context's, else ./data/admin.token, else ~/.config/clarion/token.")
     @wraps(command)
     def wrapped(server: str | None, token_file: str | None, **others: Any) -> Any:
         from server.cli.connect import find
@@ -27,7 +27,7 @@ def talks(command: Verb) -> Verb:
         from server.cli.api import Api
 
         outer = click.get_current_context().obj or {}
-        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd())
+        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd(), outer.get("context"))
         api = Api(place)
         try:
             return command(api=api, **others)
@@ -50,19 +50,22 @@ def _spare_httpx_its_own_command() -> None:
             del sys.modules["httpx._main"]
 
 
-def answers(*, lines: bool = True) -> Callable[[Verb], Verb]:
-    """Gives the verb `form`: human, json or jsonl."""
+def answers(*, lines: bool = True, hosts: bool = False) -> Callable[[Verb], Verb]:
+    """Gives the verb `form`: human, json or jsonl; for what names hosts also names (one per line) and folded (`web[1-9]`)."""
+    forms = ["human", "json", *(["jsonl"] if lines else []), *(["names", "folded"] if hosts else [])]
 
     def decorate(command: Verb) -> Verb:
-        @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+        @click.option("--format", "asked", type=click.Choice(forms), help="Form of the answer. Default: human.")
+        @click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON document.")
         @wraps(command)
-        def wrapped(as_json: bool, as_jsonl: bool = False, **others: Any) -> Any:
-            if as_json and as_jsonl:
-                raise click.UsageError("--json and --jsonl exclude each other")
-            return command(form="json" if as_json else "jsonl" if as_jsonl else "human", **others)
+        def wrapped(asked: str | None, as_json: bool, as_jsonl: bool = False, **others: Any) -> Any:
+            chosen = {form for form, given in (("json", as_json), ("jsonl", as_jsonl), (asked, asked)) if given}
+            if len(chosen) > 1:
+                raise click.UsageError("--json, --jsonl and --format exclude each other")
+            return command(form=chosen.pop() if chosen else "human", **others)
 
         if lines:
-            return click.option("--jsonl", "as_jsonl", is_flag=True, help="Answer with one JSON object per line.")(wrapped)
+            return click.option("--jsonl", "as_jsonl", is_flag=True, help="The same as --format jsonl: one JSON object per line.")(wrapped)
         return wrapped
 
     return decorate

@@ -34,9 +34,34 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
+_NAME = re.compile(r"[A-Za-z0-9._-]*\Z")
+
+
+class Targeted(click.Command):
+    """Takes the hosts as first word, too: `run 'web* and role=db' -- PROGRAM` is `run --hosts 'web* and role=db' -- PROGRAM`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        words = _given_words(given)
+        before = args[: len(args) - len(words)]
+        if words and "hosts" not in given and before[-1:] != ["--"]:
+            args = [*before, f"--hosts={words[0]}", *words[1:]]
+            given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+            program = _given_words(given)
+            if program and args[len(args) - len(program) - 1] != "--":
+                raise click.UsageError(f"put -- before the program: clarion {ctx.info_name} {words[0]!r} -- {' '.join(program)}", ctx)
+        return super().parse_args(ctx, args)
+
+
+def _given_words(given: dict[str, Any]) -> list[str]:
+    """click has a mark of its own for an argument that was not given."""
+    words = given.get("words")
+    return list(words) if isinstance(words, tuple | list) else []
+
+
 _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
-    click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- PROGRAM [ARG]...]"),
-    click.option("--hosts", multiple=True, metavar="all|A,B,C", help="Where: all, or names or ids of hosts with commas between. May be repeated."),
+    click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[HOSTS] [-- PROGRAM [ARG]...]"),
+    click.option("--hosts", multiple=True, metavar="HOSTS", help="Where, instead of HOSTS before --: names, ids or a selector such as 'web* and role=db'; all for every host. May be repeated."),
     click.option("--shell", metavar="TEXT", help="What: text for the host's shell."),
     click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What: a script, sent along; words after -- are its arguments."),
     click.option("--interpreter", metavar="X", help="Program that runs the script. Default: the script's own #! line."),
@@ -86,9 +111,9 @@ _NAMES = frozenset(
 
 def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[str, Any]:
     """The body of POST /api/v1/tasks and /run. Only what was given is in it: every default is the server's."""
-    targets = [name.strip() for part in hosts for name in part.split(",")]
+    targets = [target for text in hosts for target in split(text)]
     if not targets:
-        raise click.UsageError("say where to run: --hosts all, or --hosts NAME,NAME")
+        raise click.UsageError("say where to run: clarion run 'web* and role=db' -- PROGRAM, or --hosts all")
     if not all(targets):
         raise click.UsageError("--hosts has an empty name between its commas")
     document: dict[str, Any] = {"targets": targets, **_what(words, given["shell"], given["script"], given["interpreter"])}
@@ -117,6 +142,12 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
         document["detach"] = True
     _check_text(document, "")
     return document
+
+
+def split(text: str) -> list[str]:
+    """A plain list of names becomes its names; anything else is one selector, which the server reads."""
+    names = [name.strip() for name in text.split(",")]
+    return names if all(_NAME.match(name) for name in names) else [text]
 
 
 _PLAIN = {

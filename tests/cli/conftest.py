@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
+from proto.reasons import said
 from server.cli.main import cli
 
 TOKEN = "cl_" + "a" * 8 + "_" + "b" * 49
@@ -39,7 +40,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self._answers: dict[tuple[str, str], list[Any]] = {}
+        self._answers: dict[tuple[str, str], list[Any]] = {("POST", "/api/v1/hosts/select"): [(200, selection_json(2, "web[01-02]"))]}
         self.address = ""
 
     def on(self, method: str, path: str, *answers: Answer | Callable[[Seen], Answer]) -> None:
@@ -69,6 +70,7 @@ class Fake:
         first = progress_json(running, 1)
         self.on("GET", f"{base}/progress", (200, first), *((200, one) for one in waits or []), (200, progress_json(final, 9)))
         self.on("GET", f"{base}/hosts", paged([{key: value for key, value in row.items() if not key.startswith("_")} for row in rows]))
+        self.on("GET", f"{base}/groups", groups_route(final, rows))
         for row in rows:
             self.on("GET", f"{base}/hosts/{row['host_id']}/output", output_route(row))
         return final
@@ -85,6 +87,48 @@ def paged(items: list[dict[str, Any]]) -> Callable[[Seen], Answer]:
         start = int(seen.query.get("after", "0"))
         end = start + min(2, int(seen.query["limit"]))
         return 200, {"items": items[start:end], "next": str(end) if end < len(items) else None}
+
+    return answer
+
+
+def selection_json(count: int, folded: str, **more: Any) -> dict[str, Any]:
+    return {"text": "…", "count": count, "offline": 0, "folded": folded, "more": 0, "sample": [], "warnings": [], "refused": False} | more
+
+
+def groups_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Equal rows together, largest first, numbered in the order of the rows."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        key = [row["status"], row["exit_code"], row["signal"], (row["error"] or {}).get("code"), *((row[name] or {}).get("output_id") for name in ("stdout", "stderr"))]
+        found.setdefault(json.dumps(key), []).append(row)
+    groups = []
+    for number, same in enumerate(found.values(), 1):
+        first, names = same[0], sorted(row["hostname"] for row in same)
+        words = said(first["status"], code=(first["error"] or {}).get("code"))
+        group = {name: first[name] for name in ("status", "exit_code", "signal", "error")}
+        group |= {"number": number, "selector": f"task:{TASK} group={number}", "count": len(same), "folded": ",".join(names), "more": 0, "word": words.word, "message": words.message}
+        group |= {"hint": words.hint, "first_host": {"host_id": first["host_id"], "hostname": first["hostname"]}}
+        groups.append(group | {name: _begin(first, name) for name in ("stdout", "stderr")})
+    return sorted(groups, key=lambda group: (-group["count"], group["number"]))
+
+
+def _begin(row: dict[str, Any], stream: str) -> dict[str, Any] | None:
+    """Four bytes of it, so that longer outputs must be fetched."""
+    if row[f"_{stream}"] is None:
+        return None
+    head, _, total = row[f"_{stream}"]
+    return {**row[stream], "text": head[:4].decode("utf-8", "replace"), "whole": total <= 4}
+
+
+def groups_route(task: dict[str, Any], rows: list[dict[str, Any]]) -> Callable[[Seen], Answer]:
+    groups = groups_json(rows)
+
+    def answer(seen: Seen) -> Answer:
+        numbers = [group["number"] for group in groups]
+        start = numbers.index(int(seen.query["after"])) + 1 if "after" in seen.query else 0
+        end = start + min(2, int(seen.query["limit"]))
+        page = {"task_id": TASK, "status": task["status"], "version": 9, "groups": len(groups), "hosts": len(rows), "open": {}}
+        return 200, page | {"items": groups[start:end], "next": numbers[end - 1] if end < len(groups) else None}
 
     return answer
 

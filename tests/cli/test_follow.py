@@ -87,7 +87,7 @@ def test_ctrl_c_says_that_the_task_goes_on_and_how_to_attach_or_cancel(clarion: 
     result = clarion("run", "--hosts", "all", "--", "sleep", "60")
     assert result.exit_code == 130
     assert "the task goes on" in result.stderr
-    assert f"clarion tasks show {TASK} --wait" in result.stderr
+    assert f"clarion attach {TASK}" in result.stderr
     assert f"clarion tasks cancel {TASK}" in result.stderr
     assert result.stdout == ""
     assert not [seen for seen in fake.seen if seen.path.endswith("/cancel")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 
+from server.cli.groups import names
 from tests.cli.conftest import TASK, Clarion, Fake, host_row, task_json, why
 
 HOSTILE = b"\x1b[31mred\x1b[0m \x1b]0;title\x07bell\x07 \x9b2Jc1 a\xff\x00b 10%\r20%\r\nend\x1b]52;c;unfinished"
@@ -37,7 +38,7 @@ def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake
     fake.task("failed", rows)
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.stdout.splitlines() == [
-        "web01, web02, web03 (3 hosts): completed, exit code 0",
+        "web01,web02,web03 (3 hosts): completed, exit code 0",
         "  same",
         "web04: completed, exit code 0",
         "  other",
@@ -46,6 +47,7 @@ def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake
     ]
     fetched = {seen.path for seen in fake.seen if seen.path.endswith("/output")}
     assert fetched == {f"/api/v1/tasks/{TASK}/hosts/{rows[number]['host_id']}/output" for number in (0, 3)}
+    assert f"3 groups of answers; compare them with 'clarion tasks diff {TASK}'" in result.stderr
 
 
 def test_answers_that_differ_in_anything_are_not_told_as_one(clarion: Clarion, fake: Fake) -> None:
@@ -54,10 +56,20 @@ def test_answers_that_differ_in_anything_are_not_told_as_one(clarion: Clarion, f
     assert headers == ["web01: failed, exit code 1", "web02: failed, exit code 2", "web03: failed, signal 9", "web04: failed, exit code 1"]
 
 
-def test_a_large_group_counts_the_names_it_does_not_show(clarion: Clarion, fake: Fake) -> None:
-    fake.task("completed", [host_row(number) for number in range(15)])
-    header = clarion("run", "--hosts", "all", "true").stdout
-    assert header == f"{', '.join(f'web{number:02}' for number in range(12))}, … 3 more (15 hosts): completed, exit code 0\n"
+def test_a_large_group_counts_the_names_it_does_not_show() -> None:
+    group = {"folded": "web[1-9]", "count": 12, "more": 3}
+    assert names(group) == "web[1-9], … 3 more (12 hosts)"
+    assert names(group | {"folded": "x" * 500, "more": 0}) == f"{'x' * 400}… (12 hosts)"
+
+
+def test_the_largest_group_is_told_first_and_the_rest_is_counted(clarion: Clarion, fake: Fake) -> None:
+    rows = [host_row(number, "failed", exit_code=number) for number in range(1, 26)] + [host_row(number) for number in (30, 31)]
+    fake.task("failed", rows)
+    result = clarion("run", "all", "--", "true")
+    headers = result.stdout.splitlines()
+    assert (headers[0], len(headers)) == ("web30,web31 (2 hosts): completed, exit code 0", 20)
+    assert f"6 more groups of answers; see them with 'clarion tasks groups {TASK} --all'" in result.stderr
+    assert result.exit_code == 2
 
 
 def test_nothing_in_an_output_steers_the_terminal(clarion: Clarion, fake: Fake) -> None:
@@ -105,9 +117,9 @@ def test_a_detached_run_prints_the_id_and_does_not_wait(clarion: Clarion, fake: 
     fake.on("POST", "/api/v1/run", (201, task_json("running", [host_row(1, "running")])))
     result = clarion("run", "--hosts", "all", "--detach", "--", "sleep", "60")
     assert (result.exit_code, result.stdout) == (0, f"{TASK}\n")
-    assert f"clarion tasks show {TASK} --wait" in result.stderr
-    assert len(fake.seen) == 1
-    assert "detach" not in fake.seen[0].body
+    assert f"clarion attach {TASK}" in result.stderr
+    (request,) = fake.asked("POST", "/api/v1/run")
+    assert "detach" not in request.body
 
 
 def test_a_detached_run_answers_in_json_too(clarion: Clarion, fake: Fake) -> None:

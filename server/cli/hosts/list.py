@@ -21,11 +21,15 @@ def status(host: dict[str, Any]) -> str:
 
 
 @click.command("list")
+@click.argument("selector", required=False)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
-@answers()
+@answers(hosts=True)
 @talks
-def command(api: Api, limit: int | None, form: str) -> None:
-    """List hosts and whether they are connected."""
+def command(api: Api, selector: str | None, limit: int | None, form: str) -> None:
+    """List hosts and whether they are connected; with a selector, only those that it means.
+
+    --format names and folded print names only, and all of them.
+    """
     from server.cli import emit
     from server.cli.text import labels, when
 
@@ -39,4 +43,7 @@ def command(api: Api, limit: int | None, form: str) -> None:
         ("LABELS", lambda host: labels(host.get("labels"))),
         ("ID", lambda host: str(host["host_id"])),
     )
-    emit.listing(form, api.pages("hosts", {}, limit), columns, "no hosts; join an agent first", limit)
+    if form in ("names", "folded"):
+        emit.hosts(api, selector or "all", form)
+        return
+    emit.listing(form, api.pages("hosts", {"select": selector} if selector else {}, limit), columns, "no hosts; join an agent first", limit)

@@ -8,13 +8,13 @@ from uuid import uuid4
 import click
 
 from server.cli.options import answers, talks
-from server.cli.spec import described
+from server.cli.spec import Targeted, described
 
 if TYPE_CHECKING:
     from server.cli.api import Api
 
 
-@click.command("create", context_settings={"allow_interspersed_args": False})
+@click.command("create", cls=Targeted, context_settings={"allow_interspersed_args": False})
 @described
 @answers()
 @talks

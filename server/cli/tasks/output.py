@@ -25,8 +25,8 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, form: str
     Escape sequences are left out unless --raw is given. Where not everything is kept, it says so.
     """
     from server.cli import emit
+    from server.cli.groups import readable
     from server.cli.outputs import Outputs
-    from server.cli.report import readable
     from server.cli.text import count
 
     if raw and form != "human":

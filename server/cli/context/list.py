@@ -1,0 +1,26 @@
+"""`clarion context list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from server.cli.options import answers
+
+
+@click.command("list")
+@answers()
+def command(form: str) -> None:
+    """List contexts; an asterisk marks the one in use."""
+    from server.cli import emit
+    from server.cli.contexts import load
+
+    contexts = load(Path.home())
+    rows = [{"name": name, "current": name == contexts.current, "server": one.server, "token_file": one.token_file} for name, one in contexts.known.items()]
+    columns = (
+        ("CONTEXT", lambda row: f"{row['name']}{' *' if row['current'] else ''}"),
+        ("SERVER", lambda row: str(row["server"])),
+        ("TOKEN FILE", lambda row: str(row["token_file"] or "-")),
+    )
+    emit.listing(form, [rows] if rows else [], columns, "no contexts; make one with 'clarion context set NAME --server URL --token-file FILE'")

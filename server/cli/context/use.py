@@ -1,0 +1,20 @@
+"""`clarion context use`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("use")
+@click.argument("name")
+def command(name: str) -> None:
+    """Use this context from now on, unless flags or environment say otherwise."""
+    from server.cli.contexts import load, save
+
+    contexts = load(Path.home())
+    server = contexts.get(name, "context use").server
+    contexts.current = name
+    save(contexts, Path.home())
+    click.echo(f"{name}: {server}")

@@ -1,0 +1,96 @@
+"""Groups of equal answers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from server.cli.api import Api, Json, segment
+from server.cli.outputs import Kept, Outputs
+from server.cli.text import count, harmless, one_line
+
+COLOURS = {"completed": "green", "canceled": "yellow", "timeout": "yellow", "dispatch_failed": "magenta", "lost": "magenta"}
+"""Status → colour on a terminal; red for the others."""
+FOLDED_CHARS = 400
+
+
+def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[tuple[Json, list[Json]]]:
+    """(page, its groups), as many groups as `limit`; None for all."""
+    after, left = None, limit
+    while left is None or left > 0:
+        asked = {**query, "limit": 50 if left is None else min(50, left), **({"after": after} if after is not None else {})}
+        page = api.get(f"tasks/{segment(task_id)}/groups", asked)
+        yield page, page["items"]
+        after = page["next"]
+        if after is None:
+            return
+        left = None if left is None else left - len(page["items"])
+
+
+def show(group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None) -> None:
+    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: at most so many of each stream."""
+    mark = f"#{group['number']} " if number else ""
+    click.echo(click.style(f"{mark}{names(group)}: {outcome(group)}", fg=COLOURS.get(group["status"], "red")))
+    for stream, prefix in (("stdout", "  "), ("stderr", "  stderr: ")):
+        shown = list(_lines(group, stream, outputs))
+        for text in shown[:lines]:
+            click.echo(f"{prefix}{text}")
+        if lines is not None and len(shown) > lines:
+            click.echo(f"{prefix}[… {count(len(shown) - lines, 'more line')} …]")
+    if group["status"] != "completed" and group.get("error"):
+        click.echo(f"  hint: {one_line(str(group['error']['hint']))}")
+
+
+def names(group: Json) -> str:
+    """`web[001-480] (480 hosts)`."""
+    folded = one_line(str(group["folded"]))
+    if group["count"] == 1:
+        return folded
+    if len(folded) > FOLDED_CHARS:
+        folded = f"{folded[:FOLDED_CHARS]}…"
+    elif group["more"]:
+        folded = f"{folded}, … {group['more']:,} more"
+    return f"{folded} ({count(group['count'], 'host')})"
+
+
+def outcome(group: Json) -> str:
+    """`failed, exit code 3: the program ended … [run: exit_nonzero]`."""
+    parts = [str(group["word"])]
+    if group.get("exit_code") is not None:
+        parts.append(f"exit code {group['exit_code']}")
+    if group.get("signal") is not None:
+        parts.append(f"signal {group['signal']}")
+    error = group.get("error")
+    if not error:
+        return ", ".join(parts)
+    detail = f" ({one_line(str(error['detail']))})" if error.get("detail") else ""
+    return f"{', '.join(parts)}: {one_line(str(error['message']))}{detail} [{error.get('phase')}: {error.get('code')}]"
+
+
+def _lines(group: Json, stream: str, outputs: Outputs | None) -> Iterator[str]:
+    begin = group[stream]
+    if begin is None:
+        return
+    if begin["total_bytes"] is None:
+        yield "[the output is no longer kept]"
+    elif begin["whole"] or outputs is None:
+        yield from split(begin["text"])
+        if not begin["whole"]:
+            yield f"[… the beginning of {begin['total_bytes']:,} bytes …]"
+    else:
+        yield from readable(outputs.fetch(group["first_host"]["host_id"], stream))
+
+
+def readable(kept: Kept) -> Iterator[str]:
+    """Lines without anything that steers a terminal; says how much is missing, and where."""
+    yield from split(kept.head.decode("utf-8", "replace"))
+    if kept.truncated:
+        yield f"[… {count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept …]"
+        yield from split(kept.tail.decode("utf-8", "replace"))
+
+
+def split(text: str) -> list[str]:
+    text = harmless(text)
+    return text.removesuffix("\n").split("\n") if text else []

@@ -1,0 +1,45 @@
+"""`clarion hosts select`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("select")
+@click.argument("expression", nargs=-1, required=True)
+@answers(hosts=True)
+@talks
+def command(api: Api, expression: tuple[str, ...], form: str) -> int:
+    """Show which hosts a selector means, before anything runs.
+
+    \b
+    clarion hosts select 'web* and role=db and online'
+    clarion hosts select --format names 'task:ID and status=failed'
+    """
+    from server.cli import emit
+    from server.cli.spec import split
+    from server.cli.text import count, one_line
+    from server.errors import USAGE
+
+    targets = [target for text in expression for target in split(text)]
+    found = api.post("hosts/select", {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20})
+    if form in ("json", "jsonl"):
+        emit.one(form, found)
+    elif form == "folded":
+        click.echo(one_line(found["folded"]))
+    elif form == "names":
+        emit.hosts(api, found["text"], form)
+    else:
+        click.echo(f"{count(found['count'], 'host')}, {found['offline']:,} offline")
+        if found["count"]:
+            click.echo(one_line(found["folded"]) + (f" and {found['more']:,} more" if found["more"] else ""))
+    for warning in found["warnings"]:
+        click.echo(one_line(warning["message"]), err=True)
+    return USAGE if found["refused"] else 0

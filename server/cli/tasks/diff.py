@@ -1,0 +1,55 @@
+"""`clarion tasks diff`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+GROUPS = 10
+"""Compared when none is named."""
+
+
+@click.command("diff")
+@click.argument("task_id")
+@click.argument("group", required=False, type=click.IntRange(1))
+@click.option("--against", type=click.IntRange(1), metavar="N", help="Compare with this group. Default: the largest.")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
+@answers()
+@talks
+def command(api: Api, task_id: str, group: int | None, against: int | None, stream: str, form: str) -> None:
+    """Show how the answers of a group differ from those of the largest one.
+
+    Without a number every other group is compared, at most ten.
+    """
+    from server.cli import emit, groups
+    from server.cli.api import segment
+
+    query = {"stream": stream, **({"against": against} if against else {})}
+    if group is not None:
+        wanted = [group]
+    else:
+        listed = [one for _, items in groups.pages(api, task_id, GROUPS + 1) for one in items]
+        base = against or (listed[0]["number"] if listed else 0)
+        wanted = [one["number"] for one in listed if one["number"] != base][:GROUPS]
+    found = [api.get(f"tasks/{segment(task_id)}/groups/{number}/diff", query) for number in wanted]
+    if form == "json":
+        emit.one(form, {"items": found})
+        return
+    for diff in found:
+        if form == "jsonl":
+            emit.json_line(diff)
+            continue
+        click.echo(click.style(f"#{diff['against']} → #{diff['group']} ({stream}): {diff['removed']:,} lines removed, {diff['added']:,} added", bold=True))
+        for line in groups.split(diff["diff"]):
+            click.echo(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
+        if not diff["complete"]:
+            click.echo("  [not everything is compared or shown]")
+    if not found and form == "human":
+        click.echo("all hosts that have ended gave the same answer", err=True)

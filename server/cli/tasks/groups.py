@@ -1,0 +1,47 @@
+"""`clarion tasks groups`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("groups")
+@click.argument("task_id")
+@click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
+@click.option("--where", metavar="EXPR", help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".")
+@click.option("--lines", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
+@click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
+@answers(hosts=True)
+@talks
+def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str) -> None:
+    """Show what a task's hosts answered, equal answers together.
+
+    --format names and folded print the hosts of these groups only.
+    """
+    from server.cli import emit, groups
+
+    query = {"order": "outliers" if outliers else "largest", **({"where": where} if where else {})}
+    found = groups.pages(api, task_id, None if everything else limit, **query)
+    if form == "json":
+        emit.stream_document({}, "items", (group for _, items in found for group in items))
+        return
+    shown = total = 0
+    for page, items in found:
+        shown, total = shown + len(items), page["groups"]
+        for group in items:
+            if form == "jsonl":
+                emit.json_line(group)
+            elif form == "human":
+                groups.show(group, None, number=True, lines=lines)
+            else:
+                emit.hosts(api, group["selector"], form)
+    if form == "human":
+        click.echo(f"{shown:,} of {total:,} groups", err=True)
