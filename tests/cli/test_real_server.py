@@ -71,7 +71,7 @@ async def test_run_waits_for_the_answers_and_tells_them(site: Site, nursery: tri
     nursery.start_soon(agents)
     done = await site.clarion("run", "--hosts", "web-1,web-2", "--", "uname", "-a")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == b"web-1, web-2 (2 hosts): completed, exit code 0\n  Linux here\n"
+    assert done.stdout == b"web-[1-2] (2 hosts): completed, exit code 0\n  Linux here\n"
     assert b"completed: 2 hosts: 2 completed" in done.stderr
 
 
@@ -98,7 +98,7 @@ async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: 
 async def test_hosts_that_are_away_make_exit_code_3(site: Site) -> None:
     done = await site.clarion("run", "--hosts", "db-1", "--", "true")
     assert done.returncode == 3, done.stderr
-    assert done.stdout.startswith(b"db-1: dispatch failed: ")
+    assert done.stdout.startswith(b"db-1: unreachable: ")
     assert b"  hint: " in done.stdout
 
 
