@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.core.model import Key
 from server.core.effects import Ack, Dispatch, Progress, SaveTask, Welcome
 from server.core.events import HostConnected
-from server.core.model import CommandHost
+from server.core.model import CommandHost, Task
 from server.core.states import EXECUTION_STEPS, ExecutionStatus, TaskStatus
 from tests.simulate.ghost import Process, Violation
 
@@ -37,6 +37,7 @@ class Checks:
         self.done = 0
         self._greeted: dict[int, set[Key]] = {}
         self._finished: set[str] = set()
+        self._began: dict[str, float] = {}
 
     # --- after every commit ----------------------------------------------------------------------------------------------
 
@@ -99,7 +100,11 @@ class Checks:
             command = world.store.tables.commands[row.command_id]
             task = world.store.tables.tasks[command.task_id]
             ran, limit = process.ended - process.began, command.timeout_ms / 1000
-            asked = task.cancel_reason == "timeout" or (limit and ran >= limit - SLACK)
+            if report.kill is not None and report.kill.reason == "expired":
+                self._expired(row, named)  # the server had not heard of its start in time
+                return
+            forgotten = process.began < world.ghost.restored_at  # why it was told to end is not in the older database
+            asked = task.cancel_reason == "timeout" or forgotten or (limit and ran >= limit - SLACK)
             require(bool(asked), "I20", f"{named}: it ran for {ran:.3f} s of {limit}")
         output = world.store.tables.outputs.get(row.stdout_id) if row.stdout_id else None
         said = (output.total_bytes, output.sha256) if output else (0, b"")
@@ -129,6 +134,21 @@ class Checks:
         """An older state of the database is the present one."""
         self._finished = {task_id for task_id, task in self.world.store.tables.tasks.items() if task.status.final}
 
+    # --- when something is decided ------------------------------------------------------------------------------------------
+
+    def saved(self, task: Task) -> None:
+        """A task's own timeout ends it when that time has truly passed, whatever the clock on the wall says.
+
+        But for one case: over a restart the server's own clock is all that tells how much of the time is over.
+        """
+        if task.status is TaskStatus.RUNNING:
+            self._began.setdefault(task.task_id, self.world.loop.now)
+        if task.cancel_reason == "timeout" and task.timeout_ms is not None:
+            began = self._began.get(task.task_id, -1e9)
+            ran = self.world.loop.now - began
+            set_while_down = any(began < at < self.world.server_began for at in self.world.clock_set_at)
+            require(set_while_down or ran >= task.timeout_ms / 1000 - 1.0, "I20", f"{task.task_id} timed out after {ran:.3f} of {task.timeout_ms / 1000} s")
+
     # --- when something is said ------------------------------------------------------------------------------------------
 
     def acked(self, ack: Ack) -> None:
@@ -138,13 +158,17 @@ class Checks:
         self.world.ghost.acked.setdefault((ack.host_id, (ack.command_id, ack.attempt)), self.world.loop.now)
 
     def _kept(self, host_id: str, key: Key) -> None:
-        tables = self.world.store.tables
+        world, tables = self.world, self.world.store.tables
         row = tables.rows.get((key[0], host_id))
         if row is None:
             deleted = key[0] not in tables.commands
             require(deleted or (host_id, *key) in tables.orphans, "I3", f"result of {key} on {host_id} was acknowledged and is nowhere")
         else:
-            require(row.status.final, "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
+            # a report of what an older database believes not yet begun is kept beside the row
+            beside = world.ghost.restored_at >= 0 and (key[0], host_id) in tables.lates
+            kept = row.report is not None or (key[0], host_id) in tables.lates
+            require(kept or not row.status.final, "I3", f"late result of {key} on {host_id} was acknowledged and is not beside its row")
+            require(row.status.final or beside, "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
 
     def dispatched(self, dispatch: Dispatch) -> None:
         self.done += 1
@@ -156,6 +180,9 @@ class Checks:
         require(last == key, "I1", f"dispatch number {dispatch.seq} of {host_id} was given to {last} and to {key}")
 
     def hello(self, event: HostConnected) -> None:
+        if self.world.ghost.restored_at >= 0:
+            # numbers that an older database does not remember and the agent has not met may be given again
+            self.world.seqs = {at: key for at, key in self.world.seqs.items() if at[0] != event.host_id or at[1] <= event.max_seq}
         self._greeted[event.session] = {(entry.command_id, entry.attempt) for entry in event.entries}
 
     def welcomed(self, welcome: Welcome) -> None:

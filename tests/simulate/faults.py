@@ -94,6 +94,7 @@ class Faults:
         return alive
 
     def _server_clock(self, machine: Machine) -> bool:
+        self.world.clock_set_at.append(self.world.loop.now)
         self.world.server_clock += self.world.rng.choice((-TEN_YEARS, TEN_YEARS, -30_000, 30_000))
         return True
 

@@ -12,7 +12,7 @@ from agent.core import events as ev
 from proto import messages as pb
 from server import boot
 from server.conductor import Conductor
-from server.core.effects import Ack, Dispatch, Effects, Progress, Welcome
+from server.core.effects import Ack, Dispatch, Effects, Progress, SaveTask, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, HostDisconnected, Now
 from server.core.world import Limits
@@ -39,7 +39,7 @@ class Crashed(BaseException):
 
 
 class Watched(Engine):
-    """The engine, and a note of when it first decided to dispatch each execution."""
+    """The engine, and a note of when it decided what."""
 
     def __init__(self, limits: Limits, world: World) -> None:
         super().__init__(limits)
@@ -47,6 +47,9 @@ class Watched(Engine):
 
     def handle(self, happened: Sequence[Event], now: Now) -> Effects:
         effects = super().handle(happened, now)
+        for save in effects.saves:
+            if isinstance(save, SaveTask):
+                self._seen.checks.saved(save.task)
         for act in effects.acts:
             if isinstance(act, Dispatch):
                 self._seen.ghost.dispatched.setdefault((act.host_id, (act.command.command_id, act.attempt)), self._seen.loop.now)

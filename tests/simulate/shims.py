@@ -23,12 +23,9 @@ from tests.simulate.loop import Life
 if TYPE_CHECKING:
     from tests.simulate.machine import Agent, Machine
 
-AGENT = ShimRef(1, 1, "")
-"""Claims a directory so that no shim takes it any more."""
-
 
 class Directory:
-    """One execution's. claim: of a shim, or AGENT. started_at: wall clock, ms, of its process."""
+    """One execution's. claim: of a shim, or of an agent that will let none begin. started_at: wall clock, ms, of its process."""
 
     def __init__(self, machine: Machine, key: Key, order: Order) -> None:
         self.machine, self.key, self.order = machine, key, order
@@ -150,7 +147,7 @@ def close_to_shims(directory: Directory | None) -> ShimRef | None:
     if directory is None:
         return None
     if directory.claim is None:
-        directory.claim = AGENT
+        directory.claim = ShimRef(1, 1, directory.machine.boot_id)
         return None
     return directory.claim
 

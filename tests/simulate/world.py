@@ -50,6 +50,8 @@ class World:
         self.seqs: dict[tuple[str, int], Key] = {}
         self.links: list[Link] = []
         self.server_clock = 0
+        self.clock_set_at: list[float] = []
+        self.server_began = -1.0
         self.slow_until = 0.0
         self.server: Server | None = None
         self.store = Store(self)
@@ -110,6 +112,7 @@ class World:
     def start_server(self) -> None:
         if self.server is None:
             self.note("server starts")
+            self.server_began = self.loop.now
             Server(self)
 
     def kill_server(self, seconds: float) -> None:
@@ -138,7 +141,6 @@ class World:
         store.tables = store.backup.copy()
         ghost.restored_at = self.loop.now
         ghost.acked.clear()
-        self.seqs = {(host_id, seq): key for (host_id, seq), key in self.seqs.items() if (host_id, key) in ghost.starts}
         ghost.promised = {key: known.task_id for key, known in store.tables.keys.items()}
         self.checks.restored()
 
