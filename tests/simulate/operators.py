@@ -136,9 +136,10 @@ class Operators:
         finally:
             self._deleting.discard(task_id)
 
-    def cancel_everything(self) -> None:
-        """When the run is over: what was never started would wait for ever."""
+    def cancel_what_waits(self) -> None:
+        """When the run is over: what was never started would wait for ever. What was started must end without help."""
         server = self.world.server
         assert server is not None
-        for task_id in list(self.world.store.tables.tasks):
-            server.conductor.submit(TaskCanceled(task_id))
+        for task_id, task in list(self.world.store.tables.tasks.items()):
+            if task.status is TaskStatus.PENDING:
+                server.conductor.submit(TaskCanceled(task_id))

@@ -76,7 +76,7 @@ class World:
         self.faults.heal()
         self._until(self.loop.now + ATTACHED_WITHIN)
         self.checks.attached()
-        self.operators.cancel_everything()
+        self.operators.cancel_what_waits()
         longest = 60.0 + 4 * (self.swarm.lost_after + self.swarm.start_grace + 70.0)
         latest = self.loop.now + longest
         while self.loop.now < latest and not self._quiet():

@@ -1,0 +1,33 @@
+"""The simulation can find things: each deliberate break is found by some seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulate.breaks import BREAKS, Break, altered, applied
+from tests.simulate.run import play, simulated
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.what)
+def test_a_break_is_found(broken: Break) -> None:
+    with simulated(), applied(broken):
+        for number, seed in enumerate(range(broken.first, broken.first + broken.seeds), 1):
+            failure = play(seed)[1].failures.get(seed)
+            if failure is not None:
+                print(f"{broken.what}: seed {seed}, the {number}. that was played: {failure.splitlines()[0][:160]}")
+                return
+    pytest.fail(f"{broken.what}: none of {broken.seeds} seeds from {broken.first} on found it")
+
+
+def test_after_a_break_all_is_as_it_was() -> None:
+    for broken in BREAKS:
+        before = getattr(broken.where, broken.name)
+        with applied(broken):
+            assert getattr(broken.where, broken.name) is not before
+        assert getattr(broken.where, broken.name) is before
+
+
+def test_a_break_whose_line_is_gone_says_so() -> None:
+    gone = Break("gone", play, "__call__", "", "")
+    with pytest.raises((AssertionError, TypeError, OSError)):
+        altered(gone)

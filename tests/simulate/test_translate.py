@@ -1,0 +1,72 @@
+"""What the simulator hands from one engine to the other is what the messages' bytes would have made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from _speedups.lane_wire_py import decode as decode_row
+from agent import wire
+from agent.core import effects as out
+from agent.core import events as ev
+from proto.messages import CommandMessage, Rejected, decode, kind_of
+from server.core import events
+from server.rpc import rows
+from server.rpc.to_agent import Encoder, Terms
+from tests.simulate import translate
+from tests.simulate.machine import Agent
+from tests.simulate.run import play, simulated
+from tests.simulate.server import CREDITS
+
+
+class Heard:
+    """Every message of a run, and what the simulator made of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.up: list[tuple[str, bytes, events.Event]] = []
+        self.down: list[tuple[bytes, ev.Event]] = []
+        to_server, told = translate.to_server, translate.told
+
+        def spy_up(agent: Agent, message: out.Message) -> events.Event:
+            event = to_server(agent, message)
+            data = bytes(wire.message(message, lambda key, stream, digest: (agent.output(key) if stream == "stdout" else b"", b"")))
+            self.up.append((agent.machine.host_id, data, event))
+            return event
+
+        def spy_down(spoken: translate.Spoken, epoch: int, credits: int, orders: translate.Orders) -> ev.Event:
+            event = told(spoken, epoch, credits, orders)
+            self.down.append((Encoder(Terms(epoch, CREDITS)).encode(spoken), event))
+            return event
+
+        monkeypatch.setattr(translate, "to_server", spy_up)
+        monkeypatch.setattr(translate, "told", spy_down)
+
+
+def received(host_id: str, data: bytes) -> events.Event:
+    """As server/rpc/edge.py does it."""
+    row: tuple[Any, ...] | None = decode_row(1, data, 0, len(data))
+    if row is not None and row[1] in rows.EVENTS:
+        return rows.event(host_id, row)
+    _, value = kind_of(decode(data))
+    assert isinstance(value, Rejected)
+    return rows.rejected(host_id, value.command_id, value.attempt, value.reason, value.message)
+
+
+def heard(message: CommandMessage) -> ev.Event | None:
+    """As agent/session.py does it."""
+    kind, value = kind_of(message)
+    return wire.welcome(value) if kind == "welcome" else wire.event(message, lambda spec: None)  # type: ignore[arg-type]
+
+
+def test_both_ways_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Heard(monkeypatch)
+    with simulated():
+        for seed in (2, 19, 40):
+            assert not play(seed)[1].failures
+    for host_id, data, event in told.up:
+        assert received(host_id, data) == event
+    for data, spoken in told.down:
+        assert heard(decode(data)) == spoken
+    assert {type(event) for _, _, event in told.up} == {events.Accepted, events.Rejected, events.Started, events.Result}
+    assert {type(event) for _, event in told.down} == {ev.Welcome, ev.Dispatch, ev.Cancel, ev.ResultAck}
