@@ -19,7 +19,7 @@ FOUND = {
     1209: "a server that died while a cancel of a pending task was half done could not start any more",
 }
 """Seeds that once found a fault, and which."""
-SEEDS = int(os.environ.get("SIMULATE_SEEDS", "400"))
+SEEDS = int(os.environ.get("SIMULATE_SEEDS", "300"))
 
 
 @pytest.fixture(scope="module")
