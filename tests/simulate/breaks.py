@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import agent.core.engine as agent_engine
 import agent.journal as agent_journal
 import agent.journal_file as agent_journal_file
 import server.conductor as server_conductor
@@ -23,7 +24,6 @@ import server.core.hosts as server_hosts
 import server.core.tasks as server_tasks
 import server.core.world as server_world
 import server.store.writer as server_writer
-import tests.simulate.database as database
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,20 @@ def altered(broken: Break) -> Any:
 @contextmanager
 def applied(broken: Break) -> Iterator[None]:
     kept, made = getattr(broken.where, broken.name), altered(broken)
-    handlers = {kind: handler for kind, handler in server_engine.HANDLERS.items() if handler is kept}
+    tables: tuple[dict[type, Any], ...] = (server_engine.HANDLERS, server_engine.REPORTS)
+    kinds = [(table, kind) for table in tables for kind, handler in table.items() if handler is kept]
     users = [module for module in (server_executions, server_hosts, server_admission, server_engine, server_tasks) if getattr(module, broken.name, None) is kept]
     for module in {broken.where, *users}:
         setattr(module, broken.name, made)
-    server_engine.HANDLERS.update(dict.fromkeys(handlers, made))
+    for table, kind in kinds:
+        table[kind] = made
     try:
         yield
     finally:
         for module in {broken.where, *users}:
             setattr(module, broken.name, kept)
-        server_engine.HANDLERS.update(handlers)
+        for table, kind in kinds:
+            table[kind] = kept
 
 
 
@@ -86,8 +89,11 @@ BREAKS = (
     Break("another journal is trusted", server_hosts, "_resync", "row.journal_id != peer.journal_id", "False", first=200),
     Break("nobody resumes after a restart", server_tasks, "_reclaim", "world.deadlines.set(execution, world.now.mono + world.limits.lost_after)", "pass"),
     Break("an entry of a Hello gets no verdict", server_hosts, "_verdicts", "verdicts.append(Verdict(command_id, attempt, decision))", "verdicts[:] = [Verdict(command_id, attempt, decision)]"),
-    Break("a half canceled task comes back as if untouched", database.Store, "open_tasks", "task.status is TaskStatus.PENDING and task.cancel_reason is None", "task.status is TaskStatus.PENDING", 100, 1_200),
     # the agent's journal
     Break("a failed sync is tried again as if nothing had happened", agent_journal.Journal, "_append", "self._broken = True", "return report(JournalDurable(appends[-1].position))", first=200),
     Break("garbage at the end of the journal is taken for a record", agent_journal_file, "_record_at", "zlib.crc32(payload) != checksum", "False"),
+    Break("what had not ended is run again after a restart of the agent", agent_engine.Engine, "__init__", "Live(stage=execution.stage, spawned=True, kill_noted=True) for key, execution in state.executions.items()", "Live() for key, execution in list(state.executions.items()) if not execution.open or not state.executions.pop(key)"),
+    Break("a result is sent once only", agent_engine.Engine, "_judge", "self._reporting.offer(key)", "pass"),
+    Break("a tombstone is forgotten", agent_engine.Engine, "_dispatch", "tomb := self._tomb(key)", "tomb := None", first=250),
+    Break("a torn record is passed over under the old journal id", agent_journal, "open_journal", "if header is not None and not damage:", "if header is not None:", first=250),
 )
