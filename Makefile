@@ -29,7 +29,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate coverage fuzz-lane h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate attack coverage fuzz-lane h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -92,6 +92,9 @@ fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compile
 
 h2spec: $(VENV)/test-tools build ## run h2spec (a Go program; H2SPEC=path) in strict mode against an agent port; ARGS= for h2spec
 	@H2SPEC="$(H2SPEC)" $(PY) -m tests.h2.h2spec $(ARGS)
+
+attack: $(VENV)/test-tools build ## every attack on the agent port beside healthy agents; SECONDS=30 AGENTS=500 ARGS='--attack "rapid reset"'
+	$(PY) -m tests.attack --seconds "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),500)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

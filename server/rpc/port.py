@@ -66,7 +66,7 @@ class AgentPort:
         self.edge.gone(transport.conn)
         self._listener.left(peername[0])
         word = label(reason)
-        if word is not None and transport.refusal is None:  # else it was told when it was refused
+        if word is not None and (transport.refusal is None or word != "no_hello"):
             self._counts.refused(word)
             self._listener.offended(peername[0])
             log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))

@@ -1,0 +1,88 @@
+"""`make attack`: every attack for a while beside healthy agents, in clear and with TLS; one table, one JSON file, and 1 if a criterion fails.
+
+p99 is judged in words only: on a small machine the attacker's own computing moves it, which the control run beside it shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from loadtest.files import limit
+from loadtest.proc import machine
+from tests.attack.attacker import BURN, IDLE
+from tests.attack.attacks import ATTACKS, pairs
+from tests.attack.judge import Case, table
+from tests.attack.site import Site, Watching, launch, order, outcome, settled
+
+PATIENCE = 60.0
+"""Seconds beyond which a connection that was to be cut off is called left alone: twice the longest limit."""
+FEW = 20
+"""Hosts that the attacker is; so many may be told to read slowly."""
+
+
+def measured(site: Site, name: str, who: str, place: int, seconds: float, controls: tuple[float, float]) -> Case:
+    refused, told, came = site.refused(), site.told(), site.came_back()
+    work = site.attacker_ids[:FEW] if ATTACKS[name].work else ()
+    with Watching(site, work) as watching:
+        process = launch(order(site, name, who, source=f"127.0.1.{place}", seconds=seconds, connections=0, patience=PATIENCE))
+        done = outcome(process, seconds + PATIENCE + 30)
+    settled(site, PATIENCE)
+    with site.api() as api:
+        answers = site.everybody_answers(api)
+    return Case(
+        name, who, "TLS" if site.tls else "plaintext", done, watching.seen(), dict(site.refused() - refused), dict(site.told() - told), *controls,
+        site.came_back() - came, answers, watching.failure,
+    )  # fmt: skip
+
+
+def control(site: Site, kind: str, seconds: float) -> float:
+    """p99 beside a process that does not attack."""
+    with Watching(site) as watching:
+        outcome(launch(order(site, kind, "nobody", source="127.0.1.1", seconds=seconds, connections=0, patience=0)), seconds + 30)
+    return watching.seen().p99 or 0.0
+
+
+def on(port: str, agents: int, seconds: float, only: list[str]) -> list[Case]:
+    cases: list[Case] = []
+    with tempfile.TemporaryDirectory(prefix="clarion-attack-") as folder:
+        site = Site(Path(folder), agents, tls=port == "tls")
+        try:
+            site.start()
+            controls = control(site, IDLE, seconds), control(site, BURN, seconds)
+            print(f"{port}: {agents} agents connected; p99 beside a sleeping process {controls[0]:.1f} ms, beside a computing one {controls[1]:.1f} ms", flush=True)
+            wanted = [(name, who) for name in only or ATTACKS for who in pairs(name, site.tls)]
+            for place, (name, who) in enumerate(wanted, 2):
+                cases.append(measured(site, name, who, place, seconds, controls))
+                print("  ".join(cases[-1].cells()), flush=True)
+            print(*site.internal_errors(), sep="\n", end="", flush=True)
+        finally:
+            site.close()
+    return cases
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--agents", type=int, default=500)
+    parser.add_argument("--report", type=Path, default=Path("attack.json"))
+    parser.add_argument("--port", choices=("plain", "tls"), action="append", help="only this one")
+    parser.add_argument("--attack", action="append", choices=tuple(ATTACKS), metavar="NAME", help="only this one: " + ", ".join(ATTACKS))
+    asked = parser.parse_args()
+    limit()
+    about = machine()
+    cases = [case for port in asked.port or ("plain", "tls") for case in on(port, asked.agents, asked.seconds, asked.attack or [])]
+    report = {"machine": about, "seconds": asked.seconds, "agents": asked.agents, "cases": [{**asdict(case), "verdict": case.verdict(), "growth_mib": case.growth} for case in cases]}
+    asked.report.write_text(json.dumps(report, indent=1) + "\n")
+    print(table(cases))
+    failed = [case for case in cases if case.faults()]
+    print(f"{len(cases)} attacks, {len(failed)} failed; p99 moved by a fifth or more in {sum(not case.calmly for case in cases)}; written: {asked.report}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What is asked of the server while it is attacked, and the table of what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.attack.attacks import ATTACKS, CUT, DROP, IGNORE, SHUT_OUT
+from tests.attack.site import Seen
+
+MOST_MIB = 64
+"""By which the server may grow."""
+MOST_MOVED = 0.2
+"""Share by which the healthy ones' p99 may move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """outcome: as the attacker tells it. refused, told: reason → counts and lines. calm, busy: p99 beside an attacker that sleeps, or computes."""
+
+    name: str
+    who: str
+    port: str
+    outcome: dict[str, Any]
+    during: Seen
+    refused: dict[str, int]
+    told: dict[str, int]
+    calm: float
+    busy: float
+    came_back: int
+    all_answer: bool
+    failure: str
+
+    @property
+    def growth(self) -> float:
+        """MiB."""
+        return (self.during.rss_peak - self.during.rss_before) / 1024
+
+    @property
+    def moved(self) -> float:
+        """Share by which p99 moved: over a server that is left alone, or over the same two cores computing, whichever is kinder."""
+        return (self.during.p99 or float("inf")) / max(self.calm, self.busy) - 1
+
+    @property
+    def calmly(self) -> bool:
+        """Whether the healthy ones hardly noticed."""
+        return self.moved < MOST_MOVED
+
+    def faults(self) -> list[str]:
+        """What went wrong; latency is judged by itself."""
+        attack, found = ATTACKS[self.name], []
+        if self.growth > MOST_MIB:
+            found.append(f"the server grew by {self.growth:.0f} MiB")
+        if attack.must == IGNORE and self.outcome["answers"]:
+            found.append(f"it was not ignored: {self.outcome['answers']}")
+        if attack.must in (CUT, DROP) and self.outcome["left"]:
+            found.append(f"{self.outcome['left']} connections were not cut off")
+        if attack.must == CUT and not set(self.refused) & attack.reasons:
+            found.append(f"no refusal has one of its reasons: {self.refused}")
+        if {**self.refused, SHUT_OUT: 0} != {**self.told, SHUT_OUT: 0}:
+            found.append(f"counted {self.refused}, told {self.told}")
+        if self.came_back:
+            found.append(f"healthy agents had to come back {self.came_back} times")
+        if not self.all_answer:
+            found.append("not all healthy agents answer")
+        return [*found, *([self.failure] if self.failure else [])]
+
+    def verdict(self) -> str:
+        if faults := self.faults():
+            return "FAILED: " + "; ".join(faults)
+        return "good" if self.calmly else f"good, but p99 moved by {self.moved:.0%}"
+
+    def cells(self) -> tuple[str, ...]:
+        took, done = sorted(self.outcome["took"]), self.outcome
+        reason = max(self.refused, key=lambda one: (one != SHUT_OUT, self.refused[one]), default="none")
+        return (
+            self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,
+            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.calm:.0f} / {self.busy:.0f}",
+            "none" if self.during.p99 is None else f"{self.during.p99:.0f}", self.verdict(),
+        )  # fmt: skip
+
+
+COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before: idle / busy", "p99 ms during", "verdict")
+
+
+def table(cases: list[Case]) -> str:
+    """Markdown."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(case.cells() for case in cases)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
