@@ -52,6 +52,8 @@ _ALL = (
     Reason("silent", "report", "the host stayed away longer than lost_after", "check by hand what it had done; a late report is kept beside", False, True),
     Reason("force_canceled", "report", "an operator ended the record while the host was unreachable; it may still be running", "check by hand", False, True),
     Reason("unanswered", "report", "the host is connected but never said how it ended, however often it was asked to end it; it may still be running", "look at the agent on that host; a late report is kept beside", False, True),
+    Reason("rolled_back", "report", "the database was set back to an older state, so nobody can say whether it ran since then", "check by hand; a late report is kept beside", False, True),
+    Reason("restored", "report", "the database is a restored backup, so nobody can say whether it ran since then", "check by hand; a late report is kept beside", False, True),
     Reason("unknown", "report", "the agent gave a reason that this server does not know", "bring server and agent to the same version", False, True),
 )
 
@@ -65,7 +67,7 @@ WORDS = {
     "timed_out": "timed out",
     **dict.fromkeys(("signaled", "output_limit"), "killed"),
     **dict.fromkeys(("canceled", "canceled_before_start"), "canceled"),
-    **dict.fromkeys(("shim_died", "rebooted", "journal_lost", "silent", "force_canceled", "unanswered", "unknown"), "lost"),
+    **dict.fromkeys(("shim_died", "rebooted", "journal_lost", "silent", "force_canceled", "unanswered", "rolled_back", "restored", "unknown"), "lost"),
 }
 """Code of a reason → its word."""
 

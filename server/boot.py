@@ -8,6 +8,7 @@ from server.conductor import Conductor
 from server.core.effects import SaveMeta
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
+from server.core.safety import EPOCH_SEEN
 from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
@@ -21,7 +22,7 @@ async def open_store(store: Store) -> int:
     """Connect, migrate, and begin the next epoch, whose number is returned. Raises ClarionError."""
     try:
         await store.open()
-        epoch = int(await store.meta(EPOCH) or 0) + 1
+        epoch = max(int(await store.meta(EPOCH) or 0), int(await store.meta(EPOCH_SEEN) or 0)) + 1
         await store.write([SaveMeta(EPOCH, str(epoch))])
     except StoreUnavailable as error:
         hint = "start the database, or correct the settings under 'store', then start the server again"

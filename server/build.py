@@ -75,6 +75,10 @@ def engine_limits(settings: Settings) -> EngineLimits:
         slice=settings.writer.max_rows,
         lost_after=liveness.lost_after,
         unanswered_after=liveness.unanswered_after,
+        mass_share=liveness.mass_silence_share,
+        mass_hosts=liveness.mass_silence_hosts,
+        mass_window=liveness.mass_silence_window,
+        mass_pause=liveness.mass_silence_pause,
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
     )

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from server.core.effects import Ack, Act, Cancel, Dispatch, Forgotten, Progress, Save, Welcome
+from server.core.effects import Ack, Act, Alarm, Cancel, Dispatch, Forget, Forgotten, Progress, Save, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, Tick
 from server.core.model import Task
@@ -33,13 +33,16 @@ class Queue(Protocol):
 class Outboxes(Protocol):
     """The sessions, as the conductor sees them. A message for a session that is over is dropped: resync covers it."""
 
-    def send(self, act: Welcome | Dispatch | Cancel | Ack) -> None: ...
+    def send(self, act: Welcome | Dispatch | Cancel | Ack | Forget) -> None: ...
 
 
 class Conductor:
     """A ports.Door. `run` must be running for deadlines and for fan-outs beyond one slice."""
 
-    def __init__(self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None
+    ) -> None:
+        self._alarm = alarm
         self._engine, self._queue, self._outboxes, self._shown, self._clock = engine, queue, outboxes, shown, clock
         self._stirred = trio.Event()
 
@@ -55,6 +58,8 @@ class Conductor:
         for act in acts:
             if isinstance(act, Progress):
                 self._shown.publish(act)
+            elif isinstance(act, Alarm):
+                self._alarm(act)
             elif isinstance(act, Forgotten):
                 self._shown.forget(act.task_id)
             else:

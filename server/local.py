@@ -8,11 +8,14 @@ import time
 
 import trio
 
-from server import build
-from server.core.effects import CreateJoinToken
+from server import boot, build
+from server.core.effects import CreateJoinToken, Save
+from server.core.engine import Engine
+from server.core.events import Now, Restored, TaskLoaded
 from server.core.model import JoinToken
 from server.errors import ClarionError
 from server.security import approval
+from server.security.lock import locked
 from server.security.tokens import Kind, make
 from server.settings import Settings
 from server.store.base import StoreRefused, StoreUnavailable
@@ -56,6 +59,37 @@ def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str,
     kept = JoinToken(token.id, token.digest, now + ttl * 1000, uses, labels, "clarion-server", now, networks, approve)
     trio.run(_save, settings, kept)
     return token.text
+
+
+def restore(settings: Settings) -> int:
+    """After a backup was put back: every open execution ends as `lost`, so that none of them can start a second time. How many did.
+
+    Raises InUse while a server runs on this data directory, ClarionError, SettingsError, OSError.
+    """
+    with locked(settings.data):
+        return trio.run(_restore, settings)
+
+
+async def _restore(settings: Settings) -> int:
+    store, engine = build.store(settings), Engine()
+    now = Now(0.0, time.time_ns() // 1_000_000)
+    try:
+        await boot.open_store(store)
+        engine.load_counts(await store.count_tasks(), await store.sum_executions())
+        engine.begin_grace(now)
+        saves: list[Save] = []
+        for one in await store.open_tasks():
+            saves += engine.handle([TaskLoaded(one.task, one.command, one.executions)], now).saves
+        open_before = sum(engine.statistics().executions[:3])
+        saves += engine.handle([Restored()], now).saves
+        await store.write(saves)
+        return open_before
+    except StoreUnavailable as error:
+        raise ClarionError("store_unavailable", str(error), field="store") from error
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store") from error
+    finally:
+        await store.aclose()
 
 
 async def _save(settings: Settings, token: JoinToken) -> None:

@@ -249,6 +249,25 @@ def show(loaded: Loaded, as_json: bool) -> None:
         click.echo(f"{key:<{width}}  {text:<{column}}  {loaded.sources[key]}")
 
 
+@cli.command()
+@_settings_options
+def restore(loaded: Loaded) -> None:
+    """After a backup of the database was put back, and before the server starts: give up every open execution.
+
+    What has happened since the backup is not known, so each ends as `lost`, reason `restored`, and none can start a second time.
+    """
+    from server import local
+
+    try:
+        number = local.restore(loaded.settings)
+    except BaseException as error:
+        known = _known_causes(error)
+        if known is None:
+            raise
+        _give_up(*_explain(known[0], loaded.settings))
+    click.echo(f"{number} open executions are given up as lost")
+
+
 @cli.group("join-token")
 def join_token() -> None:
     """Tokens with which hosts join, without the API: for the first one, and for a server that does not run."""

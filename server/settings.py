@@ -141,6 +141,10 @@ class Liveness(Struct, frozen=True, kw_only=True):
     silence: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
     lost_after: Annotated[float, Meta(ge=0.1, le=31_536_000, description="An execution whose host stays away for so long ends as `lost`.")] = 3600.0
     unanswered_after: Annotated[float, Meta(ge=1, le=31_536_000, description="An execution that its connected host was asked to end, again and again for so long, without saying how it ended, ends as `lost`. Longer than any outage of the database that is to be borne.")] = 86_400.0
+    mass_silence_share: Annotated[float, Meta(ge=0.01, le=1, description="When more than this share of the connected hosts goes away within `liveness.mass_silence_window`, the fault is taken for our own: an alarm is raised and nothing is called lost for `liveness.mass_silence_pause`.")] = 0.3
+    mass_silence_hosts: Annotated[int, Meta(ge=1, le=1_000_000, description="… and at least so many hosts.")] = 10
+    mass_silence_window: Annotated[float, Meta(ge=1, le=86_400, description="Within how many seconds.")] = 60.0
+    mass_silence_pause: Annotated[float, Meta(ge=0, le=86_400, description="For how many seconds nothing is called lost then.")] = 300.0
     start_grace: Annotated[float, Meta(ge=0, le=86_400, description="After a start of the server, hosts on their way back are not called offline for so long.")] = 60.0
     watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
     drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0

@@ -226,6 +226,23 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Every dispatch number of this host up to `low` is over, and that is durable."""
+
+    host_id: str
+    session: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that people should look at. code: store_rolled_back or mass_silence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What may now be shown of a task."""
 
@@ -241,7 +258,7 @@ class Forgotten:
     task_id: str
 
 
-Act = Welcome | Dispatch | Cancel | Ack | Progress | Forgotten
+Act = Welcome | Dispatch | Cancel | Ack | Forget | Alarm | Progress | Forgotten
 
 
 @dataclass(slots=True)

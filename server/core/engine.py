@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from _speedups.route import route
-from server.core import admission, executions, hosts, retry, tasks
+from server.core import admission, executions, hosts, retry, safety, tasks
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
@@ -18,6 +18,7 @@ from server.core.events import (
     HostLoaded,
     Now,
     Rejected,
+    Restored,
     Result,
     Started,
     TaskCanceled,
@@ -40,9 +41,10 @@ class Engine:
     call's after the one before. While `has_more` is true call it again soon with a Tick: fan-outs are done in slices.
     """
 
-    def __init__(self, limits: Limits | None = None, chance: Callable[[], float] = lambda: 0.0) -> None:
-        """chance: a random number from 0 up to 1, for the pauses before further attempts."""
-        self.world = World(limits or Limits(), chance)
+    def __init__(self, limits: Limits | None = None, chance: Callable[[], float] = lambda: 0.0, epoch: int = 0) -> None:
+        """chance: a random number from 0 up to 1, for the pauses before further attempts. epoch: of this start of
+        the server; 0 if there is none."""
+        self.world = World(limits or Limits(), chance, epoch)
 
     def load_counts(self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]) -> None:
         """Counts over the whole store, before anything is loaded."""
@@ -108,7 +110,9 @@ def _grace_over(world: World) -> None:
 
 def _overdue(world: World, execution: Execution) -> None:
     row = execution.row
-    if row.unreachable:
+    if row.unreachable and world.now.mono < world.calm_at:
+        world.deadlines.set(execution, world.calm_at)
+    elif row.unreachable:
         admission.lose(world, execution, "silent")
     elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.unanswered_after:
         # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
@@ -126,6 +130,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     TaskForgotten: tasks.forgotten,
     TaskLoaded: tasks.loaded,
     HostLoaded: hosts.loaded,
+    Restored: safety.restored,
     HostConnected: hosts.connected,
     HostDisconnected: hosts.disconnected,
     HostForgotten: hosts.forgotten,

@@ -99,6 +99,11 @@ class HostLoaded:
     max_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The database is a backup: what has happened since it was made is not known of any open execution."""
+
+
 # --- from agents -----------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +127,7 @@ class HostConnected:
     slots: int
     max_seq: int = 0
     entries: Sequence[Entry] = ()
+    max_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,7 @@ Event = (
     | TaskForgotten
     | TaskLoaded
     | HostLoaded
+    | Restored
     | HostConnected
     | HostDisconnected
     | HostForgotten

@@ -86,6 +86,7 @@ def result(world: World, event: Result, execution: Execution | None) -> None:
     peer = world.peers.get(event.host_id)
     if peer is not None and peer.session is not None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
+        world.forget(peer, world.limits.forget_every)
 
 
 def _ended_an_attempt(world: World, event: Result) -> bool:

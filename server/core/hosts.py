@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.core import safety
 from server.core.admission import lose, renew_deadline
 from server.core.effects import Decision, Dispatch, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
@@ -11,7 +12,7 @@ from server.core.world import Execution, Peer, World
 
 
 def loaded(world: World, event: HostLoaded) -> None:
-    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq)
+    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True)
 
 
 def connected(world: World, event: HostConnected) -> None:
@@ -19,15 +20,23 @@ def connected(world: World, event: HostConnected) -> None:
     peer = world.peers.get(event.host_id)
     if peer is None:
         peer = world.peers[event.host_id] = Peer(event.host_id)
+    world.connected += peer.session is None
+    world.left.pop(event.host_id, None)
+    if peer.journal_id != event.journal_id:
+        peer.forgotten = 0  # another journal has been told nothing yet
+    if safety.is_behind(world, peer, event):
+        safety.quarantine(world, peer, event)
     peer.session, peer.journal_id = event.session, event.journal_id
     peer.capacity = max(1, min(event.slots, world.limits.in_flight_per_host))
     # A host that has seen higher numbers than the store remembers: the database was set back. Never reuse one.
-    peer.seq = max(peer.seq, event.max_seq)
+    peer.seq, peer.seen = max(peer.seq, event.max_seq), max(peer.seen, event.max_seq)
+    peer.loaded = False
     entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
     executions = list(peer.open.values())
     world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
         _resync(world, peer, execution, entries.get((execution.row.command_id, execution.row.attempt)))
+    world.forget(peer, 1)
     world.unpark(peer, len(peer.parked))
 
 
@@ -102,6 +111,8 @@ def disconnected(world: World, event: HostDisconnected) -> None:
     if peer is None or peer.session != event.session:
         return
     peer.session = None
+    world.connected -= 1
+    safety.gone(world, event.host_id)
     for execution in peer.open.values():
         execution.row.unreachable, execution.asked = True, None
         world.changed(execution)

@@ -79,6 +79,7 @@ T, E = TaskStatus, ExecutionStatus
 TASK_STEPS: dict[tuple[TaskStatus, TaskStep], TaskStatus] = {
     (T.PENDING, TaskStep.START): T.RUNNING,
     (T.PENDING, TaskStep.CANCEL): T.CANCELED,
+    (T.PENDING, TaskStep.FAIL): T.FAILED,
     (T.RUNNING, TaskStep.COMPLETE): T.COMPLETED,
     (T.RUNNING, TaskStep.FAIL): T.FAILED,
     (T.RUNNING, TaskStep.CANCEL): T.CANCELED,
@@ -89,6 +90,7 @@ EXECUTION_STEPS: dict[tuple[ExecutionStatus, ExecutionStep], ExecutionStatus] = 
     (E.PENDING, ExecutionStep.DISPATCH): E.DISPATCHED,
     (E.PENDING, ExecutionStep.REFUSE): E.DISPATCH_FAILED,
     (E.PENDING, ExecutionStep.CANCEL): E.CANCELED,
+    (E.PENDING, ExecutionStep.LOSE): E.LOST,
     (E.DISPATCHED, ExecutionStep.START): E.RUNNING,
     (E.DISPATCHED, ExecutionStep.REFUSE): E.DISPATCH_FAILED,
     (E.DISPATCHED, ExecutionStep.COMPLETE): E.COMPLETED,

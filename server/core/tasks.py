@@ -29,6 +29,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
     task = event.task
     world.ledger.reopened(task)
     live = world.add_task(task, event.command, task.counts)
+    live.loaded = True
     for row in event.executions:
         execution = live.executions[row.host_id] = Execution(row, live)
         if row.retry_at is not None:
@@ -44,7 +45,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
         world.wake(live)
     if task.cancel_reason is not None:
         if task.status is TaskStatus.PENDING:
-            _make_rows(live)
+            make_rows(live)
         _stop(world, live, live.executions.values(), task.cancel_reason)
     world.act(_progress(live))
 
@@ -87,14 +88,14 @@ def started(world: World, event: TaskStarted) -> None:
         return
     live.task.started_at = world.now.wall_ms
     world.step_task(live, TaskStep.START)
-    _make_rows(live)
+    make_rows(live)
     if live.task.timeout_ms is not None:
         world.deadlines.set(live, world.now.mono + live.task.timeout_ms / 1000)
     _be_patient(world, live)
     world.wake(live)
 
 
-def _make_rows(live: LiveTask) -> None:
+def make_rows(live: LiveTask) -> None:
     if live.executions or live.task.counts[ExecutionStatus.PENDING] < len(live.task.targets):
         return
     command_id = live.command.command_id
@@ -119,7 +120,7 @@ def some_canceled(world: World, event: ExecutionsCanceled) -> None:
     live = world.tasks.get(event.task_id)
     if live is not None:
         if live.task.status is TaskStatus.PENDING:
-            _make_rows(live)
+            make_rows(live)
         found = (live.executions.get(host_id) for host_id in event.host_ids)
         _stop(world, live, [execution for execution in found if execution is not None], "canceled", force=event.force)
 
@@ -137,7 +138,7 @@ def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) 
     world.deadlines.clear(live)
     world.touched[live] = None
     if live.task.status is TaskStatus.PENDING:
-        _make_rows(live)
+        make_rows(live)
     _stop(world, live, live.executions.values(), reason, force=force)
 
 

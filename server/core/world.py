@@ -9,7 +9,7 @@ from itertools import islice
 
 from _speedups.tally import Tally
 from server.core.deadlines import Deadlines
-from server.core.effects import Act, Cancel, Effects, Save, SaveSeq
+from server.core.effects import Act, Cancel, Effects, Forget, Save, SaveSeq
 from server.core.events import Now
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
@@ -33,6 +33,14 @@ class Limits:
     unanswered_after: float = 86_400.0
     """How long a host that is here is asked to end an execution. Long, because it may be us who are slow: a database that is down
     holds up what agents say."""
+    mass_share: float = 0.3
+    mass_hosts: int = 10
+    mass_window: float = 60.0
+    mass_pause: float = 300.0
+    """More than this share of the hosts, and at least so many, gone within the window: it is taken for our own fault, and nothing
+    is called lost during the pause."""
+    forget_every: int = 64
+    """Dispatch numbers that are over before an agent is told so."""
     start_grace: float = 60.0
     """After a start of the server, hosts that are still on their way back are not called offline for this long."""
     watchdog_margin: float = 30.0
@@ -79,6 +87,8 @@ class LiveTask:
     in_flight: int = 0
     ready: bool = False
     ticket: int = 0
+    loaded: bool = False
+    """It was not made in this run of the server."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +102,11 @@ class Peer:
     capacity: int = 0
     seq: int = 0
     seq_reserved: int = 0
+    seen: int = 0
+    """The highest dispatch number that this host has met, or was sent in this run."""
+    forgotten: int = 0
+    loaded: bool = False
+    """It was known when the server started."""
     open: dict[str, Execution] = field(default_factory=dict)
     parked: dict[Execution, None] = field(default_factory=dict)
 
@@ -114,8 +129,8 @@ class Patience:
 class World:
     """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
 
-    def __init__(self, limits: Limits, chance: Callable[[], float]) -> None:
-        self.limits, self.chance = limits, chance
+    def __init__(self, limits: Limits, chance: Callable[[], float], epoch: int) -> None:
+        self.limits, self.chance, self.epoch = limits, chance, epoch
         self.tasks: dict[str, LiveTask] = {}
         self.by_command: dict[str, LiveTask] = {}
         self.peers: dict[str, Peer] = {}
@@ -127,6 +142,9 @@ class World:
         self.stopping: deque[LiveTask] = deque()
         self.in_flight = 0
         self.parked = 0
+        self.connected = 0
+        self.left: dict[str, float] = {}
+        self.calm_at = 0.0
         self.contradictions = 0
         self.grace = Grace()
         self._free_slots: list[int] = []
@@ -262,6 +280,7 @@ class World:
         if peer.seq > peer.seq_reserved:
             peer.seq_reserved = peer.seq + self.limits.seq_block - 1
             self.save(SaveSeq(peer.host_id, peer.seq_reserved))
+        peer.seen = peer.seq
         return peer.seq
 
     def send_cancel(self, execution: Execution) -> None:
@@ -274,6 +293,14 @@ class World:
         peer = self.peers[row.host_id]
         if peer.session is not None and row.journal_id is not None and row.seq is not None:
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
+
+    def forget(self, peer: Peer, every: int) -> None:
+        """Tell the agent up to which number everything is over, if that has moved on by so many. Nothing open has such a number."""
+        if peer.session is not None and peer.seen - peer.forgotten >= every:
+            low = min((execution.row.seq or 1 for execution in peer.open.values()), default=peer.seen + 1) - 1
+            if low - peer.forgotten >= every:
+                peer.forgotten = low
+                self.act(Forget(peer.host_id, peer.session, low))
 
     def apply_moves(self) -> None:
         slots, olds, news = self._moves

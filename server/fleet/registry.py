@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence, Set
 import trio
 
 from server.core.directory import Directory
-from server.core.effects import Ack, Cancel, Dispatch, Welcome
 from server.core.model import Host
-from server.fleet.session import OutboxLimits, Session
+from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.ports import Presence, Resolution
 
 ALL = "all"
@@ -100,7 +99,7 @@ class Registry:
         self._left.set()
         return True
 
-    def send(self, act: Welcome | Dispatch | Cancel | Ack) -> None:
+    def send(self, act: Outgoing) -> None:
         """Of no effect when that session is over."""
         session = self._sessions.get(act.host_id)
         if session is not None and session.number == act.session:

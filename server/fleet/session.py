@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.core.effects import Ack, Cancel, Dispatch, Welcome
+from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 
-Outgoing = Welcome | Dispatch | Cancel | Ack
+Outgoing = Welcome | Dispatch | Cancel | Ack | Forget
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+import structlog
 import trio
 
+from server.core.effects import Alarm
 from server.ops.metrics import Metrics
 from server.store.base import Store, StoreUnavailable
 
 LAG_EVERY_S = 1.0
 LAG_RED_S = 1.0
 PING_TIMEOUT_S = 2.0
+ALARM_SHOWN_S = 300.0
+
+log = structlog.get_logger("server.health")
 
 
 class Phase(Enum):
@@ -31,6 +36,8 @@ class Health:
 
     def __init__(self, store: Store, queue: Callable[[], tuple[int, bool]], metrics: Metrics) -> None:
         self._store, self._queue = store, queue
+        self._metrics = metrics
+        self._alarms: dict[str, tuple[float, str]] = {}
         self.phase = Phase.STARTING
         self.agent_port: str | None = None
         self.lag_s = 0.0
@@ -53,6 +60,17 @@ class Health:
         self.lag_s = max(lag_s, 0.0)
         self.worst_lag_s = max(self.lag_s, self.worst_lag_s * 0.9)
 
+    def alarm(self, alarm: Alarm) -> None:
+        """Say it in the log, count it, and show it for ALARM_SHOWN_S."""
+        log.error("alarm", code=alarm.code, message=alarm.message)
+        self._metrics.alarms.labels(alarm.code).inc()
+        self._alarms[alarm.code] = (trio.current_time(), alarm.message)
+
+    def _alarmed(self) -> dict[str, object]:
+        now = trio.current_time()
+        recent = {code: message for code, (at, message) in self._alarms.items() if now - at < ALARM_SHOWN_S}
+        return {"ok": not recent, **recent}
+
     async def deep(self) -> tuple[bool, dict[str, dict[str, object]]]:
         """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at most."""
         rows, full = self._queue()
@@ -61,6 +79,7 @@ class Health:
             "store": await self._ping(),
             "loop": {"ok": self.lag_s < LAG_RED_S, "lag_ms": round(self.lag_s * 1000, 2), "worst_lag_ms": round(self.worst_lag_s * 1000, 2)},
             "writer": {"ok": not full, "rows": rows},
+            "alarms": self._alarmed(),
             "agent_port": {"ok": self.agent_port is not None, "address": self.agent_port},
         }
         return all(check["ok"] for check in checks.values()), checks

@@ -71,6 +71,10 @@ class Metrics:
         for port in ("http", "agent"):
             self.auth_failures.labels(port)
 
+        self.alarms = Counter("clarion_alarms", "Times that the server took a fault for its own or its database's, by reason.", ["reason"], registry=registry)
+        for code in ("mass_silence", "store_rolled_back"):
+            self.alarms.labels(code)
+
         self.writer_rows = Gauge("clarion_writer_queue_rows", "Rows waiting to be written.", registry=registry)
         self.writer_bytes = Gauge("clarion_writer_queue_bytes", "Bytes waiting to be written.", registry=registry)
         self.commit_seconds = Histogram("clarion_writer_commit_seconds", "How long one commit took.", registry=registry, buckets=COMMIT_BUCKETS)

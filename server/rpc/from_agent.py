@@ -35,4 +35,4 @@ def connected(value: Hello, session: int) -> HostConnected:
     """The event of a session that begins."""
     entries = [Entry(entry.command_id, entry.attempt, entry.seq, Stage(int(entry.stage))) for entry in value.entries if 1 <= int(entry.stage) <= 4]
     slots = min(max(value.slots, 1), MAX_SLOTS)
-    return HostConnected(value.host_id, session, value.journal_id, slots, value.max_seq, entries)
+    return HostConnected(value.host_id, session, value.journal_id, slots, value.max_seq, entries, value.max_epoch)

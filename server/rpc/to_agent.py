@@ -13,9 +13,10 @@ from _speedups import lane
 from proto.messages import Cancel as CancelMessage
 from proto.messages import CommandContent, CommandMessage, Drain
 from proto.messages import Decision as DecisionNumber
+from proto.messages import Forget as ForgetMessage
 from proto.messages import Verdict as VerdictMessage
 from proto.messages import Welcome as WelcomeMessage
-from server.core.effects import Ack, Cancel, Dispatch, Welcome
+from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.model import Command
 
 CACHED = 256
@@ -38,7 +39,7 @@ class Encoder:
         self._terms = terms
         self._shared: OrderedDict[str, bytes] = OrderedDict()
 
-    def encode(self, act: Welcome | Dispatch | Cancel | Ack) -> bytes:
+    def encode(self, act: Welcome | Dispatch | Cancel | Ack | Forget) -> bytes:
         if isinstance(act, Dispatch):
             return self._dispatch(act)
         if isinstance(act, Ack):
@@ -46,6 +47,8 @@ class Encoder:
         if isinstance(act, Cancel):
             cancel = CancelMessage(act.command_id, act.attempt, act.seq, act.journal_id, act.reason, act.session)
             return bytes(CommandMessage(cancel=cancel))
+        if isinstance(act, Forget):
+            return bytes(CommandMessage(forget=ForgetMessage(act.low)))
         return self._welcome(act)
 
     def _welcome(self, act: Welcome) -> bytes:

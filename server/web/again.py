@@ -9,7 +9,7 @@ from server.web.checks import count, refuse, seconds
 from server.web.limits import Limits
 
 CAN_HELP = tuple(reason.code for reason in REASONS.values() if reason.retryable)
-NEVER = frozenset({"canceled", "canceled_before_start", "force_canceled", "output_limit", "unknown"})
+NEVER = frozenset({"canceled", "canceled_before_start", "force_canceled", "output_limit", "unknown", "rolled_back", "restored"})
 """Somebody wanted it to end, or nobody knows what happened."""
 RAN = tuple(reason.code for reason in REASONS.values() if reason.started and reason.code not in NEVER)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import trio
 
 from server.conductor import Conductor
-from server.core.effects import Act, Dispatch, Forgotten, Progress, Save, SaveExecution
+from server.core.effects import Act, Alarm, Dispatch, Forgotten, Progress, Save, SaveExecution
 from server.core.engine import Engine
-from server.core.events import HostConnected, Now, TaskCreated, TaskForgotten, TaskStarted
+from server.core.events import HostConnected, HostDisconnected, Now, TaskCreated, TaskForgotten, TaskStarted
 from server.core.model import Command
 from server.core.states import ExecutionStatus
 from server.core.world import Limits
@@ -121,3 +121,13 @@ async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> Non
         await trio.sleep(2)
         assert door.live_task("t2") is None, "its one host was busy until the task's time was over"
         nursery.cancel_scope.cancel()
+
+
+async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
+    alarms: list[Alarm] = []
+    queue, seen = Queue(), Seen()
+    conductor = Conductor(Engine(Limits(mass_hosts=1)), queue, seen, seen, Clock(), alarms.append)
+    conductor.submit(HostConnected("a", 1, "journal", 4), HostDisconnected("a", 1))
+    queue.flush()
+    assert [alarm.code for alarm in alarms] == ["mass_silence"]
+    assert [type(act).__name__ for act in seen.acts] == ["Welcome"]

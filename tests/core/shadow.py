@@ -8,13 +8,16 @@ from dataclasses import replace
 
 from server.core.effects import (
     Ack,
+    Alarm,
     Cancel,
     Dispatch,
     Effects,
+    Forget,
     Forgotten,
     Progress,
     SaveExecution,
     SaveLate,
+    SaveMeta,
     SaveOutput,
     SaveSeq,
     SaveTask,
@@ -87,11 +90,14 @@ class Shadow:
             elif isinstance(save, SaveLate):
                 self.late.append(save)
             else:
-                assert isinstance(save, SaveOutput | SaveSeq)
+                assert isinstance(save, SaveOutput | SaveSeq | SaveMeta)
         for task_id in touched:
             self._counters(task_id)
         for act in effects.acts:
-            assert isinstance(act, Welcome | Dispatch | Cancel | Ack | Progress | Forgotten)
+            assert isinstance(act, Welcome | Dispatch | Cancel | Ack | Forget | Alarm | Progress | Forgotten)
+            if isinstance(act, Forget):
+                open_seqs = [row.seq for (_, host), row in self.rows.items() if host == act.host_id and not row.status.final and row.seq]
+                assert all(seq > act.low for seq in open_seqs), "an open execution's number is said to be over"
         self.acts.extend(effects.acts)
 
     def _row(self, row: CommandHost) -> None:
@@ -147,10 +153,10 @@ class History:
         pick = self.random
         limits = Limits(
             in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), waiting=pick.choice([0, 2, 50]), waiting_per_host=pick.choice([1, 50]), slice=pick.choice([1, 2, 500]),
-            lost_after=100, unanswered_after=150, start_grace=20, seq_block=pick.choice([1, 4]),
+            lost_after=100, unanswered_after=150, forget_every=pick.choice([1, 3, 64]), mass_hosts=pick.choice([1, 2, 10]), start_grace=20, seq_block=pick.choice([1, 4]),
         )  # fmt: skip
         self.limits = limits
-        self.engine, self.shadow = Engine(limits, pick.random), Shadow()
+        self.engine, self.shadow = Engine(limits, pick.random, 1), Shadow()
         self.now = Now(0.0, 1_000)
         self.session = 0
         self.sessions: dict[str, int] = {}
@@ -165,7 +171,7 @@ class History:
     def restart(self) -> None:
         """The server dies and comes back with what the store holds."""
         shadow = self.shadow
-        self.engine = Engine(self.limits, self.random.random)
+        self.engine = Engine(self.limits, self.random.random, 2)
         task_counts = Counter(held.status for held in shadow.tasks.values())
         self.engine.load_counts(task_counts, Counter(row.status for row in shadow.rows.values()))
         self.engine.begin_grace(self.now)
@@ -248,7 +254,7 @@ class History:
             Entry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(Stage))) for n in range(1, self.made + 1) if self.random.random() < 0.4
         ]
         journal = self.random.choice(["journal-1", "journal-1", "journal-1", "journal-2"])
-        return HostConnected(host, self.session, journal, self.random.choice([1, 4]), self.random.choice([0, 7]), entries)
+        return HostConnected(host, self.session, journal, self.random.choice([1, 4]), self.random.choice([0, 7, 500]), entries, self.random.choice([0, 0, 5]))
 
     def _report(self) -> Event:
         key = (self.random.choice(HOSTS), f"c{self.random.randint(1, max(1, self.made))}", self.random.choice([1, 1, 1, 1, 2, 2, 3]))

@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "server.boot": EDGE,
     "server.build": EDGE | {"server.rpc", "server.web", "server.cluster"},
     "server.entrance": EDGE | {"server.rpc"},
-    "server.local": EDGE | {"server.build"},
+    "server.local": EDGE | {"server.boot", "server.build"},
     "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.boot", "server.build", "server.entrance"},
     "server.main": {"server.errors", "server.settings", "server.security", "server.ops", "server.app", "server.local"},
     "server.cli": {"server.errors", "proto.reasons"},

@@ -124,7 +124,7 @@ class Checks:
             holds = world.ghost.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)
         elif reason == "shim_died":
             holds = (row.host_id, (row.command_id, row.attempt)) in world.ghost.unwatched
-        elif world.ghost.restored_at >= 0 and reason == "journal_lost":
+        elif world.ghost.restored_at >= 0 and reason in ("journal_lost", "rolled_back"):
             holds = True
         else:
             holds = WHY_LOST.get(reason, reason) in world.ghost.suspects(row.host_id)

@@ -78,7 +78,7 @@ def _output(digest: Digest, kept: bytes) -> Output | None:
     return receive(kept, b"", digest.total_bytes, digest.sha256)
 
 
-Spoken = act.Welcome | act.Dispatch | act.Cancel | act.Ack
+Spoken = act.Welcome | act.Dispatch | act.Cancel | act.Ack | act.Forget
 
 
 class Orders:
@@ -109,6 +109,8 @@ def told(spoken: Spoken, epoch: int, credits: int, orders: Orders) -> ev.Event:
         case act.Cancel():
             key = (spoken.command_id, spoken.attempt)
             return ev.Cancel(key, spoken.seq, spoken.session, spoken.journal_id, spoken.reason)
+        case act.Forget():
+            return ev.Forget(spoken.low)
         case act.Welcome():
             verdicts = [ev.Verdict((one.command_id, one.attempt), ev.Decision(one.decision)) for one in spoken.verdicts]
             return ev.Welcome(epoch, spoken.session, credits, verdicts)

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.core.effects import Alarm
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.store.base import StoreUnavailable
@@ -32,7 +33,7 @@ async def test_deep_health_times_the_database_and_turns_red_with_any_part(world:
     good = await world.get("/health/deep")
     assert good.status == 200 and good.json["ok"] is True
     assert good.json["checks"]["store"]["ping_ms"] >= 0
-    assert set(good.json["checks"]) == {"phase", "store", "loop", "writer", "agent_port"}
+    assert set(good.json["checks"]) == {"phase", "store", "loop", "writer", "alarms", "agent_port"}
     world.store.down = StoreUnavailable("gone away")
     bad = await world.get("/health/deep")
     assert (bad.status, bad.json["checks"]["store"]) == (503, {"ok": False, "error": "gone away"})
@@ -44,6 +45,9 @@ async def test_deep_health_times_the_database_and_turns_red_with_any_part(world:
             setattr(world.health, change, None if part == "agent_port" else 1.5)
         red = (await world.get("/health/deep")).json
         assert not red["ok"] and not red["checks"][part]["ok"]
+    world.health.alarm(Alarm("mass_silence", "all are gone"))
+    assert (await world.get("/health/deep")).json["checks"]["alarms"] == {"ok": False, "mass_silence": "all are gone"}
+    assert b'clarion_alarms_total{reason="mass_silence"} 1.0' in world.metrics.text()
 
 
 async def test_a_database_that_hangs_does_not_hang_the_check(autojump_clock: trio.testing.MockClock) -> None:

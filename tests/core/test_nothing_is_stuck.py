@@ -1,0 +1,96 @@
+"""Every status that is not final, the deadline that ends it, and that it does when nobody ever says another word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from server.core.events import Accepted, HostDisconnected, Rejected, Started, TaskCanceled
+from server.core.model import Retry
+from server.core.states import ExecutionStatus, TaskStatus
+from server.core.world import Limits
+from tests.core.story import E, Story, T
+
+LIMITS = Limits(lost_after=100, unanswered_after=200)
+
+
+def parked(story: Story) -> None:
+    story.run("a", wait_ms=20_000)
+
+
+def paused(story: Story) -> None:
+    story.come("a")
+    story.run("a", retry=Retry(2, ("busy",), 10_000, 10_000))
+    story.tell(Rejected("a", "c1", 1, "busy"), HostDisconnected("a", 1))
+
+
+def sent(story: Story) -> None:
+    story.come("a")
+    story.run("a")
+
+
+def accepted(story: Story) -> None:
+    sent(story)
+    story.tell(Accepted("a", "c1", 1))
+
+
+def running(story: Story) -> None:
+    sent(story)
+    story.tell(Started("a", "c1", 1, 7, 7))
+
+
+def away(story: Story) -> None:
+    running(story)
+    story.tell(HostDisconnected("a", 1))
+
+
+def asked(story: Story) -> None:
+    running(story)
+    story.tell(TaskCanceled("t1"))
+
+
+def overdue_task(story: Story) -> None:
+    story.come("a")
+    story.run("a", timeout_ms=5_000)
+
+
+# What is open, what ends it, and as what.
+CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionStatus]] = [
+    (parked, E.PENDING, "wait_for", "expired", E.DISPATCH_FAILED),
+    (paused, E.PENDING, "the pause before the next attempt", "offline", E.DISPATCH_FAILED),
+    (sent, E.DISPATCHED, "start_within, then unanswered_after", "unanswered", E.LOST),
+    (accepted, E.DISPATCHED, "timeout and grace, then unanswered_after", "unanswered", E.LOST),
+    (running, E.RUNNING, "timeout and grace, then unanswered_after", "unanswered", E.LOST),
+    (away, E.RUNNING, "lost_after", "silent", E.LOST),
+    (asked, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
+    (overdue_task, E.DISPATCHED, "the task's timeout, then unanswered_after", "unanswered", E.LOST),
+]
+
+
+@pytest.mark.parametrize(("begin", "status", "deadline", "code", "end"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_what_is_open_has_a_deadline_that_ends_it(begin: Callable[[Story], None], status: ExecutionStatus, deadline: str, code: str, end: ExecutionStatus) -> None:
+    story = Story(LIMITS)
+    begin(story)
+    assert story.row("a").status is status
+    steps = 0
+    while not story.row("a").status.final:
+        due = story.engine.next_deadline()
+        assert due is not None, f"nothing ends it; {deadline} should"
+        story.later(due - story.now.mono)
+        steps += 1
+        assert steps < 20, "it is put off for ever"
+    assert (story.row("a").status, story.row("a").error_code) == (end, code)
+    assert story.task().status.final and story.engine.next_deadline() is None
+
+
+def test_every_open_status_is_among_them() -> None:
+    assert {case[1] for case in CASES} == {status for status in ExecutionStatus if not status.final}
+
+
+def test_only_a_task_that_nobody_has_started_waits_for_a_person() -> None:
+    story = Story(LIMITS)
+    story.create("a")
+    assert story.engine.next_deadline() is None and story.task().status is T.PENDING
+    story.tell(TaskCanceled("t1"))
+    assert story.task().status.final and {status for status in TaskStatus if not status.final} == {T.PENDING, T.RUNNING}

@@ -1,0 +1,47 @@
+"""`clarion-server restore`: a backup was put back, and nothing of it starts a second time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from server import local
+from server.core.states import ExecutionStatus as E
+from server.core.states import TaskStatus as T
+from server.security.lock import InUse, locked
+from server.settings import Settings
+from server.store.sqlite import SqliteStore
+from tests.store.make import create, hosts, moved
+
+
+def test_every_open_execution_is_given_up_and_what_had_ended_stays(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    running, pending, ended = create(hosts(4)), create(hosts(2)), create(hosts(1))
+
+    async def fill() -> None:
+        store = SqliteStore(settings.database_file)
+        await store.open()
+        await store.write([running, pending, ended])
+        await store.write(moved(running, [E.PENDING, E.DISPATCHED, E.RUNNING, E.COMPLETED], version=1))
+        await store.write(moved(ended, [E.COMPLETED], version=1, status=T.COMPLETED))
+        await store.aclose()
+
+    async def look() -> None:
+        store = SqliteStore(settings.database_file)
+        await store.open()
+        assert await store.open_tasks() == []
+        rows = [view.execution for made in (running, pending) for view in await store.executions(made.command.command_id, after=None, limit=10)]
+        assert [(row.status, row.error_code) for row in rows if row.status is not E.COMPLETED] == [(E.LOST, "restored")] * 5
+        for made, status, lost in ((running, T.FAILED, 3), (pending, T.FAILED, 2), (ended, T.COMPLETED, 0)):
+            task = await store.task(made.task.task_id)
+            assert task is not None and (task.status, task.counts[E.LOST]) == (status, lost)
+        await store.aclose()
+
+    trio.run(fill)
+    with locked(tmp_path), pytest.raises(InUse):
+        local.restore(settings)
+    assert local.restore(settings) == 5
+    trio.run(look)
+    assert local.restore(settings) == 0
