@@ -79,8 +79,8 @@ class Checks:
             assert process is not None and process.report is not None
             self._honest(row, process, named)
         elif row.status is S.DISPATCH_FAILED or (row.status is S.CANCELED and row.error_code == "canceled_before_start"):
-            # what an older database does not remember was started all the same
-            before = process is not None and process.began < ghost.restored_at
+            # what an older database does not remember was sent, and started, all the same
+            before = ghost.dispatched.get(where, ghost.restored_at) < ghost.restored_at
             require(starts == 0 or before, "I7", f"{named}: {starts} starts")
             if row.error_code == "expired":
                 self._expired(row, named)
