@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -23,6 +24,7 @@ SOURCES = {
     "_speedups.tally_c": "_speedups/tally_py.py",
     "_speedups.route_c": "_speedups/route_py.py",
     "_speedups.lane_wire_c": "_speedups/lane_wire_py.py",
+    "_speedups.lane_hello_c": "_speedups/lane_hello_py.py",
     "_speedups.lane_pipe_c": "_speedups/lane_pipe_py.py",
     "_speedups.lane_stream_c": "_speedups/lane_stream_py.py",
     "_speedups.lane_hub_c": "_speedups/lane_hub_py.py",
@@ -45,6 +47,18 @@ class build_loudly(build_ext):
             raise CompileError(str(error)) from error
 
 
+def types() -> list[str]:
+    """Each module is compiled against the .pxd of others: when one changes, the layout of its classes does, and all must follow."""
+    return sorted(str(path) for path in Path("_speedups").glob("*.pxd"))
+
+
+def stale() -> bool:
+    """Whether some C source is older than some .pxd; cythonize sees only those that a module names itself."""
+    made = [Path(source).with_suffix(".c") for source in SOURCES.values()]
+    newest = max(Path(name).stat().st_mtime for name in types())
+    return any(path.exists() and path.stat().st_mtime < newest for path in made)
+
+
 def extensions() -> list[Extension]:
     if PURE:
         warn_slow("CLARION_PURE=1")
@@ -61,13 +75,14 @@ def extensions() -> list[Extension]:
             Extension(
                 name,
                 [source],
+                depends=types(),
                 extra_compile_args=["-O0", "-g"] if DEBUG else ["-O2"],
                 define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
             )
             for name, source in SOURCES.items()
         ],
         annotate=DEBUG,
-        force=DEBUG,
+        force=DEBUG or stale(),
         quiet=not DEBUG,
         compiler_directives={
             "language_level": 3,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from _speedups import lane_py
+from _speedups import lane_hello_py, lane_py
 from _speedups.lane_limits import Limits
 
 if TYPE_CHECKING:
+    from _speedups.lane_hello_py import decode_hello, encode_welcome
     from _speedups.lane_hub_py import Hub
     from _speedups.lane_py import Conn
     from _speedups.lane_wire_py import encode_ack, encode_dispatch, encode_heartbeat
 else:
     Conn, Hub = lane_py.Conn, lane_py.Hub
+    decode_hello, encode_welcome = lane_hello_py.decode_hello, lane_hello_py.encode_welcome
     encode_ack, encode_dispatch, encode_heartbeat = lane_py.encode_ack, lane_py.encode_dispatch, lane_py.encode_heartbeat
 
 IMPLEMENTATION = "py"
@@ -22,6 +24,7 @@ IMPLEMENTATION = "py"
 if not TYPE_CHECKING and os.environ.get("CLARION_PURE", "") != "1":
     try:
         from _speedups.lane_c import Conn, Hub, encode_ack, encode_dispatch, encode_heartbeat
+        from _speedups.lane_hello_c import decode_hello, encode_welcome
 
         IMPLEMENTATION = "c"
     except ModuleNotFoundError as error:
@@ -29,4 +32,4 @@ if not TYPE_CHECKING and os.environ.get("CLARION_PURE", "") != "1":
         if error.name != "_speedups.lane_c":
             raise
 
-__all__ = ["IMPLEMENTATION", "Conn", "Hub", "Limits", "encode_ack", "encode_dispatch", "encode_heartbeat"]
+__all__ = ["IMPLEMENTATION", "Conn", "Hub", "Limits", "decode_hello", "encode_ack", "encode_dispatch", "encode_heartbeat", "encode_welcome"]

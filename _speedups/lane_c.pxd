@@ -44,7 +44,9 @@ cdef class Conn:
     cdef uint64_t _bytes_in
 
     cpdef write(self, bytes data)
-    cpdef attach(self, Py_ssize_t stream_id, object tag, bytes leftover=*)
+    cpdef attach(self, Py_ssize_t stream_id, object tag, bytes leftover=*, Py_ssize_t first=*)
+
+    cpdef become(self, object http2)
 
     @cython.locals(lane=Lane)
     cpdef detach(self)

@@ -52,13 +52,13 @@ BATCH = 8
 """Frames given to grpclib at once; between batches the slice's time is looked at, since h2 takes 50 to 300 µs for one."""
 PATIENCE = 64
 """Frames of the lane's own between two looks at the clock."""
-
 _last_words = Struct(">HBBBIII").pack
 _last_data = Struct(">HBBBI").pack
 
 
 class Conn:
     """sock: non-blocking, after the TLS handshake if it has one. protocol: grpclib's, with connection_made still to be called.
+    http2: what stands for h2's connection object until `become`; without it the protocol's own is looked up.
 
     tag: of the attached session, else 0. last_read: `now` of the poll that read the last byte. closed: the socket is.
     on_gone: set by the owner, called once by `poll` with the reason.
@@ -68,7 +68,7 @@ class Conn:
                  "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_slow", "_stream", "closed", "fd", "hub", "last_read",
                  "on_gone", "pipe", "tag", "waiting")
 
-    def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub) -> None:
+    def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub, http2: Any = None) -> None:
         self.hub = hub
         self.pipe = pipes.Pipe(sock, hub.epoll, hub.limits.write_queue_bytes)
         self.fd = self.pipe.fd
@@ -81,22 +81,16 @@ class Conn:
         self._largest = hub.limits.max_frame
         self._guard = Guard(hub.limits, hub.rates)
         self._rows = hub.rows
-        self._h2: Any = None
+        self._h2 = self._guard.http2 = http2
         self._lane: streams.Lane | None = None
         self._stream = 0
-        self._reason = ""
-        self._held = b""
+        self._reason, self._held = "", b""
         self._preface = True
         self._closing = False
         self._goaway = False
-        self._ending = 0
         self._now = 0.0
         self._frames_full = self._frames_left = float(hub.limits.frames_per_second)
-        self._frames = 0
-        self._messages = 0
-        self._bytes_in = 0
-
-    # --- what the owner calls ------------------------------------------------------------------------------------------------
+        self._ending = self._frames = self._messages = self._bytes_in = 0
 
     def write(self, data: bytes) -> None:
         """Whole frames, as grpclib writes them: sent now if possible, else queued in order behind what is queued."""
@@ -110,9 +104,10 @@ class Conn:
         self.pipe.write(data)
         self._check()
 
-    def attach(self, stream_id: int, tag: int, leftover: bytes = b"") -> None:
-        """From now on the DATA of this stream is the lane's, and its rows have this tag (not 0).
+    def attach(self, stream_id: int, tag: Any, leftover: bytes = b"", first: int = 0) -> None:
+        """From now on the DATA of this stream is the lane's, and its rows have this tag: any object but 0.
 
+        first: bytes that the first message may have, if not as many as the others; it has a row then also when it has no member.
         leftover: bytes of messages that grpclib's stream had buffered, acknowledged to h2 by whoever took them. Raises ValueError
         for a second stream, ConnectionResetError if the stream or the connection is gone.
         """
@@ -122,6 +117,7 @@ class Conn:
         if stream is None or stream.closed:
             raise ConnectionResetError(f"stream {stream_id} is gone")
         self._lane = streams.Lane(stream_id, tag, self._h2, stream, self.pipe, self._guard, self._limits, self._rows)
+        self._lane.expects, self._lane.largest = first > 0, first or self._limits.max_message
         self._stream, self.tag, self._ending = stream_id, tag, 0
         self._guard.unwatch(stream_id)
         try:
@@ -131,7 +127,7 @@ class Conn:
             return
         if stream.state_machine.state.name == "HALF_CLOSED_REMOTE":
             self._leave("ended")
-        if self._rows:
+        if leftover and self._rows:
             self.hub.wake()
 
     def detach(self) -> None:
@@ -176,8 +172,6 @@ class Conn:
         lane = self._lane
         return self.pipe.queued + (len(lane.waiting) if lane is not None and lane.waiting is not None else 0)
 
-    # --- what the hub calls --------------------------------------------------------------------------------------------------
-
     def ready(self, now: float, deadline: float, max_bytes: int) -> bool:
         """Read and write what can be. True if there is more that epoll will not announce."""
         pipe = self.pipe
@@ -212,10 +206,7 @@ class Conn:
 
     def counts(self) -> dict[str, int]:
         messages = self._messages + (self._lane.messages if self._lane is not None else 0)
-        sums = {"frames": self._frames, "messages": messages, "bytes_in": self._bytes_in}
-        return sums | {"bytes_out": self.pipe.sent, "sends": self.pipe.sends}
-
-    # --- bytes in ------------------------------------------------------------------------------------------------------------
+        return {"frames": self._frames, "messages": messages, "bytes_in": self._bytes_in, "bytes_out": self.pipe.sent, "sends": self.pipe.sends}
 
     def _read(self, deadline: float, max_bytes: int) -> bool:
         pipe = self.pipe
@@ -354,8 +345,6 @@ class Conn:
             if lane.waiting is not None:
                 lane.pump()
 
-    # --- the end -------------------------------------------------------------------------------------------------------------
-
     def _leave(self, reason: str) -> None:
         """The session is over, the connection is not."""
         if self._lane is not None:
@@ -392,9 +381,15 @@ class Conn:
             self.pipe.close(gently=gently)
             self.hub.dead(self)
 
+    def become(self, http2: Any) -> None:
+        """From now on this is h2's connection object, with the windows as they are."""
+        self._h2 = self._guard.http2 = http2
+        http2.decoder.max_header_list_size = self._limits.header_list
+        if self._lane is not None:
+            self._lane.become(http2, http2.streams[self._stream])
+
     def _http2(self) -> Any:
         """h2's connection object, which grpclib makes in connection_made."""
         if self._h2 is None:
-            self._h2 = self._guard.http2 = self._protocol.connection._connection
-            self._h2.decoder.max_header_list_size = self._limits.header_list
+            self.become(self._protocol.connection._connection)
         return self._h2

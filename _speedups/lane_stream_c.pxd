@@ -28,13 +28,16 @@ cdef class Lane:
     cdef Py_ssize_t _debt_stream
     cdef Py_ssize_t _half              # of the window: debt at which it is given back
     cdef Py_ssize_t _need              # bytes of the message in _part, as far as known
-    cdef Py_ssize_t _largest           # bytes of a message
+    cdef public Py_ssize_t largest     # bytes of a message
+    cdef public bint expects           # a first message, also when it is empty
     cdef bytearray _part               # a message that has begun; None: none
     cdef Py_ssize_t _window            # outbound, as _allowed found them
     cdef Py_ssize_t _stream_window
     cdef bint _broken
     cdef double _left                  # messages that the bucket holds
     cdef double _refilled
+
+    cpdef become(self, object h2, object h2_stream)
 
     @cython.locals(length=Py_ssize_t)
     cpdef bint frame(self, bytes data, int flags, Py_ssize_t start, Py_ssize_t stop, double now) except -1

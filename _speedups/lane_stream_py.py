@@ -39,11 +39,11 @@ class Lane:
     """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come before
     the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold back."""
 
-    __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_largest", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
-                 "_rows", "_stream_window", "_window", "debt", "messages", "room", "stream", "tag", "waiting")
+    __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
+                 "_rows", "_stream_window", "_window", "debt", "expects", "largest", "messages", "room", "stream", "tag", "waiting")
 
     def __init__(
-        self, stream: int, tag: int, h2: Any, h2_stream: Any, pipe: pipes.Pipe, guard: Guard, limits: Limits, rows: list[tuple[Any, ...]]
+        self, stream: int, tag: Any, h2: Any, h2_stream: Any, pipe: pipes.Pipe, guard: Guard, limits: Limits, rows: list[tuple[Any, ...]]
     ) -> None:
         self.stream = stream
         self.tag = tag
@@ -56,7 +56,8 @@ class Lane:
         self._pipe = pipe
         self._guard = guard
         self._limits = limits
-        self._largest = limits.max_message
+        self.largest = limits.max_message
+        self.expects = False
         self._rows = rows
         self._debt_stream = 0
         self._half = 0
@@ -66,6 +67,11 @@ class Lane:
         self._window = self._stream_window = 0
         self._left = float(limits.messages_per_second)
         self._refilled = -1.0
+
+    def become(self, h2: Any, h2_stream: Any) -> None:
+        """These objects count the windows from now on, and have them as they are."""
+        self._h2, self._h2_stream = h2, h2_stream
+        self.room = 0
 
     # --- in ------------------------------------------------------------------------------------------------------------------
 
@@ -111,13 +117,15 @@ class Lane:
             if data[start] != 0:
                 self._break("compressed message, and no compression was agreed on")
                 return
-            if size > self._largest:
-                self._break(f"message too large: {size} bytes, the limit is {self._largest}")
+            if size > self.largest:
+                self._break(f"message too large: {size} bytes, the limit is {self.largest}")
                 return
             if size > stop - start - PREFIX:
                 self._need = PREFIX + size
                 self._part = bytearray(data[start:stop])
                 return
+            if self.messages == 0:
+                self.largest = self._limits.max_message
             self.messages += 1
             self._left -= 1.0
             if self._left < 0.0:
@@ -130,6 +138,8 @@ class Lane:
                 return
             if row is not None:
                 self._rows.append(row)
+            elif self.expects and self.messages == 1:
+                self._rows.append((self.tag, 3, data[start : start + size]))  # not a Hello, and to be refused as none
             start += size
         if start < stop:
             self._need = PREFIX

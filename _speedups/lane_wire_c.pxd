@@ -82,7 +82,7 @@ cdef tuple _started(object tag, int kind, Cursor cursor)
 cdef tuple _heartbeat(object tag, Cursor cursor)
 
 @cython.locals(left=uint64_t, out=bytearray)
-cdef bytes varint(object value)
+cpdef bytes varint(object value)
 
 @cython.locals(own=bytes)
 cpdef bytes encode_dispatch(bytes shared, object attempt, object seq, object session)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import trio
@@ -21,6 +21,7 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ports import Clock, Door
 from server.rpc import rows, to_agent
+from server.rpc.front import Front
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.to_agent import Encoder
 from server.rpc.wheel import Wheel
@@ -39,23 +40,30 @@ END_STATUS = {
     "forgotten": Status.ABORTED,
 }
 SENDS_IN_A_ROW = 256
-HEARTBEAT, GONE, BROKEN = 12, -1, 0
+HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
+KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
+PATIENCE = 1.25
+"""Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
 ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
 
 
 class Live:
-    """A session and the connection it lives on. over: resolved with None for OK, or with the error that ends the call."""
+    """A call on a connection of the lane, which has this object as the tag of its rows. session: None until the Hello is accepted.
 
-    __slots__ = ("_owed", "_since", "answer", "beat", "conn", "over", "session")
+    front: of a call that came the short way. over: of another one; resolved with None for OK, or with the error that ends the call.
+    """
 
-    def __init__(self, session: Session, conn: Any) -> None:
-        self.session, self.conn = session, conn
-        self.over: asyncio.Future[GRPCError | None] = asyncio.get_running_loop().create_future()
+    __slots__ = ("_owed", "_since", "answer", "beat", "conn", "front", "over", "said", "session")
+
+    def __init__(self, conn: Any, front: Front | None = None) -> None:
+        self.conn, self.front = conn, front
+        self.session: Session | None = None
+        self.over: asyncio.Future[GRPCError | None] | None = None if front is not None else asyncio.get_running_loop().create_future()
         self.answer: int | None = None
         self.beat = 0
-        self._owed = self._since = 0.0
+        self.said = self._owed = self._since = 0.0
 
     def takes_nothing(self, now: float, patience: float) -> bool:
         """Whether something waits to be sent, and not all of what waited at least `patience` seconds ago has left."""
@@ -70,8 +78,18 @@ class Live:
         return now - self._since >= patience
 
     def finish(self, error: GRPCError | None) -> None:
-        if not self.over.done():
+        if self.front is not None:
+            self.front.finish(error)
+        elif self.over is not None and not self.over.done():
             self.over.set_result(error)
+
+
+class First(Protocol):
+    """Whoever judges what a call that came the short way begins with."""
+
+    def greet(self, live: Live, message: bytes) -> None: ...
+
+    def refuse(self, live: Live, reason: str, detail: str, error: GRPCError) -> None: ...
 
 
 class Comer:
@@ -92,9 +110,11 @@ class Edge:
         self._clock, self._settings, self._counts = clock, settings, counts
         self._encoder = Encoder(settings.terms)
         self._live: dict[int, Live] = {}
+        self._leaving: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
+        self.first: First | None = None
         self._dirty: dict[Session, None] = {}
         self._stirred = trio.Event()
-        self._wheel: Wheel[int] = Wheel(settings.pulse, clock.now().mono)
+        self._wheel: Wheel[Live] = Wheel(settings.pulse, clock.now().mono)
         self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
         self._connected: dict[Any, Comer] = {}
         self._drains: list[Callable[[], None]] = []
@@ -122,23 +142,25 @@ class Edge:
     def gone(self, conn: Any) -> None:
         self._connected.pop(conn, None)
 
-    def open(self, host_id: str, peer: str, conn: Any) -> Live:
-        """Under asyncio. The caller attaches the stream to the lane with `session.number`."""
-        if (comer := self._connected.get(conn)) is not None:
+    def open(self, live: Live, host_id: str, peer: str) -> Session:
+        """The Hello is accepted."""
+        if (comer := self._connected.get(live.conn)) is not None:
             comer.until = FOREVER
-        session = self._registry.attach(host_id, peer, self._clock.now().wall_ms, self._stir)
-        live = self._live[session.number] = Live(session, conn)
-        self._wheel.set(session.number, self._clock.now().mono + self._settings.terms.heartbeat)
+        now = self._clock.now()
+        session = live.session = self._registry.attach(host_id, peer, now.wall_ms, self._stir)
+        self._live[session.number] = live
+        self._wheel.set(live, now.mono + self._settings.terms.heartbeat)
         self._counts.session_opened()
-        return live
+        return session
 
     def closed(self, live: Live) -> None:
-        """Under asyncio, before grpclib ends the call."""
+        """The call is over, one way or the other. Under asyncio, before grpclib ends it, if it came the long way."""
         session = live.session
-        if self.draining and (comer := self._connected.get(live.conn)) is not None:
+        if session is None or self._live.pop(session.number, None) is None:
+            return
+        if self.draining and live.front is None and (comer := self._connected.get(live.conn)) is not None:
             # After the call's end: h2, as a client, takes no frame of any stream after a GOAWAY.
             asyncio.get_running_loop().call_soon(comer.goaway)
-        self._live.pop(session.number, None)
         self._counts.session_closed()
         log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
         if self._registry.detach(session) and not self.draining:
@@ -183,8 +205,10 @@ class Edge:
         """One slice of rows: all events in it are one transaction."""
         events: list[Event] = []
         for row in batch:
-            live = self._live.get(row[0])
-            if live is not None:
+            live: Live = row[0]
+            if live.session is None:
+                self._first(live, row)
+            elif live.session.number in self._live:
                 try:
                     event = self._understand(live, row)
                 except MalformedMessage as error:
@@ -195,10 +219,28 @@ class Edge:
         if events:
             self._door.submit(*events)
 
+    def _first(self, live: Live, row: tuple[Any, ...]) -> None:
+        """What a call that came the short way begins with."""
+        kind, first = row[1], self.first
+        assert first is not None, "whoever attaches calls without a session has set it"
+        if kind == HELLO:
+            first.greet(live, row[2])
+        elif kind == BROKEN and row[2].startswith("message too large"):
+            first.refuse(live, "message_too_large", row[2], GRPCError(Status.RESOURCE_EXHAUSTED, row[2]))
+        elif kind == BROKEN:
+            first.refuse(live, "malformed_message", row[2], refusal(ClarionError("malformed_message", row[2])))
+        elif kind == GONE:
+            if row[2] in (ENDED, "reset"):
+                first.refuse(live, "no_hello", "the call ended before", GRPCError(Status.INVALID_ARGUMENT, "ended before its hello"))
+        else:
+            words = f"the first message must be hello, not {KINDS.get(kind, 'of an unknown kind')}"
+            first.refuse(live, "malformed_message", words, refusal(ClarionError("hello_expected", words)))
+
     def _understand(self, live: Live, row: tuple[Any, ...]) -> Event | None:
-        kind = row[1]
+        kind, session = row[1], live.session
+        assert session is not None
         if kind in rows.EVENTS:
-            event = rows.event(live.session.host_id, row)
+            event = rows.event(session.host_id, row)
             if isinstance(event, Result) and event.execution_ms is not None:
                 self._counts.command_reported(event.execution_ms / 1000)
             return event
@@ -209,31 +251,41 @@ class Edge:
         elif kind == GONE:
             # "ended": the agent has closed its side in order. Whatever else it is, grpclib cancels the call by itself.
             if row[2] == ENDED:
-                live.session.end(ENDED)
+                session.end(ENDED)
+            elif live.front is not None:
+                self.closed(live)
+                self.leave(live.conn)
         else:
-            return self._cold(live, row[2])
+            return self._cold(live, session, row[2])
         return None
 
-    def _cold(self, live: Live, data: bytes) -> Event | None:
+    def _cold(self, live: Live, session: Session, data: bytes) -> Event | None:
         """Kinds that are rare, or newer than this server: whole messages, read by betterproto."""
         kind, value = kind_of(decode(data))
         if kind == "rejected" and isinstance(value, Rejected):
-            return rows.rejected(live.session.host_id, value.command_id, value.attempt, value.reason, value.message)
+            return rows.rejected(session.host_id, value.command_id, value.attempt, value.reason, value.message)
         if kind == "heartbeat" and isinstance(value, Heartbeat):
             self._heard(live, value.beat, value.answer, value.running)
         return None
 
     def _heard(self, live: Live, beat: int, answer: bool, running: int) -> None:
-        live.session.running = running
+        session = live.session
+        assert session is not None
+        session.running = running
         if not answer:
-            live.answer = beat
-            self._stir(live.session)
+            if session in self._dirty:
+                live.answer = beat  # leaves together with what waits already
+            else:
+                live.conn.send([to_agent.heartbeat(beat, answer=True)])
+                live.said = self._clock.now().mono
 
     def _broken(self, live: Live, reason: str) -> None:
+        session = live.session
+        assert session is not None
         self._counts.refused("malformed_message")
-        log.warning("connection refused", port="agent", reason="malformed_message", peer=live.session.peer, host_id=live.session.host_id, detail=reason)
-        live.session.end("malformed")
-        live.finish(refusal(ClarionError("malformed_message", reason)))
+        log.warning("connection refused", port="agent", reason="malformed_message", peer=session.peer, host_id=session.host_id, detail=reason)
+        session.end("malformed")
+        self._over(live, refusal(ClarionError("malformed_message", reason)))
 
     async def _write(self) -> None:
         while True:
@@ -257,12 +309,25 @@ class Edge:
             messages.append(to_agent.drain(self._settings.drain_min, self._settings.drain_max))
         if messages:
             live.conn.send(messages)
+            live.said = self._clock.now().mono
         if session.ended is not None:
             self._end(live, session.ended)
 
     def _end(self, live: Live, why: str) -> None:
         live.conn.detach()
-        live.finish(None if why in IN_ORDER else GRPCError(END_STATUS[why], f"session ended: {why}"))
+        self._over(live, None if why in IN_ORDER else GRPCError(END_STATUS[why], f"session ended: {why}"))
+
+    def _over(self, live: Live, error: GRPCError | None) -> None:
+        live.finish(error)
+        if live.front is not None:
+            if self.draining:
+                live.front.goaway()
+            self.closed(live)
+            self.leave(live.conn)
+
+    def leave(self, conn: Any) -> None:
+        """Nothing more comes of this connection: close it, when the peer has had time to read what was said last."""
+        self._leaving.set(conn, self._clock.now().mono + self._settings.goodbye)
 
     async def _keep_time(self) -> None:
         """Heartbeats, and who has been silent for too long. Nobody is called silent while we are not listening."""
@@ -272,21 +337,28 @@ class Edge:
             now = self._clock.now().mono
             self._cut_silent(now)
             self._hub.overdue(now)
-            for number in self._wheel.due(now):
-                live = self._live.get(number)
-                if live is None:
+            for conn in self._leaving.due(now):
+                conn.abort()
+            for live in self._wheel.due(now):
+                session = live.session
+                if session is None or session.number not in self._live:
                     continue
-                if now - live.conn.last_read >= terms.silence and not self._queue.full:
-                    live.session.end("silent")
+                heard = live.conn.last_read
+                if now - heard >= terms.silence and not self._queue.full:
+                    session.end("silent")
                     continue
                 if live.takes_nothing(now, self._settings.send_timeout):
-                    live.session.end("slow_reader")
+                    session.end("slow_reader")
                     live.conn.abort("slow_reader")
                     continue
-                live.beat += 1
-                live.conn.send([to_agent.heartbeat(live.beat)])
-                self._wheel.set(number, now + min(terms.heartbeat, max(0.0, live.conn.last_read + terms.silence - now)))
-
+                next_word = live.said + PATIENCE * terms.heartbeat
+                if next_word <= now:
+                    # Answering the agent's own beats is a word too: with both sides beating, hardly any beat of ours is needed.
+                    live.beat += 1
+                    live.conn.send([to_agent.heartbeat(live.beat)])
+                    live.said = now
+                    next_word = now + terms.heartbeat
+                self._wheel.set(live, min(next_word, max(now, heard + terms.silence)))
 
     def _cut_silent(self, now: float) -> None:
         for conn in self._expected.due(now):

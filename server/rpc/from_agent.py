@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from proto.messages import CommandMessage, Hello, MalformedMessage, kind_of
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from _speedups import lane
+from proto.messages import MalformedMessage
 from server.core.events import Entry, HostConnected, Stage
 from server.core.ids import is_id
 from server.rpc.rows import MAX_NUMBER, key
@@ -11,11 +15,39 @@ MAX_ENTRIES = 20_000
 MAX_SLOTS = 1_024
 
 
-def hello(message: CommandMessage) -> Hello:
-    """The Hello in the first message. Raises MalformedMessage, naming what is missing."""
-    kind, value = kind_of(message)
-    if kind != "hello" or not isinstance(value, Hello):
-        raise MalformedMessage(f"the first message must be hello, not {kind or 'of an unknown kind'}")
+class Facts(NamedTuple):
+    """What an agent claims about its machine."""
+
+    hostname: str
+    ip: str
+    os: str
+    arch: str
+    version: str
+    labels: Mapping[str, str]
+
+
+class Hello(NamedTuple):
+    """Fields of the message of that name. entries: (command_id, attempt, seq, stage)."""
+
+    host_id: str
+    journal_id: str
+    boot_id: str
+    generation: int
+    max_seq: int
+    max_epoch: int
+    entries: Sequence[tuple[str, int, int, int]]
+    facts: Facts
+    slots: int
+    protocol: int
+
+
+def hello(message: bytes) -> Hello:
+    """The Hello in the first message, a whole CommandMessage. Raises MalformedMessage, naming what is wrong."""
+    try:
+        read = lane.decode_hello(message)
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
+    value = Hello(*read[:7], Facts(*read[7]), *read[8:])
     if not is_id(value.host_id):
         raise MalformedMessage("hello.host_id: must be a UUID in lower case, 36 characters")
     if not 8 <= len(value.journal_id) <= 64 or not value.journal_id.isprintable():
@@ -26,13 +58,13 @@ def hello(message: CommandMessage) -> Hello:
         raise MalformedMessage(f"hello.max_seq: at most {MAX_NUMBER}")
     if len(value.entries) > MAX_ENTRIES:
         raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
-    for entry in value.entries:
-        key(entry.command_id, entry.attempt)
+    for command_id, attempt, _, _ in value.entries:
+        key(command_id, attempt)
     return value
 
 
 def connected(value: Hello, session: int) -> HostConnected:
     """The event of a session that begins."""
-    entries = [Entry(entry.command_id, entry.attempt, entry.seq, Stage(int(entry.stage))) for entry in value.entries if 1 <= int(entry.stage) <= 4]
+    entries = [Entry(command_id, attempt, seq, Stage(stage)) for command_id, attempt, seq, stage in value.entries if 1 <= stage <= 4]
     slots = min(max(value.slots, 1), MAX_SLOTS)
     return HostConnected(value.host_id, session, value.journal_id, slots, value.max_seq, entries, value.max_epoch)

@@ -13,16 +13,18 @@ from grpclib.exceptions import GRPCError
 from _speedups import lane
 from proto.link.errors import LinkRefused, MessageTooLarge
 from proto.link.frames import read
-from proto.messages import CONNECT, Hello, MalformedMessage, decode
+from proto.messages import CONNECT, MalformedMessage
 from server.errors import ClarionError
 from server.ports import Clock, Door
 from server.rpc import from_agent
-from server.rpc.edge import Edge, refusal
+from server.rpc.edge import Edge, Live, refusal
 from server.rpc.entry import Entry
+from server.rpc.front import Front
 from server.rpc.http2 import GrpcServer, Protocol
 from server.rpc.remember import Memory
 from server.rpc.services import Codec, Services
 from server.rpc.settings import Counts, Settings
+from server.rpc.short import STREAM, Openings
 from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
@@ -38,6 +40,9 @@ class Handshake:
         services = Services(self, self._ask, settings.hello_timeout)
         edge.when_draining(services.drain)
         self._server = GrpcServer([self, services], Codec(), settings.max_message, limits.streams, limits.header_list)
+        self.openings = Openings(self.protocol)
+        self._hello_bytes = min(limits.hello_bytes, limits.max_message)
+        edge.first = self
 
     def __mapping__(self) -> dict[str, Handler]:
         return {CONNECT: Handler(self._connect, Cardinality.STREAM_STREAM, bytes, bytes)}
@@ -68,9 +73,8 @@ class Handshake:
             if transport.conn.tag and not transport.conn.closed:
                 self._told("second_call", peer, "the connection has a session")
                 raise ClarionError("hello_expected", "this connection has a session already")
-            hello = await self._hello(stream, peer)
-            if self._entry.gate is not None:
-                self._entry.gate.admit(transport.get_extra_info("certificate"), Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
+            hello = self._read(await self._hello(stream, peer), peer)
+            self._admit(hello, transport.get_extra_info("certificate"), peer)
         except (ClarionError, GRPCError) as error:
             # What was said to it is all that it gets; a session it cannot become any more.
             transport.refusal = refusal(error) if isinstance(error, ClarionError) else error
@@ -79,12 +83,12 @@ class Handshake:
             asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
             raise transport.refusal from None
         await stream.send_initial_metadata()
-        live = self._edge.open(hello.host_id, peer, transport.conn)
+        live = Live(transport.conn)
+        assert live.over is not None
         try:
-            transport.conn.attach(stream._stream.id, live.session.number, leftover(stream._stream.buffer))
-            self._memory.met(hello, peer)
-            self._door.submit(from_agent.connected(hello, live.session.number))
-            log.info("session opened", host_id=hello.host_id, session=live.session.number, peer=peer, held=len(hello.entries))
+            self._edge.open(live, hello.host_id, peer)
+            transport.conn.attach(stream._stream.id, live, leftover(stream._stream.buffer))
+            self._opened(live, hello, peer)
             outcome = await live.over
         except ConnectionResetError:
             return  # the agent went away between its Hello and here: there is nobody to tell
@@ -93,6 +97,76 @@ class Handshake:
             asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
         if outcome is not None:
             raise outcome
+
+    # --- the short way -----------------------------------------------------------------------------------------------------
+
+    def begun(self, front: Front, headers: Mapping[str, str]) -> None:
+        """A call as agents make it; its Hello is read by the lane."""
+        live = front.call = Live(front.conn, front)
+        try:
+            if self._edge.draining:
+                raise ClarionError("shutting_down")
+            self._authenticate(headers, front.peer)
+        except ClarionError as error:
+            self._turn_away(live, refusal(error))
+        else:
+            front.conn.attach(STREAM, live, b"", self._hello_bytes)
+
+    def over(self, front: Front) -> None:
+        """The call was reset, or its connection is gone."""
+        front.conn.detach()
+        self._edge.closed(front.call)
+        self._edge.leave(front.conn)
+
+    def greet(self, live: Live, message: bytes) -> None:
+        front = live.front
+        assert front is not None
+        try:
+            hello = self._read(message, front.peer)
+            self._admit(hello, front.certificate, front.peer)
+        except ClarionError as error:
+            self._turn_away(live, refusal(error))
+            return
+        front.accept()
+        self._edge.open(live, hello.host_id, front.peer)
+        self._opened(live, hello, front.peer)
+
+    def refuse(self, live: Live, reason: str, detail: str, error: GRPCError) -> None:
+        """What came first is no Hello."""
+        assert live.front is not None
+        self._told(reason, live.front.peer, detail)
+        self._turn_away(live, error)
+
+    def _turn_away(self, live: Live, error: GRPCError) -> None:
+        """What is said now is all that it gets; a session it cannot become any more."""
+        front = live.front
+        assert front is not None
+        if front.refusal is None:
+            front.refusal = error
+            if not self._edge.draining:
+                front.offended()
+            front.finish(error)
+            self._edge.leave(front.conn)
+
+    # --- both ways ---------------------------------------------------------------------------------------------------------
+
+    def _read(self, message: bytes, peer: str) -> from_agent.Hello:
+        try:
+            return from_agent.hello(message)
+        except MalformedMessage as error:
+            self._told("malformed_message", peer, str(error))
+            raise ClarionError("hello_expected", str(error)) from error
+
+    def _admit(self, hello: from_agent.Hello, certificate: bytes | None, peer: str) -> None:
+        if self._entry.gate is not None:
+            self._entry.gate.admit(certificate, Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
+
+    def _opened(self, live: Live, hello: from_agent.Hello, peer: str) -> None:
+        assert live.session is not None
+        number = live.session.number
+        self._memory.met(hello, peer)
+        self._door.submit(from_agent.connected(hello, number))
+        log.info("session opened", host_id=hello.host_id, session=number, peer=peer, held=len(hello.entries))
 
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
         if self._entry.verify is None:
@@ -103,7 +177,7 @@ class Handshake:
             log.warning("join refused", peer=peer)
             raise ClarionError("join_refused")
 
-    async def _hello(self, stream: Any, peer: str) -> Hello:
+    async def _hello(self, stream: Any, peer: str) -> bytes:
         limit = self._settings.max_message
         try:
             async with asyncio.timeout(self._settings.hello_timeout):
@@ -123,11 +197,7 @@ class Handshake:
         if data is None:
             self._told("no_hello", peer, "the call ended before")
             raise GRPCError(Status.INVALID_ARGUMENT, "ended before its hello")
-        try:
-            return from_agent.hello(decode(data))
-        except MalformedMessage as error:
-            self._told("malformed_message", peer, str(error))
-            raise ClarionError("hello_expected", str(error)) from error
+        return data
 
     def _told(self, reason: str, peer: str, detail: str) -> None:
         self._counts.refused(reason)

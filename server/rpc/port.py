@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 import structlog
 import trio
@@ -16,12 +16,12 @@ from server.fleet.registry import Registry
 from server.ports import Clock, Door
 from server.rpc.edge import Edge
 from server.rpc.entry import Entry
+from server.rpc.front import Front
 from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
 from server.rpc.refusals import label
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
-from server.rpc.transport import Transport
 
 log = structlog.get_logger("rpc.port")
 
@@ -49,24 +49,22 @@ class AgentPort:
         self._listener = Listener(sock, limits, self._arrived, counts.refused, entry.tls, entry.failed)
 
     def _arrived(self, arrival: Arrival) -> None:
-        transport = Transport(arrival.sock, arrival.peername, arrival.certificate)
-        protocol = self._handshake.protocol()
-        conn = lane.Conn(arrival.sock, protocol, hub=self._hub)
-        conn.on_gone = partial(self._gone, transport, arrival.peername)
-        transport.conn, transport.offended = conn, partial(self._listener.offended, arrival.peername[0])
-        self._hub.add(conn)
-        self.edge.expect(conn, protocol.goaway)
+        front = Front(arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0]))
+        conn = front.conn = lane.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
+        conn.on_gone = partial(self._gone, front, arrival.peername)
         try:
-            protocol.connection_made(transport)
+            arrival.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            self._hub.add(conn)
         except OSError as error:  # the peer has gone already
             log.info("connection lost at once", peer=arrival.peername[0], error=str(error))
             conn.abort()
+        self.edge.expect(conn, front.goaway)
 
-    def _gone(self, transport: Transport, peername: tuple[str, int], reason: str) -> None:
-        self.edge.gone(transport.conn)
+    def _gone(self, front: Front, peername: tuple[str, int], reason: str) -> None:
+        self.edge.gone(front.conn)
         self._listener.left(peername[0])
         word = label(reason)
-        if word is not None and (transport.refusal is None or word != "no_hello"):
+        if word is not None and (not front.refused or word != "no_hello"):
             self._counts.refused(word)
             self._listener.offended(peername[0])
             log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))

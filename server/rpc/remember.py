@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proto.messages import Hello
 from server.core.effects import SaveHost
 from server.core.model import Host
 from server.fleet.registry import Registry
 from server.ports import Clock
+from server.rpc.from_agent import Hello
 from server.rpc.settings import Queue
 
 REFRESH_MS = 600_000

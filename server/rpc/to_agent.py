@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from _speedups import lane
 from proto.messages import Cancel as CancelMessage
 from proto.messages import CommandContent, CommandMessage, Drain
-from proto.messages import Decision as DecisionNumber
 from proto.messages import Forget as ForgetMessage
-from proto.messages import Verdict as VerdictMessage
-from proto.messages import Welcome as WelcomeMessage
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.model import Command
 
@@ -53,11 +50,10 @@ class Encoder:
 
     def _welcome(self, act: Welcome) -> bytes:
         terms = self._terms
-        verdicts = [VerdictMessage(v.command_id, v.attempt, DecisionNumber(int(v.decision))) for v in act.verdicts]
-        welcome = WelcomeMessage(
+        verdicts = [(v.command_id, v.attempt, int(v.decision)) for v in act.verdicts]
+        return lane.encode_welcome(
             terms.epoch, act.session, terms.credits, round(terms.heartbeat * 1000), round(terms.silence * 1000), verdicts
         )
-        return bytes(CommandMessage(welcome=welcome))
 
     def _dispatch(self, act: Dispatch) -> bytes:
         return lane.encode_dispatch(self._content(act.command), act.attempt, act.seq, act.session)

@@ -8,11 +8,11 @@ import pytest
 
 from tests.speedups.test_switch import ask
 
-PARTS = "(t.Conn, t.Hub, t.encode_ack, t.encode_dispatch, t.encode_heartbeat)"
+PARTS = "(t.Conn, t.Hub, t.encode_ack, t.encode_dispatch, t.encode_heartbeat, t.decode_hello, t.encode_welcome)"
 ASK = f"import _speedups.lane as t; print(t.IMPLEMENTATION, *sorted({{part.__module__ for part in {PARTS}}}))"
 HIDE = "import sys; sys.modules['_speedups.lane_c'] = None\n"
-PLAIN = "py _speedups.lane_hub_py _speedups.lane_py _speedups.lane_wire_py"
-COMPILED = "c _speedups.lane_c _speedups.lane_hub_c _speedups.lane_wire_c"
+PLAIN = "py _speedups.lane_hello_py _speedups.lane_hub_py _speedups.lane_py _speedups.lane_wire_py"
+COMPILED = "c _speedups.lane_c _speedups.lane_hello_c _speedups.lane_hub_c _speedups.lane_wire_c"
 
 
 def test_the_environment_can_force_the_plain_one() -> None:
@@ -29,7 +29,7 @@ def test_without_the_compiled_module_the_plain_one_runs() -> None:
     assert ask(HIDE + ASK) == PLAIN
 
 
-@pytest.mark.parametrize("missing", ["lane_pipe_c", "lane_stream_c", "lane_hub_c", "lane_wire_c"])
+@pytest.mark.parametrize("missing", ["lane_pipe_c", "lane_stream_c", "lane_hub_c", "lane_hello_c", "lane_wire_c"])
 @pytest.mark.skipif(find_spec("_speedups.lane_c") is None, reason="nothing is compiled, so no part of it can be missing")
 def test_a_compiled_lane_with_a_part_missing_is_an_error_and_not_a_mixture(missing: str) -> None:
     hide = f"import sys; sys.modules['_speedups.{missing}'] = None\n"
