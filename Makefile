@@ -29,7 +29,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench loadtest simulate attack coverage fuzz-lane h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack coverage fuzz-lane h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -76,6 +76,9 @@ docs: build ## regenerate the pages that are drawn from tables: docs/states.md, 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database
 	$(PY) tests/bench/all.py
+
+profile: $(VENV)/test-tools build ## a table of where the server's CPU goes, and folded stacks in ./profile; ARGS='--agents 2000 --rounds 3'
+	$(PY) -m tests.bench.profile $(ARGS)
 
 loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 TLS=0 STORE=sqlite|mysql PURE=0 COMPARE=0 REPORT=report.json SERVER=
 	@$(if $(filter mysql,$(STORE)),$(if $(findstring --set store.,$(ARGS)),,$(PYTHON) deploy/need.py database))

@@ -44,6 +44,9 @@ HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
 """Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
+AWAKE, NAP = 1.0, 0.01
+"""Seconds. When for AWAKE nothing but heartbeats came and nothing left, they are read together, every NAP: waking up for each of them
+would be most of what ten thousand idle agents cost."""
 ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
@@ -119,6 +122,7 @@ class Edge:
         self._connected: dict[Any, Comer] = {}
         self._drains: list[Callable[[], None]] = []
         self.draining = False
+        self._awake = 0.0
 
     # --- the life of a session ---------------------------------------------------------------------------------------------
 
@@ -199,11 +203,16 @@ class Edge:
         while True:
             await self._queue.wait_room()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
             await trio.lowlevel.wait_readable(self._hub.fileno())
-            self.take(self._hub.poll(self._clock.now().mono))
+            now = self._clock.now().mono
+            self.take(self._hub.poll(now))
+            if now >= self._awake:
+                await trio.sleep(NAP)
 
     def take(self, batch: list[tuple[Any, ...]]) -> None:
         """One slice of rows: all events in it are one transaction."""
         events: list[Event] = []
+        if any(row[1] != HEARTBEAT for row in batch):
+            self._stay_awake()
         for row in batch:
             live: Live = row[0]
             if live.session is None:
@@ -218,6 +227,9 @@ class Edge:
                         events.append(event)
         if events:
             self._door.submit(*events)
+
+    def _stay_awake(self) -> None:
+        self._awake = self._clock.now().mono + AWAKE
 
     def _first(self, live: Live, row: tuple[Any, ...]) -> None:
         """What a call that came the short way begins with."""
@@ -302,6 +314,8 @@ class Edge:
         if live is None:
             return
         messages = [self._encoder.encode(act) for act in session.take()]
+        if messages:
+            self._stay_awake()  # answers will come
         if live.answer is not None:
             messages.append(to_agent.heartbeat(live.answer, answer=True))
             live.answer = None

@@ -31,8 +31,8 @@ SETTLE_SECONDS = 1.0
 class Server:
     """The process under test. Raises RuntimeError when it ends by itself."""
 
-    def __init__(self, agents: int) -> None:
-        command = [sys.executable, "-m", "tests.bench.wire_server", str(agents)]
+    def __init__(self, agents: int, long_way: bool = False) -> None:
+        command = [sys.executable, "-m", "tests.bench.wire_server", str(agents), *(["long"] if long_way else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
         self.pid = self._process.pid
         self.first = self._answer()
@@ -59,13 +59,13 @@ class Server:
         self._process.wait(30)
 
 
-def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int | None = None) -> dict[str, Any]:
-    """Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one core, heartbeats
+def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int | None = None, *, long_way: bool = False) -> dict[str, Any]:
+    """long_way: h2 and grpclib for every connection, as for those that do not open as agents do. Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one core, heartbeats
     every 15 s from both sides. Raises CannotRun when this machine cannot hold so many agents, RuntimeError when a part fails."""
     limit = files.limit()
     files.check_server(agents, limit)
     split = files.split(agents, limit, processes)
-    server = Server(agents)
+    server = Server(agents, long_way)
     try:
         with tempfile.TemporaryDirectory() as folder:
             target: Any = SimpleNamespace(agent_host="127.0.0.1", agent_port=server.first["port"], join_token=TOKEN)
@@ -122,8 +122,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=0.0)
     parser.add_argument("--processes", type=int, help="of simulated agents; default: as few as the limit on open files allows")
+    parser.add_argument("--long-way", action="store_true", help="h2 and grpclib for every connection")
     options = parser.parse_args()
-    print(json.dumps(measure(options.agents, options.rounds, options.idle_seconds, options.processes), indent=2))
+    print(json.dumps(measure(options.agents, options.rounds, options.idle_seconds, options.processes, long_way=options.long_way), indent=2))
     return 0
 
 

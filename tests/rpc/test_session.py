@@ -345,3 +345,19 @@ async def test_a_refusal_and_a_text_that_would_spoil_a_terminal() -> None:
         await until(lambda: status(edge) is None)
         row = next(save.execution for save in reversed(edge.queue.saved) if type(save).__name__ == "SaveExecution")
         assert (row.status, row.error_code, row.error_message) == (ExecutionStatus.DISPATCH_FAILED, "unknown", "no\N{REPLACEMENT CHARACTER}[31m")
+
+
+async def test_heartbeats_of_idle_agents_are_read_together_and_what_follows_a_command_at_once() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent:
+        assert edge.port is not None
+        port = edge.port.edge
+        await agent.hello()
+        await agent.hear()
+        assert port._awake > port._clock.now().mono
+        port._awake = 0.0
+        await agent.say(heartbeat=Heartbeat(beat=1))
+        assert await agent.hear() == ("heartbeat", Heartbeat(beat=1, answer=True))
+        assert port._awake == 0.0, "a heartbeat is no reason to hurry"
+        start(edge)
+        await agent.hear()
+        assert port._awake > port._clock.now().mono
