@@ -29,6 +29,9 @@ _ALL = (
     # who are you
     Problem("unauthenticated", 401, 16, NO_PERMISSION, "no token, or one that this server does not know", "send 'Authorization: Bearer TOKEN'; the admin token lies in DATA/admin.token"),
     Problem("token_misplaced", 400, 3, USAGE, "a token does not belong into the address, where logs would keep it", "send it as 'Authorization: Bearer TOKEN'"),
+    Problem("cross_site", 403, 7, USAGE, "a session's cookie is taken from this server's own page only", "programs send 'Authorization: Bearer TOKEN' instead"),
+    Problem("csrf_mismatch", 403, 7, USAGE, "the request lacks its session's CSRF token", "send the `csrf` of GET /api/v1/session as X-Clarion-CSRF; reload the page if it was open for long"),
+    Problem("too_many_logins", 429, 8, NO_PERMISSION, "too many failed logins came from this address", "wait a minute; the admin token lies in DATA/admin.token"),
     # what did you send
     Problem("malformed_json", 400, 3, USAGE, "the body is not JSON", "check the body with a JSON parser"),
     Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys", "stay within 32 levels and 10,000 keys"),
@@ -64,6 +67,7 @@ _ALL = (
     Problem("range_not_satisfiable", 416, 11, USAGE, "the range lies outside what is kept of this output", "ask for bytes within head or tail"),
     # our fault
     Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
+    Problem("too_many_viewers", 503, 14, UNAVAILABLE, "as many pages watch as this server serves", "close some, poll with `wait=` instead, or raise http.viewers"),
     Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
     Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "see the message; the settings are those under 'store'"),
     Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),

@@ -106,6 +106,10 @@ class Fleet(Protocol):
     def counts(self) -> dict[str, int]:
         """{"known": …, "connected": …}"""
 
+    @property
+    def changes(self) -> int:
+        """Grows whenever a host becomes known, is changed or forgotten, comes or goes."""
+
 
 class Shown(Protocol):
     """Where committed progress goes to be looked at (web/live.py)."""

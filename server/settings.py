@@ -32,6 +32,9 @@ class Http(Struct, frozen=True, kw_only=True):
     page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
     scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
     scan_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
+    viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
+    session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0
+    session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
     answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8
 
 

@@ -24,14 +24,17 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self._numbers = epoch << 32
         self._left = trio.Event()
+        self.changes = 0
 
     # --- hosts ---------------------------------------------------------------------------------------------------------
 
     def put(self, host: Host) -> None:
         """Make it, or its new facts, known."""
+        self.changes += 1
         self.directory.put(host)
 
     def remove(self, host_id: str) -> None:
+        self.changes += 1
         self.directory.remove(host_id)
 
     def host(self, host_id: str) -> Host | None:
@@ -81,6 +84,7 @@ class Registry:
         if old is not None:
             old.end("superseded")
         self._numbers += 1
+        self.changes += 1
         session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits, stir)
         return session
 
@@ -96,6 +100,7 @@ class Registry:
         if self._sessions.get(session.host_id) is not session:
             return False
         del self._sessions[session.host_id]
+        self.changes += 1
         self._left.set()
         return True
 

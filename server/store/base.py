@@ -52,6 +52,15 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """A row with its task's id and name, for a host's history."""
+
+    task_id: str
+    name: str
+    execution: CommandHost
+
+
+@dataclass(frozen=True, slots=True)
 class OutputSummary:
     """What a list says of an output without loading it. Bytes."""
 
@@ -140,6 +149,12 @@ class Store(Protocol):
 
     async def answers(self, command_id: str) -> list[Answer]:
         """A command's rows by what they say, in no order and not numbered; one statement, however many hosts."""
+
+    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
+        """(host_id, number of the status, unreachable) of every row, in no order."""
+
+    async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
+        """What a host was told to do, newest command first; `after` is a command_id."""
 
     async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
         """The first `size` bytes of each; ids that are not kept are left out. At most 1,000 ids at once."""

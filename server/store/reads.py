@@ -13,7 +13,7 @@ from server.core.answers import Answer
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, TaskFilter
+from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, Past, TaskFilter
 from server.store.rows import (
     Row,
     answer_from,
@@ -29,7 +29,7 @@ from server.store.rows import (
 from server.store.sql import Dialect
 
 SUMMARIES = 16
-"""Outputs asked for in one query; as many parameters stand in queries/read.sql and answers.sql."""
+"""Outputs, and tasks of commands, asked for in one query; as many parameters stand in queries/read.sql and answers.sql."""
 
 
 class Reads(ABC):
@@ -118,6 +118,20 @@ class Reads(ABC):
 
     async def answers(self, command_id: str) -> list[Answer]:
         return [answer_from(row) for row in await self.fetch(self._read["answers"], {"command_id": command_id})]
+
+    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
+        return [(row[0], row[1], bool(row[2])) for row in await self.fetch(self._read["states"], {"command_id": command_id})]
+
+    async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
+        rows = await self.executions_of_host(host_id, after=after, limit=limit)
+        tasks: dict[str, tuple[str, str]] = {}
+        ids = list(dict.fromkeys(row.command_id for row in rows))
+        for first in range(0, len(ids), SUMMARIES):
+            some = ids[first : first + SUMMARIES]
+            parameters = {f"id{index}": some[index] if index < len(some) else None for index in range(SUMMARIES)}
+            tasks |= {row[0]: (row[1], row[2]) for row in await self.fetch(self._read["tasks_of"], parameters)}
+        # A task deleted between the two readings has no history any more.
+        return [Past(*tasks[row.command_id], row) for row in rows if row.command_id in tasks]
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
         page = {"host_id": host_id, "after": after or task_list.LAST_ID, "limit": limit}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from server.errors import ClarionError
 from server.store.base import StoreUnavailable
-from server.web.auth import Access, refuse_token_in_address
+from server.web.auth import Access, Caller, refuse_token_in_address
 from server.web.call import Call, Reply
 from server.web.decode import read_json, to_struct
 from server.web.deps import Deps
@@ -26,6 +26,7 @@ from server.web.openapi import document
 from server.web.query import Query
 from server.web.route import Route
 from server.web.routes import ROUTES
+from server.web.session import SAFE, Session, check_csrf, check_origin, cookie_name
 
 __all__ = ["create_app", "serve"]
 
@@ -70,7 +71,7 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = deps.limits.max_body
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
-    desk = Desk(deps)
+    desk = app.desk = Desk(deps)  # type: ignore[attr-defined]
     openapi = document(ROUTES, deps.version)
     by_name = {}
     for route in ROUTES:
@@ -85,9 +86,9 @@ def create_app(deps: Deps) -> QuartTrio:
         g.route = by_name.get(request.endpoint or "")
         if g.route is None:
             return
-        g.caller = None
+        g.caller = g.session = None
         if g.route.access is Access.TOKEN:
-            g.caller = deps.tokens.verify(request.headers.get("Authorization"))
+            g.caller, g.session = _caller(deps, desk)
         if deps.shutdown.is_set() and g.route.access is Access.TOKEN and not request.path.startswith("/health/"):
             raise ClarionError("shutting_down")
 
@@ -110,6 +111,18 @@ def create_app(deps: Deps) -> QuartTrio:
     return app
 
 
+def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
+    """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
+    header = request.headers.get("Authorization")
+    session = None if header is not None else desk.sessions.find(request.cookies.get(cookie_name(request.scheme, request.host)))
+    if session is None:
+        return deps.tokens.verify(header), None
+    check_origin(request.headers, request.host)
+    if request.method not in SAFE:
+        check_csrf(request.headers, session)
+    return session.caller, session
+
+
 def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         query = Query(request.args, route.params)
@@ -118,20 +131,23 @@ def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> C
             absent = route.optional and not request.content_length and "Content-Type" not in request.headers
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
-        reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body), **path)
+        reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path)
         return _respond(reply)
 
     return view
 
 
 def _respond(reply: Reply) -> Response:
+    data: bytes | AsyncIterator[bytes]
     if reply.body is None:
         data = b""
-    elif isinstance(reply.body, bytes):
+    elif isinstance(reply.body, bytes | AsyncIterator):
         data = reply.body
     else:
         data = orjson.dumps(reply.body, default=msgspec.to_builtins)
     response = Response(data, status=reply.status, headers=reply.headers, content_type=reply.content_type)
+    if isinstance(reply.body, AsyncIterator):
+        response.timeout = None
     if reply.body is None:
         response.headers.pop("Content-Type", None)
     return response

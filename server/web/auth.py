@@ -24,8 +24,10 @@ class Access(Enum):
     """Anybody: health live only."""
     SHELL = "shell"
     """Anybody: the page's own program text, which holds no data of the installation."""
+    LOGIN = "login"
+    """Anybody: the request's body shows a token."""
     TOKEN = "token"
-    """Whoever shows a token."""
+    """Whoever shows a token, or the cookie of a session that one was shown for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,12 @@ class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
     labels: Annotated[dict[str, str | None], Meta(description="Labels to set; null takes one away; those not named stay.", examples=[{"env": "prod", "old": None}])]
 
 
+class LoginBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A token, for a session."""
+
+    token: Annotated[str, Meta(description="Of the form cl_ID_SECRET.", max_length=400)]
+
+
 class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """A token with which hosts join."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,13 +12,15 @@ from server.web.auth import Caller
 from server.web.deps import Deps
 from server.web.desk import Desk
 from server.web.query import Query
+from server.web.session import Session
 
 API = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is None on open routes only."""
+    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is None on open routes only.
+    session: that of a caller who shows a cookie."""
 
     deps: Deps
     desk: Desk
@@ -27,6 +30,7 @@ class Call:
     caller: Caller | None = None
     raw: object = None
     body: msgspec.Struct | None = None
+    session: Session | None = None
 
     @property
     def by(self) -> str:
@@ -36,9 +40,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """body: bytes go out as they are, everything else as JSON; None is no body."""
+    """body: bytes go out as they are, an iterator's bytes as they come, everything else as JSON; None is no body."""
 
-    body: msgspec.Struct | dict[str, object] | bytes | None
+    body: msgspec.Struct | dict[str, object] | bytes | AsyncIterator[bytes] | None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json"

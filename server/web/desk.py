@@ -14,7 +14,10 @@ import trio
 
 from server.errors import ClarionError
 from server.web.answers import AnswerBook
+from server.web.cells import CellBook
 from server.web.deps import Deps
+from server.web.session import Sessions
+from server.web.viewers import Viewers
 
 T = TypeVar("T")
 
@@ -36,7 +39,8 @@ class Flight:
 
 
 class Desk:
-    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said."""
+    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said. sessions: of
+    those who use the page. viewers: those who watch. cells: every host's state, for them."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -44,6 +48,9 @@ class Desk:
         self.deleting: set[str] = set()
         self.hosts = trio.Lock()
         self.answers = AnswerBook(deps)
+        self.sessions = Sessions(deps.clock, deps.entropy, deps.tokens, idle=deps.limits.session_idle, longest=deps.limits.session_longest)
+        self.viewers = Viewers(deps)
+        self.cells = CellBook(deps)
 
     async def safely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.

@@ -26,6 +26,16 @@ class Limits:
     page_size: int = 50
     page_size_max: int = 500
 
+    viewers: int = 200
+    """Streams of events open at once."""
+    event_spacing: float = 0.2
+    """Seconds between two updates of one viewer, at least."""
+    event_beat: float = 15.0
+    """Seconds after which a viewer to whom nothing was sent gets a comment, so that whatever lies between keeps the connection."""
+    tasks_per_viewer: int = 8
+    session_idle: float = 43_200.0
+    session_longest: float = 604_800.0
+
     scan_outputs: int = 500
     """Different outputs that one request may read to filter or to search, and their bytes."""
     scan_bytes: int = 32 << 20

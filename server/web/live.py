@@ -18,15 +18,18 @@ from server.ports import Clock
 WINDOW_S = 15.0
 """The rate is that of the last so many seconds."""
 SPACING_S = 0.5
+GONE = 200
+"""Tasks remembered as forgotten."""
 SAMPLES = int(WINDOW_S / SPACING_S) + 2
 
 
 class _Entry:
-    __slots__ = ("final_at", "progress", "samples")
+    __slots__ = ("change", "final_at", "progress", "samples")
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.final_at: float | None = None
+        self.change = 0
         self.samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
 
 
@@ -49,6 +52,12 @@ class Live:
         self._open: OrderedDict[str, _Entry] = OrderedDict()
         self._final: OrderedDict[str, _Entry] = OrderedDict()
         self._changed: dict[str, trio.Event] = {}
+        self._any: trio.Event | None = None
+        self.changes = 0
+        """The number of the last change of any task. It begins anew with the server."""
+        self._gone: deque[tuple[int, str]] = deque(maxlen=GONE)
+        self._lost = 0
+        """The number of the last change that is not kept any more."""
         self._closed = False
 
     def publish(self, progress: Progress) -> None:
@@ -63,6 +72,8 @@ class Live:
             entry.progress = progress
         if not entry.samples or now - entry.samples[-1][0] >= SPACING_S:
             entry.samples.append((now, done(entry.progress.task)))
+        self.changes += 1
+        entry.change = self.changes
         if entry.progress.task.status.final:
             entry.final_at = entry.final_at if entry.final_at is not None else now
             self._final[task.task_id] = entry
@@ -75,7 +86,25 @@ class Live:
         """The task is gone: its watchers are woken and will not find it."""
         self._open.pop(task_id, None)
         self._final.pop(task_id, None)
+        self.changes += 1
+        if len(self._gone) == GONE:
+            self._lost = self._gone[0][0]
+        self._gone.append((self.changes, task_id))
         self._wake(task_id)
+
+    def changed_since(self, change: int, most: int) -> tuple[list[Task], list[str], bool]:
+        """Tasks that changed after that change, the last changed first, those forgotten since, and whether that is all of them."""
+        found: list[Task] = []
+        complete = change >= self._lost
+        for entries in (self._open, self._final):
+            for entry in reversed(entries.values()):
+                if entry.change <= change:
+                    break
+                if len(found) == most:
+                    complete = False
+                    break
+                found.append(entry.progress.task)
+        return found, [task_id for number, task_id in self._gone if number > change], complete
 
     def latest(self, task_id: str) -> Progress | None:
         """What was last published, or None: ask the store."""
@@ -113,6 +142,13 @@ class Live:
             if self.latest(task_id) is None:
                 return
 
+    async def wait_any(self, change: int) -> None:
+        """Return once `changes` differs from `change`, or `close` was called. Has no limit in time."""
+        while not self._closed and self.changes == change:
+            if self._any is None:
+                self._any = trio.Event()
+            await self._any.wait()
+
     @property
     def closed(self) -> bool:
         return self._closed
@@ -122,6 +158,7 @@ class Live:
         self._closed = True
         for task_id in list(self._changed):
             self._wake(task_id)
+        self._wake_any()
 
     def _count(self, old: Task, new: Task) -> None:
         for status in ExecutionStatus:
@@ -132,6 +169,12 @@ class Live:
         event = self._changed.pop(task_id, None)
         if event is not None:
             event.set()
+        self._wake_any()
+
+    def _wake_any(self) -> None:
+        if self._any is not None:
+            self._any.set()
+            self._any = None
 
     def _drop(self, now: float) -> None:
         while self._final:
@@ -140,5 +183,6 @@ class Live:
             if now - entry.final_at <= self._keep_final and len(self._final) + len(self._open) <= self._max_tasks:
                 break
             del self._final[task_id]
+            self._lost = max(self._lost, entry.change)
         while len(self._open) > self._max_tasks:
-            self._open.popitem(last=False)
+            self._lost = max(self._lost, self._open.popitem(last=False)[1].change)

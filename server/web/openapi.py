@@ -23,11 +23,13 @@ from server.web.views import ErrorBody
 REF = "#/components/schemas/{name}"
 BODY_ERRORS = ("malformed_json", "json_too_deep", "unsupported_media_type", "body_too_large", "request_timeout", "missing_field", "unknown_field", "wrong_type", "invalid_value")
 QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
+SESSION = {"session": {"type": "apiKey", "in": "cookie", "name": "__Host-clarion", "description": "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not GET needs X-Clarion-CSRF, too."}}
 TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
     "executions": "One command on one host, its result and its output.",
     "answers": "What a task's hosts said, equal answers together.",
     "hosts": "The machines.",
+    "session": "Logging in and out of the web page.",
     "joining": "Tokens with which machines become hosts.",
     "server": "Health, figures and this description.",
     "page": "The web page.",
@@ -57,10 +59,10 @@ def document(routes: Sequence[Route], version: str) -> dict[str, object]:
         "info": {"title": "Clarion", "version": version, "description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token."}},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token."}, **SESSION},
             "schemas": schemas,
         },
     }
@@ -132,7 +134,8 @@ def _responses(route: Route) -> dict[str, Any]:
 def _errors(route: Route) -> dict[int, list[str]]:
     codes = ["internal", "token_misplaced", *route.errors]
     if route.access is Access.TOKEN:
-        codes += ["unauthenticated", "store_unavailable", "shutting_down"]
+        codes += ["unauthenticated", "cross_site", "store_unavailable", "shutting_down"]
+        codes += ["csrf_mismatch"] if route.method != "GET" else []
     if route.body is not None:
         codes += BODY_ERRORS
     codes += QUERY_ERRORS

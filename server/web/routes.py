@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from server.web import cancel, executions, groups, hosts, identity, joining, ops, pages, rerun, search, select, tasks, views, views_answers
+from server.web import (
+    cancel,
+    events,
+    executions,
+    groups,
+    history,
+    hosts,
+    identity,
+    joining,
+    login,
+    ops,
+    pages,
+    rerun,
+    search,
+    select,
+    states,
+    tasks,
+    views,
+    views_answers,
+    words,
+)
 from server.web.auth import Access
-from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, RerunBody, SelectBody, TaskBody
+from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, LoginBody, RerunBody, SelectBody, TaskBody
 from server.web.create import HEADER
 from server.web.route import Route
 from server.web.waiting import WAIT
@@ -59,11 +79,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/tasks/<task_id>/groups", T, groups.list_groups, "answers", views_answers.GroupPage, params=groups.FILTERS, errors=("task_not_found", "invalid_expression")),
     Route("GET", f"{API}/tasks/<task_id>/groups/<number>/diff", T, groups.get_diff, "answers", views_answers.DiffView, params=groups.DIFF, errors=("task_not_found", "group_not_found", "output_not_found")),
     Route("GET", f"{API}/tasks/<task_id>/search", T, search.search_outputs, "answers", views_answers.SearchPage, params=search.SEARCH, errors=("task_not_found", "missing_field")),
+    Route("GET", f"{API}/tasks/<task_id>/cells", T, states.list_cells, "answers", views_answers.CellsView, errors=("task_not_found",)),
+    Route("GET", f"{API}/tasks/<task_id>/states", T, states.get_states, "answers", states.OCTETS, params=states.SINCE, errors=("task_not_found",)),
     # hosts
     Route("POST", f"{API}/hosts", T, hosts.create_host, "hosts", views.HostView, 201, HostBody, errors=("host_exists", *WRITE)),
     Route("POST", f"{API}/hosts/select", T, select.select_hosts, "hosts", views_answers.SelectionView, body=SelectBody, errors=("no_hosts", "invalid_expression")),
     Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS, errors=("invalid_expression",)),
     Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
+    Route("GET", f"{API}/hosts/<host>/tasks", T, history.list_history, "hosts", views_answers.PastPage, params=history.PARAMS, errors=("host_not_found",)),
     Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),
     Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_connected", "host_busy", *WRITE)),
     Route("POST", f"{API}/hosts/<host>/revoke", T, identity.revoke_host, "hosts", views.HostView, errors=("host_not_found", "host_not_enrolled", *WRITE)),
@@ -75,7 +98,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/join-requests", T, joining.list_join_requests, "joining", views.JoinRequestPage, params=tasks.PAGING),
     Route("POST", f"{API}/join-requests/<request_id>/approve", T, joining.approve_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
     Route("POST", f"{API}/join-requests/<request_id>/deny", T, joining.deny_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
+    # watching
+    Route("GET", f"{API}/events", T, events.get_events, "server", events.KIND, params=events.PARAMS, headers=events.HEADERS, errors=("task_not_found", "missing_field", "too_many_viewers")),
+    # who calls
+    Route("POST", f"{API}/session", Access.LOGIN, login.log_in, "session", views.SessionView, 201, LoginBody, errors=("unauthenticated", "too_many_logins", "cross_site")),
+    Route("GET", f"{API}/session", T, login.get_session, "session", views.SessionView),
+    Route("DELETE", f"{API}/session", T, login.log_out, "session", None, 204),
     # the server itself
+    Route("GET", f"{API}/words", T, words.get_words, "server", views_answers.WordsView),
     Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
     Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),
     Route("GET", "/health/ready", T, ops.ready, "server", views.ReadyView, errors=("shutting_down", "store_unavailable")),

@@ -300,6 +300,13 @@ class HostPage(Struct, kw_only=True):
     folded: Annotated[str | None, Meta(description="The names on this page, folded; with `fold=true` only.")] = None
 
 
+class SessionView(Struct, kw_only=True):
+    """Who calls."""
+
+    name: Annotated[str, Meta(description="What `created_by` says of tasks that this caller creates.")]
+    csrf: Annotated[str | None, Meta(description="Of the session; null for those who send a token.")]
+
+
 class HostCounts(Struct, kw_only=True):
     """Hosts known and connected."""
 

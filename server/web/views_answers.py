@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.web.views import ErrorView, ExecutionStatusWord, TaskStatusWord
+from server.web.views import Cursor, ErrorView, ExecutionStatusWord, TaskStatusWord
 
 
 class SelectedHost(Struct, kw_only=True):
@@ -98,6 +98,63 @@ class DiffView(Struct, kw_only=True):
     removed: int
     added: int
     complete: Annotated[bool, Meta(description="False when lines were left away for length, or parts of an output are not kept.")]
+
+
+class PastView(Struct, kw_only=True):
+    """One thing that a host was told to do."""
+
+    task_id: str
+    name: Annotated[str, Meta(description="Of the task.")]
+    status: ExecutionStatusWord
+    word: str
+    unreachable: bool
+    exit_code: int | None
+    signal: int | None
+    started_at: int | None
+    finished_at: int | None
+    execution_ms: int | None
+    error: ErrorView | None
+
+
+class PastPage(Struct, kw_only=True):
+    """One page of a host's history."""
+
+    items: list[PastView]
+    next: Cursor
+
+
+class WordView(Struct, kw_only=True):
+    """What people are told."""
+
+    word: str
+    message: str
+    hint: str
+
+
+class StepView(Struct, kw_only=True):
+    """A way from one state to another."""
+
+    before: str
+    step: str
+    after: str
+
+
+class WordsView(Struct, kw_only=True):
+    """The catalogue."""
+
+    states: Annotated[dict[str, WordView], Meta(description="By an execution's status, and `unreachable` for one whose host is away.")]
+    reasons: Annotated[dict[str, WordView], Meta(description="By code.")]
+    task_steps: list[StepView]
+    execution_steps: list[StepView]
+
+
+class CellsView(Struct, kw_only=True):
+    """A task's hosts, in the order of their states."""
+
+    task_id: str
+    total: int
+    names: Annotated[list[str], Meta(description="As they are called now; the id of a host that has been deleted.")]
+    ids: Annotated[str, Meta(description="Their ids, 16 bytes each, in base64.")]
 
 
 class SearchHit(Struct, kw_only=True):

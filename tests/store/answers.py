@@ -46,6 +46,25 @@ class AnswerConformance:
         assert [one.number for one in numbered(found.values())] == [1, 2, 3, 4, 5, 0, 0]
         assert await store.answers(other.command.command_id[::-1]) == []
 
+    async def test_the_state_of_every_row_is_read_without_the_rest(self, store: AnyStore) -> None:
+        made, other = create(hosts(3)), create(hosts(2))
+        command_id, targets = made.command.command_id, made.task.targets
+        await store.write([made, other, SaveExecution(CommandHost(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True))])
+        assert sorted(await store.states(command_id)) == sorted([(targets[0], 0, False), (targets[1], 2, True), (targets[2], 0, False)])
+        assert await store.states(command_id[::-1]) == []
+
+    async def test_a_hosts_history_names_its_tasks_and_comes_in_pages(self, store: AnyStore) -> None:
+        (host_id,) = hosts(1)
+        made = [create((host_id,), name=f"task {index}") for index in range(20)]
+        await store.write(made)
+        newest = sorted(made, key=lambda one: one.command.command_id, reverse=True)
+        past = await store.history(host_id, after=None, limit=18)
+        assert [(one.task_id, one.name, one.execution.command_id) for one in past] == [
+            (one.task.task_id, one.task.name, one.command.command_id) for one in newest[:18]
+        ]
+        rest = await store.history(host_id, after=past[-1].execution.command_id, limit=18)
+        assert [one.task_id for one in rest] == [one.task.task_id for one in newest[18:]]
+
     async def test_ten_thousand_hosts_come_in_as_many_rows_as_there_are_answers(self, store: AnyStore) -> None:
         made = create(hosts(10_000))
         await store.write([made])

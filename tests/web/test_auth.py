@@ -16,6 +16,7 @@ from tests.web.world import ADMIN, World
 STRANGER = make(Kind.API, os.urandom)
 OPEN = {("GET", "/health/live")}
 SHELL = {("GET", "/"), ("GET", "/static/<name>")}
+LOGIN = {("POST", "/api/v1/session")}
 
 
 def address(path: str) -> str:
@@ -25,6 +26,7 @@ def address(path: str) -> str:
 def test_only_health_live_and_the_page_itself_are_open() -> None:
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.OPEN} == OPEN
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.SHELL} == SHELL
+    assert {(route.method, route.path) for route in ROUTES if route.access is Access.LOGIN} == LOGIN
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_only_health_live_and_the_page_itself_are_open() -> None:
 )
 async def test_every_route_without_a_good_token_is_401(world: World, header: str | None) -> None:
     for route in ROUTES:
-        if (route.method, route.path) in OPEN | SHELL:
+        if (route.method, route.path) in OPEN | SHELL | LOGIN:
             continue
         sent = {} if header is None else {"Authorization": header}
         answer = await world.call(route.method, address(route.path), {} if route.body else None, headers=sent, token=False)
@@ -57,6 +59,8 @@ async def test_every_route_without_a_good_token_is_401(world: World, header: str
 
 async def test_every_route_with_a_token_is_not_401(world: World) -> None:
     for route in ROUTES:
+        if route.path == "/api/v1/events":
+            continue  # it does not end: tests/web/test_events.py
         answer = await world.call(route.method, address(route.path), {} if route.body else None)
         assert answer.status not in (401, 403, 405, 500), (route, answer.data)
 

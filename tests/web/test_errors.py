@@ -16,7 +16,8 @@ from server.core.effects import CreateTask, Save
 from server.errors import PROBLEMS
 from server.store.base import StoreRefused, StoreUnavailable
 from server.web.limits import Limits
-from tests.web.world import AUTH, Answer, World, open_world
+from server.web.session import TRIES
+from tests.web.world import ADMIN, AUTH, Answer, World, log_in, open_world
 
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
@@ -35,6 +36,28 @@ async def unauthenticated(world: World) -> Answer:
 
 async def token_misplaced(world: World) -> Answer:
     return await world.get("/api/v1/tasks?token=x")
+
+
+async def cross_site(world: World) -> Answer:
+    await log_in(world)
+    return await world.get("/api/v1/tasks", token=False, headers={"Sec-Fetch-Site": "same-site"})
+
+
+async def csrf_mismatch(world: World) -> Answer:
+    await log_in(world)
+    return await world.post("/api/v1/run", RUN, token=False)
+
+
+async def too_many_logins(world: World) -> Answer:
+    for _ in range(TRIES):
+        await world.post("/api/v1/session", {"token": "cl_wrong"}, token=False)
+    return await world.post("/api/v1/session", {"token": ADMIN.text}, token=False)
+
+
+async def too_many_viewers(world: World) -> Answer:
+    for _ in range(world.deps.limits.viewers):
+        world.app.desk.viewers.enter()  # type: ignore[attr-defined]
+    return await world.get("/api/v1/events?topic=statistics")
 
 
 async def malformed_json(world: World) -> Answer:

@@ -199,6 +199,14 @@ def whole(data: bytes) -> Output | None:
     return receive(data, b"", len(data), sha256(data).digest())
 
 
+async def log_in(world: World) -> str:
+    """The world's client has a session's cookie from now on; the session's CSRF token."""
+    answer = await world.post("/api/v1/session", {"token": ADMIN.text}, token=False)
+    assert answer.status == 201, answer.data
+    csrf: str = answer.json["csrf"]
+    return csrf
+
+
 async def open_world(folder: Path, nursery: trio.Nursery, limits: Limits | None = None) -> World:
     store = GatedStore(folder / "clarion.db")
     await store.open()

@@ -60,6 +60,15 @@ SELECT {selected execution} FROM command_host {index command_host_by_host}
 WHERE host_id = :host_id AND command_id < :after
 ORDER BY command_id DESC LIMIT :limit;
 
+-- name: states
+-- The state of every row of a command.
+SELECT host_id, status, unreachable FROM command_host WHERE command_id = :command_id;
+
+-- name: tasks_of
+-- Of which task up to sixteen commands are.
+SELECT command.command_id, task.task_id, task.name FROM command JOIN task ON task.task_id = command.task_id
+WHERE command.command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
+
 -- name: output
 -- What is kept of one stream.
 SELECT {selected output} FROM output WHERE output_id = :output_id;

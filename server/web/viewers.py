@@ -1,0 +1,183 @@
+"""Those who watch: each gets what has changed, at most so many times a second, always ending with the newest state.
+
+Nothing is queued for a viewer. Whenever its connection has taken the last update and its pause is over, what differs from what it has is
+put together anew; so a slow viewer skips states in between, never the last one, and costs nobody else anything. What is sent to many is
+encoded once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+import trio
+
+from server.core.effects import Progress
+from server.core.model import Task
+from server.core.states import ExecutionStatus, TaskStatus
+from server.errors import ClarionError
+from server.web.deps import Deps
+from server.web.lookup import committed_task
+from server.web.present import by_label, progress_view, task_row
+from server.web.views import HostCounts, StatisticsView
+
+TOPICS = ("statistics", "hosts", "tasks")
+ROWS = 100
+"""Changed tasks told one by one; when more have changed the viewer is told to read the list again."""
+FRESH_S = 0.1
+"""What several viewers ask for within this time is made once."""
+SOON_S = 1.0
+"""A viewer to whom nothing was to be said looks again after this, because counts of hosts and rates change without an event."""
+ENCODED = 2_000
+
+
+@dataclass(slots=True)
+class _Frame:
+    data: bytes = b""
+    made_at: float = -1.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last change of a task
+    that it knows of; None: it has just read the list. versions: of its tasks, as sent."""
+
+    topics: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seen: int | None = None
+    have: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+def event(name: str, data: bytes) -> bytes:
+    """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html); JSON has no line breaks in it."""
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+class Viewers:
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._frames: dict[str, _Frame] = {}
+        self._rows: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self.boot = deps.entropy(6).hex()
+        self.count = 0
+
+    def refuse_more(self) -> None:
+        """Raises ClarionError too_many_viewers."""
+        if self.count >= self._deps.limits.viewers:
+            raise ClarionError("too_many_viewers")
+
+    def enter(self) -> None:
+        self.count += 1
+
+    def leave(self) -> None:
+        self.count -= 1
+        if not self.count:
+            self._frames.clear()
+            self._rows.clear()
+
+    def cursor(self, watch: Watch) -> str:
+        return f"{self.boot}.{watch.seen if watch.seen is not None else self._deps.live.changes}"
+
+    def resume(self, watch: Watch, cursor: str | None) -> None:
+        """Go on where a viewer broke off. A cursor of another start of the server means that it has to read its lists again."""
+        if cursor is None:
+            watch.seen = self._deps.live.changes
+            return
+        boot, _, seen = cursor.partition(".")
+        watch.seen = int(seen) if boot == self.boot and seen.isascii() and seen.isdigit() and len(seen) < 16 else -1
+
+    async def news(self, watch: Watch) -> bytes:
+        """What this viewer does not have yet, as events; empty when it has everything. Raises ClarionError task_not_found, StoreUnavailable."""
+        parts: list[bytes] = []
+        if "statistics" in watch.topics:
+            self._add(parts, watch, "statistics", self._shared("statistics", self._statistics))
+        if "hosts" in watch.topics:
+            self._add(parts, watch, "hosts", self._shared("hosts", self._hosts))
+        for task_id in watch.tasks:
+            self._add(parts, watch, "task", await self._task(watch, task_id), task_id)
+        if "tasks" in watch.topics and (rows := self._tasks(watch)):
+            parts.append(event("tasks", rows))
+        if not parts:
+            return b""
+        return b"id: " + self.cursor(watch).encode() + b"\n" + b"".join(parts)
+
+    @staticmethod
+    def _add(parts: list[bytes], watch: Watch, name: str, data: bytes, key: str = "") -> None:
+        if watch.have.get(key or name) != data:
+            watch.have[key or name] = data
+            parts.append(event(name, data))
+
+    def _shared(self, key: str, make: Callable[[], bytes]) -> bytes:
+        frame = self._frames.setdefault(key, _Frame())
+        now = self._deps.clock.now().mono
+        if now - frame.made_at >= FRESH_S:
+            frame.data, frame.made_at = make(), now
+        return frame.data
+
+    def _statistics(self) -> bytes:
+        counts, hosts = self._deps.door.statistics(), self._deps.fleet.counts()
+        view = StatisticsView(
+            tasks=by_label(counts.tasks, TaskStatus),
+            executions=by_label(counts.executions, ExecutionStatus),
+            hosts=HostCounts(known=hosts["known"], connected=hosts["connected"]),
+        )
+        return _json(view)
+
+    def _hosts(self) -> bytes:
+        return _json({**self._deps.fleet.counts(), "changes": self._deps.fleet.changes})
+
+    async def _task(self, watch: Watch, task_id: str) -> bytes:
+        """Of a task that has ended, what was made once; of others at most once per FRESH_S, and anew every second, for their rate."""
+        live, now = self._deps.live, self._deps.clock.now()
+        shown = live.latest(task_id)
+        task = shown.task if shown is not None else await committed_task(self._deps, task_id)
+        stamp = -1 if task.status is not TaskStatus.RUNNING else int(now.mono)
+        key = f"task {task_id} {task.version} {stamp}"
+        frame = self._frames.get(key)
+        if frame is None:
+            old = next((name for name in self._frames if name.startswith(f"task {task_id} ")), None)
+            if old is not None:
+                if now.mono - self._frames[old].made_at < FRESH_S and not task.status.final:
+                    watch.versions[task_id] = int(old.split()[2])
+                    return self._frames[old].data
+                del self._frames[old]
+            view = progress_view(shown or Progress(task), live.rate(task_id), now.wall_ms, self._deps.fleet)
+            frame = self._frames[key] = _Frame(_json(view), now.mono)
+        watch.versions[task_id] = task.version
+        return frame.data
+
+    def _tasks(self, watch: Watch) -> bytes:
+        live = self._deps.live
+        assert watch.seen is not None
+        if watch.seen == live.changes:
+            return b""
+        changed, gone, complete = live.changed_since(watch.seen, ROWS) if watch.seen >= 0 else ([], [], False)
+        watch.seen = live.changes
+        rows = b",".join(self._row(task) for task in changed)
+        return b'{"rows":[' + rows + b'],"gone":' + orjson.dumps(gone) + b',"complete":' + (b"true" if complete else b"false") + b"}"
+
+    def _row(self, task: Task) -> bytes:
+        key = (task.task_id, task.version)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = _json(task_row(task))
+            while len(self._rows) > ENCODED:
+                self._rows.popitem(last=False)
+        return row
+
+    async def wait(self, watch: Watch, since: int, seconds: float) -> None:
+        """Until a task changes after change number `since` that this viewer may care for, at most `seconds`."""
+        live = self._deps.live
+        with trio.move_on_after(seconds):
+            if watch.topics or len(watch.tasks) > 1:
+                await live.wait_any(since)
+            else:
+                await live.wait_change(watch.tasks[0], watch.versions[watch.tasks[0]])
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value, default=msgspec.to_builtins)

@@ -1,0 +1,108 @@
+"""The packed states of a task's hosts, their names, a host's history, and the words for it all."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import uuid
+from array import array
+from typing import Any
+
+from proto.reasons import REASONS
+from server.core.states import ExecutionStatus
+from server.web.cells import HEAD, MAGIC, UNREACHABLE, Cells
+from tests.web.world import World
+
+
+def unpack(data: bytes, have: bytearray | None = None) -> tuple[int, bytearray]:
+    """As the page does it: (kind, all states)."""
+    magic, kind, _, _, total, _ = HEAD.unpack_from(data)
+    assert magic == MAGIC
+    body = data[HEAD.size :]
+    if kind == 0:
+        assert len(body) == total
+        return kind, bytearray(body)
+    assert have is not None
+    for (value,) in struct.iter_unpack("<I", body):
+        have[value >> 8] = value & 255
+    return kind, have
+
+
+async def states(world: World, task: dict[str, Any], since: str | None = None, have: bytearray | None = None) -> tuple[int, bytearray, str]:
+    await world.door.committed()
+    answer = await world.get(f"/api/v1/tasks/{task['task_id']}/states" + (f"?since={since}" if since else ""))
+    assert answer.status == 200 and answer.headers["Content-Type"] == "application/octet-stream"
+    return *unpack(answer.data, have), answer.headers["ETag"].strip('"')
+
+
+async def test_states_come_in_the_order_of_the_names_and_then_only_what_changed(world: World) -> None:
+    await world.know(*(f"n{index}" for index in range(40)))
+    task = await world.run("db-1", "web-2", "web-1", *(f"n{index}" for index in range(40)))
+    cells = (await world.get(f"/api/v1/tasks/{task['task_id']}/cells")).json
+    names, ids = cells["names"], base64.b64decode(cells["ids"])
+    assert len(names) == cells["total"] == 43
+    assert [str(uuid.UUID(bytes=ids[place * 16 : place * 16 + 16])) for place in range(43)] == [world.ids[name] for name in names]
+    one, two, db = (names.index(name) for name in ("web-1", "web-2", "db-1"))
+    kind, have, etag = await states(world, task)
+    assert kind == 0 and have[db] == ExecutionStatus.DISPATCH_FAILED
+    assert await states(world, task, etag, have) == (1, have, etag)
+    world.begin(task, "web-2")
+    world.disconnect("web-1")
+    world.report(task, "web-2")
+    await world.door.committed()
+    cell_book = world.app.desk.cells  # type: ignore[attr-defined]
+    cell_book._kept[task["task_id"]].next_read = 0.0
+    kind, have, newer = await states(world, task, etag, have)
+    assert (kind, newer != etag) == (1, True)
+    assert have[two] == ExecutionStatus.COMPLETED and have[one] == ExecutionStatus.DISPATCHED | UNREACHABLE
+    for strange in ("x", "00000000.5", etag.replace(".", ".9"), "."):
+        assert (await states(world, task, strange))[:2] == (0, have)
+
+
+async def test_the_end_of_a_task_is_always_shown_and_read_once(world: World) -> None:
+    task = await world.run("web-1")
+    await states(world, task)
+    world.report(task, "web-1", code=3)
+    assert (await states(world, task))[1] == bytes([ExecutionStatus.FAILED])
+    world.store.down = RuntimeError("it is not read again")
+    assert (await states(world, task))[1] == bytes([ExecutionStatus.FAILED])
+
+
+def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -> None:
+    size = 10_000
+    ids = tuple(str(index) for index in range(size))
+    cells = Cells(None, ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
+    assert len(cells.packed(0)) == HEAD.size + size
+    cells.take([("17", 3, False), ("9999", 2, True), ("stranger", 3, False)])
+    assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
+    cells.take([(name, 3, False) for name in ids])
+    assert len(cells.packed(2)) == HEAD.size + size
+    assert unpack(cells.packed(2))[1] == bytes([3]) * size
+    assert unpack(cells.packed(3), bytearray(b"x"))[1] == b"x"
+
+
+async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> None:
+    for _ in range(world.deps.limits.answers_kept + 3):
+        await states(world, await world.run("web-1"))
+    assert len(world.app.desk.cells._kept) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
+
+
+async def test_a_host_has_a_history_newest_first(world: World) -> None:
+    made = [await world.run("web-1", name=f"task {index}") for index in range(3)]
+    world.report(made[1], "web-1", code=9)
+    await world.door.committed()
+    page = (await world.get("/api/v1/hosts/web-1/tasks?limit=2")).json
+    assert [item["name"] for item in page["items"]] == ["task 2", "task 1"]
+    assert (page["items"][1]["status"], page["items"][1]["word"], page["items"][1]["exit_code"]) == ("failed", "failed", 9)
+    rest = (await world.get(f"/api/v1/hosts/web-1/tasks?limit=2&after={page['next']}")).json
+    assert [item["task_id"] for item in rest["items"]] == [made[0]["task_id"]] and rest["next"] is None
+    assert (await world.get("/api/v1/hosts/db-1/tasks")).json == {"items": [], "next": None}
+    assert (await world.get("/api/v1/hosts/db-1/tasks?after=x")).error["field"] == "after"
+    assert (await world.get("/api/v1/hosts/nobody/tasks")).error["code"] == "host_not_found"
+
+
+async def test_the_words_cover_every_state_and_every_reason(world: World) -> None:
+    words = (await world.get("/api/v1/words")).json
+    assert set(words["states"]) == {status.label for status in ExecutionStatus} | {"unreachable"}
+    assert set(words["reasons"]) == set(REASONS)
+    assert {"before": "pending", "step": "refuse", "after": "dispatch_failed"} in words["execution_steps"]
