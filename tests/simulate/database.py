@@ -191,7 +191,7 @@ class Store:
                 if command.task_id == task_id:
                     rows = [tables.rows[command_id, host_id] for host_id in sorted(targets)]
                     opened = [row.snapshot() for row in rows if not row.status.final]
-                    untouched = task.status is TaskStatus.PENDING and task.cancel_reason is None
+                    untouched = task.status is TaskStatus.PENDING and task.counts[ExecutionStatus.PENDING] == task.total_hosts
                     found.append(OpenTask(replace(task, targets=targets), command, [] if untouched else opened))
         return found
 

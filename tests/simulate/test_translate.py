@@ -69,4 +69,4 @@ def test_both_ways_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None
     for data, spoken in told.down:
         assert heard(decode(data)) == spoken
     assert {type(event) for _, _, event in told.up} == {events.Accepted, events.Rejected, events.Started, events.Result}
-    assert {type(event) for _, event in told.down} == {ev.Welcome, ev.Dispatch, ev.Cancel, ev.ResultAck}
+    assert {type(event) for _, event in told.down} == {ev.Welcome, ev.Dispatch, ev.Cancel, ev.ResultAck, ev.Forget}
