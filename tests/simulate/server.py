@@ -135,7 +135,8 @@ class Server:
             self.conductor.submit(message)
         return True
 
-    def _welcome(self, link: Link, hello: pb.Hello) -> None:
+    def _welcome(self, link: Link, said: pb.Hello) -> None:
+        hello = from_agent.hello(bytes(pb.CommandMessage(hello=said)))
         session = self.registry.attach(hello.host_id, "192.0.2.1:1", self.now().wall_ms, self._stir)
         self._links[session.number] = link
         self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
