@@ -17,6 +17,7 @@ cdef class Conn:
     cdef public Pipe pipe
     cdef public int fd
     cdef public object tag
+    cdef public Py_ssize_t counted     # bytes, see held_back
     cdef public bint closed
     cdef public bint waiting           # for its turn in the hub
     cdef public double last_read
@@ -54,6 +55,9 @@ cdef class Conn:
     cpdef send(self, list messages)
     cpdef close(self)
     cpdef abort(self, object reason=*)
+
+    @cython.locals(lane=Lane)
+    cpdef Py_ssize_t held_back(self) except -1
 
     @cython.locals(pipe=Pipe, more=bint, full=double)
     cpdef bint ready(self, double now, double deadline, Py_ssize_t max_bytes) except -1

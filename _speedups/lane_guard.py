@@ -30,22 +30,23 @@ class Guard:
     """Of one connection. http2: h2's connection object, set before the first frame.
 
     block: the stream whose header block is open, so that nothing but its continuation may come; else 0.
+    held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see `holds`.
     """
 
     __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_started", "_watched", "block",
-                 "buckets", "http2", "opened")
+                 "buckets", "held", "http2", "opened")
 
     def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
         self.buckets = Buckets(table)
         self.http2: Any = None
-        self.opened = 0
+        self.opened = self.held = 0
         self._started = False
         self._highest = 0
         self.block = self._block_frames = self._block_bytes = 0
         self._block_since = self._frame_since = 0.0
         self._frame = -1
-        self._watched: dict[int, tuple[bytes, int] | None] = {}
+        self._watched: dict[int, tuple[bytes, int, int] | None] = {}
 
     def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
         """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
@@ -71,7 +72,7 @@ class Guard:
         elif kind == HEADERS:
             self._headers(flags, stream, stop - start, now)
         elif kind == RST_STREAM:
-            self._watched.pop(stream, None)
+            self._forget(stream)
         return True
 
     def sent(self, data: bytes, now: float) -> None:
@@ -84,7 +85,15 @@ class Guard:
 
     def unwatch(self, stream: int) -> None:
         """Messages of this stream are not looked at from here on: the lane does it, or nobody reads them."""
+        self._forget(stream)
         self._watched[stream] = None
+
+    def holds(self) -> int:
+        """Bytes that are kept of calls that have not ended, and of a header block."""
+        if self.held:
+            for number in [number for number in self._watched if number not in self.http2.streams or self.http2.streams[number].closed]:
+                self._forget(number)
+        return self.held + (self._block_bytes if self.block else 0)
 
     def empty(self, now: float) -> None:
         """A DATA frame that moves nothing. Raises Refusal."""
@@ -117,7 +126,7 @@ class Guard:
         if size > self._limits.header_block:
             raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
         if flags & END_STREAM:
-            self._watched.pop(stream, None)
+            self._forget(stream)
         if not flags & END_HEADERS:
             self.block, self._block_frames, self._block_bytes, self._block_since = stream, 0, size, now
 
@@ -142,18 +151,19 @@ class Guard:
         if start >= stop and not flags & END_STREAM:
             self.empty(now)
         if flags & END_STREAM:
-            self._watched.pop(stream, None)
+            self._forget(stream)
         elif start < stop:
             self._watch(stream, data, start, stop, now)
 
     def _watch(self, stream: int, data: bytes, start: int, stop: int, now: float) -> None:
         """Follows the lengths of gRPC messages that grpclib reads: it would buffer whatever one declares."""
-        state = self._watched.get(stream, (b"", 0))
+        state = self._watched.get(stream, (b"", 0, 0))
         if state is None:
             return
         if not self.buckets.take("bytes before hello", now, stop - start):
             raise Refusal(ENHANCE_YOUR_CALM, "flood of bytes before hello")
-        prefix, left = state
+        prefix, left, held = state
+        size = stop - start
         largest = min(self._limits.hello_bytes, self._limits.max_message)
         while start < stop:
             if left:
@@ -168,5 +178,12 @@ class Guard:
                         raise Refusal(ENHANCE_YOUR_CALM, f"message of {left} bytes, the limit is {largest}")
             start += step
         if len(self._watched) > 2 * self._limits.streams:
-            self._watched = {number: kept for number, kept in self._watched.items() if number in self.http2.streams}
-        self._watched[stream] = (prefix, left)
+            for number in [number for number in self._watched if number not in self.http2.streams]:
+                self._forget(number)
+        self._watched[stream] = (prefix, left, held + size)
+        self.held += size
+
+    def _forget(self, stream: int) -> None:
+        state = self._watched.pop(stream, None)
+        if state is not None:
+            self.held -= state[2]

@@ -18,6 +18,7 @@ cdef class Hub:
     cdef list _dead                    # Conns whose owners do not know yet
     cdef dict _leaving                 # Conn → when it is closed by force
     cdef dict _slow                    # Conn → Guard, of those within a frame or a header block
+    cdef object _waiting               # bytes held for those without a session
     cdef uint64_t _turned
     cdef dict _counts
     cdef dict _past                    # sums over Conns that are gone
@@ -25,6 +26,7 @@ cdef class Hub:
     @cython.locals(conn=Conn, deadline=double, rows=list)
     cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)
 
+    cpdef count(self, Conn conn)
     cpdef again(self, Conn conn)
 
     cpdef bint unfinished(self, Conn conn, object guard, object frames, bint within, double now) except -1

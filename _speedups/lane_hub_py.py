@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Any
 
 from _speedups.lane_guard import Guard, Refusal
-from _speedups.lane_limits import Limits, rates
+from _speedups.lane_limits import ENHANCE_YOUR_CALM, Limits, rates
+from _speedups.lane_waiting import Waiting
 
 
 class Hub:
@@ -35,6 +36,7 @@ class Hub:
         self._dead: list[Any] = []
         self._leaving: dict[Any, float] = {}
         self._slow: dict[Any, Guard] = {}
+        self._waiting = Waiting(limits.waiting_bytes)
         self._turned = 0
         self._counts = {"polls": 0, "late": 0, "rows": 0, "gone": 0}
         self._past = {"frames": 0, "messages": 0, "bytes_in": 0, "bytes_out": 0, "sends": 0}
@@ -59,6 +61,7 @@ class Hub:
             conn.pipe.unregister()
         self._leaving.pop(conn, None)
         self._slow.pop(conn, None)
+        self._waiting.holds(conn, 0)
 
     def overdue(self, now: float) -> None:
         """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as `poll`'s."""
@@ -75,6 +78,16 @@ class Hub:
             return True
         self._slow.pop(conn, None)
         return False
+
+    def count(self, conn: Any) -> None:
+        """Note how much is held for it. Who has to make room, should it be too much over all, is cut off."""
+        conn.counted = 0 if conn.closed else conn.held_back()
+        waiting = self._waiting
+        waiting.holds(conn, conn.counted)
+        while (other := waiting.excess()) is not None:
+            other.refuse(ENHANCE_YOUR_CALM, f"crowded out: more than {waiting.limit} bytes are held for all that have no session")
+            if not other.closed:
+                other.abort()  # it was closing already
 
     def poll(
         self, now: float, max_events: int = 256, max_bytes_per_conn: int = 65_536, budget_s: float = 0.005
@@ -111,6 +124,8 @@ class Hub:
             if conn.ready(now, deadline, max_bytes_per_conn) and not conn.closed and not conn.waiting:
                 conn.waiting = True
                 turns.append(conn)
+            if not conn.closed and conn.held_back() != conn.counted:
+                self.count(conn)
             if self._dead:
                 self._bury()
             if monotonic() >= deadline:
@@ -147,7 +162,7 @@ class Hub:
         self._leaving[conn] = self.now + self.limits.linger
 
     def statistics(self) -> dict[str, int]:
-        """Counts since the start; connections, attached and queued_bytes as they are now."""
+        """Counts since the start; connections, attached, waiting_bytes and queued_bytes as they are now."""
         conns = list(self._conns.values())
         sums = dict(self._past)
         for conn in conns:
@@ -156,6 +171,7 @@ class Hub:
         return {
             "connections": len(conns),
             "attached": sum(1 for conn in conns if conn.tag),
+            "waiting_bytes": self._waiting.total,
             "queued_bytes": sum(conn.queued_bytes for conn in conns),
             "turns": self._turned,
             **self._counts,

@@ -24,6 +24,7 @@ class Limits:
     streams_per_minute     opened, whatever becomes of them
     streams                that the peer has open at once
     hello_bytes            of messages on streams that are not attached: of the longest, and of all together per minute
+    waiting_bytes          held for connections without a session and for calls beside one, over all connections of a hub
     header_timeout         seconds from HEADERS to the end of its CONTINUATIONs
     frame_timeout          seconds from a frame's first byte to its last; both are looked at by `Hub.overdue`
     header_block           bytes of HEADERS and its CONTINUATIONs, compressed
@@ -49,6 +50,7 @@ class Limits:
     streams_per_minute: int = 120
     streams: int = 4
     hello_bytes: int = 1_152 << 10
+    waiting_bytes: int = 16 << 20
     header_timeout: float = 5.0
     frame_timeout: float = 30.0
     header_block: int = 16_384

@@ -60,21 +60,21 @@ class Conn:
     """sock: non-blocking, after the TLS handshake if it has one. protocol: grpclib's, with connection_made still to be called.
     http2: what stands for h2's connection object until `become`; without it the protocol's own is looked up.
 
-    tag: of the attached session, else 0. last_read: `now` of the poll that read the last byte. closed: the socket is.
+    tag: of the attached session, else 0. counted: bytes that the hub knows to be held for it. last_read: `now` of the poll that read the last byte. closed: the socket is.
     on_gone: set by the owner, called once by `poll` with the reason.
     """
 
     __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_full", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
-                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_slow", "_stream", "closed", "fd", "hub", "last_read",
+                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_slow", "_stream", "closed", "counted", "fd", "hub", "last_read",
                  "on_gone", "pipe", "tag", "waiting")
 
     def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub, http2: Any = None) -> None:
         self.hub = hub
         self.pipe = pipes.Pipe(sock, hub.epoll, hub.limits.write_queue_bytes)
         self.fd = self.pipe.fd
-        self.tag = 0
+        self.tag = self.counted = 0
         self.closed = self.waiting = self._slow = False
-        self.last_read = 0.0
+        self.last_read = self._now = 0.0
         self.on_gone: Callable[[str], object] | None = None
         self._protocol = protocol
         self._limits: Limits = hub.limits
@@ -83,14 +83,11 @@ class Conn:
         self._rows = hub.rows
         self._h2 = self._guard.http2 = http2
         self._lane: streams.Lane | None = None
-        self._stream = 0
         self._reason, self._held = "", b""
         self._preface = True
-        self._closing = False
-        self._goaway = False
-        self._now = 0.0
+        self._closing = self._goaway = False
         self._frames_full = self._frames_left = float(hub.limits.frames_per_second)
-        self._ending = self._frames = self._messages = self._bytes_in = 0
+        self._stream = self._ending = self._frames = self._messages = self._bytes_in = 0
 
     def write(self, data: bytes) -> None:
         """Whole frames, as grpclib writes them: sent now if possible, else queued in order behind what is queued."""
@@ -129,6 +126,7 @@ class Conn:
             self._leave("ended")
         if leftover and self._rows:
             self.hub.wake()
+        self.hub.count(self)
 
     def detach(self) -> None:
         """Back to grpclib, for trailers or a reset. What the peer's windows have not let through is dropped."""
@@ -156,8 +154,7 @@ class Conn:
             return
         if self._h2 is not None and (last := self._h2.data_to_send()):
             self.pipe.write(last)  # grpclib does not send h2's GOAWAY when it closes on an error
-        if not self._reason:
-            self._reason = "goaway" if self._goaway else "closed"
+        self._reason = self._reason or ("goaway" if self._goaway else "closed")
         self._closing = True
         self.pipe.deaf()
         self._check()
@@ -171,6 +168,13 @@ class Conn:
         """Bytes that wait for the socket or for the peer's windows."""
         lane = self._lane
         return self.pipe.queued + (len(lane.waiting) if lane is not None and lane.waiting is not None else 0)
+
+    def held_back(self) -> int:
+        """Bytes kept of what has come and is no session's."""
+        lane = self._lane
+        if lane is not None and (lane.messages or not lane.expects):
+            return self._guard.holds() if self._guard.held else 0
+        return len(self._held) + self._guard.holds() + (0 if lane is None else lane.begun())
 
     def ready(self, now: float, deadline: float, max_bytes: int) -> bool:
         """Read and write what can be. True if there is more that epoll will not announce."""
@@ -342,8 +346,7 @@ class Conn:
         lane = self._lane
         if lane is not None:
             lane.room = 0
-            if lane.waiting is not None:
-                lane.pump()
+            lane.pump()
 
     def _leave(self, reason: str) -> None:
         """The session is over, the connection is not."""

@@ -45,6 +45,8 @@ cdef class Lane:
     @cython.locals(size=Py_ssize_t, row=object)
     cpdef consume(self, bytes data, Py_ssize_t start, Py_ssize_t stop, double now)
 
+    cpdef Py_ssize_t begun(self) except -1
+
     cpdef grant(self)
 
     @cython.locals(connection=Py_ssize_t, stream=Py_ssize_t)

@@ -145,6 +145,10 @@ class Lane:
             self._need = PREFIX
             self._part = bytearray(data[start:stop])
 
+    def begun(self) -> int:
+        """Bytes of a message that has begun."""
+        return 0 if self._part is None else len(self._part)
+
     def grant(self) -> None:
         """Give back to the peer what was consumed."""
         if self.debt > 0:

@@ -74,6 +74,7 @@ class Guard(Struct, frozen=True, kw_only=True):
     header_list: Annotated[int, Meta(ge=4 * KIB, le=MIB, description="Headers of one call, decompressed.")] = 16 * KIB
     continuations: Annotated[int, Meta(ge=1, le=1_000, description="CONTINUATION frames of one header block.")] = 8
     hello_bytes: Annotated[int, Meta(ge=64 * KIB, le=4 * MIB, description="Messages before a session is open: the longest, and all of a connection together per minute. An agent's Hello takes about 50 bytes for each result that it holds, of which it may name 20,000.")] = 1_152 * KIB
+    waiting_bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * GIB, description="Bytes held over all connections that have no session yet, or for calls beside one. When it is more, of those that hold their share of it or more the one that waits longest is cut off. Not below `guard.hello_bytes`.")] = 16 * MIB
     header_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from the beginning of a call's headers to their end.")] = 5.0
     frame_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from a frame's first byte to its last.")] = 30.0
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="An agent that has not taken within this time what waited for it is cut off; looked at with each heartbeat.")] = 30.0

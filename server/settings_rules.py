@@ -91,6 +91,8 @@ def _sizes(settings: Settings) -> Iterator[Found]:
     if largest > port.max_message:
         parts = "limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.stdin_bytes"
         yield "agent_port.max_message", f"{parts} allow a command of {largest} bytes; raise this or lower those"
+    if settings.guard.waiting_bytes < settings.guard.hello_bytes + (64 << 10):
+        yield "guard.waiting_bytes", f"must be at least 64 KiB more than guard.hello_bytes, which is {settings.guard.hello_bytes}"
     if port.outbox_bytes < port.max_message:
         yield "agent_port.outbox_bytes", f"must not be below agent_port.max_message, which is {port.max_message}"
 

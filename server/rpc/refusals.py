@@ -15,6 +15,7 @@ WORDS = {
     "guard: header block not ended": "slow_headers",
     "guard: header block too large": "header_block",
     "guard: message of ": "message_too_large",
+    "guard: crowded out": "crowded_out",
     "guard: more than ": "too_many_streams",
     "guard: flow control": "flow_control",
     "guard: no HTTP/2 preface": "not_http2",
