@@ -30,6 +30,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
     world.ledger.reopened(task)
     live = world.add_task(task, event.command, task.counts)
     live.loaded = True
+    live.made = task.status is not TaskStatus.PENDING or bool(event.executions) or task.counts[ExecutionStatus.PENDING] < len(task.targets)
     for row in event.executions:
         execution = live.executions[row.host_id] = Execution(row, live)
         if row.retry_at is not None:
@@ -96,8 +97,10 @@ def started(world: World, event: TaskStarted) -> None:
 
 
 def make_rows(live: LiveTask) -> None:
-    if live.executions or live.task.counts[ExecutionStatus.PENDING] < len(live.task.targets):
+    """Once: rows that have ended are not open any more, and would come again."""
+    if live.made:
         return
+    live.made = True
     command_id = live.command.command_id
     for host_id in live.task.targets:
         execution = live.executions[host_id] = Execution(CommandHost(command_id, host_id), live)

@@ -89,6 +89,8 @@ class LiveTask:
     ticket: int = 0
     loaded: bool = False
     """It was not made in this run of the server."""
+    made: bool = False
+    """Its executions are, or were, in memory: until its start a task has none."""
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.core.effects import Alarm, Dispatch, Forget
-from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Restored, Stage, Started
+from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Restored, Stage, Started, TaskCanceled
 from server.core.model import Retry
 from server.core.world import Limits
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
@@ -114,6 +114,14 @@ def test_a_task_that_was_not_started_in_the_backup_may_have_run_since() -> None:
     again = reload(story, "a", "b")
     back(again, 700)
     assert (again.row("a").status, again.row("b").status, again.task().status) == (E.LOST, E.PENDING, T.PENDING)
+
+
+def test_what_the_backup_made_lost_is_not_ended_again_by_a_cancel_that_comes_with_it() -> None:
+    story = Story()
+    story.create("a")
+    again = reload(story, "a")
+    again.tell(HostConnected("a", 9, JOURNAL, 4, 700), TaskCanceled("t1"))
+    assert again.row("a").status is E.LOST and again.task().status.final
 
 
 def test_a_later_epoch_gives_a_database_away_that_was_set_back() -> None:
