@@ -20,6 +20,8 @@ H2SPEC ?= h2spec
 ARGS ?=
 WORKERS ?= auto
 CASES ?= 1000000
+EXECUTIONS ?= 10000
+KILLS ?= 100
 SEED ?= 1
 REPLAY ?=
 
@@ -29,7 +31,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack coverage fuzz-lane h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack chaos coverage fuzz-lane h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -98,6 +100,11 @@ h2spec: $(VENV)/test-tools build ## run h2spec (a Go program; H2SPEC=path) in st
 
 attack: $(VENV)/test-tools build ## every attack on the agent port beside healthy agents; SECONDS=30 AGENTS=500 ARGS='--attack "rapid reset"'
 	$(PY) -m tests.attack --seconds "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),500)" $(ARGS)
+
+chaos: $(VENV)/test-tools build ## kills and faults of network, disk and database on real processes, then a census; AGENTS=200 EXECUTIONS=10000 KILLS=100 SEED=1 STORE=sqlite|mysql REPORT=chaos.json
+	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
+	$(PY) -m tests.chaos --agents "$(AGENTS)" --executions "$(EXECUTIONS)" --kills "$(KILLS)" --seed "$(SEED)" --store "$(STORE)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),chaos.json)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

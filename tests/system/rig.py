@@ -83,15 +83,22 @@ class Rig:
         self._join_token = ""
         self.server: Process | None = None
         self.agents: dict[str, Process] = {}
+        self.server_env: dict[str, str] = {}
+        self.agent_env: dict[str, str] = {}
 
     # --- processes -------------------------------------------------------------------------------------------------------
 
     def start_server(self) -> Process:
+        server = self.launch_server()
+        until("server ready", self._ready)
+        return server
+
+    def launch_server(self) -> Process:
+        """Without waiting for it."""
         flags = [flag for setting in self.settings for flag in ("--set", setting)]
         arguments = ["run", "--init", "--data", str(self.data), "--http-port", str(self.http_port), "--agent-port", str(self.agent_port)]
         arguments += ["--enrol-port", str(self.enrol_port), "--set", "enrol.per_second=1000"]
-        self.server = Process("clarion-server", self.folder / "server.log", [*arguments, *flags])
-        until("server ready", self._ready)
+        self.server = Process("clarion-server", self.folder / "server.log", [*arguments, *flags], self.server_env)
         return self.server
 
     def _ready(self) -> bool:
@@ -108,7 +115,7 @@ class Rig:
             arguments = [arguments[0], *plain, *arguments[1:]]
         elif not has_joined(self.state(name)):
             self.join(name)
-        agent = self.agents[name] = Process("clarion-agent", self.folder / f"{name}.log", arguments)
+        agent = self.agents[name] = Process("clarion-agent", self.folder / f"{name}.log", arguments, self.agent_env)
         return agent
 
     def join(self, name: str) -> str:
