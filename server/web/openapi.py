@@ -43,7 +43,7 @@ Lists have `items` and `next`; pass `next` as `after` for the next page. Every e
 
 def template(path: str) -> str:
     """The router's `<name>` as OpenAPI's `{name}`."""
-    return re.sub(r"<(\w+)>", r"{\1}", path)
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
 
 
 def document(routes: Sequence[Route], version: str) -> dict[str, object]:
@@ -71,7 +71,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, object]:
 def _operation(route: Route) -> dict[str, object]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n")
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"<(\w+)>", route.path)]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
     parameters += [_parameter(param) for param in route.params]
     parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"}} for name, about in route.headers]
     operation: dict[str, object] = {

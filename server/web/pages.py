@@ -1,18 +1,22 @@
-"""The web page: one HTML shell, a small script in two files, one style sheet, read once and served from memory under names that hold their hash.
+"""The web page: one HTML shell per page, ES modules and style sheets, read once and served from memory under a name that holds their hash.
 
-The shell holds no data of the installation, so it needs no token; the script asks the API, like any other client. In this release the
-token is typed in once and kept in the tab's sessionStorage: it ends with the tab. Session cookies (HttpOnly, SameSite) come with user
-accounts; until then the strict Content-Security-Policy below is what keeps a token from foreign script, and everything that came from a
-host reaches the page as text only.
+A shell holds no data of the installation, so it needs no login; its script asks the API by the session's cookie, like any other client.
+Everything that came from a host or a user reaches the document as text. The words for states and reasons are the server's own.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from string import Template
 
+import orjson
+
+from proto.reasons import REASONS, STATES, UNREACHABLE
 from server.errors import ClarionError
 from server.web.call import Call, Reply
 
@@ -26,38 +30,133 @@ CSP = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
     )
 )
-_TYPES = {"tools.js": "text/javascript; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "app.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+LANGUAGES = ("en", "zh-CN")
+PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help")
+NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
+TYPES = {
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
 
 
-@cache
-def _assets() -> dict[str, tuple[str, bytes, str]]:
-    """Hashed name → (plain name, bytes, content type)."""
+def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
     found = {}
-    for name, content_type in _TYPES.items():
-        data = files("server.web").joinpath("static", name).read_bytes()
-        stem, _, ending = name.partition(".")
-        found[f"{stem}.{sha256(data).hexdigest()[:16]}.{ending}"] = (name, data, content_type)
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir():
+            found |= _read(entry, f"{prefix}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in TYPES:
+            found[prefix + entry.name] = entry.read_bytes()
     return found
 
 
+def _own_words() -> dict[str, dict[str, list[str]]]:
+    states = {label: [one.word, one.message, one.hint] for label, one in (STATES | {"unreachable": UNREACHABLE}).items()}
+    return {"states": states, "reasons": {code: [one.word, one.message, one.hint] for code, one in REASONS.items()}}
+
+
 @cache
-def _shell(version: str) -> bytes:
-    names = {plain.replace(".", "_"): hashed for hashed, (plain, _, _) in _assets().items()}
+def assets() -> tuple[str, dict[str, bytes]]:
+    """The hash of all files, and name → bytes. The English words are the server's catalogue itself."""
+    found = _read(files("server.web").joinpath("static"))
+    english = orjson.loads(found["i18n/en.json"])
+    found["i18n/en.json"] = orjson.dumps(english | {"words": _own_words()})
+    digest = sha256(b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in found.items()))
+    return digest.hexdigest()[:16], found
+
+
+def language_of(cookie: str | None, accepted: str) -> str:
+    """What was chosen on the page, else the first of the browser's languages that there is, else English (RFC 9110 section 12.5.4)."""
+    if cookie in LANGUAGES:
+        return cookie
+    wanted = []
+    for part in accepted.split(",")[:20]:
+        tag, _, weight = part.strip().partition(";")
+        match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", weight)
+        wanted.append((float(match[1]) if match else 1.0, tag.strip().lower()))
+    for weight, tag in sorted(wanted, key=lambda one: -one[0]):
+        if weight > 0 and tag.partition("-")[0] in ("en", "zh"):
+            return "zh-CN" if tag.startswith("zh") else "en"
+    return "en"
+
+
+@cache
+def shell(page: str, language: str, version: str) -> bytes:
+    """The HTML of a page."""
+    digest, found = assets()
+    words = orjson.loads(found[f"i18n/{language}.json"])
+    current = {"task": "tasks", "host": "hosts"}.get(page, page)
+    links = [f'<a href="{path}"{" aria-current=page" if name == current else ""}>{escape(words["nav." + name])}</a>' for name, path in NAV]
+    links.append(f'<a class="button primary" href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>')
+    modules = [f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in ("vendor/preact.js", *(one for one in found if one.startswith("lib/")))]
+    if page == "overview":
+        modules.append(f'<link rel="stylesheet" href="/static/{digest}/vendor/uplot.css"><script src="/static/{digest}/vendor/uplot.js" defer></script>')
     template = Template(files("server.web").joinpath("templates", "index.html").read_text(encoding="utf-8"))
-    return template.substitute(names, version=version).encode()
+    values = {
+        **{"base": f"/static/{digest}", "page": page, "lang": language, "version": escape(version), "nav": "\n".join(links), "modules": "\n".join(modules)},
+        **{"hidden": " hidden" if page == "login" else "", "title": escape(words[f"title.{page}"]), "skip": escape(words["skip"])},
+        **{"pages": escape(words["nav.label"]), "other": "zh-CN" if language == "en" else "en", "switch": "中文" if language == "en" else "English"},
+        **{"leave": escape(words["nav.leave"]), "noscript": escape(words["noscript"])},
+    }
+    return template.substitute(values).encode()
+
+
+def _page(call: Call, name: str) -> Reply:
+    request = call.request
+    language = language_of(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""))
+    headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie", "Content-Language": language}
+    return Reply(shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
 
 
 async def index(call: Call) -> Reply:
-    """The page."""
-    headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
-    return Reply(_shell(call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
+    """The page: overview."""
+    return _page(call, "overview")
 
 
-async def static(call: Call, name: str) -> Reply:
-    """The page's script, style sheet and icon."""
-    asset = _assets().get(name)
-    if asset is None:
+async def login(call: Call) -> Reply:
+    """The page: logging in."""
+    return _page(call, "login")
+
+
+async def tasks(call: Call) -> Reply:
+    """The page: all tasks."""
+    return _page(call, "tasks")
+
+
+async def task(call: Call, task_id: str) -> Reply:
+    """The page: one task."""
+    return _page(call, "task")
+
+
+async def hosts(call: Call) -> Reply:
+    """The page: all hosts."""
+    return _page(call, "hosts")
+
+
+async def host(call: Call, host: str) -> Reply:
+    """The page: one host."""
+    return _page(call, "host")
+
+
+async def new(call: Call) -> Reply:
+    """The page: a new task."""
+    return _page(call, "new")
+
+
+async def about(call: Call) -> Reply:
+    """The page: help."""
+    return _page(call, "help")
+
+
+async def static(call: Call, digest: str, name: str) -> Reply:
+    """The page's scripts, style sheets, texts and icon."""
+    ours, found = assets()
+    data = found.get(name) if digest == ours else None
+    if data is None:
         raise ClarionError("route_not_found")
-    return Reply(asset[1], headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=asset[2])
+    return Reply(data, headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=TYPES[name.rpartition(".")[2]])

@@ -54,4 +54,5 @@ class Route:
     def name(self) -> str:
         """Unique; also the operationId, e.g. `get_tasks_progress`."""
         words = [part for part in self.path.removeprefix("/api/v1").replace(".", "_").split("/") if part]
-        return "_".join([self.method.lower(), *(word.strip("<>").replace(":", "_") if word.startswith("<") else word for word in words)]) or "root"
+        kind = ["page"] if self.access is Access.SHELL else []
+        return "_".join([self.method.lower(), *kind, *(word.strip("<>").replace(":", "_") if word.startswith("<") else word for word in words)]) or "root"

@@ -26,7 +26,7 @@ from server.web import (
 from server.web.auth import Access
 from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, LoginBody, RerunBody, SelectBody, TaskBody
 from server.web.create import HEADER
-from server.web.route import Route
+from server.web.route import Param, Route
 from server.web.waiting import WAIT
 
 T, OPEN, SHELL = Access.TOKEN, Access.OPEN, Access.SHELL
@@ -35,6 +35,11 @@ AGAIN = {200: "The task that an earlier request with this Idempotency-Key create
 CREATE = ("unknown_hosts", "invalid_expression", "no_hosts", "idempotency_mismatch", "overloaded", "store_unavailable", "shutting_down")
 WRITE = ("overloaded", "store_unavailable", "shutting_down")
 RUN_FILTERS = tuple(param for param in tasks.FILTERS if param.name != "status")
+PAGE_TASKS = tasks.FILTERS
+PAGE_TASK = (Param("host", "string", "Id of the host that is shown."),)
+PAGE_HOSTS = tuple(param for param in hosts.FILTERS if param.name in ("select", "connected"))
+PAGE_NEW = (Param("targets", "string", "What stands in the field for hosts."),)
+PAGE_LOGIN = (Param("next", "string", "Path of the page to go on to."),)
 API = "/api/v1"
 
 ROUTES: tuple[Route, ...] = (
@@ -114,5 +119,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", T, ops.openapi, "server", "application/json"),
     # the page
     Route("GET", "/", SHELL, pages.index, "page", "text/html"),
-    Route("GET", "/static/<name>", SHELL, pages.static, "page", "application/octet-stream", errors=("route_not_found",)),
+    Route("GET", "/login", SHELL, pages.login, "page", "text/html", params=PAGE_LOGIN),
+    Route("GET", "/tasks", SHELL, pages.tasks, "page", "text/html", params=PAGE_TASKS),
+    Route("GET", "/tasks/<task_id>", SHELL, pages.task, "page", "text/html", params=PAGE_TASK),
+    Route("GET", "/hosts", SHELL, pages.hosts, "page", "text/html", params=PAGE_HOSTS),
+    Route("GET", "/hosts/<host>", SHELL, pages.host, "page", "text/html"),
+    Route("GET", "/new", SHELL, pages.new, "page", "text/html", params=PAGE_NEW),
+    Route("GET", "/help", SHELL, pages.about, "page", "text/html"),
+    Route("GET", "/static/<digest>/<path:name>", SHELL, pages.static, "page", "application/octet-stream", errors=("route_not_found",)),
 )

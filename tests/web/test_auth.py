@@ -15,7 +15,7 @@ from tests.web.world import ADMIN, World
 
 STRANGER = make(Kind.API, os.urandom)
 OPEN = {("GET", "/health/live")}
-SHELL = {("GET", "/"), ("GET", "/static/<name>")}
+SHELL = {("GET", path) for path in ("/", "/login", "/tasks", "/tasks/<task_id>", "/hosts", "/hosts/<host>", "/new", "/help", "/static/<digest>/<path:name>")}
 LOGIN = {("POST", "/api/v1/session")}
 
 

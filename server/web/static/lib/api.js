@@ -1,0 +1,64 @@
+// Requests, by the session's cookie. What changes something carries the session's CSRF token.
+import { t } from "./i18n.js";
+
+export const API = "/api/v1";
+let csrf = null;
+
+export class Failure extends Error {
+  constructor(error, status) {
+    super(error.message);
+    Object.assign(this, { code: error.code, field: error.field, hint: error.hint, more: error, status });
+  }
+}
+
+export function toLogin() {
+  const here = location.pathname + location.search;
+  location.replace(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`);
+}
+
+export async function ask(path, { method = "GET", body, signal, headers = {} } = {}) {
+  const options = { method, signal, headers: { ...headers }, cache: "no-store", credentials: "same-origin" };
+  if (method !== "GET" && path !== "/session") {
+    if (csrf === null) await session();
+    options.headers["X-Clarion-CSRF"] = csrf;
+  }
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  let answer;
+  try {
+    answer = await fetch(path.startsWith("/health") ? path : API + path, options);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Failure({ code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, 0);
+  }
+  if (answer.ok) return answer;
+  const data = await answer.json();
+  if (answer.status === 401 && path !== "/session") toLogin();
+  throw new Failure(data.error, answer.status);
+}
+
+export async function api(path, options) {
+  const answer = await ask(path, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export async function session() {
+  const mine = await api("/session");
+  csrf = mine.csrf;
+  return mine;
+}
+
+export async function logOut() {
+  if (csrf === null) await session();
+  await ask("/session", { method: "DELETE", headers: { "X-Clarion-CSRF": csrf } });
+}
+
+export const query = (values) => {
+  const pairs = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
+};
+
+// One attempt of a user is one task, also when the connection breaks and the button is pressed again.
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,0 +1,105 @@
+// Every host of a task as a cell on one canvas: colour and mark say its state. Only cells that changed are drawn again.
+import { number, t, word } from "../lib/i18n.js";
+import { html, STATES, useEffect, useRef, useState } from "../lib/ui.js";
+
+const AWAY = 16;
+const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const TONES = ["none", "busy", "busy", "good", "bad", "bad", "none", "warn", "bad"];
+export const stateOf = (byte) => ({ status: STATES[byte & 15], unreachable: byte >= AWAY });
+
+// One picture per state, to be copied: a filled or hollow square with a mark that does without colour.
+function sprites(side, scale) {
+  const made = new Map(), back = tone("card");
+  for (let byte = 0; byte < AWAY + STATES.length; byte++) {
+    if ((byte & 15) >= STATES.length) continue;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = Math.round(side * scale);
+    const g = canvas.getContext("2d"), state = byte & 15, s = side - 1;
+    g.scale(scale, scale);
+    const colour = tone(TONES[state]);
+    g.fillStyle = g.strokeStyle = colour;
+    g.lineWidth = side > 9 ? 1.5 : 1;
+    const hollow = state === 0 || state === 1 || state === 2 || state === 6;
+    if (hollow) g.strokeRect(0.5, 0.5, s - 1, s - 1); else g.fillRect(0, 0, s, s);
+    const ink = hollow ? colour : back, line = (...points) => { g.strokeStyle = ink; g.beginPath(); points.forEach(([x, y], at) => (at ? g.lineTo(x * s, y * s) : g.moveTo(x * s, y * s))); g.stroke(); };
+    g.fillStyle = ink;
+    if (state === 1) g.fillRect(s * 0.38, s * 0.38, s * 0.26, s * 0.26);
+    if (state === 2) g.fillRect(0, s / 2, s, s / 2);
+    if (state === 4) { line([0.22, 0.22], [0.78, 0.78]); line([0.78, 0.22], [0.22, 0.78]); }
+    if (state === 5) { line([0.5, 0.15], [0.5, 0.55], [0.85, 0.55]); }
+    if (state === 6) line([0, 1], [1, 0]);
+    if (state === 7) g.fillRect(s * 0.2, s * 0.42, s * 0.6, Math.max(1, s * 0.18));
+    if (state === 8) g.fillRect(s * 0.38, s * 0.2, s * 0.26, s * 0.6);
+    if (byte >= AWAY) { g.fillStyle = back; g.fillRect(s * 0.5, 0, s * 0.5, s * 0.5); g.strokeStyle = tone("warn"); g.strokeRect(s * 0.5 + 0.5, 0.5, s * 0.5 - 1, s * 0.5 - 1); }
+    made.set(byte, canvas);
+  }
+  return made;
+}
+
+export function HostMap({ names, states, version, chosen, toggle, openHost }) {
+  const canvas = useRef(null), drawn = useRef(null), grid = useRef(null);
+  const [at, setAt] = useState(0);
+  const [focused, setFocused] = useState(false);
+  const total = names.length;
+
+  function layout() {
+    const width = canvas.current.parentElement.clientWidth;
+    const side = Math.max(width < 600 ? 6 : 8, Math.min(22, Math.floor(Math.sqrt((width * 260) / Math.max(total, 1)))));
+    const columns = Math.max(1, Math.floor(width / side)), rows = Math.ceil(total / columns), scale = window.devicePixelRatio || 1;
+    grid.current = { side, columns, scale, pictures: sprites(side, scale) };
+    canvas.current.width = Math.round(columns * side * scale);
+    canvas.current.height = Math.round(rows * side * scale);
+    Object.assign(canvas.current.style, { width: `${columns * side}px`, height: `${rows * side}px` });
+    drawn.current = new Int16Array(total).fill(-1);
+    paint();
+  }
+  function paint() {
+    const { side, columns, scale, pictures } = grid.current, g = canvas.current.getContext("2d"), size = Math.round(side * scale);
+    for (let place = 0; place < total; place++) {
+      const look = states[place] + (chosen.has(place) ? 64 : 0) + (focused && place === at ? 128 : 0);
+      if (drawn.current[place] === look) continue;
+      drawn.current[place] = look;
+      const x = Math.round((place % columns) * side * scale), y = Math.round(Math.floor(place / columns) * side * scale);
+      g.clearRect(x, y, size, size);
+      g.drawImage(pictures.get(states[place]), x, y);
+      if (look >= 64) {
+        g.strokeStyle = tone("text");
+        g.lineWidth = Math.max(1, scale * 1.5);
+        g.setLineDash(look >= 128 ? [] : [2 * scale, scale]);
+        g.strokeRect(x + 1, y + 1, size - 3, size - 3);
+      }
+    }
+  }
+  useEffect(() => {
+    layout();
+    const again = () => layout(), scheme = matchMedia("(prefers-color-scheme: dark)");
+    window.addEventListener("resize", again);
+    scheme.addEventListener("change", again);
+    return () => { window.removeEventListener("resize", again); scheme.removeEventListener("change", again); };
+  }, [names, states]);
+  useEffect(() => { const frame = requestAnimationFrame(paint); return () => cancelAnimationFrame(frame); }, [version, chosen, at, focused]);
+
+  const placeOf = (event) => {
+    const { side, columns } = grid.current, box = canvas.current.getBoundingClientRect();
+    const place = Math.floor((event.clientY - box.top) / side) * columns + Math.min(columns - 1, Math.floor((event.clientX - box.left) / side));
+    return place >= 0 && place < total ? place : null;
+  };
+  const click = (event) => {
+    const place = placeOf(event);
+    if (place === null) return;
+    setAt(place);
+    if (event.shiftKey || event.ctrlKey || event.metaKey) toggle(place); else openHost(place);
+  };
+  const keys = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: grid.current.columns, ArrowUp: -grid.current.columns, Home: -at, End: total - 1 - at }[event.key];
+    if (step !== undefined) setAt(Math.max(0, Math.min(total - 1, at + step)));
+    else if (event.key === "Enter") openHost(at);
+    else if (event.key === " ") toggle(at);
+    else return;
+    event.preventDefault();
+  };
+  const here = total ? stateOf(states[at]) : null;
+  return html`<div class="map"><canvas ref=${canvas} tabindex="0" role="application" aria-label=${t("map.label", { n: number(total) })} aria-describedby="map-here" onClick=${click} onKeyDown=${keys}
+      onFocus=${() => setFocused(true)} onBlur=${() => setFocused(false)} onMouseMove=${(event) => { const place = placeOf(event); if (place !== null && !focused) setAt(place); }}></canvas></div>
+    <p id="map-here" class="small soft" role="status">${here ? html`<b>${names[at]}</b>: ${word(here.status, here)} · ` : null}${t("map.keys")}</p>`;
+}

@@ -1,0 +1,55 @@
+// Two charts. uPlot draws on a canvas; what it says stands below it in words, too.
+import { lang, number, t } from "../lib/i18n.js";
+import { html, useEffect, useRef } from "../lib/ui.js";
+
+const HOURS = 24;
+const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+function useChart(box, data, series, more = {}) {
+  const chart = useRef(null), latest = useRef(data);
+  useEffect(() => {
+    const axis = { stroke: tone("soft"), grid: { stroke: tone("line"), width: 1 }, ticks: { stroke: tone("line") }, size: 40 };
+    const draw = () => {
+      chart.current?.destroy();
+      chart.current = new window.uPlot({
+        width: Math.max(240, box.current.clientWidth), height: 170, legend: { show: false }, cursor: { show: false },
+        scales: { y: { range: (_, low, high) => [0, Math.max(high, 1)] } },
+        axes: [{ ...axis, size: 30, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) }, axis],
+        series: [{}, ...series().map((one) => ({ width: 2, points: { show: false }, ...one }))], ...more,
+      }, latest.current, box.current);
+    };
+    latest.current = data;
+    draw();
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", draw);
+    window.addEventListener("resize", draw);
+    return () => { scheme.removeEventListener("change", draw); window.removeEventListener("resize", draw); chart.current.destroy(); chart.current = null; };
+  }, []);
+  useEffect(() => { latest.current = data; chart.current?.setData(data); }, [data]);
+}
+
+const steps = (u, ...rest) => window.uPlot.paths.bars({ size: [0.8, 40] })(u, ...rest);
+
+export function Finished({ tasks }) {
+  const box = useRef(null);
+  const first = Math.floor(Date.now() / 3600000) - HOURS + 1;
+  const hours = [...Array(HOURS).keys()].map((index) => (first + index) * 3600);
+  const good = hours.map(() => 0), all = hours.map(() => 0);
+  for (const task of tasks) {
+    const index = task.finished_at ? Math.floor(task.finished_at / 3600000) - first : -1;
+    if (index < 0) continue;
+    all[index] += task.total_hosts;
+    good[index] += task.completed_hosts;
+  }
+  useChart(box, [hours, all, good], () => [{ stroke: tone("bad"), fill: tone("bad"), paths: steps }, { stroke: tone("good"), fill: tone("good"), paths: steps }]);
+  const total = all.reduce((a, b) => a + b, 0), done = good.reduce((a, b) => a + b, 0);
+  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">■</span> ${t("trend.good", { n: number(done) })} · <span class="s-failed swatch">■</span> ${t("trend.bad", { n: number(total - done) })}</p>`;
+}
+
+export function Pace({ points }) {
+  const box = useRef(null);
+  const data = [points.map((one) => one.at), points.map((one) => one.connected), points.map((one) => one.busy)];
+  useChart(box, data, () => [{ stroke: tone("good") }, { stroke: tone("busy"), dash: [6, 4] }]);
+  const last = points.at(-1) || { connected: 0, busy: 0 };
+  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">—</span> ${t("trend.connected", { n: number(last.connected) })} · <span class="s-running swatch">┅</span> ${t("trend.busy", { n: number(last.busy) })}</p>`;
+}

@@ -1,0 +1,73 @@
+"""Chromium for tests: a page that complains of everything it should not do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import trio
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from server.web.app import serve
+from tests.web.world import ADMIN, World
+
+AXE = Path(__file__).parent / "vendor" / "axe.js"
+SERIOUS = ("serious", "critical")
+Script = Callable[[Page, Browser], None]
+
+
+def chromium() -> str:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path is not None, "these tests need Chromium: apt-get install chromium"
+    return path
+
+
+def browse(script: Script, address: str, **context: Any) -> list[str]:
+    """Run `script` in a new browser; returns what the browser complained of, a violation of the content policy included."""
+    complaints: list[str] = []
+    # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright brings its own.
+    with mock.patch("asyncio.new_event_loop", asyncio.SelectorEventLoop), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = browser.new_page(base_url=address, viewport={"width": 1180, "height": 860}, locale=context.pop("locale", "en-GB"), **context)
+        page.set_default_timeout(15_000)
+        expect.set_options(timeout=15_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())
+        script(page, browser)
+        browser.close()
+    return complaints
+
+
+async def served(world: World, nursery: trio.Nursery) -> str:
+    host, port = await nursery.start(partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits))
+    return f"http://{host}:{port}"
+
+
+def sign_in(page: Page, token: str = ADMIN.text) -> None:
+    page.goto("/login")
+    page.locator("#token").fill(token)
+    page.locator("button.primary").click()
+    page.wait_for_url("**/")
+    expect(page.locator("h1")).to_be_visible()
+
+
+def settled(page: Page) -> None:
+    """The page shows what there is."""
+    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator("main p[role=status]", has_text="Loading")).to_have_count(0)
+
+
+def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds serious on this page; by all of its rules, or by those named."""
+    if not page.evaluate("'axe' in window"):
+        # Into the page's world past its content policy, which refuses foreign script, as it should.
+        page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
+    only = {"runOnly": list(rules)} if rules else {}
+    found = page.evaluate("how => axe.run(document, how)", {"resultTypes": ["violations"], "preload": False} | only)
+    return [f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:300]} {one['nodes'][0]['failureSummary'][:300]}" for one in found["violations"] if one["impact"] in SERIOUS]
