@@ -21,11 +21,12 @@ import structlog
 import trio
 
 from proto.link import server as link
-from server import boot, build
+from server import boot, build, lease
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now
 from server.entrance import Entrance
+from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
@@ -35,7 +36,8 @@ from server.security.init import read_token
 from server.security.tokens import Kind, matches
 from server.settings import Settings
 from server.store.base import Store
-from server.store.writer import Writer
+from server.store.lease import StoreFenced
+from server.store.writer import Writer, WriterClosed
 from server.web.app import create_app, serve
 from server.web.auth import TokenVerifier
 from server.web.deps import Deps
@@ -81,17 +83,21 @@ class AgentPortCounts:
         self._metrics.command_seconds.observe(seconds)
 
 
-def run(settings: Settings) -> int:
-    """Run until told to stop; the exit code. Raises OSError for a port in use, ClarionError for a store that does not open."""
-    trio.run(App(settings).run)
+def run(settings: Settings, place: str = "") -> int:
+    """Run until told to stop; the exit code. place: of the data directory's lock.
+
+    Raises OSError for a port in use, ClarionError for a store that does not open and for one that another server has taken over.
+    """
+    trio.run(App(settings, place).run)
     return 0
 
 
 class App:
     """One server. `ready` is set once both ports are served; `http_address` and `agent_address` are then (host, port)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, place: str = "") -> None:
         self.settings = settings
+        self._holder = lease.this_server(place)
         self.ready, self.stop = trio.Event(), trio.Event()
         self.http_address: tuple[str, int] | None = None
         self.agent_address: tuple[str, int] | None = None
@@ -117,11 +123,33 @@ class App:
         with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
             store = build.store(self.settings)
             try:
-                epoch = await boot.open_store(store)
-                await self._with_store(store, epoch, sock, enrol_sock)
+                epoch = await self._open(store)
+                if epoch is None:
+                    return
+                try:
+                    await self._with_store(store, epoch, sock, enrol_sock)
+                except BaseExceptionGroup as group:
+                    _tell_if_fenced(group)
+                    raise
+                finally:
+                    await lease.give_back(store)
             finally:
                 with trio.CancelScope(shield=True):
                     await store.aclose()
+
+    async def _open(self, store: Store) -> int | None:
+        """The epoch; None if the server was told to stop while another one had the lease."""
+        epoch = None
+        async with trio.open_nursery() as nursery:
+
+            async def give_up() -> None:
+                await self.stop.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(give_up)
+            epoch = await boot.open_store(store, self._holder, self.settings.store)
+            nursery.cancel_scope.cancel()
+        return epoch
 
     async def _with_store(self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None) -> None:
         settings, clock = self.settings, self._clock
@@ -136,6 +164,7 @@ class App:
         identities, requests = await boot.load_identities(store), await boot.load_join_requests(store)
         entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)
             tasks = await boot.load_tasks(store, engine, conductor, clock.now())
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
@@ -192,6 +221,15 @@ class App:
             return Entry(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
         return Entry(verify=lambda text: matches(text, kept))
+
+
+def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
+    """Raises ClarionError if the group is that and nothing but what follows from it: whoever wanted to write finds the writer closed."""
+    fenced, others = group.split(StoreFenced)
+    while isinstance(fenced, BaseExceptionGroup):
+        fenced = fenced.exceptions[0]  # type: ignore[assignment]
+    if fenced is not None and (others is None or others.split(WriterClosed)[1] is None):
+        raise ClarionError("fenced", str(fenced)) from group
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from server import lease
 from server.conductor import Conductor
-from server.core.effects import SaveMeta
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
-from server.core.safety import EPOCH_SEEN
 from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
+from server.settings import Store as StoreSettings
 from server.store.base import Store, StoreRefused, StoreUnavailable
+from server.store.lease import Holder
 
-EPOCH = "epoch"
 
-
-async def open_store(store: Store) -> int:
-    """Connect, migrate, and begin the next epoch, whose number is returned. Raises ClarionError."""
+async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> int:
+    """Connect, migrate, take the lease, and begin the next epoch, whose number is returned. Raises ClarionError."""
     try:
         await store.open()
-        epoch = max(int(await store.meta(EPOCH) or 0), int(await store.meta(EPOCH_SEEN) or 0)) + 1
-        await store.write([SaveMeta(EPOCH, str(epoch))])
+        return await lease.take(store, holder, settings.lease_seconds, settings.lease_wait)
     except StoreUnavailable as error:
         hint = "start the database, or correct the settings under 'store', then start the server again"
         raise ClarionError("store_unavailable", str(error), field="store", hint=hint) from error
     except StoreRefused as error:
         raise ClarionError("store_refused", str(error), field="store") from error
-    return epoch
 
 
 async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:

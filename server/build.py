@@ -45,6 +45,7 @@ def store(settings: Settings) -> Store:
         tls=tls,
         connect_timeout=ours.connect_timeout,
         pool_size=ours.pool_size,
+        stopped_after=ours.lease_seconds,
     )
 
 

@@ -70,6 +70,8 @@ _ALL = (
     Problem("too_many_viewers", 503, 14, UNAVAILABLE, "as many pages watch as this server serves", "close some, poll with `wait=` instead, or raise http.viewers"),
     Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
     Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "see the message; the settings are those under 'store'"),
+    Problem("lease_held", 503, 14, UNAVAILABLE, "another server uses this database", "stop that one first; if it is gone, wait until its lease has run out, or raise store.lease_wait"),
+    Problem("fenced", 503, 14, UNAVAILABLE, "another server has taken over the database", "nothing of this server was written since; start it again, and see that only one server uses this database"),
     Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),
     Problem("internal", 500, 13, SOFTWARE, "the server failed in a way it did not foresee", "send the log line with this request id to whoever runs the server"),
     # agents

@@ -8,7 +8,7 @@ import time
 
 import trio
 
-from server import boot, build
+from server import boot, build, lease
 from server.core.effects import CreateJoinToken, Save
 from server.core.engine import Engine
 from server.core.events import Now, Restored, TaskLoaded
@@ -19,6 +19,7 @@ from server.security.lock import locked
 from server.security.tokens import Kind, make
 from server.settings import Settings
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.lease import StoreFenced
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 TTL_MIN, TTL_MAX = 10, 30 * 86_400
@@ -66,15 +67,15 @@ def restore(settings: Settings) -> int:
 
     Raises InUse while a server runs on this data directory, ClarionError, SettingsError, OSError.
     """
-    with locked(settings.data):
-        return trio.run(_restore, settings)
+    with locked(settings.data) as place:
+        return trio.run(_restore, settings, place)
 
 
-async def _restore(settings: Settings) -> int:
+async def _restore(settings: Settings, place: str) -> int:
     store, engine = build.store(settings), Engine()
     now = Now(0.0, time.time_ns() // 1_000_000)
     try:
-        await boot.open_store(store)
+        await boot.open_store(store, lease.this_server(place), settings.store)
         engine.load_counts(await store.count_tasks(), await store.sum_executions())
         engine.begin_grace(now)
         saves: list[Save] = []
@@ -83,7 +84,10 @@ async def _restore(settings: Settings) -> int:
         open_before = sum(engine.statistics().executions[:3])
         saves += engine.handle([Restored()], now).saves
         await store.write(saves)
+        await lease.give_back(store)
         return open_before
+    except StoreFenced as error:
+        raise ClarionError("fenced", str(error)) from error
     except StoreUnavailable as error:
         raise ClarionError("store_unavailable", str(error), field="store") from error
     except StoreRefused as error:

@@ -137,8 +137,8 @@ def _serve(settings: Settings) -> int:
 
     logs.configure(settings.log.level)
     try:
-        with locked(settings.data):
-            return int(app.run(settings))
+        with locked(settings.data) as place:
+            return int(app.run(settings, place))
     except BaseException as error:
         known = _known_causes(error)
         if known is None:

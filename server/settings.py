@@ -99,6 +99,8 @@ class Store(Struct, frozen=True, kw_only=True):
 
     kind: Annotated[Literal["sqlite", "mysql"], Meta(description="`sqlite` is embedded and needs nothing; `mysql` is MySQL, MariaDB or a database compatible with them.")] = "sqlite"
     path: Annotated[Path | None, Meta(description="SQLite only: the database file. Default: `clarion.db` in the data directory.")] = None
+    lease_seconds: Annotated[float, Meta(ge=0.5, le=3600, description="How long the server may be silent towards the database until another one may take over its lease; it renews it three times as often. Of two servers on one database only one can write, whatever this is.")] = 15.0
+    lease_wait: Annotated[float, Meta(ge=0, le=86_400, description="How long a start waits while another server has the lease, before it gives up.")] = 30.0
     host: Annotated[Text255 | None, Meta(description="MySQL only: name or address of the database server. Either this or `store.socket`.")] = None
     port: Annotated[int, Meta(ge=1, le=65535, description="MySQL only: port of the database server.")] = 3306
     socket: Annotated[Path | None, Meta(description="MySQL only: Unix socket of the database server. Either this or `store.host`.")] = None

@@ -18,8 +18,11 @@ class InUse(Exception):
 
 
 @contextmanager
-def locked(data: Path) -> Iterator[None]:
-    """Hold DATA/server.lock. The kernel lets go of it when the process ends, however it ends. Raises InUse, OSError."""
+def locked(data: Path) -> Iterator[str]:
+    """Hold DATA/server.lock. The kernel lets go of it when the process ends, however it ends. Raises InUse, OSError.
+
+    Yields the lock's place: this boot of this kernel, and the file. Whoever held a lock at the same place holds it no more.
+    """
     descriptor = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -28,6 +31,7 @@ def locked(data: Path) -> Iterator[None]:
             raise InUse(data, os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        boot, status = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(), os.fstat(descriptor)
+        yield f"{boot}:{status.st_dev}:{status.st_ino}"
     finally:
         os.close(descriptor)

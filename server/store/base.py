@@ -13,6 +13,7 @@ from server.core.answers import Answer
 from server.core.effects import Save
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
+from server.store.lease import Holder, Lease
 
 
 class StoreUnavailable(Exception):
@@ -110,11 +111,26 @@ class Store(Protocol):
     async def write(self, saves: Sequence[Save]) -> None:
         """Apply all of them, in order, in one transaction that is durable on return.
 
-        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused.
+        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused; StoreFenced once this
+        store has taken the lease and another one has taken it since.
         """
 
     async def ping(self) -> None:
         """One round trip through the database. Raises StoreUnavailable."""
+
+    # the lease (store/lease.py)
+    async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
+        """Begin the next epoch, whose number is returned; from here on every write is fenced. seconds: how long it is good without
+        renewal. dead: this one, if it is unchanged, may be taken although it has not run out: its holder is gone.
+
+        Raises LeaseHeld, StoreUnavailable, StoreRefused.
+        """
+
+    async def renew_lease(self) -> None:
+        """Raises StoreFenced, StoreUnavailable."""
+
+    async def give_back_lease(self) -> None:
+        """The next server need not wait. Of no effect for a lease that another one has. Raises StoreUnavailable."""
 
     # tasks
     async def task(self, task_id: str) -> Task | None:

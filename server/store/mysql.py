@@ -7,18 +7,22 @@ AUTO_INCREMENT, a primary key on every table, READ COMMITTED.
 from __future__ import annotations
 
 import logging
+import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from typing import NoReturn, TypeVar
 
 import trio
 from trio_mysql import err
 
 from server.core.effects import Save
+from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused
+from server.store.lease import Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
 from server.store.mysql_connection import Connection
 from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
 from server.store.mysql_pool import Pool, PoolStatistics
@@ -27,6 +31,8 @@ from server.store.plan import Phase, plan
 from server.store.reads import Reads
 from server.store.rows import Row
 from server.store.sql import MYSQL
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +73,7 @@ class MySQLStore(Reads):
     Either host and port, or socket. pool_size: reading connections; writing has one more of its own, so that no reader
     delays a commit. statement_timeout: seconds the server gives one statement. lock_timeout: seconds it waits for a row
     that another session holds. replays: how often a transaction that met a deadlock or that limit is repeated at once.
+    stopped_after: seconds after which the server gives up a writing connection that says nothing, and rolls back.
     warn: called at `open` with a sentence when the server does not keep what it confirms.
     """
 
@@ -87,6 +94,7 @@ class MySQLStore(Reads):
         statement_timeout: float = 60.0,
         lock_timeout: int = 5,
         replays: int = 5,
+        stopped_after: float = 15.0,
         warn: Callable[[str], None] = _log.warning,
     ) -> None:
         super().__init__(MYSQL)
@@ -105,8 +113,12 @@ class MySQLStore(Reads):
         self._replays = replays
         self._warn = warn
         self._write = MySQLWrite()
+        self._lease = MYSQL.load("lease_mysql")
+        self._epoch: int | None = None
         self._reading = Pool(self._connect, size=pool_size, max_age=max_age, idle_check=idle_check)
-        self._writing = Pool(self._connect, size=1, max_age=max_age, idle_check=idle_check)
+        # a process that was stopped within a transaction holds the lease's row: without this, until the system's wait_timeout
+        self._stopped_after = max(1, math.ceil(stopped_after))
+        self._writing = Pool(self._connect_writer, size=1, max_age=max_age, idle_check=min(idle_check, self._stopped_after / 2))
         self._replayed = 0
 
     async def open(self) -> None:
@@ -127,19 +139,68 @@ class MySQLStore(Reads):
     async def write(self, saves: Sequence[Save]) -> None:
         phases = plan(saves)
         careful = False
-        for left in range(self._replays, -1, -1):
+
+        async def attempt(connection: Connection) -> None:
+            nonlocal careful
+            try:
+                await self._transaction(connection, partial(self._apply, phases=phases, careful=careful))
+            except NotAllTake:
+                careful = True
+                await self._transaction(connection, partial(self._apply, phases=phases, careful=True))
+
+        await self._repeated(attempt)
+
+    async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
+        async def take(connection: Connection) -> int:
+            lease = await self._read_lease(connection)
+            judge(lease, dead)
+            known = await connection.select("SELECT value FROM meta WHERE name IN ('epoch', :seen)", {"seen": EPOCH_SEEN})
+            epoch = next_epoch(lease, *(value for (value,) in known))
+            await connection.select(self._lease["take_lease"], taking(holder, seconds, epoch, lease))
+            if not connection.affected:
+                raise LeaseHeld(lease)
+            await connection.select(self._lease["save_epoch"], {"epoch": str(epoch)})
+            return epoch
+
+        self._epoch = await self._repeated(partial(self._transaction, work=take))
+        return self._epoch
+
+    async def renew_lease(self) -> None:
+        await self._repeated(partial(self._transaction, work=self._check_epoch))
+
+    async def give_back_lease(self) -> None:
+        async def give_back(connection: Connection) -> None:
+            await connection.select(self._lease["give_back_lease"], {"epoch": self._epoch})
+
+        await self._repeated(partial(self._transaction, work=give_back))
+
+    async def _repeated(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """At once, when it met a deadlock or a lock held for too long."""
+        left = self._replays
+        while True:
             try:
                 async with self._writing.lend() as connection:
-                    try:
-                        await self._transaction(connection, phases, careful=careful)
-                    except NotAllTake:
-                        careful = True
-                        await self._transaction(connection, phases, careful=True)
-                return
+                    return await work(connection)
             except Exception as error:
                 if number(error) not in (DEADLOCK, LOCK_WAIT) or not left:
                     _raise(error)
+                left -= 1
                 self._replayed += 1
+
+    async def _apply(self, connection: Connection, *, phases: Sequence[Phase], careful: bool) -> None:
+        await self._check_epoch(connection)
+        for phase in phases:
+            await self._write.apply(connection, phase, careful=careful)
+
+    async def _check_epoch(self, connection: Connection) -> None:
+        """In a transaction: nobody else can take the lease before it ends. Renews it too."""
+        if self._epoch is not None:
+            await connection.select(self._lease["renew_lease"], {"epoch": self._epoch})
+            if not connection.affected:
+                raise fenced(self._epoch, await self._read_lease(connection))
+
+    async def _read_lease(self, connection: Connection) -> Lease:
+        return lease_from((await connection.run(self._lease["read_lease"]))[0])
 
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
         try:
@@ -156,18 +217,27 @@ class MySQLStore(Reads):
         except Exception as error:
             _raise(error)
 
-    async def _transaction(self, connection: Connection, phases: Sequence[Phase], *, careful: bool) -> None:
+    async def _transaction(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         """All or nothing. 1213 has rolled back already, 1205 only its statement: so it is always said."""
         await connection.run("BEGIN")
         try:
-            for phase in phases:
-                await self._write.apply(connection, phase, careful=careful)
+            done = await work(connection)
             await connection.run("COMMIT")
-        except (err.DatabaseError, StoreRefused, NotAllTake):
+        except (err.DatabaseError, StoreRefused, NotAllTake, LeaseHeld, StoreFenced):
             if connection.open:
                 with trio.move_on_after(self._lock_timeout, shield=True), suppress(err.MySQLError):
                     await connection.run("ROLLBACK")
             raise
+        return done
+
+    async def _connect_writer(self) -> Connection:
+        connection = await self._connect()
+        try:
+            await connection.run(f"SET SESSION wait_timeout = {self._stopped_after}")
+        except BaseException:
+            connection._force_close()
+            raise
+        return connection
 
     async def _connect(self) -> Connection:
         connection = self._make()

@@ -13,6 +13,7 @@ import trio
 from trio_mysql import err
 
 from server.store.base import StoreRefused
+from server.store.lease import LeaseHeld, StoreFenced
 from server.store.mysql_connection import Connection
 
 
@@ -73,7 +74,7 @@ class Pool:
             lent = await self._get()
             try:
                 yield lent.connection
-            except (err.DatabaseError, StoreRefused):
+            except (err.DatabaseError, StoreRefused, LeaseHeld, StoreFenced):
                 # the stream is in step with the server; whether it still is there, and in no transaction, shows below
                 self._give_back(lent)
                 raise

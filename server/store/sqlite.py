@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from server.core.effects import Save
+from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.lease import Holder, Lease, fenced, judge, lease_from, next_epoch, taking
 from server.store.plan import plan
 from server.store.reads import Reads
 from server.store.rows import Row
@@ -51,6 +53,8 @@ class SqliteStore(Reads):
         self._cache_bytes = cache_bytes
         self._max_bytes = max_bytes
         self._write = SqliteWrite()
+        self._lease = SQLITE.load("lease_sqlite")
+        self._epoch: int | None = None
         self._writing: SqliteThreads | None = None
         self._reading: SqliteThreads | None = None
 
@@ -73,19 +77,60 @@ class SqliteStore(Reads):
     async def write(self, saves: Sequence[Save]) -> None:
         phases = plan(saves)
 
-        def transaction(connection: sqlite3.Connection) -> None:
+        def apply(connection: sqlite3.Connection) -> None:
+            self._check_epoch(connection)
+            for phase in phases:
+                self._write.apply(connection, phase)
+
+        await self._transaction(apply)
+
+    async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
+        def take(connection: sqlite3.Connection) -> int:
+            lease = self._read_lease(connection)
+            judge(lease, dead)
+            known = connection.execute("SELECT value FROM meta WHERE name IN ('epoch', ?)", (EPOCH_SEEN,)).fetchall()
+            epoch = next_epoch(lease, *(value for (value,) in known))
+            connection.execute(self._lease["take_lease"], taking(holder, seconds, epoch, lease))
+            connection.execute(self._lease["save_epoch"], {"epoch": str(epoch)})
+            return epoch
+
+        self._epoch = await self._transaction(take)
+        return self._epoch
+
+    async def renew_lease(self) -> None:
+        def renew(connection: sqlite3.Connection) -> None:
+            self._check_epoch(connection)
+            connection.execute(self._lease["renew_lease"], {"epoch": self._epoch})
+
+        await self._transaction(renew)
+
+    async def give_back_lease(self) -> None:
+        await self._transaction(lambda connection: connection.execute(self._lease["give_back_lease"], {"epoch": self._epoch}))
+
+    def _check_epoch(self, connection: sqlite3.Connection) -> None:
+        """In a transaction that began IMMEDIATE, so nobody can take the lease before it ends."""
+        if self._epoch is not None:
+            (epoch,) = connection.execute(self._lease["fence"]).fetchone()
+            if epoch != self._epoch:
+                raise fenced(self._epoch, self._read_lease(connection))
+
+    def _read_lease(self, connection: sqlite3.Connection) -> Lease:
+        return lease_from(connection.execute(self._lease["read_lease"]).fetchone())
+
+    async def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def transaction(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for phase in phases:
-                    self._write.apply(connection, phase)
+                done = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 # a full disk may have ended the transaction already
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            return done
 
-        await self._guarded(self._writing, transaction)
+        return await self._guarded(self._writing, transaction)
 
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
         return await self._guarded(self._reading, lambda connection: connection.execute(sql, parameters).fetchall())

@@ -156,7 +156,7 @@ class FakeApp:
     def __init__(self, end: BaseException | int) -> None:
         self.end, self.settings = end, None
 
-    def run(self, settings: Settings) -> int:
+    def run(self, settings: Settings, place: str) -> int:
         self.settings = settings  # type: ignore[assignment]
         if isinstance(self.end, BaseException):
             raise self.end

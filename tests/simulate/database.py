@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from server.core.effects import Save, SaveLate
+from server.core.effects import Save, SaveLate, SaveMeta
 from server.core.model import Command, CommandHost, Host, HostIdentity, Output, Task
+from server.core.safety import EPOCH_SEEN
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable
 from server.store.lates import RowEnd, sort_out
+from server.store.lease import Holder, Lease
 from server.store.plan import Phase, plan
 from server.store.rows import as_json
 from tests.simulate import loop
@@ -132,6 +134,12 @@ class Store:
 
     async def open(self) -> None:
         self._reach()
+
+    async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
+        """There is one server at a time here; tests/store/leases.py and tests/system/test_two_servers.py have several."""
+        epoch = max(int(await self.meta("epoch") or 0), int(await self.meta(EPOCH_SEEN) or 0)) + 1
+        await self.write([SaveMeta("epoch", str(epoch))])
+        return epoch
 
     async def write(self, saves: list[Save]) -> None:
         world = self.world

@@ -21,6 +21,8 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.rpc import from_agent
 from server.rpc.remember import Memory
+from server.settings import Store as Settings
+from server.store.lease import Holder
 from server.store.writer import Writer
 from tests.simulate import translate
 from tests.simulate.link import DOWN, Link
@@ -79,7 +81,7 @@ class Server:
         world, swarm, store = self.world, self.world.swarm, self.world.store
         parts: Any = store
         try:
-            self.epoch = await boot.open_store(parts)
+            self.epoch = await boot.open_store(parts, Holder("", "simulated", 1), Settings())
             self.registry = Registry(epoch=self.epoch)
             limits = Limits(
                 in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,

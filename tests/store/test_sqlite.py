@@ -12,6 +12,7 @@ from tests.store.answers import AnswerConformance
 from tests.store.conformance import StoreConformance
 from tests.store.histories import HistoryConformance
 from tests.store.joins import JoinConformance
+from tests.store.leases import LeaseConformance, Open
 from tests.store.lists import ListConformance
 from tests.store.plans import PlanConformance
 
@@ -24,5 +25,15 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.aclose()
 
 
-class TestSqlite(StoreConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
+@pytest.fixture
+def another(tmp_path: Path) -> Open:
+    async def opened() -> SqliteStore:
+        store = SqliteStore(tmp_path / "clarion.db")
+        await store.open()
+        return store
+
+    return opened
+
+
+class TestSqlite(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
     pass

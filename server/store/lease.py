@@ -1,0 +1,86 @@
+"""Whose turn it is to write: at most one server, the one with the newest epoch, commits (I13).
+
+A server takes the lease when it starts, and only if it is free, has run out on the database's own clock, or its holder is known to
+be gone; taking it begins the next epoch. Every transaction of a server makes sure that the epoch is still its own. So the lease's
+time decides only how soon another one may try, never who may commit: no clock can make two servers write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from server.store.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A server. place: what no two live servers share, and the next one on the same data directory has again; empty: unknown.
+    host, pid: for people."""
+
+    place: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The row. beat: grows with each renewal. Times are milliseconds of the database's clock; now: when it was read."""
+
+    epoch: int
+    beat: int
+    holder: Holder
+    length_ms: int
+    until_ms: int
+    now_ms: int
+
+    @property
+    def left(self) -> float:
+        """Seconds until it runs out; 0 if it has or was given back. Never more than its length: further is a clock that was set back."""
+        return max(0, min(self.until_ms - self.now_ms, self.length_ms)) / 1000
+
+    def __str__(self) -> str:
+        holder = self.holder
+        until = datetime.fromtimestamp(self.until_ms / 1000, UTC).isoformat(" ", "seconds")
+        return f"host {holder.host}, process {holder.pid}, epoch {self.epoch}, until {until}"
+
+
+class LeaseHeld(Exception):
+    """Another server has it."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        super().__init__(str(lease))
+
+
+class StoreFenced(Exception):
+    """Another server has taken the lease since. Nothing was written, and nothing more will be."""
+
+
+def lease_from(row: Row) -> Lease:
+    """A row of `read_lease`."""
+    epoch, beat, place, host, pid, length_ms, until_ms, now_ms = row
+    return Lease(epoch, beat, Holder(place, host, pid), length_ms, until_ms, now_ms)
+
+
+def judge(lease: Lease, dead: Lease | None) -> None:
+    """Raises LeaseHeld unless it may be taken. dead: the holder of this one, if nothing has changed since, is gone."""
+    if lease.left > 0 and (dead is None or (dead.epoch, dead.beat) != (lease.epoch, lease.beat)):
+        raise LeaseHeld(lease)
+
+
+def next_epoch(lease: Lease, *known: str) -> int:
+    """Above all that were ever heard of. known: as kept among the installation's facts."""
+    return 1 + max([lease.epoch, *(int(text) for text in known)])
+
+
+def taking(holder: Holder, seconds: float, epoch: int, lease: Lease) -> dict[str, object]:
+    """Parameters of `take_lease`. seconds: its length."""
+    return {
+        "epoch": epoch, "place": holder.place[:255], "host": holder.host[:255], "pid": holder.pid, "length_ms": round(seconds * 1000),
+        "old": lease.epoch, "beat": lease.beat,
+    }  # fmt: skip
+
+
+def fenced(epoch: int, lease: Lease) -> StoreFenced:
+    return StoreFenced(f"another server has taken over the database ({lease}); this one was epoch {epoch}")

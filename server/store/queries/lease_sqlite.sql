@@ -1,0 +1,28 @@
+-- The lease, for SQLite: within BEGIN IMMEDIATE nobody else writes. The time is SQLite's own.
+
+-- name: read_lease
+-- Who has it, and what time it is, in milliseconds.
+SELECT epoch, beat, place, host, pid, length_ms, until_ms, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) FROM lease WHERE name = 'server';
+
+-- name: fence
+-- Whose turn it is to write.
+SELECT epoch FROM lease WHERE name = 'server';
+
+-- name: take_lease
+-- As it was when it was read.
+UPDATE lease SET epoch = :epoch, beat = beat + 1, place = :place, host = :host, pid = :pid, length_ms = :length_ms,
+    until_ms = CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + :length_ms
+WHERE name = 'server' AND epoch = :old AND beat = :beat;
+
+-- name: renew_lease
+-- From now on, as long as before.
+UPDATE lease SET beat = beat + 1, until_ms = CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + length_ms
+WHERE name = 'server' AND epoch = :epoch;
+
+-- name: give_back_lease
+-- The next one need not wait.
+UPDATE lease SET beat = beat + 1, until_ms = 0 WHERE name = 'server' AND epoch = :epoch;
+
+-- name: save_epoch
+-- The same number among the facts, where older backups have it.
+INSERT INTO meta (name, value) VALUES ('epoch', :epoch) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
