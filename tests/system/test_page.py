@@ -1,0 +1,88 @@
+"""An operator's hour in a real browser, against a real server and three real agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.system.rig import INSECURE, Rig, until
+from tests.web.browser import browse, settled, sign_in
+
+
+def script_for(folder: Path) -> str:
+    """Three hosts, one of which fails until the file `healed` is there."""
+    return f"#!/bin/sh\necho common\nif mkdir {folder}/first 2>/dev/null && [ ! -e {folder}/healed ]; then echo odd one out; exit 3; fi\necho fine\n"
+
+
+@pytest.mark.browser
+def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(INSECURE)
+    rig.start_server()
+    rig.start_agents("web-1", "web-2", "web-3")
+    gate = rig.folder / "gate"
+
+    def run(page: Page, what: str, text: str) -> None:
+        page.goto("/new")
+        page.locator(f"input[value={what}]").check()
+        page.locator("#text").fill(text)
+        page.locator("#targets").fill("web*")
+        expect(page.locator("#preview")).to_contain_text("3 hosts")
+        page.get_by_role("button", name="Show the plan").click()
+        expect(page.locator(".plan")).to_contain_text("Runs on 3 hosts")
+        page.get_by_role("button", name="Run now").click()
+        page.wait_for_url("**/tasks/*")
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page, (rig.data / "admin.token").read_text().strip())
+        # create, and watch it live: nothing is reloaded
+        run(page, "script", script_for(rig.folder).replace("echo common\n", f"while [ ! -e {gate} ]; do sleep 0.05; done\necho common\n"))
+        expect(page.locator("[data-count=running]")).to_contain_text("3")
+        expect(page.locator("[data-status=running]")).to_be_visible()
+        gate.touch()
+        expect(page.locator("[data-status=failed]")).to_be_visible()
+        expect(page.locator("[data-count=completed]")).to_contain_text("2")
+        # groups, and the difference of the odd one
+        expect(page.locator("[data-group]")).to_have_count(2)
+        expect(page.locator("[data-group]").first).to_contain_text("2 hosts")
+        page.get_by_role("button", name="Difference from the largest").click()
+        expect(page.locator(".diff .removed", has_text="-fine")).to_be_visible()
+        expect(page.locator(".diff .added", has_text="+odd one out")).to_be_visible()
+        # one host's output, by keyboard, from the map
+        page.locator(".map canvas").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        expect(page.locator(".answer h3")).to_have_text("web-3")
+        expect(page.locator(".answer .output pre")).to_contain_text("common")
+        # the failed one again, and only that one
+        (rig.folder / "healed").touch()
+        page.get_by_role("button", name="Re-run 1 unsuccessful").click()
+        expect(page.get_by_text("Repeats")).to_be_visible()
+        expect(page.locator("[data-status=completed]")).to_be_visible()
+        expect(page.locator("[data-count=completed]")).to_contain_text("1")
+        # cancel of one host, then of the rest
+        run(page, "command", "exec sleep 600")
+        expect(page.locator("[data-count=running]")).to_contain_text("3")
+        page.locator(".map canvas").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press(" ")
+        page.get_by_role("button", name="Cancel 1 chosen").click()
+        expect(page.locator("[data-count=canceled]")).to_contain_text("1")
+        expect(page.locator("[data-count=running]")).to_contain_text("2")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        expect(page.locator("[data-status=canceled]")).to_be_visible()
+        expect(page.locator("[data-count=canceled]")).to_contain_text("3")
+        # a host's history has it all
+        page.goto("/hosts")
+        page.get_by_role("link", name="web-1").click()
+        settled(page)
+        expect(page.get_by_role("row", name="sleep 600")).to_contain_text("canceled")
+        # a host that goes away is seen to
+        rig.agents["web-2"].kill()
+        page.goto("/")
+        expect(page.get_by_text("of 3 hosts connected").locator("..")).to_contain_text("2")
+
+    assert browse(script, f"http://127.0.0.1:{rig.http_port}") == []
+    until("no command is left", lambda: not rig.commands())
