@@ -1,0 +1,61 @@
+"""A task's page with ten thousand hosts, while they answer. Sizes are judged; times are printed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import trio
+from playwright.sync_api import Browser, Page, expect
+
+from server.core.effects import SaveHost
+from server.core.model import Host
+from tests.web.browser import browse, served, sign_in
+from tests.web.world import World
+
+LONG = "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
+
+
+@pytest.mark.browser
+async def test_ten_thousand_hosts_are_one_map_and_less_than_a_megabyte_while_they_answer(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    hosts = [Host(f"01900000-0000-7000-8001-{index:012d}", f"node-{index:04}", created_at=1, updated_at=1) for index in range(10_000)]
+    await world.writer.commit([SaveHost(host) for host in hosts])
+    for host in hosts:
+        world.fleet.put(host)
+        world.ids[host.hostname] = host.host_id
+    names = [host.hostname for host in hosts]
+    world.connect(*names)
+    task = await world.run("node-*", name="big")
+
+    async def answer() -> None:
+        for index, name in enumerate(names):
+            world.report(task, name, code=3 if index % 7 == 0 else 0, stdout=b"rare\n" if index % 50 == 0 else b"common\n")
+            if index % 250 == 0:
+                await trio.sleep(0.05)
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.add_init_script(LONG)
+        network, received = page.context.new_cdp_session(page), 0
+
+        def count(event: dict[str, float]) -> None:
+            nonlocal received
+            received += int(event["encodedDataLength"])
+
+        network.send("Network.enable")
+        network.on("Network.loadingFinished", count)
+        started = time.monotonic()
+        page.goto(f"/tasks/{task['task_id']}")
+        expect(page.locator("#map-here")).to_contain_text("node-0000")
+        shown, first = time.monotonic() - started, received
+        page.evaluate("longs.length = 0")
+        trio.from_thread.run_sync(nursery.start_soon, answer)
+        expect(page.locator("[data-status=failed]")).to_be_visible()
+        expect(page.locator("[data-count=failed]")).to_contain_text("1,429")
+        print(f"shown after {shown:.2f} s with {first} bytes; {received} bytes in all; long tasks while updates came: {page.evaluate('longs')} ms")
+        assert received <= 1_000_000
+        assert page.locator("body *").count() < 1_000
+
+    assert await trio.to_thread.run_sync(browse, script, address) == []
+    world.shutdown.set()
