@@ -115,7 +115,9 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         per_address=ours.connections_per_address,
         handshakes_per_second=ours.handshakes_per_second,
         burst=ours.handshake_burst,
+        handshakes=ours.handshakes,
         handshake=ours.handshake_timeout,
+        handshake_bytes=ours.handshake_bytes,
         refusals_per_minute=settings.guard.refusals_per_minute,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -141,4 +142,4 @@ def names(settings: Settings) -> tuple[str, ...]:
 def _tell(port: str, counts: PortCounts, peer: str, error: BaseException) -> None:
     reason = tls.reason_of(error)
     counts.refused(reason)
-    log.warning("connection refused", port=port, reason=reason, peer=peer, error=getattr(error, "reason", None) or str(error))
+    log.warning("connection refused", port=port, reason=reason, peer=peer, error=(error.reason if isinstance(error, ssl.SSLError) else None) or str(error))

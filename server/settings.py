@@ -52,6 +52,8 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once from one address; raise it where many hosts share one (NAT).")] = 64
     handshakes_per_second: Annotated[float, Meta(ge=1, le=100_000, description="New connections taken per second; the others wait in the kernel's queue.")] = 1_000.0
     handshake_burst: Annotated[int, Meta(ge=1, le=100_000, description="New connections taken at once before that rate holds.")] = 500
+    handshakes: Annotated[int, Meta(ge=1, le=100_000, description="TLS handshakes under way at once; further connections wait in the kernel's queue, and handshakes that have waited for their peer for a quarter of `handshake_timeout` then make room.")] = 500
+    handshake_bytes: Annotated[int, Meta(ge=8 * KIB, le=MIB, description="Bytes that a peer may send for its handshake; an agent needs about 3,000.")] = 32 * KIB
     handshake_timeout: Annotated[float, Meta(ge=0.1, le=300, description="A TLS handshake that takes longer is cut off.")] = 10.0
     outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB

@@ -6,13 +6,14 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from socket import socket
 
 import structlog
 import trio
 
 from server.rpc.refusals import Offenders
+from server.rpc.shake import Handshakes, Place
+from server.security.tls import HandshakeRefused
 
 log = structlog.get_logger("rpc.listener")
 
@@ -24,14 +25,16 @@ PAUSE = 0.1
 @dataclass(frozen=True, slots=True)
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
-    handshake: seconds for TLS. threads: on which TLS is computed, so that the loop stays free during a storm.
+    handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
     refusals_per_minute: of one address, after which its connections are closed unread."""
 
     connections: int = 15_000
     per_address: int = 15_000
     handshakes_per_second: float = 1_000.0
     burst: int = 500
+    handshakes: int = 500
     handshake: float = 10.0
+    handshake_bytes: int = 32 << 10
     threads: int = 2
     refusals_per_minute: int = 120
 
@@ -77,7 +80,7 @@ class Listener:
         self._sock, self._limits, self._arrived = sock, limits, arrived
         self._refused, self._tls, self._failed = refused, tls, failed
         self._from: Counter[str] = Counter()
-        self._threads = trio.CapacityLimiter(limits.threads)
+        self._handshakes = Handshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
         self._offenders = Offenders(limits.refusals_per_minute)
         self.open = 0
 
@@ -90,6 +93,8 @@ class Listener:
             while True:
                 await trio.lowlevel.wait_readable(self._sock)
                 for _ in range(ACCEPTS_IN_A_ROW):
+                    # Waiting, here and below, leaves the others in the kernel's queue.
+                    await self._handshakes.room()
                     try:
                         sock, address = self._sock.accept()
                     except BlockingIOError:
@@ -99,10 +104,14 @@ class Listener:
                         await trio.sleep(PAUSE)
                         break
                     peername = (str(address[0]), int(address[1]))
-                    # Waiting here, before the next accept, leaves the others in the kernel's queue.
                     await trio.sleep(bucket.wait(trio.current_time()))
-                    if self._admit(sock, peername[0]):
-                        nursery.start_soon(partial(self._enter, sock, peername))
+                    if not self._admit(sock, peername[0]):
+                        continue
+                    if self._tls is None:
+                        sock.setblocking(False)
+                        self._arrived(Arrival(sock, peername, None))
+                    else:
+                        nursery.start_soon(self._enter, sock, peername, self._tls, self._handshakes.begin())
 
     def left(self, address: str) -> None:
         """A connection from this address is closed."""
@@ -133,37 +142,23 @@ class Listener:
         self._from[address] += 1
         return True
 
-    async def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
-        sock.setblocking(False)
-        if self._tls is None:
-            self._arrived(Arrival(sock, peername, None))
-            return
+    async def _enter(self, sock: socket, peername: tuple[str, int], tls: ssl.SSLContext, place: Place) -> None:
         secure = sock
         try:
+            sock.setblocking(False)
             # Raises, too, when the peer has gone already.
-            secure = wrapped = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
-            with trio.fail_after(self._limits.handshake):
-                await self._shake(wrapped)
+            secure = wrapped = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+            await self._handshakes.shake(place, wrapped)
             certificate = wrapped.getpeercert(binary_form=True)
-        except trio.TooSlowError:
-            self._turn_away(secure, peername, TimeoutError(f"no TLS handshake within {self._limits.handshake:g} s"))
-        except OSError as error:  # ssl.SSLError is one too
+        except (OSError, HandshakeRefused) as error:  # ssl.SSLError and TimeoutError are of the first kind
             self._turn_away(secure, peername, error)
         except BaseException:
             secure.close()
             raise
         else:
             self._arrived(Arrival(secure, peername, certificate))
-
-    async def _shake(self, secure: ssl.SSLSocket) -> None:
-        while True:
-            try:
-                await trio.to_thread.run_sync(secure.do_handshake, limiter=self._threads)
-                return
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(secure)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(secure)
+        finally:
+            self._handshakes.end(place)
 
     def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException) -> None:
         secure.close()

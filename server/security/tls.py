@@ -23,6 +23,14 @@ _REASONS = {
 }
 
 
+class HandshakeRefused(Exception):
+    """A handshake that goes on, and is not to. reason: as `reason_of`."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
 def agent_port_context(files: CaFiles) -> ssl.SSLContext:
     """For the agent port. Raises OSError, ssl.SSLError for unusable files."""
     context = _context(files)
@@ -64,6 +72,8 @@ def identity_of(peer: ssl.SSLObject | ssl.SSLSocket | bytes | None) -> Identity 
 
 def reason_of(error: BaseException) -> str:
     """One word for what kept a handshake from ending well; a label of a metric."""
+    if isinstance(error, HandshakeRefused):
+        return error.reason
     if isinstance(error, TimeoutError | ConnectionAbortedError):  # the second is asyncio's word for its own deadline
         return "handshake_timeout"
     if isinstance(error, ssl.SSLCertVerificationError):

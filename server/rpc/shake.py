@@ -1,0 +1,101 @@
+"""TLS handshakes on the agent port, and what somebody who does not finish his may cost: time, bytes, and a place among so many."""
+
+from __future__ import annotations
+
+import ssl
+from fcntl import ioctl
+from socket import IPPROTO_TCP, TCP_INFO, socket
+from struct import Struct
+from termios import FIONREAD
+
+import trio
+
+from server.security.tls import HandshakeRefused
+
+SHARE = 4
+"""When all places are taken, a handshake that waits for its peer has this part of its time."""
+LOOK_EVERY = 0.1
+"""Seconds between two looks for one to be cut off, while no place is free."""
+_received = Struct("128xQ").unpack
+"""tcpi_bytes_received of struct tcp_info (linux/tcp.h, since Linux 4.1)."""
+_waits = Struct("i").unpack
+
+
+def taken(sock: socket) -> int:
+    """Bytes that were read from a TCP socket, by whoever did."""
+    (received,) = _received(sock.getsockopt(IPPROTO_TCP, TCP_INFO, 136))
+    (unread,) = _waits(ioctl(sock, FIONREAD, bytes(4)))  # after the other, so that what comes in between is not taken for read
+    return max(0, int(received) - int(unread))
+
+
+class Place:
+    """Of a handshake. began: when. waits: for its peer, not for us. crowded: it has to make room."""
+
+    __slots__ = ("began", "crowded", "scope", "waits")
+
+    def __init__(self, timeout: float) -> None:
+        self.began = trio.current_time()
+        self.scope = trio.move_on_after(timeout)
+        self.waits = self.crowded = False
+
+
+class Handshakes:
+    """most: at once. timeout: seconds for each. largest: bytes that a peer may need for it. threads: on which TLS is computed, so that
+    the loop stays free during a storm."""
+
+    def __init__(self, most: int, timeout: float, largest: int, threads: int) -> None:
+        self._most, self._timeout, self._largest = most, timeout, largest
+        self._threads = trio.CapacityLimiter(threads)
+        self._open: dict[Place, None] = {}
+        self._left = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def room(self) -> None:
+        """Return once there is a place. Whoever has kept us waiting for a share of its time gives up its own, the oldest first."""
+        while len(self._open) >= self._most:
+            before = trio.current_time() - self._timeout / SHARE
+            late = next((place for place in self._open if place.waits and not place.crowded and place.began <= before), None)
+            if late is not None:
+                late.crowded = True
+                late.scope.cancel()
+            with trio.move_on_after(LOOK_EVERY):
+                await self._left.wait()
+
+    def begin(self) -> Place:
+        """Take a place; `end` must follow."""
+        place = Place(self._timeout)
+        self._open[place] = None
+        return place
+
+    async def shake(self, place: Place, secure: ssl.SSLSocket) -> None:
+        """To its end. Raises TimeoutError, HandshakeRefused, and OSError, which ssl.SSLError is too."""
+        with place.scope:
+            while not await self._step(place, secure):
+                pass
+        if place.crowded and place.scope.cancelled_caught:
+            raise HandshakeRefused("handshake_crowded_out", f"{self._most} handshakes are under way, and this one keeps us waiting")
+        if place.scope.cancelled_caught:
+            raise TimeoutError(f"no TLS handshake within {self._timeout:g} s")
+
+    def end(self, place: Place) -> None:
+        """Give it back."""
+        self._open.pop(place, None)
+        self._left.set()
+        self._left = trio.Event()
+
+    async def _step(self, place: Place, secure: ssl.SSLSocket) -> bool:
+        try:
+            await trio.to_thread.run_sync(secure.do_handshake, limiter=self._threads)
+            return True
+        except ssl.SSLWantReadError:
+            wait = trio.lowlevel.wait_readable
+        except ssl.SSLWantWriteError:
+            wait = trio.lowlevel.wait_writable
+        if (count := taken(secure)) > self._largest:
+            raise HandshakeRefused("handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}")
+        place.waits = True
+        await wait(secure)
+        place.waits = False
+        return False

@@ -1,0 +1,76 @@
+"""What handshakes that do not end may cost: bytes, places and time. Those that do end are not held up by them."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+import trio
+import trustme
+from trio.testing import MockClock
+
+from server.rpc.listener import Limits
+from server.rpc.shake import Handshakes, taken
+from tests.rpc.test_listener import contexts, door, speak
+
+AUTHORITY = trustme.CA()
+RECORD = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
+"""The beginning of a record of 16,384 bytes with a ClientHello (RFC 8446 sections 4 and 5.1)."""
+
+
+@pytest.mark.parametrize(("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")])
+async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> None:
+    async with door(Limits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
+        with socket.create_connection(made.address) as client:
+            client.sendall(RECORD + bytes(2_000 + more - len(RECORD)))
+            assert await made.refusal() == reason
+        assert made.listener.open == 0
+
+
+def test_bytes_that_were_not_read_are_not_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client, server.accept()[0] as ours:
+        client.sendall(bytes(1_000))
+        assert len(ours.recv(400, socket.MSG_WAITALL)) == 400
+        assert taken(ours) == 400
+
+
+@pytest.mark.parametrize("silent", [1, 2, 3])
+async def test_handshakes_at_once_have_a_limit_and_an_old_one_makes_room_for_who_does_not_stall(silent: int) -> None:
+    server, client = contexts(AUTHORITY)
+    AUTHORITY.issue_cert("agent.test").configure_cert(client)
+    async with door(Limits(handshakes=3, handshake=4.0), server) as made, trio.open_nursery() as nursery:
+        with ExitStack() as stack:
+            for _ in range(silent):
+                stack.enter_context(socket.create_connection(made.address))
+            with trio.fail_after(5):
+                while made.listener.open < silent:  # noqa: ASYNC110 - another's plain state
+                    await trio.sleep(0.001)
+            begin = trio.current_time()
+            nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
+            arrival = await made.arrival()
+            if silent == 3:
+                assert await made.refusal() == "handshake_crowded_out"
+                assert trio.current_time() - begin >= 0.5, "a quarter of their time is theirs"
+            else:
+                assert made.refused[1].statistics().current_buffer_used == 0
+            arrival.sock.close()
+
+
+async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(autojump_clock: MockClock) -> None:
+    handshakes = Handshakes(most=3, timeout=8.0, largest=1, threads=1)
+    computed, first, second = (handshakes.begin() for _ in range(3))
+    first.waits = second.waits = True
+
+    async def give_up() -> None:
+        with first.scope:
+            await trio.sleep_forever()
+        handshakes.end(first)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_up)
+        await handshakes.room()
+    assert 2.0 <= trio.current_time() <= 2.2
+    assert (computed.crowded, first.crowded, second.crowded, len(handshakes)) == (False, True, False, 2)
+    await handshakes.room()
+    assert not second.crowded, "there is room"
