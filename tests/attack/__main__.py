@@ -19,9 +19,11 @@ from tests.attack.attacks import ATTACKS, pairs
 from tests.attack.judge import Case, table
 from tests.attack.site import Site, Watching, launch, order, outcome, settled
 
-PATIENCE = 60.0
-"""Seconds beyond which a connection that was to be cut off is called left alone: twice the longest limit."""
-FEW = 20
+PATIENCE = 90.0
+"""Seconds beyond which a connection that was to be cut off is called left alone."""
+HOLD = 75.0
+"""Seconds after which who does not read looks whether it was cut off: guard.send_timeout, looked at with every heartbeat."""
+FEW = 3
 """Hosts that the attacker is; so many may be told to read slowly."""
 
 
@@ -29,7 +31,7 @@ def measured(site: Site, name: str, who: str, place: int, seconds: float, contro
     refused, told, came = site.refused(), site.told(), site.came_back()
     work = site.attacker_ids[:FEW] if ATTACKS[name].work else ()
     with Watching(site, work) as watching:
-        process = launch(order(site, name, who, source=f"127.0.1.{place}", seconds=seconds, connections=0, patience=PATIENCE))
+        process = launch(order(site, name, who, source=f"127.0.1.{place}", seconds=seconds, connections=0, patience=PATIENCE, hold=HOLD))
         done = outcome(process, seconds + PATIENCE + 30)
     settled(site, PATIENCE)
     with site.api() as api:

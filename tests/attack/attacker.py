@@ -41,18 +41,19 @@ class Outcome:
 class Slot:
     """One connection and its play."""
 
-    def __init__(self, attack: Attack, aim: Aim) -> None:
+    def __init__(self, attack: Attack, aim: Aim, hold: float) -> None:
         self.began = time.monotonic()
         self.link = Link(aim)
         self.link.open()
         play = attack.play()
         self.play: Play = play if aim.who in (AGENT, NOBODY) else called(play, aim.token) if aim.who == GUEST else opened(play)
         self.due, self.data, self.half, self.reads = 0.0, b"", attack.half, attack.reads
+        self.looks_up = self.began + hold if attack.looks_up else float("inf")
         self.frames = 0
 
     def step(self, now: float) -> bool:
         """Whether anything was done. Raises Cut."""
-        if self.reads:
+        if self.reads or now >= self.looks_up:
             self.link.read()
         elif not self.data:
             self._peek()
@@ -84,8 +85,10 @@ class Slot:
             raise Cut(self.link.goaway or "closed")
 
 
-def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: float) -> Outcome:
-    """Attack for so long, or with so many connections if that is not 0; then wait for the server to end what is still open."""
+def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: float, hold: float = 0.0) -> Outcome:
+    """Attack for so long, or with so many connections if that is not 0; then wait for the server to end what is still open.
+
+    hold: seconds after which one that does not read looks up."""
     width = min(attack.width, connections or attack.width)
     done, slots = Outcome(), list[Slot]()
     end = time.monotonic() + seconds
@@ -95,7 +98,7 @@ def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: fl
         if more and len(slots) < width:
             done.connections += 1
             try:
-                slots.append(Slot(attack, replace(aim, number=aim.number + (done.connections % width if aim.number else done.connections % IDENTITIES))))
+                slots.append(Slot(attack, replace(aim, number=aim.number + (done.connections % width if aim.number else done.connections % IDENTITIES)), hold))
             except Cut as cut:
                 done.ended(str(cut), time.monotonic() - now)
         if not more and (not slots or now > end + patience or attack.must == "ignore"):
@@ -142,7 +145,7 @@ def obey(order: dict[str, Any]) -> Outcome:
         return control(order["name"], order["seconds"])
     attack = ATTACKS[order["name"]]
     aim = Aim(**{**order["aim"], "address": tuple(order["aim"]["address"])}, window=attack.window, receive_buffer=attack.receive_buffer)
-    return run(attack, aim, order["seconds"], order["connections"], order["patience"])
+    return run(attack, aim, order["seconds"], order["connections"], order["patience"], order["hold"])
 
 
 if __name__ == "__main__":

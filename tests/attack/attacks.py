@@ -21,7 +21,7 @@ class Attack:
 
     reasons: of which each connection that was cut off must have left one. width: connections at once. reads: whether it takes what the
     server sends. half: whether it shuts its side down after the first bytes. work: whether the host is given something to do.
-    slow: whether it is time that ends it. only: "tls" or "plain" where it makes sense on one of the ports alone."""
+    slow: whether it is time that ends it. looks_up: whether it reads after all, once the server must have cut it off: what is on its way holds the end back. only: "tls" or "plain" where it makes sense on one of the ports alone."""
 
     play: Callable[[], Play]
     who: tuple[str, ...] = HTTP2
@@ -32,6 +32,7 @@ class Attack:
     half: bool = False
     work: bool = False
     slow: bool = False
+    looks_up: bool = False
     only: str = ""
     window: int | None = None
     receive_buffer: int | None = None
@@ -47,11 +48,12 @@ ANY = _reasons("protocol_error", "flow_control", "frame_too_large", "too_many_st
 MADE = _reasons("flood_of_resets_sent", "flood_of_resets", "flood_of_streams", "protocol_error", "flood_of_priorities", "too_many_streams")
 LATE = _reasons("no_hello")
 NOT_TLS = _reasons("not_tls", "tls")
+SHAKEN = _reasons("handshake_timeout", "handshake_crowded_out")
 
 ATTACKS: dict[str, Attack] = {
     "lying 4 GiB length": Attack(plays.lying_length, reasons=_reasons("message_too_large", "protocol_error")),
     "lying 4 GiB length in a session": Attack(plays.lying_length_of_a_session, (AGENT,), reasons=ANY),
-    "hoarding before Hello": Attack(plays.hoard, (GUEST,), reasons=LATE, width=60, slow=True),
+    "hoarding before Hello": Attack(plays.hoard, (GUEST,), reasons=LATE | _reasons("crowded_out"), width=60, slow=True),
     "rapid reset": Attack(plays.rapid_reset, reasons=_reasons("flood_of_resets")),
     "MadeYouReset: window overflow": Attack(plays.reset_by_overflow, reasons=MADE),
     "MadeYouReset: increment of 0": Attack(plays.reset_by_no_increment, reasons=MADE),
@@ -71,11 +73,12 @@ ATTACKS: dict[str, Attack] = {
     "slow headers, 1 byte/s": Attack(plays.slow_headers, width=20, slow=True, reasons=_reasons("slow_headers")),
     "slow frame, 1 byte/s": Attack(plays.slow_frame, width=20, slow=True, reasons=_reasons("slow_frame", "no_hello")),
     "slow preface, 1 byte/s": Attack(plays.slow_preface, (NOBODY,), width=20, slow=True, only="plain", reasons=LATE),
-    "silent connections": Attack(plays.silence, (NOBODY,), width=800, slow=True, reasons=LATE | _reasons("too_many_from_address", "handshake_timeout")),
+    "silent connections": Attack(plays.silence, (NOBODY,), width=800, slow=True, reasons=LATE | _reasons("too_many_from_address", "handshake_timeout", "handshake_crowded_out")),
     "streams at once": Attack(plays.streams_at_once, reasons=_reasons("too_many_streams")),
     "calls one after the other": Attack(plays.calls, reasons=_reasons("flood_of_streams", "too_many_streams")),
     "frame too long": Attack(plays.long_frame, reasons=_reasons("frame_too_large")),
     "second call in a session": Attack(plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")),
+    "not reading, with work to do": Attack(plays.silence, (AGENT,), reads=False, work=True, slow=True, looks_up=True, window=0, receive_buffer=4_096, width=3, reasons=_reasons("slow_reader")),
     "message flood": Attack(plays.messages, (AGENT,), reasons=_reasons("flood_of_messages")),
     "unknown frame types": Attack(plays.unknown_frames, must=IGNORE),
     "unknown frame flood": Attack(plays.unknown_frame_flood, reasons=_reasons("flood_of_frames")),
@@ -83,8 +86,9 @@ ATTACKS: dict[str, Attack] = {
     "random bytes": Attack(plays.random_bytes, (NOBODY,), reasons=_reasons("not_http2") | NOT_TLS),
     "plaintext on the TLS port": Attack(plays.preface_in_clear, (NOBODY,), only="tls", reasons=NOT_TLS),
     "no certificate": Attack(plays.silence, (STRANGER,), only="tls", reasons=_reasons("certificate_missing")),
-    "stalled handshakes": Attack(plays.stalled_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=_reasons("handshake_timeout")),
-    "slow handshakes, 1 byte/s": Attack(plays.slow_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=_reasons("handshake_timeout")),
+    "stalled handshakes": Attack(plays.stalled_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN),
+    "slow handshakes, 1 byte/s": Attack(plays.slow_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN),
+    "big handshakes": Attack(plays.big_client_hello, (NOBODY,), only="tls", reasons=_reasons("handshake_too_large")),
     "half-closed sockets": Attack(plays.preface_in_clear, (NOBODY,), DROP, half=True, only="plain"),
     "half-closed in a handshake": Attack(plays.stalled_client_hello, (NOBODY,), half=True, only="tls", reasons=_reasons("handshake_cut_off", "tls")),
 }

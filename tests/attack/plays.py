@@ -232,6 +232,13 @@ def stalled_client_hello() -> Play:
     yield FOREVER
 
 
+def big_client_hello() -> Play:
+    """A third of the longest ClientHello that TLS libraries take, and never its end: records of 16,384 bytes."""
+    yield b"\x16\x03\x01\x40\x00\x01\x01\xff\xff\x03\x03" + bytes(16_378)
+    yield (b"\x16\x03\x01\x40\x00" + bytes(16_384)) * 2
+    yield FOREVER
+
+
 def opened(play: Play) -> Play:
     """After the beginning of an HTTP/2 connection."""
     yield PREFACE + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0)

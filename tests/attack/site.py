@@ -32,6 +32,8 @@ SEED = 1
 JOINS_AT_ONCE = 4
 PAUSE, LOOK_EVERY = 0.01, 0.05
 ECHO_SECONDS = 60.0
+GIFTS = 50
+"""Commands for each host that does not read."""
 SHORT = [
     "agent_port.hello_timeout=3", "agent_port.handshake_timeout=1", "guard.header_timeout=1", "guard.frame_timeout=1", "guard.send_timeout=1",
     "liveness.heartbeat=1", "liveness.silence=20",
@@ -55,7 +57,7 @@ class Site:
 
     def __init__(self, folder: Path, agents: int, *, tls: bool, settings: Sequence[str] = ()) -> None:
         self.tls, self.agents = tls, agents
-        room = [f"agent_port.connections_per_address={agents + 50}", "limits.in_flight_per_host=256", "log.level=warning"]
+        room = [f"agent_port.connections_per_address={agents + 50}", "limits.in_flight_per_host=256", "log.level=warning", "liveness.mass_silence_hosts=1000"]  # that attackers are hosts, and go, is no news
         self.rig = Rig(folder, [*room, *settings, *([] if tls else [INSECURE])])
         self.states = folder / "states"
         self.ids: list[str] = []
@@ -214,12 +216,14 @@ class Watching:
             self.failure = repr(error)
 
     def _give(self) -> None:
-        """Commands of 60 KiB for hosts that do not read."""
+        """Commands of 60 KiB for hosts that do not read: more than their sockets take, and no more than may wait for them."""
         rng = random.Random(SEED)
         with self._site.api() as api:
-            while not self._stop.wait(0.02):
+            given = 0
+            while given < GIFTS * len(self._work) and not self._stop.wait(0.02):
                 try:
                     api.json("POST", "/run", {"command": "echo " + "x" * 60_000, "targets": [rng.choice(self._work)]})
+                    given += 1
                 except Unreachable as error:
                     self.failure = repr(error)
                     return
@@ -228,11 +232,11 @@ class Watching:
                     self._stop.wait(0.1)
 
 
-def order(site: Site, name: str, who: str, *, source: str, seconds: float, connections: int, patience: float, number: int = 0) -> dict[str, Any]:
-    """What `attacker` is told. connections: in all; 0 for as many as there is time for. number: of the first identity; 0: any."""
+def order(site: Site, name: str, who: str, *, source: str, seconds: float, connections: int, patience: float, number: int = 0, hold: float = 0.0) -> dict[str, Any]:
+    """What `attacker` is told. connections: in all; 0 for as many as there is time for. number: of the first identity; 0: any. hold: see `attacker.run`."""
     aim = {"address": ["127.0.0.1", site.rig.agent_port], "source": source, "tls": site.tls, "who": who, "token": site.token, "slots": 1_000, "number": number}
     aim["states"] = str(site.states) if site.tls else ""
-    return {"name": name, "aim": aim, "seconds": seconds, "connections": connections, "patience": patience}
+    return {"name": name, "aim": aim, "seconds": seconds, "connections": connections, "patience": patience, "hold": hold}
 
 
 def launch(told: dict[str, Any]) -> subprocess.Popen[str]:

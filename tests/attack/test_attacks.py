@@ -17,8 +17,8 @@ from tests.attack.judge import MOST_MIB
 from tests.attack.site import Site, Watching, order, settled
 from tests.system.rig import until
 
-CONNECTIONS, SECONDS, PATIENCE = 2, 10.0, 15.0
-WIDE, HOSTS, GUESTS = 80, 3, 20
+CONNECTIONS, SECONDS, PATIENCE, HOLD = 2, 10.0, 15.0, 5.0
+WIDE, HOSTS, GUESTS = 60, 3, 60
 """Connections of an attack that is wide, more than one address may have; of one that hosts make, each of another host; and of one before Hello."""
 
 
@@ -26,7 +26,7 @@ def attack(site: Site, name: str, who: str, number: int = 0) -> Outcome:
     """In this process, from an address of its own. number: of the first of the hosts that attack."""
     place = 2 + sorted(ATTACKS).index(name) * 4 + ["nobody", "stranger", "guest", "agent"].index(who)
     connections = max(CONNECTIONS, min({"agent": HOSTS, "guest": GUESTS}.get(who, WIDE), ATTACKS[name].width))
-    return obey(order(site, name, who, source=f"127.0.1.{place}", seconds=SECONDS, connections=connections, patience=PATIENCE, number=number))
+    return obey(order(site, name, who, source=f"127.0.1.{place}", seconds=SECONDS, connections=connections, patience=PATIENCE, number=number, hold=HOLD))
 
 
 def memory(site: Site) -> float:

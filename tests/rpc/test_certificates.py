@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent import credentials
@@ -56,7 +57,7 @@ def give(site: Border, name: str, issuing: ca.Authority, host_id: str, *, genera
 
 
 def foreign_authority(now: int) -> ca.Authority:
-    """Another installation's issuing CA."""
+    """Another installation's issuing CA; it has the same names."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = ca.Authority(root_key, ca.make_root(root_key, now, os.urandom(20)))
     certificate = ca.make_issuing(root, key, now, os.urandom(20))
@@ -83,6 +84,24 @@ async def test_a_certificate_of_another_ca(site: Border) -> None:
     where = await site.join("a")
     give(site, "b", foreign_authority(site.clock.now().wall_ms), where.host_id)
     await not_admitted(site, "b", where.host_id)
+    await site.refused("certificate_foreign")
+
+
+async def test_a_certificate_that_is_not_valid_yet(site: Border) -> None:
+    where = await site.join("a")
+    give(site, "early", site.entrance._issuing, where.host_id, now=site.clock.now().wall_ms + 2 * LIFE)
+    await not_admitted(site, "early", where.host_id)
+    await site.refused("certificate_not_yet_valid")
+
+
+async def test_a_certificate_of_somebody_elses_ca_with_other_names(site: Border) -> None:
+    await site.join("a")
+    context = credentials.trusting((site.folder / "a" / credentials.ROOT).read_text())
+    trustme.CA().issue_cert("agent.test").configure_cert(context)
+    with pytest.raises(LinkClosed):
+        async with site.dial("a", context) as stream:
+            await say_hello(stream, credentials.joined(site.folder / "a").host_id)
+            await stream.recv()
     await site.refused("certificate_foreign")
 
 

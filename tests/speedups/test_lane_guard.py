@@ -16,6 +16,7 @@ from tests.speedups.lane_kit import (
     CONTINUATION,
     DATA,
     HEADERS,
+    HEADERS_OF_A_CALL,
     PING,
     PRIORITY,
     RST,
@@ -144,6 +145,21 @@ def test_the_size_of_a_header_block(impl: ModuleType, more: int, split: bool) ->
         cut = frame(HEADERS, 0, 3, data[:50]) + frame(CONTINUATION, 4, 3, data[50:])
         r.give(cut if split else frame(HEADERS, 4, 3, data))
         assert ended(r) == ((CALM, "header block too large") if more > 0 else None)
+
+
+@both
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_size_of_a_header_list(impl: ModuleType, more: int) -> None:
+    """Names, values, and 32 bytes for each pair (RFC 9113 section 10.5.1)."""
+    size = sum(len(name) + len(value) + 32 for name, value in HEADERS_OF_A_CALL)
+    extra = [(f"x-{number}", "v" * 100) for number in range(5)]
+    size += sum(len(name) + len(value) + 32 for name, value in extra)
+    with attached(impl, limits=Limits(header_list=1_150)) as r:
+        last = ("x-last", "v" * (1_150 + more - size - 38))
+        assert len(last[1]) < 127
+        r.give(frame(HEADERS, 4, 3, block([*HEADERS_OF_A_CALL, *extra, last])))
+        assert r.conn.closed is (more > 0)
+        assert (3 in r.handler.streams) is (more <= 0)
 
 
 @both
