@@ -97,7 +97,7 @@ def outbox_limits(settings: Settings) -> OutboxLimits:
 def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
     liveness = settings.liveness
     return RpcSettings(
-        Terms(epoch, heartbeat=liveness.heartbeat, silence=liveness.silence),
+        Terms(epoch, settings.agent_port.results_unacknowledged, heartbeat=liveness.heartbeat, silence=liveness.silence),
         max_message=settings.agent_port.max_message,
         hello_timeout=settings.agent_port.hello_timeout,
         caller_age=settings.agent_port.caller_age,

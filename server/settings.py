@@ -55,6 +55,7 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     handshakes: Annotated[int, Meta(ge=1, le=100_000, description="TLS handshakes under way at once; further connections wait in the kernel's queue, and handshakes that have waited for their peer for a quarter of `handshake_timeout` then make room.")] = 500
     handshake_bytes: Annotated[int, Meta(ge=8 * KIB, le=MIB, description="Bytes that a peer may send for its handshake; an agent needs about 3,000.")] = 32 * KIB
     handshake_timeout: Annotated[float, Meta(ge=0.1, le=300, description="A TLS handshake that takes longer is cut off.")] = 10.0
+    results_unacknowledged: Annotated[int, Meta(ge=1, le=10_000, description="Results that one agent may have sent and that are not committed yet; it keeps further ones. All agents together are held back by `writer.high_water_bytes`.")] = 64
     outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
 

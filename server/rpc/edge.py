@@ -21,6 +21,7 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ports import Clock, Door
 from server.rpc import rows, to_agent
+from server.rpc.credits import Credits
 from server.rpc.front import Front
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.to_agent import Encoder
@@ -116,6 +117,7 @@ class Edge:
         self._leaving: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
         self.first: First | None = None
         self._dirty: dict[Session, None] = {}
+        self._credits = Credits(settings.terms.credits, queue)
         self._stirred = trio.Event()
         self._wheel: Wheel[Live] = Wheel(settings.pulse, clock.now().mono)
         self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
@@ -313,7 +315,7 @@ class Edge:
         live = self._live.get(session.number)
         if live is None:
             return
-        messages = [self._encoder.encode(act) for act in session.take()]
+        messages = [self._encoder.encode(act, self._credits.of(session, act)) for act in session.take()]
         if messages:
             self._stay_awake()  # answers will come
         if live.answer is not None:
@@ -351,6 +353,10 @@ class Edge:
             now = self._clock.now().mono
             self._cut_silent(now)
             self._hub.overdue(now)
+            results, sessions = self._credits.granted()
+            for session in sessions:
+                if (owed := self._live.get(session.number)) is not None:
+                    owed.conn.send([to_agent.credit(results)])
             for conn in self._leaving.due(now):
                 conn.abort()
             for live in self._wheel.due(now):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from _speedups import lane
 from proto.messages import Cancel as CancelMessage
 from proto.messages import CommandContent, CommandMessage, Drain
+from proto.messages import Credit as CreditMessage
 from proto.messages import Forget as ForgetMessage
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.model import Command
@@ -21,7 +22,7 @@ CACHED = 256
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every session is told in its Welcome. Times in seconds."""
+    """What every session is told in its Welcome. credits: results that may be unacknowledged at once. Times in seconds."""
 
     epoch: int
     credits: int = 64
@@ -36,7 +37,8 @@ class Encoder:
         self._terms = terms
         self._shared: OrderedDict[str, bytes] = OrderedDict()
 
-    def encode(self, act: Welcome | Dispatch | Cancel | Ack | Forget) -> bytes:
+    def encode(self, act: Welcome | Dispatch | Cancel | Ack | Forget, credits: int = 0) -> bytes:
+        """credits: what a Welcome grants; 0 for what the terms say."""
         if isinstance(act, Dispatch):
             return self._dispatch(act)
         if isinstance(act, Ack):
@@ -46,13 +48,13 @@ class Encoder:
             return bytes(CommandMessage(cancel=cancel))
         if isinstance(act, Forget):
             return bytes(CommandMessage(forget=ForgetMessage(act.low)))
-        return self._welcome(act)
+        return self._welcome(act, credits or self._terms.credits)
 
-    def _welcome(self, act: Welcome) -> bytes:
+    def _welcome(self, act: Welcome, credits: int) -> bytes:
         terms = self._terms
         verdicts = [(v.command_id, v.attempt, int(v.decision)) for v in act.verdicts]
         return lane.encode_welcome(
-            terms.epoch, act.session, terms.credits, round(terms.heartbeat * 1000), round(terms.silence * 1000), verdicts
+            terms.epoch, act.session, credits, round(terms.heartbeat * 1000), round(terms.silence * 1000), verdicts
         )
 
     def _dispatch(self, act: Dispatch) -> bytes:
@@ -65,6 +67,10 @@ class Encoder:
             if len(self._shared) > CACHED:
                 self._shared.popitem(last=False)
         return shared
+
+
+def credit(results: int) -> bytes:
+    return bytes(CommandMessage(credit=CreditMessage(results=results)))
 
 
 def heartbeat(beat: int, *, answer: bool = False) -> bytes:

@@ -13,6 +13,7 @@ from proto.messages import (
     Accepted,
     CommandContent,
     CommandResult,
+    Credit,
     Drain,
     Entry,
     Heartbeat,
@@ -332,6 +333,27 @@ async def test_a_full_writer_holds_reading_back() -> None:
         assert status(edge) in (ExecutionStatus.DISPATCHED, ExecutionStatus.RUNNING), "what was waited for is taken, the rest is not"
         edge.queue.room.set()
         await until(lambda: status(edge) is None)
+
+
+async def test_who_is_welcomed_while_the_writer_is_full_gets_its_credits_when_there_is_room() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent, edge.agent() as later:
+        edge.queue.held = True
+        await agent.hello()
+        await until(lambda: edge.queue.units != [])
+        edge.queue.held, edge.queue.room = False, trio.Event()
+        edge.queue.flush()
+        kind, welcome = await agent.hear()
+        assert kind == "welcome" and isinstance(welcome, Welcome) and welcome.credits == 1
+        await trio.sleep(0.1)  # several pulses, and no grant: the writer is full still
+        edge.queue.room.set()
+        kind, credit = await agent.hear()
+        assert kind == "credit" and isinstance(credit, Credit) and (credit.results, credit.output_bytes) == (63, 0)
+        await later.hello()
+        kind, welcome = await later.hear()
+        assert kind == "welcome" and isinstance(welcome, Welcome) and welcome.credits == 64
+        await trio.sleep(0.1)
+        start(edge)
+        assert (await later.hear())[0] == "command_content", "no further grant came"
 
 
 async def test_a_refusal_and_a_text_that_would_spoil_a_terminal() -> None:
