@@ -78,7 +78,7 @@ ATTACKS: dict[str, Attack] = {
     "calls one after the other": Attack(plays.calls, reasons=_reasons("flood_of_streams", "too_many_streams")),
     "frame too long": Attack(plays.long_frame, reasons=_reasons("frame_too_large")),
     "second call in a session": Attack(plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")),
-    "not reading, with work to do": Attack(plays.silence, (AGENT,), reads=False, work=True, slow=True, looks_up=True, window=0, receive_buffer=4_096, width=3, reasons=_reasons("slow_reader")),
+    "not reading, with work to do": Attack(plays.beats, (AGENT,), reads=False, work=True, slow=True, looks_up=True, window=0, receive_buffer=4_096, width=3, reasons=_reasons("slow_reader")),
     "message flood": Attack(plays.messages, (AGENT,), reasons=_reasons("flood_of_messages")),
     "unknown frame types": Attack(plays.unknown_frames, must=IGNORE),
     "unknown frame flood": Attack(plays.unknown_frame_flood, reasons=_reasons("flood_of_frames")),

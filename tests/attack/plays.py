@@ -140,6 +140,13 @@ def silence() -> Play:
     yield FOREVER
 
 
+def beats() -> Play:
+    """Nothing but a heartbeat a second, so that it is not cut off for its silence."""
+    while True:
+        yield frame(DATA, 0, 1, b"\0\0\0\0\x04" + b"\x62\x02\x08\x01")
+        yield 1.0
+
+
 def streams_at_once() -> Play:
     yield b"".join(frame(HEADERS, END_HEADERS, s, BLOCK) for s in range(3, 43, 2))
     yield FOREVER
