@@ -354,8 +354,8 @@ class Edge:
             self._cut_silent(now)
             self._hub.overdue(now)
             results, sessions = self._credits.granted()
-            for session in sessions:
-                if (owed := self._live.get(session.number)) is not None:
+            for granted in sessions:
+                if (owed := self._live.get(granted.number)) is not None:
                     owed.conn.send([to_agent.credit(results)])
             for conn in self._leaving.due(now):
                 conn.abort()
