@@ -157,7 +157,7 @@ class App:
         writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
         registry = Registry(build.outbox_limits(settings), epoch=epoch)
         engine = Engine(build.engine_limits(settings), build.chance, epoch)
-        health = Health(store, lambda: (writer.statistics().queued_rows, writer.full), metrics)
+        health = Health(store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics)
         conductor = Conductor(engine, writer, registry, live, clock, health.alarm)
         _follow(metrics, conductor, registry, writer, live)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())

@@ -31,10 +31,11 @@ class Phase(Enum):
 class Health:
     """The app moves `phase`, sets `agent_port` once the port is bound, and runs `run` in its nursery.
 
-    queue: rows that wait to be written, and whether that is too many.
+    queue: rows that wait to be written, whether that is too many, and whether the last attempt to write succeeded: a disk that
+    fails or is full can still be read.
     """
 
-    def __init__(self, store: Store, queue: Callable[[], tuple[int, bool]], metrics: Metrics) -> None:
+    def __init__(self, store: Store, queue: Callable[[], tuple[int, bool, bool]], metrics: Metrics) -> None:
         self._store, self._queue = store, queue
         self._metrics = metrics
         self._alarms: dict[str, tuple[float, str]] = {}
@@ -73,12 +74,12 @@ class Health:
 
     async def deep(self) -> tuple[bool, dict[str, dict[str, object]]]:
         """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at most."""
-        rows, full = self._queue()
+        rows, full, available = self._queue()
         checks: dict[str, dict[str, object]] = {
             "phase": {"ok": self.ready, "phase": self.phase.value},
             "store": await self._ping(),
             "loop": {"ok": self.lag_s < LAG_RED_S, "lag_ms": round(self.lag_s * 1000, 2), "worst_lag_ms": round(self.worst_lag_s * 1000, 2)},
-            "writer": {"ok": not full, "rows": rows},
+            "writer": {"ok": available and not full, "rows": rows, "available": available},
             "alarms": self._alarmed(),
             "agent_port": {"ok": self.agent_port is not None, "address": self.agent_port},
         }

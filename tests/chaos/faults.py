@@ -123,7 +123,7 @@ class Storm:
     async def _back(self, fault: Fault, begun: float) -> None:
         """Until the server is well and every agent that no other fault keeps away is connected."""
         with trio.move_on_after(PATIENCE) as scope:
-            while not (await self.api.healthy("ready") and await self.api.healthy("deep")):  # noqa: ASYNC110
+            while not await self.api.well():  # noqa: ASYNC110
                 await trio.sleep(0.1)
             self.recovered[f"{fault.kind}: server well"].append(trio.current_time() - begun)
             while await self.api.connected() < len(self.names) - len(self._missing()):  # noqa: ASYNC110

@@ -50,18 +50,25 @@ async def test_deep_health_times_the_database_and_turns_red_with_any_part(world:
     assert b'clarion_alarms_total{reason="mass_silence"} 1.0' in world.metrics.text()
 
 
+async def test_a_database_that_can_be_read_and_not_written_is_told(world: World) -> None:
+    world.writer_available = False
+    bad = await world.get("/health/deep")
+    assert (bad.status, bad.json["ok"]) == (503, False)
+    assert bad.json["checks"]["writer"] == {"ok": False, "rows": 0, "available": False} and bad.json["checks"]["store"]["ok"]
+
+
 async def test_a_database_that_hangs_does_not_hang_the_check(autojump_clock: trio.testing.MockClock) -> None:
     class Hangs:
         async def ping(self) -> None:
             await trio.sleep_forever()
 
-    health = Health(Hangs(), lambda: (0, False), Metrics())  # type: ignore[arg-type]
+    health = Health(Hangs(), lambda: (0, False, True), Metrics())  # type: ignore[arg-type]
     ok, checks = await health.deep()
     assert not ok and "no answer" in str(checks["store"]["error"])
 
 
 async def test_loop_lag_is_measured(mock_clock: trio.testing.MockClock) -> None:
-    health = Health(None, lambda: (0, False), Metrics())  # type: ignore[arg-type]
+    health = Health(None, lambda: (0, False, True), Metrics())  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(health.run)
         await trio.testing.wait_all_tasks_blocked()

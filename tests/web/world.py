@@ -103,7 +103,8 @@ class World:
         self.engine = Engine()
         self.door = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)
         self.metrics.follow(self.door.statistics, lambda: self.live.ended)
-        self.health = Health(store, lambda: (0, self.writer.full), self.metrics)
+        self.writer_available = True
+        self.health = Health(store, lambda: (0, self.writer.full, self.writer_available), self.metrics)
         self.health.phase, self.health.agent_port = Phase.READY, "127.0.0.1:1"
         self.shutdown = trio.Event()
         self.deps = Deps(
