@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from msgspec import Struct
+
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 # --- saves -----------------------------------------------------------------------------------------------------------
@@ -35,15 +37,13 @@ class SaveTask:
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class SaveExecution:
+class SaveExecution(Struct, frozen=True, gc=False):
     """A row that exists, as it is after this transaction. Taken only if its version is newer than the stored one."""
 
     execution: CommandHost
 
 
-@dataclass(frozen=True, slots=True)
-class SaveOutput:
+class SaveOutput(Struct, frozen=True, gc=False):
     """Kept unless the same content is there already."""
 
     output: Output
@@ -193,8 +193,7 @@ class Welcome:
     verdicts: Sequence[Verdict] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(Struct, frozen=True, gc=False):
     host_id: str
     session: int
     command: Command
@@ -215,8 +214,7 @@ class Cancel:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Struct, frozen=True, gc=False):
     """The result is durable; the agent may drop its output."""
 
     host_id: str
@@ -242,8 +240,7 @@ class Alarm:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True, gc=False):
     """What may now be shown of a task."""
 
     task: Task

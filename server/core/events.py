@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct, field
 
 from server.core.model import Command, CommandHost, Output, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True, gc=False):
     """The two clocks. mono: seconds, for deadlines only. wall_ms: milliseconds since 1970, for timestamps only."""
 
     mono: float
@@ -145,15 +146,13 @@ class HostForgotten:
     host_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True, gc=False):
     host_id: str
     command_id: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True, gc=False):
     """It never started and never will. reason: a code of proto/reasons.py."""
 
     host_id: str
@@ -163,8 +162,7 @@ class Rejected:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True, gc=False):
     host_id: str
     command_id: str
     attempt: int
@@ -172,8 +170,7 @@ class Started:
     agent_started_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True, gc=False):
     """The final report. `report` holds what people may want to read later: usage, kill report, flags."""
 
     host_id: str

@@ -206,15 +206,15 @@ class Edge:
             await self._queue.wait_room()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
             await trio.lowlevel.wait_readable(self._hub.fileno())
             now = self._clock.now().mono
-            self.take(self._hub.poll(now))
+            self.take(self._hub.poll(now), now)
             if now >= self._awake:
                 await trio.sleep(NAP)
 
-    def take(self, batch: list[tuple[Any, ...]]) -> None:
+    def take(self, batch: list[tuple[Any, ...]], now: float) -> None:
         """One slice of rows: all events in it are one transaction."""
         events: list[Event] = []
         if any(row[1] != HEARTBEAT for row in batch):
-            self._stay_awake()
+            self._awake = now + AWAKE
         for row in batch:
             live: Live = row[0]
             if live.session is None:
@@ -229,9 +229,6 @@ class Edge:
                         events.append(event)
         if events:
             self._door.submit(*events)
-
-    def _stay_awake(self) -> None:
-        self._awake = self._clock.now().mono + AWAKE
 
     def _first(self, live: Live, row: tuple[Any, ...]) -> None:
         """What a call that came the short way begins with."""
@@ -306,18 +303,20 @@ class Edge:
             await self._stirred.wait()
             self._stirred = trio.Event()
             dirty, self._dirty = self._dirty, {}
+            now = self._clock.now().mono
             for number, session in enumerate(dirty, 1):
-                self._flush(session)
+                self._flush(session, now)
                 if number % SENDS_IN_A_ROW == 0:
                     await trio.lowlevel.checkpoint()
+                    now = self._clock.now().mono
 
-    def _flush(self, session: Session) -> None:
+    def _flush(self, session: Session, now: float) -> None:
         live = self._live.get(session.number)
         if live is None:
             return
         messages = [self._encoder.encode(act, self._credits.of(session, act)) for act in session.take()]
         if messages:
-            self._stay_awake()  # answers will come
+            self._awake = now + AWAKE  # answers will come
         if live.answer is not None:
             messages.append(to_agent.heartbeat(live.answer, answer=True))
             live.answer = None
@@ -325,7 +324,7 @@ class Edge:
             messages.append(to_agent.drain(self._settings.drain_min, self._settings.drain_max))
         if messages:
             live.conn.send(messages)
-            live.said = self._clock.now().mono
+            live.said = now
         if session.ended is not None:
             self._end(live, session.ended)
 

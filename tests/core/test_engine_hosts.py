@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
 from server.core.events import (
     Accepted,
@@ -13,6 +11,7 @@ from server.core.events import (
     Started,
     TaskCanceled,
 )
+from tests.changed import replace
 from tests.core.story import E, Story, T, kinds
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from server.core.answers import Answer, numbered
 from server.core.effects import SaveExecution, SaveOutput
 from server.core.model import CommandHost
 from server.core.states import ExecutionStatus as E
 from server.store.base import Beginning, OutputSummary
+from tests.changed import replace
 from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts, output
 

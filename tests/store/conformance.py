@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from server.core.effects import (
@@ -22,6 +20,7 @@ from server.core.model import Command, CommandHost, Host, Retry
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
 from server.store.base import KeyTaken, KnownKey, OutputSummary, StoreRefused
+from tests.changed import replace
 from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts, moved, new_id, output
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from server.core.model import CommandHost
 from server.core.states import EXECUTION_STEPS
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
+from tests.changed import replace
 from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts
 
