@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from proto.link.errors import LinkRefused
 from proto.link.unary import LIMIT, call
 from proto.messages import ENROL, EnrolRequest
 from server.security.ca import Identity
+from tests.changed import replace
 from tests.rpc.border import Border, border
 
 
