@@ -1,6 +1,6 @@
 """Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the shells use.
 
-`server.store.writer`, `server.conductor`, `server.boot`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
+`server.store.writer`, `server.conductor`, `server.boot`, `server.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
 simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of it; a task is
 resumed by the heap and by nothing else, so the order of everything follows from the seed.
 """
@@ -184,6 +184,7 @@ class move_on_after(AbstractContextManager["move_on_after"]):
 
 pieces = SimpleNamespace(
     Event=Event,
+    current_time=lambda: Loop.current.now,
     sleep=sleep,
     move_on_after=move_on_after,
     lowlevel=SimpleNamespace(checkpoint=checkpoint),

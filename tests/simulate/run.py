@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import agent.conductor
@@ -17,6 +17,7 @@ import agent.recovery
 import server.boot
 import server.conductor
 import server.fleet.registry
+import server.lease
 import server.store.writer
 from tests.simulate import disk, loop, shims
 from tests.simulate.ghost import Violation
@@ -26,6 +27,8 @@ _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.store.writer, "trio", loop.pieces),
     (server.conductor, "trio", loop.pieces),
     (server.fleet.registry, "trio", loop.pieces),
+    (server.lease, "trio", loop.pieces),
+    (server.lease, "log", SimpleNamespace(info=lambda *_, **__: None, warning=lambda *_, **__: None)),  # structlog heeds no logging.disable
     (agent.conductor, "trio", loop.pieces),
     (agent.journal, "os", disk.OS),
     (agent.recovery, "close_to_shims", shims.close_to_shims),
