@@ -15,6 +15,7 @@ from server.core.model import CommandHost
 from server.core.states import ExecutionStatus as E
 from server.store import migrate
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.lease import Holder, LeaseHeld, StoreFenced
 from server.store.mysql import MySQLStore
 from server.store.mysql_connection import Connection, literal
 from server.store.writer import Writer
@@ -49,6 +50,30 @@ def test_literals_cannot_be_ended_from_within() -> None:
     assert literal("plain") == "'plain'"
     with pytest.raises(KeyError):
         literal(1.5)
+
+
+async def test_a_server_stopped_within_a_transaction_holds_the_lease_no_longer_than_its_lease_lasts(mariadb: MariaDB) -> None:
+    database = mariadb.new_database()
+    stopped, other = on(mariadb, database, stopped_after=1), on(mariadb, database, lock_timeout=1, replays=0)
+    await stopped.open()
+    await other.open()
+    await stopped.take_lease(Holder("", "stopped", 1), 0.5)
+    async with stopped._writing.lend() as connection:
+        await connection.run("BEGIN")
+        await stopped._check_epoch(connection)
+        with trio.fail_after(20):
+            while True:
+                try:
+                    assert await other.take_lease(Holder("", "other", 2), 60) == 2
+                    break
+                except (StoreUnavailable, LeaseHeld):
+                    await trio.sleep(0.05)
+        with pytest.raises(err.MySQLError):
+            await connection.run("COMMIT")
+    with pytest.raises(StoreFenced):
+        await stopped.write([SaveMeta("who", "stopped")])
+    await stopped.aclose()
+    await other.aclose()
 
 
 async def test_a_lock_held_too_long_repeats_the_whole_batch(store: MySQLStore) -> None:
