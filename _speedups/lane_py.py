@@ -10,6 +10,7 @@ Rows are (tag, kind, ...). kind is the number of CommandMessage's member:
         sha256) or None, usage (user_us, system_us, max_rss_kb) or None, kill (reason, term_at_ms, kill_at_ms, tree_empty) or None
     5   command_id, attempt
     7   command_id, attempt, pid, started_at_ms
+    8   command_id, attempt, stream, offset, data, order, at_ms
     12  beat, answer, running
     n   the whole message, for any other member, known or not; a message without any member gives no row
     0   reason: what the peer of this session sent is malformed; nothing more of it is read until it is detached

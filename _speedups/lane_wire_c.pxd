@@ -7,7 +7,7 @@ cdef uint64_t MAX_INT64
 cdef uint64_t MAX_UINT32
 cdef uint64_t MAX_INT32
 cdef int VARINT, FIXED64, LENGTH, FIXED32
-cdef int RESULT, ACCEPTED, STARTED, HEARTBEAT, NEWEST
+cdef int RESULT, ACCEPTED, STARTED, OUTPUT, HEARTBEAT, NEWEST
 cdef int MAX_MEMBERS, MAX_FIELDS
 cdef uint64_t READY
 cdef list _ready
@@ -77,6 +77,10 @@ cdef tuple _kill(Cursor cursor, tuple before)
 
 @cython.locals(field=int, command_id=str, attempt=uint64_t, pid=uint64_t, started_at_ms=int64_t)
 cdef tuple _started(object tag, int kind, Cursor cursor)
+
+@cython.locals(field=int, command_id=str, piece=bytes, attempt=uint64_t, stream=int64_t, offset=uint64_t, order=uint64_t,
+               at_ms=int64_t)
+cdef tuple _output(object tag, Cursor cursor)
 
 @cython.locals(field=int, beat=uint64_t, running=uint64_t, answer=bint)
 cdef tuple _heartbeat(object tag, Cursor cursor)

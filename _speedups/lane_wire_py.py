@@ -15,7 +15,7 @@ MAX_INT64 = 0x7FFFFFFFFFFFFFFF
 MAX_UINT32 = 0xFFFFFFFF
 MAX_INT32 = 0x7FFFFFFF
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-RESULT, ACCEPTED, STARTED, HEARTBEAT, NEWEST = 2, 5, 7, 12, 14
+RESULT, ACCEPTED, STARTED, OUTPUT, HEARTBEAT, NEWEST = 2, 5, 7, 8, 12, 15
 
 READY = 2_048
 """Varints below this are kept ready made."""
@@ -191,6 +191,8 @@ def _member(tag: int, kind: int, data: bytes, start: int, end: int) -> tuple[obj
         return _started(tag, kind, Cursor(data, start, end))
     if kind == HEARTBEAT:
         return _heartbeat(tag, Cursor(data, start, end))
+    if kind == OUTPUT:
+        return _output(tag, Cursor(data, start, end))
     return None
 
 
@@ -322,6 +324,30 @@ def _started(tag: int, kind: int, cursor: Cursor) -> tuple[object, ...]:
         else:
             cursor.skip()
     return (tag, kind, command_id, attempt, pid, started_at_ms) if kind == STARTED else (tag, kind, command_id, attempt)
+
+
+def _output(tag: int, cursor: Cursor) -> tuple[object, ...]:
+    command_id, piece = "", b""
+    attempt = stream = offset = order = at_ms = 0
+    while cursor.next():
+        field = cursor.field
+        if field == 1:
+            command_id = cursor.text()
+        elif field == 2:
+            attempt = cursor.uint32()
+        elif field == 3:
+            stream = cursor.int32()
+        elif field == 4:
+            offset = cursor.uint64()
+        elif field == 5:
+            piece = cursor.octets()
+        elif field == 6:
+            order = cursor.uint64()
+        elif field == 7:
+            at_ms = cursor.int64()
+        else:
+            cursor.skip()
+    return (tag, OUTPUT, command_id, attempt, stream, offset, piece, order, at_ms)
 
 
 def _heartbeat(tag: int, cursor: Cursor) -> tuple[object, ...]:

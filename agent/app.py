@@ -90,9 +90,6 @@ async def _main(settings: Settings, parts: Parts) -> None:
             runner = Runner(spool, forks, nursery, lambda event: conductor.submit(event), log)
             conductor = Conductor(engine, journal, runner, outbox, parts.clock, nursery, log)
             journal.start(lambda event: token.run_sync_soon(conductor.submit, event))
-            _resume(conductor, runner, state, found)
-            for key in recovery.left_over(state, spool):
-                runner.remove(key)
             sessions = Sessions(
                 conductor,
                 _dial(settings, server),
@@ -103,6 +100,10 @@ async def _main(settings: Settings, parts: Parts) -> None:
                 parts.rng,
                 log,
             )
+            runner.before_end = sessions.showing.end
+            _resume(conductor, runner, state, found)
+            for key in recovery.left_over(state, spool):
+                runner.remove(key)
             nursery.start_soon(sessions.run)
             if joined is not None:
                 state_dir, where = settings.state, joined
@@ -147,6 +148,7 @@ def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log
 def _resume(conductor: Conductor, runner: Runner, state: State, found: list[recovery.Found]) -> None:
     for one in found:
         if one.report is not None:
+            runner.before_end(one.key)
             conductor.submit(ev.ShimExited(one.key, one.report))
         elif one.shim is not None:
             runner.adopt(one.key, one.shim)

@@ -37,6 +37,8 @@ class Runner:
         self._spool, self._forks, self._nursery, self._submit, self._log = spool, forks, nursery, submit, log
         self._refs: dict[Key, ShimRef] = {}
         self.starting = 0
+        self.before_end: Callable[[Key], None] = lambda key: None
+        """Called when a command is over and all of its output is on disk, before the engine is told."""
 
     def spawn(self, key: Key, order: Order) -> None:
         self.starting += 1
@@ -95,6 +97,7 @@ class Runner:
         self._tell_started(key, directory)
         report = await self._report(key, directory)
         self._refs.pop(key, None)
+        self.before_end(key)
         self._submit(ev.ShimExited(key, report))
 
     async def _announce(self, key: Key, directory: Path) -> None:

@@ -18,9 +18,10 @@ from agent.core.model import Digest, Key
 from agent.errors import StateUnusable, TokenUnreadable
 from agent.log import Log
 from agent.policy import Policy
+from agent.showing import Showing
 from agent.spool import Spool
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
-from proto.messages import CommandMessage, Drain, Heartbeat, MalformedMessage, Welcome, kind_of
+from proto.messages import CommandMessage, Credit, Drain, Heartbeat, MalformedMessage, Watch, Welcome, kind_of
 
 JITTER = 0.1
 UNAUTHENTICATED, PERMISSION_DENIED = 16, 7
@@ -75,6 +76,7 @@ class Sessions:
         self._conductor, self._dial, self._hello, self._spool, self._policy = conductor, dial, hello, spool, policy
         self._timing, self._rng, self._log = timing, rng, log
         self._outbox = conductor.outbox
+        self.showing = Showing(spool, conductor.outbox, log)
         self._welcomed_at: float | None = None
         self._redial = trio.Event()
 
@@ -114,6 +116,7 @@ class Sessions:
             pause = ended.pause
         finally:
             self._outbox.clear()
+            self.showing.clear()
             self._conductor.submit(ev.Disconnected())
         return pause
 
@@ -135,6 +138,7 @@ class Sessions:
             nursery.start_soon(self._beat, heartbeat)
             nursery.start_soon(self._watch, heard, silence)
             nursery.start_soon(self._until_renewed)
+            nursery.start_soon(self.showing.run)
 
     def _welcome(self, message: CommandMessage | None) -> Welcome:
         if message is None:
@@ -166,6 +170,11 @@ class Sessions:
                 continue
             if isinstance(value, Drain):
                 raise self._drained(value)
+            if isinstance(value, Watch):
+                self.showing.watch(wire.key_of(value), value)
+                continue
+            if isinstance(value, Credit):
+                self.showing.grant(value.output_bytes)
             event = wire.event(message, self._policy.refusal)
             if event is not None:
                 self._conductor.submit(event)

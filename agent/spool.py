@@ -16,6 +16,7 @@ import msgspec
 from agent.core.model import Digest, Key, Kill, Outcome, Report, Usage
 from agent.identity import is_id
 from agent.shim import records
+from agent.shim.live import KEPT_BYTES
 from agent.shim.records import Spec
 
 STDIN = "stdin"
@@ -33,7 +34,7 @@ class Order:
     @property
     def size(self) -> int:
         """Bytes that it may come to need here."""
-        return 2 * (self.spec.head_bytes + self.spec.tail_bytes) + len(self.stdin) + len(self.spec.script or "")
+        return 2 * (self.spec.head_bytes + self.spec.tail_bytes) + KEPT_BYTES + len(self.stdin) + len(self.spec.script or "")
 
 
 class Spool:

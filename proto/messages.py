@@ -40,6 +40,7 @@ from proto.gen.clarion.v1 import (
     Stream,
     Usage,
     Verdict,
+    Watch,
     Welcome,
 )
 
@@ -88,6 +89,7 @@ __all__ = [
     "Stream",
     "Usage",
     "Verdict",
+    "Watch",
     "Welcome",
     "decode",
     "kind_of",

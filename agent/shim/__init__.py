@@ -21,6 +21,7 @@ started.json          shim     the program runs (exec has succeeded). Not synced
 stop.json             agent    request to stop: timeout, canceled, expired. Durable, then SIGTERM to the shim. SIGTERM without it is ignored
 kill.json             shim     durable before the first signal to the command: from here on the kill decides the outcome
 stdout.head, .tail    shim     the head grows while the command runs and may be followed; the tail is written at the end. stderr alike
+live.N                shim     what both streams say, in order, as it comes; only the last two; removed by the agent after the end. See `live`
 script                shim     text of a script, mode 0700
 exit.json             shim     the report: written, synced and renamed last, after the output was synced
 shim.log              shim     for people: what went wrong in the shim itself

@@ -20,6 +20,7 @@ from typing import NoReturn
 from agent.shim import durable, linux, records, report
 from agent.shim.cgroup import Group
 from agent.shim.durable import RESERVE_BYTES
+from agent.shim.live import LiveLog
 from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, StreamReport, Usage
 from agent.shim.report import Ending
 from agent.shim.spawn import Child, SpawnFailed
@@ -91,8 +92,9 @@ class Shim:
         try:
             for name in (records.EXIT, records.KILL, records.STARTED):
                 durable.reserve(self._directory, name)
-            stdout = Spool(self._directory, "stdout", spec.head_bytes, spec.tail_bytes)
-            stderr = Spool(self._directory, "stderr", spec.head_bytes, spec.tail_bytes)
+            live = LiveLog(self._directory)
+            stdout = Spool(self._directory, "stdout", spec.head_bytes, spec.tail_bytes, live)
+            stderr = Spool(self._directory, "stderr", spec.head_bytes, spec.tail_bytes, live)
         except OSError as error:
             text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {error.strerror}"
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))

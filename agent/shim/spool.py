@@ -11,9 +11,11 @@ from pathlib import Path
 
 from agent.shim.durable import write_all
 from agent.shim.keep import Keeper
+from agent.shim.live import STDERR, STDOUT, LiveLog
 from agent.shim.records import StreamReport
 
 PIPE_BYTES = 1 << 20
+NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Spool:
@@ -22,8 +24,9 @@ class Spool:
     The head stays in memory, so that a disk that refuses it now may take it later.
     """
 
-    def __init__(self, directory: Path, stream: str, head_bytes: int, tail_bytes: int) -> None:
+    def __init__(self, directory: Path, stream: str, head_bytes: int, tail_bytes: int, live: LiveLog) -> None:
         self.keeper = Keeper(head_bytes, tail_bytes)
+        self._live, self._number = live, NUMBERS[stream]
         self._head_fd = _create(directory / f"{stream}.head")
         self._tail_fd = _create(directory / f"{stream}.tail")
         self._head_stored = 0
@@ -44,6 +47,7 @@ class Spool:
             return 0
         with memoryview(buffer) as view:
             self.keeper.feed(view[:count])
+            self._live.add(self._number, self.keeper.total_bytes, view[:count])
         if self._head_stored < len(self.keeper.head):
             # A full disk does not stop the reading: `store` tries again and reports what could not be kept.
             with contextlib.suppress(OSError):

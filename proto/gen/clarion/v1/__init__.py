@@ -72,6 +72,7 @@ class CommandMessage(betterproto.Message):
     heartbeat: "Heartbeat" = betterproto.message_field(12, group="message")
     drain: "Drain" = betterproto.message_field(13, group="message")
     credit: "Credit" = betterproto.message_field(14, group="message")
+    watch: "Watch" = betterproto.message_field(15, group="message")
 
 
 @dataclass(eq=False, repr=False)
@@ -242,6 +243,20 @@ class Output(betterproto.Message):
 
 
 @dataclass(eq=False, repr=False)
+class Watch(betterproto.Message):
+    """
+    From receipt on, pieces of this execution's output are sent as Output, in the order in which they came, against credit. Those of
+     an earlier Watch for the same execution are sent no more. An agent that does not know this message sends no Output.
+    """
+
+    command_id: str = betterproto.string_field(1)
+    attempt: int = betterproto.uint32_field(2)
+    stop: bool = betterproto.bool_field(3)
+    stdout_offset: int = betterproto.uint64_field(4)
+    stderr_offset: int = betterproto.uint64_field(5)
+
+
+@dataclass(eq=False, repr=False)
 class ResultAck(betterproto.Message):
     command_id: str = betterproto.string_field(1)
     attempt: int = betterproto.uint32_field(2)
@@ -278,6 +293,10 @@ class Drain(betterproto.Message):
 
 @dataclass(eq=False, repr=False)
 class Credit(betterproto.Message):
+    """
+    Both are added to what this session was granted before. A session begins with the results of its Welcome and no output.
+    """
+
     results: int = betterproto.uint32_field(1)
     output_bytes: int = betterproto.uint64_field(2)
 
