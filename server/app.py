@@ -155,7 +155,7 @@ class App:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
         writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
-        registry = Registry(build.outbox_limits(settings), epoch=epoch)
+        registry = Registry(build.outbox_limits(settings), epoch=epoch, watching=build.watch_limits(settings))
         engine = Engine(build.engine_limits(settings), build.chance, epoch)
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics)
         conductor = Conductor(engine, writer, registry, live, clock, health.alarm)
@@ -170,6 +170,7 @@ class App:
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
+            nursery.start_soon(registry.watching.run, self.stop)
             counts = AgentPortCounts(metrics)
             if entrance is None:
                 log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")

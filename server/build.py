@@ -11,6 +11,7 @@ from _speedups.lane import Limits as LaneLimits
 from server.core.world import Limits as EngineLimits
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
+from server.fleet.watching import TICK, WatchLimits
 from server.ports import Clock
 from server.rpc.listener import Limits as ListenerLimits
 from server.rpc.settings import Settings as RpcSettings
@@ -105,6 +106,16 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
         drain_min=liveness.drain_min,
         drain_max=liveness.drain_max,
         pulse=min(1.0, liveness.heartbeat / 4),
+    )
+
+
+def watch_limits(settings: Settings) -> WatchLimits:
+    ours = settings.limits
+    return WatchLimits(
+        executions=ours.watched,
+        ring=ours.watched_bytes,
+        window=int(ours.watched_rate * TICK),
+        total=int(ours.watched_rate_total * TICK),
     )
 
 

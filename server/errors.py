@@ -68,6 +68,7 @@ _ALL = (
     # our fault
     Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
     Problem("too_many_viewers", 503, 14, UNAVAILABLE, "as many pages watch as this server serves", "close some, poll with `wait=` instead, or raise http.viewers"),
+    Problem("too_many_watched", 503, 14, UNAVAILABLE, "the output of as many hosts is followed as this server follows at once", "close some of those views, or raise limits.watched; the output itself is kept"),
     Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
     Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "see the message; the settings are those under 'store'"),
     Problem("lease_held", 503, 14, UNAVAILABLE, "another server uses this database", "stop that one first; if it is gone, wait until its lease has run out, or raise store.lease_wait"),

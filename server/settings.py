@@ -134,6 +134,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     in_flight_per_host: Annotated[int, Meta(ge=1, le=1024, description="The same for one host.")] = 16
     waiting: Annotated[int, Meta(ge=0, le=10_000_000, description="Executions that may wait for hosts that are not connected, with `if_offline = wait`.")] = 200_000
     waiting_per_host: Annotated[int, Meta(ge=0, le=100_000, description="The same for one host.")] = 1_000
+    watched: Annotated[int, Meta(ge=1, le=10_000, description="Executions whose output is followed while they run, at once; each takes `limits.watched_bytes` of memory.")] = 64
+    watched_bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * MIB, description="Newest bytes of output kept of one of them for its viewers.")] = 512 * KIB
+    watched_rate: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="Bytes per second that one agent may send of them; what a command says beyond that is skipped, and is in its result as far as that keeps it.")] = 640 * KIB
+    watched_rate_total: Annotated[int, Meta(ge=64 * KIB, le=4 * GIB, description="The same for all agents together.")] = 5 * MIB
     attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts per host that a task's retry policy may ask for.")] = 10
     hosts_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="Hosts that one task may have.")] = 20_000
     command_bytes: Annotated[int, Meta(ge=1, le=MIB, description="Length of a command, a script, or all words of an argv together.")] = 64 * KIB

@@ -9,6 +9,7 @@ import trio
 from server.core.directory import Directory
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Outgoing, Session
+from server.fleet.watching import Watching, WatchLimits
 from server.ports import Presence, Resolution
 
 ALL = "all"
@@ -17,7 +18,7 @@ ALL = "all"
 class Registry:
     """A ports.Fleet, and the conductor's outboxes."""
 
-    def __init__(self, limits: OutboxLimits | None = None, *, epoch: int = 0) -> None:
+    def __init__(self, limits: OutboxLimits | None = None, *, epoch: int = 0, watching: WatchLimits | None = None) -> None:
         """epoch: of this start of the server; session numbers of different starts never meet."""
         self._limits = limits or OutboxLimits()
         self.directory = Directory()
@@ -25,6 +26,8 @@ class Registry:
         self._numbers = epoch << 32
         self._left = trio.Event()
         self.changes = 0
+        self.watching = Watching(self.session, watching or WatchLimits())
+        """Output while it comes."""
 
     # --- hosts ---------------------------------------------------------------------------------------------------------
 
@@ -109,10 +112,16 @@ class Registry:
         session = self._sessions.get(act.host_id)
         if session is not None and session.number == act.session:
             session.push(act)
+            if isinstance(act, Welcome):
+                session.welcomed = True
+                self.watching.welcomed(session)
 
     def online(self) -> Set[str]:
         """The ids of hosts that are connected now."""
         return self._sessions.keys()
+
+    def session(self, host_id: str) -> Session | None:
+        return self._sessions.get(host_id)
 
     def sessions(self) -> list[Session]:
         return list(self._sessions.values())

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
+from server.core.live_output import Credit, OutputCredit, WatchOutput
 
-Outgoing = Welcome | Dispatch | Cancel | Ack | Forget
+Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCredit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +21,20 @@ class OutboxLimits:
 
 class Session:
     """host_id, number: unique among all sessions of this server. since: wall clock, ms. ended: why it must close.
+    welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for.
 
     The outbox is bounded: a host that does not read is cut off rather than waited for. Nothing is lost by that, because
     what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something to do.
     """
 
-    __slots__ = ("_limits", "_outbox", "_stir", "ended", "host_id", "number", "peer", "running", "since")
+    __slots__ = ("_limits", "_outbox", "_stir", "ended", "host_id", "number", "output_credit", "peer", "running", "since", "welcomed")
 
     def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]) -> None:
         self.host_id, self.number, self.peer, self.since = host_id, number, peer, since
         self.running = 0
         self.ended: str | None = None
+        self.welcomed = False
+        self.output_credit: Credit | None = None
         self._limits, self._stir = limits, stir
         self._outbox: deque[Outgoing] = deque()
 

@@ -252,9 +252,15 @@ class Edge:
         assert session is not None
         if kind in rows.EVENTS:
             event = rows.event(session.host_id, row)
-            if isinstance(event, Result) and event.execution_ms is not None:
-                self._counts.command_reported(event.execution_ms / 1000)
+            if isinstance(event, Result):
+                if event.execution_ms is not None:
+                    self._counts.command_reported(event.execution_ms / 1000)
+                self._registry.watching.ended(event.host_id, event.command_id, event.attempt)
             return event
+        if kind == rows.OUTPUT:
+            if not self._registry.watching.take(session, *rows.output(row)):
+                raise MalformedMessage("output: more than the credit for it")
+            return None
         if kind == HEARTBEAT:
             self._heard(live, beat=row[2], answer=row[3], running=row[4])
         elif kind == BROKEN:

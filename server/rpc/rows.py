@@ -12,6 +12,7 @@ from proto.messages import MalformedMessage
 from proto.reasons import REASONS
 from server.core.events import Accepted, Event, Outcome, Rejected, Result, Started
 from server.core.ids import is_id
+from server.core.live_output import PIECE, STREAMS, Piece
 from server.core.model import Output
 from server.core.outputs import DishonestOutput, receive
 
@@ -20,7 +21,7 @@ MAX_KEPT = 512 * 1024
 MAX_NUMBER = 1 << 53
 """Larger counts and times are no honest agent's, and would not fit the columns that they end in."""
 
-RESULT, ACCEPTED, REJECTED, STARTED = 2, 5, 6, 7
+RESULT, ACCEPTED, REJECTED, STARTED, OUTPUT = 2, 5, 6, 7, 8
 
 
 def event(host_id: str, row: tuple[Any, ...]) -> Event:
@@ -47,6 +48,19 @@ def text(words: str) -> str:
 
 def time(ms: int) -> int | None:
     return ms if 0 < ms < MAX_NUMBER else None
+
+
+def output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
+    """(command_id, attempt, piece) of a row of kind OUTPUT. Raises MalformedMessage."""
+    _, _, command_id, attempt, stream, offset, data, order, at_ms = row
+    key(command_id, attempt)
+    if stream not in STREAMS:
+        raise MalformedMessage(f"output.stream: {stream} is none")
+    if not 0 < len(data) <= PIECE:
+        raise MalformedMessage(f"output.data: 1 to {PIECE} bytes, not {len(data)}")
+    if offset + len(data) > MAX_NUMBER or order > MAX_NUMBER:
+        raise MalformedMessage(f"output.offset, output.order: at most {MAX_NUMBER}")
+    return command_id, attempt, Piece(stream, offset, data, order, time(at_ms) or 0)
 
 
 def _accepted(host_id: str, row: tuple[Any, ...]) -> Event:

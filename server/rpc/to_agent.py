@@ -14,8 +14,11 @@ from proto.messages import Cancel as CancelMessage
 from proto.messages import CommandContent, CommandMessage, Drain
 from proto.messages import Credit as CreditMessage
 from proto.messages import Forget as ForgetMessage
+from proto.messages import Watch as WatchMessage
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
+from server.core.live_output import STDERR, STDOUT, OutputCredit, WatchOutput
 from server.core.model import Command
+from server.fleet.session import Outgoing
 
 CACHED = 256
 
@@ -37,7 +40,7 @@ class Encoder:
         self._terms = terms
         self._shared: OrderedDict[str, bytes] = OrderedDict()
 
-    def encode(self, act: Welcome | Dispatch | Cancel | Ack | Forget, credits: int = 0) -> bytes:
+    def encode(self, act: Outgoing, credits: int = 0) -> bytes:
         """credits: what a Welcome grants; 0 for what the terms say."""
         if isinstance(act, Dispatch):
             return self._dispatch(act)
@@ -48,6 +51,11 @@ class Encoder:
             return bytes(CommandMessage(cancel=cancel))
         if isinstance(act, Forget):
             return bytes(CommandMessage(forget=ForgetMessage(act.low)))
+        if isinstance(act, WatchOutput):
+            watch = WatchMessage(act.command_id, act.attempt, act.stop, act.offsets[STDOUT], act.offsets[STDERR])
+            return bytes(CommandMessage(watch=watch))
+        if isinstance(act, OutputCredit):
+            return bytes(CommandMessage(credit=CreditMessage(output_bytes=act.output_bytes)))
         return self._welcome(act, credits or self._terms.credits)
 
     def _welcome(self, act: Welcome, credits: int) -> bytes:
