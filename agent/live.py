@@ -63,10 +63,7 @@ class Follower:
             self._fd = None
 
     def _open(self) -> bool:
-        for number in numbers(self._directory):
-            if number > self._number and self._take(number):
-                return True
-        return False
+        return any(number > self._number and self._take(number) for number in numbers(self._directory))
 
     def _take(self, number: int) -> bool:
         """False: it has been removed meanwhile."""

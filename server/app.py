@@ -179,7 +179,7 @@ class App:
                 build.listener_limits(settings), build.lane_limits(settings), self._entry(entrance),
             )  # fmt: skip
             deps = Deps(
-                door=conductor, fleet=registry, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
+                door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
                 identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence, Set
 import trio
 
 from server.core.directory import Directory
+from server.core.effects import Welcome
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.fleet.watching import Watching, WatchLimits

@@ -81,12 +81,16 @@ class Watching:
         self._wanted = trio.Event()
         self.closed = False
 
+    def refuse_more(self, key: Key) -> None:
+        """Raises ClarionError too_many_watched unless `open` would take it."""
+        if key not in self._watched and len(self._watched) >= self._limits.executions:
+            raise ClarionError("too_many_watched")
+
     def open(self, key: Key, position: Position) -> Viewer:
         """Look on from this position. Raises ClarionError too_many_watched."""
         watched = self._watched.get(key)
         if watched is None:
-            if len(self._watched) >= self._limits.executions:
-                raise ClarionError("too_many_watched")
+            self.refuse_more(key)
             watched = self._watched[key] = Watched(key, Ring(self._limits.ring, position.offsets))
             self._hosts.setdefault(key[0], {})[key] = watched
             self._tell(watched)

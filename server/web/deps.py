@@ -8,6 +8,7 @@ import trio
 
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
+from server.fleet.watching import Watching
 from server.ops.health import Health
 from server.ops.metrics import Metrics
 from server.ports import Clock, Commits, Door, Entropy, Fleet
@@ -36,6 +37,7 @@ class Deps:
     live: Live
     clock: Clock
     entropy: Entropy
+    watching: Watching
     tokens: TokenVerifier
     nursery: trio.Nursery
     shutdown: trio.Event

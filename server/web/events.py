@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import trio
 
 from server.core.ids import is_id
 from server.errors import ClarionError
 from server.store.base import StoreUnavailable
+from server.web import sse
 from server.web.call import Call, Reply
 from server.web.lookup import committed_task
 from server.web.route import Param
-from server.web.viewers import SOON_S, TOPICS, Watch, event
+from server.web.sse import BEAT, KIND
+from server.web.stream import Stream
+from server.web.viewers import SOON_S, TOPICS, Watch
 
 PARAMS = (
     Param("topic", "string", "`statistics`: counts over everything. `hosts`: how many, and a number that changes with any of them. `tasks`: rows of tasks that change.", many=True, choices=TOPICS),
@@ -20,7 +21,6 @@ PARAMS = (
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
 )
 HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what happened since is told first."),)
-KIND = "text/event-stream"
 
 
 async def get_events(call: Call) -> Reply:
@@ -44,42 +44,27 @@ async def get_events(call: Call) -> Reply:
     viewers = call.desk.viewers
     watch = Watch(topics, tasks)
     viewers.resume(watch, call.request.headers.get("Last-Event-ID") or query.text("after"))
-    viewers.refuse_more()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Reply(_Stream(call, watch), headers=headers, content_type=KIND)
+    return Reply(_Events(call, watch), headers=dict(sse.HEADERS), content_type=KIND)
 
 
-class _Stream(AsyncIterator[bytes]):
-    """The next update is made when the connection has taken the one before. Not a generator: a cancelled one would wait for its collector."""
+class _Events(Stream):
+    """What one viewer of states gets."""
 
     def __init__(self, call: Call, watch: Watch) -> None:
-        self._call, self._watch = call, watch
+        super().__init__(call)
+        self._watch = watch
         self._sent_at = -1.0
         self._since = call.deps.live.changes
-        self._first = True
-        self._over = self._counted = False
 
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._next()
-        except BaseException:
-            await self.aclose()
-            raise
-
-    async def _next(self) -> bytes:
-        if self._over:
-            raise StopAsyncIteration
-        deps, viewers, limits = self._call.deps, self._call.desk.viewers, self._call.deps.limits
-        if self._first:
-            # Not earlier: a connection that is cut before its first byte is never told to end.
-            viewers.enter()
-            self._counted = True
-            self._first, self._sent_at = False, trio.current_time()
+    async def update(self, first: bool) -> bytes:
+        deps, viewers, limits = self.call.deps, self.call.desk.viewers, self.call.deps.limits
+        if first:
+            self._sent_at = trio.current_time()
             return b"retry: 2000\n" + (await self._news() or b": nothing yet\n\n")
         await trio.sleep_until(self._sent_at + limits.event_spacing)
         while True:
-            if (why := self._why_over()) is not None:
-                return self._bye(why)
+            if (why := self.why_over()) is not None:
+                return self.bye(why)
             self._since = deps.live.changes
             if data := await self._news():
                 self._sent_at = trio.current_time()
@@ -87,34 +72,16 @@ class _Stream(AsyncIterator[bytes]):
             left = self._sent_at + limits.event_beat - trio.current_time()
             if left <= 0:
                 self._sent_at = trio.current_time()
-                return b": beat\n\n"
+                return BEAT
             await viewers.wait(self._watch, self._since, min(left, SOON_S))
 
     async def _news(self) -> bytes:
         """A database that does not answer is waited for; a task that was deleted is not watched any more."""
         try:
-            return await self._call.desk.viewers.news(self._watch)
+            return await self.call.desk.viewers.news(self._watch)
         except StoreUnavailable:
             return b""
         except ClarionError as error:
             if error.code != "task_not_found":
                 raise
-            return self._bye("task_not_found")
-
-    def _why_over(self) -> str | None:
-        session = self._call.session
-        if self._call.deps.live.closed:
-            return "closing"
-        if session is not None and not self._call.desk.sessions.alive(session):
-            return "session_over"
-        return None
-
-    def _bye(self, why: str) -> bytes:
-        self._over = True
-        return event("bye", b'"' + why.encode() + b'"')
-
-    async def aclose(self) -> None:
-        """Quart calls it whatever becomes of the connection."""
-        if self._counted:
-            self._counted = False
-            self._call.desk.viewers.leave()
+            return self.bye("task_not_found")

@@ -32,7 +32,8 @@ OUTPUT = (
 )
 
 
-async def _sizes(deps: Deps, rows: list[CommandHost]) -> dict[bytes, OutputSummary]:
+async def sizes(deps: Deps, rows: list[CommandHost]) -> dict[bytes, OutputSummary]:
+    """Of the rows' outputs, by output_id."""
     ids = {output_id for row in rows for output_id in (row.stdout_id, row.stderr_id) if output_id is not None}
     return await deps.store.output_summaries(list(ids)) if ids else {}
 
@@ -51,13 +52,14 @@ async def list_executions(call: Call, task_id: str) -> Reply:
     command = await command_of(deps, task_id)
     found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
-    sizes = await _sizes(deps, [item.execution for item in page])
+    summaries = await sizes(deps, [item.execution for item in page])
     task = deps.door.live_task(task_id)
-    items = [execution_row(item.execution, item.hostname, sizes, task, deps.fleet) for item in page]
+    items = [execution_row(item.execution, item.hostname, summaries, task, deps.fleet) for item in page]
     return Reply(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
 
 
-async def _find(call: Call, task_id: str, host: str) -> ExecutionView:
+async def find(call: Call, task_id: str, host: str) -> ExecutionView:
+    """By task id, and host id or name. Raises ClarionError task_not_found, execution_not_found."""
     command = await command_of(call.deps, task_id)
     found = await call.deps.store.execution(command.command_id, host_id_of(call.deps, host, "execution_not_found"))
     if found is None:
@@ -70,9 +72,9 @@ async def get_execution(call: Call, task_id: str, host: str) -> Reply:
 
     By host id or host name, with all that its agent reported.
     """
-    found = await _find(call, task_id, host)
-    sizes = await _sizes(call.deps, [found.execution])
-    return Reply(execution_view(found.execution, found.hostname, sizes, call.deps.door.live_task(task_id), call.deps.fleet))
+    found = await find(call, task_id, host)
+    summaries = await sizes(call.deps, [found.execution])
+    return Reply(execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet))
 
 
 async def get_output(call: Call, task_id: str, host: str) -> Reply:
@@ -83,7 +85,7 @@ async def get_output(call: Call, task_id: str, host: str) -> Reply:
     """
     stream = call.query.choice("stream", "stdout", ("stdout", "stderr"))
     part = call.query.choice("part", "head", ("head", "tail"))
-    row = (await _find(call, task_id, host)).execution
+    row = (await find(call, task_id, host)).execution
     output_id = row.stdout_id if stream == "stdout" else row.stderr_id
     output = await call.deps.store.output(output_id) if output_id is not None else None
     if output is None and output_id is not None:

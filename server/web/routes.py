@@ -11,6 +11,7 @@ from server.web import (
     hosts,
     identity,
     joining,
+    live_output,
     login,
     ops,
     pages,
@@ -68,6 +69,12 @@ ROUTES: tuple[Route, ...] = (
     # executions
     Route("GET", f"{API}/tasks/<task_id>/hosts", T, executions.list_executions, "executions", views.ExecutionPage, params=executions.FILTERS, errors=("task_not_found",)),
     Route("GET", f"{API}/tasks/<task_id>/hosts/<host>", T, executions.get_execution, "executions", views.ExecutionView, errors=("task_not_found", "execution_not_found")),
+    Route(
+        *("GET", f"{API}/tasks/<task_id>/hosts/<host>/output/live", T, live_output.get_live_output, "executions", live_output.KIND),
+        params=live_output.PARAMS,
+        headers=live_output.LAST,
+        errors=("task_not_found", "execution_not_found", "too_many_viewers", "too_many_watched"),
+    ),
     Route(
         "GET",
         f"{API}/tasks/<task_id>/hosts/<host>/output",

@@ -22,6 +22,7 @@ from server.errors import ClarionError
 from server.web.deps import Deps
 from server.web.lookup import committed_task
 from server.web.present import by_label, progress_view, task_row
+from server.web.sse import event
 from server.web.views import HostCounts, StatisticsView
 
 TOPICS = ("statistics", "hosts", "tasks")
@@ -50,11 +51,6 @@ class Watch:
     seen: int | None = None
     have: dict[str, bytes] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-
-
-def event(name: str, data: bytes) -> bytes:
-    """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html); JSON has no line breaks in it."""
-    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
 
 
 class Viewers:

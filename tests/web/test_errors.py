@@ -14,6 +14,7 @@ import trio
 
 from server.core.effects import CreateTask, Save
 from server.errors import PROBLEMS
+from server.fleet.watching import WatchLimits
 from server.store.base import StoreRefused, StoreUnavailable
 from server.web.limits import Limits
 from server.web.session import TRIES
@@ -58,6 +59,13 @@ async def too_many_viewers(world: World) -> Answer:
     for _ in range(world.deps.limits.viewers):
         world.app.desk.viewers.enter()  # type: ignore[attr-defined]
     return await world.get("/api/v1/events?topic=statistics")
+
+
+async def too_many_watched(world: World) -> Answer:
+    world.fleet.watching._limits = WatchLimits(executions=0)
+    task = await world.run("web-1")
+    await world.door.committed()
+    return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output/live")
 
 
 async def malformed_json(world: World) -> Answer:

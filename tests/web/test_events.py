@@ -48,11 +48,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def watching(world: World, query: str, **headers: str) -> AsyncIterator[Stream]:
+async def watching(world: World, query: str, path: str = PATH, **headers: str) -> AsyncIterator[Stream]:
     send, receive = trio.open_memory_channel[bytes](0)
     sent = [(name.lower().encode(), value.encode()) for name, value in ({"Host": "localhost"} | (headers if "Cookie" in headers else AUTH | headers)).items()]
     scope = {
-        **{"type": "http", "http_version": "1.1", "asgi": {}, "method": "GET", "scheme": "http", "path": PATH, "raw_path": PATH.encode()},
+        **{"type": "http", "http_version": "1.1", "asgi": {}, "method": "GET", "scheme": "http", "path": path, "raw_path": path.encode()},
         **{"query_string": query.encode(), "root_path": "", "headers": sent, "client": ("127.0.0.1", 1), "server": None, "extensions": {}},
     }
 

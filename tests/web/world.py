@@ -110,6 +110,7 @@ class World:
         self.deps = Deps(
             door=self.door,
             fleet=self.fleet,
+            watching=self.fleet.watching,
             commits=self.writer,
             store=store,
             live=self.live,
