@@ -203,7 +203,7 @@ async def test_messages_larger_than_any_window_arrive() -> None:
         await agent.hello()
         await agent.hear()
         for _ in range(3):
-            await agent.say(output=Output(COMMAND, 1, data=b"x" * (2 << 20)))
+            await agent.say(drain=Drain(reason="x" * (2 << 20)))
         await agent.say(heartbeat=Heartbeat(beat=9))
         assert await agent.hear() == ("heartbeat", Heartbeat(beat=9, answer=True))
 

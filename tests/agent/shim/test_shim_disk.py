@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.shim import durable, records
+from agent.shim.live import LiveLog
 from agent.shim.spool import Spool
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -106,7 +107,7 @@ async def test_without_room_for_the_report_nothing_is_started(shims: Any, disk: 
 
 
 def test_an_fsync_that_failed_makes_everything_be_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(tmp_path, "stdout", 100, 100)
+    spool = Spool(tmp_path, "stdout", 100, 100, LiveLog(tmp_path))
     os.write(spool.write_fd, b"x" * 150)
     import mmap
 
