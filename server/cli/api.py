@@ -66,6 +66,30 @@ class Api:
                 return
             left = None if left is None else left - len(items)
 
+    def events(self, path: str, last: str = "") -> Iterator[tuple[str, str, Json]]:
+        """(id, name, data) of server-sent events until the server ends the stream; `last`: the id to go on after. Raises CliFailure."""
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+        timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
+        try:
+            with self._client.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    self._read(response)
+                    return
+                fields: dict[str, str] = {}
+                for line in response.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name:
+                        fields[name] = value
+                    elif line == "" and "event" in fields:
+                        data = orjson.loads(fields.get("data", "null"))
+                        yield fields.get("id", ""), fields["event"], data if isinstance(data, dict) else {"why": data}
+                    if line == "":
+                        fields = {}
+        except httpx.HTTPError as error:
+            what = str(error) or type(error).__name__
+            raise Unreachable(f"the server at {self.server} broke off: {what}", "try again; if it stays so, look at the server's log") from None
+
     def _ask(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Json | None = None, headers: dict[str, str] | None = None, timeout: float = READ_TIMEOUT, tries: int) -> Json:
         content = None if body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}

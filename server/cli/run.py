@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 @click.command("run", cls=Targeted, context_settings={"allow_interspersed_args": False})
 @described
 @click.option("--detach", is_flag=True, help="Do not wait: print the task's id and leave.")
+@click.option("-f", "--follow", is_flag=True, help="Show the output of the (first) host while it comes.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither plan nor progress.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show which hosts are meant, and run nothing.")
 @answers()
 @talks
-def command(api: Api, body: dict[str, Any], key: str | None, detach: bool, quiet: bool, only_plan: bool, form: str) -> int:
+def command(api: Api, body: dict[str, Any], key: str | None, detach: bool, follow: bool, quiet: bool, only_plan: bool, form: str) -> int:
     """Run a command on hosts and wait for every answer.
 
     Words after -- are a program and its arguments; no shell sees them.
@@ -36,6 +37,8 @@ def command(api: Api, body: dict[str, Any], key: str | None, detach: bool, quiet
     from server.cli.follow import attach
     from server.cli.plan import plan, tell_plan
 
+    if follow and (detach or form != "human"):
+        raise click.UsageError("--follow is for people who wait; for others there is 'clarion tasks output -f --jsonl'")
     if only_plan:
         return tell_plan(api, body, form)
     if form == "human" and not quiet:
@@ -48,4 +51,8 @@ def command(api: Api, body: dict[str, Any], key: str | None, detach: bool, quiet
         else:
             emit.one(form, task)
         return 0
+    if follow:
+        from server.cli.first import follow_first
+
+        return follow_first(api, task)
     return attach(api, task, form, quiet=quiet)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.argument("host")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
 @click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
+@click.option("-f", "--follow", is_flag=True, help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.")
 @answers()
 @talks
-def command(api: Api, task_id: str, host: str, stream: str, raw: bool, form: str) -> None:
+def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: bool, form: str) -> None:
     """Print what a command wrote on one host.
 
     Escape sequences are left out unless --raw is given. Where not everything is kept, it says so.
@@ -31,6 +32,18 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, form: str
 
     if raw and form != "human":
         raise click.UsageError("--raw and --json exclude each other; JSON holds the exact bytes as base64")
+    if follow:
+        from server.cli import live
+
+        if form == "json":
+            raise click.UsageError("--follow has no one JSON document to give; use --jsonl")
+        if form == "jsonl":
+            live.follow_lines(api, task_id, host, emit.json_line)
+        elif raw:
+            live.follow_raw(api, task_id, host, stream)
+        else:
+            live.follow_text(api, task_id, host)
+        return
     kept = Outputs(api, task_id).fetch(host, stream)
     if form != "human":
         emit.one(form, {"task_id": task_id, "host": host, "stream": stream, **kept.as_json()})

@@ -1,0 +1,121 @@
+"""One host's output while it comes, followed over reconnects until its result is there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from server.cli.api import Api, Json, segment
+from server.cli.failure import CliFailure, ServerRefused, Unreachable
+from server.cli.follow import AWAY_FIRST, AWAY_LIMIT, AWAY_MOST
+from server.cli.outputs import Outputs
+from server.cli.text import count, harmless, one_line
+from server.errors import UNAVAILABLE
+
+LINE = 65_536
+"""A line that is longer is printed in parts."""
+
+
+def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
+    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT seconds without news.
+
+    Raises CliFailure.
+    """
+    path = f"tasks/{segment(task_id)}/hosts/{segment(host)}/output/live"
+    last, pause, heard = "", AWAY_FIRST, time.monotonic()
+    while True:
+        try:
+            for ident, name, data in api.events(path, last):
+                last, pause, heard = ident or last, AWAY_FIRST, time.monotonic()
+                if name == "bye":
+                    break
+                yield name, data
+                if name == "end":
+                    return
+        except (Unreachable, ServerRefused) as failure:
+            if isinstance(failure, ServerRefused) and failure.status != 503:
+                raise
+            if time.monotonic() - heard > AWAY_LIMIT:
+                raise CliFailure(UNAVAILABLE, f"{failure.message} for {AWAY_LIMIT:.0f} s", "the task goes on; follow it again when the server is back") from None
+        time.sleep(pause)
+        pause = min(2 * pause, AWAY_MOST)
+
+
+class Lines:
+    """Bytes of one stream → harmless text, a line at a time."""
+
+    def __init__(self, *, err: bool) -> None:
+        self._err, self._held = err, b""
+
+    def add(self, data: bytes) -> None:
+        self._held += data
+        whole, newline, rest = self._held.rpartition(b"\n")
+        if newline:
+            self._print(whole + newline)
+            self._held = rest
+        if len(self._held) > LINE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._held:
+            self._print(self._held + b"\n")
+            self._held = b""
+
+    def _print(self, data: bytes) -> None:
+        click.echo(harmless(data.decode("utf-8", "replace")), nl=False, err=self._err)
+
+
+def follow_text(api: Api, task_id: str, host: str) -> Json:
+    """Both streams as text, each to its own descriptor; the execution as it ended."""
+    lines = {"stdout": Lines(err=False), "stderr": Lines(err=True)}
+    for name, data in events(api, task_id, host):
+        if name == "output":
+            lines[data["stream"]].add(b64decode(data["base64"]))
+            continue
+        if name == "attempt" and data["attempt"] == 1:
+            continue
+        for stream in lines.values():
+            stream.flush()
+        if name == "gap":
+            click.echo(f"… {count(data['end'] - data['offset'], 'byte')} of {data['stream']} skipped; what is kept of them: clarion tasks output {task_id} {one_line(host)}", err=True)
+        elif name == "attempt":
+            click.echo(f"attempt {data['attempt']}: its output begins anew", err=True)
+        else:
+            code = data.get("exit_code")
+            click.echo(f"{data['status']}{'' if code is None else f', exit code {code}'}", err=True)
+            return data
+    raise AssertionError("events end with `end`")
+
+
+def follow_raw(api: Api, task_id: str, host: str, stream: str) -> None:
+    """Exactly the bytes of one stream. After a gap the rest is taken from the result, which is waited for."""
+    out, written, broken = sys.stdout.buffer, 0, False
+    for name, data in events(api, task_id, host):
+        if name == "attempt" and data["attempt"] > 1 and written:
+            raise CliFailure(UNAVAILABLE, f"the host is tried again (attempt {data['attempt']}), and what was printed is of the attempt before", "follow it again")
+        if name not in ("output", "gap") or data["stream"] != stream or broken:
+            continue
+        broken = name == "gap"
+        if not broken:
+            out.write(b64decode(data["base64"]))
+            out.flush()
+            written = data["offset"] + len(b64decode(data["base64"]))
+    if broken:
+        kept = Outputs(api, task_id).fetch(host, stream)
+        tail_at = kept.total_bytes - len(kept.tail)
+        out.write(kept.head[written:])
+        if (missing := tail_at - max(written, len(kept.head))) > 0:
+            click.echo(f"{count(missing, 'byte')} of {kept.total_bytes:,} not kept", err=True)
+        out.write(kept.tail[max(0, written - tail_at) :])
+        out.flush()
+
+
+def follow_lines(api: Api, task_id: str, host: str, tell: Any) -> None:
+    """Every event as an object with its name."""
+    for name, data in events(api, task_id, host):
+        tell({"event": name, **data})
