@@ -15,6 +15,8 @@ AGENT_ADDRESS ?=
 REPORT ?= report.json
 SERVER ?=
 SEEDS ?= 20000
+LIVE_ROUNDS ?= 100
+LIVE_BYTES ?= 1000000000
 FIRST ?= 0
 H2SPEC ?= h2spec
 ARGS ?=
@@ -31,7 +33,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack chaos coverage fuzz-lane h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack chaos coverage fuzz-lane follow h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -90,6 +92,9 @@ loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 T
 
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
 	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
+
+follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills, and LIVE_BYTES=1000000000 written as fast as it goes
+	LIVE_ROUNDS="$(LIVE_ROUNDS)" LIVE_BYTES="$(LIVE_BYTES)" $(PY) -m pytest tests/system/test_live.py $(ARGS)
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.system.rig import Rig, until
 
@@ -77,6 +78,7 @@ class Viewer(threading.Thread):
                 have += b64decode(data["base64"])
 
 
+@pytest.mark.timeout(400 + 10 * ROUNDS)
 def test_bytes_are_exact_through_kills_of_viewer_agent_and_server(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     stop, truth = tmp_path / "stop", tmp_path / "truth"
@@ -87,7 +89,7 @@ def test_bytes_are_exact_through_kills_of_viewer_agent_and_server(rig: Rig, tmp_
     for number in range(ROUNDS):
         seen = len(viewer.got["stdout"])
         until("the viewer sees more", lambda seen=seen: viewer.wrong or len(viewer.got["stdout"]) > seen + 100, within=60)
-        assert not viewer.wrong
+        assert not viewer.wrong, viewer.wrong
         assert rig.server is not None
         if number % 3 == 0:
             viewer.drop()
@@ -120,6 +122,7 @@ def test_a_host_that_writes_as_fast_as_it_can_fills_nothing_and_its_counts_are_t
     viewer = Viewer(rig, task_id, "node1")
     viewer.start()
     until("it is looked at", lambda: viewer.connections)
+    Path(f"/proc/{rig.agents['node1'].pid}/clear_refs").write_text("5")  # forgets the peak of its start (proc(5))
     gate.touch()
     answers = 0
     while viewer.end is None and not viewer.wrong:
