@@ -75,12 +75,9 @@ cdef tuple _usage(Cursor cursor, tuple before)
 @cython.locals(field=int, reason=str, term_at_ms=int64_t, kill_at_ms=int64_t, tree_empty=bint, end=Py_ssize_t)
 cdef tuple _kill(Cursor cursor, tuple before)
 
-@cython.locals(field=int, command_id=str, attempt=uint64_t, pid=uint64_t, started_at_ms=int64_t)
-cdef tuple _started(object tag, int kind, Cursor cursor)
-
-@cython.locals(field=int, command_id=str, piece=bytes, attempt=uint64_t, stream=int64_t, offset=uint64_t, order=uint64_t,
-               at_ms=int64_t)
-cdef tuple _output(object tag, Cursor cursor)
+@cython.locals(field=int, command_id=str, piece=bytes, attempt=uint64_t, pid=uint64_t, stream=int64_t, offset=uint64_t,
+               order=uint64_t, at_ms=int64_t)
+cdef tuple _of_execution(object tag, int kind, Cursor cursor)
 
 @cython.locals(field=int, beat=uint64_t, running=uint64_t, answer=bint)
 cdef tuple _heartbeat(object tag, Cursor cursor)

@@ -187,12 +187,10 @@ def _member(tag: int, kind: int, data: bytes, start: int, end: int) -> tuple[obj
     """The row of a hot kind, None of others."""
     if kind == RESULT:
         return _result(tag, Cursor(data, start, end))
-    if kind in (ACCEPTED, STARTED):
-        return _started(tag, kind, Cursor(data, start, end))
+    if kind in (ACCEPTED, STARTED, OUTPUT):
+        return _of_execution(tag, kind, Cursor(data, start, end))
     if kind == HEARTBEAT:
         return _heartbeat(tag, Cursor(data, start, end))
-    if kind == OUTPUT:
-        return _output(tag, Cursor(data, start, end))
     return None
 
 
@@ -307,10 +305,10 @@ def _kill(cursor: Cursor, before: tuple[str, int, int, bool] | None) -> tuple[st
     return (reason, term_at_ms, kill_at_ms, tree_empty)
 
 
-def _started(tag: int, kind: int, cursor: Cursor) -> tuple[object, ...]:
-    """Started, and Accepted, which is its first two fields."""
-    command_id = ""
-    attempt = pid = started_at_ms = 0
+def _of_execution(tag: int, kind: int, cursor: Cursor) -> tuple[object, ...]:
+    """Output and Started, and Accepted, which is their first two fields."""
+    command_id, piece = "", b""
+    attempt = pid = stream = offset = order = at_ms = 0
     while cursor.next():
         field = cursor.field
         if field == 1:
@@ -319,35 +317,21 @@ def _started(tag: int, kind: int, cursor: Cursor) -> tuple[object, ...]:
             attempt = cursor.uint32()
         elif field == 3 and kind == STARTED:
             pid = cursor.uint32()
-        elif field == 4 and kind == STARTED:
-            started_at_ms = cursor.int64()
-        else:
-            cursor.skip()
-    return (tag, kind, command_id, attempt, pid, started_at_ms) if kind == STARTED else (tag, kind, command_id, attempt)
-
-
-def _output(tag: int, cursor: Cursor) -> tuple[object, ...]:
-    command_id, piece = "", b""
-    attempt = stream = offset = order = at_ms = 0
-    while cursor.next():
-        field = cursor.field
-        if field == 1:
-            command_id = cursor.text()
-        elif field == 2:
-            attempt = cursor.uint32()
-        elif field == 3:
+        elif field == 3 and kind == OUTPUT:
             stream = cursor.int32()
-        elif field == 4:
+        elif field == 4 and kind == OUTPUT:
             offset = cursor.uint64()
-        elif field == 5:
+        elif field == 5 and kind == OUTPUT:
             piece = cursor.octets()
-        elif field == 6:
+        elif field == 6 and kind == OUTPUT:
             order = cursor.uint64()
-        elif field == 7:
+        elif (field == 7 and kind == OUTPUT) or (field == 4 and kind == STARTED):
             at_ms = cursor.int64()
         else:
             cursor.skip()
-    return (tag, OUTPUT, command_id, attempt, stream, offset, piece, order, at_ms)
+    if kind == OUTPUT:
+        return (tag, kind, command_id, attempt, stream, offset, piece, order, at_ms)
+    return (tag, kind, command_id, attempt, pid, at_ms) if kind == STARTED else (tag, kind, command_id, attempt)
 
 
 def _heartbeat(tag: int, cursor: Cursor) -> tuple[object, ...]:

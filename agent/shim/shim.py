@@ -93,8 +93,7 @@ class Shim:
             for name in (records.EXIT, records.KILL, records.STARTED):
                 durable.reserve(self._directory, name)
             live = LiveLog(self._directory)
-            stdout = Spool(self._directory, "stdout", spec.head_bytes, spec.tail_bytes, live)
-            stderr = Spool(self._directory, "stderr", spec.head_bytes, spec.tail_bytes, live)
+            stdout, stderr = (Spool(self._directory, name, spec.head_bytes, spec.tail_bytes, live) for name in ("stdout", "stderr"))
         except OSError as error:
             text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {error.strerror}"
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
