@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
+from proto.messages import MalformedMessage
 from server.core.live_output import Credit, Gap, OutputCredit, Piece, Position, Ring, WatchOutput, share
 from server.errors import ClarionError
 from server.fleet.session import Session
@@ -113,15 +114,14 @@ class Watching:
                 if not self._hosts[host_id]:
                     del self._hosts[host_id]
 
-    def take(self, session: Session, command_id: str, attempt: int, piece: Piece) -> bool:
-        """A piece has come. False: the agent had no credit for it. One that nobody looks at any more is dropped."""
+    def take(self, session: Session, command_id: str, attempt: int, piece: Piece) -> None:
+        """A piece has come; one that nobody looks at any more is dropped. Raises MalformedMessage when the agent had no credit for it."""
         credit = session.output_credit
         if credit is None or not credit.take(len(piece.data)):
-            return False
+            raise MalformedMessage("output: more than the credit for it")
         watched = self._watched.get((session.host_id, command_id, attempt))
         if watched is not None and watched.ring.add(piece):
             watched.stir()
-        return True
 
     def ended(self, host_id: str, command_id: str, attempt: int) -> None:
         """Its result has come."""

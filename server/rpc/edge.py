@@ -257,12 +257,10 @@ class Edge:
                     self._counts.command_reported(event.execution_ms / 1000)
                 self._registry.watching.ended(event.host_id, event.command_id, event.attempt)
             return event
-        if kind == rows.OUTPUT:
-            if not self._registry.watching.take(session, *rows.output(row)):
-                raise MalformedMessage("output: more than the credit for it")
-            return None
         if kind == HEARTBEAT:
             self._heard(live, beat=row[2], answer=row[3], running=row[4])
+        elif kind == rows.OUTPUT:
+            self._registry.watching.take(session, *rows.output(row))
         elif kind == BROKEN:
             self._broken(live, row[2])
         elif kind == GONE:
