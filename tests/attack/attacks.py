@@ -51,7 +51,7 @@ NOT_TLS = _reasons("not_tls", "tls")
 SHAKEN = _reasons("handshake_timeout", "handshake_crowded_out")
 
 ATTACKS: dict[str, Attack] = {
-    "lying 4 GiB length": Attack(plays.lying_length, reasons=_reasons("message_too_large", "protocol_error")),
+    "lying 4 GiB length": Attack(plays.lying_length, reasons=_reasons("message_too_large", "protocol_error", "second_call")),
     "lying 4 GiB length in a session": Attack(plays.lying_length_of_a_session, (AGENT,), reasons=ANY),
     "hoarding before Hello": Attack(plays.hoard, (GUEST,), reasons=LATE | _reasons("crowded_out"), width=60, slow=True),
     "rapid reset": Attack(plays.rapid_reset, reasons=_reasons("flood_of_resets")),

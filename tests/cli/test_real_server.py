@@ -154,7 +154,10 @@ async def test_the_same_key_makes_one_task(site: Site) -> None:
 async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) -> None:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(site.folder), "PYTHONPATH": str(Path(__file__).parents[2]), "CLARION_SERVER": site.address}
     command = [sys.executable, "-m", "server.cli.main", "run", "--hosts", "web-1", "--", "sleep", "60"]
-    process = await trio.lowlevel.open_process(command, cwd=site.folder, env=environment, stderr=subprocess.PIPE)
+    # A shell that runs the tests in the background has them ignore the signal, and children inherit that.
+    process = await trio.lowlevel.open_process(
+        command, cwd=site.folder, env=environment, stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     assert process.stderr is not None
     said = b""
     with trio.fail_after(60):

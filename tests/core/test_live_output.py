@@ -142,3 +142,11 @@ def test_nothing_is_granted_while_half_a_window_is_left() -> None:
 @pytest.mark.parametrize(("sessions", "each"), [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, PIECE + OVERHEAD)])
 def test_agents_share_what_all_may_send_but_each_gets_a_piece(sessions: int, each: int) -> None:
     assert share(100_000, 500_000, sessions) == each
+
+
+def test_a_viewer_that_joined_elsewhere_gets_the_part_of_a_piece_that_it_lacks_and_nothing_of_one_that_it_has() -> None:
+    ring = Ring(10_000, NOWHERE)
+    ring.add(Piece(STDOUT, 0, b"abcdef"))
+    ring.add(Piece(STDOUT, 6, b"ghi"))
+    assert [(one.offset, one.data) for one in ring.news(Position({STDOUT: 4, STDERR: 0})) if isinstance(one, Piece)] == [(4, b"ef"), (6, b"ghi")]
+    assert ring.news(Position({STDOUT: 9, STDERR: 0})) == []
