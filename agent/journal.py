@@ -23,7 +23,7 @@ from agent.core.journal import Record
 from agent.core.state import Limits, State, fold, salvage
 from agent.disk import Disk
 from agent.errors import StateUnusable
-from agent.journal_file import Header, content, frame, scan
+from agent.journal_file import Header, content, frame, scan, written
 
 Report = Callable[[JournalDurable | JournalFailed], None]
 BATCH = 4_096
@@ -139,7 +139,7 @@ class Journal:
             self.disk.allocate(fd, capacity)
             self.disk.write(fd, data, 0)
             self.disk.sync(fd)
-            back = scan(os.pread(fd, capacity, 0))
+            back = scan(*_written(fd))
             if back.damage or back.records != list(records):
                 raise OSError(errno.EIO, f"what was written reads differently: {back.damage or 'other records'}")
             self.disk.replace(new, self.path)
@@ -180,6 +180,10 @@ class Journal:
         self._set_aside()
 
 
+def _written(fd: int) -> tuple[bytes, int]:
+    return written(lambda size, offset: os.pread(fd, size, offset))
+
+
 class _Nothing:
     """No work is waiting (None means: end)."""
 
@@ -189,7 +193,11 @@ _NONE = _Nothing()
 
 def read_journal(path: Path, limits: Limits | None = None) -> tuple[Header | None, State, int, str]:
     """(header, state, end, damage) of a journal, for reading only. Raises FileNotFoundError, OSError."""
-    found = scan(path.read_bytes())
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = scan(*_written(fd))
+    finally:
+        os.close(fd)
     try:
         if not found.damage:
             return found.header, fold(found.records, limits), found.end, ""

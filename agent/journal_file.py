@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +19,7 @@ from agent.core.journal import Record
 
 MAGIC = b"CLARJNL1"
 MAX_RECORD = 1 << 20
+BLOCK = 256 << 10
 _FRAME = struct.Struct(">II")
 _CONTENT = re.compile(rb"[^\0]")
 
@@ -55,17 +56,31 @@ def content(header: Header, records: Iterable[Record]) -> bytes:
     return b"".join([MAGIC, frame(header), *(frame(record) for record in records)])
 
 
-def scan(data: bytes) -> Scan:
-    """Read every frame that is whole, also behind damaged ones."""
+def written(read: Callable[[int, int], bytes]) -> tuple[bytes, int]:
+    """What is in a file up to the zeros at its end, and the file's size. read: (size, offset) → bytes there, none behind the end.
+
+    A file is preallocated and nearly all of it is zeros: read as one piece it would be most of the agent's memory.
+    """
+    data, size = bytearray(), 0
+    while block := read(BLOCK, size):
+        begin = block.rstrip(b"\0")
+        if begin:
+            data += bytes(size - len(data)) + begin
+        size += len(block)
+    return bytes(data), size
+
+
+def scan(data: bytes, size: int) -> Scan:
+    """Read every frame that is whole, also behind damaged ones. data: without the zeros that follow up to the file's size."""
     found = Scan()
     if not data.startswith(MAGIC):
         found.damage = "the file does not begin as a journal does"
     position = len(MAGIC)
     while True:
-        record = _record_at(data, position)
+        record = _record_at(data, position, size)
         if record is not None:
-            size, value = record
-            position += size
+            length, value = record
+            position += length
             found.end = position
             if isinstance(value, Header):
                 found.header = found.header or value
@@ -80,19 +95,19 @@ def scan(data: bytes) -> Scan:
         position = max(position + 1, rest.start() - 3) if rest.start() > position else position + 1
     if found.header is None:
         found.damage = found.damage or "the header is missing"
-    elif len(data) < found.header.capacity:
-        found.damage = found.damage or f"the file is {len(data)} bytes long and was {found.header.capacity}"
+    elif size < found.header.capacity:
+        found.damage = found.damage or f"the file is {size} bytes long and was {found.header.capacity}"
     return found
 
 
-def _record_at(data: bytes, position: int) -> tuple[int, Header | Record] | None:
+def _record_at(data: bytes, position: int, size: int) -> tuple[int, Header | Record] | None:
     start = position + _FRAME.size
-    if start > len(data):
+    if position >= len(data) or start > size:
         return None
-    length, checksum = _FRAME.unpack_from(data, position)
-    if not 0 < length <= MAX_RECORD or start + length > len(data):
+    length, checksum = _FRAME.unpack(data[position:start].ljust(_FRAME.size, b"\0"))
+    if not 0 < length <= MAX_RECORD or start + length > size:
         return None
-    payload = data[start : start + length]
+    payload = data[start : start + length].ljust(length, b"\0")
     if zlib.crc32(payload) != checksum:
         return None
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from agent.core.journal import Seen, Tomb
+from agent.core.model import Outcome
 from agent.core.state import fold
 from agent.journal import Sizes, open_journal
-from agent.journal_file import MAGIC, Header, content, frame, scan
+from agent.journal_file import BLOCK, MAGIC, Header, content, frame, scan
 from tests.agent.conftest import a_record_of_each_kind
 
 CAPACITY = 4_096
@@ -47,7 +50,7 @@ def test_an_undamaged_journal_keeps_its_id_and_says_the_same(tmp_path: Path) -> 
     journal_id, ids, warnings = reopen(tmp_path / "journal", WHOLE)
     assert (journal_id, warnings) == ("journal-1", [])
     assert ids == {("a", 1), ("b", 1), ("c", 2)}
-    assert scan(WHOLE).records == RECORDS
+    assert scan(WHOLE, CAPACITY).records == RECORDS
 
 
 @pytest.mark.parametrize("cut", range(LAST_THREE, END))
@@ -103,3 +106,30 @@ def test_a_missing_journal_is_a_new_one(tmp_path: Path) -> None:
     journal.close()
     assert journal.header.journal_id == "journal-9"
     assert state == fold([]) and (tmp_path / "journal").stat().st_size == CAPACITY
+
+
+def test_a_record_that_ends_with_zeros_is_told_from_the_zeros_behind_it(tmp_path: Path) -> None:
+    records = [*RECORDS, Seen(0, 0)]
+    assert content(HEADER, records).endswith(b"\0\0")
+    journal_id, ids, warnings = reopen(tmp_path / "journal", content(HEADER, records).ljust(CAPACITY, b"\0"))
+    assert (journal_id, warnings) == ("journal-1", []) and ids == {("a", 1), ("b", 1), ("c", 2)}
+
+
+def test_content_behind_a_long_stretch_of_zeros_is_found(tmp_path: Path) -> None:
+    far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(Tomb("d", 1, 8, Outcome.NEVER, "expired", 1_009))
+    journal_id, ids, warnings = reopen(tmp_path / "journal", far.ljust(4 * BLOCK, b"\0"))
+    assert journal_id == "journal-2" and len(warnings) == 1 and ("d", 1) in ids
+
+
+def test_the_empty_part_of_a_journal_takes_no_memory(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    tracemalloc.start()
+    try:
+        for _ in range(2):  # made and read back, then read
+            journal, _ = open_journal(tmp_path / "journal", new_id="j", now_ms=1, warn=warnings.append, sizes=Sizes(capacity=16 << 20, reserve=0))
+            journal.start(lambda event: None)
+            journal.close()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not warnings and peak < 2 << 20

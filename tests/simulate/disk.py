@@ -134,9 +134,6 @@ class Path:
     def stat(self) -> SimpleNamespace:
         return SimpleNamespace(st_size=len(self._file().cached))
 
-    def read_bytes(self) -> bytes:
-        return bytes(self._file().cached)
-
     def unlink(self) -> None:
         self.disk.free += len(self._file().cached)
         del self.disk.names[self.name]
@@ -151,7 +148,7 @@ class Path:
 class _OS:
     """As much of the module os as the journal uses; descriptors are those of all machines."""
 
-    O_RDWR, O_CREAT, O_TRUNC = os.O_RDWR, os.O_CREAT, os.O_TRUNC
+    O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_CLOEXEC = os.O_RDONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_CLOEXEC
 
     def __init__(self) -> None:
         self.files: dict[int, File] = {}
