@@ -16,7 +16,9 @@ REPORT ?= report.json
 SERVER ?=
 SEEDS ?= 20000
 LIVE_ROUNDS ?= 100
-LIVE_BYTES ?= 1000000000
+TORRENT_BYTES ?= 1073741824
+TORRENT_LINES ?= 1000000
+TORRENT_SECONDS ?= 10
 FIRST ?= 0
 H2SPEC ?= h2spec
 ARGS ?=
@@ -27,13 +29,15 @@ KILLS ?= 100
 SEED ?= 1
 REPLAY ?=
 
+VIEWERS ?= 50
+
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest simulate attack chaos coverage fuzz-lane follow h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -90,11 +94,17 @@ loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 T
 	  $(if $(SERVER),--server "$(SERVER)" --token-file "$(TOKEN_FILE)" --agent-address "$(AGENT_ADDRESS)",--store "$(STORE)") \
 	  $(if $(filter 1,$(TLS)),--tls) $(if $(filter 1,$(PURE)),--pure) $(if $(filter 1,$(COMPARE)),--compare) $(ARGS)
 
+viewers: build ## what VIEWERS=50 of a running task's page cost the server, with AGENTS=10000 simulated agents; REPORT=report.json
+	$(PY) -m loadtest --scenario answers --scenario viewers --viewers "$(VIEWERS)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10000)" --report "$(REPORT)" $(ARGS)
+
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
 	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
 
-follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills, and LIVE_BYTES=1000000000 written as fast as it goes
-	LIVE_ROUNDS="$(LIVE_ROUNDS)" LIVE_BYTES="$(LIVE_BYTES)" $(PY) -m pytest tests/system/test_live.py $(ARGS)
+follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills of viewer, agent and server, byte by byte
+	LIVE_ROUNDS="$(LIVE_ROUNDS)" $(PY) -m pytest tests/system/test_live.py $(ARGS)
+
+torrent: $(VENV)/test-tools build ## a gigabyte of one line, a million lines/s, bytes that are no text: figures of API, agent and server; TORRENT_BYTES=1073741824 TORRENT_LINES=1000000 TORRENT_SECONDS=10
+	TORRENT_BYTES="$(TORRENT_BYTES)" TORRENT_LINES="$(TORRENT_LINES)" TORRENT_SECONDS="$(TORRENT_SECONDS)" $(PY) -m pytest -rP tests/system/test_torrent.py $(ARGS)
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build

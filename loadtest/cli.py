@@ -13,7 +13,7 @@ import click
 from loadtest.compare import compare
 from loadtest.conduct import conduct
 from loadtest.fleet import FleetFailed
-from loadtest.options import SCENARIOS, CannotRun, Foreign, Options
+from loadtest.options import ASKED, SCENARIOS, CannotRun, Foreign, Options
 from loadtest.show import Show
 from loadtest.target import ServerDied
 
@@ -30,7 +30,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--pure", is_flag=True, help="The server that is started runs without compiled modules (CLARION_PURE=1).")
 @click.option("--compare", "both", is_flag=True, help="Run everything twice, with compiled modules and without, and show both side by side.")
 @click.option("--report", type=FILE, default=Path("report.json"), help="Where report.json goes; .html and .details.json are written beside it, with --compare .pure.json and .compare.json too.")
-@click.option("--scenario", "scenarios", multiple=True, type=click.Choice(SCENARIOS), help="Only this one, after connecting. May be repeated. Default: all.")
+@click.option("--scenario", "scenarios", multiple=True, type=click.Choice((*SCENARIOS, *ASKED)), help="Only this one, after connecting. May be repeated. Default: all but answers and viewers.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the server that is started. May be repeated.")
 @click.option("--server", metavar="URL", help="Use this server instead of starting one. Its hosts that are not simulated are left alone.")
 @click.option("--token-file", type=FILE, help="With --server: its admin token.")
@@ -44,6 +44,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--fault-seconds", type=click.FloatRange(0.1, 3600), default=5.0, help="How long faulty hosts stay faulty.")
 @click.option("--fault-share", type=click.FloatRange(0.001, 0.9), default=0.1, help="Of the hosts.")
 @click.option("--mixed-tasks", type=click.IntRange(1, 10_000), default=24, help="Tasks at once.")
+@click.option("--viewers", type=click.IntRange(1, 10_000), default=50, help="Who watch a task's page, for the scenario of that name.")
+@click.option("--viewers-poll", is_flag=True, help="They poll states and groups instead of being told of them.")
+@click.option("--viewed-seconds", type=click.FloatRange(0.1, 3600), default=20.0, help="How long the hosts of the task that they watch take to answer.")
 @click.option("--hello-timeout", type=click.FloatRange(0.1, 600), default=10.0, help="Seconds after which an agent that is not welcomed hangs up.")
 @click.option("--backoff-max", type=click.FloatRange(0.1, 600), default=60.0, help="Longest pause of an agent between two tries to connect.")
 @click.option("--dialing", type=click.IntRange(1, 100_000), default=1_024, help="Connections of one process between their first byte and their welcome at once.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+ASKED = ("answers", "viewers")
+"""Scenarios that run only when they are named."""
 SCENARIOS = ("connect", "idle", "echo", "latency", "mixed", "faults", "drain", "restart", "wire")
 
 
@@ -49,5 +51,8 @@ class Options:
     hello_timeout: float = 10.0
     backoff_max: float = 60.0
     dialing: int = 1_024
+    viewers: int = 50
+    viewers_poll: bool = False
+    viewed_seconds: float = 20.0
     limit: float = 900.0
     keep: Path | None = None

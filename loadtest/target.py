@@ -40,7 +40,7 @@ class Target:
     pid: int | None = None
     alone = False
     pure: bool | None = None
-    _token_file: Path
+    token_file: Path
     _join_token_file: Path | None
 
     @property
@@ -50,8 +50,13 @@ class Target:
             raise CannotRun("--join-token-file: needed for a server without TLS; with --tls a token is made")
         return _first_line(self._join_token_file)
 
+    @property
+    def token(self) -> str:
+        """Of the REST API. Raises CannotRun."""
+        return _first_line(self.token_file)
+
     def api(self) -> Api:
-        return Api(self.url, _first_line(self._token_file))
+        return Api(self.url, self.token)
 
     def door(self, hosts: int) -> Door:
         """Where so many hosts may join, with a token made for them. Raises CannotRun, Refused, Unreachable."""
@@ -73,7 +78,7 @@ class Running(Target):
     def __init__(self, foreign: Foreign) -> None:
         self.url, self.pid = foreign.url, foreign.pid
         self.agent_host, self.agent_port = foreign.agent_host, foreign.agent_port
-        self._token_file, self._join_token_file = foreign.token_file, foreign.join_token_file
+        self.token_file, self._join_token_file = foreign.token_file, foreign.join_token_file
         with self.api() as api:
             if not api.ready():
                 raise CannotRun(f"--server: {foreign.url} does not answer that it is ready")
@@ -89,7 +94,7 @@ class Started(Target):
         self.agent_host = "127.0.0.1"
         self._http_port, self.agent_port, self._enrol_port = _free_ports(3)
         self.url = f"http://127.0.0.1:{self._http_port}"
-        self._token_file, self._join_token_file = folder / "data/admin.token", folder / "data/join.token"
+        self.token_file, self._join_token_file = folder / "data/admin.token", folder / "data/join.token"
         self.log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.pure = options.pure or os.environ.get("CLARION_PURE", "") not in ("", "0") or not compiled()
@@ -111,7 +116,7 @@ class Started(Target):
         self.pid = self._process.pid
 
     def api_when_there(self, deadline: float) -> Api:
-        while not self._token_file.exists():
+        while not self.token_file.exists():
             self._patience(deadline)
         return self.api()
 

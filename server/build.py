@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from _speedups.lane import Limits as LaneLimits
+from server.core.expression import Bounds
 from server.core.world import Limits as EngineLimits
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
@@ -151,6 +152,7 @@ def web_limits(settings: Settings) -> WebLimits:
         scan_bytes=http.scan_bytes,
         answers_kept=http.answers_kept,
         viewers=http.viewers,
+        viewer_updates=http.viewer_updates,
         session_idle=http.session_idle,
         session_longest=http.session_longest,
         hosts_per_task=limits.hosts_per_task,
@@ -160,4 +162,5 @@ def web_limits(settings: Settings) -> WebLimits:
         stdin_bytes=limits.stdin_bytes,
         timeout_max=float(limits.timeout_max),
         attempts=limits.attempts,
+        expressions=Bounds(limits.expression_chars, limits.selector_names, limits.selector_patterns, limits.selector_comparisons),
     )

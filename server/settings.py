@@ -33,6 +33,7 @@ class Http(Struct, frozen=True, kw_only=True):
     scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
     scan_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
     viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
+    viewer_updates: Annotated[int, Meta(ge=5, le=10_000, description="Updates a second for all of them together, about: one gets at most five, and fewer when they are more than a fifth of this.")] = 100
     session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0
     session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
     answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8
@@ -139,6 +140,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     watched_rate: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="Bytes per second that one agent may send of them; what a command says beyond that is skipped, and is in its result as far as that keeps it.")] = 640 * KIB
     watched_rate_total: Annotated[int, Meta(ge=64 * KIB, le=4 * GIB, description="The same for all agents together.")] = 5 * MIB
     attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts per host that a task's retry policy may ask for.")] = 10
+    expression_chars: Annotated[int, Meta(ge=64, le=MIB, description="Length of one selector, or of one expression over answers.")] = 64 * KIB
+    selector_names: Annotated[int, Meta(ge=1, le=1_000_000, description="Names that brackets in one word of a selector may stand for, as in `web[001-480]`.")] = 100_000
+    selector_patterns: Annotated[int, Meta(ge=1, le=100_000, description="Patterns that brackets in one word with `*` or `?` may stand for.")] = 1_000
+    selector_comparisons: Annotated[int, Meta(ge=1_000, le=5_000_000, description="Texts with which the patterns of one selector may be compared; a million take about a second, in which the server does nothing else.")] = 500_000
     hosts_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="Hosts that one task may have.")] = 20_000
     command_bytes: Annotated[int, Meta(ge=1, le=MIB, description="Length of a command, a script, or all words of an argv together.")] = 64 * KIB
     parameters: Annotated[int, Meta(ge=0, le=1024, description="Parameters of one task; the same number of environment variables is taken.")] = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from loadtest.run import Run
+from loadtest.scenarios.answers import answers
 from loadtest.scenarios.connect import connect
 from loadtest.scenarios.echo import echo
 from loadtest.scenarios.faults import faults
@@ -12,6 +13,7 @@ from loadtest.scenarios.idle import idle
 from loadtest.scenarios.latency import latency
 from loadtest.scenarios.mixed import mixed
 from loadtest.scenarios.restart import drain, restart
+from loadtest.scenarios.viewers import viewers
 from loadtest.scenarios.wire import wire
 
 ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
@@ -19,6 +21,8 @@ ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "idle": ("all hosts idle", idle),
     "echo": ("rounds of echo on all hosts", echo),
     "latency": ("one command on one host", latency),
+    "answers": ("three answers of all hosts", answers),
+    "viewers": ("a task's page with and without viewers", viewers),
     "mixed": ("many tasks at once", mixed),
     "faults": ("slow, dying and silent hosts", faults),
     "drain": ("stop and start of the server", drain),

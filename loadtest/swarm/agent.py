@@ -147,10 +147,11 @@ class Agent:
         one.stage, one.started_ms = RUNNING, now.wall_ms
         one.stdout = plan.digest(self.host_id, self.hostname, command_id)
         self.say.append(said.started(key, self.index + 1, now.wall_ms))
-        limit = content.timeout_ms / 1000 if content.timeout_ms else plan.seconds
-        ran = min(plan.seconds, limit)
+        wanted = plan.pause(self.hostname)
+        limit = content.timeout_ms / 1000 if content.timeout_ms else wanted
+        ran = min(wanted, limit)
         finished = now.wall_ms + round(ran * 1000)
-        if plan.seconds > limit:
+        if wanted > limit:
             report = Report(TIMEOUT, None, SIGTERM, "timed_out", "", now.wall_ms, finished, round(ran * 1e6), "timeout")
         else:
             good = plan.exit_code in (content.success_codes or (0,))

@@ -6,6 +6,7 @@
 | `sleep S` | ends after S seconds |
 | `exit N` | ends at once with this exit code |
 | `output N` | prints N bytes that depend on host and command |
+| `among N S` | prints one of N lines, after up to S seconds; which and when follow from the host's name |
 | anything else | prints its words |
 
 The same host and command always give the same, so the harness knows what must come back.
@@ -24,11 +25,12 @@ KEPT_HEAD = KEPT_TAIL = 256 * 1024
 """Bytes of a stream that an agent keeps of its beginning and of its end."""
 MAX_OUTPUT = 64 * 1024 * 1024
 MAX_SLEEP = 86_400.0
+MAX_ANSWERS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """kind: echo, sleep, exit or output. shared: the OutputDigest of an answer that is the same on all hosts."""
+    """kind: echo, sleep, exit, output or among. seconds: of among, at most. size: bytes of an output, answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
 
     kind: str
     text: str = ""
@@ -37,10 +39,18 @@ class Plan:
     size: int = 0
     shared: bytes | None = None
 
+    def pause(self, hostname: str) -> float:
+        """Seconds until it ends."""
+        if self.kind != "among":
+            return self.seconds
+        return self.seconds * int.from_bytes(sha256(hostname.encode()).digest()[:4], "big") / 2**32
+
     def stdout(self, host_id: str, hostname: str, command_id: str) -> bytes:
         if self.kind == "output":
             line = sha256(f"{host_id} {command_id}".encode()).hexdigest().encode() + b"\n"
             return (line * (self.size // len(line) + 1))[: self.size]
+        if self.kind == "among":
+            return f"answer {sha256(hostname.encode()).digest()[4] % self.size + 1} of {self.size}\n".encode()
         return self.text.replace("{host}", hostname).encode()
 
     def digest(self, host_id: str, hostname: str, command_id: str) -> bytes:
@@ -82,6 +92,12 @@ def plan(words: Sequence[str]) -> Plan:
                 return Plan("exit", exit_code=int(words[1]), shared=b"")
             if words[0] == "output" and 0 <= int(words[1]) <= MAX_OUTPUT:
                 return Plan("output", size=int(words[1]))
+        except ValueError:
+            pass
+    if len(words) == 3 and words[0] == "among":
+        try:
+            if 1 <= int(words[1]) <= MAX_ANSWERS and 0 <= float(words[2]) <= MAX_SLEEP:
+                return Plan("among", seconds=float(words[2]), size=int(words[1]))
         except ValueError:
             pass
     said = " ".join(words[1:] if words and words[0] == "echo" else words) + "\n"

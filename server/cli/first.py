@@ -6,24 +6,27 @@ import click
 
 from server.cli.api import Api, Json, segment
 from server.cli.failure import INTERRUPTED
-from server.cli.follow import attach, wait
+from server.cli.follow import attach, cancels, wait
 from server.cli.live import follow_text
 from server.cli.text import one_line
 from server.cli.verdict import exit_code
 
 
 def follow_first(api: Api, task: Json) -> int:
-    """The exit code of the task. With one host nothing is printed twice; with several, what all said comes at the end as always."""
+    """The exit code of the task. With one host nothing is printed twice; with several, what all said comes at the end as always.
+
+    Ctrl-C asks as `attach` does; of a task that is canceled then, what all said comes too.
+    """
     task_id = str(task["task_id"])
     try:
         first = api.get(f"tasks/{segment(task_id)}/hosts", {"limit": 1})["items"][0]
         if task["total_hosts"] > 1:
             click.echo(f"following {one_line(str(first['hostname']))}, one of {task['total_hosts']:,} hosts", err=True)
         follow_text(api, task_id, str(first["host_id"]))
-        if task["total_hosts"] > 1:
-            return attach(api, task, "human")
-        wait(api, task_id, quiet=True)
-        return exit_code(api.get(f"tasks/{segment(task_id)}"))
+        if task["total_hosts"] == 1:
+            wait(api, task_id, quiet=True)
+            return exit_code(api.get(f"tasks/{segment(task_id)}"))
     except KeyboardInterrupt:
-        click.echo(f"interrupted; the task goes on. Attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
-        return INTERRUPTED
+        if not cancels(api, task_id):
+            return INTERRUPTED
+    return attach(api, task, "human")

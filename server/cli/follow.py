@@ -36,13 +36,20 @@ def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
             tell(api, task, form)
             return exit_code(task)
         except KeyboardInterrupt:
-            if task["status"] in FINAL or not _cancels(task_id):
-                click.echo(f"interrupted; the task goes on. Attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
+            if task["status"] in FINAL or not cancels(api, task_id):
                 return INTERRUPTED
-            _cancel(api, task_id)
 
 
-def _cancels(task_id: str) -> bool:
+def cancels(api: Api, task_id: str) -> bool:
+    """After a Ctrl-C: cancel the task, or say how to come back to it. False: we are to leave."""
+    if not _wanted(task_id):
+        click.echo(f"interrupted; the task goes on. Attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
+        return False
+    _cancel(api, task_id)
+    return True
+
+
+def _wanted(task_id: str) -> bool:
     """Asks, where somebody can answer. A second Ctrl-C, or no answer, means to detach."""
     if not _on_terminal():
         return False

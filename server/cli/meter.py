@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import click
 
-from server.cli.text import lasted
+from server.cli.text import count, lasted
 from server.cli.verdict import ENDED
 
 LINE_EVERY = 2.0
@@ -102,7 +102,7 @@ def ended(progress: dict[str, Any]) -> int:
 
 
 def describe(progress: dict[str, Any]) -> str:
-    return f"{progress['status']}: {ended(progress):,} of {progress['total']:,} hosts ended{_rest(progress)}"
+    return f"{progress['status']}: {ended(progress):,} of {count(progress['total'], 'host')} ended{_rest(progress)}"
 
 
 def _rest(progress: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from proto.reasons import REASONS
 from server.core.answers import Answer
-from server.core.expression import COMPARISONS, And, ExpressionError, Not, Or, Parser, Token, Tree
+from server.core.expression import BOUNDS, COMPARISONS, And, Bounds, ExpressionError, Not, Or, Parser, Token, Tree
 from server.core.states import ExecutionStatus, execution_status
 
 NUMBERS = ("exit_code", "signal", "hosts", "group")
@@ -54,9 +54,9 @@ class Reply:
     stderr: bytes = b""
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, bounds: Bounds = BOUNDS) -> Filter:
     """Raises ExpressionError."""
-    return _FilterParser(text).parse()
+    return _FilterParser(text, bounds).parse()
 
 
 def reads(tree: Filter) -> bool:

@@ -19,14 +19,27 @@ from typing import Generic, TypeVar, Union
 
 Atom = TypeVar("Atom")
 
-MAX_CHARS = 65_536
 MAX_DEPTH = 50
-"""Of parentheses and `not`s within one another. Both bound the work of parsing; a body is bounded by http.max_body besides."""
+"""Of parentheses and `not`s within one another: the parser calls itself for each, and Python's stack has an end."""
 
 _WORD = re.compile(r"""(?:\[[^\]\s()=!<>"']*|[^\s(),=!<>"'\[])+""")
 _SIGN = re.compile(r"!=|<=|>=|[=<>(),]")
 COMPARISONS = frozenset(("=", "!=", "<", "<=", ">", ">="))
 KEYWORDS = frozenset(("and", "or", "not", "in"))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one expression may cost. chars: its length. names, patterns: what brackets in one word may stand for, in a word with * or ? and in
+    others. comparisons: of texts with patterns in one evaluation, about a million a second; patterns that begin with text need few."""
+
+    chars: int = 65_536
+    names: int = 100_000
+    patterns: int = 1_000
+    comparisons: int = 500_000
+
+
+BOUNDS = Bounds()
 
 
 class ExpressionError(ValueError):
@@ -73,10 +86,10 @@ class Not(Generic[Atom]):
 Tree = Union[And[Atom], Or[Atom], Not[Atom], Atom]  # noqa: UP007 - evaluated when the module is loaded, where | takes no forward names
 
 
-def tokens(text: str) -> list[Token]:
-    """Ends with an `end` token. Raises ExpressionError."""
-    if len(text) > MAX_CHARS:
-        raise ExpressionError(MAX_CHARS + 1, f"at most {MAX_CHARS:,} characters", f"{len(text):,}")
+def tokens(text: str, chars: int) -> list[Token]:
+    """Ends with an `end` token. Raises ExpressionError, also for more than so many characters."""
+    if len(text) > chars:
+        raise ExpressionError(chars + 1, f"at most {chars:,} characters", f"{len(text):,}")
     found: list[Token] = []
     at = 0
     while at < len(text):
@@ -121,8 +134,9 @@ class Parser(Generic[Atom]):
     lists = False
     wanted = "a condition"
 
-    def __init__(self, text: str) -> None:
-        self.tokens: Sequence[Token] = tokens(text)
+    def __init__(self, text: str, bounds: Bounds = BOUNDS) -> None:
+        self.tokens: Sequence[Token] = tokens(text, bounds.chars)
+        self.bounds = bounds
         self.at = 0
         self._depth = 0
 

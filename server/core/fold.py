@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 
 _DIGITS = re.compile(r"[0-9]+")
+_ONE = re.compile(r"([A-Za-z._-]*)([0-9]{1,15})([A-Za-z._-]*)\Z")
+"""A name with one number. It can share a piece only with others of its kind, as what surrounds one of several numbers has a number in it."""
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
 _RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
 LONGEST = 15
@@ -75,9 +77,15 @@ def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
 
 def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
     """(before, after, numbers): each name varies in the one of its numbers in which most others vary too, the last of equals."""
-    runs = {name: [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else [] for name in names}
-    sizes = Counter(key for keys in runs.values() for key in keys)
     pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
+    runs: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        if (one := _ONE.match(name)) is not None:
+            prefix, number, suffix = one.groups()
+            pieces[prefix, suffix].append(number)
+        else:
+            runs[name] = [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else []
+    sizes = Counter(key for keys in runs.values() for key in keys)
     whole: list[tuple[str, str, list[str]]] = []
     for name, keys in runs.items():
         key = keys[-1] if keys else (name, "")
@@ -101,16 +109,19 @@ def _around(name: str, start: int, end: int) -> tuple[str, str]:
 
 def _ranges(texts: list[str]) -> tuple[list[str], list[int]]:
     """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, and how many it holds."""
-    runs: list[tuple[str, str, int]] = []
+    ranges, counts = list[str](), list[int]()
+    first = last = texts[0]
+    value, count = int(first), 0
     for text in texts:
-        if runs:
-            first, last, count = runs[-1]
-            grown = len(text) == len(last) + 1 and not (len(first) > 1 and first[0] == "0")
-            if int(text) == int(last) + 1 and (len(text) == len(last) or grown):
-                runs[-1] = (first, text, count + 1)
-                continue
-        runs.append((text, text, 1))
-    return [first if first == last else f"{first}-{last}" for first, last, _ in runs], [count for _, _, count in runs]
+        number = int(text)
+        # one digit more is the same run, 9 and 10, unless zeros are kept
+        if number != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
+            ranges.append(first if count == 1 else f"{first}-{last}")
+            counts.append(count)
+            first, value, count = text, number, 0
+        last = text
+        count += 1
+    return [*ranges, first if count == 1 else f"{first}-{last}"], [*counts, count]
 
 
 def unfold(text: str, limit: int) -> Iterator[str]:

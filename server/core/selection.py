@@ -6,16 +6,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from server.core.directory import Directory
-from server.core.expression import And, Not, Or
+from server.core.expression import BOUNDS, And, Bounds, Not, Or
 from server.core.glob import Glob
 from server.core.selector import Keyword, Names, Network, Patterns, Results, Selector, Test
 
-MAX_COMPARISONS = 500_000
-"""Of texts with patterns, in one evaluation: some tenths of a second. Patterns that begin with text need few."""
-
 
 class TooCostly(ValueError):
-    """The selector's patterns must be compared with more than MAX_COMPARISONS texts."""
+    """The selector's patterns must be compared with more texts than Bounds.comparisons."""
 
 
 @dataclass(slots=True)
@@ -30,9 +27,9 @@ class Selection:
     gone: int = 0
 
 
-def select(trees: Iterable[Selector], directory: Directory, online: Set[str], results: Mapping[Results, Set[str]]) -> Selection:
+def select(trees: Iterable[Selector], directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], bounds: Bounds = BOUNDS) -> Selection:
     """Hosts for which any of the trees holds. online: ids. results: host ids for each mention of a task. Raises TooCostly."""
-    work = _Evaluation(directory, online, results)
+    work = _Evaluation(directory, online, results, bounds.comparisons)
     found: set[str] = set()
     for tree in trees:
         found |= work.hosts(tree)
@@ -41,10 +38,10 @@ def select(trees: Iterable[Selector], directory: Directory, online: Set[str], re
 
 
 class _Evaluation:
-    def __init__(self, directory: Directory, online: Set[str], results: Mapping[Results, Set[str]]) -> None:
+    def __init__(self, directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], comparisons: int) -> None:
         self.selection = Selection()
         self._directory, self._online, self._results = directory, online, results
-        self._left = MAX_COMPARISONS
+        self._left = comparisons
 
     def hosts(self, tree: Selector) -> Set[str]:
         """What it returns may be shared and is never changed."""

@@ -18,16 +18,12 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from proto.reasons import REASONS
-from server.core.expression import And, ExpressionError, Not, Or, Parser, Token, Tree
+from server.core.expression import BOUNDS, And, Bounds, ExpressionError, Not, Or, Parser, Token, Tree
 from server.core.fold import FoldError, unfold
 from server.core.glob import Glob
 from server.core.ids import is_id
 from server.core.states import ExecutionStatus, execution_status
 
-MAX_NAMES = 100_000
-"""Names that brackets in one word may stand for."""
-MAX_PATTERNS = 1_000
-"""Patterns that brackets in one word with * or ? may stand for."""
 TESTED = ("name", "id", "os", "arch", "version", "ip")
 FIELDS = ("status", "group", "exit_code", "reason")
 
@@ -96,9 +92,9 @@ Atom = Keyword | Names | Patterns | Test | Network | Results
 Selector = Tree[Atom]
 
 
-def parse(text: str) -> Selector:
+def parse(text: str, bounds: Bounds = BOUNDS) -> Selector:
     """Raises ExpressionError."""
-    return _Selector(text).parse()
+    return _Selector(text, bounds).parse()
 
 
 def results_in(tree: Selector) -> Iterator[Results]:
@@ -127,7 +123,7 @@ class _Selector(Parser[Atom]):
             raise self.wrong("= or !=")
         if token.kind == "word" and token.text.lower() in ("all", "online", "offline"):
             return Keyword(token.text.lower())
-        return _hosts(token, token.text)
+        return self._hosts(token)
 
     # --- key=value ---
 
@@ -144,7 +140,7 @@ class _Selector(Parser[Atom]):
         if label != name or name not in (*TESTED, "hostname"):
             tree: Selector = Test("label", label, tuple(_value(value) for value in values), text)
         elif name in ("name", "hostname"):
-            tree = _either(_hosts(value, value.text) for value in values)
+            tree = _either(self._hosts(value) for value in values)
         elif name == "id":
             tree = Names(tuple(self._id(value) for value in values))
         elif name == "ip":
@@ -178,6 +174,17 @@ class _Selector(Parser[Atom]):
         if not is_id(value.text):
             raise ExpressionError(value.column, "a host's id, 36 characters", str(value))
         return value.text
+
+    def _hosts(self, token: Token) -> Atom:
+        text = token.text
+        if token.kind == "quoted":
+            return Names((text,))
+        pattern = "*" in text or "?" in text
+        try:
+            names = tuple(unfold(text, self.bounds.patterns if pattern else self.bounds.names))
+        except FoldError as error:
+            raise ExpressionError(token.column + error.at, error.expected, repr(text[error.at : error.at + 20])) from None
+        return Patterns(text, tuple(map(Glob, names))) if pattern else Names(names)
 
     # --- results of a task ---
 
@@ -226,17 +233,6 @@ def _either(parts: Iterable[Atom]) -> Selector:
 
 def _value(token: Token) -> Glob:
     return Glob(token.text, literal=token.kind == "quoted")
-
-
-def _hosts(token: Token, text: str) -> Atom:
-    if token.kind == "quoted":
-        return Names((text,))
-    pattern = "*" in text or "?" in text
-    try:
-        names = tuple(unfold(text, MAX_PATTERNS if pattern else MAX_NAMES))
-    except FoldError as error:
-        raise ExpressionError(token.column + error.at, error.expected, repr(text[error.at : error.at + 20])) from None
-    return Patterns(text, tuple(map(Glob, names))) if pattern else Names(names)
 
 
 def _network(token: Token) -> Atom:

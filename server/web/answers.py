@@ -17,7 +17,6 @@ from server.web.lookup import command_of, committed_task
 FRESH_S = 1.0
 """Answers of a task that has not ended are read again after this at the earliest."""
 
-
 FOLDED_CHARS = 4_000
 FEW = 500
 """Names to fold and groups to number; more of them take so long that the loop goes on meanwhile."""
@@ -114,6 +113,11 @@ def joined(output: Output | None) -> bytes:
     return output.head + f"\n[… {missing:,} bytes not kept …]\n".encode() + output.tail
 
 
+async def folded_names(names: Sequence[str], max_chars: int | None) -> Folded:
+    """Off the loop where they are many."""
+    return fold(names, max_chars) if len(names) <= FEW else await trio.to_thread.run_sync(fold, names, max_chars)
+
+
 async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
     """A host that has been deleted goes by its id."""
     people = answers.people.get(answer.number)
@@ -121,6 +125,6 @@ async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
         hosts = deps.fleet.directory.hosts
         names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in answer.host_ids]
         hostname, host_id = min(zip(names, answer.host_ids, strict=True))
-        folded = fold(names, FOLDED_CHARS) if len(names) <= FEW else await trio.to_thread.run_sync(fold, names, FOLDED_CHARS)
+        folded = await folded_names(names, FOLDED_CHARS)
         people = answers.people[answer.number] = People(folded, host_id, hostname)
     return people

@@ -54,6 +54,15 @@ class Cells:
                 self.changed[place] = self.version
         self.states = states
 
+    @property
+    def etag(self) -> str:
+        return f"{self.generation}.{self.version}"
+
+    def since(self, etag: str) -> int:
+        """The version that an etag of ours names; 0 for any other."""
+        generation, _, version = etag.partition(".")
+        return int(version) if generation == self.generation and version.isascii() and version.isdigit() and len(version) < 16 else 0
+
     def packed(self, since: int) -> bytes:
         """All states, or what changed after version `since`: for each host `place << 8 | state` in four bytes. Whichever is shorter."""
         total = len(self.states)

@@ -17,6 +17,7 @@ from server.web.answers import AnswerBook
 from server.web.cells import CellBook
 from server.web.deps import Deps
 from server.web.session import Sessions
+from server.web.task_frames import TaskFrames
 from server.web.viewers import Viewers
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ class Desk:
         self.hosts = trio.Lock()
         self.answers = AnswerBook(deps)
         self.sessions = Sessions(deps.clock, deps.entropy, deps.tokens, idle=deps.limits.session_idle, longest=deps.limits.session_longest)
-        self.viewers = Viewers(deps)
         self.cells = CellBook(deps)
+        self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
 
     async def safely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.

@@ -13,10 +13,11 @@ from server.web.lookup import committed_task
 from server.web.route import Param
 from server.web.sse import BEAT, KIND
 from server.web.stream import Stream
-from server.web.viewers import SOON_S, TOPICS, Watch
+from server.web.viewers import OF_TASKS, SOON_S, TOPICS, Watch
 
+KNOWN = (*TOPICS, *OF_TASKS)
 PARAMS = (
-    Param("topic", "string", "`statistics`: counts over everything. `hosts`: how many, and a number that changes with any of them. `tasks`: rows of tasks that change.", many=True, choices=TOPICS),
+    Param("topic", "string", "`statistics`: counts over everything. `hosts`: how many, and a number that changes with any of them. `tasks`: rows of tasks that change. Of each `task` also `states`: every host's state, and `groups`: the largest groups of answers.", many=True, choices=KNOWN),
     Param("task", "string", "Ids of tasks whose progress is wanted, at most 8.", many=True),
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
 )
@@ -26,15 +27,16 @@ HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what hap
 async def get_events(call: Call) -> Reply:
     """Watch.
 
-    Server-sent events, at most five times a second: `statistics`, `hosts`, `task` (a ProgressView) and `tasks` (`rows`, ids that are
-    `gone`, and `complete`: when false, read your list again). What is sent is state, not history: a viewer that is slow, or was away,
-    gets the newest. Comments keep the connection. `bye` comes before the server ends the stream: `closing` or `session_over`.
+    Server-sent events, at most five times a second, less often when there are many viewers: `statistics`, `hosts`, `task` (a ProgressView),
+    `tasks` (`rows`, ids that are `gone`, and `complete`: when false, read your list again), `states` (`data`: what `/tasks/ID/states` gives, as
+    base64, all of them first and then what changed; `etag`, `task_version`) and `groups` (what `/tasks/ID/groups` gives first; of a task that
+    runs every second at most). What is sent is state, not history: a viewer that is slow, or was away, gets the newest. Comments keep the connection. `bye` comes before the server ends the stream: `closing` or `session_over`.
     """
     query = call.query
-    topics = query.each("topic", dict(zip(TOPICS, TOPICS, strict=True)).__getitem__, TOPICS)
+    topics = query.each("topic", dict(zip(KNOWN, KNOWN, strict=True)).__getitem__, KNOWN)
     tasks = tuple(dict.fromkeys(query.many("task")))
-    if not topics and not tasks:
-        raise ClarionError("missing_field", "nothing to watch: topic or task is needed", field="topic", hint="one of: " + ", ".join(TOPICS))
+    if not tasks and all(topic in OF_TASKS for topic in topics):
+        raise ClarionError("missing_field", "nothing to watch: topic or task is needed", field="topic", hint=f"one of: {', '.join(TOPICS)}; {', '.join(OF_TASKS)} with task")
     if len(tasks) > call.deps.limits.tasks_per_viewer:
         raise ClarionError("invalid_value", f"task names more than {call.deps.limits.tasks_per_viewer} tasks", field="task")
     for task_id in tasks:
@@ -61,7 +63,7 @@ class _Events(Stream):
         if first:
             self._sent_at = trio.current_time()
             return b"retry: 2000\n" + (await self._news() or b": nothing yet\n\n")
-        await trio.sleep_until(self._sent_at + limits.event_spacing)
+        await trio.sleep_until(self._sent_at + viewers.spacing)
         while True:
             if (why := self.why_over()) is not None:
                 return self.bye(why)

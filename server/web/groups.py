@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import trio
 
 from server.core.answers import Answer, largest_first, outliers_first
-from server.core.answers_filter import Filter, Reply, holds, parse_filter, reads
-from server.core.expression import ExpressionError
+from server.core.answers_filter import Filter, parse_filter
+from server.core.expression import Bounds, ExpressionError
 from server.core.model import Output
-from server.core.states import ExecutionStatus
 from server.core.unified import unified
 from server.errors import ClarionError
-from server.store.base import Beginning
-from server.web.answers import Answers, Budget, joined, people_of
+from server.web.answers import Answers, joined
 from server.web.call import Call
 from server.web.call import Reply as HttpReply
 from server.web.deps import Deps
-from server.web.lookup import command_of
-from server.web.present import group_view
+from server.web.grouped import page_of
 from server.web.query import MAX_MS
 from server.web.route import Param
 from server.web.targets import wrong
-from server.web.views_answers import DiffView, GroupPage, GroupView
-
-BEGINNING = 2_048
-"""Bytes of each output that a list shows."""
+from server.web.views_answers import DiffView
 
 AFTER = Param("after", "integer", "The `next` of the page before.")
 LIMIT = Param("limit", "integer", "Groups on a page, at most http.page_size_max.", example=20)
@@ -51,70 +43,22 @@ async def list_groups(call: Call, task_id: str) -> HttpReply:
     """
     query, deps, limits = call.query, call.deps, call.deps.limits
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
-    where = _filter(query.text("where"))
+    where = _filter(query.text("where"), limits.expressions)
     limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
     after = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     ordered = order(answers.groups)
     start = next((index for index, one in enumerate(ordered, 1) if one.number == after), 0)
-    page, last = await _page(ordered, start, where, limit, Budget(deps))
-    return HttpReply(
-        GroupPage(
-            task_id=task_id,
-            status=answers.task.status.label,
-            version=answers.task.version,
-            groups=len(answers.groups),
-            hosts=sum(one.count for one in answers.groups),
-            open=_open(answers),
-            items=await _views(deps, answers, page),
-            next=ordered[last - 1].number if last < len(ordered) else None,
-        )
-    )
+    return HttpReply(await page_of(deps, answers, ordered, start, limit, where))
 
 
-def _open(answers: Answers) -> dict[str, int]:
-    counts = {status.label: 0 for status in ExecutionStatus if not status.final}
-    for one in answers.open:
-        counts[one.status.label] += one.count
-    return counts
-
-
-def _filter(text: str | None) -> Filter | None:
+def _filter(text: str | None, bounds: Bounds) -> Filter | None:
     if text is None:
         return None
     try:
-        return parse_filter(text)
+        return parse_filter(text, bounds)
     except ExpressionError as error:
         raise wrong(error, "where", text) from None
-
-
-async def _page(ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
-    """The answers on the page, and the position after the last one that was looked at."""
-    page: list[Answer] = []
-    needs_outputs = where is not None and reads(where)
-    for index in range(start, len(ordered)):
-        if len(page) == limit or budget.spent:
-            return page, index
-        one = ordered[index]
-        if where is not None:
-            texts = [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)] if needs_outputs else []
-            if not holds(where, Reply(one, *texts)):
-                continue
-        page.append(one)
-    return page, len(ordered)
-
-
-async def _views(deps: Deps, answers: Answers, page: Sequence[Answer]) -> list[GroupView]:
-    ids = list({output_id for one in page for output_id in one.outputs})
-    begins: Mapping[bytes, Beginning] = await deps.store.output_beginnings(ids, BEGINNING) if ids else {}
-    command = await command_of(deps, answers.task.task_id)
-    views: list[GroupView] = []
-    for one in page:
-        people = await people_of(deps, answers, one)
-        row = await deps.store.execution(command.command_id, people.host_id) if one.error_code is not None else None
-        detail = row.execution.error_message if row is not None else None
-        views.append(group_view(answers.task.task_id, one, people, begins, detail))
-    return views
 
 
 def _group(answers: Answers, number: str, field: str | None = None) -> Answer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.core.expression import BOUNDS, Bounds
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -30,6 +32,8 @@ class Limits:
     """Streams of events open at once."""
     event_spacing: float = 0.2
     """Seconds between two updates of one viewer, at least."""
+    viewer_updates: int = 100
+    """Updates a second for all viewers together, about; with more than a fifth of it each gets them less often."""
     event_beat: float = 15.0
     """Seconds after which a viewer to whom nothing was sent gets a comment, so that whatever lies between keeps the connection."""
     tasks_per_viewer: int = 8
@@ -39,6 +43,8 @@ class Limits:
     scan_outputs: int = 500
     """Different outputs that one request may read to filter or to search, and their bytes."""
     scan_bytes: int = 32 << 20
+    expressions: Bounds = BOUNDS
+    """limits.expression_chars, limits.selector_names, limits.selector_patterns and limits.selector_comparisons."""
     answers_kept: int = 8
     """Tasks whose groups of answers are held in memory."""
 

@@ -79,7 +79,7 @@ class _Follow(Stream):
             return b"retry: 1000\n" + self._begin()
         limits = self.call.deps.limits
         if not self._waiting:
-            await trio.sleep_until(self._sent_at + limits.event_spacing)
+            await trio.sleep_until(self._sent_at + self.call.desk.viewers.spacing)
         while True:
             if (why := self.why_over()) is not None:
                 return self.bye(why)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from server.core.fold import fold
 from server.core.selection import Selection
+from server.web.answers import FOLDED_CHARS, folded_names
 from server.web.bodies import SelectBody
 from server.web.call import Call, Reply
 from server.web.spec import refuse
 from server.web.targets import evaluate, first, look_up, read, text_of, wrong
 from server.web.views_answers import SelectedHost, SelectionView, WarningView
 
-FOLDED_CHARS = 4_000
 SAMPLE_MAX = 500
 
 
@@ -29,15 +28,18 @@ async def select_hosts(call: Call) -> Reply:
     await look_up(chosen, call.desk.answers)
     found = evaluate(chosen, deps)
     hosts, online = deps.fleet.directory.hosts, deps.fleet.online()
-    folded = fold((hosts[host_id].hostname for host_id in found.host_ids), None if body.whole else FOLDED_CHARS)
+    offline = sum(host_id not in online for host_id in found.host_ids)
+    sample = [SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, connected=host_id in online) for host_id in found.host_ids[: body.sample]]
+    # last: while it waits, hosts may come and go
+    folded = await folded_names([hosts[host_id].hostname for host_id in found.host_ids], None if body.whole else FOLDED_CHARS)
     return Reply(
         SelectionView(
             text=text_of(body.targets),
             count=len(found.host_ids),
-            offline=sum(host_id not in online for host_id in found.host_ids),
+            offline=offline,
             folded=folded.text,
             more=folded.more,
-            sample=[SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, connected=host_id in online) for host_id in found.host_ids[: body.sample]],
+            sample=sample,
             warnings=_warnings(found),
             refused=bool(found.unknown or found.ambiguous or not found.host_ids or len(found.host_ids) > deps.limits.hosts_per_task),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from server.core.answers import hosts_of
 from server.core.expression import ExpressionError
 from server.core.fold import RESERVED
-from server.core.selection import MAX_COMPARISONS, Selection, TooCostly, select
+from server.core.selection import Selection, TooCostly, select
 from server.core.selector import Names, Results, Selector, parse, results_in
 from server.errors import ClarionError
 from server.web.answers import AnswerBook
@@ -41,7 +41,7 @@ def read(texts: Sequence[str], deps: Deps, name: str = "targets") -> Chosen:
             chosen.trees.append(Names((text,)))
             continue
         try:
-            chosen.trees.append(parse(text))
+            chosen.trees.append(parse(text, deps.limits.expressions))
         except ExpressionError as error:
             if len(texts) == 1:
                 raise wrong(error, name, text) from None
@@ -71,10 +71,10 @@ async def look_up(chosen: Chosen, book: AnswerBook) -> None:
 def evaluate(chosen: Chosen, deps: Deps) -> Selection:
     """By the hosts as they are now; awaits nothing. Raises ClarionError invalid_expression."""
     try:
-        return select(chosen.trees, deps.fleet.directory, deps.fleet.online(), chosen.results)
+        return select(chosen.trees, deps.fleet.directory, deps.fleet.online(), chosen.results, deps.limits.expressions)
     except TooCostly:
-        message = f"{chosen.where}: its patterns would have to be compared with more than {MAX_COMPARISONS:,} texts"
-        raise ClarionError("invalid_expression", message, field=chosen.where, hint="use fewer patterns, or begin them with letters") from None
+        message = f"{chosen.where}: its patterns would have to be compared with more than {deps.limits.expressions.comparisons:,} texts"
+        raise ClarionError("invalid_expression", message, field=chosen.where, hint="use fewer patterns, or begin them with letters; the limit is limits.selector_comparisons") from None
 
 
 async def choose_hosts(texts: Sequence[str], deps: Deps, book: AnswerBook, limits: Limits) -> tuple[str, ...]:

@@ -23,9 +23,12 @@ from server.web.deps import Deps
 from server.web.lookup import committed_task
 from server.web.present import by_label, progress_view, task_row
 from server.web.sse import event
+from server.web.task_frames import TaskFrames
 from server.web.views import HostCounts, StatisticsView
 
 TOPICS = ("statistics", "hosts", "tasks")
+OF_TASKS = ("states", "groups")
+"""Of the tasks that are watched."""
 ROWS = 100
 """Changed tasks told one by one; when more have changed the viewer is told to read the list again."""
 FRESH_S = 0.1
@@ -44,18 +47,24 @@ class _Frame:
 @dataclass(slots=True)
 class Watch:
     """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last change of a task
-    that it knows of; None: it has just read the list. versions: of its tasks, as sent."""
+    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its tasks, as sent."""
 
     topics: tuple[str, ...]
     tasks: tuple[str, ...]
     seen: int | None = None
     have: dict[str, bytes] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    etags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def anything(self) -> bool:
+        """What it watches may change with any task."""
+        return len(self.tasks) > 1 or not all(topic in OF_TASKS for topic in self.topics)
 
 
 class Viewers:
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
+    def __init__(self, deps: Deps, frames: TaskFrames) -> None:
+        self._deps, self._task_frames = deps, frames
         self._frames: dict[str, _Frame] = {}
         self._rows: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.boot = deps.entropy(6).hex()
@@ -74,6 +83,13 @@ class Viewers:
         if not self.count:
             self._frames.clear()
             self._rows.clear()
+            self._task_frames.clear()
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between two updates of one viewer, at least: the more there are, the longer."""
+        limits = self._deps.limits
+        return max(limits.event_spacing, self.count / limits.viewer_updates)
 
     def cursor(self, watch: Watch) -> str:
         return f"{self.boot}.{watch.seen if watch.seen is not None else self._deps.live.changes}"
@@ -95,6 +111,12 @@ class Viewers:
             self._add(parts, watch, "hosts", self._shared("hosts", self._hosts))
         for task_id in watch.tasks:
             self._add(parts, watch, "task", await self._task(watch, task_id), task_id)
+            if "states" in watch.topics:
+                watch.etags[task_id], frame = await self._task_frames.states(task_id, watch.etags.get(task_id, ""))
+                if frame:
+                    parts.append(event("states", frame))
+            if "groups" in watch.topics:
+                self._add(parts, watch, "groups", await self._task_frames.groups(task_id), f"groups {task_id}")
         if "tasks" in watch.topics and (rows := self._tasks(watch)):
             parts.append(event("tasks", rows))
         if not parts:
@@ -169,7 +191,7 @@ class Viewers:
         """Until a task changes after change number `since` that this viewer may care for, at most `seconds`."""
         live = self._deps.live
         with trio.move_on_after(seconds):
-            if watch.topics or len(watch.tasks) > 1:
+            if watch.anything:
                 await live.wait_any(since)
             else:
                 await live.wait_change(watch.tasks[0], watch.versions[watch.tasks[0]])

@@ -106,7 +106,7 @@ def test_groups_are_compared(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"a\n"), host_row(2, out=b"b\n"), host_row(3, out=b"b\n")])
     diff = {"group": 1, "against": 2, "stream": "stdout", "diff": "@@ -1 +1 @@\n-b\n+a\x1b[2J\n", "removed": 1, "added": 1, "complete": False}
     fake.on("GET", f"{BASE}/groups/1/diff", (200, diff))
-    wanted = ["#2 → #1 (stdout): 1 lines removed, 1 added", "@@ -1 +1 @@", "-b", "+a", "  [not everything is compared or shown]"]
+    wanted = ["#2 → #1 (stdout): 1 line removed, 1 added", "@@ -1 +1 @@", "-b", "+a", "  [not everything is compared or shown]"]
     assert clarion("tasks", "diff", TASK).stdout.splitlines() == wanted
     assert clarion("tasks", "diff", TASK, "1").stdout.splitlines() == wanted
     assert json.loads(clarion("tasks", "diff", TASK, "1", "--json").stdout) == {"items": [diff]}

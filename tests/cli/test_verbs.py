@@ -144,7 +144,7 @@ def test_progress_is_shown_once(clarion: Clarion, fake: Fake, form: str) -> None
 
 def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
-    assert clarion("tasks", "progress", TASK, "--follow").stdout == "completed: 1 of 1 hosts ended (1 completed)\n"
+    assert clarion("tasks", "progress", TASK, "--follow").stdout == "completed: 1 of 1 host ended (1 completed)\n"
 
 
 def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:

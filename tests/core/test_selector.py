@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core import selection
 from server.core.answers import Answer, hosts_of, largest_first, numbered, outliers_first
 from server.core.directory import Directory
-from server.core.expression import MAX_CHARS, MAX_DEPTH, ExpressionError, Not, Or, Parser, Tree
+from server.core.expression import BOUNDS, MAX_DEPTH, Bounds, ExpressionError, Not, Or, Parser, Tree
 from server.core.glob import Glob
 from server.core.model import Host
 from server.core.selection import Selection, TooCostly, select
@@ -167,7 +166,7 @@ def test_results_of_a_task_are_hosts_like_any_other(directory: Directory) -> Non
         ("and", 1, "a host's name"),
         ("(" * (MAX_DEPTH + 1), MAX_DEPTH + 1, "at most 50"),
         ("not " * (MAX_DEPTH + 1), 4 * MAX_DEPTH + 1, "at most 50"),
-        ("x" * (MAX_CHARS + 1), MAX_CHARS + 1, "at most 65,536 characters"),
+        ("x" * (BOUNDS.chars + 1), BOUNDS.chars + 1, "at most 65,536 characters"),
         ("web[1-200000]", 5, "at most 100,000 names"),
         ("web[1-2000]*", 5, "at most 1,000 names"),
     ],
@@ -197,11 +196,18 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     assert not Glob("a*" * 500 + "b").matches("a" * 250 + "c")
 
 
-def test_patterns_that_cost_too_much_are_refused(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "MAX_COMPARISONS", 20)
-    assert names(directory, "*1,*2") == "db1 web1 web2"
+def test_patterns_that_cost_too_much_are_refused(directory: Directory) -> None:
+    few = Bounds(comparisons=20)
+    assert len(select([parse("*1,*2")], directory, set(), {}, few).host_ids) == 3
     with pytest.raises(TooCostly):
-        choose(directory, "*1,*2,*3")
+        select([parse("*1,*2,*3")], directory, set(), {}, few)
+
+
+@pytest.mark.parametrize(("text", "bounds"), [("web1", Bounds(chars=3)), ("web[1-3]", Bounds(names=2)), ("web[1-3]*", Bounds(patterns=2))])
+def test_every_bound_of_an_expression_is_an_argument(text: str, bounds: Bounds) -> None:
+    with pytest.raises(ExpressionError, match=r"at most [23] "):
+        parse(text, bounds)
+    parse(text)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b"]), st.dictionaries(st.sampled_from("xy"), st.sampled_from("12")), st.sampled_from(["", "10.0.0.1", "::1"]), st.booleans()), max_size=30))

@@ -52,3 +52,14 @@ def test_head_and_tail_are_what_an_agent_keeps(size: int) -> None:
     head, tail = kept(output[:size])
     assert head == output[: min(size, KEPT_HEAD)]
     assert tail == output[max(KEPT_HEAD, size - KEPT_TAIL) : size]
+
+
+def test_one_of_several_answers_comes_after_a_while_and_both_follow_from_the_name() -> None:
+    one = plan(["among", "3", "20"])
+    names = [f"sim-{number}" for number in range(300)]
+    answers = {name: one.stdout("id", name, "c") for name in names}
+    assert set(answers.values()) == {b"answer 1 of 3\n", b"answer 2 of 3\n", b"answer 3 of 3\n"}
+    pauses = sorted(one.pause(name) for name in names)
+    assert 0 <= pauses[0] < 1 and 19 < pauses[-1] < 20 and 8 < pauses[150] < 12
+    assert one.pause("sim-1") == plan(["among", "3", "20"]).pause("sim-1")
+    assert plan(["sleep", "2"]).pause("any") == 2 and plan(["among", "0", "1"]).stdout("i", "h", "c") == b"among 0 1\n"

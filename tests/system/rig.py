@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -201,8 +201,14 @@ class Rig:
 
     def clarion(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The CLI, pointed at this server."""
-        ours = {"CLARION_SERVER": f"http://127.0.0.1:{self.http_port}", "CLARION_TOKEN_FILE": str(self.data / "admin.token"), **env}
-        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, text=True, timeout=120, env={**os.environ, **ours})
+        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, text=True, timeout=120, env=self.cli_env(**env))
+
+    def clarion_bytes(self, *arguments: str) -> bytes:
+        """What it prints, byte by byte; it must end well."""
+        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, timeout=120, env=self.cli_env(), check=True).stdout
+
+    def cli_env(self, **env: str) -> dict[str, str]:
+        return {**os.environ, "CLARION_SERVER": f"http://127.0.0.1:{self.http_port}", "CLARION_TOKEN_FILE": str(self.data / "admin.token"), **env}
 
 
 # --- what the kernel says ----------------------------------------------------------------------------------------------------
@@ -226,14 +232,22 @@ def processes_with(marker: str) -> list[int]:
     return [int(pid) for pid in _pids() if int(pid) not in ours and (word in _proc(pid, "cmdline") or word in _proc(pid, "environ"))]
 
 
+def children(parents: Collection[int]) -> list[int]:
+    """Processes whose parent is one of them."""
+    return [pid for pid, _, parent in _family() if parent in parents]
+
+
 def zombies_of(parents: set[int]) -> list[int]:
     """Dead children that one of `parents` has not taken notice of."""
-    found = []
+    return [pid for pid, state, parent in _family() if state == b"Z" and parent in parents]
+
+
+def _family() -> Iterator[tuple[int, bytes, int]]:
+    """(pid, state, parent's pid) of every process."""
     for pid in _pids():
         match = re.search(rb"\) (\w) (\d+)", _proc(pid, "stat"))
-        if match and match[1] == b"Z" and int(match[2]) in parents:
-            found.append(int(pid))
-    return found
+        if match:
+            yield int(pid), match[1], int(match[2])
 
 
 def descriptors(pid: int) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from struct import iter_unpack
 from typing import Any
 
 import orjson
 import pytest
 import trio
 
+from server.core.states import ExecutionStatus
 from server.web.viewers import ROWS
 from tests.web.world import AUTH, World, log_in
 
@@ -211,3 +214,75 @@ async def test_what_cannot_be_watched_is_refused_before_anything_is_sent(world: 
     assert answer.error["code"] == code
     many = "&".join(f"task=01900000-0000-7000-8000-{index:012d}" for index in range(9))
     assert (await world.get(f"{PATH}?{many}")).error["field"] == "task"
+
+
+async def test_states_and_groups_of_a_task_are_told_as_they_change_and_end_with_the_last(world: World) -> None:
+    task = await world.run("web-1", "web-2")
+    async with watching(world, f"topic=states,groups&task={task['task_id']}") as stream:
+        first = await stream.until("states")
+        whole = b64decode(first["data"])
+        assert (whole[:5], whole[20:]) == (b"CLST\0", bytes([ExecutionStatus.DISPATCHED] * 2))
+        assert (await stream.until("groups"))["groups"] == 0
+        world.report(task, "web-1", stdout=b"fine\n")
+        world.report(task, "web-2", code=1)
+        states, etag, groups = bytearray(whole[20:]), first["etag"], {}
+        while groups.get("hosts") != 2 or set(states) != {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}:
+            name, data = await stream.next()
+            if name == "groups":
+                groups = data
+            elif name == "states":
+                packed = b64decode(data["data"])
+                assert data["etag"] != etag
+                etag = data["etag"]
+                if packed[4]:
+                    for (change,) in iter_unpack("<I", packed[20:]):
+                        states[change >> 8] = change & 255
+                else:
+                    states[:] = packed[20:]
+        assert groups == (await world.get(f"/api/v1/tasks/{task['task_id']}/groups?limit=10")).json
+        answer = await world.get(f"/api/v1/tasks/{task['task_id']}/states")
+        assert answer.data[20:] == bytes(states) and answer.headers["ETag"] == f'"{etag}"'
+
+
+async def test_what_many_watch_is_read_and_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = await world.run("web-1", "web-2")
+    made: list[str] = []
+    real_states, real_answers = world.store.states, world.store.answers
+
+    async def states(command_id: str) -> Any:
+        made.append("states")
+        return await real_states(command_id)
+
+    async def answers(command_id: str) -> Any:
+        made.append("answers")
+        return await real_answers(command_id)
+
+    monkeypatch.setattr(world.store, "states", states)
+    monkeypatch.setattr(world.store, "answers", answers)
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(watching(world, f"topic=states,groups&task={task['task_id']}")) for _ in range(10)]
+        for stream in streams:
+            await stream.until("groups")
+        assert made.count("states") == made.count("answers") == 1
+        world.report(task, "web-1")
+        world.report(task, "web-2")
+        for stream in streams:
+            while (await stream.until("groups"))["hosts"] < 2:
+                pass
+        assert made.count("states") <= 3 and made.count("answers") <= 3
+
+
+async def test_states_and_groups_need_a_task(world: World) -> None:
+    answer = await world.get(f"{PATH}?topic=states,groups")
+    assert (answer.status, answer.error["code"]) == (422, "missing_field")
+
+
+async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: World) -> None:
+    viewers, limits = world.app.desk.viewers, world.deps.limits  # type: ignore[attr-defined]
+    assert viewers.spacing == limits.event_spacing
+    for _ in range(limits.viewer_updates):
+        viewers.enter()
+    assert viewers.spacing == 1.0
+    for _ in range(limits.viewer_updates):
+        viewers.leave()
+    assert viewers.spacing == limits.event_spacing

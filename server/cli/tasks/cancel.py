@@ -36,7 +36,7 @@ def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: b
     if wait:
         return attach(api, task, form)
     if form == "human":
-        what = f"{len(names)} of its hosts are" if names else "is"
+        what = f"{len(names):,} of its hosts {'is' if len(names) == 1 else 'are'}" if names else "is"
         click.echo(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else f'{what} being canceled'}")
     else:
         emit.one(form, task)

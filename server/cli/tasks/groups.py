@@ -27,6 +27,7 @@ def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: in
     --format names and folded print the hosts of these groups only.
     """
     from server.cli import emit, groups
+    from server.cli.text import count
 
     query = {"order": "outliers" if outliers else "largest", **({"where": where} if where else {})}
     found = groups.pages(api, task_id, None if everything else limit, **query)
@@ -44,4 +45,4 @@ def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: in
             else:
                 emit.hosts(api, group["selector"], form)
     if form == "human":
-        click.echo(f"{shown:,} of {total:,} groups", err=True)
+        click.echo(f"{shown:,} of {count(total, 'group')}", err=True)
