@@ -11,7 +11,7 @@ from socket import socket
 import structlog
 import trio
 
-from server.rpc.refusals import Offenders
+from server.rpc.refusals import Offenders, Pit
 from server.rpc.shake import Handshakes, Place
 from server.security.tls import HandshakeRefused
 
@@ -20,13 +20,15 @@ log = structlog.get_logger("rpc.listener")
 ACCEPTS_IN_A_ROW = 64
 PAUSE = 0.1
 """Seconds without accepting when the process or the system has no file descriptor left."""
+RELEASE_EVERY = 0.5
+"""Seconds between two looks for held connections whose time is up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
     handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
-    refusals_per_minute: of one address, after which its connections are closed unread."""
+    refusals_per_minute: of one address, after which its connections are closed unread, shut_out_seconds after they came; shut_out_connections: held so at once."""
 
     connections: int = 15_000
     per_address: int = 15_000
@@ -37,6 +39,8 @@ class Limits:
     handshake_bytes: int = 32 << 10
     threads: int = 2
     refusals_per_minute: int = 120
+    shut_out_seconds: float = 5.0
+    shut_out_connections: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Listener:
         self._from: Counter[str] = Counter()
         self._handshakes = Handshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
         self._offenders = Offenders(limits.refusals_per_minute)
+        self._pit = Pit(limits.shut_out_seconds, limits.shut_out_connections)
         self.open = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -89,6 +94,7 @@ class Listener:
         self._sock.setblocking(False)
         bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._release)
             task_status.started()
             while True:
                 await trio.lowlevel.wait_readable(self._sock)
@@ -133,7 +139,10 @@ class Listener:
         elif self._from[address] >= self._limits.per_address:
             reason = "too_many_from_address"
         if reason is not None:
-            sock.close()
+            if reason == "address_shut_out":
+                self._pit.hold(sock, trio.current_time())
+            else:
+                sock.close()
             self._refused(reason)
             if reason != "address_shut_out" or self._offenders.first_time(address):
                 log.warning("connection refused", port="agent", reason=reason, peer=address)
@@ -159,6 +168,14 @@ class Listener:
             self._arrived(Arrival(secure, peername, certificate))
         finally:
             self._handshakes.end(place)
+
+    async def _release(self) -> None:
+        try:
+            while True:
+                await trio.sleep(RELEASE_EVERY)
+                self._pit.release(trio.current_time())
+        finally:
+            self._pit.release(float("inf"))
 
     def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException) -> None:
         secure.close()

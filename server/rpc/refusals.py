@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from socket import socket
 
 WORDS = {
     "no_hello": "no_hello",
@@ -70,3 +71,26 @@ class Offenders:
     def _tokens(self, address: str, now: float) -> float:
         tokens, at = self._left.get(address, (self._full, now))
         return min(self._full, max(0.0, tokens) + max(0.0, now - at) * self._full / 60)
+
+
+class Pit:
+    """Connections that are to be closed unread, kept open for `seconds` first: who comes again once it hears of its end, comes rarely. At most
+    `most` at once; one more closes the oldest."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds, self._most = seconds, most
+        self._held: deque[tuple[float, socket]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, sock: socket, now: float) -> None:
+        self._held.append((now + self._seconds, sock))
+        self.release(now)
+        if len(self._held) > self._most:
+            self._held.popleft()[1].close()
+
+    def release(self, now: float) -> None:
+        """Close those whose time is up."""
+        while self._held and self._held[0][0] <= now:
+            self._held.popleft()[1].close()

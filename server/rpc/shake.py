@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable
 from fcntl import ioctl
 from socket import IPPROTO_TCP, TCP_INFO, socket
 from struct import Struct
@@ -72,6 +73,7 @@ class Handshakes:
     async def shake(self, place: Place, secure: ssl.SSLSocket) -> None:
         """To its end. Raises TimeoutError, HandshakeRefused, and OSError, which ssl.SSLError is too."""
         with place.scope:
+            await self._hear(place, secure)  # the peer speaks first (RFC 8446 section 2), so that no step before would get anywhere
             while not await self._step(place, secure):
                 pass
         if place.crowded and place.scope.cancelled_caught:
@@ -95,7 +97,10 @@ class Handshakes:
             wait = trio.lowlevel.wait_writable
         if (count := taken(secure)) > self._largest:
             raise HandshakeRefused("handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}")
+        await self._hear(place, secure, wait)
+        return False
+
+    async def _hear(self, place: Place, secure: ssl.SSLSocket, wait: Callable[[ssl.SSLSocket], Awaitable[None]] = trio.lowlevel.wait_readable) -> None:
         place.waits = True
         await wait(secure)
         place.waits = False
-        return False

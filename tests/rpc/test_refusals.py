@@ -16,7 +16,7 @@ from _speedups import lane
 from server.build import lane_limits, listener_limits, rpc_settings
 from server.rpc.edge import Live
 from server.rpc.listener import Limits
-from server.rpc.refusals import ADDRESSES, Offenders, label
+from server.rpc.refusals import ADDRESSES, Offenders, Pit, label
 from server.settings import Guard, Settings
 from tests.rpc.peer import Edge, until
 from tests.rpc.test_listener import door
@@ -84,7 +84,7 @@ def test_no_more_addresses_are_remembered_than_the_limit() -> None:
 
 async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
     with capture_logs() as logs:
-        async with door(Limits(refusals_per_minute=2)) as made:
+        async with door(Limits(refusals_per_minute=2, shut_out_seconds=0)) as made:
             for _ in range(2):
                 made.listener.offended("127.0.0.1")
             for _ in range(3):
@@ -93,6 +93,38 @@ async def test_connections_of_an_address_that_offended_are_closed_unread_with_on
                     assert await trio.to_thread.run_sync(client.recv, 1) == b""
             assert made.listener.open == 0
     assert [line["reason"] for line in logs] == ["address_shut_out"]
+
+
+async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_again_the_later() -> None:
+    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0.8, shut_out_connections=1)) as made:
+        made.listener.offended("127.0.0.1")
+        with socket.create_connection(made.address) as first:
+            begin = trio.current_time()
+            assert await made.refusal() == "address_shut_out"
+            first.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                first.recv(1)
+            with socket.create_connection(made.address) as second:
+                assert await made.refusal() == "address_shut_out"
+                first.setblocking(True)
+                assert await trio.to_thread.run_sync(first.recv, 1) == b"", "the oldest has to go when there are too many"
+                assert await trio.to_thread.run_sync(second.recv, 1) == b""
+                assert trio.current_time() - begin >= 0.8
+
+
+def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_the_limit() -> None:
+    pit, pairs = Pit(seconds=5.0, most=2), [socket.socketpair() for _ in range(3)]
+    for number, (_, ours) in enumerate(pairs):
+        pit.hold(ours, float(number))
+    assert [ours.fileno() >= 0 for _, ours in pairs] == [False, True, True]
+    pit.release(5.9)
+    assert len(pit) == 2
+    pit.release(6.0)
+    assert [ours.fileno() >= 0 for _, ours in pairs] == [False, False, True]
+    pit.release(7.0)
+    assert len(pit) == 0
+    for theirs, _ in pairs:
+        theirs.close()
 
 
 async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_has_offended() -> None:
