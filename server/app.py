@@ -47,6 +47,8 @@ log = structlog.get_logger("server.app")
 
 STOP_WITHIN = 10.0
 """Seconds from the signal to the exit, the flush included."""
+COLLECT_AFTER = (20_000, 10, 10)
+"""Of gc.set_threshold. Python's 700 let the collector look, round after round, at what is freed by counting anyway."""
 AGENTS_WITHIN = 2.0
 """Seconds in which every agent is told when to come back."""
 
@@ -206,6 +208,7 @@ class App:
                 start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits)
                 self.http_address = await web.start(start)
                 deps.health.phase = Phase.READY
+                gc.set_threshold(*COLLECT_AFTER)
                 gc.collect()
                 gc.freeze()  # what was made so far lives as long as the server: the collector need not look at it again
                 enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)

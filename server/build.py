@@ -25,6 +25,9 @@ from server.store.sqlite import SqliteStore
 from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
 
+SLICE = 500
+"""Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
+
 
 def store(settings: Settings) -> Store:
     """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file, ClarionError for an
@@ -75,7 +78,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         in_flight_per_host=limits.in_flight_per_host,
         waiting=limits.waiting,
         waiting_per_host=limits.waiting_per_host,
-        slice=settings.writer.max_rows,
+        slice=min(SLICE, settings.writer.max_rows),
         lost_after=liveness.lost_after,
         unanswered_after=liveness.unanswered_after,
         mass_share=liveness.mass_silence_share,

@@ -69,8 +69,7 @@ class SaveHost:
     host: Host
 
 
-@dataclass(frozen=True, slots=True)
-class SaveSeq:
+class SaveSeq(Struct, frozen=True, gc=False):
     """The highest dispatch number given to a host. Never lowered."""
 
     host_id: str

@@ -7,10 +7,12 @@ anything else that grows with use: ten thousand labels cost 57 ms of the loop pe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.core.states import ExecutionStatus, TaskStatus
@@ -50,6 +52,25 @@ class _StatusCollector(Collector):
         yield finished
 
 
+class Durations(Collector):
+    """A histogram that is observed ten thousand times in a second: prometheus_client's own takes 3.5 µs for that, with a lock that
+    nobody on one loop needs. buckets: upper bounds, ascending."""
+
+    def __init__(self, name: str, words: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
+        self._name, self._words, self._buckets = name, words, tuple(buckets)
+        self._counts = [0] * (len(self._buckets) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(self._buckets, seconds)] += 1
+        self._sum += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        bounds = [*(str(float(bound)) for bound in self._buckets), "+Inf"]
+        yield HistogramMetricFamily(self._name, self._words, buckets=list(zip(bounds, accumulate(self._counts), strict=True)), sum_value=self._sum)
+
+
 class Metrics:
     """One attribute per metric."""
 
@@ -58,7 +79,7 @@ class Metrics:
         self._status = _StatusCollector(registry)
         ProcessCollector(registry=registry)
 
-        self.command_seconds = Histogram("clarion_command_duration_seconds", "How long commands ran, by the agent's clock.", registry=registry, buckets=COMMAND_BUCKETS)
+        self.command_seconds = Durations("clarion_command_duration_seconds", "How long commands ran, by the agent's clock.", COMMAND_BUCKETS, registry)
 
         self.sessions = Gauge("clarion_sessions_connected", "Agents connected now.", registry=registry)
         self.connects = Counter("clarion_sessions_opened", "Sessions opened by agents since the server started.", registry=registry)

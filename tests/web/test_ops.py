@@ -7,11 +7,12 @@ import re
 import pytest
 import trio
 import trio.testing
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.core.effects import Alarm
 from server.ops.health import Health, Phase
-from server.ops.metrics import Metrics
+from server.ops.metrics import COMMAND_BUCKETS, Durations, Metrics
 from server.store.base import StoreUnavailable
 from tests.web.world import World
 
@@ -126,3 +127,14 @@ async def test_ten_thousand_addresses_that_do_not_exist_are_one_series(world: Wo
         await world.call(f"M{index}", "/x")
     lines = [line for line in world.metrics.text().decode().splitlines() if line.startswith("clarion_http_requests_total") and 'route="none"' in line]
     assert len(lines) == 2
+
+
+def test_our_histogram_says_what_the_librarys_says() -> None:
+    theirs, ours = CollectorRegistry(), CollectorRegistry()
+    expected = Histogram("seconds", "Words.", registry=theirs, buckets=COMMAND_BUCKETS)
+    durations = Durations("seconds", "Words.", COMMAND_BUCKETS, ours)
+    for seconds in (0.0, 0.01, 0.0100001, 0.3, 5, 86_400, 86_401, 1e9):
+        expected.observe(seconds)
+        durations.observe(seconds)
+    without = [line for line in generate_latest(theirs).splitlines() if b"_created" not in line]
+    assert generate_latest(ours).splitlines() == without
