@@ -123,7 +123,7 @@ class Writer(Struct, frozen=True, kw_only=True):
     """The batches in which everything is written."""
 
     linger_ms: Annotated[float, Meta(ge=0, le=1000, description="How long a batch waits for more rows, in milliseconds.")] = 5.0
-    max_rows: Annotated[int, Meta(ge=1, le=10_000, description="Rows at which a batch is written at once.")] = 500
+    max_rows: Annotated[int, Meta(ge=1, le=10_000, description="Rows at which a batch is written at once, and that one transaction holds at most.")] = 4_000
     high_water: Annotated[int, Meta(ge=1, le=10_000_000, description="Rows waiting to be written at which no new work is taken from outside.")] = 20_000
     low_water: Annotated[int, Meta(ge=0, le=10_000_000, description="Rows waiting at which new work is taken again.")] = 10_000
     high_water_bytes: Annotated[int, Meta(ge=MIB, le=64 * GIB, description="Bytes waiting to be written at which no new work is taken from outside.")] = 256 * MIB

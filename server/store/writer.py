@@ -68,7 +68,7 @@ class Writer:
         clock: Clock,
         entropy: Entropy,
         linger_ms: float = 5,
-        max_rows: int = 500,
+        max_rows: int = 4_000,
         max_bytes: int = 16 << 20,
         high_water: int = 20_000,
         low_water: int = 10_000,
