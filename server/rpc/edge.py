@@ -23,6 +23,7 @@ from server.ports import Clock, Door
 from server.rpc import rows, to_agent
 from server.rpc.credits import Credits
 from server.rpc.front import Front
+from server.rpc.refusals import refusal
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.to_agent import Encoder
 from server.rpc.wheel import Wheel
@@ -45,9 +46,9 @@ HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
 """Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
-AWAKE, NAP = 1.0, 0.01
+AWAKE, NAP = 1.0, 0.03
 """Seconds. When for AWAKE nothing but heartbeats came and nothing left, they are read together, every NAP: waking up for each of them
-would be most of what ten thousand idle agents cost."""
+would be most of what ten thousand idle agents cost. As soon as something is to leave, the nap is over."""
 ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
@@ -208,7 +209,8 @@ class Edge:
             now = self._clock.now().mono
             self.take(self._hub.poll(now), now)
             if now >= self._awake:
-                await trio.sleep(NAP)
+                with trio.move_on_after(NAP):
+                    await self._stirred.wait()
 
     def take(self, batch: list[tuple[Any, ...]], now: float) -> None:
         """One slice of rows: all events in it are one transaction."""
@@ -393,8 +395,3 @@ class Edge:
                 conn.close()
             else:
                 conn.abort("no_hello")
-
-
-def refusal(error: ClarionError) -> GRPCError:
-    """As the agent is to see it."""
-    return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")

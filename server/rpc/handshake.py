@@ -17,10 +17,11 @@ from proto.messages import CONNECT, MalformedMessage
 from server.errors import ClarionError
 from server.ports import Clock, Door
 from server.rpc import from_agent
-from server.rpc.edge import Edge, Live, refusal
+from server.rpc.edge import Edge, Live
 from server.rpc.entry import Entry
 from server.rpc.front import Front
 from server.rpc.http2 import GrpcServer, Protocol
+from server.rpc.refusals import refusal
 from server.rpc.remember import Memory
 from server.rpc.services import Codec, Services
 from server.rpc.settings import Counts, Settings

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from socket import socket
 
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from server.errors import ClarionError
+
 WORDS = {
     "no_hello": "no_hello",
     "slow_reader": "slow_reader",
@@ -35,6 +40,11 @@ def label(reason: str) -> str | None:
         if reason.startswith(beginning):
             return reason.removeprefix("guard: ").replace(" ", "_") if word == "flood" else word
     return None if reason in ORDERLY or ":" not in reason else "internal"
+
+
+def refusal(error: ClarionError) -> GRPCError:
+    """As the agent is to see it."""
+    return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")
 
 
 class Offenders:
