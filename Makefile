@@ -26,6 +26,7 @@ WORKERS ?= auto
 CASES ?= 1000000
 EXECUTIONS ?= 10000
 KILLS ?= 100
+MINUTES ?= 60
 SEED ?= 1
 REPLAY ?=
 
@@ -37,7 +38,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec soak clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -120,6 +121,10 @@ chaos: $(VENV)/test-tools build ## kills and faults of network, disk and databas
 	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
 	$(PY) -m tests.chaos --agents "$(AGENTS)" --executions "$(EXECUTIONS)" --kills "$(KILLS)" --seed "$(SEED)" --store "$(STORE)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),chaos.json)" $(ARGS)
+
+soak: $(VENV)/test-tools build ## steady load with one percent of faults: do memory and descriptors grow; MINUTES=60 AGENTS=50 SEED=1
+	$(PY) -m tests.chaos --soak "$(MINUTES)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),50)" --seed "$(SEED)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),soak.json)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
