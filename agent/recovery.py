@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent.core.executions import Execution
 from agent.core.journal import Intent
-from agent.core.model import Key, Report, Stage, lost
+from agent.core.model import Key, Outcome, Report, Stage, lost
 from agent.core.state import State
 from agent.runner import close_to_shims, end_orphans
 from agent.shim import records
@@ -62,7 +62,7 @@ def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
     except (RecordError, OSError) as error:
         return Found(key, lost("shim_died", f"its report cannot be read: {error}"))
     if claim is None:
-        return Found(key, lost("shim_died", "the agent was killed before it could start it"))
+        return Found(key, _never(execution))
     shim = ShimRef(claim.pid, claim.starttime, claim.boot_id)
     if claim.boot_id != boot_id:
         return Found(key, lost("rebooted", "the host was restarted while it ran"))
@@ -71,6 +71,14 @@ def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
     # it may have reported between our two looks
     report = spool.report(key)
     return Found(key, report or end_orphans(directory))
+
+
+def _never(execution: Execution) -> Report:
+    """No shim took it. Without a boot id in its INTENT a damaged journal has left only part of what was known, and it may have run and
+    been removed since."""
+    if execution.started is None and execution.intent.boot_id:
+        return Report(Outcome.FAILED, error_code="agent_died", error_message="the agent was killed before it could start it; it never ran")
+    return lost("journal_lost", "part of the agent's journal could not be read, and nothing is left that tells whether it ran")
 
 
 def _needed(execution: Execution) -> bool:

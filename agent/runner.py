@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ import trio
 from agent.core import events as ev
 from agent.core.model import Key, Outcome, Report, lost
 from agent.log import Log
-from agent.shim import client, durable, linux, records
+from agent.shim import client, records
 from agent.shim.records import Claim, RecordError, ShimRef, StopReason
 from agent.shim.tree import ShimAlive, sweep
 from agent.spool import Order, Spool
@@ -145,13 +146,21 @@ class Runner:
 
 
 def close_to_shims(directory: Path) -> Claim | None:
-    """See to it that no shim will take this directory any more. The claim of one that has, or None. Raises OSError, RecordError."""
-    if not directory.is_dir():
-        return None
-    own = linux.process(os.getpid())
-    assert own is not None, "the agent is not in /proc"
-    ours = Claim(pid=own.pid, starttime=own.starttime, boot_id=linux.boot_id())
-    return None if durable.claim(directory, records.CLAIM, ours) else records.read_claim(directory)
+    """See to it that no shim will start anything in this directory any more. The claim of one that may have, or None: it never started,
+    which is the answer for ever after. Raises OSError, RecordError.
+
+    A shim claims the directory before it reads what to run, so one whose claim is not there once that file has gone finds none. Taking a
+    name away needs no room: this holds on a full disk.
+    """
+    claim = records.read_claim(directory)
+    if claim is None:
+        with suppress(FileNotFoundError):
+            os.rename(directory / records.SPEC, directory / records.CLOSED)
+        claim = records.read_claim(directory)
+        if claim is not None:
+            with suppress(FileNotFoundError):
+                os.rename(directory / records.CLOSED, directory / records.SPEC)
+    return claim
 
 
 def end_orphans(directory: Path) -> Report:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
+from msgspec.structs import replace
+
 from agent.core.executions import Execution, IllegalStep, step
 from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Record, Seen, Started, Tomb
 from agent.core.model import Key, Stage
@@ -138,7 +140,7 @@ def salvage(records: Iterable[Record], limits: Limits | None = None) -> tuple[St
     """(state, records that did not fit): as `fold`, for a journal in which some records could not be read.
 
     An id that is met in any record is kept, so that it can never start again: what its missing records said is made up in the
-    direction of "it may have run".
+    direction of "it may have run". So an Intent loses its boot id: nobody may conclude from it that nothing came after it.
     """
     state, misfits = State(limits or Limits()), 0
     for record in records:
@@ -146,7 +148,7 @@ def salvage(records: Iterable[Record], limits: Limits | None = None) -> tuple[St
             boot_id = record.boot_id if isinstance(record, Started) else ""
             state.apply(Intent(*record.key, 0, boot_id, b"", 0, record.wall_ms))
         try:
-            state.apply(record)
+            state.apply(replace(record, boot_id="") if isinstance(record, Intent) else record)
         except IllegalStep:
             misfits += 1
             if isinstance(record, Acked) and record.key in state.executions:

@@ -15,6 +15,7 @@ cgroup.kill, 5.7 for being born in a control group, both with a replacement.
 file                  writer   meaning
 ====================  =======  ===========================================================================================================
 spec.json             agent    what to run, before the shim is asked for; with it the file named by `stdin_file`, if any
+spec.void             agent    the same, taken away from shims by an agent that has found the directory unclaimed after a crash
 claim.json            shim     pid, starttime, boot_id of the one shim that owns the directory, linked into place whole. While it is absent
                                nothing was started; once it is there no other shim ever starts this execution
 started.json          shim     the program runs (exec has succeeded). Not synced: after a loss of power the boot id says that it is gone

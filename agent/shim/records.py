@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 SPEC = "spec.json"
+CLOSED = "spec.void"
 CLAIM = "claim.json"
 STARTED = "started.json"
 STOP = "stop.json"

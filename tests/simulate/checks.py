@@ -70,7 +70,7 @@ class Checks:
         ghost, where = world.ghost, (row.host_id, (row.command_id, row.attempt))
         starts, process = ghost.starts[where], ghost.processes.get(where)
         named = f"{row.status.label} ({row.error_code}) of {key} on {row.host_id}"
-        if row.status is S.FAILED and row.error_code == "spawn_failed":
+        if row.status is S.FAILED and row.error_code in ("spawn_failed", "agent_died"):
             require(where in ghost.unforked and starts == 0, "I6", f"{named}: {starts} starts")
         elif row.status is S.TIMEOUT and row.error_code == "expired" and starts == 0:
             pass  # its shim was there, and was told to end before it had started anything

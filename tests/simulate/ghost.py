@@ -33,7 +33,7 @@ class Ghost:
     starts: Counter[Where] = field(default_factory=Counter)
     processes: dict[Where, Process] = field(default_factory=dict)
     unforked: set[Where] = field(default_factory=set)
-    """Accepted, and its host could not make a process for it."""
+    """Accepted, and its host could not make a process for it, or its agent died before it had."""
     dispatched: dict[Where, float] = field(default_factory=dict)
     """When the server first decided to send it."""
     promised: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Ghost:
     suspect: dict[str, set[str]] = field(default_factory=dict)
     """Host → what happened to it that can make an execution lost."""
     unwatched: set[Where] = field(default_factory=set)
-    """Its shim was killed, or an agent died before it had started it."""
+    """Its shim was killed."""
     restored_at: float = -1.0
 
     def begins(self, where: Where, now: float) -> Process:

@@ -171,8 +171,8 @@ class Agent:
         for one in found:
             if one.report is not None:
                 where = (self.machine.host_id, one.key)
-                if not self.world.ghost.starts[where]:
-                    self.world.ghost.unwatched.add(where)
+                if one.report.error_code == "agent_died":
+                    self.world.ghost.unforked.add(where)
                 self.submit(ev.ShimExited(one.key, one.report))
             elif one.shim is not None:
                 self.hands.adopt(one.key)

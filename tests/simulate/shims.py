@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 
 class Directory:
-    """One execution's. claim: of a shim, or of an agent that will let none begin. started_at: wall clock, ms, of its process."""
+    """One execution's. claim: of a shim. closed: a recovering agent will let none begin. started_at: wall clock, ms, of its process."""
 
     def __init__(self, machine: Machine, key: Key, order: Order) -> None:
         self.machine, self.key, self.order = machine, key, order
         self.claim: ShimRef | None = None
+        self.closed = False
         self.life: Life | None = None
         self.started_at: int | None = None
         self.report: Report | None = None
@@ -42,7 +43,7 @@ class Directory:
 
     def take(self) -> None:
         """A shim begins here, unless somebody was first."""
-        if self.claim is not None:
+        if self.claim is not None or self.closed:
             return
         machine = self.machine
         machine.shims += 1
@@ -147,8 +148,7 @@ def close_to_shims(directory: Directory | None) -> ShimRef | None:
     if directory is None:
         return None
     if directory.claim is None:
-        directory.claim = ShimRef(1, 1, directory.machine.boot_id)
-        return None
+        directory.closed = True
     return directory.claim
 
 
