@@ -26,6 +26,7 @@ WORKERS ?= auto
 CASES ?= 1000000
 EXECUTIONS ?= 10000
 KILLS ?= 100
+COMMANDS ?= 10000
 MINUTES ?= 60
 SEED ?= 1
 REPLAY ?=
@@ -38,7 +39,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec soak clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec soak partition lines outage race ack-edge clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -125,6 +126,27 @@ chaos: $(VENV)/test-tools build ## kills and faults of network, disk and databas
 soak: $(VENV)/test-tools build ## steady load with one percent of faults: do memory and descriptors grow; MINUTES=60 AGENTS=50 SEED=1
 	$(PY) -m tests.chaos --soak "$(MINUTES)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),50)" --seed "$(SEED)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),soak.json)" $(ARGS)
+
+partition: $(VENV)/test-tools build ## half of the agents cut off while commands run and come; AGENTS=200 SECONDS=600 SEED=1
+	$(PY) -m tests.chaos --partition "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(AGENTS)" --seed "$(SEED)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),partition.json)" $(ARGS)
+
+lines: $(VENV)/test-tools build ## each way in which a line goes bad, and stopped agents, upon half of the agents: noticed, healed, what the others feel; AGENTS=10 SECONDS=60
+	$(PY) -m tests.chaos --lines "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),lines.json)" $(ARGS)
+
+outage: $(VENV)/test-tools build ## the database is gone while commands end and work is asked for; SECONDS=600 AGENTS=20 STORE=sqlite|mysql
+	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
+	$(PY) -m tests.chaos --outage "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),20)" --store "$(STORE)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),outage.json)" $(ARGS)
+
+race: $(VENV)/test-tools build ## commands that end at the moment at which they are canceled, give or take 5 ms; COMMANDS=10000 AGENTS=10 SEED=1
+	$(PY) -m tests.chaos --race "$(COMMANDS)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" --seed "$(SEED)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),race.json)" $(ARGS)
+
+ack-edge: $(VENV)/test-tools build ## kill the server within a millisecond of an acknowledgement, again and again: is what it acknowledged in its database; KILLS=1000
+	$(PY) -m tests.chaos --edge --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),4)" --kills "$(if $(filter command line,$(origin KILLS)),$(KILLS),1000)" \
+	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),ack-edge.json)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

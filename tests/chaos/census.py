@@ -20,17 +20,34 @@ CERTAIN = frozenset(("completed", "failed"))
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one execution should have come to if it ran to its end. size: bytes on stdout."""
+    """What one execution should have come to if it ran to its end. size: bytes on stdout. ends: reasons for which it may end otherwise,
+    because that is what was asked for."""
 
     exit_code: int
     size: int
     runs_to_end: bool
+    ends: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of an execution from elsewhere than the server. started: its file is there. befell: kinds of faults that its host
+    has met. journal: (outcome, reason) by that host's journal, None: nothing is said of it there."""
+
+    started: bool
+    befell: frozenset[str] = frozenset()
+    journal: tuple[str, str] | None = None
+
+
+EXPLAINS = {"agent_died": "kill agents", "spawn_failed": "fill agent disk", "journal_failed": "fill agent disk", "spool_full": "fill agent disk"}
+"""Reason of an execution that was not to end so → the only kind of fault that explains it. `lost` has none: no fault of the plan takes a
+host's journal or kills what watches over a command."""
 
 
 @dataclass
 class Verdict:
-    """lost: rows that are `lost`, by reason; allowed ones are those whose reason belongs to a fault that was made. faults: what must not
-    be, each in words."""
+    """lost: rows that are `lost`, by reason. explained: rows that ended in a way that nobody asked for, by reason, whose fault was made and
+    whose host's journal agrees. faults: what must not be, each in words."""
 
     executions: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -42,7 +59,7 @@ class Verdict:
     unexplained: int = 0
     wrong_results: int = 0
     wrong_counters: int = 0
-    late: int = 0
+    explained: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def add(self, kind: str, sentence: str) -> None:
@@ -50,8 +67,8 @@ class Verdict:
         self.faults.append(f"{kind}: {sentence}")
 
 
-def judge_row(verdict: Verdict, row: Mapping[str, Any], started: bool, expected: Expected, lost_allowed: frozenset[str]) -> None:
-    """One execution against its file. started: its file is there."""
+def judge_row(verdict: Verdict, row: Mapping[str, Any], expected: Expected, evidence: Evidence) -> None:
+    """One execution against what its host has left."""
     status, code = row["status"], row["error"]["code"] if row["error"] else None
     name = f"{row['command_id']}.{row['attempt']} on {row['hostname']} is {status}{f' ({code})' if code else ''}"
     verdict.executions += 1
@@ -63,16 +80,26 @@ def judge_row(verdict: Verdict, row: Mapping[str, Any], started: bool, expected:
         return
     if status == "lost":
         verdict.lost[str(code)] += 1
-        if code not in lost_allowed:
-            verdict.add("unexplained", f"{name}, and no fault was made that loses a result so")
+    if status in CERTAIN and code in (None, "exit_nonzero"):
+        _judge_end(verdict, row, evidence.started, expected, name)
         return
     reason = REASONS.get(code or "")
-    if status == "dispatch_failed" or (reason is not None and not reason.started):
-        if started:
-            verdict.add("wrong_results", f"{name}, which says that it never started, and it did")
-        return
-    if status in CERTAIN and code in (None, "exit_nonzero"):
-        _judge_end(verdict, row, started, expected, name)
+    if (status == "dispatch_failed" or (reason is not None and not reason.started)) and evidence.started:
+        verdict.add("wrong_results", f"{name}, which says that it never started, and it did")
+    elif code not in expected.ends:
+        _explain(verdict, row, str(code), evidence, name)
+
+
+def _explain(verdict: Verdict, row: Mapping[str, Any], code: str, evidence: Evidence, name: str) -> None:
+    """An end that nobody asked for: was the fault made that leads to it, and does the host's journal say the same?"""
+    known = f"its file is {'there' if evidence.started else 'not there'}, its journal says {evidence.journal}, its host met {sorted(evidence.befell)}"
+    fault = EXPLAINS.get(code)
+    if fault is None or fault not in evidence.befell:
+        verdict.add("unexplained", f"{name}, and no fault was made that ends one so; {known}; {row['error']}")
+    elif row["status"] == "failed" and evidence.journal != ("failed", code):
+        verdict.add("unexplained", f"{name}, and its host says otherwise; {known}")
+    else:
+        verdict.explained[code] += 1
 
 
 def _judge_end(verdict: Verdict, row: Mapping[str, Any], started: bool, expected: Expected, name: str) -> None:

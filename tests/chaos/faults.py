@@ -24,7 +24,8 @@ SETTLE = SILENCE + 2 * BACKOFF_MAX
 @dataclass
 class Storm:
     """recovered: kind → seconds from the fault's beginning, or from its end for what only stops, until all that it took away are back.
-    away: agents that are not expected to be connected, each with how many faults say so. done: how often each kind came."""
+    away: agents that are not expected to be connected, each with how many faults say so. done: how often each kind came.
+    befell: agent → kinds of faults that it has met."""
 
     site: Site
     api: Api
@@ -35,9 +36,10 @@ class Storm:
     recovered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     away: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    befell: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     troubles: list[str] = field(default_factory=list)
     commits_cut: int = 0
-    server_faulty: bool = False
+    server_up: bool = True
     _lives: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
     async def run(self) -> None:
@@ -51,10 +53,12 @@ class Storm:
         for fault in faults:
             await trio.sleep_until(begun + fault.at)
             self.done[fault.kind] += 1
+            for number in fault.hosts:
+                self.befell[self.names[number]].add(fault.kind)
             if fault.lane == "server":
-                self.server_faulty = True
+                self.server_up = False
                 await self._server(fault)
-                self.server_faulty = False
+                self.server_up = True
             elif fault.kind in AGENT:
                 await self._agents(fault, nursery)
             else:
@@ -128,12 +132,19 @@ class Storm:
         with trio.move_on_after(PATIENCE) as scope:
             while not await self.api.well():  # noqa: ASYNC110
                 await trio.sleep(0.1)
+            self.server_up = True
             self.recovered[f"{fault.kind}: server well"].append(trio.current_time() - begun)
             while await self.api.connected() < len(self.names) - len(self._missing()):  # noqa: ASYNC110
                 await trio.sleep(0.1)
             self.recovered[f"{fault.kind}: all agents back"].append(trio.current_time() - begun)
         if scope.cancelled_caught:
-            self.troubles.append(f"{fault.kind} at {fault.at:g} s: not everybody was back within {PATIENCE:g} s")
+            gone: set[str] = set()
+            with suppress(trio.TooSlowError):
+                gone = await self.api.gone() - {self.names[number] for number in self._missing()}
+            self.troubles.append(
+                f"{fault.kind} at {fault.at:g} s: not everybody was back within {PATIENCE:g} s; server: {await self.api.unwell()}; "
+                + "; ".join(f"{name}, which met {sorted(self.befell[name])}: {self.site.tell(name)}" for name in sorted(gone)[:3])
+            )
 
     def _missing(self) -> list[int]:
         return [number for number, times in self.away.items() if times]
@@ -147,7 +158,7 @@ class Storm:
             begun = trio.current_time()
             sizes = {number: self.site.log_size(self.names[number]) for number in fault.hosts}
             for number in fault.hosts:
-                await trio.to_thread.run_sync(self.site.agents[self.names[number]].kill)
+                await self.site.kill_agent(self.names[number])
                 self._lives[number] += 1
             await trio.sleep(fault.seconds)
             for number in fault.hosts:
@@ -162,18 +173,19 @@ class Storm:
         nursery.start_soon(self._settle, fault.hosts)
 
     async def _return(self, fault: Fault, number: int, life: int, since: int, begun: float) -> None:
-        left = PATIENCE  # only the time counts in which the server was there to come back to
+        """Until its log tells of a session. Only the time counts in which there was a server to come back to."""
+        name, waited = self.names[number], 0.0
         while self._lives[number] == life:
-            try:
-                await self.site.session_open(self.names[number], since, 1.0)
-            except trio.TooSlowError:
-                left -= 0.0 if self.server_faulty else 1.0
-                if left > 0:
-                    continue
-                self.troubles.append(f"{self.names[number]}, killed at {fault.at:g} s, was not back within {PATIENCE:g} s")
-            else:
+            looked, up = trio.current_time(), self.server_up
+            with suppress(trio.TooSlowError):
+                await self.site.session_open(name, since, 0.5)
                 self.recovered["kill agents: its session"].append(trio.current_time() - begun)
-            break
+                self.recovered["kill agents: its session, while the server was well"].append(waited + up * (trio.current_time() - looked))
+                break
+            waited += (up and self.server_up) * (trio.current_time() - looked)
+            if waited > PATIENCE:
+                self.troubles.append(f"{name}, killed at {fault.at:g} s, was not back within {PATIENCE:g} s: {self.site.tell(name)}")
+                break
         self.away[number] -= 1
 
     async def _settle(self, hosts: tuple[int, ...]) -> None:

@@ -6,6 +6,7 @@ forgot it (RFC 9293 3.5.1, half-open connections). Runs in trio; its doors are u
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 from collections.abc import Callable
@@ -20,6 +21,8 @@ Direction = Literal["up", "down"]
 CHUNK = 65_536
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends RST (socket(7))."""
+RETRANSMIT = 0.2
+"""Seconds: the least time after which Linux sends again what was not acknowledged (TCP_RTO_MIN in net/tcp.h; RFC 6298 5.5 doubles it)."""
 Tap = Callable[["Link", Direction, bytes], None]
 
 
@@ -27,7 +30,8 @@ Tap = Callable[["Link", Direction, bytes], None]
 class Weather:
     """delay: seconds each chunk waits. rate: bytes per second. swallow: directions whose bytes vanish without a word. hold: nothing
     is carried until it is over, and nothing is lost. cut: the next chunk in one of these directions is passed by half, then the
-    connection is reset. deaf: a new connection is accepted and never carried on."""
+    connection is reset. deaf: a new connection is accepted and never carried on. loss: share of chunks that are lost on the way, as the ends
+    of a TCP connection see it: they come when they have been sent again, after RETRANSMIT and twice as long with each further loss."""
 
     delay: float = 0.0
     rate: float | None = None
@@ -35,6 +39,7 @@ class Weather:
     hold: trio.Event | None = None
     cut: frozenset[Direction] = frozenset()
     deaf: bool = False
+    loss: float = 0.0
 
 
 class Link:
@@ -86,6 +91,10 @@ class Link:
                     await weather.hold.wait()
                 if weather.delay:
                     await trio.sleep(weather.delay)
+                pause = RETRANSMIT
+                while self.door.rng.random() < weather.loss:
+                    await trio.sleep(pause)
+                    pause *= 2
                 if weather.rate:
                     await trio.sleep(len(data) / weather.rate)
                 if not data:
@@ -121,6 +130,7 @@ class Door:
     tap: Tap | None = None
     passed: Tap | None = None
     links: set[Link] = field(default_factory=set)
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     cuts: int = 0
     swallowed: int = 0
     carried: int = 0

@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import subprocess
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,8 @@ TAKE_AGAIN = frozenset((429, 500, 502, 503, 504, 507))
 
 
 class Site(Rig):
-    """doors: one for each agent, by name. own_exits: codes with which the server ended without being killed."""
+    """doors: one for each agent, by name. own_exits: codes with which the server ended without being killed; agent_exits: name and code of
+    agents that did. down: agents that were killed and are not to be started again by the supervisor."""
 
     def __init__(self, folder: Path, store: Sequence[str] = (), database: MariaDB | None = None, more: Sequence[str] = ()) -> None:
         super().__init__(folder, [*(f"{key}={value}" for key, value in SERVER.items()), *store, *more])
@@ -54,6 +56,9 @@ class Site(Rig):
         self.database_door: Door | None = None
         self.wanted = False
         self.own_exits: list[int] = []
+        self.agent_exits: list[tuple[str, int]] = []
+        self.down: set[str] = set()
+        self._locks: dict[str, trio.Lock] = defaultdict(trio.Lock)
         self._places: dict[str, Path] = {}
 
     def live_on(self, name: str, place: Path) -> None:
@@ -66,7 +71,7 @@ class Site(Rig):
     # --- processes ------------------------------------------------------------------------------------------------------
 
     async def open(self, names: Sequence[str], nursery: trio.Nursery, at_once: int = 6) -> None:
-        """Server and agents running and connected; a supervisor starts the server again when it ends, as systemd would."""
+        """Server and agents running and connected; a supervisor starts each again when it ends, as systemd would."""
         (self.folder / "agents").mkdir(exist_ok=True)
         self.wanted = True
         await trio.to_thread.run_sync(self.start_server)
@@ -86,8 +91,19 @@ class Site(Rig):
 
     async def begin_agent(self, name: str) -> Process:
         """Start it, without waiting for its session."""
-        dial = f"127.0.0.1:{self.doors[name].port}"
-        return await trio.to_thread.run_sync(self.start_agent, name, "--server", dial)
+        async with self._locks[name]:
+            process = await self._start_agent(name)
+            self.down.discard(name)
+        return process
+
+    async def _start_agent(self, name: str) -> Process:
+        return await trio.to_thread.run_sync(self.start_agent, name, "--server", f"127.0.0.1:{self.doors[name].port}")
+
+    async def kill_agent(self, name: str) -> None:
+        """SIGKILL; it stays down until begin_agent."""
+        async with self._locks[name]:
+            self.down.add(name)
+            await trio.to_thread.run_sync(self.agents[name].kill)
 
     def log_size(self, name: str) -> int:
         path = self.folder / f"{name}.log"
@@ -113,6 +129,23 @@ class Site(Rig):
                 await trio.sleep(0.3)
                 if self.wanted:
                     self.launch_server()
+            for name, agent in list(self.agents.items()):
+                if agent.popen.poll() is not None and name not in self.down:
+                    await self._start_again(name)
+
+    async def _start_again(self, name: str) -> None:
+        """An agent that has ended by itself."""
+        async with self._locks[name]:
+            code = self.agents[name].popen.poll()
+            if code is not None and name not in self.down:
+                self.agent_exits.append((name, code))
+                await self._start_agent(name)
+
+    def tell(self, name: str) -> str:
+        """About an agent, for a report of what is wrong with it."""
+        code = self.agents[name].popen.poll()
+        ends = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-4:]
+        return f"its process {'lives' if code is None else f'has ended with {code}'}, its log ends: {ends}"
 
     async def kill_server(self, seconds: float) -> None:
         """SIGKILL, and another one after so long."""
@@ -156,6 +189,10 @@ class Api:
                 self.repeats += 1
                 await trio.sleep(0.1)
 
+    async def once(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Whatever is answered. Raises httpx.TransportError."""
+        return await self._client.request(method, f"/api/v1{path}", **how)
+
     async def well(self) -> bool:
         """It takes work and each of its parts is well. An alarm is left out: it is shown for minutes after its cause has gone."""
         with suppress(httpx.TransportError), trio.move_on_after(3):
@@ -171,6 +208,25 @@ class Api:
             if answer.is_success:
                 return int(answer.json()["hosts"]["connected"])
         return -1
+
+    async def gone(self) -> set[str]:
+        """Names of hosts that are not connected."""
+        found: set[str] = set()
+        after: str | None = None
+        while True:
+            page = await self.ask("GET", "/hosts", within=10, params={"limit": 200, **({"after": after} if after else {})})
+            found |= {host["hostname"] for host in page["items"] if not host["connected"]}
+            after = page["next"]
+            if after is None:
+                return found
+
+    async def unwell(self) -> str:
+        """Its checks that fail, in words."""
+        try:
+            ready, deep = await self._client.get("/health/ready"), await self._client.get("/health/deep")
+        except httpx.TransportError as error:
+            return repr(error)
+        return f"{ready.status_code}, " + str({part: check for part, check in deep.json().get("checks", {}).items() if not check["ok"]})
 
     async def rows(self, task_id: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +17,13 @@ import trio
 from agent.errors import AgentError
 from agent.status import status
 from loadtest.proc import machine, rss_kb
-from tests.chaos.census import Verdict, judge_files, judge_row, judge_task
+from tests.chaos.census import Verdict
+from tests.chaos.evidence import judge_all
 from tests.chaos.faults import Storm
 from tests.chaos.plan import Store, draw
 from tests.chaos.proxy import Door
 from tests.chaos.site import AGENT, SERVER, SILENCE, Api, Site, api_of, database, small_disk
-from tests.chaos.work import KINDS, Work
+from tests.chaos.work import Work
 from tests.system.rig import processes_with
 
 PACE = 4.0
@@ -31,8 +32,6 @@ CALM = 180.0
 """Seconds after the last fault within which everything must have ended."""
 FEW_DISKS = 2
 AGENT_DISK, SERVER_DISK = "6m", "512m"
-LOST_ALLOWED = frozenset(("shim_died",))
-"""The one reason for which a kill of an agent may lose a result: it fell between INTENT and the start of the shim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,9 @@ class Report:
         lines.append("reasons " + ", ".join(f"{number} {kind}" for kind, number in found.reasons.most_common()))
         lines.append(
             f"census  {found.starts} starts, doubled {found.doubled}, stuck {found.stuck}, wrong results {found.wrong_results}, wrong counters "
-            f"{found.wrong_counters}, unexplained {found.unexplained}, lost by a kill before the start {sum(found.lost.values())}, leftovers {len(self.leftovers)}"
+            f"{found.wrong_counters}, lost {sum(found.lost.values())}, unexplained {found.unexplained}, leftovers {len(self.leftovers)}"
         )
+        lines.append("ended otherwise than asked for, by a fault that was made: " + (", ".join(f"{number} {kind}" for kind, number in found.explained.items()) or "none"))
         for kind, all_ in sorted(self.times.items()):
             lines.append(f"back    {kind}: p50 {statistics.median(all_):.1f} s, max {max(all_):.1f} s of {len(all_)}")
         lines.append(f"took    {about['seconds']:.0f} s, {about['api_repeats']} requests repeated, load average {about['machine']['load_average']} at the start")
@@ -168,11 +168,12 @@ async def _rage(
     await _until_final(api, work)
     about["all_final_after_calm_s"] = round(trio.current_time() - calm_since, 1)
     leftovers = await _leftovers(site, names)
-    await _census(api, work, verdict)
+    await _census(api, work, verdict, raging)
     if site.server is not None:
         about["server_rss_mib"] = round((rss_kb(site.server.pid) or 0) / 1024, 1)
     about |= {"api_repeats": api.repeats, "commits_cut": raging.commits_cut, "server_own_exits": site.own_exits, "tasks": len(work.tasks)}
-    troubles = [*raging.troubles, *api.trouble, *_said(site, options)]
+    about["agent_own_exits"] = site.agent_exits
+    troubles = [*raging.troubles, *api.trouble, *_said(site, options, disks)]
     return Report(options, verdict, dict(raging.recovered), dict(raging.done), leftovers, troubles)
 
 
@@ -184,17 +185,8 @@ async def _until_final(api: Api, work: Work) -> None:
                 await trio.sleep(0.3)
 
 
-async def _census(api: Api, work: Work, verdict: Verdict) -> None:
-    once, twice, log = await trio.to_thread.run_sync(work.files)
-    known: set[str] = set()
-    for task_id, kind in work.tasks.items():
-        task, rows = await api.ask("GET", f"/tasks/{task_id}"), await api.rows(task_id)
-        judge_task(verdict, task, rows)
-        for row in rows:
-            name = work.name_of(row)
-            known.add(name)
-            judge_row(verdict, row, name in once, KINDS[kind].expected, LOST_ALLOWED)
-    judge_files(verdict, known, once, twice, log)
+async def _census(api: Api, work: Work, verdict: Verdict, raging: Storm) -> None:
+    await judge_all(api, work, raging.names, verdict, raging.befell)
     told = await api.ask("GET", "/statistics")
     if sum(told["tasks"].values()) != work.asked or len(work.tasks) != work.asked:
         verdict.add("wrong_counters", f"{work.asked} tasks were asked for, {len(work.tasks)} confirmed, and the server has {told['tasks']}")
@@ -229,7 +221,7 @@ def _look(site: Site, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _said(site: Site, options: Options) -> list[str]:
+def _said(site: Site, options: Options, disks: Mapping[str, Path]) -> list[str]:
     """What processes wrote that they never should."""
     found = []
     for path in sorted(site.folder.glob("*.log")):
@@ -239,4 +231,5 @@ def _said(site: Site, options: Options) -> list[str]:
                 found.append(f"{path.name} says {word!r}: {text[max(0, text.index(word) - 200) : text.index(word) + 300]!r}")
     # a server that starts while its database is away ends with EX_UNAVAILABLE and is started again
     allowed = {69} if options.store == "mysql" else set()
+    found += [f"{name} ended by itself with {code}" for name, code in site.agent_exits if name not in disks]
     return found + [f"the server ended by itself with {code}" for code in site.own_exits if code not in allowed]

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.census import Expected, Verdict, judge_files, judge_row, judge_task
+from tests.chaos.census import Evidence, Expected, Verdict, judge_files, judge_row, judge_task
 
 ENDS = Expected(0, 37, True)
-HANGS = Expected(0, 0, False)
+HANGS = Expected(0, 0, False, frozenset(["timed_out", "canceled", "canceled_before_start"]))
+KILLED, FULL = frozenset(["kill agents", "cut"]), frozenset(["fill agent disk"])
+NEVER = ("failed", "agent_died")
 
 
 def row(status: str, code: str | None = None, exit_code: int | None = None, size: int = 37) -> dict[str, Any]:
@@ -18,32 +20,43 @@ def row(status: str, code: str | None = None, exit_code: int | None = None, size
 
 
 @pytest.mark.parametrize(
-    ("one", "started", "expected", "kind"),
+    ("one", "expected", "evidence", "kind"),
     [
-        (row("completed", exit_code=0), True, ENDS, None),
-        (row("completed", exit_code=0), False, ENDS, "wrong_results"),
-        (row("completed", exit_code=0, size=36), True, ENDS, "wrong_results"),
-        (row("completed", exit_code=0, size=0), True, HANGS, "wrong_results"),
-        (row("failed", "exit_nonzero", 7), True, Expected(7, 37, True), None),
-        (row("failed", "exit_nonzero", 8), True, Expected(7, 37, True), "wrong_results"),
-        (row("completed", exit_code=0), True, Expected(7, 37, True), "wrong_results"),
-        (row("failed", "spawn_failed"), False, ENDS, None),
-        (row("failed", "spawn_failed"), True, ENDS, "wrong_results"),
-        (row("dispatch_failed", "expired"), False, ENDS, None),
-        (row("dispatch_failed", "expired"), True, ENDS, "wrong_results"),
-        (row("canceled", "canceled_before_start"), True, HANGS, "wrong_results"),
-        (row("canceled", "canceled"), True, HANGS, None),
-        (row("timeout", "timed_out"), True, HANGS, None),
-        (row("lost", "shim_died"), True, ENDS, None),
-        (row("lost", "silent"), True, ENDS, "unexplained"),
-        (row("lost", "journal_lost"), False, ENDS, "unexplained"),
-        (row("running"), True, ENDS, "stuck"),
-        (row("pending"), False, ENDS, "stuck"),
+        (row("completed", exit_code=0), ENDS, Evidence(True), None),
+        (row("completed", exit_code=0), ENDS, Evidence(False), "wrong_results"),
+        (row("completed", exit_code=0, size=36), ENDS, Evidence(True), "wrong_results"),
+        (row("completed", exit_code=0, size=0), HANGS, Evidence(True), "wrong_results"),
+        (row("failed", "exit_nonzero", 7), Expected(7, 37, True), Evidence(True), None),
+        (row("failed", "exit_nonzero", 8), Expected(7, 37, True), Evidence(True), "wrong_results"),
+        (row("completed", exit_code=0), Expected(7, 37, True), Evidence(True), "wrong_results"),
+        (row("failed", "agent_died"), ENDS, Evidence(False, KILLED, NEVER), None),
+        (row("failed", "agent_died"), ENDS, Evidence(True, KILLED, NEVER), "wrong_results"),
+        (row("failed", "agent_died"), ENDS, Evidence(False, FULL, NEVER), "unexplained"),
+        (row("failed", "agent_died"), ENDS, Evidence(False, KILLED, ("completed", "")), "unexplained"),
+        (row("failed", "agent_died"), ENDS, Evidence(False, KILLED, None), "unexplained"),
+        (row("failed", "spawn_failed"), ENDS, Evidence(False, FULL, ("failed", "spawn_failed")), None),
+        (row("failed", "spawn_failed"), ENDS, Evidence(False, KILLED, ("failed", "spawn_failed")), "unexplained"),
+        (row("dispatch_failed", "journal_failed"), ENDS, Evidence(False, FULL), None),
+        (row("dispatch_failed", "journal_failed"), ENDS, Evidence(True, FULL), "wrong_results"),
+        (row("dispatch_failed", "expired"), ENDS, Evidence(False, KILLED), "unexplained"),
+        (row("dispatch_failed", "expired"), ENDS, Evidence(True), "wrong_results"),
+        (row("canceled", "canceled_before_start"), HANGS, Evidence(False), None),
+        (row("canceled", "canceled_before_start"), HANGS, Evidence(True), "wrong_results"),
+        (row("canceled", "canceled"), HANGS, Evidence(True), None),
+        (row("canceled", "canceled"), ENDS, Evidence(True), "unexplained"),
+        (row("timeout", "timed_out"), HANGS, Evidence(True), None),
+        (row("timeout", "timed_out"), ENDS, Evidence(True), "unexplained"),
+        (row("failed", "signaled"), ENDS, Evidence(True, KILLED, ("failed", "signaled")), "unexplained"),
+        (row("lost", "shim_died"), ENDS, Evidence(True, KILLED, ("lost", "shim_died")), "unexplained"),
+        (row("lost", "silent"), ENDS, Evidence(True, KILLED), "unexplained"),
+        (row("lost", "journal_lost"), ENDS, Evidence(False, FULL), "unexplained"),
+        (row("running"), ENDS, Evidence(True), "stuck"),
+        (row("pending"), ENDS, Evidence(False), "stuck"),
     ],
 )
-def test_a_row_against_its_file(one: dict[str, Any], started: bool, expected: Expected, kind: str | None) -> None:
+def test_a_row_against_what_its_host_has_left(one: dict[str, Any], expected: Expected, evidence: Evidence, kind: str | None) -> None:
     verdict = Verdict()
-    judge_row(verdict, one, started, expected, frozenset(["shim_died"]))
+    judge_row(verdict, one, expected, evidence)
     assert [fault.split(":")[0] for fault in verdict.faults] == ([kind] if kind else [])
     assert kind is None or getattr(verdict, kind) == 1
     assert verdict.executions == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.chaos.proxy import Door, Link, Weather
+from tests.chaos.proxy import RETRANSMIT, Door, Link, Weather
 
 
 @dataclass
@@ -174,6 +175,25 @@ async def test_a_slow_line_takes_its_time_on_a_fake_clock(autojump_clock: trio.t
         await ours.send(b"x" * 300)
         assert len(await end.recv(1000)) == 300
         assert trio.current_time() - begun == pytest.approx(5.0)
+        nursery.cancel_scope.cancel()
+        for one in (ours, theirs, far, end):
+            one.close()
+
+
+async def test_what_is_lost_on_the_way_comes_late_and_whole(autojump_clock: trio.testing.MockClock) -> None:
+    again = random.Random(3)
+    losses = [sum(1 for _ in iter(lambda: again.random() < 0.5, False)) for _ in range(5)]
+    assert max(losses) > 1, "one is lost more than once"
+    async with trio.open_nursery() as nursery:
+        ours, theirs = trio.socket.socketpair()
+        far, end = trio.socket.socketpair()
+        link = Link(Door(("unused", 0), weather=Weather(loss=0.5), rng=random.Random(3)), trio.SocketStream(theirs))
+        nursery.start_soon(link._pump, "up", link.outside, trio.SocketStream(far))
+        for number, lost in enumerate(losses):
+            begun = trio.current_time()
+            await ours.send(bytes((number,)))
+            assert await end.recv(1000) == bytes((number,))
+            assert trio.current_time() - begun == pytest.approx(sum(RETRANSMIT * 2**one for one in range(lost)))
         nursery.cancel_scope.cancel()
         for one in (ours, theirs, far, end):
             one.close()

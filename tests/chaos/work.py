@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Kind:
     canceled: bool = False
 
 
+TIMED_OUT, CANCELED = frozenset(("timed_out",)), frozenset(("canceled", "canceled_before_start"))
 LINE = 37  # an id and the line's end
 KINDS = {
     "quick": Kind(40, "echo $CLARION_COMMAND_ID", Expected(0, LINE, True)),
@@ -42,8 +44,8 @@ KINDS = {
     "sleeps": Kind(20, "sleep 0.$(( $$ % 10 )); echo $CLARION_COMMAND_ID", Expected(0, LINE, True)),
     "long": Kind(10, "sleep 3; echo $CLARION_COMMAND_ID", Expected(0, LINE, True)),
     "writes": Kind(7, "head -c 30000 /dev/zero", Expected(0, 30_000, True)),
-    "times out": Kind(4, "sleep 600", Expected(0, 0, False), (("timeout", 1.5), ("grace", 1))),
-    "canceled": Kind(4, "sleep 600", Expected(0, 0, False), (("grace", 1),), canceled=True),
+    "times out": Kind(4, "sleep 600", Expected(0, 0, False, TIMED_OUT), (("timeout", 1.5), ("grace", 1))),
+    "canceled": Kind(4, "sleep 600", Expected(0, 0, False, CANCELED), (("grace", 1),), canceled=True),
 }
 
 
@@ -74,18 +76,23 @@ class Work:
                 targets = list(names) if some == len(names) else sorted(rng.sample(list(names), some))
                 kind = rng.choices(list(KINDS), [one.share for one in KINDS.values()])[0]
                 self.executions += len(targets)
-                self.asked += 1
-                nursery.start_soon(self._run, api, kind, targets, f"chaos-{self.seed}-{self.asked}", rng.uniform(0.2, 3))
+                nursery.start_soon(partial(self.ask, api, kind, targets, pause=rng.uniform(0.2, 3)))
 
-    async def _run(self, api: Api, name: str, targets: list[str], key: str, pause: float) -> None:
+    async def ask(self, api: Api, name: str, targets: list[str], *, pause: float = 0.5, before: str = "") -> str:
+        """One task of that kind; its id. pause: seconds until the cancel of one that is to be canceled. before: what its commands do between
+        their count and the rest."""
         kind = KINDS[name]
+        self.asked += 1
         env = {"PLACE": str(self.place), "RIG": str(self.site.folder)}
-        body = {"command": COUNT + kind.body, "targets": targets, "env": env, "if_offline": "wait", "wait_for": 600, "timeout": 120, **dict(kind.more)}
-        answer = await api.ask("POST", "/run", json=body, headers={"Idempotency-Key": key})
-        self.tasks[answer["task_id"]] = name
+        times = {"if_offline": "wait", "wait_for": 3600, "start_within": 3600, "timeout": 3600, **dict(kind.more)}
+        body = {"command": COUNT + before + kind.body, "targets": targets, "env": env, **times}
+        answer = await api.ask("POST", "/run", json=body, headers={"Idempotency-Key": f"chaos-{self.seed}-{self.asked}"})
+        task_id: str = answer["task_id"]
+        self.tasks[task_id] = name
         if kind.canceled:
             await trio.sleep(pause)
-            await api.ask("POST", f"/tasks/{answer['task_id']}/cancel", also="task_finished")
+            await api.ask("POST", f"/tasks/{task_id}/cancel", also="task_finished")
+        return task_id
 
     def name_of(self, row: dict[str, Any]) -> str:
         """What the execution's file is called."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -99,6 +100,61 @@ def test_a_foreign_agent_runs_a_command(make_rig: Any, pb: tuple[Any, Any]) -> N
     agent.out.put(None)
     agent.join(10)
     assert agent.error is None and not agent.is_alive()
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    """Messages and stubs of a protocol that has a field more in every message, and a kind of message more."""
+    folder = tmp_path_factory.mktemp("later")
+    text = (PROTO / "command.proto").read_text().replace("package clarion.v1;", "package clarion.later;")
+    text = re.sub(r"^(message \w+ \{)$", r"\1\n  string more = 900;", text, flags=re.MULTILINE)
+    text = text.replace("  oneof message {", "  oneof message {\n    Facts nobody_knows = 901;", 1)
+    (folder / "later.proto").write_text(text)
+    assert grpc_tools.protoc.main(["protoc", f"-I{folder}", f"--python_out={folder}", f"--grpc_python_out={folder}", "later.proto"]) == 0
+    stubs = folder / "later_pb2_grpc.py"
+    stubs.write_text(stubs.read_text().replace("clarion.later.CommandService", "clarion.v1.CommandService"))
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("later_pb2"), importlib.import_module("later_pb2_grpc")
+    sys.path.remove(str(folder))
+
+
+class LaterOut(queue.Queue[Any]):
+    """Everything that is sent has the later version's fields, and before each message goes one of the later version's own."""
+
+    def __init__(self, messages: Any) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def put(self, item: Any, *rest: Any) -> None:
+        if item is not None:
+            if not item.HasField("hello"):  # which has to be the first of all
+                super().put(self._messages.CommandMessage(nobody_knows=self._messages.Facts(more="x" * 300)))
+            item.more = "later"
+            self._extend(item)
+        super().put(item, *rest)
+
+    def _extend(self, message: Any) -> None:
+        for field, value in message.ListFields():
+            if field.message_type is not None and field.label != field.LABEL_REPEATED:
+                value.more = "later"
+                self._extend(value)
+
+
+def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[Any, Any]) -> None:
+    rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.silence=1")
+    rig.start_server()
+    agent = ForeignAgent(later, rig)
+    agent.out = LaterOut(later[0])
+    agent.start()
+    rig.wait_connected(1)
+    for text in ("one", "two"):
+        task_id = rig.run(argv=["echo", text], targets=["foreign"])
+        assert rig.wait_final(task_id)["status"] == "completed"
+        assert rig.output(task_id, HOST) == f"{text}\n".encode()
+    until("results acknowledged and heartbeats heard", lambda: agent.heard.count("result_ack") == 2 and "heartbeat" in agent.heard)
+    agent.out.put(None)
+    agent.join(10)
+    assert agent.error is None and agent.heard.count("welcome") == 1
 
 
 def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, Any]) -> None:
