@@ -79,9 +79,10 @@ class Lines:
         trial = self.trials[kind] = Trial()
         tasks = [await self.work.ask(self.api, "long", self.names)]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._others, trial)
+            over = trio.Event()
+            nursery.start_soon(self._others, trial, over)
             await self._spoil(kind, trial, tasks)
-            nursery.cancel_scope.cancel()
+            over.set()
         ended = trio.current_time()
         with trio.move_on_after(PATIENCE):
             while await self.api.connected() < len(self.names):  # noqa: ASYNC110
@@ -132,10 +133,10 @@ class Lines:
         for name in self.bad:
             self.site.agents[name].popen.send_signal(number)
 
-    async def _others(self, trial: Trial) -> None:
+    async def _others(self, trial: Trial, over: trio.Event) -> None:
         """One command after the other on one agent that nothing befalls."""
         (name,) = [name for name in self.names if name not in self.bad][:1]
-        while True:
+        while not over.is_set():
             begun = trio.current_time()
             task_id = await self.work.ask(self.api, "quick", [name])
             task = await self.api.ask("GET", f"/tasks/{task_id}")

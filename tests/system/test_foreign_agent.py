@@ -135,7 +135,7 @@ class LaterOut(queue.Queue[Any]):
 
     def _extend(self, message: Any) -> None:
         for field, value in message.ListFields():
-            if field.message_type is not None and field.label != field.LABEL_REPEATED:
+            if field.message_type is not None and not field.is_repeated:
                 value.more = "later"
                 self._extend(value)
 
