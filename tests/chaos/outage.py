@@ -90,7 +90,7 @@ async def _without_database(site: Site, api: Api, work: Work, names: list[str], 
     while trio.current_time() < begun + found.seconds:
         _sample(site, found)
         try:
-            answer = await api.once("POST", "/run", json={"targets": names, "argv": ["true"]})
+            answer = await api.once("POST", "/run", json={"targets": names, "argv": ["true"]}, timeout=3)
         except httpx.ReadTimeout:
             found.unanswered += 1  # a locked file may be free at any moment, so it is waited for
             continue
