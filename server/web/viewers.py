@@ -47,7 +47,8 @@ class _Frame:
 @dataclass(slots=True)
 class Watch:
     """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last change of a task
-    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its tasks, as sent."""
+    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its tasks, as sent.
+    due: when what it was sent of a task, which was not the newest, may be made anew; 0: it has the newest."""
 
     topics: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -55,6 +56,7 @@ class Watch:
     have: dict[str, bytes] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
+    due: float = 0.0
 
     @property
     def anything(self) -> bool:
@@ -161,6 +163,7 @@ class Viewers:
             if old is not None:
                 if now.mono - self._frames[old].made_at < FRESH_S and not task.status.final:
                     watch.versions[task_id] = int(old.split()[2])
+                    watch.due = self._frames[old].made_at + FRESH_S
                     return self._frames[old].data
                 del self._frames[old]
             view = progress_view(shown or Progress(task), live.rate(task_id), now.wall_ms, self._deps.fleet)
@@ -189,7 +192,11 @@ class Viewers:
 
     async def wait(self, watch: Watch, since: int, seconds: float) -> None:
         """Until a task changes after change number `since` that this viewer may care for, at most `seconds`."""
-        live = self._deps.live
+        live, now = self._deps.live, self._deps.clock.now().mono
+        if watch.due > now:
+            await trio.sleep(min(seconds, watch.due - now))
+            watch.due = 0.0
+            return
         with trio.move_on_after(seconds):
             if watch.anything:
                 await live.wait_any(since)

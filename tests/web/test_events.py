@@ -286,3 +286,26 @@ async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: Wor
     for _ in range(limits.viewer_updates):
         viewers.leave()
     assert viewers.spacing == limits.event_spacing
+
+
+async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = await world.run("web-1", "web-2")
+    viewers, asked = world.app.desk.viewers, 0  # type: ignore[attr-defined]
+    news = viewers.news
+
+    async def counted(watch: Any) -> bytes:
+        nonlocal asked
+        asked += 1
+        return await news(watch)
+
+    monkeypatch.setattr(viewers, "news", counted)
+    monkeypatch.setattr(type(viewers), "spacing", 0.01)
+    async with watching(world, f"task={task['task_id']}") as stream:
+        await stream.until("task")
+        world.begin(task, "web-1")
+        while (await stream.until("task"))["counts"]["running"] != 1:
+            pass
+        world.begin(task, "web-2")
+        while (await stream.until("task"))["counts"]["running"] != 2:
+            pass
+    assert asked <= 20
