@@ -18,6 +18,7 @@ from typing import NoReturn, TypeVar
 import trio
 from trio_mysql import err
 
+from server.core.answers import Answer
 from server.core.effects import Save
 from server.core.safety import EPOCH_SEEN
 from server.store import migrate
@@ -25,6 +26,7 @@ from server.store.base import StoreRefused
 from server.store.lease import Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
 from server.store.mysql_connection import Connection
 from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
+from server.store.mysql_lines import MySQLLines
 from server.store.mysql_pool import Pool, PoolStatistics
 from server.store.mysql_write import MySQLWrite, NotAllTake
 from server.store.plan import Phase, plan
@@ -38,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _DURABILITY = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
 _CONCAT_BYTES = 64 << 20
-"""The ids of one group of answers, 37 bytes each, come as one text: room for more hosts than limits.hosts_per_task allows at most."""
+"""Rows of a task come as texts of many lines: room for more than there are in one (see mysql_lines.PART)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class MySQLStore(Reads):
         self._warn = warn
         self._write = MySQLWrite()
         self._lease = MYSQL.load("lease_mysql")
+        self._lines = MySQLLines(MYSQL, self.fetch)
         self._epoch: int | None = None
         self._reading = Pool(self._connect, size=pool_size, max_age=max_age, idle_check=idle_check)
         # a process that was stopped within a transaction holds the lease's row: without this, until the system's wait_timeout
@@ -216,6 +219,12 @@ class MySQLStore(Reads):
                 return await connection.select(sql, parameters)
         except Exception as error:
             _raise(error)
+
+    async def answers(self, command_id: str) -> list[Answer]:
+        return await self._lines.answers(command_id)
+
+    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
+        return await self._lines.states(command_id)
 
     async def _transaction(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
         """All or nothing. 1213 has rolled back already, 1205 only its statement: so it is always said."""
