@@ -164,7 +164,7 @@ class Store(Protocol):
     async def execution(self, command_id: str, host_id: str) -> ExecutionView | None: ...
 
     async def answers(self, command_id: str) -> list[Answer]:
-        """A command's rows by what they say, in no order and not numbered; one statement, however many hosts."""
+        """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
 
     async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
         """(host_id, number of the status, unreachable) of every row, in no order."""
