@@ -84,8 +84,7 @@ class Runner:
         except (OSError, RecordError) as error:
             reason = str(error)
         self._log.error("not started", command_id=key[0], attempt=key[1], error=reason)
-        report = Report(Outcome.FAILED, error_code="spawn_failed", error_message=f"no process could be made for it: {reason}")
-        self._submit(ev.ShimExited(key, report))
+        self._submit(ev.ShimExited(key, not_started(reason)))
         return None
 
     async def _watch(self, key: Key, ref: ShimRef) -> None:
@@ -122,11 +121,12 @@ class Runner:
     async def _report(self, key: Key, directory: Path) -> Report:
         try:
             report = self._spool.report(key)
+            if report is None and close_to_shims(directory) is None:
+                # on a full disk a shim cannot even say that the directory is its own
+                return not_started("its shim ended before it took it; is the disk full?")
         except (RecordError, OSError) as error:
             return lost("shim_died", f"its report cannot be read: {error}")
-        if report is not None:
-            return report
-        return await trio.to_thread.run_sync(end_orphans, directory)
+        return report or await trio.to_thread.run_sync(end_orphans, directory)
 
     async def _stop(self, key: Key, reason: str) -> None:
         directory, wanted = self._spool.path(key), STOP_REASONS.get(reason, "canceled")
@@ -143,6 +143,10 @@ class Runner:
             await trio.to_thread.run_sync(self._spool.remove, key)
         except OSError as error:
             self._log.error("its directory cannot be removed", command_id=key[0], attempt=key[1], error=str(error))
+
+
+def not_started(reason: str) -> Report:
+    return Report(Outcome.FAILED, error_code="spawn_failed", error_message=f"no process could be made for it: {reason}")
 
 
 def close_to_shims(directory: Path) -> Claim | None:

@@ -10,11 +10,13 @@ import pytest
 import trio
 
 from agent import facts, recovery, runner
+from agent.core.events import ShimExited
 from agent.core.journal import Exit, Intent, Started
 from agent.core.model import Outcome, Report
 from agent.core.state import State, fold, salvage
+from agent.log import Log
 from agent.shim import linux, records
-from agent.shim.records import Spec
+from agent.shim.records import ShimRef, Spec
 from agent.spool import Order, Spool
 from proto.messages import Outcome as Told
 from tests.agent.peer import peer
@@ -105,6 +107,30 @@ def test_a_damaged_journal_that_shows_an_intent_alone_is_no_proof(tmp_path: Path
         assert isinstance(one, State)
         (left,) = recovery.find(one, Spool(tmp_path / "commands"), facts.boot_id())
         assert left.report is not None and (left.report.outcome, left.report.error_code) == (Outcome.LOST, "journal_lost")
+
+
+class Gone:
+    """A fork server whose shims have ended by the time that they are known. claims: they had taken the directory."""
+
+    def __init__(self, claims: bool) -> None:
+        self._claims = claims
+
+    async def spawn(self, directory: Path) -> ShimRef:
+        ref = ShimRef(4_000_000, 2, facts.boot_id())
+        if self._claims:
+            (directory / records.CLAIM).write_text(f'{{"pid": {ref.pid}, "starttime": {ref.starttime}, "boot_id": "{ref.boot_id}"}}')
+        return ref
+
+
+@pytest.mark.parametrize(("claims", "end"), [(False, (Outcome.FAILED, "spawn_failed")), (True, (Outcome.LOST, "shim_died"))])
+async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_nothing(tmp_path: Path, claims: bool, end: tuple[Outcome, str]) -> None:
+    told: list[object] = []
+    spool = Spool(tmp_path / "commands")
+    async with trio.open_nursery() as nursery:
+        runner.Runner(spool, Gone(claims), nursery, told.append, Log()).spawn(KEY, ORDER)
+    (exited,) = [event for event in told if isinstance(event, ShimExited)]
+    assert (exited.report.outcome, exited.report.error_code) == end
+    assert (spool.path(KEY) / records.SPEC).exists() is claims, "a later shim would find nothing to start"
 
 
 def children(pid: int) -> list[int]:

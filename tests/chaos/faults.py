@@ -14,11 +14,11 @@ import trio
 
 from tests.chaos.plan import AGENT, COMMIT, Fault
 from tests.chaos.proxy import Door, Link, Weather
-from tests.chaos.site import BACKOFF_MAX, SILENCE, Api, Site, fill
+from tests.chaos.site import BACKOFF_MAX, CONNECT_TIMEOUT, SILENCE, Api, Site, fill
 
 PATIENCE = 90.0
 """Seconds after which somebody who is not back is a fault of the product: the promise for one agent (I8)."""
-SETTLE = SILENCE + 2 * BACKOFF_MAX
+SETTLE = SILENCE + CONNECT_TIMEOUT + 2 * BACKOFF_MAX
 
 
 @dataclass

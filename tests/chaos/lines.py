@@ -160,7 +160,7 @@ async def lines(folder: Path, *, agents: int, seconds: float, kinds: tuple[str, 
     site = Site(folder, more=settings)
     if defaults:
         site.settings = [one for one in site.settings if not one.startswith("liveness.")]
-        for name in ("BACKOFF_BASE", "BACKOFF_MAX", "CONNECT_TIMEOUT", "HELLO_TIMEOUT"):
+        for name in ("BACKOFF_BASE", "BACKOFF_MAX"):
             del site.agent_env[f"CLARION_AGENT_{name}"]
     names = [f"node{number:03}" for number in range(agents)]
     (folder / "place").mkdir()

@@ -22,7 +22,7 @@ from tests.chaos.work import KINDS, Work
 
 SETTLED = 30.0
 """Seconds after the healing within which every row has to be right."""
-BACKOFF_MAX = 15.0
+BACKOFF_MAX = 10.0
 """Seconds; the agents' longest pause between two dials. With the default of 60 their return alone may take longer than SETTLED."""
 ROUNDS = 10
 
@@ -61,8 +61,6 @@ async def partition(folder: Path, *, agents: int, seconds: float, seed: int, sho
     if not short:
         site.settings = [one for one in site.settings if not one.startswith("liveness.")]
         site.agent_env |= {"CLARION_AGENT_BACKOFF_BASE": "1", "CLARION_AGENT_BACKOFF_MAX": f"{BACKOFF_MAX:g}"}
-        for name in ("CONNECT_TIMEOUT", "HELLO_TIMEOUT"):
-            del site.agent_env[f"CLARION_AGENT_{name}"]
     names = [f"node{number:03}" for number in range(agents)]
     cut_off = sorted(random.Random(seed).sample(names, agents // 2))
     place = folder / "place"
