@@ -1,12 +1,15 @@
-"""docs/promises.md: every promise says how it is kept today, and the tests that it names exist."""
+"""docs/promises.md: every promise says how it is kept today, every fault what proves that it breaks none, and the tests that they name exist."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.house.proofs import CODE, NOTHING, missing_tests, table_rows
+from tests.house.proofs import CODE, NOTHING, ROOT, missing_tests, table_rows
 
 ROWS = table_rows("promises.md", r"I\d+")
+FAULTS = table_rows("promises.md", r"F\d+")
 
 
 def test_every_promise_is_listed_once_and_in_order() -> None:
@@ -21,3 +24,19 @@ def test_a_promise_names_its_proof_or_says_not_yet(row: list[str]) -> None:
         assert tests == NOTHING
     else:
         assert CODE.findall(tests) and missing_tests(tests) == []
+
+
+def test_every_fault_is_listed_once_and_in_order() -> None:
+    assert [row[0] for row in FAULTS] == [f"F{number}" for number in range(1, 24)]
+
+
+@pytest.mark.parametrize("row", FAULTS, ids=lambda row: row[0])
+def test_a_fault_names_tests_and_targets_that_there_are_and_a_figure(row: list[str]) -> None:
+    _, what, proofs, figure = row
+    assert what and figure
+    targets = [one.removeprefix("make ") for one in CODE.findall(proofs) if one.startswith("make ")]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE) for target in targets)
+    tests = [one for one in CODE.findall(proofs) if one.startswith("tests/")]
+    assert targets or tests
+    assert missing_tests(" ".join(f"`{one}`" for one in tests)) == []
