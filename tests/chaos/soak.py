@@ -28,24 +28,29 @@ def slope(samples: Sequence[tuple[float, float]]) -> float:
 
 @dataclass
 class Soak:
-    """samples: process → (seconds, RSS in MiB, descriptors), agents as the sum over all."""
+    """samples: process → (seconds, RSS in MiB, descriptors), agents as the sum over all. database: MiB of its
+    files, at the beginning and last."""
 
     seconds: float
     every: float
     samples: dict[str, list[tuple[float, float, int]]] = field(default_factory=lambda: {"server": [], "agents": []})
+    database: list[float] = field(default_factory=list)
     tasks: int = 0
     faults: int = 0
     ended: dict[str, int] = field(default_factory=dict)
 
     def sample(self, site: Site, at: float) -> None:
         assert site.server is not None
+        if not self.database or at >= WARM_UP * self.seconds:
+            size = round(sum(path.stat().st_size for path in site.data.glob("clarion.db*")) / (1 << 20), 1)
+            self.database = [*self.database[:1], size]
         groups = {"server": [site.server.pid], "agents": [agent.pid for agent in site.agents.values()]}
         for name, pids in groups.items():
             self.samples[name].append((at, sum(rss_kb(pid) or 0 for pid in pids) / 1024, sum(descriptors(pid) for pid in pids)))
 
     def as_json(self, agents: int) -> dict[str, Any]:
         """growth: MiB per hour, of one agent for the agents."""
-        out: dict[str, Any] = {"seconds": self.seconds, "agents": agents, "tasks": self.tasks, "faults": self.faults, "rows": self.ended}
+        out: dict[str, Any] = {"seconds": self.seconds, "hosts": agents, "database_mib": self.database, "tasks": self.tasks, "faults": self.faults, "rows": self.ended}
         for name, all_ in self.samples.items():
             kept = [one for one in all_ if one[0] >= WARM_UP * self.seconds]
             number = agents if name == "agents" else 1

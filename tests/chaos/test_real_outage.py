@@ -15,4 +15,4 @@ async def test_what_ends_without_a_database_is_there_when_it_is_back(tmp_path: P
     found = await outage(tmp_path / "site", agents=2, seconds=3, store=store)
     print(found.as_json())
     assert found.good, found.as_json()
-    assert found.refused + found.unanswered and found.ended_meanwhile >= TASKS and found.verdict.statuses == {"completed": 2 * TASKS}
+    assert found.refused + found.unanswered and found.ended_meanwhile and found.verdict.statuses == {"completed": 2 * TASKS}
