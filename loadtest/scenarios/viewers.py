@@ -83,6 +83,7 @@ def _turn(run: Run, number: int) -> Turn:
         opening = _cpu(run)
         with _watching(run, task["task_id"], number) as process:
             turn.opening = _cpu(run) - opening
+            api.fresh()  # opening so many pages may take longer than the server keeps an idle connection
             begin, cpu = time.monotonic(), _cpu(run)
             task = api.json("POST", f"/tasks/{task['task_id']}/start")
             stop = threading.Event()
