@@ -174,9 +174,14 @@ class Journal:
         return True
 
     def adopt(self, end: int) -> None:
-        """Go on writing to the file that is there."""
+        """Go on writing to the file that is there.
+
+        What was read may be in the kernel's memory only, and marked clean after a failed fdatasync: it is written again.
+        """
         self._fd = os.open(self.path, os.O_RDWR)
         self._end, self._allocated = end, os.fstat(self._fd).st_size
+        self.disk.write(self._fd, os.pread(self._fd, end, 0), 0)
+        self.disk.sync(self._fd)
         self._set_aside()
 
 

@@ -24,7 +24,7 @@ from proto.link import server as link
 from server import boot, build, lease
 from server.conductor import Conductor
 from server.core.engine import Engine
-from server.core.events import Now
+from server.core.events import Now, Stopping
 from server.entrance import Entrance
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -191,6 +191,7 @@ class App:
                     await stack.enter_async_context(entrance.serve(enrol_sock, sock.getsockname()[1], store))
                     self.enrol_address = deps.enrolment.address = entrance.address
                 await self._with_ports(port, deps, registry, sock)
+            conductor.end()
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
@@ -216,6 +217,7 @@ class App:
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
+            deps.door.submit(Stopping())
             agents.edge.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()

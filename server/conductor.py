@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from server.core.effects import Ack, Act, Alarm, Cancel, Dispatch, Forget, Forgotten, Progress, Save, Welcome
+from server.core.effects import Ack, Alarm, Cancel, Dispatch, Effects, Forget, Forgotten, Progress, Save, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, Tick
 from server.core.model import Task
@@ -45,17 +45,18 @@ class Conductor:
         self._alarm = alarm
         self._engine, self._queue, self._outboxes, self._shown, self._clock = engine, queue, outboxes, shown, clock
         self._stirred = trio.Event()
+        self._ended = False
 
     def submit(self, *events: Event) -> None:
         """Never awaits. All events of one call are one transaction."""
         effects = self._engine.handle(events, self._clock.now())
         if effects:
-            acts = effects.acts
-            self._queue.put(effects.saves, (lambda: self._carry_out(acts)) if acts else None)
+            self._queue.put(effects.saves, (lambda: self._carry_out(effects)) if effects.acts else None)
         self._stirred.set()
 
-    def _carry_out(self, acts: Sequence[Act]) -> None:
-        for act in acts:
+    def _carry_out(self, effects: Effects) -> None:
+        effects.departure.at = self._clock.now().mono
+        for act in effects.acts:
             if isinstance(act, Progress):
                 self._shown.publish(act)
             elif isinstance(act, Alarm):
@@ -68,11 +69,11 @@ class Conductor:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Slices of fan-outs as fast as the writer takes them, and deadlines when they are due."""
         task_status.started()
-        while True:
+        while not self._ended:
             if self._engine.has_more:
                 await self._queue.wait_room()
                 await trio.lowlevel.checkpoint()
-                self.submit(Tick())
+                self._tick()
                 continue
             self._stirred = trio.Event()
             due = self._engine.next_deadline()
@@ -81,7 +82,16 @@ class Conductor:
                 await self._stirred.wait()
             due = self._engine.next_deadline()
             if due is not None and due <= self._clock.now().mono:
-                self.submit(Tick())
+                self._tick()
+
+    def _tick(self) -> None:
+        if not self._ended:
+            self.submit(Tick())
+
+    def end(self) -> None:
+        """No more deadlines and no more slices: the writer is about to stop, and would take nothing of theirs. `run` returns."""
+        self._ended = True
+        self._stirred.set()
 
     def live_task(self, task_id: str) -> Task | None:
         """The engine's own record of a task that is not final, ahead of what is committed; do not change it."""

@@ -217,8 +217,8 @@ class Engine:
 
     def _stop(self, key: Key, reason: str) -> None:
         execution, live = self.state.executions[key], self.live[key]
-        if not execution.open:
-            self._repeat(key)
+        if not execution.open or (reason == "expired" and live.stage is not None):
+            self._repeat(key)  # of what it has accepted the server had not heard: no reason to end it
         elif execution.stage is Stage.INTENT:
             live.stop = live.stop or reason  # carried out when its INTENT is durable, or when its shim is known
         elif execution.kill:

@@ -38,7 +38,7 @@ the shim, being the subreaper of them all, has no child left. That is the proof 
 
 **The race rule.** Whichever is first of the main process's exit, as seen by the shim, and a durable kill.json decides the outcome; the exit
 status is attached in every case. The shim looks for an exit before it writes kill.json, and writes none after it has seen one.
-A request that comes before the start prevents it: canceled_before_start, or expired.
+A request that comes before the start prevents it: canceled_before_start.
 
 **When the shim itself is killed** there is no exit.json: the agent reports shim_died. The kernel then kills the main process
 (PR_SET_PDEATHSIG; a main process that is a set-user-ID program is exempt) and `tree.sweep` the rest.

@@ -59,10 +59,8 @@ def ended_with(exit_code: int, success_codes: Collection[int]) -> Ending:
 
 
 def never_started(reason: KillReason) -> Ending:
-    """Stopped on request before the program was started."""
-    if reason == "canceled":
-        return Ending("canceled", "canceled_before_start", "canceled before it was started", None, None)
-    return Ending("timeout", "expired", f"the request to stop it ({reason}) came before it was started", None, None)
+    """Stopped on request before the program was started. Never a timeout, whatever the reason: that says that it ran."""
+    return Ending("canceled", "canceled_before_start", f"the request to stop it ({reason}) came before it was started", None, None)
 
 
 def signal_name(number: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from server.core import retry
-from server.core.effects import Dispatch
 from server.core.states import ExecutionStatus, ExecutionStep
 from server.core.world import Execution, Peer, Stop, World
 
@@ -77,7 +76,7 @@ def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
     row.dispatched_at = world.now.wall_ms
     world.step(execution, ExecutionStep.DISPATCH)
     renew_deadline(world, execution)
-    world.act(Dispatch(row.host_id, peer.session, live.command, row.attempt, row.seq))
+    world.dispatch(peer.session, execution, row.seq)
 
 
 def _stop(world: World, budget: int) -> int:
@@ -114,13 +113,35 @@ def _stop_one(world: World, stop: Stop) -> None:
 def ask_to_end(world: World, execution: Execution, reason: str) -> None:
     """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or expired."""
     row = execution.row
-    if row.cancel_requested_at is None:
+    if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
         row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
         world.changed(execution)
     if execution.asked is None and not row.unreachable:
         execution.asked = world.now.mono
     world.send_cancel(execution)
     renew_deadline(world, execution)
+
+
+def end_if_unheard_of(world: World, execution: Execution) -> None:
+    """Nobody has accepted it. The time that its host has for that counts from when it could leave."""
+    departed, now = execution.departure.at, world.now.mono
+    due = (now if departed is None else departed) + _to_be_accepted(world, execution)
+    if due > now and execution.row.cancel_requested_at is None:
+        world.deadlines.set(execution, due)
+    else:
+        ask_to_end(world, execution, "expired")
+
+
+def keep(world: World, execution: Execution) -> None:
+    """Its host has it after all: that nobody had said so in time is no reason to end it any more."""
+    row = execution.row
+    if row.cancel_reason == "expired":
+        row.cancel_requested_at = row.cancel_reason = execution.asked = None
+        world.changed(execution)
+
+
+def _to_be_accepted(world: World, execution: Execution) -> float:
+    return world.limits.watchdog_margin + execution.live.command.start_within_ms / 1000
 
 
 def lose(world: World, execution: Execution, reason: str) -> None:
@@ -150,7 +171,7 @@ def renew_deadline(world: World, execution: Execution) -> None:
     elif row.cancel_requested_at is not None:
         wait = limits.cancel_retry + command.grace_ms / 1000
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
-        wait = limits.watchdog_margin + command.start_within_ms / 1000
+        wait = _to_be_accepted(world, execution)
     elif command.timeout_ms:
         wait = limits.watchdog_margin + (command.timeout_ms + command.grace_ms) / 1000
     else:

@@ -257,12 +257,21 @@ class Forgotten:
 Act = Welcome | Dispatch | Cancel | Ack | Forget | Alarm | Progress | Forgotten
 
 
+@dataclass(slots=True, eq=False)
+class Departure:
+    """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None: not yet."""
+
+    at: float | None = None
+
+
 @dataclass(slots=True)
 class Effects:
-    """What one call of the engine asks for: one transaction, then the acts in order."""
+    """What one call of the engine asks for: one transaction, then the acts in order. Whoever carries them out sets `departure.at`
+    first: a database that is away holds them back, and nobody is to be judged by when they were decided."""
 
     saves: list[Save] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    departure: Departure = field(default_factory=Departure)
 
     def __bool__(self) -> bool:
         return bool(self.saves or self.acts)

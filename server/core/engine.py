@@ -21,6 +21,7 @@ from server.core.events import (
     Restored,
     Result,
     Started,
+    Stopping,
     TaskCanceled,
     TaskCreated,
     TaskForgotten,
@@ -31,7 +32,7 @@ from server.core.events import (
 from server.core.model import Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.statistics import Statistics
-from server.core.world import Execution, Grace, Limits, LiveTask, Patience, World
+from server.core.world import Execution, Grace, Lap, Limits, LiveTask, Patience, World
 
 
 class Engine:
@@ -96,6 +97,8 @@ def _tick(world: World, event: Tick) -> None:
             _grace_over(world)
         elif isinstance(item, Patience):
             tasks.patience_over(world, item.live)
+        elif isinstance(item, Lap):
+            tasks.lap_over(world, item.live)
         elif item.row.status is ExecutionStatus.PENDING:
             retry.due(world, item)
         else:
@@ -117,9 +120,10 @@ def _overdue(world: World, execution: Execution) -> None:
     elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.unanswered_after:
         # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
         admission.lose(world, execution, "unanswered")
+    elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
+        admission.end_if_unheard_of(world, execution)
     else:
-        never_heard_of = row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None
-        admission.ask_to_end(world, execution, "expired" if never_heard_of else "timeout")
+        admission.ask_to_end(world, execution, "timeout")
 
 
 HANDLERS: dict[type, Callable[[World, Any], None]] = {
@@ -134,6 +138,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     HostConnected: hosts.connected,
     HostDisconnected: hosts.disconnected,
     HostForgotten: hosts.forgotten,
+    Stopping: tasks.stopping,
     Tick: _tick,
 }
 REPORTS: dict[type, Callable[[World, Any, Execution | None], None]] = {

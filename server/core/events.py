@@ -197,6 +197,11 @@ class Tick:
     """Time has passed: deadlines that are over are acted upon, and more of what waits is admitted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """This server is about to end in good order: what only it knows is to be saved."""
+
+
 Event = (
     TaskCreated
     | TaskStarted
@@ -214,4 +219,5 @@ Event = (
     | Started
     | Result
     | Tick
+    | Stopping
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.core import retry
-from server.core.admission import refuse, renew_deadline
+from server.core import retry, safety
+from server.core.admission import keep, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
 from server.core.model import CommandHost
@@ -30,6 +30,8 @@ ENDS = {
 def accepted(world: World, event: Accepted, execution: Execution | None) -> None:
     if execution is not None:
         accept(world, execution)
+    else:
+        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
 def accept(world: World, execution: Execution) -> None:
@@ -37,6 +39,7 @@ def accept(world: World, execution: Execution) -> None:
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         row.accepted_at = world.now.wall_ms
+        keep(world, execution)
         world.changed(execution)
         renew_deadline(world, execution)
 
@@ -45,6 +48,8 @@ def started(world: World, event: Started, execution: Execution | None) -> None:
     if execution is not None:
         execution.row.agent_started_at = event.agent_started_at
         start(world, execution)
+    else:
+        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
 def start(world: World, execution: Execution) -> None:
@@ -53,6 +58,7 @@ def start(world: World, execution: Execution) -> None:
     if row.status is ExecutionStatus.DISPATCHED:
         row.accepted_at = row.accepted_at or world.now.wall_ms
         row.started_at = world.now.wall_ms
+        keep(world, execution)
         world.step(execution, ExecutionStep.START)
         renew_deadline(world, execution)
 
@@ -79,7 +85,9 @@ def result(world: World, event: Result, execution: Execution | None) -> None:
     if execution is None:
         if not _ended_an_attempt(world, event):
             world.save(_late(world, event))
+            safety.was_sent(world, event.host_id, event.command_id, event.attempt)
     else:
+        keep(world, execution)
         _fill(world, execution.row, event)
         if not retry.again(world, execution, ENDS[event.outcome]):
             world.step(execution, STEPS[event.outcome])

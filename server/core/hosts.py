@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.core import safety
 from server.core.admission import lose, renew_deadline
-from server.core.effects import Decision, Dispatch, Verdict, Welcome
+from server.core.effects import Decision, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
 from server.core.executions import accept, start
 from server.core.states import ExecutionStatus
@@ -32,6 +32,8 @@ def connected(world: World, event: HostConnected) -> None:
     peer.seq, peer.seen = max(peer.seq, event.max_seq), max(peer.seen, event.max_seq)
     peer.loaded = False
     entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
+    for command_id, attempt in entries:
+        safety.was_sent(world, event.host_id, command_id, attempt)
     executions = list(peer.open.values())
     world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
@@ -101,7 +103,7 @@ def _send_again(world: World, peer: Peer, execution: Execution) -> None:
         execution.asked = world.now.mono
         world.send_cancel(execution)
     else:
-        world.act(Dispatch(row.host_id, peer.session, execution.live.command, row.attempt, row.seq))
+        world.dispatch(peer.session, execution, row.seq)
     renew_deadline(world, execution)
 
 

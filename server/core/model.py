@@ -65,7 +65,8 @@ class Task:
     """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`.
 
     wait_ms: how long from the start on hosts that are not connected are waited for; None: not at all. rerun_of: the task of which
-    this one repeats some hosts.
+    this one repeats some hosts. spent_ms: how long servers have run it, as of the last save, by clocks that cannot be set; kept for
+    a task with timeout_ms or wait_ms.
     """
 
     task_id: str
@@ -90,6 +91,7 @@ class Task:
     wait_ms: int | None = None
     retry: Retry | None = None
     rerun_of: str | None = None
+    spent_ms: int = 0
 
     @property
     def total_hosts(self) -> int:
@@ -114,7 +116,7 @@ class CommandHost(Struct, gc=False):
     """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
 
     `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
-    after the row had become final; it changes nothing else. `cancel_reason`: why its host was first asked to end it: canceled,
+    after the row had become final; it changes nothing else. `cancel_reason`: why its host was asked to end it first: canceled,
     timeout or expired. `earlier`: how the attempts before this one ended, the first one first. `retry_at`: when this attempt's turn
     comes, while it waits for it.
     """

@@ -28,11 +28,12 @@ def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
 
 
 def resume(world: World, execution: Execution) -> None:
-    """After a restart: what is left of the pause. Clocks that were set meanwhile make it no longer than it can be."""
+    """After a restart the pause begins anew: no clock that can be set tells how much of it is over."""
     row, policy = execution.row, execution.live.task.retry
-    longest = policy.backoff_max_ms if policy is not None else 0
-    left_ms = min(max((row.retry_at or 0) - world.now.wall_ms, 0), longest)
-    world.deadlines.set(execution, world.now.mono + left_ms / 1000)
+    pause_ms = _pause_ms(policy, row.attempt - 1, world.chance()) if policy is not None else 0
+    row.retry_at = world.now.wall_ms + pause_ms
+    world.changed(execution)
+    world.deadlines.set(execution, world.now.mono + pause_ms / 1000)
 
 
 def due(world: World, execution: Execution) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from server.core.admission import lose
 from server.core.effects import Alarm, SaveMeta
 from server.core.events import HostConnected, Restored
-from server.core.states import TaskStatus
+from server.core.states import ExecutionStatus, TaskStatus
 from server.core.tasks import make_rows
 from server.core.world import Execution, Peer, World
 
@@ -42,6 +42,22 @@ def quarantine(world: World, peer: Peer, event: HostConnected) -> None:
         row = execution.row
         if row.command_id not in peer.open or row.journal_id != event.journal_id or (row.command_id, row.attempt) not in held:
             lose(world, execution, "rolled_back")
+
+
+def was_sent(world: World, host_id: str, command_id: str, attempt: int) -> None:
+    """An agent speaks of this attempt. If the store believes that it has yet to be sent, the store was set back: it may have run."""
+    live = world.by_command.get(command_id)
+    if live is None:
+        return
+    if live.task.status is TaskStatus.PENDING and host_id in live.task.targets:
+        make_rows(live)
+    execution = live.executions.get(host_id)
+    if execution is None:
+        return
+    row = execution.row
+    if attempt > row.attempt or (attempt == row.attempt and row.status is ExecutionStatus.PENDING):
+        world.act(Alarm("store_rolled_back", f"host {host_id} tells of {command_id}, which the database believes was never sent"))
+        lose(world, execution, "rolled_back")
 
 
 def restored(world: World, event: Restored) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
-from server.core.events import ExecutionsCanceled, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
-from server.core.model import CommandHost, Task
+from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
+from server.core.model import CommandHost
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.world import Execution, LiveTask, Patience, Peer, Stop, World
+from server.core.world import Execution, Lap, LiveTask, Patience, Peer, Stop, World
 
 SLOWEST = 5
 
@@ -40,8 +40,9 @@ def loaded(world: World, event: TaskLoaded) -> None:
         else:
             _reclaim(world, live, execution)
     if task.status is TaskStatus.RUNNING:
-        if task.timeout_ms is not None and task.cancel_reason is None:
-            world.deadlines.set(live, world.now.mono + _left(world, task, task.timeout_ms))
+        _keep_time(world, live)
+        if task.cancel_reason is None:
+            _limit(world, live)
         _be_patient(world, live)
         world.wake(live)
     if task.cancel_reason is not None:
@@ -51,16 +52,34 @@ def loaded(world: World, event: TaskLoaded) -> None:
     world.act(_progress(live))
 
 
-def _left(world: World, task: Task, span_ms: int) -> float:
-    """Seconds left of a span that began when the task started; clocks that were set meanwhile make it no longer than it can be."""
-    gone = min(max(world.now.wall_ms - (task.started_at or 0), 0), span_ms)
-    return (span_ms - gone) / 1000
+def _keep_time(world: World, live: LiveTask) -> None:
+    """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what a server has
+    counted is saved, and the time between two servers is nobody's."""
+    task = live.task
+    if task.timeout_ms is not None or task.wait_ms is not None:
+        live.lap = Lap(live, world.now.mono - task.spent_ms / 1000)
+        world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
+
+
+def lap_over(world: World, live: LiveTask) -> None:
+    assert live.lap is not None
+    world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
+    world.touched[live] = None
+
+
+def stopping(world: World, event: Stopping) -> None:
+    world.touched.update({live: None for live in world.tasks.values() if live.lap is not None})
+
+
+def _limit(world: World, live: LiveTask) -> None:
+    if live.lap is not None and live.task.timeout_ms is not None:
+        world.deadlines.set(live, live.lap.began + live.task.timeout_ms / 1000)
 
 
 def _be_patient(world: World, live: LiveTask) -> None:
-    if live.task.wait_ms is not None:
+    if live.lap is not None and live.task.wait_ms is not None:
         live.patience = Patience(live)
-        world.deadlines.set(live.patience, world.now.mono + _left(world, live.task, live.task.wait_ms))
+        world.deadlines.set(live.patience, live.lap.began + live.task.wait_ms / 1000)
 
 
 def patience_over(world: World, live: LiveTask) -> None:
@@ -90,8 +109,8 @@ def started(world: World, event: TaskStarted) -> None:
     live.task.started_at = world.now.wall_ms
     world.step_task(live, TaskStep.START)
     make_rows(live)
-    if live.task.timeout_ms is not None:
-        world.deadlines.set(live, world.now.mono + live.task.timeout_ms / 1000)
+    _keep_time(world, live)
+    _limit(world, live)
     _be_patient(world, live)
     world.wake(live)
 
@@ -168,6 +187,8 @@ def settle(world: World) -> None:
         task.counts = world.tally.counts(live.slot)
         if world.tally.open(live.slot) == 0:
             _finish(world, live)
+        if live.lap is not None:
+            task.spent_ms = int((world.now.mono - live.lap.began) * 1000)
         task.version += 1
         task.updated_at = world.now.wall_ms
         world.save(SaveTask(replace(task, targets=())))

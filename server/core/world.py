@@ -9,7 +9,7 @@ from itertools import islice
 
 from _speedups.tally import Tally
 from server.core.deadlines import Deadlines
-from server.core.effects import Act, Cancel, Effects, Forget, Save, SaveSeq
+from server.core.effects import Act, Cancel, Departure, Dispatch, Effects, Forget, Save, SaveSeq
 from server.core.events import Now
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
@@ -46,17 +46,23 @@ class Limits:
     watchdog_margin: float = 30.0
     """Beyond timeout and grace before the server asks the agent again to end an execution."""
     cancel_retry: float = 30.0
+    lap: float = 60.0
+    """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
+
+
+LONG_AGO = Departure(float("-inf"))
 
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """A row that is not final."""
+    """A row that is not final. departure: of its last dispatch."""
 
     row: CommandHost
     live: LiveTask
     ticket: int = 0
     asked: float | None = None
     """Since when its host, which is here, has been asked to end it."""
+    departure: Departure = LONG_AGO
 
     def __str__(self) -> str:
         return f"{self.row.command_id} on {self.row.host_id}"
@@ -83,6 +89,7 @@ class LiveTask:
     waiting: deque[Execution] = field(default_factory=deque)
     stopping: deque[Stop] = field(default_factory=deque)
     patience: Patience | None = None
+    lap: Lap | None = None
     started: dict[str, None] = field(default_factory=dict)
     in_flight: int = 0
     ready: bool = False
@@ -128,6 +135,16 @@ class Patience:
     ticket: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Lap:
+    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic seconds at
+    which it would have started, had this server run all the while."""
+
+    live: LiveTask
+    began: float
+    ticket: int = 0
+
+
 class World:
     """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
 
@@ -139,7 +156,7 @@ class World:
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
         self.ledger = Ledger()
-        self.deadlines: Deadlines[Execution | LiveTask | Patience | Grace] = Deadlines()
+        self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace] = Deadlines()
         self.ready: deque[LiveTask] = deque()
         self.stopping: deque[LiveTask] = deque()
         self.in_flight = 0
@@ -157,6 +174,7 @@ class World:
         self.now = Now(0.0, 0)
         self._saves: list[Save] = []
         self._acts: list[Act] = []
+        self._departure = Departure()
         self._dirty: dict[Execution, None] = {}
         self._moves: tuple[list[int], list[int], list[int]] = ([], [], [])
         self.touched: dict[LiveTask, None] = {}
@@ -180,8 +198,9 @@ class World:
     def drop_task(self, live: LiveTask) -> None:
         live.stopping.clear()  # of one that is deleted, some hosts may still be on their way out
         self.deadlines.clear(live)
-        if live.patience is not None:
-            self.deadlines.clear(live.patience)
+        for item in (live.patience, live.lap):
+            if item is not None:
+                self.deadlines.clear(item)
         self.tally.drop(live.slot)
         self._free_slots.append(live.slot)
         del self.tasks[live.task.task_id], self.by_slot[live.slot], self.by_command[live.command.command_id]
@@ -277,6 +296,11 @@ class World:
     def act(self, act: Act) -> None:
         self._acts.append(act)
 
+    def dispatch(self, session: int, execution: Execution, seq: int) -> None:
+        row = execution.row
+        execution.departure = self._departure
+        self.act(Dispatch(row.host_id, session, execution.live.command, row.attempt, seq))
+
     def next_seq(self, peer: Peer) -> int:
         peer.seq += 1
         if peer.seq > peer.seq_reserved:
@@ -314,4 +338,4 @@ class World:
         return list(self._dirty)
 
     def effects(self) -> Effects:
-        return Effects(self._saves, self._acts)
+        return Effects(self._saves, self._acts, self._departure)

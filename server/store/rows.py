@@ -39,7 +39,7 @@ TASK = Table(
         *("task_id", "name", "description", "type", "status", "created_by", "created_at", "updated_at", "target_text", "parameters"),
         *("timeout_ms", "concurrency", "cancel_requested_at", "cancel_reason", "started_at", "finished_at", "version"),
         *(f"count_{status.label}" for status in ExecutionStatus),
-        *("total_hosts", "completed_hosts", "failed_hosts", "wait_ms", "retry", "rerun_of"),
+        *("total_hosts", "completed_hosts", "failed_hosts", "wait_ms", "retry", "rerun_of", "spent_ms"),
     ),
     frozenset({"created_by", "created_at"}),
 )
@@ -127,7 +127,7 @@ def task_row(task: Task) -> tuple[Any, ...]:
         *(task.task_id, task.name, task.description, task.type, int(task.status), task.created_by, task.created_at, task.updated_at),
         *(task.target_text, as_json(task.parameters), task.timeout_ms, task.concurrency, task.cancel_requested_at, task.cancel_reason),
         *(task.started_at, task.finished_at, task.version, *task.counts, task.total_hosts, task.completed_hosts, task.failed_hosts),
-        *(task.wait_ms, None if task.retry is None else as_json(asdict(task.retry)), task.rerun_of),
+        *(task.wait_ms, None if task.retry is None else as_json(asdict(task.retry)), task.rerun_of, task.spent_ms),
     )
 
 
@@ -155,6 +155,7 @@ def task_from(row: Row, targets: tuple[str, ...] = ()) -> Task:
         wait_ms=row[_WAIT],
         retry=None if row[_WAIT + 1] is None else _retry(row[_WAIT + 1]),
         rerun_of=row[_WAIT + 2],
+        spent_ms=row[_WAIT + 3],
     )
 
 

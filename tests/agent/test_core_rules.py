@@ -230,3 +230,26 @@ def test_a_refused_dispatch_that_is_repeated_in_its_session_is_refused_again() -
     assert isinstance(busy, out.Rejected) and busy.reason == "busy"
     rig.tell(ev.ShimExited(KEY, REPORT))
     assert rig.sent(dispatch(("b", 1), 2)) == [busy], "never means never, though a slot is free now"
+
+
+def test_what_was_accepted_is_not_ended_because_the_server_had_not_heard_of_it() -> None:
+    rig = Rig()
+    accepted = out.Accepted(KEY)
+    assert rig.sent(dispatch()) == [accepted]
+    expired = ev.Cancel(KEY, 1, 1, "j1", "expired")
+    assert rig.tell(expired) == [out.Send(accepted)], "its shim is not there yet, and will not be told to end"
+    rig.tell(ev.ShimStarted(KEY, 7, 8, BOOT), ev.ProcessStarted(KEY, 9, 10))
+    assert rig.tell(expired) == [out.Send(accepted), out.Send(out.Started(KEY, 9, 10))]
+    assert [effect for effect in rig.tell(ev.Cancel(KEY, 1, 1, "j1", "canceled")) if isinstance(effect, out.Stop)]
+    rig.tell(expired)
+    rig.tell(ev.ShimExited(KEY, Report(Outcome.CANCELED)))
+    assert [type(message) for message in rig.sent(expired)] == [out.Result]
+
+
+def test_an_expiry_that_comes_before_the_intent_is_durable_prevents_the_start() -> None:
+    engine = Rig().engine
+    [intent] = engine.handle(dispatch(), Now(1_010, 1_010))
+    assert not engine.handle(ev.Cancel(KEY, 1, 1, "j1", "expired"), Now(1_011, 1_011))
+    [tomb] = engine.handle(ev.JournalDurable(intent.position), Now(1_012, 1_012))
+    [answer] = engine.handle(ev.JournalDurable(tomb.position), Now(1_013, 1_013))
+    assert isinstance(answer.message, out.Rejected) and answer.message.reason == "expired"

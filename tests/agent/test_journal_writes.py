@@ -206,3 +206,29 @@ def test_two_agents_cannot_share_a_state_directory(tmp_path: Path) -> None:
     assert not held(state)
     with hold(state):
         pass
+
+
+def test_what_a_start_reads_is_written_again_and_synced_before_it_is_believed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "journal")
+    rig.append(1, intent(1))
+    assert rig.next() == JournalDurable(1)
+    rig.journal.close()
+
+    class Watching(CountingDisk):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written: list[tuple[bytes, int, int]] = []
+
+        def write(self, fd: int, data: bytes, offset: int) -> None:
+            self.written.append((data, offset, self.syncs))
+            super().write(fd, data, offset)
+
+    held = rig.path.read_bytes().rstrip(b"\0")
+    disk = Watching()
+    _, state = open_journal(rig.path, new_id="j2", now_ms=2, warn=rig.warnings.append, sizes=SIZES, disk=disk)
+    (again,) = disk.written
+    assert again[0].rstrip(b"\0") == held and again[1:] == (0, 0) and disk.syncs == 1
+    assert state.executions and not rig.warnings
+    disk.fail_sync = OSError(errno.EIO, "input/output error")
+    with pytest.raises(StateUnusable):
+        open_journal(rig.path, new_id="j2", now_ms=2, warn=rig.warnings.append, sizes=SIZES, disk=disk)

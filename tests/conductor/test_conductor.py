@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from server.conductor import Conductor
-from server.core.effects import Act, Alarm, Dispatch, Forgotten, Progress, Save, SaveExecution
+from server.core.effects import Act, Alarm, Cancel, Dispatch, Forgotten, Progress, Save, SaveExecution
 from server.core.engine import Engine
 from server.core.events import HostConnected, HostDisconnected, Now, TaskCreated, TaskForgotten, TaskStarted
 from server.core.model import Command
@@ -131,3 +131,36 @@ async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
     queue.flush()
     assert [alarm.code for alarm in alarms] == ["mass_silence"]
     assert [type(act).__name__ for act in seen.acts] == ["Welcome"]
+
+
+async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted(autojump_clock: trio.testing.MockClock) -> None:
+    door, queue, seen = make()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(door.run)
+        door.submit(HostConnected("a", 1, "journal-1", 4), TaskCreated(task("t", ("a",)), Command("c", "t", command="true", start_within_ms=10_000)))
+        door.submit(TaskStarted("t"))
+        await trio.sleep(600)
+        queue.flush()
+        assert not [act for act in seen.acts if isinstance(act, Cancel)]
+        await trio.sleep(39)
+        queue.flush()
+        assert not [act for act in seen.acts if isinstance(act, Cancel)]
+        await trio.sleep(2)
+        queue.flush()
+        assert [act.reason for act in seen.acts if isinstance(act, Cancel)] == ["expired"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_nothing_more_is_put_once_it_has_ended(autojump_clock: trio.testing.MockClock) -> None:
+    door, queue, _ = make(Limits(slice=1))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(door.run)
+            queue.room = trio.Event()
+            hosts = tuple(f"h{n}" for n in range(5))
+            door.submit(TaskCreated(task("t", hosts), Command("c", "t", command="true")), TaskStarted("t"))
+            await trio.sleep(1)
+            put = len(queue.units)
+            door.end()
+            queue.room.set()
+    assert len(queue.units) == put

@@ -38,6 +38,7 @@ from server.core.events import (
     Result,
     Stage,
     Started,
+    Stopping,
     TaskCanceled,
     TaskCreated,
     TaskForgotten,
@@ -166,7 +167,10 @@ class History:
             self.engine.begin_grace(self.now)
 
     def handle(self, *events: Event) -> None:
-        self.shadow.apply(self.engine.handle(events, self.now))
+        effects = self.engine.handle(events, self.now)
+        self.shadow.apply(effects)
+        if self.random.random() < 0.8:  # else the store is still busy with it
+            effects.departure.at = self.now.mono
 
     def restart(self) -> None:
         """The server dies and comes back with what the store holds."""
@@ -197,7 +201,7 @@ class History:
             self._create()
             return None
         if roll < 0.20:
-            return TaskStarted(self._task_id())
+            return TaskStarted(self._task_id()) if self.random.random() < 0.95 else Stopping()
         if roll < 0.24:
             force = self.random.random() < 0.3
             if self.random.random() < 0.4:

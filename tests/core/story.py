@@ -36,10 +36,13 @@ class Story:
         self.limits = limits
         self.engine, self.shadow, self.now = Engine(limits), Shadow(), Now(0.0, 1_000)
         self.last: list[Act] = []
+        self.departs = True
+        """The store commits at once."""
 
     def tell(self, *events: Event) -> list[Act]:
         effects = self.engine.handle(events, self.now)
         self.shadow.apply(effects)
+        effects.departure.at = self.now.mono if self.departs else None
         self.last = effects.acts
         return self.last
 

@@ -148,14 +148,15 @@ def test_the_watchdogs_expiry_may_be_tried_again() -> None:
     assert (row.attempt, row.cancel_requested_at, row.cancel_reason) == (2, None, None)
 
 
-def test_a_pause_goes_on_after_a_restart() -> None:
+def test_a_pause_begins_anew_after_a_restart() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=CAREFUL)
     story.tell(Rejected("a", "c1", 1, "busy"))
     again = reload(story, "a")
     again.come("a")
-    assert not kinds(again.later(4), Dispatch)
+    assert again.row("a").retry_at == 16_000
+    assert not kinds(again.later(9), Dispatch), "no clock tells how much of it is over"
     (dispatch,) = kinds(again.later(2), Dispatch)
     assert isinstance(dispatch, Dispatch) and dispatch.attempt == 2
 

@@ -141,11 +141,25 @@ def test_a_host_that_was_away_is_told_the_true_reason() -> None:
     assert acts == [Welcome("b", 2, [Verdict("c2", 1, Decision.STOP)])]
 
 
-def test_the_reason_for_which_it_was_asked_first_is_kept() -> None:
+def test_an_expiry_gives_way_to_whoever_wants_it_to_end() -> None:
     story = Story()
     story.come("a")
     story.run("a")
     story.later(41)
     assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("expired", 42_000)
     story.tell(TaskCanceled("t1"))
-    assert story.row("a").cancel_reason == "expired"
+    story.tell(Accepted("a", "c1", 1))
+    assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("canceled", 42_000)
+    assert kinds(story.later(36), Cancel)[0].reason == "canceled"
+    story.result("a", Outcome.CANCELED)
+    assert story.task().status is T.CANCELED
+
+
+def test_the_reason_for_which_it_was_asked_first_is_kept() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", timeout_ms=30_000)
+    story.tell(Accepted("a", "c1", 1))
+    story.later(31)
+    story.tell(TaskCanceled("t1"))
+    assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("timeout", 32_000)

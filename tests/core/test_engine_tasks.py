@@ -100,7 +100,7 @@ def test_reports_of_others_and_of_old_attempts_touch_no_row() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a")
-    for event in (Accepted("b", "c1", 1), Started("a", "c1", 2, 1, 1), Rejected("b", "c1", 1, "busy"), Accepted("nobody", "c1", 1)):
+    for event in (Accepted("b", "c1", 1), Started("a", "c1", 0, 1, 1), Rejected("b", "c1", 1, "busy"), Accepted("nobody", "c1", 1)):
         assert not story.tell(event)
     acts = story.result("b")
     assert kinds(acts, Ack) and story.row("a").status is E.DISPATCHED

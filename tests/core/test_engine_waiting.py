@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.core.effects import Dispatch
-from server.core.events import HostDisconnected, HostForgotten, TaskCanceled, TaskStarted, Tick
+from server.core.events import HostDisconnected, HostForgotten, Stopping, TaskCanceled, TaskStarted, Tick
 from server.core.world import Limits
 from tests.core.story import E, Story, T, kinds, reload
 
@@ -62,6 +62,8 @@ def test_a_host_that_leaves_after_the_wait_is_over_is_not_waited_for_again() -> 
 def test_waiting_survives_a_restart_and_so_does_its_end() -> None:
     story = Story()
     story.run("a", "b", wait_ms=100_000)
+    story.later(5)
+    story.tell(Stopping())
     again = reload(story, "a", "b")
     assert again.engine.open_on("a") == 1
     again.later(61)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent import journal_file
+from agent.core.effects import Result
+from agent.core.journal import Exit
 from agent.core.model import Key
 from server.core.effects import Ack, Dispatch, Progress, SaveTask, Welcome
 from server.core.events import HostConnected
@@ -12,6 +15,7 @@ from server.core.states import EXECUTION_STEPS, ExecutionStatus, TaskStatus
 from tests.simulate.ghost import Process, Violation
 
 if TYPE_CHECKING:
+    from tests.simulate.machine import Machine
     from tests.simulate.world import World
 
 S = ExecutionStatus
@@ -61,6 +65,8 @@ class Checks:
         self.done += 1
         require(not old.status.final, "I2", f"a final row changed: {old} → {new}")
         require((old.status, new.status) in REACHABLE, "I2", f"no way from {old.status.label} to {new.status.label}")
+        if new.attempt > old.attempt:
+            self._again(new)
         if new.status.final:
             self.ended(new)
 
@@ -72,24 +78,39 @@ class Checks:
         named = f"{row.status.label} ({row.error_code}) of {key} on {row.host_id}"
         if row.status is S.FAILED and row.error_code in ("spawn_failed", "agent_died"):
             require(where in ghost.unforked and starts == 0, "I6", f"{named}: {starts} starts")
-        elif row.status is S.TIMEOUT and row.error_code == "expired" and starts == 0:
-            pass  # its shim was there, and was told to end before it had started anything
         elif row.status in RAN:
             require(starts == 1 and process is not None and process.report is not None, "I6", f"{named}: {starts} starts, no such report")
             assert process is not None and process.report is not None
+            require(row.cancel_reason != "expired", "I20", f"{named}: it is said to have been ended because it had not started")
             self._honest(row, process, named)
         elif row.status is S.DISPATCH_FAILED or (row.status is S.CANCELED and row.error_code == "canceled_before_start"):
-            # what an older database does not remember was sent, and started, all the same
-            before = ghost.dispatched.get(where, ghost.restored_at) < ghost.restored_at
-            require(starts == 0 or before, "I7", f"{named}: {starts} starts")
+            require(starts == 0 or ghost.unknowable(where), "I7", f"{named}: {starts} starts")
             if row.error_code == "expired":
                 self._expired(row, named)
         elif row.status is S.CANCELED:
             require(starts == 0 or process is None or process.ended is not None, "I17", f"{named}: it still runs")
+            require(row.report is not None, "I6", f"{named}: its host has not said so")
         else:
             self._lost(row, named)
         if row.stdout_id is not None:
             require(row.stdout_id in world.store.tables.outputs, "I3", f"{named}: its output is not in the database")
+
+    def _again(self, row: CommandHost) -> None:
+        """What has run is not tried again, unless its task says that it may be."""
+        world = self.world
+        policy = world.store.tables.tasks[world.store.tables.commands[row.command_id].task_id].retry
+        require(policy is not None and row.attempt <= policy.attempts, "I1", f"attempt {row.attempt} of {row.command_id}, asked for was {policy}")
+        for one in row.earlier:
+            where = (row.host_id, (row.command_id, int(str(one["attempt"]))))
+            never = one["status"] == "dispatch_failed" or not (policy and policy.idempotent)
+            starts = world.ghost.starts[where]
+            require(not never or starts == 0 or world.ghost.unknowable(where), "I1", f"{where} is tried again after {one}: {starts} starts")
+
+    def decided(self, row: CommandHost) -> None:
+        """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by that."""
+        server = self.world.server
+        if server is not None and row.status is S.LOST and row.error_code == "silent":
+            require(self.world.loop.now >= server.calm_at - SLACK, "I5", f"{row.command_id} on {row.host_id} is lost while many hosts are away")
 
     def _honest(self, row: CommandHost, process: Process, named: str) -> None:
         report, world = process.report, self.world
@@ -100,9 +121,6 @@ class Checks:
             command = world.store.tables.commands[row.command_id]
             task = world.store.tables.tasks[command.task_id]
             ran, limit = process.ended - process.began, command.timeout_ms / 1000
-            if report.kill is not None and report.kill.reason == "expired":
-                self._expired(row, named)  # the server had not heard of its start in time
-                return
             forgotten = process.began < world.ghost.restored_at  # why it was told to end is not in the older database
             asked = task.cancel_reason == "timeout" or forgotten or (limit and ran >= limit - SLACK)
             require(bool(asked), "I20", f"{named}: it ran for {ran:.3f} s of {limit}")
@@ -113,9 +131,17 @@ class Checks:
         require(said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said")
 
     def _expired(self, row: CommandHost, named: str) -> None:
-        sent = self.world.ghost.dispatched.get((row.host_id, (row.command_id, row.attempt)))
-        within = self.world.store.tables.commands[row.command_id].start_within_ms / 1000
-        waited = self.world.loop.now - sent if sent is not None else 1e9
+        """Neither the time to start nor the time to come is over early."""
+        tables, now = self.world.store.tables, self.world.loop.now
+        sent = self.world.ghost.left.get((row.host_id, (row.command_id, row.attempt)))
+        command = tables.commands[row.command_id]
+        if sent is None:
+            wait_ms, began = tables.tasks[command.task_id].wait_ms, self._began.get(command.task_id)
+            require(wait_ms is not None and began is not None, "I20", f"{named}: nobody waited for that host")
+            assert wait_ms is not None and began is not None
+            within, waited = wait_ms / 1000, now - began
+        else:
+            within, waited = command.start_within_ms / 1000, now - sent
         require(waited >= within - SLACK, "I20", f"{named}: after {waited:.3f} of {within} s")
 
     def _lost(self, row: CommandHost, named: str) -> None:
@@ -124,6 +150,10 @@ class Checks:
             holds = world.ghost.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)
         elif reason == "shim_died":
             holds = (row.host_id, (row.command_id, row.attempt)) in world.ghost.unwatched
+        elif reason == "force_canceled":
+            holds = world.store.tables.commands[row.command_id].task_id in world.ghost.forced
+        elif reason == "restored":
+            holds = world.ghost.given_up
         elif world.ghost.restored_at >= 0 and reason in ("journal_lost", "rolled_back"):
             holds = True
         else:
@@ -137,17 +167,13 @@ class Checks:
     # --- when something is decided ------------------------------------------------------------------------------------------
 
     def saved(self, task: Task) -> None:
-        """A task's own timeout ends it when that time has truly passed, whatever the clock on the wall says.
-
-        But for one case: over a restart the server's own clock is all that tells how much of the time is over.
-        """
+        """A task's own timeout ends it when that time has truly passed, whatever the clock on the wall says."""
         if task.status is TaskStatus.RUNNING:
             self._began.setdefault(task.task_id, self.world.loop.now)
         if task.cancel_reason == "timeout" and task.timeout_ms is not None:
             began = self._began.get(task.task_id, -1e9)
             ran = self.world.loop.now - began
-            set_while_down = any(began < at < self.world.server_began for at in self.world.clock_set_at)
-            require(set_while_down or ran >= task.timeout_ms / 1000 - 1.0, "I20", f"{task.task_id} timed out after {ran:.3f} of {task.timeout_ms / 1000} s")
+            require(ran >= task.timeout_ms / 1000 - 1.0, "I20", f"{task.task_id} timed out after {ran:.3f} of {task.timeout_ms / 1000} s")
 
     # --- when something is said ------------------------------------------------------------------------------------------
 
@@ -158,20 +184,20 @@ class Checks:
         self.world.ghost.acked.setdefault((ack.host_id, (ack.command_id, ack.attempt)), self.world.loop.now)
 
     def _kept(self, host_id: str, key: Key) -> None:
-        world, tables = self.world, self.world.store.tables
+        tables = self.world.store.tables
         row = tables.rows.get((key[0], host_id))
         if row is None:
             deleted = key[0] not in tables.commands
             require(deleted or (host_id, *key) in tables.orphans, "I3", f"result of {key} on {host_id} was acknowledged and is nowhere")
         else:
-            # a report of what an older database believes not yet begun is kept beside the row
-            beside = world.ghost.restored_at >= 0 and (key[0], host_id) in tables.lates
-            kept = row.report is not None or (key[0], host_id) in tables.lates
-            require(kept or not row.status.final, "I3", f"late result of {key} on {host_id} was acknowledged and is not beside its row")
-            require(row.status.final or beside, "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
+            ended = row.status.final and row.report is not None
+            kept = ended or (key[0], host_id) in tables.lates or any(one["attempt"] == key[1] for one in row.earlier)
+            require(kept, "I3", f"result of {key} on {host_id} was acknowledged and is neither in its row nor beside it")
+            require(row.status.final or row.attempt > key[1], "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
 
     def dispatched(self, dispatch: Dispatch) -> None:
         self.done += 1
+        self.world.ghost.left.setdefault((dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)), self.world.loop.now)
         host_id, key = dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)
         row = self.world.store.tables.rows.get((key[0], host_id))
         known = row is not None and row.seq == dispatch.seq and row.status is not S.PENDING
@@ -179,11 +205,19 @@ class Checks:
         last = self.world.seqs.setdefault((host_id, dispatch.seq), key)
         require(last == key, "I1", f"dispatch number {dispatch.seq} of {host_id} was given to {last} and to {key}")
 
+    def reported(self, machine: Machine, result: Result) -> None:
+        """An end that is told is in the journal, whatever power is lost from here on."""
+        self.done += 1
+        found = journal_file.scan(bytes(machine.disk.names["journal"].durable))
+        kept = any(isinstance(record, Exit) and record.key == result.key for record in found.records)
+        require(kept, "I6", f"the end of {result.key} is told by {machine.host_id} and is not in its journal")
+
     def hello(self, event: HostConnected) -> None:
         if self.world.ghost.restored_at >= 0:
             # numbers that an older database does not remember and the agent has not met may be given again
             self.world.seqs = {at: key for at, key in self.world.seqs.items() if at[0] != event.host_id or at[1] <= event.max_seq}
         self._greeted[event.session] = {(entry.command_id, entry.attempt) for entry in event.entries}
+        self.world.ghost.told.update((event.host_id, key) for key in self._greeted[event.session])
 
     def welcomed(self, welcome: Welcome) -> None:
         self.done += 1
@@ -222,6 +256,8 @@ class Checks:
             require(task.status.final, "I5", f"{task_id} is still {task.status.label}: {task.counts}")
             require(task.counts == tables.counted(task_id), "I4", f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}")
         for row in tables.rows.values():
+            if row.earlier:
+                self._again(row)
             require(row.status.final, "I5", f"{row.command_id} on {row.host_id} is still {row.status.label}")
             self.ended(row)
         for (host_id, key), _ in world.ghost.acked.items():

@@ -50,11 +50,15 @@ class Tables:
     def apply(self, saves: list[Save]) -> list[tuple[CommandHost, CommandHost]]:
         """(row before, row after) of every row that changed. Raises KeyTaken, and then has changed nothing."""
         phases = plan(saves)
+        owners: dict[str, str] = {}
         for phase in phases:
             for created in phase.created.values():
                 key = created.idempotency_key
-                if key is not None and key in self.keys and self.keys[key].task_id != created.task.task_id:
-                    raise KeyTaken(key)
+                if key is not None:
+                    known = self.keys.get(key)
+                    owner = owners.setdefault(key, known.task_id if known is not None else created.task.task_id)
+                    if owner != created.task.task_id:
+                        raise KeyTaken(key)
         changed: list[tuple[CommandHost, CommandHost]] = []
         for phase in phases:
             self._phase(phase, changed)

@@ -93,8 +93,15 @@ class Faults:
         self.world.kill_server(self.world.rng.choice((0.1, 2.0, 20.0)) * self.world.rng.random())
         return alive
 
+    def _server_stop(self, machine: Machine) -> bool:
+        """In good order."""
+        server = self.world.server
+        if server is None or not server.listening:
+            return False
+        server.stop(self.world.rng.choice((0.1, 2.0, 20.0)) * self.world.rng.random())
+        return True
+
     def _server_clock(self, machine: Machine) -> bool:
-        self.world.clock_set_at.append(self.world.loop.now)
         self.world.server_clock += self.world.rng.choice((-TEN_YEARS, TEN_YEARS, -30_000, 30_000))
         return True
 

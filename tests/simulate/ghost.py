@@ -34,8 +34,14 @@ class Ghost:
     processes: dict[Where, Process] = field(default_factory=dict)
     unforked: set[Where] = field(default_factory=set)
     """Accepted, and its host could not make a process for it, or its agent died before it had."""
-    dispatched: dict[Where, float] = field(default_factory=dict)
-    """When the server first decided to send it."""
+    left: dict[Where, float] = field(default_factory=dict)
+    """When the server first sent it."""
+    told: set[Where] = field(default_factory=set)
+    """What hosts have spoken of since an older database was put in place."""
+    forced: set[str] = field(default_factory=set)
+    """Tasks that an operator ended by force, or some hosts of theirs."""
+    given_up: bool = False
+    """The last time that an older database was put in place, all that was open in it was given up, as `restore` does."""
     promised: dict[str, str] = field(default_factory=dict)
     """Idempotency key → the task that an operator was told of."""
     acked: dict[Where, float] = field(default_factory=dict)
@@ -48,6 +54,10 @@ class Ghost:
     unwatched: set[Where] = field(default_factory=set)
     """Its shim was killed."""
     restored_at: float = -1.0
+
+    def unknowable(self, where: Where) -> bool:
+        """An older database does not remember that it was sent, and its host has not been able to say so since."""
+        return not self.given_up and self.left.get(where, self.restored_at) < self.restored_at and where not in self.told
 
     def begins(self, where: Where, now: float) -> Process:
         self.starts[where] += 1

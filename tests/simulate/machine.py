@@ -211,6 +211,8 @@ class Agent:
                 self.life.at(self.world.disk_delay(self.machine), self._sync)
         elif self.link is not None:
             self.machine.point("agent.before_send")
+            if isinstance(item, out.Result) and item.stored:
+                self.world.checks.reported(self.machine, item)
             self.link.send(UP, translate.to_server(self, item))
 
     def _sync(self) -> None:

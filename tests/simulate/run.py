@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -81,9 +81,11 @@ class Outcome:
         self.failures.update(other.failures)
 
 
-def play(seed: int, *, trace: bool = False, without: Sequence[str] = (), record: bool = False) -> tuple[World, Outcome]:
-    """Inside `simulated`. record: keep the saves of every commit."""
-    world = World(seed, trace=trace, without=without)
+def play(
+    seed: int, *, trace: bool = False, without: Sequence[str] = (), record: bool = False, aim: Mapping[str, Any] | None = None
+) -> tuple[World, Outcome]:
+    """Inside `simulated`. record: keep the saves of every commit. without, aim: see World."""
+    world = World(seed, trace=trace, without=without, aim=aim)
     world.recorded = [] if record else None
     failures = {}
     try:

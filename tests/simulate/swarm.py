@@ -17,6 +17,7 @@ FAULTS = (
     "partition",
     "duplicate",
     "server_kill",
+    "server_stop",
     "server_point",
     "server_clock",
     "db_down",
@@ -68,6 +69,8 @@ class Swarm:
     capacity: int
     high_water: int
     longest: float
+    forget_every: int
+    mass_hosts: int
 
 
 def draw(rng: Random) -> Swarm:
@@ -94,4 +97,6 @@ def draw(rng: Random) -> Swarm:
         capacity=rng.choice((1_024, 8_192)),
         high_water=rng.choice((4, 20_000)),
         longest=rng.choice((0.5, 10.0, 40.0)),
+        forget_every=rng.choice((1, 3, 64)),
+        mass_hosts=rng.choice((2, 10)),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.core.model import Key
 from server.core.effects import Save
@@ -33,11 +33,12 @@ MOST_STEPS = 200_000
 class World:
     """calm: nothing goes wrong any more. trace: a line per happening, or None. covered: (status, fault) → executions it met."""
 
-    def __init__(self, seed: int, *, trace: bool = False, without: Sequence[str] = ()) -> None:
-        """without: faults that are left out of those that the seed enables."""
+    def __init__(self, seed: int, *, trace: bool = False, without: Sequence[str] = (), aim: Mapping[str, Any] | None = None) -> None:
+        """without: faults that are left out of those that the seed enables. aim: sizes of the Swarm that are not left to chance."""
         OS.forget()
         self.rng = Random(seed)
         drawn = draw(self.rng)
+        drawn = replace(drawn, **aim or {})
         self.swarm = replace(drawn, enabled=drawn.enabled.difference(without))
         self.loop = Loop()
         self.trace: list[str] | None = [] if trace else None
@@ -50,8 +51,9 @@ class World:
         self.seqs: dict[tuple[str, int], Key] = {}
         self.links: list[Link] = []
         self.server_clock = 0
-        self.clock_set_at: list[float] = []
-        self.server_began = -1.0
+        self.to_be_given_up = False
+        self.alarms: Counter[str] = Counter()
+        self.struck_by_silence = 0
         self.slow_until = 0.0
         self.server: Server | None = None
         self.store = Store(self)
@@ -112,7 +114,6 @@ class World:
     def start_server(self) -> None:
         if self.server is None:
             self.note("server starts")
-            self.server_began = self.loop.now
             Server(self)
 
     def kill_server(self, seconds: float) -> None:
@@ -139,7 +140,9 @@ class World:
         store, ghost = self.store, self.ghost
         assert store.backup is not None
         store.tables = store.backup.copy()
-        ghost.restored_at = self.loop.now
+        ghost.restored_at, ghost.given_up = self.loop.now, self.rng.random() < 0.5
+        ghost.told.clear()
+        self.to_be_given_up = ghost.given_up
         ghost.acked.clear()
         ghost.promised = {key: known.task_id for key, known in store.tables.keys.items()}
         self.checks.restored()

@@ -36,7 +36,7 @@ async def test_the_reason_of_the_request_decides_the_outcome(shims: Any, wait_un
 
 @pytest.mark.parametrize(
     ("reason", "outcome", "code"),
-    [("canceled", "canceled", "canceled_before_start"), ("expired", "timeout", "expired"), ("timeout", "timeout", "expired")],
+    [("canceled", "canceled", "canceled_before_start"), ("expired", "canceled", "canceled_before_start"), ("timeout", "canceled", "canceled_before_start")],
 )
 async def test_a_command_stopped_before_its_start_is_never_started(shims: Any, reason: Any, outcome: str, code: str) -> None:
     proof = shims.root / "proof"
