@@ -87,6 +87,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         mass_pause=liveness.mass_silence_pause,
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
+        lap=liveness.time_saved_every,
     )
 
 

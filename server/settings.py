@@ -167,6 +167,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     mass_silence_pause: Annotated[float, Meta(ge=0, le=86_400, description="For how many seconds nothing is called lost then.")] = 300.0
     start_grace: Annotated[float, Meta(ge=0, le=86_400, description="After a start of the server, hosts on their way back are not called offline for so long.")] = 60.0
     watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
+    time_saved_every: Annotated[float, Meta(ge=1, le=86_400, description="How often the time that a task with a `timeout` or a `wait_for` has run is saved. A server that is killed forgets at most so much of it, so that such a task ends late, never early.")] = 60.0
     drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0
     drain_max: Annotated[float, Meta(ge=0, le=3600, description="… up to this.")] = 10.0
 

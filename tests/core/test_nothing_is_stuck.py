@@ -10,7 +10,7 @@ from server.core.events import Accepted, HostDisconnected, Rejected, Started, Ta
 from server.core.model import Retry
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.world import Limits
-from tests.core.story import E, Story, T
+from tests.core.story import E, Story, T, reload
 
 LIMITS = Limits(lost_after=100, unanswered_after=200)
 
@@ -55,6 +55,55 @@ def overdue_task(story: Story) -> None:
     story.run("a", timeout_ms=5_000)
 
 
+def behind_others(story: Story) -> None:
+    story.come("a", slots=1)
+    story.run("a", number=2)
+    story.tell(Accepted("a", "c2", 1))
+    story.run("a")
+
+
+def endless_and_away(story: Story) -> None:
+    story.come("a")
+    story.run("a", command_ms=0)
+    story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1))
+
+
+def endless_and_canceled(story: Story) -> None:
+    story.come("a")
+    story.run("a", command_ms=0)
+    story.tell(Started("a", "c1", 1, 7, 7), TaskCanceled("t1"))
+
+
+def waited_for_after_a_restart(story: Story) -> None:
+    story.run("a", wait_ms=20_000)
+    become(story, reload(story, "a"))
+
+
+def paused_after_a_restart(story: Story) -> None:
+    paused(story)
+    become(story, reload(story, "a"))
+
+
+def sent_before_a_restart(story: Story) -> None:
+    sent(story)
+    become(story, reload(story, "a"))
+
+
+def running_before_a_restart(story: Story) -> None:
+    running(story)
+    become(story, reload(story, "a"))
+
+
+def asked_before_a_restart(story: Story) -> None:
+    asked(story)
+    become(story, reload(story, "a"))
+
+
+def become(story: Story, later: Story) -> None:
+    """From here on the server that was started after it."""
+    story.engine, story.now = later.engine, later.now
+
+
 # What is open, what ends it, and as what.
 CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionStatus]] = [
     (parked, E.PENDING, "wait_for", "expired", E.DISPATCH_FAILED),
@@ -65,6 +114,14 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
     (away, E.RUNNING, "lost_after", "silent", E.LOST),
     (asked, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
     (overdue_task, E.DISPATCHED, "the task's timeout, then unanswered_after", "unanswered", E.LOST),
+    (behind_others, E.PENDING, "the end of what is before it, then its own", "unanswered", E.LOST),
+    (endless_and_away, E.RUNNING, "lost_after", "silent", E.LOST),
+    (endless_and_canceled, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
+    (waited_for_after_a_restart, E.PENDING, "wait_for", "expired", E.DISPATCH_FAILED),
+    (paused_after_a_restart, E.PENDING, "the pause before the next attempt", "offline", E.DISPATCH_FAILED),
+    (sent_before_a_restart, E.DISPATCHED, "lost_after", "silent", E.LOST),
+    (running_before_a_restart, E.RUNNING, "lost_after", "silent", E.LOST),
+    (asked_before_a_restart, E.RUNNING, "lost_after", "silent", E.LOST),
 ]
 
 
@@ -86,6 +143,14 @@ def test_what_is_open_has_a_deadline_that_ends_it(begin: Callable[[Story], None]
 
 def test_every_open_status_is_among_them() -> None:
     assert {case[1] for case in CASES} == {status for status in ExecutionStatus if not status.final}
+
+
+def test_only_a_command_without_a_timeout_whose_host_is_here_waits_for_that_host_or_a_person() -> None:
+    story = Story(LIMITS)
+    story.come("a")
+    story.run("a", command_ms=0)
+    story.tell(Started("a", "c1", 1, 7, 7))
+    assert story.engine.next_deadline() is None and story.row("a").status is E.RUNNING
 
 
 def test_only_a_task_that_nobody_has_started_waits_for_a_person() -> None:
