@@ -26,7 +26,10 @@ import server.core.retry as server_retry
 import server.core.safety as server_safety
 import server.core.tasks as server_tasks
 import server.core.world as server_world
+import server.lease as server_lease
+import server.store.lease as server_lease_row
 import server.store.writer as server_writer
+import tests.simulate.database as simulated_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def _one_applied(broken: Break) -> Iterator[None]:
     kept, made = getattr(broken.where, broken.name), altered(broken)
     tables: tuple[dict[type, Any], ...] = (server_engine.HANDLERS, server_engine.REPORTS)
     kinds = [(table, kind) for table in tables for kind, handler in table.items() if handler is kept]
-    users = [module for module in (server_executions, server_hosts, server_admission, server_engine, server_tasks, server_safety, server_retry) if getattr(module, broken.name, None) is kept]
+    users = [module for module in USERS if getattr(module, broken.name, None) is kept]
     for module in {broken.where, *users}:
         setattr(module, broken.name, made)
     for table, kind in kinds:
@@ -83,7 +86,7 @@ def _one_applied(broken: Break) -> Iterator[None]:
             table[kind] = kept
 
 
-
+USERS = (server_executions, server_hosts, server_admission, server_engine, server_tasks, server_safety, server_retry, simulated_database)
 DUPLICATES = {"enabled": frozenset({"duplicate", "link_cut", "disk_error"}), "strike": 0.5, "often": 1.5, "slots": 1, "hosts": 1, "tasks": 8, "seconds": 60.0}
 POWER = {"enabled": frozenset({"host_reboot", "link_cut"}), "often": 1.5, "longest": 10.0, "tasks": 8, "seconds": 60.0}
 OUTAGES = {"enabled": frozenset({"db_down", "db_stall", "link_slow"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
@@ -91,6 +94,7 @@ LATE = {"enabled": frozenset({"link_one_way", "link_cut"}), "often": 1.5, "tasks
 OLDER = {"enabled": frozenset({"db_restored"}), "often": 10.0, "tasks": 8, "slots": 1, "longest": 10.0, "seconds": 60.0, "seq_block": 256, "tombs": 10_000}
 CLOCKS = {"enabled": frozenset({"server_clock", "server_kill", "server_stop"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 SILENCE = {"enabled": frozenset({"partition", "link_half_open", "link_cut"}), "often": 1.5, "hosts": 3, "mass_hosts": 2, "lost_after": 20.0, "seconds": 180.0}
+TWINS = {"enabled": frozenset({"server_twin", "link_cut"}), "often": 4.0, "tasks": 8, "seconds": 60.0}
 WIPED = {"enabled": frozenset({"host_wiped", "link_one_way", "link_half_open"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 NO_DIRECTORIES = Break("what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()")
 NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget", "peer.session is not None and", "False and")
@@ -123,6 +127,10 @@ BREAKS = (
     Break("many hosts gone at once are lost like one", server_safety, "gone", "world.calm_at = now + limits.mass_pause", "pass", aim=SILENCE),
     Break("what is canceled by force is called canceled", server_admission, "_stop_one", 'lose(world, execution, "force_canceled")', 'world.step(execution, ExecutionStep.CANCEL)', aim=SILENCE | {"longest": 40.0, "tasks": 8}, first=140),
     Break("the agent is told to forget too much", server_world.World, "forget", "default=peer.seen + 1) - 1", "default=peer.seen + 1)", aim={"forget_every": 1}),
+    # two servers
+    Break("a lease is taken while its holder renews it", server_lease_row, "judge", "lease.left > 0", "False", aim=TWINS),
+    Break("whoever has a data directory takes the lease of another one", server_lease._Watched, "gone", "ours.place and lease.holder.place == ours.place", "ours.place", aim=TWINS),
+    Break("a takeover begins no new epoch", server_lease_row, "next_epoch", "1 + max", "max", aim=TWINS),
     # the agent's journal
     Break("a record is not synced", agent_journal.Journal, "_append", "self.disk.sync(self._fd)", "pass"),
     Break("INTENT is not synced before the fork", agent_journal.Journal, "_append", "self.disk.sync(self._fd)", 'any(type(record).__name__ == "Exit" for append in appends for record in append.records) and self.disk.sync(self._fd)', aim=POWER, given=NO_DIRECTORIES),

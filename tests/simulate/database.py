@@ -6,21 +6,23 @@ are those of queries/write_*.sql. tests/simulate/test_database.py compares it wi
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from server.core.effects import Save, SaveLate, SaveMeta
+from server.core.effects import Save, SaveLate
 from server.core.model import Command, CommandHost, Host, HostIdentity, Output, Task
 from server.core.safety import EPOCH_SEEN
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable
 from server.store.lates import RowEnd, sort_out
-from server.store.lease import Holder, Lease
+from server.store.lease import Holder, Lease, fenced, judge, next_epoch
 from server.store.plan import Phase, plan
 from server.store.rows import as_json
 from tests.simulate import loop
 
 if TYPE_CHECKING:
+    from tests.simulate.server import Server
     from tests.simulate.world import World
 
 Where = tuple[str, str]
@@ -40,6 +42,8 @@ class Tables:
     seqs: dict[str, int] = field(default_factory=dict)
     keys: dict[str, KnownKey] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
+    lease: dict[str, Lease] = field(default_factory=lambda: {"": Lease(0, 0, Holder("", "", 0), 0, 0, 0)})
+    """One row."""
 
     def copy(self) -> Tables:
         """A backup. What the tables hold is never changed in place."""
@@ -127,40 +131,91 @@ class Tables:
         return tuple(counts)
 
 
-class Store:
-    """As server.store.base.Store, as far as the server's start and its writer use it. away_until: down until then."""
+@dataclass(slots=True)
+class Database:
+    """away_until: down until then. clock: on its own wall; a lease runs out by it."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.tables = Tables()
-        self.backup: Tables | None = None
-        self.away_until = self.slow_until = 0.0
+    clock: loop.Wall
+    tables: Tables = field(default_factory=Tables)
+    backup: Tables | None = None
+    away_until: float = 0.0
+    slow_until: float = 0.0
+
+
+class Store:
+    """One server's, as server.store.base.Store, as far as its start, its lease and its writer use it."""
+
+    def __init__(self, world: World, server: Server, sleep: Callable[[float], Awaitable[None]] = loop.sleep) -> None:
+        self.world, self.database, self.server, self._sleep = world, world.database, server, sleep
+        self.epoch: int | None = None
+
+    @property
+    def tables(self) -> Tables:
+        return self.database.tables
 
     async def open(self) -> None:
         self._reach()
 
+    # --- the lease: the conditions are those of queries/lease.*.sql -------------------------------------------------------
+
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
-        """There is one server at a time here; tests/store/leases.py and tests/system/test_two_servers.py have several."""
-        epoch = max(int(await self.meta("epoch") or 0), int(await self.meta(EPOCH_SEEN) or 0)) + 1
-        await self.write([SaveMeta("epoch", str(epoch))])
-        return epoch
+        await self._sleep(0.002)
+        self._reach()
+        lease = self._lease()
+        judge(lease, dead)
+        known = [self.tables.meta[name] for name in ("epoch", EPOCH_SEEN) if name in self.tables.meta]
+        self.world.checks.lease_taken(lease)
+        self.epoch = next_epoch(lease, *known)
+        self._put(Lease(self.epoch, 0, holder, round(seconds * 1000), 0, 0))
+        self.tables.meta["epoch"] = str(self.epoch)
+        self.world.took_over(self.server)
+        return self.epoch
+
+    async def renew_lease(self) -> None:
+        await self._sleep(0.002)
+        self._reach()
+        self._fence()
+        lease = self._lease()
+        self._put(replace(lease, beat=lease.beat + 1))
+
+    async def give_back_lease(self) -> None:
+        await self._sleep(0.002)
+        self._reach()
+        lease = self._lease()
+        if lease.epoch == self.epoch:
+            self.tables.lease[""] = replace(lease, beat=lease.beat + 1, until_ms=0)
+
+    def _lease(self) -> Lease:
+        return replace(self.tables.lease[""], now_ms=self.database.clock.ms())
+
+    def _put(self, lease: Lease) -> None:
+        self.tables.lease[""] = replace(lease, until_ms=self.database.clock.ms() + lease.length_ms)
+        self.world.checks.lease_kept()
+
+    def _fence(self) -> None:
+        assert self.epoch is not None
+        if self.tables.lease[""].epoch != self.epoch:
+            raise fenced(self.epoch, self._lease())
+
+    # --- one transaction -------------------------------------------------------------------------------------------------
 
     async def write(self, saves: list[Save]) -> None:
         world = self.world
-        await loop.sleep(world.span(0.0003, 0.004) + (world.span(0.2, 3.0) if world.loop.now < self.slow_until else 0.0))
+        await self._sleep(world.span(0.0003, 0.004) + (world.span(0.2, 3.0) if world.loop.now < self.database.slow_until else 0.0))
         self._reach()
         if world.strikes("db_error", "db.error"):
             raise StoreUnavailable("deadlock")
-        world.server_point("server.before_commit")
-        world.commit(saves)
-        world.server_point("server.after_commit")
-        await loop.sleep(world.span(0.0001, 0.002))
+        self.server.point("server.before_commit")
+        self._fence()
+        world.commit(self.server, saves)
+        self.server.point("server.after_commit")
+        await self._sleep(world.span(0.0001, 0.002))
         if world.strikes("db_unknown", "db.unknown"):
             raise StoreUnavailable("the connection died in COMMIT")
         self._reach()
 
     def _reach(self) -> None:
-        if self.world.loop.now < self.away_until:
+        if self.world.loop.now < self.database.away_until:
             raise StoreUnavailable("away")
 
     # --- reads -----------------------------------------------------------------------------------------------------------
@@ -206,8 +261,3 @@ class Store:
                     untouched = task.status is TaskStatus.PENDING and task.counts[ExecutionStatus.PENDING] == task.total_hosts
                     found.append(OpenTask(replace(task, targets=targets), command, [] if untouched else opened))
         return found
-
-    def everything(self) -> dict[str, Any]:
-        """For comparison with another store."""
-        tables = self.tables
-        return {"tasks": tables.tasks, "rows": tables.rows, "outputs": tables.outputs, "lates": tables.lates, "orphans": tables.orphans}

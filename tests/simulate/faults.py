@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulate.link import DOWN, UP, Link
+from tests.simulate.loop import Wall
 from tests.simulate.machine import Machine
 from tests.simulate.swarm import AT_AN_INSTANT
 
@@ -38,7 +39,10 @@ class Faults:
         """Everything works from here on; hosts that are gone stay gone, and what the faults have broken stays broken."""
         world = self.world
         self.slow_disks.clear()
-        world.slow_until = world.store.away_until = world.store.slow_until = 0.0
+        world.slow_until = world.database.away_until = world.database.slow_until = 0.0
+        for server in (world.other, world.server):
+            if server is not None and (server.life.stopped or server is world.other):
+                world.server_ended(server, 0.1)
         for machine in world.machines.values():
             self._mend(machine)
         if world.server is None:
@@ -96,29 +100,53 @@ class Faults:
     def _server_stop(self, machine: Machine) -> bool:
         """In good order."""
         server = self.world.server
-        if server is None or not server.listening:
+        if server is None or not server.listening or server.life.stopped:
             return False
         server.stop(self.world.rng.choice((0.1, 2.0, 20.0)) * self.world.rng.random())
         return True
 
     def _server_clock(self, machine: Machine) -> bool:
-        self.world.server_clock += self.world.rng.choice((-TEN_YEARS, TEN_YEARS, -30_000, 30_000))
+        self._set(self.world.server_clock)
+        return True
+
+    def _db_clock(self, machine: Machine) -> bool:
+        """A lease runs out by it."""
+        self._set(self.world.database.clock)
+        return True
+
+    def _set(self, clock: Wall) -> None:
+        how = self.world.rng.choice((-TEN_YEARS, TEN_YEARS, -30_000, 30_000, 0))
+        if how:
+            clock.offset += how
+        else:
+            clock.stand(self.world.span(1.0, 30.0))
+
+    def _server_twin(self, machine: Machine) -> bool:
+        """A second server on the same database, while the first one goes on, or is stopped for a while and goes on later."""
+        world, server = self.world, self.world.server
+        if server is None or not server.listening or server.draining or server.life.stopped or world.other is not None:
+            return False
+        if world.rng.random() < 0.7:
+            server.freeze(world.rng.choice((5.0, 30.0, 90.0)) * world.rng.random())
+        world.loop.at(world.span(0.0, 10.0), world.start_other)
         return True
 
     def _db_down(self, machine: Machine) -> bool:
-        self.world.store.away_until = self.world.loop.now + self.world.rng.choice((0.5, 10.0, 60.0)) * self.world.rng.random()
+        self.world.database.away_until = self.world.loop.now + self.world.rng.choice((0.5, 10.0, 60.0)) * self.world.rng.random()
         return True
 
     def _db_stall(self, machine: Machine) -> bool:
-        self.world.store.slow_until = self.world.loop.now + self.world.span(1.0, 10.0)
+        self.world.database.slow_until = self.world.loop.now + self.world.span(1.0, 10.0)
         return True
 
     def _db_restored(self, machine: Machine) -> bool:
         """A backup is made; later the server is stopped, the backup put back, the server started."""
-        store = self.world.store
-        if store.backup is None:
-            store.backup = store.tables.copy()
+        database = self.world.database
+        if database.backup is None:
+            database.backup = database.tables.copy()
             return False
+        if self.world.other is not None:
+            self.world.server_ended(self.world.other, 0.0)
         self.world.kill_server(1.0)
         self.world.restore()
         return True
@@ -135,7 +163,7 @@ class Faults:
         return True
 
     def _agent_clock(self, machine: Machine) -> bool:
-        machine.clock += self.world.rng.choice((-TEN_YEARS, TEN_YEARS, -30_000, 30_000))
+        self._set(machine.clock)
         return True
 
     def _host_reboot(self, machine: Machine) -> bool:

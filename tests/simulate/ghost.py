@@ -38,6 +38,8 @@ class Ghost:
     """When the server first sent it."""
     told: set[Where] = field(default_factory=set)
     """What hosts have spoken of since an older database was put in place."""
+    excused: set[Where] = field(default_factory=set)
+    """Judged in the present database before their hosts told of them."""
     forced: set[str] = field(default_factory=set)
     """Tasks that an operator ended by force, or some hosts of theirs."""
     given_up: bool = False
@@ -56,8 +58,10 @@ class Ghost:
     restored_at: float = -1.0
 
     def unknowable(self, where: Where) -> bool:
-        """An older database does not remember that it was sent, and its host has not been able to say so since."""
-        return not self.given_up and self.left.get(where, self.restored_at) < self.restored_at and where not in self.told
+        """An older database does not remember that it was sent, and its host had not been able to say so since when this was first asked."""
+        if not self.given_up and self.left.get(where, self.restored_at) < self.restored_at and where not in self.told:
+            self.excused.add(where)
+        return where in self.excused
 
     def begins(self, where: Where, now: float) -> Process:
         self.starts[where] += 1

@@ -18,6 +18,10 @@ class End(Protocol):
     def receive(self, link: Link, message: object) -> bool:
         """False: not now, it stays in the socket."""
 
+    @property
+    def busy_for(self) -> float:
+        """Seconds, about, until it may take what it has not taken now."""
+
     def lost(self, link: Link, why: str) -> None: ...
 
 
@@ -51,7 +55,7 @@ class Link:
         if end is None or number > self.until[way]:
             return
         if number != self.arrived[way] + 1 or not end.receive(self, message):
-            self.loop.at(0.02, self._arrive, way, number, message)  # behind one that its receiver has not taken yet
+            self.loop.at(end.busy_for, self._arrive, way, number, message)  # behind one that its receiver has not taken yet
             return
         self.arrived[way] = number
 
@@ -67,8 +71,9 @@ class Link:
         self.until[1 - way] = -1
 
     def _closed(self, way: int, why: str) -> None:
-        if self.ends[1 - way] is not None and self.arrived[way] < min(self.sent[way], self.until[way]):
-            self.loop.at(0.02, self._closed, way, why)
+        end = self.ends[1 - way]
+        if end is not None and self.arrived[way] < min(self.sent[way], self.until[way]):
+            self.loop.at(end.busy_for, self._closed, way, why)
             return
         self._lose(1 - way, why)
 
@@ -89,7 +94,11 @@ class Link:
         """Nothing arrives in this direction any more, and nobody is told: who listens gives up after SILENCE."""
         if self.until[way] == 1 << 60:
             self.until[way] = self.arrived[way]
-            self.loop.at(SILENCE, self._give_up, 1 - way)
+            self.hear_nothing(1 - way)
+
+    def hear_nothing(self, side: int) -> None:
+        """From now on, also when everything is whole: the other side does not move."""
+        self.loop.at(SILENCE, self._give_up, side)
 
     def _give_up(self, side: int) -> None:
         if self.ends[side] is not None:

@@ -19,6 +19,7 @@ class Life:
 
     def __init__(self, loop: Loop, name: str) -> None:
         self.loop, self.name, self.alive = loop, name, True
+        self.stopped_until = 0.0
         self._tasks: list[Task] = []
 
     def at(self, delay: float, what: Callable[..., object], *args: object) -> None:
@@ -34,6 +35,11 @@ class Life:
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> None:
         """As a trio nursery's."""
         self.run(function(*args))
+
+    @property
+    def stopped(self) -> bool:
+        """As by SIGSTOP: what is planned for it happens when it goes on, in the same order."""
+        return self.loop.now < self.stopped_until
 
     def end(self) -> None:
         """At once, wherever its tasks are."""
@@ -70,7 +76,9 @@ class Loop:
     def step(self) -> None:
         """Let the next thing happen."""
         self.now, _, life, what, args = heapq.heappop(self._heap)
-        if life is None or life.alive:
+        if life is not None and life.stopped:
+            self.plan(life.stopped_until - self.now, life, what, args)
+        elif life is None or life.alive:
             self.steps += 1
             what(*args)
 
@@ -163,9 +171,28 @@ class _Over(BaseException):
     """Time is up."""
 
 
+class Wall:
+    """A clock on a wall: ms since 1970, and off by `offset`, which anybody may change at any time."""
+
+    def __init__(self, loop: Loop, offset: int = 0) -> None:
+        self._loop, self.offset = loop, offset
+        self._stood, self._until = 0.0, 0.0
+
+    def stand(self, seconds: float) -> None:
+        """It shows the same time for so long, then what it would show had it gone on."""
+        if self._loop.now >= self._until:
+            self._stood = self._loop.now
+        self._until = self._loop.now + seconds
+
+    def ms(self) -> int:
+        now = self._loop.now
+        return 1_700_000_000_000 + self.offset + round((self._stood if now < self._until else now) * 1000)
+
+
 class move_on_after(AbstractContextManager["move_on_after"]):
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, shield: bool = False) -> None:
         self._seconds, self._error, self._inside = seconds, _Over(), False
+        self.cancelled_caught = False
 
     def __enter__(self) -> move_on_after:
         self._task, self._inside = _me(), True
@@ -179,7 +206,8 @@ class move_on_after(AbstractContextManager["move_on_after"]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._inside = False
-        return error is self._error
+        self.cancelled_caught = error is self._error
+        return self.cancelled_caught
 
 
 pieces = SimpleNamespace(

@@ -21,7 +21,7 @@ from agent.errors import StateUnusable
 from tests.simulate import translate
 from tests.simulate.disk import Disk, Path
 from tests.simulate.link import UP, Link
-from tests.simulate.loop import Life
+from tests.simulate.loop import Life, Wall
 from tests.simulate.shims import Directory, Hands, Loose, Spool
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Died(BaseException):
 
 
 class Machine:
-    """clock: what its wall clock is off by, ms. gone: it never comes back. cut_off: no packet gets through."""
+    """clock: on its wall. gone: it never comes back. cut_off: no packet gets through."""
 
     def __init__(self, world: World, host_id: str) -> None:
         self.world, self.host_id = world, host_id
         self.disk = Disk(world.rng, self)
         self.spool = Spool(self)
         self.shims = self.boots = self.journals = 0
-        self.clock = world.rng.randint(-(10**9), 10**9)
+        self.clock = Wall(world.loop, world.rng.randint(-(10**9), 10**9))
         self.agent: Agent | None = None
         self.gone = self.cut_off = False
         self.boot()
@@ -61,7 +61,7 @@ class Machine:
         self.start_later(self.world.span(0.0, 1.0))
 
     def wall_ms(self) -> int:
-        return 1_700_000_000_000 + self.clock + round(self.world.loop.now * 1000)
+        return self.clock.ms()
 
     def now(self) -> Now:
         """The agent's clocks."""
@@ -227,8 +227,8 @@ class Agent:
         self.life.at(self.world.span(0.002, 0.05), self._connect)
 
     def _connect(self) -> None:
-        server = self.world.server
-        if server is None or not server.listening or self.machine.cut_off:
+        server = None if self.machine.cut_off else self.world.dialled()
+        if server is None:
             self._again()
             return
         self.link = link = Link(self.world.loop, self.machine.host_id, self, server, self.world.net_delay)
@@ -240,6 +240,8 @@ class Agent:
         if self.link is link and self.welcomed_at is None:
             link.close(UP, "no welcome")
             self.lost(link, "no welcome")
+
+    busy_for = 0.02
 
     def receive(self, link: Link, message: Any) -> bool:
         if isinstance(message, ev.Welcome):
@@ -258,7 +260,7 @@ class Agent:
         """Wait as agent/session.py does."""
         if self.welcomed_at is not None and self.world.loop.now - self.welcomed_at >= 5.0:
             self._failures = 0
-        pause = full_jitter(self._failures, 1.0, 60.0, self.world.rng)
+        pause = full_jitter(self._failures, 1.0, self.world.swarm.backoff_max, self.world.rng)
         self._failures += 1
         self.life.at(pause, self._dial)
 

@@ -74,7 +74,7 @@ class Operators:
 
     def _server(self) -> Server | None:
         server = self.world.server
-        return server if server is not None and server.listening and not server.writer.full else None
+        return server if server is not None and server.listening and not server.writer.full and not server.life.stopped else None
 
     def _ask(self, key: str, hosts: tuple[str, ...], how: dict[str, Any], command: dict[str, object], start: bool) -> None:
         """Once, and again with the same key until there is an answer."""
@@ -98,7 +98,7 @@ class Operators:
     ) -> None:
         world = self.world
         try:
-            known = await world.store.known_key(key)
+            known = await server.store.known_key(key)
             if known is not None:
                 live = server.engine.task(known.task_id)
                 if start and live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
@@ -162,7 +162,7 @@ class Operators:
         self._deleting.add(task_id)
         try:
             await server.conductor.committed()
-            task = world.store.tables.tasks.get(task_id)
+            task = world.database.tables.tasks.get(task_id)
             if task is None or (server.engine.task(task_id) is None and not task.status.final):
                 return
             world.note("operator", "delete", task_id)
@@ -177,6 +177,6 @@ class Operators:
         """When the run is over: what was never started would wait for ever. What was started must end without help."""
         server = self.world.server
         assert server is not None
-        for task_id, task in list(self.world.store.tables.tasks.items()):
+        for task_id, task in list(self.world.database.tables.tasks.items()):
             if task.status is TaskStatus.PENDING:
                 server.conductor.submit(TaskCanceled(task_id))

@@ -95,14 +95,15 @@ def play(
     except Exception as error:
         failures[seed] = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}"
     finally:
-        if world.server is not None:
-            world.server.life.end()
+        for server in (world.server, world.other):
+            if server is not None:
+                server.life.end()
     outcome = Outcome(
         1,
         world.struck,
         world.reached,
         world.covered,
-        Counter(f"{row.status.label} {row.error_code or ''}".strip() for row in world.store.tables.rows.values()),
+        Counter(f"{row.status.label} {row.error_code or ''}".strip() for row in world.database.tables.rows.values()),
         sum(world.ghost.starts.values()),
         world.checks.done,
         world.loop.steps,

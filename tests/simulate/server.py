@@ -5,12 +5,11 @@ Real here: server/boot.py, server/core, server/conductor.py, server/store/writer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.core import events as ev
-from proto import messages as pb
-from server import boot
+from server import boot, lease
 from server.conductor import Conductor
 from server.core.effects import Ack, Alarm, Dispatch, Effects, Progress, Save, SaveExecution, SaveTask, Welcome
 from server.core.engine import Engine
@@ -22,10 +21,12 @@ from server.fleet.session import Session
 from server.rpc import from_agent
 from server.rpc.remember import Memory
 from server.settings import Store as Settings
-from server.store.lease import Holder
-from server.store.writer import Writer
+from server.store.base import StoreUnavailable
+from server.store.lease import Holder, StoreFenced
+from server.store.writer import Writer, WriterClosed
 from tests.simulate import translate
-from tests.simulate.link import DOWN, Link
+from tests.simulate.database import Store
+from tests.simulate.link import DOWN, SILENCE, UP, Link
 from tests.simulate.loop import Life, pieces
 
 if TYPE_CHECKING:
@@ -33,39 +34,47 @@ if TYPE_CHECKING:
 
 RESTART = 2.0
 STOP_WITHIN = 10.0
+SETTINGS = Settings()
 MASS_WINDOW, MASS_PAUSE = 60.0, 40.0
 CREDITS = 2
 """Few, so that results wait for them."""
 
 
 class Crashed(BaseException):
-    """The server dies here and now."""
+    """A server dies here and now."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.server = server
 
 
 class Watched(Engine):
     """The engine, and a note of when it decided what."""
 
-    def __init__(self, limits: Limits, world: World, epoch: int) -> None:
-        super().__init__(limits, world.rng.random, epoch)
-        self._seen = world
+    def __init__(self, limits: Limits, server: Server) -> None:
+        super().__init__(limits, server.world.rng.random, server.epoch)
+        self._server = server
 
     def handle(self, happened: Sequence[Event], now: Now) -> Effects:
         effects = super().handle(happened, now)
-        for save in effects.saves:
-            if isinstance(save, SaveTask):
-                self._seen.checks.saved(save.task)
-            elif isinstance(save, SaveExecution):
-                self._seen.checks.decided(save.execution)
+        if self._server.current:  # what one decides that has lost its lease is never committed
+            checks = self._server.world.checks
+            for save in effects.saves:
+                if isinstance(save, SaveTask):
+                    checks.saved(save.task)
+                elif isinstance(save, SaveExecution):
+                    checks.decided(save.execution, self._server)
         return effects
 
 
 class Server:
-    """listening: agents are let in. life: ends with the process."""
+    """listening: agents are let in. life: ends with the process. place: of its data directory; two that run have two."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        world.server = self
-        self.life = Life(world.loop, "server")
+    def __init__(self, world: World, place: str) -> None:
+        self.world, self.place = world, place
+        self.life = Life(world.loop, f"server on {place}")
+        self.store = Store(world, self)
+        self.epoch = 0
         self.listening = self.draining = False
         self.calm_at = 0.0
         self._left: dict[str, float] = {}
@@ -76,15 +85,24 @@ class Server:
 
     def now(self) -> Now:
         """The server's clocks."""
-        world = self.world
-        return Now(1_000.0 + world.loop.now - self._begun, 1_700_000_000_000 + world.server_clock + round(world.loop.now * 1000))
+        return Now(1_000.0 + self.world.loop.now - self._begun, self.world.server_clock.ms())
+
+    @property
+    def current(self) -> bool:
+        """It has the lease, or nobody has taken it since."""
+        return self.world.server is self
+
+    def point(self, name: str) -> None:
+        """A named place at which it may be killed."""
+        if self.world.strikes("server_point", name):
+            raise Crashed(self)
 
     async def _serve(self) -> None:
         """As server/app.py."""
-        world, swarm, store = self.world, self.world.swarm, self.world.store
-        parts: Any = store
+        world, swarm = self.world, self.world.swarm
+        parts: Any = self.store
         try:
-            self.epoch = await boot.open_store(parts, Holder("", "simulated", 1), Settings())
+            self.epoch = await boot.open_store(parts, Holder(self.place, "simulated", 1), SETTINGS)
             self.registry = Registry(epoch=self.epoch)
             limits = Limits(
                 in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,
@@ -93,29 +111,38 @@ class Server:
             )  # fmt: skip
             if world.to_be_given_up:
                 await self._give_up()
-            self.engine = Watched(limits, world, self.epoch)
+            self.engine = Watched(limits, self)
             self.writer = Writer(
                 parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2
             )
             self.memory = Memory(self.registry, self.writer, self)
             self.conductor = Conductor(self.engine, self.writer, self.registry, self, self, self._alarm)
             await boot.load_hosts(parts, self.registry, self.engine, self.now())
-            self.life.run(self.writer.run())
+            self.life.run(self._until_fenced(self.writer.run()))
+            self.life.run(self._until_fenced(lease.keep(parts, SETTINGS.lease_seconds)))
             for host_id in world.machines:
                 world.ghost.went(host_id, world.loop.now, swarm.lost_after)
             await boot.load_tasks(parts, self.engine, self.conductor, self.now())
-        except (ClarionError, Exception) as error:
-            if not isinstance(error, ClarionError) and type(error).__name__ != "StoreUnavailable":
-                raise
-            self.life.at(0.0, world.kill_server, RESTART)
+        except (ClarionError, StoreUnavailable, StoreFenced) as error:
+            world.note("server gives up", error)
+            self.life.at(0.0, world.server_ended, self, RESTART)
             return
-        self.life.run(self.conductor.run())
+        self.life.run(self._until_fenced(self.conductor.run()))
         self.listening = True
         world.note("server ready", self.epoch)
 
+    async def _until_fenced(self, work: Coroutine[Any, Any, None]) -> None:
+        """As server/app.py: all of it ends when the lease is another one's."""
+        try:
+            await work
+        except (StoreFenced, WriterClosed) as error:
+            self.world.note("server fenced", error)
+            self.listening, self.draining = False, True
+            self.life.at(0.0, self.world.server_ended, self, RESTART)
+
     async def _give_up(self) -> None:
         """As server/local.py does it for the command `restore`."""
-        store, engine = self.world.store, Engine()
+        store, engine = self.store, Engine()
         engine.begin_grace(self.now())
         engine.load_counts(await store.count_tasks(), await store.sum_executions())
         saves: list[Save] = []
@@ -143,7 +170,16 @@ class Server:
         self.conductor.end()
         with pieces.move_on_after(STOP_WITHIN):
             await self.writer.aclose()
-        self.life.at(0.0, self.world.kill_server, restart)
+        parts: Any = self.store
+        await lease.give_back(parts)
+        self.life.at(0.0, self.world.server_ended, self, restart)
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT later: who waits for a word of it gives up after SILENCE."""
+        self.life.stopped_until = self.world.loop.now + seconds
+        if seconds > SILENCE:
+            for link in self._links.values():
+                link.hear_nothing(UP)
 
     def end(self) -> None:
         self.life.end()
@@ -152,8 +188,9 @@ class Server:
         for link in self.world.links:
             if link.ends[1] is self:
                 link.close(DOWN, "server died")
-        for host_id in self.world.machines:
-            self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
+        if self.current:
+            for host_id in self.world.machines:
+                self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
 
     # --- the conductor's Shown -------------------------------------------------------------------------------------------
 
@@ -165,30 +202,38 @@ class Server:
 
     # --- sessions, as server/rpc does them -------------------------------------------------------------------------------
 
+    @property
+    def busy_for(self) -> float:
+        return max(0.02, self.life.stopped_until - self.world.loop.now)
+
     def receive(self, link: Link, message: Any) -> bool:
-        if self.writer.full or self.draining:
+        if self.writer.full or self.draining or self.life.stopped:
             return False
-        if isinstance(message, pb.Hello):
+        if isinstance(message, from_agent.Hello):
             self._welcome(link, message)
         else:
             self.world.note("server event", message)
-            self.world.ghost.told.add((message.host_id, (message.command_id, message.attempt)))
+            if self.current:
+                self.world.ghost.told.add((message.host_id, (message.command_id, message.attempt)))
             self.conductor.submit(message)
         return True
 
-    def _welcome(self, link: Link, said: pb.Hello) -> None:
-        hello = from_agent.hello(bytes(pb.CommandMessage(hello=said)))
+    def _welcome(self, link: Link, hello: from_agent.Hello) -> None:
         session = self.registry.attach(hello.host_id, "192.0.2.1:1", self.now().wall_ms, self._stir)
         self._links[session.number] = link
-        self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
+        if self.current:
+            self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
         self._left.pop(hello.host_id, None)
         self.memory.met(hello, "192.0.2.1:1")
         event = from_agent.connected(hello, session.number)
-        self.world.checks.hello(event)
+        self.world.checks.hello(event, self)
         self.world.note("server event", event)
         self.conductor.submit(event)
 
     def lost(self, link: Link, why: str) -> None:
+        if self.life.stopped:
+            self.life.at(0.0, self.lost, link, why)
+            return
         for number, known in list(self._links.items()):
             if known is link:
                 del self._links[number]
@@ -197,7 +242,8 @@ class Server:
     def _detach(self, host_id: str, number: int) -> None:
         session = self.registry._sessions.get(host_id)
         if session is not None and session.number == number and self.registry.detach(session):
-            self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
+            if self.current:
+                self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
             if not self.draining:
                 self._gone(host_id)
                 self.conductor.submit(HostDisconnected(host_id, number))
@@ -223,7 +269,7 @@ class Server:
             if link is None:
                 continue
             for spoken in session.take():
-                self.world.server_point("server.between_acts")
+                self.point("server.between_acts")
                 self._say(link, session, spoken)
             if session.ended is not None:
                 link.close(DOWN, session.ended)
@@ -235,9 +281,9 @@ class Server:
         if isinstance(spoken, Ack):
             world.checks.acked(spoken)
         elif isinstance(spoken, Dispatch):
-            world.checks.dispatched(spoken)
+            world.checks.dispatched(spoken, self)
         elif isinstance(spoken, Welcome):
-            world.checks.welcomed(spoken)
+            world.checks.welcomed(spoken, self)
         event = translate.told(spoken, self.epoch, CREDITS, world.orders)
         link.send(DOWN, event)
         if isinstance(event, ev.Dispatch | ev.Cancel) and world.strikes("duplicate", "net.duplicate"):

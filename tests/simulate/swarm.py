@@ -20,11 +20,13 @@ FAULTS = (
     "server_stop",
     "server_point",
     "server_clock",
+    "server_twin",
     "db_down",
     "db_error",
     "db_unknown",
     "db_stall",
     "db_restored",
+    "db_clock",
     "agent_kill",
     "agent_point",
     "agent_stop",
@@ -71,6 +73,7 @@ class Swarm:
     longest: float
     forget_every: int
     mass_hosts: int
+    backoff_max: float = 60.0
 
 
 def draw(rng: Random) -> Swarm:

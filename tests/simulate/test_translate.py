@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from agent.core import effects as out
 from agent.core import events as ev
 from proto.messages import CommandMessage, Rejected, decode, kind_of
 from server.core import events
-from server.rpc import rows
+from server.rpc import from_agent, rows
 from server.rpc.to_agent import Encoder, Terms
 from tests.simulate import translate
 from tests.simulate.machine import Agent
@@ -26,7 +27,15 @@ class Heard:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.up: list[tuple[str, bytes, events.Event]] = []
         self.down: list[tuple[bytes, ev.Event]] = []
-        to_server, told = translate.to_server, translate.told
+        self.hellos: list[tuple[bytes, from_agent.Hello]] = []
+        to_server, told, hello = translate.to_server, translate.told, translate.hello
+
+        def spy_hello(agent: Agent) -> from_agent.Hello:
+            read, machine = hello(agent), agent.machine
+            facts = replace(translate.FACTS, hostname=machine.host_id)
+            message = wire.hello(machine.host_id, machine.boot_id, agent.engine.hello(), facts, agent.engine.config.slots)
+            self.hellos.append((bytes(message), read))
+            return read
 
         def spy_up(agent: Agent, message: out.Message) -> events.Event:
             event = to_server(agent, message)
@@ -39,6 +48,7 @@ class Heard:
             self.down.append((Encoder(Terms(epoch, CREDITS)).encode(spoken), event))
             return event
 
+        monkeypatch.setattr(translate, "hello", spy_hello)
         monkeypatch.setattr(translate, "to_server", spy_up)
         monkeypatch.setattr(translate, "told", spy_down)
 
@@ -62,11 +72,14 @@ def heard(message: CommandMessage) -> ev.Event | None:
 def test_both_ways_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Heard(monkeypatch)
     with simulated():
-        for seed in (2, 19, 40):
+        for seed in (2, 19, 40, 53, 60, 61):
             assert not play(seed)[1].failures
     for host_id, data, event in told.up:
         assert received(host_id, data) == event
+    for data, read in told.hellos:
+        assert from_agent.hello(data) == read
     for data, spoken in told.down:
         assert heard(decode(data)) == spoken
     assert {type(event) for _, _, event in told.up} == {events.Accepted, events.Rejected, events.Started, events.Result}
+    assert any(hello.entries for _, hello in told.hellos)
     assert {type(event) for _, event in told.down} == {ev.Welcome, ev.Dispatch, ev.Cancel, ev.ResultAck, ev.Forget}

@@ -1,13 +1,12 @@
 """Between the two engines: what one side's effects are as the other side's events, the way the shells translate them.
 
-Hello goes through the messages themselves. The others would cost an encoding and a decoding each, so they are translated here;
+To encode and to decode each of them would take half of the simulator's time, so they are translated here;
 tests/simulate/test_translate.py compares that with what agent/wire.py, server/rpc and the encoded bytes between them make of the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent import wire
@@ -20,7 +19,7 @@ from server.core import effects as act
 from server.core import events
 from server.core.model import Command, Output
 from server.core.outputs import receive
-from server.rpc import rows, to_agent
+from server.rpc import from_agent, rows, to_agent
 
 if TYPE_CHECKING:
     from tests.simulate.machine import Agent
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
 FACTS = Facts("host", "192.0.2.1", "linux", "x86_64", "1", {})
 
 
-def hello(agent: Agent) -> pb.Hello:
-    machine = agent.machine
-    facts = replace(FACTS, hostname=machine.host_id)
-    message = wire.hello(machine.host_id, machine.boot_id, agent.engine.hello(), facts, agent.engine.config.slots)
-    value = message.hello
-    assert isinstance(value, pb.Hello)
-    return value
+def hello(agent: Agent) -> from_agent.Hello:
+    """What the server reads at the start of a session."""
+    machine, said = agent.machine, agent.engine.hello()
+    facts = from_agent.Facts(machine.host_id, FACTS.ip, FACTS.os, FACTS.arch, FACTS.version, {})
+    entries = [(*entry.key, entry.seq, int(entry.stage)) for entry in said.entries]
+    return from_agent.Hello(
+        machine.host_id, said.journal_id, machine.boot_id, 0, said.max_seq, said.max_epoch, entries, facts, agent.engine.config.slots, pb.PROTOCOL
+    )
 
 
 def to_server(agent: Agent, message: out.Message) -> events.Event:

@@ -13,12 +13,12 @@ from server.core.effects import Save
 from server.core.states import ExecutionStatus
 from tests.simulate import translate
 from tests.simulate.checks import ATTACHED_WITHIN, Checks
-from tests.simulate.database import Store
+from tests.simulate.database import Database
 from tests.simulate.disk import OS
 from tests.simulate.faults import Faults
 from tests.simulate.ghost import Ghost, Violation
 from tests.simulate.link import Link
-from tests.simulate.loop import Loop
+from tests.simulate.loop import Loop, Wall
 from tests.simulate.machine import Died, Machine
 from tests.simulate.operators import Operators
 from tests.simulate.server import Crashed, Server
@@ -50,17 +50,19 @@ class World:
         self.recorded: list[list[Save]] | None = None
         self.seqs: dict[tuple[str, int], Key] = {}
         self.links: list[Link] = []
-        self.server_clock = 0
+        self.server_clock = Wall(self.loop)
+        self.places = 0
         self.to_be_given_up = False
         self.alarms: Counter[str] = Counter()
         self.struck_by_silence = 0
         self.slow_until = 0.0
         self.server: Server | None = None
-        self.store = Store(self)
+        self.other: Server | None = None
+        self.database = Database(Wall(self.loop))
         self.machines: dict[str, Machine] = {}
         self._active: dict[str, bool] = {}
         for number in range(1, self.swarm.hosts + 1):
-            host_id = f"00000000-0000-7000-8000-00000000000{number}"
+            host_id = f"00000000-0000-7000-8000-{number:012}"
             self.machines[host_id] = Machine(self, host_id)
         self.start_server()
         self.operators = Operators(self)
@@ -88,7 +90,7 @@ class World:
 
     def _quiet(self) -> bool:
         agents = [machine.agent for machine in self.machines.values() if machine.agent is not None and not machine.gone]
-        return all(task.status.final for task in self.store.tables.tasks.values()) and not any(agent.engine.running for agent in agents)
+        return all(task.status.final for task in self.database.tables.tasks.values()) and not any(agent.engine.running for agent in agents)
 
     def _until(self, when: float) -> None:
         loop = self.loop
@@ -98,8 +100,8 @@ class World:
                 break
             try:
                 loop.step()
-            except Crashed:
-                self.kill_server(self.span(0.5, 8.0))
+            except Crashed as crash:
+                self.server_ended(crash.server, self.span(0.5, 8.0))
             except Died as death:
                 if "host_reboot" in self.swarm.enabled and self.rng.random() < 0.4:
                     death.machine.reboot(self.span(1.0, 8.0))
@@ -111,40 +113,65 @@ class World:
 
     # --- the server ------------------------------------------------------------------------------------------------------
 
-    def start_server(self) -> None:
+    def start_server(self, place: str = "here") -> None:
+        """The one that is to run all the time."""
         if self.server is None:
-            self.note("server starts")
-            Server(self)
+            self.note("server starts on", place)
+            self.server = Server(self, place)
+
+    def start_other(self) -> None:
+        """A second one on the same database, by mistake or because somebody believes that the first one is dead."""
+        if self.server is not None and self.other is None and not self.calm:
+            self.places += 1
+            self.note("another server starts")
+            self.other = Server(self, f"there {self.places}")
+
+    def took_over(self, server: Server) -> None:
+        """It has the lease from here on."""
+        if server is not self.server:
+            self.note("the other server takes over")
+            self.server, self.other = server, self.server
 
     def kill_server(self, seconds: float) -> None:
         if self.server is not None:
-            self.note("server dies")
-            server, self.server = self.server, None
-            server.end()
-            self.loop.at(seconds, self.start_server)
+            self.server_ended(self.server, seconds)
 
-    def server_point(self, name: str) -> None:
-        """A named place at which the server may be killed."""
-        if self.strikes("server_point", name):
-            raise Crashed
+    def server_ended(self, server: Server, seconds: float) -> None:
+        """Its process is gone. The one that has the lease, or is to have it, is started anew after so many seconds; nobody starts the
+        other one again."""
+        if not server.life.alive:
+            return
+        self.note("server dies on", server.place)
+        server.end()
+        if server is self.server:
+            self.server = None
+            self.loop.at(seconds, self.start_server, server.place)
+        else:
+            self.other = None
 
-    def commit(self, saves: list[Save]) -> None:
+    def dialled(self) -> Server | None:
+        """Who answers at the address that agents have."""
+        up = [server for server in (self.server, self.other) if server is not None and server.listening]
+        return self.rng.choice(up) if len(up) > 1 else up[0] if up else None
+
+    def commit(self, server: Server, saves: list[Save]) -> None:
         if self.recorded is not None:
             self.recorded.append(saves)
-        changed = self.store.tables.apply(saves)
+        changed = self.database.tables.apply(saves)
         self.note("commit", saves)
-        self.checks.committed(changed, list(saves))
+        self.checks.committed(server, changed, list(saves))
 
     def restore(self) -> None:
         """The backup is put back: what was promised since then is no longer promised."""
-        store, ghost = self.store, self.ghost
-        assert store.backup is not None
-        store.tables = store.backup.copy()
+        database, ghost = self.database, self.ghost
+        assert database.backup is not None
+        database.tables = database.backup.copy()
         ghost.restored_at, ghost.given_up = self.loop.now, self.rng.random() < 0.5
         ghost.told.clear()
+        ghost.excused.clear()
         self.to_be_given_up = ghost.given_up
         ghost.acked.clear()
-        ghost.promised = {key: known.task_id for key, known in store.tables.keys.items()}
+        ghost.promised = {key: known.task_id for key, known in database.tables.keys.items()}
         self.checks.restored()
 
     # --- chance ----------------------------------------------------------------------------------------------------------
@@ -169,7 +196,7 @@ class World:
         """Count a fault, and the executions that it met in each status. host_id: of one host only."""
         self.struck[fault] += 1
         self.note("fault", fault, host_id)
-        for (_, where), row in self.store.tables.rows.items():
+        for (_, where), row in self.database.tables.rows.items():
             if host_id is None or where == host_id:
                 accepted = row.status is ExecutionStatus.DISPATCHED and row.accepted_at is not None
                 status = "accepted" if accepted else "final" if row.status.final else row.status.label
