@@ -26,7 +26,7 @@ WITHIN = 20.0
 
 
 REFUSALS = ("busy", "offline", "never_seen", "expired", "draining", "journal_failed")
-ENDS = ("exit_nonzero", "silent", "journal_lost", "shim_died", "rebooted", "signaled")
+ENDS = ("exit_nonzero", "silent", "journal_lost", "shim_died", "agent_died", "rebooted", "signaled")
 
 
 def _policy(rng: Random) -> Retry | None:
