@@ -95,6 +95,7 @@ OLDER = {"enabled": frozenset({"db_restored"}), "often": 10.0, "tasks": 8, "slot
 CLOCKS = {"enabled": frozenset({"server_clock", "server_kill", "server_stop"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 SILENCE = {"enabled": frozenset({"partition", "link_half_open", "link_cut"}), "often": 1.5, "hosts": 3, "mass_hosts": 2, "lost_after": 20.0, "seconds": 180.0}
 TWINS = {"enabled": frozenset({"server_twin", "link_cut"}), "often": 4.0, "tasks": 8, "seconds": 60.0}
+GONE = {"enabled": frozenset({"server_kill", "host_gone"}), "often": 1.5, "tasks": 8, "longest": 40.0, "seconds": 60.0}
 WIPED = {"enabled": frozenset({"host_wiped", "link_one_way", "link_half_open"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 NO_DIRECTORIES = Break("what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()")
 NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget", "peer.session is not None and", "False and")
@@ -105,27 +106,27 @@ BREAKS = (
     Break("the writer confirms a batch that the database refused to take", server_writer.Writer, "_write", "self._retries += 1", "return"),
     Break("the task's counters are saved one transaction late", server_tasks, "settle", "world.tally.counts(live.slot)", "task.counts if task.counts[0] else world.tally.counts(live.slot)"),
     # the server's rules
-    Break("a late result is acknowledged and not kept", server_executions, "result", "world.save(_late(world, event))", "pass"),
+    Break("a late result is acknowledged and not kept", server_executions, "result", "world.save(_late(world, event))", "pass", first=15),
     Break("an output is not saved with its result", server_executions, "result", "world.save(SaveOutput(output))", "pass"),
     Break("unreachable is treated as lost", server_hosts, "disconnected", "in peer.open.values():", "in list(peer.open.values()):\n        lose(world, execution, 'silent'); continue"),
     Break("what is given up is called completed", server_admission, "lose", "world.step(execution, ExecutionStep.LOSE)", "world.step(execution, ExecutionStep.COMPLETE)"),
     Break("lost_after is ignored", server_admission, "renew_deadline", "wait = limits.lost_after", "wait = limits.cancel_retry"),
-    Break("what is away is never given up", server_engine, "_overdue", 'admission.lose(world, execution, "silent")', "pass"),
+    Break("what is away is never given up", server_engine, "_overdue", 'admission.lose(world, execution, "silent")', "pass", first=20),
     Break("a dispatch number is given again after a restart", server_world.World, "next_seq", "self.save(SaveSeq(peer.host_id, peer.seq_reserved))", "pass"),
     Break("a dispatch number is given again after a restore", server_hosts, "connected", "peer.seq, peer.seen = max(peer.seq, event.max_seq), max(peer.seen, event.max_seq)", "peer.seen = max(peer.seen, event.max_seq)"),
-    Break("another journal is trusted", server_hosts, "_resync", "row.journal_id != peer.journal_id", "False", first=200),
-    Break("nobody resumes after a restart", server_tasks, "_reclaim", "world.deadlines.set(execution, world.now.mono + world.limits.lost_after)", "pass"),
+    Break("another journal is trusted", server_hosts, "_resync", "row.journal_id != peer.journal_id", "False", aim=WIPED, first=10),
+    Break("nobody resumes after a restart", server_tasks, "_reclaim", "world.deadlines.set(execution, world.now.mono + world.limits.lost_after)", "pass", aim=GONE, first=5),
     Break("an entry of a Hello gets no verdict", server_hosts, "_verdicts", "verdicts.append(Verdict(command_id, attempt, decision))", "verdicts[:] = [Verdict(command_id, attempt, decision)]"),
     # time, retries, people, older databases
-    Break("what was accepted late is ended as expired", agent_engine.Engine, "_stop", ' or (reason == "expired" and live.stage is not None)', "", aim=LATE, first=70),
+    Break("what was accepted late is ended as expired", agent_engine.Engine, "_stop", ' or (reason == "expired" and live.stage is not None)', "", aim=LATE | {"enabled": frozenset({"link_slow", "link_one_way", "link_cut", "db_down"}), "slots": 16}, first=38),
     Break("an expiry is not taken back", server_admission, "keep", 'row.cancel_reason == "expired"', "False", aim=LATE),
     Break("the time to start counts from the decision", server_admission, "end_if_unheard_of", "now if departed is None else departed", "float('-inf')", aim=OUTAGES),
     Break("a task's time is read off the clock on the wall", server_tasks, "_keep_time", "task.spent_ms / 1000", "(world.now.wall_ms - task.started_at) / 1000", aim=CLOCKS),
-    Break("what an older database believes unsent may be called never started", server_safety, "was_sent", "if execution is None:", "if True:", aim=OLDER, first=115),
-    Break("a restored database goes on as if nothing had happened since", server_safety, "restored", 'lose(world, execution, "restored")', "pass", aim=OLDER, first=45),
+    Break("what an older database believes unsent may be called never started", server_safety, "was_sent", "if execution is None:", "if True:", aim=OLDER),
+    Break("a restored database goes on as if nothing had happened since", server_safety, "restored", 'lose(world, execution, "restored")', "pass", aim=OLDER),
     Break("what may have run is tried again", server_retry, "_wanted", "policy.idempotent or not may_have_run", "True"),
     Break("many hosts gone at once are lost like one", server_safety, "gone", "world.calm_at = now + limits.mass_pause", "pass", aim=SILENCE),
-    Break("what is canceled by force is called canceled", server_admission, "_stop_one", 'lose(world, execution, "force_canceled")', 'world.step(execution, ExecutionStep.CANCEL)', aim=SILENCE | {"longest": 40.0, "tasks": 8}, first=140),
+    Break("what is canceled by force is called canceled", server_admission, "_stop_one", 'lose(world, execution, "force_canceled")', 'world.step(execution, ExecutionStep.CANCEL)', aim=SILENCE | {"longest": 40.0, "tasks": 8}, first=35),
     Break("the agent is told to forget too much", server_world.World, "forget", "default=peer.seen + 1) - 1", "default=peer.seen + 1)", aim={"forget_every": 1}),
     # two servers
     Break("a lease is taken while its holder renews it", server_lease_row, "judge", "lease.left > 0", "False", aim=TWINS),
@@ -142,10 +143,10 @@ BREAKS = (
         "another journal answers a cancel with never started", agent_engine.Engine, "_entomb", "event.journal_id != self.journal_id", "False", aim=WIPED,
         given=Break("a cancel is asked of another journal", server_hosts, "_resync", "row.journal_id != peer.journal_id", "row.journal_id != peer.journal_id and row.cancel_requested_at is None"),
     ),
-    Break("a failed sync is tried again as if nothing had happened", agent_journal.Journal, "_append", "self._broken = True", "return report(JournalDurable(appends[-1].position))", first=1800),
-    Break("garbage at the end of the journal is taken for a record", agent_journal_file, "_record_at", "zlib.crc32(payload) != checksum", "False"),
+    Break("a failed sync is tried again as if nothing had happened", agent_journal.Journal, "_append", "self._broken = True", "return report(JournalDurable(appends[-1].position))", first=12),
+    Break("garbage at the end of the journal is taken for a record", agent_journal_file, "_record_at", "zlib.crc32(payload) != checksum", "False", first=18),
     Break("what had not ended is run again after a restart of the agent", agent_engine.Engine, "__init__", "Live(stage=execution.stage, spawned=True, kill_noted=True) for key, execution in state.executions.items()", "Live() for key, execution in list(state.executions.items()) if not execution.open or not state.executions.pop(key)"),
     Break("a result is sent once only", agent_engine.Engine, "_judge", "self._reporting.offer(key)", "pass"),
-    Break("a tombstone is forgotten", agent_engine.Engine, "_dispatch", "tomb := self._tomb(key)", "tomb := None", first=1200),
-    Break("a torn record is passed over under the old journal id", agent_journal, "open_journal", "if header is not None and not damage:", "if header is not None:", first=250),
+    Break("a tombstone is forgotten", agent_engine.Engine, "_dispatch", "tomb := self._tomb(key)", "tomb := None", aim=DUPLICATES | {"acked": 1}, given=NO_FORGET, first=5),
+    Break("a torn record is passed over under the old journal id", agent_journal, "open_journal", "if header is not None and not damage:", "if header is not None:", first=40),
 )
