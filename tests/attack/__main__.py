@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -75,6 +76,7 @@ def main() -> int:
     parser.add_argument("--port", choices=("plain", "tls"), action="append", help="only this one")
     parser.add_argument("--attack", action="append", choices=tuple(ATTACKS), metavar="NAME", help="only this one: " + ", ".join(ATTACKS))
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server and the agents are ended with it
     limit()
     about = machine()
     cases = [case for port in asked.port or ("plain", "tls") for case in on(port, asked.agents, asked.seconds, asked.attack or [])]
