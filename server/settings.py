@@ -84,7 +84,7 @@ class Guard(Struct, frozen=True, kw_only=True):
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="An agent that has not taken within this time what waited for it is cut off; looked at with each heartbeat.")] = 30.0
     refusals_per_minute: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections of one address that may be refused or cut off before its next ones are closed unread, until less than that were; raise it where many hosts share one (NAT).")] = 120
     shut_out_seconds: Annotated[float, Meta(ge=0, le=60, description="How long such a connection is kept open, unread, so that its other end comes again the later.")] = 5.0
-    shut_out_connections: Annotated[int, Meta(ge=0, le=10_000, description="Connections that are kept open in this way at once; of more, the oldest is closed.")] = 256
+    shut_out_connections: Annotated[int, Meta(ge=0, le=10_000, description="Connections that are kept open in this way at once; of more, the oldest is closed.")] = 1_024
 
 
 class Enrol(Struct, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ class Limits:
     threads: int = 2
     refusals_per_minute: int = 120
     shut_out_seconds: float = 5.0
-    shut_out_connections: int = 256
+    shut_out_connections: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)
