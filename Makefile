@@ -25,6 +25,8 @@ ARGS ?=
 WORKERS ?= auto
 CASES ?= 1000000
 EXECUTIONS ?= 10000
+PAGE_HOSTS ?= 10000
+PAGE_SECONDS ?= 20
 KILLS ?= 100
 COMMANDS ?= 10000
 MINUTES ?= 60
@@ -39,11 +41,11 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent h2spec soak partition lines outage race ack-edge clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 ENROL_PORT=8442 DATA=./data
 	@exec $(PY) deploy/run_local.py --data "$(DATA)" --http-port "$(HTTP_PORT)" --agent-port "$(AGENT_PORT)" $(if $(ENROL_PORT),--enrol-port "$(ENROL_PORT)")
@@ -107,6 +109,14 @@ follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS
 
 torrent: $(VENV)/test-tools build ## a gigabyte of one line, a million lines/s, bytes that are no text: figures of API, agent and server; TORRENT_BYTES=1073741824 TORRENT_LINES=1000000 TORRENT_SECONDS=10
 	TORRENT_BYTES="$(TORRENT_BYTES)" TORRENT_LINES="$(TORRENT_LINES)" TORRENT_SECONDS="$(TORRENT_SECONDS)" $(PY) -m pytest -rP tests/system/test_torrent.py $(ARGS)
+
+page-10000: $(VENV)/test-tools build ## the page in Chromium from creation to re-run while PAGE_HOSTS=10000 simulated hosts answer within PAGE_SECONDS=20
+	@$(PYTHON) deploy/need.py browser
+	PAGE_HOSTS="$(PAGE_HOSTS)" PAGE_SECONDS="$(PAGE_SECONDS)" $(PY) -m pytest -s tests/system/test_page_many.py $(ARGS)
+
+screenshots: $(VENV)/test-tools build ## take the pictures in docs/screenshots anew: every page, light, dark and on a phone
+	@$(PYTHON) deploy/need.py browser
+	$(PY) -m tests.web.screenshots docs/screenshots
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build

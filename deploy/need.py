@@ -1,4 +1,4 @@
-"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|test`.
+"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|browser|test`.
 
 Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is a
 virtual environment. Exit code 1: the step cannot go on.
@@ -50,7 +50,7 @@ BUILD = (
 )
 DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
 BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
-STEPS = {"build": BUILD, "database": DATABASE, "test": DATABASE + BROWSER}
+STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "test": DATABASE + BROWSER}
 
 
 def say(text: str) -> None:

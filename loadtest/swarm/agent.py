@@ -140,6 +140,7 @@ class Agent:
 
     def _start(self, content: heard.Content, now: Now) -> None:
         command_id, plan = self.shared.plan_of(content)
+        plan = plan.on(self.index)
         key = (command_id, content.attempt)
         one = self.journal.intend(key, content.seq)
         self.say.append(said.accepted(key))

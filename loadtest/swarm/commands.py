@@ -7,6 +7,7 @@
 | `exit N` | ends at once with this exit code |
 | `output N` | prints N bytes that depend on host and command |
 | `among N S` | prints one of N lines, after up to S seconds; which and when follow from the host's name |
+| `mixed S` | ends within S seconds, each host at a time of its own; every 7th host prints `odd one out` and exits with 3, of the others every 50th prints `rare`, the rest `common` |
 | anything else | prints its words |
 
 The same host and command always give the same, so the harness knows what must come back.
@@ -30,7 +31,7 @@ MAX_ANSWERS = 256
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """kind: echo, sleep, exit, output or among. seconds: of among, at most. size: bytes of an output, answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
+    """kind: echo, sleep, exit, output, among or mixed. seconds: of among and mixed, at most. size: bytes of an output, answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
 
     kind: str
     text: str = ""
@@ -38,6 +39,13 @@ class Plan:
     exit_code: int = 0
     size: int = 0
     shared: bytes | None = None
+
+    def on(self, index: int) -> Plan:
+        """What the host of this number does: of `mixed` its part, of the others the same."""
+        if self.kind != "mixed":
+            return self
+        text, code = ("odd one out\n", 3) if index % 7 == 0 else ("rare\n" if index % 50 == 0 else "common\n", 0)
+        return Plan("echo", text, self.seconds * (index * 7919 % 1000 + 1) / 1000, code, shared=digest_of(text.encode()))
 
     def pause(self, hostname: str) -> float:
         """Seconds until it ends."""
@@ -88,6 +96,8 @@ def plan(words: Sequence[str]) -> Plan:
         try:
             if words[0] == "sleep" and 0 <= float(words[1]) <= MAX_SLEEP:
                 return Plan("sleep", seconds=float(words[1]), shared=b"")
+            if words[0] == "mixed" and 0 <= float(words[1]) <= MAX_SLEEP:
+                return Plan("mixed", seconds=float(words[1]))
             if words[0] == "exit" and 0 <= int(words[1]) <= 255:
                 return Plan("exit", exit_code=int(words[1]), shared=b"")
             if words[0] == "output" and 0 <= int(words[1]) <= MAX_OUTPUT:

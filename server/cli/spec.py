@@ -73,6 +73,9 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
     click.option("--retries", type=click.IntRange(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
     click.option("--idempotent", is_flag=True, help="With --retries: also when it ran and did not succeed, or nobody can say."),
+    click.option("--retry-on", metavar="REASONS", help="With --retries: for these reasons only, with commas between them; see docs/reasons.md."),
+    click.option("--retry-pause", type=Duration(), metavar="S", help="With --retries: before the second attempt; doubled for each further one. Default: 1."),
+    click.option("--retry-pause-max", type=Duration(), metavar="S", help="With --retries: what no pause exceeds. Default: 60."),
     click.option("--name", metavar="TEXT", help="The task's name. Default: the command, or the script's file name."),
     click.option("--description", metavar="TEXT"),
     click.option("--type", "type_", metavar="WORD", help="The task's type, a word of your own to list by."),
@@ -105,7 +108,7 @@ def described(command: Verb) -> Verb:
 
 
 _NAMES = frozenset(
-    ["words", "hosts", "shell", "script", "interpreter", "timeout", "grace", "start_within", "task_timeout", "if_offline", "wait_for", "retries", "idempotent", "name", "description", "type_", "concurrency", "param", "env", "cwd", "run_as", "umask", "stdin", "success_code", "max_output", "leave_children"]
+    ["words", "hosts", "shell", "script", "interpreter", "timeout", "grace", "start_within", "task_timeout", "if_offline", "wait_for", "retries", "idempotent", "retry_on", "retry_pause", "retry_pause_max", "name", "description", "type_", "concurrency", "param", "env", "cwd", "run_as", "umask", "stdin", "success_code", "max_output", "leave_children"]
 )
 
 
@@ -122,10 +125,8 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
     for option, field in _PLAIN.items():
         if given[option] is not None:
             document[field] = given[option]
-    if given["idempotent"] and not given["retries"]:
-        raise click.UsageError("--idempotent needs --retries N")
-    if given["retries"]:
-        document["retry"] = {"attempts": given["retries"] + 1} | ({"idempotent": True} if given["idempotent"] else {})
+    if (retry := _retry(given)) is not None:
+        document["retry"] = retry
     if given["wait_for"] is not None and given["if_offline"] != "wait":
         raise click.UsageError("--wait-for needs --if-offline wait")
     if given["param"]:
@@ -196,6 +197,21 @@ def _what(words: tuple[str, ...], shell: str | None, script: Path | None, interp
     if not words[0]:
         raise click.UsageError("the program's name is empty")
     return {"argv": list(words)}
+
+
+def _retry(given: dict[str, Any]) -> dict[str, Any] | None:
+    asked = {"idempotent": given["idempotent"] or None, "codes": given["retry_on"], "backoff": given["retry_pause"], "backoff_max": given["retry_pause_max"]}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    if not given["retries"]:
+        if wanted:
+            raise click.UsageError(f"{_RETRY[next(iter(wanted))]} needs --retries N")
+        return None
+    if "codes" in wanted:
+        wanted["codes"] = [code.strip() for code in wanted["codes"].split(",")]
+    return {"attempts": given["retries"] + 1, **wanted}
+
+
+_RETRY = {"idempotent": "--idempotent", "codes": "--retry-on", "backoff": "--retry-pause", "backoff_max": "--retry-pause-max"}
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

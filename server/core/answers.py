@@ -38,10 +38,14 @@ class Answer:
         return tuple(output_id for output_id in (self.stdout_id, self.stderr_id) if output_id is not None)
 
 
-def numbered(answers: Iterable[Answer]) -> list[Answer]:
-    """Those that have ended, by number, and then those that have not. Equal times are ordered by content."""
-    found = list(answers)
-    ended = sorted((one for one in found if one.status.final), key=_appeared)
+def numbered(answers: Iterable[Answer], before: Iterable[Answer] = ()) -> list[Answer]:
+    """Those that have ended, by number, and then those that have not. Equal times are ordered by content.
+
+    before: as numbered when there were fewer. A kind keeps the number that it was shown with, also when one comes later whose time is
+    the same or, by a clock that was set back, earlier.
+    """
+    found, shown = list(answers), {_kind(one): one.number for one in before}
+    ended = sorted((one for one in found if one.status.final), key=lambda one: (shown.get(_kind(one), len(shown) + 1), one.first_at or 0, _kind(one)))
     return [replace(one, number=number) for number, one in enumerate(ended, 1)] + [one for one in found if not one.status.final]
 
 
@@ -69,10 +73,9 @@ def _passes(answer: Answer, refinement: Refinement) -> bool:
     return (value in refinement.values) is not refinement.negate
 
 
-def _appeared(answer: Answer) -> tuple[object, ...]:
+def _kind(answer: Answer) -> tuple[object, ...]:
     nothing = b""
     return (
-        answer.first_at or 0,
         int(answer.status),
         -1 if answer.exit_code is None else answer.exit_code,
         answer.signal or 0,

@@ -69,7 +69,8 @@ class AnswerBook:
                 started = self._deps.clock.now().mono
                 command = await command_of(self._deps, task_id)
                 rows = await self._deps.store.answers(command.command_id)
-                found = numbered(rows) if len(rows) <= FEW else await trio.to_thread.run_sync(numbered, rows)
+                before = kept.answers.groups if kept.answers is not None else ()
+                found = numbered(rows, before) if len(rows) <= FEW else await trio.to_thread.run_sync(numbered, rows, before)
                 groups = [one for one in found if one.status.final]
                 kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :]), started
         return kept.answers

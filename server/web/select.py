@@ -47,16 +47,13 @@ async def select_hosts(call: Call) -> Reply:
 
 
 def _warnings(found: Selection) -> list[WarningView]:
-    warnings = []
-    if found.unknown:
-        names = list(found.unknown)
-        warnings.append(WarningView(code="unknown_hosts", message=f"no host is called {first(names)}", names=names))
-    if found.ambiguous:
-        names = list(found.ambiguous)
-        warnings.append(WarningView(code="ambiguous_hosts", message=f"several hosts are called {first(names)}; use their ids", names=names))
-    if found.unmatched:
-        names = list(found.unmatched)
-        warnings.append(WarningView(code="nothing_matched", message=f"no host matches {first(names)}", names=names))
+    named = (
+        ("unknown_hosts", list(found.unknown), "no host is called {}"),
+        ("ambiguous_hosts", list(found.ambiguous), "several hosts are called {}; use their ids"),
+        ("nothing_matched", list(found.unmatched), "no host matches {}"),
+    )
+    warnings = [WarningView(code=code, message=text.format(first(names)), count=len(names), names=names) for code, names, text in named if names]
     if found.gone:
-        warnings.append(WarningView(code="hosts_deleted", message=f"{found.gone} hosts of the task have been deleted since", names=[]))
+        message = "1 host of the task has been deleted since" if found.gone == 1 else f"{found.gone} hosts of the task have been deleted since"
+        warnings.append(WarningView(code="hosts_deleted", message=message, count=found.gone, names=[]))
     return warnings

@@ -22,6 +22,7 @@ class WarningView(Struct, kw_only=True):
 
     code: Annotated[str, Meta(description="unknown_hosts, ambiguous_hosts, nothing_matched or hosts_deleted.")]
     message: str
+    count: Annotated[int, Meta(description="Of names; with hosts_deleted: of hosts.")]
     names: list[str]
 
 

@@ -130,7 +130,9 @@ def test_waiting_and_trying_again_are_asked_for(clarion: Clarion, fake: Fake) ->
     fake.on("POST", "/api/v1/tasks", (201, task_json("pending", [host_row(1, "pending")])))
     clarion("tasks", "create", "--hosts", "a", "--if-offline", "wait", "--wait-for", "1h", "--retries", "2", "--idempotent", "--", "true")
     assert fake.seen[0].body == {"targets": ["a"], "argv": ["true"], "if_offline": "wait", "wait_for": 3600.0, "retry": {"attempts": 3, "idempotent": True}}
-    for wrong in (["--wait-for", "5"], ["--idempotent"]):
+    clarion("tasks", "create", "--hosts", "a", "--retries", "1", "--retry-on", "offline, busy", "--retry-pause", "500ms", "--retry-pause-max", "5m", "--", "true")
+    assert fake.seen[1].body["retry"] == {"attempts": 2, "codes": ["offline", "busy"], "backoff": 0.5, "backoff_max": 300.0}
+    for wrong in (["--wait-for", "5"], ["--idempotent"], ["--retry-on", "offline"], ["--retry-pause", "1"], ["--retry-pause-max", "1"]):
         assert clarion("tasks", "create", "--hosts", "a", *wrong, "--", "true").exit_code == 64
 
 

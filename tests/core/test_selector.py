@@ -279,6 +279,8 @@ def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:
     assert [(one.status, one.number) for one in found] == [(E.FAILED, 1), (E.DISPATCH_FAILED, 2), (E.COMPLETED, 3), (E.RUNNING, 0)]
     assert [one.number for one in numbered([FAILED, OFFLINE])] == [1, 2]
     assert [one.number for one in largest_first(found)] == [3, 2, 0, 1]
+    earlier = numbered([COMPLETED])
+    assert [(one.status, one.number) for one in numbered([FAILED, OFFLINE, COMPLETED], earlier)] == [(E.COMPLETED, 1), (E.FAILED, 2), (E.DISPATCH_FAILED, 3)], "what was shown as 1 stays 1"
     assert [one.number for one in outliers_first(found)] == [0, 1, 2, 3]
     assert (FAILED.outputs, OFFLINE.outputs, COMPLETED.count) == ((b"a", b"b"), (), 3)
 

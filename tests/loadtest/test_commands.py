@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from loadtest.swarm.commands import KEPT_HEAD, KEPT_TAIL, kept, plan, words_of
+from loadtest.swarm.commands import KEPT_HEAD, KEPT_TAIL, digest_of, kept, plan, words_of
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,16 @@ def test_words_are_taken_from_argv_as_they_are() -> None:
 def test_sleep_and_exit_print_nothing() -> None:
     assert (plan(["sleep", "0.5"]).seconds, plan(["sleep", "0.5"]).stdout("i", "h", "c")) == (0.5, b"")
     assert (plan(["exit", "7"]).exit_code, plan(["exit", "7"]).digest("i", "h", "c")) == (7, b"")
+
+
+def test_mixed_answers_are_three_and_come_one_after_the_other() -> None:
+    one = plan(["mixed", "10"])
+    each = [one.on(index) for index in range(1_000)]
+    assert {(host.text, host.exit_code) for host in each} == {("odd one out\n", 3), ("rare\n", 0), ("common\n", 0)}
+    assert [sum(host.text == text for host in each) for text in ("odd one out\n", "rare\n")] == [143, 17]
+    assert sorted(round(host.seconds, 2) for host in each) == [round((index + 1) / 100, 2) for index in range(1_000)]
+    assert each[7].digest("i", "h", "c") == digest_of(b"odd one out\n") and each[0] == one.on(0)
+    assert plan(["sleep", "1"]).on(7) == plan(["sleep", "1"])
 
 
 def test_an_output_of_so_many_bytes_depends_on_host_and_command() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from server.core.events import Now
 from server.core.outputs import receive
 from tests.web.world import World
 
@@ -67,6 +68,26 @@ async def test_a_group_keeps_its_number_and_is_a_selector(world: World) -> None:
     assert [one["number"] for one in later["items"] if one["folded"] == "web-1"] == [first["number"]] == [1]
     found = (await world.post("/api/v1/hosts/select", {"targets": [first["selector"]]})).json
     assert (found["folded"], first["selector"]) == ("web-1", f"task:{task['task_id']} group=1")
+
+
+async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_same_time_or_before(world: World) -> None:
+    """Milliseconds are coarse, and a clock may be set back."""
+    await world.know("web-9")
+    world.connect("web-9")
+    real, hour = world.clock.now, 3_600_000
+    shifted = {"mono": 0.0, "wall": 0}
+    world.clock.now = lambda: Now(real().mono + shifted["mono"], hour * 500_000 + shifted["wall"])  # type: ignore[method-assign]
+    task = await world.run("web-*")
+    numbers = []
+    for name, text, wall in (("web-1", b"m", 0), ("web-2", b"a", 0), ("web-9", b"z", -hour)):
+        shifted["wall"], shifted["mono"] = wall, shifted["mono"] + 2
+        world.begin(task, name)
+        world.report(task, name, 0, text)
+        await world.door.committed()
+        numbers.append({one["folded"]: one["number"] for one in (await groups(world, task))["items"]})
+    assert numbers[0] == {"web-1": 1}
+    assert numbers[1] == {"web-1": 1, "web-2": 2}
+    assert numbers[2] == {"web-1": 1, "web-2": 2, "web-9": 3}
 
 
 async def test_answers_are_read_once_per_change(world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,9 +29,13 @@ export function size(bytes) {
   }
 }
 
-const ESCAPES = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -\/]*[0-~])/g;
-const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
-export const readable = (text) => text.replace(ESCAPES, "").replace(/\r\n/g, "\n").replace(CONTROLS, (c) => String.fromCharCode(c.charCodeAt(0) === 127 ? 0x2421 : 0x2400 + c.charCodeAt(0)));
+// A sequence that nobody ends stops at the end of its line, so that it hides no more than that.
+const ESCAPES = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[PX^_][^\x1b\n]*(?:\x1b\\)?|[ -\/]*[0-~])/g;
+const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
+// Characters that turn the direction of text make it read otherwise than it is (CVE-2021-42574).
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const picture = (c) => String.fromCharCode(c < "\x20" ? 0x2400 + c.charCodeAt(0) : c === "\x7f" ? 0x2421 : 0xfffd);
+export const readable = (text) => text.replace(ESCAPES, "").replace(/\r\n/g, "\n").replace(CONTROLS, picture).replace(TURNS, (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 
 export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 export const ran = (command) => command.command ?? (command.argv ? command.argv.map(quoted).join(" ") : command.script);

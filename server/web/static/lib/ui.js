@@ -2,7 +2,7 @@
 import { html, render, useEffect, useRef, useState } from "../vendor/preact.js";
 import { logOut, toLogin, session } from "./api.js";
 import { ago, exact } from "./format.js";
-import { t, word } from "./i18n.js";
+import { t, told, word } from "./i18n.js";
 
 export { html, useEffect, useRef, useState };
 export const MARKS = { pending: "○", dispatched: "◔", running: "◐", completed: "✓", failed: "✕", timeout: "◷", canceled: "⊘", dispatch_failed: "⊖", lost: "?", unreachable: "≈" };
@@ -14,9 +14,9 @@ const notice = document.getElementById("notice");
 export const calm = () => { notice.hidden = true; };
 export function warn(failure) {
   if (failure.name === "AbortError" || failure.status === 401) return;
-  const more = [];
+  const { message, hint, detail } = told(failure), more = detail ? [detail] : [];
   for (const name of ["unknown", "malformed"]) if (failure.more?.[name]?.length > 5) more.push(`${name}: ${failure.more[name].join(", ")}`);
-  render(html`<div><b>${failure.message || String(failure)}</b>${failure.hint ? ` – ${failure.hint}` : ""}${more.map((line) => html`<div class="small">${line}</div>`)}</div>`, notice);
+  render(html`<div><b>${message}</b>${hint ? ` – ${hint}` : ""}${more.map((line) => html`<div class="small">${line}</div>`)}</div>`, notice);
   notice.hidden = false;
 }
 

@@ -1,6 +1,6 @@
 // All hosts, filtered by a selector.
 import { api, query } from "../lib/api.js";
-import { number, t } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
 import { Empty, Field, html, Labels, Loading, open, Table, useEffect, usePages, useRef, useState, When } from "../lib/ui.js";
 
@@ -33,7 +33,7 @@ function Hosts() {
     set(value);
     history.replaceState(null, "", location.pathname + query({ select, connected, [name]: value }));
   };
-  return html`<div class="top"><h1>${t("title.hosts")}</h1>${counts ? html`<span class="soft push">${t("overview.n", { n: number(counts.connected), known: number(counts.known) })}</span>` : null}</div>
+  return html`<div class="top"><h1>${t("title.hosts")}</h1>${counts ? html`<span class="soft push">${t("overview.n", { n: counts.connected, known: counts.known })}</span>` : null}</div>
     <form class="card filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Field} id="select" label=${t("hosts.select")} soft=${t("hosts.select.soft")}><input id="select" type="search" value=${select} placeholder="web* and role=db" spellcheck=${false} autocapitalize="off" onChange=${change(setSelect, "select")} /><//>
       <${Field} id="connected" label=${t("hosts.presence")}><select id="connected" onChange=${change(setConnected, "connected")}>

@@ -1,6 +1,6 @@
 // Logging in with a token.
 import { api } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { sentence, t } from "../lib/i18n.js";
 import { html, mount, useEffect, useRef, useState } from "../lib/ui.js";
 
 // Only a path of our own: never another site's address.
@@ -20,7 +20,7 @@ function Login() {
       await api("/session", { method: "POST", body: { token: field.current.value.trim() } });
       location.replace(next());
     } catch (failure) {
-      setWrong(`${failure.message}. ${failure.hint}`);
+      setWrong(sentence(failure));
       field.current.select();
     }
   }

@@ -1,6 +1,6 @@
 // A new task: what, where, how; a plan before it runs.
 import { api, newKey } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { sentence, t } from "../lib/i18n.js";
 import { calm, Field, html, open, useEffect, useRef, useState, warn } from "../lib/ui.js";
 import { Plan, Selection } from "../parts/selection.js";
 
@@ -37,7 +37,7 @@ function New() {
         const answer = await api("/hosts/select", { method: "POST", body: { targets: [form.targets.trim()], sample: 8 } });
         if (mine === turn.current) { setFound(answer); setBad(null); }
       } catch (failure) {
-        if (mine === turn.current) { setFound(null); setBad({ field: "targets", text: `${failure.message}. ${failure.hint}` }); }
+        if (mine === turn.current) { setFound(null); setBad({ field: "targets", text: sentence(failure) }); }
       }
     }, 200);
     return () => clearTimeout(timer);
@@ -54,7 +54,7 @@ function New() {
       location.assign(`/tasks/${task.task_id}`);
     } catch (failure) {
       const field = (failure.field || "").split(/[.[]/)[0];
-      setBad({ field: ["command", "script"].includes(field) ? "text" : field, text: failure.message });
+      setBad({ field: ["command", "script"].includes(field) ? "text" : field, text: sentence(failure) });
       setPlan(null);
       warn(failure);
       document.getElementById(["command", "script"].includes(field) ? "text" : field)?.focus();

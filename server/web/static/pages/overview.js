@@ -42,11 +42,11 @@ function Overview() {
   const running = tasks.filter((task) => task.status === "running");
   return html`<div class="top"><h1>${t("title.overview")}</h1></div>
     <div class="tiles">
-      <${Tile} href="/hosts?connected=true" kind="s-completed" value=${number(figures.hosts.connected)} text=${t("overview.connected", { known: number(figures.hosts.known) })} />
-      <${Tile} href="/hosts?connected=false" kind=${away ? "s-dispatch_failed" : ""} value=${number(away)} text=${t("overview.away")} />
-      <${Tile} href="/tasks?status=running" kind="s-running" value=${number(figures.tasks.running)} text=${t("overview.running")} />
-      <${Tile} href="/tasks?status=pending" value=${number(figures.tasks.pending)} text=${t("overview.pending")} />
-      <${Tile} href="/tasks" value=${rate(tasks)} text=${t("overview.rate", { n: number(tasks.filter((task) => task.finished_at).length) })} />
+      <${Tile} href="/hosts?connected=true" kind="s-completed" value=${number(figures.hosts.connected)} text=${t("overview.connected", { n: figures.hosts.known })} />
+      <${Tile} href="/hosts?connected=false" kind=${away ? "s-dispatch_failed" : ""} value=${number(away)} text=${t("overview.away", { n: away })} />
+      <${Tile} href="/tasks?status=running" kind="s-running" value=${number(figures.tasks.running)} text=${t("overview.running", { n: figures.tasks.running })} />
+      <${Tile} href="/tasks?status=pending" value=${number(figures.tasks.pending)} text=${t("overview.pending", { n: figures.tasks.pending })} />
+      <${Tile} href="/tasks" value=${rate(tasks)} text=${t("overview.rate", { n: tasks.filter((task) => task.finished_at).length })} />
     </div>
     <section class="card pad"><h2>${t("overview.executions")}</h2>
       <ul class="counts">${STATES.map((state) => html`<li><span class=${`pill s-${state}`}><span class="mark" aria-hidden="true">${MARKS[state]}</span>${word(state)}</span> ${number(figures.executions[state])}</li>`)}</ul></section>

@@ -24,7 +24,7 @@ function Counts({ progress, choose }) {
 function pace(progress) {
   if (progress.status === "pending") return t("task.waits");
   if (!["running"].includes(progress.status)) return progress.elapsed_ms === null ? "" : t("task.took", { span: span(progress.elapsed_ms) });
-  return [t("task.percent", { n: number(progress.percent, 1), span: span(progress.elapsed_ms) }), progress.rate_per_s ? t("task.rate", { n: number(progress.rate_per_s, 1) }) : null,
+  return [t("task.percent", { n: progress.percent, span: span(progress.elapsed_ms) }), progress.rate_per_s ? t("task.rate", { n: progress.rate_per_s }) : null,
     progress.eta_ms ? t("task.eta", { span: span(progress.eta_ms) }) : null, progress.slowest.length ? t("task.slowest", { names: progress.slowest.map((host) => host.hostname || host.host_id).join(", ") }) : null].filter(Boolean).join(" · ");
 }
 
@@ -55,11 +55,11 @@ function Task() {
   const openHost = (wanted) => { setHostId(wanted); history.replaceState(null, "", `${location.pathname}?host=${wanted}`); };
   const toggle = (place) => setChosen((old) => { const next = new Set(old); if (!next.delete(place)) next.add(place); return next; });
   const choose = (state) => cells && setChosen(new Set([...cells.states.keys()].filter((place) => stateOf(cells.states[place]).status === state)));
-  const limits = [t("task.limit.host", { span: span(task.command.timeout_ms) }), task.timeout_ms ? t("task.limit.all", { span: span(task.timeout_ms) }) : null, task.concurrency ? t("plan.concurrency", { n: number(task.concurrency) }) : null].filter(Boolean).join(", ");
+  const limits = [t("task.limit.host", { span: span(task.command.timeout_ms) }), task.timeout_ms ? t("task.limit.all", { span: span(task.timeout_ms) }) : null, task.concurrency ? t("plan.concurrency", { n: task.concurrency }) : null].filter(Boolean).join(", ");
   return html`<div class="top"><h1>${task.name}</h1><${TaskPill} status=${progress.status} /><${Actions} task=${task} progress=${progress} path=${path} ids=${cells ? [...chosen].map(cells.idOf) : []} /></div>
     <div class="card pad"><${Counts} progress=${progress} choose=${choose} /><p class="soft small" role="status">${pace(progress)}</p>
       ${cells ? html`<${HostMap} names=${cells.names} states=${cells.states} version=${cells.version} chosen=${chosen} toggle=${toggle} openHost=${(place) => openHost(cells.idOf(place))} />` : html`<${Loading} />`}
-      ${chosen.size ? html`<p class="small">${t("map.chosen", { n: number(chosen.size) })} <button type="button" class="link" onClick=${() => setChosen(new Set())}>${t("map.unchoose")}</button></p>` : null}</div>
+      ${chosen.size ? html`<p class="small">${t("map.chosen", { n: chosen.size })} <button type="button" class="link" onClick=${() => setChosen(new Set())}>${t("map.unchoose")}</button></p>` : null}</div>
     ${hostId ? html`<${Answer} path=${path} hostId=${hostId} stamp=${progress.version} close=${() => { setHostId(null); history.replaceState(null, "", location.pathname); }} />` : null}
     <h2>${t("groups")}</h2><${Groups} path=${path} stamp=${progress.version} openHost=${openHost} />
     <${HostList} path=${path} progress=${progress} openHost=${openHost} />

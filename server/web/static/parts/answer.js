@@ -3,6 +3,12 @@ import { api, ask } from "../lib/api.js";
 import { exact, readable, size, span } from "../lib/format.js";
 import { said, t } from "../lib/i18n.js";
 import { Fact, html, Pill, useEffect, useRef, useState, warn, When } from "../lib/ui.js";
+import { Live } from "./live.js";
+
+const WAIT = 1000;
+const isOpen = (row) => ["pending", "dispatched", "running"].includes(row.status);
+// An answer that was asked for before the row ended may come after it.
+const newer = (found) => (old) => (old?.host_id === found.host_id && !isOpen(old) && isOpen(found) ? old : found);
 
 async function save(where, name) {
   const answer = await ask(where, { headers: { Accept: "application/octet-stream" } });
@@ -13,7 +19,7 @@ async function save(where, name) {
   URL.revokeObjectURL(link.href);
 }
 
-// What is kept of a stream. It is read again whenever the row changes, which is where a live tail of a running command belongs.
+// What is kept of a stream.
 function Output({ path, row, stream }) {
   const [kept, setKept] = useState(null);
   const where = `${path}/hosts/${row.host_id}/output?stream=${stream}`;
@@ -35,17 +41,24 @@ function Output({ path, row, stream }) {
 
 export function Answer({ path, hostId, stamp, close }) {
   const [row, setRow] = useState(null);
-  const title = useRef(null);
-  useEffect(() => { setRow(null); }, [hostId]);
+  const title = useRef(null), seen = useRef(null), read = useRef({ at: 0, of: null });
+  const open = row && isOpen(row);
+  useEffect(() => { setRow(null); seen.current = null; }, [hostId]);
+  // The task's stamp changes with every host; a row that has ended does not change any more, and another one is read at most once a second.
   useEffect(() => {
-    let over = false;
-    api(`${path}/hosts/${hostId}`).then((found) => { if (!over) setRow(found); }, (failure) => { if (!over) warn(failure); });
-    return () => { over = true; };
+    const own = read.current, same = own.of === hostId;
+    if (same && row && !open) return;
+    const mine = (act) => (what) => { if (own.of === hostId) act(what); };
+    const timer = setTimeout(() => {
+      Object.assign(own, { at: Date.now(), of: hostId });
+      api(`${path}/hosts/${hostId}`).then(mine((found) => setRow(newer(found))), mine(warn));
+    }, same ? Math.max(0, own.at + WAIT - Date.now()) : 0);
+    return () => clearTimeout(timer);
   }, [hostId, stamp]);
   useEffect(() => { title.current?.focus(); }, [row?.host_id]);
   if (!row) return null;
   const why = said(row.status, { unreachable: row.unreachable, code: row.error?.code });
-  const open = ["pending", "dispatched", "running"].includes(row.status);
+  if (open) seen.current = row.host_id;
   return html`<section class="card pad answer" aria-labelledby="answer-title">
     <div class="top"><h3 id="answer-title" ref=${title} tabindex="-1">${row.hostname}</h3><${Pill} status=${row.status} unreachable=${row.unreachable} code=${row.error?.code} />
       <div class="push"><a class="button" href=${`/hosts/${row.host_id}`}>${t("host")}</a><button type="button" onClick=${close}>${t("close")}</button></div></div>
@@ -53,6 +66,7 @@ export function Answer({ path, hostId, stamp, close }) {
     <dl class="facts">${row.exit_code !== null ? html`<${Fact} name=${t("exit")}>${row.exit_code}<//>` : null}${row.signal ? html`<${Fact} name=${t("signal.name")}>${row.signal}<//>` : null}
       <${Fact} name=${t("took")}>${span(row.execution_ms)}<//>${row.attempt > 1 ? html`<${Fact} name=${t("attempt")}>${row.attempt}<//>` : null}
       ${row.finished_at ? html`<${Fact} name=${t("ended")}><${When} at=${row.finished_at} /> <span class="soft small">${exact(row.finished_at)}</span><//>` : null}</dl>
+    ${seen.current === row.host_id ? html`<${Live} key=${`${row.host_id}-live`} path=${path} hostId=${row.host_id} ended=${setRow} />` : null}
     <${Output} key=${`${row.host_id}-out`} path=${path} row=${row} stream="stdout" /><${Output} key=${`${row.host_id}-err`} path=${path} row=${row} stream="stderr" />
     ${open ? html`<p class="soft small">${t("output.later")}</p>` : !row.stdout && !row.stderr ? html`<p class="soft small">${t("output.none")}</p>` : null}
   </section>`;

@@ -1,15 +1,15 @@
 // What the hosts answered: equal answers are one group, largest first, each with its difference from the largest.
 import { api, query } from "../lib/api.js";
 import { readable } from "../lib/format.js";
-import { number, t } from "../lib/i18n.js";
+import { number, said, t } from "../lib/i18n.js";
 import { Empty, Field, html, Pill, useEffect, useRef, useState, warn } from "../lib/ui.js";
 
 const WAIT = 1000;
 
-function Diff({ path, group, largest }) {
+function Diff({ path, group }) {
   const [diff, setDiff] = useState(null);
   const show = async () => {
-    try { setDiff(await api(`${path}/groups/${group.number}/diff?against=${largest}&stream=${group.stdout || !group.stderr ? "stdout" : "stderr"}`)); } catch (failure) { warn(failure); }
+    try { setDiff(await api(`${path}/groups/${group.number}/diff?stream=${group.stdout || !group.stderr ? "stdout" : "stderr"}`)); } catch (failure) { warn(failure); }
   };
   if (!diff) return html`<button type="button" onClick=${show}>${t("groups.diff")}</button>`;
   return html`<div class="wide"><p class="small soft">${t("groups.diff.sum", { added: diff.added, removed: diff.removed })}${diff.complete ? "" : ` ${t("groups.diff.cut")}`}</p>
@@ -18,15 +18,16 @@ function Diff({ path, group, largest }) {
 
 const Begin = ({ name, begin }) => (begin ? html`<div class="output"><h4>${name}</h4><pre tabindex="0">${begin.total_bytes === null ? t("output.gone") : readable(begin.text)}${begin.whole || begin.total_bytes === null ? "" : html`<span class="soft">${"\n"}${t("output.more")}</span>`}</pre></div>` : null);
 
-function Group({ path, group, largest, rerun, openHost }) {
+function Group({ path, group, largest, openHost }) {
+  const why = said(group.status, { code: group.error?.code });
   return html`<article class="card pad group" data-group=${group.number}>
-    <div class="top"><h3>${group.count === 1 ? t("groups.one") : t("groups.n", { n: number(group.count) })}</h3><${Pill} status=${group.status} code=${group.error?.code} />
+    <div class="top"><h3>${t("groups.n", { n: group.count })}</h3><${Pill} status=${group.status} code=${group.error?.code} />
       ${group.exit_code !== null ? html`<span class="small">${t("exit")} ${group.exit_code}</span>` : group.signal ? html`<span class="small">${t("signal", { n: group.signal })}</span>` : null}
-      <div class="push">${group.number !== largest ? html`<${Diff} path=${path} group=${group} largest=${largest} />` : null}
+      <div class="push">${group.number !== largest ? html`<${Diff} path=${path} group=${group} />` : null}
         <button type="button" onClick=${() => openHost(group.first_host.host_id)}>${t("groups.open", { name: group.first_host.hostname })}</button>
         <a class="button" href=${`/new${query({ targets: group.selector })}`}>${t("groups.target")}</a></div></div>
     <p class="mono small names">${group.folded}${group.more ? ` +${number(group.more)}` : ""}</p>
-    ${group.error ? html`<p>${group.message}${group.error.detail ? `: ${readable(group.error.detail)}` : ""} <span class="soft">– ${group.hint}</span></p>` : null}
+    ${group.error ? html`<p>${why.message}${group.error.detail ? `: ${readable(group.error.detail)}` : ""} <span class="soft">– ${why.hint}</span></p>` : null}
     <${Begin} name="stdout" begin=${group.stdout} /><${Begin} name="stderr" begin=${group.stderr} />
     ${!group.stdout && !group.stderr && group.exit_code !== null ? html`<p class="soft small">${t("output.none")}</p>` : null}</article>`;
 }
@@ -48,7 +49,7 @@ export function Groups({ path, stamp, openHost }) {
     timer.current = setTimeout(() => { at.current = Date.now(); read(); }, Math.max(0, at.current + WAIT - Date.now()));
     return () => clearTimeout(timer.current);
   }, [stamp, order, where]);
-  const largest = page?.items.reduce((best, one) => (one.count > (best?.count || 0) ? one : best), null)?.number;
+  const largest = order === "largest" && !where ? page?.items[0]?.number : null;
   return html`<div class="filters"><${Field} id="order" label=${t("groups.order")}><select id="order" onChange=${(event) => setOrder(event.target.value)}>${["largest", "outliers"].map((one) => html`<option value=${one}>${t(`groups.${one}`)}</option>`)}</select><//>
       <${Field} id="where" label=${t("groups.where")}><input id="where" type="search" placeholder="exit_code!=0 and text contains 'disk full'" spellcheck=${false} onChange=${(event) => setWhere(event.target.value.trim())} /><//></div>
     ${page?.items.map((group) => html`<${Group} key=${group.number} path=${path} group=${group} largest=${largest} openHost=${openHost} />`)}

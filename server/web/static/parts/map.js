@@ -1,5 +1,5 @@
 // Every host of a task as a cell on one canvas: colour and mark say its state. Only cells that changed are drawn again.
-import { number, t, word } from "../lib/i18n.js";
+import { t, word } from "../lib/i18n.js";
 import { html, STATES, useEffect, useRef, useState } from "../lib/ui.js";
 
 const AWAY = 16;
@@ -7,15 +7,16 @@ const tone = (name) => getComputedStyle(document.documentElement).getPropertyVal
 const TONES = ["none", "busy", "busy", "good", "bad", "bad", "none", "warn", "bad"];
 export const stateOf = (byte) => ({ status: STATES[byte & 15], unreachable: byte >= AWAY });
 
-// One picture per state, to be copied: a filled or hollow square with a mark that does without colour.
+// The pixels of one picture per state: a filled or hollow square with a mark that does without colour.
 function sprites(side, scale) {
-  const made = new Map(), back = tone("card");
+  const made = new Map(), back = tone("card"), size = Math.round(side * scale), canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const g = canvas.getContext("2d", { willReadFrequently: true });
   for (let byte = 0; byte < AWAY + STATES.length; byte++) {
     if ((byte & 15) >= STATES.length) continue;
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = Math.round(side * scale);
-    const g = canvas.getContext("2d"), state = byte & 15, s = side - 1;
-    g.scale(scale, scale);
+    const state = byte & 15, s = side - 1;
+    g.setTransform(scale, 0, 0, scale, 0, 0);
+    g.clearRect(0, 0, side, side);
     const colour = tone(TONES[state]);
     g.fillStyle = g.strokeStyle = colour;
     g.lineWidth = side > 9 ? 1.5 : 1;
@@ -31,9 +32,12 @@ function sprites(side, scale) {
     if (state === 7) g.fillRect(s * 0.2, s * 0.42, s * 0.6, Math.max(1, s * 0.18));
     if (state === 8) g.fillRect(s * 0.38, s * 0.2, s * 0.26, s * 0.6);
     if (byte >= AWAY) { g.fillStyle = back; g.fillRect(s * 0.5, 0, s * 0.5, s * 0.5); g.strokeStyle = tone("warn"); g.strokeRect(s * 0.5 + 0.5, 0.5, s * 0.5 - 1, s * 0.5 - 1); }
-    made.set(byte, canvas);
+    made.set(byte, new Uint32Array(g.getImageData(0, 0, size, size).data.buffer));
   }
-  return made;
+  g.setTransform(1, 0, 0, 1, 0, 0);
+  g.fillStyle = tone("text");
+  g.fillRect(0, 0, 1, 1);
+  return { size, of: made, outline: new Uint32Array(g.getImageData(0, 0, 1, 1).data.buffer)[0] };
 }
 
 export function HostMap({ names, states, version, chosen, toggle, openHost }) {
@@ -46,29 +50,36 @@ export function HostMap({ names, states, version, chosen, toggle, openHost }) {
     const width = canvas.current.parentElement.clientWidth;
     const side = Math.max(width < 600 ? 6 : 8, Math.min(22, Math.floor(Math.sqrt((width * 260) / Math.max(total, 1)))));
     const columns = Math.max(1, Math.floor(width / side)), rows = Math.ceil(total / columns), scale = window.devicePixelRatio || 1;
-    grid.current = { side, columns, scale, pictures: sprites(side, scale) };
     canvas.current.width = Math.round(columns * side * scale);
     canvas.current.height = Math.round(rows * side * scale);
     Object.assign(canvas.current.style, { width: `${columns * side}px`, height: `${rows * side}px` });
+    const image = new ImageData(canvas.current.width, Math.max(1, canvas.current.height));
+    grid.current = { side, columns, scale, pictures: sprites(side, scale), image, pixels: new Uint32Array(image.data.buffer) };
     drawn.current = new Int16Array(total).fill(-1);
     paint();
   }
+  // The cells go into one image in memory, of which the rows that changed are handed to the canvas at once: ten thousand calls to draw one cell each would stall the page.
   function paint() {
-    const { side, columns, scale, pictures } = grid.current, g = canvas.current.getContext("2d"), size = Math.round(side * scale);
+    const { side, columns, scale, pictures, image, pixels } = grid.current, { size, of, outline } = pictures, width = image.width;
+    let first = image.height, last = 0;
     for (let place = 0; place < total; place++) {
       const look = states[place] + (chosen.has(place) ? 64 : 0) + (focused && place === at ? 128 : 0);
       if (drawn.current[place] === look) continue;
       drawn.current[place] = look;
-      const x = Math.round((place % columns) * side * scale), y = Math.round(Math.floor(place / columns) * side * scale);
-      g.clearRect(x, y, size, size);
-      g.drawImage(pictures.get(states[place]), x, y);
+      const x = Math.round((place % columns) * side * scale), y = Math.round(Math.floor(place / columns) * side * scale), picture = of.get(states[place]);
+      const right = Math.min(size, width - x), below = Math.min(size, image.height - y);
+      for (let row = 0; row < below; row++) for (let column = 0; column < right; column++) pixels[(y + row) * width + x + column] = picture[row * size + column];
       if (look >= 64) {
-        g.strokeStyle = tone("text");
-        g.lineWidth = Math.max(1, scale * 1.5);
-        g.setLineDash(look >= 128 ? [] : [2 * scale, scale]);
-        g.strokeRect(x + 1, y + 1, size - 3, size - 3);
+        const thick = Math.max(1, Math.round(scale)), end = size - 1 - thick;
+        for (let row = 0; row < below; row++) for (let column = 0; column < right; column++) {
+          const edge = row < thick || column < thick || row > end || column > end;
+          if (edge && row < size - 1 && column < size - 1 && (look >= 128 || ((row + column) / thick & 2) === 0)) pixels[(y + row) * width + x + column] = outline;
+        }
       }
+      first = Math.min(first, y);
+      last = Math.max(last, y + below);
     }
+    if (last > first) canvas.current.getContext("2d").putImageData(image, 0, 0, 0, first, width, last - first);
   }
   useEffect(() => {
     layout();
@@ -99,7 +110,7 @@ export function HostMap({ names, states, version, chosen, toggle, openHost }) {
     event.preventDefault();
   };
   const here = total ? stateOf(states[at]) : null;
-  return html`<div class="map"><canvas ref=${canvas} tabindex="0" role="application" aria-label=${t("map.label", { n: number(total) })} aria-describedby="map-here" onClick=${click} onKeyDown=${keys}
+  return html`<div class="map"><canvas ref=${canvas} tabindex="0" role="application" aria-label=${t("map.label", { n: total })} aria-describedby="map-here" onClick=${click} onKeyDown=${keys}
       onFocus=${() => setFocused(true)} onBlur=${() => setFocused(false)} onMouseMove=${(event) => { const place = placeOf(event); if (place !== null && !focused) setAt(place); }}></canvas></div>
     <p id="map-here" class="small soft" role="status">${here ? html`<b>${names[at]}</b>: ${word(here.status, here)} · ` : null}${t("map.keys")}</p>`;
 }

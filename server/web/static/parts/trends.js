@@ -1,5 +1,5 @@
 // Two charts. uPlot draws on a canvas; what it says stands below it in words, too.
-import { lang, number, t } from "../lib/i18n.js";
+import { lang, t } from "../lib/i18n.js";
 import { html, useEffect, useRef } from "../lib/ui.js";
 
 const HOURS = 24;
@@ -43,7 +43,7 @@ export function Finished({ tasks }) {
   }
   useChart(box, [hours, all, good], () => [{ stroke: tone("bad"), fill: tone("bad"), paths: steps }, { stroke: tone("good"), fill: tone("good"), paths: steps }]);
   const total = all.reduce((a, b) => a + b, 0), done = good.reduce((a, b) => a + b, 0);
-  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">■</span> ${t("trend.good", { n: number(done) })} · <span class="s-failed swatch">■</span> ${t("trend.bad", { n: number(total - done) })}</p>`;
+  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">■</span> ${t("trend.good", { n: done })} · <span class="s-failed swatch">■</span> ${t("trend.bad", { n: total - done })}</p>`;
 }
 
 export function Pace({ points }) {
@@ -51,5 +51,5 @@ export function Pace({ points }) {
   const data = [points.map((one) => one.at), points.map((one) => one.connected), points.map((one) => one.busy)];
   useChart(box, data, () => [{ stroke: tone("good") }, { stroke: tone("busy"), dash: [6, 4] }]);
   const last = points.at(-1) || { connected: 0, busy: 0 };
-  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">—</span> ${t("trend.connected", { n: number(last.connected) })} · <span class="s-running swatch">┅</span> ${t("trend.busy", { n: number(last.busy) })}</p>`;
+  return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">—</span> ${t("trend.connected", { n: last.connected })} · <span class="s-running swatch">┅</span> ${t("trend.busy", { n: last.busy })}</p>`;
 }

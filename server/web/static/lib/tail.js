@@ -1,0 +1,128 @@
+// What a command writes, as it comes: bytes become harmless lines, and the last of them stand in one element, as text, both streams in order.
+import { readable } from "./format.js";
+import { t } from "./i18n.js";
+
+const LINES = 2000, CHARS = 400000, LINE = 4000, RUN = 100, RUN_CHARS = 20000;
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+
+// Where a line that is too long is broken: not within a character, and not within a colour.
+function cut(text) {
+  const escape = text.lastIndexOf("\x1b", LINE - 1);
+  if (escape > LINE - 64) return escape;
+  return /[\ud800-\udbff]/.test(text[LINE - 1]) ? LINE - 1 : LINE;
+}
+
+// One stream's bytes -> its lines. `at`: how many bytes have come. A carriage return begins a line too, so that what a terminal would overwrite can be read.
+class Lines {
+  constructor() { Object.assign(this, { at: 0, held: "", decoder: new TextDecoder("utf-8", { ignoreBOM: true }) }); }
+  add(bytes) {
+    const found = (this.held + this.decoder.decode(bytes, { stream: true })).split(/\r*\n|\r+(?=[^\r\n])/);
+    this.held = found.pop();
+    while (this.held.length > LINE) {
+      const at = cut(this.held);
+      found.push(this.held.slice(0, at));
+      this.held = this.held.slice(at);
+    }
+    return found.flatMap((line) => {
+      const parts = [];
+      for (; line.length > LINE; line = line.slice(cut(line))) parts.push(line.slice(0, cut(line)));
+      return [...parts, line];
+    });
+  }
+  // What has no end of line, because nothing follows it.
+  flush() {
+    const rest = this.held + this.decoder.decode();
+    this.held = "";
+    return rest.replace(/\r+$/, "");
+  }
+  // An escape sequence that has only begun is not shown yet.
+  get partial() { return readable(this.held.slice(-LINE).replace(/\x1b(?:\[[0-?]*[ -\/]*|\][^\x07\x1b]*)?$/, "").replace(/\r+$/, "")); }
+}
+
+const part = (box, name) => { const made = document.createElement("span"); made.className = name; made.append(""); box.append(made); return made; };
+
+export class Tail {
+  constructor(box) {
+    Object.assign(this, { fresh: [], missed: 0, attempt: 0, runs: [], lines: 0, chars: 0, dropped: 0 });
+    [this.top, this.all] = [part(box, "note"), part(box, "all")];
+    this.ends = { stdout: part(box, "stdout"), stderr: part(box, "stderr") };
+    this.streams = { stdout: new Lines(), stderr: new Lines() };
+  }
+
+  // Bytes that are there already are passed over, whoever sends them again; bytes that are not are told to be missing.
+  take(name, data) {
+    if (name === "attempt") return this.anew(data.attempt);
+    const stream = this.streams[data.stream], bytes = name === "output" ? bytesOf(data.base64) : null, end = bytes ? data.offset + bytes.length : data.end;
+    if (end <= stream.at) return;
+    const missing = (bytes ? data.offset : end) - stream.at;
+    if (missing > 0) {
+      this.flush(data.stream);
+      this.push("note", t("live.gap", { n: missing, stream: data.stream }));
+    }
+    if (bytes) for (const line of stream.add(bytes.subarray(Math.max(0, stream.at - data.offset)))) this.push(data.stream, readable(line));
+    stream.at = end;
+  }
+  anew(attempt) {
+    if (attempt === this.attempt) return;
+    if (this.attempt) {
+      this.finish();
+      this.push("note", t("live.attempt", { n: attempt }));
+      this.streams = { stdout: new Lines(), stderr: new Lines() };
+    }
+    this.attempt = attempt;
+  }
+  flush(name) {
+    const rest = this.streams[name].flush();
+    if (rest) this.push(name, readable(rest));
+  }
+  finish() { for (const name of Object.keys(this.streams)) this.flush(name); }
+  push(kind, text) {
+    this.fresh.push({ kind, text });
+    if (this.fresh.length > 2 * LINES) { this.fresh.splice(0, LINES); this.missed += LINES; }
+  }
+
+  get counts() { return { stdout: this.streams.stdout.at, stderr: this.streams.stderr.at, behind: this.missed + this.fresh.length }; }
+
+  draw() {
+    if (this.missed || this.fresh.length > LINES) {
+      const passed = Math.max(0, this.fresh.length - LINES);
+      this.fresh.splice(0, passed);
+      this.dropped += this.missed + passed + this.lines;
+      this.all.replaceChildren();
+      Object.assign(this, { missed: 0, lines: 0, chars: 0, runs: [] });
+    }
+    for (let from = 0, to; from < this.fresh.length; from = to) {
+      const { kind } = this.fresh[from];
+      let run = this.runs.at(-1);
+      if (run?.kind !== kind || run.lines >= RUN || run.chars >= RUN_CHARS) {
+        const made = part(this.all, kind);
+        run = { kind, node: made, lines: 0, chars: 0 };
+        this.runs.push(run);
+      }
+      const texts = [];
+      for (to = from; to < this.fresh.length && this.fresh[to].kind === kind && run.lines + texts.length < RUN && run.chars < RUN_CHARS; to++) {
+        texts.push(this.fresh[to].text);
+        run.chars += this.fresh[to].text.length + 1;
+      }
+      const before = run.node.firstChild.length;
+      // A block's last line break is not seen; that of an empty last line has to be, and is the next one's beginning.
+      const blank = texts.at(-1) === "";
+      run.node.firstChild.appendData(`${run.lines && !run.blank ? "\n" : ""}${texts.join("\n")}${blank ? "\n" : ""}`);
+      run.blank = blank;
+      run.lines += texts.length;
+      this.lines += texts.length;
+      this.chars += run.node.firstChild.length - before;
+    }
+    this.fresh = [];
+    while (this.runs.length > 1 && (this.lines > LINES || this.chars > CHARS)) {
+      const old = this.runs.shift();
+      this.chars -= old.node.firstChild.length;
+      this.lines -= old.lines;
+      this.dropped += old.lines;
+      old.node.remove();
+    }
+    this.top.firstChild.data = this.dropped ? t("live.dropped", { n: this.dropped }) : "";
+    for (const [name, node] of Object.entries(this.ends)) node.firstChild.data = this.streams[name].partial;
+  }
+}

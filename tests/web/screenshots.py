@@ -1,0 +1,213 @@
+"""Pictures of every page, light, dark and on a phone, of a made-up installation: `python -m tests.web.screenshots FOLDER`.
+
+Server, store and page are the real ones; agents are played by events, as in the page's tests.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+from playwright.sync_api import Browser, Page, expect
+
+from server.core.effects import SaveHost
+from server.core.events import Now, Outcome, Result
+from server.core.live_output import STDERR, STDOUT, Credit, Piece
+from server.core.model import Host
+from tests.web.browser import browse, served, settled, sign_in
+from tests.web.world import World, open_world, whole
+
+PHONE = {"width": 390, "height": 844}
+LOOKS = {"light": ("light", {"width": 1180, "height": 900}), "dark": ("dark", {"width": 1180, "height": 900}), "phone": ("light", PHONE)}
+PAGES = ("login", "overview", "tasks", "task-running", "task-answers", "hosts", "host", "new", "help")
+HOUR = 3_600_000
+RELEASE = "Filesystem      Size  Used Avail Use% Mounted on\n/dev/vda1        40G   {used}  {left}  {share}% /\ntmpfs           3.9G     0  3.9G   0% /run\n"
+
+
+def fleet() -> list[Host]:
+    """Web, database and cache hosts of two places."""
+    kinds = (("web", 480, "web"), ("db", 24, "db"), ("cache", 12, "cache"))
+    names = [(f"{kind}-{number:03}", role) for kind, count, role in kinds for number in range(1, count + 1)]
+    return [
+        Host(
+            *(f"01900000-0000-7000-8000-{index:012d}", name, f"10.1.{index // 250}.{index % 250 + 1}", "Debian GNU/Linux 12", "x86_64", "0.1.0"),
+            labels={"role": role, "env": "staging" if index % 9 == 0 else "prod"},
+            agent_labels={"site": "fra" if index % 2 else "ams"},
+            **{"first_seen_at": 1_760_000_000_000, "last_seen_at": 1_760_000_000_000, "created_at": 1, "updated_at": 1},
+        )
+        for index, (name, role) in enumerate(names)
+    ]
+
+
+@dataclass
+class Stage:
+    """The world, and where its clock stands. hours: behind the present."""
+
+    world: World
+    names: list[str] = field(default_factory=list)
+    hours: float = 0.0
+
+    def prepare(self) -> None:
+        real = self.world.clock.now
+        self.world.clock.now = lambda: Now(real().mono, real().wall_ms - round(self.hours * HOUR))  # type: ignore[method-assign]
+
+    async def hosts(self) -> None:
+        hosts = fleet()
+        await self.world.writer.commit([SaveHost(host) for host in hosts])
+        for host in hosts:
+            self.world.fleet.put(host)
+            self.world.ids[host.hostname] = host.host_id
+        self.names = [host.hostname for host in hosts]
+        self.world.connect(*(name for index, name in enumerate(self.names) if index % 97 != 40))
+
+    async def past(self) -> None:
+        """A day of tasks that have ended."""
+        told = (
+            *((22, "(web-0* or web-1*) and online", "apt-get -qq update", 0), (19, "db-*", "pg_dump --schema-only app | sha256sum", 1), (15, "online", "uptime", 0)),
+            *((11, "web-*", "systemctl is-active nginx", 3), (7, "cache-* and online", "redis-cli info | grep used_memory_human", 0), (4, "web-2*", "journalctl -u app --since -1h | grep -c ERROR", 5)),
+            *((2, "role=db and env=prod and online", "psql -c 'select pg_is_in_recovery()'", 0), (1, "web-*", "deploy 2.4.1", 14)),
+        )
+        for hours, targets, command, bad in told:
+            self.hours = hours
+            task = await self.world.run(targets, command=command)
+            await self._answer(task, targets, bad)
+        self.hours = 0.0
+
+    async def _answer(self, task: dict[str, Any], targets: str, bad: int) -> None:
+        answer = await self.world.post("/api/v1/hosts/select", {"targets": [targets], "sample": 500})
+        for index, host in enumerate(answer.json["sample"]):
+            if host["connected"]:
+                self.world.report(task, host["hostname"], int(index < bad), b"ok\n" if index >= bad else b"", b"" if index >= bad else b"not found\n")
+        await self.world.door.committed()
+
+    async def answers(self) -> dict[str, Any]:
+        """One that has ended, with a few different answers."""
+        task = await self.world.run("web-*", command="df -h / /run", name="Free space")
+        for index, name in enumerate(name for name in self.names if name.startswith("web-") and name in self.world.sessions):
+            if index in (17, 203, 350):
+                self.say(task, name, Outcome.FAILED, 1, "exit_nonzero", b"", b"df: /: Input/output error\n")
+            elif index == 120:
+                self.say(task, name, Outcome.FAILED, None, "spawn_failed", b"", b"", "/bin/sh: Cannot allocate memory")
+            else:
+                full = index % 40 == 3
+                text = RELEASE.format(used=" 38G" if full else " 11G", left="124M" if full else " 27G", share="100" if full else " 29")
+                self.say(task, name, Outcome.COMPLETED, 0, None, text.encode(), b"")
+        await self.world.door.committed()
+        return task
+
+    def say(self, task: dict[str, Any], name: str, outcome: Outcome, code: int | None, reason: str | None, out: bytes, err: bytes, detail: str | None = None) -> None:
+        host, command = self.world.ids[name], task["command"]["command_id"]
+        self.world.door.submit(
+            Result(host, command, 1, outcome, exit_code=code, error_code=reason, error_message=detail, execution_ms=41, stdout=whole(out), stderr=whole(err))
+        )
+
+    async def running(self) -> dict[str, Any]:
+        """One that runs: most hosts have ended, some run, some are away."""
+        task = await self.world.run("web-* or cache-*", command="deploy 2.4.2 --drain --wait", name="Deploy 2.4.2", description="Rolling out the fix for the session store.")
+        names = [name for name in self.names if not name.startswith("db-") and name in self.world.sessions]
+        for index, name in enumerate(names):
+            if index % 31 == 11:
+                self.say(task, name, Outcome.FAILED, 1, "exit_nonzero", b"", b"health check failed\n")
+            elif index % 101 == 50:
+                self.say(task, name, Outcome.TIMEOUT, None, "timed_out", b"", b"")
+            elif index < 330:
+                self.world.report(task, name, 0, b"deployed 2.4.2\n")
+            elif index < 420 or name == "web-480":
+                self.world.begin(task, name)
+        self.world.disconnect("web-402")
+        await self.world.door.committed()
+        return task
+
+    def write(self, task: dict[str, Any]) -> None:
+        """Live output of web-480."""
+        at = {STDOUT: 0, STDERR: 0}
+        lines = [(STDOUT, "draining web-480 from the load balancer\n"), *((STDOUT, f"open connections: {left}\n") for left in (212, 148, 61, 17, 3, 0))]
+        lines += [(STDERR, "warning: 1 session was moved\n"), (STDOUT, "fetching app-2.4.2.tar.zst  (48.2 MiB)\n"), (STDOUT, "unpacking … done\n"), (STDOUT, "migrating session store: 41 %\n")]
+        session = self.world.sessions["web-480"]
+        session.output_credit = Credit()
+        session.output_credit.grant(1 << 20)
+        for stream, text in lines:
+            self.world.fleet.watching.take(session, task["command"]["command_id"], 1, Piece(stream, at[stream], text.encode()))
+            at[stream] += len(text.encode())
+
+
+def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict[str, Any], page: Page, browser: Browser) -> None:
+    def take(name: str) -> None:
+        for look, (scheme, size) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.wait_for_timeout(250)
+            page.screenshot(path=folder / f"{name}-{look}.png", animations="disabled", caret="hide")
+
+    def task(name: str, which: dict[str, Any], query: str, before: Callable[[], None]) -> None:
+        page.goto(f"/tasks/{which['task_id']}{query}")
+        settled(page)
+        before()
+        take(name)
+
+    def follow() -> None:
+        expect(page.locator("[data-live]")).to_be_visible()
+        trio.from_thread.run_sync(stage.write, running)
+        expect(page.locator(".live pre")).to_contain_text("migrating")
+
+    def differ() -> None:
+        page.get_by_role("button", name="Difference from the largest").first.click()
+        expect(page.locator(".diff")).to_be_visible()
+        page.evaluate("window.scrollTo(0, 0)")
+
+    def fill() -> None:
+        page.locator("#text").fill("systemctl restart app && systemctl is-active app")
+        page.locator("#targets").fill("web[001-120] and env=prod and online")
+        expect(page.locator("#preview")).to_contain_text("hosts")
+        page.get_by_role("button", name="Show the plan").click()
+        expect(page.locator(".plan")).to_be_visible()
+
+    page.goto("/login")
+    expect(page.locator("#token")).to_be_visible()
+    take("login")
+    sign_in(page)
+    for name, path in (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("host", f"/hosts/{stage.world.ids['web-007']}"), ("help", "/help")):
+        page.goto(path)
+        settled(page)
+        expect(page.locator("main .card").first).to_be_visible()
+        take(name)
+    task("task-running", running, f"?host={stage.world.ids['web-480']}", follow)
+    task("task-answers", answered, "", differ)
+    page.goto("/new")
+    fill()
+    take("new")
+
+
+async def make(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        async with trio.open_nursery() as nursery:
+            world = await open_world(Path(temporary), nursery)
+            stage = Stage(world)
+            stage.prepare()
+            await stage.hosts()
+            await stage.past()
+            answered = await stage.answers()
+            running = await stage.running()
+            address = await served(world, nursery)
+            complaints = await trio.to_thread.run_sync(partial(browse, partial(pictures, folder, stage, running, answered), address))
+            assert not complaints, complaints
+            world.shutdown.set()
+            await world.aclose()
+            nursery.cancel_scope.cancel()
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    trio.run(make, folder)
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("*.png"))}
+    print(f"{len(sizes)} pictures, {sum(sizes.values()) / 1e6:.2f} MB, the largest {max(sizes.values()) / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
