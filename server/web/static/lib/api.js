@@ -60,5 +60,11 @@ export const query = (values) => {
   return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
 };
 
+export const bytesOf = (base64) => {
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+};
+
 // One attempt of a user is one task, also when the connection breaks and the button is pressed again.
 export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

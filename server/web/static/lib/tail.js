@@ -1,10 +1,9 @@
 // What a command writes, as it comes: bytes become harmless lines, and the last of them stand in one element, as text, both streams in order.
+import { bytesOf } from "./api.js";
 import { readable } from "./format.js";
 import { t } from "./i18n.js";
 
 const LINES = 2000, CHARS = 400000, LINE = 4000, RUN = 100, RUN_CHARS = 20000;
-
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
 // Where a line that is too long is broken: not within a character, and not within a colour.
 function cut(text) {

@@ -34,10 +34,12 @@ function Task() {
   const [progress, setProgress] = useState(null);
   const [chosen, setChosen] = useState(new Set());
   const [hostId, setHostId] = useState(new URLSearchParams(location.search).get("host"));
-  const cells = useStates(path, progress?.version, progress?.status);
+  const [cells, takeStates, readStates] = useStates(path);
+  const [groups, setGroups] = useState(null);
   const id = useRef(null);
   const lost = (failure) => (failure.status === 404 ? setGone(true) : warn(failure));
-  const poll = () => api(`${path}/progress`).then(setProgress, lost);
+  // While there is no stream nothing is told, so all of it is asked for.
+  const poll = () => { api(`${path}/progress`).then(setProgress, lost); readStates(); setGroups(null); };
   useEffect(() => {
     let stop = () => {};
     Promise.all([api(path), api(`${path}/progress`)]).then(([found, now]) => {
@@ -46,7 +48,7 @@ function Task() {
       setProgress(now);
       document.title = `${found.name} · Clarion`;
       calm();
-      stop = watch({ task: found.task_id }, { task: setProgress }, poll);
+      stop = watch({ task: found.task_id, topic: "states,groups" }, { task: setProgress, states: takeStates, groups: setGroups }, poll);
     }, lost);
     return () => stop();
   }, []);
@@ -61,7 +63,7 @@ function Task() {
       ${cells ? html`<${HostMap} names=${cells.names} states=${cells.states} version=${cells.version} chosen=${chosen} toggle=${toggle} openHost=${(place) => openHost(cells.idOf(place))} />` : html`<${Loading} />`}
       ${chosen.size ? html`<p class="small">${t("map.chosen", { n: chosen.size })} <button type="button" class="link" onClick=${() => setChosen(new Set())}>${t("map.unchoose")}</button></p>` : null}</div>
     ${hostId ? html`<${Answer} path=${path} hostId=${hostId} stamp=${progress.version} close=${() => { setHostId(null); history.replaceState(null, "", location.pathname); }} />` : null}
-    <h2>${t("groups")}</h2><${Groups} path=${path} stamp=${progress.version} openHost=${openHost} />
+    <h2>${t("groups")}</h2><${Groups} path=${path} stamp=${progress.version} told=${groups} openHost=${openHost} />
     <${HostList} path=${path} progress=${progress} openHost=${openHost} />
     <h2>${t("task.what")}</h2>
     <div class="card pad"><pre aria-label=${t("new.command")} tabindex="0">${readable(shown(task))}</pre>

@@ -32,24 +32,34 @@ function Group({ path, group, largest, openHost }) {
     ${!group.stdout && !group.stderr && group.exit_code !== null ? html`<p class="soft small">${t("output.none")}</p>` : null}</article>`;
 }
 
-export function Groups({ path, stamp, openHost }) {
+// told: the first page of the largest, as the server tells it whenever it changes. What else one may want to see is asked for.
+export function Groups({ path, stamp, told, openHost }) {
   const [order, setOrder] = useState("largest");
   const [where, setWhere] = useState("");
   const [page, setPage] = useState(null);
-  const at = useRef(0), timer = useRef(null), turn = useRef(0);
+  const at = useRef(0), timer = useRef(null), turn = useRef(0), now = useRef(null);
+  const plain = order === "largest" && !where, view = now.current = `${order} ${where}`;
   const read = async (after = null) => {
     const mine = ++turn.current;
     try {
       const found = await api(`${path}/groups${query({ order, where, after, limit: 10 })}`);
-      if (mine === turn.current) setPage((old) => (after ? { ...found, items: [...old.items, ...found.items] } : found));
+      if (mine === turn.current && view === now.current) setPage((old) => (after ? { ...found, view, items: [...old.items, ...found.items] } : { ...found, view }));
     } catch (failure) { warn(failure); }
   };
   useEffect(() => {
+    if (!plain || !told) return;
+    setPage((old) => {
+      const known = new Set(told.items.map((group) => group.number)), more = old?.view === view ? old.items.slice(told.items.length).filter((group) => !known.has(group.number)) : [];
+      return more.length ? { ...told, view, items: [...told.items, ...more], next: old.next } : { ...told, view };
+    });
+  }, [told, plain]);
+  useEffect(() => {
     clearTimeout(timer.current);
+    if (plain && told) return;
     timer.current = setTimeout(() => { at.current = Date.now(); read(); }, Math.max(0, at.current + WAIT - Date.now()));
     return () => clearTimeout(timer.current);
-  }, [stamp, order, where]);
-  const largest = order === "largest" && !where ? page?.items[0]?.number : null;
+  }, [plain && told ? null : stamp, order, where, Boolean(told)]);
+  const largest = plain ? page?.items[0]?.number : null;
   return html`<div class="filters"><${Field} id="order" label=${t("groups.order")}><select id="order" onChange=${(event) => setOrder(event.target.value)}>${["largest", "outliers"].map((one) => html`<option value=${one}>${t(`groups.${one}`)}</option>`)}</select><//>
       <${Field} id="where" label=${t("groups.where")}><input id="where" type="search" placeholder="exit_code!=0 and text contains 'disk full'" spellcheck=${false} onChange=${(event) => setWhere(event.target.value.trim())} /><//></div>
     ${page?.items.map((group) => html`<${Group} key=${group.number} path=${path} group=${group} largest=${largest} openHost=${openHost} />`)}
