@@ -38,10 +38,17 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
     def script(page: Page, browser: Browser) -> None:
         sign_in(page, (rig.data / "admin.token").read_text().strip())
         # create, and watch it live: nothing is reloaded
-        run(page, "script", script_for(rig.folder).replace("echo common\n", f"while [ ! -e {gate} ]; do sleep 0.05; done\necho common\n"))
+        run(page, "script", script_for(rig.folder).replace("echo common\n", f"echo at the gate\nwhile [ ! -e {gate} ]; do sleep 0.05; done\necho common\n"))
         expect(page.locator("[data-count=running]")).to_contain_text("3")
         expect(page.locator("[data-status=running]")).to_be_visible()
+        # one host's output while it runs, by keyboard, from the map
+        page.locator(".map canvas").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        expect(page.locator(".answer h3")).to_have_text("web-3")
+        expect(page.locator(".live pre")).to_have_text("at the gate")
         gate.touch()
+        expect(page.locator(".answer > .output pre")).to_contain_text("at the gate\ncommon")
         expect(page.locator("[data-status=failed]")).to_be_visible()
         expect(page.locator("[data-count=completed]")).to_contain_text("2")
         # groups, and the difference of the odd one
@@ -50,12 +57,6 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         page.get_by_role("button", name="Difference from the largest").click()
         expect(page.locator(".diff .removed", has_text="-fine")).to_be_visible()
         expect(page.locator(".diff .added", has_text="+odd one out")).to_be_visible()
-        # one host's output, by keyboard, from the map
-        page.locator(".map canvas").focus()
-        page.keyboard.press("End")
-        page.keyboard.press("Enter")
-        expect(page.locator(".answer h3")).to_have_text("web-3")
-        expect(page.locator(".answer .output pre")).to_contain_text("common")
         # the failed one again, and only that one
         (rig.folder / "healed").touch()
         page.get_by_role("button", name="Re-run 1 unsuccessful").click()

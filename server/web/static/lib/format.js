@@ -35,7 +35,9 @@ const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g;
 // Characters that turn the direction of text make it read otherwise than it is (CVE-2021-42574).
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const picture = (c) => String.fromCharCode(c < "\x20" ? 0x2400 + c.charCodeAt(0) : c === "\x7f" ? 0x2421 : 0xfffd);
-export const readable = (text) => text.replace(ESCAPES, "").replace(/\r\n/g, "\n").replace(CONTROLS, picture).replace(TURNS, (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+// Most lines have none of it.
+const ODD = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+export const readable = (text) => !ODD.test(text) ? text : text.replace(ESCAPES, "").replace(/\r\n/g, "\n").replace(CONTROLS, picture).replace(TURNS, (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 
 export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 export const ran = (command) => command.command ?? (command.argv ? command.argv.map(quoted).join(" ") : command.script);
