@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from typing import Any
 
@@ -166,6 +167,15 @@ async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: Worl
                 if number == 25:
                     trio.from_thread.run_sync(wire.cut)
             expect(page.locator(TAIL)).to_contain_text(f"line 49 of turn {turn}")
+        # a tab that nobody sees lets go of its connection, and goes on where it was
+        page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))")
+        deadline = time.monotonic() + 15
+        while world.fleet.watching._watched:
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(50)
+        write(b"while hidden\n")
+        page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.locator(TAIL)).to_contain_text("while hidden")
         assert shown(page) == write.wrote[STDOUT].decode().splitlines()
         write.end()
         expect(page.locator(".answer > .output pre")).to_contain_text("line 49 of turn 2")

@@ -1,10 +1,12 @@
 // Server-sent events, with a new try after every break, from the last event on.
 import { API, query } from "./api.js";
 
+const REST = 2000;
+
 // path: below the API. handlers: event name -> function(data). broken: called when there is no stream and a new one is tried later.
 // interrupted: called whenever one breaks. Returns a function that ends it all.
 export function follow(path, handlers, broken, interrupted) {
-  let source = null, timer = null, ended = false, last = null, wait = 2000;
+  let source = null, timer = null, resting = null, ended = false, last = null, wait = 2000;
   function open() {
     if (ended) return;
     const after = last ? `${path.includes("?") ? "&" : "?"}after=${encodeURIComponent(last)}` : "";
@@ -28,8 +30,15 @@ export function follow(path, handlers, broken, interrupted) {
     timer = setTimeout(open, wait);
     wait = Math.min(wait * 1.5, 15000);
   }
+  // A browser has six connections to a server without TLS (HTTP/1.1) for all its tabs together, so a tab that nobody sees keeps none.
+  function look() {
+    clearTimeout(resting);
+    if (!document.hidden) return source || open();
+    resting = setTimeout(() => { clearTimeout(timer); source?.close(); source = null; }, REST);
+  }
+  document.addEventListener("visibilitychange", look);
   open();
-  return () => { ended = true; clearTimeout(timer); source?.close(); };
+  return () => { ended = true; document.removeEventListener("visibilitychange", look); clearTimeout(resting); clearTimeout(timer); source?.close(); };
 }
 
 // Events of topics and tasks. poll: called for as long as the server has no room for another viewer.

@@ -62,11 +62,23 @@ export const Empty = ({ text, children }) => html`<div class="card empty"><p>${t
 export const Labels = ({ of }) => Object.entries(of).map(([key, value]) => html`<span class="label">${value ? `${key}=${value}` : key}</span>`);
 export const Fact = ({ name, children }) => html`<dt>${name}</dt><dd>${children}</dd>`;
 
+// Browsers give pages that came without TLS no clipboard, but still the old way to it.
+async function put(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  if (!done) throw new Error(t("copy.refused"));
+}
+
 export function Copy({ text, children }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text());
+      await put(text());
       setDone(true);
       setTimeout(() => setDone(false), 2000);
     } catch (failure) { warn(failure); }
