@@ -2,7 +2,6 @@
 import { api } from "../lib/api.js";
 import { said, t } from "../lib/i18n.js";
 import { html, Loading, MARKS, open, STATES, useEffect, useState, warn } from "../lib/ui.js";
-import { TaskPill } from "../parts/taskpill.js";
 
 const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [3, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
 const TASK = { pending: [0, 1], running: [1, 1], completed: [2, 0], failed: [2, 1], timeout: [2, 2], canceled: [1, 3] };
