@@ -115,7 +115,7 @@ page-10000: $(VENV)/test-tools build ## the page in Chromium from creation to re
 	PAGE_HOSTS="$(PAGE_HOSTS)" PAGE_SECONDS="$(PAGE_SECONDS)" $(PY) -m pytest -s tests/system/test_page_many.py $(ARGS)
 
 screenshots: $(VENV)/test-tools build ## take the pictures in docs/screenshots anew: every page, light, dark and on a phone
-	@$(PYTHON) deploy/need.py browser
+	@$(PYTHON) deploy/need.py pictures
 	$(PY) -m tests.web.screenshots docs/screenshots
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json

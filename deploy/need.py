@@ -1,4 +1,4 @@
-"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|browser|test`.
+"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|browser|pictures|test`.
 
 Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is a
 virtual environment. Exit code 1: the step cannot go on.
@@ -42,6 +42,11 @@ def has_command(*names: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(name, path=path) for name in names)
 
 
+def has_chinese() -> bool:
+    listed = shutil.which("fc-list")
+    return listed is not None and bool(subprocess.run([listed, ":lang=zh"], capture_output=True, check=False).stdout)
+
+
 SLOWER = "_speedups is not compiled and the server runs slower"
 BUILD = (
     Need("Python's venv module", has_venv, ("python3-venv",)),
@@ -50,7 +55,8 @@ BUILD = (
 )
 DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
 BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
-STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "test": DATABASE + BROWSER}
+CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
+STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "pictures": BROWSER + CHINESE, "test": DATABASE + BROWSER}
 
 
 def say(text: str) -> None:

@@ -88,7 +88,8 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         first = page.url
         page.evaluate("longs.length = 0")
         # meanwhile a real host's output, live in another tab
-        other = page.context.new_page()
+        elsewhere = browser.new_context(base_url=f"http://127.0.0.1:{rig.http_port}", storage_state=page.context.storage_state(), locale="en-GB")
+        other = elsewhere.new_page()
         other.goto(f"/tasks/{counting}")
         other.locator(".map canvas").focus()
         other.keyboard.press("Enter")
@@ -106,7 +107,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         wrote = other.locator(".answer > .output pre").inner_text().split("\n")
         lines = [line for line in wrote if line]
         assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
-        other.close()
+        elsewhere.close()
         clock.took("with the real host's output")
         # three groups, and how the odd ones differ
         expect(page.locator("[data-group]")).to_have_count(3)

@@ -65,11 +65,13 @@ class Stage:
             self.world.ids[host.hostname] = host.host_id
         self.names = [host.hostname for host in hosts]
         self.world.connect(*(name for index, name in enumerate(self.names) if index % 97 != 40))
+        for session in self.world.sessions.values():
+            session.since = self.world.clock.now().wall_ms - 3 * HOUR
 
     async def past(self) -> None:
         """A day of tasks that have ended."""
         told = (
-            *((22, "(web-0* or web-1*) and online", "apt-get -qq update", 0), (19, "db-*", "pg_dump --schema-only app | sha256sum", 1), (15, "online", "uptime", 0)),
+            *((22, "(web-0* or web-1*) and online", "apt-get -qq update", 0), (19, "db-*", "pg_dump --schema-only app | sha256sum", 1), (15, "web-* and online", "uptime", 0)),
             *((11, "web-*", "systemctl is-active nginx", 3), (7, "cache-* and online", "redis-cli info | grep used_memory_human", 0), (4, "web-2*", "journalctl -u app --since -1h | grep -c ERROR", 5)),
             *((2, "role=db and env=prod and online", "psql -c 'select pg_is_in_recovery()'", 0), (1, "web-*", "deploy 2.4.1", 14)),
         )
@@ -163,7 +165,7 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
 
     def fill() -> None:
         page.locator("#text").fill("systemctl restart app && systemctl is-active app")
-        page.locator("#targets").fill("web[001-120] and env=prod and online")
+        page.locator("#targets").fill("web-[001-120] and env=prod and online")
         expect(page.locator("#preview")).to_contain_text("hosts")
         page.get_by_role("button", name="Show the plan").click()
         expect(page.locator(".plan")).to_be_visible()

@@ -64,7 +64,7 @@ export function Answer({ path, hostId, stamp, close }) {
       <div class="push"><a class="button" href=${`/hosts/${row.host_id}`}>${t("host")}</a><button type="button" onClick=${close}>${t("close")}</button></div></div>
     <p>${why.message}${row.error?.detail ? `: ${readable(row.error.detail)}` : ""}${row.status === "completed" ? "" : html` <span class="soft">– ${why.hint}</span>`}</p>
     <dl class="facts">${row.exit_code !== null ? html`<${Fact} name=${t("exit")}>${row.exit_code}<//>` : null}${row.signal ? html`<${Fact} name=${t("signal.name")}>${row.signal}<//>` : null}
-      <${Fact} name=${t("took")}>${span(row.execution_ms)}<//>${row.attempt > 1 ? html`<${Fact} name=${t("attempt")}>${row.attempt}<//>` : null}
+      ${row.execution_ms === null ? null : html`<${Fact} name=${t("took")}>${span(row.execution_ms)}<//>`}${row.attempt > 1 ? html`<${Fact} name=${t("attempt")}>${row.attempt}<//>` : null}
       ${row.finished_at ? html`<${Fact} name=${t("ended")}><${When} at=${row.finished_at} /> <span class="soft small">${exact(row.finished_at)}</span><//>` : null}</dl>
     ${seen.current === row.host_id ? html`<${Live} key=${`${row.host_id}-live`} path=${path} hostId=${row.host_id} ended=${setRow} />` : null}
     <${Output} key=${`${row.host_id}-out`} path=${path} row=${row} stream="stdout" /><${Output} key=${`${row.host_id}-err`} path=${path} row=${row} stream="stderr" />
