@@ -140,18 +140,19 @@ class Stage:
 
 
 def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict[str, Any], page: Page, browser: Browser) -> None:
-    def take(name: str) -> None:
+    def take(name: str, top: str = "header") -> None:
         for look, (scheme, size) in LOOKS.items():
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             page.set_viewport_size(size)  # type: ignore[arg-type]
             page.wait_for_timeout(250)
+            page.locator(top).first.evaluate("one => one.scrollIntoView()")
             page.screenshot(path=folder / f"{name}-{look}.png", animations="disabled", caret="hide")
 
-    def task(name: str, which: dict[str, Any], query: str, before: Callable[[], None]) -> None:
+    def task(name: str, which: dict[str, Any], query: str, before: Callable[[], None], top: str) -> None:
         page.goto(f"/tasks/{which['task_id']}{query}")
         settled(page)
         before()
-        take(name)
+        take(name, top)
 
     def follow() -> None:
         expect(page.locator("[data-live]")).to_be_visible()
@@ -161,7 +162,6 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
     def differ() -> None:
         page.get_by_role("button", name="Difference from the largest").first.click()
         expect(page.locator(".diff")).to_be_visible()
-        page.evaluate("window.scrollTo(0, 0)")
 
     def fill() -> None:
         page.locator("#text").fill("systemctl restart app && systemctl is-active app")
@@ -179,8 +179,8 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
         settled(page)
         expect(page.locator("main .card").first).to_be_visible()
         take(name)
-    task("task-running", running, f"?host={stage.world.ids['web-480']}", follow)
-    task("task-answers", answered, "", differ)
+    task("task-running", running, f"?host={stage.world.ids['web-480']}", follow, "header")
+    task("task-answers", answered, "", differ, "main > h2")
     page.goto("/new")
     fill()
     take("new")

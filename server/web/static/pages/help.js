@@ -12,7 +12,8 @@ function Picture({ places, steps, name, words }) {
   const arrow = ({ before, after }) => {
     const [ax, ay, bx, by] = [x(before) + W / 2, y(before) + H / 2, x(after) + W / 2, y(after) + H / 2], dx = bx - ax, dy = by - ay;
     // What would run behind a box that lies between goes over it.
-    if (!dy && Math.abs(dx) > DX) return html`<path d=${`M${ax + W / 4} ${ay - H / 2}C${ax + DX / 2} ${ay - 62} ${bx - DX / 2} ${by - 62} ${bx - W / 4} ${by - H / 2 - 7}`} class="arrow" marker-end=${`url(#head-${name})`} />`;
+    const way = Math.sign(dx);
+    if (!dy && Math.abs(dx) > DX) return html`<path d=${`M${ax + way * W / 4} ${ay - H / 2}C${ax + way * DX / 2} ${ay - 62} ${bx - way * DX / 2} ${by - 62} ${bx - way * W / 4} ${by - H / 2 - 7}`} class="arrow" marker-end=${`url(#head-${name})`} />`;
     const cut = (w, h) => Math.min(Math.abs(w / 2 / (dx || 1e-9)), Math.abs(h / 2 / (dy || 1e-9)));
     const a = cut(W, H), b = cut(W + 14, H + 14);
     return html`<line x1=${ax + dx * a} y1=${ay + dy * a} x2=${bx - dx * b} y2=${by - dy * b} class="arrow" marker-end=${`url(#head-${name})`} />`;

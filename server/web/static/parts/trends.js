@@ -12,9 +12,9 @@ function useChart(box, data, series, more = {}) {
       const axis = { stroke: tone("soft"), grid: { stroke: tone("line"), width: 1 }, ticks: { stroke: tone("line") }, size: 40 };
       chart.current?.destroy();
       chart.current = new window.uPlot({
-        width: Math.max(240, box.current.clientWidth), height: 170, legend: { show: false }, cursor: { show: false },
+        width: Math.max(240, box.current.clientWidth), height: 170, padding: [8, 24, 0, 0], legend: { show: false }, cursor: { show: false },
         scales: { y: { range: (_, low, high) => [0, Math.max(1.05 * high, 1)] } },
-        axes: [{ ...axis, size: 30, values: (_, ticks, axisAt, space, step) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" })) }, axis],
+        axes: [{ ...axis, size: 30, values: (_, ticks, axisAt, space, step) => ticks.map((at) => at % 1 ? "" : new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" })) }, axis],
         series: [{}, ...series().map((one) => ({ width: 2, points: { show: false }, ...one }))], ...more,
       }, latest.current, box.current);
     };
