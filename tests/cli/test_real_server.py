@@ -161,7 +161,7 @@ async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) 
     assert process.stderr is not None
     said = b""
     with trio.fail_after(60):
-        while b"hosts ended" not in said:
+        while b"host ended" not in said:
             said += await process.stderr.receive_some()
         process.send_signal(signal.SIGINT)
         while piece := await process.stderr.receive_some():

@@ -36,7 +36,14 @@ class Terminal:
         output = "" if piped else f'>"{self._device}"'
         # a session's leader that opens a terminal gets it as the controlling one (tty_ioctl(4)): only then is Ctrl-C a signal
         shell = f'exec "$@" <"{self._device}" {output} 2>"{self._device}"'
-        self._process = subprocess.Popen(["sh", "-c", shell, "sh", *arguments], stdout=subprocess.PIPE if piped else None, env=env, start_new_session=True)
+        self._process = subprocess.Popen(
+            ["sh", "-c", shell, "sh", *arguments],
+            stdout=subprocess.PIPE if piped else None,
+            env=env,
+            start_new_session=True,
+            # A shell that runs the tests in the background has them ignore the signal, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         self._theirs = theirs
         self.read = ""
 

@@ -23,7 +23,8 @@ def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_t
     assert done.returncode == GOOD, done.stdout + done.stderr
     figures = json.loads(report.with_suffix(".details.json").read_text())["scenarios"]
     watched = figures["viewers"]
-    assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5.5
+    # Five a second, and in these two seconds one more at the beginning and two at the end, where groups and the task's end are told as well.
+    assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5 + 3 / 2
     assert watched["requests_per_viewer"] == 3 and watched["one_host_ms_with_p50"] > 0
     assert figures["answers"]["groups"] == 3 and figures["answers"]["clarion_seconds"] > 0
 

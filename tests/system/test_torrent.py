@@ -127,7 +127,8 @@ def follow(rig: Rig, command: str, gate: Path, what: str) -> Viewer:
     viewer.end["stdout"] |= {"sha256": kept["sha256"], "head_bytes": kept["head_bytes"], "tail_bytes": kept["tail_bytes"]}
     shown, ran = viewer.total["stdout"] - viewer.skipped, viewer.end["execution_ms"] / 1000
     print(f"{what}: {stdout['total_bytes']:,} bytes in {ran:.2f} s, {shown:,} of them shown while it ran, the rest as {len(viewer.gaps)} gaps")
-    print(f"{what}: a piece was {percentile(viewer.ages, 0.5):.2f} s old when it was shown, at most {max(viewer.ages):.2f} s; longest time without news {max(viewer.pauses):.2f} s")
+    if viewer.ages:  # a short one may be over before a piece of it is shown
+        print(f"{what}: a piece was {percentile(viewer.ages, 0.5):.2f} s old when it was shown, at most {max(viewer.ages):.2f} s; longest time without news {max(viewer.pauses):.2f} s")
     return viewer
 
 
