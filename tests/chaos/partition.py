@@ -25,6 +25,8 @@ SETTLED = 30.0
 BACKOFF_MAX = 10.0
 """Seconds; the agents' longest pause between two dials. With the default of 60 their return alone may take longer than SETTLED."""
 ROUNDS = 10
+REACHED_WITHIN = 10.0
+"""Seconds that a task on the other agents may take at least, on a machine that has much else to do."""
 
 
 @dataclass
@@ -114,12 +116,13 @@ async def _notice(api: Api, cut_off: list[str], begun: float, found: Cut) -> Non
 async def _reach(api: Api, work: Work, others: list[str], found: Cut) -> None:
     asked = trio.current_time()
     task_id = await work.ask(api, "quick", others)
-    with trio.move_on_after(found.seconds / ROUNDS) as scope:
+    within = max(REACHED_WITHIN, found.seconds / ROUNDS)
+    with trio.move_on_after(within) as scope:
         while (await api.ask("GET", f"/tasks/{task_id}"))["status"] == "running":  # noqa: ASYNC110
             await trio.sleep(0.05)
         found.reached.append(round(trio.current_time() - asked, 2))
     if scope.cancelled_caught:
-        found.troubles.append(f"a task on the agents that were not cut off took longer than {found.seconds / ROUNDS:g} s")
+        found.troubles.append(f"a task on the agents that were not cut off took longer than {within:g} s")
 
 
 async def _heal(site: Site, api: Api, work: Work, agents: int, found: Cut) -> None:

@@ -22,7 +22,7 @@ from tests.cli.conftest import TASK, Fake, Seen, host_row, progress_json, task_j
 BASE = f"/api/v1/tasks/{TASK}"
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-WITHIN = 20.0
+WITHIN = 60.0
 CTRL_C = b"\x03"
 
 

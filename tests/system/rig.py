@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 T = TypeVar("T")
 
 
-def until(what: str, look: Callable[[], T], within: float = 30.0) -> T:
+def until(what: str, look: Callable[[], T], within: float = 90.0) -> T:
     """Look every 20 ms until it is true; its value. Fails with `what` after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
