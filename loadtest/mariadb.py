@@ -44,12 +44,15 @@ class MariaDB:
             self.port: int = probe.getsockname()[1]
 
     def install(self) -> None:
+        """Make the system tables. Raises RuntimeError with what it said if it cannot."""
         command = [_program("mariadb-install-db"), "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run([*command, f"--datadir={self.directory / 'data'}", *self._user()], check=True, capture_output=True)
+        done = subprocess.run([*command, *self._files(), *self._user()], capture_output=True)
+        if done.returncode:
+            raise RuntimeError(f"mariadb-install-db failed:\n{(done.stdout + done.stderr).decode(errors='replace')[-4000:]}")
 
     def start(self) -> None:
         """Return when it answers. Raises RuntimeError with its log if it does not."""
-        command = [_program("mariadbd"), "--no-defaults", f"--datadir={self.directory / 'data'}", f"--socket={self.socket}"]
+        command = [_program("mariadbd"), "--no-defaults", *self._files(), f"--socket={self.socket}"]
         command += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={self.directory / 'pid'}", *self._user()]
         command += ["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M", "--character-set-server=utf8mb4", *self._options]
         with self.log.open("ab") as log:
@@ -90,6 +93,12 @@ class MariaDB:
         )
         return name
 
+    def _files(self) -> list[str]:
+        # A server that starts deletes every #sql* it finds in its tmpdir, those of others that are running too.
+        temporary = self.directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return [f"--datadir={self.directory / 'data'}", f"--tmpdir={temporary}"]
+
     def _user(self) -> list[str]:
         return ["--user=root"] if os.geteuid() == 0 else []
 
@@ -99,7 +108,7 @@ Kind = TypeVar("Kind", bound=MariaDB)
 
 @contextmanager
 def running(kind: type[Kind], *options: str) -> Iterator[Kind]:
-    """A fresh server, gone with all its files afterwards. Raises FileNotFoundError, CalledProcessError, RuntimeError."""
+    """A fresh server, gone with all its files afterwards. Raises FileNotFoundError, RuntimeError."""
     # a socket's path may have 107 bytes: other folders may be too deep
     with tempfile.TemporaryDirectory(prefix="clarion-db-") as directory:
         server = kind(Path(directory), *options)
