@@ -22,6 +22,7 @@ FIRST_LOOK = 0.001
 LAST_LOOK = 0.1
 STOP_AGAIN = 5.0
 STOP_REASONS: dict[str, StopReason] = {"canceled": "canceled", "timeout": "timeout", "expired": "expired"}
+TAKEN_AWAY = "its directory was removed by somebody else, and nothing tells whether it ran"
 Submit = Callable[[ev.Event], None]
 
 
@@ -80,6 +81,9 @@ class Runner:
                 claim = close_to_shims(directory)
                 if claim is not None:
                     return ShimRef(claim.pid, claim.starttime, claim.boot_id)
+                if not closed(directory):
+                    self._submit(ev.ShimExited(key, lost("shim_died", TAKEN_AWAY)))
+                    return None
                 reason = str(error)
         except (OSError, RecordError) as error:
             reason = str(error)
@@ -121,12 +125,14 @@ class Runner:
     async def _report(self, key: Key, directory: Path) -> Report:
         try:
             report = self._spool.report(key)
-            if report is None and close_to_shims(directory) is None:
+            if report is not None:
+                return report
+            if close_to_shims(directory) is None:
                 # on a full disk a shim cannot even say that the directory is its own
-                return not_started("its shim ended before it took it; is the disk full?")
+                return not_started("its shim ended before it took it; is the disk full?") if closed(directory) else lost("shim_died", TAKEN_AWAY)
         except (RecordError, OSError) as error:
             return lost("shim_died", f"its report cannot be read: {error}")
-        return report or await trio.to_thread.run_sync(end_orphans, directory)
+        return await trio.to_thread.run_sync(end_orphans, directory)
 
     async def _stop(self, key: Key, reason: str) -> None:
         directory, wanted = self._spool.path(key), STOP_REASONS.get(reason, "canceled")
@@ -165,6 +171,11 @@ def close_to_shims(directory: Path) -> Claim | None:
             with suppress(FileNotFoundError):
                 os.rename(directory / records.CLOSED, directory / records.SPEC)
     return claim
+
+
+def closed(directory: Path) -> bool:
+    """Whether `close_to_shims` has found it unclaimed and whole: nothing ran. Without its files nobody can say so."""
+    return (directory / records.CLOSED).exists()
 
 
 def end_orphans(directory: Path) -> Report:

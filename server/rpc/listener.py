@@ -155,12 +155,11 @@ class Listener:
         secure = sock
         try:
             sock.setblocking(False)
-            # Raises, too, when the peer has gone already.
-            secure = wrapped = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+            secure = wrapped = self._handshakes.wrap(place, sock, tls)
             await self._handshakes.shake(place, wrapped)
             certificate = wrapped.getpeercert(binary_form=True)
         except (OSError, HandshakeRefused) as error:  # ssl.SSLError and TimeoutError are of the first kind
-            self._turn_away(secure, peername, error)
+            self._turn_away(secure, peername, error, place.blames(error))
         except BaseException:
             secure.close()
             raise
@@ -177,8 +176,9 @@ class Listener:
         finally:
             self._pit.release(float("inf"))
 
-    def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException) -> None:
+    def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException, blamed: bool) -> None:
         secure.close()
         self.left(peername[0])
-        self.offended(peername[0])
+        if blamed:
+            self.offended(peername[0])
         self._failed(f"{peername[0]}:{peername[1]}", error)

@@ -11,14 +11,20 @@ from termios import FIONREAD
 
 import trio
 
-from server.security.tls import HandshakeRefused
+from server.security.tls import HandshakeRefused, reason_of
 
 SHARE = 4
 """When all places are taken, a handshake that waits for its peer has this part of its time."""
 LOOK_EVERY = 0.1
 """Seconds between two looks for one to be cut off, while no place is free."""
+PATIENCE = 1.0
+"""Seconds that we may keep a peer waiting and still blame it for leaving, or for not being done in time."""
+CLOSED = frozenset({7, 8})
+"""TCP_CLOSE and TCP_CLOSE_WAIT (net/tcp_states.h): reset, or ended by the peer."""
+_state = Struct("B43xI").unpack
 _received = Struct("128xQ").unpack
-"""tcpi_bytes_received of struct tcp_info (linux/tcp.h, since Linux 4.1)."""
+"""tcpi_state and tcpi_last_data_sent, which counts from the connection's beginning until something is sent; tcpi_bytes_received. Of struct
+tcp_info (linux/tcp.h, since Linux 4.1)."""
 _waits = Struct("i").unpack
 
 
@@ -30,14 +36,19 @@ def taken(sock: socket) -> int:
 
 
 class Place:
-    """Of a handshake. began: when. waits: for its peer, not for us. crowded: it has to make room."""
+    """Of a handshake. began: when. waits: for its peer, not for us. crowded: it has to make room. kept: seconds that its peer has waited for us."""
 
-    __slots__ = ("began", "crowded", "scope", "waits")
+    __slots__ = ("began", "crowded", "kept", "scope", "waits")
 
     def __init__(self, timeout: float) -> None:
         self.began = trio.current_time()
         self.scope = trio.move_on_after(timeout)
         self.waits = self.crowded = False
+        self.kept = 0.0
+
+    def blames(self, error: BaseException) -> bool:
+        """Whether it is the peer's fault that its handshake came to this."""
+        return self.kept <= PATIENCE or reason_of(error) not in ("handshake_timeout", "handshake_cut_off")
 
 
 class Handshakes:
@@ -70,6 +81,14 @@ class Handshakes:
         self._open[place] = None
         return place
 
+    def wrap(self, place: Place, sock: socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        """For `shake`. Raises OSError, also when the peer did not wait for its turn."""
+        (state, milliseconds) = _state(sock.getsockopt(IPPROTO_TCP, TCP_INFO, 48))
+        place.kept = milliseconds / 1000
+        if state in CLOSED:
+            raise ConnectionResetError(f"it left before its turn, which came after {place.kept:.1f} s")
+        return tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+
     async def shake(self, place: Place, secure: ssl.SSLSocket) -> None:
         """To its end. Raises TimeoutError, HandshakeRefused, and OSError, which ssl.SSLError is too."""
         with place.scope:
@@ -88,6 +107,7 @@ class Handshakes:
         self._left = trio.Event()
 
     async def _step(self, place: Place, secure: ssl.SSLSocket) -> bool:
+        begun = trio.current_time()
         try:
             await trio.to_thread.run_sync(secure.do_handshake, limiter=self._threads)
             return True
@@ -95,6 +115,8 @@ class Handshakes:
             wait = trio.lowlevel.wait_readable
         except ssl.SSLWantWriteError:
             wait = trio.lowlevel.wait_writable
+        finally:
+            place.kept += trio.current_time() - begun
         if (count := taken(secure)) > self._largest:
             raise HandshakeRefused("handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}")
         await self._hear(place, secure, wait)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from agent.core.journal import Exit, Intent, Started
 from agent.core.model import Outcome, Report
 from agent.core.state import State, fold, salvage
 from agent.log import Log
-from agent.shim import linux, records
+from agent.shim import client, linux, records
 from agent.shim.records import ShimRef, Spec
 from agent.spool import Order, Spool
 from proto.messages import Outcome as Told
@@ -131,6 +132,28 @@ async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_n
     (exited,) = [event for event in told if isinstance(event, ShimExited)]
     assert (exited.report.outcome, exited.report.error_code) == end
     assert (spool.path(KEY) / records.SPEC).exists() is claims, "a later shim would find nothing to start"
+
+
+class Thief:
+    """A fork server whose shim runs, and whose directory somebody removes. lost: it ends before it has answered."""
+
+    def __init__(self, lost: bool) -> None:
+        self._lost = lost
+
+    async def spawn(self, directory: Path) -> ShimRef:
+        shutil.rmtree(directory)
+        if self._lost:
+            raise client.ForkServerLost("gone")
+        return ShimRef(4_000_000, 2, facts.boot_id())
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["while it runs", "before it is known"])
+async def test_what_cannot_be_looked_up_any_more_is_not_called_never_started(tmp_path: Path, lost: bool) -> None:
+    told: list[object] = []
+    async with trio.open_nursery() as nursery:
+        runner.Runner(Spool(tmp_path / "commands"), Thief(lost), nursery, told.append, Log()).spawn(KEY, ORDER)
+    (exited,) = [event for event in told if isinstance(event, ShimExited)]
+    assert (exited.report.outcome, exited.report.error_code) == (Outcome.LOST, "shim_died")
 
 
 def children(pid: int) -> list[int]:
