@@ -6,6 +6,7 @@ virtual environment. Exit code 1: the step cannot go on.
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import shutil
@@ -42,6 +43,10 @@ def has_command(*names: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(name, path=path) for name in names)
 
 
+def has_faketime() -> bool:
+    return bool(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
+
+
 def has_chinese() -> bool:
     listed = shutil.which("fc-list")
     return listed is not None and bool(subprocess.run([listed, ":lang=zh"], capture_output=True, check=False).stdout)
@@ -55,8 +60,9 @@ BUILD = (
 )
 DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
 BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
+CLOCK = (Need("libfaketime", has_faketime, ("libfaketime",)),)
 CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
-STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "pictures": BROWSER + CHINESE, "test": DATABASE + BROWSER}
+STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "pictures": BROWSER + CHINESE, "test": DATABASE + BROWSER + CLOCK}
 
 
 def say(text: str) -> None:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(400)
 def test_the_tests_of_the_core_take_all_of_its_branches(tmp_path: Path) -> None:
     """Measured in a process of its own, because tracing would slow every other test; the long histories run in processes that it does not see."""
     environment = {**os.environ, "COVERAGE_FILE": str(tmp_path / "coverage"), "HISTORIES": "1"}
