@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,26 @@ from tests.web.world import ADMIN, World
 AXE = Path(__file__).parent / "vendor" / "axe.js"
 SERIOUS = ("serious", "critical")
 Script = Callable[[Page, Browser], None]
+
+
+LONG = "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
+"""Script for a page's beginning: `longs` are the milliseconds of each task that kept it from answering for more than 50
+(https://www.w3.org/TR/longtasks-1/)."""
+
+
+class Received:
+    """Bytes that came over the network for a page, from now on."""
+
+    def __init__(self, page: Page) -> None:
+        network, self._sizes = page.context.new_cdp_session(page), Counter[str]()
+        network.send("Network.enable")
+        # a stream of events never finishes, so what has come of it counts
+        network.on("Network.dataReceived", lambda event: self._sizes.update({event["requestId"]: event["dataLength"]}))
+        network.on("Network.loadingFinished", lambda event: self._sizes.__setitem__(event["requestId"], int(event["encodedDataLength"])))
+
+    @property
+    def total(self) -> int:
+        return self._sizes.total()
 
 
 def chromium() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 
 import pytest
 import trio
@@ -11,10 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from server.core.effects import SaveHost
 from server.core.model import Host
-from tests.web.browser import browse, served, sign_in
+from tests.web.browser import LONG, Received, browse, served, sign_in
 from tests.web.world import World
-
-LONG = "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
 
 
 @pytest.mark.browser
@@ -38,20 +35,16 @@ async def test_ten_thousand_hosts_are_one_map_and_less_than_a_megabyte_while_the
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
         page.add_init_script(LONG)
-        network, sizes = page.context.new_cdp_session(page), Counter[str]()
-        # a stream of events never finishes, so what has come of it counts
-        network.send("Network.enable")
-        network.on("Network.dataReceived", lambda event: sizes.update({event["requestId"]: event["dataLength"]}))
-        network.on("Network.loadingFinished", lambda event: sizes.__setitem__(event["requestId"], int(event["encodedDataLength"])))
+        sizes = Received(page)
         started = time.monotonic()
         page.goto(f"/tasks/{task['task_id']}")
         expect(page.locator("#map-here")).to_contain_text("node-0000")
-        shown, first = time.monotonic() - started, sizes.total()
+        shown, first = time.monotonic() - started, sizes.total
         page.evaluate("longs.length = 0")
         trio.from_thread.run_sync(nursery.start_soon, answer)
         expect(page.locator("[data-status=failed]")).to_be_visible()
         expect(page.locator("[data-count=failed]")).to_contain_text("1,429")
-        received = sizes.total()
+        received = sizes.total
         print(f"shown after {shown:.2f} s with {first} bytes; {received} bytes in all; long tasks while updates came: {page.evaluate('longs')} ms")
         assert received <= 1_000_000
         assert page.locator("body *").count() < 1_000

@@ -16,7 +16,13 @@ export function toLogin() {
   location.replace(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`);
 }
 
-export async function ask(path, { method = "GET", body, signal, headers = {} } = {}) {
+// What stands between, a proxy for instance, answers in a way of its own.
+async function refusal(answer) {
+  try { return (await answer.json()).error ?? {}; } catch { return {}; }
+}
+
+export async function ask(path, wanted = {}, again = false) {
+  const { method = "GET", body, signal, headers = {} } = wanted;
   const options = { method, signal, headers: { ...headers }, cache: "no-store", credentials: "same-origin" };
   if (method !== "GET" && path !== "/session") {
     if (csrf === null) await session();
@@ -34,9 +40,14 @@ export async function ask(path, { method = "GET", body, signal, headers = {} } =
     throw new Failure({ code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, 0);
   }
   if (answer.ok) return answer;
-  const data = await answer.json();
+  const error = await refusal(answer);
   if (answer.status === 401 && path !== "/session") toLogin();
-  throw new Failure(data.error, answer.status);
+  // Another tab has logged out and in again: the cookie is that of a new session, whose token this tab does not know yet. Nothing was done.
+  if (error.code === "csrf_mismatch" && !again) {
+    csrf = null;
+    return ask(path, wanted, true);
+  }
+  throw new Failure(error.code ? error : { code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, answer.status);
 }
 
 export async function api(path, options) {

@@ -3,8 +3,9 @@ import { api } from "../lib/api.js";
 import { span } from "../lib/format.js";
 import { number, t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { calm, Empty, Fact, Field, html, Loading, open, Pill, Table, useAct, useEffect, usePages, useState, warn, When } from "../lib/ui.js";
+import { calm, Empty, Fact, Field, html, Loading, open, Pill, Table, useAct, useEffect, usePages, useRef, useState, warn, When } from "../lib/ui.js";
 
+const WAIT = 2000, FIRST = 25;
 const id = encodeURIComponent(decodeURIComponent(location.pathname.split("/")[2]));
 
 function LabelEditor({ host, show }) {
@@ -25,10 +26,19 @@ function Host() {
   const [host, show] = useState(null);
   const [gone, setGone] = useState(false);
   const [busy, run] = useAct();
-  const past = usePages((after) => api(`/hosts/${id}/tasks?limit=25${after ? `&after=${after}` : ""}`), []);
+  const past = usePages((after) => api(`/hosts/${id}/tasks?limit=${FIRST}${after ? `&after=${after}` : ""}`), []);
   const read = () => api(`/hosts/${id}`).then(show, (failure) => (failure.status === 404 ? setGone(true) : warn(failure)));
-  useEffect(() => { read(); }, []);
-  useEffect(() => watch({ topic: "hosts" }, { hosts: read }, read), []);
+  const list = useRef(null);
+  list.current = past;
+  // Any host and any task may be what changed: this one is read again, at most so often. A history that was paged through stays as it is.
+  useEffect(() => {
+    let timer = null, at = Date.now();
+    const look = () => { timer = null; at = Date.now(); read(); if ((list.current.items || []).length <= FIRST) list.current.reload(); };
+    const soon = () => { timer ??= setTimeout(look, Math.max(0, at + WAIT - Date.now())); };
+    read();
+    const stop = watch({ topic: "hosts,tasks" }, { hosts: soon, tasks: soon }, soon);
+    return () => { clearTimeout(timer); stop(); };
+  }, []);
   if (gone) return html`<${Empty} text=${t("host.gone")}><a class="button" href="/hosts">${t("title.hosts")}</a><//>`;
   if (!host) return html`<${Loading} />`;
   const act = (path, method, sure, then) => () => { if (confirm(t(sure, { name: host.hostname }))) run(async () => { const now = await api(`/hosts/${id}${path}`, { method }); calm(); then ? then() : show(now); }); };

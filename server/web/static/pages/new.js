@@ -35,7 +35,7 @@ function New() {
       if (!form.targets.trim()) return setFound(null);
       try {
         const answer = await api("/hosts/select", { method: "POST", body: { targets: [form.targets.trim()], sample: 8 } });
-        if (mine === turn.current) { setFound(answer); setBad(null); }
+        if (mine === turn.current) { setFound({ ...answer, of: form.targets }); setBad(null); }
       } catch (failure) {
         if (mine === turn.current) { setFound(null); setBad({ field: "targets", text: sentence(failure) }); }
       }
@@ -61,6 +61,8 @@ function New() {
     }
     setBusy(false);
   }
+  // What was found for other targets, before they were changed, is not what would run.
+  const meant = found?.of === form.targets ? found : null;
   const look = (event) => { event.preventDefault(); calm(); setPlan(body(form)); };
   return html`<div class="top"><h1>${t("title.new")}</h1></div>
   <form class="card pad" onSubmit=${look}>
@@ -82,8 +84,8 @@ function New() {
       ${Number(form.attempts) > 1 ? html`<label><input type="checkbox" checked=${form.idempotent} onChange=${set("idempotent")} /> ${t("new.idempotent")}</label>` : null}
       <${Field} id="parameters" label=${t("new.parameters")} soft=${t("new.parameters.soft")}><textarea id="parameters" class="short" value=${form.parameters} onInput=${set("parameters")} aria-invalid=${wrong("parameters")} placeholder="version=1.2.3" spellcheck=${false}></textarea><//>
     </details>
-    ${plan && found ? html`<${Plan} plan=${plan} found=${found} />` : null}
-    <div class="actions">${plan && found && !found.refused
+    ${plan && meant ? html`<${Plan} plan=${plan} found=${meant} />` : null}
+    <div class="actions">${plan && meant && !meant.refused
       ? html`<button type="button" ref=${confirmIt} class="primary" disabled=${busy} onClick=${() => send("/run")}>${t("new.run")}</button><button type="button" disabled=${busy} onClick=${() => send("/tasks")}>${t("new.only")}</button><button type="button" onClick=${() => setPlan(null)}>${t("new.change")}</button>`
       : html`<button class="primary">${t("new.plan")}</button>`}</div>
   </form>`;

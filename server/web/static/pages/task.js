@@ -38,17 +38,19 @@ function Task() {
   const [groups, setGroups] = useState(null);
   const id = useRef(null);
   const lost = (failure) => (failure.status === 404 ? setGone(true) : warn(failure));
+  // An answer that was asked for before the stream came may come after it.
+  const take = (found) => setProgress((old) => (old && old.version > found.version ? old : found));
   // While there is no stream nothing is told, so all of it is asked for.
-  const poll = () => { api(`${path}/progress`).then(setProgress, lost); readStates(); setGroups(null); };
+  const poll = () => { api(`${path}/progress`).then(take, lost); readStates(); setGroups(null); };
   useEffect(() => {
     let stop = () => {};
     Promise.all([api(path), api(`${path}/progress`)]).then(([found, now]) => {
       id.current = found.task_id;
       setTask(found);
-      setProgress(now);
+      take(now);
       document.title = `${found.name} · Clarion`;
       calm();
-      stop = watch({ task: found.task_id, topic: "states,groups" }, { task: setProgress, states: takeStates, groups: setGroups }, poll);
+      stop = watch({ task: found.task_id, topic: "states,groups" }, { task: take, states: takeStates, groups: setGroups }, poll);
     }, lost);
     return () => stop();
   }, []);

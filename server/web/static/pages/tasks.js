@@ -15,8 +15,8 @@ function Tasks() {
   now.current = { found, filtered: Object.values(filters).some(Boolean) };
   useEffect(() => watch({ topic: "tasks" }, { tasks: (news) => {
     const { found: list, filtered } = now.current;
-    const known = new Set((list.items || []).map((task) => task.task_id));
-    if (!news.complete || (!filtered && news.rows.some((row) => !known.has(row.task_id) && row.created_at > Date.now() - 60000))) list.reload();
+    const known = new Set((list.items || []).map((task) => task.task_id)), newest = list.items?.[0]?.created_at ?? 0;
+    if (!news.complete || (!filtered && news.rows.some((row) => !known.has(row.task_id) && row.created_at >= newest))) list.reload();
     else list.change((page) => ({ ...page, items: page.items?.filter((task) => !news.gone.includes(task.task_id)).map((task) => news.rows.find((row) => row.task_id === task.task_id) || task) }));
   } }, () => now.current.found.reload()), []);
   const set = (name) => (event) => {

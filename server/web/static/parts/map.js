@@ -41,7 +41,7 @@ function sprites(side, scale) {
 }
 
 export function HostMap({ names, states, version, chosen, toggle, openHost }) {
-  const canvas = useRef(null), drawn = useRef(null), grid = useRef(null);
+  const canvas = useRef(null), drawn = useRef(null), grid = useRef(null), latest = useRef(null);
   const [at, setAt] = useState(0);
   const [focused, setFocused] = useState(false);
   const total = names.length;
@@ -56,7 +56,7 @@ export function HostMap({ names, states, version, chosen, toggle, openHost }) {
     const image = new ImageData(canvas.current.width, Math.max(1, canvas.current.height));
     grid.current = { side, columns, scale, pictures: sprites(side, scale), image, pixels: new Uint32Array(image.data.buffer) };
     drawn.current = new Int16Array(total).fill(-1);
-    paint();
+    latest.current();
   }
   // The cells go into one image in memory, of which the rows that changed are handed to the canvas at once: ten thousand calls to draw one cell each would stall the page.
   function paint() {
@@ -81,6 +81,8 @@ export function HostMap({ names, states, version, chosen, toggle, openHost }) {
     }
     if (last > first) canvas.current.getContext("2d").putImageData(image, 0, 0, 0, first, width, last - first);
   }
+  // A window that changes its size much later draws what is chosen then.
+  latest.current = paint;
   useEffect(() => {
     layout();
     const again = () => layout(), scheme = matchMedia("(prefers-color-scheme: dark)");
