@@ -203,10 +203,11 @@ def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
 
 def _taken(settings: Settings) -> Iterator[str]:
     """Which of our ports somebody listens on: the error of a failed bind does not name it."""
-    ports = [("http.port", settings.http), ("agent_port.port", settings.agent_port)]
-    if not settings.agent_port.insecure_loopback:
-        ports.append(("enrol.port", settings.enrol))
-    for key, (host, port) in ((key, (one.host, one.port)) for key, one in ports):
+    http, agents, enrol = settings.http, settings.agent_port, settings.enrol
+    ports = [("http.port", http.host, http.port), ("agent_port.port", agents.host, agents.port)]
+    if not agents.insecure_loopback:
+        ports.append(("enrol.port", enrol.host, enrol.port))
+    for key, host, port in ports:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -135,7 +136,7 @@ def _request(one: JoinRequest) -> JoinRequestView:
     )  # fmt: skip
 
 
-def _fields(token: JoinToken) -> dict[str, object]:
+def _fields(token: JoinToken) -> dict[str, Any]:
     return {
         "token_id": token.token_id,
         "expires_at": token.expires_at,

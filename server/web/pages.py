@@ -46,7 +46,7 @@ TYPES = {
 
 
 def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
-    found = {}
+    found: dict[str, bytes] = {}
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.is_dir():
             found |= _read(entry, f"{prefix}{entry.name}/")
@@ -79,8 +79,8 @@ def language_of(cookie: str | None, accepted: str) -> str:
         tag, _, weight = part.strip().partition(";")
         match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", weight)
         wanted.append((float(match[1]) if match else 1.0, tag.strip().lower()))
-    for weight, tag in sorted(wanted, key=lambda one: -one[0]):
-        if weight > 0 and tag.partition("-")[0] in ("en", "zh"):
+    for liked, tag in sorted(wanted, key=lambda one: -one[0]):
+        if liked > 0 and tag.partition("-")[0] in ("en", "zh"):
             return "zh-CN" if tag.startswith("zh") else "en"
     return "en"
 

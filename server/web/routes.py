@@ -18,6 +18,7 @@ from server.web import (
     rerun,
     search,
     select,
+    sse,
     states,
     tasks,
     views,
@@ -70,7 +71,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/tasks/<task_id>/hosts", T, executions.list_executions, "executions", views.ExecutionPage, params=executions.FILTERS, errors=("task_not_found",)),
     Route("GET", f"{API}/tasks/<task_id>/hosts/<host>", T, executions.get_execution, "executions", views.ExecutionView, errors=("task_not_found", "execution_not_found")),
     Route(
-        *("GET", f"{API}/tasks/<task_id>/hosts/<host>/output/live", T, live_output.get_live_output, "executions", live_output.KIND),
+        *("GET", f"{API}/tasks/<task_id>/hosts/<host>/output/live", T, live_output.get_live_output, "executions", sse.KIND),
         params=live_output.PARAMS,
         headers=live_output.LAST,
         errors=("task_not_found", "execution_not_found", "too_many_viewers", "too_many_watched"),
@@ -111,7 +112,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{API}/join-requests/<request_id>/approve", T, joining.approve_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
     Route("POST", f"{API}/join-requests/<request_id>/deny", T, joining.deny_join_request, "joining", views.JoinRequestView, errors=("join_request_not_found", *WRITE)),
     # watching
-    Route("GET", f"{API}/events", T, events.get_events, "server", events.KIND, params=events.PARAMS, headers=events.HEADERS, errors=("task_not_found", "missing_field", "too_many_viewers")),
+    Route("GET", f"{API}/events", T, events.get_events, "server", sse.KIND, params=events.PARAMS, headers=events.HEADERS, errors=("task_not_found", "missing_field", "too_many_viewers")),
     # who calls
     Route("POST", f"{API}/session", Access.LOGIN, login.log_in, "session", views.SessionView, 201, LoginBody, errors=("unauthenticated", "too_many_logins", "cross_site")),
     Route("GET", f"{API}/session", T, login.get_session, "session", views.SessionView),

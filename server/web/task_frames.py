@@ -16,7 +16,8 @@ from server.web.cells import CellBook
 from server.web.deps import Deps
 from server.web.grouped import first_page
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 
 GROUPS = 10
 """As many as a page shows at first."""
