@@ -53,6 +53,7 @@ class Options:
     dialing: int = 1_024
     viewers: int = 50
     viewers_poll: bool = False
+    viewer_pairs: int = 5
     viewed_seconds: float = 20.0
     limit: float = 900.0
     keep: Path | None = None

@@ -21,6 +21,12 @@ def cpu_seconds(pid: int) -> float | None:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def stolen() -> float:
+    """Seconds of CPU, of all cores together, that the hypervisor has given to others while somebody here wanted them; 0 on bare metal."""
+    fields = Path("/proc/stat").read_text().partition("\n")[0].split()
+    return int(fields[8]) / TICKS
+
+
 def rss_kb(pid: int) -> float | None:
     """Resident memory. None when there is no such process."""
     try:

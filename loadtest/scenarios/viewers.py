@@ -1,7 +1,9 @@
 """A task's page with 10,000 hosts while they answer: what those who watch cost the server, and what they do to everybody else's commands.
 
-The same task runs with nobody and with all viewers in turn; what differs is theirs. Their pages are opened before the task starts, which
-is counted apart. They are a process of their own at a lower priority: in life they are other machines.
+The same task runs with nobody and with all viewers in turn, the order of each pair the other way round than that of the pair before, so that
+neither a database that grows nor a machine that becomes slower counts for one of them; what differs is the viewers'. Their pages are opened
+before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are other machines. One
+command on one host is sampled all the while; samples begun within the task's first START_S, while all hosts get their command, are judged apart.
 """
 
 from __future__ import annotations
@@ -12,67 +14,107 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from loadtest.figures import percentile
+from loadtest.figures import percentile, rounded
+from loadtest.proc import cpu_seconds, stolen
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.latency import samples
 from loadtest.verify import Findings
 from loadtest.viewer import READY, Asked, Seen
 
-TURNS = 2
-"""Of each kind, one after the other, so that a slow minute of the machine is in both."""
 ANSWERS = 3
 TASK_SECONDS = 120.0
 OPEN_SECONDS = 60.0
-NICE = 5
-EVERY = 0.25
-"""NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next."""
+NICE = 19
+EVERY, START_S = 0.1, 2.0
+"""NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next, unless it takes longer."""
+DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
+"""Of the bootstrap: how often turns are drawn, and the shares of the draws between which a ratio is said to lie."""
 
 
 @dataclass(slots=True)
 class Turn:
     """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late: seconds from the end to
-    the moment at which a viewer was told of it."""
+    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of their process.
+    stolen: by the hypervisor, of all cores."""
 
     cpu: float = 0.0
     wall: float = 0.0
     opening: float = 0.0
+    viewers_cpu: float = 0.0
+    stolen: float = 0.0
+    start_ms: list[float] = field(default_factory=list)
     one_host_ms: list[float] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
+
+    @property
+    def percent(self) -> float:
+        """Of a core."""
+        return 100 * self.cpu / self.wall
 
 
 def viewers(run: Run) -> None:
     if run.cpu() is None:
         raise Incomplete("the server's process cannot be seen: name it with --server-pid")
-    without, watched = [], []
-    for _ in range(TURNS):
-        without.append(_turn(run, 0))
-        watched.append(_turn(run, run.options.viewers))
+    without: list[Turn] = []
+    watched: list[Turn] = []
+    for pair in range(run.options.viewer_pairs):
+        for number in (0, run.options.viewers) if pair % 2 == 0 else (run.options.viewers, 0):
+            (watched if number else without).append(_turn(run, number))
+    run.details["viewers"] = {"viewers": run.options.viewers, **_figures(without, watched)}
+
+
+def _figures(without: Sequence[Turn], watched: Sequence[Turn]) -> dict[str, Any]:
     seen = [one for turn in watched for one in turn.seen]
-    quiet, busy = ([ms for turn in turns for ms in turn.one_host_ms] for turns in (without, watched))
-    wall = sum(turn.wall for turn in watched)
-    run.details["viewers"] = {
-        "viewers": run.options.viewers,
-        "cpu_percent_of_a_core": round(100 * (sum(turn.cpu for turn in watched) / wall - sum(turn.cpu for turn in without) / sum(turn.wall for turn in without)), 2),
-        "cpu_percent_without": [round(100 * turn.cpu / turn.wall, 1) for turn in without],
-        "cpu_percent_with": [round(100 * turn.cpu / turn.wall, 1) for turn in watched],
+    wall, number = sum(turn.wall for turn in watched), len(seen) / len(watched)
+    more = [busy.percent - quiet.percent for quiet, busy in zip(without, watched, strict=True)]
+    found: dict[str, Any] = {
+        "cpu_percent_of_a_core": rounded(percentile(more, 0.5), 2),
+        "cpu_percent_more_each_pair": [round(one, 1) for one in more],
+        "cpu_percent_without": [round(turn.percent, 1) for turn in without],
+        "cpu_percent_with": [round(turn.percent, 1) for turn in watched],
+        "stolen_percent_of_a_core": [[round(100 * turn.stolen / turn.wall) for turn in turns] for turns in (without, watched)],
+        "viewers_own_cpu_percent": round(100 * sum(turn.viewers_cpu for turn in watched) / wall, 1),
         "opening_cpu_ms_per_viewer": round(1000 * sum(turn.opening for turn in watched) / len(seen), 2),
-        "updates_per_second_and_viewer": round(sum(one.updates for one in seen) / len(seen) * TURNS / wall, 2),
+        "updates_per_second_and_viewer": round(sum(one.updates for one in seen) / number / wall, 2),
         "requests_per_viewer": round(sum(one.reads for one in seen) / len(seen), 1),
         "kb_per_viewer": round(sum(one.got_bytes for one in seen) / len(seen) / 1024, 1),
         "told_of_the_end_ms_p99": round(1000 * (percentile([late for turn in watched for late in turn.late], 0.99) or 0), 1),
-        "one_host_ms_without_p50": percentile(quiet, 0.5),
-        "one_host_ms_without_p99": percentile(quiet, 0.99),
-        "one_host_ms_with_p50": percentile(busy, 0.5),
-        "one_host_ms_with_p99": percentile(busy, 0.99),
     }
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        found[f"one_host_ms_without_{name}"] = rounded(_of(without, share), 1)
+        found[f"one_host_ms_with_{name}"] = rounded(_of(watched, share), 1)
+        found[f"one_host_ms_without_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in without]
+        found[f"one_host_ms_with_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in watched]
+        found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(without, watched, lambda turns, share=share: _of(turns, share))  # type: ignore[misc]
+    found["one_host_samples"] = [sum(len(turn.one_host_ms) for turn in turns) for turns in (without, watched)]
+    found["one_host_ms_at_the_start"] = [[round(ms, 1) for turn in turns for ms in turn.start_ms] for turns in (without, watched)]
+    return found
+
+
+def _of(turns: Sequence[Turn], share: float) -> float | None:
+    return percentile([ms for turn in turns for ms in turn.one_host_ms], share)
+
+
+def ratio(without: Sequence[Turn], watched: Sequence[Turn], of: Callable[[Sequence[Turn]], float | None]) -> tuple[float | None, list[float]]:
+    """`of(watched) / of(without)`, and the range in which nine of ten such ratios lie when the turns are drawn anew, with replacement
+    (Efron's bootstrap of whole turns, because samples of one turn are not independent). A range that holds 1 shows no difference."""
+    busy, quiet = of(watched), of(without)
+    rng = random.Random(0)
+    drawn = []
+    for _ in range(DRAWS):
+        more, less = of(rng.choices(watched, k=len(watched))), of(rng.choices(without, k=len(without)))
+        if more and less:
+            drawn.append(more / less)
+    lies = [round(one, 3) for share in (LOW, HIGH) if (one := percentile(drawn, share)) is not None]
+    return round(busy / quiet, 3) if busy and quiet else None, lies
 
 
 def _turn(run: Run, number: int) -> Turn:
@@ -84,10 +126,10 @@ def _turn(run: Run, number: int) -> Turn:
         with _watching(run, task["task_id"], number) as process:
             turn.opening = _cpu(run) - opening
             api.fresh()  # opening so many pages may take longer than the server keeps an idle connection
-            begin, cpu = time.monotonic(), _cpu(run)
+            begin, cpu, lost = time.monotonic(), _cpu(run), stolen()
             task = api.json("POST", f"/tasks/{task['task_id']}/start")
             stop = threading.Event()
-            sampler = threading.Thread(target=_sample, args=(run, turn.one_host_ms, stop), daemon=True)
+            sampler = threading.Thread(target=_sample, args=(run, turn, begin, stop), daemon=True)
             sampler.start()
             try:
                 task = api.wait_final(api.json("GET", f"/tasks/{task['task_id']}"), run.left(TASK_SECONDS + run.options.viewed_seconds))
@@ -95,8 +137,9 @@ def _turn(run: Run, number: int) -> Turn:
             finally:
                 stop.set()
                 sampler.join()
-            turn.wall, turn.cpu = time.monotonic() - begin, _cpu(run) - cpu
+            turn.wall, turn.cpu, turn.stolen = time.monotonic() - begin, _cpu(run) - cpu, stolen() - lost
             if process is not None:
+                turn.viewers_cpu = cpu_seconds(process.pid) or 0.0
                 turn.seen = [Seen(**one) for one in orjson.loads(process.communicate()[0])]
                 turn.late = [max(0.0, one.told_at - ended) for one in turn.seen]
         expected = run.expected(command)
@@ -104,7 +147,7 @@ def _turn(run: Run, number: int) -> Turn:
     groups = len({expected.plan.stdout(host_id, name, "") for host_id, name in expected.hosts.items()})
     for place, one in enumerate(turn.seen):
         judge(run.findings, place, one, task, groups, run.fleet.size)
-    run.show.say(f"   {number} viewers: {100 * turn.cpu / turn.wall:.1f} % of a core over {turn.wall:.1f} s")
+    run.show.say(f"   {number} viewers: {turn.percent:.1f} % of a core, one host p50 {rounded(_of([turn], 0.5), 1)}, p99 {rounded(_of([turn], 0.99), 1)} ms over {turn.wall:.1f} s")
     return turn
 
 
@@ -144,12 +187,13 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
         process.stdout.close()
 
 
-def _sample(run: Run, took: list[float], stop: threading.Event) -> None:
+def _sample(run: Run, turn: Turn, started: float, stop: threading.Event) -> None:
     rng = random.Random(run.options.seed)
     with run.target.api() as api:
         while not stop.is_set():
             begin = time.monotonic()
-            took += samples(run, api, rng, 1)
+            took = samples(run, api, rng, 1)
+            (turn.start_ms if begin < started + START_S else turn.one_host_ms).extend(took)
             stop.wait(max(0.0, begin + EVERY - time.monotonic()))
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from server.core.selector import Refinement, Results
 from server.core.states import ExecutionStatus
+
+KIND = 8
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A kind of answer. host_ids: in no order. first_at: ms since 1970, when the first of them ended. unreachable: how many are.
 
-    number: from 1, in the order in which the kinds first came, so that it stays when more answers come; 0 for rows that have not ended,
-    which are no answer yet.
+    number: from 1, in the order in which the kinds first came; 0 for rows that have not ended, which are no answer yet.
     """
 
     status: ExecutionStatus
@@ -38,15 +41,29 @@ class Answer:
         return tuple(output_id for output_id in (self.stdout_id, self.stderr_id) if output_id is not None)
 
 
-def numbered(answers: Iterable[Answer], before: Iterable[Answer] = ()) -> list[Answer]:
-    """Those that have ended, by number, and then those that have not. Equal times are ordered by content.
+class KindOrder:
+    """The order in which a task's kinds of answers were first shown, which is how they are numbered from then on: also when one is shown
+    later whose time is the same or, by a clock that was set back, earlier. As bytes, KIND for each kind, it outlasts the server."""
 
-    before: as numbered when there were fewer. A kind keeps the number that it was shown with, also when one comes later whose time is
-    the same or, by a clock that was set back, earlier.
-    """
-    found, shown = list(answers), {_kind(one): one.number for one in before}
-    ended = sorted((one for one in found if one.status.final), key=lambda one: (shown.get(_kind(one), len(shown) + 1), one.first_at or 0, _kind(one)))
-    return [replace(one, number=number) for number, one in enumerate(ended, 1)] + [one for one in found if not one.status.final]
+    def __init__(self, kinds: bytes = b"") -> None:
+        self._numbers = {kinds[at : at + KIND]: at // KIND + 1 for at in range(0, len(kinds) - KIND + 1, KIND)}
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def numbered(self, answers: Iterable[Answer]) -> list[Answer]:
+        """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in the order of their
+        first times; equal times are ordered by content."""
+        found = list(answers)
+        ended = [(_digest(one), one) for one in found if one.status.final]
+        fresh = sorted(((one.first_at or 0, _kind(one), digest) for digest, one in ended if digest not in self._numbers))
+        for _, _, digest in fresh:
+            self._numbers[digest] = len(self._numbers) + 1
+        shown = sorted((replace(one, number=self._numbers[digest]) for digest, one in ended), key=lambda one: one.number)
+        return shown + [one for one in found if not one.status.final]
 
 
 def largest_first(answers: Iterable[Answer]) -> list[Answer]:
@@ -71,6 +88,11 @@ def _passes(answer: Answer, refinement: Refinement) -> bool:
         "reason": answer.error_code,
     }[refinement.field]
     return (value in refinement.values) is not refinement.negate
+
+
+def _digest(answer: Answer) -> bytes:
+    """KIND bytes that stand for what makes two answers the same: among ten thousand, two have the same with a probability of 3e-12."""
+    return sha256(repr(_kind(answer)).encode()).digest()[:KIND]
 
 
 def _kind(answer: Answer) -> tuple[object, ...]:

@@ -138,6 +138,15 @@ class SaveIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveKinds:
+    """In which order a command's kinds of answers came, so that the numbers with which they were shown stay: see `server.core.answers.KindOrder`.
+    Taken only if it is longer than the stored one, which it continues."""
+
+    command_id: str
+    kinds: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SaveMeta:
     """A fact about the installation, e.g. the server's epoch."""
 
@@ -161,6 +170,7 @@ Save = (
     | SaveJoinRequest
     | DeleteJoinRequest
     | SaveIdentity
+    | SaveKinds
     | SaveMeta
 )
 

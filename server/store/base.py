@@ -163,11 +163,14 @@ class Store(Protocol):
 
     async def execution(self, command_id: str, host_id: str) -> ExecutionView | None: ...
 
+    async def answer_kinds(self, command_id: str) -> bytes:
+        """As SaveKinds left it; empty if it never did."""
+
     async def answers(self, command_id: str) -> list[Answer]:
         """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
 
-    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
-        """(host_id, number of the status, unreachable) of every row, in no order."""
+    async def states(self, command_id: str) -> Sequence[str]:
+        """`S U ID` of every row, in no order: the number of the status, 1 if it is unreachable, else 0, and the host's id."""
 
     async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
         """What a host was told to do, newest command first; `after` is a command_id."""

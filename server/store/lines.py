@@ -36,11 +36,6 @@ def _answer(kind: list[str], rows: list[str]) -> Answer:
     )
 
 
-def states_from_lines(lines: Iterable[str]) -> list[tuple[str, int, bool]]:
-    """Lines of the query `state_lines`: (host_id, number of the status, unreachable)."""
-    return [(line[4:], int(line[0]), line[2] == "1") for line in lines]
-
-
 def _number(text: str) -> int | None:
     return None if text == _NONE else int(text)
 

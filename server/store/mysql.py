@@ -223,7 +223,7 @@ class MySQLStore(Reads):
     async def answers(self, command_id: str) -> list[Answer]:
         return await self._lines.answers(command_id)
 
-    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
+    async def states(self, command_id: str) -> Sequence[str]:
         return await self._lines.states(command_id)
 
     async def _transaction(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -10,7 +10,7 @@ import trio
 
 from server.core.answers import Answer
 from server.store.base import StoreRefused
-from server.store.lines import answers_from_lines, states_from_lines
+from server.store.lines import answers_from_lines
 from server.store.rows import Row
 from server.store.sql import Dialect
 from server.store.task_list import LAST_ID
@@ -30,9 +30,9 @@ class MySQLLines:
         """Raises StoreUnavailable, StoreRefused."""
         return await trio.to_thread.run_sync(partial(_answers, await self._texts("answer_lines", command_id)))
 
-    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
+    async def states(self, command_id: str) -> Sequence[str]:
         """Raises StoreUnavailable, StoreRefused."""
-        return states_from_lines(_lines(await self._texts("state_lines", command_id)))
+        return _lines(await self._texts("state_lines", command_id))
 
     async def _texts(self, query: str, command_id: str) -> list[tuple[int, str]]:
         """Lines that a text must have, and the text, by parts. No row is in two: a command's hosts never change."""

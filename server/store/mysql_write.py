@@ -79,6 +79,8 @@ class MySQLWrite:
         await self._rows(connection, "save_join_request", (join_request_row(request) for request in phase.requests.values()))
         await self._rows(connection, "save_identity", (identity_row(identity) for identity in phase.identities.values()))
         await self._rows(connection, "save_meta", phase.meta.items())
+        for command_id, kinds in phase.kinds.items():
+            await connection.select(self._sql["save_kinds"], {"command_id": command_id, "answer_kinds": kinds})
         if phase.deleted_tasks:
             commands = [row[0] for row in await self._by_keys(connection, "command_ids", phase.deleted_tasks)]
             await self._by_keys(connection, "delete_executions", commands)

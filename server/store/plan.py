@@ -22,6 +22,7 @@ from server.core.effects import (
     SaveHost,
     SaveIdentity,
     SaveJoinRequest,
+    SaveKinds,
     SaveLate,
     SaveMeta,
     SaveOutput,
@@ -46,6 +47,7 @@ class Phase:
     requests: dict[str, JoinRequest] = field(default_factory=dict)
     identities: dict[str, HostIdentity] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, bytes] = field(default_factory=dict)
     deleted_tasks: dict[str, None] = field(default_factory=dict)
     deleted_hosts: dict[str, None] = field(default_factory=dict)
     deleted_tokens: dict[str, None] = field(default_factory=dict)
@@ -97,6 +99,9 @@ class Phase:
         elif isinstance(save, SaveHost):
             self.hosts[save.host.host_id] = save.host
             self._raise_seq(save.host.host_id, save.host.max_seq)
+        elif isinstance(save, SaveKinds):
+            self.kinds[save.command_id] = max(self.kinds.get(save.command_id, b""), save.kinds, key=len)
+            self.commands.add(save.command_id)
         elif isinstance(save, SaveMeta):
             self.meta[save.key] = save.value
         elif isinstance(save, SaveIdentity):

@@ -116,11 +116,16 @@ class Reads(ABC):
         rows = await self.fetch(self._read["execution"], {"command_id": command_id, "host_id": host_id})
         return _view(rows[0]) if rows else None
 
+    async def answer_kinds(self, command_id: str) -> bytes:
+        rows = await self.fetch(self._read["answer_kinds"], {"command_id": command_id})
+        return bytes(rows[0][0] or b"") if rows else b""
+
     async def answers(self, command_id: str) -> list[Answer]:
         return [answer_from(row) for row in await self.fetch(self._read["answers"], {"command_id": command_id})]
 
-    async def states(self, command_id: str) -> Sequence[tuple[str, int, bool]]:
-        return [(row[0], row[1], bool(row[2])) for row in await self.fetch(self._read["states"], {"command_id": command_id})]
+    async def states(self, command_id: str) -> Sequence[str]:
+        ((text,),) = await self.fetch(self._read["states"], {"command_id": command_id})
+        return text.split("\n") if text else []
 
     async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
         rows = await self.executions_of_host(host_id, after=after, limit=limit)

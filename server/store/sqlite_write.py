@@ -54,6 +54,7 @@ _COLUMNS = {
     "delete_join_request": ("request_id",),
     "save_identity": IDENTITY.columns,
     "save_meta": ("name", "value"),
+    "save_kinds": ("command_id", "answer_kinds"),
     "delete_host": ("host_id",),
     "delete_identity": ("host_id",),
     "delete_join_token": ("token_id",),
@@ -93,6 +94,7 @@ class SqliteWrite:
         each("save_join_request", (join_request_row(request) for request in phase.requests.values()))
         each("save_identity", (identity_row(identity) for identity in phase.identities.values()))
         each("save_meta", phase.meta.items())
+        each("save_kinds", phase.kinds.items())
         for name in _DELETE_TASK:
             each(name, ((task_id,) for task_id in phase.deleted_tasks))
         for name in ("delete_identity", "delete_host"):

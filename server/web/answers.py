@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import trio
 
-from server.core.answers import Answer, numbered
+from server.core.answers import Answer, KindOrder
+from server.core.effects import SaveKinds
 from server.core.fold import Folded, fold
 from server.core.model import Output, Task
+from server.store.base import StoreUnavailable
 from server.web.deps import Deps
 from server.web.lookup import command_of, committed_task
 
@@ -47,8 +49,11 @@ class Answers:
 
 @dataclass(slots=True)
 class _Kept:
+    """order: as committed, so that no number is shown that a crash could undo."""
+
     lock: trio.Lock = field(default_factory=trio.Lock)
     answers: Answers | None = None
+    order: bytes | None = None
     read_at: float = 0.0
 
 
@@ -69,11 +74,25 @@ class AnswerBook:
                 started = self._deps.clock.now().mono
                 command = await command_of(self._deps, task_id)
                 rows = await self._deps.store.answers(command.command_id)
-                before = kept.answers.groups if kept.answers is not None else ()
-                found = numbered(rows, before) if len(rows) <= FEW else await trio.to_thread.run_sync(numbered, rows, before)
+                if kept.order is None:
+                    kept.order = await self._deps.store.answer_kinds(command.command_id)
+                order = KindOrder(kept.order)
+                found = order.numbered(rows) if len(rows) <= FEW else await trio.to_thread.run_sync(order.numbered, rows)
+                if len(now_known := bytes(order)) > len(kept.order):
+                    # Of a task that has ended nothing new can come, so that what follows from its rows alone follows from them again.
+                    if not task.status.final:
+                        await self._keep(command.command_id, now_known)
+                    kept.order = now_known
                 groups = [one for one in found if one.status.final]
                 kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :]), started
         return kept.answers
+
+    async def _keep(self, command_id: str, kinds: bytes) -> None:
+        """Raises StoreUnavailable."""
+        with trio.move_on_after(self._deps.limits.write_timeout):
+            await self._deps.commits.commit([SaveKinds(command_id, kinds)])
+            return
+        raise StoreUnavailable("the numbers of the groups are not committed yet")
 
     def _good(self, kept: _Kept, answers: Answers, task: Task) -> bool:
         if answers.task.version >= task.version:

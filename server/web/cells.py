@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import struct
 from array import array
+from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+import orjson
 import trio
 
 from server.core.model import Task
 from server.web.deps import Deps
 from server.web.lookup import command_of, committed_task
+from server.web.views_answers import CellsView
 
 UNREACHABLE = 16
 FRESH_S, SHARE = 0.4, 20
 """States are read again after this at the earliest, and after so many times as long as reading took."""
+LISTED_S = 1.0
+"""Who a task's hosts are is put together once for all who ask within this time."""
 HEAD = struct.Struct("<4sBBHIQ")
 """Magic, 0 for all states or 1 for changes, three bytes of nothing, number of hosts, version. Little-endian."""
 MAGIC = b"CLST"
@@ -29,7 +35,7 @@ MAGIC = b"CLST"
 
 @dataclass(slots=True)
 class Cells:
-    """changed: for each host the version with which it changed last."""
+    """changed: for each host the version with which it changed last. lines: as read last."""
 
     task: Task
     host_ids: tuple[str, ...]
@@ -38,21 +44,17 @@ class Cells:
     changed: array[int]
     generation: str
     version: int = 1
+    lines: set[str] = field(default_factory=set)
 
-    def take(self, rows: Sequence[tuple[str, int, bool]]) -> None:
-        """(host_id, status, unreachable) of every row, as read."""
-        states = bytearray(self.states)
-        for host_id, status, unreachable in rows:
-            place = self.places.get(host_id)
-            if place is not None:
-                states[place] = status | UNREACHABLE if unreachable else status
-        if states == self.states:
-            return
-        self.version += 1
-        for place, (old, new) in enumerate(zip(self.states, states, strict=True)):
-            if old != new:
-                self.changed[place] = self.version
-        self.states = states
+    def take(self, lines: Iterable[str]) -> None:
+        """What the store reads as states. Only what differs from the reading before is looked at: of ten thousand, few."""
+        found = set(lines)
+        version = self.version + 1
+        for line in found - self.lines:
+            state, place = int(line[0]) | (UNREACHABLE if line[2] == "1" else 0), self.places.get(line[4:])
+            if place is not None and self.states[place] != state:
+                self.states[place], self.changed[place], self.version = state, version, version
+        self.lines = found
 
     @property
     def etag(self) -> str:
@@ -79,6 +81,8 @@ class _Kept:
     lock: trio.Lock = field(default_factory=trio.Lock)
     cells: Cells | None = None
     next_read: float = 0.0
+    listed: bytes = b""
+    listed_at: float = -LISTED_S
 
 
 class CellBook:
@@ -111,6 +115,18 @@ class CellBook:
             ended = self._deps.clock.now().mono
             kept.next_read = ended + max(FRESH_S, SHARE * (ended - began))
         return cells
+
+    async def listed(self, task_id: str) -> bytes:
+        """A CellsView, as JSON. Raises ClarionError task_not_found."""
+        cells = await self.of(task_id)
+        kept, now = self._kept[task_id], self._deps.clock.now().mono
+        if now - kept.listed_at >= LISTED_S:
+            hosts = self._deps.fleet.directory.hosts
+            names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in cells.host_ids]
+            ids = b64encode(bytes.fromhex("".join(cells.host_ids).replace("-", ""))).decode("ascii")
+            kept.listed = orjson.dumps(CellsView(task_id=task_id, total=len(names), names=names, ids=ids), default=msgspec.to_builtins)
+            kept.listed_at = now
+        return kept.listed
 
     @staticmethod
     def _stale(kept: _Kept, cells: Cells, task: Task, now: float) -> bool:

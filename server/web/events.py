@@ -76,6 +76,7 @@ class _Events(Stream):
                 self._sent_at = trio.current_time()
                 return BEAT
             await viewers.wait(self._watch, self._since, min(left, SOON_S))
+            await trio.sleep(self.place * viewers.round_s)
 
     async def _news(self) -> bytes:
         """A database that does not answer is waited for; a task that was deleted is not watched any more."""

@@ -64,9 +64,10 @@ def _filter(text: str | None, bounds: Bounds) -> Filter | None:
 def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
     """Raises ClarionError group_not_found."""
     wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
-    if not 1 <= wanted <= len(answers.groups):
+    found = next((one for one in answers.groups if one.number == wanted), None)
+    if found is None:
         raise ClarionError("group_not_found", f"the task has {len(answers.groups)} groups of answers, and none is {number[:20]!r}", field=field)
-    return answers.groups[wanted - 1]
+    return found
 
 
 async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:

@@ -6,7 +6,9 @@ Everything that came from a host or a user reaches the document as text. The wor
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -35,6 +37,7 @@ CSP = "; ".join(
 )
 LANGUAGES = ("en", "zh-CN")
 PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help")
+_IMPORT = re.compile(r'^(?:import|export) [^;"]* from "(\.[^"]+)";$', re.MULTILINE)
 NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
 TYPES = {
     "js": "text/javascript; charset=utf-8",
@@ -85,6 +88,17 @@ def language_of(cookie: str | None, accepted: str) -> str:
     return "en"
 
 
+def _needed(found: Mapping[str, bytes], module: str) -> list[str]:
+    """A module and every one that it imports, and so on."""
+    needed = [module]
+    for name in needed:
+        for path in _IMPORT.findall(found[name].decode()):
+            other = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            if other not in needed:
+                needed.append(other)
+    return needed
+
+
 @cache
 def shell(page: str, language: str, version: str) -> bytes:
     """The HTML of a page."""
@@ -93,7 +107,9 @@ def shell(page: str, language: str, version: str) -> bytes:
     current = {"task": "tasks", "host": "hosts"}.get(page, page)
     links = [f'<a href="{path}"{" aria-current=page" if name == current else ""}>{escape(words["nav." + name])}</a>' for name, path in NAV]
     links.append(f'<a class="button primary" href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>')
-    modules = [f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in ("vendor/preact.js", *(one for one in found if one.startswith("lib/")))]
+    # All that the page's module needs is asked for at once, instead of one after the other as each tells of the next.
+    modules = [f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in _needed(found, f"pages/{page}.js")]
+    modules.append(f'<link rel="preload" as="fetch" crossorigin href="/static/{digest}/i18n/{language}.json">')
     if page == "overview":
         modules.append(f'<link rel="stylesheet" href="/static/{digest}/vendor/uplot.css"><script src="/static/{digest}/vendor/uplot.js" defer></script>')
     template = Template(files("server.web").joinpath("templates", "index.html").read_text(encoding="utf-8"))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from uuid import UUID
-
 from server.web.call import Call, Reply
 from server.web.route import Param
-from server.web.views_answers import CellsView
 
 OCTETS = "application/octet-stream"
 SINCE = (Param("since", "string", "The ETag that you have, without its quotes; what changed since is given if it is shorter.", example="5f0c2a77.12"),)
@@ -18,11 +14,7 @@ async def list_cells(call: Call, task_id: str) -> Reply:
 
     In the order of the list that was frozen when the task was created, which is the order of the states.
     """
-    cells = await call.desk.cells.of(task_id)
-    hosts = call.deps.fleet.directory.hosts
-    names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in cells.host_ids]
-    ids = b64encode(b"".join(UUID(host_id).bytes for host_id in cells.host_ids)).decode()
-    return Reply(CellsView(task_id=task_id, total=len(names), names=names, ids=ids))
+    return Reply(await call.desk.cells.listed(task_id))
 
 
 async def get_states(call: Call, task_id: str) -> Reply:

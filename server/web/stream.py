@@ -20,6 +20,7 @@ class Stream(AsyncIterator[bytes]):
         call.desk.viewers.refuse_more()
         self.call = call
         self.over = False
+        self.place = 0.0
         self._counted = False
 
     @abstractmethod
@@ -36,7 +37,7 @@ class Stream(AsyncIterator[bytes]):
             first = not self._counted
             if first:
                 # Not earlier: a connection that is cut before its first byte is never told to end.
-                self.call.desk.viewers.enter()
+                self.place = self.call.desk.viewers.enter()
                 self._counted = True
             return await self.update(first)
         except BaseException:

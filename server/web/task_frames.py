@@ -21,7 +21,7 @@ V = TypeVar("V")
 
 GROUPS = 10
 """As many as a page shows at first."""
-FRESH_S, SHARE = 1.0, 20
+FRESH_S, SHARE = 1.0, 50
 """Groups of a task that runs are put together again after this at the earliest, and after so many times as long as it took."""
 KEPT = 256
 

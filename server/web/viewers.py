@@ -36,12 +36,22 @@ FRESH_S = 0.1
 SOON_S = 1.0
 """A viewer to whom nothing was to be said looks again after this, because counts of hosts and rates change without an event."""
 ENCODED = 2_000
+GOLDEN = 0.618_033_988_749_895
+"""Multiples of it, their whole part taken away, lie as evenly as can be, however many there are (Knuth, TAOCP 3, section 6.4, theorem S)."""
 
 
 @dataclass(slots=True)
 class _Frame:
     data: bytes = b""
     made_at: float = -1.0
+
+
+@dataclass(slots=True)
+class _Shown(_Frame):
+    """A task's progress. stamp: the second of a running task, whose rate changes by itself; -1 of others."""
+
+    version: int = 0
+    stamp: int = -1
 
 
 @dataclass(slots=True)
@@ -68,22 +78,27 @@ class Viewers:
     def __init__(self, deps: Deps, frames: TaskFrames) -> None:
         self._deps, self._task_frames = deps, frames
         self._frames: dict[str, _Frame] = {}
+        self._shown: OrderedDict[str, _Shown] = OrderedDict()
         self._rows: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.boot = deps.entropy(6).hex()
-        self.count = 0
+        self.count = self._entered = 0
 
     def refuse_more(self) -> None:
         """Raises ClarionError too_many_viewers."""
         if self.count >= self._deps.limits.viewers:
             raise ClarionError("too_many_viewers")
 
-    def enter(self) -> None:
+    def enter(self) -> float:
+        """Its place among all, from 0 to 1."""
         self.count += 1
+        self._entered += 1
+        return self._entered * GOLDEN % 1
 
     def leave(self) -> None:
         self.count -= 1
         if not self.count:
             self._frames.clear()
+            self._shown.clear()
             self._rows.clear()
             self._task_frames.clear()
 
@@ -92,6 +107,12 @@ class Viewers:
         """Seconds between two updates of one viewer, at least: the more there are, the longer."""
         limits = self._deps.limits
         return max(limits.event_spacing, self.count / limits.viewer_updates)
+
+    @property
+    def round_s(self) -> float:
+        """Seconds in which all of them get an update, one after the other: what wakes them all at once is not to hold up everything else
+        while it is sent to all."""
+        return self.count / self._deps.limits.viewer_updates
 
     def cursor(self, watch: Watch) -> str:
         return f"{self.boot}.{watch.seen if watch.seen is not None else self._deps.live.changes}"
@@ -156,18 +177,15 @@ class Viewers:
         shown = live.latest(task_id)
         task = shown.task if shown is not None else await committed_task(self._deps, task_id)
         stamp = -1 if task.status is not TaskStatus.RUNNING else int(now.mono)
-        key = f"task {task_id} {task.version} {stamp}"
-        frame = self._frames.get(key)
-        if frame is None:
-            old = next((name for name in self._frames if name.startswith(f"task {task_id} ")), None)
-            if old is not None:
-                if now.mono - self._frames[old].made_at < FRESH_S and not task.status.final:
-                    watch.versions[task_id] = int(old.split()[2])
-                    watch.due = self._frames[old].made_at + FRESH_S
-                    return self._frames[old].data
-                del self._frames[old]
+        frame = self._shown.get(task_id)
+        if frame is None or (frame.version, frame.stamp) != (task.version, stamp):
+            if frame is not None and now.mono - frame.made_at < FRESH_S and not task.status.final:
+                watch.versions[task_id], watch.due = frame.version, frame.made_at + FRESH_S
+                return frame.data
             view = progress_view(shown or Progress(task), live.rate(task_id), now.wall_ms, self._deps.fleet)
-            frame = self._frames[key] = _Frame(_json(view), now.mono)
+            frame = self._shown[task_id] = _Shown(_json(view), now.mono, task.version, stamp)
+            while len(self._shown) > ENCODED:
+                self._shown.popitem(last=False)
         watch.versions[task_id] = task.version
         return frame.data
 

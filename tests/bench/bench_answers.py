@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from server.core.answers import numbered
+from server.core.answers import KindOrder
 from server.core.effects import SaveExecution
 from server.core.fold import fold
 from server.core.model import CommandHost
@@ -47,7 +47,7 @@ async def measure(name: str, store: Store) -> None:
         read, cpu = [], []
         for _ in range(REPEATS):
             begun, spent = time.perf_counter(), time.process_time()
-            answers = numbered(await store.answers(command_id))
+            answers = KindOrder(await store.answer_kinds(command_id)).numbered(await store.answers(command_id))
             read.append(time.perf_counter() - begun)
             cpu.append(time.process_time() - spent)
         if len(answers) != kinds or sum(one.count for one in answers) != HOSTS:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.answers import Answer, hosts_of, largest_first, numbered, outliers_first
+from server.core.answers import KIND, Answer, KindOrder, hosts_of, largest_first, outliers_first
 from server.core.directory import Directory
 from server.core.expression import BOUNDS, MAX_DEPTH, Bounds, ExpressionError, Not, Or, Parser, Tree
 from server.core.glob import Glob
@@ -275,12 +275,16 @@ RUNNING = Answer(E.RUNNING, None, None, None, None, None, None, 1, ("h7",))
 
 
 def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:
-    found = numbered([RUNNING, COMPLETED, OFFLINE, FAILED])
+    order = KindOrder()
+    found = order.numbered([RUNNING, COMPLETED, OFFLINE, FAILED])
     assert [(one.status, one.number) for one in found] == [(E.FAILED, 1), (E.DISPATCH_FAILED, 2), (E.COMPLETED, 3), (E.RUNNING, 0)]
-    assert [one.number for one in numbered([FAILED, OFFLINE])] == [1, 2]
+    assert [one.number for one in KindOrder().numbered([FAILED, OFFLINE])] == [1, 2]
+    assert len(order) == 3 and len(bytes(order)) == 3 * KIND
     assert [one.number for one in largest_first(found)] == [3, 2, 0, 1]
-    earlier = numbered([COMPLETED])
-    assert [(one.status, one.number) for one in numbered([FAILED, OFFLINE, COMPLETED], earlier)] == [(E.COMPLETED, 1), (E.FAILED, 2), (E.DISPATCH_FAILED, 3)], "what was shown as 1 stays 1"
+    assert [one.number for one in KindOrder(bytes(order)).numbered([OFFLINE, COMPLETED])] == [2, 3], "a number is not given to another kind"
+    earlier = KindOrder()
+    earlier.numbered([COMPLETED])
+    assert [(one.status, one.number) for one in KindOrder(bytes(earlier)).numbered([FAILED, OFFLINE, COMPLETED])] == [(E.COMPLETED, 1), (E.FAILED, 2), (E.DISPATCH_FAILED, 3)], "what was shown as 1 stays 1"
     assert [one.number for one in outliers_first(found)] == [0, 1, 2, 3]
     assert (FAILED.outputs, OFFLINE.outputs, COMPLETED.count) == ((b"a", b"b"), (), 3)
 
@@ -301,4 +305,4 @@ def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:
 )
 def test_hosts_are_found_by_what_they_answered(test: str, hosts: str) -> None:
     (results,) = results_in(parse(f"task:{TASK} {test}"))
-    assert sorted(hosts_of(numbered([COMPLETED, FAILED, OFFLINE, RUNNING]), results)) == hosts.split()
+    assert sorted(hosts_of(KindOrder().numbered([COMPLETED, FAILED, OFFLINE, RUNNING]), results)) == hosts.split()

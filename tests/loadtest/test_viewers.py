@@ -18,13 +18,13 @@ from tests.loadtest.test_harness import harness
 @pytest.mark.system
 def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_than_promised(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    scenarios = ["--scenario", "answers", "--scenario", "viewers", "--viewers", "6", "--viewed-seconds", "2"]
+    scenarios = ["--scenario", "answers", "--scenario", "viewers", "--viewers", "6", "--viewer-pairs", "2", "--viewed-seconds", "3"]
     done = harness("--agents", "60", "--seed", "60", "--report", str(report), *scenarios)
     assert done.returncode == GOOD, done.stdout + done.stderr
     figures = json.loads(report.with_suffix(".details.json").read_text())["scenarios"]
     watched = figures["viewers"]
-    # Five a second, and in these two seconds one more at the beginning and two at the end, where groups and the task's end are told as well.
-    assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5 + 3 / 2
+    # Five a second, and in these three seconds one more at the beginning and two at the end, where groups and the task's end are told as well.
+    assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5 + 3 / 3
     assert watched["requests_per_viewer"] == 3 and watched["one_host_ms_with_p50"] > 0
     assert figures["answers"]["groups"] == 3 and figures["answers"]["clarion_seconds"] > 0
 

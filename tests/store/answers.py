@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.core.answers import Answer, numbered
-from server.core.effects import SaveExecution, SaveOutput
+from server.core.answers import Answer, KindOrder
+from server.core.effects import DeleteTask, SaveExecution, SaveKinds, SaveOutput
 from server.core.model import CommandHost
 from server.core.states import ExecutionStatus as E
 from server.store.base import Beginning, OutputSummary
@@ -42,14 +42,29 @@ class AnswerConformance:
         ]
         assert set(found) == {one.host_ids for one in wanted}
         assert [replace(found[one.host_ids], host_ids=one.host_ids) for one in wanted] == wanted
-        assert [one.number for one in numbered(found.values())] == [1, 2, 3, 4, 5, 0, 0]
+        assert [one.number for one in KindOrder().numbered(found.values())] == [1, 2, 3, 4, 5, 0, 0]
         assert await store.answers(other.command.command_id[::-1]) == []
+
+    async def test_the_order_of_a_tasks_kinds_of_answers_is_kept_only_grows_and_goes_with_the_task(self, store: AnyStore) -> None:
+        made = create(hosts(1))
+        command_id = made.command.command_id
+        assert await store.answer_kinds(command_id) == b""
+        await store.write([made, SaveKinds(command_id, b"\0'\\%s:a5")])
+        assert await store.answer_kinds(command_id) == b"\0'\\%s:a5"
+        await store.write([SaveKinds(command_id, bytes(range(256))), SaveKinds(command_id, b"shorter")])
+        await store.write([SaveKinds(command_id, b"short")])
+        assert await store.answer_kinds(command_id) == bytes(range(256))
+        await store.write([SaveKinds(command_id, bytes(80_000)), SaveKinds(command_id[::-1], b"of nothing")])
+        assert await store.answer_kinds(command_id) == bytes(80_000)
+        await store.write([DeleteTask(made.task.task_id)])
+        await store.write([made])
+        assert await store.answer_kinds(command_id) == b""
 
     async def test_the_state_of_every_row_is_read_without_the_rest(self, store: AnyStore) -> None:
         made, other = create(hosts(3)), create(hosts(2))
         command_id, targets = made.command.command_id, made.task.targets
         await store.write([made, other, SaveExecution(CommandHost(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True))])
-        assert sorted(await store.states(command_id)) == sorted([(targets[0], 0, False), (targets[1], 2, True), (targets[2], 0, False)])
+        assert sorted(await store.states(command_id)) == [f"0 0 {targets[0]}", f"0 0 {targets[2]}", f"2 1 {targets[1]}"]
         assert await store.states(command_id[::-1]) == []
 
     async def test_a_hosts_history_names_its_tasks_and_comes_in_pages(self, store: AnyStore) -> None:

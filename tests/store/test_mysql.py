@@ -57,7 +57,7 @@ class TestMySQL(StoreConformance, LeaseConformance, AnswerConformance, ListConfo
         assert set(by_hosts) == {(failed.host_id,), (silent.host_id,), rest}
         assert (by_hosts[failed.host_id,].exit_code, by_hosts[failed.host_id,].error_code, by_hosts[failed.host_id,].first_at) == (-7, ("nö\tcode\n" * 40)[:200], 7)
         assert (by_hosts[silent.host_id,].error_code, by_hosts[silent.host_id,].stdout_id) == ("", bytes(32))
-        assert [host for host, _, _ in await store.states(made.command.command_id)] == sorted(made.task.targets)
+        assert [line[4:] for line in await store.states(made.command.command_id)] == sorted(made.task.targets)
 
     async def test_a_text_that_the_database_cuts_is_refused_and_not_believed(self, another: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mysql, "_CONCAT_BYTES", 300)

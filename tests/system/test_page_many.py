@@ -100,15 +100,13 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         expect(page.locator("#map-here")).to_contain_text("sim-000000")
         clock.took("from the click on Run to the map of all hosts")
         first = page.url
-        # somebody else opens it while they answer
-        visitor = browser.new_context(base_url=f"http://127.0.0.1:{rig.http_port}", storage_state=page.context.storage_state(), locale="en-GB")
-        second = visitor.new_page()
-        second.add_init_script(LONG)
-        received = Received(second)
-        interactive = opened(second, first)
-        loading, loaded = second.evaluate("longs.splice(0)"), received.total
-        page.evaluate("longs.length = 0")
-        clock.took(f"for another browser's first look: interactive after {interactive:.2f} s and {loaded:,} bytes; long tasks meanwhile: {loading} ms")
+        # opened while they answer, with nothing in the browser's cache
+        page.goto("about:blank")
+        page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+        received = Received(page)
+        interactive = opened(page, first)
+        loading, loaded = page.evaluate("longs.splice(0)"), received.total
+        clock.took(f"for a first look: interactive after {interactive:.2f} s and {loaded:,} bytes; long tasks meanwhile: {loading} ms")
         # meanwhile a real host's output, live in another tab
         elsewhere = browser.new_context(base_url=f"http://127.0.0.1:{rig.http_port}", storage_state=page.context.storage_state(), locale="en-GB")
         other = elsewhere.new_page()
@@ -120,15 +118,12 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         seen = len(tail.inner_text().splitlines())
         expect(page.locator("[data-status=failed]")).to_be_visible(timeout=SECONDS * 1000 + 60_000)
         clock.took(f"until the last of them had answered; they take {SECONDS:g} s")
-        expect(second.locator("[data-status=failed]")).to_be_visible()
-        expect(second.locator("[data-group]")).to_have_count(3)
-        longs, transferred = [page.evaluate("longs"), second.evaluate("longs")], received.total
-        print(f"{HOSTS} hosts: {transferred:,} bytes to the second browser until the end; long tasks while they answered: {longs} ms")
+        longs, transferred = page.evaluate("longs"), received.total
+        print(f"{HOSTS} hosts: {transferred:,} bytes until the end; long tasks while they answered: {longs} ms")
         assert transferred <= BYTES
         if JUDGED:
             assert interactive <= INTERACTIVE_S
-            assert max([0, *longs[0], *longs[1]]) <= LONG_MS
-        visitor.close()
+            assert max(longs, default=0) <= LONG_MS
         expect(page.locator("[data-count=failed]")).to_contain_text(n(ODD))
         expect(page.locator("[data-count=completed]")).to_contain_text(n(HOSTS - ODD))
         until("the real host's output went on", lambda: len(tail.inner_text().splitlines()) > seen + 5)

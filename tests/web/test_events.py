@@ -288,6 +288,34 @@ async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: Wor
     assert viewers.spacing == limits.event_spacing
 
 
+async def test_what_wakes_all_viewers_is_sent_to_one_after_the_other(world: World) -> None:
+    """Fifty that are sent something at the same moment would hold up everything else meanwhile."""
+    number = 40
+    task = (await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true"})).json
+    told: list[float] = []
+
+    async def view(stream: Stream) -> None:
+        await stream.until("task")
+        told.append(trio.current_time())
+
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(watching(world, f"task={task['task_id']}")) for _ in range(number)]
+        for stream in streams:
+            await stream.until("task")
+        round_s = world.app.desk.viewers.round_s  # type: ignore[attr-defined]
+        assert round_s == number / world.deps.limits.viewer_updates == 0.4
+        async with trio.open_nursery() as nursery:
+            for stream in streams:
+                nursery.start_soon(view, stream)
+            await trio.sleep(0.6)
+            assert not told
+            await world.post(f"/api/v1/tasks/{task['task_id']}/start")
+    told.sort()
+    assert told[-1] - told[0] > 0.6 * round_s
+    quarters = [sum(1 for at in told if part <= (at - told[0]) / (told[-1] - told[0]) * 4 < part + 1) for part in range(4)]
+    assert max(quarters) <= number / 2, quarters
+
+
 async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     task = await world.run("web-1", "web-2")
     viewers, asked = world.app.desk.viewers, 0  # type: ignore[attr-defined]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from server.core.events import Now
 from server.core.outputs import receive
-from tests.web.world import World
+from server.web.app import create_app
+from server.web.limits import Limits
+from tests.web.world import World, open_world
 
 
 async def answered(world: World, *replies: tuple[str, int, bytes, bytes]) -> dict[str, Any]:
@@ -85,9 +89,27 @@ async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_s
         world.report(task, name, 0, text)
         await world.door.committed()
         numbers.append({one["folded"]: one["number"] for one in (await groups(world, task))["items"]})
+        # a server that is started again has nothing but the database
+        world.app = create_app(world.deps)
+        world.client = world.app.test_client()
+        assert {one["folded"]: one["number"] for one in (await groups(world, task))["items"]} == numbers[-1]
     assert numbers[0] == {"web-1": 1}
     assert numbers[1] == {"web-1": 1, "web-2": 2}
     assert numbers[2] == {"web-1": 1, "web-2": 2, "web-9": 3}
+
+
+async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbers_that_may_change(tmp_path: Path, nursery: trio.Nursery) -> None:
+    world = await open_world(tmp_path, nursery, Limits(write_timeout=0.5))
+    await world.know("web-1", "web-2")
+    world.connect("web-1", "web-2")
+    task = await answered(world, ("web-1", 3, b"a", b""))
+    world.store.gate = trio.Event()
+    answer = await world.get(f"/api/v1/tasks/{task['task_id']}/groups")
+    assert (answer.status, answer.error["code"]) == (503, "store_unavailable")
+    world.store.gate.set()
+    await world.door.committed()
+    assert [one["number"] for one in (await groups(world, task))["items"]] == [1]
+    await world.aclose()
 
 
 async def test_answers_are_read_once_per_change(world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

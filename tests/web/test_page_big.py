@@ -40,6 +40,9 @@ async def test_ten_thousand_hosts_are_one_map_and_less_than_a_megabyte_while_the
         page.goto(f"/tasks/{task['task_id']}")
         expect(page.locator("#map-here")).to_contain_text("node-0000")
         shown, first = time.monotonic() - started, sizes.total
+        came = page.evaluate("performance.getEntriesByType('resource').map(one => one.name).filter(name => /[.]js(on)?$/.test(name))")
+        named = page.evaluate("[...document.querySelectorAll('link[rel$=preload]')].map(one => one.href)")
+        assert sorted(came) == sorted(named), "the shell names every module and text of its page, each is asked for once, and none in vain"
         page.evaluate("longs.length = 0")
         trio.from_thread.run_sync(nursery.start_soon, answer)
         expect(page.locator("[data-status=failed]")).to_be_visible()

@@ -73,9 +73,12 @@ def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -
     ids = tuple(str(index) for index in range(size))
     cells = Cells(None, ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
     assert len(cells.packed(0)) == HEAD.size + size
-    cells.take([("17", 3, False), ("9999", 2, True), ("stranger", 3, False)])
+    cells.take(["3 0 17", "2 1 9999", "3 0 stranger"])
     assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
-    cells.take([(name, 3, False) for name in ids])
+    assert (cells.states[17], cells.states[9999]) == (3, 2 | UNREACHABLE)
+    cells.take(["2 1 9999", "3 0 17"])
+    assert cells.version == 2, "the same in another order is no change"
+    cells.take([f"3 0 {name}" for name in ids])
     assert len(cells.packed(2)) == HEAD.size + size
     assert unpack(cells.packed(2))[1] == bytes([3]) * size
     assert unpack(cells.packed(3), bytearray(b"x"))[1] == b"x"

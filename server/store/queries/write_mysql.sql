@@ -135,3 +135,7 @@ DELETE FROM task WHERE task_id IN :keys;
 -- name: delete_host
 -- Hosts. Their dispatch numbers stay: an agent may come back under the same id, and no number is given twice.
 DELETE FROM host WHERE host_id IN :keys;
+
+-- name: save_kinds
+-- The order in which a command's kinds of answers came; it only becomes longer.
+UPDATE command SET answer_kinds = :answer_kinds WHERE command_id = :command_id AND COALESCE(LENGTH(answer_kinds), 0) < LENGTH(:answer_kinds);

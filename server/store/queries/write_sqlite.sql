@@ -114,3 +114,7 @@ DELETE FROM task WHERE task_id = :task_id;
 -- name: delete_host
 -- A host. Its dispatch number stays: the agent may come back under the same id, and no number is given twice.
 DELETE FROM host WHERE host_id = :host_id;
+
+-- name: save_kinds
+-- The order in which a command's kinds of answers came; it only becomes longer.
+UPDATE command SET answer_kinds = :answer_kinds WHERE command_id = :command_id AND COALESCE(LENGTH(answer_kinds), 0) < LENGTH(:answer_kinds);

@@ -4,7 +4,7 @@ import { t } from "./i18n.js";
 export const API = "/api/v1";
 let csrf = null;
 
-export class Failure extends Error {
+class Failure extends Error {
   constructor(error, status) {
     super(error.message);
     Object.assign(this, { code: error.code, field: error.field, hint: error.hint, more: error, status });

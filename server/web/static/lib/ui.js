@@ -44,12 +44,9 @@ export function mount(Page) {
   main.removeAttribute("aria-busy");
 }
 
-// A page for those who are logged in.
-export async function open(Page) {
-  try { await session(); } catch (failure) {
-    if (failure.status === 401) return toLogin();
-    warn(failure);
-  }
+// A page for those who are logged in. It asks for what it shows without waiting for the answer to who is there.
+export function open(Page) {
+  session().catch((failure) => { if (failure.status === 401) toLogin(); else warn(failure); });
   mount(Page);
 }
 
