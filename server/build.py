@@ -34,7 +34,7 @@ def store(settings: Settings) -> Store:
     unreadable store.tls_ca."""
     ours = settings.store
     if ours.kind == "sqlite":
-        return SqliteStore(settings.database_file)
+        return SqliteStore(settings.database_file, cache_bytes=ours.cache_bytes)
     assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
     try:
         tls = tls_context(ours.tls, str(ours.tls_ca) if ours.tls_ca else None)

@@ -105,6 +105,7 @@ class Store(Struct, frozen=True, kw_only=True):
 
     kind: Annotated[Literal["sqlite", "mysql"], Meta(description="`sqlite` is embedded and needs nothing; `mysql` is MySQL, MariaDB or a database compatible with them.")] = "sqlite"
     path: Annotated[Path | None, Meta(description="SQLite only: the database file. Default: `clarion.db` in the data directory.")] = None
+    cache_bytes: Annotated[int, Meta(ge=256 * KIB, le=64 * GIB, description="SQLite only: pages of the file that the writing connection keeps in memory; each of the two that read keeps up to 2 MiB more. It fills up as the file grows, and then stays as it is.")] = 32 * MIB
     lease_seconds: Annotated[float, Meta(ge=0.5, le=3600, description="How long the server may be silent towards the database until another one may take over its lease; it renews it three times as often. Of two servers on one database only one can write, whatever this is.")] = 15.0
     lease_wait: Annotated[float, Meta(ge=0, le=86_400, description="How long a start waits while another server has the lease, before it gives up.")] = 30.0
     host: Annotated[Text255 | None, Meta(description="MySQL only: name or address of the database server. Either this or `store.socket`.")] = None

@@ -14,6 +14,7 @@ Found = tuple[str, str]
 """(dotted key, what is wrong with it and what to do)."""
 
 _MYSQL_ONLY = ("host", "port", "socket", "user", "password_file", "database", "pool_size", "tls", "tls_ca", "connect_timeout")
+_SQLITE_ONLY = ("path", "cache_bytes")
 _NAME = re.compile(r"[A-Za-z0-9_*](?:[A-Za-z0-9._-]{0,253})|[0-9A-Fa-f:.]{2,45}")
 _REASON = "in this release this port speaks no TLS, so it must be a loopback address such as 127.0.0.1 or ::1"
 
@@ -62,8 +63,9 @@ def _store(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
             if given(f"store.{name}"):
                 yield f"store.{name}", "has no effect with store.kind = sqlite; set store.kind = mysql, or remove this"
         return
-    if given("store.path"):
-        yield "store.path", "has no effect with store.kind = mysql; set store.kind = sqlite, or remove this"
+    for name in _SQLITE_ONLY:
+        if given(f"store.{name}"):
+            yield f"store.{name}", "has no effect with store.kind = mysql; set store.kind = sqlite, or remove this"
     for name in ("database", "user"):
         if getattr(store, name) is None:
             yield f"store.{name}", "store.kind = mysql needs it; set it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -35,6 +36,8 @@ class State:
     max_seq: int = 0
     max_epoch: int = 0
     newest: dict[str, int] = field(default_factory=dict)
+    _attempts: dict[str, list[int]] = field(default_factory=dict)
+    """Of commands of which more than one attempt is known, ascending."""
     _acked: dict[Key, None] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
@@ -83,14 +86,26 @@ class State:
 
     def _meet(self, key: Key, seq: int) -> None:
         self.max_seq = max(self.max_seq, seq)
-        self.newest[key[0]] = max(self.newest.get(key[0], 0), key[1])
+        command_id, attempt = key
+        newest = self.newest.setdefault(command_id, attempt)
+        if newest != attempt:
+            attempts = self._attempts.setdefault(command_id, [newest])
+            if attempt not in attempts:
+                insort(attempts, attempt)
+            self.newest[command_id] = attempts[-1]
 
     def _unmeet(self, key: Key) -> None:
-        known = [attempt for command_id, attempt in (*self.executions, *self.tombs) if command_id == key[0]]
-        if known:
-            self.newest[key[0]] = max(known)
-        else:
-            self.newest.pop(key[0], None)
+        """Its key is in neither dict any more. Costs no more than the command has attempts: with ten thousand tombstones each new one is paid
+        for with one of these."""
+        command_id, attempt = key
+        attempts = self._attempts.get(command_id)
+        if attempts is None:
+            del self.newest[command_id]
+            return
+        attempts.remove(attempt)
+        self.newest[command_id] = attempts[-1]
+        if len(attempts) == 1:
+            del self._attempts[command_id]
 
     def _lower(self, record: Low) -> None:
         self.low, self.low_wall_ms = max(self.low, record.seq), max(self.low_wall_ms, record.wall_ms)

@@ -28,13 +28,15 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x434C4152
 """Marks the file as ours (PRAGMA application_id): "CLAR"."""
+READER_CACHE_BYTES = 2 << 20
+"""Of each reading connection. SQLite's own default, https://www.sqlite.org/pragma.html#pragma_cache_size, which a build of it may change."""
 
 
 class SqliteStore(Reads):
     """`base.Store` on one file.
 
     path: in a directory that exists. busy_seconds: how long a lock held by another process is waited for. readers:
-    reading threads. cache_bytes: of the writing connection. max_bytes: the file never grows beyond; 0 for no limit.
+    reading threads. cache_bytes: pages kept in memory by the writing connection; it fills up as the file grows. max_bytes: the file never grows beyond; 0 for no limit.
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class SqliteStore(Reads):
             if mode != "wal":
                 raise StoreRefused(f"{self.path}: this file system cannot hold a WAL database; use a local disk")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA cache_size = {-(self._cache_bytes >> 10)}")
+            _keep(connection, self._cache_bytes)
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
             if self._max_bytes:
@@ -176,7 +178,9 @@ class SqliteStore(Reads):
 
     def _connect_reader(self) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
+        _keep(connection, READER_CACHE_BYTES)
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Check that the file is ours, then bring the schema up to date in one transaction."""
@@ -198,3 +202,8 @@ class SqliteStore(Reads):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def _keep(connection: sqlite3.Connection, cache_bytes: int) -> None:
+    """At most so much of the file in memory; a negative cache_size is in KiB."""
+    connection.execute(f"PRAGMA cache_size = {-(cache_bytes >> 10)}")

@@ -24,6 +24,10 @@ from tests.chaos.work import Work
 DRAINED = 120.0
 TASKS = 8
 """On all agents before the outage; their commands end evenly over it."""
+BEGIN = "until [ -e $PLACE/gone ]; do sleep 0.1; done; sleep {:.2f}; "
+"""Counted from the outage and not from the command's own start: on a slow machine the first would have ended before the last had begun."""
+PATIENCE = 35.0
+"""Seconds that a client waits for its answer, which the server gives after 30; an outage that is shorter is not waited through."""
 
 
 @dataclass
@@ -80,19 +84,20 @@ async def outage(folder: Path, *, agents: int, seconds: float, store: Store) -> 
 
 async def _without_database(site: Site, api: Api, work: Work, names: list[str], found: Outage) -> None:
     for number in range(TASKS):
-        await work.ask(api, "quick", names, before=f"sleep {1 + found.seconds * (number + 1) / TASKS:.1f}; ")
+        await work.ask(api, "quick", names, before=BEGIN.format(found.seconds * (number + 0.5) / TASKS))
     with trio.fail_after(60):
         while (await api.ask("GET", "/statistics"))["executions"]["running"] < TASKS * len(names):  # noqa: ASYNC110
             await trio.sleep(0.1)
     _sample(site, found)
     locked = await trio.to_thread.run_sync(_take_away, site)
     begun = trio.current_time()
+    (work.place / "gone").touch()
     while trio.current_time() < begun + found.seconds:
         _sample(site, found)
         try:
-            answer = await api.once("POST", "/run", json={"targets": names, "argv": ["true"]}, timeout=3)
+            answer = await api.once("POST", "/run", json={"targets": names, "argv": ["true"]}, timeout=min(PATIENCE, found.seconds))
         except httpx.ReadTimeout:
-            found.unanswered += 1  # a locked file may be free at any moment, so it is waited for
+            found.unanswered += 1  # the database may be back at any moment, so it is waited for
             continue
         if answer.status_code != 503 or "Retry-After" not in answer.headers:
             found.troubles.append(f"without a database a request for work was answered with {answer.status_code}: {answer.text[:200]}")

@@ -1,9 +1,15 @@
-"""Steady load with a few faults for a long time: does the memory of server and agents grow, do descriptors stay open?"""
+"""Steady load with a few faults for a long time: does the memory of server and agents grow, do descriptors stay open?
+
+What fills up to a limit by itself is at its limit when the figures begin, so that whatever else grows shows: the server's SQLite has
+a small cache, and each agent remembers as many commands of its past as it ever does.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +17,12 @@ from typing import Any
 
 import trio
 
+from agent.core.journal import Tomb
+from agent.core.model import Outcome
+from agent.core.state import Limits, State, fold
+from agent.journal import Sizes, open_journal
 from loadtest.proc import rss_kb
+from server.core.ids import uuid7
 from tests.chaos.faults import spoil
 from tests.chaos.plan import NETWORK
 from tests.chaos.site import Api, Site, api_of
@@ -19,6 +30,25 @@ from tests.system.rig import descriptors
 
 WARM_UP = 0.2
 """Share of the time whose samples are left out: caches and heaps fill first."""
+
+
+CACHE = "store.cache_bytes=1048576"
+"""Full after some two hundred tasks on ten hosts; the default takes five thousand."""
+
+
+def past(number: int, now_ms: int) -> State:
+    """What is left of so many commands that an agent has run. Their dispatch numbers are 0, so that none of the future is over."""
+    ids = [uuid7(now_ms - number + at, os.urandom(10)) for at in range(number)]
+    return fold([Tomb(command_id, 1, 0, Outcome.COMPLETED, "", now_ms, 0) for command_id in ids])
+
+
+def season(state: Path) -> None:
+    """Make the journal of an agent that has run as many commands as it remembers."""
+    state.mkdir(parents=True)
+    now_ms = time.time_ns() // 1_000_000
+    journal, _ = open_journal(state / "journal", new_id=os.urandom(16).hex(), now_ms=now_ms, warn=print, sizes=Sizes(1 << 20, 0))
+    journal.rewrite(past(Limits().tombs, now_ms).records())
+    journal.close()
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:
@@ -67,8 +97,10 @@ async def soak(folder: Path, *, agents: int, seconds: float, seed: int, every: f
     """A task on all agents every `pace` seconds; in each second one agent of a hundred, at least one, has a bad line with a chance of
     agents in a hundred. Every row must end."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
-    site, found, rng = Site(folder), Soak(seconds, every), random.Random(seed)
+    site, found, rng = Site(folder, more=[CACHE]), Soak(seconds, every), random.Random(seed)
     names = [f"node{number:03}" for number in range(agents)]
+    for name in names:
+        season(site.state(name))
     try:
         async with trio.open_nursery() as nursery:
             await site.open(names, nursery)

@@ -47,6 +47,7 @@ def broken(*sets: str) -> dict[str, str]:
         (["store.host=h"], "store.host", "no effect with store.kind = sqlite"),
         (["store.tls=off"], "store.tls", "no effect with store.kind = sqlite"),
         ([*MYSQL, "store.path=x"], "store.path", "no effect with store.kind = mysql"),
+        ([*MYSQL, "store.cache_bytes=1048576"], "store.cache_bytes", "no effect with store.kind = mysql"),
         ([*MYSQL[:2], "store.host=h"], "store.database", "needs it"),
         ([MYSQL[0], *MYSQL[2:]], "store.user", "needs it"),
         (MYSQL[:3], "store.host", "either store.host or store.socket"),

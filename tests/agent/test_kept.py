@@ -1,0 +1,86 @@
+"""What an agent keeps of the commands it has run: it levels off, and costs no more to keep then than before."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from agent.core.journal import Acked, Exit, Intent, Low, Record, Started, Tomb
+from agent.core.model import Key, Outcome, Report
+from agent.core.state import Limits, State
+
+LIMITS = Limits(acked=8, tombs=200)
+
+
+def life(number: int, attempt: int = 1) -> list[Record]:
+    """One command from its INTENT to its acknowledgement; every 64th time the server says up to where everything is over."""
+    command_id = f"c{number}"
+    records: list[Record] = [
+        Intent(command_id, attempt, number, "boot", bytes(32), 1024, number),
+        Started(command_id, attempt, 1, 1, "boot", number),
+        Exit(command_id, attempt, Report(Outcome.COMPLETED, 0), number),
+        Acked(command_id, attempt, number),
+    ]
+    return [*records, Low(number - 5, number)] if number % 64 == 0 else records
+
+
+def kept(state: State) -> tuple[int, ...]:
+    return (len(state.executions), len(state.tombs), len(state.newest), len(state._attempts), len(state._acked), state.size)
+
+
+def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -> None:
+    state, seen = State(LIMITS), []
+    for number in range(1, 10_241):
+        for record in life(number):
+            state.apply(record)
+        if number % 1_024 == 0:
+            seen.append(kept(state))
+    print(seen)
+    assert len(set(seen)) == 1
+    executions, tombs, newest, several, _, _ = seen[-1]
+    assert tombs == LIMITS.tombs and executions <= LIMITS.acked and newest == tombs + executions and several == 0
+
+
+class Unlooked(dict[Key, Tomb]):
+    """Whoever goes through all of it is caught."""
+
+    def __iter__(self) -> Iterator[Key]:
+        raise AssertionError("all tombstones were looked at")
+
+
+def test_a_tombstone_that_makes_room_for_another_is_no_reason_to_look_at_all_of_them() -> None:
+    state = State(LIMITS)
+    for number in range(1, 300):
+        for record in life(number):
+            state.apply(record)
+    assert len(state.tombs) == LIMITS.tombs
+    state.tombs = Unlooked(state.tombs.items())
+    for number in range(300, 319):
+        for record in life(number):
+            state.apply(record)
+    assert len(state.tombs) == LIMITS.tombs and ("c100", 1) not in state.tombs
+
+
+def test_the_newest_attempt_is_known_for_as_long_as_any_is() -> None:
+    rng = random.Random(7)
+    state = State(Limits(acked=3, tombs=12))
+    for number in range(1, 2_000):
+        command_id, attempt = f"c{rng.randrange(number // 20 + 1)}", rng.randrange(1, 6)
+        key = (command_id, attempt)
+        if key in state.executions or key in state.tombs:
+            continue
+        state.apply(Intent(command_id, attempt, number, "boot", bytes(32), 1024, number))
+        if rng.random() < 0.2:
+            state.discard(key)
+        elif rng.random() < 0.5:
+            state.apply(Tomb(command_id, attempt, number, Outcome.NEVER, "canceled_before_start", number))
+        else:
+            state.apply(Started(command_id, attempt, 1, 1, "boot", number))
+            state.apply(Exit(command_id, attempt, Report(Outcome.COMPLETED, 0), number))
+            state.apply(Acked(command_id, attempt, number))
+        known: dict[str, list[int]] = {}
+        for one, its in (*state.executions, *state.tombs):
+            known.setdefault(one, []).append(its)
+        assert state.newest == {one: max(attempts) for one, attempts in known.items()}
+        assert state._attempts == {one: sorted(attempts) for one, attempts in known.items() if len(attempts) > 1}
+    assert len(state.newest) <= 15

@@ -1,0 +1,70 @@
+"""What the server keeps in memory of a task that has ended, after the time for which its page is still shown from memory: nothing."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import sys
+from collections import deque
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.web.world import HOSTS, World, open_world
+
+TASKS = 100
+"""In each of the rounds that are compared."""
+
+
+async def one_task(world: World, number: int) -> None:
+    """Asked for with a key, looked at, run on all hosts, each with an output of its own; one of them is away for a moment meanwhile."""
+    answer = await world.post("/api/v1/run", {"targets": ["all"], "command": f"echo {number}"}, headers={"Idempotency-Key": f"kept-{number}"})
+    assert answer.status == 201, answer.data
+    task = answer.json
+    for name in HOSTS:
+        world.begin(task, name)
+    away = HOSTS[number % len(HOSTS)]
+    for name in HOSTS:
+        world.report(task, name, stdout=f"{number} {name}".encode())
+    world.disconnect(away)
+    world.connect(away)
+    await world.door.committed()
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}")).json["status"] == "completed"
+    assert len((await world.get(f"/api/v1/tasks/{task['task_id']}/hosts")).json["items"]) == len(HOSTS)
+
+
+def allocated() -> int:
+    """Python's small objects, of all kinds: also those that the garbage collector passes by."""
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def containers() -> dict[int, tuple[type, int]]:
+    """By address, what it is and how much is in it. A dict of plain values is known to the garbage collector through its owner only."""
+    tracked = gc.get_objects()
+    every = itertools.chain(tracked, (one for owner in tracked for one in gc.get_referents(owner) if type(one) is dict))
+    return {id(one): (type(one), len(one)) for one in every if isinstance(one, (dict, list, set, deque))}
+
+
+async def test_nothing_is_kept_of_a_task_that_has_ended(tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await open_world(tmp_path, nursery)
+    monkeypatch.setattr(world.live, "_keep_final", 0.0)
+    await world.know(*HOSTS)
+    world.connect(*HOSTS)
+    seen, before = [], {}
+    for number in range(4 * TASKS + 1):
+        if number == 2 * TASKS:
+            before = containers()
+        if number % TASKS == 0:
+            seen.append(allocated())
+        await one_task(world, number)
+    after = containers()
+    grown = [(kind, was, after[at][1]) for at, (kind, was) in before.items() if at in after and after[at][0] is kind and after[at][1] - was >= TASKS]
+    assert not grown, "containers in which something of each task stays"
+    more = [later - earlier for earlier, later in pairwise(seen[2:])]
+    print(seen, more)
+    # what is kept of a task is kept in each round; tables of a fixed size in C fill up with less and less
+    assert min(more) < 2 * TASKS, f"objects that stay, for each {TASKS} tasks: {more}"
+    await world.aclose()
