@@ -79,13 +79,14 @@ class Soak:
             self.samples[name].append((at, sum(rss_kb(pid) or 0 for pid in pids) / 1024, sum(descriptors(pid) for pid in pids)))
 
     def as_json(self, agents: int) -> dict[str, Any]:
-        """growth: MiB per hour, of one agent for the agents."""
+        """growth: MiB per hour, of one agent for the agents. course: RSS at each tenth of the time, the left out ones included: does it level off?"""
         out: dict[str, Any] = {"seconds": self.seconds, "hosts": agents, "database_mib": self.database, "tasks": self.tasks, "faults": self.faults, "rows": self.ended}
         for name, all_ in self.samples.items():
             kept = [one for one in all_ if one[0] >= WARM_UP * self.seconds]
             number = agents if name == "agents" else 1
             out[name] = {
                 "growth_mib_per_h": round(slope([(at / 3600, rss / number) for at, rss, _ in kept]), 3),
+                "course_mib": [round(all_[len(all_) * tenth // 10][1] / number, 1) for tenth in range(10)],
                 "rss_mib": [round(kept[0][1] / number, 1), round(kept[-1][1] / number, 1)],
                 "descriptors": [kept[0][2] / number, kept[-1][2] / number],
                 "samples": len(kept),

@@ -18,4 +18,5 @@ async def test_a_few_seconds_of_steady_load_are_sampled_and_end_well(tmp_path: P
     found = await soak(tmp_path / "site", agents=2, seconds=6, seed=1, every=0.5, pace=0.5)
     assert set(found["rows"]) == {"completed"} and found["rows"]["completed"] == 2 * found["tasks"] > 0
     for name in ("server", "agents"):
+        assert len(found[name]["course_mib"]) == 10 and min(found[name]["course_mib"]) > 5
         assert found[name]["samples"] >= 3 and found[name]["rss_mib"][0] > 5 and found[name]["descriptors"][0] > 3
