@@ -155,7 +155,7 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
         take(name, top)
 
     def follow() -> None:
-        expect(page.locator("[data-live]")).to_be_visible()
+        expect(page.locator("[data-live=on]")).to_be_visible()
         trio.from_thread.run_sync(stage.write, running)
         expect(page.locator(".live pre")).to_contain_text("migrating")
 

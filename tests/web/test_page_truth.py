@@ -113,3 +113,29 @@ async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_chang
 
     assert await trio.to_thread.run_sync(browse, script, address) == []
     world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_a_difference_has_its_lines_and_the_pictures_of_help_can_be_read_on_a_phone(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    world.connect("web-1", "web-2")
+    task = await world.run("web-1", "web-2")
+    world.report(task, "web-1", 0, b"same\n  one\n")
+    world.report(task, "web-2", 0, b"same\n  other\n")
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto(f"/tasks/{task['task_id']}")
+        expect(page.locator("[data-group]")).to_have_count(2)
+        page.get_by_role("button", name="Difference from the largest").click()
+        place, same, *differ = page.locator(".diff").inner_text().splitlines()
+        assert (place, same) == ("@@ -1,2 +1,2 @@", " same")
+        assert differ in (["-  one", "+  other"], ["-  other", "+  one"])
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto("/help")
+        page.locator(".scroll svg text").first.wait_for()
+        shrunk = page.evaluate("[...document.querySelectorAll('.scroll svg')].map(one => [one.getBoundingClientRect().width, one.viewBox.baseVal.width])")
+        assert len(shrunk) == 2 and all(drawn == meant for drawn, meant in shrunk), shrunk
+
+    assert await trio.to_thread.run_sync(browse, script, address) == []
+    world.shutdown.set()

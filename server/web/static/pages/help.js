@@ -3,7 +3,7 @@ import { api } from "../lib/api.js";
 import { said, t } from "../lib/i18n.js";
 import { html, Loading, MARKS, open, STATES, useEffect, useState, warn } from "../lib/ui.js";
 
-const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [3, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
+const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [2, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
 const TASK = { pending: [0, 1], running: [1, 1], completed: [2, 0], failed: [2, 1], timeout: [2, 2], canceled: [1, 3] };
 const W = 150, H = 44, DX = 205, DY = 78;
 

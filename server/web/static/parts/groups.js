@@ -13,7 +13,7 @@ function Diff({ path, group }) {
   };
   if (!diff) return html`<button type="button" onClick=${show}>${t("groups.diff")}</button>`;
   return html`<div class="wide"><p class="small soft">${t("groups.diff.sum", { added: diff.added, removed: diff.removed })}${diff.complete ? "" : ` ${t("groups.diff.cut")}`}</p>
-    <pre class="diff" tabindex="0">${diff.diff ? diff.diff.split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${readable(line)}\n</span>`) : t("groups.diff.same")}</pre></div>`;
+    <pre class="diff" tabindex="0">${diff.diff ? diff.diff.replace(/\n$/, "").split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${`${readable(line)}\n`}</span>`) : t("groups.diff.same")}</pre></div>`;
 }
 
 const Begin = ({ name, begin }) => (begin ? html`<div class="output"><h4>${name}</h4><pre tabindex="0">${begin.total_bytes === null ? t("output.gone") : readable(begin.text)}${begin.whole || begin.total_bytes === null ? "" : html`<span class="soft">${"\n"}${t("output.more")}</span>`}</pre></div>` : null);
@@ -23,7 +23,7 @@ function Group({ path, group, largest, openHost }) {
   return html`<article class="card pad group" data-group=${group.number}>
     <div class="top"><h3>${t("groups.n", { n: group.count })}</h3><${Pill} status=${group.status} code=${group.error?.code} />
       ${group.exit_code !== null ? html`<span class="small">${t("exit")} ${group.exit_code}</span>` : group.signal ? html`<span class="small">${t("signal", { n: group.signal })}</span>` : null}
-      <div class="push">${group.number !== largest ? html`<${Diff} path=${path} group=${group} />` : null}
+      <div class="push">${group.number !== largest && (group.stdout || group.stderr) ? html`<${Diff} path=${path} group=${group} />` : null}
         <button type="button" onClick=${() => openHost(group.first_host.host_id)}>${t("groups.open", { name: group.first_host.hostname })}</button>
         <a class="button" href=${`/new${query({ targets: group.selector })}`}>${t("groups.target")}</a></div></div>
     <p class="mono small names">${group.folded}${group.more ? ` +${number(group.more)}` : ""}</p>

@@ -5,7 +5,8 @@ import { html, useEffect, useRef } from "../lib/ui.js";
 const HOURS = 24;
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-function useChart(box, data, series, more = {}) {
+// around: seconds of room before the first time and after the last, for what stands on a time and is broad.
+function useChart(box, data, series, around = 0) {
   const chart = useRef(null), latest = useRef(data);
   useEffect(() => {
     const draw = () => {
@@ -13,9 +14,9 @@ function useChart(box, data, series, more = {}) {
       chart.current?.destroy();
       chart.current = new window.uPlot({
         width: Math.max(240, box.current.clientWidth), height: 170, padding: [8, 24, 0, 0], legend: { show: false }, cursor: { show: false },
-        scales: { y: { range: (_, low, high) => [0, Math.max(1.05 * high, 1)] } },
+        scales: { x: { range: (_, low, high) => [low - around, high + around] }, y: { range: (_, low, high) => [0, Math.max(1.05 * high, 1)] } },
         axes: [{ ...axis, size: 30, values: (_, ticks, axisAt, space, step) => ticks.map((at) => at % 1 ? "" : new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" })) }, axis],
-        series: [{}, ...series().map((one) => ({ width: 2, points: { show: false }, ...one }))], ...more,
+        series: [{}, ...series().map((one) => ({ width: 2, points: { show: false }, ...one }))],
       }, latest.current, box.current);
     };
     latest.current = data;
@@ -41,7 +42,7 @@ export function Finished({ tasks }) {
     all[index] += task.total_hosts;
     good[index] += task.completed_hosts;
   }
-  useChart(box, [hours, all, good], () => [{ stroke: tone("bad"), fill: tone("bad"), paths: steps }, { stroke: tone("good"), fill: tone("good"), paths: steps }]);
+  useChart(box, [hours, all, good], () => [{ stroke: tone("bad"), fill: tone("bad"), paths: steps }, { stroke: tone("good"), fill: tone("good"), paths: steps }], 1800);
   const total = all.reduce((a, b) => a + b, 0), done = good.reduce((a, b) => a + b, 0);
   return html`<div ref=${box} class="chart" aria-hidden="true"></div><p class="small soft"><span class="s-completed swatch">■</span> ${t("trend.good", { n: done })} · <span class="s-failed swatch">■</span> ${t("trend.bad", { n: total - done })}</p>`;
 }
