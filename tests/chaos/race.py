@@ -1,7 +1,7 @@
 """Commands that end at the very moment at which they are canceled: each end is the one or the other, and the row says what happened.
 
-The time from asking for a cancel to its signal is measured round by round; the next round's commands are aimed at that moment, a few milliseconds
-before or after.
+Each round's commands are aimed at the moment at which their cancel reaches them, a few milliseconds before or after; when that is is learnt from the rounds
+before, host by host: as many are to end by themselves as are to be canceled.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from tests.chaos.work import COUNT, Work
 SPREAD_MS = 5.0
 LEAD = 1.0
 """Seconds from a round's beginning to its cancel: by then the last of its commands has to run."""
-BEFORE_ANY = 15.0
-"""Milliseconds that a cancel is taken to need before one has been measured."""
+FIRST_AIM, STEP = 30.0, 6.0
+"""Milliseconds from asking for a round's cancels to the moment aimed at, before anything is known; by how much a host's is put off when its
+command ended by itself, and brought forward when it was canceled: so it comes to where half of them are (Robbins and Monro, 1951)."""
 AIMED = """
 left=$(( $UNTIL - $(date +%s%N) ))
 [ $left -gt 0 ] && sleep $(printf '%d.%09d' $(( left / 1000000000 )) $(( left % 1000000000 )))
@@ -38,7 +39,8 @@ SAID = len("ended\n")
 
 @dataclass
 class Race:
-    """within: commands that were decided within SPREAD_MS of the moment aimed at. ends: how rows ended. took_ms: from the request to TERM."""
+    """within: commands that were decided within SPREAD_MS of the moment aimed at. ends: how rows ended. took_ms: from the request to TERM.
+    aims_ms: of each host in the next round, from the request."""
 
     site: Site
     work: Work
@@ -47,6 +49,7 @@ class Race:
     within: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     took_ms: list[float] = field(default_factory=list)
+    aims_ms: defaultdict[str, float] = field(default_factory=lambda: defaultdict(lambda: FIRST_AIM))
     rows: list[dict[str, Any]] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
 
@@ -64,11 +67,10 @@ class Race:
 
     async def round(self, api: Api, names: list[str], rng: random.Random) -> None:
         """One task on all agents, canceled once; each command is aimed by itself."""
-        usual = statistics.median(self.took_ms[-200:]) if self.took_ms else BEFORE_ANY
         strike = time.time() + LEAD
         tasks, aims = [], []
         for name in names:
-            aim = strike * 1000 + usual + rng.uniform(-SPREAD_MS, SPREAD_MS)
+            aim = strike * 1000 + self.aims_ms[name] + rng.uniform(-SPREAD_MS, SPREAD_MS)
             env = {"PLACE": str(self.work.place), "RIG": str(self.site.folder), "UNTIL": str(int(aim * 1_000_000))}
             answer = await api.ask("POST", "/run", json={"command": COUNT + AIMED, "targets": [name], "env": env, "grace": 1})
             tasks.append(answer["task_id"])
@@ -91,6 +93,7 @@ class Race:
         for row in rows:
             term_at = row["stop"] and row["stop"]["term_at"]
             moment = term_at or row["agent_finished_at"]
+            self.aims_ms[row["hostname"]] += -STEP if term_at else STEP
             self.within += moment is not None and abs(moment - aim_ms) <= SPREAD_MS
             if term_at:
                 self.took_ms.append(term_at - asked_ms)
