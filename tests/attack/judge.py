@@ -76,11 +76,11 @@ class Case:
         return (
             self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,
             f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.calm:.0f} / {self.busy:.0f}",
-            "none" if self.during.p99 is None else f"{self.during.p99:.0f}", self.verdict(),
+            "none" if self.during.p99 is None else f"{self.during.p99:.0f}", f"{self.during.stolen:.0%}", self.verdict(),
         )  # fmt: skip
 
 
-COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before: idle / busy", "p99 ms during", "verdict")
+COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before: idle / busy", "p99 ms during", "stolen", "verdict")
 
 
 def table(cases: list[Case]) -> str:

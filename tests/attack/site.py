@@ -22,7 +22,7 @@ from agent.credentials import joined
 from agent.enrol import Asked, join
 from loadtest.api import Api, Unreachable
 from loadtest.figures import percentile
-from loadtest.proc import rss_kb
+from loadtest.proc import rss_kb, stolen
 from loadtest.swarm.loop import host_id_of
 from tests.attack.link import ATTACKERS, IDENTITIES
 from tests.system.rig import INSECURE, Rig, until
@@ -43,13 +43,14 @@ SHORT = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of a while: latencies of one command on one healthy host in ms, and the server's memory in KiB."""
+    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, and what share of a core the hypervisor gave to others."""
 
     p50: float | None
     p99: float | None
     samples: int
     rss_before: float
     rss_peak: float
+    stolen: float
 
 
 class Site:
@@ -179,21 +180,24 @@ class Watching:
         self._took: list[float] = []
         self._rss: list[float] = []
         self._threads = [threading.Thread(target=one, daemon=True) for one in (self._probe, self._look, *([self._give] if work else []))]
+        self._begun = self._before = self._stolen = 0.0
         self.failure = ""
 
     def __enter__(self) -> Watching:
         self._rss.append(self._memory())
+        self._begun, self._before = time.monotonic(), stolen()
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._stolen = (stolen() - self._before) / (time.monotonic() - self._begun)
         for thread in self._threads:
             thread.join(ECHO_SECONDS)
 
     def seen(self) -> Seen:
-        return Seen(percentile(self._took, 0.5), percentile(self._took, 0.99), len(self._took), self._rss[0], max(self._rss))
+        return Seen(percentile(self._took, 0.5), percentile(self._took, 0.99), len(self._took), self._rss[0], max(self._rss), self._stolen)
 
     def _memory(self) -> float:
         assert self._site.rig.server is not None
