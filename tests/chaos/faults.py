@@ -224,7 +224,7 @@ class Storm:
 
 
 async def spoil(doors: list[Door], kind: str, seconds: float) -> None:
-    """One kind of plan.NETWORK on all of them for so long; then the weather is fine again."""
+    """One kind of plan.NETWORK on all of them for so long, or until it is cancelled; then the weather is fine again."""
     weathers = {
         "delay": lambda: Weather(delay=min(0.3, seconds / 4)),
         "throttle": lambda: Weather(rate=8_000),
@@ -236,12 +236,14 @@ async def spoil(doors: list[Door], kind: str, seconds: float) -> None:
         "one-way down": lambda: Weather(swallow=frozenset(("down",))),
         "deaf": lambda: Weather(deaf=True),
     }
-    for door in doors:
-        door.weather = weathers[kind]()
-        if kind in ("reset", "deaf"):
-            door.reset()
-    await trio.sleep(seconds)
-    for door in doors:
-        held, door.weather = door.weather.hold, Weather()
-        if held is not None:
-            held.set()
+    try:
+        for door in doors:
+            door.weather = weathers[kind]()
+            if kind in ("reset", "deaf"):
+                door.reset()
+        await trio.sleep(seconds)
+    finally:
+        for door in doors:
+            held, door.weather = door.weather.hold, Weather()
+            if held is not None:
+                held.set()

@@ -11,6 +11,8 @@ import pytest
 import trio
 import trio.testing
 
+from tests.chaos.faults import spoil
+from tests.chaos.plan import NETWORK
 from tests.chaos.proxy import RETRANSMIT, Door, Link, Weather
 
 
@@ -213,3 +215,15 @@ async def test_a_reply_that_is_dropped_ends_the_connection_after_the_request_was
         with pytest.raises(trio.BrokenResourceError):
             await exactly(stream, 1)
         assert echo.got == b"UPDATECOMMIT" and door.cuts == 1
+
+
+@pytest.mark.parametrize("kind", NETWORK)
+async def test_a_fault_that_is_cancelled_leaves_a_good_line(kind: str) -> None:
+    async with site() as (echo, door):
+        with trio.move_on_after(0.05):
+            await spoil([door], kind, 600)
+        door.reset()
+        assert door.weather == Weather()
+        stream = await dial(echo, door)
+        await stream.send_all(b"well")
+        assert await exactly(stream, 4) == b"well"
