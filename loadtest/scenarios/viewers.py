@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -93,7 +94,7 @@ def _figures(without: Sequence[Turn], watched: Sequence[Turn]) -> dict[str, Any]
         found[f"one_host_ms_with_{name}"] = rounded(_of(watched, share), 1)
         found[f"one_host_ms_without_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in without]
         found[f"one_host_ms_with_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in watched]
-        found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(without, watched, lambda turns, share=share: _of(turns, share))  # type: ignore[misc]
+        found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(without, watched, partial(_of, share=share))
     found["one_host_samples"] = [sum(len(turn.one_host_ms) for turn in turns) for turns in (without, watched)]
     found["one_host_ms_at_the_start"] = [[round(ms, 1) for turn in turns for ms in turn.start_ms] for turns in (without, watched)]
     return found

@@ -51,9 +51,6 @@ class KindOrder:
     def __bytes__(self) -> bytes:
         return b"".join(self._numbers)
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
     def numbered(self, answers: Iterable[Answer]) -> list[Answer]:
         """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in the order of their
         first times; equal times are ordered by content."""

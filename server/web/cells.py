@@ -94,6 +94,10 @@ class CellBook:
 
     async def of(self, task_id: str) -> Cells:
         """Raises ClarionError task_not_found."""
+        return (await self._read(task_id))[1]
+
+    async def _read(self, task_id: str) -> tuple[_Kept, Cells]:
+        """What is kept may be forgotten while it is read, if so many other tasks are looked at."""
         task = await committed_task(self._deps, task_id)
         kept = self._kept.setdefault(task_id, _Kept())
         self._kept.move_to_end(task_id)
@@ -107,19 +111,19 @@ class CellBook:
                 size = len(host_ids)
                 cells = Cells(task, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
             elif not self._stale(kept, cells, task, began):
-                return cells
+                return kept, cells
             command = await command_of(self._deps, task_id)
             cells.take(await self._deps.store.states(command.command_id))
             # What was committed between the look at the task and this reading is in the states already; reading it again does no harm.
             cells.task, kept.cells = task, cells
             ended = self._deps.clock.now().mono
             kept.next_read = ended + max(FRESH_S, SHARE * (ended - began))
-        return cells
+        return kept, cells
 
     async def listed(self, task_id: str) -> bytes:
         """A CellsView, as JSON. Raises ClarionError task_not_found."""
-        cells = await self.of(task_id)
-        kept, now = self._kept[task_id], self._deps.clock.now().mono
+        kept, cells = await self._read(task_id)
+        now = self._deps.clock.now().mono
         if now - kept.listed_at >= LISTED_S:
             hosts = self._deps.fleet.directory.hosts
             names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in cells.host_ids]

@@ -6,12 +6,16 @@ import base64
 import struct
 import uuid
 from array import array
+from pathlib import Path
 from typing import Any
+
+import trio
 
 from proto.reasons import REASONS
 from server.core.states import ExecutionStatus
 from server.web.cells import HEAD, MAGIC, UNREACHABLE, Cells
-from tests.web.world import World
+from server.web.limits import Limits
+from tests.web.world import World, open_world
 
 
 def unpack(data: bytes, have: bytearray | None = None) -> tuple[int, bytearray]:
@@ -109,3 +113,20 @@ async def test_the_words_cover_every_state_and_every_reason(world: World) -> Non
     assert set(words["states"]) == {status.label for status in ExecutionStatus} | {"unreachable"}
     assert set(words["reasons"]) == set(REASONS)
     assert {"before": "pending", "step": "refuse", "after": "dispatch_failed"} in words["execution_steps"]
+
+
+async def test_the_hosts_of_many_tasks_are_listed_at_once_when_few_are_kept(tmp_path: Path, nursery: trio.Nursery) -> None:
+    world = await open_world(tmp_path, nursery, Limits(answers_kept=1))
+    await world.know("web-1")
+    tasks = [await world.run("web-1") for _ in range(4)]
+    await world.door.committed()
+    answered: list[int] = []
+
+    async def look(task: dict[str, Any]) -> None:
+        answered.append((await world.get(f"/api/v1/tasks/{task['task_id']}/cells")).status)
+
+    async with trio.open_nursery() as looking:
+        for task in tasks:
+            looking.start_soon(look, task)
+    assert answered == [200] * 4
+    await world.aclose()
