@@ -18,6 +18,9 @@ _TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 WAIT_ALL = 0x40000000
 """__WALL: also children whose end is not announced by SIGCHLD."""
 
+# linux/sched.h: set before an ending process closes its files
+_PF_EXITING = 0x4
+
 # clone(2); the number is the same on every architecture
 _SYS_CLONE3 = 435
 _CLONE_INTO_CGROUP = 0x200000000
@@ -47,16 +50,27 @@ class _CloneArguments(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of /proc/<pid>/stat. starttime: field 22, clock ticks after boot; with the pid it names a process for one boot."""
+    """A line of /proc/<pid>/stat (proc(5)). starttime: field 22, clock ticks after boot; with the pid it names a process for one boot.
+
+    state, flags: fields 3 and 9, of the main thread. threads: field 20, all that have not ended, and a zombie's own.
+    """
 
     pid: int
     parent: int
     starttime: int
     state: str
+    flags: int
+    threads: int
 
     @property
     def dead(self) -> bool:
-        return self.state in "ZXx"
+        # A main thread that calls pthread_exit is a zombie while its other threads go on.
+        return self.state in "Xx" or (self.state == "Z" and self.threads <= 1)
+
+    @property
+    def ending(self) -> bool:
+        """Dead, or on its way there by itself: the kernel closes the files of a process well before it calls it a zombie."""
+        return self.dead or (bool(self.flags & _PF_EXITING) and self.threads <= 1)
 
 
 def _checked(result: int, call: str) -> int:
@@ -150,7 +164,7 @@ def process(pid: int) -> Process | None:
         os.close(fd)
     # The name in field 2 may contain spaces and parentheses; what follows its last ")" does not (proc(5)).
     fields = line[line.rfind(b")") + 2 :].split()
-    return Process(pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"))
+    return Process(pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"), flags=int(fields[6]), threads=int(fields[17]))
 
 
 def processes() -> dict[int, Process]:

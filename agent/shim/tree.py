@@ -40,7 +40,11 @@ def descendants(root: int, table: dict[int, Process]) -> list[Process]:
 
 
 class Tree:
-    """The descendants of this very process. `refused`: the last signal that the kernel did not let us send, as text."""
+    """The descendants of this very process.
+
+    killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did not let us
+    send, as text.
+    """
 
     def __init__(self, group: Group | None) -> None:
         self.group = group
@@ -91,7 +95,8 @@ class Tree:
             except OSError as error:
                 self.refused = str(error)
         for one in targets:
-            self.killed.add((one.pid, one.starttime))
+            if not one.ending:
+                self.killed.add((one.pid, one.starttime))
             self._send(one, signal.SIGKILL)
 
     def _hold(self) -> list[Process]:

@@ -113,6 +113,41 @@ async def test_a_chain_of_processes_that_replace_themselves_is_ended(both: Any) 
     gone(final)
 
 
+HEADLESS = """
+import ctypes, signal, sys, threading, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+threading.Thread(target=time.sleep, args=(77777,)).start()
+print("ready", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+async def test_threads_that_go_on_without_their_main_thread_are_killed(both: Any) -> None:
+    ended = await both.run(argv=["python3", "-c", HEADLESS, both.token], timeout_ms=1_000, grace_ms=100)
+    gone(ended.exit)
+    assert (ended.stdout, ended.exit.signal) == (b"ready\n", 9)
+
+
+SLOW_END = """
+import os, resource, socket, sys
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+held = [socket.socketpair() for _ in range(min(most, 20_000) // 2 - 20)]
+print("late", flush=True)
+# The kernel closes the last one first.
+os.dup2(1, most - 1)
+os.closerange(0, 3)
+os._exit(0)
+"""
+
+
+async def test_one_that_was_ending_by_itself_is_no_leftover(both: Any) -> None:
+    # Its pipe is closed before its thousands of sockets are: for milliseconds it lives and holds nothing.
+    for _ in range(3):
+        ended = await both.run(argv=["sh", "-c", 'python3 -c "$1" $2 & echo early', "sh", SLOW_END, both.token], drain_ms=20_000)
+        assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
+
+
 async def test_the_timeout_counts_from_the_start_of_the_program(both: Any) -> None:
     started = time.monotonic()
     final = (await both.run(command=f"exec {both.sleep}", timeout_ms=500)).exit
