@@ -17,7 +17,7 @@ ROUNDS = 5
 
 
 def wire(run: Run) -> None:
-    """Server and hosts of the run are gone by then: they would take time from it. Plaintext, also when the run is not."""
+    """Server and hosts of the run are gone by then: they would take time from it."""
     if run.options.foreign is not None:
         run.note("wire_cpu_us_per_agent is null: it is a figure of the source tree here, and says nothing of a server that was not started from it.")
         return
@@ -25,7 +25,7 @@ def wire(run: Run) -> None:
         run.note(f"wire_cpu_us_per_agent is null: {BENCH}, which measures it, belongs to the source tree and is not installed.")
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **({"CLARION_PURE": "1"} if run.options.pure else {})}
-    command = [sys.executable, "-m", BENCH, "--agents", str(run.fleet.size), "--rounds", str(ROUNDS)]
+    command = [sys.executable, "-m", BENCH, "--agents", str(run.fleet.size), "--rounds", str(ROUNDS), *(["--tls"] if run.options.tls else [])]
     try:
         # a group of its own, so that what it has started ends with it
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as bench:

@@ -21,9 +21,10 @@ import orjson
 from loadtest import files
 from loadtest.fleet import Fleet
 from loadtest.proc import machine
-from tests.bench.wire_server import TOKEN
+from loadtest.swarm.door import Door
 
 CONNECT_SECONDS = 120.0
+JOIN_SECONDS = 600.0
 SETTLE_SECONDS = 1.0
 """For what follows the last Welcome, such as the freeing of what connecting needed."""
 
@@ -31,8 +32,8 @@ SETTLE_SECONDS = 1.0
 class Server:
     """The process under test. Raises RuntimeError when it ends by itself."""
 
-    def __init__(self, agents: int, long_way: bool = False) -> None:
-        command = [sys.executable, "-m", "tests.bench.wire_server", str(agents), *(["long"] if long_way else [])]
+    def __init__(self, agents: int, long_way: bool = False, tls: bool = False) -> None:
+        command = [sys.executable, "-m", "tests.bench.wire_server", str(agents), *(["long"] if long_way else []), *(["tls"] if tls else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
         self.pid = self._process.pid
         self.first = self._answer()
@@ -59,18 +60,25 @@ class Server:
         self._process.wait(30)
 
 
-def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int | None = None, *, long_way: bool = False) -> dict[str, Any]:
-    """long_way: h2 and grpclib for every connection, as for those that do not open as agents do. Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one core, heartbeats
-    every 15 s from both sides. Raises CannotRun when this machine cannot hold so many agents, RuntimeError when a part fails."""
+def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int | None = None, *, long_way: bool = False, tls: bool = False) -> dict[str, Any]:
+    """Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one core, heartbeats
+    every 15 s from both sides.
+
+    long_way: h2 and grpclib for every connection, as for those that do not open as agents do. tls: mutual; joining is no part of any
+    figure. Raises CannotRun when this machine cannot hold so many agents, RuntimeError when a part fails.
+    """
     limit = files.limit()
     files.check_server(agents, limit)
     split = files.split(agents, limit, processes)
-    server = Server(agents, long_way)
+    server = Server(agents, long_way, tls)
+    way = server.first["way"]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            target: Any = SimpleNamespace(agent_host="127.0.0.1", agent_port=server.first["port"], join_token=TOKEN)
-            fleet = Fleet(target, split, seed=1, folder=Path(folder), hello_timeout=60.0)
+            target: Any = SimpleNamespace(agent_host="127.0.0.1", agent_port=server.first["port"], join_token=way["token"])
+            fleet = Fleet(target, split, seed=1, folder=Path(folder), door=Door(**way["door"]) if tls else None, hello_timeout=60.0)
             try:
+                if tls and not fleet.wait(fleet.joined, JOIN_SECONDS):
+                    raise RuntimeError(f"{fleet.joining} of {agents} hosts had joined after {JOIN_SECONDS:g} s")
                 return _figures(server, fleet, rounds, idle_seconds)
             finally:
                 fleet.close()
@@ -122,9 +130,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=0.0)
     parser.add_argument("--processes", type=int, help="of simulated agents; default: as few as the limit on open files allows")
+    parser.add_argument("--tls", action="store_true", help="mutual TLS, after a real enrolment")
     parser.add_argument("--long-way", action="store_true", help="h2 and grpclib for every connection")
     options = parser.parse_args()
-    print(json.dumps(measure(options.agents, options.rounds, options.idle_seconds, options.processes, long_way=options.long_way), indent=2))
+    print(json.dumps(measure(options.agents, options.rounds, options.idle_seconds, options.processes, long_way=options.long_way, tls=options.tls), indent=2))
     return 0
 
 

@@ -28,14 +28,13 @@ from server.core.states import ExecutionStatus, TaskStatus
 from server.core.world import Limits as EngineLimits
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
-from server.rpc.entry import Entry
 from server.rpc.listener import Limits
 from server.rpc.port import agent_port
 from server.rpc.settings import Settings
 from server.rpc.short import Openings
 from server.rpc.to_agent import Terms
+from tests.bench.wire_entrance import entrance
 
-TOKEN = "bench"
 STEP = 0.02
 """Seconds between two looks at whether something has come true."""
 
@@ -99,8 +98,8 @@ class Shown:
 
 
 class Bench:
-    def __init__(self, agents: int, long_way: bool) -> None:
-        self._long_way = long_way
+    def __init__(self, agents: int, long_way: bool, tls: bool) -> None:
+        self._agents, self._long_way, self._tls = agents, long_way, tls
         self.registry, self.shown = Registry(OutboxLimits(), epoch=1), Shown()
         limits = EngineLimits(in_flight=4 * agents, in_flight_per_task=2 * agents)
         self.door = Conductor(Engine(limits), Commits(), self.registry, self.shown, Clock())
@@ -109,16 +108,16 @@ class Bench:
     async def run(self) -> None:
         rate = Limits(connections=100_000, per_address=100_000, handshakes_per_second=100_000, burst=100_000)
         settings = Settings(Terms(epoch=1, heartbeat=15.0, silence=45.0), hello_timeout=60.0)
+        clock = Clock()
         with bind("127.0.0.1", 0) as sock:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as nursery, entrance(self._agents, sock, self.registry, clock, self._tls) as (entry, way):
                 await nursery.start(self.door.run)
-                entry = Entry(verify=lambda token: token == TOKEN)
-                async with agent_port(sock, self.registry, self.door, Commits(), Clock(), settings, Counts(), limits=rate, lane_limits=lane.Limits(), entry=entry):
+                async with agent_port(sock, self.registry, self.door, Commits(), clock, settings, Counts(), limits=rate, lane_limits=lane.Limits(), entry=entry):
                     if self._long_way:
                         Openings.find = lambda openings, data: None  # type: ignore[method-assign]
                     gc.collect()
                     gc.freeze()
-                    say(port=sock.getsockname()[1], implementation=lane.IMPLEMENTATION, **spent())
+                    say(port=sock.getsockname()[1], way=way, implementation=lane.IMPLEMENTATION, **spent())
                     await self._obey()
                 nursery.cancel_scope.cancel()
 
@@ -162,4 +161,4 @@ def say(**answer: Any) -> None:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
-    trio.run(Bench(int(sys.argv[1]), "long" in sys.argv[2:]).run)
+    trio.run(Bench(int(sys.argv[1]), "long" in sys.argv[2:], "tls" in sys.argv[2:]).run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from tests.system.rig import Rig
 
@@ -62,7 +63,9 @@ def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
     assert rig.output(task_id, row["host_id"]) == b"/usr ['x y'] from stdin blue\n"
 
 
-def test_hosts_that_are_offline_never_started_and_say_so(rig: Rig) -> None:
+def test_hosts_that_are_offline_never_started_and_say_so(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig("liveness.start_grace=2")
+    rig.start_server()
     rig.start_agents("web01", "web02")
     rig.agents["web02"].terminate()
     rig.wait_connected(1)
