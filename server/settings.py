@@ -28,6 +28,11 @@ class Http(Struct, frozen=True, kw_only=True):
     max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body.")] = MIB
     max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
+    max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once; a further one is closed.")] = 8_192
+    body_timeout: Annotated[float, Meta(ge=0.1, le=600, description="Time for a request's body to arrive.")] = 20.0
+    write_timeout: Annotated[float, Meta(ge=0.1, le=600, description="How long a request waits for its commit before it is answered with `store_unavailable`.")] = 30.0
+    send_timeout: Annotated[float, Meta(ge=1, le=3600, description="How long a peer may leave an answer unread before its connection is cut.")] = 30.0
+    keep_alive: Annotated[float, Meta(ge=1, le=3600, description="How long a connection without a request stays open.")] = 15.0
     wait_max: Annotated[float, Meta(ge=1, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
     page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
     scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500

@@ -83,8 +83,11 @@ class Rig:
         self._join_token = ""
         self.server: Process | None = None
         self.agents: dict[str, Process] = {}
+        # httpx.request would read all certificate authorities of the machine anew for each call; a server that was killed has no connection to keep
+        self._client = httpx.Client(verify=False, trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
         self.server_env: dict[str, str] = {}
-        self.agent_env: dict[str, str] = {}
+        # whoever kills servers again and again need not wait a minute for hosts that lost patience
+        self.agent_env: dict[str, str] = {"CLARION_AGENT_BACKOFF_MAX": "2"}
 
     # --- processes -------------------------------------------------------------------------------------------------------
 
@@ -146,6 +149,7 @@ class Rig:
             self.server.kill()
         for pid in processes_with(str(self.folder)):
             os.kill(pid, signal.SIGKILL)
+        self._client.close()
 
     def log(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.folder.glob("*.log")))
@@ -155,7 +159,7 @@ class Rig:
     def api(self, method: str, path: str, *, prefix: str = "/api/v1", **how: Any) -> httpx.Response:
         token = (self.data / "admin.token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}", **how.pop("headers", {})}
-        return httpx.request(method, f"http://127.0.0.1:{self.http_port}{prefix}{path}", headers=headers, timeout=60, **how)
+        return self._client.request(method, f"http://127.0.0.1:{self.http_port}{prefix}{path}", headers=headers, **how)
 
     def json(self, method: str, path: str, **how: Any) -> Any:
         answer = self.api(method, path, **how)

@@ -43,7 +43,7 @@ def test_commands_run_on_mariadb_and_survive_a_killed_server(make_rig: Callable[
 
 def test_results_wait_on_their_hosts_while_the_database_is_gone(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     with running() as database:
-        rig = make_rig(*settings(database, tmp_path))
+        rig = make_rig(*settings(database, tmp_path, "http.write_timeout=2"))
         rig.start_server()
         rig.start_agents("node1", "node2")
         hold = tmp_path / "hold"
