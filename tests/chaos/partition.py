@@ -22,8 +22,6 @@ from tests.chaos.work import KINDS, Work
 
 SETTLED = 30.0
 """Seconds after the healing within which every row has to be right."""
-BACKOFF_MAX = 10.0
-"""Seconds; the agents' longest pause between two dials. With the default of 60 their return alone may take longer than SETTLED."""
 ROUNDS = 10
 REACHED_WITHIN = 10.0
 """Seconds that a task on the other agents may take at least, on a machine that has much else to do."""
@@ -56,13 +54,14 @@ class Cut:
 
 
 async def partition(folder: Path, *, agents: int, seconds: float, seed: int, short: bool = False) -> Cut:
-    """short: with the shortened times of `make chaos`; otherwise with the product's defaults but for BACKOFF_MAX. Raises trio.TooSlowError
+    """short: with the shortened times of `make chaos`; otherwise with the product's own. Raises trio.TooSlowError
     when the agents cannot be started."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found = Site(folder), Cut(agents, seconds)
     if not short:
         site.settings = [one for one in site.settings if not one.startswith("liveness.")]
-        site.agent_env |= {"CLARION_AGENT_BACKOFF_BASE": "1", "CLARION_AGENT_BACKOFF_MAX": f"{BACKOFF_MAX:g}"}
+        for name in ("CLARION_AGENT_BACKOFF_BASE", "CLARION_AGENT_BACKOFF_MAX"):
+            del site.agent_env[name]
     names = [f"node{number:03}" for number in range(agents)]
     cut_off = sorted(random.Random(seed).sample(names, agents // 2))
     place = folder / "place"

@@ -16,7 +16,7 @@ CLOCKS = {
 }
 SEEDS = 60
 HOSTS = 20
-APART = {"enabled": frozenset(), "hosts": HOSTS, "tasks": 8, "slots": 16, "in_flight": 20_000, "seconds": 660.0, "longest": 900.0, "lost_after": 3600.0, "mass_hosts": 10, "backoff_max": 20.0}
+APART = {"enabled": frozenset(), "hosts": HOSTS, "tasks": 8, "slots": 16, "in_flight": 20_000, "seconds": 660.0, "longest": 900.0, "lost_after": 3600.0, "mass_hosts": 10}
 ENDLESS = {"command": "true", "timeout_ms": 0, "grace_ms": 2_000, "start_within_ms": 60_000}
 CUT_AT, HEALED_AT, RIGHT_WITHIN = 30.0, 630.0, 30.0
 
