@@ -135,6 +135,7 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         handshake=ours.handshake_timeout,
         handshake_bytes=ours.handshake_bytes,
         refusals_per_minute=settings.guard.refusals_per_minute,
+        grave_refusals=settings.guard.grave_refusals,
         shut_out_seconds=settings.guard.shut_out_seconds,
         shut_out_connections=settings.guard.shut_out_connections,
     )
@@ -142,7 +143,7 @@ def listener_limits(settings: Settings) -> ListenerLimits:
 
 def lane_limits(settings: Settings) -> LaneLimits:
     ours = settings.agent_port
-    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "shut_out_seconds", "shut_out_connections")}
+    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "grave_refusals", "shut_out_seconds", "shut_out_connections")}
     return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
 
 

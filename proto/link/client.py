@@ -15,8 +15,9 @@ from grpclib.const import Cardinality
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
+from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused
-from proto.link.frames import Bytes, Messages
+from proto.link.frames import Messages
 from proto.link.loop import asyncio_loop
 from proto.messages import CONNECT, CommandMessage, decode
 
@@ -53,7 +54,7 @@ class ClientStream:
             try:
                 async with asyncio.timeout(0):
                     data = await self._messages.read()
-            except (TimeoutError, AssertionError):
+            except (TimeoutError, AssertionError, AttributeError):  # the last: grpclib has no transport any more for an update of the window
                 raise gone from None
             if data is None:
                 self._raise_status()
@@ -105,7 +106,7 @@ async def connect(
     metadata: names and values sent with the request. connect_timeout: seconds, TLS included. Raises LinkClosed.
     """
     async with asyncio_loop():
-        channel = await trio_asyncio.aio_as_trio(_channel)(host, port, ssl)
+        channel = await trio_asyncio.aio_as_trio(make)(host, port, ssl)
         try:
             try:
                 with trio.fail_after(connect_timeout):
@@ -119,11 +120,8 @@ async def connect(
             channel.close()
 
 
-async def _channel(host: str, port: int, ssl: ssl_module.SSLContext | None) -> Channel:
-    return Channel(host, port, codec=Bytes(), ssl=ssl)
-
-
 async def _open(channel: Channel, metadata: Mapping[str, str]) -> Any:
+    await establish(channel)
     stream: Any = channel.request(CONNECT, Cardinality.STREAM_STREAM, bytes, bytes, metadata=dict(metadata))
     await stream.__aenter__()  # its exit would wait for trailers; closing the channel ends the call at once
     await stream.send_request()

@@ -18,8 +18,9 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
 from proto.link.accept import accepting
+from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
-from proto.link.frames import Bytes, read
+from proto.link.frames import read
 from proto.link.loop import asyncio_loop, sole
 from proto.link.server import RESOURCE_EXHAUSTED, Refused, _make, peer_of
 
@@ -110,7 +111,7 @@ async def calling(host: str, port: int, *, ssl: ssl_module.SSLContext, within: f
 
     within: seconds for one call, TLS included. `ask` raises LinkClosed, LinkRefused, MessageTooLarge."""
     async with asyncio_loop():
-        channel = await trio_asyncio.aio_as_trio(_channel)(host, port, ssl)
+        channel = await trio_asyncio.aio_as_trio(make)(host, port, ssl)
 
         async def ask(path: str, data: bytes) -> bytes:
             try:
@@ -144,11 +145,8 @@ async def _once(channel: Channel, path: str, data: bytes) -> bytes:
     return answer
 
 
-async def _channel(host: str, port: int, ssl: ssl_module.SSLContext) -> Channel:
-    return Channel(host, port, codec=Bytes(), ssl=ssl)
-
-
 async def _call(channel: Channel, path: str, data: bytes) -> bytes:
+    await establish(channel)
     stream: Any = channel.request(path, Cardinality.UNARY_UNARY, bytes, bytes)
     try:
         async with stream:

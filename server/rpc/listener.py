@@ -28,7 +28,8 @@ RELEASE_EVERY = 0.5
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
     handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
-    refusals_per_minute: of one address, after which its connections are closed unread, shut_out_seconds after they came; shut_out_connections: held so at once."""
+    refusals_per_minute: of one address, after which its connections are closed unread, shut_out_seconds after they came; shut_out_connections: held so at once.
+    grave_refusals: as which a cut off for a flood or for breaking the protocol counts."""
 
     connections: int = 15_000
     per_address: int = 15_000
@@ -39,6 +40,7 @@ class Limits:
     handshake_bytes: int = 32 << 10
     threads: int = 2
     refusals_per_minute: int = 120
+    grave_refusals: int = 10
     shut_out_seconds: float = 5.0
     shut_out_connections: int = 1_024
 
@@ -85,7 +87,7 @@ class Listener:
         self._refused, self._tls, self._failed = refused, tls, failed
         self._from: Counter[str] = Counter()
         self._handshakes = Handshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
-        self._offenders = Offenders(limits.refusals_per_minute)
+        self._offenders = Offenders(limits.refusals_per_minute, limits.grave_refusals)
         self._pit = Pit(limits.shut_out_seconds, limits.shut_out_connections)
         self.open = 0
 
@@ -126,9 +128,9 @@ class Listener:
         if not self._from[address]:
             del self._from[address]
 
-    def offended(self, address: str) -> None:
-        """A connection from this address was refused or cut off after it had been let in."""
-        self._offenders.refused(address, trio.current_time())
+    def offended(self, address: str, grave: bool = False) -> None:
+        """A connection from this address was refused or cut off after it had been let in. grave: see `is_grave`."""
+        self._offenders.refused(address, trio.current_time(), grave)
 
     def _admit(self, sock: socket, address: str) -> bool:
         reason = None

@@ -19,7 +19,7 @@ from server.rpc.entry import Entry
 from server.rpc.front import Front
 from server.rpc.handshake import Handshake
 from server.rpc.listener import Arrival, Limits, Listener
-from server.rpc.refusals import label
+from server.rpc.refusals import is_grave, label
 from server.rpc.remember import Memory
 from server.rpc.settings import Counts, Queue, Settings
 
@@ -66,7 +66,7 @@ class AgentPort:
         word = label(reason)
         if word is not None and (not front.refused or word != "no_hello"):
             self._counts.refused(word)
-            self._listener.offended(peername[0])
+            self._listener.offended(peername[0], is_grave(word))
             log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

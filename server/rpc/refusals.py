@@ -29,6 +29,8 @@ WORDS = {
     "tls: ": "tls",
 }
 """Beginning of the lane's reason → label. What is not here ended in order, or was no fault of the peer's."""
+GRAVE = frozenset({"flow_control", "frame_too_large", "header_block", "message_too_large", "protocol_error", "too_many_streams"})
+"""Labels of what no client does by accident or for want of time; with every flood_of_…."""
 ORDERLY = frozenset({"eof", "reset", "closed", "goaway", "aborted"})
 ADDRESSES = 10_000
 """Addresses of which refusals are remembered; of more, those that were refused longest ago are forgotten."""
@@ -42,21 +44,28 @@ def label(reason: str) -> str | None:
     return None if reason in ORDERLY or ":" not in reason else "internal"
 
 
+def is_grave(word: str) -> bool:
+    return word in GRAVE or word.startswith("flood_of_")
+
+
 def refusal(error: ClarionError) -> GRPCError:
     """As the agent is to see it."""
     return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")
 
 
 class Offenders:
-    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after."""
+    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after. A grave one counts as `grave` of them,
+    also when less than that is left: the address then waits for what it owes."""
 
-    def __init__(self, per_minute: int) -> None:
-        self._full = float(per_minute)
+    def __init__(self, per_minute: int, grave: int = 1) -> None:
+        self._full, self._grave = float(per_minute), float(grave)
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._told: set[str] = set()
 
-    def refused(self, address: str, now: float) -> None:
-        self._left[address] = (self._tokens(address, now) - 1.0, now)
+    def refused(self, address: str, now: float, grave: bool = False) -> None:
+        tokens, (cost, least) = self._tokens(address, now), (self._grave, 1.0 - self._grave) if grave else (1.0, 0.0)
+        # connections that were open already when the address was shut out do not add to what it owes
+        self._left[address] = (min(tokens, max(least, tokens - cost)), now)
         self._left.move_to_end(address)
         if len(self._left) > ADDRESSES:
             self._told.discard(self._left.popitem(last=False)[0])
@@ -80,7 +89,7 @@ class Offenders:
 
     def _tokens(self, address: str, now: float) -> float:
         tokens, at = self._left.get(address, (self._full, now))
-        return min(self._full, max(0.0, tokens) + max(0.0, now - at) * self._full / 60)
+        return min(self._full, tokens + max(0.0, now - at) * self._full / 60)
 
 
 class Pit:

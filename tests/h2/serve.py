@@ -19,7 +19,7 @@ async def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.ERROR)
     edge = Edge(hello_timeout=600)
-    async with edge.serve(Limits(handshakes_per_second=MANY, burst=MANY), patience=float("inf")):
+    async with edge.serve(Limits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")):
         print(edge.address[1], flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
 

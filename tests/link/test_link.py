@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from grpclib.client import Channel
+from grpclib.protocol import H2Protocol
 
 from proto.link.client import ClientStream, connect
 from proto.link.errors import LinkClosed, LinkRefused
@@ -140,6 +145,36 @@ async def test_nobody_listening_is_a_closed_link() -> None:
     with pytest.raises(LinkClosed, match="cannot connect"):
         async with connect("127.0.0.1", port, metadata={}):
             pass
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link(nursery: trio.Nursery, reset: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a proxy whose server is gone, on a machine that is busy enough for the end to be heard before the call begins."""
+    dial = Channel._create_connection
+
+    async def dial_and_hear(channel: Channel) -> H2Protocol:
+        protocol = await dial(channel)
+        while not protocol.handler.connection_lost:  # noqa: ASYNC110 - grpclib has no event for it
+            await asyncio.sleep(0)
+        return protocol
+
+    monkeypatch.setattr(Channel, "_create_connection", dial_and_hear)
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+
+    async def close_all() -> None:
+        while True:
+            stream = await listener.accept()
+            if reset:
+                stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.socket.close()
+
+    nursery.start_soon(close_all)
+    port = listener.socket.getsockname()[1]
+    async with listener:
+        with pytest.raises(LinkClosed, match="lost as soon|Connect call failed"):
+            async with connect("127.0.0.1", port, metadata={}, connect_timeout=5):
+                pass
+        nursery.cancel_scope.cancel()
 
 
 async def test_somebody_who_does_not_speak_is_given_up() -> None:

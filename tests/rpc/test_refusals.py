@@ -16,7 +16,7 @@ from _speedups import lane
 from server.build import lane_limits, listener_limits, rpc_settings
 from server.rpc.edge import Live
 from server.rpc.listener import Limits
-from server.rpc.refusals import ADDRESSES, Offenders, Pit, label
+from server.rpc.refusals import ADDRESSES, Offenders, Pit, is_grave, label
 from server.settings import Guard, Settings
 from tests.rpc.peer import Edge, until
 from tests.rpc.test_listener import door
@@ -72,6 +72,29 @@ def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
     assert offenders.shut_out("a", 120.1)
     assert not offenders.shut_out("a", 200.0)
     assert offenders.first_time("a"), "what was long ago is news when it happens again"
+
+
+def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
+    offenders = Offenders(per_minute=12, grave=5)
+    for more in range(2):
+        offenders.refused("a", 0.0, grave=True)
+        assert not offenders.shut_out("a", 0.0), more
+    offenders.refused("a", 0.0, grave=True)
+    # 12 - 3 * 5 = -3, and one is let in at 1: a fifth of a token comes each second
+    assert offenders.shut_out("a", 19.9) and not offenders.shut_out("a", 20.1)
+    for _ in range(9):
+        offenders.refused("a", 20.1, grave=True)
+    assert offenders.shut_out("a", 45.0) and not offenders.shut_out("a", 45.2), "those that were open already add nothing: from -4 to 1"
+    offenders.refused("a", 45.2, grave=True)
+    for _ in range(3):
+        offenders.refused("a", 45.2)
+    assert offenders.shut_out("a", 65.0) and not offenders.shut_out("a", 70.3), "nor do light ones, and they take nothing off"
+
+
+@pytest.mark.parametrize(("reason", "grave"), [("guard: flood of pings", True), ("protocol error: x", True), ("guard: message of 5 bytes", True), ("no_hello", False), ("tls: x", False), ("guard: crowded out", False), ("guard: frame not ended", False)])
+def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
+    word = label(reason)
+    assert word is not None and is_grave(word) is grave
 
 
 def test_no_more_addresses_are_remembered_than_the_limit() -> None:
