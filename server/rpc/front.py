@@ -44,12 +44,12 @@ class Calls(Protocol):
 class Front:
     """Of one connection. conn: the lane's, set before the first byte. certificate: DER, None without TLS.
 
-    offended: to be called when the agent is refused by what is above HTTP/2. refusal: what it was told then.
+    offended: to be called when the agent is refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then.
     call: whatever `calls` keeps here for the call that came the short way."""
 
     __slots__ = ("_acks", "_answered", "_arrival", "_calls", "_finished", "_held", "_learnt", "_opening", "_openings", "_real", "_said", "_transport", "call", "conn", "offended", "refusal", "still")
 
-    def __init__(self, arrival: Arrival, openings: Openings, calls: Calls, offended: Callable[[], None]) -> None:
+    def __init__(self, arrival: Arrival, openings: Openings, calls: Calls, offended: Callable[[bool], None]) -> None:
         self._arrival, self._openings, self._calls = arrival, openings, calls
         self.conn: Any = None
         self.call: Any = None

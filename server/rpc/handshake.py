@@ -21,7 +21,7 @@ from server.rpc.edge import Edge, Live
 from server.rpc.entry import Entry
 from server.rpc.front import Front
 from server.rpc.http2 import GrpcServer, Protocol
-from server.rpc.refusals import refusal
+from server.rpc.refusals import is_grave, refusal
 from server.rpc.remember import Memory
 from server.rpc.services import Codec, Services
 from server.rpc.settings import Counts, Settings
@@ -80,7 +80,7 @@ class Handshake:
             # What was said to it is all that it gets; a session it cannot become any more.
             transport.refusal = refusal(error) if isinstance(error, ClarionError) else error
             if not self._edge.draining:
-                transport.offended()
+                transport.offended(_is_broken(error))
             asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
             raise transport.refusal from None
         await stream.send_initial_metadata()
@@ -126,7 +126,7 @@ class Handshake:
             hello = self._read(message, front.peer)
             self._admit(hello, front.certificate, front.peer)
         except ClarionError as error:
-            self._turn_away(live, refusal(error))
+            self._turn_away(live, refusal(error), _is_broken(error))
             return
         front.accept()
         self._edge.open(live, hello.host_id, front.peer)
@@ -136,16 +136,16 @@ class Handshake:
         """What came first is no Hello."""
         assert live.front is not None
         self._told(reason, live.front.peer, detail)
-        self._turn_away(live, error)
+        self._turn_away(live, error, is_grave(reason))
 
-    def _turn_away(self, live: Live, error: GRPCError) -> None:
+    def _turn_away(self, live: Live, error: GRPCError, grave: bool = False) -> None:
         """What is said now is all that it gets; a session it cannot become any more."""
         front = live.front
         assert front is not None
         if front.refusal is None:
             front.refusal = error
             if not self._edge.draining:
-                front.offended()
+                front.offended(grave)
             front.finish(error)
             self._edge.leave(front.conn)
 
@@ -209,6 +209,11 @@ def peer_of(transport: Any) -> str:
     """address:port of the other end."""
     address = transport.get_extra_info("peername")
     return f"{address[0]}:{address[1]}"
+
+
+def _is_broken(error: ClarionError | GRPCError) -> bool:
+    """Whether it was no Hello, or one too many, rather than one that is not welcome."""
+    return isinstance(error, ClarionError) and error.code == "hello_expected"
 
 
 def leftover(buffer: Any) -> bytes:

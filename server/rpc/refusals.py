@@ -29,7 +29,7 @@ WORDS = {
     "tls: ": "tls",
 }
 """Beginning of the lane's reason → label. What is not here ended in order, or was no fault of the peer's."""
-GRAVE = frozenset({"flow_control", "frame_too_large", "header_block", "message_too_large", "protocol_error", "too_many_streams"})
+GRAVE = frozenset({"flow_control", "frame_too_large", "header_block", "malformed_message", "message_too_large", "protocol_error", "too_many_streams"})
 """Labels of what no client does by accident or for want of time; with every flood_of_…."""
 ORDERLY = frozenset({"eof", "reset", "closed", "goaway", "aborted"})
 ADDRESSES = 10_000

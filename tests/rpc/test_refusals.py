@@ -13,12 +13,13 @@ import trio
 from structlog.testing import capture_logs
 
 from _speedups import lane
+from proto.link.errors import LinkRefused
 from server.build import lane_limits, listener_limits, rpc_settings
 from server.rpc.edge import Live
 from server.rpc.listener import Limits
 from server.rpc.refusals import ADDRESSES, Offenders, Pit, is_grave, label
 from server.settings import Guard, Settings
-from tests.rpc.peer import Edge, until
+from tests.rpc.peer import GOOD, Edge, until
 from tests.rpc.test_listener import door
 from tests.speedups.lane_kit import PING, PREFACE, SETTINGS, frame
 
@@ -172,6 +173,19 @@ async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None
                 await trio.sleep(0.1)  # a second one would come with the next pulse
             assert edge.counts.reasons == ["no_hello"]
     assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["no_hello"]
+
+
+@pytest.mark.parametrize(("metadata", "first", "times"), [(GOOD, True, 1), ({"authorization": "Bearer bad"}, False, 10)])
+async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(metadata: dict[str, str], first: bool, times: int) -> None:
+    async with Edge().serve(Limits(refusals_per_minute=10)) as edge:
+        for _ in range(times):
+            assert "address_shut_out" not in edge.counts.reasons
+            async with edge.agent(metadata) as agent:
+                if first:
+                    await agent.say(heartbeat=None)
+                assert isinstance(await agent.end(), LinkRefused)
+        with socket.create_connection(edge.address):
+            await until(lambda: "address_shut_out" in edge.counts.reasons)
 
 
 async def test_a_hello_that_is_none_is_refused_with_one_line_and_one_count() -> None:

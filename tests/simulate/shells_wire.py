@@ -154,7 +154,7 @@ class Conn:
     def goaway(self) -> None:
         """It has one stream only."""
 
-    def offended(self) -> None:
+    def offended(self, grave: bool) -> None:
         """Nobody counts that here."""
 
     def finish(self, error: Any) -> None:
