@@ -217,3 +217,24 @@ async def test_what_came_in_before_a_goaway_is_still_heard() -> None:
             assert await stream.recv() == beat(number)
         with pytest.raises(LinkClosed):
             await stream.recv()
+
+
+async def test_what_came_in_before_the_connection_was_lost_is_heard_and_then_its_end() -> None:
+    """More than half a window: reading it asks for a window's update, which has nowhere to go."""
+    pieces = 7
+
+    async def part(stream: ServerStream) -> None:
+        for _ in range(pieces):
+            await stream.send(bytes(CommandMessage(output=Output(data=bytes(400_000)))))
+        stream._stream._stream._transport.close()
+        await trio.sleep_forever()
+
+    async with talk(part) as stream:
+        while stream._stream._channel._connected:  # noqa: ASYNC110 - grpclib has no event for it
+            await trio.sleep(0.01)
+        heard = 0
+        with pytest.raises(LinkClosed):
+            while await stream.recv() is not None:
+                heard += 1
+        print(f"{heard} of {pieces} heard")
+        assert heard >= 1
