@@ -32,8 +32,9 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     config.write_text(f"spool_bytes = {ROOM << 20}\n")
     rig.start_agent("node1", "--config", str(config), "--slots", "64")
     rig.wait_connected(1)
-    hold = tmp_path / "hold"
+    hold, gate = tmp_path / "hold", tmp_path / "gate"
     hold.touch()
+    gate.touch()
     first = [rig.run(command=f"while [ -e {hold} ]; do sleep 0.1; done; head -c {KEPT} /dev/zero | tr '\\0' {number}") for number in range(FIRST)]
     until("all run", lambda: all(rig.json("GET", f"/tasks/{task_id}")["counts"]["running"] == 1 for task_id in first))
     # as a database that takes nothing for a while: the server's transactions find it locked
@@ -44,7 +45,8 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     agent_log = rig.folder / "node1.log"
     until("as many results as it has credits for are sent", lambda: agent_log.read_text().count('"result"') == CREDITS)
     created: list[httpx.Response] = []
-    many = [Thread(target=lambda: created.append(rig.api("POST", "/run", json={"targets": ["all"], "argv": ["true"]}))) for _ in range(2 * HIGH)]
+    body = {"targets": ["all"], "command": f"while [ -e {gate} ]; do sleep 0.1; done"}
+    many = [Thread(target=lambda: created.append(rig.api("POST", "/run", json=body))) for _ in range(2 * HIGH)]
     for thread in many:
         thread.start()
     until("new work is refused", lambda: any(answer.status_code == 503 for answer in created))
@@ -59,8 +61,10 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
         assert rig.wait_final(task_id)["status"] == "completed"
         (row,) = rig.rows(task_id)
         assert rig.output(task_id, row["host_id"]) == str(number).encode() * KEPT, "every byte of what the agent had kept"
-    ends = [rig.wait_final(answer.json()["task_id"]) and rig.rows(answer.json()["task_id"])[0] for answer in created if answer.is_success]
+    later = [answer.json()["task_id"] for answer in created if answer.is_success]
+    until("what the disk has no room for is refused, not dropped", lambda: any(rig.rows(task_id)[0]["status"] == "dispatch_failed" for task_id in later))
+    gate.unlink()
+    ends = [rig.wait_final(task_id) and rig.rows(task_id)[0] for task_id in later]
     assert {(row["status"], (row["error"] or {}).get("code")) for row in ends} <= {("completed", None), ("dispatch_failed", "spool_full")}
-    assert any(row["status"] == "dispatch_failed" for row in ends), "what the full disk had no room for was refused, not dropped"
     again = rig.run(argv=["true"])
     assert rig.wait_final(again)["status"] == "completed" and queued(rig) == 0
