@@ -79,9 +79,9 @@ class Site:
             self.ids = [host_id_of(SEED, number) for number in range(self.agents)]
             self.attacker_ids = [host_id_of(ATTACKERS, number) for number in range(IDENTITIES)]
         self._start_swarm(config)
-        self.rig.wait_connected(self.agents)
         self._reports = threading.Thread(target=self._hear, daemon=True)
         self._reports.start()
+        self.rig.wait_connected(self.agents)
 
     def _hear(self) -> None:
         assert self._swarm is not None and self._swarm.stdout is not None

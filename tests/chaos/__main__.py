@@ -99,7 +99,7 @@ def racing(asked: argparse.Namespace, folder: Path) -> int:
 
 def edge(asked: argparse.Namespace, folder: Path) -> int:
     found = trio.run(partial(acks, folder, agents=asked.agents, times=asked.kills))
-    return tell(asked, found.as_json(), not found.missing)
+    return tell(asked, found.as_json(), found.good)
 
 
 def tell(asked: argparse.Namespace, found: dict[str, Any], good: bool) -> int:

@@ -95,10 +95,15 @@ class Edge:
     def kills(self) -> int:
         return len(self.took)
 
+    @property
+    def good(self) -> bool:
+        """Nothing is missing, and no agent has ended: the site would start it again, and nobody would know."""
+        return not self.missing and not self.site.agent_exits
+
     def as_json(self) -> dict[str, object]:
         took = sorted(self.took)
         return {
-            "kills": self.kills, "acks_seen": self.seen, "missing": self.missing, "killed_within_1_ms": sum(one <= 0.001 for one in took),
+            "kills": self.kills, "acks_seen": self.seen, "missing": self.missing, "agents_ended": self.site.agent_exits, "killed_within_1_ms": sum(one <= 0.001 for one in took),
             "kill_after_ack_ms": {"p50": round(took[len(took) // 2] * 1000, 3), "max": round(took[-1] * 1000, 3)} if took else None,
         }  # fmt: skip
 

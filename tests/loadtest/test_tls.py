@@ -14,6 +14,7 @@ from loadtest.conduct import GOOD
 from loadtest.options import Options
 from loadtest.report import KEYS
 from loadtest.target import Started
+from tests.bench.wire import measure
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -78,3 +79,8 @@ def test_a_foreign_server_without_tls_is_told_from_one_with_it(tmp_path: Path) -
         target.close()
     assert done.returncode == 69
     assert "speaks no TLS" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_bench_from_wire_to_tally_has_agents_with_certificates() -> None:
+    found = measure(10, 2, tls=True)
+    assert found["agents"] == 10 and len(found["rounds"]) == 2 and found["wire_cpu_us_per_agent"] > 0
