@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from socket import socket
+from typing import NoReturn
 
 import structlog
 import trio
 
 from server.rpc.refusals import Offenders, Pit
-from server.rpc.shake import Handshakes, Place
-from server.security.tls import HandshakeRefused
+from server.rpc.shake import Handshakes
+from server.rpc.shaker import Place
 
 log = structlog.get_logger("rpc.listener")
 
@@ -94,32 +95,36 @@ class Listener:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept until cancelled."""
         self._sock.setblocking(False)
-        bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._release)
-            task_status.started()
-            while True:
-                await trio.lowlevel.wait_readable(self._sock)
-                for _ in range(ACCEPTS_IN_A_ROW):
-                    # Waiting, here and below, leaves the others in the kernel's queue.
-                    await self._handshakes.room()
-                    try:
-                        sock, address = self._sock.accept()
-                    except BlockingIOError:
-                        break
-                    except OSError as error:
-                        log.error("cannot accept; waiting for connections to close", error=str(error), open=self.open)
-                        await trio.sleep(PAUSE)
-                        break
-                    peername = (str(address[0]), int(address[1]))
-                    await trio.sleep(bucket.wait(trio.current_time()))
-                    if not self._admit(sock, peername[0]):
-                        continue
-                    if self._tls is None:
-                        sock.setblocking(False)
-                        self._arrived(Arrival(sock, peername, None))
-                    else:
-                        nursery.start_soon(self._enter, sock, peername, self._tls, self._handshakes.begin())
+            if self._tls is None:
+                await self._accept(self._enter, task_status)
+            else:
+                async with self._handshakes.computing(self._tls):
+                    nursery.start_soon(self._finish)
+                    await self._accept(self._handshakes.begin, task_status)
+
+    async def _accept(self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]) -> NoReturn:
+        bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
+        task_status.started()
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            for _ in range(ACCEPTS_IN_A_ROW):
+                # Waiting, here and below, leaves the others in the kernel's queue.
+                await self._handshakes.room()
+                try:
+                    sock, address = self._sock.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    log.error("cannot accept; waiting for connections to close", error=str(error), open=self.open)
+                    await trio.sleep(PAUSE)
+                    break
+                peername = (str(address[0]), int(address[1]))
+                await trio.sleep(bucket.wait(trio.current_time()))
+                if self._admit(sock, peername[0]):
+                    sock.setblocking(False)
+                    enter(sock, peername)
 
     def left(self, address: str) -> None:
         """A connection from this address is closed."""
@@ -153,22 +158,19 @@ class Listener:
         self._from[address] += 1
         return True
 
-    async def _enter(self, sock: socket, peername: tuple[str, int], tls: ssl.SSLContext, place: Place) -> None:
-        secure = sock
-        try:
-            sock.setblocking(False)
-            secure = wrapped = self._handshakes.wrap(place, sock, tls)
-            await self._handshakes.shake(place, wrapped)
-            certificate = wrapped.getpeercert(binary_form=True)
-        except (OSError, HandshakeRefused) as error:  # ssl.SSLError and TimeoutError are of the first kind
-            self._turn_away(secure, peername, error, place.blames(error))
-        except BaseException:
-            secure.close()
-            raise
-        else:
-            self._arrived(Arrival(secure, peername, certificate))
-        finally:
-            self._handshakes.end(place)
+    def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
+        self._arrived(Arrival(sock, peername, None))
+
+    async def _finish(self) -> None:
+        """The ends of handshakes."""
+        while True:
+            for place in await self._handshakes.ended():
+                self._handshakes.end(place)
+                if place.error is None:
+                    self._arrived(Arrival(place.sock, place.peername, place.certificate))
+                else:
+                    self._turn_away(place, place.error)
+            await trio.lowlevel.checkpoint()
 
     async def _release(self) -> None:
         try:
@@ -178,9 +180,10 @@ class Listener:
         finally:
             self._pit.release(float("inf"))
 
-    def _turn_away(self, secure: socket, peername: tuple[str, int], error: BaseException, blamed: bool) -> None:
-        secure.close()
-        self.left(peername[0])
-        if blamed:
-            self.offended(peername[0])
-        self._failed(f"{peername[0]}:{peername[1]}", error)
+    def _turn_away(self, place: Place, error: Exception) -> None:
+        address, port = place.peername
+        place.sock.close()
+        self.left(address)
+        if place.blamed():
+            self.offended(address)
+        self._failed(f"{address}:{port}", error)

@@ -78,6 +78,6 @@ def reason_of(error: BaseException) -> str:
         return "handshake_timeout"
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE_FAULTS.get(error.verify_code, "certificate_foreign")
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _REASONS.get(error.reason or "", "tls")
     return "handshake_cut_off"

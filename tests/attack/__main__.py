@@ -1,6 +1,7 @@
 """`make attack`: every attack for a while beside healthy agents, in clear and with TLS; one table, one JSON file, and 1 if a criterion fails.
 
-p99 is judged in words only: on a small machine the attacker's own computing moves it, which the control run beside it shows.
+p99 is judged in words only: a machine that others share moves it by more than an attack does. So each attack stands between two whiles without one, and what the
+hypervisor has disturbed is made again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import json
 import signal
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from loadtest.files import limit
 from loadtest.proc import machine
 from tests.attack.attacker import BURN, IDLE
 from tests.attack.attacks import ATTACKS, pairs
-from tests.attack.judge import Case, table
-from tests.attack.site import Site, Watching, launch, order, outcome, settled
+from tests.attack.judge import MOST_STOLEN, Case, table
+from tests.attack.site import Seen, Site, Watching, launch, order, outcome, settled
 
 PATIENCE = 90.0
 """Seconds beyond which a connection that was to be cut off is called left alone."""
@@ -26,9 +27,12 @@ HOLD = 75.0
 """Seconds after which who does not read looks whether it was cut off: guard.send_timeout, looked at with every heartbeat."""
 FEW = 3
 """Hosts that the attacker is; so many may be told to read slowly."""
+ATTEMPTS = 3
+"""At an attack that was disturbed."""
 
 
-def measured(site: Site, name: str, who: str, place: int, seconds: float, controls: tuple[float, float]) -> Case:
+def measured(site: Site, name: str, who: str, place: int, seconds: float, before: Seen, busy: Seen) -> Case:
+    """One attack, and the same while without it after it."""
     refused, told, came = site.refused(), site.told(), site.came_back()
     work = site.attacker_ids[:FEW] if ATTACKS[name].work else ()
     with Watching(site, work) as watching:
@@ -37,17 +41,21 @@ def measured(site: Site, name: str, who: str, place: int, seconds: float, contro
     settled(site, PATIENCE)
     with site.api() as api:
         answers = site.everybody_answers(api)
-    return Case(
-        name, who, "TLS" if site.tls else "plaintext", done, watching.seen(), dict(site.refused() - refused), dict(site.told() - told), *controls,
+    case = Case(
+        name, who, "TLS" if site.tls else "plaintext", done, watching.seen(), dict(site.refused() - refused), dict(site.told() - told), before, before, busy,
         site.came_back() - came, answers, watching.failure,
     )  # fmt: skip
+    return replace(case, after=control(site, IDLE, seconds))
 
 
-def control(site: Site, kind: str, seconds: float) -> float:
-    """p99 beside a process that does not attack."""
-    with Watching(site) as watching:
-        outcome(launch(order(site, kind, "nobody", source="127.0.1.1", seconds=seconds, connections=0, patience=0)), seconds + 30)
-    return watching.seen().p99 or 0.0
+def control(site: Site, kind: str, seconds: float) -> Seen:
+    """The healthy ones beside a process that does not attack; again when the hypervisor has disturbed them."""
+    for _ in range(ATTEMPTS):
+        with Watching(site) as watching:
+            outcome(launch(order(site, kind, "nobody", source="127.0.1.1", seconds=seconds, connections=0, patience=0)), seconds + 30)
+        if watching.seen().stolen <= MOST_STOLEN:
+            break
+    return watching.seen()
 
 
 def on(port: str, agents: int, seconds: float, only: list[str]) -> list[Case]:
@@ -56,12 +64,16 @@ def on(port: str, agents: int, seconds: float, only: list[str]) -> list[Case]:
         site = Site(Path(folder), agents, tls=port == "tls")
         try:
             site.start()
-            controls = control(site, IDLE, seconds), control(site, BURN, seconds)
-            print(f"{port}: {agents} agents connected; p99 beside a sleeping process {controls[0]:.1f} ms, beside a computing one {controls[1]:.1f} ms", flush=True)
+            busy, calm = control(site, BURN, seconds), control(site, IDLE, seconds)
+            print(f"{port}: {agents} agents connected; p99 beside a computing process {busy.p99 or 0:.1f} ms, beside a sleeping one {calm.p99 or 0:.1f} ms", flush=True)
             wanted = [(name, who) for name in only or ATTACKS for who in pairs(name, site.tls)]
-            for place, (name, who) in enumerate(wanted, 2):
-                cases.append(measured(site, name, who, place, seconds, controls))
-                print("  ".join(cases[-1].cells()), flush=True)
+            for place, (name, who) in enumerate(wanted):
+                for attempt in range(ATTEMPTS):  # each from an address of its own: the one before may still be shut out
+                    cases.append(measured(site, name, who, 2 + place * ATTEMPTS + attempt, seconds, calm, busy))
+                    calm = cases[-1].after
+                    print("  ".join(cases[-1].cells()), flush=True)
+                    if not cases[-1].disturbed:
+                        break
             print(*site.internal_errors(), sep="\n", end="", flush=True)
         finally:
             site.close()
@@ -84,7 +96,9 @@ def main() -> int:
     asked.report.write_text(json.dumps(report, indent=1) + "\n")
     print(table(cases))
     failed = [case for case in cases if case.faults()]
-    print(f"{len(cases)} attacks, {len(failed)} failed; p99 moved by a fifth or more in {sum(not case.calmly for case in cases)}; written: {asked.report}")
+    judged = [case for case in cases if not case.disturbed]
+    moved = sum(not case.calmly for case in judged)
+    print(f"{len(cases)} attacks, {len(failed)} failed; p99 moved by a fifth or more in {moved} of the {len(judged)} that were not disturbed; written: {asked.report}")
     return 1 if failed else 0
 
 

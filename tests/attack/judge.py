@@ -12,11 +12,14 @@ MOST_MIB = 64
 """By which the server may grow."""
 MOST_MOVED = 0.2
 """Share by which the healthy ones' p99 may move."""
+MOST_STOLEN = 0.03
+"""Of a core, by the hypervisor, in the while of an attack or beside it; with more, what p99 does is its doing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """outcome: as the attacker tells it. refused, told: reason → counts and lines. calm, busy: p99 beside an attacker that sleeps, or computes."""
+    """outcome: as the attacker tells it. refused, told: reason → counts and lines. before, after: the same while beside a process that sleeps;
+    busy: beside one that computes, once per port."""
 
     name: str
     who: str
@@ -25,8 +28,9 @@ class Case:
     during: Seen
     refused: dict[str, int]
     told: dict[str, int]
-    calm: float
-    busy: float
+    before: Seen
+    after: Seen
+    busy: Seen
     came_back: int
     all_answer: bool
     failure: str
@@ -37,9 +41,19 @@ class Case:
         return (self.during.rss_peak - self.during.rss_before) / 1024
 
     @property
+    def calm(self) -> float:
+        """p99 in ms without the attack, the mean of before and after."""
+        return ((self.before.p99 or 0.0) + (self.after.p99 or 0.0)) / 2
+
+    @property
     def moved(self) -> float:
-        """Share by which p99 moved: over a server that is left alone, or over the same two cores computing, whichever is kinder."""
-        return (self.during.p99 or float("inf")) / max(self.calm, self.busy) - 1
+        """Share by which p99 moved."""
+        return (self.during.p99 or float("inf")) / self.calm - 1 if self.calm else float("inf")
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether p99 says nothing, because others on the same machine have moved it."""
+        return max(seen.stolen for seen in (self.before, self.during, self.after)) > MOST_STOLEN
 
     @property
     def calmly(self) -> bool:
@@ -68,6 +82,8 @@ class Case:
     def verdict(self) -> str:
         if faults := self.faults():
             return "FAILED: " + "; ".join(faults)
+        if self.disturbed:
+            return "good, but for p99, which was disturbed"
         return "good" if self.calmly else f"good, but p99 moved by {self.moved:.0%}"
 
     def cells(self) -> tuple[str, ...]:
@@ -75,12 +91,16 @@ class Case:
         reason = max(self.refused, key=lambda one: (one != SHUT_OUT, self.refused[one]), default="none")
         return (
             self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,
-            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.calm:.0f} / {self.busy:.0f}",
-            "none" if self.during.p99 is None else f"{self.during.p99:.0f}", f"{self.during.stolen:.0%}", self.verdict(),
+            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", *(_ms(seen) for seen in (self.before, self.during, self.after)),
+            " / ".join(f"{seen.stolen:.0%}" for seen in (self.before, self.during, self.after)), self.verdict(),
         )  # fmt: skip
 
 
-COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before: idle / busy", "p99 ms during", "stolen", "verdict")
+def _ms(seen: Seen) -> str:
+    return "none" if seen.p99 is None else f"{seen.p99:.0f}"
+
+
+COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before", "during", "after", "taken by the hypervisor", "verdict")
 
 
 def table(cases: list[Case]) -> str:
