@@ -2,7 +2,9 @@
 
 The same task runs with nobody and with all viewers in turn, the order of each pair the other way round than that of the pair before, so that
 neither a database that grows nor a machine that becomes slower counts for one of them; what differs is the viewers'. Their pages are opened
-before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are other machines. One
+before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are other machines. While
+nobody watches, a process that does nothing else computes as much as they did: two threads of one core slow each other down, and that is not the
+server's doing. A first turn, which is thrown away, tells how much it is. One
 command on one host is sampled all the while; samples begun within the task's first START_S, while all hosts get their command, are judged apart.
 """
 
@@ -42,7 +44,7 @@ DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
 @dataclass(slots=True)
 class Turn:
     """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late: seconds from the end to
-    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of their process.
+    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of their process, or of what stands for it, meanwhile.
     stolen: by the hypervisor, of all cores."""
 
     cpu: float = 0.0
@@ -60,15 +62,23 @@ class Turn:
         """Of a core."""
         return 100 * self.cpu / self.wall
 
+    @property
+    def share(self) -> float:
+        """Of a core, by those who watch, or by what stands for them."""
+        return self.viewers_cpu / self.wall
+
 
 def viewers(run: Run) -> None:
     if run.cpu() is None:
         raise Incomplete("the server's process cannot be seen: name it with --server-pid")
     without: list[Turn] = []
     watched: list[Turn] = []
+    share = _turn(run, run.options.viewers).share
     for pair in range(run.options.viewer_pairs):
         for number in (0, run.options.viewers) if pair % 2 == 0 else (run.options.viewers, 0):
-            (watched if number else without).append(_turn(run, number))
+            turn = _turn(run, number, share)
+            (watched if number else without).append(turn)
+            share = turn.share if number else share
     run.details["viewers"] = {"viewers": run.options.viewers, **_figures(without, watched)}
 
 
@@ -82,7 +92,8 @@ def _figures(without: Sequence[Turn], watched: Sequence[Turn]) -> dict[str, Any]
         "cpu_percent_without": [round(turn.percent, 1) for turn in without],
         "cpu_percent_with": [round(turn.percent, 1) for turn in watched],
         "stolen_percent_of_a_core": [[round(100 * turn.stolen / turn.wall) for turn in turns] for turns in (without, watched)],
-        "viewers_own_cpu_percent": round(100 * sum(turn.viewers_cpu for turn in watched) / wall, 1),
+        "viewers_own_cpu_percent": [round(100 * turn.share, 1) for turn in watched],
+        "stand_in_cpu_percent": [round(100 * turn.share, 1) for turn in without],
         "opening_cpu_ms_per_viewer": round(1000 * sum(turn.opening for turn in watched) / len(seen), 2),
         "updates_per_second_and_viewer": round(sum(one.updates for one in seen) / number / wall, 2),
         "requests_per_viewer": round(sum(one.reads for one in seen) / len(seen), 1),
@@ -118,16 +129,17 @@ def ratio(without: Sequence[Turn], watched: Sequence[Turn], of: Callable[[Sequen
     return round(busy / quiet, 3) if busy and quiet else None, lies
 
 
-def _turn(run: Run, number: int) -> Turn:
+def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
+    """share: see `_burning`."""
     turn = Turn()
     command = f"among {ANSWERS} {run.options.viewed_seconds:g}"
     with run.target.api() as api:
         task = api.json("POST", "/tasks", body(command, run.everybody(api)))
         opening = _cpu(run)
-        with _watching(run, task["task_id"], number) as process:
+        with _watching(run, task["task_id"], number) if number else _burning(share) as process:
             turn.opening = _cpu(run) - opening
             api.fresh()  # opening so many pages may take longer than the server keeps an idle connection
-            begin, cpu, lost = time.monotonic(), _cpu(run), stolen()
+            begin, cpu, lost, own = time.monotonic(), _cpu(run), stolen(), cpu_seconds(process.pid) or 0.0
             task = api.json("POST", f"/tasks/{task['task_id']}/start")
             stop = threading.Event()
             sampler = threading.Thread(target=_sample, args=(run, turn, begin, stop), daemon=True)
@@ -139,8 +151,8 @@ def _turn(run: Run, number: int) -> Turn:
                 stop.set()
                 sampler.join()
             turn.wall, turn.cpu, turn.stolen = time.monotonic() - begin, _cpu(run) - cpu, stolen() - lost
-            if process is not None:
-                turn.viewers_cpu = cpu_seconds(process.pid) or 0.0
+            turn.viewers_cpu = (cpu_seconds(process.pid) or 0.0) - own
+            if number:
                 turn.seen = [Seen(**one) for one in orjson.loads(process.communicate()[0])]
                 turn.late = [max(0.0, one.told_at - ended) for one in turn.seen]
         expected = run.expected(command)
@@ -165,11 +177,20 @@ def judge(findings: Findings, place: int, one: Seen, task: dict[str, Any], group
 
 
 @contextmanager
-def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[bytes] | None]:
+def _burning(share: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that computes for this share of its time, with the priority of viewers."""
+    process = subprocess.Popen([sys.executable, "-m", "loadtest.burn", f"{share:.4f}"])
+    os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[bytes]]:
     """The process of so many viewers, all of whom follow the task. Raises Incomplete."""
-    if not number:
-        yield None
-        return
     seconds = OPEN_SECONDS + TASK_SECONDS + run.options.viewed_seconds
     asked = Asked(run.target.url, run.target.token, task_id, number, seconds, run.options.viewers_poll)
     process = subprocess.Popen([sys.executable, "-m", "loadtest.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

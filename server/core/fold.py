@@ -50,28 +50,21 @@ def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
     """Every name once, in order of the first name of each piece. max_chars: the text becomes hardly longer than this."""
     room = max_chars
     pieces: list[str] = []
-    more, no_ranges = 0, list[str]()
+    more = 0
     for prefix, suffix, texts in _pieces(set(names)):
+        held = 1
         if len(texts) == 1:
-            ranges, counts = no_ranges, [1]
             piece = quoted(f"{prefix}{texts[0]}{suffix}")
+            if room is not None and len(piece) > room:
+                held, piece = 0, ""
         else:
-            ranges, counts = _ranges(texts)
-            piece = f"{prefix}[{','.join(ranges)}]{suffix}"
-        if room is not None and len(piece) > room:
-            kept = 0
-            left = room - len(prefix) - len(suffix) - 2
-            while kept < len(ranges) and len(ranges[kept]) <= left:
-                left -= len(ranges[kept]) + 1
-                kept += 1
-            more += sum(counts[kept:])
-            room = 0
-            if not kept:
-                continue
-            piece = f"{prefix}[{','.join(ranges[:kept])}]{suffix}"
-        elif room is not None:
-            room -= len(piece) + 1
-        pieces.append(piece)
+            ranges, held = _ranges(texts, None if room is None else room - len(prefix) - len(suffix) - 2)
+            piece = f"{prefix}[{','.join(ranges)}]{suffix}" if held else ""
+        more += len(texts) - held
+        if piece:
+            pieces.append(piece)
+        if room is not None:
+            room = room - len(piece) - 1 if held == len(texts) else 0
     return Folded(",".join(pieces), more)
 
 
@@ -97,7 +90,8 @@ def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
         else:
             whole.append((name, "", [""]))
     for (prefix, suffix), texts in pieces.items():
-        texts.sort(key=lambda text: (len(text), text))
+        texts.sort()
+        texts.sort(key=len)
         whole.append((prefix, suffix, texts))
     whole.sort(key=lambda piece: f"{piece[0]}{piece[2][0]}{piece[1]}")
     return whole
@@ -107,21 +101,29 @@ def _around(name: str, start: int, end: int) -> tuple[str, str]:
     return name[:start], name[end:]
 
 
-def _ranges(texts: list[str]) -> tuple[list[str], list[int]]:
-    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, and how many it holds."""
-    ranges, counts = list[str](), list[int]()
+def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
+    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, as many as fit into `room` characters with
+    a comma between two, and how many numbers they hold."""
+    ranges: list[str] = []
+    held = 0
     first = last = texts[0]
     value, count = int(first), 0
-    for text in texts:
-        number = int(text)
+    for text in (*texts, None):
         # one digit more is the same run, 9 and 10, unless zeros are kept
-        if number != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
-            ranges.append(first if count == 1 else f"{first}-{last}")
-            counts.append(count)
-            first, value, count = text, number, 0
+        if text is None or int(text) != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
+            piece = first if count == 1 else f"{first}-{last}"
+            if room is not None:
+                room -= len(piece) + 1
+                if room < -1:
+                    break
+            ranges.append(piece)
+            held += count
+            if text is None:
+                break
+            first, value, count = text, int(text), 0
         last = text
         count += 1
-    return [*ranges, first if count == 1 else f"{first}-{last}"], [*counts, count]
+    return ranges, held
 
 
 def unfold(text: str, limit: int) -> Iterator[str]:

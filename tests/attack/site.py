@@ -32,6 +32,7 @@ SEED = 1
 JOINS_AT_ONCE = 4
 PAUSE, LOOK_EVERY = 0.01, 0.05
 ECHO_SECONDS = 60.0
+NICE = 19
 GIFTS = 50
 """Commands for each host that does not read."""
 SHORT = [
@@ -244,10 +245,11 @@ def order(site: Site, name: str, who: str, *, source: str, seconds: float, conne
 
 
 def launch(told: dict[str, Any]) -> subprocess.Popen[str]:
-    """An attacker as a process of its own; it prints its Outcome as JSON."""
+    """An attacker as a process of its own, of the lowest priority: in life it is another machine. It prints its Outcome as JSON."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.attack.attacker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
     )
+    os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     assert process.stdin is not None
     process.stdin.write(json.dumps(told) + "\n")
     process.stdin.flush()

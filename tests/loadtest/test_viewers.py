@@ -26,6 +26,7 @@ def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_t
     # Five a second, and in these three seconds one more at the beginning and two at the end, where groups and the task's end are told as well.
     assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5 + 3 / 3
     assert watched["requests_per_viewer"] == 3 and watched["one_host_ms_with_p50"] > 0
+    assert len(watched["viewers_own_cpu_percent"]) == len(watched["stand_in_cpu_percent"]) == 2 and min(watched["stand_in_cpu_percent"]) > 0
     assert figures["answers"]["groups"] == 3 and figures["answers"]["clarion_seconds"] > 0
 
 
