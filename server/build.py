@@ -25,6 +25,8 @@ from server.store.sqlite import SqliteStore
 from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
 
+COMES_BACK = 20.0
+"""Seconds within which an agent that was cut off dials again: its longest pause, `backoff_max` of its settings."""
 SLICE = 500
 """Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
 
@@ -81,6 +83,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         slice=min(SLICE, settings.writer.max_rows),
         lost_after=liveness.lost_after,
         unanswered_after=liveness.unanswered_after,
+        doubt=liveness.silence + COMES_BACK,
         mass_share=liveness.mass_silence_share,
         mass_hosts=liveness.mass_silence_hosts,
         mass_window=liveness.mass_silence_window,

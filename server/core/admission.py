@@ -99,7 +99,7 @@ def _stop_one(world: World, stop: Stop) -> None:
         if row.status is ExecutionStatus.PENDING and world.waits_for_absent(execution):
             end_waiting(world, execution)
     elif row.status is not ExecutionStatus.PENDING:
-        if stop.force and row.unreachable:
+        if stop.force and (row.unreachable or execution.doubt is not None):
             lose(world, execution, "force_canceled")
         else:
             ask_to_end(world, execution, stop.reason)
@@ -116,7 +116,7 @@ def ask_to_end(world: World, execution: Execution, reason: str) -> None:
     if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
         row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
         world.changed(execution)
-    if execution.asked is None and not row.unreachable:
+    if execution.asked is None and not row.unreachable and execution.doubt is None:
         execution.asked = world.now.mono
     world.send_cancel(execution)
     renew_deadline(world, execution)
@@ -162,10 +162,13 @@ def refuse(world: World, execution: Execution, reason: str, message: str | None 
 def renew_deadline(world: World, execution: Execution) -> None:
     """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
 
-    away: given up after lost_after. Asked to end: asked again. Not accepted: ended as expired. Otherwise: the watchdog, after
-    the agent's own timeout and grace.
+    away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted: ended as expired.
+    Otherwise: the watchdog, after the agent's own timeout and grace.
     """
     row, command, limits = execution.row, execution.live.command, world.limits
+    if execution.doubt is not None:
+        world.deadlines.set(execution, execution.doubt)
+        return
     if row.unreachable:
         wait = limits.lost_after
     elif row.cancel_requested_at is not None:

@@ -117,6 +117,8 @@ def _overdue(world: World, execution: Execution) -> None:
         world.deadlines.set(execution, world.calm_at)
     elif row.unreachable:
         admission.lose(world, execution, "silent")
+    elif execution.doubt is not None:
+        admission.lose(world, execution, "journal_lost")
     elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.unanswered_after:
         # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
         admission.lose(world, execution, "unanswered")

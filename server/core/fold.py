@@ -108,9 +108,9 @@ def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
     held = 0
     first = last = texts[0]
     value, count = int(first), 0
-    for text in (*texts, None):
+    for text in (*texts, ""):
         # one digit more is the same run, 9 and 10, unless zeros are kept
-        if text is None or int(text) != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
+        if not text or int(text) != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
             piece = first if count == 1 else f"{first}-{last}"
             if room is not None:
                 room -= len(piece) + 1
@@ -118,9 +118,7 @@ def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
                     break
             ranges.append(piece)
             held += count
-            if text is None:
-                break
-            first, value, count = text, int(text), 0
+            first, value, count = text, int(text or 0), 0
         last = text
         count += 1
     return ranges, held

@@ -10,6 +10,8 @@ from server.core.executions import accept, start
 from server.core.states import ExecutionStatus
 from server.core.world import Execution, Peer, World
 
+FORMER_JOURNALS = 4
+
 
 def loaded(world: World, event: HostLoaded) -> None:
     world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True)
@@ -22,6 +24,9 @@ def connected(world: World, event: HostConnected) -> None:
         peer = world.peers[event.host_id] = Peer(event.host_id)
     world.connected += peer.session is None
     world.left.pop(event.host_id, None)
+    is_late = event.journal_id in peer.former
+    if peer.journal_id not in (None, event.journal_id):
+        peer.former = (*peer.former, peer.journal_id)[-FORMER_JOURNALS:]
     if peer.journal_id != event.journal_id:
         peer.forgotten = 0  # another journal has been told nothing yet
     if safety.is_behind(world, peer, event):
@@ -37,7 +42,7 @@ def connected(world: World, event: HostConnected) -> None:
     executions = list(peer.open.values())
     world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
-        _resync(world, peer, execution, entries.get((execution.row.command_id, execution.row.attempt)))
+        _resync(world, peer, execution, entries.get((execution.row.command_id, execution.row.attempt)), is_late)
     world.forget(peer, 1)
     world.unpark(peer, len(peer.parked))
 
@@ -67,13 +72,18 @@ def _is_superseded(world: World, host_id: str, command_id: str, attempt: int) ->
     return execution is not None and execution.row.attempt > attempt
 
 
-def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None) -> None:
+def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None, is_late: bool) -> None:
+    """is_late: the Hello is of a journal that was over already."""
     row = execution.row
+    execution.doubt = None
     if row.unreachable:
         row.unreachable = False
         world.changed(execution)
     if row.journal_id != peer.journal_id:
-        lose(world, execution, "journal_lost")
+        if is_late:
+            _doubt(world, execution)
+        else:
+            lose(world, execution, "journal_lost")
     elif entry is not None:
         if entry.stage is Stage.INTENT:
             accept(world, execution)
@@ -85,7 +95,15 @@ def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None)
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         _send_again(world, peer, execution)
     else:
-        lose(world, execution, "journal_lost")
+        _doubt(world, execution)
+
+
+def _doubt(world: World, execution: Execution) -> None:
+    """It was accepted, and this Hello does not know of it. Either the journal was set back, or the Hello is one of an agent that is gone, which came
+    late, after that of the next one: then its connection ends soon, and the next Hello tells."""
+    execution.asked = None
+    execution.doubt = world.now.mono + world.limits.doubt
+    renew_deadline(world, execution)
 
 
 def _ask_again(world: World, execution: Execution, entry: Entry) -> None:
@@ -116,7 +134,7 @@ def disconnected(world: World, event: HostDisconnected) -> None:
     world.connected -= 1
     safety.gone(world, event.host_id)
     for execution in peer.open.values():
-        execution.row.unreachable, execution.asked = True, None
+        execution.row.unreachable, execution.asked, execution.doubt = True, None, None
         world.changed(execution)
         renew_deadline(world, execution)
     world.unpark(peer, len(peer.parked))

@@ -19,7 +19,7 @@ def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
         world.step(execution, ExecutionStep.RETRY)
     pause_ms = _pause_ms(policy, row.attempt, world.chance())
     _clear(row)
-    execution.asked = None
+    execution.asked = execution.doubt = None
     row.earlier = (*row.earlier, ended)
     row.attempt += 1
     row.retry_at = world.now.wall_ms + pause_ms

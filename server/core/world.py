@@ -46,6 +46,9 @@ class Limits:
     watchdog_margin: float = 30.0
     """Beyond timeout and grace before the server asks the agent again to end an execution."""
     cancel_retry: float = 30.0
+    doubt: float = 60.0
+    """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than a session whose other
+    end is dead lasts, and than an agent that was cut off for it needs to come back."""
     lap: float = 60.0
     """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
 
@@ -62,6 +65,8 @@ class Execution:
     ticket: int = 0
     asked: float | None = None
     """Since when its host, which is here, has been asked to end it."""
+    doubt: float | None = None
+    """Its host is here by a Hello that should name it and does not: when that is to be believed."""
     departure: Departure = LONG_AGO
 
     def __str__(self) -> str:
@@ -108,6 +113,8 @@ class Peer:
     host_id: str
     session: int | None = None
     journal_id: str | None = None
+    former: tuple[str, ...] = ()
+    """Journals that it had before in this run, the last few."""
     capacity: int = 0
     seq: int = 0
     seq_reserved: int = 0
@@ -310,14 +317,15 @@ class World:
         return peer.seq
 
     def send_cancel(self, execution: Execution) -> None:
-        """To a host that is connected; to others it goes with the verdicts when they return.
+        """To a host that is connected; to others it goes with the verdicts when they return. Not while it is in doubt: who has no trace
+        of it would say that it never started.
 
         The agent is told why, so that its report says the same.
         """
         row = execution.row
         reason = row.cancel_reason or execution.live.task.cancel_reason or "canceled"
         peer = self.peers[row.host_id]
-        if peer.session is not None and row.journal_id is not None and row.seq is not None:
+        if peer.session is not None and row.journal_id is not None and row.seq is not None and execution.doubt is None:
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
 
     def forget(self, peer: Peer, every: int) -> None:

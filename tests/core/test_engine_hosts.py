@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
 from server.core.events import (
     Accepted,
@@ -11,6 +13,7 @@ from server.core.events import (
     Started,
     TaskCanceled,
 )
+from server.core.world import Limits
 from tests.changed import replace
 from tests.core.story import E, Story, T, kinds
 
@@ -60,13 +63,74 @@ def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() ->
     assert story.row("a").status is E.DISPATCHED
 
 
-def test_an_accepted_one_without_a_trace_is_lost_and_never_sent_again() -> None:
-    story = Story()
+def in_doubt(**limits: float) -> Story:
+    """Host a has accepted c1, and is here by a Hello that does not know of it."""
+    story = Story(Limits(doubt=60, **limits))  # type: ignore[arg-type]
     story.come("a")
     story.run("a")
     story.tell(Accepted("a", "c1", 1), HostDisconnected("a", 1))
     assert not kinds(story.come("a", session=2), Dispatch)
+    return story
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(59.9, E.DISPATCHED), (60.0, E.LOST)])
+def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_never_sent_again(seconds: float, status: E) -> None:
+    story = in_doubt()
+    assert not kinds(story.later(seconds), Dispatch)
+    assert (story.row("a").status, story.row("a").error_code) == (status, "journal_lost" if status is E.LOST else None)
+
+
+def test_a_hello_that_comes_after_that_of_the_next_agent_ends_nothing() -> None:
+    story = in_doubt()
+    story.later(1)
+    story.tell(HostDisconnected("a", 2))
+    assert story.row("a").unreachable
+    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(100)
+    assert (story.row("a").status, story.row("a").unreachable) == (E.RUNNING, False)
+
+
+def test_the_next_hello_ends_the_doubt_of_one_that_took_its_place() -> None:
+    story = in_doubt()
+    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(61)
+    assert story.row("a").status is E.RUNNING
+
+
+def test_who_has_no_trace_of_it_is_not_asked_to_end_it() -> None:
+    """It would say that it never started, which nobody can know."""
+    story = in_doubt()
+    for _ in range(2):
+        assert not kinds(story.tell(TaskCanceled("t1")), Cancel)
+        story.later(29)
+    story.later(3)
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
+
+
+def test_what_was_canceled_in_doubt_is_asked_of_who_knows_it() -> None:
+    story = in_doubt()
+    story.tell(TaskCanceled("t1"))
+    welcome = kinds(story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)]), Welcome)[0]
+    assert isinstance(welcome, Welcome) and [verdict.decision for verdict in welcome.verdicts] == [Decision.STOP]
+
+
+def test_force_ends_what_is_in_doubt() -> None:
+    story = in_doubt()
+    story.tell(TaskCanceled("t1", force=True))
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "force_canceled")
+
+
+def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
+    story = Story(Limits(doubt=60))
+    story.come("a", journal="journal-1")
+    story.come("a", session=2, journal="journal-2")
+    story.run("a")
+    story.tell(Started("a", "c1", 1, 7, 7))
+    story.come("a", session=3, journal="journal-1")
+    assert story.row("a").status is E.RUNNING
+    story.come("a", session=4, journal="journal-2", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(61)
+    assert story.row("a").status is E.RUNNING
 
 
 def test_another_journal_means_that_nobody_can_say() -> None:

@@ -12,7 +12,7 @@ from server.core.states import ExecutionStatus, TaskStatus
 from server.core.world import Limits
 from tests.core.story import E, Story, T, reload
 
-LIMITS = Limits(lost_after=100, unanswered_after=200)
+LIMITS = Limits(lost_after=100, unanswered_after=200, doubt=50)
 
 
 def parked(story: Story) -> None:
@@ -48,6 +48,11 @@ def away(story: Story) -> None:
 def asked(story: Story) -> None:
     running(story)
     story.tell(TaskCanceled("t1"))
+
+
+def in_doubt(story: Story) -> None:
+    running(story)
+    story.come("a", session=2)
 
 
 def overdue_task(story: Story) -> None:
@@ -113,6 +118,7 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
     (running, E.RUNNING, "timeout and grace, then unanswered_after", "unanswered", E.LOST),
     (away, E.RUNNING, "lost_after", "silent", E.LOST),
     (asked, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
+    (in_doubt, E.RUNNING, "liveness.silence and 20 s", "journal_lost", E.LOST),
     (overdue_task, E.DISPATCHED, "the task's timeout, then unanswered_after", "unanswered", E.LOST),
     (behind_others, E.PENDING, "the end of what is before it, then its own", "unanswered", E.LOST),
     (endless_and_away, E.RUNNING, "lost_after", "silent", E.LOST),

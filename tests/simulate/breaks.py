@@ -96,6 +96,7 @@ CLOCKS = {"enabled": frozenset({"server_clock", "server_kill", "server_stop"}), 
 SILENCE = {"enabled": frozenset({"partition", "link_half_open", "link_cut"}), "often": 1.5, "hosts": 3, "mass_hosts": 2, "lost_after": 20.0, "seconds": 180.0}
 TWINS = {"enabled": frozenset({"server_twin", "link_cut"}), "often": 4.0, "tasks": 8, "seconds": 60.0}
 GONE = {"enabled": frozenset({"server_kill", "host_gone"}), "often": 1.5, "tasks": 8, "longest": 40.0, "seconds": 60.0}
+STOPS = {"enabled": frozenset({"agent_stop", "agent_kill", "link_slow"}), "often": 1.0, "hosts": 1, "tasks": 8, "longest": 10.0, "seconds": 60.0}
 WIPED = {"enabled": frozenset({"host_wiped", "link_one_way", "link_half_open"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 NO_DIRECTORIES = Break("what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()")
 NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget", "peer.session is not None and", "False and")
@@ -106,6 +107,7 @@ BREAKS = (
     Break("the writer confirms a batch that the database refused to take", server_writer.Writer, "_write", "self._retries += 1", "return"),
     Break("the task's counters are saved one transaction late", server_tasks, "settle", "world.tally.counts(live.slot)", "task.counts if task.counts[0] else world.tally.counts(live.slot)"),
     # the server's rules
+    Break("a hello that comes late is believed at once", server_hosts, "_doubt", "world.now.mono + world.limits.doubt", "world.now.mono", first=1430, aim=STOPS),
     Break("a late result is acknowledged and not kept", server_executions, "result", "world.save(_late(world, event))", "pass", first=15),
     Break("an output is not saved with its result", server_executions, "result", "world.save(SaveOutput(output))", "pass"),
     Break("unreachable is treated as lost", server_hosts, "disconnected", "in peer.open.values():", "in list(peer.open.values()):\n        lose(world, execution, 'silent'); continue"),
