@@ -88,8 +88,8 @@ class Guard(Struct, frozen=True, kw_only=True):
     frame_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from a frame's first byte to its last.")] = 30.0
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="An agent that has not taken within this time what waited for it is cut off; looked at with each heartbeat.")] = 30.0
     refusals_per_minute: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections of one address that may be refused or cut off before its next ones are closed unread, until less than that were; raise it where many hosts share one (NAT).")] = 120
-    grave_refusals: Annotated[int, Meta(ge=1, le=10_000, description="As so many of them counts a connection that was cut off for a flood or for breaking the protocol, which no agent does.")] = 10
-    shut_out_seconds: Annotated[float, Meta(ge=0, le=60, description="How long such a connection is kept open, unread, so that its other end comes again the later.")] = 5.0
+    grave_refusals: Annotated[int, Meta(ge=1, le=10_000, description="As so many of them counts a connection that was cut off for a flood or for breaking the protocol, which no agent does.")] = 20
+    shut_out_seconds: Annotated[float, Meta(ge=0, le=60, description="How long such a connection is kept open, unread, so that its other end comes again the later.")] = 10.0
     shut_out_connections: Annotated[int, Meta(ge=0, le=10_000, description="Connections that are kept open in this way at once; of more, the oldest is closed.")] = 1_024
 
 

@@ -41,8 +41,8 @@ class Limits:
     handshake_bytes: int = 32 << 10
     threads: int = 2
     refusals_per_minute: int = 120
-    grave_refusals: int = 10
-    shut_out_seconds: float = 5.0
+    grave_refusals: int = 20
+    shut_out_seconds: float = 10.0
     shut_out_connections: int = 1_024
 
 
