@@ -74,7 +74,7 @@ ATTACKS: dict[str, Attack] = {
     "slow frame, 1 byte/s": Attack(plays.slow_frame, width=20, slow=True, reasons=_reasons("slow_frame", "no_hello")),
     "slow preface, 1 byte/s": Attack(plays.slow_preface, (NOBODY,), width=20, slow=True, only="plain", reasons=LATE),
     "silent connections": Attack(plays.silence, (NOBODY,), width=800, slow=True, reasons=LATE | _reasons("too_many_from_address", "handshake_timeout", "handshake_crowded_out")),
-    "streams at once": Attack(plays.streams_at_once, reasons=_reasons("too_many_streams")),
+    "streams at once": Attack(plays.streams_at_once, reasons=_reasons("too_many_streams", "second_call")),
     "calls one after the other": Attack(plays.calls, reasons=_reasons("flood_of_streams", "too_many_streams")),
     "frame too long": Attack(plays.long_frame, reasons=_reasons("frame_too_large")),
     "second call in a session": Attack(plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")),
