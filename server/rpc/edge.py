@@ -376,8 +376,9 @@ class Edge:
                     session.end("slow_reader")
                     live.conn.abort("slow_reader")
                     continue
-                next_word = live.said + PATIENCE * terms.heartbeat
-                if next_word <= now:
+                if live.said == 0.0:  # the first word must be Welcome, and that waits for a commit
+                    next_word = now + terms.heartbeat
+                elif (next_word := live.said + PATIENCE * terms.heartbeat) <= now:
                     # Answering the agent's own beats is a word too: with both sides beating, hardly any beat of ours is needed.
                     live.beat += 1
                     live.conn.send([to_agent.heartbeat(live.beat)])

@@ -218,6 +218,18 @@ async def test_heartbeats_go_both_ways_and_are_answered() -> None:
         assert edge.registry.presence(HOST).running == 3  # type: ignore[union-attr]
 
 
+async def test_welcome_is_the_first_word_however_long_its_commit_takes() -> None:
+    async with Edge(heartbeat=0.05).serve() as edge, edge.agent() as agent:
+        edge.queue.held = True
+        await agent.hello()
+        await until(lambda: edge.queue.units)
+        with trio.move_on_after(0.4) as waited:
+            await agent.hear()
+        assert waited.cancelled_caught, "a heartbeat came before it"
+        edge.queue.flush()
+        assert [(await agent.hear())[0] for _ in range(2)] == ["welcome", "heartbeat"]
+
+
 async def test_an_agent_that_says_nothing_is_cut_off_and_its_rows_flagged() -> None:
     async with Edge(heartbeat=0.1, silence=0.3).serve() as edge, edge.agent() as agent:
         await agent.hello()
