@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=Options.kills)
     parser.add_argument("--seed", type=int, default=Options.seed)
     parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
-    parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; by default 4 for each kill")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; by default 8 for each kill")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="steady load instead, with one percent of faults")
     parser.add_argument("--pace", type=float, default=1.0, help="of the soak: seconds between two tasks on all agents")
     parser.add_argument("--partition", type=float, metavar="SECONDS", help="half of the agents are cut off for so long")

@@ -26,8 +26,8 @@ from tests.chaos.site import AGENT, SERVER, SILENCE, Api, Site, api_of, database
 from tests.chaos.work import Work
 from tests.system.rig import processes_with
 
-PACE = 4.0
-"""Seconds of the plan for each kill."""
+PACE = 8.0
+"""Seconds of the plan for each kill. With half of that, 200 agents and what they run need all of two cores, and everybody is late for that reason alone."""
 CALM = 180.0
 """Seconds after the last fault within which everything must have ended."""
 FEW_DISKS = 2
