@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.chaos.partition import partition
+from tests.chaos.site import SILENCE
 
 
 async def test_half_of_the_agents_are_cut_off_and_nothing_is_lost_or_given_up(tmp_path: Path) -> None:
-    found = await partition(tmp_path / "site", agents=4, seconds=5, seed=1, short=True)
+    found = await partition(tmp_path / "site", agents=4, seconds=1.5 * SILENCE, seed=1, short=True)
     assert found.good, found.as_json()
     assert found.noticed is not None and found.settled is not None and len(found.reached) == 10
     assert found.verdict.executions >= 13 * 4 and found.verdict.statuses["completed"] and not found.verdict.lost

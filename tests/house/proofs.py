@@ -1,4 +1,4 @@
-"""Whether a test named in the documentation exists, read from the source without importing it."""
+"""Whether a test or a make target named in the documentation exists, read from the source without importing it."""
 
 from __future__ import annotations
 
@@ -65,3 +65,11 @@ def is_a_test(node_id: str) -> bool:
 def missing_tests(cell: str) -> list[str]:
     """The node ids in a table's cell that do not exist."""
     return [node_id for node_id in CODE.findall(cell) if not is_a_test(node_id)]
+
+
+def missing_proofs(cell: str) -> list[str]:
+    """The node ids and `make` targets in a table's cell that do not exist."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {one for one in CODE.findall(cell) if one.startswith("make ")}
+    unknown = [one for one in targets if not re.search(rf"^{re.escape(one.split()[1])}:", makefile, re.MULTILINE)]
+    return sorted(unknown) + [node_id for node_id in missing_tests(cell) if node_id not in targets]
