@@ -44,7 +44,7 @@ class Timing:
     long starts the backoff anew."""
 
     backoff_base: float = 1.0
-    backoff_max: float = 60.0
+    backoff_max: float = 15.0
     hello_timeout: float = 10.0
     heartbeat: float = 15.0
     silence: float = 45.0

@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     hello_timeout: float = 10.0
     backoff_base: float = 1.0
-    backoff_max: float = 20.0
+    backoff_max: float = 15.0
     spool_bytes: int = 256 * MIB
     journal_bytes: int = 16 * MIB
     reserve_bytes: int = 64 * MIB

@@ -118,7 +118,7 @@ class Fleet:
     """hosts: host_id → name, of all simulated hosts in the order of their numbers. With a door they have ids only once they have joined."""
 
     def __init__(
-        self, target: Target, split: Sequence[int], *, seed: int, folder: Path, door: Door | None = None, hello_timeout: float = 10.0, backoff_max: float = 20.0, dialing: int = 1_024
+        self, target: Target, split: Sequence[int], *, seed: int, folder: Path, door: Door | None = None, hello_timeout: float = 10.0, backoff_max: float = 15.0, dialing: int = 1_024
     ) -> None:
         """door: where to join for certificates; None: without TLS, and then every process is up. Raises CannotRun, FleetFailed."""
         self.size = sum(split)

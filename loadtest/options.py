@@ -49,7 +49,7 @@ class Options:
     fault_share: float = 0.1
     mixed_tasks: int = 24
     hello_timeout: float = 10.0
-    backoff_max: float = 20.0
+    backoff_max: float = 15.0
     dialing: int = 1_024
     viewers: int = 50
     viewers_poll: bool = False

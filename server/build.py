@@ -25,8 +25,8 @@ from server.store.sqlite import SqliteStore
 from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
 
-COMES_BACK = 20.0
-"""Seconds within which an agent that was cut off dials again: its longest pause, `backoff_max` of its settings."""
+COMES_BACK = 25.0
+"""Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
 SLICE = 500
 """Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
 

@@ -38,7 +38,7 @@ class Config:
     connect_timeout: float = 10.0
     hello_timeout: float = 10.0
     backoff_base: float = 1.0
-    backoff_max: float = 20.0
+    backoff_max: float = 15.0
     settled: float = 5.0
     heartbeat: float = 15.0
     silence: float = 45.0

@@ -23,6 +23,7 @@ from server.ports import Clock, Door
 from server.rpc import rows, to_agent
 from server.rpc.credits import Credits
 from server.rpc.front import Front
+from server.rpc.pace import NAP, Pace
 from server.rpc.refusals import refusal
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.to_agent import Encoder
@@ -46,9 +47,6 @@ HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
 """Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
-AWAKE, NAP = 1.0, 0.03
-"""Seconds. When for AWAKE nothing but heartbeats came and nothing left, they are read together, every NAP: waking up for each of them
-would be most of what ten thousand idle agents cost. As soon as something is to leave, the nap is over."""
 ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
@@ -125,7 +123,7 @@ class Edge:
         self._connected: dict[Any, Comer] = {}
         self._drains: list[Callable[[], None]] = []
         self.draining = False
-        self._awake = 0.0
+        self._pace = Pace()
 
     # --- the life of a session ---------------------------------------------------------------------------------------------
 
@@ -207,16 +205,18 @@ class Edge:
             await self._queue.wait_room()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
             await trio.lowlevel.wait_readable(self._hub.fileno())
             now = self._clock.now().mono
+            if rest := self._pace.rest(now):
+                await trio.sleep(rest)
+                now = self._clock.now().mono
             self.take(self._hub.poll(now), now)
-            if now >= self._awake:
+            if self._pace.idle(now):
                 with trio.move_on_after(NAP):
                     await self._stirred.wait()
 
     def take(self, batch: list[tuple[Any, ...]], now: float) -> None:
         """One slice of rows: all events in it are one transaction."""
         events: list[Event] = []
-        if any(row[1] != HEARTBEAT for row in batch):
-            self._awake = now + AWAKE
+        self._pace.read(len(batch), all(row[1] == HEARTBEAT for row in batch), now)
         for row in batch:
             live: Live = row[0]
             if live.session is None:
@@ -322,7 +322,7 @@ class Edge:
             return
         messages = [self._encoder.encode(act, self._credits.of(session, act)) for act in session.take()]
         if messages:
-            self._awake = now + AWAKE  # answers will come
+            self._pace.sent(now)
         if live.answer is not None:
             messages.append(to_agent.heartbeat(live.answer, answer=True))
             live.answer = None

@@ -73,7 +73,7 @@ class Swarm:
     longest: float
     forget_every: int
     mass_hosts: int
-    backoff_max: float = 20.0
+    backoff_max: float = 15.0
 
 
 def draw(rng: Random) -> Swarm:
