@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
 from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
-from server.core.model import CommandHost
+from server.core.model import CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
 from server.core.world import Execution, Lap, LiveTask, Patience, Peer, Stop, World
 
@@ -21,7 +22,7 @@ def created(world: World, event: TaskCreated) -> None:
     event.task.counts = tuple(pending)
     live = world.add_task(event.task, event.command, pending)
     world.ledger.created(event.task)
-    world.act(_progress(live))
+    _show(world, live)
 
 
 def loaded(world: World, event: TaskLoaded) -> None:
@@ -49,7 +50,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
         if task.status is TaskStatus.PENDING:
             make_rows(live)
         _stop(world, live, live.executions.values(), task.cancel_reason)
-    world.act(_progress(live))
+    _show(world, live)
 
 
 def _keep_time(world: World, live: LiveTask) -> None:
@@ -191,8 +192,7 @@ def settle(world: World) -> None:
             task.spent_ms = int((world.now.mono - live.lap.began) * 1000)
         task.version += 1
         task.updated_at = world.now.wall_ms
-        world.save(SaveTask(replace(task, targets=())))
-        world.act(_progress(live))
+        world.save(SaveTask(_show(world, live)))
 
 
 def _finish(world: World, live: LiveTask) -> None:
@@ -216,12 +216,8 @@ def _last_step(live: LiveTask) -> TaskStep:
     return TaskStep.FAIL
 
 
-def _progress(live: LiveTask) -> Progress:
-    slowest = []
-    for host_id in live.started:
-        slowest.append(host_id)
-        if len(slowest) == SLOWEST:
-            break
-    return Progress(replace(live.task, targets=()), tuple(slowest))
-
-
+def _show(world: World, live: LiveTask) -> Task:
+    """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also what is saved."""
+    image = replace(live.task, targets=())
+    world.act(Progress(image, tuple(islice(live.started, SLOWEST))))
+    return image

@@ -255,6 +255,15 @@ def test_several_selectors_mean_all_their_hosts_once(directory: Directory) -> No
     assert directory.hostnames(["nobody", an_id(1)]) == ["web1"]
 
 
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=30), st.sets(st.integers(0, 35)))
+def test_few_hosts_come_in_the_same_order_as_many(hostnames: list[str], wanted: set[int]) -> None:
+    directory = Directory()
+    for number, hostname in enumerate(hostnames):
+        directory.put(Host(an_id(number), hostname))
+    asked = {an_id(number) for number in wanted}
+    assert directory.sorted(asked) == [host_id for _, host_id in directory.order if host_id in asked]
+
+
 def test_a_grammar_must_say_what_its_atoms_are() -> None:
     with pytest.raises(NotImplementedError):
         Parser[object]("x").parse()
