@@ -24,6 +24,7 @@ from typing import Any
 
 import orjson
 
+from loadtest.api import Refused, Unreachable
 from loadtest.figures import percentile, rounded
 from loadtest.proc import cpu_seconds, stolen
 from loadtest.run import Incomplete, Run, body
@@ -35,6 +36,7 @@ ANSWERS = 3
 TASK_SECONDS = 120.0
 OPEN_SECONDS = 60.0
 NICE = 19
+OVERLOADED = 503
 EVERY, START_S = 0.1, 2.0
 """NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next, unless it takes longer."""
 DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
@@ -45,13 +47,14 @@ DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
 class Turn:
     """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late: seconds from the end to
     the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of their process, or of what stands for it, meanwhile.
-    stolen: by the hypervisor, of all cores."""
+    stolen: by the hypervisor, of all cores. refused: commands on one host that the server had no room for."""
 
     cpu: float = 0.0
     wall: float = 0.0
     opening: float = 0.0
     viewers_cpu: float = 0.0
     stolen: float = 0.0
+    refused: int = 0
     start_ms: list[float] = field(default_factory=list)
     one_host_ms: list[float] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
@@ -107,6 +110,7 @@ def _figures(without: Sequence[Turn], watched: Sequence[Turn]) -> dict[str, Any]
         found[f"one_host_ms_with_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in watched]
         found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(without, watched, partial(_of, share=share))
     found["one_host_samples"] = [sum(len(turn.one_host_ms) for turn in turns) for turns in (without, watched)]
+    found["one_host_refused"] = [sum(turn.refused for turn in turns) for turns in (without, watched)]
     found["one_host_ms_at_the_start"] = [[round(ms, 1) for turn in turns for ms in turn.start_ms] for turns in (without, watched)]
     return found
 
@@ -210,12 +214,19 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
 
 
 def _sample(run: Run, turn: Turn, started: float, stop: threading.Event) -> None:
+    """Until told to stop. A server that has too much to write is asked again; anything else that is refused ends the sampling, and is told."""
     rng = random.Random(run.options.seed)
     with run.target.api() as api:
         while not stop.is_set():
             begin = time.monotonic()
-            took = samples(run, api, rng, 1)
-            (turn.start_ms if begin < started + START_S else turn.one_host_ms).extend(took)
+            try:
+                took = samples(run, api, rng, 1)
+                (turn.start_ms if begin < started + START_S else turn.one_host_ms).extend(took)
+            except (Refused, Unreachable) as error:
+                if not isinstance(error, Refused) or error.status != OVERLOADED:
+                    run.unfinished.append(f"commands on one host beside the viewers: {error}")
+                    return
+                turn.refused += 1
             stop.wait(max(0.0, begin + EVERY - time.monotonic()))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from loadtest.api import Refused, Unreachable
 from loadtest.conduct import GOOD
-from loadtest.scenarios.viewers import judge
+from loadtest.scenarios.viewers import Turn, _sample, judge
 from loadtest.verify import Findings
 from loadtest.viewer import Seen
 from tests.loadtest.test_harness import harness
@@ -44,3 +48,36 @@ def test_a_viewer_who_saw_anything_else_than_the_end_is_found_out(different: dic
     findings = Findings()
     judge(findings, 0, seen(**different), {"status": "completed", "version": 9}, groups=2, hosts=5)
     assert findings.wrong == (1 if different else 0), findings.examples
+
+
+class Sampled:
+    """What `_sample` needs of a run; each entry is what one sample comes to, and with the last one it is told to stop."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: list[float] | Exception) -> None:
+        self.options = SimpleNamespace(seed=1)
+        self.target = SimpleNamespace(api=nullcontext)
+        self.unfinished: list[str] = []
+        self.stop, self._left = threading.Event(), list(outcomes)
+        monkeypatch.setitem(_sample.__globals__, "samples", self._one)
+        monkeypatch.setitem(_sample.__globals__, "EVERY", 0.0)
+
+    def _one(self, *ignored: object) -> list[float]:
+        outcome = self._left.pop(0)
+        if not self._left:
+            self.stop.set()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, turn = Sampled(monkeypatch, Refused(503, "overloaded"), [12.0]), Turn()
+    _sample(cast(Any, run), turn, float("-inf"), run.stop)
+    assert (turn.refused, turn.one_host_ms, run.unfinished) == (1, [12.0], [])
+
+
+@pytest.mark.parametrize("error", [Refused(401, "who are you"), Unreachable("nobody there")], ids=["refused", "unreachable"])
+def test_sampling_that_ends_early_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    run = Sampled(monkeypatch, error, [12.0])
+    _sample(cast(Any, run), Turn(), 0.0, run.stop)
+    assert run.unfinished == [f"commands on one host beside the viewers: {error}"]
