@@ -51,11 +51,12 @@ class Conductor:
         """Never awaits. All events of one call are one transaction."""
         effects = self._engine.handle(events, self._clock.now())
         if effects:
-            self._queue.put(effects.saves, (lambda: self._carry_out(effects)) if effects.acts else None)
+            self._queue.put(effects.saves, lambda: self._carry_out(effects))
         self._stirred.set()
 
     def _carry_out(self, effects: Effects) -> None:
         effects.departure.at = self._clock.now().mono
+        self._shown.committed(effects.saves)
         for act in effects.acts:
             if isinstance(act, Progress):
                 self._shown.publish(act)

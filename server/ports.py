@@ -112,7 +112,9 @@ class Fleet(Protocol):
 
 
 class Shown(Protocol):
-    """Where committed progress goes to be looked at (web/live.py)."""
+    """Where what is committed goes to be looked at (web/live.py). Of one commit `committed` comes first."""
+
+    def committed(self, saves: Sequence[Save]) -> None: ...
 
     def publish(self, progress: Progress) -> None: ...
 

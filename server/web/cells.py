@@ -1,8 +1,8 @@
 """The state of every host of a task in a byte each, for a map that stays small at ten thousand hosts.
 
 A byte holds the number of the execution's status in its low four bits, and 16 if its host is away. The bytes stand in the order of the
-task's frozen list. They are read from the store, so they are committed, at most so often, however many look; who has a version gets
-what changed since, if that is shorter.
+task's frozen list. They are read from the store when somebody looks at first, then kept up to date by what is committed, and read once more
+when the task has ended; who has a version gets what changed since, if that is shorter.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ import struct
 from array import array
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
 import orjson
 import trio
 
-from server.core.model import Task
+from server.core.model import CommandHost, Task
 from server.web.deps import Deps
 from server.web.lookup import command_of, committed_task
 from server.web.views_answers import CellsView
 
 UNREACHABLE = 16
-FRESH_S, SHARE = 0.4, 20
-"""States are read again after this at the earliest, and after so many times as long as reading took."""
+FRESH_S = 0.4
+"""What has changed becomes a new version after this at the earliest, so that those who look at different moments see the same few versions."""
 LISTED_S = 1.0
 """Who a task's hosts are is put together once for all who ask within this time."""
 HEAD = struct.Struct("<4sBBHIQ")
@@ -35,26 +36,37 @@ MAGIC = b"CLST"
 
 @dataclass(slots=True)
 class Cells:
-    """changed: for each host the version with which it changed last. lines: as read last."""
+    """changed: for each host the version with which it changed last. news: place → state, committed since this version. command_id: whose
+    rows it is told of."""
 
     task: Task
+    command_id: str
     host_ids: tuple[str, ...]
     places: dict[str, int]
     states: bytearray
     changed: array[int]
     generation: str
     version: int = 1
-    lines: set[str] = field(default_factory=set)
+    news: dict[int, int] = field(default_factory=dict)
 
     def take(self, lines: Iterable[str]) -> None:
-        """What the store reads as states. Only what differs from the reading before is looked at: of ten thousand, few."""
-        found = set(lines)
+        """What the store reads as states: of everybody. What has been told since the reading began is not older."""
+        read = {place: _packed(int(line[0]), line[2] == "1") for line in lines if (place := self.places.get(line[4:])) is not None}
+        self.news = read | self.news
+        self.settle()
+
+    def note(self, row: CommandHost) -> None:
+        """This has been committed."""
+        if (place := self.places.get(row.host_id)) is not None:
+            self.news[place] = _packed(row.status, row.unreachable)
+
+    def settle(self) -> None:
+        """Make one new version of what has changed."""
         version = self.version + 1
-        for line in found - self.lines:
-            state, place = int(line[0]) | (UNREACHABLE if line[2] == "1" else 0), self.places.get(line[4:])
-            if place is not None and self.states[place] != state:
+        for place, state in self.news.items():
+            if self.states[place] != state:
                 self.states[place], self.changed[place], self.version = state, version, version
-        self.lines = found
+        self.news.clear()
 
     @property
     def etag(self) -> str:
@@ -76,11 +88,19 @@ class Cells:
         return HEAD.pack(MAGIC, 0, 0, 0, total, self.version) + self.states
 
 
+def _packed(status: int, unreachable: bool) -> int:
+    return status | UNREACHABLE if unreachable else status
+
+
 @dataclass(slots=True)
 class _Kept:
+    """following: it is told of commits. gone: it is not kept any more, so that nobody else would end that."""
+
     lock: trio.Lock = field(default_factory=trio.Lock)
     cells: Cells | None = None
-    next_read: float = 0.0
+    following: bool = False
+    gone: bool = False
+    next_at: float = 0.0
     listed: bytes = b""
     listed_at: float = -LISTED_S
 
@@ -90,6 +110,7 @@ class CellBook:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
+        self._followed = deps.live.followed
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def of(self, task_id: str) -> Cells:
@@ -102,23 +123,57 @@ class CellBook:
         kept = self._kept.setdefault(task_id, _Kept())
         self._kept.move_to_end(task_id)
         while len(self._kept) > self._deps.limits.answers_kept:
-            self._kept.popitem(last=False)
+            old = self._kept.popitem(last=False)[1]
+            old.gone = True
+            self._leave(old)
         async with kept.lock:
-            cells, began = kept.cells, self._deps.clock.now().mono
-            if cells is None:
-                host_ids = await self._deps.store.targets(task_id)
-                places = {host_id: place for place, host_id in enumerate(host_ids)}
-                size = len(host_ids)
-                cells = Cells(task, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
-            elif not self._stale(kept, cells, task, began):
-                return kept, cells
-            command = await command_of(self._deps, task_id)
-            cells.take(await self._deps.store.states(command.command_id))
-            # What was committed between the look at the task and this reading is in the states already; reading it again does no harm.
-            cells.task, kept.cells = task, cells
-            ended = self._deps.clock.now().mono
-            kept.next_read = ended + max(FRESH_S, SHARE * (ended - began))
-        return kept, cells
+            now = self._deps.clock.now().mono
+            if kept.cells is None:
+                await self._begin(kept, task)
+            elif task.status.final and not kept.cells.task.status.final:
+                await self._end(kept, kept.cells, task)
+            elif kept.following and now >= kept.next_at:
+                kept.cells.settle()
+                kept.cells.task, kept.next_at = task, now + FRESH_S
+            assert kept.cells is not None
+            return kept, kept.cells
+
+    async def _begin(self, kept: _Kept, task: Task) -> None:
+        host_ids = await self._deps.store.targets(task.task_id)
+        places = {host_id: place for place, host_id in enumerate(host_ids)}
+        size = len(host_ids)
+        command = await command_of(self._deps, task.task_id)
+        cells = Cells(task, command.command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
+        with self._following(kept, cells) if not task.status.final else nullcontext():
+            cells.take(await self._deps.store.states(cells.command_id))
+        kept.cells, kept.next_at = cells, self._deps.clock.now().mono + FRESH_S
+
+    async def _end(self, kept: _Kept, cells: Cells, task: Task) -> None:
+        """Read once more, then never again."""
+        lines = await self._deps.store.states(cells.command_id)
+        self._leave(kept)
+        cells.news.clear()
+        cells.take(lines)
+        cells.task = task
+
+    @contextmanager
+    def _following(self, kept: _Kept, cells: Cells) -> Iterator[None]:
+        """From now on, unless what is done meanwhile fails."""
+        self._followed.follow(cells.command_id, cells.note)
+        kept.cells, kept.following = cells, True
+        try:
+            yield
+        except BaseException:
+            self._leave(kept)
+            kept.cells = None
+            raise
+        if kept.gone:
+            self._leave(kept)
+
+    def _leave(self, kept: _Kept) -> None:
+        if kept.following and kept.cells is not None:
+            self._followed.leave(kept.cells.command_id, kept.cells.note)
+        kept.following = False
 
     async def listed(self, task_id: str) -> bytes:
         """A CellsView, as JSON. Raises ClarionError task_not_found."""
@@ -131,10 +186,3 @@ class CellBook:
             kept.listed = orjson.dumps(CellsView(task_id=task_id, total=len(names), names=names, ids=ids), default=msgspec.to_builtins)
             kept.listed_at = now
         return kept.listed
-
-    @staticmethod
-    def _stale(kept: _Kept, cells: Cells, task: Task, now: float) -> bool:
-        """A task that has ended is read once more at once, then never again."""
-        if cells.task.status.final:
-            return False
-        return task.status.final or (cells.task.version != task.version and now >= kept.next_read)

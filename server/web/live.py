@@ -7,13 +7,15 @@ kept for a short time, then the store answers for them.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 import trio
 
-from server.core.effects import Progress
+from server.core.effects import Progress, Save
 from server.core.model import Task
 from server.core.states import ExecutionStatus
 from server.ports import Clock
+from server.web.followed import Followed
 
 WINDOW_S = 15.0
 """The rate is that of the last so many seconds."""
@@ -59,6 +61,10 @@ class Live:
         self._lost = 0
         """The number of the last change that is not kept any more."""
         self._closed = False
+        self.followed = Followed()
+
+    def committed(self, saves: Sequence[Save]) -> None:
+        self.followed.committed(saves)
 
     def publish(self, progress: Progress) -> None:
         """Show this from now on. An older version than the one shown is dropped."""

@@ -90,6 +90,8 @@ class Shown:
     def __init__(self) -> None:
         self.last: dict[str, Progress] = {}
 
+    def committed(self, saves: Sequence[Save]) -> None: ...
+
     def publish(self, progress: Progress) -> None:
         self.last[progress.task.task_id] = progress
 

@@ -53,9 +53,13 @@ class Seen:
 
     def __init__(self) -> None:
         self.acts: list[object] = []
+        self.saves: list[Save] = []
 
     def send(self, act: Act) -> None:
         self.acts.append(act)
+
+    def committed(self, saves: Sequence[Save]) -> None:
+        self.saves += saves
 
     def publish(self, progress: Progress) -> None:
         self.acts.append(progress)
@@ -74,8 +78,9 @@ async def test_nothing_is_sent_or_shown_before_its_commit() -> None:
     door.submit(HostConnected("a", 1, "journal-1", 4))
     door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")))
     door.submit(TaskStarted("t"))
-    assert seen.acts == [] and door.live_task("t") is not None and door.open_on("a") == 1
+    assert seen.acts == seen.saves == [] and door.live_task("t") is not None and door.open_on("a") == 1
     await door.committed()
+    assert seen.saves == queue.saved
     kinds = [type(act).__name__ for act in seen.acts]
     assert kinds == ["Welcome", "Progress", "Dispatch", "Progress"]
     assert any(isinstance(save, SaveExecution) for save in queue.saved)

@@ -194,6 +194,9 @@ class Server:
 
     # --- the conductor's Shown -------------------------------------------------------------------------------------------
 
+    def committed(self, saves: Sequence[Save]) -> None:
+        pass
+
     def publish(self, progress: Progress) -> None:
         self.world.checks.shown(progress)
 

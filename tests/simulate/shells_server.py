@@ -101,6 +101,9 @@ class Server:
     def point(self, name: str) -> None:
         """Here a server dies wherever its tasks wait, not at named places."""
 
+    def committed(self, saves: Any) -> None:
+        pass
+
     def publish(self, progress: Any) -> None:
         self.fleet.checks.shown(progress)
 

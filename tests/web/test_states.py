@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import random
 import struct
 import uuid
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
+import trio.testing
 
 from proto.reasons import REASONS
 from server.core.states import ExecutionStatus
+from server.store.base import StoreUnavailable
 from server.web.cells import HEAD, MAGIC, UNREACHABLE, Cells
 from server.web.limits import Limits
 from tests.web.world import World, open_world
@@ -55,7 +60,7 @@ async def test_states_come_in_the_order_of_the_names_and_then_only_what_changed(
     world.report(task, "web-2")
     await world.door.committed()
     cell_book = world.app.desk.cells  # type: ignore[attr-defined]
-    cell_book._kept[task["task_id"]].next_read = 0.0
+    cell_book._kept[task["task_id"]].next_at = 0.0
     kind, have, newer = await states(world, task, etag, have)
     assert (kind, newer != etag) == (1, True)
     assert have[two] == ExecutionStatus.COMPLETED and have[one] == ExecutionStatus.DISPATCHED | UNREACHABLE
@@ -75,7 +80,7 @@ async def test_the_end_of_a_task_is_always_shown_and_read_once(world: World) -> 
 def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -> None:
     size = 10_000
     ids = tuple(str(index) for index in range(size))
-    cells = Cells(None, ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
+    cells = Cells(None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
     assert len(cells.packed(0)) == HEAD.size + size
     cells.take(["3 0 17", "2 1 9999", "3 0 stranger"])
     assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
@@ -89,9 +94,95 @@ def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -
 
 
 async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> None:
+    world.connect("web-1")
     for _ in range(world.deps.limits.answers_kept + 3):
         await states(world, await world.run("web-1"))
-    assert len(world.app.desk.cells._kept) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
+    assert len(world.app.desk.cells._kept) == len(world.live.followed) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
+
+
+class Reading:
+    """The store's reading of states, counted. It ends once `gate` is open, with `error` if there is one."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times, self.gate, self.read = 0, trio.Event(), world.store.states
+        self.error: Exception | None = None
+        self.gate.set()
+        monkeypatch.setattr(world.store, "states", self._states)
+
+    async def _states(self, command_id: str) -> Sequence[str]:
+        self.times += 1
+        lines = await self.read(command_id)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return lines
+
+
+def kept(world: World, task: dict[str, Any]) -> Any:
+    return world.app.desk.cells._kept[task["task_id"]]  # type: ignore[attr-defined]
+
+
+def packed(lines: Sequence[str], cells: Cells) -> bytes:
+    """What the store has, in the order of the page."""
+    found = {line[4:]: int(line[0]) | (UNREACHABLE if line[2] == "1" else 0) for line in lines}
+    return bytes(found[host_id] for host_id in cells.host_ids)
+
+
+async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"n{index:02}" for index in range(30)]
+    await world.know(*names)
+    world.connect(*names)
+    task = await world.run(*names)
+    reading, rng, left = Reading(world, monkeypatch), random.Random(1), names.copy()
+    _, have, etag = await states(world, task)
+    while left:
+        name = rng.choice(left)
+        what = rng.choice(("begin", "leave", "report"))
+        if what == "begin":
+            world.begin(task, name)
+        elif what == "leave" and name in world.sessions:
+            world.disconnect(name)
+        elif what == "report":
+            world.report(task, name, code=rng.choice((0, 1)))
+            left.remove(name)
+        kept(world, task).next_at = 0.0
+        _, have, etag = await states(world, task, etag, have)
+        assert have == packed(await reading.read(task["command"]["command_id"]), kept(world, task).cells)
+    assert reading.times == 2 and len(world.live.followed) == 0
+
+
+async def test_what_is_committed_while_states_are_read_at_first_is_shown(world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.connect("web-1", "web-2")
+    task = await world.run("web-1", "web-2")
+    await world.door.committed()
+    reading = Reading(world, monkeypatch)
+    reading.gate = trio.Event()
+    nursery.start_soon(world.get, f"/api/v1/tasks/{task['task_id']}/states")
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    world.report(task, "web-1")
+    await world.door.committed()
+    reading.gate.set()
+    assert sorted((await states(world, task))[1]) == [ExecutionStatus.DISPATCHED, ExecutionStatus.COMPLETED] and reading.times == 1
+
+
+async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.connect("web-1", "web-2")
+    task = await world.run("web-1", "web-2")
+    reading = Reading(world, monkeypatch)
+    reading.error = StoreUnavailable("gone")
+    await world.door.committed()
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
+    assert len(world.live.followed) == 0
+    reading.error = None
+    assert (await states(world, task))[1] == bytes([ExecutionStatus.DISPATCHED] * 2)
+    reading.error = StoreUnavailable("gone")
+    world.report(task, "web-1")
+    world.report(task, "web-2")
+    await world.door.committed()
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
+    reading.error = None
+    assert (await states(world, task))[1] == bytes([ExecutionStatus.COMPLETED] * 2)
+    assert len(world.live.followed) == 0
 
 
 async def test_a_host_has_a_history_newest_first(world: World) -> None:

@@ -1,0 +1,39 @@
+"""Executions as they are committed, for those who keep a picture of a task's hosts without reading all of them again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from server.core.effects import Save, SaveExecution
+from server.core.model import CommandHost
+
+Note = Callable[[CommandHost], None]
+
+
+class Followed:
+    """Whoever follows a command is told of each of its rows after the commit, in the order of the commits. Nobody may change what it is told of."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, list[Note]] = {}
+
+    def follow(self, command_id: str, note: Note) -> None:
+        """`note` must neither await nor raise. `leave` must follow."""
+        self._notes.setdefault(command_id, []).append(note)
+
+    def leave(self, command_id: str, note: Note) -> None:
+        notes = self._notes[command_id]
+        notes.remove(note)
+        if not notes:
+            del self._notes[command_id]
+
+    def committed(self, saves: Sequence[Save]) -> None:
+        if not self._notes:
+            return
+        for save in saves:
+            if isinstance(save, SaveExecution):
+                for note in self._notes.get(save.execution.command_id, ()):
+                    note(save.execution)
+
+    def __len__(self) -> int:
+        """Commands that are followed."""
+        return len(self._notes)
