@@ -15,7 +15,7 @@ KIND = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A kind of answer. host_ids: in no order. first_at: ms since 1970, when the first of them ended. unreachable: how many are.
+    """A kind of answer. host_ids: in no order. first_at: ms since 1970, when the first of them ended.
 
     number: from 1, in the order in which the kinds first came; 0 for rows that have not ended, which are no answer yet.
     """
@@ -27,7 +27,6 @@ class Answer:
     stdout_id: bytes | None
     stderr_id: bytes | None
     first_at: int | None
-    unreachable: int
     host_ids: tuple[str, ...]
     number: int = 0
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -19,6 +20,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
 _RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
 LONGEST = 15
 """Digits that are read as one number; a longer run is text."""
+SPLIT = 20_000
+"""Names whose parts are remembered: the same hosts are folded again and again while a task runs, and most of the work is taking their names apart."""
 RESERVED = frozenset(("all", "online", "offline", "and", "or", "not", "in"))
 """Words of the selector grammar; a host of such a name is written in quotes."""
 
@@ -73,9 +76,8 @@ def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
     pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
     runs: dict[str, list[tuple[str, str]]] = {}
     for name in names:
-        if (one := _ONE.match(name)) is not None:
-            prefix, number, suffix = one.groups()
-            pieces[prefix, suffix].append(number)
+        if (one := _with_one_number(name)) is not None:
+            pieces[one[0]].append(one[1])
         else:
             runs[name] = [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else []
     sizes = Counter(key for keys in runs.values() for key in keys)
@@ -95,6 +97,15 @@ def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
         whole.append((prefix, suffix, texts))
     whole.sort(key=lambda piece: f"{piece[0]}{piece[2][0]}{piece[1]}")
     return whole
+
+
+@lru_cache(SPLIT)
+def _with_one_number(name: str) -> tuple[tuple[str, str], str] | None:
+    """((before, after), number) of a name that has one number."""
+    if (one := _ONE.match(name)) is None:
+        return None
+    prefix, number, suffix = one.groups()
+    return (prefix, suffix), number
 
 
 def _around(name: str, start: int, end: int) -> tuple[str, str]:

@@ -22,7 +22,7 @@ def answers_from_lines(lines: Iterable[str]) -> list[Answer]:
 
 def _answer(kind: list[str], rows: list[str]) -> Answer:
     status, exit_code, signal, error_code, _, stdout_id, stderr_id = kind
-    times, away, host_ids = zip(*(row.split(" ") for row in rows), strict=True)
+    times, host_ids = zip(*(row.split(" ") for row in rows), strict=True)
     return Answer(
         status=_STATUSES[int(status)],
         exit_code=_number(exit_code),
@@ -31,7 +31,6 @@ def _answer(kind: list[str], rows: list[str]) -> Answer:
         stdout_id=_bytes(stdout_id),
         stderr_id=_bytes(stderr_id),
         first_at=min((int(time) for time in times if time != _NONE), default=None),
-        unreachable=away.count("1"),
         host_ids=host_ids,
     )
 

@@ -272,8 +272,7 @@ def answer_from(row: Row) -> Answer:
         stdout_id=row[4],
         stderr_id=row[5],
         first_at=row[6],
-        unreachable=int(row[7]),
-        host_ids=tuple(row[8].split(",")),
+        host_ids=tuple(row[7].split(",")),
     )
 
 

@@ -1,4 +1,5 @@
-"""The answers of tasks, read from the store once per change of the task, however many look at them."""
+"""The answers of tasks, however many look at them: read from the store at first, kept up to date by what is committed, and read once more at
+the end."""
 
 from __future__ import annotations
 
@@ -8,20 +9,25 @@ from dataclasses import dataclass, field
 
 import trio
 
+from server.core.answer_sheet import AnswerSheet
 from server.core.answers import Answer, KindOrder
 from server.core.effects import SaveKinds
 from server.core.fold import Folded, fold
 from server.core.model import Output, Task
 from server.store.base import StoreUnavailable
 from server.web.deps import Deps
+from server.web.followed import Follower
 from server.web.lookup import command_of, committed_task
 
 FRESH_S = 1.0
-"""Answers of a task that has not ended are read again after this at the earliest."""
+"""Answers of a task that has not ended are put together again after this at the earliest."""
 
 FOLDED_CHARS = 4_000
 FEW = 500
-"""Names to fold and groups to number; more of them take so long that the loop goes on meanwhile."""
+"""Groups to number; more of them take so long that the loop goes on meanwhile."""
+FEW_NAMES = 4_000
+"""The same for names to fold. A thread that computes lets the loop go on for a moment every 5 ms only, so that folds of 3,300 names, 3 ms each,
+held it up for 20 ms each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,12 @@ class Answers:
 
 @dataclass(slots=True)
 class _Kept:
-    """order: as committed, so that no number is shown that a crash could undo."""
+    """order: as committed, so that no number is shown that a crash could undo. sheet: of a task that has not ended."""
 
+    follower: Follower
     lock: trio.Lock = field(default_factory=trio.Lock)
     answers: Answers | None = None
+    sheet: AnswerSheet | None = None
     order: bytes | None = None
     read_at: float = 0.0
 
@@ -65,15 +73,15 @@ class AnswerBook:
     async def of(self, task_id: str) -> Answers:
         """Raises ClarionError task_not_found."""
         task = await committed_task(self._deps, task_id)
-        kept = self._kept.setdefault(task_id, _Kept())
+        kept = self._kept.setdefault(task_id, _Kept(Follower(self._deps.live.followed)))
         self._kept.move_to_end(task_id)
         while len(self._kept) > self._deps.limits.answers_kept:
-            self._kept.popitem(last=False)
+            self._kept.popitem(last=False)[1].follower.close()
         async with kept.lock:
             if kept.answers is None or not self._good(kept, kept.answers, task):
                 started = self._deps.clock.now().mono
                 command = await command_of(self._deps, task_id)
-                rows = await self._deps.store.answers(command.command_id)
+                rows = await self._rows(kept, command.command_id, task.status.final)
                 if kept.order is None:
                     kept.order = await self._deps.store.answer_kinds(command.command_id)
                 order = KindOrder(kept.order)
@@ -86,6 +94,19 @@ class AnswerBook:
                 groups = [one for one in found if one.status.final]
                 kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :]), started
         return kept.answers
+
+    async def _rows(self, kept: _Kept, command_id: str, final: bool) -> list[Answer]:
+        if final:
+            rows = await self._deps.store.answers(command_id)
+            kept.follower.end()
+            kept.sheet = None
+            return rows
+        if kept.sheet is None or not kept.follower.follows:
+            sheet = AnswerSheet()
+            with kept.follower.beginning(command_id, sheet.note):
+                sheet.begin(await self._deps.store.answers(command_id))
+            kept.sheet = sheet
+        return kept.sheet.answers()
 
     async def _keep(self, command_id: str, kinds: bytes) -> None:
         """Raises StoreUnavailable."""
@@ -134,8 +155,9 @@ def joined(output: Output | None) -> bytes:
 
 
 async def folded_names(names: Sequence[str], max_chars: int | None) -> Folded:
-    """Off the loop where they are many."""
-    return fold(names, max_chars) if len(names) <= FEW else await trio.to_thread.run_sync(fold, names, max_chars)
+    """Off the loop where they are many; in any case the loop has a turn before."""
+    await trio.lowlevel.checkpoint()
+    return fold(names, max_chars) if len(names) <= FEW_NAMES else await trio.to_thread.run_sync(fold, names, max_chars)
 
 
 async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:

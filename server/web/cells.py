@@ -11,8 +11,8 @@ import struct
 from array import array
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,6 +21,7 @@ import trio
 
 from server.core.model import CommandHost, Task
 from server.web.deps import Deps
+from server.web.followed import Follower
 from server.web.lookup import command_of, committed_task
 from server.web.views_answers import CellsView
 
@@ -36,8 +37,7 @@ MAGIC = b"CLST"
 
 @dataclass(slots=True)
 class Cells:
-    """changed: for each host the version with which it changed last. news: place → state, committed since this version. command_id: whose
-    rows it is told of."""
+    """changed: for each host the version with which it changed last. news: place → state, committed since this version."""
 
     task: Task
     command_id: str
@@ -94,12 +94,9 @@ def _packed(status: int, unreachable: bool) -> int:
 
 @dataclass(slots=True)
 class _Kept:
-    """following: it is told of commits. gone: it is not kept any more, so that nobody else would end that."""
-
+    follower: Follower
     lock: trio.Lock = field(default_factory=trio.Lock)
     cells: Cells | None = None
-    following: bool = False
-    gone: bool = False
     next_at: float = 0.0
     listed: bytes = b""
     listed_at: float = -LISTED_S
@@ -110,7 +107,6 @@ class CellBook:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._followed = deps.live.followed
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def of(self, task_id: str) -> Cells:
@@ -120,19 +116,17 @@ class CellBook:
     async def _read(self, task_id: str) -> tuple[_Kept, Cells]:
         """What is kept may be forgotten while it is read, if so many other tasks are looked at."""
         task = await committed_task(self._deps, task_id)
-        kept = self._kept.setdefault(task_id, _Kept())
+        kept = self._kept.setdefault(task_id, _Kept(Follower(self._deps.live.followed)))
         self._kept.move_to_end(task_id)
         while len(self._kept) > self._deps.limits.answers_kept:
-            old = self._kept.popitem(last=False)[1]
-            old.gone = True
-            self._leave(old)
+            self._kept.popitem(last=False)[1].follower.close()
         async with kept.lock:
             now = self._deps.clock.now().mono
             if kept.cells is None:
                 await self._begin(kept, task)
             elif task.status.final and not kept.cells.task.status.final:
                 await self._end(kept, kept.cells, task)
-            elif kept.following and now >= kept.next_at:
+            elif kept.follower.follows and now >= kept.next_at:
                 kept.cells.settle()
                 kept.cells.task, kept.next_at = task, now + FRESH_S
             assert kept.cells is not None
@@ -142,38 +136,19 @@ class CellBook:
         host_ids = await self._deps.store.targets(task.task_id)
         places = {host_id: place for place, host_id in enumerate(host_ids)}
         size = len(host_ids)
-        command = await command_of(self._deps, task.task_id)
-        cells = Cells(task, command.command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
-        with self._following(kept, cells) if not task.status.final else nullcontext():
-            cells.take(await self._deps.store.states(cells.command_id))
+        command_id = (await command_of(self._deps, task.task_id)).command_id
+        cells = Cells(task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
+        with kept.follower.beginning(command_id, cells.note) if not task.status.final else nullcontext():
+            cells.take(await self._deps.store.states(command_id))
         kept.cells, kept.next_at = cells, self._deps.clock.now().mono + FRESH_S
 
     async def _end(self, kept: _Kept, cells: Cells, task: Task) -> None:
         """Read once more, then never again."""
         lines = await self._deps.store.states(cells.command_id)
-        self._leave(kept)
+        kept.follower.end()
         cells.news.clear()
         cells.take(lines)
         cells.task = task
-
-    @contextmanager
-    def _following(self, kept: _Kept, cells: Cells) -> Iterator[None]:
-        """From now on, unless what is done meanwhile fails."""
-        self._followed.follow(cells.command_id, cells.note)
-        kept.cells, kept.following = cells, True
-        try:
-            yield
-        except BaseException:
-            self._leave(kept)
-            kept.cells = None
-            raise
-        if kept.gone:
-            self._leave(kept)
-
-    def _leave(self, kept: _Kept) -> None:
-        if kept.following and kept.cells is not None:
-            self._followed.leave(kept.cells.command_id, kept.cells.note)
-        kept.following = False
 
     async def listed(self, task_id: str) -> bytes:
         """A CellsView, as JSON. Raises ClarionError task_not_found."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from server.core.effects import Save, SaveExecution
 from server.core.model import CommandHost
@@ -37,3 +38,38 @@ class Followed:
     def __len__(self) -> int:
         """Commands that are followed."""
         return len(self._notes)
+
+
+class Follower:
+    """One who follows a command for a while, and can be told at any time that nobody cares any more: it follows nothing from then on."""
+
+    def __init__(self, followed: Followed) -> None:
+        self._followed = followed
+        self._what: tuple[str, Note] | None = None
+        self._over = False
+
+    @property
+    def follows(self) -> bool:
+        return self._what is not None
+
+    @contextmanager
+    def beginning(self, command_id: str, note: Note) -> Iterator[None]:
+        """Follow from now on, unless what is done meanwhile fails: no commit falls between it and what follows."""
+        self._what = (command_id, note)
+        self._followed.follow(command_id, note)
+        try:
+            yield
+        except BaseException:
+            self.end()
+            raise
+        if self._over:
+            self.end()
+
+    def end(self) -> None:
+        if self._what is not None:
+            self._followed.leave(*self._what)
+            self._what = None
+
+    def close(self) -> None:
+        self._over = True
+        self.end()

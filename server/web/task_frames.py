@@ -21,8 +21,9 @@ V = TypeVar("V")
 
 GROUPS = 10
 """As many as a page shows at first."""
-FRESH_S, SHARE = 1.0, 50
-"""Groups of a task that runs are put together again after this at the earliest, and after so many times as long as it took."""
+FRESH_S, SHARE = 1.0, 200
+"""Groups of a task that runs are put together again after this at the earliest, and after so many times as long as it took: commands that come
+meanwhile wait for it, and are to be well under one in a hundred."""
 KEPT = 256
 
 

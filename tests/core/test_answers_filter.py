@@ -16,8 +16,8 @@ from server.core.states import ExecutionStatus as E
 from server.core.unified import unified
 
 DOCUMENT = b'{"disk": {"free": 12.5, "name": "sda1", "ok": true}, "list": [1, "two", null], "version": "1.10", "text": "5"}\n'
-FAILED = Reply(Answer(E.FAILED, 3, None, "exit_nonzero", b"a", b"b", 1, 0, ("h1", "h2"), 2), DOCUMENT, b"No space left\n")
-OFFLINE = Reply(Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, 0, ("h3",), 1))
+FAILED = Reply(Answer(E.FAILED, 3, None, "exit_nonzero", b"a", b"b", 1, ("h1", "h2"), 2), DOCUMENT, b"No space left\n")
+OFFLINE = Reply(Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, ("h3",), 1))
 
 
 @pytest.mark.parametrize(

@@ -277,10 +277,10 @@ def test_a_grammar_must_say_what_its_atoms_are() -> None:
 
 
 E = ExecutionStatus
-COMPLETED = Answer(E.COMPLETED, 0, None, None, b"a", None, 5, 0, ("h1", "h2", "h3"))
-FAILED = Answer(E.FAILED, 1, None, "exit_nonzero", b"a", b"b", 3, 0, ("h4",))
-OFFLINE = Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 3, 0, ("h5", "h6"))
-RUNNING = Answer(E.RUNNING, None, None, None, None, None, None, 1, ("h7",))
+COMPLETED = Answer(E.COMPLETED, 0, None, None, b"a", None, 5, ("h1", "h2", "h3"))
+FAILED = Answer(E.FAILED, 1, None, "exit_nonzero", b"a", b"b", 3, ("h4",))
+OFFLINE = Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 3, ("h5", "h6"))
+RUNNING = Answer(E.RUNNING, None, None, None, None, None, None, ("h7",))
 
 
 def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:

@@ -32,13 +32,13 @@ class AnswerConformance:
         await store.write([made, other, *map(SaveExecution, rows)])
         found = {tuple(sorted(one.host_ids)): one for one in await store.answers(command_id)}
         wanted = [
-            Answer(E.COMPLETED, 0, None, None, ONE, None, 50, 0, targets[0:2]),
-            Answer(E.COMPLETED, 0, None, None, TWO, None, 50, 0, targets[2:3]),
-            Answer(E.COMPLETED, 0, None, None, ONE, ONE, 50, 0, targets[3:4]),
-            Answer(E.FAILED, None, 9, "signaled", None, None, 40, 0, targets[4:5]),
-            Answer(E.FAILED, None, 9, "output_limit", None, None, 50, 0, targets[5:6]),
-            Answer(E.RUNNING, None, None, None, None, None, None, 1, targets[6:8]),
-            Answer(E.PENDING, None, None, None, None, None, None, 0, targets[8:9]),
+            Answer(E.COMPLETED, 0, None, None, ONE, None, 50, targets[0:2]),
+            Answer(E.COMPLETED, 0, None, None, TWO, None, 50, targets[2:3]),
+            Answer(E.COMPLETED, 0, None, None, ONE, ONE, 50, targets[3:4]),
+            Answer(E.FAILED, None, 9, "signaled", None, None, 40, targets[4:5]),
+            Answer(E.FAILED, None, 9, "output_limit", None, None, 50, targets[5:6]),
+            Answer(E.RUNNING, None, None, None, None, None, None, targets[6:8]),
+            Answer(E.PENDING, None, None, None, None, None, None, targets[8:9]),
         ]
         assert set(found) == {one.host_ids for one in wanted}
         assert [replace(found[one.host_ids], host_ids=one.host_ids) for one in wanted] == wanted

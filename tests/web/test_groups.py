@@ -123,7 +123,39 @@ async def test_answers_are_read_once_per_change(world: World, three: dict[str, A
     monkeypatch.setattr(world.store, "answers", counted)
     for _ in range(5):
         await groups(world, three)
-    assert len(asked) == 1
+    assert len(asked) == 1 and len(world.live.followed) == 1
+    world.report(three, "web-8", 3, b"same\nother\n", b"Disk FULL\n")
+    await world.door.committed()
+    assert [(one["folded"], one["count"]) for one in (await groups(world, three))["items"] if one["status"] != "dispatch_failed"] == [("web-[1-2]", 2), ("web-[8-9]", 2)]
+    await groups(world, three)
+    assert len(asked) == 2 and len(world.live.followed) == 0, "read once more when it has ended, then never again"
+
+
+async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"n{index}" for index in range(12)]
+    await world.know(*names)
+    world.connect(*names)
+    task = await world.run("n*")
+    book, real, asked = world.app.desk.answers, world.store.answers, 0  # type: ignore[attr-defined]
+
+    async def counted(command_id: str) -> Any:
+        nonlocal asked
+        asked += 1
+        return await real(command_id)
+
+    monkeypatch.setattr(world.store, "answers", counted)
+    for index, name in enumerate(names[:-1]):
+        world.begin(task, name)
+        world.report(task, name, index % 2, b"one" if index % 3 else b"two")
+        await world.door.committed()
+        if (kept := book._kept.get(task["task_id"])) is not None:
+            kept.read_at = float("-inf")
+        shown = await book.of(task["task_id"])
+        stored = await real(task["command"]["command_id"])
+        assert {(one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in shown.all} == {
+            (one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in stored
+        }
+    assert asked == 1
 
 
 @pytest.mark.parametrize(

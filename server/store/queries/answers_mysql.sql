@@ -6,9 +6,9 @@
 SELECT host_id FROM command_host WHERE command_id = :command_id AND host_id > :after ORDER BY host_id LIMIT 1 OFFSET :offset;
 
 -- name: answer_lines
--- What makes two answers the same, in hexadecimal where it could hold anything; a tab; when it came, whether unreachable, and who.
+-- What makes two answers the same, in hexadecimal where it could hold anything; a tab; when it came, and who.
 SELECT COUNT(*), GROUP_CONCAT(CONCAT(status, ' ', IFNULL(exit_code, '-'), ' ', IFNULL(exit_signal, '-'), ' ', IFNULL(HEX(LEFT(error_code, 200)), '-'), ' ', IFNULL(HEX(UNHEX(MD5(error_code))), '-'), ' ',
-    IFNULL(HEX(stdout_id), '-'), ' ', IFNULL(HEX(stderr_id), '-'), '\t', IFNULL(finished_at, '-'), ' ', unreachable, ' ', host_id) SEPARATOR '\n')
+    IFNULL(HEX(stdout_id), '-'), ' ', IFNULL(HEX(stderr_id), '-'), '\t', IFNULL(finished_at, '-'), ' ', host_id) SEPARATOR '\n')
 FROM command_host WHERE command_id = :command_id AND host_id > :after AND host_id <= :last;
 
 -- name: state_lines
