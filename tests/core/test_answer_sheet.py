@@ -60,3 +60,11 @@ def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(steps: li
     for row in history[told_by_then:]:
         sheet.note(row)
     assert found(sheet.answers()) == found(together(rows.values()))
+
+
+def test_a_host_that_the_store_did_not_have_is_taken_in() -> None:
+    sheet = AnswerSheet()
+    sheet.begin([])
+    sheet.note(CommandHost("c", "h"))
+    sheet.note(CommandHost("c", "h", version=1))
+    assert found(sheet.answers()) == {(E.PENDING, None, None, None, None, None): (None, frozenset("h"))}

@@ -118,7 +118,7 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
     (running, E.RUNNING, "timeout and grace, then unanswered_after", "unanswered", E.LOST),
     (away, E.RUNNING, "lost_after", "silent", E.LOST),
     (asked, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
-    (in_doubt, E.RUNNING, "liveness.silence and 20 s", "journal_lost", E.LOST),
+    (in_doubt, E.RUNNING, "liveness.silence and 25 s", "journal_lost", E.LOST),
     (overdue_task, E.DISPATCHED, "the task's timeout, then unanswered_after", "unanswered", E.LOST),
     (behind_others, E.PENDING, "the end of what is before it, then its own", "unanswered", E.LOST),
     (endless_and_away, E.RUNNING, "lost_after", "silent", E.LOST),

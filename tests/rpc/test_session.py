@@ -386,11 +386,11 @@ async def test_heartbeats_of_idle_agents_are_read_together_and_what_follows_a_co
         port = edge.port.edge
         await agent.hello()
         await agent.hear()
-        assert port._awake > port._clock.now().mono
-        port._awake = 0.0
+        assert port._pace._awake > port._clock.now().mono
+        port._pace._awake = 0.0
         await agent.say(heartbeat=Heartbeat(beat=1))
         assert await agent.hear() == ("heartbeat", Heartbeat(beat=1, answer=True))
-        assert port._awake == 0.0, "a heartbeat is no reason to hurry"
+        assert port._pace._awake == 0.0, "a heartbeat is no reason to hurry"
         start(edge)
         await agent.hear()
-        assert port._awake > port._clock.now().mono
+        assert port._pace._awake > port._clock.now().mono
