@@ -9,7 +9,7 @@ import click
 
 from server.cli.api import Api, Json, segment
 from server.cli.outputs import Kept, Outputs
-from server.cli.text import count, harmless, one_line
+from server.cli.text import count, one_line, text_lines
 
 COLOURS = {"completed": "green", "canceled": "yellow", "timeout": "yellow", "dispatch_failed": "magenta", "lost": "magenta"}
 """Status → colour on a terminal; red for the others."""
@@ -76,7 +76,7 @@ def _lines(group: Json, stream: str, outputs: Outputs | None) -> Iterator[str]:
     if begin["total_bytes"] is None:
         yield "[the output is no longer kept]"
     elif begin["whole"] or outputs is None:
-        yield from split(begin["text"])
+        yield from text_lines(begin["text"])
         if not begin["whole"]:
             yield f"[… the beginning of {begin['total_bytes']:,} bytes …]"
     else:
@@ -85,12 +85,7 @@ def _lines(group: Json, stream: str, outputs: Outputs | None) -> Iterator[str]:
 
 def readable(kept: Kept) -> Iterator[str]:
     """Lines without anything that steers a terminal; says how much is missing, and where."""
-    yield from split(kept.head.decode("utf-8", "replace"))
+    yield from text_lines(kept.head)
     if kept.truncated:
         yield f"[… {count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept …]"
-        yield from split(kept.tail.decode("utf-8", "replace"))
-
-
-def split(text: str) -> list[str]:
-    text = harmless(text)
-    return text.removesuffix("\n").split("\n") if text else []
+        yield from text_lines(kept.tail)

@@ -10,15 +10,13 @@ from typing import Any
 
 import click
 
+from proto.readable import Readable
 from server.cli.api import Api, Json, segment
 from server.cli.failure import CliFailure, ServerRefused, Unreachable
 from server.cli.follow import AWAY_FIRST, AWAY_LIMIT, AWAY_MOST
 from server.cli.outputs import Outputs
-from server.cli.text import count, harmless, one_line
+from server.cli.text import count, one_line
 from server.errors import UNAVAILABLE
-
-LINE = 65_536
-"""A line that is longer is printed in parts."""
 
 
 def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
@@ -47,27 +45,19 @@ def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
 
 
 class Lines:
-    """Bytes of one stream → harmless text, a line at a time."""
+    """Bytes of one stream → readable text, a line at a time."""
 
     def __init__(self, *, err: bool) -> None:
-        self._err, self._held = err, b""
+        self._err, self._screen = err, Readable()
 
     def add(self, data: bytes) -> None:
-        self._held += data
-        whole, newline, rest = self._held.rpartition(b"\n")
-        if newline:
-            self._print(whole + newline)
-            self._held = rest
-        if len(self._held) > LINE:
-            self.flush()
+        click.echo(self._screen.add(data), nl=False, err=self._err)
 
     def flush(self) -> None:
-        if self._held:
-            self._print(self._held + b"\n")
-            self._held = b""
-
-    def _print(self, data: bytes) -> None:
-        click.echo(harmless(data.decode("utf-8", "replace")), nl=False, err=self._err)
+        """Nothing more comes of this line."""
+        if rest := self._screen.end():
+            click.echo(rest, err=self._err)
+        self._screen = Readable()
 
 
 def follow_text(api: Api, task_id: str, host: str) -> Json:

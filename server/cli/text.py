@@ -6,24 +6,20 @@ import re
 from datetime import UTC, datetime
 from unicodedata import east_asian_width
 
-_SEQUENCES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS and the like, if they end
-    r"|\x1b[ -/]*[0-Z\\^-~]"  # all other escapes
-)
-"""Control functions of ECMA-48 (5.3 to 5.6). No part can run over the beginning of another, so the work is linear."""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Everything that moves a cursor, rings or turns the direction of writing, except tab and new line."""
+from proto.readable import escaped, readable
+
+_SPACE = re.compile("[ \t\r\n]+")
 
 
-def harmless(text: str) -> str:
-    """Without escape sequences and control characters; a lone carriage return, which would overwrite, starts a new line."""
-    text = _SEQUENCES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text)
+def text_lines(output: bytes | str) -> list[str]:
+    """What a command wrote, a line each, as docs/output.md says."""
+    text = readable(output)
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def one_line(text: str) -> str:
-    return " ".join(harmless(text).split())
+    """A name or a message on one line; characters that cannot be seen stand as their number."""
+    return escaped(_SPACE.sub(" ", text).strip(" "))
 
 
 def width(text: str) -> int:

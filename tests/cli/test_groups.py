@@ -50,7 +50,7 @@ def test_the_plan_is_said_before_anything_runs(clarion: Clarion, fake: Fake) -> 
     warning = {"code": "nothing_matched", "message": "no host matches \x1b[31m'zz*'", "names": ["zz*"]}
     fake.on("POST", "/api/v1/hosts/select", (200, selection_json(10_000, "web[00001-10000]", offline=12, warnings=[warning])))
     result = clarion("run", "web* or zz*", "--", "uname", "-a")
-    assert result.stderr.startswith("10,000 hosts (12 offline) · uname -a\n  no host matches 'zz*'\n")
+    assert result.stderr.startswith("10,000 hosts (12 offline) · uname -a\n  no host matches \\x1b[31m'zz*'\n")
     assert [seen.path for seen in fake.seen if seen.method == "POST"] == ["/api/v1/hosts/select", "/api/v1/run"]
 
 
@@ -116,7 +116,7 @@ def test_outputs_are_searched_over_all_pages(clarion: Clarion, fake: Fake) -> No
     hit = {"group": 2, "count": 1, "folded": "web1", "more": 0, "first_host": {}, "stream": "stderr", "matches": 1, "line": 7, "text": "disk\x07 full"}
     fake.on("GET", f"{BASE}/search", (200, {"items": [], "next": 500}), (200, {"items": [hit], "next": None}))
     result = clarion("tasks", "search", TASK, "full", "-i")
-    assert (result.exit_code, result.stdout) == (0, "#2 web1 stderr:7: disk full\n")
+    assert (result.exit_code, result.stdout) == (0, "#2 web1 stderr:7: disk\\x07 full\n")
     assert [seen.query.get("after") for seen in fake.seen] == [None, "500"]
     fake.on("GET", f"{BASE}/search", (200, {"items": [], "next": None}))
     assert clarion("tasks", "search", TASK, "nothing").exit_code == 2

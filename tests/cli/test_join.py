@@ -39,7 +39,7 @@ def test_several_are_decided_upon_at_once(clarion: Clarion, fake: Fake) -> None:
             fake.on("POST", f"/api/v1/join-requests/{name}/{verb}", (200, ONE | {"request_id": name, "state": state}))
         result = clarion("join", verb, "a", "b", "--json")
         assert [one["request_id"] for one in json.loads(result.stdout)[state]] == ["a", "b"]
-        assert clarion("join", verb, "a").stdout.endswith(f"{state} a (web-9)\n")
+        assert clarion("join", verb, "a").stdout.endswith(f"{state} a (web-9\\x1b[2J)\n")
 
 
 def test_one_that_is_not_there_says_what_to_do(clarion: Clarion, fake: Fake) -> None:

@@ -30,7 +30,7 @@ def test_each_host_has_a_header_with_status_code_and_reason_and_its_output(clari
 
 def test_what_the_agent_says_of_an_error_is_shown_beside_the_reason(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, "failed", error=why("spawn_failed", "start", "it could not be started") | {"detail": "ENOENT: \x1b[2Jnope"})])
-    assert "web01: failed: it could not be started (ENOENT: nope) [start: spawn_failed]" in clarion("run", "--hosts", "all", "nope").stdout
+    assert "web01: failed: it could not be started (ENOENT: \\x1b[2Jnope) [start: spawn_failed]" in clarion("run", "--hosts", "all", "nope").stdout
 
 
 def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake: Fake) -> None:
@@ -77,7 +77,7 @@ def test_nothing_in_an_output_steers_the_terminal(clarion: Clarion, fake: Fake) 
     stdout = clarion("run", "--hosts", "all", "--", "evil").stdout
     assert not [char for char in stdout if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160]
     # 0x9b alone is not UTF-8, so it is a replacement character and not a control function.
-    assert stdout.splitlines()[1:] == ["  red bell �2Jc1 a�b 10%", "  20%", "  end]52;c;unfinished"]
+    assert stdout.splitlines()[1:] == ["  20% bell\\x07 �2Jc1 a�\\x00b 10%", "  end\\x1b]52;c;unfinished"]
 
 
 def test_an_output_cannot_pass_for_the_header_of_another_host(clarion: Clarion, fake: Fake) -> None:

@@ -36,7 +36,7 @@ def test_tasks_are_listed_over_all_pages_without_control_characters(clarion: Cla
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["TASK", "STATUS", "HOSTS", "FAILED", "CREATED", "NAME"]
     assert [line.split()[0] for line in lines[1:]] == [f"t{index}" for index in range(5)]
-    assert lines[1].endswith("task 0")
+    assert lines[1].endswith("task\\x1b[2J 0")
     assert len(fake.seen) == 3
 
 

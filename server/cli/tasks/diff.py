@@ -30,7 +30,7 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
     """
     from server.cli import emit, groups
     from server.cli.api import segment
-    from server.cli.text import count
+    from server.cli.text import count, text_lines
 
     query = {"stream": stream, **({"against": against} if against else {})}
     if group is not None:
@@ -48,7 +48,7 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
             emit.json_line(diff)
             continue
         click.echo(click.style(f"#{diff['against']} → #{diff['group']} ({stream}): {count(diff['removed'], 'line')} removed, {diff['added']:,} added", bold=True))
-        for line in groups.split(diff["diff"]):
+        for line in text_lines(diff["diff"]):
             click.echo(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
         if not diff["complete"]:
             click.echo("  [not everything is compared or shown]")
