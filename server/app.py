@@ -206,7 +206,7 @@ class App:
             host, port = sock.getsockname()[:2]
             self.agent_address, deps.health.agent_port = (host, port), f"{host}:{port}"
             async with trio.open_nursery() as web:
-                start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits)
+                start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits, refused=lambda reason: deps.metrics.refused.labels("http", reason).inc())
                 self.http_address = await web.start(start)
                 deps.health.phase = Phase.READY
                 gc.set_threshold(*COLLECT_AFTER)

@@ -18,12 +18,14 @@ from server.rpc.listener import Limits as ListenerLimits
 from server.rpc.settings import Settings as RpcSettings
 from server.rpc.to_agent import Terms
 from server.settings import Settings
+from server.settings_networks import networks
 from server.settings_secret import read_password
 from server.store.base import Store, StoreRefused
 from server.store.mysql import MySQLStore, tls_context
 from server.store.sqlite import SqliteStore
 from server.store.writer import Writer
 from server.web.limits import Limits as WebLimits
+from server.web.proxies import Proxies
 
 COMES_BACK = 25.0
 """Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
@@ -157,6 +159,10 @@ def web_limits(settings: Settings) -> WebLimits:
         max_json_depth=http.max_json_depth,
         max_json_keys=http.max_json_keys,
         max_connections=http.max_connections,
+        connections_per_address=http.connections_per_address,
+        max_head=http.max_head,
+        max_head_fields=http.max_head_fields,
+        proxies=Proxies(networks(http.trusted_proxies or "")),
         body_timeout=http.body_timeout,
         write_timeout=http.write_timeout,
         send_timeout=http.send_timeout,

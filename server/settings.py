@@ -28,7 +28,11 @@ class Http(Struct, frozen=True, kw_only=True):
     max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body.")] = MIB
     max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
-    max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once; a further one is closed.")] = 8_192
+    max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once. For a further one, a connection that waits for a request is closed; if there is none, the new one is.")] = 8_192
+    connections_per_address: Annotated[int, Meta(ge=4, le=100_000, description="The same for connections from one address. Raise it where many clients share one; a trusted proxy has no such limit.")] = 1_024
+    trusted_proxies: Annotated[Text1000 | None, Meta(description="Addresses and networks, with commas between them, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: limits then count for the client behind the proxy, and the page's cookie is for https only if the client speaks it. Name no address from which others connect too.")] = None
+    max_head: Annotated[int, Meta(ge=4 * KIB, le=64 * KIB, description="Largest head of a request: its first line and its headers.")] = 16 * KIB
+    max_head_fields: Annotated[int, Meta(ge=20, le=1_000, description="Header lines that a request may have.")] = 100
     body_timeout: Annotated[float, Meta(ge=0.1, le=600, description="Time for a request's body to arrive.")] = 20.0
     write_timeout: Annotated[float, Meta(ge=0.1, le=600, description="How long a request waits for its commit before it is answered with `store_unavailable`.")] = 30.0
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="How long a peer may leave an answer unread before its connection is cut.")] = 30.0

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from server.settings import Settings
+from server.settings_networks import networks
 from server.settings_table import plain, rows
 
 Found = tuple[str, str]
@@ -23,6 +24,10 @@ def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
     """Every rule that `settings` break. `given(key)` tells whether somebody set that key."""
     if not loopback(settings.http.host):
         yield "http.host", f"{_REASON}; let others reach it through an SSH tunnel or a TLS proxy on this machine"
+    try:
+        networks(settings.http.trusted_proxies or "")
+    except ValueError as error:
+        yield "http.trusted_proxies", f"{error}; write them with commas between them"
     yield from _plaintext(settings)
     yield from _ports(settings)
     yield from _store(settings, given)

@@ -83,7 +83,7 @@ class Metrics:
 
         self.sessions = Gauge("clarion_sessions_connected", "Agents connected now.", registry=registry)
         self.connects = Counter("clarion_sessions_opened", "Sessions opened by agents since the server started.", registry=registry)
-        self.refused = Counter("clarion_connections_refused", "Connections and calls of agents turned away before they were a session, by port (agent, enrol) and reason.", ["port", "reason"], registry=registry)
+        self.refused = Counter("clarion_connections_refused", "Connections and requests turned away before they reached a session or a route, by port (agent, enrol, http) and reason.", ["port", "reason"], registry=registry)
         self.quarantines = Counter("clarion_host_quarantines", "Hosts quarantined because two agents used one identity.", registry=registry)
         self.certificates = Counter("clarion_certificates_issued", "Certificates given to hosts, by kind (join, renewal); and joins that began to wait for approval (pending).", ["kind"], registry=registry)
         for kind in ("join", "renewal", "pending"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server.core.expression import BOUNDS, Bounds
+from server.web.proxies import Proxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Limits:
     """How long a peer may leave an answer unread before its connection is cut."""
     keep_alive: float = 15.0
     max_connections: int = 8_192
+    connections_per_address: int = 1_024
+    max_head: int = 16_384
+    max_head_fields: int = 100
+    proxies: Proxies = field(default_factory=Proxies)
+    """http.trusted_proxies."""
     wait_max: float = 60.0
     wait_coalesce: float = 0.05
     """A long-poll that has seen a change that is not the last one waits this much longer, so that one answer carries many changes."""

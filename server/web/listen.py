@@ -1,8 +1,8 @@
 """The HTTP port: hypercorn's protocol code on our own sockets, in our own nursery.
 
-`hypercorn.trio.serve` is not used as a whole because of three things tried with 0.18.0: it runs the app's lifespan, in which quart-trio
+`hypercorn.trio.serve` is not used as a whole because of four things tried with 0.18.0: it runs the app's lifespan, in which quart-trio
 puts a nursery whose first exception ends it silently; it shields every write, so one peer that does not read its answer holds the
-shutdown for ever; and it has no bound on connections.
+shutdown for ever; it has no bound on connections; and it speaks HTTP/2 with everybody, without limits (see http1.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Any
 
 import trio
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
-from hypercorn.utils import wrap_app
+from hypercorn.utils import parse_socket_addr, wrap_app
 from quart_trio import QuartTrio
 
+from server.web.connections import NoRoom, Place, Places
+from server.web.http1 import Http1
 from server.web.limits import Limits
 from server.web.live import Live
 
@@ -74,7 +78,7 @@ def _config(limits: Limits) -> Config:
     config.accesslog = None
     config.errorlog = logging.getLogger("server.web.http")
     config.keep_alive_timeout = limits.keep_alive
-    config.websocket_max_message_size = 1
+    config.h11_max_incomplete_size = limits.max_head
     return config
 
 
@@ -104,43 +108,83 @@ async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListene
     return listeners
 
 
+class _Connection(TCPServer):
+    """One connection, which tells its place whether it waits for a request."""
+
+    def __init__(self, owner: _Connections, place: Place, stream: trio.SocketStream) -> None:
+        super().__init__(owner.app, owner.config, owner.context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        self._owner, self._place = owner, place
+
+    async def run(self) -> None:
+        socket, owner = self.stream.socket, self._owner
+        try:
+            client, server = (parse_socket_addr(socket.family, address) for address in (socket.getpeername(), socket.getsockname()))
+            async with TaskGroup() as task_group:
+                self._task_group = task_group
+                self.protocol = Http1(  # type: ignore[assignment]
+                    *(self.app, self.config, self.context, task_group, self.state, False, client, server, self.protocol_send),
+                    proxies=owner.limits.proxies,
+                    fields=owner.limits.max_head_fields,
+                    refused=owner.refused,
+                )
+                await self.idle_task.restart(task_group, self._idle_timeout)
+                await self._read_data()
+        finally:
+            await self._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated):
+            (self._owner.places.waits if event.idle else self._owner.places.works)(self._place)
+        await super().protocol_send(event)
+
+
 class _Connections:
     """Serves each accepted connection, and can end those that do not end by themselves."""
 
-    def __init__(self, app: QuartTrio, limits: Limits) -> None:
-        self._config, self._limits = _config(limits), limits
-        self._app = wrap_app(whole_exchange(app), self._config.wsgi_max_body_size, "asgi")
+    def __init__(self, app: QuartTrio, limits: Limits, refused: Callable[[str], None]) -> None:
+        self.config, self.limits, self.refused = _config(limits), limits, refused
+        self.app = wrap_app(whole_exchange(app), self.config.wsgi_max_body_size, "asgi")
         self.context = WorkerContext(None)
-        self._open: set[trio.SocketStream] = set()
+        self.places = Places(limits.max_connections, limits.connections_per_address)
         self._left = trio.Event()
 
     async def handle(self, stream: trio.SocketStream) -> None:
-        if len(self._open) >= self._limits.max_connections:
+        try:
+            address = str(stream.socket.getpeername()[0])
+        except OSError:  # the peer has gone already
             await trio.aclose_forcefully(stream)
             return
-        self._open.add(stream)
+        place = Place("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
         try:
-            await TCPServer(self._app, self._config, self.context, ConnectionState({}), stream)  # type: ignore[arg-type]
+            took_room = self.places.enter(place)
+        except NoRoom as reason:
+            self.refused(str(reason))
+            await trio.aclose_forcefully(stream)
+            return
+        if took_room is not None:
+            self.refused(took_room)
+        try:
+            await _Connection(self, place, stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            pass  # the peer has gone, or `abort` has closed it: there is nobody left to tell
+            pass  # the peer has gone, or `abort` or another connection has closed it: no peer is left to answer
         except ExceptionGroup as group:
             _, rest = group.split((trio.BrokenResourceError, trio.ClosedResourceError, OSError))
             if rest is not None:
                 logging.getLogger("server.web.http").error("connection failed", exc_info=rest)
         finally:
-            self._open.discard(stream)
+            self.places.leave(place)
             self._left.set()
 
     async def empty(self) -> None:
         """Return once no connection is open."""
-        while self._open:
+        while self.places.count:
             self._left = trio.Event()
             await self._left.wait()
 
     def abort(self) -> None:
         """Close all sockets under their users: even a shielded write ends."""
-        for stream in self._open:
-            stream.socket.close()
+        for place in self.places.all():
+            place.close()
 
 
 async def serve(
@@ -151,16 +195,19 @@ async def serve(
     shutdown: trio.Event,
     live: Live,
     limits: Limits,
+    refused: Callable[[str], None] = lambda reason: None,
     grace: float = 3.0,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `shutdown` is set and every request has ended, but no longer than `grace` seconds (and CLOSE_S) after it.
 
+    refused: called with the reason whenever a connection or a request is turned away before the app sees it.
+
     Reports the bound address through `task_status`; port 0 takes any free one. Long polls end at once at shutdown. Raises OSError when
     it cannot bind.
     """
     listeners = await _bind(host, port, limits)
-    connections = _Connections(app, limits)
+    connections = _Connections(app, limits, refused)
     async with trio.open_nursery() as handlers:
         async with trio.open_nursery() as accepting:
             accepting.start_soon(partial(trio.serve_listeners, connections.handle, listeners, handler_nursery=handlers))

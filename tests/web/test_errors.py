@@ -6,16 +6,19 @@ import inspect
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog.testing
 import trio
+from werkzeug.datastructures import Headers
 
 from server.core.effects import CreateTask, Save
 from server.errors import PROBLEMS
 from server.fleet.watching import WatchLimits
 from server.store.base import StoreRefused, StoreUnavailable
+from server.web.app import serve
 from server.web.limits import Limits
 from server.web.session import TRIES
 from tests.web.world import ADMIN, AUTH, Answer, World, log_in, open_world
@@ -90,6 +93,36 @@ async def request_timeout(world: World) -> Answer:
         await connection.send(b"{")
         response = await connection.as_response()
     return Answer(response.status_code, response.headers, await response.get_data())
+
+
+async def over_a_socket(world: World, request: bytes) -> Answer:
+    """What the listener itself answers to these bytes."""
+    head, _, body = b"", b"", b""
+    async with trio.open_nursery() as nursery:
+        start = partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits)
+        _, port = await nursery.start(start)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(request)
+            head, _, body = b"".join([bytes(piece) async for piece in stream]).partition(b"\r\n\r\n")
+        nursery.cancel_scope.cancel()
+    lines = head.decode().split("\r\n")
+    return Answer(int(lines[0].split()[1]), Headers(line.split(": ", 1) for line in lines[1:]), body)  # type: ignore[misc]
+
+
+async def malformed_request(world: World) -> Answer:
+    return await over_a_socket(world, b"GET / HTTP/1.1\nHost: x\n\n")
+
+
+async def headers_too_large(world: World) -> Answer:
+    return await over_a_socket(world, b"GET / HTTP/1.1\r\nX: " + b"x" * world.deps.limits.max_head)
+
+
+async def transfer_coding(world: World) -> Answer:
+    return await over_a_socket(world, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n")
+
+
+async def http_version(world: World) -> Answer:
+    return await over_a_socket(world, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
 async def missing_field(world: World) -> Answer:

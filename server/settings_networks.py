@@ -1,0 +1,18 @@
+"""Networks as a setting names them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+Network = IPv4Network | IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks with commas between them. Raises ValueError that names the bad one."""
+    found: list[Network] = []
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        try:
+            found.append(ip_network(word, strict=False))
+        except ValueError:
+            raise ValueError(f"{word[:80]!r} is neither an address nor a network such as 10.0.0.0/8") from None
+    return tuple(found)
