@@ -140,6 +140,14 @@ def keep(world: World, execution: Execution) -> None:
         world.changed(execution)
 
 
+def doubt(world: World, execution: Execution) -> None:
+    """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost; until then it is neither
+    sent again nor asked to end, because a host that has no trace of it would answer that it never started."""
+    execution.asked = None
+    execution.doubt = world.now.mono + world.limits.doubt
+    renew_deadline(world, execution)
+
+
 def _to_be_accepted(world: World, execution: Execution) -> float:
     return world.limits.watchdog_margin + execution.live.command.start_within_ms / 1000
 

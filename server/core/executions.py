@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.core import retry, safety
-from server.core.admission import keep, refuse, renew_deadline
+from server.core.admission import doubt, keep, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
 from server.core.model import CommandHost
@@ -64,12 +64,15 @@ def start(world: World, execution: Execution) -> None:
 
 
 def rejected(world: World, event: Rejected, execution: Execution | None) -> None:
-    """It never started. Of an execution that is known to run this cannot be true: it is counted and left to the watchdog."""
+    """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and the execution is in
+    doubt until its host reports a result, says Hello again, or has stayed connected for so long that it is lost."""
     if execution is None:
         return
     row = execution.row
-    if row.status is not ExecutionStatus.DISPATCHED:
+    if row.status is not ExecutionStatus.DISPATCHED or row.accepted_at is not None:
         world.contradictions += 1
+        if execution.doubt is None:
+            doubt(world, execution)
     elif event.reason == "canceled_before_start":
         row.error_code = event.reason
         world.step(execution, ExecutionStep.CANCEL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.core import safety
-from server.core.admission import lose, renew_deadline
+from server.core.admission import doubt, lose, renew_deadline
 from server.core.effects import Decision, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
 from server.core.executions import accept, start
@@ -81,29 +81,23 @@ def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None,
         world.changed(execution)
     if row.journal_id != peer.journal_id:
         if is_late:
-            _doubt(world, execution)
+            doubt(world, execution)
         else:
             lose(world, execution, "journal_lost")
     elif entry is not None:
-        if entry.stage is Stage.INTENT:
-            accept(world, execution)
-        elif entry.stage is Stage.RUNNING:
+        if entry.stage is Stage.RUNNING:
             start(world, execution)
+        else:
+            accept(world, execution)  # its journal holds it, so it may have run, whatever is said of it later
         if row.cancel_requested_at is not None:
             _ask_again(world, execution, entry)
         renew_deadline(world, execution)
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         _send_again(world, peer, execution)
     else:
-        _doubt(world, execution)
-
-
-def _doubt(world: World, execution: Execution) -> None:
-    """It was accepted, and this Hello does not know of it. Either the journal was set back, or the Hello is one of an agent that is gone, which came
-    late, after that of the next one: then its connection ends soon, and the next Hello tells."""
-    execution.asked = None
-    execution.doubt = world.now.mono + world.limits.doubt
-    renew_deadline(world, execution)
+        # It was accepted, and this Hello does not name it. Either the journal was set back, or the Hello is from an earlier process of the
+        # agent and was delayed: then its connection ends soon, and the next Hello tells.
+        doubt(world, execution)
 
 
 def _ask_again(world: World, execution: Execution, entry: Entry) -> None:

@@ -50,6 +50,9 @@ PATIENCE = 1.25
 ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
+HEARD = (None, *IN_ORDER)
+"""Ends of a session after which its remaining messages still count. Messages of a session that another one has replaced do not: a Rejected
+that comes after the next Hello would be about a dispatch that has been sent again since. The agent repeats what was not acknowledged."""
 
 
 class Live:
@@ -221,7 +224,7 @@ class Edge:
             live: Live = row[0]
             if live.session is None:
                 self._first(live, row)
-            elif live.session.number in self._live:
+            elif live.session.number in self._live and live.session.ended in HEARD:
                 try:
                     event = self._understand(live, row)
                 except MalformedMessage as error:

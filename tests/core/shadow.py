@@ -109,6 +109,8 @@ class Shadow:
         self._attempts(old, row)
         if row.status.final:
             assert row.finished_at is not None and not row.unreachable
+        if row.status is ExecutionStatus.DISPATCH_FAILED:
+            assert row.accepted_at is None and row.started_at is None, "what was accepted is called never started"
         if row.status is ExecutionStatus.DISPATCHED:
             assert row.seq is not None and row.journal_id is not None
         self.rows[row.command_id, row.host_id] = row

@@ -54,20 +54,27 @@ def test_a_random_half_is_taken_off_the_pause() -> None:
     assert story.row("a").retry_at == 1_000 + 7_500
 
 
-@pytest.mark.parametrize(("retry", "code", "accepted"), [
-    (CAREFUL, "refused", False),
-    (CAREFUL, "expired", True),
-    (None, "busy", False),
-    (Retry(1, ("busy",)), "busy", False),
+@pytest.mark.parametrize(("retry", "code"), [
+    (CAREFUL, "refused"),
+    (None, "busy"),
+    (Retry(1, ("busy",)), "busy"),
 ])  # fmt: skip
-def test_a_refusal_is_not_tried_again_when(retry: Retry | None, code: str, accepted: bool) -> None:
+def test_a_refusal_is_not_tried_again_when(retry: Retry | None, code: str) -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=retry)
-    if accepted:
-        story.tell(Accepted("a", "c1", 1))
     story.tell(Rejected("a", "c1", 1, code))
     assert (story.row("a").status, story.row("a").attempt) == (E.DISPATCH_FAILED, 1)
+
+
+def test_a_refusal_of_what_was_accepted_is_not_tried_again() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", retry=CAREFUL)
+    story.tell(Accepted("a", "c1", 1), Rejected("a", "c1", 1, "expired"))
+    assert (story.row("a").status, story.row("a").attempt) == (E.DISPATCHED, 1)
+    story.later(61)
+    assert (story.row("a").status, story.row("a").attempt) == (E.LOST, 1)
 
 
 def test_what_may_have_run_is_not_run_again() -> None:

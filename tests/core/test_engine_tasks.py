@@ -87,7 +87,7 @@ def test_an_agents_refusal_is_never_a_start() -> None:
     assert (story.row("a").status, story.row("a").error_code, story.row("a").error_message) == (E.DISPATCH_FAILED, "busy", "16 of 16")
 
 
-def test_a_refusal_of_what_runs_is_a_contradiction_and_changes_nothing() -> None:
+def test_a_refusal_of_what_runs_is_a_contradiction_and_ends_nothing() -> None:
     story = Story()
     story.come("a")
     story.run("a")

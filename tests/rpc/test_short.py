@@ -15,7 +15,7 @@ from h2.events import DataReceived, PingAckReceived, ResponseReceived, StreamRes
 
 from proto.messages import CONNECT, CommandMessage, Facts, Heartbeat, Hello, decode, kind_of
 from server.rpc.front import Front
-from server.rpc.short import whole
+from server.rpc.short import KEPT, Opening, Openings, an_agents, whole
 from tests.rpc.peer import HOST, JOURNAL, Edge, until
 
 HEADERS = [(":method", "POST"), (":scheme", "http"), (":path", CONNECT), (":authority", "x"), ("te", "trailers"), ("content-type", "application/grpc")]
@@ -222,3 +222,52 @@ async def test_a_call_that_is_reset_is_over_and_its_connection_closed(fronts: li
 )
 def test_only_settings_windows_and_one_whole_header_block_are_an_opening(frames: bytes, told: bool | None) -> None:
     assert whole(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames) is told
+
+
+def test_only_the_last_openings_are_remembered() -> None:
+    """An agent that opens in another way each time takes no memory."""
+    openings = Openings(lambda: None)
+    for number in range(KEPT):
+        openings.keep(Opening(b"%d" % number, b""))
+    assert len(openings._known) == KEPT and b"0" in openings._known
+    openings.keep(Opening(b"0", b""))  # used again: now the newest
+    for number in range(KEPT, 2 * KEPT):
+        openings.keep(Opening(b"%d" % number, b""))
+        assert len(openings._known) == KEPT
+    assert b"1" not in openings._known and b"0" not in openings._known and b"%d" % (2 * KEPT - 1) in openings._known
+
+
+def test_the_opening_that_was_used_last_is_forgotten_last() -> None:
+    openings = Openings(lambda: None)
+    for number in range(KEPT):
+        openings.keep(Opening(b"%d" % number, b""))
+    openings.keep(Opening(b"0", b""))
+    openings.keep(Opening(b"new", b""))
+    assert b"0" in openings._known and b"1" not in openings._known
+
+
+AS_AGENTS = {":path": CONNECT, ":method": "POST", "content-type": "application/grpc", "te": "trailers"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"grpc-timeout": "5S"}, {"grpc-timeout": ""}, {"grpc-timeout": "nonsense"}, {":path": "/x"}, {":method": "GET"}, {"content-type": "text/plain"}, {"te": "gzip"}],
+)
+def test_a_call_that_is_not_as_agents_make_it_goes_the_long_way(change: dict[str, str]) -> None:
+    assert an_agents(AS_AGENTS) and an_agents({**AS_AGENTS, "content-type": "application/grpc+proto", "grpc-encoding": "identity"})
+    assert not an_agents({**AS_AGENTS, **change})
+
+
+async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[Front]) -> None:
+    """The short path knows no deadlines: with one the call goes the long way, and ends when it is over."""
+    async with Edge().serve() as edge:
+        for _ in range(2):  # the second time the same opening would be known
+            raw = Raw(edge)
+            raw.begin([*GOOD, ("grpc-timeout", "300m")])
+            raw.flush()
+            raw.say(hello())
+            await raw.message("welcome")
+            trailers = await raw.hear(TrailersReceived)
+            assert ("grpc-status", "4") in [(str(name), str(value)) for name, value in trailers.headers], "DEADLINE_EXCEEDED"
+            raw.sock.close()
+    assert all(front._real is not None for front in fronts)

@@ -1,0 +1,151 @@
+"""What was accepted can never be called never started, whatever its host says of it later."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from server.core.effects import Cancel, Dispatch
+from server.core.events import Accepted, Entry, Event, HostConnected, HostDisconnected, Outcome, Rejected, Result, Stage, Started, TaskCanceled, Tick
+from server.core.model import Retry
+from tests.core.story import JOURNAL, E, Story, kinds, reload
+
+DENIALS = ("busy", "expired", "canceled_before_start", "refused", "agent_died", "unknown")
+NEVER = (E.DISPATCH_FAILED, E.CANCELED)
+
+
+def accepted(by: str) -> Story:
+    """An execution that its host has accepted; by: the message that says so."""
+    story = Story()
+    story.come("a")
+    story.run("a", command_ms=0)
+    if by in ("accepted", "started"):
+        story.tell(Accepted("a", "c1", 1))
+    if by == "started":
+        story.tell(Started("a", "c1", 1, 7, 7))
+    if by.startswith("hello"):
+        story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage[by.removeprefix("hello ").upper()])])
+    return story
+
+
+WAYS = ("accepted", "started", "hello intent", "hello running", "hello done", "hello acked")
+
+
+@pytest.mark.parametrize("reason", DENIALS)
+@pytest.mark.parametrize("by", WAYS)
+def test_a_host_cannot_deny_what_it_has_accepted(by: str, reason: str) -> None:
+    story = accepted(by)
+    story.tell(Rejected("a", "c1", 1, reason))
+    row = story.row("a")
+    assert row.status in (E.DISPATCHED, E.RUNNING) and row.accepted_at is not None and story.engine.world.contradictions == 1
+    story.later(61)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost"), "it ends, and says that it may have run"
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_the_real_result_still_counts_after_a_denial(by: str) -> None:
+    story = accepted(by)
+    story.tell(Rejected("a", "c1", 1, "busy"))
+    story.later(30)
+    story.result("a", exit_code=0)
+    assert story.row("a").status is E.COMPLETED
+
+
+def test_a_denial_repeated_for_ever_does_not_put_off_the_end() -> None:
+    story = accepted("accepted")
+    for _ in range(13):
+        story.tell(Rejected("a", "c1", 1, "busy"))
+        story.later(5)
+    assert story.row("a").status is E.LOST
+
+
+def test_a_denied_one_that_is_canceled_is_not_called_canceled_before_its_start() -> None:
+    story = accepted("accepted")
+    story.tell(Rejected("a", "c1", 1, "busy"))
+    assert not kinds(story.tell(TaskCanceled("t1")), Cancel), "a host without a trace of it would answer that it never started"
+    story.tell(Rejected("a", "c1", 1, "canceled_before_start"))
+    story.later(61)
+    assert story.row("a").status is E.LOST
+
+
+def test_a_result_stands_against_a_later_denial() -> None:
+    story = accepted("accepted")
+    story.tell(Result("a", "c1", 1, Outcome.FAILED, exit_code=3), Rejected("a", "c1", 1, "busy"))
+    assert story.row("a").status is E.FAILED and story.engine.world.contradictions == 0
+
+
+def test_what_was_accepted_before_a_restart_of_the_server_cannot_be_denied_after_it() -> None:
+    again = reload(accepted("accepted"), "a")
+    again.come("a", entries=[Entry("c1", 1, 1, Stage.INTENT)], session=3)
+    again.tell(Rejected("a", "c1", 1, "busy"))
+    assert again.row("a").status is E.DISPATCHED
+    absent = reload(accepted("accepted"), "a")
+    absent.come("a", session=3)
+    absent.tell(Rejected("a", "c1", 1, "busy"))
+    absent.later(61)
+    assert absent.row("a").status is E.LOST, "a Hello that omits it, and a Rejected after it, prove nothing"
+
+
+def test_a_denial_of_an_earlier_attempt_touches_neither_attempt() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", retry=Retry(3, ("exit_nonzero",), 0, 0, idempotent=True))
+    story.tell(Accepted("a", "c1", 1), Result("a", "c1", 1, Outcome.FAILED, error_code="exit_nonzero", agent_finished_at=9))
+    story.later(1)
+    story.tell(Rejected("a", "c1", 1, "busy"))
+    assert (story.row("a").status, story.row("a").attempt) == (E.DISPATCHED, 2)
+    story.tell(Rejected("a", "c1", 2, "busy"))
+    row = story.row("a")
+    assert row.status is E.DISPATCH_FAILED and row.earlier[0]["accepted_at"] is not None
+
+
+def test_what_was_never_accepted_may_be_refused_as_ever() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(HostDisconnected("a", 1))
+    assert kinds(story.come("a", session=2), Dispatch)
+    story.tell(Rejected("a", "c1", 1, "busy"))
+    assert story.row("a").status is E.DISPATCH_FAILED and story.engine.world.contradictions == 0
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_order_of_reports_calls_an_accepted_one_never_started(seed: int) -> None:
+    """One execution, its host's reports in any order, several Hellos and restarts: once a report says that the host has it, it ends as nothing
+    that says it never started, unless the host's own result says so."""
+    pick = random.Random(seed)
+    story = Story()
+    story.come("a")
+    story.run("a", command_ms=pick.choice([0, 20_000]))
+    is_held, session = False, 1
+    for _ in range(pick.randint(2, 12)):
+        row = story.row("a")
+        if row.status.final:
+            break
+        events: list[Event] = []
+        roll = pick.random()
+        if roll < 0.2:
+            events = [Accepted("a", "c1", 1)]
+        elif roll < 0.3:
+            events = [Started("a", "c1", 1, 7, 7)]
+        elif roll < 0.6:
+            events = [Rejected("a", "c1", 1, pick.choice(DENIALS))]
+        elif roll < 0.75:
+            session += 1
+            entries = [Entry("c1", 1, 1, pick.choice(list(Stage)))] if pick.random() < 0.5 else []
+            events = [HostConnected("a", session, JOURNAL, 16, 0, entries)]
+        elif roll < 0.8:
+            events = [HostDisconnected("a", session)]
+        elif roll < 0.9:
+            story.later(pick.choice([1, 30, 70]))
+            events = [Tick()]
+        else:
+            story = reload(story, "a")
+        was_open = not story.row("a").status.final
+        story.tell(*events)
+        for event in events:
+            names = isinstance(event, HostConnected) and bool(event.entries)
+            is_held = is_held or (was_open and (names or isinstance(event, Accepted | Started)))
+    if is_held:
+        assert story.row("a").status not in NEVER, f"seed {seed}: {story.row('a')}"
