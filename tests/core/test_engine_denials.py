@@ -7,7 +7,20 @@ import random
 import pytest
 
 from server.core.effects import Cancel, Dispatch
-from server.core.events import Accepted, Entry, Event, HostConnected, HostDisconnected, Outcome, Rejected, Result, Stage, Started, TaskCanceled, Tick
+from server.core.events import (
+    Accepted,
+    Entry,
+    Event,
+    HostConnected,
+    HostDisconnected,
+    Outcome,
+    Rejected,
+    Result,
+    Stage,
+    Started,
+    TaskCanceled,
+    Tick,
+)
 from server.core.model import Retry
 from tests.core.story import JOURNAL, E, Story, kinds, reload
 
