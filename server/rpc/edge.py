@@ -51,8 +51,7 @@ ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
 IN_ORDER = (ENDED, DRAINING)
 HEARD = (None, *IN_ORDER)
-"""Ends of a session after which its remaining messages still count. Messages of a session that another one has replaced do not: a Rejected
-that comes after the next Hello would be about a dispatch that has been sent again since. The agent repeats what was not acknowledged."""
+"""Messages of a session that another one has replaced do not count: its Rejected may be about a dispatch that was sent again since."""
 
 
 class Live:
