@@ -1,6 +1,7 @@
 """Draws the pages that are tables in the code: `make docs`. tests/house/test_docs.py compares.
 
-docs/states.md from server/core/states.py, docs/errors.md from server/errors.py, docs/reasons.md from proto/reasons.py,
+docs/states.md from server/core/states.py and proto/words.py, docs/errors.md from server/errors.py, docs/reasons.md from proto/reasons.py
+and proto/notes.py,
 docs/configuration.md from server/settings.py.
 """
 
@@ -15,7 +16,9 @@ from grpclib.const import Status
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from proto.reasons import REASONS, STATES, UNREACHABLE
+from proto.notes import NOTES
+from proto.reasons import REASONS
+from proto.words import HOST_OFFLINE, HOSTS, STATES, TASKS, Said
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 from server.errors import PROBLEMS
 from server.settings_doc import render as configuration
@@ -45,20 +48,34 @@ def states() -> str:
     return f"""# States
 
 {DRAWN}
-The pictures are the transition tables of `server/core/states.py`, which the engine runs. What is not an arrow here cannot happen: the
-engine raises instead. A final state is never left.
+JSON carries a *code*, which never changes; people read a *word*. Wherever a status can be given (API, CLI, selectors, filters), the code and the word are
+accepted in any case, with spaces, `_` or `-`, and so are the Chinese words and the spellings of earlier releases: `timed out`, `timed_out`,
+`timeout`; `not started`, `dispatch_failed`; `cancelled`.
 
+The pictures are the transition tables of `server/core/states.py`, which the engine runs. A step that is not an arrow here cannot happen: the
+engine raises an error instead. A final state is never left.
+
+## Host
+
+{_words(HOSTS, "state")}
 ## Task
 
-`failed` means that not every host completed; the field `partial` tells whether some did. `cancelled` is accepted wherever `canceled` is.
+`failed` means that not every host completed; the field `partial` tells whether some did.
 
+{_words(TASKS, "code")}
 {picture(TaskStatus, TASK_STEPS)}
 ## Execution: one command on one host
 
-`dispatch_failed`: it certainly never started. `lost`: it may have run and nobody can say; it counts with the failed hosts, and a report
-that comes later is kept beside the row as `late_result`. *Unreachable* is a flag on a row while its agent is away, not a state.
+`lost` counts with the failed hosts; a report that arrives later is kept as `late_result`. An execution that has not ended keeps its state while its
+host is offline: it is shown as `running (host offline)`, and the JSON field `unreachable` is true.
 
+{_words(STATES, "code")}
 {picture(ExecutionStatus, EXECUTION_STEPS)}"""
+
+
+def _words(said: Mapping[str, Said], first: str) -> str:
+    lines: list[tuple[object, ...]] = [(f"`{code}`", one.word, one.zh[0], one.message, one.hint) for code, one in said.items()]
+    return table((first, "word", "zh-CN", "meaning", "what to do"), lines)
 
 
 def errors() -> str:
@@ -103,8 +120,7 @@ def reasons() -> str:
     lines: list[tuple[object, ...]] = [
         (f"`{one.code}`", one.phase, one.word, one.message, one.hint, yes(one.retryable), yes(one.started)) for one in REASONS.values()
     ]
-    words: list[tuple[object, ...]] = [(f"`{status}`", one.word, one.message, one.hint) for status, one in STATES.items()]
-    words.append(("not ended, host away", UNREACHABLE.word, UNREACHABLE.message, UNREACHABLE.hint))
+    notes: list[tuple[object, ...]] = [(f"`{one.code}`", one.message, one.hint) for one in NOTES.values()]
     return f"""# Reasons
 
 {DRAWN}
@@ -112,14 +128,18 @@ Why an execution did not complete: the field `error_code` of an execution, and o
 order: `admit` before anything was sent, `deliver` on the way to the host, `start`, `run`, and `report` when the answer went missing.
 *Retry* says whether running it again can help as things are. *May have run* is `no` only where it is certain that no process existed.
 
-## Words
+The *word* is that of the state in which such an execution ends ([states](states.md)); the reason says why. An execution that has not ended and whose host
+is offline shows "{HOST_OFFLINE.word}" after its word: {HOST_OFFLINE.message}.
 
-What people are told in one word, on the command line and on the page. An execution with a reason has the reason's word.
-
-{table(("status", "word", "what happened", "what to do"), words)}
 ## Reasons by code
 
-{table(("code", "phase", "word", "what happened", "what to do", "retry", "may have run"), lines)}"""
+{table(("code", "phase", "word", "what happened", "what to do", "retry", "may have run"), lines)}
+## Notes
+
+Facts of a report that change what there is to do, whatever the exit code: the field `notes` of an execution and of a group of answers. `count` is the
+number of processes where the agent counted them; in a group, `hosts` is the number of its hosts for which the note holds.
+
+{table(("code", "what happened", "what to do"), notes)}"""
 
 
 PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors, "reasons.md": reasons, "configuration.md": configuration}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server.core.answers import Answer
+from server.core.answers import Answer, Kind
 from server.core.model import CommandHost
-from server.core.states import ExecutionStatus
-
-Kind = tuple[ExecutionStatus, int | None, int | None, str | None, bytes | None, bytes | None]
 
 
 class AnswerSheet:
@@ -22,7 +19,7 @@ class AnswerSheet:
 
     def begin(self, answers: Iterable[Answer]) -> None:
         for one in answers:
-            kind = (one.status, one.exit_code, one.signal, one.error_code, one.stdout_id, one.stderr_id)
+            kind = one.kind
             self._hosts[kind], self._first[kind] = dict.fromkeys(one.host_ids), one.first_at
             self._kind_of.update(dict.fromkeys(one.host_ids, kind))
         early, self._early = self._early, None

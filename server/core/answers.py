@@ -12,6 +12,9 @@ from server.core.states import ExecutionStatus
 KIND = 8
 """Bytes."""
 
+Kind = tuple[ExecutionStatus, int | None, int | None, str | None, bytes | None, bytes | None]
+"""Status, exit code, signal, code of the reason, ids of stdout and stderr."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -33,6 +36,11 @@ class Answer:
     @property
     def count(self) -> int:
         return len(self.host_ids)
+
+    @property
+    def kind(self) -> Kind:
+        """What makes two answers the same."""
+        return (self.status, self.exit_code, self.signal, self.error_code, self.stdout_id, self.stderr_id)
 
     @property
     def outputs(self) -> tuple[bytes, ...]:

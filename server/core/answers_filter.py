@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from proto.reasons import REASONS
 from server.core.answers import Answer
 from server.core.expression import BOUNDS, COMPARISONS, And, Bounds, ExpressionError, Not, Or, Parser, Token, Tree
-from server.core.states import ExecutionStatus, execution_status
+from server.core.states import EXECUTION_WORDS, execution_status
 
 NUMBERS = ("exit_code", "signal", "hosts", "group")
 TEXTS = ("text", "stdout", "stderr")
@@ -208,7 +208,7 @@ class _FilterParser(Parser[Condition]):
             try:
                 return execution_status(text).label
             except KeyError:
-                raise ExpressionError(token.column, f"one of {', '.join(status.label for status in ExecutionStatus)}", str(token)) from None
+                raise ExpressionError(token.column, f"one of {EXECUTION_WORDS}", str(token)) from None
         if field == "reason" and text not in REASONS:
             raise ExpressionError(token.column, "the code of a reason, such as exit_nonzero", str(token))
         if field in NUMBERS:

@@ -22,7 +22,7 @@ from server.core.expression import BOUNDS, And, Bounds, ExpressionError, Not, Or
 from server.core.fold import FoldError, unfold
 from server.core.glob import Glob
 from server.core.ids import is_id
-from server.core.states import ExecutionStatus, execution_status
+from server.core.states import EXECUTION_WORDS, execution_status
 
 TESTED = ("name", "id", "os", "arch", "version", "ip")
 FIELDS = ("status", "group", "exit_code", "reason")
@@ -216,7 +216,7 @@ def _refine(field: str, value: Token) -> int | str:
         try:
             return int(execution_status(text))
         except KeyError:
-            raise ExpressionError(value.column, f"one of {', '.join(status.label for status in ExecutionStatus)}", str(value)) from None
+            raise ExpressionError(value.column, f"one of {EXECUTION_WORDS}", str(value)) from None
     if field == "reason":
         if text not in REASONS:
             raise ExpressionError(value.column, "the code of a reason, such as exit_nonzero", str(value))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from proto.words import STATES, code_of_execution, code_of_task, words_of
+
 
 class TaskStatus(IntEnum):
-    """Numbers are stored; they never change. `label` is the word shown everywhere."""
+    """Numbers are stored; they never change. `label` is the code in JSON; proto/words.py has the words that people read."""
 
     PENDING = 0
     RUNNING = 1
@@ -132,15 +134,17 @@ def execution_step(subject: object, status: ExecutionStatus, step: ExecutionStep
         raise IllegalStep(f"execution {subject}", status, step) from None
 
 
-_TASK_WORDS = {status.label: status for status in TaskStatus} | {"cancelled": TaskStatus.CANCELED}
-_EXECUTION_WORDS = {status.label: status for status in ExecutionStatus} | {"cancelled": ExecutionStatus.CANCELED}
+EXECUTION_WORDS = words_of(STATES)
+"""The words of an execution's states, for a sentence that lists them."""
+_TASKS = {status.label: status for status in TaskStatus}
+_EXECUTIONS = {status.label: status for status in ExecutionStatus}
 
 
 def task_status(word: str) -> TaskStatus:
-    """The status with this name; `cancelled` is accepted too. Raises KeyError."""
-    return _TASK_WORDS[word.lower()]
+    """The status from its code, its word (`timed out`) or an old spelling (`cancelled`); see proto/words.py. Raises KeyError."""
+    return _TASKS[code_of_task(word)]
 
 
 def execution_status(word: str) -> ExecutionStatus:
-    """The status with this name; `cancelled` is accepted too. Raises KeyError."""
-    return _EXECUTION_WORDS[word.lower()]
+    """The status from its code, its word (`not started`) or an old spelling (`cancelled`); see proto/words.py. Raises KeyError."""
+    return _EXECUTIONS[code_of_execution(word)]

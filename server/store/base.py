@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.core.answers import Answer
+from server.core.answers import Answer, Kind
 from server.core.effects import Save
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
@@ -168,6 +168,9 @@ class Store(Protocol):
 
     async def answers(self, command_id: str) -> list[Answer]:
         """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
+
+    async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
+        """How many hosts of each kind have each note of proto.notes.MARKED; kinds without any are left out. Of rows that have ended."""
 
     async def states(self, command_id: str) -> Sequence[str]:
         """`S U ID` of every row, in no order: the number of the status, 1 if it is unreachable, else 0, and the host's id."""

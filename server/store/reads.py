@@ -9,7 +9,7 @@ from itertools import islice
 
 import orjson
 
-from server.core.answers import Answer
+from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
@@ -23,6 +23,7 @@ from server.store.rows import (
     identity_from,
     join_request_from,
     join_token_from,
+    kind_from,
     output_from,
     task_from,
 )
@@ -37,7 +38,7 @@ class Reads(ABC):
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._read = dialect.load("read", "answers")
+        self._read = dialect.load("read", "answers", "notes")
 
     @abstractmethod
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
@@ -122,6 +123,10 @@ class Reads(ABC):
 
     async def answers(self, command_id: str) -> list[Answer]:
         return [answer_from(row) for row in await self.fetch(self._read["answers"], {"command_id": command_id})]
+
+    async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
+        rows = await self.fetch(self._read["notes"], {"command_id": command_id})
+        return {kind_from(row): tuple(int(count) for count in row[6:]) for row in rows}
 
     async def states(self, command_id: str) -> Sequence[str]:
         ((text,),) = await self.fetch(self._read["states"], {"command_id": command_id})

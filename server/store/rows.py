@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from server.core.answers import Answer
+from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
 
@@ -274,6 +274,11 @@ def answer_from(row: Row) -> Answer:
         first_at=row[6],
         host_ids=tuple(row[7].split(",")),
     )
+
+
+def kind_from(row: Row) -> Kind:
+    """The first six columns of a row of the query `notes`."""
+    return (_ALL_EXECUTION_STATUSES[row[0]], row[1], row[2], row[3], row[4], row[5])
 
 
 def output_row(output: Output) -> tuple[Any, ...]:

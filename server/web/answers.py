@@ -4,13 +4,13 @@ the end."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
 from server.core.answer_sheet import AnswerSheet
-from server.core.answers import Answer, KindOrder
+from server.core.answers import Answer, Kind, KindOrder
 from server.core.effects import SaveKinds
 from server.core.fold import Folded, fold
 from server.core.model import Output, Task
@@ -22,6 +22,8 @@ from server.web.lookup import command_of, committed_task
 FRESH_S = 1.0
 """Answers of a task that has not ended are put together again after this at the earliest."""
 
+NOTES_FRESH_S = 5.0
+"""Notes of a task that has not ended are counted again after this at the earliest: the count reads every report of the task in the database."""
 FOLDED_CHARS = 4_000
 FEW = 500
 """Groups to number; more of them take so long that the loop goes on meanwhile."""
@@ -47,6 +49,8 @@ class Answers:
     groups: Sequence[Answer]
     open: Sequence[Answer]
     people: dict[int, People] = field(default_factory=dict)
+    notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
+    """Hosts per note of proto.notes.MARKED, of the kinds that have any. Of a task that has not ended, up to NOTES_FRESH_S old."""
 
     @property
     def all(self) -> list[Answer]:
@@ -63,6 +67,8 @@ class _Kept:
     sheet: AnswerSheet | None = None
     order: bytes | None = None
     read_at: float = 0.0
+    notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
+    noted_at: float | None = None
 
 
 class AnswerBook:
@@ -92,8 +98,14 @@ class AnswerBook:
                         await self._keep(command.command_id, now_known)
                     kept.order = now_known
                 groups = [one for one in found if one.status.final]
-                kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :]), started
+                await self._note(kept, command.command_id, task.status.final, started)
+                kept.answers, kept.read_at = Answers(task, groups, found[len(groups) :], notes=kept.notes), started
         return kept.answers
+
+    async def _note(self, kept: _Kept, command_id: str, final: bool, now: float) -> None:
+        """One query, in the database; the rows stay there."""
+        if final or kept.noted_at is None or now - kept.noted_at >= NOTES_FRESH_S:
+            kept.notes, kept.noted_at = await self._deps.store.notes(command_id), now
 
     async def _rows(self, kept: _Kept, command_id: str, final: bool) -> list[Answer]:
         if final:

@@ -57,7 +57,8 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     wait_for: Annotated[float, Meta(description="Seconds from the task's start for which `wait` waits.")] = 3600.0
     retry: Annotated[RetryBody | None, Meta(description="When a host is tried again; null for never.")] = None
     max_output: Annotated[int, Meta(description="Bytes it may write before it is ended. 256 KiB from the head and as many from the tail are kept of each stream.")] = 1 << 30
-    detach: Annotated[bool, Meta(description="Leave processes alone that the command started and that outlive it.")] = False
+    leave_children: Annotated[bool | None, Meta(description="Leave processes alone that the command started and that outlive it; by default they are ended with it.")] = None
+    detach: Annotated[bool | None, Meta(description="The earlier name of `leave_children`; send one of the two.")] = None
     success_codes: Annotated[list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")] = field(default_factory=lambda: [0])
 
 

@@ -71,5 +71,5 @@ async def _views(deps: Deps, answers: Answers, page: Sequence[Answer]) -> list[G
         people = await people_of(deps, answers, one)
         row = await deps.store.execution(command.command_id, people.host_id) if one.error_code is not None else None
         detail = row.execution.error_message if row is not None else None
-        views.append(group_view(answers.task.task_id, one, people, begins, detail))
+        views.append(group_view(answers.task.task_id, one, people, begins, detail, answers.notes.get(one.kind, ())))
     return views

@@ -15,10 +15,13 @@ from html import escape
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from string import Template
+from typing import Any
 
 import orjson
 
-from proto.reasons import REASONS, STATES, UNREACHABLE
+from proto.notes import NOTES, Note
+from proto.reasons import REASONS, Reason
+from proto.words import HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, Said
 from server.errors import ClarionError
 from server.web.call import Call, Reply
 
@@ -35,7 +38,6 @@ CSP = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
-LANGUAGES = ("en", "zh-CN")
 PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help")
 _IMPORT = re.compile(r'^(?:import|export) [^;"]* from "(\.[^"]+)";$', re.MULTILINE)
 NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
@@ -58,17 +60,20 @@ def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
     return found
 
 
-def _own_words() -> dict[str, dict[str, list[str]]]:
-    states = {label: [one.word, one.message, one.hint] for label, one in (STATES | {"unreachable": UNREACHABLE}).items()}
-    return {"states": states, "reasons": {code: [one.word, one.message, one.hint] for code, one in REASONS.items()}}
+def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
+    """The page's own texts, with the words of proto/words.py, proto/reasons.py and proto/notes.py in the language."""
+    tables: dict[str, Mapping[str, Said | Reason | Note]] = {"states": STATES | {"unreachable": HOST_OFFLINE}, "tasks": TASKS, "hosts": HOSTS, "reasons": REASONS, "notes": NOTES}
+    words = {name: {code: list(one.texts(language)) for code, one in table.items()} for name, table in tables.items()}
+    return texts | {"words": texts.get("words", {}) | words} | {f"task.{code}": one.texts(language)[0] for code, one in TASKS.items()}
 
 
 @cache
 def assets() -> tuple[str, dict[str, bytes]]:
-    """The hash of all files, and name → bytes. The English words are the server's catalogue itself."""
+    """The hash of all files, and name → bytes. The catalogues of texts hold the words of states, reasons and notes, too."""
     found = _read(files("server.web").joinpath("static"))
-    english = orjson.loads(found["i18n/en.json"])
-    found["i18n/en.json"] = orjson.dumps(english | {"words": _own_words()})
+    for language in LANGUAGES:
+        name = f"i18n/{language}.json"
+        found[name] = orjson.dumps(_catalogue(orjson.loads(found[name]), language))
     digest = sha256(b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in found.items()))
     return digest.hexdigest()[:16], found
 

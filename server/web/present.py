@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
 
+from proto.notes import MARKED, NOTES, facts_of
 from proto.reasons import reason, said
 from server.core.answers import Answer
 from server.core.effects import Progress
@@ -90,6 +91,7 @@ def command_view(command: Command) -> views.CommandView:
         grace_ms=command.grace_ms,
         start_within_ms=command.start_within_ms,
         max_output=command.max_output,
+        leave_children=command.detach,
         detach=command.detach,
         success_codes=list(command.success_codes),
     )
@@ -135,8 +137,26 @@ def error_view(code: str | None, detail: str | None) -> views.ErrorView | None:
     return views.ErrorView(phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable)
 
 
-def group_view(task_id: str, answer: Answer, people: People, begins: Mapping[bytes, Beginning], detail: str | None) -> views_answers.GroupView:
-    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept."""
+def _note_view(code: str, *, count: int | None = None, hosts: int | None = None) -> views.NoteView:
+    note = NOTES[code]
+    return views.NoteView(code=code, message=note.message, hint=note.hint, count=count, hosts=hosts)
+
+
+def _notes(row: CommandHost, sizes: Mapping[bytes, OutputSummary]) -> list[views.NoteView]:
+    cut = any(sizes[output_id].truncated for output_id in (row.stdout_id, row.stderr_id) if output_id is not None and output_id in sizes)
+    return [_note_view(code, count=count) for code, count in facts_of(row.report, cut)]
+
+
+def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequence[int]) -> list[views.NoteView]:
+    found = [_note_view(code, hosts=hosts) for code, hosts in zip(MARKED, counts, strict=False) if hosts]
+    cut = any(begins[output_id].sizes.truncated for output_id in answer.outputs if output_id in begins)
+    return found + ([_note_view("output_cut", hosts=answer.count)] if cut else [])
+
+
+def group_view(
+    task_id: str, answer: Answer, people: People, begins: Mapping[bytes, Beginning], detail: str | None, notes: Sequence[int] = ()
+) -> views_answers.GroupView:
+    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per note, as the store counts."""
     words = said(answer.status.label, code=answer.error_code)
     return views_answers.GroupView(
         number=answer.number,
@@ -152,6 +172,7 @@ def group_view(task_id: str, answer: Answer, people: People, begins: Mapping[byt
         exit_code=answer.exit_code,
         signal=answer.signal,
         error=error_view(answer.error_code, detail),
+        notes=_group_notes(answer, begins, notes),
         stdout=_beginning(answer.stdout_id, begins),
         stderr=_beginning(answer.stderr_id, begins),
     )
@@ -239,6 +260,7 @@ def execution_row(
         retry_at=row.retry_at,
         stop=_stop(row),
         error=_error(row),
+        notes=_notes(row, sizes),
         stdout=_summary(row.stdout_id, sizes),
         stderr=_summary(row.stderr_id, sizes),
     )

@@ -118,7 +118,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/session", T, login.get_session, "session", views.SessionView),
     Route("DELETE", f"{API}/session", T, login.log_out, "session", None, 204),
     # the server itself
-    Route("GET", f"{API}/words", T, words.get_words, "server", views_answers.WordsView),
+    Route("GET", f"{API}/words", T, words.get_words, "server", views_answers.WordsView, params=words.PARAMS),
     Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
     Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),
     Route("GET", "/health/ready", T, ops.ready, "server", views.ReadyView, errors=("shutting_down", "store_unavailable")),

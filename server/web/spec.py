@@ -71,6 +71,12 @@ def _umask(value: int | str | None) -> int | None:
     return _count("umask", value, 0, 0o777)
 
 
+def _leave_children(body: TaskBody) -> bool:
+    if body.leave_children is not None and body.detach is not None and body.leave_children is not body.detach:
+        raise refuse("detach", "contradicts leave_children", "detach is the earlier name of leave_children; send leave_children alone")
+    return bool(body.leave_children or body.detach)
+
+
 def _stdin(body: TaskBody, limits: Limits) -> bytes | None:
     if body.stdin is not None and body.stdin_base64 is not None:
         raise refuse("stdin", "and stdin_base64 exclude each other", "send one of them")
@@ -168,7 +174,7 @@ def check(body: TaskBody, limits: Limits) -> Wish:
         grace_ms=_seconds("grace", body.grace, 0, limits.timeout_max),
         start_within_ms=_seconds("start_within", body.start_within, SHORTEST_S, limits.timeout_max),
         max_output=_count("max_output", body.max_output, 1, limits.max_output),
-        detach=body.detach,
+        detach=_leave_children(body),
         success_codes=codes,
     )
     task_timeout_ms = None if body.task_timeout is None else _seconds("task_timeout", body.task_timeout, SHORTEST_S, limits.timeout_max)

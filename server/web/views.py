@@ -31,7 +31,8 @@ class CommandView(Struct, kw_only=True):
     grace_ms: int
     start_within_ms: int
     max_output: int
-    detach: bool
+    leave_children: Annotated[bool, Meta(description="Processes that outlive the command are left alone.")]
+    detach: Annotated[bool, Meta(description="The earlier name of `leave_children`; the same value.")]
     success_codes: list[int]
 
 
@@ -149,6 +150,16 @@ class OutputSummaryView(Struct, kw_only=True):
     truncated: bool | None
 
 
+class NoteView(Struct, kw_only=True):
+    """A fact of the report that changes what there is to do, whatever the exit code."""
+
+    code: Annotated[str, Meta(description="One of docs/reasons.md, Notes.")]
+    message: str
+    hint: Annotated[str, Meta(description="The way out.")]
+    count: Annotated[int | None, Meta(description="Of processes, where the agent counted them.")] = None
+    hosts: Annotated[int | None, Meta(description="Of a group: its hosts for which this holds.")] = None
+
+
 class ExecutionRow(Struct, kw_only=True):
     """One command on one host, in a list."""
 
@@ -172,6 +183,7 @@ class ExecutionRow(Struct, kw_only=True):
     retry_at: Annotated[int | None, Meta(description="When the next attempt is due.")]
     stop: Annotated[StopView | None, Meta(description="null unless somebody, or a timeout, wanted it to end.")]
     error: ErrorView | None
+    notes: Annotated[list[NoteView], Meta(description="What else happened that an operator must know: processes killed or left running, output not kept.")]
     stdout: OutputSummaryView | None
     stderr: OutputSummaryView | None
 

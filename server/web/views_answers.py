@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.web.views import Cursor, ErrorView, ExecutionStatusWord, TaskStatusWord
+from server.web.views import Cursor, ErrorView, ExecutionStatusWord, NoteView, TaskStatusWord
 
 
 class SelectedHost(Struct, kw_only=True):
@@ -66,12 +66,13 @@ class GroupView(Struct, kw_only=True):
     more: Annotated[int, Meta(description="Names that `folded` has no room for.")]
     first_host: FirstHost
     status: ExecutionStatusWord
-    word: Annotated[str, Meta(description="One word for people: completed, failed, timed out, killed, refused, expired, unreachable, canceled, lost.")]
+    word: Annotated[str, Meta(description="The word of the status, for people: completed, failed, timed out, canceled, not started or lost.")]
     message: str
     hint: str
     exit_code: int | None
     signal: int | None
     error: Annotated[ErrorView | None, Meta(description="`detail` is what the agent of the first host said.")]
+    notes: Annotated[list[NoteView], Meta(description="What else happened that an operator must know, with the number of hosts. Of a task that runs, a few seconds old.")]
     stdout: BeginningView | None
     stderr: BeginningView | None
 
@@ -132,6 +133,13 @@ class WordView(Struct, kw_only=True):
     hint: str
 
 
+class SayingView(Struct, kw_only=True):
+    """A sentence and what to do."""
+
+    message: str
+    hint: str
+
+
 class StepView(Struct, kw_only=True):
     """A way from one state to another."""
 
@@ -143,8 +151,11 @@ class StepView(Struct, kw_only=True):
 class WordsView(Struct, kw_only=True):
     """The catalogue."""
 
-    states: Annotated[dict[str, WordView], Meta(description="By an execution's status, and `unreachable` for one whose host is away.")]
-    reasons: Annotated[dict[str, WordView], Meta(description="By code.")]
+    states: Annotated[dict[str, WordView], Meta(description="By an execution's status, and `unreachable`: what is added, in parentheses, to the word of one that has not ended and whose host is offline.")]
+    tasks: Annotated[dict[str, WordView], Meta(description="By a task's status.")]
+    hosts: Annotated[dict[str, WordView], Meta(description="online, offline, never_seen.")]
+    reasons: Annotated[dict[str, WordView], Meta(description="By code. The word is that of the status in which such an execution ends.")]
+    notes: Annotated[dict[str, SayingView], Meta(description="Of `notes`, by code.")]
     task_steps: list[StepView]
     execution_steps: list[StepView]
 

@@ -98,7 +98,7 @@ async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: 
 async def test_hosts_that_are_away_make_exit_code_3(site: Site) -> None:
     done = await site.clarion("run", "--hosts", "db-1", "--", "true")
     assert done.returncode == 3, done.stderr
-    assert done.stdout.startswith(b"db-1: unreachable: ")
+    assert done.stdout.startswith(b"db-1: not started: ")
     assert b"  hint: " in done.stdout
 
 

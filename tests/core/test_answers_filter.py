@@ -97,7 +97,7 @@ def test_what_is_no_json_or_too_much_has_no_fields(data: bytes) -> None:
         ("text<3", 5, "= or !="),
         ("status contains x", 8, "a comparison"),
         ("text contains", 14, "a value"),
-        ("status=broken", 8, "one of pending"),
+        ("status=broken", 8, "one of waiting"),
         ("reason=broken", 8, "the code of a reason"),
         ("exit_code=x", 11, "a number"),
         ("exit_code='3'", 11, "a number"),

@@ -159,7 +159,7 @@ def test_results_of_a_task_are_hosts_like_any_other(directory: Directory) -> Non
         ("status=failed", 1, "task:ID before status"),
         ("task:12", 6, "a task's id"),
         ("task:", 6, "a task's id"),
-        (f"task:{TASK} status=broken", 50, "one of pending"),
+        (f"task:{TASK} status=broken", 50, "one of waiting"),
         (f"task:{TASK} reason=broken", 50, "the code of a reason"),
         (f"task:{TASK} group=x", 49, "a whole number"),
         (f"task:{TASK} status not x", 54, "in"),

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proto.reasons import REASONS, STATES, WORDS, Reason, said
 from server.core.deadlines import Deadlines
 from server.core.effects import Effects
 from server.core.ids import is_id, uuid7
 from server.core.model import HostIdentity, Output
 from server.core.outputs import DishonestOutput, identify, receive
-from server.core.states import ExecutionStatus
 from tests.core.shadow import task
 
 
@@ -131,16 +129,6 @@ def test_a_task_tells_whether_only_some_completed() -> None:
     assert not made.partial
     made.counts = (0, 0, 0, 1, 0, 0, 0, 0, 1)
     assert made.partial and made.completed_hosts == 1 and made.failed_hosts == 1 and made.total_hosts == 2
-
-
-def test_every_reason_and_every_status_has_a_word_and_different_things_have_different_words() -> None:
-    assert set(WORDS) == set(REASONS)
-    assert set(STATES) == {status.label for status in ExecutionStatus}
-    words = {code: said("failed", code=code).word for code in ("offline", "refused", "expired", "exit_nonzero", "timed_out", "signaled")}
-    assert list(words.values()) == ["unreachable", "refused", "expired", "failed", "timed out", "killed"]
-    assert said("running", unreachable=True).word == "unreachable" and said("running").word == "running"
-    assert (Reason("new", "run", "", "", False, True).word, Reason("new", "admit", "", "", False, False).word) == ("lost", "not started")
-    assert all(one.word and one.message and one.hint for one in (*STATES.values(), *(said("lost", code=code) for code in REASONS)))
 
 
 @pytest.mark.parametrize(("facts", "state"), [

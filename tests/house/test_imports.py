@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "server.local": EDGE | {"server.boot", "server.build", "server.lease"},
     "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.boot", "server.build", "server.entrance", "server.lease"},
     "server.main": {"server.errors", "server.settings", "server.security", "server.ops", "server.app", "server.local"},
-    "server.cli": {"server.errors", "proto.reasons", "proto.readable"},
+    "server.cli": {"server.errors", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},
     "loadtest": {"_speedups", "proto"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proto.notes import MARKED
 from server.core.answers import Answer, KindOrder
 from server.core.effects import DeleteTask, SaveExecution, SaveKinds, SaveOutput
 from server.core.model import CommandHost
@@ -44,6 +45,30 @@ class AnswerConformance:
         assert [replace(found[one.host_ids], host_ids=one.host_ids) for one in wanted] == wanted
         assert [one.number for one in KindOrder().numbered(found.values())] == [1, 2, 3, 4, 5, 0, 0]
         assert await store.answers(other.command.command_id[::-1]) == []
+
+    async def test_notes_are_counted_by_kind_of_answer(self, store: AnyStore) -> None:
+        made, other = create(hosts(9)), create(hosts(1))
+        command_id, targets = made.command.command_id, made.task.targets
+        done = CommandHost(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
+        plain = {"user_us": 1, "kill": {"reason": 'a "pipe_held" text', "tree_empty": True}}
+        rows = [
+            replace(done, host_id=targets[0], report=plain | {"leftovers_killed": 2}),
+            replace(done, host_id=targets[1], report=plain | {"leftovers_killed": 9, "pipe_held": True}),
+            replace(done, host_id=targets[2], report=plain),
+            replace(done, host_id=targets[3], report=None),
+            replace(done, host_id=targets[4], stdout_id=TWO, report=plain | {"left_running": 1}),
+            replace(done, host_id=targets[5], status=E.FAILED, exit_code=None, signal=9, error_code="signaled", report=plain | {"kill": {"tree_empty": False}}),
+            replace(done, host_id=targets[6], status=E.RUNNING, exit_code=None, finished_at=None, report={"leftovers_killed": 1}),
+        ]
+        elsewhere = replace(done, command_id=other.command.command_id, host_id=other.task.targets[0], report={"leftovers_killed": 1})
+        await store.write([made, other, *map(SaveExecution, [*rows, elsewhere])])
+        found = {kind: dict(zip(MARKED, counts, strict=True)) for kind, counts in (await store.notes(command_id)).items()}
+        assert {kind: {code: n for code, n in counts.items() if n} for kind, counts in found.items()} == {
+            (E.COMPLETED, 0, None, None, ONE, None): {"leftovers_killed": 2, "pipe_held": 1},
+            (E.COMPLETED, 0, None, None, TWO, None): {"left_running": 1},
+            (E.FAILED, None, 9, "signaled", ONE, None): {"may_still_run": 1},
+        }
+        assert await store.notes(command_id[::-1]) == {}
 
     async def test_the_order_of_a_tasks_kinds_of_answers_is_kept_only_grows_and_goes_with_the_task(self, store: AnyStore) -> None:
         made = create(hosts(1))

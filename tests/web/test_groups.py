@@ -50,7 +50,7 @@ async def test_hosts_that_said_the_same_are_one_group(world: World, three: dict[
     assert (largest["stdout"]["text"], largest["stdout"]["whole"], largest["stderr"], largest["error"]) == ("same\nline\n", True, None, None)
     assert (other["folded"], other["status"], other["word"], other["exit_code"], other["error"]["code"]) == ("web-9", "failed", "failed", 3, "exit_nonzero")
     assert other["stderr"]["text"] == "Disk FULL\n"
-    assert (offline["folded"], offline["status"], offline["word"], offline["error"]["code"]) == ("web-0", "dispatch_failed", "unreachable", "never_seen")
+    assert (offline["folded"], offline["status"], offline["word"], offline["error"]["code"]) == ("web-0", "dispatch_failed", "not started", "never_seen")
     assert [one["number"] for one in (offline, largest, other)] == [1, 2, 3]
 
 

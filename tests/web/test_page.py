@@ -87,7 +87,7 @@ def test_both_languages_say_the_same_things_and_nothing_is_left_unsaid() -> None
 
 def test_the_chinese_words_for_states_are_those_that_were_asked_for() -> None:
     said = {label: words[0] for label, words in catalogue("zh-CN")["words"]["states"].items()}
-    wanted = {"pending": "待执行", "running": "运行中", "dispatch_failed": "下发失败", "completed": "执行完成", "failed": "执行失败", "timeout": "执行超时", "canceled": "取消执行"}
+    wanted = {"pending": "等待中", "running": "运行中", "dispatch_failed": "未启动", "completed": "已完成", "failed": "失败", "timeout": "已超时", "canceled": "已取消"}
     assert wanted.items() <= said.items()
 
 
@@ -119,7 +119,7 @@ async def test_logging_in_is_asked_for_goes_on_where_one_was_and_ends(world: Wor
         page.get_by_label("Token").fill(ADMIN.text)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/hosts?connected=true")
-        expect(page.get_by_role("row", name=re.compile("web-1.*connected"))).to_be_visible()
+        expect(page.get_by_role("row", name=re.compile("web-1.*online"))).to_be_visible()
         (cookie,) = page.context.cookies()
         assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and not page.evaluate("document.cookie")
         page.goto("/login?next=//evil.example/x")
@@ -215,8 +215,8 @@ async def test_the_page_speaks_chinese_when_the_browser_does_and_can_be_switched
         assert page.locator("html").get_attribute("lang") == "zh-CN"
         page.goto(f"/tasks/{task['task_id']}")
         expect(page.locator("h1")).to_have_text("uname -a")
-        expect(page.locator("[data-status=failed]")).to_contain_text("执行失败")
-        expect(page.locator("[data-count=dispatch_failed]")).to_contain_text("下发失败")
+        expect(page.locator("[data-status=failed]")).to_contain_text("失败")
+        expect(page.locator("[data-count=dispatch_failed]")).to_contain_text("未启动")
         page.locator("#language").click()
         expect(page.locator("[data-count=dispatch_failed]")).to_contain_text("not started")
         assert page.locator("html").get_attribute("lang") == "en"

@@ -204,6 +204,11 @@ async def test_the_words_cover_every_state_and_every_reason(world: World) -> Non
     assert set(words["states"]) == {status.label for status in ExecutionStatus} | {"unreachable"}
     assert set(words["reasons"]) == set(REASONS)
     assert {"before": "pending", "step": "refuse", "after": "dispatch_failed"} in words["execution_steps"]
+    chinese = (await world.get("/api/v1/words?language=zh-CN")).json
+    assert {kind: set(words[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")} == {kind: set(chinese[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")}
+    assert (words["states"]["timeout"]["word"], chinese["states"]["timeout"]["word"], chinese["hosts"]["offline"]["word"]) == ("timed out", "已超时", "离线")
+    assert "leave_children" in chinese["notes"]["leftovers_killed"]["hint"]
+    assert (await world.get("/api/v1/words?language=zh")).error["field"] == "language"
 
 
 async def test_the_hosts_of_many_tasks_are_listed_at_once_when_few_are_kept(tmp_path: Path, nursery: trio.Nursery) -> None:

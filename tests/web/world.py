@@ -178,8 +178,8 @@ class World:
         self.door.submit(Accepted(self.ids[name], task["command"]["command_id"], 1))
         self.door.submit(Started(self.ids[name], task["command"]["command_id"], 1, 42, 1))
 
-    def report(self, task: dict[str, Any], name: str, code: int = 0, stdout: Output | bytes = b"", stderr: bytes = b"") -> None:
-        """The final report of this host's agent."""
+    def report(self, task: dict[str, Any], name: str, code: int = 0, stdout: Output | bytes = b"", stderr: bytes = b"", **report: object) -> None:
+        """The final report of this host's agent. report: further facts of it, e.g. `leftovers_killed=2`."""
         outcome = Outcome.COMPLETED if code == 0 else Outcome.FAILED
         out = stdout if isinstance(stdout, Output) else whole(stdout)
         self.door.submit(
@@ -193,6 +193,7 @@ class World:
                 execution_ms=7,
                 stdout=out,
                 stderr=whole(stderr),
+                report=report,
             )
         )
 

@@ -10,11 +10,24 @@ export function t(key, values) {
   return values ? text.replace(/\{(\w+)\}/g, (_, name) => written(name)) : text;
 }
 
-// The word, the sentence and the hint for an execution's state, or for the reason of its end.
+// The word of an execution's state, and the sentence and the hint of the reason of its end where there is one (proto/words.py, proto/reasons.py).
 export function said(status, { unreachable = false, code = null } = {}) {
-  const { states, reasons } = catalogue.words;
-  const [word, message, hint] = code ? reasons[code] || reasons.unknown : states[unreachable ? "unreachable" : status];
+  const { states } = catalogue.words;
+  if (code) return { ...reason(code), word: states[status][0] };
+  const [word, message, hint] = states[status];
+  if (!unreachable) return { word, message, hint };
+  const [offline, why, what] = states.unreachable;
+  return { word: lang === "zh-CN" ? `${word}（${offline}）` : `${word} (${offline})`, message: why, hint: what };
+}
+// What a reason means; its word is that of the state in which such an execution ends.
+export function reason(code) {
+  const [word, message, hint] = catalogue.words.reasons[code] || catalogue.words.reasons.unknown;
   return { word, message, hint };
+}
+// The sentence and the hint of a note: a fact of a report that changes what there is to do.
+export function noted(code) {
+  const [message, hint] = catalogue.words.notes[code] || [code, ""];
+  return { message, hint };
 }
 // What went wrong, in the page's language. The server's own sentence, which knows the particulars, is `detail` where that is not its language.
 export function told(failure) {
