@@ -170,6 +170,7 @@ def web_limits(settings: Settings) -> WebLimits:
         wait_max=http.wait_max,
         page_size_max=http.page_size_max,
         scan_outputs=http.scan_outputs,
+        scan_tasks=http.scan_tasks,
         scan_bytes=http.scan_bytes,
         answers_kept=http.answers_kept,
         viewers=http.viewers,

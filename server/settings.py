@@ -41,6 +41,7 @@ class Http(Struct, frozen=True, kw_only=True):
     page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
     scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
     scan_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
+    scan_tasks: Annotated[int, Meta(ge=100, le=1_000_000, description="Tasks that one page of a list looks at where it is filtered by host, by command or by a pattern; the next page goes on.")] = 5_000
     viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
     viewer_updates: Annotated[int, Meta(ge=5, le=10_000, description="Updates a second for all of them together, about: one gets at most five, and fewer when they are more than a fifth of this.")] = 100
     session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0

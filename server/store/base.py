@@ -34,7 +34,8 @@ class TokenSpent(StoreRefused):
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """All given conditions hold. `name` ending in `*` is a prefix. Times are milliseconds, from inclusive, before exclusive."""
+    """All given conditions hold. Times are milliseconds, from inclusive, before exclusive. name, command: may have * and ?; the command's is
+    compared with the task's name, the shell text, the script, and the words of argv with a space between them. host: the id of one of its hosts."""
 
     status: tuple[TaskStatus, ...] = ()
     type: str | None = None
@@ -42,6 +43,16 @@ class TaskFilter:
     name: str | None = None
     created_from: int | None = None
     created_before: int | None = None
+    host: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """next: pass it as `after` for the rows that follow; None: there are none."""
+
+    tasks: list[Task]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +150,9 @@ class Store(Protocol):
     async def targets(self, task_id: str) -> tuple[str, ...]:
         """The frozen list of host ids; empty for an unknown task."""
 
-    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
-        """Newest first; `after` is a task_id. With a name prefix: by name, then newest first; `after` is then `name/task_id`."""
+    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int, looked_at: int = 5_000) -> TaskPage:
+        """Newest first; `after` is the `next` of a page. With a pattern or a host the page looks at `looked_at` tasks at most, so that it may
+        be short, or empty, and not the last one."""
 
     async def commands(self, task_id: str) -> list[Command]: ...
 

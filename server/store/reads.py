@@ -13,7 +13,7 @@ from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, Past, TaskFilter
+from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, Past, TaskFilter, TaskPage
 from server.store.rows import (
     Row,
     answer_from,
@@ -57,17 +57,39 @@ class Reads(ABC):
         rows = await self.fetch(self._read["targets"], {"task_id": task_id})
         return tuple(orjson.loads(rows[0][0])) if rows else ()
 
-    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int) -> list[Task]:
-        if task_list.is_prefix(where):
-            found: list[Task] = []
-            for query in task_list.by_name(self.dialect, where, after, limit):
-                if len(found) < limit:
-                    rows = await self.fetch(query.sql, query.parameters | {"limit": limit - len(found)})
-                    found += [task_from(row) for row in rows]
-            return found
-        answers = [await self.fetch(query.sql, query.parameters) for query in task_list.by_id(self.dialect, where, after, limit)]
+    async def tasks(self, where: TaskFilter, *, after: str | None, limit: int, looked_at: int = 5_000) -> TaskPage:
+        if where.host is not None or where.command is not None or task_list.has_pattern(where):
+            return await self._named(where, after, limit) or await self._scanned(where, after, limit, looked_at)
+        queries = task_list.plain(self.dialect, where, after, limit + 1)
+        answers = [await self.fetch(query.sql, query.parameters) for query in queries]
         newest = merge(*answers, key=lambda row: str(row[0]), reverse=True)
-        return [task_from(row) for row in islice(newest, limit)]
+        tasks = [task_from(row) for row in islice(newest, limit + 1)]
+        return TaskPage(tasks[:limit], tasks[limit - 1].task_id if len(tasks) > limit else None)
+
+    async def _named(self, where: TaskFilter, after: str | None, limit: int) -> TaskPage | None:
+        """By the names that match, if they are few."""
+        query = task_list.named(self.dialect, where)
+        rows = [] if query is None else await self.fetch(query.sql, query.parameters)
+        if query is None or len(rows) > task_list.NAMED_MAX:
+            return None
+        ids = sorted((str(row[0]) for row in rows if task_list.in_time(where, str(row[0]), after)), reverse=True)
+        found: list[Task] = []
+        for first in range(0, len(ids), task_list.CHUNK):
+            some = task_list.among(self.dialect, where, ids[first : first + task_list.CHUNK])
+            found += [task_from(row) for row in await self.fetch(some.sql, some.parameters)]
+            if len(found) > limit:
+                break
+        found.sort(key=lambda task: task.task_id, reverse=True)
+        return TaskPage(found[:limit], found[limit - 1].task_id if len(found) > limit else None)
+
+    async def _scanned(self, where: TaskFilter, after: str | None, limit: int, looked_at: int) -> TaskPage:
+        scan = task_list.scan(self.dialect, where, after, limit + 1, looked_at)
+        ends = await self.fetch(scan.end.sql, scan.end.parameters)
+        end = str(ends[0][0]) if ends else None
+        rows = await self.fetch(scan.page.sql, scan.page.parameters | {"end": end or ""})
+        if len(rows) > limit:
+            end = str(rows[limit - 1][-1])
+        return TaskPage([task_from(row) for row in rows[:limit]], end)
 
     async def commands(self, task_id: str) -> list[Command]:
         return [command_from(row) for row in await self.fetch(self._read["commands"], {"task_id": task_id})]

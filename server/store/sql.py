@@ -7,6 +7,7 @@ braces, so that no list of columns is written twice:
     {values task}    :task_id, :name, …              {sets task}      name = :name, …      what may change
     {excluded host}  hostname = excluded.hostname, … {renewed host}   hostname = VALUES(hostname), …
     {index by_name}  the dialect's way to insist on an index
+    {join in_order}  a join whose left side is read first
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """index: how a query insists on an index, so that plans do not depend on statistics."""
+    """index: how a query insists on an index, so that plans do not depend on statistics; in_order: how on the order of a join.
+    matches: a text like a pattern, upper and lower case apart."""
 
     name: str
     index: str
+    in_order: str
+    matches: str
 
     def load(self, *names: str) -> dict[str, str]:
         """The statements of queries/<name>.sql by their names. Raises ValueError for a double or malformed one."""
@@ -46,10 +50,23 @@ class Dialect:
         """Replace the words in braces. Raises KeyError for an unknown one."""
         return _WORD.sub(self._word, text)
 
+    def like(self, text: str, pattern: str) -> str:
+        """A condition: an SQL expression matches what `pattern` gave."""
+        return self.matches.format(text, pattern)
+
+    def pattern(self, glob: str) -> str:
+        """A pattern with * and ? in the dialect's own writing."""
+        if self.name == "sqlite":
+            return glob.replace("[", "[[]")
+        escaped = "".join(f"|{char}" if char in "%_|" else char for char in glob)
+        return escaped.replace("*", "%").replace("?", "_")
+
     def _word(self, match: re.Match[str]) -> str:
         word, what = match.groups()
         if word == "index":
             return self.index.format(what)
+        if word == "join":
+            return self.in_order
         table = TABLES[what]
         shape, columns = {
             "columns": ("{0}", table.columns),
@@ -62,8 +79,8 @@ class Dialect:
         return ", ".join(shape.format(column) for column in columns)
 
 
-SQLITE = Dialect("sqlite", "INDEXED BY {}")
-MYSQL = Dialect("mysql", "FORCE INDEX ({})")
+SQLITE = Dialect("sqlite", "INDEXED BY {}", "CROSS JOIN", "{} GLOB {}")
+MYSQL = Dialect("mysql", "FORCE INDEX ({})", "STRAIGHT_JOIN", "{} LIKE {} ESCAPE '|'")
 
 
 def numbered(text: str, columns: tuple[str, ...]) -> str:

@@ -1,8 +1,13 @@
-"""Which query answers a TaskFilter, so that every list walks one index in the order of the answer.
+"""Which queries answer a TaskFilter: newest first whatever the filter, each walking one index in the order of the answer.
 
-The condition that selects most decides the index: a task that has not ended, its name, its creator, its type, an ended
-status. Whatever else is asked for is filtered on the way. Of several statuses each is a query of its own; the caller
-merges them. An id holds the time it was made (RFC 9562 section 5.7), so a time range is a range of ids.
+`plain` lists: the condition that selects most decides the index: a task that has not ended, its name, its creator, its type, an ended
+status. Whatever else is asked for is filtered on the way. Of several statuses each is a query of its own; the caller merges them.
+
+`scan` is for what no index has in order: a pattern, and the tasks of a host. A query looks at a limited number of rows; where that ends
+is asked first, so that the next page goes on from there, and a page may hold fewer rows than asked for. A rare name with a pattern
+is found by the index of names instead, see `named`.
+
+An id holds the time it was made (RFC 9562 section 5.7), so a time range is a range of ids.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.core.glob import Glob
 from server.core.ids import uuid7
 from server.core.states import TaskStatus
 from server.store.base import TaskFilter
@@ -17,6 +23,16 @@ from server.store.sql import Dialect
 
 LAST_ID = "~"
 """Above every id."""
+NAMED_MAX = 2_000
+"""Tasks whose names match a pattern, up to which they are sorted instead of looked for among all tasks."""
+CHUNK = 100
+"""Tasks read by id in one query."""
+
+_ARGV = {
+    # JSON's ["a","b c"] as `a b c`
+    "sqlite": """REPLACE(SUBSTR(command.argv, 3, LENGTH(command.argv) - 4), '","', ' ')""",
+    "mysql": """REPLACE(SUBSTR(command.argv, 3, CHAR_LENGTH(command.argv) - 4), '","', ' ')""",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +41,24 @@ class Query:
     parameters: dict[str, object]
 
 
-def is_prefix(where: TaskFilter) -> bool:
-    return where.name is not None and where.name.endswith("*")
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """end: the id of the last row that `page` may look at; no row: there are no more than that. Rows of `page` end with the id that
+    names their place in the list."""
+
+    end: Query
+    page: Query
 
 
-def by_id(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) -> list[Query]:
-    """Newest first. Of each query the first `limit` rows are enough."""
+def has_pattern(where: TaskFilter) -> bool:
+    return where.name is not None and _is_pattern(where.name)
+
+
+def plain(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) -> list[Query]:
+    """Of each query the first `limit` rows are enough."""
     conditions, parameters = _common(where)
     conditions.append("task_id < :after")
-    before = LAST_ID if where.created_before is None else uuid7(where.created_before, bytes(10))
-    parameters |= {"after": min(after or LAST_ID, before), "limit": limit}
+    parameters |= {"after": _first(where, after), "limit": limit}
     if where.name is not None:
         conditions.append("name = :name")
         parameters["name"] = where.name
@@ -50,54 +74,115 @@ def by_id(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) ->
     ]
 
 
-def by_name(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) -> list[Query]:
-    """By name, then newest first: the rest of the name the last page ended with, then the names after it.
-
-    The queries' answers follow each other; the second is needed only if the first does not fill the page.
-    """
-    assert where.name is not None
-    prefix = where.name[:-1]
+def scan(dialect: Dialect, where: TaskFilter, after: str | None, limit: int, looked_at: int) -> Scan:
+    """looked_at: rows of one index that the two queries look at, at most."""
     conditions, parameters = _common(where)
-    parameters["limit"] = limit
-    if where.status:
-        conditions.append("status IN (" + ", ".join(str(int(status)) for status in where.status) + ")")
-    if where.created_before is not None:
-        conditions.append("task_id < :before")
-        parameters["before"] = uuid7(where.created_before, bytes(10))
-    queries = []
-    order = "ORDER BY name, task_id DESC LIMIT :limit"
-    rest = [*conditions]
-    beyond = dict(parameters)
-    if after is None:
-        rest.append("name >= :prefix")
-        beyond["prefix"] = prefix
-    else:
-        name, _, task_id = after.rpartition("/")
-        same = [*conditions, "name = :name", "task_id < :after"]
-        by_age = "ORDER BY task_id DESC LIMIT :limit"
-        queries.append(Query(_select(dialect, "task_by_name", same, by_age), parameters | {"name": name, "after": task_id}))
-        rest.append("name > :name")
-        beyond["name"] = name
+    if len(where.status) == 1:
+        conditions.append("task.status = :status")
+        parameters["status"] = int(where.status[0])
+    elif where.status:
+        conditions.append("task.status IN (" + ", ".join(str(int(status)) for status in where.status) + ")")
+    if where.host is not None:
+        return _scan_of_host(dialect, where, conditions, parameters, after, limit, looked_at)
+    conditions.append("task.task_id < :after")
+    bounds = parameters | {"after": _first(where, after), "skipped": looked_at - 1}
+    only = where.status[0] if len(where.status) == 1 else None
+    hint = _hint(_index(TaskFilter(type=where.type, created_by=where.created_by), only))
+    end = f"SELECT task_id FROM task{hint} WHERE {' AND '.join(conditions)} ORDER BY task_id DESC LIMIT 1 OFFSET :skipped"
+    matched, wanted = _matches(dialect, where)
+    join = " {join in_order} command {index command_by_task} ON command.task_id = task.task_id" if where.command is not None else ""
+    page = (
+        f"SELECT {{selected task}}, task.task_id FROM task{hint}{join} "
+        f"WHERE {' AND '.join([*conditions, 'task.task_id >= :end', *matched])} ORDER BY task.task_id DESC LIMIT :limit"
+    )
+    return Scan(Query(dialect.expand(end), bounds), Query(dialect.expand(page), parameters | wanted | {"after": bounds["after"], "limit": limit}))
+
+
+def _scan_of_host(
+    dialect: Dialect, where: TaskFilter, conditions: list[str], parameters: dict[str, object], after: str | None, limit: int, looked_at: int
+) -> Scan:
+    """By the ids of commands, which hold the same time as those of their tasks."""
+    bounds = {"host_id": where.host, "after": _first(where, after), "from": parameters.get("from", "")}
+    rows = "command_host {index command_host_by_host}"
+    asked = "command_host.host_id = :host_id AND command_host.command_id < :after AND command_host.command_id >= :from"
+    newest = "ORDER BY command_host.command_id DESC"
+    end = f"SELECT command_host.command_id FROM {rows} WHERE {asked} {newest} LIMIT 1 OFFSET :skipped"
+    matched, wanted = _matches(dialect, where)
+    # The time of a task is in its own id, too, and a command is never older than its task.
+    of_task = [condition for condition in conditions if condition != "task.task_id >= :from"]
+    page = (
+        f"SELECT {{selected task}}, command_host.command_id FROM {rows} {{join in_order}} command ON command.command_id = command_host.command_id "
+        f"{{join in_order}} task ON task.task_id = command.task_id "
+        f"WHERE {' AND '.join([asked, 'command_host.command_id >= :end', *of_task, *matched])} {newest} LIMIT :limit"
+    )
+    return Scan(Query(dialect.expand(end), bounds | {"skipped": looked_at - 1}), Query(dialect.expand(page), parameters | wanted | bounds | {"limit": limit}))
+
+
+def named(dialect: Dialect, where: TaskFilter) -> Query | None:
+    """The ids of all tasks whose name matches, in no order, if a pattern begins with text: more than NAMED_MAX are too many."""
+    prefix = Glob(where.name or "").prefix
+    if not prefix or where.command is not None or where.host is not None:
+        return None
+    matched, parameters = _matches(dialect, where)
+    conditions = ["name >= :prefix", *matched]
     end = _after_prefix(prefix)
     if end is not None:
-        rest.append("name < :end")
-        beyond["end"] = end
-    queries.append(Query(_select(dialect, "task_by_name", rest, order), beyond))
-    return queries
+        conditions.append("name < :beyond")
+        parameters["beyond"] = end
+    sql = f"SELECT task_id FROM task {{index task_by_name}} WHERE {' AND '.join(conditions)} LIMIT :limit"
+    return Query(dialect.expand(sql), parameters | {"prefix": prefix, "limit": NAMED_MAX + 1})
+
+
+def among(dialect: Dialect, where: TaskFilter, ids: Sequence[str]) -> Query:
+    """Of these tasks, at most CHUNK, those for which everything but the name holds."""
+    conditions, parameters = _common(where)
+    if where.status:
+        conditions.append("status IN (" + ", ".join(str(int(status)) for status in where.status) + ")")
+    names = {f"id{index}": task_id for index, task_id in enumerate(ids)}
+    conditions.append("task_id IN (" + ", ".join(f":{name}" for name in names) + ")")
+    return Query(_select(dialect, None, conditions, ""), parameters | names)
+
+
+def in_time(where: TaskFilter, task_id: str, after: str | None) -> bool:
+    """Whether a task comes after `after` in the list, by its id alone."""
+    return task_id < _first(where, after)
+
+
+def _first(where: TaskFilter, after: str | None) -> str:
+    before = LAST_ID if where.created_before is None else uuid7(where.created_before, bytes(10))
+    return min(after or LAST_ID, before)
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
 
 
 def _common(where: TaskFilter) -> tuple[list[str], dict[str, object]]:
     conditions: list[str] = []
     parameters: dict[str, object] = {}
     if where.type is not None:
-        conditions.append("type = :type")
+        conditions.append("task.type = :type")
         parameters["type"] = where.type
     if where.created_by is not None:
-        conditions.append("created_by = :created_by")
+        conditions.append("task.created_by = :created_by")
         parameters["created_by"] = where.created_by
     if where.created_from is not None:
-        conditions.append("task_id >= :from")
+        conditions.append("task.task_id >= :from")
         parameters["from"] = uuid7(where.created_from, bytes(10))
+    return conditions, parameters
+
+
+def _matches(dialect: Dialect, where: TaskFilter) -> tuple[list[str], dict[str, object]]:
+    """The conditions for name and command: equal to a text without * and ?, else like the pattern, upper and lower case apart."""
+    conditions: list[str] = []
+    parameters: dict[str, object] = {}
+    if where.name is not None:
+        conditions.append(dialect.like("task.name", ":name") if _is_pattern(where.name) else "task.name = :name")
+        parameters["name"] = dialect.pattern(where.name) if _is_pattern(where.name) else where.name
+    if where.command is not None:
+        columns = ("task.name", "command.command", "command.script", _ARGV[dialect.name])
+        conditions.append("(" + " OR ".join(dialect.like(column, ":command") for column in columns) + ")")
+        parameters["command"] = dialect.pattern(where.command)
     return conditions, parameters
 
 
@@ -113,9 +198,12 @@ def _index(where: TaskFilter, status: TaskStatus | None) -> str | None:
     return None if status is None else "task_by_status"
 
 
+def _hint(index: str | None) -> str:
+    return "" if index is None else f" {{index {index}}}"
+
+
 def _select(dialect: Dialect, index: str | None, conditions: Sequence[str], order: str) -> str:
-    hint = "" if index is None else f" {{index {index}}}"
-    return dialect.expand(f"SELECT {{selected task}} FROM task{hint} WHERE {' AND '.join(conditions)} {order}")
+    return dialect.expand(f"SELECT {{selected task}} FROM task{_hint(index)} WHERE {' AND '.join(conditions)} {order}")
 
 
 def _after_prefix(prefix: str) -> str | None:

@@ -49,6 +49,8 @@ class Limits:
     scan_outputs: int = 500
     """Different outputs that one request may read to filter or to search, and their bytes."""
     scan_bytes: int = 32 << 20
+    scan_tasks: int = 5_000
+    """Tasks that one page of a list looks at where no index has them in order."""
     expressions: Bounds = BOUNDS
     """limits.expression_chars, limits.selector_names, limits.selector_patterns and limits.selector_comparisons."""
     answers_kept: int = 8

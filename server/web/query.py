@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -13,6 +14,9 @@ from server.web.decode import suggest
 from server.web.route import Param
 
 Value = TypeVar("Value")
+
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 MAX_MS = 1 << 53
 """Times beyond this are not exact in JSON (RFC 8259 section 6)."""
@@ -95,11 +99,13 @@ class Query:
             raise ClarionError("invalid_value", f"{name} cannot be {value[:100]!r}", field=name, hint="one of: " + ", ".join(allowed))
         return value
 
-    def time_ms(self, name: str) -> int | None:
-        """Milliseconds since 1970 UTC, or RFC 3339 with its offset."""
+    def time_ms(self, name: str, now_ms: int) -> int | None:
+        """Milliseconds since 1970 UTC, RFC 3339 with its offset, or a length of time before now such as 90m or 7d."""
         text = self._args.get(name)
         if text is None:
             return None
+        if (ago := _AGO.fullmatch(text)) is not None:
+            return max(now_ms - int(ago[1]) * _UNIT_MS[ago[2]], 0)
         if text.isascii() and text.isdigit() and len(text) <= 16:
             return self._within(name, int(text), 0, MAX_MS)
         try:
@@ -108,7 +114,7 @@ class Query:
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            hint = "milliseconds since 1970, or RFC 3339 such as 2026-03-01T12:00:00Z"
+            hint = "write RFC 3339 with its offset such as 2026-03-01T12:00:00Z, milliseconds since 1970, or how long ago with s, m, h, d or w, such as 1h or 7d"
             raise ClarionError("invalid_value", f"{name} is not a time: {text[:100]!r}", field=name, hint=hint)
         return self._within(name, round(moment.timestamp() * 1000), 0, MAX_MS)
 

@@ -11,25 +11,31 @@ from server.errors import ClarionError
 from server.store.base import TaskFilter
 from server.web.call import API, Call, Reply
 from server.web.create import create
-from server.web.lookup import committed_task, stored_task
+from server.web.lookup import committed_task, host_id_of, stored_task
 from server.web.present import progress_view, task_row, task_view
 from server.web.route import Param
 from server.web.views import TaskPage
 from server.web.waiting import task_after_wait
 
 STATUSES = tuple(status.label for status in TaskStatus)
+PATTERN_CHARS, PATTERN_STARS = 256, 8
+"""Of a pattern for names or commands, which the database compares with every task it looks at."""
 
 PAGING = (
     Param("limit", "integer", "Rows on a page, at most http.page_size_max.", example=50),
     Param("after", "string", "The `next` of the page before."),
 )
 FILTERS = (
-    Param("status", "string", "Only these; `cancelled` is accepted too.", many=True, choices=STATUSES),
+    Param("status", "string", "Only these: codes or words of docs/states.md, such as `timeout` or `timed out`.", many=True, choices=STATUSES),
     Param("type", "string", "Only of this type."),
     Param("creator", "string", "Only those created with the token of this name.", example="admin"),
-    Param("name", "string", "Only of this name; with a trailing * of names that begin so, and then sorted by name.", example="deploy*"),
-    Param("created_from", "string", "Created at or after: milliseconds since 1970, or RFC 3339.", example="2026-03-01T00:00:00Z"),
-    Param("created_before", "string", "Created before: milliseconds since 1970, or RFC 3339."),
+    Param("name", "string", "Only of this name; with * and ?, of names that match.", example="deploy*"),
+    Param("command", "string", "Only tasks whose name, shell text, script, or argv with spaces between its words matches; with * and ?.", example="apt*"),
+    Param("host", "string", "Only tasks that have this host among theirs, by id or name.", example="web-1"),
+    Param("since", "string", "Created at or after: RFC 3339, milliseconds since 1970, or how long ago, such as 90m, 1h or 7d.", example="1h"),
+    Param("until", "string", "Created before; written like `since`."),
+    Param("created_from", "string", "The earlier name of `since`.", example="2026-03-01T00:00:00Z"),
+    Param("created_before", "string", "The earlier name of `until`."),
 )
 
 
@@ -57,7 +63,8 @@ def _created(task: Task, command: object, new: bool) -> Reply:
 async def list_tasks(call: Call) -> Reply:
     """List tasks.
 
-    Newest first; all filters given must hold. Pages are found by key, so page 10,000 costs as much as the first.
+    Newest first whatever the filter; all filters given must hold. Pages are found by key, so page 10,000 costs as much as the first. With
+    `host`, `command` or a pattern in `name` a page looks at http.scan_tasks tasks at most: it may be short, or empty, and `next` goes on.
     """
     return await _page(call, tuple(call.query.each("status", task_status, STATUSES)))
 
@@ -74,27 +81,38 @@ async def list_running(call: Call) -> Reply:
 
 async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
     query, limits = call.query, call.deps.limits
+    host = query.text("host")
     where = TaskFilter(
         status=status,
         type=query.text("type"),
         created_by=query.text("creator"),
-        name=query.text("name"),
-        created_from=query.time_ms("created_from"),
-        created_before=query.time_ms("created_before"),
+        name=_pattern(query.text("name"), "name"),
+        created_from=_time(call, "since", "created_from"),
+        created_before=_time(call, "until", "created_before"),
+        host=None if host is None else host_id_of(call.deps, host, "host_not_found"),
+        command=_pattern(query.text("command"), "command"),
     )
-    by_name = where.name is not None and where.name.endswith("*")
     limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
-    rows = await call.deps.store.tasks(where, after=_cursor(query.text("after"), by_name), limit=limit + 1)
-    more = len(rows) > limit
-    last = rows[limit - 1] if more else None
-    cursor = None if last is None else f"{last.name}/{last.task_id}" if by_name else last.task_id
-    return Reply(TaskPage(items=[task_row(task) for task in rows[:limit]], next=cursor))
-
-
-def _cursor(after: str | None, by_name: bool) -> str | None:
-    if after is not None and (not is_id(after[-36:]) or (len(after) > 36) != by_name or (by_name and after[-37] != "/")):
+    after = query.text("after")
+    if after is not None and not is_id(after):
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged, with the same filters")
-    return after
+    page = await call.deps.store.tasks(where, after=after, limit=limit, looked_at=limits.scan_tasks)
+    return Reply(TaskPage(items=[task_row(task) for task in page.tasks], next=page.next))
+
+
+def _time(call: Call, name: str, earlier: str) -> int | None:
+    now = call.deps.clock.now().wall_ms
+    value, same = call.query.time_ms(name, now), call.query.time_ms(earlier, now)
+    if value is not None and same is not None:
+        raise ClarionError("invalid_value", f"{name} and {earlier} are two names of one parameter", field=earlier, hint=f"send {name} alone")
+    return same if value is None else value
+
+
+def _pattern(text: str | None, name: str) -> str | None:
+    """Raises ClarionError for one whose comparison could be costly."""
+    if text is not None and (len(text) > PATTERN_CHARS or text.count("*") > PATTERN_STARS):
+        raise ClarionError("invalid_value", f"{name} has more than {PATTERN_CHARS} characters or {PATTERN_STARS} stars", field=name, hint="write a shorter pattern")
+    return text
 
 
 async def get_task(call: Call, task_id: str) -> Reply:

@@ -28,6 +28,12 @@ LISTS = [
     TaskFilter(created_from=1000, created_before=1050),
     TaskFilter(created_by="eve", status=_ENDED, type="script", created_from=1000),
     TaskFilter(name="name 7*", created_by="eve", status=_ENDED, created_before=1050),
+    TaskFilter(name="*7", status=(T.RUNNING,)),
+    TaskFilter(command="apt*"),
+    TaskFilter(command="apt*", created_by="eve", status=_ENDED, type="script", created_from=1000),
+    TaskFilter(command="apt*", type="script", name="name*"),
+    TaskFilter(host="machine"),
+    TaskFilter(host="machine", created_by="eve", status=_ENDED, command="apt*", created_from=1000),
 ]
 
 
@@ -43,10 +49,10 @@ class PlanConformance:
             return await fetch(sql, parameters)
 
         store.fetch = recorded  # type: ignore[method-assign, assignment]
-        for where in LISTS:
+        for one in LISTS:
+            where = replace(one, host=machines[3]) if one.host is not None else one
             await store.tasks(where, after=None, limit=50)
-            named = where.name is not None and where.name.endswith("*")
-            await store.tasks(where, after=f"name 7/{made.task.task_id}" if named else made.task.task_id, limit=50)
+            await store.tasks(where, after=made.task.task_id, limit=50)
         command_id = made.command.command_id
         for status in [(), (E.COMPLETED,), (E.LOST, E.PENDING)]:
             await store.executions(command_id, status=status, after=machines[5], limit=50)
