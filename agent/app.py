@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.live import Config
-from agent.core.model import Stage
+from agent.core.model import Key, Stage
 from agent.core.state import State
 from agent.errors import AgentError, NotJoined, StateUnusable
 from agent.journal import Journal, Sizes, open_journal
@@ -28,9 +28,10 @@ from agent.lock import hold
 from agent.log import Log
 from agent.outbox import Outbox
 from agent.renewal import Renewal
-from agent.runner import Runner
+from agent.runner import Found, Runner
 from agent.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
+from agent.shim import limits
 from agent.shim.client import ForkServer
 from agent.spool import Spool
 from proto.link.client import connect
@@ -62,12 +63,15 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
         raise NotJoined(f"state directory {settings.state}: this agent has not joined a server", "run 'clarion-agent join' with the same --state first")
     # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5 ms
     sys.setswitchinterval(SWITCH)
+    original = limits.Original.of_this_process()
     with hold(settings.state):
-        trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))))
+        trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))), original)
 
 
-async def _main(settings: Settings, parts: Parts) -> None:
+async def _main(settings: Settings, parts: Parts, original: limits.Original) -> None:
     log = Log()
+    for short in limits.raise_for(settings.slots):
+        log.error("a limit is too low for the slots", limit=short.name, allowed=short.limit, needed=short.needed, slots=settings.slots, remedy=short.remedy)
     boot_id = parts.boot_id or facts.boot_id()
     now = parts.clock.now()
     joined = None if settings.insecure_loopback else credentials.joined(settings.state)
@@ -76,12 +80,12 @@ async def _main(settings: Settings, parts: Parts) -> None:
     if joined is None:
         log.warning("THE CONNECTION TO THE SERVER IS PLAINTEXT, because insecure_loopback is set: for tests on this machine only")
     spool = Spool(settings.state / "commands")
-    journal, state, found = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
+    journal, state, found, left_over = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
     engine = Engine(state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes))
     rules = policy.load(settings.policy_file)
     about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)
     log.info("agent started", host_id=host_id, journal_id=journal.header.journal_id, held=len(state.executions), version=about.version)
-    forks = ForkServer()
+    forks = ForkServer(original=original)
     try:
         await _start(forks)
         async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
@@ -101,8 +105,8 @@ async def _main(settings: Settings, parts: Parts) -> None:
                 log,
             )
             runner.before_end = sessions.showing.end
-            _resume(conductor, runner, state, found)
-            for key in recovery.left_over(state, spool):
+            _resume(conductor, runner, state, spool, boot_id, found)
+            for key in left_over:
                 runner.remove(key)
             nursery.start_soon(sessions.run)
             if joined is not None:
@@ -125,7 +129,7 @@ async def _main(settings: Settings, parts: Parts) -> None:
         log.info("agent stopped", running=engine.running)
 
 
-def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log) -> tuple[Journal, State, list[recovery.Found]]:
+def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log) -> tuple[Journal, State, list[Found], list[Key]]:
     """Raises StateUnusable."""
     now_ms = clock.now().wall_ms
     journal, state = open_journal(
@@ -140,22 +144,29 @@ def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log
         if lost_sight:
             log.warning("directories without a record in the journal", keys=[f"{key[0]}.{key[1]}" for key in lost_sight])
             journal.rewrite(state.records())
+        left_over = recovery.left_over(state, spool)
     except OSError as error:
-        raise StateUnusable(f"{spool.root}: {error.strerror or error}", "make the state directory usable for the agent's user") from error
-    return journal, state, recovery.find(state, spool, boot_id)
+        raise StateUnusable(f"{spool.root}: {limits.explain(error)}", "make the state directory usable for the agent's user") from error
+    return journal, state, recovery.find(state, spool, boot_id), left_over
 
 
-def _resume(conductor: Conductor, runner: Runner, state: State, found: list[recovery.Found]) -> None:
-    for one in found:
+def _resume(conductor: Conductor, runner: Runner, state: State, spool: Spool, boot_id: str, found: Sequence[Found]) -> None:
+    def resume(one: Found) -> None:
+        execution = state.executions[one.key]
         if one.report is not None:
             runner.before_end(one.key)
             conductor.submit(ev.ShimExited(one.key, one.report))
-        elif one.shim is not None:
+        elif one.shim is None:
+            runner.look_again(one.key, lambda: recovery.look(execution, spool, boot_id), resume)
+        else:
             runner.adopt(one.key, one.shim)
-            if state.executions[one.key].stage is Stage.INTENT:
+            if execution.stage is Stage.INTENT:
                 conductor.submit(ev.ShimStarted(one.key, one.shim.pid, one.shim.starttime, one.shim.boot_id))
             else:
                 conductor.submit(ev.ShimAdopted(one.key))
+
+    for one in found:
+        resume(one)
 
 
 def _dial(settings: Settings, server: tuple[str, int]) -> Dial:
@@ -178,7 +189,7 @@ async def _start(forks: ForkServer) -> None:
         await forks.start()
     except OSError as error:
         raise AgentError(
-            f"no process can be started: {error.strerror or error}", "look at this machine's limits of processes and memory"
+            f"no process can be started: {limits.explain(error)}", "look at this machine's limits of processes and memory"
         ) from error
 
 

@@ -80,7 +80,11 @@ class Key:
 
 
 def has_joined(state: Path) -> bool:
-    return (state / IDENTITY).exists() and (state / JOINED).exists()
+    """Raises StateUnusable when it cannot be told."""
+    try:
+        return (state / IDENTITY).exists() and (state / JOINED).exists()
+    except OSError as error:
+        raise StateUnusable(f"state directory {state}: {error.strerror or error}", "run the agent as the user who owns the state directory") from error
 
 
 def joined(state: Path) -> Joined:

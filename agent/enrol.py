@@ -130,11 +130,15 @@ async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Call
 
 
 def previous(state: Path) -> str:
-    """The id that this directory has had, or an empty text."""
+    """The id that this directory has had, or an empty text. Raises StateUnusable: one that cannot be read is no reason to become another host."""
     try:
         text = (state / identity.NAME).read_text().strip()
-    except (OSError, UnicodeDecodeError):
+    except FileNotFoundError:
         return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateUnusable(
+            f"{state / identity.NAME}: {getattr(error, 'strerror', None) or error}", "make the file readable for the agent's user, or remove it to join as a new host"
+        ) from error
     return text if identity.is_id(text) else ""
 
 

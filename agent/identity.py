@@ -33,9 +33,11 @@ def host_id(state: Path, fresh: str, disk: Disk | None = None) -> str:
     """
     path = state / NAME
     try:
-        if not path.exists():
+        try:
+            text = path.read_text().strip()
+        except FileNotFoundError:
             (disk or Disk()).write_file(path, f"{fresh}\n".encode())
-        text = path.read_text().strip()
+            text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise StateUnusable(
             f"{path}: {getattr(error, 'strerror', None) or error}", "make the file readable for the agent's user"

@@ -24,6 +24,7 @@ from agent.core.state import Limits, State, fold, salvage
 from agent.disk import Disk
 from agent.errors import StateUnusable
 from agent.journal_file import Header, content, frame, scan, written
+from agent.shim.limits import explain
 
 Report = Callable[[JournalDurable | JournalFailed], None]
 BATCH = 4_096
@@ -228,11 +229,12 @@ def open_journal(
     """
     sizes, disk = sizes or Sizes(), disk or Disk()
     try:
-        if not path.exists():
+        try:
+            header, state, end, damage = read_journal(path, limits)
+        except FileNotFoundError:
             journal = Journal(path, Header(new_id, 0, now_ms), sizes, disk, warn)
             journal.rewrite(State(limits or Limits()).records())
             return journal, State(limits or Limits())
-        header, state, end, damage = read_journal(path, limits)
         if header is not None and not damage:
             journal = Journal(path, header, sizes, disk, warn)
             journal.adopt(end)
@@ -243,5 +245,5 @@ def open_journal(
         return journal, state
     except OSError as error:
         raise StateUnusable(
-            f"{path}: {error.strerror or error}", "free space on that disk, or name another directory with --state"
+            f"{path}: {explain(error)}", "make the state directory readable and writable for the agent's user and free space on its disk"
         ) from error

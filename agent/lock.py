@@ -43,10 +43,10 @@ def hold(state: Path) -> Iterator[None]:
 
 
 def holder(state: Path) -> int | None:
-    """Process id of the agent that wrote the lock file last, or None."""
+    """Process id of the agent that wrote the lock file last, or None; for people only, so also where it cannot be read."""
     try:
-        text = (state / NAME).read_text().strip()
-    except FileNotFoundError:
+        text = (state / NAME).read_text(errors="replace").strip()
+    except OSError:
         return None
     return int(text) if text.isdigit() else None
 

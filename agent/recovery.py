@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.core.executions import Execution
 from agent.core.journal import Intent
 from agent.core.model import Key, Outcome, Report, Stage, lost
 from agent.core.state import State
-from agent.runner import close_to_shims, end_orphans
+from agent.runner import Found, close_to_shims, end_orphans
 from agent.shim import records
 from agent.shim.client import shim_alive
 from agent.shim.records import RecordError, ShimRef
+from agent.shim.tree import ShimAlive
 from agent.spool import Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Either its report, or the shim that still watches over it."""
-
-    key: Key
-    report: Report | None = None
-    shim: ShimRef | None = None
 
 
 def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
@@ -44,11 +34,23 @@ def left_over(state: State, spool: Spool) -> list[Key]:
 
 
 def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
-    """What became of each execution that had not ended. Blocks while it ends what killed shims have left."""
-    return [_find(execution, spool, boot_id) for execution in state.executions.values() if execution.open]
+    """What became of each execution that had not ended. Blocks while it ends what killed shims have left.
+
+    One that the system does not let us look at has neither report nor shim: `look` tells later.
+    """
+    found = []
+    for execution in state.executions.values():
+        if execution.open:
+            try:
+                found.append(look(execution, spool, boot_id))
+            except OSError:
+                found.append(Found(execution.key))
+    return found
 
 
-def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
+def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
+    """What became of it. Raises OSError when that cannot be told: only a file that is not there, and a process that the kernel does not
+    know, are evidence."""
     key, directory = execution.key, spool.path(execution.key)
     try:
         report = spool.report(key)
@@ -59,8 +61,8 @@ def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
             return Found(key, lost("rebooted", "the host was restarted while it ran"))
         # a shim of the agent before this one may be about to take the directory: from here on none can
         claim = close_to_shims(directory)
-    except (RecordError, OSError) as error:
-        return Found(key, lost("shim_died", f"its report cannot be read: {error}"))
+    except RecordError as error:
+        return _by_journal(execution) or Found(key, lost("shim_died", f"its report cannot be read: {error}"))
     if claim is None:
         return Found(key, _never(execution))
     shim = ShimRef(claim.pid, claim.starttime, claim.boot_id)
@@ -70,7 +72,21 @@ def _find(execution: Execution, spool: Spool, boot_id: str) -> Found:
         return Found(key, shim=shim)
     # it may have reported between our two looks
     report = spool.report(key)
-    return Found(key, report or end_orphans(directory))
+    if report is not None:
+        return Found(key, report)
+    try:
+        return Found(key, end_orphans(directory))
+    except ShimAlive:
+        return Found(key, shim=shim)
+
+
+def _by_journal(execution: Execution) -> Found | None:
+    """The shim by what the journal says of it, where its claim is damaged. Raises OSError."""
+    started = execution.started
+    if started is None:
+        return None
+    shim = ShimRef(started.pid, started.starttime, started.boot_id)
+    return Found(execution.key, shim=shim) if shim_alive(shim, started.boot_id) else None
 
 
 def _never(execution: Execution) -> Report:
@@ -86,6 +102,7 @@ def _needed(execution: Execution) -> bool:
 
 
 def _claim(spool: Spool, key: Key) -> records.Claim | None:
+    """None also when it cannot be read now: its boot id is then missing in the record, and `look` reads it again."""
     try:
         return records.read_claim(spool.path(key))
     except (RecordError, OSError):

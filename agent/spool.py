@@ -15,7 +15,7 @@ import msgspec
 
 from agent.core.model import Digest, Key, Kill, Outcome, Report, Usage
 from agent.identity import is_id
-from agent.shim import records
+from agent.shim import records, script
 from agent.shim.live import KEPT_BYTES
 from agent.shim.records import Spec
 
@@ -70,6 +70,7 @@ class Spool:
 
     def remove(self, key: Key) -> None:
         """No error when it is gone already. Raises OSError."""
+        script.remove(self.path(key))
         try:
             shutil.rmtree(self.path(key))
         except FileNotFoundError:

@@ -23,7 +23,8 @@ stop.json             agent    request to stop: timeout, canceled, expired. Dura
 kill.json             shim     durable before the first signal to the command: from here on the kill decides the outcome
 stdout.head, .tail    shim     the head grows while the command runs and may be followed; the tail is written at the end. stderr alike
 live.N                shim     what both streams say, in order, as it comes; only the last two; removed by the agent after the end. See `live`
-script                shim     text of a script, mode 0700
+script                shim     text of a script, mode 0700; with `run_as` of another user it stands elsewhere, see `script`
+script.place          shim     path of the directory that was made for such a script
 exit.json             shim     the report: written, synced and renamed last, after the output was synced
 shim.log              shim     for people: what went wrong in the shim itself
 <name>.tmp            shim     room reserved for exit.json, kill.json, started.json (16 KiB each), gone after exit.json
@@ -34,7 +35,8 @@ closed (`pipe_held`). Then, unless `detach`, everything that descends from the c
 request or too much output end it from outside: kill.json, SIGTERM and SIGCONT to every descendant, `grace_ms`, SIGKILL again and again until
 the shim, being the subreaper of them all, has no child left. That is the proof behind `tree_empty`. What withstands SIGKILL for 30 s
 (uninterruptible sleep, a set-user-ID program under an agent without root) is named in the report with `tree_empty` false.
-`max_output` counts both streams; a command that has already ended when the limit is noticed keeps its own result.
+`max_output` counts both streams. One that wrote more has failed with output_limit in every case, also when it had ended by itself before that
+was noticed; its exit status is attached.
 
 **The race rule.** Whichever is first of the main process's exit, as seen by the shim, and a durable kill.json decides the outcome; the exit
 status is attached in every case. The shim looks for an exit before it writes kill.json, and writes none after it has seen one.

@@ -19,13 +19,13 @@ _REMOVE_SECONDS = 2.0
 def own_group() -> Path | None:
     """The directory of this process's own version 2 group, below which groups may be made; None: there is none that we may write.
 
-    Found also where version 2 is mounted beside version 1 (hybrid, /sys/fs/cgroup/unified).
+    Raises OSError when /proc cannot be read. Found also where version 2 is mounted beside version 1 (hybrid, /sys/fs/cgroup/unified).
     """
     mount = _mount()
     if mount is None:
         return None
     root, point = mount
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
+    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         own = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), None)
     if own is None or not Path(own).is_relative_to(root):
         return None
@@ -41,18 +41,24 @@ def own_group() -> Path | None:
 
 def _mount() -> tuple[str, Path] | None:
     """(root of the mount inside the hierarchy, mount point). Fields of /proc/self/mountinfo: proc(5)."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             before, _, after = line.partition(" - ")
             if after.startswith("cgroup2 "):
                 fields = before.split()
-                return fields[3], Path(fields[4].encode().decode("unicode_escape"))
+                return fields[3], Path(os.fsdecode(os.fsencode(fields[4]).decode("unicode_escape").encode("latin-1")))
     return None
 
 
 def identity(directory: Path) -> str:
     """Tells executions of the same name apart when several agents share a machine: 16 hex digits of the directory's real path."""
     return hashlib.sha256(os.path.realpath(directory).encode()).hexdigest()[:16]
+
+
+def _unless_gone(error: OSError) -> None:
+    """For os.walk, which passes over what it cannot read."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 class Group:
@@ -86,8 +92,9 @@ class Group:
                     continue
 
     def members(self) -> list[int]:
+        """Raises OSError when a folder or file of it cannot be read: that does not mean that it is empty."""
         found: list[int] = []
-        for folder, _, _ in os.walk(self.path):
+        for folder, _, _ in os.walk(self.path, onerror=_unless_gone):
             try:
                 found += map(int, Path(folder, "cgroup.procs").read_text().split())
             except FileNotFoundError:
@@ -95,6 +102,7 @@ class Group:
         return found
 
     def populated(self) -> bool:
+        """Raises OSError when it cannot be told."""
         try:
             return "populated 1" in (self.path / "cgroup.events").read_text()
         except FileNotFoundError:
@@ -105,7 +113,7 @@ class Group:
         deadline = time.monotonic() + _REMOVE_SECONDS
         while True:
             try:
-                for folder, _, _ in os.walk(self.path, topdown=False):
+                for folder, _, _ in os.walk(self.path, topdown=False, onerror=_unless_gone):
                     os.rmdir(folder)
                 return True
             except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""The agent's side of the shims: have one started, wait for its end, ask it to stop. trio."""
+"""The agent's side of the shims: have one started, wait for its end, ask it to stop. trio.
+
+A shim is gone when the kernel says so (ESRCH), and not when this process cannot look: then it waits and looks again.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,12 +19,15 @@ import trio
 
 from agent.shim import durable, linux, records
 from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
+from agent.shim.limits import Original
 from agent.shim.records import ShimRef, Stop, StopReason
 
 ANSWER_SECONDS = 20.0
 """A fork server that does not answer for so long, its own start included, is killed and replaced."""
 CLAIM_SECONDS = 10.0
 END_SECONDS = 5.0
+LOOK_FIRST, LOOK_LAST = 0.05, 1.0
+"""Seconds between looks for a shim while it cannot be told whether it lives."""
 _TRIES = 3
 
 
@@ -33,10 +40,13 @@ class ForkServerLost(Exception):
 
 
 class ForkServer:
-    """`argv`: how to start it, the socket's descriptor appended; by default this interpreter with `-m agent.shim`."""
+    """`argv`: how to start it, the socket's descriptor appended; by default this interpreter with `-m agent.shim`.
 
-    def __init__(self, *, cgroup: bool = True, argv: Sequence[str] | None = None) -> None:
+    original: the limits that commands get, where this process has changed its own."""
+
+    def __init__(self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: Original | None = None) -> None:
         self._cgroup = cgroup
+        self._original = original
         self._argv = argv
         self._lock = trio.Lock()
         self._process: trio.Process | None = None
@@ -78,6 +88,8 @@ class ForkServer:
         argv.append(str(theirs.fileno()))
         if not self._cgroup:
             argv.append("--no-cgroup")
+        if self._original is not None:
+            argv.append(f"--limits={self._original.text()}")
         package_root = str(Path(__file__).parents[2])
         with theirs:
             try:
@@ -93,8 +105,7 @@ class ForkServer:
                 ours.close()
                 raise
         self._socket = trio.socket.from_stdlib_socket(ours)
-        # Only so that it is reaped when it dies while nobody needs it.
-        trio.lowlevel.spawn_system_task(self._process.wait)
+        trio.lowlevel.spawn_system_task(_reaped, self._process)
 
     async def _stop(self) -> None:
         """Shielded by the callers."""
@@ -124,10 +135,13 @@ class ForkServer:
                 await self._stop()
                 continue
             if answer.errno:
+                if attempt > 0:
+                    # the request before this one may have made a shim
+                    raise ForkServerLost(f"{directory}: {answer.error}")
                 raise ForkFailed(answer.errno, answer.error)
             ref = ShimRef(answer.pid, answer.starttime, linux.boot_id())
             # A shim of an earlier request has taken the directory, or may be about to.
-            return ref if answer.fresh and attempt == 0 else await self._claimant(directory, ref)
+            return ref if answer.fresh and attempt == 0 and answer.starttime else await self._claimant(directory, ref)
         raise ForkServerLost(f"{directory}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
 
     async def _ask(self, directory: Path) -> Answer:
@@ -148,8 +162,11 @@ class ForkServer:
         """A fork server died between fork and answer: its shim and ours may both exist, and the claim tells which one it is."""
         with trio.move_on_after(CLAIM_SECONDS):
             while True:
-                alive = shim_alive(ref, linux.boot_id())
-                claim = records.read_claim(directory)
+                try:
+                    alive = not ref.starttime or shim_alive(ref, linux.boot_id())
+                    claim = records.read_claim(directory)
+                except OSError:
+                    alive, claim = True, None
                 if claim is not None:
                     return ShimRef(claim.pid, claim.starttime, claim.boot_id)
                 if not alive:
@@ -158,17 +175,37 @@ class ForkServer:
         raise ForkServerLost(f"{directory}: its shim ended without taking it; is its disk full?")
 
 
+async def _reaped(process: trio.Process) -> None:
+    """Only so that a fork server is reaped when it dies while no request is under way. Where this cannot wait (no descriptor and no thread
+    for it), the next request finds out."""
+    with suppress(OSError, RuntimeError):
+        await process.wait()
+
+
 def shim_alive(ref: ShimRef, boot_id: str) -> bool:
-    """boot_id: of the boot in which the ref was taken."""
-    if boot_id != linux.boot_id() or ref.boot_id not in ("", boot_id):
-        return False
-    one = linux.process(ref.pid)
-    return one is not None and one.starttime == ref.starttime and not one.dead
+    """boot_id: of the boot in which the ref was taken. Raises OSError when it cannot be told."""
+    return _same_boot(ref, boot_id) and linux.alive(ref.pid, ref.starttime)
 
 
-async def wait_shim(ref: ShimRef) -> None:
-    """Returns when the shim is gone; at once when its pid is another process's by now or the host was restarted since."""
-    fd = _open(ref)
+def _same_boot(ref: ShimRef, boot_id: str) -> bool:
+    return boot_id == linux.boot_id() and ref.boot_id in ("", boot_id)
+
+
+async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None = None) -> None:
+    """Returns when the shim is gone; at once when its pid is another process's by now or the host was restarted since.
+
+    cannot_look: called at the first time that it cannot be told, after which it is looked again, for as long as that lasts.
+    """
+    pause = LOOK_FIRST
+    while True:
+        try:
+            fd = _open(ref)
+            break
+        except OSError as error:
+            if cannot_look is not None and pause == LOOK_FIRST:
+                cannot_look(error)
+        await trio.sleep(pause)
+        pause = min(2 * pause, LOOK_LAST)
     if fd is None:
         await trio.lowlevel.checkpoint()
         return
@@ -181,7 +218,8 @@ async def wait_shim(ref: ShimRef) -> None:
 def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
     """Durably asks the shim to end the command; the first reason stays. False: the shim is gone, so exit.json (or its absence) decides.
 
-    Blocks for an fsync. May be called at any time after spawn, also before the shim has started the program. Raises OSError.
+    Blocks for an fsync. May be called at any time after spawn, also before the shim has started the program. Raises OSError, also when it
+    cannot be told whether the shim lives.
     """
     if records.read_stop(directory) is None:
         durable.publish(directory, records.STOP, Stop(reason=reason, at_ms=linux.wall_ms()))
@@ -198,12 +236,7 @@ def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
 
 
 def _open(ref: ShimRef) -> int | None:
-    """A pidfd of exactly this shim. The identity is checked after opening: from then on the descriptor cannot mean anybody else."""
-    try:
-        fd = os.pidfd_open(ref.pid)
-    except ProcessLookupError:
+    """A pidfd of exactly this shim; None: it is gone. Raises OSError when it cannot be told."""
+    if not _same_boot(ref, ref.boot_id or linux.boot_id()):
         return None
-    if shim_alive(ref, ref.boot_id or linux.boot_id()):
-        return fd
-    os.close(fd)
-    return None
+    return linux.open_process(ref.pid, ref.starttime)

@@ -6,8 +6,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 RESERVE_BYTES = 16_384
 
@@ -79,8 +82,8 @@ def claim(directory: Path, name: str, record: msgspec.Struct) -> bool:
     return True
 
 
-def insist(seconds: float, action: Callable[[], None]) -> None:
-    """Does it again and again while the disk refuses it. Raises the last OSError when it still does after `seconds`."""
+def insist(seconds: float, action: Callable[[], T]) -> T:
+    """Does it again and again while the system refuses it. Raises the last OSError when it still does after `seconds`."""
     deadline = time.monotonic() + seconds
     pause = 0.05
     while True:

@@ -7,6 +7,7 @@ betterproto; a test looks at sys.modules.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import select
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent.shim import cgroup, linux, records, shim
+from agent.shim import cgroup, durable, limits, linux, records, shim
+from agent.shim.limits import Original
 
 REQUEST_BYTES = 16_384
+GROUP_SECONDS = 2.0
 REMEMBERED = 1_024
 """So many of the last forks are known by their directory, for a second request that comes before the shim has written its claim."""
 
@@ -31,7 +34,8 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already."""
+    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already. starttime 0: it was
+    forked, and cannot be looked at; its claim tells who it is."""
 
     id: int
     pid: int = 0
@@ -41,8 +45,9 @@ class Answer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def main(fd: int, *, use_cgroup: bool) -> None:
-    """Serves until the other side of socket `fd` is closed."""
+def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None:
+    """Serves until the other side of socket `fd` is closed. original: the limits that commands get; None: those of this process."""
+    original = original or Original.of_this_process()
     os.chdir("/")
     linux.set_name("clarion-fork")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
@@ -53,7 +58,7 @@ def main(fd: int, *, use_cgroup: bool) -> None:
     os.set_blocking(wake_writer, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
-    parent_group = cgroup.own_group() if use_cgroup else None
+    parent_group = _parent_group() if use_cgroup else None
     # What msgspec prepares at the first use of a type would otherwise be prepared in every shim again.
     msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
     linux.boot_id()
@@ -76,7 +81,7 @@ def main(fd: int, *, use_cgroup: bool) -> None:
                 message = agent.recv(REQUEST_BYTES)
                 if not message:
                     return
-                agent.send(msgspec.json.encode(_serve(msgspec.json.decode(message, type=Request), parent_group, forks)))
+                agent.send(msgspec.json.encode(_serve(msgspec.json.decode(message, type=Request), parent_group, original, forks)))
             except (ConnectionError, BrokenPipeError):
                 return
 
@@ -91,7 +96,15 @@ def _reap() -> None:
             return
 
 
-def _serve(request: Request, parent_group: Path | None, forks: dict[str, linux.Process]) -> Answer:
+def _parent_group() -> Path | None:
+    """Without a control group a command is still ended by its process tree, so one that cannot be found is no reason not to run any."""
+    try:
+        return durable.insist(GROUP_SECONDS, cgroup.own_group)
+    except OSError:
+        return None
+
+
+def _serve(request: Request, parent_group: Path | None, original: Original, forks: dict[str, linux.Process]) -> Answer:
     directory = Path(request.directory)
     try:
         claim = records.read_claim(directory)
@@ -101,14 +114,19 @@ def _serve(request: Request, parent_group: Path | None, forks: dict[str, linux.P
         if last is not None and linux.process(last.pid) is not None:
             return Answer(request.id, last.pid, last.starttime, fresh=False)
         pid = os.fork()
-    except (OSError, records.RecordError) as error:
-        return Answer(request.id, errno=getattr(error, "errno", None) or 5, error=str(error))
+    except OSError as error:
+        return Answer(request.id, errno=error.errno or errno.EIO, error=limits.explain(error))
+    except records.RecordError as error:
+        return Answer(request.id, errno=errno.EIO, error=str(error))
     if pid == 0:
         _leave_fork_server()
-        shim.main(directory, parent_group)
-    one = linux.process(pid)
+        shim.main(directory, parent_group, original)
+    try:
+        one = linux.process(pid)
+    except OSError:
+        one = None
     if one is None:
-        return Answer(request.id, errno=3, error=f"/proc does not show the shim just forked, process {pid}")
+        return Answer(request.id, pid)
     forks[request.directory] = one
     if len(forks) > REMEMBERED:
         del forks[next(iter(forks))]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
+import select
 import signal
 import time
 from dataclasses import dataclass
@@ -80,23 +82,29 @@ def _checked(result: int, call: str) -> int:
     return result
 
 
-def _prctl(option: int, value: object) -> None:
+def prctl(option: int, value: object) -> None:
+    """prctl(2) with one argument. Raises OSError."""
     _checked(_libc.prctl(option, value, 0, 0, 0), "prctl")
+
+
+def checked_syscall(number: int, *arguments: int) -> int:
+    """A system call that Python does not offer. Raises OSError."""
+    return _checked(_libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)), f"system call {number}")
 
 
 def become_subreaper() -> None:
     """Orphaned descendants become children of this process instead of init's. Raises OSError."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
+    prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def die_with_parent() -> None:
     """SIGKILL for this process when the parent ends. Lost at a change of user and at exec of a set-user-ID program. Raises OSError."""
-    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
 def set_name(name: str) -> None:
     """What ps and top show, at most 15 bytes."""
-    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()))
+    prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()))
 
 
 def boottime_ns() -> int:
@@ -140,6 +148,16 @@ def boot_id() -> str:
         return file.read().strip().decode()
 
 
+def oom_kills() -> int:
+    """Processes that the kernel's OOM killer has ended on this machine since boot; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat", "rb", buffering=0) as file:
+            _, found, rest = file.read(65_536).partition(b"\noom_kill ")
+    except OSError:
+        return 0
+    return int(rest.split(b"\n", 1)[0]) if found else 0
+
+
 def fork_into(group_fd: int) -> int:
     """As os.fork, with the child in the control group of this directory from its first instant. Raises OSError when the kernel refuses it.
 
@@ -151,10 +169,12 @@ def fork_into(group_fd: int) -> int:
 
 
 def process(pid: int) -> Process | None:
-    """None: there is no such process, or it may not be seen."""
+    """The process with this pid, or None when there is none. Raises OSError when it cannot be told, which says nothing about the process:
+    no descriptor is free (EMFILE, ENFILE), it may not be seen (EACCES, EPERM), no memory, an I/O error.
+    """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     try:
         line = os.read(fd, 4096)
@@ -168,18 +188,57 @@ def process(pid: int) -> Process | None:
 
 
 def processes() -> dict[int, Process]:
-    """Every process that may be seen, by pid."""
+    """Every process that may be seen, by pid. Those of other users may be hidden (mount option hidepid of /proc). Raises OSError."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
-            one = process(int(name))
+            try:
+                one = process(int(name))
+            except PermissionError:
+                continue
             if one is not None:
                 found[one.pid] = one
     return found
 
 
+def open_process(pid: int, starttime: int) -> int | None:
+    """A pidfd of exactly this process, or None when it has ended. The identity is checked after opening: from then on the descriptor cannot
+    mean another process. Raises OSError when it cannot be told, also when the pid is in use and /proc does not show by whom: only the
+    kernel's word that there is no such process means that it is gone.
+    """
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    keep = False
+    try:
+        one = process(pid)
+        if one is None and not _ended(fd):
+            raise PermissionError(errno.EACCES, f"process {pid} exists, but /proc does not show it")
+        keep = one is not None and one.starttime == starttime and not one.dead
+    finally:
+        if not keep:
+            os.close(fd)
+    return fd if keep else None
+
+
+def alive(pid: int, starttime: int) -> bool:
+    """Whether exactly this process still runs. Raises OSError when it cannot be told."""
+    fd = open_process(pid, starttime)
+    if fd is None:
+        return False
+    os.close(fd)
+    return True
+
+
+def _ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def send_signal(target: Process, number: int) -> bool:
-    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError."""
+    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError, and OSError when it cannot be told."""
     try:
         fd = os.pidfd_open(target.pid)
     except ProcessLookupError:

@@ -145,7 +145,12 @@ class Kill(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
-    """The final report. `error_code`: one of proto/reasons.py, empty when completed."""
+    """The final report. `error_code`: one of proto/reasons.py, empty when completed.
+
+    left_running: processes that `detach` has let live. oom_killed: the kernel's OOM killer acted while it ran, and a process of it was killed
+    by a SIGKILL that the shim did not send. output_missing: the disk did not take all of head and tail. inherited: what it had of the agent
+    because the system did not allow to change it.
+    """
 
     outcome: Outcome
     exit_code: int | None
@@ -161,6 +166,10 @@ class Exit(msgspec.Struct, kw_only=True, frozen=True):
     kill: Kill | None = None
     pipe_held: bool = False
     leftovers_killed: int = 0
+    left_running: int = 0
+    oom_killed: bool = False
+    output_missing: bool = False
+    inherited: list[str] = []
 
 
 class ShimRef(msgspec.Struct, frozen=True):

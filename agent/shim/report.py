@@ -32,8 +32,12 @@ class Ending:
     signal: int | None
 
 
-def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error: str) -> Ending:
-    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was never reaped."""
+def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error: str, written: int = 0) -> Ending:
+    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was never reaped.
+
+    written: bytes of both streams, all that was read. More than `max_output` is too much whether or not it was noticed in time to end the
+    command: the same command gets the same verdict each time.
+    """
     exit_code = number = None
     if status is not None and not spawn_error:
         if os.WIFSIGNALED(status):
@@ -43,6 +47,8 @@ def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error:
     if kill is not None:
         outcome, code = _OUTCOMES[kill]
         return Ending(outcome, code, _why_killed(spec, kill), exit_code, number)
+    if spec.max_output and written > spec.max_output:
+        return Ending("failed", "output_limit", _why_killed(spec, "output_limit"), exit_code, number)
     if spawn_error:
         return Ending("failed", "spawn_failed", spawn_error, None, None)
     if number is not None:

@@ -17,9 +17,10 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import durable, linux, records, report
+from agent.shim import durable, limits, linux, records, report, script
 from agent.shim.cgroup import Group
 from agent.shim.durable import RESERVE_BYTES
+from agent.shim.limits import Original
 from agent.shim.live import LiveLog
 from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, StreamReport, Usage
 from agent.shim.report import Ending
@@ -33,17 +34,23 @@ OUTPUT_SECONDS = 10.0
 """A disk that is full gets so long to take head and tail; then the report says how much of them it took."""
 EXIT_SECONDS = 300.0
 """And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports shim_died."""
+LOOK_SECONDS = 10.0
+"""What the shim must read before it starts the program is tried for so long while the system refuses it (no free descriptor, no memory)."""
+LOOK_AGAIN = 0.2
+"""Seconds until a request to stop that could not be read is read again."""
 KILL_RECORD_SECONDS = 5.0
 """kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its time."""
 
 _NS = 1_000_000_000
 
 
-def main(directory: Path, parent_group: Path | None) -> NoReturn:
-    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already closed."""
+def main(directory: Path, parent_group: Path | None, original: Original) -> NoReturn:
+    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already closed.
+
+    original: the limits that the command gets."""
     code = 1
     try:
-        Shim(directory, parent_group).run()
+        Shim(directory, parent_group, original).run()
         code = 0
     except BaseException:
         log(directory, traceback.format_exc())
@@ -58,12 +65,15 @@ def log(directory: Path, text: str) -> None:
 
 
 class Shim:
-    def __init__(self, directory: Path, parent_group: Path | None) -> None:
+    def __init__(self, directory: Path, parent_group: Path | None, original: Original) -> None:
         self._directory = directory
         self._parent_group = parent_group
+        self._original = original
         self._boot_id = linux.boot_id()
         self._started_ms = linux.wall_ms()
         self._started_ns = linux.boottime_ns()
+        self._oom_kills = linux.oom_kills()
+        self._killed_by_others = False  # a process of it ended by a SIGKILL that is not ours
         self._finished: tuple[int, int] | None = None  # (wall ms, boot-time ns) of the main process's end
         self._status: int | None = None
         self._spawn_error = ""
@@ -73,11 +83,12 @@ class Shim:
         self._pipe_held = False
         self._stop_noted = True  # a request may have been there before its signal had a handler
         self._due: int | None = None  # the present phase's deadline, boot-time ns
+        self._look_at: int | None = None  # when to look again for a request that could not be read, boot-time ns
         self._buffer = mmap.mmap(-1, PIPE_BYTES)  # takes memory only as far as it is ever filled
 
     def run(self) -> None:
         self._settle()
-        me = linux.process(os.getpid())
+        me = durable.insist(LOOK_SECONDS, lambda: linux.process(os.getpid()))
         if me is None:
             raise RuntimeError("/proc does not show this process")
         claim = records.Claim(pid=me.pid, starttime=me.starttime, boot_id=self._boot_id)
@@ -85,9 +96,12 @@ class Shim:
             # Asked twice for one execution: the first shim has it, and it is never started again.
             return
         try:
-            spec = records.read_spec(self._directory)
+            spec = durable.insist(LOOK_SECONDS, lambda: records.read_spec(self._directory))
         except records.RecordError as error:
             self._publish_without_start(Ending("failed", "invalid_spec", str(error), None, None))
+            return
+        except OSError as error:
+            self._publish_without_start(Ending("failed", "spawn_failed", f"spec: {limits.explain(error)}", None, None))
             return
         try:
             for name in (records.EXIT, records.KILL, records.STARTED):
@@ -95,7 +109,7 @@ class Shim:
             live = LiveLog(self._directory)
             stdout, stderr = (Spool(self._directory, name, spec.head_bytes, spec.tail_bytes, live) for name in ("stdout", "stderr"))
         except OSError as error:
-            text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {error.strerror}"
+            text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {limits.explain(error)}"
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
             return
         reason = self._stop_reason()
@@ -132,6 +146,14 @@ class Shim:
         except records.RecordError as error:
             log(self._directory, f"taken as a request to cancel: {error}")
             return "canceled"
+        except OSError as error:
+            # that it cannot be read says nothing about what it asks for
+            self._stop_noted = True
+            if self._look_at is None:
+                log(self._directory, f"a request to stop cannot be read yet: {limits.explain(error)}")
+            self._look_at = linux.boottime_ns() + int(LOOK_AGAIN * _NS)
+            return None
+        self._look_at = None
         return stop.reason if stop is not None else None
 
     # -- from start to end
@@ -141,7 +163,7 @@ class Shim:
         self._streams = (stdout, stderr)
         group = self._make_group()
         try:
-            child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group)
+            child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group, self._original)
         except SpawnFailed as failure:
             self._publish_without_start(Ending("failed", "spawn_failed", str(failure), None, None))
             if group is not None:
@@ -152,7 +174,7 @@ class Shim:
         self._child = child
         if group is not None and not child.in_group and not self._add(group, child):
             group = None
-        self._tree = Tree(group)
+        self._tree = Tree(group, child.pid)
         self._started_ms, self._started_ns = linux.wall_ms(), linux.boottime_ns()
         started = Started(
             pid=me.pid,
@@ -190,9 +212,17 @@ class Shim:
         else:
             self._end_tree()
         self._take_rest()
-        self._publish(self._final())
+        final = self._final()
+        self._remove_script()
+        self._publish(final)
         if group is not None:
             self._remove(group)
+
+    def _remove_script(self) -> None:
+        try:
+            script.remove(self._directory)
+        except OSError as error:
+            log(self._directory, f"the script's place stays until the agent removes it: {error}")
 
     def _make_group(self) -> Group | None:
         """None with `detach`: what outlives the command must not hold its group."""
@@ -309,7 +339,7 @@ class Shim:
 
     def _turn(self) -> None:
         """Waits for the next thing to happen, at most until the deadline of the phase, and takes it."""
-        self._timer.arm(self._due)
+        self._timer.arm(min((at for at in (self._due, self._look_at) if at is not None), default=None))
         for fd, _ in self._poll.poll():
             if fd == self._wake_fd:
                 os.read(self._wake_fd, 4096)
@@ -342,6 +372,8 @@ class Shim:
 
     def _reap(self) -> None:
         for pid, status in self._tree.reap():
+            if self._kill is None and not self._tree.killed and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                self._killed_by_others = True
             if pid == self._child.pid and self._status is None:
                 self._status = status
                 self._finished = linux.wall_ms(), linux.boottime_ns()
@@ -352,20 +384,23 @@ class Shim:
 
     def _final(self) -> Exit:
         kill = self._kill
-        ending = report.ending(self._spec, kill.reason if kill is not None else None, self._status, self._spawn_error)
+        written = sum(spool.keeper.total_bytes for spool in self._streams)
+        ending = report.ending(self._spec, kill.reason if kill is not None else None, self._status, self._spawn_error, written)
         if kill is not None or self._finished is None:
             self._finished = linux.wall_ms(), linux.boottime_ns()
         finished_ms, finished_ns = self._finished
         notes = [ending.error_message]
         if not self._tree.empty and not (self._spec.detach and kill is None):
-            left = ", ".join(str(one.pid) for one in self._tree.living()[:10])
+            left = ", ".join(str(one.pid) for one in self._tree.seen()[:10])
             notes.append(f"could not be ended: {left or 'unknown'}{' (' + self._tree.refused + ')' if self._tree.refused else ''}")
         deadline = time.monotonic() + OUTPUT_SECONDS
         streams: list[StreamReport] = []
+        output_missing = False
         for spool in self._streams:
             stored, problem = spool.store(deadline)
             streams.append(stored)
             notes.append(problem)
+            output_missing = output_missing or bool(problem)
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return Exit(
             outcome=ending.outcome,
@@ -384,7 +419,23 @@ class Shim:
             else Kill(reason=kill.reason, term_at_ms=self._term_at_ms, kill_at_ms=self._kill_at_ms, tree_empty=self._tree.empty),
             pipe_held=self._pipe_held,
             leftovers_killed=len(self._tree.killed) if kill is None else 0,
+            left_running=self._left_running(),
+            oom_killed=self._killed_by_others and linux.oom_kills() > self._oom_kills,
+            output_missing=output_missing,
+            inherited=self._inherited(),
         )
+
+    def _left_running(self) -> int:
+        """At least one where the processes cannot be looked at: the kernel says that there are children."""
+        if not self._spec.detach or self._kill is not None or self._tree.empty:
+            return 0
+        return max(1, len(self._tree.seen()))
+
+    def _inherited(self) -> list[str]:
+        found = self._child.inherited
+        if found:
+            log(self._directory, f"the command ran with what the agent has of: {', '.join(found)}; the system does not let the agent change it")
+        return found
 
     def _publish_without_start(self, ending: Ending, kill: Kill | None = None) -> None:
         for name in (records.STDOUT_HEAD, records.STDOUT_TAIL, records.STDERR_HEAD, records.STDERR_TAIL):

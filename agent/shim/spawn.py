@@ -4,33 +4,34 @@ What a command finds:
 - environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; over that the spec's `env`; over that its parameters as P_<name>; and
   always CLARION_COMMAND_ID, CLARION_ATTEMPT, CLARION_EXECUTION, CLARION_RUN. Nothing of the agent's own environment.
 - cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their defaults, none blocked.
-- a session of its own without a terminal; no open files but 0, 1, 2. With `script` and `run_as`, one more: the script, which the other user
-  could not open by its name because the execution's directory is closed to him.
-- a script without interpreter is run by what its first line names (`#!program one-argument`, as execve(2) reads it, but also where the
-  directory is mounted noexec); without such a line by /bin/sh.
+- a session of its own without a terminal; no open files but 0, 1, 2; the rest as `surroundings` says.
+- a script stands under a real path that its user can reach (`script`). Without interpreter it is run by what its first line names
+  (`#!program one-argument`, as execve(2) reads it, but also where the directory is mounted noexec); without such a line by /bin/sh.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import mmap
 import os
 import pwd
 import shlex
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import linux, records
+from agent.shim import limits, linux, records, script, surroundings
 from agent.shim.cgroup import Group, identity
-from agent.shim.durable import write_all
+from agent.shim.limits import Original
 from agent.shim.records import Spec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
 EXIT_SPAWN_FAILED = 127
+NOTE_BYTES = 1
 _GO = b"g"
 
 
@@ -47,23 +48,34 @@ class Child:
     status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process exits.
     """
 
-    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None) -> None:
-        """`in_group`: whether it is in the given control group already. Raises SpawnFailed when no process can be made."""
-        gate, self._gate = os.pipe()
-        self.status_fd, status = os.pipe()
-        shim = os.getpid()
+    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None, original: Original) -> None:
+        """`in_group`: whether it is in the given control group already. original: the limits that it gets. Raises SpawnFailed when no
+        process can be made."""
+        self._note = mmap.mmap(-1, NOTE_BYTES)  # shared with the child
+        shim, opened = os.getpid(), list[int]()
         try:
+            opened += os.pipe()
+            opened += os.pipe()
             self.pid, self.in_group = _fork(group)
         except OSError as error:
-            for fd in (gate, self._gate, status, self.status_fd):
+            for fd in opened:
                 os.close(fd)
-            raise SpawnFailed("process", f"the kernel makes no more of them: {error.strerror}") from error
+            raise SpawnFailed("process", f"the kernel makes no more of them: {limits.explain(error)}") from error
+        gate, self._gate, self.status_fd, status = opened
         if self.pid == 0:
-            _child(spec, directory, stdout_fd, stderr_fd, gate, status, self._gate, shim)
+            _child(_Plan(spec, directory, stdout_fd, stderr_fd, shim, original, self._note), gate, status, self._gate)
         os.close(gate)
         os.close(status)
-        one = linux.process(self.pid)
-        self.starttime = one.starttime if one is not None else 0
+        self.starttime = 0
+        # only for people who look at started.json: not worth the command when it cannot be told
+        with contextlib.suppress(OSError):
+            one = linux.process(self.pid)
+            self.starttime = one.starttime if one is not None else 0
+
+    @property
+    def inherited(self) -> list[str]:
+        """What it has of the agent because the system did not allow to change it; known once status_fd has ended."""
+        return surroundings.names(self._note[0])
 
     def release(self) -> None:
         # Without a reader it has been killed meanwhile, which its wait status will tell.
@@ -91,12 +103,25 @@ def _fork(group: Group | None) -> tuple[int, bool]:
     return os.fork(), False
 
 
-def _child(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, gate: int, status: int, gate_writer: int, shim: int) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that the child needs. note: one byte, in which it says what it could not clean."""
+
+    spec: Spec
+    directory: Path
+    stdout_fd: int
+    stderr_fd: int
+    shim: int
+    original: Original
+    note: mmap.mmap
+
+
+def _child(plan: _Plan, gate: int, status: int, gate_writer: int) -> NoReturn:
     try:
         os.close(gate_writer)
         if os.read(gate, 1) != _GO:
             os._exit(EXIT_SPAWN_FAILED)
-        _become(spec, directory, stdout_fd, stderr_fd, shim)
+        _become(plan)
     except SpawnFailed as failure:
         text = str(failure)
     except BaseException as error:
@@ -105,26 +130,32 @@ def _child(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, gate: in
     os._exit(EXIT_SPAWN_FAILED)
 
 
-def _become(spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, shim: int) -> NoReturn:
+def _become(plan: _Plan) -> NoReturn:
+    spec, directory = plan.spec, plan.directory
     _default_signals()
     os.setsid()
     user = _user(spec.run_as)
-    script = _script(spec, directory, user)
+    path = _script(spec, directory, user)
     stdin = _open_stdin(spec, directory)
-    for source, target in ((stdin, 0), (stdout_fd, 1), (stderr_fd, 2)):
+    for source, target in ((stdin, 0), (plan.stdout_fd, 1), (plan.stderr_fd, 2)):
         os.dup2(source, target, inheritable=True)
+    plan.note[0] = surroundings.clean()
     os.umask(DEFAULT_UMASK if spec.umask is None else spec.umask)
     if user is not None:
         _change_user(user)
+        if path and not os.access(path, os.R_OK):
+            raise SpawnFailed("script", f"{path} cannot be read as {user.pw_name!r}")
     linux.die_with_parent()
-    if os.getppid() != shim:
+    if os.getppid() != plan.shim:
         os._exit(EXIT_SPAWN_FAILED)
     try:
         os.chdir(spec.cwd if spec.cwd is not None else "/")
     except (OSError, ValueError) as error:
         raise SpawnFailed("cwd", f"{spec.cwd!r}: {_reason(error)}") from error
-    thing, argv = _argv(spec, script)
-    _execute(thing, argv, _environment(spec, directory))
+    thing, argv = _argv(spec, path)
+    environment = _environment(spec, directory)
+    plan.original.restore()
+    _execute(thing, argv, environment)
 
 
 def _reason(error: Exception) -> str:
@@ -176,24 +207,16 @@ def _open_stdin(spec: Spec, directory: Path) -> int:
 
 
 def _script(spec: Spec, directory: Path, user: pwd.struct_passwd | None) -> str:
-    """Writes the script; the name under which the command can open it."""
+    """Writes the script; the path under which the command can open it."""
     if spec.script is None:
         return ""
-    path = directory / "script"
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-        write_all(fd, spec.script.encode())
-        os.close(fd)
-        if user is None:
-            return str(path)
-        os.chown(path, user.pw_uid, user.pw_gid)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{fcntl.fcntl(fd, fcntl.F_DUPFD, 10)}"
+        return str(script.write(directory, spec.script, user))
     except OSError as error:
         raise SpawnFailed("script", f"cannot be written: {error.strerror}") from error
 
 
-def _argv(spec: Spec, script: str) -> tuple[str, list[str]]:
+def _argv(spec: Spec, path: str) -> tuple[str, list[str]]:
     """(what to call its first element in an error, program and arguments)."""
     if spec.argv is not None:
         return "program", spec.argv
@@ -208,11 +231,11 @@ def _argv(spec: Spec, script: str) -> tuple[str, list[str]]:
         interpreter = _first_line(spec.script or "")
     if not interpreter:
         raise SpawnFailed("interpreter", "is empty; name a program or leave it out")
-    return "interpreter", [*interpreter, script, *spec.args]
+    return "interpreter", [*interpreter, path, *spec.args]
 
 
-def _first_line(script: str) -> list[str]:
-    line, _, _ = script.partition("\n")
+def _first_line(text: str) -> list[str]:
+    line, _, _ = text.partition("\n")
     if not line.startswith("#!"):
         return ["/bin/sh"]
     return line[2:].strip().split(None, 1)

@@ -6,8 +6,10 @@ waitpid saying ECHILD proves that no descendant lives.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +45,33 @@ class Tree:
     """The descendants of this very process.
 
     killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did not let us
-    send, as text.
+    send, or why the processes could not be looked at, as text. main: pid of the main process, which leads a session of its own; it is what
+    can still be signalled when /proc cannot be read.
     """
 
-    def __init__(self, group: Group | None) -> None:
+    def __init__(self, group: Group | None, main: int = 0) -> None:
         self.group = group
+        self._main = main
         self.empty = False
         self.killed: set[tuple[int, int]] = set()
         self.refused = ""
         self._rounds = 0
 
     def living(self) -> list[Process]:
+        """Raises OSError when /proc cannot be read."""
         return descendants(os.getpid(), linux.processes())
+
+    def seen(self) -> list[Process]:
+        """As `living`, as far as it can be told."""
+        return self._seen() or []
+
+    def _seen(self) -> list[Process] | None:
+        """As `living`; None, with the reason in `refused`, when /proc cannot be read."""
+        try:
+            return self.living()
+        except OSError as error:
+            self.refused = f"the processes cannot be looked at: {error.strerror}"
+            return None
 
     def reap(self) -> Iterator[tuple[int, int]]:
         """(pid, wait status) of every child that has ended. Sets `empty` when there is no child at all."""
@@ -67,13 +84,20 @@ class Tree:
             self.empty = False
             if pid == 0:
                 return
+            if pid == self._main:
+                self._main = 0
             yield pid, status
 
     def terminate(self) -> None:
         """SIGTERM to all, and SIGCONT so that a stopped one can obey. Again until nobody new has appeared, a few times at most."""
         told: set[tuple[int, int]] = set()
         for _ in range(3):
-            new = [one for one in self.living() if (one.pid, one.starttime) not in told]
+            seen = self._seen()
+            if seen is None:
+                self._signal_main(signal.SIGTERM)
+                self._signal_main(signal.SIGCONT)
+                return
+            new = [one for one in seen if (one.pid, one.starttime) not in told]
             if not new:
                 return
             for one in new:
@@ -88,7 +112,10 @@ class Tree:
         is killed runs into its limit of processes instead of replacing the dead.
         """
         self._rounds += 1
-        targets = self._hold() if self._rounds > 2 else self.living()
+        targets = self._hold() if self._rounds > 2 else self._seen()
+        if targets is None:
+            targets = []
+            self._signal_main(signal.SIGKILL)
         if self.group is not None:
             try:
                 self.group.kill()
@@ -99,10 +126,21 @@ class Tree:
                 self.killed.add((one.pid, one.starttime))
             self._send(one, signal.SIGKILL)
 
-    def _hold(self) -> list[Process]:
+    def _signal_main(self, number: signal.Signals) -> None:
+        """The main process and what is still in its process group. Until it is reaped its pid cannot be another's."""
+        if self._main:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._main, number)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._main, number)
+
+    def _hold(self) -> list[Process] | None:
         held: dict[tuple[int, int], Process] = {}
         for _ in range(_HOLD_PASSES):
-            new = [one for one in self.living() if (one.pid, one.starttime) not in held]
+            seen = self._seen()
+            if seen is None:
+                return None
+            new = [one for one in seen if (one.pid, one.starttime) not in held]
             if not new:
                 break
             for one in new:
@@ -115,6 +153,8 @@ class Tree:
             linux.send_signal(target, number)
         except PermissionError:
             self.refused = f"{number.name} to process {target.pid}, which runs as another user: not permitted"
+        except OSError as error:
+            self.refused = f"{number.name} to process {target.pid}: {error.strerror}"
 
 
 def sweep(directory: Path) -> int:
@@ -122,40 +162,55 @@ def sweep(directory: Path) -> int:
 
     They are found by their control group and by the variables CLARION_EXECUTION and CLARION_RUN in their environment, with all their
     descendants. Without a control group, one that has emptied its environment and lost its parent is not found. A command with
-    `detach` is left alone. Raises ShimAlive, RecordError, and TimeoutError when something could not be ended.
+    `detach` is left alone. Raises ShimAlive; OSError when it cannot be told whether the shim lives, so that the caller looks again;
+    RecordError; TimeoutError when something could not be ended or looked at, after its shim was found dead.
     """
     claim = records.read_claim(directory)
     if claim is None or claim.boot_id != linux.boot_id():
         return 0
-    shim = linux.process(claim.pid)
-    if shim is not None and shim.starttime == claim.starttime and not shim.dead:
+    if linux.alive(claim.pid, claim.starttime):
         raise ShimAlive(f"{directory}: process {claim.pid} still watches over it")
     if records.read_spec(directory).detach:
         return 0
-    group = _group_of(directory)
     ended: set[tuple[int, int]] = set()
     deadline = time.monotonic() + _SWEEP_SECONDS
     clean_looks = 0
     while True:
-        left = _belonging(directory, group)
-        if group is not None:
-            group.kill()
-        for one in left:
-            ended.add((one.pid, one.starttime))
-            linux.send_signal(one, signal.SIGKILL)
+        problem, populated = "", False
+        left: list[Process] = []
+        hidden = 0
+        group = None
+        try:
+            group = _group_of(directory)
+            left, hidden = _belonging(directory, group, claim.starttime)
+            if group is not None:
+                group.kill()
+            for one in left:
+                ended.add((one.pid, one.starttime))
+                linux.send_signal(one, signal.SIGKILL)
+            populated = group is not None and group.populated()
+        except OSError as error:
+            problem = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         # A process in the middle of an exec shows no environment, so one look proves nothing.
-        clean_looks = 0 if left or (group is not None and group.populated()) else clean_looks + 1
+        clean_looks = 0 if problem or left or populated else clean_looks + 1
         if clean_looks == _CLEAN_LOOKS:
             break
         if time.monotonic() > deadline:
+            if problem:
+                raise TimeoutError(f"{directory}: {len(ended)} processes were ended, and it cannot be told whether they were all: {problem}")
             raise TimeoutError(f"{directory}: still alive after SIGKILL: {sorted(one.pid for one in left)}")
         time.sleep(0.005)
+    if hidden and group is None:
+        raise TimeoutError(f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be looked at (CAP_SYS_PTRACE is missing)")
     if group is not None:
-        group.remove()
+        # what keeps it from being removed is an empty folder left behind, which changes no result
+        with contextlib.suppress(OSError):
+            group.remove()
     return len(ended)
 
 
 def _group_of(directory: Path) -> Group | None:
+    """Raises OSError when it cannot be told whether there is one."""
     started = records.read_started(directory)
     if started is not None:
         path = Path(started.cgroup) if started.cgroup is not None else None
@@ -163,25 +218,41 @@ def _group_of(directory: Path) -> Group | None:
         # Killed between making the group and saying so.
         parent = own_group()
         path = Group.place(parent, directory) if parent is not None else None
-    return Group(path) if path is not None and path.is_dir() else None
+    if path is None:
+        return None
+    try:
+        return Group(path) if stat.S_ISDIR(path.stat().st_mode) else None
+    except FileNotFoundError:
+        return None
 
 
-def _belonging(directory: Path, group: Group | None) -> list[Process]:
+def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[Process], int]:
+    """(its processes, how many others may be its own and cannot be looked at). since: starttime of its shim; what is older is none of it.
+    Raises OSError when it cannot be told."""
     marks = {f"{records.MARKER}={directory.name}".encode(), f"{records.RUN}={identity(directory)}".encode()}
     table = linux.processes()
     members = set(group.members()) if group is not None else set()
     found: dict[int, Process] = {}
+    hidden = 0
     for pid, one in table.items():
-        if not one.dead and (pid in members or marks <= _environment(pid)):
+        if one.dead or one.starttime < since:
+            continue
+        environment = _environment(pid)
+        hidden += environment is None
+        if pid in members or (environment is not None and marks <= environment):
             found[pid] = one
             found |= {below.pid: below for below in descendants(pid, table)}
-    return list(found.values())
+    return list(found.values()), hidden
 
 
-def _environment(pid: int) -> set[bytes]:
+def _environment(pid: int) -> set[bytes] | None:
+    """Empty for one that is gone, and for another user's that an agent without root can neither read nor have started. None: root may
+    not read it either, as in a container without CAP_SYS_PTRACE. Raises OSError when it cannot be told for want of something else.
+    """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return set(file.read().split(b"\0"))
-    except OSError:
-        # Gone meanwhile, or another user's, which an agent without root can neither read nor have started.
+    except (FileNotFoundError, ProcessLookupError):
         return set()
+    except PermissionError:
+        return None if os.geteuid() == 0 else set()

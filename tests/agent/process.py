@@ -42,8 +42,11 @@ class AgentProcess:
         }
         self.process: trio.Process | None = None
 
-    async def start(self, boot_id: str | None = None) -> None:
+    async def start(self, boot_id: str | None = None, files: tuple[int, int] | None = None) -> None:
+        """files: its limits of open files, soft and hard."""
         argv = [sys.executable, "-m", "agent", "run"] if boot_id is None else [sys.executable, "-c", WITH_BOOT_ID, boot_id]
+        if files is not None:
+            argv = ["prlimit", f"--nofile={files[0]}:{files[1]}", *argv]
         with self.log_path.open("ab") as log:
             self.process = await trio.lowlevel.open_process(argv, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 

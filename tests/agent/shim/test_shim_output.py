@@ -7,9 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
-from agent.shim import linux, records
+from agent.shim import linux, records, report
 from agent.shim.client import request_stop
 
 GIGABYTE_SHA256 = "83e457254beb631d1ebfcc2304a82d05d475da135b07e92af412c483bdfd6e78"
@@ -80,6 +81,42 @@ async def test_the_limit_counts_both_streams(shims: Any) -> None:
     spec = {"command": f"head -c 600 /dev/zero; head -c 600 /dev/zero >&2; exec {shims.sleep}"}
     assert (await shims.run(**spec, max_output=1_100, timeout_ms=20_000)).exit.error_code == "output_limit"
     assert (await shims.run(**spec, max_output=1_200, timeout_ms=300)).exit.error_code == "timed_out"
+
+
+OVER = ("failed", "output_limit", "it wrote more than 1000 bytes")
+WITHIN = ("completed", "", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("seq 1 20000", OVER),
+        ("head -c 1001 /dev/zero", OVER),
+        ("head -c 1000 /dev/zero", WITHIN),
+        ("head -c 500 /dev/zero; head -c 500 /dev/zero >&2", WITHIN),
+        ("head -c 500 /dev/zero; head -c 501 /dev/zero >&2", OVER),
+        ("(sleep 0.02; head -c 1001 /dev/zero) & exit 0", OVER),
+        ("(sleep 0.02; head -c 1000 /dev/zero) & exit 0", WITHIN),
+        ("head -c 1001 /dev/zero; exit 3", OVER),
+        ("head -c 1001 /dev/zero; kill -9 $$", OVER),
+    ],
+)
+async def test_the_same_command_gets_the_same_verdict_each_time(shims: Any, command: str, verdict: tuple[str, str, str]) -> None:
+    """The limit is decided by the exact count, whether it is noticed before or after the command has ended by itself."""
+    for _ in range(12):
+        final = (await shims.run(command=command, max_output=1_000)).exit
+        assert (final.outcome, final.error_code, final.error_message) == verdict
+
+
+async def test_who_ends_it_for_another_reason_is_named_whatever_it_wrote(shims: Any) -> None:
+    final = (await shims.run(argv=["sh", "-c", f"trap 'head -c 2000 /dev/zero; exit 0' TERM; {shims.sleep} & wait"], max_output=1_000, timeout_ms=200)).exit
+    assert (final.outcome, final.error_code) == ("timeout", "timed_out") and final.stdout.total_bytes == 2_000
+
+
+def test_what_could_not_start_wrote_nothing() -> None:
+    spec = records.Spec(argv=["true"], max_output=1)
+    assert report.ending(spec, None, 0, "program: no", 0).error_code == "spawn_failed"
+    assert report.ending(spec, None, 3 << 8, "", 2).exit_code == 3
 
 
 async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: Any) -> None:

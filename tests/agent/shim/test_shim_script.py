@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from agent.shim import records, script
+from agent.shim.client import wait_shim
+from agent.shim.tree import sweep
+from agent.spool import Spool as Store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run commands as another user")
 
@@ -70,3 +80,115 @@ async def test_a_place_or_program_closed_to_the_other_user_is_named(shims: Any) 
 async def test_another_users_processes_are_ended_too(shims: Any) -> None:
     final = (await shims.run(command=f"{shims.sleep} & {shims.sleep}", run_as="nobody", timeout_ms=200)).exit
     assert (final.outcome, final.kill.tree_empty) == ("timeout", True)
+
+
+OTHERS = [
+    pytest.param("#!/usr/bin/env python3\nimport os, sys\nprint(os.path.realpath(__file__) == __file__, sys.path[0] == os.path.dirname(__file__), open(__file__).readline())\n", "True True #!/usr/bin/env python3\n", id="python"),
+    pytest.param("#!/bin/bash\n[ \"$(readlink -f \"$0\")\" = \"$0\" ] && ls \"$(dirname \"$0\")\" && head -n 1 \"$BASH_SOURCE\"\n", "script\n#!/bin/bash\n", id="bash"),
+    pytest.param("#!/usr/bin/env perl\nuse FindBin; use Cwd 'abs_path';\nprint abs_path($0) eq $0 ? 'same' : \"$0\", ' ', -r \"$FindBin::Bin/script\" ? 'found' : 'not', \"\\n\";\n", "same found\n", id="perl"),
+    pytest.param("#!/bin/sh\ncase $1 in again) echo again as $(id -un) \"$2\";; *) exec \"$0\" again 'a b';; esac\n", "again as nobody a b\n", id="exec itself"),
+    pytest.param("#!/bin/sh\ncd \"$(dirname \"$0\")\" && touch beside && ls\n", "beside\nscript\n", id="writes beside itself"),
+    pytest.param("#!/bin/sh\nstat -c '%a %U' \"$0\" \"$(dirname \"$0\")\"\n", "700 nobody\n700 nobody\n", id="private"),
+]
+
+
+@needs_root
+@pytest.mark.parametrize(("text", "printed"), OTHERS)
+async def test_a_script_of_another_user_is_found_by_its_real_path(shims: Any, text: str, printed: str) -> None:
+    ended = await shims.run(script=text, run_as="nobody")
+    assert (ended.stdout.decode().rstrip("\n"), ended.stderr) == (printed.rstrip("\n"), b"")
+    assert not places()
+
+
+def places() -> list[Path]:
+    return [path for base in ("/var/tmp", "/tmp", "/run", "/dev/shm") for path in Path(base).glob(f"{script.PREFIX}*")]
+
+
+@needs_root
+async def test_an_interpreter_that_resolves_the_path_finds_it(shims: Any) -> None:
+    """As node does: it opens the real path of what it is given, not what it is given."""
+    program = "import os, sys; exec(open(os.path.realpath(sys.argv[1])).read())"
+    ended = await shims.run(script="import os; print('ran as', os.getuid() != 0)", interpreter=f'python3 -c "{program}"', run_as="nobody")
+    assert (ended.stdout, ended.stderr) == (b"ran as True\n", b"")
+
+
+@needs_root
+async def test_modes_are_right_under_an_agent_with_a_closed_umask(shims: Any) -> None:
+    before = os.umask(0o077)
+    try:
+        await shims.forks.aclose()
+        await shims.forks.start()
+    finally:
+        os.umask(before)
+    ended = await shims.run(script="#!/usr/bin/env python3\nimport os\nprint(open(__file__).readline()[:2], oct(os.umask(0)))\n", run_as="nobody")
+    assert (ended.stdout, ended.stderr) == (b"#! 0o22\n", b"")
+
+
+@needs_root
+async def test_nobody_else_can_read_it_and_it_goes_with_a_shim_that_is_killed(shims: Any, wait_until: Any) -> None:
+    directory, ref = await shims.start(script=f"#!/bin/sh\n{shims.sleep}\n", run_as="nobody")
+    await wait_until(lambda: records.read_started(directory), "it runs")
+    (place,) = places()
+    assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o711, 0)
+    assert ((place / "run").stat().st_mode & 0o777, (place / "run").stat().st_uid) == (0o700, pwd.getpwnam("nobody").pw_uid)
+    os.kill(ref.pid, signal.SIGKILL)
+    await wait_shim(ref)
+    sweep(directory)
+    command_id, _, attempt = directory.name.rpartition(".")
+    assert places() == [place]
+    Store(shims.root).remove((command_id, int(attempt)))
+    assert not places() and not directory.exists()
+
+
+@needs_root
+def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "state" / "commands" / "x.1"
+    directory.mkdir(parents=True)
+    noexec = {"/var/tmp": True, "/tmp": False}
+    monkeypatch.setattr(script, "_noexec", lambda path: noexec.get(str(path), False))
+    monkeypatch.setattr(script, "_open_to_all", lambda path: str(path) in ("/var/tmp", "/tmp"))
+    nobody = pwd.getpwnam("nobody")
+    first = script.write(directory, "true", nobody)
+    assert first.parts[:2] == ("/", "tmp")
+    script.remove(directory)
+    noexec["/tmp"] = True
+    assert script.write(directory, "true", nobody).is_relative_to("/var/tmp"), "it runs there too, only not by itself"
+    script.remove(directory)
+    monkeypatch.setattr(script, "_open_to_all", lambda path: False)
+    with pytest.raises(OSError, match="no directory that its user can reach"):
+        script.write(directory, "true", nobody)
+    assert not places() and not (directory / script.PLACE).exists()
+
+
+@needs_root
+def test_beside_a_state_directory_that_only_root_can_reach_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Path(f"/srv/clarion-test-{os.getpid()}")
+    directory = base / "agent" / "commands" / "x.1"
+    directory.mkdir(parents=True)
+    try:
+        path = script.write(directory, "true", pwd.getpwnam("nobody"))
+        assert path.parents[2] == base / "agent-scripts" and path.parents[2].stat().st_mode & 0o777 == 0o711
+        script.remove(directory)
+        assert list((base / "agent-scripts").iterdir()) == []
+        base.chmod(0o777)
+        assert script._beside(base / "other") is None, "others could put something there first"
+    finally:
+        shutil.rmtree(base)
+
+
+@pytest.fixture
+def noexec(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "noexec"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,mode=700", "clarion-test", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+    disk.rmdir()
+
+
+@needs_root
+async def test_a_script_of_the_own_user_may_run_itself_again_on_a_state_directory_mounted_noexec(shims: Any, noexec: Path) -> None:
+    shims.root, before = noexec, shims.root
+    ended = await shims.run(script='#!/bin/sh\n[ "$1" ] && echo again || exec "$0" again\n')
+    shims.root = before
+    assert (ended.stdout, ended.stderr) == (b"again\n", b"")

@@ -132,3 +132,17 @@ async def test_a_detached_child_that_holds_the_pipe_loses_it(shims: Any, wait_un
     assert (ended.exit.outcome, ended.exit.pipe_held) == ("completed", True)
     assert set(ended.stdout.split()) == {b"x"}
     await wait_until(lambda: not shims.alive(), "SIGPIPE has ended the writer, whose shell does not trap it")
+
+
+async def test_a_request_that_cannot_be_read_is_read_again_and_kills_nobody(shims: Any, wait_until: Any) -> None:
+    directory, ref = await shims.start(command=f"echo on; {shims.sleep}", timeout_ms=30_000)
+    await wait_until(lambda: records.read_started(directory), "it runs")
+    stop, other = directory / records.STOP, directory / "other"
+    os.symlink(records.STOP, stop)  # ELOOP, for root too
+    os.kill(ref.pid, signal.SIGTERM)
+    await wait_until(lambda: (directory / records.LOG).exists() and "cannot be read yet" in (directory / records.LOG).read_text(), "it has looked")
+    assert records.read_exit(directory) is None and linux.alive(ref.pid, ref.starttime)
+    other.write_text('{"reason": "canceled", "at_ms": 1}')
+    os.replace(other, stop)
+    ended = await shims.end(directory, ref)
+    assert (ended.exit.outcome, ended.exit.kill.reason) == ("canceled", "canceled")
