@@ -17,8 +17,8 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import durable, limits, linux, records, report, script
-from agent.shim.cgroup import Group
+from agent.shim import durable, limits, linux, records, report
+from agent.shim.directory import StopRequests, add_to_group, log, make_group, remove_group, remove_script
 from agent.shim.durable import RESERVE_BYTES
 from agent.shim.limits import Original
 from agent.shim.live import LiveLog
@@ -36,8 +36,6 @@ EXIT_SECONDS = 300.0
 """And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports shim_died."""
 LOOK_SECONDS = 10.0
 """What the shim must read before it starts the program is tried for so long while the system refuses it (no free descriptor, no memory)."""
-LOOK_AGAIN = 0.2
-"""Seconds until a request to stop that could not be read is read again."""
 KILL_RECORD_SECONDS = 5.0
 """kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its time."""
 
@@ -58,12 +56,6 @@ def main(directory: Path, parent_group: Path | None, original: Original) -> NoRe
         os._exit(code)
 
 
-def log(directory: Path, text: str) -> None:
-    """For people, in shim.log. On a full disk the text is lost, which changes no result."""
-    with contextlib.suppress(OSError), open(directory / records.LOG, "a", encoding="utf-8") as file:
-        file.write(text.rstrip("\n") + "\n")
-
-
 class Shim:
     def __init__(self, directory: Path, parent_group: Path | None, original: Original) -> None:
         self._directory = directory
@@ -81,9 +73,8 @@ class Shim:
         self._term_at_ms: int | None = None
         self._kill_at_ms: int | None = None
         self._pipe_held = False
-        self._stop_noted = True  # a request may have been there before its signal had a handler
+        self._requests = StopRequests(directory)
         self._due: int | None = None  # the present phase's deadline, boot-time ns
-        self._look_at: int | None = None  # when to look again for a request that could not be read, boot-time ns
         self._buffer = mmap.mmap(-1, PIPE_BYTES)  # takes memory only as far as it is ever filled
 
     def run(self) -> None:
@@ -112,7 +103,7 @@ class Shim:
             text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {limits.explain(error)}"
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
             return
-        reason = self._stop_reason()
+        reason = self._requests.newly()
         if reason is not None:
             self._record_kill(reason)
             kill = Kill(reason=reason, term_at_ms=None, kill_at_ms=None, tree_empty=True)
@@ -128,51 +119,28 @@ class Shim:
         os.set_blocking(wake_writer, False)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._note_stop)
+        signal.signal(signal.SIGTERM, self._requests.note)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         self._timer = linux.BootTimer()
-
-    def _note_stop(self, *_: object) -> None:
-        self._stop_noted = True
-
-    def _stop_reason(self) -> KillReason | None:
-        """What the agent newly asks for in stop.json. SIGTERM without that file (a service manager's, say) ends nothing."""
-        if not self._stop_noted:
-            return None
-        self._stop_noted = False
-        try:
-            stop = records.read_stop(self._directory)
-        except records.RecordError as error:
-            log(self._directory, f"taken as a request to cancel: {error}")
-            return "canceled"
-        except OSError as error:
-            # that it cannot be read says nothing about what it asks for
-            self._stop_noted = True
-            if self._look_at is None:
-                log(self._directory, f"a request to stop cannot be read yet: {limits.explain(error)}")
-            self._look_at = linux.boottime_ns() + int(LOOK_AGAIN * _NS)
-            return None
-        self._look_at = None
-        return stop.reason if stop is not None else None
 
     # -- from start to end
 
     def _supervise(self, spec: Spec, me: linux.Process, stdout: Spool, stderr: Spool) -> None:
         self._spec = spec
         self._streams = (stdout, stderr)
-        group = self._make_group()
+        # None with `detach`: what outlives the command must not hold its group
+        group = None if spec.detach else make_group(self._parent_group, self._directory)
         try:
             child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group, self._original)
         except SpawnFailed as failure:
             self._publish_without_start(Ending("failed", "spawn_failed", str(failure), None, None))
-            if group is not None:
-                self._remove(group)
+            remove_group(group, self._directory)
             return
         for spool in self._streams:
             os.close(spool.write_fd)
         self._child = child
-        if group is not None and not child.in_group and not self._add(group, child):
+        if group is not None and not child.in_group and not add_to_group(group, child.pid, self._directory):
             group = None
         self._tree = Tree(group, child.pid)
         self._started_ms, self._started_ns = linux.wall_ms(), linux.boottime_ns()
@@ -193,8 +161,7 @@ class Shim:
             os.waitpid(child.pid, 0)
             text = f"disk: cannot note the start in {self._directory}: {error.strerror}"
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
-            if group is not None:
-                self._remove(group)
+            remove_group(group, self._directory)
             return
         child.release()
         if spec.timeout_ms:
@@ -213,43 +180,9 @@ class Shim:
             self._end_tree()
         self._take_rest()
         final = self._final()
-        self._remove_script()
+        remove_script(self._directory)
         self._publish(final)
-        if group is not None:
-            self._remove(group)
-
-    def _remove_script(self) -> None:
-        try:
-            script.remove(self._directory)
-        except OSError as error:
-            log(self._directory, f"the script's place stays until the agent removes it: {error}")
-
-    def _make_group(self) -> Group | None:
-        """None with `detach`: what outlives the command must not hold its group."""
-        if self._parent_group is None or self._spec.detach:
-            return None
-        try:
-            return Group.make(self._parent_group, self._directory)
-        except OSError as error:
-            log(self._directory, f"goes on without a control group: {error}")
-            return None
-
-    def _add(self, group: Group, child: Child) -> bool:
-        try:
-            group.add(child.pid)
-        except OSError as error:
-            log(self._directory, f"goes on without a control group: {error}")
-            self._remove(group)
-            return False
-        return True
-
-    def _remove(self, group: Group) -> None:
-        try:
-            left = None if group.remove() else "still in use"
-        except OSError as error:
-            left = str(error)
-        if left is not None:
-            log(self._directory, f"{group.path} is left behind: {left}")
+        remove_group(group, self._directory)
 
     def _run_until_exit_or_kill(self) -> None:
         """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the outcome."""
@@ -264,7 +197,7 @@ class Shim:
             self._turn()
 
     def _why_end(self) -> KillReason | None:
-        reason = self._stop_reason()
+        reason = self._requests.newly()
         if reason is not None:
             return reason
         if self._over():
@@ -284,7 +217,7 @@ class Shim:
         """After the main process's own end: what it and its children still have to say, for a limited time."""
         self._due_in(self._spec.drain_ms / 1000)
         while any(spool.open for spool in self._streams):
-            if self._over() or self._stop_reason() is not None:
+            if self._over() or self._requests.newly() is not None:
                 self._pipe_held = True
                 return
             self._turn()
@@ -339,7 +272,7 @@ class Shim:
 
     def _turn(self) -> None:
         """Waits for the next thing to happen, at most until the deadline of the phase, and takes it."""
-        self._timer.arm(min((at for at in (self._due, self._look_at) if at is not None), default=None))
+        self._timer.arm(min((at for at in (self._due, self._requests.look_at) if at is not None), default=None))
         for fd, _ in self._poll.poll():
             if fd == self._wake_fd:
                 os.read(self._wake_fd, 4096)
