@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ from server.settings_table import Row, plain, rows, sections
 
 FILE_LIMIT = 1 << 20
 SHOWN_LIMIT = 80
+_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
+"""msgspec takes `1e3` for 1000, too."""
 CONFIG_VARIABLE = "CLARION_CONFIG"
 
 
@@ -162,6 +165,8 @@ def _as_typed(row: Row, text: str) -> str:
     """msgspec reads the word `null` as None where None is allowed; a host or a file may be called that."""
     if text.lower() == "null":
         raise ValueError(f"{row.key} cannot be unset by a word")
+    if row.allowed.startswith("a whole number") and not _DIGITS.fullmatch(text):
+        raise ValueError(f"{row.key} is a whole number in decimal digits")
     return text
 
 

@@ -16,6 +16,7 @@ from server.cli.options import Verb
 SCRIPT_LIMIT, STDIN_LIMIT = 16 << 20, 64 << 20
 """No server takes so much; these only keep a wrong file name from filling the memory."""
 
+_OCTAL = re.compile(r"(?:0o)?0?[0-7]{1,3}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
@@ -226,14 +227,11 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _umask(text: str) -> int:
-    try:
-        value = int(text, 8)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 0o777:
+def _umask(text: str) -> str:
+    """As text: a number in JSON does not say its base."""
+    if not _OCTAL.fullmatch(text):
         raise click.UsageError(f"--umask: {text!r} must be octal, 000 to 777")
-    return value
+    return text
 
 
 def _file(option: str, path: Path, limit: int) -> bytes:

@@ -45,7 +45,7 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     env: Annotated[dict[str, str], Meta(description="Environment variables.")] = {}
     cwd: Annotated[str | None, Meta(description="Absolute path of the directory to run in.")] = None
     run_as: Annotated[str | None, Meta(description="User to run as; by default the agent's own.")] = None
-    umask: Annotated[int | str | None, Meta(description='Octal text such as "022", or a whole number.')] = None
+    umask: Annotated[str | None, Meta(description='Octal text such as "022". A number is refused, because it does not say its base.', examples=["022"], extra_json_schema={"pattern": "^(0o)?0?[0-7]{1,3}$"})] = None
     stdin: Annotated[str | None, Meta(description="Text for its standard input.")] = None
     stdin_base64: Annotated[str | None, Meta(description="Bytes for its standard input, in base64. Instead of `stdin`.")] = None
     timeout: Annotated[float, Meta(description="Seconds it may run on one host.")] = 3600.0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args, get_origin
 
 import msgspec
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from server.errors import ClarionError
+from server.web import written
 from server.web.limits import Limits
 from server.web.scan import parse
 
@@ -21,6 +22,9 @@ _AT = re.compile(r" - at `\$\.?(.*)`\Z")
 _MISSING = re.compile(r"Object missing required field `(.+?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+_ENUM = re.compile(r"Invalid enum value '(.*)' - at ", re.DOTALL)
+_STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+")
+_JSON_TYPES = {str: "str", int: "int", float: "float", bool: "bool", type(None): "null", list: "array", dict: "object"}
 
 
 async def read_json(request: Request, limits: Limits) -> object:
@@ -57,7 +61,8 @@ def to_struct(value: object, kind: type[Body]) -> Body:
 
 def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) -> ClarionError:
     at = _AT.search(text)
-    place = _name_the_key(at[1], value) if at else ""
+    expected = _EXPECTED.match(text)
+    place, sent = _locate(at[1] if at else "", value, expected[2] if expected else "")
     if missing := _MISSING.match(text):
         return ClarionError("missing_field", f"the field {missing[1]} is missing", field=_join(place, missing[1]), hint=f"add {missing[1]}")
     if unknown := _UNKNOWN.match(text):
@@ -65,23 +70,39 @@ def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) ->
         near = suggest(name, kind.__struct_fields__)
         hint = f"did you mean {near}?" if near else "fields: " + ", ".join(kind.__struct_fields__)
         return ClarionError("unknown_field", f"there is no field {name[:100]!r}", field=_join(place, name[:100]), hint=hint)
-    if expected := _EXPECTED.match(text):
-        words = expected[1].replace(" | ", " or ")
-        return ClarionError("wrong_type", f"{place} must be {words}, not {expected[2]}", field=place or None)
+    if expected:
+        wanted = "octal text" if place == "umask" else written.kinds(expected[1])
+        return ClarionError("wrong_type", f"{place} must be {wanted}, not {written.found(sent)}", field=place or None, hint=written.instead(place, expected[1], sent))
+    if enum := _ENUM.match(text):
+        return ClarionError("invalid_value", f"{place} cannot be {written.found(sent)}", field=place or None, hint=_choices(enum[1], place, kind))
     return ClarionError("invalid_value", f"{place}: {_AT.sub('', text)}", field=place or None)
+
+
+def _choices(sent: str, place: str, kind: type[msgspec.Struct]) -> str:
+    """The values that a field with a fixed list of them takes."""
+    field = next(field for field in msgspec.structs.fields(kind) if field.name == place)
+    allowed = [str(one) for one in get_args(get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type)]
+    near = suggest(sent, allowed)
+    return f"did you mean {near}?" if near else "one of: " + ", ".join(allowed)
 
 
 def _join(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
-def _name_the_key(place: str, value: dict[str, object]) -> str:
-    """msgspec says `env[...]` for a bad value in a mapping; name the key instead."""
-    if place.endswith("[...]"):
-        place = place.removesuffix("[...]")
-        mapping = value.get(place)
-        if isinstance(mapping, dict):
-            bad = next((key for key, item in mapping.items() if not isinstance(item, str)), None)
-            if bad is not None:
-                return f"{place}.{bad[:100]}"
-    return place
+def _locate(path: str, value: object, got: str) -> tuple[str, object]:
+    """msgspec's path, as `retry.attempts` or `targets[1]`, and what stands there. For a value in a mapping msgspec says `env[...]`; the key is
+    that of the first value of the type that it did not expect."""
+    place = ""
+    for step in _STEP.findall(path):
+        if step == "[...]":
+            assert isinstance(value, dict)
+            key = next(key for key, item in value.items() if _JSON_TYPES[type(item)] == got)
+            place, value = f"{place}.{key[:100]}", value[key]
+        elif step.startswith("["):
+            assert isinstance(value, list)
+            place, value = place + step, value[int(step[1:-1])]
+        else:
+            assert isinstance(value, dict)
+            place, value = _join(place, step), value.get(step)
+    return place, value

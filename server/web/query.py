@@ -15,6 +15,8 @@ from server.web.route import Param
 
 Value = TypeVar("Value")
 
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -72,8 +74,9 @@ class Query:
         text = self._args.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
-            raise ClarionError("wrong_type", f"{name} must be a whole number, not {text[:100]!r}", field=name)
+        if not (_WHOLE.fullmatch(text) and len(text) <= 20):
+            hint = f"write decimal digits without leading zeros, a point, an exponent or a unit, such as {name}={default if 0 < default < MAX_MS else 10}"
+            raise ClarionError("wrong_type", f"{name} must be a whole number, not {text[:100]!r}", field=name, hint=hint)
         return self._within(name, int(text), low, high)
 
     def number(self, name: str, high: float) -> float | None:
@@ -81,17 +84,16 @@ class Query:
         text = self._args.get(name)
         if text is None:
             return None
-        try:
-            value = float(text)
-        except ValueError:
-            raise ClarionError("wrong_type", f"{name} must be a number, not {text[:100]!r}", field=name) from None
-        return self._within(name, value, 0, high)
+        if not (_NUMBER.fullmatch(text) and len(text) <= 20):
+            hint = f"write decimal digits, with a point where needed, and no exponent or unit, such as {name}=30"
+            raise ClarionError("wrong_type", f"{name} must be a number, not {text[:100]!r}", field=name, hint=hint)
+        return self._within(name, float(text), 0, high)
 
     def flag(self, name: str) -> bool | None:
         text = self._args.get(name)
         if text is None or text in ("true", "false"):
             return None if text is None else text == "true"
-        raise ClarionError("wrong_type", f"{name} must be true or false, not {text[:100]!r}", field=name)
+        raise ClarionError("wrong_type", f"{name} must be true or false, not {text[:100]!r}", field=name, hint=f"write {name}=true or {name}=false")
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
         value = self._args.get(name, default)
@@ -120,5 +122,5 @@ class Query:
 
     def _within(self, name: str, value: Value, low: float, high: float) -> Value:
         if not low <= value <= high:  # type: ignore[operator]
-            raise ClarionError("invalid_value", f"{name} must lie between {low} and {high}", field=name)
+            raise ClarionError("invalid_value", f"{name} must lie between {low} and {high}", field=name, hint=f"write a value from {low} to {high}")
         return value

@@ -26,7 +26,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _PARAMETER = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?\Z")
-_OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}\Z")
+_OCTAL = re.compile(r"(?:0o)?0?[0-7]{1,3}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SHORTEST_S = 0.001
 DEFAULT_NAME_CHARS = 80
@@ -61,14 +61,12 @@ def _mapping(field: str, values: dict[str, str], names: re.Pattern[str], limits:
     return values
 
 
-def _umask(value: int | str | None) -> int | None:
+def _umask(value: str | None) -> int | None:
     if value is None:
         return None
-    if isinstance(value, str):
-        if not _OCTAL.match(value):
-            raise refuse("umask", f"is not octal: {value[:20]!r}", 'write it like "022"')
-        value = int(value, 8)
-    return _count("umask", value, 0, 0o777)
+    if not _OCTAL.match(value):
+        raise refuse("umask", f"is not an octal mask from 000 to 777: {value[:20]!r}", 'write one to three octal digits, such as "022"')
+    return int(value, 8)
 
 
 def _leave_children(body: TaskBody) -> bool:

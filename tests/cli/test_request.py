@@ -61,7 +61,7 @@ def test_every_option_reaches_its_field(clarion: Clarion, fake: Fake) -> None:
         "env": {"A": ""},
         "cwd": "/tmp",
         "run_as": "bob",
-        "umask": 0o27,
+        "umask": "027",
         "success_codes": [0, 3],
         "max_output": 1000,
         "detach": True,

@@ -181,3 +181,10 @@ def test_whatever_is_given_there_are_settings_or_faults_and_nothing_else(environ
     else:
         assert isinstance(loaded, Loaded)
         assert not sets
+
+
+@pytest.mark.parametrize("text", ["010", "0x10", "1_000", "1e3", "8440.0", " 8440", "+8440", "٨"])
+def test_a_whole_number_is_decimal_digits_wherever_it_comes_from(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ={"CLARION_HTTP_PORT": text})
+    assert "must be a whole number from 0 to 65535" in str(caught.value)

@@ -45,7 +45,8 @@ BAD_FIELDS = [
     ({"targets": ["web-1"], "argv": ["a"], "args": ["b"]}, "invalid_value", "args"),
     (GOOD | {"interpreter": "/bin/sh"}, "invalid_value", "interpreter"),
     (GOOD | {"umask": "9"}, "invalid_value", "umask"),
-    (GOOD | {"umask": 512}, "invalid_value", "umask"),
+    (GOOD | {"umask": 512}, "wrong_type", "umask"),
+    (GOOD | {"umask": "1000"}, "invalid_value", "umask"),
     (GOOD | {"cwd": "tmp"}, "invalid_value", "cwd"),
     (GOOD | {"run_as": "a b"}, "invalid_value", "run_as"),
     (GOOD | {"type": "Audit!"}, "invalid_value", "type"),
@@ -79,7 +80,7 @@ async def test_every_limit_takes_its_own_value(world: World) -> None:
         "timeout": 2_592_000,
         "grace": 0,
         "success_codes": [0, 255],
-        "umask": 511,
+        "umask": "777",
     }
     answer = await world.post("/api/v1/tasks", body)
     assert answer.status == 201, answer.data[:300]
