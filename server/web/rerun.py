@@ -10,6 +10,7 @@ from server.core.ids import uuid7
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, execution_status
 from server.errors import ClarionError
+from server.web import editor
 from server.web.bodies import RerunBody
 from server.web.call import API, Call, Reply
 from server.web.cancel import chosen
@@ -55,6 +56,7 @@ async def rerun_task(call: Call, task_id: str) -> Reply:
 
     async def make() -> tuple[Task, Command]:
         old, command = await stored_task(call.deps, task_id)
+        editor.check_again(command)
         named = None if body.hosts is None else set(await chosen(call, task_id, body.hosts))
         hosts = [row.host_id async for row in _rows(call, command) if wanted(row) and (named is None or row.host_id in named)]
         if not hosts:

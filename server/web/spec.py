@@ -13,7 +13,7 @@ from server.core.model import Command, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.errors import ClarionError
 from server.ports import Clock, Entropy
-from server.web import again
+from server.web import again, editor
 from server.web.bodies import TaskBody
 from server.web.checks import count as _count
 from server.web.checks import refuse as refuse
@@ -116,12 +116,17 @@ def _what_to_run(body: TaskBody, limits: Limits) -> str:
         if body.args:
             raise refuse("args", "does not go with argv", "put the arguments into argv")
     else:
-        check_text(what, getattr(body, what), limits.command_bytes, empty=False)
+        text = getattr(body, what)
+        if what == "script":
+            editor.check_script(text, body.interpreter)
+        else:
+            editor.check_command(text)
+        check_text(what, text, limits.command_bytes, empty=False)
         _words("args", body.args, limits.command_bytes)
     if body.interpreter is not None:
         if what != "script":
             raise refuse("interpreter", f"does not go with {what}", "use script, or leave interpreter out")
-        check_text("interpreter", body.interpreter, limits.parameter_bytes, empty=False)
+        editor.check_interpreter(check_text("interpreter", body.interpreter, limits.parameter_bytes, empty=False))
     return what
 
 
@@ -142,8 +147,11 @@ def check(body: TaskBody, limits: Limits) -> Wish:
     what = _what_to_run(body, limits)
     if not _TYPE.match(body.type):
         raise refuse("type", "must be a word of lower-case letters, digits, - and _, at most 32 long")
-    if body.cwd is not None and not PurePosixPath(check_text("cwd", body.cwd, limits.parameter_bytes, empty=False)).is_absolute():
-        raise refuse("cwd", "must be an absolute path", "begin it with /")
+    if body.cwd is not None:
+        if not PurePosixPath(check_text("cwd", body.cwd, limits.parameter_bytes, empty=False)).is_absolute():
+            raise refuse("cwd", "must be an absolute path", "begin it with /")
+        if _CONTROL.search(body.cwd):
+            raise refuse("cwd", f"contains control characters: {body.cwd[:60]!a}", "remove them")
     if body.run_as is not None and not _USER.match(body.run_as):
         raise refuse("run_as", "is not a user's name")
     codes = tuple(dict.fromkeys(_count(f"success_codes[{index}]", code, 0, 255) for index, code in enumerate(body.success_codes)))
