@@ -10,13 +10,21 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from server.cli import begun
 from server.cli.connect import Place
 from server.cli.failure import CliFailure, ServerRefused, Unreachable
+from server.cli.streams import say
 from server.errors import USAGE
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
 TRIES = 3
 PAGE = 200
+BUSY_LIMIT = 60.0
+"""Seconds for which a server that is busy is asked again."""
+_NOTHING_DONE = ("overloaded", "shutting_down", "enrolment_busy")
+"""Errors with which the server says that it has not begun with the request."""
+_NO_USE = ("too_many_viewers", "too_many_watched", "lease_held", "fenced", "join_queue_full")
+"""Errors of a busy server that waiting a minute does not help against."""
 
 Json = dict[str, Any]
 
@@ -32,13 +40,31 @@ class Api:
             timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
             trust_env=not place.local,
             follow_redirects=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
 
     def close(self) -> None:
         self._client.close()
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float = READ_TIMEOUT, tries: int = TRIES) -> Json:
-        return self._ask("GET", path, params=params, timeout=timeout, tries=tries)
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float = READ_TIMEOUT, tries: int = TRIES, patient: bool = True) -> Json:
+        """patient: a busy server is asked again for BUSY_LIMIT seconds."""
+        return self._ask("GET", path, params=params, timeout=timeout, tries=tries, patient=patient)
+
+    def launch(self, path: str, body: Json, key: str) -> Json:
+        """Start a task. What is not certain about it is kept in `begun` until the server has answered."""
+        begun.sent(key)
+        try:
+            task = self.post(path, body, key=key)
+        except CliFailure as failure:
+            if not failure.maybe_done:
+                begun.refused()
+            raise
+        begun.task(str(task["task_id"]), ours=True)
+        return task
+
+    def page(self, task_id: str) -> str:
+        """The address of the task's page in the web interface."""
+        return f"{self.server}/tasks/{segment(task_id)}"
 
     def post(self, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
         """With an idempotency key the server knows a repeated request, so it is safe to send it again."""
@@ -87,31 +113,46 @@ class Api:
                     if line == "":
                         fields = {}
         except httpx.HTTPError as error:
-            what = str(error) or type(error).__name__
-            raise Unreachable(f"the server at {self.server} broke off: {what}", "try again; if it stays so, look at the server's log") from None
+            raise _broken_off(self.server, error) from None
 
-    def _ask(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Json | None = None, headers: dict[str, str] | None = None, timeout: float = READ_TIMEOUT, tries: int) -> Json:
+    def _ask(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Json | None = None, headers: dict[str, str] | None = None, timeout: float = READ_TIMEOUT, tries: int, patient: bool = True
+    ) -> Json:
         content = None if body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
-        for left in reversed(range(tries)):
+        started, broken, told, maybe_done = time.monotonic(), 0, False, False
+        while True:
             try:
                 response = self._client.request(
                     method, path, params=dict(params or {}), content=content, headers=sent, timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT)
                 )
                 return self._read(response)
+            except ServerRefused as refusal:
+                maybe_done = maybe_done or (refusal.status >= 500 and refusal.code not in _NOTHING_DONE)
+                pause = _pause(refusal, time.monotonic() - started) if patient and (tries > 1 or refusal.code in _NOTHING_DONE) else None
+                if pause is None:
+                    refusal.maybe_done = maybe_done
+                    raise
+                if not told:
+                    told = True
+                    say(f"the server is busy: {refusal.message}; trying again for up to {BUSY_LIMIT:.0f} s", err=True)
+                time.sleep(pause)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                raise Unreachable(
+                failure: CliFailure = Unreachable(
                     f"no server answers at {self.server}: {error}",
                     "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER",
-                ) from None
+                )
+                failure.maybe_done = maybe_done
+                raise failure from None
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise CliFailure(USAGE, f"{self.server} is not the address of a server: {error}", "give it as in http://127.0.0.1:8440") from None
             except httpx.HTTPError as error:
-                if not left:
-                    what = str(error) or type(error).__name__
-                    raise Unreachable(f"the server at {self.server} broke off: {what}", "try again; if it stays so, look at the server's log") from None
+                broken, maybe_done = broken + 1, True
+                if broken >= tries:
+                    failure = _broken_off(self.server, error)
+                    failure.maybe_done = True
+                    raise failure from None
                 time.sleep(0.2)
-        raise AssertionError("a request is tried at least once")
 
     def _read(self, response: httpx.Response) -> Json:
         if response.status_code == 204:
@@ -128,11 +169,25 @@ class Api:
         raise ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
 
 
-def _seconds(text: str | None) -> float | None:
-    try:
-        return min(max(float(text), 0.0), 60.0) if text else None
-    except ValueError:
+def _broken_off(server: str, error: httpx.HTTPError) -> Unreachable:
+    return Unreachable(f"the connection to the server at {server} broke: {str(error) or type(error).__name__}", "try again; if it stays so, look at the server's log")
+
+
+def _pause(refusal: ServerRefused, spent: float) -> float | None:
+    """Seconds until a request that the server asks to send again is sent again; None if it is not to be."""
+    if refusal.status not in (429, 503) or refusal.retry_after is None or refusal.code in _NO_USE:
         return None
+    return max(refusal.retry_after, 0.2) if spent + refusal.retry_after <= BUSY_LIMIT else None
+
+
+def _seconds(text: str | None) -> float | None:
+    """Of a Retry-After header: a number of seconds, or a date (RFC 9110 section 10.2.3), from which only a coarse wait follows."""
+    if not text:
+        return None
+    try:
+        return min(max(float(text), 0.0), 86_400.0)
+    except ValueError:
+        return 5.0
 
 
 def segment(text: str) -> str:

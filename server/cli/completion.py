@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from server.cli.streams import say
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -21,4 +23,4 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = ctx.find_root().command
-    click.echo(kind(root, {}, "clarion", "_CLARION_COMPLETE").source_template % kind(root, {}, "clarion", "_CLARION_COMPLETE").source_vars())
+    say(kind(root, {}, "clarion", "_CLARION_COMPLETE").source_template % kind(root, {}, "clarion", "_CLARION_COMPLETE").source_vars())

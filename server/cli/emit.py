@@ -1,81 +1,99 @@
-"""Answers on standard output: tables, one JSON document, or JSON lines. Nothing is held back until a list is complete."""
+"""Answers on standard output: tables, one JSON or YAML document, or JSON lines. Nothing is held back until a list is complete."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 
+from server.cli.streams import say
+from server.cli.table import Column, Table
 from server.cli.text import one_line, pad, width
 
 if TYPE_CHECKING:
     from server.cli.api import Api
 
 Json = dict[str, Any]
+headers = True
+"""Whether tables have a first line with the titles of their columns."""
 
 
 def one(form: str, value: Any) -> None:
     """One object, as a document or as a line."""
-    if form == "json":
-        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    if form == "yaml":
+        say(_yaml(value), nl=False)
+    elif form == "json":
+        say(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
         json_line(value)
 
 
 def json_line(value: Any) -> None:
-    click.echo(orjson.dumps(value))
+    say(orjson.dumps(value))
 
 
-def stream_document(head: Json, name: str, items: Iterable[Json]) -> None:
+def document(form: str, head: Json, name: str, items: Iterable[Json]) -> None:
     """`{…head, name: [items]}`, item by item: ten thousand hosts with their output need not fit into memory."""
-    sys.stdout.flush()
-    out = sys.stdout.buffer
+    if form == "yaml":
+        say((_yaml(head) if head else b"") + f"{name}:\n".encode(), nl=False)
+        empty = True
+        for item in items:
+            say(_yaml([item]), nl=False)
+            empty = False
+        if empty:
+            say(b"[]")
+        return
     opening = orjson.dumps(head)[:-1]
-    out.write(opening + (b"," if head else b"") + orjson.dumps(name) + b":[")
+    say(opening + (b"," if head else b"") + orjson.dumps(name) + b":[", nl=False)
     for index, item in enumerate(items):
-        out.write((b",\n" if index else b"\n") + orjson.dumps(item))
-    out.write(b"\n]}" + os.linesep.encode())
-    out.flush()
+        say((b",\n" if index else b"\n") + orjson.dumps(item), nl=False)
+    say(b"\n]}")
+
+
+def _yaml(value: Any) -> bytes:
+    """Loaded here only: most calls need none."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: bytes = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, encoding="utf-8", width=1 << 20)
+    return text
 
 
 def hosts(api: Api, selector: str, form: str) -> None:
     """The hosts that a selector means: `names`, one per line, or `folded`, on one line."""
     if form == "folded":
-        click.echo(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
+        say(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
         return
     for page in api.pages("hosts", {"select": selector}):
         for host in page:
-            click.echo(one_line(str(host["hostname"])))
+            say(one_line(str(host["hostname"])))
 
 
-def listing(form: str, pages: Iterable[list[Json]], columns: Sequence[tuple[str, Callable[[Json], str]]], empty: str, limit: int | None = None) -> None:
-    """Every page as it arrives. People are told when `limit` may have cut the list."""
-    if form == "json":
-        stream_document({}, "items", (item for page in pages for item in page))
+def listing(form: str, pages: Iterable[list[Json]], columns: Sequence[Column], empty: str, limit: int | None = None, *, name: Callable[[Json], str] | None = None) -> None:
+    """Every page as it arrives. name: what `-o names` prints of an item. People are told when `limit` may have cut the list."""
+    if form in ("json", "yaml"):
+        document(form, {}, "items", (item for page in pages for item in page))
         return
     total = 0
-    widths: list[int] | None = None
+    table = Table(columns, wide=form == "wide", headers=headers)
     for page in pages:
         total += len(page)
         if form == "jsonl":
             for item in page:
                 json_line(item)
-            continue
-        rows = [[one_line(value(item)) or "-" for _, value in columns] for item in page]
-        if widths is None:
-            titles = [title for title, _ in columns]
-            widths = [max(map(width, column)) for column in zip(titles, *rows, strict=True)]
-            click.echo(_row(titles, widths))
-        for row in rows:
-            click.echo(_row(row, widths))
-    if not total and form == "human":
-        click.echo(empty, err=True)
-    elif total == limit and form == "human":
-        click.echo(f"the first {total:,}; a larger --limit shows more", err=True)
+        elif form == "names" and name is not None:
+            for item in page:
+                say(one_line(name(item)))
+        else:
+            for line in table.lines(page):
+                say(line)
+    if form not in ("human", "wide"):
+        return
+    if not total:
+        say(empty, err=True)
+    elif total == limit:
+        say(f"the first {total:,}; a larger --limit shows more", err=True)
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> None:
@@ -83,8 +101,4 @@ def fields(pairs: Iterable[tuple[str, str]]) -> None:
     shown = [(name, one_line(value)) for name, value in pairs if value not in ("", "-")]
     column = max((width(name) for name, _ in shown), default=0)
     for name, value in shown:
-        click.echo(f"{pad(name, column)}  {value}")
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(pad(cell, columns) for cell, columns in zip(cells, widths, strict=True)).rstrip()
+        say(f"{pad(name, column)}  {value}")

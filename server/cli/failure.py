@@ -11,6 +11,9 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 class CliFailure(Exception):
     """One message, one remedy, one exit code."""
 
+    maybe_done = False
+    """Whether the request that failed may have been carried out all the same."""
+
     def __init__(self, exit_code: int, message: str, hint: str = "") -> None:
         self.exit_code, self.message, self.hint = exit_code, message, hint
         super().__init__(message)

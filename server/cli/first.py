@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from server.cli.api import Api, Json, segment
 from server.cli.failure import INTERRUPTED
 from server.cli.follow import attach, cancels, wait
 from server.cli.live import follow_text
+from server.cli.streams import say
 from server.cli.text import one_line
 from server.cli.verdict import exit_code
 
@@ -21,7 +20,7 @@ def follow_first(api: Api, task: Json) -> int:
     try:
         first = api.get(f"tasks/{segment(task_id)}/hosts", {"limit": 1})["items"][0]
         if task["total_hosts"] > 1:
-            click.echo(f"following {one_line(str(first['hostname']))}, one of {task['total_hosts']:,} hosts", err=True)
+            say(f"following {one_line(str(first['hostname']))}, one of {task['total_hosts']:,} hosts", err=True)
         follow_text(api, task_id, str(first["host_id"]))
         if task["total_hosts"] == 1:
             wait(api, task_id, quiet=True)

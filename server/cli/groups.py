@@ -7,13 +7,17 @@ from typing import Any
 
 import click
 
+from server.cli.alike import FOLDED_CHARS, group_of
 from server.cli.api import Api, Json, segment
 from server.cli.outputs import Kept, Outputs
+from server.cli.streams import say
 from server.cli.text import count, one_line, text_lines
 
 COLOURS = {"completed": "green", "canceled": "yellow", "timeout": "yellow", "dispatch_failed": "magenta", "lost": "magenta"}
 """Status → colour on a terminal; red for the others."""
-FOLDED_CHARS = 400
+STREAMS = (("stdout", "  "), ("stderr", "  stderr: "))
+REPEATED_LINES = 10
+"""An answer that has been shown before is shown again if it is not longer."""
 
 
 def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[tuple[Json, list[Json]]]:
@@ -29,18 +33,42 @@ def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[t
         left = None if left is None else left - len(page["items"])
 
 
-def show(group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None) -> None:
-    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: at most so many of each stream."""
-    mark = f"#{group['number']} " if number else ""
-    click.echo(click.style(f"{mark}{names(group)}: {outcome(group)}", fg=COLOURS.get(group["status"], "red")))
-    for stream, prefix in (("stdout", "  "), ("stderr", "  stderr: ")):
+def show(group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None, err: bool = False, so_far: bool = False) -> None:
+    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: the most that is shown of each stream.
+    so_far: hosts of it may still be running. err: to standard error."""
+    _head(group, f"#{group['number']} " if number else "", " so far" if so_far else "", err)
+    for stream, prefix in STREAMS:
         shown = list(_lines(group, stream, outputs))
         for text in shown[:lines]:
-            click.echo(f"{prefix}{text}")
+            say(f"{prefix}{text}", err=err)
         if lines is not None and len(shown) > lines:
-            click.echo(f"{prefix}[… {count(len(shown) - lines, 'more line')} …]")
+            say(f"{prefix}[… {count(len(shown) - lines, 'more line')} …]", err=err)
+    _tail(group, err)
+
+
+def show_rows(rows: list[Json], outputs: Outputs, *, again: str | None = None) -> None:
+    """Executions with the same answer, as a group. again: the name of a host whose answer, the same, has been shown: long ones are not repeated."""
+    group = group_of(rows)
+    # first: should the server break off, nothing of it has been shown
+    found = [(prefix, outputs.of(rows[0], stream)) for stream, prefix in STREAMS]
+    _head(group, "", "", False)
+    for prefix, kept in found:
+        shown = [] if kept is None else list(readable(kept))
+        if again is not None and len(shown) > REPEATED_LINES:
+            say(f"{prefix}[the same {count(len(shown), 'line')} as {again}]")
+            continue
+        for text in shown:
+            say(f"{prefix}{text}")
+    _tail(group, False)
+
+
+def _head(group: Json, mark: str, so_far: str, err: bool) -> None:
+    say(click.style(f"{mark}{names(group)}{so_far}: {outcome(group)}", fg=COLOURS.get(group["status"], "red")), err=err)
+
+
+def _tail(group: Json, err: bool) -> None:
     if group["status"] != "completed" and group.get("error"):
-        click.echo(f"  hint: {one_line(str(group['error']['hint']))}")
+        say(f"  hint: {one_line(str(group['error']['hint']))}", err=err)
 
 
 def names(group: Json) -> str:

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import sys
-import time
 from base64 import b64decode
-from collections.abc import Iterator
 from typing import Any
 
-import click
-
 from proto.readable import Readable
-from server.cli.api import Api, Json, segment
-from server.cli.failure import CliFailure, ServerRefused, Unreachable
-from server.cli.follow import AWAY_FIRST, AWAY_LIMIT, AWAY_MOST
+from server.cli.api import Api, Json
+from server.cli.failure import CliFailure
 from server.cli.outputs import Outputs
+from server.cli.pieces import events
+from server.cli.streams import say
 from server.cli.text import count, one_line
 from server.errors import UNAVAILABLE
-
-
-def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
-    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT seconds without news.
-
-    Raises CliFailure.
-    """
-    path = f"tasks/{segment(task_id)}/hosts/{segment(host)}/output/live"
-    last, pause, heard = "", AWAY_FIRST, time.monotonic()
-    while True:
-        try:
-            for ident, name, data in api.events(path, last):
-                last, pause, heard = ident or last, AWAY_FIRST, time.monotonic()
-                if name == "bye":
-                    break
-                yield name, data
-                if name == "end":
-                    return
-        except (Unreachable, ServerRefused) as failure:
-            if isinstance(failure, ServerRefused) and failure.status != 503:
-                raise
-            if time.monotonic() - heard > AWAY_LIMIT:
-                raise CliFailure(UNAVAILABLE, f"{failure.message} for {AWAY_LIMIT:.0f} s", "the task goes on; follow it again when the server is back") from None
-        time.sleep(pause)
-        pause = min(2 * pause, AWAY_MOST)
 
 
 class Lines:
@@ -51,12 +23,12 @@ class Lines:
         self._err, self._screen = err, Readable()
 
     def add(self, data: bytes) -> None:
-        click.echo(self._screen.add(data), nl=False, err=self._err)
+        say(self._screen.add(data), nl=False, err=self._err)
 
     def flush(self) -> None:
         """Nothing more comes of this line."""
         if rest := self._screen.end():
-            click.echo(rest, err=self._err)
+            say(rest, err=self._err)
         self._screen = Readable()
 
 
@@ -72,12 +44,12 @@ def follow_text(api: Api, task_id: str, host: str) -> Json:
         for stream in lines.values():
             stream.flush()
         if name == "gap":
-            click.echo(f"… {count(data['end'] - data['offset'], 'byte')} of {data['stream']} skipped; what is kept of them: clarion tasks output {task_id} {one_line(host)}", err=True)
+            say(f"… {count(data['end'] - data['offset'], 'byte')} of {data['stream']} skipped; what is kept of them: clarion tasks output {task_id} {one_line(host)}", err=True)
         elif name == "attempt":
-            click.echo(f"attempt {data['attempt']}: its output begins anew", err=True)
+            say(f"attempt {data['attempt']}: its output begins anew", err=True)
         else:
             code = data.get("exit_code")
-            click.echo(f"{data['status']}{'' if code is None else f', exit code {code}'}", err=True)
+            say(f"{data['status']}{'' if code is None else f', exit code {code}'}", err=True)
             return data
     raise AssertionError("events end with `end`")
 
@@ -100,7 +72,7 @@ def follow_raw(api: Api, task_id: str, host: str, stream: str) -> None:
         tail_at = kept.total_bytes - len(kept.tail)
         out.write(kept.head[written:])
         if (missing := tail_at - max(written, len(kept.head))) > 0:
-            click.echo(f"{count(missing, 'byte')} of {kept.total_bytes:,} not kept", err=True)
+            say(f"{count(missing, 'byte')} of {kept.total_bytes:,} not kept", err=True)
         out.write(kept.tail[max(0, written - tail_at) :])
         out.flush()
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from server.cli import streams
 from server.cli.group import LazyGroup, Root
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -92,6 +93,7 @@ def cli(ctx: click.Context, server: str | None, token_file: str | None, named: s
 
 
 def main() -> NoReturn:
+    streams.secure()
     cli.main(prog_name="clarion")
     raise AssertionError("click returned")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol
 
-import click
-
+from server.cli.streams import say
 from server.cli.text import count, lasted
-from server.cli.verdict import ENDED
+from server.cli.verdict import ENDED, ended
 
 LINE_EVERY = 2.0
 """Seconds between plain lines, so that ten thousand hosts do not fill a log."""
@@ -25,6 +25,9 @@ class Meter(Protocol):
     def show(self, progress: dict[str, Any]) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def aside(self) -> AbstractContextManager[None]:
+        """While it lasts, other things may be printed."""
 
 
 def meter(quiet: bool) -> Meter:
@@ -46,7 +49,10 @@ class Silent:
         pass
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        say(text, err=True)
+
+    def aside(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Lines(Silent):
@@ -62,7 +68,7 @@ class Lines(Silent):
         now = self._clock()
         if text != self._said and now - self._last >= LINE_EVERY:
             self._said, self._last = text, now
-            click.echo(text, err=True)
+            say(text, err=True)
 
 
 class Bar:
@@ -80,6 +86,8 @@ class Bar:
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._row = self._progress.add_task("waiting", total=None, said="")
 
@@ -96,9 +104,14 @@ class Bar:
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
 
-
-def ended(progress: dict[str, Any]) -> int:
-    return sum(int(progress["counts"].get(name, 0)) for name in ENDED)
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The bar is wiped out meanwhile: standard output may be the same terminal."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
 
 def describe(progress: dict[str, Any]) -> str:

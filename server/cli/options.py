@@ -50,23 +50,33 @@ def _spare_httpx_its_own_command() -> None:
             del sys.modules["httpx._main"]
 
 
-def answers(*, lines: bool = True, hosts: bool = False) -> Callable[[Verb], Verb]:
-    """Gives the verb `form`: human, json or jsonl; for what names hosts also names (one per line) and folded (`web[1-9]`)."""
-    forms = ["human", "json", *(["jsonl"] if lines else []), *(["names", "folded"] if hosts else [])]
+def answers(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False) -> Callable[[Verb], Verb]:
+    """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded (`web[1-9]`).
+
+    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers.
+    """
+    forms = ["human", "json", *(["jsonl"] if lines else []), "yaml", *(["wide"] if table else []), *(["names", "folded"] if hosts else []), *(["text"] if text else [])]
 
     def decorate(command: Verb) -> Verb:
-        @click.option("--format", "asked", type=click.Choice(forms), help="Form of the answer. Default: human.")
-        @click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON document.")
+        @click.option("-o", "--format", "--output", "asked", type=click.Choice(forms), help="Form of the answer. Default: human.")
+        @click.option("--json", "as_json", is_flag=True, help="The same as -o json: one JSON document.")
         @wraps(command)
-        def wrapped(asked: str | None, as_json: bool, as_jsonl: bool = False, **others: Any) -> Any:
+        def wrapped(asked: str | None, as_json: bool, as_jsonl: bool = False, no_headers: bool = False, **others: Any) -> Any:
             chosen = {form for form, given in (("json", as_json), ("jsonl", as_jsonl), (asked, asked)) if given}
             if len(chosen) > 1:
                 raise click.UsageError("--json, --jsonl and --format exclude each other")
+            if table:
+                from server.cli import emit
+
+                emit.headers = not no_headers
             return command(form=chosen.pop() if chosen else "human", **others)
 
+        verb: Verb = wrapped
+        if table:
+            verb = click.option("--no-headers", is_flag=True, help="Tables without their first line.")(verb)
         if lines:
-            return click.option("--jsonl", "as_jsonl", is_flag=True, help="The same as --format jsonl: one JSON object per line.")(wrapped)
-        return wrapped
+            verb = click.option("--jsonl", "as_jsonl", is_flag=True, help="The same as -o jsonl: one JSON object per line.")(verb)
+        return verb
 
     return decorate
 

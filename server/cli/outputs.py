@@ -7,7 +7,8 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from server.cli.api import Api, Json, segment
-from server.cli.failure import Unreachable
+from server.cli.failure import CliFailure
+from server.errors import UNAVAILABLE
 
 PIECE = 262_144
 KEPT = 32
@@ -76,6 +77,6 @@ class Outputs:
             answer = self._api.get(path, {"stream": stream, "part": part, "offset": len(pieces), "limit": PIECE})
             piece = b64decode(answer["base64"])
             if not piece:
-                raise Unreachable(f"the server sent {len(pieces)} of {length} bytes of {stream}", "try again; if it stays so, look at the server's log")
+                raise CliFailure(UNAVAILABLE, f"the server sent {len(pieces)} of {length} bytes of {stream}", "try again; if it stays so, look at the server's log")
             pieces += piece
         return bytes(pieces)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import click
-
 from server.cli import emit, groups
 from server.cli.api import Api, Json, segment
 from server.cli.outputs import Outputs
+from server.cli.streams import say
 from server.cli.text import count
 from server.cli.verdict import summary
 
@@ -17,16 +16,10 @@ GROUPS = 20
 
 
 def tell(api: Api, task: Json, form: str) -> None:
-    """`task`: final, as the API gives it."""
+    """One document with the task and every host with its output."""
     task_id = str(task["task_id"])
-    if form == "json":
-        emit.stream_document({"task": task}, "hosts", _with_outputs(api, task_id))
-    elif form == "jsonl":
-        for item in _with_outputs(api, task_id):
-            emit.json_line(item)
-    else:
-        _groups(api, task_id)
-        click.echo(f"task {task_id} {task['status']}: {summary(task)}", err=True)
+    outputs = Outputs(api, task_id)
+    emit.document(form, {"task": task}, "hosts", (with_outputs(row, outputs) for row in _rows(api, task_id)))
 
 
 def _rows(api: Api, task_id: str) -> Iterator[Json]:
@@ -34,17 +27,15 @@ def _rows(api: Api, task_id: str) -> Iterator[Json]:
         yield from page
 
 
-def _with_outputs(api: Api, task_id: str) -> Iterator[Json]:
-    outputs = Outputs(api, task_id)
-    for item in _rows(api, task_id):
-        for stream in ("stdout", "stderr"):
-            kept = outputs.of(item, stream)
-            if kept is not None:
-                item[stream] = {**item[stream], **kept.as_json()}
-        yield item
+def with_outputs(row: Json, outputs: Outputs) -> Json:
+    for stream in ("stdout", "stderr"):
+        kept = outputs.of(row, stream)
+        if kept is not None:
+            row[stream] = {**row[stream], **kept.as_json()}
+    return row
 
 
-def _groups(api: Api, task_id: str) -> None:
+def tell_groups(api: Api, task_id: str, quiet: bool) -> None:
     outputs = Outputs(api, task_id)
     shown = 0
     for page, found in groups.pages(api, task_id, GROUPS):
@@ -52,6 +43,11 @@ def _groups(api: Api, task_id: str) -> None:
             groups.show(group, outputs, number=False)
         shown += len(found)
         if page["groups"] > shown >= GROUPS:
-            click.echo(f"{count(page['groups'] - shown, 'more group')} of answers; see them with 'clarion tasks groups {task_id} --all'", err=True)
-        elif page["groups"] > 1 and page["next"] is None:
-            click.echo(f"{count(page['groups'], 'group')} of answers; compare them with 'clarion tasks diff {task_id}'", err=True)
+            # said even when quiet: without it the answers would seem complete
+            say(f"{count(page['groups'] - shown, 'more group')} of answers; see them with 'clarion tasks groups {task_id} --all'", err=True)
+        elif page["groups"] > 1 and page["next"] is None and not quiet:
+            say(f"{count(page['groups'], 'group')} of answers; compare them with 'clarion tasks diff {task_id}'", err=True)
+
+
+def summarize(task: Json) -> None:
+    say(f"task {task['task_id']} {task['status']}: {summary(task)}", err=True)

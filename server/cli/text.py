@@ -27,6 +27,18 @@ def width(text: str) -> int:
     return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
+def cut(text: str, columns: int) -> str:
+    """At most so many columns; what is left away is marked."""
+    if width(text) <= columns:
+        return text
+    shown, room = "", columns - 1
+    for char in text:
+        if (room := room - width(char)) < 0:
+            break
+        shown += char
+    return f"{shown}…"
+
+
 def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
 

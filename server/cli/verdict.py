@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from server.errors import CANCELED, FAILED, SOFTWARE, TIMEOUT, UNREACHABLE
+from server.cli.failure import INTERRUPTED
+from server.errors import CANCELED, FAILED, SOFTWARE, TIMEOUT, UNREACHABLE, UNTOLD
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
 
 FINAL = ("completed", "failed", "canceled", "timeout")
 ENDED = ("completed", "failed", "timeout", "canceled", "dispatch_failed", "lost")
@@ -30,6 +34,21 @@ def exit_code(task: dict[str, Any]) -> int:
     if of["timeout"] and not of["canceled"]:
         return TIMEOUT
     return FAILED
+
+
+def own_exit_code(api: Api, task_id: str, code: int) -> int:
+    """That of the command on the only host of a task; `code`, how the task ended for us, if we did not wait for its end."""
+    if code in (INTERRUPTED, UNTOLD):
+        return code
+    row = api.get(f"tasks/{task_id}/hosts", {"limit": 1})["items"][0]
+    if row.get("signal") is not None:
+        return 128 + int(row["signal"])
+    return 255 if row.get("exit_code") is None else int(row["exit_code"])
+
+
+def ended(counted: dict[str, Any]) -> int:
+    """Executions that have ended, of a task or of its progress."""
+    return sum(int(counted["counts"].get(name, 0)) for name in ENDED)
 
 
 def summary(task: dict[str, Any]) -> str:

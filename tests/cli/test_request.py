@@ -97,7 +97,7 @@ def test_a_start_whose_connection_breaks_is_not_sent_again(clarion: Clarion, fak
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (0, None))
     result = clarion("tasks", "start", TASK)
     assert result.exit_code == 69
-    assert "broke off" in result.stderr
+    assert "the connection to the server" in result.stderr
     assert len(fake.seen) == 1
 
 

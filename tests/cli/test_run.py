@@ -38,7 +38,7 @@ def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake
     fake.task("failed", rows)
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.stdout.splitlines() == [
-        "web01,web02,web03 (3 hosts): completed, exit code 0",
+        "web[01-03] (3 hosts): completed, exit code 0",
         "  same",
         "web04: completed, exit code 0",
         "  other",
@@ -134,5 +134,5 @@ def test_a_server_that_keeps_back_a_piece_of_output_is_not_believed(clarion: Cla
     short = {"head_bytes": 8, "tail_bytes": 0, "total_bytes": 8, "truncated": False, "sha256": "", "base64": "MTIzNA=="}
     fake.on("GET", path, (200, short), (200, short | {"base64": ""}))
     result = clarion("run", "--hosts", "all", "--", "true")
-    assert result.exit_code == 69
+    assert result.exit_code == 74
     assert "4 of 8 bytes of stdout" in result.stderr

@@ -211,4 +211,4 @@ def test_the_question_goes_to_the_terminal_when_the_answers_go_elsewhere(fake: F
     terminal.type(CTRL_C)
     terminal.until("detach or cancel?")
     terminal.type(b"d\r")
-    assert terminal.end() == (130, "")
+    assert terminal.end() == (130, "web01: canceled\n"), "what has come by then"

@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "server.local": EDGE | {"server.boot", "server.build", "server.lease"},
     "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.boot", "server.build", "server.entrance", "server.lease"},
     "server.main": {"server.errors", "server.settings", "server.security", "server.ops", "server.app", "server.local"},
-    "server.cli": {"server.errors", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
+    "server.cli": {"server.errors", "server.core.fold", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},
     "loadtest": {"_speedups", "proto"},
@@ -52,7 +52,7 @@ LIBRARIES: dict[str, set[str]] = {
     "server.core": {"msgspec"},
     "server.errors": set(),
     "server.ports": set(),
-    "server.cli": {"click", "httpx", "rich", "orjson", "msgspec"},
+    "server.cli": {"click", "httpx", "rich", "orjson", "msgspec", "yaml"},
     "agent.core": {"msgspec"},
     "_speedups": {"cython", "Cython"},
 }

@@ -10,17 +10,18 @@ from server.cli.options import answers
 
 
 @click.command("list")
-@answers()
+@answers(table=True)
 def command(form: str) -> None:
     """List contexts; an asterisk marks the one in use."""
     from server.cli import emit
     from server.cli.contexts import load
+    from server.cli.table import Column
 
     contexts = load(Path.home())
     rows = [{"name": name, "current": name == contexts.current, "server": one.server, "token_file": one.token_file} for name, one in contexts.known.items()]
     columns = (
-        ("CONTEXT", lambda row: f"{row['name']}{' *' if row['current'] else ''}"),
-        ("SERVER", lambda row: str(row["server"])),
-        ("TOKEN FILE", lambda row: str(row["token_file"] or "-")),
+        Column("CONTEXT", lambda row: f"{row['name']}{' *' if row['current'] else ''}"),
+        Column("SERVER", lambda row: str(row["server"])),
+        Column("TOKEN FILE", lambda row: str(row["token_file"] or "-")),
     )
     emit.listing(form, [rows] if rows else [], columns, "no contexts; make one with 'clarion context set NAME --server URL --token-file FILE'")

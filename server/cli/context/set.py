@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from server.cli.streams import say
+
 
 @click.command("set")
 @click.argument("name")
@@ -28,4 +30,4 @@ def command(name: str, server: str | None, token_file: str | None) -> None:
     contexts.known[name] = Context(address, token)
     contexts.current = contexts.current or name
     save(contexts, Path.home())
-    click.echo(f"{name}: {address}{' (in use)' if contexts.current == name else ''}")
+    say(f"{name}: {address}{' (in use)' if contexts.current == name else ''}")

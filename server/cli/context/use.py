@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from server.cli.streams import say
+
 
 @click.command("use")
 @click.argument("name")
@@ -17,4 +19,4 @@ def command(name: str) -> None:
     server = contexts.get(name, "context use").server
     contexts.current = name
     save(contexts, Path.home())
-    click.echo(f"{name}: {server}")
+    say(f"{name}: {server}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -25,7 +26,7 @@ def command(api: Api, host: str, changes: tuple[str, ...], form: str) -> None:
 
     found: dict[str, Any] = api.patch(f"hosts/{segment(host)}", {"labels": parse(changes)})
     if form == "human":
-        click.echo(f"{found['hostname']}: {labels(found.get('labels'))}")
+        say(f"{found['hostname']}: {labels(found.get('labels'))}")
     else:
         emit.one(form, found)
 

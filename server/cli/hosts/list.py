@@ -23,7 +23,7 @@ def status(host: dict[str, Any]) -> str:
 @click.command("list")
 @click.argument("selector", required=False)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
-@answers(hosts=True)
+@answers(hosts=True, table=True)
 @talks
 def command(api: Api, selector: str | None, limit: int | None, form: str) -> None:
     """List hosts and whether they are connected; with a selector, only those that it means.
@@ -31,17 +31,18 @@ def command(api: Api, selector: str | None, limit: int | None, form: str) -> Non
     --format names and folded print names only, and all of them.
     """
     from server.cli import emit
+    from server.cli.table import Column
     from server.cli.text import labels, when
 
     columns = (
-        ("HOST", lambda host: str(host["hostname"])),
-        ("STATUS", status),
-        ("SEEN", lambda host: when(host.get("last_seen_at"))),
-        ("OS", lambda host: str(host.get("os") or "-")),
-        ("ARCH", lambda host: str(host.get("arch") or "-")),
-        ("IP", lambda host: str(host.get("ip") or "-")),
-        ("LABELS", lambda host: labels(host.get("labels"))),
-        ("ID", lambda host: str(host["host_id"])),
+        Column("HOST", lambda host: str(host["hostname"])),
+        Column("STATUS", status),
+        Column("SEEN", lambda host: when(host.get("last_seen_at"))),
+        Column("OS", lambda host: str(host.get("os") or "-")),
+        Column("ARCH", lambda host: str(host.get("arch") or "-")),
+        Column("IP", lambda host: str(host.get("ip") or "-")),
+        Column("LABELS", lambda host: labels(host.get("labels"))),
+        Column("ID", lambda host: str(host["host_id"])),
     )
     if form in ("names", "folded"):
         emit.hosts(api, selector or "all", form)

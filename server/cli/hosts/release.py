@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -23,6 +24,6 @@ def command(api: Api, host: str, form: str) -> None:
 
     found = api.post(f"hosts/{segment(host)}/release")
     if form == "human":
-        click.echo(f"{found['hostname']} is released: run 'clarion-agent join' on it with a new join token")
+        say(f"{found['hostname']} is released: run 'clarion-agent join' on it with a new join token")
     else:
         emit.one(form, found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -33,13 +34,13 @@ def command(api: Api, expression: tuple[str, ...], form: str) -> int:
     if form in ("json", "jsonl"):
         emit.one(form, found)
     elif form == "folded":
-        click.echo(one_line(found["folded"]))
+        say(one_line(found["folded"]))
     elif form == "names":
         emit.hosts(api, found["text"], form)
     else:
-        click.echo(f"{count(found['count'], 'host')}, {found['offline']:,} offline")
+        say(f"{count(found['count'], 'host')}, {found['offline']:,} offline")
         if found["count"]:
-            click.echo(one_line(found["folded"]) + (f" and {found['more']:,} more" if found["more"] else ""))
+            say(one_line(found["folded"]) + (f" and {found['more']:,} more" if found["more"] else ""))
     for warning in found["warnings"]:
-        click.echo(one_line(warning["message"]), err=True)
+        say(one_line(warning["message"]), err=True)
     return USAGE if found["refused"] else 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -26,8 +27,8 @@ def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
     for request_id in request_ids:
         done.append(api.post(f"join-requests/{segment(request_id)}/approve"))
         if form == "human":
-            click.echo(f"approved {request_id} ({one_line(done[-1]['hostname'])})")
+            say(f"approved {request_id} ({one_line(done[-1]['hostname'])})")
         elif form == "jsonl":
             emit.json_line(done[-1])
-    if form == "json":
-        emit.one("json", {"approved": done})
+    if form in ("json", "yaml"):
+        emit.one(form, {"approved": done})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -33,10 +34,10 @@ def command(api: Api, ttl: str, uses: int, labels: tuple[str, ...], networks: tu
     if form != "human":
         emit.one(form, made)
         return
-    click.echo(made["token"])
-    click.echo(f"good for {made['uses_left']} host{'s' if made['uses_left'] != 1 else ''} until {when(made['expires_at'])}", err=True)
+    say(made["token"])
+    say(f"good for {made['uses_left']} host{'s' if made['uses_left'] != 1 else ''} until {when(made['expires_at'])}", err=True)
     if made["ca_pin"]:
-        click.echo(f"on the host: clarion-agent join --server HOST:{made['enrol_port']} --token-file - --ca-pin {made['ca_pin']}", err=True)
+        say(f"on the host: clarion-agent join --server HOST:{made['enrol_port']} --token-file - --ca-pin {made['ca_pin']}", err=True)
 
 
 def seconds(text: str) -> float:

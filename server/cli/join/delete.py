@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -24,8 +25,8 @@ def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
     for token_id in token_ids:
         api.delete(f"join-tokens/{segment(token_id)}")
         if form == "human":
-            click.echo(f"deleted {token_id}")
+            say(f"deleted {token_id}")
         elif form == "jsonl":
             emit.json_line({"deleted": token_id})
-    if form == "json":
-        emit.one("json", {"deleted": list(token_ids)})
+    if form in ("json", "yaml"):
+        emit.one(form, {"deleted": list(token_ids)})

@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @limited(100)
-@answers()
+@answers(table=True)
 @talks
 def command(api: Api, limit: int | None, form: str) -> None:
     """List join tokens, those out of date and used up included."""
     from server.cli import emit
+    from server.cli.table import Column
     from server.cli.text import labels, when
 
     columns = (
-        ("TOKEN", lambda token: f"jt_{token['token_id']}_…"),
-        ("USES LEFT", lambda token: str(token["uses_left"])),
-        ("GOOD UNTIL", lambda token: when(token["expires_at"])),
-        ("LABELS", lambda token: labels(token["labels"])),
-        ("FROM", lambda token: ", ".join(token["networks"]) or "anywhere"),
-        ("APPROVE", lambda token: "yes" if token["approve"] else "no"),
-        ("BY", lambda token: str(token["created_by"])),
-        ("ID", lambda token: str(token["token_id"])),
+        Column("TOKEN", lambda token: f"jt_{token['token_id']}_…"),
+        Column("USES LEFT", lambda token: str(token["uses_left"])),
+        Column("GOOD UNTIL", lambda token: when(token["expires_at"])),
+        Column("LABELS", lambda token: labels(token["labels"])),
+        Column("FROM", lambda token: ", ".join(token["networks"]) or "anywhere"),
+        Column("APPROVE", lambda token: "yes" if token["approve"] else "no"),
+        Column("BY", lambda token: str(token["created_by"])),
+        Column("ID", lambda token: str(token["token_id"])),
     )
     emit.listing(form, api.pages("join-tokens", {}, limit), columns, "no join tokens; make one with 'clarion join-token create'", limit)

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
 
 @click.command("pending")
 @limited(100)
-@answers()
+@answers(table=True)
 @talks
 def command(api: Api, limit: int | None, form: str) -> None:
     """List joins that wait for approval, and those decided upon that have not asked since."""
     from server.cli import emit
+    from server.cli.table import Column
     from server.cli.text import when
 
     columns = (
-        ("ID", lambda one: str(one["request_id"])),
-        ("STATE", lambda one: str(one["state"])),
-        ("HOST NAME", lambda one: str(one["hostname"])),
-        ("FROM", lambda one: str(one["address"])),
-        ("TOKEN", lambda one: f"jt_{one['token_id']}_…"),
-        ("SINCE", lambda one: when(one["created_at"])),
-        ("UNTIL", lambda one: when(one["expires_at"])),
+        Column("ID", lambda one: str(one["request_id"])),
+        Column("STATE", lambda one: str(one["state"])),
+        Column("HOST NAME", lambda one: str(one["hostname"])),
+        Column("FROM", lambda one: str(one["address"])),
+        Column("TOKEN", lambda one: f"jt_{one['token_id']}_…"),
+        Column("SINCE", lambda one: when(one["created_at"])),
+        Column("UNTIL", lambda one: when(one["expires_at"])),
     )
     emit.listing(form, api.pages("join-requests", {}, limit), columns, "no joins wait for approval", limit)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -37,7 +38,7 @@ def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: b
         return attach(api, task, form)
     if form == "human":
         what = f"{len(names):,} of its hosts {'is' if len(names) == 1 else 'are'}" if names else "is"
-        click.echo(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else f'{what} being canceled'}")
+        say(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else f'{what} being canceled'}")
     else:
         emit.one(form, task)
     return 0

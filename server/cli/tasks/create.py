@@ -9,6 +9,7 @@ import click
 
 from server.cli.options import answers, talks
 from server.cli.spec import Targeted, described
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -24,7 +25,7 @@ def command(api: Api, body: dict[str, Any], key: str | None, form: str) -> None:
 
     task = api.post("tasks", body, key=key or str(uuid4()))
     if form == "human":
-        click.echo(task["task_id"])
-        click.echo(f"pending; start it with 'clarion tasks start {task['task_id']}'", err=True)
+        say(task["task_id"])
+        say(f"pending; start it with 'clarion tasks start {task['task_id']}'", err=True)
     else:
         emit.one(form, task)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -24,8 +25,8 @@ def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:
     for task_id in task_ids:
         api.delete(f"tasks/{segment(task_id)}")
         if form == "human":
-            click.echo(f"deleted {task_id}")
+            say(f"deleted {task_id}")
         elif form == "jsonl":
             emit.json_line({"deleted": task_id})
-    if form == "json":
-        emit.one("json", {"deleted": list(task_ids)})
+    if form in ("json", "yaml"):
+        emit.one(form, {"deleted": list(task_ids)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -40,17 +41,17 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
         base = against or (listed[0]["number"] if listed else 0)
         wanted = [one["number"] for one in listed if one["number"] != base][:GROUPS]
     found = [api.get(f"tasks/{segment(task_id)}/groups/{number}/diff", query) for number in wanted]
-    if form == "json":
+    if form in ("json", "yaml"):
         emit.one(form, {"items": found})
         return
     for diff in found:
         if form == "jsonl":
             emit.json_line(diff)
             continue
-        click.echo(click.style(f"#{diff['against']} → #{diff['group']} ({stream}): {count(diff['removed'], 'line')} removed, {diff['added']:,} added", bold=True))
+        say(click.style(f"#{diff['against']} → #{diff['group']} ({stream}): {count(diff['removed'], 'line')} removed, {diff['added']:,} added", bold=True))
         for line in text_lines(diff["diff"]):
-            click.echo(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
+            say(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
         if not diff["complete"]:
-            click.echo("  [not everything is compared or shown]")
+            say("  [not everything is compared or shown]")
     if not found and form == "human":
-        click.echo("all hosts that have ended gave the same answer", err=True)
+        say("all hosts that have ended gave the same answer", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -31,8 +32,8 @@ def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: in
 
     query = {"order": "outliers" if outliers else "largest", **({"where": where} if where else {})}
     found = groups.pages(api, task_id, None if everything else limit, **query)
-    if form == "json":
-        emit.stream_document({}, "items", (group for _, items in found for group in items))
+    if form in ("json", "yaml"):
+        emit.document(form, {}, "items", (group for _, items in found for group in items))
         return
     shown = total = 0
     for page, items in found:
@@ -45,4 +46,4 @@ def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: in
             else:
                 emit.hosts(api, group["selector"], form)
     if form == "human":
-        click.echo(f"{shown:,} of {count(total, 'group')}", err=True)
+        say(f"{shown:,} of {count(total, 'group')}", err=True)

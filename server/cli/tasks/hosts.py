@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 @click.argument("task_id")
 @click.option("--status", metavar="WORD[,WORD]", help="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed, lost.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
-@answers()
+@answers(table=True)
 @talks
 def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
     """List what happened on each host of a task."""
     from server.cli import emit
     from server.cli.api import segment
+    from server.cli.table import Column
     from server.cli.text import lasted
 
     pages = api.pages(f"tasks/{segment(task_id)}/hosts", {"status": status} if status else {}, limit)
     columns = (
-        ("HOST", lambda item: str(item["hostname"])),
-        ("STATUS", lambda item: f"{item['status']}{' (unreachable)' if item.get('unreachable') else ''}"),
-        ("EXIT", _exit),
-        ("TIME", lambda item: lasted(item.get("execution_ms"))),
-        ("OUT", lambda item: _size(item, "stdout")),
-        ("ERR", lambda item: _size(item, "stderr")),
-        ("STOP", lambda item: str((item.get("stop") or {}).get("outcome") or "-")),
-        ("REASON", lambda item: str((item.get("error") or {}).get("code") or "-")),
-        ("ID", lambda item: str(item["host_id"])),
+        Column("HOST", lambda item: str(item["hostname"])),
+        Column("STATUS", lambda item: f"{item['status']}{' (unreachable)' if item.get('unreachable') else ''}"),
+        Column("EXIT", _exit),
+        Column("TIME", lambda item: lasted(item.get("execution_ms"))),
+        Column("OUT", lambda item: _size(item, "stdout")),
+        Column("ERR", lambda item: _size(item, "stderr")),
+        Column("STOP", lambda item: str((item.get("stop") or {}).get("outcome") or "-")),
+        Column("REASON", lambda item: str((item.get("error") or {}).get("code") or "-")),
+        Column("ID", lambda item: str(item["host_id"])),
     )
     emit.listing(form, pages, columns, "no hosts", limit)
 

@@ -22,11 +22,12 @@ DEFAULT = 50
 @click.option("--from", "created_from", type=click.DateTime(), help="Created at this local time or later.")
 @click.option("--before", "created_before", type=click.DateTime(), help="Created before this local time.")
 @limited(DEFAULT)
-@answers()
+@answers(table=True)
 @talks
 def command(api: Api, form: str, limit: int | None, created_from: Any, created_before: Any, type_: str | None, **filters: str | None) -> None:
     """List tasks, newest first."""
     from server.cli import emit
+    from server.cli.table import Column
     from server.cli.text import when
 
     where: dict[str, Any] = {**filters, "type": type_}
@@ -34,11 +35,11 @@ def command(api: Api, form: str, limit: int | None, created_from: Any, created_b
         where[name] = None if moment is None else int(moment.timestamp() * 1000)
     pages = api.pages("tasks", {name: value for name, value in where.items() if value is not None}, limit)
     columns = (
-        ("TASK", lambda task: str(task["task_id"])),
-        ("STATUS", lambda task: str(task["status"])),
-        ("HOSTS", lambda task: f"{task['completed_hosts']}/{task['total_hosts']}"),
-        ("FAILED", lambda task: str(task["failed_hosts"])),
-        ("CREATED", lambda task: when(task["created_at"])),
-        ("NAME", lambda task: str(task["name"])),
+        Column("TASK", lambda task: str(task["task_id"])),
+        Column("STATUS", lambda task: str(task["status"])),
+        Column("HOSTS", lambda task: f"{task['completed_hosts']}/{task['total_hosts']}"),
+        Column("FAILED", lambda task: str(task["failed_hosts"])),
+        Column("CREATED", lambda task: when(task["created_at"])),
+        Column("NAME", lambda task: str(task["name"])),
     )
     emit.listing(form, pages, columns, "no tasks", limit)

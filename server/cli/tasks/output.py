@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -35,7 +36,7 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: b
     if follow:
         from server.cli import live
 
-        if form == "json":
+        if form in ("json", "yaml"):
             raise click.UsageError("--follow has no one JSON document to give; use --jsonl")
         if form == "jsonl":
             live.follow_lines(api, task_id, host, emit.json_line)
@@ -48,9 +49,9 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: b
     if form != "human":
         emit.one(form, {"task_id": task_id, "host": host, "stream": stream, **kept.as_json()})
     elif raw:
-        click.echo(kept.head + kept.tail, nl=False)
+        say(kept.head + kept.tail, nl=False)
         if kept.truncated:
-            click.echo(f"{count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept, after the first {len(kept.head):,}", err=True)
+            say(f"{count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept, after the first {len(kept.head):,}", err=True)
     else:
         for text in readable(kept):
-            click.echo(text)
+            say(text)

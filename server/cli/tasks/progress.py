@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -26,6 +27,6 @@ def command(api: Api, task_id: str, follow: bool, form: str) -> None:
 
     progress = wait(api, task_id, quiet=False) if follow else api.get(f"tasks/{segment(task_id)}/progress")
     if form == "human":
-        click.echo(describe(progress))
+        say(describe(progress))
     else:
         emit.one(form, progress)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -42,11 +43,12 @@ def command(
             body[field] = words
     if name is not None:
         body["name"] = name
-    task = api.post(f"tasks/{segment(task_id)}/rerun", body, key=idempotency_key or str(uuid4()))
+    path, key = f"tasks/{segment(task_id)}/rerun", idempotency_key or str(uuid4())
+    task = api.post(path, body, key=key) if no_start else api.launch(path, body, key)
     if wait:
         return attach(api, task, form)
     if form == "human":
-        click.echo(task["task_id"])
+        say(task["task_id"])
     else:
         emit.one(form, task)
     return 0

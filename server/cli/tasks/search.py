@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -35,12 +36,12 @@ def command(api: Api, task_id: str, text: str, ignore_case: bool, form: str) -> 
                 emit.json_line(hit)
             elif form == "human":
                 where = f"{hit['stream']}:{hit['line']}" if hit["line"] is not None else hit["stream"]
-                click.echo(f"#{hit['group']} {groups.names(hit)} {where}: {one_line(hit['text'])}")
+                say(f"#{hit['group']} {groups.names(hit)} {where}: {one_line(hit['text'])}")
         after = page["next"]
         if after is None:
             break
-    if form == "json":
+    if form in ("json", "yaml"):
         emit.one(form, {"items": hits})
     if not hits:
-        click.echo("not found", err=True)
+        say("not found", err=True)
     return 0 if hits else FAILED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import answers, talks
+from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
@@ -27,7 +28,7 @@ def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     if wait:
         return attach(api, task, form)
     if form == "human":
-        click.echo(f"task {task['task_id']} {task['status']}")
+        say(f"task {task['task_id']} {task['status']}")
     else:
         emit.one(form, task)
     return 0
