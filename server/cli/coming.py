@@ -29,15 +29,17 @@ SHORT = 10
 """Lines of each output that are shown of many hosts while they run."""
 
 
-class Coming(Protocol):
+class Shown(Protocol):
+    def leave(self, task: Json) -> None:
+        """Show what there is of a task that goes on without us."""
+
+
+class Coming(Shown, Protocol):
     def look(self, progress: Json, aside: AbstractContextManager[None]) -> float | None:
         """Show what is new. Returns the seconds after which there is more to show although no host ends; None if there is not."""
 
     def finish(self, task: Json) -> None:
         """Show the rest of a task that has ended."""
-
-    def leave(self, task: Json) -> None:
-        """Show what there is of a task that goes on without us."""
 
 
 def coming(api: Api, task: Json, form: str, *, quiet: bool) -> Coming:

@@ -9,7 +9,7 @@ import click
 
 from server.cli import begun
 from server.cli.api import Api, Json, segment
-from server.cli.coming import Coming, coming, still_open
+from server.cli.coming import Coming, Shown, coming, still_open
 from server.cli.failure import INTERRUPTED, CliFailure, ServerRefused
 from server.cli.meter import meter
 from server.cli.patience import patient
@@ -48,7 +48,7 @@ def announce(api: Api, task_id: str) -> None:
     say(f"task {task_id} · {api.page(task_id)}", err=True)
 
 
-def cancels(api: Api, task_id: str, shown: Coming | None = None) -> bool:
+def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
     """After a Ctrl-C: cancel the task, or show what has come and say how to come back to it. False: we are to leave."""
     if not _wanted(task_id):
         try:

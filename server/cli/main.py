@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, NoReturn
 
 import click
@@ -92,9 +93,17 @@ def cli(ctx: click.Context, server: str | None, token_file: str | None, named: s
         ctx.color = False
 
 
+def _utf8(word: str) -> str:
+    """A word of the command line. Python decodes it by the locale, which may be ASCII, and keeps other bytes as lone surrogates."""
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeDecodeError:
+        return word
+
+
 def main() -> NoReturn:
     streams.secure()
-    cli.main(prog_name="clarion")
+    cli.main([_utf8(word) for word in sys.argv[1:]], prog_name="clarion")
     raise AssertionError("click returned")
 
 

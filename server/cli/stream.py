@@ -36,6 +36,8 @@ WAITING = 256
 """Messages that wait to be printed; those that read from the server wait when there are more."""
 LOOK_UP = 0.2
 """Seconds within which Ctrl-C is noticed while nothing is written."""
+LEAVE_WITHIN = 3.0
+"""Seconds for what has come already, when the user leaves."""
 LONGEST = 1 << 20
 """Bytes of a line after which it is printed in parts."""
 
@@ -62,8 +64,7 @@ def stream(api: Api, task: Json, *, quiet: bool) -> int:
             final = lines.print_all()
             break
         except KeyboardInterrupt:
-            if not cancels(api, task_id):
-                lines.flush()
+            if not cancels(api, task_id, lines):
                 return INTERRUPTED
     if not quiet:
         _failures(api, final)
@@ -122,8 +123,18 @@ class _Lines:
             raise KeyboardInterrupt
         self._interrupted = True
 
-    def flush(self) -> None:
-        """Print what is held of lines that are not complete."""
+    def leave(self, task: Json) -> None:
+        """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not complete."""
+        rows = Rows(self._api, self._task_id)
+        found = rows.look()
+        self._looked(found, [])
+        until = time.monotonic() + LEAVE_WITHIN
+        while not all(self._hosts[row["host_id"]].done for row in found) and (left := until - time.monotonic()) > 0:
+            try:
+                act = self._queue.get(timeout=left)
+            except queue.Empty:
+                break
+            act()
         for host in self._hosts.values():
             self._flush(host)
 
