@@ -23,7 +23,7 @@ class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
 class RerunBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """Which hosts of a task that has ended are to do it again."""
 
-    only: Annotated[list[str] | None, Meta(description="Statuses of hosts, or `unsuccessful` (every host that did not complete), `not_started`, `unreachable` or `all`. With `hosts`: those of them. Default: `unsuccessful`, or with `hosts` all of these.", examples=[["failed", "timeout"]])] = None
+    only: Annotated[list[str] | None, Meta(description="Statuses of hosts, or `unsuccessful` (every host that did not complete), `not_started` (it certainly never ran: not started, or canceled before), `offline` (lost, or its host was offline) or `all`. With `hosts`: those of them. Default: `unsuccessful`, or with `hosts` all of these.", examples=[["failed", "timeout"]])] = None
     hosts: Annotated[list[str] | None, Meta(description="Hosts of the task, by id or name.")] = None
     name: Annotated[str | None, Meta(description="What to call the new task; by default like the old one.")] = None
     start: Annotated[bool, Meta(description="Start it at once.")] = True

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from proto.reasons import reason
+from proto.words import plain
 from server.core.ids import uuid7
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, execution_status
@@ -16,6 +17,7 @@ from server.web.call import API, Call, Reply
 from server.web.cancel import chosen
 from server.web.checks import refuse
 from server.web.create import created
+from server.web.decode import suggest
 from server.web.lookup import stored_task
 from server.web.present import task_view
 from server.web.spec import check_line
@@ -30,12 +32,18 @@ def _not_started(row: CommandHost) -> bool:
     return row.status in (ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.CANCELED) and row.error_code is not None and not reason(row.error_code).started
 
 
+def _offline(row: CommandHost) -> bool:
+    return row.status is ExecutionStatus.LOST or row.error_code in OFFLINE
+
+
 GROUPS: dict[str, Wanted] = {
     "all": lambda row: True,
     "unsuccessful": lambda row: row.status is not ExecutionStatus.COMPLETED,
     "not_started": _not_started,
-    "unreachable": lambda row: row.status is ExecutionStatus.LOST or row.error_code in OFFLINE,
+    "offline": _offline,
+    "unreachable": _offline,
 }
+"""Word of `only` → which rows it means. `unreachable` is the earlier name of `offline`."""
 WORDS = (*GROUPS, *(status.label for status in ExecutionStatus if status.final))
 
 
@@ -76,13 +84,15 @@ def _wanted(body: RerunBody) -> Wanted:
     groups: list[Wanted] = []
     statuses: set[ExecutionStatus] = set()
     for index, word in enumerate(words):
-        if word in GROUPS:
-            groups.append(GROUPS[word])
+        if (name := plain(word).replace(" ", "_")) in GROUPS:
+            groups.append(GROUPS[name])
             continue
         try:
             statuses.add(execution_status(word))
         except KeyError:
-            raise refuse(f"only[{index}]", f"must be one of {', '.join(WORDS)}, not {word[:60]!r}") from None
+            near = suggest(plain(word).replace(" ", "_"), WORDS)
+            hint = f"did you mean {near}?" if near else "one of: " + ", ".join(WORDS)
+            raise refuse(f"only[{index}]", f"is no state and no group of hosts: {word[:60]!r}", hint) from None
     return lambda row: row.status in statuses or any(group(row) for group in groups)
 
 

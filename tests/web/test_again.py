@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from server.core.effects import Dispatch
+from server.core.effects import Dispatch, SaveExecution, SaveTask
 from server.core.events import Outcome, Rejected, Result
+from server.core.model import CommandHost
+from server.core.states import ExecutionStatus as E
+from server.core.states import TaskStatus
+from server.web import rerun
+from tests.changed import replace
+from tests.store.make import create
 from tests.web.world import World
 
 
@@ -145,3 +151,70 @@ async def test_an_idempotent_command_is_tried_again_and_its_end_is_the_last_atte
     await world.door.committed()
     row = (await rows(world, task))["web-1"]
     assert (row["status"], row["attempt"], row["exit_code"]) == ("completed", 2, 0)
+
+
+ENDS = {
+    # host → status, code of the reason
+    "completed": (E.COMPLETED, None),
+    "failed": (E.FAILED, "exit_nonzero"),
+    "unspawned": (E.FAILED, "spawn_failed"),
+    "stopped": (E.CANCELED, "canceled"),
+    "unbegun": (E.CANCELED, "canceled_before_start"),
+    "oddly": (E.CANCELED, None),
+    "offline": (E.DISPATCH_FAILED, "offline"),
+    "busy": (E.DISPATCH_FAILED, "busy"),
+    "silent": (E.LOST, "silent"),
+    "given-up": (E.LOST, "force_canceled"),
+    "late": (E.TIMEOUT, "timed_out"),
+}
+
+
+async def every_end(world: World) -> str:
+    """A task that has ended, one host for each way to end; its id."""
+    await world.know(*ENDS)
+    targets = tuple(sorted(world.ids[name] for name in ENDS))
+    made = create(targets, status=TaskStatus.PENDING)
+    rows = [CommandHost(made.command.command_id, world.ids[name], status=status, error_code=code, version=1) for name, (status, code) in ENDS.items()]
+    over = replace(made.task, status=TaskStatus.FAILED, version=1, counts=made.task.counts)
+    await world.writer.commit([made])
+    await world.writer.commit([*map(SaveExecution, rows), SaveTask(over)])
+    return made.task.task_id
+
+
+@pytest.mark.parametrize(("only", "hosts"), [
+    (["not_started"], {"unbegun", "offline", "busy"}),
+    (["not started"], {"unbegun", "offline", "busy"}),
+    (["Not-Started", "completed"], {"unbegun", "offline", "busy", "completed"}),
+    (["canceled"], {"stopped", "unbegun", "oddly"}),
+    (["cancelled"], {"stopped", "unbegun", "oddly"}),
+    (["dispatch_failed"], {"offline", "busy"}),
+    (["offline"], {"offline", "silent", "given-up"}),
+    (["unreachable"], {"offline", "silent", "given-up"}),
+    (["timed out", "lost"], {"late", "silent", "given-up"}),
+    (["unsuccessful"], set(ENDS) - {"completed"}),
+    (["all"], set(ENDS)),
+])  # fmt: skip
+@pytest.mark.parametrize("page", [1, 3, len(ENDS), 2_000])
+async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_not_started(world: World, monkeypatch: pytest.MonkeyPatch, page: int, only: list[str], hosts: set[str]) -> None:
+    monkeypatch.setattr(rerun, "PAGE", page)
+    task_id = await every_end(world)
+    answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"only": only, "start": False})
+    assert answer.status == 201, answer.data
+    assert set(await rows(world, answer.json)) == hosts and answer.json["total_hosts"] == len(hosts)
+
+
+@pytest.mark.parametrize("page", [1, 4])
+async def test_the_hosts_named_are_looked_for_on_every_page(world: World, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(rerun, "PAGE", page)
+    task_id = await every_end(world)
+    for name in ENDS:
+        answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"hosts": [name], "start": False})
+        assert set(await rows(world, answer.json)) == {name}
+    named = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"hosts": ["stopped", "oddly", "busy"], "only": ["not_started"], "start": False})
+    assert set(await rows(world, named.json)) == {"busy"}
+
+
+async def test_a_word_that_is_none_gets_a_suggestion(world: World) -> None:
+    task_id = await every_end(world)
+    answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"only": ["failed", "unsuccesful"]})
+    assert (answer.error["field"], answer.error["hint"]) == ("only[1]", "did you mean unsuccessful?")
