@@ -25,7 +25,7 @@ class Http(Struct, frozen=True, kw_only=True):
 
     host: Annotated[Text255, Meta(description="Address of the REST API and the page. In this release it must be loopback, because the port speaks no TLS yet.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port of the REST API and the page; 0 takes any free one.")] = 8440
-    max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body.")] = MIB
+    max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body. It must hold what `limits.stdin_bytes`, `limits.command_bytes`, `limits.parameters` and `limits.hosts_per_task` allow.")] = 4 * MIB
     max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
     max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once. For a further one, a connection that waits for a request is closed; if there is none, the new one is.")] = 8_192
@@ -101,7 +101,7 @@ class Guard(Struct, frozen=True, kw_only=True):
 class Enrol(Struct, frozen=True, kw_only=True):
     """The enrolment port, where hosts join with a token and renew their certificates. Not open with `agent_port.insecure_loopback`."""
 
-    host: Annotated[Text255, Meta(description="Address of the enrolment port. It speaks TLS and lets nobody in without a join token or a certificate.")] = "127.0.0.1"
+    host: Annotated[Text255, Meta(description="Address of the enrolment port. It speaks TLS and refuses a caller without a join token or a certificate.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port on which hosts join; 0 takes any free one.")] = 8442
     per_second: Annotated[float, Meta(ge=0.1, le=100_000, description="Joins and renewals taken per second, over all hosts; as many again in a burst.")] = 10.0
     lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0

@@ -45,9 +45,11 @@ _TAIL = """
 - `http.host` must be loopback in this release; so must `agent_port.host` with `agent_port.insecure_loopback`. `http.port`,
   `agent_port.port` and `enrol.port` must differ.
 - `store.kind = "mysql"` needs `store.database`, `store.user` and either `store.host` or `store.socket`. Settings of the kind that
-  is not chosen are errors, so that nobody runs on SQLite while believing in MySQL.
+  is not chosen are errors, so that a server does not run on SQLite while MySQL is meant.
 - `store.tls` needs `store.host`; `store.tls_ca` needs `store.tls = "verify"`.
 - `writer.low_water` < `writer.high_water`; `writer.max_rows` ≤ `writer.high_water`.
+- The largest request that `limits` allow must fit into `http.max_body`: standard input as base64, command, parameters and environment, list of hosts.
+- A limit that was set must not lie above one within which it lies, such as `limits.in_flight_per_task` above `limits.in_flight`: it could never be reached.
 - The largest command that `limits` allow must fit into `agent_port.max_message`, which must fit into `agent_port.outbox_bytes`.
 - `liveness.silence` > twice `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.silence`; `liveness.drain_min` ≤ `liveness.drain_max`.
 """

@@ -33,6 +33,7 @@ def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
     yield from _store(settings, given)
     yield from _sizes(settings)
     yield from _times(settings)
+    yield from _unreachable(settings, given)
 
 
 def loopback(host: str) -> bool:
@@ -98,10 +99,38 @@ def _sizes(settings: Settings) -> Iterator[Found]:
     if largest > port.max_message:
         parts = "limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.stdin_bytes"
         yield "agent_port.max_message", f"{parts} allow a command of {largest} bytes; raise this or lower those"
+    # In JSON, base64 makes four bytes of three, and an escape two of a line end, a quote or a backslash; an id takes 39 bytes in a list.
+    texts = max(limits.command_bytes, limits.expression_chars) + 2 * limits.parameters * limits.parameter_bytes
+    body = limits.stdin_bytes * 4 // 3 + 2 * texts + 40 * limits.hosts_per_task + (64 << 10)
+    if body > settings.http.max_body:
+        parts = "limits.stdin_bytes (as base64), limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.hosts_per_task"
+        yield "http.max_body", f"{parts} allow a request of {body} bytes; raise this or lower those"
     if settings.guard.waiting_bytes < settings.guard.hello_bytes + (64 << 10):
         yield "guard.waiting_bytes", f"must be at least 64 KiB more than guard.hello_bytes, which is {settings.guard.hello_bytes}"
     if port.outbox_bytes < port.max_message:
         yield "agent_port.outbox_bytes", f"must not be below agent_port.max_message, which is {port.max_message}"
+
+
+WITHIN = (
+    ("limits.in_flight_per_task", "limits.in_flight"),
+    ("limits.in_flight_per_host", "limits.in_flight"),
+    ("limits.waiting_per_host", "limits.waiting"),
+    ("limits.watched_rate", "limits.watched_rate_total"),
+    ("limits.hosts_per_task", "limits.selector_names"),
+    ("http.connections_per_address", "http.max_connections"),
+    ("http.viewers", "http.max_connections"),
+    ("http.session_idle", "http.session_longest"),
+    ("agent_port.connections_per_address", "agent_port.connections"),
+    ("agent_port.handshakes", "agent_port.connections"),
+)
+"""A limit, and the one that it lies within: above that it would never be reached."""
+
+
+def _unreachable(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
+    for inner, outer in WITHIN:
+        bound = value_of(settings, outer)
+        if given(inner) and value_of(settings, inner) > bound:
+            yield inner, f"can never be reached, because {outer} is {plain(bound)}; lower this or raise that"
 
 
 def _times(settings: Settings) -> Iterator[Found]:

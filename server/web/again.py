@@ -28,13 +28,13 @@ def policy(asked: RetryBody | None, limits: Limits) -> Retry | None:
     codes = default if asked.codes is None else tuple(dict.fromkeys(asked.codes))
     for index, code in enumerate(codes):
         if code not in REASONS or code in NEVER:
-            raise refuse(f"retry.codes[{index}]", f"{code[:60]!r} is no reason to try again", "see docs/reasons.md")
+            raise refuse(f"retry.codes[{index}]", f"{code[:60]!r} is no reason to try again", f"one of: {', '.join((*CAN_HELP, *RAN))}")
         if code in RAN and not asked.idempotent:
             raise refuse(f"retry.codes[{index}]", f"{code} means that it may have run", "add idempotent if running it twice does no harm")
     if not codes:
         raise refuse("retry.codes", "is empty", "name reasons, or leave codes out")
     return Retry(
-        attempts=count("retry.attempts", asked.attempts, 1, limits.attempts),
+        attempts=count("retry.attempts", asked.attempts, 1, limits.attempts, "limits.attempts"),
         codes=codes,
         backoff_ms=seconds("retry.backoff", asked.backoff, 0, limits.timeout_max),
         backoff_max_ms=seconds("retry.backoff_max", asked.backoff_max, 0, limits.timeout_max),

@@ -14,7 +14,7 @@ class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """When a host is tried again. Without `idempotent` nothing is ever run again that may have run."""
 
     attempts: Annotated[int, Meta(description="Attempts per host, the first included; at most limits.attempts.")]
-    codes: Annotated[list[str] | None, Meta(description="Reasons (docs/reasons.md) for which; by default all for which trying again can help, and with `idempotent` also those of a command that ran and did not succeed or of which nobody can say.", examples=[["offline", "busy"]])] = None
+    codes: Annotated[list[str] | None, Meta(description="Reasons (docs/reasons.md) for which; by default all for which trying again can help, and with `idempotent` also those of a command that ran and did not succeed, or whose end cannot be known.", examples=[["offline", "busy"]])] = None
     backoff: Annotated[float, Meta(description="Seconds before the second attempt; doubled for each further one, and a random half of it taken off.")] = 1.0
     backoff_max: Annotated[float, Meta(description="Seconds that no pause exceeds.")] = 60.0
     idempotent: Annotated[bool, Meta(description="Running the command twice does no harm, so that it may be tried again although it may have run.")] = False

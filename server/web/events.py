@@ -38,7 +38,7 @@ async def get_events(call: Call) -> Reply:
     if not tasks and all(topic in OF_TASKS for topic in topics):
         raise ClarionError("missing_field", "nothing to watch: topic or task is needed", field="topic", hint=f"one of: {', '.join(TOPICS)}; {', '.join(OF_TASKS)} with task")
     if len(tasks) > call.deps.limits.tasks_per_viewer:
-        raise ClarionError("invalid_value", f"task names more than {call.deps.limits.tasks_per_viewer} tasks", field="task")
+        raise ClarionError("invalid_value", f"task names more than {call.deps.limits.tasks_per_viewer} tasks", field="task", hint="open another stream for the others")
     for task_id in tasks:
         if not is_id(task_id):
             raise ClarionError("task_not_found", field="task")

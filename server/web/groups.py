@@ -44,7 +44,7 @@ async def list_groups(call: Call, task_id: str) -> HttpReply:
     query, deps, limits = call.query, call.deps, call.deps.limits
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
     where = _filter(query.text("where"), limits.expressions)
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     after = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     ordered = order(answers.groups)

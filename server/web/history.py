@@ -21,7 +21,7 @@ async def list_history(call: Call, host: str) -> Reply:
     Newest first. By id also for a host that has been deleted.
     """
     limits = call.deps.limits
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     after = call.query.text("after")
     if after is not None and not is_id(after):
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")

@@ -47,12 +47,12 @@ def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
         if not _LABEL.match(key):
             raise ClarionError("invalid_value", f"{key[:100]!r} cannot be a label's name", field=field, hint="1 to 64 letters, digits, . _ / -, beginning and ending with a letter or digit")
         if value is not None and (len(value.encode()) > limits.label_bytes or not value.isprintable()):
-            raise ClarionError("invalid_value", f"{field} must be at most {limits.label_bytes} bytes of printable text", field=field)
+            raise ClarionError("invalid_value", f"{field} must be at most {limits.label_bytes} bytes of printable text", field=field, hint="shorten the value, and leave out control characters; this limit is fixed")
 
 
 def check_number(labels: Mapping[str, str], limits: Limits) -> None:
     if len(labels) > limits.labels:
-        raise ClarionError("invalid_value", f"a host has at most {limits.labels} labels", field="labels")
+        raise ClarionError("invalid_value", f"a host has at most {limits.labels} labels, not {len(labels)}", field="labels", hint="remove some labels; this limit is fixed")
 
 
 async def create_host(call: Call) -> Reply:
@@ -89,9 +89,9 @@ async def list_hosts(call: Call) -> Reply:
     query, limits = call.query, call.deps.limits
     connected, name = query.flag("connected"), query.text("name")
     labels = [word.partition("=") for word in query.repeated("label")]
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     if name is not None and "*" in name[:-1]:
-        raise ClarionError("invalid_value", "name may have one * only, at its end", field="name")
+        raise ClarionError("invalid_value", "name may have one * only, at its end", field="name", hint="use select= for other patterns")
     meant = await _meant(call, query.text("select"))
     order = call.deps.fleet.directory.order
     page: list[Presence] = []

@@ -31,15 +31,15 @@ async def create_join_token(call: Call) -> Reply:
     body, deps = call.body, call.deps
     assert isinstance(body, JoinTokenBody)
     if not TTL_MIN <= body.ttl <= TTL_MAX:
-        raise ClarionError("invalid_value", f"ttl must lie between {TTL_MIN:g} and {TTL_MAX:g} seconds", field="ttl")
+        raise ClarionError("invalid_value", f"ttl must lie between {TTL_MIN:g} and {TTL_MAX:g} seconds", field="ttl", hint="use a time within these bounds; a token can be made again at any time")
     if not 1 <= body.uses <= USES_MAX:
-        raise ClarionError("invalid_value", f"uses must lie between 1 and {USES_MAX}", field="uses")
+        raise ClarionError("invalid_value", f"uses must lie between 1 and {USES_MAX}", field="uses", hint="make several tokens for more hosts")
     check_labels(body.labels, deps.limits)
     check_number(body.labels, deps.limits)
     try:
         networks = approval.networks(body.networks)
     except ValueError as error:
-        raise ClarionError("invalid_value", f"networks: {error}", field="networks") from None
+        raise ClarionError("invalid_value", f"networks: {error}", field="networks", hint="write CIDR blocks such as 10.1.0.0/16") from None
     call.desk.take_new_work()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
@@ -58,7 +58,7 @@ async def list_join_tokens(call: Call) -> Reply:
     By id, those out of date and used up included. Their texts are not known.
     """
     limits = call.deps.limits
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     found = await call.deps.store.join_tokens(after=call.query.text("after"), limit=limit + 1)
     page = found[:limit]
     return Reply(JoinTokenPage(items=[JoinTokenView(**_fields(token)) for token in page], next=page[-1].token_id if len(found) > limit else None))
@@ -81,7 +81,7 @@ async def list_join_requests(call: Call) -> Reply:
     By id; those that were approved and have not asked since, and those denied, included. What is out of date is left out.
     """
     limits, after = call.deps.limits, call.query.text("after") or ""
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     found = [one for one in call.deps.requests.all(call.deps.clock.now().wall_ms) if one.request_id > after][: limit + 1]
     page = found[:limit]
     return Reply(JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None))

@@ -12,7 +12,7 @@ from server.web.proxies import Proxies
 class Limits:
     """Sizes in bytes, times in seconds, the rest are counts."""
 
-    max_body: int = 1 << 20
+    max_body: int = 4 << 20
     max_json_depth: int = 32
     max_json_keys: int = 10_000
     body_timeout: float = 20.0

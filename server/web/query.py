@@ -70,14 +70,15 @@ class Query:
                 raise ClarionError("invalid_value", f"{name}: there is no {word[:100]!r}", field=name, hint=hint) from None
         return tuple(values)
 
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
+    def integer(self, name: str, default: int, low: int, high: int, setting: str | None = None) -> int:
+        """setting: what bounds it above, for the hint."""
         text = self._args.get(name)
         if text is None:
             return default
         if not (_WHOLE.fullmatch(text) and len(text) <= 20):
             hint = f"write decimal digits without leading zeros, a point, an exponent or a unit, such as {name}={default if 0 < default < MAX_MS else 10}"
             raise ClarionError("wrong_type", f"{name} must be a whole number, not {text[:100]!r}", field=name, hint=hint)
-        return self._within(name, int(text), low, high)
+        return self._within(name, int(text), low, high, setting)
 
     def number(self, name: str, high: float) -> float | None:
         """From 0 to `high`; None when it is not given."""
@@ -120,7 +121,7 @@ class Query:
             raise ClarionError("invalid_value", f"{name} is not a time: {text[:100]!r}", field=name, hint=hint)
         return self._within(name, round(moment.timestamp() * 1000), 0, MAX_MS)
 
-    def _within(self, name: str, value: Value, low: float, high: float) -> Value:
+    def _within(self, name: str, value: Value, low: float, high: float, setting: str | None = None) -> Value:
         if not low <= value <= high:  # type: ignore[operator]
-            raise ClarionError("invalid_value", f"{name} must lie between {low} and {high}", field=name, hint=f"write a value from {low} to {high}")
+            raise ClarionError("invalid_value", f"{name} must lie between {low} and {high}", field=name, hint=f"write a value from {low} to {high}" + (f"; {setting} sets the largest" if setting else ""))
         return value

@@ -25,11 +25,11 @@ def check_shape(body: bytes, max_depth: int, max_keys: int) -> None:
         if token == 0x3A:
             keys += 1
             if keys > max_keys:
-                raise ClarionError("json_too_deep", f"the JSON has more than {max_keys} keys", hint=f"send at most {max_keys} keys")
+                raise ClarionError("json_too_deep", f"the JSON has more than {max_keys} keys", hint=f"send at most {max_keys} keys, or raise http.max_json_keys")
         elif token in b"[{":
             depth += 1
             if depth > max_depth:
-                raise ClarionError("json_too_deep", f"the JSON is nested deeper than {max_depth} levels", hint=f"stay within {max_depth} levels")
+                raise ClarionError("json_too_deep", f"the JSON is nested deeper than {max_depth} levels", hint=f"stay within {max_depth} levels, or raise http.max_json_depth")
         elif token in b"]}":
             depth -= 1
 

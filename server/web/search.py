@@ -46,10 +46,10 @@ async def search_outputs(call: Call, task_id: str) -> Reply:
     if text is None:
         raise ClarionError("missing_field", "say what to look for", field="text", hint="add text=")
     if len(text.encode()) > NEEDLE_BYTES:
-        raise ClarionError("invalid_value", f"text is longer than {NEEDLE_BYTES:,} bytes", field="text")
+        raise ClarionError("invalid_value", f"text is longer than {NEEDLE_BYTES:,} bytes", field="text", hint=f"look for at most {NEEDLE_BYTES:,} bytes")
     ignore_case = query.flag("ignore_case") is True
     needle = text.encode().lower() if ignore_case else text.encode()
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     start = at = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     outputs = list(_distinct(answers.groups).items())

@@ -6,7 +6,7 @@ from server.core.selection import Selection
 from server.web.answers import FOLDED_CHARS, folded_names
 from server.web.bodies import SelectBody
 from server.web.call import Call, Reply
-from server.web.spec import refuse
+from server.web.checks import refuse
 from server.web.targets import evaluate, first, look_up, read, text_of, wrong
 from server.web.views_answers import SelectedHost, SelectionView, WarningView
 
@@ -21,7 +21,7 @@ async def select_hosts(call: Call) -> Reply:
     body, deps = call.body, call.deps
     assert isinstance(body, SelectBody)
     if not 0 <= body.sample <= SAMPLE_MAX:
-        raise refuse("sample", f"must lie between 0 and {SAMPLE_MAX}")
+        raise refuse("sample", f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}", f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them")
     chosen = read(body.targets, deps)
     for text, error in chosen.malformed.items():
         raise wrong(error, chosen.where, text)

@@ -18,6 +18,7 @@ from server.web.bodies import TaskBody
 from server.web.checks import count as _count
 from server.web.checks import refuse as refuse
 from server.web.checks import seconds as _seconds
+from server.web.checks import too_much
 from server.web.limits import Limits
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -32,20 +33,20 @@ SHORTEST_S = 0.001
 DEFAULT_NAME_CHARS = 80
 
 
-def check_text(field: str, value: str, max_bytes: int, *, empty: bool = True) -> str:
-    """No NUL, which no operating system can pass on, and no more than so many bytes of UTF-8."""
+def check_text(field: str, value: str, max_bytes: int, setting: str | None, *, empty: bool = True) -> str:
+    """No NUL, which no operating system can pass on, and no more than so many bytes of UTF-8. setting: what bounds it; None: a fixed limit."""
     if not empty and not value.strip():
         raise refuse(field, "is empty", f"give {field} a value")
     if "\0" in value:
         raise refuse(field, "contains NUL", "an operating system cannot pass NUL on; use stdin_base64 for binary data")
     if len(value) > max_bytes or len(value.encode()) > max_bytes:
-        raise refuse(field, f"is longer than {max_bytes} bytes")
+        raise too_much(field, f"has {len(value.encode())} bytes; at most {max_bytes} are accepted", f"shorten {field}", setting)
     return value
 
 
 def check_line(field: str, value: str, max_chars: int) -> str:
     if len(value) > max_chars:
-        raise refuse(field, f"is longer than {max_chars} characters")
+        raise too_much(field, f"has {len(value)} characters; at most {max_chars} are accepted", f"shorten {field}", None)
     if _CONTROL.search(value):
         raise refuse(field, "contains control characters", f"write {field} on one line")
     return value
@@ -53,11 +54,11 @@ def check_line(field: str, value: str, max_chars: int) -> str:
 
 def _mapping(field: str, values: dict[str, str], names: re.Pattern[str], limits: Limits) -> dict[str, str]:
     if len(values) > limits.parameters:
-        raise refuse(field, f"has more than {limits.parameters} entries")
+        raise too_much(field, f"has {len(values)} entries; at most {limits.parameters} are accepted", f"send fewer entries in {field}", "limits.parameters")
     for name, value in values.items():
         if not names.match(name):
             raise ClarionError("invalid_value", f"{field}: {name[:100]!r} cannot be the name of an environment variable", field=field, hint="use letters, digits and _")
-        check_text(f"{field}.{name}", value, limits.parameter_bytes)
+        check_text(f"{field}.{name}", value, limits.parameter_bytes, "limits.parameter_bytes")
     return values
 
 
@@ -86,17 +87,17 @@ def _stdin(body: TaskBody, limits: Limits) -> bytes | None:
         try:
             data = base64.b64decode(body.stdin_base64, validate=True)
         except (binascii.Error, ValueError):
-            raise refuse(field, "is not base64") from None
+            raise refuse(field, "is not base64", "encode it with the standard alphabet and padding, for example with: base64 -w0 FILE") from None
     if data is not None and len(data) > limits.stdin_bytes:
-        raise refuse(field, f"is longer than {limits.stdin_bytes} bytes")
+        raise too_much(field, f"has {len(data)} bytes; at most {limits.stdin_bytes} are accepted", "send less", "limits.stdin_bytes")
     return data
 
 
 def _words(field: str, words: list[str], max_bytes: int) -> tuple[str, ...]:
     for index, word in enumerate(words):
-        check_text(f"{field}[{index}]", word, max_bytes)
-    if sum(len(word.encode()) + 1 for word in words) > max_bytes:
-        raise refuse(field, f"is longer than {max_bytes} bytes in all")
+        check_text(f"{field}[{index}]", word, max_bytes, "limits.command_bytes")
+    if (size := sum(len(word.encode()) + 1 for word in words)) > max_bytes:
+        raise too_much(field, f"has {size} bytes in all; at most {max_bytes} are accepted", f"shorten {field}", "limits.command_bytes")
     return tuple(words)
 
 
@@ -121,12 +122,12 @@ def _what_to_run(body: TaskBody, limits: Limits) -> str:
             editor.check_script(text, body.interpreter)
         else:
             editor.check_command(text)
-        check_text(what, text, limits.command_bytes, empty=False)
+        check_text(what, text, limits.command_bytes, "limits.command_bytes", empty=False)
         _words("args", body.args, limits.command_bytes)
     if body.interpreter is not None:
         if what != "script":
             raise refuse("interpreter", f"does not go with {what}", "use script, or leave interpreter out")
-        editor.check_interpreter(check_text("interpreter", body.interpreter, limits.parameter_bytes, empty=False))
+        editor.check_interpreter(check_text("interpreter", body.interpreter, limits.parameter_bytes, "limits.parameter_bytes", empty=False))
     return what
 
 
@@ -146,22 +147,22 @@ def check(body: TaskBody, limits: Limits) -> Wish:
     """Raises ClarionError that names the first field that is wrong. Looks at nothing but the body."""
     what = _what_to_run(body, limits)
     if not _TYPE.match(body.type):
-        raise refuse("type", "must be a word of lower-case letters, digits, - and _, at most 32 long")
+        raise refuse("type", f"cannot be {body.type[:60]!r}", "use 1 to 32 lower-case letters, digits, - and _, beginning with a letter")
     if body.cwd is not None:
-        if not PurePosixPath(check_text("cwd", body.cwd, limits.parameter_bytes, empty=False)).is_absolute():
+        if not PurePosixPath(check_text("cwd", body.cwd, limits.parameter_bytes, "limits.parameter_bytes", empty=False)).is_absolute():
             raise refuse("cwd", "must be an absolute path", "begin it with /")
         if _CONTROL.search(body.cwd):
             raise refuse("cwd", f"contains control characters: {body.cwd[:60]!a}", "remove them")
     if body.run_as is not None and not _USER.match(body.run_as):
-        raise refuse("run_as", "is not a user's name")
-    codes = tuple(dict.fromkeys(_count(f"success_codes[{index}]", code, 0, 255) for index, code in enumerate(body.success_codes)))
+        raise refuse("run_as", f"cannot be a user's name: {body.run_as[:60]!r}", "use letters, digits, . _ and -, at most 64; the user must exist on the hosts")
+    codes = tuple(dict.fromkeys(_count(f"success_codes[{index}]", code, 0, 255, None) for index, code in enumerate(body.success_codes)))
     if not codes or len(codes) > limits.success_codes:
-        raise refuse("success_codes", f"must name 1 to {limits.success_codes} exit codes")
+        raise refuse("success_codes", f"names {len(codes)} exit codes; 1 to {limits.success_codes} are accepted", "name the exit codes that count as success, or leave success_codes out for 0 alone")
     if body.concurrency is not None:
-        _count("concurrency", body.concurrency, 1, limits.hosts_per_task)
-    check_text("description", body.description, limits.description_chars * 4)
+        _count("concurrency", body.concurrency, 1, limits.hosts_per_task, "limits.hosts_per_task")
+    check_text("description", body.description, limits.description_chars * 4, None)
     if len(body.description) > limits.description_chars:
-        raise refuse("description", f"is longer than {limits.description_chars} characters")
+        raise too_much("description", f"has {len(body.description)} characters; at most {limits.description_chars} are accepted", "shorten description", None)
     command = Command(
         command_id="",
         task_id="",
@@ -179,7 +180,7 @@ def check(body: TaskBody, limits: Limits) -> Wish:
         timeout_ms=_seconds("timeout", body.timeout, SHORTEST_S, limits.timeout_max),
         grace_ms=_seconds("grace", body.grace, 0, limits.timeout_max),
         start_within_ms=_seconds("start_within", body.start_within, SHORTEST_S, limits.timeout_max),
-        max_output=_count("max_output", body.max_output, 1, limits.max_output),
+        max_output=_count("max_output", body.max_output, 1, limits.max_output, None),
         detach=_leave_children(body),
         success_codes=codes,
     )

@@ -12,9 +12,10 @@ from server.core.selection import Selection, TooCostly, select
 from server.core.selector import Names, Results, Selector, parse, results_in
 from server.errors import ClarionError
 from server.web.answers import AnswerBook
+from server.web.checks import of_expression, too_much
 from server.web.deps import Deps
 from server.web.limits import Limits
-from server.web.spec import is_hostname, refuse
+from server.web.spec import is_hostname
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ def read(texts: Sequence[str], deps: Deps, name: str = "targets") -> Chosen:
 def wrong(error: ExpressionError, where: str, text: str) -> ClarionError:
     """The error that a client gets, with the column as a member of its own."""
     details: dict[str, object] = {"column": error.column, "expected": error.expected, "text": text[:200]}
-    return ClarionError("invalid_expression", f"{where}: {error}", field=where, details=details)
+    return ClarionError("invalid_expression", f"{where}: {error}", field=where, hint=of_expression(error), details=details)
 
 
 async def look_up(chosen: Chosen, book: AnswerBook) -> None:
@@ -74,7 +75,7 @@ def evaluate(chosen: Chosen, deps: Deps) -> Selection:
         return select(chosen.trees, deps.fleet.directory, deps.fleet.online(), chosen.results, deps.limits.expressions)
     except TooCostly:
         message = f"{chosen.where}: its patterns would have to be compared with more than {deps.limits.expressions.comparisons:,} texts"
-        raise ClarionError("invalid_expression", message, field=chosen.where, hint="use fewer patterns, or begin them with letters; the limit is limits.selector_comparisons") from None
+        raise ClarionError("invalid_expression", message, field=chosen.where, hint="use fewer patterns, or begin them with letters, or raise limits.selector_comparisons") from None
 
 
 async def choose_hosts(texts: Sequence[str], deps: Deps, book: AnswerBook, limits: Limits) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ async def choose_hosts(texts: Sequence[str], deps: Deps, book: AnswerBook, limit
     if not found.host_ids:
         raise ClarionError("no_hosts", field="targets")
     if len(found.host_ids) > limits.hosts_per_task:
-        raise refuse("targets", f"stands for {len(found.host_ids)} hosts; {limits.hosts_per_task} are taken at once")
+        raise too_much("targets", f"means {len(found.host_ids)} hosts; at most {limits.hosts_per_task} are accepted", "choose fewer hosts", "limits.hosts_per_task")
     return tuple(found.host_ids)
 
 

@@ -92,7 +92,7 @@ async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
         host=None if host is None else host_id_of(call.deps, host, "host_not_found"),
         command=_pattern(query.text("command"), "command"),
     )
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max)
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     after = query.text("after")
     if after is not None and not is_id(after):
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged, with the same filters")

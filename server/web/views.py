@@ -70,7 +70,7 @@ class TaskRow(Struct, kw_only=True):
     cancel_reason: str | None
     version: Annotated[int, Meta(description="Grows with every change; pass it as `since` when you wait.")]
     rerun_of: Annotated[str | None, Meta(description="The task of which this one repeats some hosts.")]
-    waits_for: Annotated[str | None, Meta(description="Why nothing happens: `start` (nobody has started it), `hosts` (limits are used up or hosts are on their way back), or null.")]
+    waits_for: Annotated[str | None, Meta(description="Why nothing happens: `start` (the task has not been started), `hosts` (limits are used up, or hosts are offline), or null.")]
 
 
 class TaskView(TaskRow, kw_only=True):
@@ -132,8 +132,8 @@ class StopView(Struct, kw_only=True):
     outcome: Annotated[
         str,
         Meta(
-            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its agent is, or was, away, so it may still be running; "
-            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: signals were sent, and nobody saw the last process go."
+            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its host is, or was, offline, so it may still be running; "
+            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: signals were sent, and the end of the last process is not proven."
         ),
     ]
     reason: Annotated[str | None, Meta(description="canceled, timeout, expired or output_limit.")]
@@ -181,7 +181,7 @@ class ExecutionRow(Struct, kw_only=True):
     execution_ms: ByAgent
     waits_for: Annotated[str | None, Meta(description="What a pending one waits for: `start` of the task, `host` (not connected), `retry` (the pause before another attempt) or `turn` (limits are used up).")]
     retry_at: Annotated[int | None, Meta(description="When the next attempt is due.")]
-    stop: Annotated[StopView | None, Meta(description="null unless somebody, or a timeout, wanted it to end.")]
+    stop: Annotated[StopView | None, Meta(description="null unless a cancel, a timeout or a limit asked for its end.")]
     error: ErrorView | None
     notes: Annotated[list[NoteView], Meta(description="What else happened that an operator must know: processes killed or left running, output not kept.")]
     stdout: OutputSummaryView | None

@@ -40,11 +40,11 @@ def test_without_anything_every_value_is_its_default() -> None:
 
 
 def test_a_flag_goes_before_the_environment_that_before_the_file_and_that_before_the_default() -> None:
-    config = file("[http]\nport = 1\nmax_body = 2000\nwait_max = 7\n")
-    environ = {"CLARION_HTTP_PORT": "2", "CLARION_HTTP_MAX_BODY": "3000"}
+    config = file("[http]\nport = 1\nmax_body = 5000001\nwait_max = 7\n")
+    environ = {"CLARION_HTTP_PORT": "2", "CLARION_HTTP_MAX_BODY": "5000000"}
     loaded = load(config, environ=environ, sets=["http.port=3"])
     http = loaded.settings.http
-    assert (http.port, http.max_body, http.wait_max, http.max_json_depth) == (3, 3000, 7.0, 32)
+    assert (http.port, http.max_body, http.wait_max, http.max_json_depth) == (3, 5_000_000, 7.0, 32)
     keys = ("http.port", "http.max_body", "http.wait_max", "http.max_json_depth")
     assert [loaded.sources[key] for key in keys] == ["flag --set", "environment CLARION_HTTP_MAX_BODY", "file c.toml", "default"]
 

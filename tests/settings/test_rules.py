@@ -39,7 +39,7 @@ def broken(*sets: str) -> dict[str, str]:
         (["http.port=9", "agent_port.port=9"], "agent_port.port", "http.port is the same"),
         (["writer.low_water=20000"], "writer.low_water", "must be below writer.high_water, which is 20000"),
         (["writer.high_water=100", "writer.low_water=10", "writer.max_rows=101"], "writer.max_rows", "writer.high_water"),
-        (["limits.stdin_bytes=33554432"], "agent_port.max_message", "raise this or lower those"),
+        (["limits.stdin_bytes=33554432", "http.max_body=100000000"], "agent_port.max_message", "raise this or lower those"),
         (["agent_port.max_message=9000000"], "agent_port.outbox_bytes", "agent_port.max_message, which is 9000000"),
         (["liveness.silence=30"], "liveness.silence", "more than twice liveness.heartbeat, which is 15"),
         (["liveness.lost_after=44"], "liveness.lost_after", "liveness.silence, which is 45"),
