@@ -175,6 +175,7 @@ def web_limits(settings: Settings) -> WebLimits:
         answers_kept=http.answers_kept,
         viewers=http.viewers,
         viewer_updates=http.viewer_updates,
+        event_beat=http.event_beat,
         session_idle=http.session_idle,
         session_longest=http.session_longest,
         hosts_per_task=limits.hosts_per_task,

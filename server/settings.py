@@ -44,6 +44,7 @@ class Http(Struct, frozen=True, kw_only=True):
     scan_tasks: Annotated[int, Meta(ge=100, le=1_000_000, description="Tasks that one page of a list looks at where it is filtered by host, by command or by a pattern; the next page goes on.")] = 5_000
     viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
     viewer_updates: Annotated[int, Meta(ge=5, le=10_000, description="Updates a second for all of them together, about: one gets at most five, and fewer when they are more than a fifth of this.")] = 100
+    event_beat: Annotated[float, Meta(ge=0.2, le=60, description="Seconds after which an open page to which nothing was sent gets a sign of life. A page that hears nothing for a little more than twice as long says that it is not connected.")] = 5.0
     session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0
     session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
     answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8

@@ -11,7 +11,7 @@ from server.web import sse
 from server.web.call import Call, Reply
 from server.web.lookup import committed_task
 from server.web.route import Param
-from server.web.sse import BEAT, KIND
+from server.web.sse import KIND
 from server.web.stream import Stream
 from server.web.viewers import OF_TASKS, SOON_S, TOPICS, Watch
 
@@ -30,7 +30,9 @@ async def get_events(call: Call) -> Reply:
     Server-sent events, at most five times a second, less often when there are many viewers: `statistics`, `hosts`, `task` (a ProgressView),
     `tasks` (`rows`, ids that are `gone`, and `complete`: when false, read your list again), `states` (`data`: what `/tasks/ID/states` gives, as
     base64, all of them first and then what changed; `etag`, `task_version`) and `groups` (what `/tasks/ID/groups` gives first; of a task that
-    runs every second at most). What is sent is state, not history: a viewer that is slow, or was away, gets the newest. Comments keep the connection. `bye` comes before the server ends the stream: `closing` or `session_over`.
+    runs every second at most). What is sent is state, not history: a viewer that is slow, or was away, gets the newest. `beat` comes first, and whenever nothing
+    else was sent for as many seconds as its data says (http.event_beat): a viewer that hears nothing for more than twice as long is not connected
+    any more. `bye` comes before the server ends the stream: `closing` or `session_over`.
     """
     query = call.query
     topics = query.each("topic", dict(zip(KNOWN, KNOWN, strict=True)).__getitem__, KNOWN)
@@ -62,7 +64,7 @@ class _Events(Stream):
         deps, viewers, limits = self.call.deps, self.call.desk.viewers, self.call.deps.limits
         if first:
             self._sent_at = trio.current_time()
-            return b"retry: 2000\n" + (await self._news() or b": nothing yet\n\n")
+            return b"retry: 2000\n" + sse.beat(limits.event_beat) + await self._news()
         await trio.sleep_until(self._sent_at + viewers.spacing)
         while True:
             if (why := self.why_over()) is not None:
@@ -74,7 +76,7 @@ class _Events(Stream):
             left = self._sent_at + limits.event_beat - trio.current_time()
             if left <= 0:
                 self._sent_at = trio.current_time()
-                return BEAT
+                return sse.beat(limits.event_beat)
             await viewers.wait(self._watch, self._since, min(left, SOON_S))
             await trio.sleep(self.place * viewers.round_s)
 

@@ -40,8 +40,9 @@ class Limits:
     """Seconds between two updates of one viewer, at least."""
     viewer_updates: int = 100
     """Updates a second for all viewers together, about; with more than a fifth of it each gets them less often."""
-    event_beat: float = 15.0
-    """Seconds after which a viewer to whom nothing was sent gets a comment, so that whatever lies between keeps the connection."""
+    event_beat: float = 5.0
+    """Seconds after which a viewer to whom nothing was sent gets a sign of life: a page that hears none says that it is not live, and
+    whatever lies between keeps the connection."""
     tasks_per_viewer: int = 8
     session_idle: float = 43_200.0
     session_longest: float = 604_800.0

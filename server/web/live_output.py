@@ -19,10 +19,13 @@ from server.web.call import Call, Reply
 from server.web.executions import find, sizes
 from server.web.present import execution_view
 from server.web.route import Param
-from server.web.sse import BEAT, HEADERS, KIND, event
+from server.web.sse import BEAT, HEADERS, KIND, beat, event
 from server.web.stream import Stream
 
-PARAMS = (Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),)
+PARAMS = (
+    Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
+    Param("beats", "boolean", "Send the event `beat`, as `/events` does, instead of a comment when there was nothing to send."),
+)
 LAST = (("Last-Event-ID", "The `id` of the last event that you have: attempt, and how many bytes of stdout and stderr."),)
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 BATCH = 64 * 1024
@@ -68,6 +71,7 @@ class _Follow(Stream):
         self._waiting: deque[Piece | Gap] = deque()
         self._sent_at = self._look_at = -1.0
         self._rested = self._end_heard = False
+        self._beat = beat(call.deps.limits.event_beat) if call.query.flag("beats") else BEAT
 
     def left(self) -> None:
         if self._viewer is not None:
@@ -89,7 +93,7 @@ class _Follow(Stream):
             left = self._sent_at + limits.event_beat - trio.current_time()
             if left <= 0:
                 self._sent_at = trio.current_time()
-                return BEAT
+                return self._beat
             await self._wait(left)
 
     def _begin(self) -> bytes:
