@@ -22,6 +22,7 @@ WINDOW_S = 15.0
 SPACING_S = 0.5
 GONE = 200
 """Tasks remembered as forgotten."""
+ANSWERED = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT)
 SAMPLES = int(WINDOW_S / SPACING_S) + 2
 
 
@@ -38,6 +39,12 @@ class _Entry:
 def done(task: Task) -> int:
     """Executions that have ended, however they did."""
     return task.completed_hosts + task.failed_hosts
+
+
+def answered(task: Task) -> int:
+    """Executions that ran to an end of their own. A rate counts these alone: canceled ones, and hosts that were offline, end in an
+    instant and say nothing about how long the others take."""
+    return sum(task.counts[status] for status in ANSWERED)
 
 
 class Live:
@@ -77,7 +84,7 @@ class Live:
             self._count(entry.progress.task, task)
             entry.progress = progress
         if not entry.samples or now - entry.samples[-1][0] >= SPACING_S:
-            entry.samples.append((now, done(entry.progress.task)))
+            entry.samples.append((now, answered(entry.progress.task)))
         self.changes += 1
         entry.change = self.changes
         if entry.progress.task.status.final:
@@ -119,7 +126,7 @@ class Live:
         return entry.progress if entry else None
 
     def rate(self, task_id: str) -> float | None:
-        """Executions that ended per second, over the last WINDOW_S; None when nothing is known yet. It falls while nothing ends."""
+        """Executions that ran to an end of their own per second, over the last WINDOW_S; None when nothing is known yet. It falls while nothing ends."""
         entry = self._open.get(task_id)
         if entry is None:
             return None
@@ -128,7 +135,7 @@ class Live:
             entry.samples.popleft()
         since, before = entry.samples[0]
         elapsed = now - since
-        return (done(entry.progress.task) - before) / elapsed if elapsed > 0 else None
+        return (answered(entry.progress.task) - before) / elapsed if elapsed > 0 else None
 
     async def wait_change(self, task_id: str, since_version: int) -> None:
         """Return once a version other than `since_version` may be had, the task is forgotten, or `close` was called.

@@ -17,7 +17,7 @@ from server.ports import Fleet, Presence
 from server.store.base import Beginning, OutputSummary
 from server.web import views, views_answers
 from server.web.answers import People
-from server.web.live import done
+from server.web.live import answered, done
 
 
 def by_label(counts: Sequence[int], kinds: type[TaskStatus] | type[ExecutionStatus]) -> dict[str, int]:
@@ -103,8 +103,9 @@ def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fl
     total, ended = task.total_hosts, done(task)
     elapsed_ms = max((task.finished_at or now_ms) - task.started_at, 0) if task.started_at is not None else None
     if task.status.final:
-        rate = ended / (elapsed_ms / 1000) if elapsed_ms else None
-    eta_ms = 0 if task.status.final else round((total - ended) / rate * 1000) if rate else None
+        rate = answered(task) / (elapsed_ms / 1000) if elapsed_ms else None
+    left_ms = round((total - ended) / rate * 1000) if rate and task.cancel_requested_at is None else None
+    eta_ms = 0 if task.status.final else left_ms
     return views.ProgressView(
         task_id=task.task_id,
         status=task.status.label,
@@ -117,6 +118,7 @@ def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fl
         rate_per_s=round(rate, 2) if rate is not None else None,
         eta_ms=eta_ms,
         elapsed_ms=elapsed_ms,
+        cancel_requested_at=task.cancel_requested_at,
         slowest=[views.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest],
     )
 

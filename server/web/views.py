@@ -109,9 +109,10 @@ class ProgressView(Struct, kw_only=True):
     failed: int
     percent: Annotated[float, Meta(description="Of hosts that have ended, however they did.")]
     counts: dict[str, int]
-    rate_per_s: Annotated[float | None, Meta(description="Hosts that ended per second: over the last 15 seconds, or over all of a task that has ended.")]
-    eta_ms: Annotated[int | None, Meta(description="Time left at this rate; null when there is none to go by.")]
+    rate_per_s: Annotated[float | None, Meta(description="Hosts per second that completed, failed or timed out: over the last 15 seconds, or over all of a task that has ended. Canceled hosts, and those that never started, do not count.")]
+    eta_ms: Annotated[int | None, Meta(description="Time left at this rate; null when there is none to go by, and once the task is being canceled.")]
     elapsed_ms: int | None
+    cancel_requested_at: Annotated[int | None, Meta(description="When the whole task was canceled; null if it was not. Hosts that have not ended since are being asked to.")]
     slowest: Annotated[list[SlowHost], Meta(description="Up to five hosts, the longest running first.")]
 
 

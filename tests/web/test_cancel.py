@@ -99,3 +99,17 @@ async def test_a_bad_cancel_cancels_nothing(world: World, body: dict[str, object
     if code == "execution_not_found":
         assert answer.error["unknown"] == ["nobody", "db-1"]
     assert (await rows(world, task))["web-1"]["stop"] is None
+
+
+async def test_progress_says_that_a_task_is_being_canceled_and_then_foretells_nothing(world: World) -> None:
+    task = await world.run("web-1", "web-2")
+    world.begin(task, "web-1")
+    world.report(task, "web-2")
+    await world.door.committed()
+    path = f"/api/v1/tasks/{task['task_id']}"
+    assert (await world.get(f"{path}/progress")).json["cancel_requested_at"] is None
+    await world.post(f"{path}/cancel", {"hosts": ["web-1"]})
+    assert (await world.get(f"{path}/progress")).json["cancel_requested_at"] is None, "a part is not the whole"
+    await world.post(f"{path}/cancel")
+    progress = (await world.get(f"{path}/progress")).json
+    assert progress["cancel_requested_at"] is not None and progress["status"] == "running" and progress["eta_ms"] is None

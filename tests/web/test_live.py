@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
@@ -38,6 +39,20 @@ def test_the_rate_is_that_of_the_last_seconds_and_falls_while_nothing_ends() -> 
     clock.mono = 100.0
     assert live.rate("t") == 0.0
     assert live.rate("other") is None
+
+
+@pytest.mark.parametrize("quick", [ExecutionStatus.CANCELED, ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.LOST])
+def test_what_ends_without_running_to_its_end_counts_in_no_rate(quick: ExecutionStatus) -> None:
+    clock = Clock()
+    live = Live(clock)
+    for second in range(11):
+        clock.mono = float(second)
+        counts = [0] * len(ExecutionStatus)
+        counts[ExecutionStatus.COMPLETED], counts[ExecutionStatus.FAILED], counts[ExecutionStatus.TIMEOUT] = second, second, second
+        counts[quick] = 1_000 * second
+        counts[ExecutionStatus.RUNNING] = 100_000 - sum(counts)
+        live.publish(Progress(Task("t", "n", "", "command", TaskStatus.RUNNING, "me", 0, 0, "all", (), counts=tuple(counts), version=second)))
+    assert live.rate("t") == 3.0
 
 
 def test_finished_tasks_leave_after_their_time_and_running_ones_stay() -> None:
