@@ -12,6 +12,7 @@ import trio
 from quart import Quart, Response, g, request
 from quart.json.provider import JSONProvider
 from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, RequestTimeout
 
 from server.errors import ClarionError
@@ -23,6 +24,7 @@ from server.web.deps import Deps
 from server.web.desk import Desk
 from server.web.listen import serve
 from server.web.openapi import document
+from server.web.pages import missing
 from server.web.query import Query
 from server.web.route import Route
 from server.web.routes import ROUTES
@@ -125,7 +127,8 @@ def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
 
 def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
-        query = Query(request.args, route.params)
+        # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
+        query = Query(MultiDict() if route.access is Access.SHELL else request.args, route.params)
         raw = body = None
         if route.body is not None:
             absent = route.optional and not request.content_length and "Content-Type" not in request.headers
@@ -161,6 +164,8 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
         known = ClarionError("internal")
     elif known.code in ("store_unavailable", "overloaded"):
         log.warning("request refused", request_id=g.request_id, method=request.method, path=request.path, code=known.code, error=str(error))
+    if known.code == "route_not_found" and _is_navigation():
+        return _respond(missing(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""), deps.version))
     body = known.as_json()
     body["error"]["request_id"] = g.request_id  # type: ignore[index]
     response = _respond(Reply(body, known.problem.http))
@@ -172,6 +177,11 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
+
+
+def _is_navigation() -> bool:
+    """A browser shows the answer to a person, who asked for a page and not for the API. Clients that name no media type get JSON."""
+    return request.method == "GET" and not request.path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("Accept", "")
 
 
 def _known(error: Exception) -> ClarionError | None:

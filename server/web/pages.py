@@ -38,7 +38,7 @@ CSP = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
-PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help")
+PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help", "missing")
 _IMPORT = re.compile(r'^(?:import|export) [^;"]* from "(\.[^"]+)";$', re.MULTILINE)
 NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
 TYPES = {
@@ -64,7 +64,7 @@ def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
     """The page's own texts, with the words of proto/words.py, proto/reasons.py and proto/notes.py in the language."""
     tables: dict[str, Mapping[str, Said | Reason | Note]] = {"states": STATES | {"unreachable": HOST_OFFLINE}, "tasks": TASKS, "hosts": HOSTS, "reasons": REASONS, "notes": NOTES}
     words = {name: {code: list(one.texts(language)) for code, one in table.items()} for name, table in tables.items()}
-    return texts | {"words": texts.get("words", {}) | words} | {f"task.{code}": one.texts(language)[0] for code, one in TASKS.items()}
+    return texts | {"words": texts.get("words", {}) | words} | {f"{kind}.{code}": one.texts(language)[0] for kind, table in (("task", TASKS), ("host", HOSTS)) for code, one in table.items()}
 
 
 @cache
@@ -172,6 +172,18 @@ async def new(call: Call) -> Reply:
 async def about(call: Call) -> Reply:
     """The page: help."""
     return _page(call, "help")
+
+
+def missing(language_cookie: str | None, accepted: str, version: str) -> Reply:
+    """The page that says that an address leads nowhere, with status 404."""
+    language = language_of(language_cookie, accepted)
+    headers = {"Content-Security-Policy": CSP, "Vary": "Accept, Accept-Language, Cookie", "Content-Language": language}
+    return Reply(shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8")
+
+
+async def favicon(call: Call) -> Reply:
+    """The page's icon, where browsers look for it on their own."""
+    return Reply(assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"])
 
 
 async def static(call: Call, digest: str, name: str) -> Reply:

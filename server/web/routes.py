@@ -134,5 +134,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/hosts/<host>", SHELL, pages.host, "page", "text/html"),
     Route("GET", "/new", SHELL, pages.new, "page", "text/html", params=PAGE_NEW),
     Route("GET", "/help", SHELL, pages.about, "page", "text/html"),
+    Route("GET", "/favicon.ico", SHELL, pages.favicon, "page", "image/svg+xml"),
     Route("GET", "/static/<digest>/<path:name>", SHELL, pages.static, "page", "application/octet-stream", errors=("route_not_found",)),
 )

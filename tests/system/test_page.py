@@ -42,7 +42,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         expect(page.locator("[data-count=running]")).to_contain_text("3")
         expect(page.locator("[data-status=running]")).to_be_visible()
         # one host's output while it runs, by keyboard, from the map
-        page.locator(".map canvas").focus()
+        page.locator("ul.hosts button").first.focus()
         page.keyboard.press("End")
         page.keyboard.press("Enter")
         expect(page.locator(".answer h3")).to_have_text("web-3")
@@ -60,13 +60,13 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         # the failed one again, and only that one
         (rig.folder / "healed").touch()
         page.get_by_role("button", name="Re-run 1 unsuccessful").click()
-        expect(page.get_by_text("Repeats")).to_be_visible()
+        expect(page.get_by_text("some of the hosts of")).to_be_visible()
         expect(page.locator("[data-status=completed]")).to_be_visible()
         expect(page.locator("[data-count=completed]")).to_contain_text("1")
         # cancel of one host, then of the rest
         run(page, "command", "exec sleep 600")
         expect(page.locator("[data-count=running]")).to_contain_text("3")
-        page.locator(".map canvas").focus()
+        page.locator("ul.hosts button").first.focus()
         page.keyboard.press("Home")
         page.keyboard.press(" ")
         page.get_by_role("button", name="Cancel 1 chosen").click()
@@ -83,7 +83,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         # a host that goes away is seen to
         rig.agents["web-2"].kill()
         page.goto("/")
-        expect(page.get_by_text("of 3 hosts connected").locator("..")).to_contain_text("2")
+        expect(page.get_by_text("of 3 hosts online").locator("..")).to_contain_text("2")
 
     assert browse(script, f"http://127.0.0.1:{rig.http_port}") == []
     until("no command is left", lambda: not rig.commands())

@@ -1,8 +1,10 @@
 // Requests, by the session's cookie. What changes something carries the session's CSRF token.
 import { t } from "./i18n.js";
+import { answered, signedIn, signedOut } from "./link.js";
 
 export const API = "/api/v1";
-let csrf = null;
+const PATIENCE = 30000;
+let csrf = null, known = false;
 
 class Failure extends Error {
   constructor(error, status) {
@@ -32,16 +34,27 @@ export async function ask(path, wanted = {}, again = false) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
+  // A server that hangs is given up; what comes after the head of an answer may take its time.
+  const patience = new AbortController(), timer = setTimeout(() => patience.abort(), PATIENCE);
+  signal?.addEventListener("abort", () => patience.abort());
+  if (signal?.aborted) patience.abort();
+  options.signal = patience.signal;
   let answer;
   try {
-    answer = await fetch(path.startsWith("/health") ? path : API + path, options);
+    answer = await fetch(API + path, options);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Failure({ code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, 0);
+  } finally { clearTimeout(timer); }
+  if (answer.ok) {
+    answered();
+    return answer;
   }
-  if (answer.ok) return answer;
   const error = await refusal(answer);
-  if (answer.status === 401 && path !== "/session") toLogin();
+  // A page that was never signed in goes to be; one that was keeps what is typed in it, and says so.
+  if (answer.status === 401 && !(path === "/session" && method === "POST")) {
+    if (known) signedOut(); else toLogin();
+  }
   // Another tab has logged out and in again: the cookie is that of a new session, whose token this tab does not know yet. Nothing was done.
   if (error.code === "csrf_mismatch" && !again) {
     csrf = null;
@@ -58,6 +71,15 @@ export async function api(path, options) {
 export async function session() {
   const mine = await api("/session");
   csrf = mine.csrf;
+  known = true;
+  return mine;
+}
+
+// Signs in where the page stands; another tab may have done it already, then no token is needed.
+export async function signIn(token) {
+  const mine = await api("/session", token === undefined ? {} : { method: "POST", body: { token } });
+  csrf = mine.csrf;
+  signedIn();
   return mine;
 }
 

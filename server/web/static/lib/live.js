@@ -1,45 +1,69 @@
-// Server-sent events, with a new try after every break, from the last event on.
+// Server-sent events, with a new try after every break or silence, from the last event on.
 import { API, query } from "./api.js";
+import { source as watched, state, subscribe } from "./link.js";
 
-const REST = 2000;
+const REST = 2000, FIRST = 2000, MOST = 8000;
+// The server says every so often that it is there, and how often; what is silent for this much longer is not connected any more.
+const quiet = (seconds) => 2400 * seconds + 1500;
 
 // path: below the API. handlers: event name -> function(data). broken: called when there is no stream and a new one is tried later.
-// interrupted: called whenever one breaks. Returns a function that ends it all.
-export function follow(path, handlers, broken, interrupted) {
-  let source = null, timer = null, resting = null, ended = false, last = null, wait = 2000;
-  function open() {
-    if (ended) return;
+// interrupted: called whenever one breaks. back: called with the first event after a break. aside: what the page shows does not hang on it.
+// Returns a function that ends it all.
+export function follow(path, handlers, { broken, interrupted, back, aside } = {}) {
+  let stream = null, timer = null, resting = null, ended = false, last = null, wait = FIRST, lost = false;
+  const open = () => {
+    clearTimeout(timer);
+    stream?.close();
+    link.tried = Date.now();
+    if (ended || state().out) return;
     const after = last ? `${path.includes("?") ? "&" : "?"}after=${encodeURIComponent(last)}` : "";
-    source = new EventSource(API + path + after);
-    source.onopen = () => { wait = 2000; };
+    const own = stream = new EventSource(API + path + after);
+    const heard = (event, seconds) => {
+      if (event.lastEventId) last = event.lastEventId;
+      wait = FIRST;
+      link.heard(seconds === undefined ? undefined : quiet(seconds));
+      if (!lost) return;
+      lost = false;
+      back?.();
+    };
+    own.addEventListener("beat", (event) => { if (stream === own && !ended) heard(event, JSON.parse(event.data)); });
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => {
-        if (ended) return;
-        if (event.lastEventId) last = event.lastEventId;
+      own.addEventListener(name, (event) => {
+        if (ended || stream !== own) return;
+        heard(event);
         handle(JSON.parse(event.data));
       });
     }
-    source.addEventListener("bye", () => { source.close(); again(); });
+    own.addEventListener("bye", () => { own.close(); if (stream === own) again(); });
     // A break is mended by the browser itself, with Last-Event-ID; a refusal is not.
-    source.onerror = () => { interrupted?.(); if (source.readyState === EventSource.CLOSED) again(); };
-  }
+    own.onerror = () => {
+      if (ended || stream !== own) return;
+      gone();
+      if (own.readyState === EventSource.CLOSED) again();
+    };
+  };
+  const gone = () => { lost = true; link.broke(); interrupted?.(); };
+  const link = watched(() => { gone(); open(); }, aside);
   function again() {
     if (ended) return;
     clearTimeout(timer);
+    gone();
+    if (state().out) return;
+    link.polls = Boolean(broken);
     broken?.();
     timer = setTimeout(open, wait);
-    wait = Math.min(wait * 1.5, 15000);
+    wait = Math.min(wait * 1.5, MOST);
   }
   // A browser has six connections to a server without TLS (HTTP/1.1) for all its tabs together, so a tab that nobody sees keeps none.
   function look() {
     clearTimeout(resting);
-    if (!document.hidden) return source || open();
-    resting = setTimeout(() => { clearTimeout(timer); source?.close(); source = null; }, REST);
+    if (!document.hidden) return stream || open();
+    resting = setTimeout(() => { clearTimeout(timer); stream?.close(); stream = null; lost = true; }, REST);
   }
   document.addEventListener("visibilitychange", look);
   open();
-  return () => { ended = true; document.removeEventListener("visibilitychange", look); clearTimeout(resting); clearTimeout(timer); source?.close(); };
+  return () => { ended = true; document.removeEventListener("visibilitychange", look); clearTimeout(resting); clearTimeout(timer); stream?.close(); link.end(); };
 }
 
-// Events of topics and tasks. poll: called for as long as the server has no room for another viewer.
-export const watch = (wanted, handlers, poll) => follow(`/events${query(wanted)}`, handlers, poll);
+// Events of topics and tasks. read: asks for all that is shown; called while the server has no room for another viewer, and after a break.
+export const watch = (wanted, handlers, read) => follow(`/events${query(wanted)}`, handlers, { broken: read, back: read });

@@ -1,27 +1,24 @@
-// What a command writes, as it comes: bytes become harmless lines, and the last of them stand in one element, as text, both streams in order.
+// What a command writes, as it comes: bytes become lines as a terminal would leave them, and the last of them stand in one element, as text, both streams in order.
 import { bytesOf } from "./api.js";
-import { readable } from "./format.js";
 import { t } from "./i18n.js";
+import { Readable } from "./readable.js";
 
 const LINES = 2000, CHARS = 400000, LINE = 4000, RUN = 100, RUN_CHARS = 20000;
 
-// Where a line that is too long is broken: not within a character, and not within a colour.
-function cut(text) {
-  const escape = text.lastIndexOf("\x1b", LINE - 1);
-  if (escape > LINE - 64) return escape;
-  return /[\ud800-\udbff]/.test(text[LINE - 1]) ? LINE - 1 : LINE;
-}
+// Where a line that is too long is broken: not within a character.
+const cut = (text) => (/[\ud800-\udbff]/.test(text[LINE - 1]) ? LINE - 1 : LINE);
 
-// One stream's bytes -> its lines. `at`: how many bytes have come. A carriage return begins a line too, so that what a terminal would overwrite can be read.
+// One stream's bytes -> its lines, as a terminal would leave them. `at`: how many bytes have come.
 class Lines {
-  constructor() { Object.assign(this, { at: 0, held: "", decoder: new TextDecoder("utf-8", { ignoreBOM: true }) }); }
-  add(bytes) {
-    const found = (this.held + this.decoder.decode(bytes, { stream: true })).split(/\r*\n|\r+(?=[^\r\n])/);
-    this.held = found.pop();
-    while (this.held.length > LINE) {
-      const at = cut(this.held);
-      found.push(this.held.slice(0, at));
-      this.held = this.held.slice(at);
+  constructor() { Object.assign(this, { at: 0, rest: "", screen: new Readable() }); }
+  add(bytes) { return this.split(this.screen.add(bytes)); }
+  split(text) {
+    const found = (this.rest + text).split("\n");
+    this.rest = found.pop();
+    while (this.rest.length > LINE) {
+      const at = cut(this.rest);
+      found.push(this.rest.slice(0, at));
+      this.rest = this.rest.slice(at);
     }
     return found.flatMap((line) => {
       const parts = [];
@@ -31,12 +28,12 @@ class Lines {
   }
   // What has no end of line, because nothing follows it.
   flush() {
-    const rest = this.held + this.decoder.decode();
-    this.held = "";
-    return rest.replace(/\r+$/, "");
+    const lines = this.split(this.screen.end());
+    if (this.rest) lines.push(this.rest);
+    this.rest = "";
+    return lines;
   }
-  // An escape sequence that has only begun is not shown yet.
-  get partial() { return readable(this.held.slice(-LINE).replace(/\x1b(?:\[[0-?]*[ -\/]*|\][^\x07\x1b]*)?$/, "").replace(/\r+$/, "")); }
+  get partial() { return (this.rest + this.screen.line).slice(-LINE); }
 }
 
 const part = (box, name) => { const made = document.createElement("span"); made.className = name; made.append(""); box.append(made); return made; };
@@ -59,7 +56,7 @@ export class Tail {
       this.flush(data.stream);
       this.push("note", t("live.gap", { n: missing, stream: data.stream }));
     }
-    if (bytes) for (const line of stream.add(bytes.subarray(Math.max(0, stream.at - data.offset)))) this.push(data.stream, readable(line));
+    if (bytes) for (const line of stream.add(bytes.subarray(Math.max(0, stream.at - data.offset)))) this.push(data.stream, line);
     stream.at = end;
   }
   anew(attempt) {
@@ -72,8 +69,7 @@ export class Tail {
     this.attempt = attempt;
   }
   flush(name) {
-    const rest = this.streams[name].flush();
-    if (rest) this.push(name, readable(rest));
+    for (const line of this.streams[name].flush()) this.push(name, line);
   }
   finish() { for (const name of Object.keys(this.streams)) this.flush(name); }
   push(kind, text) {

@@ -1,10 +1,13 @@
 // What the states mean and how they follow each other, drawn from the tables that the server runs on.
 import { api } from "../lib/api.js";
 import { reason, said, t } from "../lib/i18n.js";
-import { html, Loading, MARKS, open, STATES, useEffect, useState, warn } from "../lib/ui.js";
+import { KEYS } from "../lib/keys.js";
+import { html, Loading, MARKS, open, Problem, STATES, useEffect, useState } from "../lib/ui.js";
 
 const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [2, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
 const TASK = { pending: [0, 1], running: [1, 1], completed: [2, 0], failed: [2, 1], timeout: [2, 2], canceled: [1, 3] };
+const HOW = ["run", "choose", "failed", "again", "cancel", "find", "differ", "save", "label", "join", "gone", "cli", "lost"];
+const SELECTORS = [["all", "all"], ["web-1, web-2", "names"], ["web*", "glob"], ["web[001-120]", "range"], ["role=db and not env=test", "labels"], ["online and os=linux", "online"], ["task:ID and status=failed", "task"], ["task:ID group=2", "group"]];
 const W = 150, H = 44, DX = 205, DY = 78;
 
 function Picture({ places, steps, name, words }) {
@@ -28,14 +31,17 @@ function Picture({ places, steps, name, words }) {
 
 function Help() {
   const [words, setWords] = useState(null);
-  useEffect(() => { api("/words").then(setWords, warn); }, []);
-  return html`<div class="top"><h1>${t("title.help")}</h1></div>
+  const [wrong, setWrong] = useState(null);
+  useEffect(() => { api("/words").then(setWords, setWrong); }, []);
+  return html`<div class="top"><h1>${t("title.help")}</h1></div><${Problem} of=${wrong} />
+    <section class="card pad"><h2>${t("help.how")}</h2><dl class="how">${HOW.map((name) => html`<dt>${t(`help.how.${name}`)}</dt><dd>${t(`help.how.${name}.text`)}</dd>`)}</dl></section>
     <section class="card pad"><h2>${t("help.task")}</h2><p>${t("help.task.text")}</p>${words ? html`<${Picture} places=${TASK} steps=${words.task_steps} name="task" words=${(state) => t(`task.${state}`)} />` : html`<${Loading} />`}</section>
     <section class="card pad"><h2>${t("help.execution")}</h2><p>${t("help.execution.text")}</p>${words ? html`<${Picture} places=${EXECUTION} steps=${words.execution_steps} name="execution" words=${(state) => said(state).word} />` : null}
       <dl class="facts meaning">${[...STATES, "unreachable"].map((state) => { const what = said(state === "unreachable" ? "running" : state, { unreachable: state === "unreachable" }); return html`<dt><span class=${`pill s-${state}`}><span class="mark" aria-hidden="true">${MARKS[state]}</span>${what.word}</span></dt><dd>${what.message} <span class="soft">– ${what.hint}</span></dd>`; })}</dl></section>
     <section class="card pad"><h2>${t("help.reasons")}</h2>${words ? html`<dl class="facts meaning">${Object.keys(words.reasons).map((code) => { const what = reason(code); return html`<dt><code>${code}</code> ${what.word}</dt><dd>${what.message} <span class="soft">– ${what.hint}</span></dd>`; })}</dl>` : null}</section>
-    <section class="card pad"><h2>${t("help.select")}</h2><p>${t("help.select.text")}</p><pre tabindex="0">${"all\nweb-1, web-2\nweb*\nweb[001-120]\nrole=db and not env=test\nonline and os=linux\ntask:ID and status=failed\ntask:ID group=2"}</pre>
-      <p>${t("help.keys")}</p></section>`;
+    <section class="card pad"><h2>${t("help.select")}</h2><p>${t("help.select.text")}</p>
+      <dl class="facts meaning">${SELECTORS.map(([text, key]) => html`<dt><code>${text}</code></dt><dd>${t(`help.select.${key}`)}</dd>`)}</dl></section>
+    <section class="card pad"><h2>${t("keys.title")}</h2><dl class="facts meaning">${KEYS.map(([keys, what]) => html`<dt>${keys.split(" ").map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${t(what)}</dd>`)}</dl><p>${t("help.keys")}</p></section>`;
 }
 
 open(Help);

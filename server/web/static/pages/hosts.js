@@ -1,53 +1,92 @@
-// All hosts, filtered by a selector.
+// All hosts, filtered by a selector; what is chosen gets a task, or labels.
 import { api, query } from "../lib/api.js";
+import { plain } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { Empty, Field, html, Labels, Loading, open, Table, useEffect, usePages, useRef, useState, When } from "../lib/ui.js";
+import { Empty, Field, html, Loading, open, Problem, refused, useAct, useEffect, usePages, useRef, useState } from "../lib/ui.js";
+import { HowToJoin, Labels, labelsOf, Presence, Seen } from "../parts/presence.js";
+import { runOn, targetsOf } from "../parts/run_on.js";
+import { Chips, Rows } from "../parts/table.js";
 
 const start = new URLSearchParams(location.search);
+const WAIT = 3000, AT_ONCE = 4;
 
-const Presence = ({ host }) => html`<span class=${`pill s-${host.connected ? "completed" : "unreachable"}`}><span class="mark" aria-hidden="true">${host.connected ? "●" : "○"}</span>${t(host.connected ? "host.connected" : host.first_seen_at ? "host.away" : "host.never")}</span>`;
+const iso = (ms) => (ms ? new Date(ms).toISOString() : null);
+const COLUMNS = () => [
+  { key: "hostname", head: t("host"), always: true, kind: "wide", value: (host) => host.hostname, cell: (host) => html`<a href=${`/hosts/${host.host_id}`}>${plain(host.hostname)}</a>` },
+  { key: "connected", head: t("hosts.presence"), kind: "tight", value: (host) => (host.connected ? "online" : "offline"), cell: (host) => html`<${Presence} host=${host} />` },
+  { key: "last_seen_at", head: t("host.seen"), kind: "tight soft", value: (host) => (host.connected ? iso(Date.now()) : iso(host.last_seen_at)), cell: (host) => html`<${Seen} host=${host} />` },
+  { key: "os", head: t("host.system"), value: (host) => [host.os, host.arch].filter(Boolean).join(" "), cell: (host) => plain([host.os, host.arch].filter(Boolean).join(" ")) || "–" },
+  { key: "version", head: t("host.agent"), kind: "number", value: (host) => host.version, cell: (host) => plain(host.version) || "–" },
+  { key: "ip", head: t("host.address"), kind: "mono small", value: (host) => host.ip, cell: (host) => plain(host.ip) || "–", off: true },
+  { key: "labels", head: t("host.labels"), value: (host) => labelsOf(host).map(([key, value]) => (value ? `${key}=${value}` : key)).join(" "), cell: (host) => html`<${Labels} host=${host} />` },
+  { key: "open_executions", head: t("host.open"), kind: "number", value: (host) => host.open_executions, cell: (host) => host.open_executions, off: true },
+  { key: "connected_since", head: t("host.since"), kind: "tight soft", value: (host) => iso(host.connected_since), cell: (host) => iso(host.connected_since) ?? "–", off: true },
+  { key: "host_id", head: t("host.id"), kind: "mono small", value: (host) => host.host_id, cell: (host) => host.host_id, off: true },
+];
+
+// Sets a label on all that are chosen, or takes it away; those that could not be changed stay chosen, and the first reason is told.
+function Bulk({ rows, reload }) {
+  const [busy, run, failure, clear] = useAct();
+  const [text, setText] = useState("");
+  const [done, setDone] = useState(null);
+  const apply = (remove) => (event) => {
+    event.preventDefault();
+    const [key, ...value] = text.trim().split("="), labels = { [key]: remove ? null : value.join("=") };
+    run(async () => {
+      setDone(0);
+      const left = [...rows], wrong = [];
+      const work = async () => { for (let host = left.shift(); host; host = left.shift()) { try { await api(`/hosts/${host.host_id}`, { method: "PATCH", body: { labels } }); setDone((old) => old + 1); } catch (bad) { wrong.push(bad); if (!bad.status || refused(bad)) left.length = 0; } } };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      await reload();
+      if (wrong.length) throw wrong[0];
+      setText("");
+    });
+  };
+  return html`<button type="button" class="primary" disabled=${busy} onClick=${() => runOn(targetsOf(rows))}>${t("table.run", { n: rows.length })}</button>
+    <form class="label-form" onSubmit=${apply(false)}><label class="inline-label" for="bulk-label">${t("host.label")}</label><input id="bulk-label" required value=${text} placeholder="env=prod" spellcheck=${false} autocapitalize="off" onInput=${(event) => setText(event.target.value)} />
+      <button disabled=${busy}>${t("hosts.label")}</button><button type="button" disabled=${busy || !text.trim()} onClick=${apply(true)}>${t("hosts.unlabel")}</button></form>
+    ${done === null ? null : html`<span class="small soft" role="status">${t("hosts.labeled", { n: done })}</span>`}<${Problem} of=${failure} close=${clear} />`;
+}
 
 function Hosts() {
-  const [select, setSelect] = useState(start.get("select") || "");
-  const [connected, setConnected] = useState(start.get("connected") || "");
+  const [filters, setFilters] = useState({ select: start.get("select") || "", connected: start.get("connected") || "" });
+  const { select, connected } = filters;
   const [counts, setCounts] = useState(null);
-  const found = usePages((after) => api(`/hosts${query({ select, connected, after, limit: 50 })}`), [select, connected]);
+  const found = usePages((after, limit) => api(`/hosts${query({ select, connected, after, limit })}`), [select, connected]);
   const list = useRef(null);
   list.current = found;
   const timer = useRef(null);
   useEffect(() => {
     let changes = null, at = 0;
-    const reread = () => { if ((list.current.items || []).length <= 50) list.current.reload(); };
+    const again = () => { if (!refused(list.current.failure)) list.current.reload(); };
     return watch({ topic: "hosts" }, { hosts: (data) => {
       setCounts(data);
       if (changes !== null && changes !== data.changes) {
         clearTimeout(timer.current);
-        timer.current = setTimeout(() => { at = Date.now(); reread(); }, Math.max(0, at + 3000 - Date.now()));
+        timer.current = setTimeout(() => { at = Date.now(); again(); }, Math.max(0, at + WAIT - Date.now()));
       }
       changes = data.changes;
-    } }, reread);
+    } }, again);
   }, []);
-  const change = (set, name) => (event) => {
-    const value = event.target.value.trim();
-    set(value);
-    history.replaceState(null, "", location.pathname + query({ select, connected, [name]: value }));
-  };
-  return html`<div class="top"><h1>${t("title.hosts")}</h1>${counts ? html`<span class="soft push">${t("overview.n", { n: counts.connected, known: counts.known })}</span>` : null}</div>
+  const put = (next) => { history.replaceState(null, "", location.pathname + query(next)); setFilters(next); };
+  const wrong = refused(found.failure) ? found.failure : null;
+  const presets = [["true", "host.online"], ["false", "host.offline"]].map(([value, key]) => ({ text: t(key), on: connected === value, set: () => put({ select, connected: connected === value ? "" : value }) }));
+  const chips = select ? [{ key: "select", text: `${t("hosts.select")}: ${plain(select)}`, clear: () => put({ select: "", connected }) }] : [];
+  const clear = () => put({ select: "", connected: "" }), meant = [select && `(${select})`, { true: "online", false: "not online" }[connected]].filter(Boolean).join(" and ") || "all";
+  return html`<div class="top"><h1>${t("title.hosts")}</h1>${counts ? html`<span class="soft">${t("overview.n", { n: counts.connected, known: counts.known })}</span>` : null}
+      <div class="push"><a class="button primary" href=${`/new${query({ targets: meant })}`}>${t(meant === "all" ? "hosts.run.all" : "hosts.run")}</a></div></div>
     <form class="card filters" role="search" onSubmit=${(event) => event.preventDefault()}>
-      <${Field} id="select" label=${t("hosts.select")} soft=${t("hosts.select.soft")}><input id="select" type="search" value=${select} placeholder="web* and role=db" spellcheck=${false} autocapitalize="off" onChange=${change(setSelect, "select")} /><//>
-      <${Field} id="connected" label=${t("hosts.presence")}><select id="connected" onChange=${change(setConnected, "connected")}>
-        ${[["", "hosts.all"], ["true", "host.connected"], ["false", "host.away"]].map(([value, key]) => html`<option value=${value} selected=${connected === value}>${t(key)}</option>`)}</select><//>
+      <${Field} id="select" label=${t("hosts.select")} soft=${t("hosts.select.soft")} wrong=${wrong}><input id="select" type="search" data-search value=${select} placeholder="web* and role=db" spellcheck=${false} autocapitalize="off" aria-invalid=${wrong ? "true" : null} aria-describedby="select-wrong" onChange=${(event) => put({ select: event.target.value.trim(), connected })} /><//>
     </form>
-    ${found.items === null ? html`<${Loading} />`
-      : found.items.length ? html`<${Table} heads=${[t("host"), t("hosts.presence"), t("host.system"), t("host.agent"), t("host.labels")]} next=${found.next} more=${found.more}>
-        ${found.items.map((host) => html`<tr key=${host.host_id}>
-          <td class="wide"><a href=${`/hosts/${host.host_id}`}>${host.hostname}</a></td>
-          <td class="tight"><${Presence} host=${host} />${host.connected ? null : html`<div class="small soft"><${When} at=${host.last_seen_at} /></div>`}</td>
-          <td>${[host.os, host.arch].filter(Boolean).join(" ") || "–"}</td><td class="number">${host.version || "–"}</td>
-          <td><${Labels} of=${{ ...host.agent_labels, ...host.labels }} /></td></tr>`)}<//>`
-      : select || connected ? html`<${Empty} text=${t(found.failed ? "hosts.wrong" : "hosts.none.filtered")} />`
-      : html`<${Empty} text=${t("hosts.none")}><p>${t("hosts.none.how")} <code>clarion join-token create</code> · <code>clarion-agent join</code></p><//>`}`;
+    <${Chips} presets=${presets} chips=${chips} clear=${clear} />
+    ${wrong ? null : html`<${Problem} of=${found.failure} />`}
+    ${found.items === null ? found.failure ? null : html`<${Loading} />`
+      : found.items.length ? html`<div class="figures"><${Rows} name="hosts" label=${t("title.hosts")} columns=${COLUMNS()} found=${found} id=${(host) => host.host_id} bulk=${(rows) => html`<${Bulk} rows=${rows} reload=${found.reload} />`} /></div>`
+      : wrong ? html`<${Empty} text=${t("filters.wrong")}><button type="button" onClick=${clear}>${t("filters.clear")}</button><//>`
+      : found.failure ? html`<${Empty} text=${t("nothing.now")}><button type="button" onClick=${found.reload}>${t("again")}</button><//>`
+      : select || connected ? html`<${Empty} text=${t("hosts.none.filtered")}><button type="button" onClick=${clear}>${t("filters.clear")}</button><//>`
+      : html`<${Empty} text=${t("hosts.none")}><${HowToJoin} /><//>`}`;
 }
 
 open(Hosts);

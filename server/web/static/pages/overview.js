@@ -2,9 +2,11 @@
 import { api } from "../lib/api.js";
 import { number, t, word } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { Empty, html, Loading, MARKS, open, STATES, Table, useEffect, useState, warn } from "../lib/ui.js";
+import { Empty, html, Loading, MARKS, open, Problem, STATES, useEffect, useState } from "../lib/ui.js";
+import { HowToJoin } from "../parts/presence.js";
+import { Rows } from "../parts/table.js";
+import { TASK_COLUMNS } from "../parts/taskrow.js";
 import { Finished, Pace } from "../parts/trends.js";
-import { HEADS, TaskRow } from "../parts/taskrow.js";
 
 const RECENT = 500;
 
@@ -27,35 +29,37 @@ function Overview() {
   const [figures, setFigures] = useState(null);
   const [tasks, setTasks] = useState(null);
   const [pace, setPace] = useState([]);
+  const [wrong, setWrong] = useState(null);
   const show = (data) => {
     setFigures(data);
     setPace((old) => [...old.slice(-599), { at: Date.now() / 1000, connected: data.hosts.connected, busy: data.executions.running + data.executions.dispatched }]);
   };
-  const read = () => Promise.all([api("/statistics").then(show), api(`/tasks?limit=${RECENT}`).then((page) => setTasks(page.items))]).catch(warn);
+  const read = () => Promise.all([api("/statistics").then(show), api(`/tasks?limit=${RECENT}`).then((page) => setTasks(page.items))]).then(() => setWrong(null), setWrong);
   useEffect(() => { read(); }, []);
   useEffect(() => watch({ topic: "statistics,tasks" }, {
     statistics: show,
     tasks: (news) => (news.complete ? setTasks((old) => old && merge(old, news)) : read()),
   }, read), []);
-  if (!figures || !tasks) return html`<h1>${t("title.overview")}</h1><${Loading} />`;
-  const away = figures.hosts.known - figures.hosts.connected;
-  const running = tasks.filter((task) => task.status === "running");
+  if (!figures || !tasks) return html`<h1>${t("title.overview")}</h1><${Problem} of=${wrong} /><${Loading} />`;
+  const offline = figures.hosts.known - figures.hosts.connected;
+  const running = tasks.filter((task) => task.status === "running"), shown = (running.length ? running : tasks).slice(0, 12);
+  const list = { items: shown, next: null, all: async () => shown, change: () => {} };
   return html`<div class="top"><h1>${t("title.overview")}</h1></div>
-    <div class="tiles">
-      <${Tile} href="/hosts?connected=true" kind="s-completed" value=${number(figures.hosts.connected)} text=${t("overview.connected", { n: figures.hosts.known })} />
-      <${Tile} href="/hosts?connected=false" kind=${away ? "s-dispatch_failed" : ""} value=${number(away)} text=${t("overview.away", { n: away })} />
+    <div class="tiles figures">
+      <${Tile} href="/hosts?connected=true" kind="s-completed" value=${number(figures.hosts.connected)} text=${t("overview.online", { n: figures.hosts.known })} />
+      <${Tile} href="/hosts?connected=false" kind=${offline ? "s-dispatch_failed" : ""} value=${number(offline)} text=${t("overview.offline", { n: offline })} />
       <${Tile} href="/tasks?status=running" kind="s-running" value=${number(figures.tasks.running)} text=${t("overview.running", { n: figures.tasks.running })} />
       <${Tile} href="/tasks?status=pending" value=${number(figures.tasks.pending)} text=${t("overview.pending", { n: figures.tasks.pending })} />
       <${Tile} href="/tasks" value=${rate(tasks)} text=${t("overview.rate", { n: tasks.filter((task) => task.finished_at).length })} />
     </div>
-    <section class="card pad"><h2>${t("overview.executions")}</h2>
+    <section class="card pad figures"><h2>${t("overview.executions")}</h2>
       <ul class="counts">${STATES.map((state) => html`<li><span class=${`pill s-${state}`}><span class="mark" aria-hidden="true">${MARKS[state]}</span>${word(state)}</span> ${number(figures.executions[state])}</li>`)}</ul></section>
-    <div class="two"><section class="card pad"><h2>${t("overview.finished")}</h2><${Finished} tasks=${tasks} /></section>
-      <section class="card pad"><h2>${t("overview.pace")}</h2><${Pace} points=${pace} /></section></div>
+    <div class="two"><section class="card pad figures"><h2>${t("overview.finished")}</h2><${Finished} tasks=${tasks} /></section>
+      <section class="card pad figures"><h2>${t("overview.pace")}</h2><${Pace} points=${pace} /></section></div>
     <div class="top"><h2>${t(running.length ? "overview.now" : "overview.recent")}</h2><a class="push" href="/tasks">${t("overview.all")}</a></div>
-    ${tasks.length ? html`<${Table} heads=${HEADS()}>${(running.length ? running : tasks).slice(0, 10).map((task) => html`<${TaskRow} key=${task.task_id} task=${task} />`)}<//>`
+    ${tasks.length ? html`<${Rows} name="overview" label=${t(running.length ? "overview.now" : "overview.recent")} columns=${TASK_COLUMNS()} found=${list} id=${(task) => task.task_id} />`
       : figures.hosts.known ? html`<${Empty} text=${t("tasks.none")}><a class="button primary" href="/new">${t("nav.new")}</a><//>`
-      : html`<${Empty} text=${t("hosts.none")}><p>${t("hosts.none.how")} <code>clarion join-token create</code> · <code>clarion-agent join</code></p><//>`}`;
+      : html`<${Empty} text=${t("hosts.none")}><${HowToJoin} /><//>`}`;
 }
 
 open(Overview);

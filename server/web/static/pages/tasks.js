@@ -2,40 +2,80 @@
 import { api, query } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { Empty, Field, html, Loading, open, Table, TASK_STATES, useEffect, usePages, useRef, useState } from "../lib/ui.js";
-import { HEADS, TaskRow } from "../parts/taskrow.js";
+import { Empty, Field, html, Loading, open, Problem, refused, TASK_STATES, useAct, useEffect, usePages, useRef, useState } from "../lib/ui.js";
+import { Chips, Rows } from "../parts/table.js";
+import { TASK_COLUMNS } from "../parts/taskrow.js";
 
-const start = Object.fromEntries(new URLSearchParams(location.search));
+const BLANK = { name: "", command: "", host: "", status: "", creator: "", type: "", since: "", created_from: "", created_before: "" };
+const start = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name in BLANK));
+const WAIT = 1500;
+const SPANS = ["1h", "24h", "7d"], TURNS = 20;
+const FIELDS = ["name", "command", "host", "creator", "type", "created_from", "created_before"];
+
+// Which field of the form an error is about.
+const ALIAS = { ...Object.fromEntries([...FIELDS, "status"].map((name) => [name, name])), until: "created_before" };
+
+// The fields hold times of the viewer's zone. A span counts back from each reading, so that "last hour" stays the last hour.
+function asked(filters) {
+  const at = (text) => text && (Number.isNaN(Date.parse(text)) ? text : String(Date.parse(text)));
+  return { ...filters, created_from: at(filters.created_from), created_before: at(filters.created_before) };
+}
+// A request looks at so many tasks and no more; the next one goes on, until there is something to show.
+async function load(filters, after, limit) {
+  for (let turns = 0, from = after; ; turns++) {
+    const page = await api(`/tasks${query({ ...asked(filters), after: from, limit })}`);
+    if (page.items.length || !page.next || turns >= TURNS) return page;
+    from = page.next;
+  }
+}
+
+function Bulk({ rows, unchoose, reload }) {
+  const [busy, run, failure, clear] = useAct();
+  const stands = rows.filter((task) => ["pending", "running"].includes(task.status)), over = rows.filter((task) => task.status !== "running");
+  const each = (some, sure, act) => () => { if (confirm(sure)) run(async () => { for (const task of some) await act(task); unchoose(); await reload(); }); };
+  return html`${stands.length ? html`<button type="button" class="danger" disabled=${busy} onClick=${each(stands, t("tasks.cancel.sure", { n: stands.length }), (task) => api(`/tasks/${task.task_id}/cancel`, { method: "POST" }))}>${t("tasks.cancel", { n: stands.length })}</button>` : null}
+    ${over.length ? html`<button type="button" class="danger" disabled=${busy} onClick=${each(over, t("tasks.delete.sure", { n: over.length }), (task) => api(`/tasks/${task.task_id}`, { method: "DELETE" }))}>${t("tasks.delete", { n: over.length })}</button>` : null}
+    <${Problem} of=${failure} close=${clear} />`;
+}
 
 function Tasks() {
-  const [filters, setFilters] = useState({ status: "", name: "", creator: "", type: "", created_from: "", created_before: "", ...start });
-  const wanted = { ...filters, created_from: filters.created_from && String(Date.parse(filters.created_from)), created_before: filters.created_before && String(Date.parse(filters.created_before)) };
-  const found = usePages((after) => api(`/tasks${query({ ...wanted, after, limit: 50 })}`), [JSON.stringify(filters)]);
+  const [filters, setFilters] = useState({ ...BLANK, ...start });
+  const found = usePages((after, limit) => load(filters, after, limit), [JSON.stringify(filters)]);
   const now = useRef(null);
-  now.current = { found, filtered: Object.values(filters).some(Boolean) };
+  const filtered = Object.values(filters).some(Boolean);
+  now.current = { found, filtered };
+  const soon = useRef({ timer: null, at: 0 });
+  const reload = () => { const own = soon.current; own.timer ??= setTimeout(() => { own.timer = null; own.at = Date.now(); now.current.found.reload(); }, Math.max(0, own.at + WAIT - Date.now())); };
   useEffect(() => watch({ topic: "tasks" }, { tasks: (news) => {
-    const { found: list, filtered } = now.current;
+    const { found: list, filtered: some } = now.current;
+    if (list.failure) return;
     const known = new Set((list.items || []).map((task) => task.task_id)), newest = list.items?.[0]?.created_at ?? 0;
-    if (!news.complete || (!filtered && news.rows.some((row) => !known.has(row.task_id) && row.created_at >= newest))) list.reload();
+    if (!news.complete || some || news.rows.some((row) => !known.has(row.task_id) && row.created_at >= newest)) reload();
     else list.change((page) => ({ ...page, items: page.items?.filter((task) => !news.gone.includes(task.task_id)).map((task) => news.rows.find((row) => row.task_id === task.task_id) || task) }));
-  } }, () => now.current.found.reload()), []);
-  const set = (name) => (event) => {
-    const next = { ...filters, [name]: event.target.value.trim() };
-    history.replaceState(null, "", location.pathname + query(next));
-    setFilters(next);
-  };
-  const input = (name, type, more) => html`<${Field} id=${name} label=${t(`tasks.${name}`)}><input id=${name} type=${type} value=${filters[name]} onChange=${set(name)} ...${more} /><//>`;
+  } }, () => { if (!refused(now.current.found.failure)) now.current.found.reload(); }), []);
+  const put = (next) => { history.replaceState(null, "", location.pathname + query(next)); setFilters(next); };
+  const set = (name) => (event) => put({ ...filters, [name]: event.target.value.trim(), ...(name.startsWith("created_") ? { since: "" } : {}) });
+  const wrong = (name) => (refused(found.failure) && ALIAS[found.failure.field] === name ? found.failure : null);
+  const input = (name, type, more) => html`<${Field} id=${name} label=${t(`tasks.${name}`)} wrong=${wrong(name)}><input id=${name} type=${type} value=${filters[name]} onChange=${set(name)} aria-invalid=${wrong(name) ? "true" : null} aria-describedby=${`${name}-wrong`} ...${more} /><//>`;
+  const spans = SPANS.map((since) => ({ text: t(`filters.${since}`), on: filters.since === since, set: () => put({ ...filters, since: filters.since === since ? "" : since, created_from: "", created_before: "" }) }));
+  const states = ["running", "failed"].map((status) => ({ text: t(`task.${status}`), on: filters.status === status, set: () => put({ ...filters, status: filters.status === status ? "" : status }) }));
+  const chips = [...FIELDS, "status"].filter((name) => filters[name] && !(name === "status" && ["running", "failed"].includes(filters.status))).map((name) => ({ key: name, text: `${t(`tasks.${name}`)}: ${name === "status" ? t(`task.${filters.status}`) : filters[name].replace("T", " ")}`, clear: () => put({ ...filters, [name]: "" }) }));
+  const placed = [...FIELDS, "status"].some(wrong);
   return html`<div class="top"><h1>${t("title.tasks")}</h1></div>
     <form class="card filters" onSubmit=${(event) => event.preventDefault()} role="search">
-      <${Field} id="status" label=${t("tasks.status")}><select id="status" onChange=${set("status")}>
+      ${input("name", "search", { placeholder: "deploy*", "data-search": true })} ${input("command", "search", { placeholder: "apt*" })} ${input("host", "search", { placeholder: "web-1" })}
+      <${Field} id="status" label=${t("tasks.status")} wrong=${wrong("status")}><select id="status" onChange=${set("status")}>
         <option value="">${t("tasks.all")}</option>
         ${TASK_STATES.map((status) => html`<option value=${status} selected=${filters.status === status}>${t(`task.${status}`)}</option>`)}</select><//>
-      ${input("name", "search", { placeholder: "deploy*" })} ${input("creator", "search")} ${input("type", "search")} ${input("created_from", "datetime-local")} ${input("created_before", "datetime-local")}
+      ${input("creator", "search")} ${input("type", "search")} ${input("created_from", "datetime-local")} ${input("created_before", "datetime-local")}
     </form>
-    ${found.items === null ? html`<${Loading} />`
-      : found.items.length ? html`<${Table} heads=${HEADS()} next=${found.next} more=${found.more}>${found.items.map((task) => html`<${TaskRow} key=${task.task_id} task=${task} />`)}<//>`
-      : html`<${Empty} text=${t(found.failed ? "nothing.now" : now.current.filtered ? "tasks.none.filtered" : "tasks.none")}>
-        ${found.failed ? html`<button type="button" onClick=${found.reload}>${t("again")}</button>` : html`<a class="button primary" href="/new">${t("nav.new")}</a>`}<//>`}`;
+    <${Chips} presets=${[...spans, ...states]} chips=${chips} clear=${() => put(BLANK)} />
+    ${placed ? null : html`<${Problem} of=${found.failure} />`}
+    ${found.items === null ? found.failure ? null : html`<${Loading} />`
+      : found.items.length ? html`<div class="figures"><${Rows} name="tasks" label=${t("title.tasks")} columns=${TASK_COLUMNS()} found=${found} id=${(task) => task.task_id} bulk=${(rows, unchoose) => html`<${Bulk} rows=${rows} unchoose=${unchoose} reload=${found.reload} />`} /></div>`
+      : found.failure ? html`<${Empty} text=${t(refused(found.failure) ? "filters.wrong" : "nothing.now")}><button type="button" onClick=${refused(found.failure) ? () => put(BLANK) : found.reload}>${t(refused(found.failure) ? "filters.clear" : "again")}</button><//>`
+      : html`<${Empty} text=${t(filtered ? "tasks.none.filtered" : "tasks.none")}>
+        ${filtered ? html`<button type="button" onClick=${() => put(BLANK)}>${t("filters.clear")}</button>` : html`<a class="button primary" href="/new">${t("nav.new")}</a>`}<//>`}`;
 }
 
 open(Tasks);

@@ -35,7 +35,7 @@ export function cli(task) {
   if (command.stdin_bytes) parts.push("--stdin", "STDIN");
   if (command.success_codes.join() !== "0") for (const code of command.success_codes) parts.push("--success-code", String(code));
   unless("--max-output", command.max_output, 2 ** 30);
-  if (command.detach) parts.push("--leave-children");
+  if (command.leave_children) parts.push("--leave-children");
   add("--interpreter", command.interpreter);
   const words = (list) => (list.length ? ["--", ...list.map(quoted)] : []);
   if (command.script !== null) parts.push("--script", `<(printf %s ${quoted(command.script)})`, ...words(command.args));
@@ -63,7 +63,7 @@ export function curl(task) {
   if (task.if_offline === "wait") Object.assign(body, { if_offline: "wait", wait_for: task.wait_for_ms / 1000 });
   if (retry) body.retry = { attempts: retry.attempts, codes: retry.codes, backoff: retry.backoff_ms / 1000, backoff_max: retry.backoff_max_ms / 1000, idempotent: retry.idempotent };
   unless("max_output", command.max_output, 2 ** 30);
-  unless("detach", command.detach, false);
+  unless("leave_children", command.leave_children, false);
   if (command.success_codes.join() !== "0") body.success_codes = command.success_codes;
   return `${note(command, "in place of STDIN_IN_BASE64")}curl -H "Authorization: Bearer $(cat DATA/admin.token)" -H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))} ${location.origin}/api/v1/run`;
 }

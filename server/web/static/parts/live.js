@@ -23,7 +23,7 @@ export function Live({ path, hostId, ended }) {
     setCounts(tail.current.counts);
   };
   useEffect(() => {
-    const made = tail.current = new Tail(box.current), where = `${path}/hosts/${hostId}/output/live`;
+    const made = tail.current = new Tail(box.current), where = `${path}/hosts/${hostId}/output/live?beats=true`;
     let timer = null;
     const soon = () => { timer ??= setTimeout(() => { timer = null; draw(); }, PAUSE); };
     const take = (name) => (data) => { made.take(name, data); setNow((old) => (old.state === "on" ? old : { state: "on", why: null })); soon(); };
@@ -39,7 +39,7 @@ export function Live({ path, hostId, ended }) {
       setNow({ state: "over", why: null });
       soon();
       ended(row);
-    } }, broken, () => setNow((old) => ({ ...old, state: "broken" })));
+    } }, { aside: true, broken, interrupted: () => setNow((old) => (old.state === "over" ? old : { ...old, state: "broken" })), back: () => setNow({ state: "on", why: null }) });
     return () => { stop(); clearTimeout(timer); };
   }, []);
   const scrolled = () => {

@@ -1,6 +1,6 @@
 // The packed states of a task's hosts, kept up to date by what changed.
 import { api, ask, bytesOf } from "../lib/api.js";
-import { useEffect, useRef, useState, warn } from "../lib/ui.js";
+import { useEffect, useRef, useState } from "../lib/ui.js";
 
 const HEAD = 20;
 
@@ -9,7 +9,7 @@ function uuid(bytes, at) {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-// [{names, states, version, idOf(place)} or null, take(frame) for what the server tells, read() for asking].
+// [{names, states, version, idOf(place), placeOf(id)} or null, take(frame) for what the server tells, read() for asking, why there is nothing].
 export function useStates(path) {
   const [cells, setCells] = useState(null);
   const [version, setVersion] = useState(0);
@@ -28,14 +28,20 @@ export function useStates(path) {
   }
   async function read() {
     const answer = await ask(`${path}/states`);
-    apply(await answer.arrayBuffer(), answer.headers.get("ETag").replaceAll('"', ""));
+    apply(await answer.arrayBuffer(), answer.headers.get("ETag").replace(/^W\/|"/g, ""));
   }
-  useEffect(() => {
-    Promise.all([api(`${path}/cells`), read()]).then(([found]) => {
-      const bytes = bytesOf(found.ids);
-      setCells({ names: found.names, idOf: (place) => uuid(bytes, place * 16) });
-    }, warn);
-  }, []);
+  const [failure, setFailure] = useState(null);
+  const known = useRef(false);
+  const list = async () => {
+    const [found] = await Promise.all([api(`${path}/cells`), read()]), bytes = bytesOf(found.ids);
+    let places = null;
+    const placeOf = (id) => (places ??= new Map([...found.names.keys()].map((place) => [uuid(bytes, place * 16), place]))).get(id);
+    setFailure(null);
+    known.current = true;
+    setCells({ names: found.names, idOf: (place) => uuid(bytes, place * 16), placeOf });
+  };
+  useEffect(() => { list().catch(setFailure); }, []);
   const take = (frame) => apply(bytesOf(frame.data).buffer, frame.etag);
-  return [cells && { ...cells, states: kept.current.states, version }, take, () => read().catch(warn)];
+  // What could not be had at first is asked for again; the page says by itself that it is not live.
+  return [cells && { ...cells, states: kept.current.states, version }, take, () => (known.current ? read() : list()).catch(known.current ? () => {} : setFailure), failure];
 }

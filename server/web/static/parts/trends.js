@@ -1,21 +1,31 @@
 // Two charts. uPlot draws on a canvas; what it says stands below it in words, too.
-import { lang, t } from "../lib/i18n.js";
+import { lang, number, t } from "../lib/i18n.js";
 import { html, useEffect, useRef } from "../lib/ui.js";
 
 const HOURS = 24;
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+// The room that an axis needs for its longest label, measured, with its tick and its gap, in pixels of the page.
+function wide(chart, labels, index, cycle) {
+  const axis = chart.axes[index];
+  // Labels that need more room leave less for the plot, which may change the labels: at some time that has to end.
+  if (cycle > 2) return axis._size;
+  chart.ctx.font = axis.font[0];
+  const longest = Math.max(0, ...(labels ?? []).map((label) => chart.ctx.measureText(label).width));
+  return Math.ceil(axis.ticks.size + axis.gap + longest / window.devicePixelRatio) + 4;
+}
 
 // around: seconds of room before the first time and after the last, for what stands on a time and is broad.
 function useChart(box, data, series, around = 0) {
   const chart = useRef(null), latest = useRef(data);
   useEffect(() => {
     const draw = () => {
-      const axis = { stroke: tone("soft"), grid: { stroke: tone("line"), width: 1 }, ticks: { stroke: tone("line") }, size: 40 };
+      const axis = { stroke: tone("soft"), grid: { stroke: tone("line"), width: 1 }, ticks: { stroke: tone("line") } };
       chart.current?.destroy();
       chart.current = new window.uPlot({
         width: Math.max(240, box.current.clientWidth), height: 170, padding: [8, 24, 0, 0], legend: { show: false }, cursor: { show: false },
         scales: { x: { range: (_, low, high) => [low - around, high + around] }, y: { range: (_, low, high) => [0, Math.max(1.05 * high, 1)] } },
-        axes: [{ ...axis, size: 30, values: (_, ticks, axisAt, space, step) => ticks.map((at) => at % 1 ? "" : new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" })) }, axis],
+        axes: [{ ...axis, size: 30, values: (_, ticks, axisAt, space, step) => ticks.map((at) => at % 1 ? "" : new Date(at * 1000).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" })) }, { ...axis, values: (_, ticks) => ticks.map((value) => (value % 1 ? "" : number(value))), size: wide }],
         series: [{}, ...series().map((one) => ({ width: 2, points: { show: false }, ...one }))],
       }, latest.current, box.current);
     };
