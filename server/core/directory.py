@@ -19,12 +19,14 @@ Address = tuple[int, int]
 
 
 class Directory:
-    """order: (hostname, host_id), sorted. addresses: of hosts whose `ip` is one. Sets that it gives out must not be changed."""
+    """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one. version: changes with what
+    selectors look at. Sets that it gives out must not be changed."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self.order: list[tuple[str, str]] = []
-        self.addresses: dict[str, Address] = {}
+        self.addresses: list[tuple[int, int, str]] = []
+        self.version = 0
         self._names: dict[str, set[str]] = {}
         self._labels: dict[str, dict[str, set[str]]] = {}
         self._facts: dict[str, dict[str, set[str]]] = {name: {} for name in FACTS}
@@ -34,15 +36,18 @@ class Directory:
         host_id = host.host_id
         old = self.hosts.get(host_id)
         self.hosts[host_id] = host
+        if old is None or _seen(old) != _seen(host):
+            self.version += 1
         if old is None or old.hostname != host.hostname:
             if old is not None:
                 self._unname(old)
             insort(self.order, (host.hostname, host_id))
             self._names.setdefault(host.hostname, set()).add(host_id)
         if old is None or old.ip != host.ip:
-            self.addresses.pop(host_id, None)
+            if old is not None:
+                self._unaddress(old)
             if (address := _address(host.ip)) is not None:
-                self.addresses[host_id] = address
+                insort(self.addresses, (*address, host_id))
         for name in FACTS:
             value = getattr(host, name)
             if old is None or getattr(old, name) != value:
@@ -61,8 +66,9 @@ class Directory:
         if host is None:
             return None
         self._unname(host)
+        self.version += 1
         self._unlabel(host)
-        self.addresses.pop(host_id, None)
+        self._unaddress(host)
         for name in FACTS:
             _drop(self._facts[name], getattr(host, name), host_id)
         return host
@@ -86,6 +92,12 @@ class Directory:
         start = bisect_left(self.order, (prefix,))
         return self.order[start : bisect_left(self.order, (prefix + _LAST,), start)]
 
+    def between(self, version: int, first: int, last: int) -> list[str]:
+        """The ids of hosts whose address lies there."""
+        start = bisect_left(self.addresses, (version, first))
+        end = bisect_left(self.addresses, (version, last + 1), start)
+        return [host_id for _, _, host_id in self.addresses[start:end]]
+
     def sorted(self, host_ids: Set[str]) -> list[str]:
         """By (hostname, host_id); ids that are not known are left out."""
         if len(host_ids) * FEW < len(self.order):
@@ -101,6 +113,10 @@ class Directory:
         del self.order[bisect_left(self.order, (host.hostname, host.host_id))]
         _drop(self._names, host.hostname, host.host_id)
 
+    def _unaddress(self, host: Host) -> None:
+        if (address := _address(host.ip)) is not None:
+            del self.addresses[bisect_left(self.addresses, (*address, host.host_id))]
+
     def _unlabel(self, host: Host) -> None:
         for key, value in labels_of(host).items():
             _drop(self._labels[key], value, host.host_id)
@@ -111,6 +127,11 @@ class Directory:
 def labels_of(host: Host) -> dict[str, str]:
     """An operator's label goes before an agent's of the same name."""
     return {**host.agent_labels, **host.labels}
+
+
+def _seen(host: Host) -> tuple[object, ...]:
+    """What a selector can test a host for."""
+    return host.hostname, host.ip, *(getattr(host, name) for name in FACTS), host.labels, host.agent_labels
 
 
 def _address(text: str) -> Address | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from server.core.events import ExecutionsCanceled, TaskCanceled
 from server.errors import ClarionError
 from server.web.bodies import CancelBody
@@ -9,7 +11,11 @@ from server.web.call import Call, Reply
 from server.web.checks import refuse
 from server.web.lookup import host_id_of, stored_task
 from server.web.present import task_view
+from server.web.targets import NAMED
 from server.web.tasks import living
+
+LOOKED_UP = 1_000
+"""Names looked up before others have a turn."""
 
 
 async def cancel_task(call: Call, task_id: str) -> Reply:
@@ -38,7 +44,9 @@ async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
     targets = set(await call.deps.store.targets(task_id))
     found: dict[str, None] = {}
     strangers = []
-    for name in dict.fromkeys(names):
+    for index, name in enumerate(dict.fromkeys(names)):
+        if index % LOOKED_UP == LOOKED_UP - 1:
+            await trio.lowlevel.checkpoint()
         try:
             host_id = host_id_of(call.deps, name, "execution_not_found")
         except ClarionError:
@@ -49,5 +57,6 @@ async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
             strangers.append(name[:255])
     if strangers:
         shown = ", ".join(repr(name[:60]) for name in strangers[:5])
-        raise ClarionError("execution_not_found", f"the task has no such hosts: {shown}", field="hosts", details={"unknown": strangers})
+        number = f"{len(strangers)} such hosts, among them" if len(strangers) > 5 else "such hosts:"
+        raise ClarionError("execution_not_found", f"the task has no {number} {shown}", field="hosts", details={"unknown": strangers[:NAMED], "total": len(strangers)})
     return list(found)

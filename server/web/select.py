@@ -7,7 +7,7 @@ from server.web.answers import FOLDED_CHARS, folded_names
 from server.web.bodies import SelectBody
 from server.web.call import Call, Reply
 from server.web.checks import refuse
-from server.web.targets import evaluate, first, look_up, read, text_of, wrong
+from server.web.targets import NAMED, evaluate, first, look_up, read, text_of, wrong
 from server.web.views_answers import SelectedHost, SelectionView, WarningView
 
 SAMPLE_MAX = 500
@@ -22,16 +22,16 @@ async def select_hosts(call: Call) -> Reply:
     assert isinstance(body, SelectBody)
     if not 0 <= body.sample <= SAMPLE_MAX:
         raise refuse("sample", f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}", f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them")
-    chosen = read(body.targets, deps)
+    chosen = await read(body.targets, deps)
     for text, error in chosen.malformed.items():
         raise wrong(error, chosen.where, text)
-    await look_up(chosen, call.desk.answers)
-    found = evaluate(chosen, deps)
+    await look_up(chosen, deps, call.desk.answers)
+    found = await evaluate(chosen, deps)
     hosts, online = deps.fleet.directory.hosts, deps.fleet.online()
     offline = sum(host_id not in online for host_id in found.host_ids)
     sample = [SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, connected=host_id in online) for host_id in found.host_ids[: body.sample]]
     # last: while it waits, hosts may come and go
-    folded = await folded_names([hosts[host_id].hostname for host_id in found.host_ids], None if body.whole else FOLDED_CHARS)
+    folded = await folded_names(deps, [hosts[host_id].hostname for host_id in found.host_ids], None if body.whole else FOLDED_CHARS)
     return Reply(
         SelectionView(
             text=text_of(body.targets),
@@ -52,7 +52,7 @@ def _warnings(found: Selection) -> list[WarningView]:
         ("ambiguous_hosts", list(found.ambiguous), "several hosts are called {}; use their ids"),
         ("nothing_matched", list(found.unmatched), "no host matches {}"),
     )
-    warnings = [WarningView(code=code, message=text.format(first(names)), count=len(names), names=names) for code, names, text in named if names]
+    warnings = [WarningView(code=code, message=text.format(first(names)), count=len(names), names=names[:NAMED]) for code, names, text in named if names]
     if found.gone:
         message = "1 host of the task has been deleted since" if found.gone == 1 else f"{found.gone} hosts of the task have been deleted since"
         warnings.append(WarningView(code="hosts_deleted", message=message, count=found.gone, names=[]))
