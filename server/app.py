@@ -28,6 +28,7 @@ from server.core.events import Now, Stopping
 from server.entrance import Entrance
 from server.errors import ClarionError
 from server.fleet.registry import Registry
+from server.fleet.seen import SeenSaver
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.rpc.entry import Entry
@@ -173,6 +174,8 @@ class App:
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
             nursery.start_soon(registry.watching.run, self.stop)
+            seen = SeenSaver(registry, writer, settings.liveness.seen_saved_every)
+            nursery.start_soon(seen.run)
             counts = AgentPortCounts(metrics)
             if entrance is None:
                 log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
@@ -192,6 +195,7 @@ class App:
                     self.enrol_address = deps.enrolment.address = entrance.address
                 await self._with_ports(port, deps, registry, sock)
             conductor.end()
+            seen.finish()
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 USAGE, FAILED, UNREACHABLE, CANCELED, TIMEOUT = 64, 2, 3, 4, 5
 SOFTWARE, UNAVAILABLE, NO_PERMISSION = 70, 69, 77
-UNTOLD, NOT_ENDED = 74, 75
-"""Exit codes; those from 64 on are sysexits.h. NOT_ENDED (EX_TEMPFAIL): a wait was over before the task was. UNTOLD (EX_IOERR): what was asked for has been started, or may have been, and its end could
+UNTOLD = 74
+"""Exit codes; those from 64 on are sysexits.h. UNTOLD (EX_IOERR): what was asked for has been started, or may have been, and its end could
 not be told; whoever repeats the call may run it a second time."""
 
 
@@ -36,7 +36,7 @@ _ALL = (
     Problem("too_many_logins", 429, 8, NO_PERMISSION, "too many failed logins came from this address", "wait a minute; the admin token lies in DATA/admin.token"),
     # the request
     Problem("malformed_json", 400, 3, USAGE, "the body is not JSON", "check the body with a JSON parser"),
-    Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys or values", "send flatter or shorter JSON, or raise http.max_json_depth, http.max_json_keys or http.max_json_values"),
+    Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys", "send flatter or shorter JSON, or raise http.max_json_depth or http.max_json_keys"),
     Problem("unsupported_media_type", 415, 3, USAGE, "the body must be JSON", "send 'Content-Type: application/json'"),
     Problem("body_too_large", 413, 8, USAGE, "the body is larger than this server takes", "send less, or raise http.max_body"),
     Problem("malformed_request", 400, 3, USAGE, "the request is not HTTP/1.1 as this server reads it", "send lines that end with CR LF, one length, and a path that begins with /"),
@@ -57,6 +57,7 @@ _ALL = (
     Problem("method_not_allowed", 405, 12, USAGE, "this address does not accept this method", "/openapi.json lists the methods of each address; so does Allow"),
     Problem("task_not_found", 404, 5, USAGE, "there is no task with this id", "list tasks to find it; it may have been deleted"),
     Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
+    Problem("host_ambiguous", 409, 9, USAGE, "several hosts have this name", "use one of their ids"),
     Problem("group_not_found", 404, 5, USAGE, "the task has no group of answers with this number", "list the task's groups"),
     Problem("execution_not_found", 404, 5, USAGE, "the task has no such host", "list the task's hosts"),
     Problem("join_token_not_found", 404, 5, USAGE, "there is no join token with this id", "list join tokens to find it"),
@@ -68,7 +69,7 @@ _ALL = (
     Problem("task_running", 409, 9, USAGE, "the task is running", "cancel it first"),
     Problem("host_connected", 409, 9, USAGE, "the host is connected", "stop its agent first"),
     Problem("host_busy", 409, 9, USAGE, "the host has executions that have not ended", "wait for them or cancel them"),
-    Problem("host_exists", 409, 6, USAGE, "a host with this id exists", "use another id, or update the one there is"),
+    Problem("host_exists", 409, 6, USAGE, "a host with this name exists", "use another name, or update the one there is"),
     Problem("host_not_enrolled", 409, 7, USAGE, "the host has no certificate of this server", "let it join with 'clarion-agent join'"),
     Problem("range_not_satisfiable", 416, 11, USAGE, "the range lies outside what is kept of this output", "ask for bytes within head or tail"),
     # the server

@@ -58,24 +58,14 @@ class Door(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A host and whether it is here. `session` is None while it is away; `since` is the server's wall clock in ms."""
+    """A host and whether it is here. `session` is None while it is away. since, seen: when it came, and when it was last heard of, by the server's
+    wall clock in ms; None if never."""
 
     host: Host
     session: int | None
     since: int | None
     running: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What a list of names stands for. `host_ids`: no doubles, in order of first mention.
-
-    unknown: names that no host has. ambiguous: name → the ids that share it.
-    """
-
-    host_ids: tuple[str, ...]
-    unknown: tuple[str, ...]
-    ambiguous: dict[str, tuple[str, ...]]
+    seen: int | None = None
 
 
 class Fleet(Protocol):
@@ -91,9 +81,6 @@ class Fleet(Protocol):
 
     def roster(self) -> Sequence[Presence]:
         """All known hosts by (hostname, host_id)."""
-
-    def resolve(self, names: Sequence[str]) -> Resolution:
-        """Each name is a host id, a host name, or `all`."""
 
     def put(self, host: Host) -> None:
         """After the host is committed: make it, or its new labels, known."""

@@ -36,13 +36,13 @@ def json_line(value: Any) -> None:
 def document(form: str, head: Json, name: str, items: Iterable[Json]) -> None:
     """`{…head, name: [items]}`, item by item: ten thousand hosts with their output need not fit into memory."""
     if form == "yaml":
-        say(_yaml(head) if head else b"", nl=False)
-        begun = False
+        say((_yaml(head) if head else b"") + f"{name}:\n".encode(), nl=False)
+        empty = True
         for item in items:
-            say((b"" if begun else f"{name}:\n".encode()) + _yaml([item]), nl=False)
-            begun = True
-        if not begun:
-            say(f"{name}: []")
+            say(_yaml([item]), nl=False)
+            empty = False
+        if empty:
+            say(b"[]")
         return
     opening = orjson.dumps(head)[:-1]
     say(opening + (b"," if head else b"") + orjson.dumps(name) + b":[", nl=False)
@@ -61,13 +61,13 @@ def _yaml(value: Any) -> bytes:
 
 
 def hosts(api: Api, selector: str, form: str) -> None:
-    """The hosts that a selector means: `names`, one per line, or `folded`, on one line."""
+    """The hosts that a selector means, each as a word that means it in a selector: `names`, one per line, or `folded`, on one line."""
     if form == "folded":
         say(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
         return
     for page in api.pages("hosts", {"select": selector}):
         for host in page:
-            say(one_line(str(host["hostname"])))
+            say(one_line(str(host.get("selector") or host["hostname"])))
 
 
 def listing(form: str, pages: Iterable[list[Json]], columns: Sequence[Column], empty: str, limit: int | None = None, *, name: Callable[[Json], str] | None = None) -> None:

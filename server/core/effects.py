@@ -76,6 +76,13 @@ class SaveSeq(Struct, frozen=True, gc=False):
     max_seq: int
 
 
+class SaveSeen(Struct, frozen=True, gc=False):
+    """When a host was last heard of, ms since 1970. Never set back."""
+
+    host_id: str
+    last_seen_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
     """The task, its command and its rows. Outputs that nobody refers to any more are left to retention."""
@@ -162,6 +169,7 @@ Save = (
     | SaveLate
     | SaveHost
     | SaveSeq
+    | SaveSeen
     | DeleteTask
     | DeleteHost
     | CreateJoinToken

@@ -174,7 +174,11 @@ class Output(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Host:
-    """A machine. `last_seen_at` is written rarely; who is connected now is the fleet's knowledge, not the store's."""
+    """A machine. Who is connected now, and when it was last heard of in this run, is the fleet's knowledge, not the store's.
+
+    given: the name that an operator has given it, which goes before `claimed`, what its agent calls it. former: names that it had before, the last
+    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id only.
+    """
 
     host_id: str
     hostname: str
@@ -193,6 +197,11 @@ class Host:
     last_heartbeat_at: int | None = None
     created_at: int = 0
     updated_at: int = 0
+    claimed: str = ""
+    given: str | None = None
+    former: tuple[str, ...] = ()
+    replaced_by: str | None = None
+    replaced_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,8 @@ class JoinToken:
     """What is kept of a token with which hosts join.
 
     digest: SHA-256 of its text. labels: given to every host that joins with it. networks: CIDR blocks, one of which a host
-    must join from; empty for anywhere. approve: an operator lets each host in.
+    must join from; empty for anywhere. approve: an operator lets each host in. replace: a host that joins with it takes the place of
+    hosts of its name that are offline.
     """
 
     token_id: str
@@ -212,6 +222,7 @@ class JoinToken:
     created_at: int
     networks: tuple[str, ...] = ()
     approve: bool = False
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,7 @@ from server.core.effects import Welcome
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.fleet.watching import Watching, WatchLimits
-from server.ports import Presence, Resolution
-
-ALL = "all"
+from server.ports import Presence
 
 
 class Registry:
@@ -26,6 +24,8 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self._numbers = epoch << 32
         self._left = trio.Event()
+        self._seen: dict[str, int] = {}
+        self._unsaved: dict[str, int] = {}
         self.changes = 0
         self.watching = Watching(self.session, watching or WatchLimits())
         """Output while it comes."""
@@ -40,6 +40,8 @@ class Registry:
     def remove(self, host_id: str) -> None:
         self.changes += 1
         self.directory.remove(host_id)
+        self._seen.pop(host_id, None)
+        self._unsaved.pop(host_id, None)
 
     def host(self, host_id: str) -> Host | None:
         return self.directory.hosts.get(host_id)
@@ -55,30 +57,11 @@ class Registry:
     def _presence(self, host: Host) -> Presence:
         session = self._sessions.get(host.host_id)
         if session is None:
-            return Presence(host, None, None, 0)
-        return Presence(host, session.number, session.since, session.running)
-
-    def resolve(self, names: Sequence[str]) -> Resolution:
-        """Each name is a host id, a host name, or `all`."""
-        found: dict[str, None] = {}
-        unknown: dict[str, None] = {}
-        ambiguous: dict[str, tuple[str, ...]] = {}
-        for name in names:
-            ids = self.directory.named(name)
-            if name in self.directory.hosts:
-                found[name] = None
-            elif len(ids) == 1:
-                found.update(dict.fromkeys(ids))
-            elif ids:
-                ambiguous[name] = tuple(sorted(ids))
-            elif name == ALL:
-                found.update(dict.fromkeys(host_id for _, host_id in self.directory.order))
-            else:
-                unknown[name] = None
-        return Resolution(tuple(found), tuple(unknown), ambiguous)
+            return Presence(host, None, None, 0, self._seen.get(host.host_id, host.last_seen_at))
+        return Presence(host, session.number, session.since, session.running, session.heard)
 
     def counts(self) -> dict[str, int]:
-        return {"known": len(self.directory.hosts), "connected": len(self._sessions)}
+        return {"known": len(self.directory.known()), "connected": len(self._sessions)}
 
     # --- sessions ------------------------------------------------------------------------------------------------------
 
@@ -104,6 +87,8 @@ class Registry:
         if self._sessions.get(session.host_id) is not session:
             return False
         del self._sessions[session.host_id]
+        if session.host_id in self.directory.hosts:
+            self._seen[session.host_id] = self._unsaved[session.host_id] = session.heard
         self.changes += 1
         self._left.set()
         return True
@@ -116,6 +101,13 @@ class Registry:
             if isinstance(act, Welcome):
                 session.welcomed = True
                 self.watching.welcomed(session)
+
+    def take_seen(self, *, connected: bool) -> dict[str, int]:
+        """When hosts were last heard of that have left since the last call, and with `connected` those that are here; ms."""
+        found, self._unsaved = self._unsaved, {}
+        if connected:
+            found |= {session.host_id: session.heard for session in self._sessions.values() if session.host_id in self.directory.hosts}
+        return found
 
     def online(self) -> Set[str]:
         """The ids of hosts that are connected now."""

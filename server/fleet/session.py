@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
+from server.core.events import Now
 from server.core.live_output import Credit, OutputCredit, WatchOutput
 
 Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCredit
@@ -21,16 +22,17 @@ class OutboxLimits:
 
 class Session:
     """host_id, number: unique among all sessions of this server. since: wall clock, ms. ended: why it must close.
-    welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for.
+    heard: when the agent last said something, ms, at most a heartbeat old. welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for.
 
     The outbox is bounded: a host that does not read is cut off rather than waited for. Nothing is lost by that, because
     what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something to do.
     """
 
-    __slots__ = ("_limits", "_outbox", "_stir", "ended", "host_id", "number", "output_credit", "peer", "running", "since", "welcomed")
+    __slots__ = ("_limits", "_outbox", "_stir", "ended", "heard", "host_id", "number", "output_credit", "peer", "running", "since", "welcomed")
 
     def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]) -> None:
         self.host_id, self.number, self.peer, self.since = host_id, number, peer, since
+        self.heard = since
         self.running = 0
         self.ended: str | None = None
         self.welcomed = False
@@ -53,6 +55,10 @@ class Session:
         if self.ended is None:
             self.ended = why
             self._stir(self)
+
+    def hear(self, now: Now, last_read: float) -> None:
+        """Its last byte was read at this time of the monotonic clock."""
+        self.heard = max(self.heard, now.wall_ms - round(1000 * max(0.0, now.mono - last_read)))
 
     def take(self) -> list[Outgoing]:
         """Everything that waits, in order."""

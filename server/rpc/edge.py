@@ -142,8 +142,7 @@ class Edge:
         """This connection asks for health or reflection, and may; after `caller_age` it must come again, unless it is an agent's."""
         comer = self._connected.get(conn)
         if comer is not None and not comer.asks and comer.until != FOREVER:
-            comer.asks = True
-            comer.until = self._clock.now().mono + self._settings.caller_age
+            comer.asks, comer.until = True, self._clock.now().mono + self._settings.caller_age
             self._expected.set(conn, comer.until)
 
     def gone(self, conn: Any) -> None:
@@ -168,6 +167,7 @@ class Edge:
         if self.draining and live.front is None and (comer := self._connected.get(live.conn)) is not None:
             # After the call's end: h2, as a client, takes no frame of any stream after a GOAWAY.
             asyncio.get_running_loop().call_soon(comer.goaway)
+        session.hear(self._clock.now(), live.conn.last_read)
         self._counts.session_closed()
         log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
         if self._registry.detach(session) and not self.draining:
@@ -309,8 +309,7 @@ class Edge:
     async def _write(self) -> None:
         while True:
             await self._stirred.wait()
-            self._stirred = trio.Event()
-            dirty, self._dirty = self._dirty, {}
+            self._stirred, dirty, self._dirty = trio.Event(), self._dirty, {}
             now = self._clock.now().mono
             for number, session in enumerate(dirty, 1):
                 self._flush(session, now)
@@ -371,6 +370,7 @@ class Edge:
                 if session is None or session.number not in self._live:
                     continue
                 heard = live.conn.last_read
+                session.hear(self._clock.now(), heard)
                 if now - heard >= terms.silence and not self._queue.full:
                     session.end("silent")
                     continue

@@ -22,7 +22,9 @@ from proto.messages import (
     RenewRequest,
     parse,
 )
+from proto.readable import escaped
 from server.core.effects import DeleteJoinRequest, Save, SaveHost, SaveIdentity, SaveJoinRequest, UseJoinToken
+from server.core.hostnames import claimed, fault
 from server.core.ids import is_id, uuid7
 from server.core.model import Host, HostIdentity, JoinRequest, JoinToken
 from server.errors import ClarionError
@@ -144,7 +146,10 @@ class Enrolment:
             issued = self._issue(request.csr, host_id, generation, now)
             identity = HostIdentity(host_id, generation, generation, issued.serial, issued.not_after, now, token_id)
             host = self._host(host_id, request.hostname, labels, now)
-            saves = [UseJoinToken(token_id, issued.serial, host_id, asked_at), SaveHost(host), SaveIdentity(identity), *saves]
+            replaced = self._replaced(host, token, now) if self._registry.host(host_id) is None else []
+            for other in replaced:
+                host = replace(host, labels={**other.labels, **host.labels})
+            saves = [UseJoinToken(token_id, issued.serial, host_id, asked_at), SaveHost(host), *map(SaveHost, replaced), SaveIdentity(identity), *saves]
             try:
                 await self._commits.commit(saves)
             except TokenSpent:
@@ -154,6 +159,11 @@ class Enrolment:
             self._gate.forget(host_id)
             self._identities.put(identity)
             self._registry.put(host)
+            for other in replaced:
+                if other.host_id in self._registry.online():
+                    continue  # it came back meanwhile, and its next Hello takes back what was written
+                self._registry.put(other)
+                log.warning("host replaced", host_id=other.host_id, replaced_by=host_id, hostname=other.hostname, token_id=token_id)
             for name in guard:
                 self._requests.remove(name)
         finally:
@@ -220,11 +230,22 @@ class Enrolment:
         return previous
 
     def _host(self, host_id: str, hostname: str, labels: dict[str, str], now: int) -> Host:
-        name = _name(hostname) or host_id
         known = self._registry.host(host_id)
-        if known is None:
-            return Host(host_id, name, labels=labels, created_at=now, updated_at=now)
-        return replace(known, labels={**known.labels, **labels}, updated_at=now)
+        if known is not None:
+            return replace(known, labels={**known.labels, **labels}, updated_at=now)
+        if (wrong := fault(hostname)) is not None:
+            log.warning(f"the name that a host joins under {wrong}", host_id=host_id, claimed=_name(hostname))
+        return claimed(Host(host_id, "", labels=labels, created_at=now, updated_at=now), hostname)
+
+    def _replaced(self, host: Host, token: JoinToken, now: int) -> list[Host]:
+        """The hosts of this name whose place it takes. Only an operator can allow that, with the token: otherwise whoever has one could be sent what
+        is meant for any host that is offline. A host that is online keeps its name whatever the token says."""
+        directory, online = self._registry.directory, self._registry.online()
+        others = [directory.hosts[other] for other in sorted(directory.bearing(host.hostname) - {host.host_id})]
+        others = [other for other in others if other.replaced_by is None]
+        if kept := [other.host_id for other in others if other.host_id in online or not token.replace]:
+            log.warning("a host joins under the name of another one", host_id=host.host_id, hostname=host.hostname, others=kept[:5], token_id=token.token_id)
+        return [replace(other, replaced_by=host.host_id, replaced_at=now) for other in others if other.host_id not in kept]
 
     # --- renewing ----------------------------------------------------------------------------------------------------------
 
@@ -257,7 +278,7 @@ class Enrolment:
 
 
 def _name(hostname: str) -> str:
-    return "".join(c for c in hostname[:255] if c.isprintable())
+    return escaped(hostname[:255])[:255]
 
 
 class _Refused(ClarionError):

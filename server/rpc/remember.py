@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
+
+from proto.readable import escaped
 from server.core.effects import SaveHost
+from server.core.hostnames import claimed, fault
 from server.core.model import Host
 from server.fleet.registry import Registry
 from server.ports import Clock
 from server.rpc.from_agent import Hello
 from server.rpc.settings import Queue
 
-REFRESH_MS = 600_000
-"""A host that comes back with nothing new about it is written at most this often: ten thousand reconnects write nothing."""
+log = structlog.get_logger("rpc.remember")
+
+LONGEST = 256
 
 
 class Memory:
@@ -24,8 +29,13 @@ class Memory:
         now = self._clock.now().wall_ms
         known = self._registry.host(hello.host_id)
         host = known or Host(hello.host_id, hostname="", created_at=now)
-        fresh = _told(host, hello, peer, now)
-        if known is None or fresh != known or now - (known.last_seen_at or 0) > REFRESH_MS:
+        fresh = claimed(_told(host, hello, peer, now), hello.facts.hostname)
+        if (wrong := fault(hello.facts.hostname)) is not None:
+            log.warning(f"the name that an agent claims {wrong}", host_id=host.host_id, claimed=escaped(hello.facts.hostname[:LONGEST]), hostname=fresh.hostname)
+        if fresh.replaced_by is not None:
+            log.warning("a host that was replaced is back", host_id=host.host_id, hostname=fresh.hostname, replaced_by=fresh.replaced_by)
+            fresh = replace(fresh, replaced_by=None, replaced_at=None)
+        if known is None or fresh != known:
             fresh = replace(fresh, last_seen_at=now, last_heartbeat_at=now, updated_at=now, status="online")
             self._queue.put([SaveHost(fresh)])
         self._registry.put(fresh)
@@ -35,18 +45,17 @@ def _told(host: Host, hello: Hello, peer: str, now: int) -> Host:
     facts = hello.facts
     return replace(
         host,
-        hostname=_name(facts.hostname) or host.hostname or hello.host_id,
-        ip=_name(facts.ip) or peer.rpartition(":")[0],
-        os=_name(facts.os),
-        arch=_name(facts.arch),
-        version=_name(facts.version),
-        agent_labels={_name(k): _name(v) for k, v in list(facts.labels.items())[:64] if _name(k)},
+        ip=_text(facts.ip) or peer.rpartition(":")[0],
+        os=_text(facts.os),
+        arch=_text(facts.arch),
+        version=_text(facts.version),
+        agent_labels={_text(k): _text(v) for k, v in list(facts.labels.items())[:64] if _text(k)},
         journal_id=hello.journal_id,
         boot_id=hello.boot_id,
         first_seen_at=host.first_seen_at or now,
     )
 
 
-def _name(text: str) -> str:
-    """Claims of an agent, kept short and printable."""
-    return "".join(c for c in text[:256] if c.isprintable())
+def _text(claim: str) -> str:
+    """A claim of an agent, kept short and visible."""
+    return escaped(claim[:LONGEST])[:LONGEST]

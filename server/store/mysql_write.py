@@ -70,6 +70,7 @@ class MySQLWrite:
             await self._rows(connection, "save_orphan", orphans)
         await self._rows(connection, "save_host", (host_row(host) for host in phase.hosts.values()))
         await self._rows(connection, "save_seq", phase.seqs.items())
+        await self._rows(connection, "save_seen", phase.seen.items())
         await self._rows(connection, "create_join_token", (join_token_row(token) for token in phase.tokens.values()))
         for use in phase.joins:
             if await self._rows(connection, "note_join", [(use.serial, use.token_id, use.host_id, use.used_at)]):
@@ -86,7 +87,7 @@ class MySQLWrite:
             await self._by_keys(connection, "delete_executions", commands)
             for name in ("delete_commands", "delete_targets", "delete_keys", "delete_task"):
                 await self._by_keys(connection, name, phase.deleted_tasks)
-        for name in ("delete_identity", "delete_host"):
+        for name in ("delete_identity", "delete_seen", "delete_host"):
             await self._by_keys(connection, name, phase.deleted_hosts)
         await self._by_keys(connection, "delete_join_token", phase.deleted_tokens)
         await self._by_keys(connection, "delete_join_request", phase.deleted_requests)

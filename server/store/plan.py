@@ -26,6 +26,7 @@ from server.core.effects import (
     SaveLate,
     SaveMeta,
     SaveOutput,
+    SaveSeen,
     SaveSeq,
     SaveTask,
     UseJoinToken,
@@ -42,6 +43,7 @@ class Phase:
     lates: list[SaveLate] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, JoinToken] = field(default_factory=dict)
     joins: list[UseJoinToken] = field(default_factory=list)
     requests: dict[str, JoinRequest] = field(default_factory=dict)
@@ -90,6 +92,8 @@ class Phase:
                 self.tasks[task.task_id] = task
         elif isinstance(save, SaveSeq):
             self._raise_seq(save.host_id, save.max_seq)
+        elif isinstance(save, SaveSeen):
+            self.seen[save.host_id] = max(self.seen.get(save.host_id, 0), save.last_seen_at)
         elif isinstance(save, CreateTask):
             self.created.setdefault(save.task.task_id, save)
         elif isinstance(save, SaveLate):

@@ -69,6 +69,7 @@ HOST = Table(
     (
         *("host_id", "hostname", "ip", "os", "arch", "version", "labels", "agent_labels", "status", "journal_id", "boot_id"),
         *("first_seen_at", "last_seen_at", "last_heartbeat_at", "created_at", "updated_at"),
+        *("claimed", "given", "former", "replaced_by", "replaced_at"),
     ),
 )
 IDEMPOTENCY = Table("idempotency", ("idempotency_key",), ("idempotency_key", "task_id", "request_digest", "created_at"))
@@ -77,7 +78,7 @@ ORPHAN = Table(
     ("host_id", "command_id", "attempt"),
     ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report"),
 )
-JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at", "networks", "approve"))
+JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at", "networks", "approve", "replaces"))
 JOIN_USE = Table("join_use", ("serial",), ("serial", "token_id", "host_id", "used_at"))
 JOIN_REQUEST = Table(
     "join_request",
@@ -293,12 +294,13 @@ def host_row(host: Host) -> tuple[Any, ...]:
     return (
         *(host.host_id, host.hostname, host.ip, host.os, host.arch, host.version, as_json(host.labels), as_json(host.agent_labels)),
         *(host.status, host.journal_id, host.boot_id, host.first_seen_at, host.last_seen_at, host.last_heartbeat_at),
-        *(host.created_at, host.updated_at),
+        *(host.created_at, host.updated_at, host.claimed, host.given, as_json(host.former) if host.former else None),
+        *(host.replaced_by, host.replaced_at),
     )
 
 
 def host_from(row: Row) -> Host:
-    """A row of HOST.columns and then the highest dispatch number."""
+    """A row of HOST.columns, then the highest dispatch number, and when the host was heard of since its row was written."""
     return Host(
         host_id=row[0],
         hostname=row[1],
@@ -312,20 +314,25 @@ def host_from(row: Row) -> Host:
         journal_id=row[9],
         boot_id=row[10],
         first_seen_at=row[11],
-        last_seen_at=row[12],
+        last_seen_at=max((at for at in (row[12], row[22]) if at is not None), default=None),
         last_heartbeat_at=row[13],
         created_at=row[14],
         updated_at=row[15],
-        max_seq=row[16],
+        claimed=row[16],
+        given=row[17],
+        former=tuple(orjson.loads(row[18])) if row[18] else (),
+        replaced_by=row[19],
+        replaced_at=row[20],
+        max_seq=row[21],
     )
 
 
 def join_token_row(token: JoinToken) -> tuple[Any, ...]:
-    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at, as_json(token.networks), int(token.approve))
+    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at, as_json(token.networks), int(token.approve), int(token.replace))
 
 
 def join_token_from(row: Row) -> JoinToken:
-    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6], tuple(orjson.loads(row[7])), bool(row[8]))
+    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6], tuple(orjson.loads(row[7])), bool(row[8]), bool(row[9]))
 
 
 def join_request_row(request: JoinRequest) -> tuple[Any, ...]:

@@ -47,6 +47,7 @@ _COLUMNS = {
     "save_orphan": ORPHAN.columns,
     "save_host": HOST.columns,
     "save_seq": ("host_id", "max_seq"),
+    "save_seen": ("host_id", "last_seen_at"),
     "create_join_token": JOIN_TOKEN.columns,
     "note_join": JOIN_USE.columns,
     "use_join_token": ("token_id", "used_at"),
@@ -56,6 +57,7 @@ _COLUMNS = {
     "save_meta": ("name", "value"),
     "save_kinds": ("command_id", "answer_kinds"),
     "delete_host": ("host_id",),
+    "delete_seen": ("host_id",),
     "delete_identity": ("host_id",),
     "delete_join_token": ("token_id",),
 }
@@ -88,6 +90,7 @@ class SqliteWrite:
             self._lates(connection, phase)
         each("save_host", (host_row(host) for host in phase.hosts.values()))
         each("save_seq", phase.seqs.items())
+        each("save_seen", phase.seen.items())
         each("create_join_token", (join_token_row(token) for token in phase.tokens.values()))
         if phase.joins:
             self._joins(connection, phase)
@@ -97,7 +100,7 @@ class SqliteWrite:
         each("save_kinds", phase.kinds.items())
         for name in _DELETE_TASK:
             each(name, ((task_id,) for task_id in phase.deleted_tasks))
-        for name in ("delete_identity", "delete_host"):
+        for name in ("delete_identity", "delete_seen", "delete_host"):
             each(name, ((host_id,) for host_id in phase.deleted_hosts))
         each("delete_join_token", ((token_id,) for token_id in phase.deleted_tokens))
         each("delete_join_request", ((request_id,) for request_id in phase.deleted_requests))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 
 class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -85,9 +85,16 @@ class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A change of a host's labels."""
+    """A change of a host's labels or of its name."""
 
-    labels: Annotated[dict[str, str | None], Meta(description="Labels to set; null takes one away; those not named stay.", examples=[{"env": "prod", "old": None}])]
+    labels: Annotated[dict[str, str | None], Meta(description="Labels to set; null takes one away; those not named stay.", examples=[{"env": "prod", "old": None}])] = {}
+    hostname: Annotated[str | UnsetType | None, Meta(description="Its new name, which goes before what its agent calls it; null takes that back.", examples=["web-db"])] = UNSET
+
+
+class ReplaceBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which host takes another's place."""
+
+    by: Annotated[str, Meta(description="The id or name of the host that takes its place.")]
 
 
 class LoginBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,3 +111,4 @@ class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
     labels: Annotated[dict[str, str], Meta(description="Labels for every host that joins with it.", examples=[{"env": "prod"}])] = {}
     networks: Annotated[list[str], Meta(description="Addresses from which hosts may join, as CIDR blocks; none for any. At most 16.", examples=[["10.1.0.0/16"]])] = []
     approve: Annotated[bool, Meta(description="Each join waits until an operator approves it.")] = False
+    replace: Annotated[bool, Meta(description="A host that joins with it takes the place of hosts of its name that are offline: for machines that were set up anew.")] = False

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import trio
-
 from server.core.events import ExecutionsCanceled, TaskCanceled
 from server.errors import ClarionError
 from server.web.bodies import CancelBody
 from server.web.call import Call, Reply
 from server.web.checks import refuse
-from server.web.lookup import host_id_of, stored_task
+from server.web.lookup import stored_task, task_hosts
 from server.web.present import task_view
-from server.web.targets import NAMED
 from server.web.tasks import living
-
-LOOKED_UP = 1_000
-"""Names looked up before others have a turn."""
+from server.web.unnamed import label, listed
 
 
 async def cancel_task(call: Call, task_id: str) -> Reply:
@@ -40,23 +35,20 @@ async def cancel_task(call: Call, task_id: str) -> Reply:
 
 
 async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
-    """Host ids. Raises ClarionError execution_not_found, with every name that is none of the task's hosts."""
-    targets = set(await call.deps.store.targets(task_id))
+    """Host ids. Raises ClarionError execution_not_found with every name that is none of the task's hosts, host_ambiguous."""
+    hosts = await task_hosts(call.deps, task_id)
     found: dict[str, None] = {}
     strangers = []
-    for index, name in enumerate(dict.fromkeys(names)):
-        if index % LOOKED_UP == LOOKED_UP - 1:
-            await trio.lowlevel.checkpoint()
+    for name in dict.fromkeys(names):
         try:
-            host_id = host_id_of(call.deps, name, "execution_not_found")
-        except ClarionError:
-            host_id = ""
-        if host_id in targets:
-            found[host_id] = None
-        else:
+            found[hosts.id_of(name)] = None
+        except ClarionError as error:
+            if error.code != "execution_not_found":
+                error.field = "hosts"
+                raise
             strangers.append(name[:255])
     if strangers:
-        shown = ", ".join(repr(name[:60]) for name in strangers[:5])
-        number = f"{len(strangers)} such hosts, among them" if len(strangers) > 5 else "such hosts:"
-        raise ClarionError("execution_not_found", f"the task has no {number} {shown}", field="hosts", details={"unknown": strangers[:NAMED], "total": len(strangers)})
+        count = "1 name is" if len(strangers) == 1 else f"{len(strangers):,} names are"
+        message = f"{count} not those of the task's hosts: {listed([label(name) for name in strangers])}."
+        raise ClarionError("execution_not_found", message, field="hosts", details={"unknown": strangers})
     return list(found)

@@ -18,7 +18,7 @@ from server.web.call import Call
 from server.web.desk import Flight
 from server.web.lookup import stored_task
 from server.web.spec import build, check
-from server.web.targets import choose_hosts, text_of
+from server.web.targets import choose_hosts
 
 HEADER = "Idempotency-Key"
 Make = Callable[[], Awaitable[tuple[Task, Command]]]
@@ -47,8 +47,8 @@ async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
 
     async def make() -> tuple[Task, Command]:
         deps, targets = call.deps, wish.body.targets
-        host_ids = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
-        return build(wish, host_ids, text_of(targets), call.by, deps.clock, deps.entropy)
+        host_ids, text = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
+        return build(wish, host_ids, text, call.by, deps.clock, deps.entropy)
 
     return await created(call, make, start=start, verb="run" if start else "create")
 

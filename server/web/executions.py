@@ -12,7 +12,7 @@ from server.errors import ClarionError
 from server.store.base import ExecutionView, OutputSummary
 from server.web.call import Call, Reply
 from server.web.deps import Deps
-from server.web.lookup import command_of, host_id_of
+from server.web.lookup import command_of, task_hosts
 from server.web.present import execution_row, execution_view
 from server.web.query import MAX_MS
 from server.web.route import Param
@@ -61,7 +61,8 @@ async def list_executions(call: Call, task_id: str) -> Reply:
 async def find(call: Call, task_id: str, host: str) -> ExecutionView:
     """By task id, and host id or name. Raises ClarionError task_not_found, execution_not_found."""
     command = await command_of(call.deps, task_id)
-    found = await call.deps.store.execution(command.command_id, host_id_of(call.deps, host, "execution_not_found"))
+    host_id = host if is_id(host) else (await task_hosts(call.deps, task_id)).id_of(host)
+    found = await call.deps.store.execution(command.command_id, host_id)
     if found is None:
         raise ClarionError("execution_not_found")
     return found

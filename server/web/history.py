@@ -25,7 +25,7 @@ async def list_history(call: Call, host: str) -> Reply:
     after = call.query.text("after")
     if after is not None and not is_id(after):
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
-    found = await call.deps.store.history(host_id_of(call.deps, host, "host_not_found"), after=after, limit=limit + 1)
+    found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)
     page = found[:limit]
     return Reply(PastPage(items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None))
 

@@ -43,7 +43,7 @@ async def create_join_token(call: Call) -> Reply:
     call.desk.take_new_work()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
-    kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve)
+    kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve, body.replace)
     await call.desk.safely(lambda: deps.commits.commit([CreateJoinToken(kept)]))
     address = deps.enrolment.address
     shown = JoinTokenCreated(
@@ -144,6 +144,7 @@ def _fields(token: JoinToken) -> dict[str, Any]:
         "labels": dict(token.labels),
         "networks": list(token.networks),
         "approve": token.approve,
+        "replace": token.replace,
         "created_by": token.created_by,
         "created_at": token.created_at,
     }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import dataclass
+
 from server.core.ids import is_id
 from server.core.model import Command, Task
 from server.errors import ClarionError
-from server.ports import Presence
+from server.ports import Fleet, Presence
 from server.web.deps import Deps
+from server.web.unnamed import ambiguous, label, no_host
 
 
 async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
@@ -36,26 +40,53 @@ async def command_of(deps: Deps, task_id: str) -> Command:
 
 
 def known_host(deps: Deps, name: str) -> Presence:
-    """By id, or by a name that only one host has. Raises ClarionError host_not_found."""
-    presence = deps.fleet.presence(name) if is_id(name) else None
-    if presence is None and name != "all":
-        found = deps.fleet.resolve([name])
-        if found.ambiguous:
-            raise ClarionError("host_not_found", f"several hosts are called {name[:100]!r}", hint="use one of the ids", details={"ids": list(found.ambiguous[name])})
-        presence = deps.fleet.presence(found.host_ids[0]) if found.host_ids else None
+    """By id, or by a name that only one host has. Raises ClarionError host_not_found, host_ambiguous."""
+    presence = deps.fleet.presence(_known(deps, name)) if not is_id(name) else deps.fleet.presence(name)
     if presence is None:
-        raise ClarionError("host_not_found")
+        raise ClarionError("host_not_found", f"There is no host with the id {name}.")
     return presence
 
 
-def host_id_of(deps: Deps, name: str, otherwise: str) -> str:
-    """The id that `name` stands for; a well-formed id is taken as it is, because deleted hosts have rows too.
-
-    Raises ClarionError with the code `otherwise`.
-    """
+def host_id_of(deps: Deps, name: str) -> str:
+    """For what is past: a well-formed id is taken as it is, because a host that was deleted has a history too, and a name that no host has any more
+    is that of the one host that had it. Raises ClarionError host_not_found, host_ambiguous."""
+    directory = deps.fleet.directory
     if is_id(name):
         return name
-    found = deps.fleet.resolve([name])
-    if len(found.host_ids) != 1 or name == "all":
-        raise ClarionError(otherwise)
-    return found.host_ids[0]
+    if not directory.named(name) and len(former := directory.formerly(name)) == 1:
+        return next(iter(former))
+    return _known(deps, name)
+
+
+def _known(deps: Deps, name: str) -> str:
+    ids = sorted(deps.fleet.directory.named(name))
+    if len(ids) > 1:
+        raise ambiguous(deps.fleet, name, ids)
+    if not ids:
+        raise ClarionError("host_not_found", no_host(deps.fleet, name))
+    return ids[0]
+
+
+@dataclass(slots=True)
+class TaskHosts:
+    """What names mean within a task: names that its hosts have now, or had before."""
+
+    fleet: Fleet
+    targets: Set[str]
+
+    def id_of(self, name: str) -> str:
+        """The id of the task's host of this name or id. Raises ClarionError execution_not_found, host_ambiguous."""
+        if name in self.targets:
+            return name
+        directory = self.fleet.directory
+        ids = sorted((directory.bearing(name) | directory.formerly(name)) & self.targets)
+        if len(ids) > 1:
+            raise ambiguous(self.fleet, name, ids, " of the task")
+        if ids:
+            return ids[0]
+        raise ClarionError("execution_not_found", f"The task has no host named {label(name)}.", details={"unknown": [name[:255]]})
+
+
+async def task_hosts(deps: Deps, task_id: str) -> TaskHosts:
+    """Of a task that is there."""
+    return TaskHosts(deps.fleet, frozenset(await deps.store.targets(task_id)))

@@ -278,11 +278,16 @@ def execution_view(
     return views.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, earlier=earlier, late_result=late)
 
 
-def host_view(presence: Presence, open_executions: int, identity: HostIdentity | None) -> views.HostView:
+def host_view(presence: Presence, word: str, open_executions: int, identity: HostIdentity | None) -> views.HostView:
     host: Host = presence.host
     return views.HostView(
         host_id=host.host_id,
         hostname=host.hostname,
+        selector=word,
+        given_name=host.given,
+        former_names=list(host.former),
+        replaced_by=host.replaced_by,
+        replaced_at=host.replaced_at,
         ip=host.ip,
         os=host.os,
         arch=host.arch,
@@ -294,7 +299,7 @@ def host_view(presence: Presence, open_executions: int, identity: HostIdentity |
         open_executions=open_executions,
         identity=None if identity is None else identity_view(identity),
         first_seen_at=host.first_seen_at,
-        last_seen_at=host.last_seen_at,
+        last_seen_at=presence.seen,
         created_at=host.created_at,
         updated_at=host.updated_at,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from proto.reasons import reason
 from proto.words import plain
+from server.core.fold import fold
 from server.core.ids import uuid7
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, execution_status
@@ -18,6 +19,7 @@ from server.web.cancel import chosen
 from server.web.checks import refuse
 from server.web.create import created
 from server.web.decode import suggest
+from server.web.deps import Deps
 from server.web.lookup import stored_task
 from server.web.present import task_view
 from server.web.spec import check_line
@@ -66,10 +68,15 @@ async def rerun_task(call: Call, task_id: str) -> Reply:
         old, command = await stored_task(call.deps, task_id)
         editor.check_again(command)
         named = None if body.hosts is None else set(await chosen(call, task_id, body.hosts))
-        hosts = [row.host_id async for row in _rows(call, command) if wanted(row) and (named is None or row.host_id in named)]
+        total, hosts = 0, list[str]()
+        async for row in _rows(call, command):
+            total += 1
+            if wanted(row) and (named is None or row.host_id in named):
+                hosts.append(row.host_id)
         if not hosts:
             raise ClarionError("no_hosts", "no host of the task is as asked for", field="only", hint="look at the counts of the task")
-        return _again(call, old, command, tuple(hosts), name)
+        text = old.target_text if len(hosts) == total else _text(call.deps, hosts)
+        return _again(call, old, command, tuple(hosts), name, text)
 
     task, command, new = await created(call, make, start=body.start, verb=f"rerun {task_id}")
     return Reply(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})
@@ -107,7 +114,13 @@ async def _rows(call: Call, command: Command) -> AsyncIterator[CommandHost]:
         after = page[-1].execution.host_id
 
 
-def _again(call: Call, old: Task, command: Command, hosts: tuple[str, ...], name: str | None) -> tuple[Task, Command]:
+def _text(deps: Deps, hosts: Sequence[str]) -> str:
+    """A selector that means these hosts; one that has been deleted goes by its id."""
+    known = deps.fleet.directory.hosts
+    return fold(deps.fleet.directory.handle(host_id) if host_id in known else host_id for host_id in hosts).text
+
+
+def _again(call: Call, old: Task, command: Command, hosts: tuple[str, ...], name: str | None, text: str) -> tuple[Task, Command]:
     now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
     task_id = uuid7(now, entropy(10))
     task = Task(
@@ -119,7 +132,7 @@ def _again(call: Call, old: Task, command: Command, hosts: tuple[str, ...], name
         created_by=call.by,
         created_at=now,
         updated_at=now,
-        target_text=old.target_text,
+        target_text=text,
         targets=hosts,
         parameters=old.parameters,
         timeout_ms=old.timeout_ms,

@@ -26,7 +26,7 @@ from server.web import (
     words,
 )
 from server.web.auth import Access
-from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, LoginBody, RerunBody, SelectBody, TaskBody
+from server.web.bodies import CancelBody, HostBody, HostPatch, JoinTokenBody, LoginBody, ReplaceBody, RerunBody, SelectBody, TaskBody
 from server.web.create import HEADER
 from server.web.route import Param, Route
 from server.web.waiting import WAIT
@@ -57,7 +57,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("POST", f"{API}/tasks/<task_id>/cancel", T, cancel.cancel_task, "tasks", views.TaskView, 202, CancelBody),
         optional=True,
-        errors=("task_not_found", "execution_not_found", "task_finished", *WRITE),
+        errors=("task_not_found", "execution_not_found", "host_ambiguous", "task_finished", *WRITE),
     ),
     Route(
         *("POST", f"{API}/tasks/<task_id>/rerun", T, rerun.rerun_task, "tasks", views.TaskView, 201, RerunBody),
@@ -69,12 +69,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{API}/tasks/<task_id>/progress", T, tasks.get_progress, "tasks", views.ProgressView, params=WAIT, errors=("task_not_found",)),
     # executions
     Route("GET", f"{API}/tasks/<task_id>/hosts", T, executions.list_executions, "executions", views.ExecutionPage, params=executions.FILTERS, errors=("task_not_found",)),
-    Route("GET", f"{API}/tasks/<task_id>/hosts/<host>", T, executions.get_execution, "executions", views.ExecutionView, errors=("task_not_found", "execution_not_found")),
+    Route("GET", f"{API}/tasks/<task_id>/hosts/<host>", T, executions.get_execution, "executions", views.ExecutionView, errors=("task_not_found", "execution_not_found", "host_ambiguous")),
     Route(
         *("GET", f"{API}/tasks/<task_id>/hosts/<host>/output/live", T, live_output.get_live_output, "executions", sse.KIND),
         params=live_output.PARAMS,
         headers=live_output.LAST,
-        errors=("task_not_found", "execution_not_found", "too_many_viewers", "too_many_watched"),
+        errors=("task_not_found", "execution_not_found", "host_ambiguous", "too_many_viewers", "too_many_watched"),
     ),
     Route(
         "GET",
@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         views.OutputView,
         params=executions.OUTPUT,
         headers=(("Range", "With `Accept: application/octet-stream`: one range of bytes within the part, e.g. `bytes=0-1023`."),),
-        errors=("task_not_found", "execution_not_found", "output_not_found", "range_not_satisfiable"),
+        errors=("task_not_found", "execution_not_found", "host_ambiguous", "output_not_found", "range_not_satisfiable"),
         raw=True,
     ),
     # answers
@@ -98,12 +98,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{API}/hosts", T, hosts.create_host, "hosts", views.HostView, 201, HostBody, errors=("host_exists", *WRITE)),
     Route("POST", f"{API}/hosts/select", T, select.select_hosts, "hosts", views_answers.SelectionView, body=SelectBody, errors=("no_hosts", "invalid_expression")),
     Route("GET", f"{API}/hosts", T, hosts.list_hosts, "hosts", views.HostPage, params=hosts.FILTERS, errors=("invalid_expression",)),
-    Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found",)),
-    Route("GET", f"{API}/hosts/<host>/tasks", T, history.list_history, "hosts", views_answers.PastPage, params=history.PARAMS, errors=("host_not_found",)),
-    Route("PATCH", f"{API}/hosts/<host>", T, hosts.label_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", *WRITE)),
-    Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_connected", "host_busy", *WRITE)),
-    Route("POST", f"{API}/hosts/<host>/revoke", T, identity.revoke_host, "hosts", views.HostView, errors=("host_not_found", "host_not_enrolled", *WRITE)),
-    Route("POST", f"{API}/hosts/<host>/release", T, identity.release_host, "hosts", views.HostView, errors=("host_not_found", "host_not_enrolled", *WRITE)),
+    Route("GET", f"{API}/hosts/<host>", T, hosts.get_host, "hosts", views.HostView, errors=("host_not_found", "host_ambiguous")),
+    Route("GET", f"{API}/hosts/<host>/tasks", T, history.list_history, "hosts", views_answers.PastPage, params=history.PARAMS, errors=("host_not_found", "host_ambiguous")),
+    Route("PATCH", f"{API}/hosts/<host>", T, hosts.change_host, "hosts", views.HostView, body=HostPatch, errors=("host_not_found", "host_ambiguous", "host_exists", *WRITE)),
+    Route("DELETE", f"{API}/hosts/<host>", T, hosts.delete_host, "hosts", None, 204, errors=("host_not_found", "host_ambiguous", "host_connected", "host_busy", *WRITE)),
+    Route("POST", f"{API}/hosts/<host>/replace", T, hosts.replace_host, "hosts", views.HostView, body=ReplaceBody, errors=("host_not_found", "host_ambiguous", "host_connected", *WRITE)),
+    Route("POST", f"{API}/hosts/<host>/revoke", T, identity.revoke_host, "hosts", views.HostView, errors=("host_not_found", "host_ambiguous", "host_not_enrolled", *WRITE)),
+    Route("POST", f"{API}/hosts/<host>/release", T, identity.release_host, "hosts", views.HostView, errors=("host_not_found", "host_ambiguous", "host_not_enrolled", *WRITE)),
     # joining
     Route("POST", f"{API}/join-tokens", T, joining.create_join_token, "joining", views.JoinTokenCreated, 201, JoinTokenBody, errors=WRITE),
     Route("GET", f"{API}/join-tokens", T, joining.list_join_tokens, "joining", views.JoinTokenPage, params=tasks.PAGING),

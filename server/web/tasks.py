@@ -89,7 +89,7 @@ async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
         name=_pattern(query.text("name"), "name"),
         created_from=_time(call, "since", "created_from"),
         created_before=_time(call, "until", "created_before"),
-        host=None if host is None else host_id_of(call.deps, host, "host_not_found"),
+        host=None if host is None else host_id_of(call.deps, host),
         command=_pattern(query.text("command"), "command"),
     )
     limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")

@@ -242,6 +242,7 @@ class JoinTokenView(Struct, kw_only=True):
     labels: Annotated[dict[str, str], Meta(description="Given to every host that joins with it.")]
     networks: Annotated[list[str], Meta(description="CIDR blocks from which hosts may join with it; none for any.")]
     approve: Annotated[bool, Meta(description="Each join waits until an operator approves it.")]
+    replace: Annotated[bool, Meta(description="A host that joins with it takes the place of hosts of its name that are offline.")]
     created_by: str
     created_at: int
 
@@ -288,7 +289,12 @@ class HostView(Struct, kw_only=True):
     """A machine."""
 
     host_id: str
-    hostname: str
+    hostname: Annotated[str, Meta(description="The name that an operator has given it, else what its agent calls it.")]
+    selector: Annotated[str, Meta(description="The word that means this host and no other in a selector: its name, in quotes if need be, or its id.")]
+    given_name: Annotated[str | None, Meta(description="Given by an operator; null for a host that is called as its agent says.")]
+    former_names: Annotated[list[str], Meta(description="Names that it had before, the last one first. Tasks of then are found by them too.")]
+    replaced_by: Annotated[str | None, Meta(description="The id of the host that has taken its place and its name. Such a host is meant by its id only.")]
+    replaced_at: int | None
     ip: str
     os: str
     arch: str
@@ -300,7 +306,7 @@ class HostView(Struct, kw_only=True):
     open_executions: Annotated[int, Meta(description="Executions on this host that have not ended.")]
     identity: Annotated[IdentityView | None, Meta(description="null for a host that has never joined with a certificate.")]
     first_seen_at: int | None
-    last_seen_at: Annotated[int | None, Meta(description="Written rarely; `connected` is exact.")]
+    last_seen_at: Annotated[int | None, Meta(description="When it was last heard of; of a connected host that is now, give or take a heartbeat.")]
     created_at: int
     updated_at: int
 

@@ -14,6 +14,7 @@ class SelectedHost(Struct, kw_only=True):
 
     host_id: str
     hostname: str
+    selector: Annotated[str, Meta(description="The word that means this host and no other in a selector.")]
     connected: bool
 
 
@@ -24,6 +25,7 @@ class WarningView(Struct, kw_only=True):
     message: str
     count: Annotated[int, Meta(description="Of names; with hosts_deleted: of hosts.")]
     names: list[str]
+    ids: Annotated[dict[str, list[str]], Meta(description="With ambiguous_hosts: the ids of the hosts of each name.")] = {}
 
 
 class SelectionView(Struct, kw_only=True):

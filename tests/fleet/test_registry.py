@@ -1,4 +1,4 @@
-"""Who is known, who is connected, and what a list of names stands for."""
+"""Who is known, who is connected, and when hosts were last heard of."""
 
 from __future__ import annotations
 
@@ -17,27 +17,11 @@ def registry(*hosts: tuple[str, str], messages: int = 256) -> Registry:
     return made
 
 
-def test_names_ids_and_all_become_ids_without_doubles_in_order() -> None:
-    made = registry(("1", "web"), ("2", "db"), ("3", "app"))
-    found = made.resolve(["db", "1", "web", "all"])
-    assert found.host_ids == ("2", "1", "3") and not found.unknown and not found.ambiguous
-
-
-def test_every_unknown_and_every_ambiguous_name_is_told() -> None:
-    made = registry(("1", "web"), ("2", "web"))
-    found = made.resolve(["x", "web", "y", "x", "2"])
-    assert found.host_ids == ("2",) and found.unknown == ("x", "y") and found.ambiguous == {"web": ("1", "2")}
-
-
-def test_a_host_that_is_named_all_is_that_host() -> None:
-    assert registry(("1", "all"), ("2", "db")).resolve(["all"]).host_ids == ("1",)
-
-
 def test_a_new_name_replaces_the_old_one() -> None:
     made = registry(("1", "web"))
     made.put(Host("1", "www"))
     made.put(Host("1", "www", ip="10.0.0.1"))
-    assert made.resolve(["web", "www"]).unknown == ("web",)
+    assert (made.directory.named("web"), made.directory.named("www")) == (set(), {"1"})
     assert [presence.host.ip for presence in made.roster()] == ["10.0.0.1"]
 
 
@@ -45,7 +29,7 @@ def test_a_removed_host_is_unknown() -> None:
     made = registry(("1", "web"), ("2", "web"))
     made.remove("1")
     made.remove("1")
-    assert made.resolve(["web"]).host_ids == ("2",) and made.presence("1") is None and made.counts() == {"known": 1, "connected": 0}
+    assert made.directory.named("web") == {"2"} and made.presence("1") is None and made.counts() == {"known": 1, "connected": 0}
 
 
 def test_the_roster_is_in_order_of_names() -> None:
@@ -96,3 +80,26 @@ def test_a_session_says_when_there_is_something_to_do() -> None:
     session.end("superseded")
     session.push(Welcome("1", 1))
     assert len(stirred) == 3 and session.ended == "silent" and len(session) == 0
+
+
+def test_when_a_host_was_last_heard_of_is_known_after_it_has_left() -> None:
+    made = registry(("1", "web"), ("2", "db"))
+    made.put(Host("3", "old", last_seen_at=5))
+    assert [made.presence(host_id).seen for host_id in "123"] == [None, None, 5]  # type: ignore[union-attr]
+    session = made.attach("1", "peer", 100, STIRRED.append)
+    assert made.presence("1").seen == 100  # type: ignore[union-attr]
+    session.heard = 170
+    assert made.take_seen(connected=False) == {} and made.take_seen(connected=True) == {"1": 170}
+    made.detach(session)
+    assert made.presence("1").seen == 170  # type: ignore[union-attr]
+    assert made.take_seen(connected=False) == {"1": 170} and made.take_seen(connected=True) == {}, "once"
+
+
+def test_a_host_that_is_deleted_leaves_nothing_to_save() -> None:
+    made = registry(("1", "web"), ("2", "db"))
+    gone, here = made.attach("1", "peer", 100, STIRRED.append), made.attach("2", "peer", 100, STIRRED.append)
+    made.detach(gone)
+    made.remove("1")
+    made.remove("2")
+    assert made.take_seen(connected=True) == {}
+    assert made.detach(here) and made.take_seen(connected=True) == {}

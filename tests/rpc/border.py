@@ -73,9 +73,9 @@ class Border:
         self.ports = (0, 0)
         self.logs: list[dict[str, object]] = []
 
-    async def token(self, uses: int = 1, ttl: float = 600, networks: tuple[str, ...] = (), approve: bool = False, **labels: str) -> str:
+    async def token(self, uses: int = 1, ttl: float = 600, networks: tuple[str, ...] = (), approve: bool = False, replace: bool = False, **labels: str) -> str:
         now, token = self.clock.now().wall_ms, make(Kind.JOIN, os.urandom)
-        await self.writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + round(ttl * 1000), uses, labels, "test", now, networks, approve))])
+        await self.writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + round(ttl * 1000), uses, labels, "test", now, networks, approve, replace))])
         return token.text
 
     async def join(self, name: str, token: str | None = None) -> Joined:

@@ -13,6 +13,7 @@ from server.core.effects import (
     SaveLate,
     SaveMeta,
     SaveOutput,
+    SaveSeen,
     SaveSeq,
     SaveTask,
 )
@@ -224,6 +225,7 @@ class StoreConformance:
         host = Host(
             new_id(), NASTY, ip="::1", os=NASTY, arch="x", version="1", labels={NASTY: NASTY}, agent_labels={"a": ""}, status="online",
             journal_id="j", boot_id="b", max_seq=5, first_seen_at=1, last_seen_at=2, last_heartbeat_at=3, created_at=4, updated_at=5,
+            claimed="web", given=NASTY, former=(NASTY, "before"), replaced_by=new_id(), replaced_at=6,
         )  # fmt: skip
         await store.write([SaveHost(host)])
         assert await store.hosts() == [host]
@@ -234,6 +236,21 @@ class StoreConformance:
         assert await store.hosts() == [replace(host, max_seq=9)]
         await store.write([DeleteHost(host.host_id)])
         assert await store.hosts() == []
+
+    async def test_when_a_host_was_last_heard_of_is_never_set_back_and_goes_with_it(self, store: AnyStore) -> None:
+        host, other = Host(new_id(), "web", last_seen_at=50), Host(new_id(), "new")
+
+        async def seen() -> dict[str, int | None]:
+            return {one.host_id: one.last_seen_at for one in await store.hosts()}
+
+        await store.write([SaveHost(host), SaveHost(other)])
+        await store.write([SaveSeen(host.host_id, 40), SaveSeen(other.host_id, 7)])
+        assert await seen() == {host.host_id: 50, other.host_id: 7}
+        await store.write([SaveSeen(host.host_id, 90), SaveSeen(host.host_id, 80), SaveSeen(other.host_id, 6)])
+        await store.write([SaveHost(host), SaveSeen(host.host_id, 70)])
+        assert await seen() == {host.host_id: 90, other.host_id: 7}
+        await store.write([DeleteHost(host.host_id), SaveHost(replace(host, last_seen_at=None))])
+        assert await seen() == {host.host_id: None, other.host_id: 7}
 
     async def test_facts_about_the_installation_are_overwritten(self, store: AnyStore) -> None:
         await store.write([SaveMeta("epoch", "1"), SaveMeta("epoch", NASTY)])

@@ -176,6 +176,11 @@ async def host_not_found(world: World) -> Answer:
     return await world.get("/api/v1/hosts/x")
 
 
+async def host_ambiguous(world: World) -> Answer:
+    await world.know("web-1")
+    return await world.get("/api/v1/hosts/web-1")
+
+
 async def group_not_found(world: World) -> Answer:
     task = await world.run("web-1")
     return await world.get(f"/api/v1/tasks/{task['task_id']}/groups/1/diff")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli import complete
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("select")
-@click.argument("expression", nargs=-1, required=True, metavar="SELECTOR|@FILE|-", shell_complete=complete.hosts)
+@click.argument("expression", nargs=-1, required=True)
 @answers(hosts=True)
 @talks
 def command(api: Api, expression: tuple[str, ...], form: str) -> int:
@@ -26,13 +25,13 @@ def command(api: Api, expression: tuple[str, ...], form: str) -> int:
     clarion hosts select --format names 'task:ID and status=failed'
     """
     from server.cli import emit
-    from server.cli.hosts_given import targets as targets_of
+    from server.cli.spec import split
     from server.cli.text import count, one_line
     from server.errors import USAGE
 
-    targets = targets_of(expression, "EXPRESSION")
+    targets = [target for text in expression for target in split(text)]
     found = api.post("hosts/select", {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20})
-    if form in ("json", "jsonl", "yaml"):
+    if form in ("json", "jsonl"):
         emit.one(form, found)
     elif form == "folded":
         say(one_line(found["folded"]))

@@ -22,15 +22,16 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="How many hosts may join with it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
+@click.option("--replace", is_flag=True, help="A host that joins takes the place of hosts of its name that are offline: for machines set up anew.")
 @click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
 @answers()
 @talks
-def command(api: Api, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool, form: str) -> None:
+def command(api: Api, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool, replace: bool, form: str) -> None:
     """Make a join token. It is shown this once: alone on standard output, so that it can be piped."""
     from server.cli import emit
     from server.cli.text import when
 
-    made = api.post("join-tokens", {"ttl": seconds(ttl), "uses": uses, "labels": pairs(labels), "networks": list(networks), "approve": approve})
+    made = api.post("join-tokens", {"ttl": seconds(ttl), "uses": uses, "labels": pairs(labels), "networks": list(networks), "approve": approve, **({"replace": True} if replace else {})})
     if form != "human":
         emit.one(form, made)
         return

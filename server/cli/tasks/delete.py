@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.ids import TaskId
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("delete")
-@click.argument("task_ids", type=TaskId(), nargs=-1, required=True, metavar="TASK...")
+@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
 @answers()
 @talks
 def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("search")
-@task_argument()
+@click.argument("task_id")
 @click.argument("text")
 @click.option("-i", "--ignore-case", is_flag=True, help="Take a to z and A to Z for the same.")
 @answers()

@@ -78,9 +78,9 @@ SELECT {selected output} FROM output WHERE output_id = :output_id;
 SELECT output_id, LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE output_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: hosts
--- All hosts with the highest dispatch number each was ever given.
-SELECT {selected host}, COALESCE(host_seq.max_seq, 0)
-FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id;
+-- All hosts with the highest dispatch number each was ever given, and when each was last heard of.
+SELECT {selected host}, COALESCE(host_seq.max_seq, 0), host_seen.last_seen_at
+FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id LEFT JOIN host_seen ON host_seen.host_id = host.host_id;
 
 -- name: join_token
 -- What is kept of one join token.

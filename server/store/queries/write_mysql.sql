@@ -72,6 +72,10 @@ INSERT INTO host ({columns host}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed 
 -- Never lowered.
 INSERT INTO host_seq (host_id, max_seq) VALUES :rows ON DUPLICATE KEY UPDATE max_seq = GREATEST(max_seq, VALUES(max_seq));
 
+-- name: save_seen
+-- Only forwards.
+INSERT INTO host_seen (host_id, last_seen_at) VALUES :rows ON DUPLICATE KEY UPDATE last_seen_at = GREATEST(last_seen_at, VALUES(last_seen_at));
+
 -- name: create_join_token
 -- New join tokens; one that exists stays as it is.
 INSERT INTO join_token ({columns join_token}) VALUES :rows ON DUPLICATE KEY UPDATE token_id = join_token.token_id;
@@ -131,6 +135,10 @@ DELETE FROM idempotency WHERE task_id IN :keys;
 -- name: delete_task
 -- The tasks themselves.
 DELETE FROM task WHERE task_id IN :keys;
+
+-- name: delete_seen
+-- When hosts were last heard of.
+DELETE FROM host_seen WHERE host_id IN :keys;
 
 -- name: delete_host
 -- Hosts. Their dispatch numbers stay: an agent may come back under the same id, and no number is given twice.

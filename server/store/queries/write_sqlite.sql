@@ -55,6 +55,11 @@ INSERT INTO host ({columns host}) VALUES ({values host}) ON CONFLICT (host_id) D
 INSERT INTO host_seq (host_id, max_seq) VALUES (:host_id, :max_seq)
 ON CONFLICT (host_id) DO UPDATE SET max_seq = excluded.max_seq WHERE excluded.max_seq > host_seq.max_seq;
 
+-- name: save_seen
+-- Only forwards.
+INSERT INTO host_seen (host_id, last_seen_at) VALUES (:host_id, :last_seen_at)
+ON CONFLICT (host_id) DO UPDATE SET last_seen_at = excluded.last_seen_at WHERE excluded.last_seen_at > host_seen.last_seen_at;
+
 -- name: create_join_token
 -- A new join token; one that exists stays as it is.
 INSERT INTO join_token ({columns join_token}) VALUES ({values join_token}) ON CONFLICT (token_id) DO NOTHING;
@@ -110,6 +115,10 @@ DELETE FROM idempotency WHERE task_id = :task_id;
 -- name: delete_task
 -- The task itself.
 DELETE FROM task WHERE task_id = :task_id;
+
+-- name: delete_seen
+-- When a host was last heard of.
+DELETE FROM host_seen WHERE host_id = :host_id;
 
 -- name: delete_host
 -- A host. Its dispatch number stays: the agent may come back under the same id, and no number is given twice.

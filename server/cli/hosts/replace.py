@@ -1,0 +1,35 @@
+"""`clarion hosts replace`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+from server.cli.streams import say
+
+if TYPE_CHECKING:
+    from server.cli.api import Api
+
+
+@click.command("replace")
+@click.argument("old")
+@click.argument("new")
+@answers()
+@talks
+def command(api: Api, old: str, new: str, form: str) -> None:
+    """Let the host NEW take the place of OLD, which is offline: for a machine that was set up anew and has joined again.
+
+    Both are given by id or name. NEW gets OLD's labels that it has not itself, and the name that was given to OLD. OLD is then meant by its id only,
+    and no selector leads to it. Its results stay.
+    """
+    from server.cli import emit
+    from server.cli.api import segment
+    from server.cli.text import one_line
+
+    found = api.post(f"hosts/{segment(old)}/replace", {"by": new})
+    if form == "human":
+        say(f"{one_line(found['hostname'])} is {found['host_id']} now")
+    else:
+        emit.one(form, found)
