@@ -24,7 +24,10 @@ export function Problem({ of, close, id }) {
   if (silent(of)) return null;
   const { message, hint, detail } = told(of), more = detail ? [detail] : [];
   for (const name of ["unknown", "malformed"]) if (of.more?.[name]?.length > 5) more.push(`${name}: ${of.more[name].map(plain).join(", ")}`);
-  return html`<div class="problem" role="alert" id=${id}><div><b>${message}</b>${hint ? ` – ${hint}` : ""}${more.map((line) => html`<div class="small">${line}</div>`)}</div>
+  // The place in a selector or a filter at which the server stumbled.
+  const { excerpt, excerpt_column: column } = of.more ?? {};
+  return html`<div class="problem" role="alert" id=${id}><div><b>${message}</b>${hint ? ` – ${hint}` : ""}${more.map((line) => html`<div class="small">${line}</div>`)}
+    ${excerpt && column ? html`<pre class="caret">${`${plain(excerpt)}\n${" ".repeat([...plain(excerpt.slice(0, column - 1))].length)}^`}</pre>` : null}</div>
     ${close ? html`<button type="button" class="plain" aria-label=${t("close")} onClick=${close}>✕</button>` : null}</div>`;
 }
 

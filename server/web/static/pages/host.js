@@ -70,6 +70,8 @@ function Host() {
       <${Fact} name=${t(host.connected ? "host.since" : "host.seen")}><${When} at=${host.connected ? host.connected_since : host.last_seen_at} /><//>
       <${Fact} name=${t("host.open")}>${number(host.open_executions)}<//>
       <${Fact} name=${t("host.identity")}>${identity ? t(`identity.${identity.state}`) : t("identity.none")}${identity?.quarantine_reason ? `: ${plain(identity.quarantine_reason)}` : ""}<//>
+      ${host.former_names?.length ? html`<${Fact} name=${t("host.former")}>${host.former_names.map(plain).join(", ")}<//>` : null}
+      ${host.replaced_by ? html`<${Fact} name=${t("host.replaced")}><a href=${`/hosts/${host.replaced_by}`}>${host.replaced_by}</a><//>` : null}
       <${Fact} name=${t("host.id")}><span class="mono">${host.host_id}</span><//>
     </dl></div>
     <section class="card pad"><h2>${t("host.labels")}</h2><${LabelEditor} host=${host} show=${show} /></section></div>

@@ -13,7 +13,7 @@ const SPANS = ["1h", "24h", "7d"], TURNS = 20;
 const FIELDS = ["name", "command", "host", "creator", "type", "created_from", "created_before"];
 
 // Which field of the form an error is about.
-const ALIAS = { ...Object.fromEntries([...FIELDS, "status"].map((name) => [name, name])), until: "created_before" };
+const fieldOf = ({ field, code }) => ({ until: "created_before", since: "created_from" })[field] ?? field ?? (code === "host_not_found" ? "host" : null);
 
 // The fields hold times of the viewer's zone. A span counts back from each reading, so that "last hour" stays the last hour.
 function asked(filters) {
@@ -55,7 +55,7 @@ function Tasks() {
   } }, () => { if (!refused(now.current.found.failure)) now.current.found.reload(); }), []);
   const put = (next) => { history.replaceState(null, "", location.pathname + query(next)); setFilters(next); };
   const set = (name) => (event) => put({ ...filters, [name]: event.target.value.trim(), ...(name.startsWith("created_") ? { since: "" } : {}) });
-  const wrong = (name) => (refused(found.failure) && ALIAS[found.failure.field] === name ? found.failure : null);
+  const wrong = (name) => (refused(found.failure) && fieldOf(found.failure) === name ? found.failure : null);
   const input = (name, type, more) => html`<${Field} id=${name} label=${t(`tasks.${name}`)} wrong=${wrong(name)}><input id=${name} type=${type} value=${filters[name]} onChange=${set(name)} aria-invalid=${wrong(name) ? "true" : null} aria-describedby=${`${name}-wrong`} ...${more} /><//>`;
   const spans = SPANS.map((since) => ({ text: t(`filters.${since}`), on: filters.since === since, set: () => put({ ...filters, since: filters.since === since ? "" : since, created_from: "", created_before: "" }) }));
   const states = ["running", "failed"].map((status) => ({ text: t(`task.${status}`), on: filters.status === status, set: () => put({ ...filters, status: filters.status === status ? "" : status }) }));

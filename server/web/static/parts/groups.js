@@ -15,7 +15,7 @@ function Diff({ path, group }) {
   const show = () => run(async () => setDiff(await api(`${path}/groups/${group.number}/diff?stream=${group.stdout || !group.stderr ? "stdout" : "stderr"}`)));
   if (!diff) return html`<button type="button" disabled=${busy} onClick=${show}>${t("groups.diff")}</button><${Problem} of=${failure} close=${clear} />`;
   return html`<div class="wide"><p class="small soft">${t("groups.diff.sum", { added: diff.added, removed: diff.removed })}${diff.complete ? "" : ` ${t("groups.diff.cut")}`} <button type="button" class="link" onClick=${() => setDiff(null)}>${t("close")}</button></p>
-    <pre class="diff" tabindex="0">${diff.diff ? diff.diff.replace(/\n$/, "").split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${`${readable(line)}\n`}</span>`) : t("groups.diff.same")}</pre></div>`;
+    <pre class="diff" tabindex="0">${diff.diff ? diff.diff.replace(/\n$/, "").split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${`${line.slice(0, 1)}${readable(line.slice(1))}\n`}</span>`) : t("groups.diff.same")}</pre></div>`;
 }
 
 const Begin = ({ name, begin }) => (begin ? html`<div class="output"><h4>${name}${begin.total_bytes === null ? null : html` <span class="soft">${size(begin.total_bytes)}</span>`}</h4><pre tabindex="0">${begin.total_bytes === null ? t("output.gone") : readable(begin.text)}${begin.whole || begin.total_bytes === null ? "" : html`<span class="soft">${"\n"}${t("output.more")}</span>`}</pre></div>` : null);

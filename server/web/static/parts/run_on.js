@@ -7,7 +7,7 @@ const SIMPLE = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/, WORDS = new Set
 export function targetsOf(hosts, known = hosts.map((host) => host.hostname)) {
   const often = new Map();
   for (const name of known) often.set(name, (often.get(name) ?? 0) + 1);
-  return hosts.map(({ host_id, hostname }) => (SIMPLE.test(hostname) && !WORDS.has(hostname.toLowerCase()) && (often.get(hostname) ?? 1) < 2 ? hostname : host_id)).join(", ");
+  return hosts.map(({ host_id, hostname, selector }) => selector ?? (SIMPLE.test(hostname) && !WORDS.has(hostname.toLowerCase()) && (often.get(hostname) ?? 1) < 2 ? hostname : host_id)).join(", ");
 }
 
 // Thousands of names fit no address, so they are handed over by the tab.

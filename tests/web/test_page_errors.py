@@ -1,0 +1,136 @@
+"""What goes wrong is told where it went wrong, and stays until the user acts: no reading in the background takes it away."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from playwright.sync_api import Browser, Page, expect
+
+from tests.web.browser import browse, served, sign_in, violations
+from tests.web.world import World
+
+
+def only_refusals(complaints: list[str]) -> bool:
+    return all("Failed to load resource" in line for line in complaints)
+
+
+@pytest.mark.browser
+async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2", name="all of them")
+    world.report(task, "web-1", stdout=b"fine\n")
+    await world.door.committed()
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto("/hosts")
+        expect(page.locator("tbody tr")).to_have_count(3)
+        page.locator("#select").fill("web* and and")
+        page.keyboard.press("Enter")
+        expect(page.locator("#select-wrong")).to_contain_text("column")
+        expect(page.locator("#select")).to_have_attribute("aria-invalid", "true")
+        expect(page.locator("tbody tr")).to_have_count(0)
+        expect(page.locator("#select-wrong")).to_be_in_viewport()
+        assert violations(page) == []
+        page.get_by_role("button", name="Clear filters").first.click()
+        expect(page.locator("tbody tr")).to_have_count(3)
+        expect(page.locator(".problem")).to_have_count(0)
+        # the same for tasks, by a field of their own, also from the address
+        page.goto("/tasks?host=nobody")
+        expect(page.locator("#host-wrong")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(0)
+        page.goto("/tasks?since=nonsense")
+        expect(page.locator(".problem")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(0)
+        # and for answers
+        page.goto(f"/tasks/{task['task_id']}")
+        expect(page.locator("[data-group]")).to_have_count(1)
+        page.locator("#where").fill("exit_code!==")
+        page.keyboard.press("Enter")
+        expect(page.locator("#where-wrong")).to_be_visible()
+        expect(page.locator("[data-group]")).to_have_count(0)
+        trio.from_thread.run_sync(lambda: world.report(task, "web-2", stdout=b"fine\n"))
+        expect(page.locator("[data-status=completed]")).to_be_visible()
+        page.wait_for_timeout(1_500)
+        expect(page.locator("#where-wrong")).to_be_visible()
+        expect(page.locator("[data-group]")).to_have_count(0)
+
+    assert only_refusals(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_an_error_of_an_action_outlives_every_reading_in_the_background(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2", name="busy")
+    world.begin(task, "web-1")
+
+    def busily() -> None:
+        """Something changes for every viewer."""
+        trio.from_thread.run(lambda: world.run("web-2", name="other"))
+        trio.from_thread.run(lambda: world.know(f"new-{len(world.ids)}"))
+
+    def stays(page: Page, where: str) -> None:
+        expect(page.locator(where)).to_be_visible()
+        for _ in range(6):
+            busily()
+            page.wait_for_timeout(700)
+        expect(page.locator(where)).to_be_visible()
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        # a label that is no label, on a host's page
+        page.goto("/hosts/web-1")
+        page.locator("#label").fill("-bad-=x")
+        page.keyboard.press("Enter")
+        stays(page, "#label-wrong")
+        page.locator("#label").fill("good=x")
+        page.keyboard.press("Enter")
+        expect(page.locator("#label-wrong")).to_have_count(0)
+        # a label for rows that were chosen; they stay chosen
+        page.goto("/hosts")
+        page.get_by_label("Choose web-1").check()
+        page.locator("#bulk-label").fill("-bad-=x")
+        page.keyboard.press("Enter")
+        stays(page, ".bulk .problem")
+        expect(page.locator(".bulk")).to_contain_text("1 row chosen")
+        # an action on a task that the server refuses
+        page.goto(f"/tasks/{task['task_id']}")
+        page.route("**/cancel", lambda route: route.fulfill(status=503, content_type="application/json", body='{"error":{"code":"overloaded","message":"no room","field":null,"hint":"later","request_id":"1"}}'))
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        stays(page, ".top .problem")
+        page.locator(".top .problem button").click()
+        expect(page.locator(".top .problem")).to_have_count(0)
+
+    assert only_refusals(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_them(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        for field, value, named in (("umask", "9", "umask"), ("success_codes", "0, 999", "success_codes"), ("env", "1BAD=x", "env"), ("cwd", "relative", "cwd")):
+            page.goto("/new")
+            page.get_by_role("button", name="Begin with an empty form").or_(page.locator("h1")).first.click()
+            page.locator("#text").fill("true")
+            page.locator("#targets").fill("web-1")
+            page.locator("form.new > details summary").last.click()
+            page.locator(f"#{field}").fill(value)
+            page.locator("form.new > details summary").last.click()
+            page.locator("#text").press("Control+Enter")
+            expect(page.locator(".plan")).to_be_visible()
+            page.keyboard.press("Control+Enter")
+            expect(page.locator(f"#{field}-wrong")).to_be_visible()
+            expect(page.locator(f"#{field}-wrong")).to_contain_text(named)
+            expect(page.locator(f"#{field}")).to_have_attribute("aria-invalid", "true")
+            trio.from_thread.run(lambda: world.know(f"late-{len(world.ids)}"))
+            page.wait_for_timeout(1_000)
+            expect(page.locator(f"#{field}-wrong")).to_be_visible()
+            page.locator(f"#{field}").fill("")
+            expect(page.locator(f"#{field}-wrong")).to_have_count(0)
+
+    assert only_refusals(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
