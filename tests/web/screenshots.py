@@ -25,7 +25,7 @@ from tests.web.world import World, open_world, whole
 
 PHONE = {"width": 390, "height": 844}
 LOOKS = {"light": ("light", {"width": 1180, "height": 900}), "dark": ("dark", {"width": 1180, "height": 900}), "phone": ("light", PHONE)}
-PAGES = ("login", "overview", "tasks", "task-running", "task-answers", "hosts", "host", "new", "help")
+PAGES = ("login", "overview", "tasks", "task-running", "task-small", "task-answers", "hosts", "host", "new", "help")
 HOUR = 3_600_000
 RELEASE = "Filesystem      Size  Used Avail Use% Mounted on\n/dev/vda1        40G   {used}  {left}  {share}% /\ntmpfs           3.9G     0  3.9G   0% /run\n"
 
@@ -103,6 +103,19 @@ class Stage:
         await self.world.door.committed()
         return task
 
+    async def small(self) -> dict[str, Any]:
+        """One on few hosts."""
+        task = await self.world.run("cache-*", command="redis-cli --raw info persistence | grep -E 'rdb_last|aof_'\n", name="Persistence of the caches")
+        for index, name in enumerate(name for name in self.names if name.startswith("cache-") and name in self.world.sessions):
+            if index == 4:
+                self.say(task, name, Outcome.FAILED, 1, "exit_nonzero", b"", b"Could not connect to Redis at 127.0.0.1:6379: Connection refused\n")
+            elif index < 8:
+                self.world.report(task, name, 0, b"rdb_last_bgsave_status:ok\naof_enabled:1\n")
+            else:
+                self.world.begin(task, name)
+        await self.world.door.committed()
+        return task
+
     def say(self, task: dict[str, Any], name: str, outcome: Outcome, code: int | None, reason: str | None, out: bytes, err: bytes, detail: str | None = None) -> None:
         host, command = self.world.ids[name], task["command"]["command_id"]
         self.world.door.submit(
@@ -139,7 +152,7 @@ class Stage:
             at[stream] += len(text.encode())
 
 
-def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict[str, Any], page: Page, browser: Browser) -> None:
+def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict[str, Any], small: dict[str, Any], page: Page, browser: Browser) -> None:
     def take(name: str, top: str = "header") -> None:
         for look, (scheme, size) in LOOKS.items():
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -158,6 +171,11 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
         expect(page.locator("[data-live=on]")).to_be_visible()
         trio.from_thread.run_sync(stage.write, running)
         expect(page.locator(".live pre")).to_contain_text("migrating")
+
+    def choose() -> None:
+        for name in ("cache-009", "cache-010"):
+            page.get_by_label(f"Choose {name}").check()
+        page.locator("h1").click()
 
     def differ() -> None:
         page.get_by_role("button", name="Difference from the largest").first.click()
@@ -180,6 +198,7 @@ def pictures(folder: Path, stage: Stage, running: dict[str, Any], answered: dict
         expect(page.locator("main .card").first).to_be_visible()
         take(name)
     task("task-running", running, f"?host={stage.world.ids['web-480']}", follow, "header")
+    task("task-small", small, "", choose, "header")
     task("task-answers", answered, "", differ, ".split h2")
     page.goto("/new")
     fill()
@@ -196,8 +215,9 @@ async def make(folder: Path) -> None:
             await stage.past()
             answered = await stage.answers()
             running = await stage.running()
+            small = await stage.small()
             address = await served(world, nursery)
-            complaints = await trio.to_thread.run_sync(partial(browse, partial(pictures, folder, stage, running, answered), address))
+            complaints = await trio.to_thread.run_sync(partial(browse, partial(pictures, folder, stage, running, answered, small), address))
             assert not complaints, complaints
             world.shutdown.set()
             await world.aclose()

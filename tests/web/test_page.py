@@ -250,7 +250,7 @@ async def test_a_plan_comes_before_a_run_and_bad_fields_are_named(world: World, 
         page.get_by_role("button", name="Show the plan").click()
         expect(page.locator(".plan")).to_contain_text("Runs on 3 hosts. Offline: 1.")
         page.get_by_role("button", name="Run now").click()
-        expect(page.locator("#run_as-wrong")).to_contain_text("run_as is not a user's name")
+        expect(page.locator("#run_as-wrong")).to_contain_text("run_as cannot be a user's name")
         expect(page.get_by_label("Run as user")).to_have_attribute("aria-invalid", "true")
         expect(page.get_by_label("Run as user")).to_be_focused()
         page.get_by_label("Run as user").fill("")

@@ -132,6 +132,7 @@ async def test_filters_of_tasks_are_chips_with_presets_that_an_address_keeps(wor
         page.goto("/tasks")
         expect(page.locator("tbody tr")).to_have_count(3)
         page.keyboard.press("/")
+        expect(page.locator("#name")).to_be_focused()
         page.keyboard.type("deploy*")
         page.keyboard.press("Enter")
         expect(page.locator("tbody tr")).to_have_count(2)
@@ -296,7 +297,9 @@ async def test_keys_lead_everywhere_and_a_field_takes_them_as_text(world: World,
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_have_count(0)
         page.goto("/hosts")
+        settled(page)
         page.keyboard.press("/")
+        expect(page.locator("#select")).to_be_focused()
         page.keyboard.type("gt?/")
         expect(page.locator("#select")).to_have_value("gt?/")
         assert page.url == f"{address}/hosts"
