@@ -6,8 +6,8 @@ one stream that is *attached*; that is consumed here, with flow control in both 
 
 Rows are (tag, kind, ...). kind is the number of CommandMessage's member:
     2   command_id, attempt, outcome, exit_code or None, signal, error_code, error_message, started_at_ms, finished_at_ms,
-        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed; stdout and stderr are (head, tail, total_bytes,
-        sha256) or None, usage (user_us, system_us, max_rss_kb) or None, kill (reason, term_at_ms, kill_at_ms, tree_empty) or None
+        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed, left_running, observed; stdout and stderr are (head, tail,
+        total_bytes, sha256) or None, usage (user_us, system_us, max_rss_kb) or None, kill (reason, term_at_ms, kill_at_ms, tree_empty) or None
     5   command_id, attempt
     7   command_id, attempt, pid, started_at_ms
     8   command_id, attempt, stream, offset, data, order, at_ms

@@ -61,7 +61,8 @@ cdef tuple _member(object tag, int kind, bytes data, Py_ssize_t start, Py_ssize_
 
 @cython.locals(field=int, command_id=str, error_code=str, error_message=str, attempt=uint64_t,
                outcome=int64_t, exit_code=object, signal=uint64_t, started_at_ms=int64_t,
-               finished_at_ms=int64_t, duration_us=uint64_t, leftovers_killed=uint64_t, pipe_held=bint,
+               finished_at_ms=int64_t, duration_us=uint64_t, leftovers_killed=uint64_t, left_running=uint64_t, observed=uint64_t,
+               pipe_held=bint,
                stdout=tuple, stderr=tuple, usage=tuple, kill=tuple)
 cdef tuple _result(object tag, Cursor cursor)
 

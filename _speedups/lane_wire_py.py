@@ -196,7 +196,7 @@ def _member(tag: int, kind: int, data: bytes, start: int, end: int) -> tuple[obj
 
 def _result(tag: int, cursor: Cursor) -> tuple[object, ...]:
     command_id, error_code, error_message = "", "", ""
-    attempt = outcome = signal = started_at_ms = finished_at_ms = duration_us = leftovers_killed = 0
+    attempt = outcome = signal = started_at_ms = finished_at_ms = duration_us = leftovers_killed = left_running = observed = 0
     exit_code: int | None = None
     pipe_held = False
     stdout: tuple[bytes, bytes, int, bytes] | None = None
@@ -237,14 +237,16 @@ def _result(tag: int, cursor: Cursor) -> tuple[object, ...]:
             pipe_held = cursor.boolean()
         elif field == 16:
             leftovers_killed = cursor.uint32()
+        elif field == 17:
+            left_running = cursor.uint32()
+        elif field == 18:
+            observed = cursor.uint32()
         else:
             cursor.skip()
-    # fmt: off
     return (
         tag, RESULT, command_id, attempt, outcome, exit_code, signal, error_code, error_message, started_at_ms, finished_at_ms,
-        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed,
+        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed, left_running, observed,
     )
-    # fmt: on
 
 
 def _digest(cursor: Cursor, before: tuple[bytes, bytes, int, bytes] | None) -> tuple[bytes, bytes, int, bytes]:

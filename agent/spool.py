@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ from agent.identity import is_id
 from agent.shim import records, script
 from agent.shim.live import KEPT_BYTES
 from agent.shim.records import Spec
+from proto.messages import Observed
 
 STDIN = "stdin"
 FILES = {"stdout": (records.STDOUT_HEAD, records.STDOUT_TAIL), "stderr": (records.STDERR_HEAD, records.STDERR_TAIL)}
+LIMIT_SIGNALS = (signal.SIGXCPU, signal.SIGXFSZ)
 _OUTCOMES = {"completed": Outcome.COMPLETED, "failed": Outcome.FAILED, "timeout": Outcome.TIMEOUT, "canceled": Outcome.CANCELED}
 
 
@@ -106,7 +109,20 @@ def translate(found: records.Exit) -> Report:
         kill=kill,
         pipe_held=found.pipe_held,
         leftovers_killed=found.leftovers_killed,
+        left_running=found.left_running,
+        observed=_observed(found),
     )
+
+
+def _observed(found: records.Exit) -> int:
+    """As bits of the protocol's Observed."""
+    bits = (
+        (found.oom_killed, Observed.OOM_KILLED),
+        (found.output_missing, Observed.OUTPUT_MISSING),
+        (found.error_code == "signaled" and found.signal in LIMIT_SIGNALS, Observed.LIMIT_HIT),
+        (bool(found.inherited), Observed.INHERITED_PRIORITY),
+    )
+    return sum(bit for seen, bit in bits if seen)
 
 
 def _digest(stream: records.StreamReport) -> Digest:

@@ -160,6 +160,8 @@ def result(key: Key, report: Report, read: Read) -> pb.CommandResult:
         stderr=pb.OutputDigest(*read(key, "stderr", report.stderr), report.stderr.total_bytes, report.stderr.sha256),
         pipe_held=report.pipe_held,
         leftovers_killed=report.leftovers_killed,
+        left_running=report.left_running,
+        observed=report.observed,
     )
     if usage:
         value.usage = pb.Usage(usage.user_us, usage.system_us, usage.max_rss_kb)

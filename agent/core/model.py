@@ -82,6 +82,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     kill: Kill | None = None
     pipe_held: bool = False
     leftovers_killed: int = 0
+    left_running: int = 0
+    observed: int = 0
+    """Bits of Observed in proto/command.proto."""
 
     @property
     def kept_bytes(self) -> int:

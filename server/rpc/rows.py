@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from proto.messages import MalformedMessage
+from proto.messages import MalformedMessage, Observed
 from proto.reasons import REASONS
 from server.core.events import Accepted, Event, Outcome, Rejected, Result, Started
 from server.core.ids import is_id
@@ -63,6 +63,15 @@ def output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
     return command_id, attempt, Piece(stream, offset, data, order, time(at_ms) or 0)
 
 
+OBSERVED = {
+    Observed.OOM_KILLED: "oom_killed",
+    Observed.OUTPUT_MISSING: "output_missing",
+    Observed.INHERITED_PRIORITY: "inherited_priority",
+    Observed.LIMIT_HIT: "limit_hit",
+}
+"""Bit of CommandResult.observed → key of the report. Bits that this release does not know are passed over."""
+
+
 def _accepted(host_id: str, row: tuple[Any, ...]) -> Event:
     key(row[2], row[3])
     return Accepted(host_id, row[2], row[3])
@@ -75,7 +84,7 @@ def _started(host_id: str, row: tuple[Any, ...]) -> Event:
 
 def _result(host_id: str, row: tuple[Any, ...]) -> Event:
     _, _, command_id, attempt, outcome, exit_code, signal, code, message, started, finished, duration_us, *rest = row
-    stdout, stderr, usage, kill, pipe_held, leftovers = rest
+    stdout, stderr, usage, kill, pipe_held, leftovers, left_running, observed = rest
     key(command_id, attempt)
     if not 1 <= outcome <= 5:
         raise MalformedMessage(f"command_result.outcome: {outcome} is none")
@@ -93,7 +102,7 @@ def _result(host_id: str, row: tuple[Any, ...]) -> Event:
         execution_ms=min(duration_us // 1000, MAX_NUMBER),
         stdout=_output("stdout", stdout) if stdout is not None else None,
         stderr=_output("stderr", stderr) if stderr is not None else None,
-        report=_report(usage, kill, pipe_held, leftovers),
+        report=_report(usage, kill, pipe_held, leftovers, left_running, observed),
     )
 
 
@@ -109,7 +118,7 @@ def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None
         raise MalformedMessage(f"command_result.{name}: {error}") from error
 
 
-def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int) -> dict[str, object]:
+def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int, left_running: int, observed: int) -> dict[str, object]:
     user_us, system_us, max_rss_kb = usage or (0, 0, 0)
     report: dict[str, object] = {"user_us": user_us, "system_us": system_us, "max_rss_kb": max_rss_kb}
     if kill is not None:
@@ -119,6 +128,11 @@ def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool]
         report["pipe_held"] = True
     if leftovers:
         report["leftovers_killed"] = leftovers
+    if left_running:
+        report["left_running"] = left_running
+    for bit, name in OBSERVED.items():
+        if observed & bit:
+            report[name] = True
     return report
 
 

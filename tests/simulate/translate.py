@@ -69,7 +69,7 @@ def _result(agent: Agent, message: out.Result) -> events.Result:
         stdout=_output(report.stdout, output),
         stderr=_output(report.stderr, b""),
         report=rows._report(
-            None, (kill.reason, kill.term_at_ms, kill.kill_at_ms, kill.tree_empty) if kill else None, report.pipe_held, report.leftovers_killed
+            None, (kill.reason, kill.term_at_ms, kill.kill_at_ms, kill.tree_empty) if kill else None, report.pipe_held, report.leftovers_killed, report.left_running, report.observed
         ),
     )
 

@@ -25,7 +25,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT, BYTES = st.text(max_size=40), st.binary(max_size=40)
 RESULT_FIELDS = [
     *("command_id", "attempt", "outcome", "exit_code", "signal", "error_code", "error_message", "started_at_ms", "finished_at_ms"),
-    *("duration_us", "stdout", "stderr", "usage", "kill", "pipe_held", "leftovers_killed"),
+    *("duration_us", "stdout", "stderr", "usage", "kill", "pipe_held", "leftovers_killed", "left_running", "observed"),
 ]
 NESTED = {
     "stdout": ("head", "tail", "total_bytes", "sha256"),
@@ -52,6 +52,8 @@ RESULTS = st.builds(
     kill=st.builds(m.KillReport, TEXT, INT64, INT64, st.booleans()),
     pipe_held=st.booleans(),
     leftovers_killed=UINT32,
+    left_running=UINT32,
+    observed=UINT32,
 )
 MESSAGES = st.one_of(
     RESULTS.map(lambda v: m.CommandMessage(command_result=v)),
@@ -163,7 +165,7 @@ def test_a_row_says_what_google_and_betterproto_say(impl: ModuleType, google: An
                              value.error_message, value.started_at_ms, value.finished_at_ms, value.duration_us)
         assert (row[12] or (b"", b"", 0, b"")) == (value.stdout.head, value.stdout.tail, value.stdout.total_bytes, value.stdout.sha256)
         assert (row[14] or (0, 0, 0)) == (value.usage.user_us, value.usage.system_us, value.usage.max_rss_kb)
-        assert row[16:] == (value.pipe_held, value.leftovers_killed)
+        assert row[16:] == (value.pipe_held, value.leftovers_killed, value.left_running, value.observed)
     for boolean in row:
         assert not isinstance(boolean, bool) or kind in ("command_result", "heartbeat")
 
@@ -256,10 +258,10 @@ def test_text_must_be_utf8(impl: ModuleType, member: int, field: int, bad: bytes
 @both
 def test_numbers_are_cut_to_their_type_as_protobuf_does(impl: ModuleType) -> None:
     high = varint(2**64 - 1)
-    row = decode(impl, ld(2, b"".join(key(field, 0) + high for field in (2, 3, 4, 5, 8, 9, 10, 15, 16))))
+    row = decode(impl, ld(2, b"".join(key(field, 0) + high for field in (2, 3, 4, 5, 8, 9, 10, 15, 16, 17, 18))))
     assert (row[3], row[4], row[5], row[6]) == (2**32 - 1, -1, -(2**31), 2**32 - 1)
     assert row[9:12] == (-1, -1, 2**64 - 1)
-    assert row[16:] == (True, 2**32 - 1)
+    assert row[16:] == (True, 2**32 - 1, 2**32 - 1, 2**32 - 1)
 
 
 @both

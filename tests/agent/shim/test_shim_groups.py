@@ -17,7 +17,7 @@ needs_groups = pytest.mark.skipif(cgroup.own_group() is None, reason="this machi
 
 CHANGED = """
 import sys
-from agent.shim import forkserver, linux, shim
+from agent.shim import cgroup, forkserver, linux, shim
 def refuse(*_):
     raise PermissionError(1, "Operation not permitted")
 {change}
@@ -63,7 +63,7 @@ async def test_where_it_cannot_be_born_in_its_group_it_is_moved_there(shims: Any
 
 @needs_groups
 async def test_a_group_that_cannot_be_made_is_done_without_and_noted(shims: Any) -> None:
-    await change(shims, "shim.Group.make = refuse", cgroup=True)
+    await change(shims, "cgroup.Group.make = refuse", cgroup=True)
     ended = await shims.run(command="true")
     assert ended.exit.outcome == "completed"
     assert "without a control group" in (ended.directory / records.LOG).read_text()

@@ -114,7 +114,7 @@ async def test_exit_and_cancel_at_the_same_instant_never_contradict(shims: Any) 
 
 async def test_a_detached_child_lives_on_and_an_undetached_one_does_not(shims: Any) -> None:
     final = (await shims.run(command=f"setsid -f {shims.sleep} >/dev/null 2>&1; {shims.sleep} >/dev/null 2>&1 & echo on", detach=True)).exit
-    assert (final.outcome, final.leftovers_killed, final.pipe_held) == ("completed", 0, False)
+    assert (final.outcome, final.leftovers_killed, final.left_running, final.pipe_held) == ("completed", 0, 2, False)
     left = shims.alive()
     assert len(left) == 2
     for pid in left:

@@ -34,6 +34,18 @@ class Outcome(betterproto.Enum):
     LOST = 5
 
 
+class Observed(betterproto.Enum):
+    """
+    Bits of CommandResult.observed. A receiver skips bits that it does not know.
+    """
+
+    NOTHING = 0
+    OOM_KILLED = 1
+    OUTPUT_MISSING = 2
+    INHERITED_PRIORITY = 4
+    LIMIT_HIT = 8
+
+
 class Stage(betterproto.Enum):
     UNSPECIFIED = 0
     INTENT = 1
@@ -128,6 +140,8 @@ class CommandResult(betterproto.Message):
     kill: "KillReport" = betterproto.message_field(14)
     pipe_held: bool = betterproto.bool_field(15)
     leftovers_killed: int = betterproto.uint32_field(16)
+    left_running: int = betterproto.uint32_field(17)
+    observed: int = betterproto.uint32_field(18)
 
 
 @dataclass(eq=False, repr=False)
@@ -333,6 +347,7 @@ class EnrolResponse(betterproto.Message):
     generation: int = betterproto.uint64_field(5)
     agent_host: str = betterproto.string_field(6)
     agent_port: int = betterproto.uint32_field(7)
+    good_for_ms: int = betterproto.uint64_field(8)
 
 
 class CommandServiceStub(betterproto.ServiceStub):
