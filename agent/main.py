@@ -13,8 +13,16 @@ from agent import __version__
 from agent.errors import AgentError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="clarion-agent")
+class _Commands(click.Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each command's help, whole: click would cut it."""
+        with formatter.section("Commands"):
+            commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+            formatter.write_dl([(name, (command.help or "").partition("\n\n")[0].replace("\n", " ")) for name, command in commands if command is not None])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="clarion-agent", message="%(prog)s %(version)s")
 def cli() -> None:
     """Runs commands on this host for a Clarion server.
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 USAGE, FAILED, UNREACHABLE, CANCELED, TIMEOUT = 64, 2, 3, 4, 5
 SOFTWARE, UNAVAILABLE, NO_PERMISSION = 70, 69, 77
-UNTOLD = 74
-"""Exit codes; those from 64 on are sysexits.h. UNTOLD (EX_IOERR): what was asked for has been started, or may have been, and its end could
+UNTOLD, NOT_ENDED = 74, 75
+"""Exit codes; those from 64 on are sysexits.h. NOT_ENDED (EX_TEMPFAIL): a wait was over before the task was. UNTOLD (EX_IOERR): what was asked for has been started, or may have been, and its end could
 not be told; whoever repeats the call may run it a second time."""
 
 

@@ -44,6 +44,12 @@ class _Command(click.Group):
             sys.exit(130)
         sys.exit(result if isinstance(result, int) else 0)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each command's help, whole: click would cut it."""
+        with formatter.section("Commands"):
+            commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+            formatter.write_dl([(name, (command.help or "").partition("\n\n")[0].replace("\n", " ")) for name, command in commands if command is not None])
+
 
 def _give_up(code: int, message: str, hint: str = "") -> NoReturn:
     click.echo(f"clarion-server: {message}{f'; {hint}' if hint else ''}", err=True)
@@ -82,6 +88,7 @@ def _refuse_settings(error: SettingsError) -> NoReturn:
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="clarion", prog_name="clarion-server", message="%(prog)s %(version)s")
 def cli() -> None:
     """The Clarion server: takes tasks over REST and pushes them to agents over gRPC."""
 

@@ -24,7 +24,7 @@ def alike(rows: Iterable[Json]) -> list[list[Json]]:
 def key_of(row: Json) -> str:
     """Equal for executions whose answers are the same."""
     outputs = [(row.get(stream) or {}).get("output_id") for stream in ("stdout", "stderr")]
-    return json.dumps([row["status"], row.get("exit_code"), row.get("signal"), _reason(row), *outputs, row.get("notes")])
+    return json.dumps([row["status"], row.get("exit_code"), row.get("signal"), _reason(row), *outputs])
 
 
 def group_of(rows: list[Json]) -> Json:
@@ -32,8 +32,18 @@ def group_of(rows: list[Json]) -> Json:
     first = rows[0]
     words = said(str(first["status"]), code=_reason(first))
     folded = fold([str(row["hostname"]) for row in rows], FOLDED_CHARS)
-    group: Json = {name: first.get(name) for name in ("status", "exit_code", "signal", "error", "notes")}
-    return group | {"count": len(rows), "folded": folded.text, "more": folded.more, "word": words.word, "message": words.message, "hint": words.hint}
+    group: Json = {name: first.get(name) for name in ("status", "exit_code", "signal", "error")}
+    return group | {"notes": _notes(rows)} | {"count": len(rows), "folded": folded.text, "more": folded.more, "word": words.word, "message": words.message, "hint": words.hint}
+
+
+def _notes(rows: list[Json]) -> list[Json]:
+    """Each note once, with the number of hosts that it holds for."""
+    found: dict[str, Json] = {}
+    for row in rows:
+        for note in row.get("notes") or []:
+            known = found.setdefault(str(note["code"]), {**note, "hosts": 0})
+            known["hosts"] += 1
+    return list(found.values())
 
 
 def _reason(row: Json) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -32,12 +33,14 @@ Json = dict[str, Any]
 class Api:
     """Paths are below /api/v1. A request that may be repeated is, up to TRIES times, when its connection breaks."""
 
-    def __init__(self, place: Place) -> None:
-        self.server = place.server
+    def __init__(self, place: Place, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
+        self.server, self.token_from = place.server, place.token.source
+        self._connect_timeout = connect_timeout
+        self._date: tuple[float, float] | None = None
         self._client = httpx.Client(
             base_url=f"{place.server}/api/v1/",
             headers={"Authorization": f"Bearer {place.token}", "Accept": "application/json"},
-            timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT),
+            timeout=httpx.Timeout(READ_TIMEOUT, connect=connect_timeout),
             trust_env=not place.local,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
@@ -61,6 +64,13 @@ class Api:
             raise
         begun.task(str(task["task_id"]), ours=True)
         return task
+
+    @property
+    def now_ms(self) -> float:
+        """The server's time in ms since 1970, as of its last answer and the time since: ages are told by one clock."""
+        if self._date is None:
+            return time.time() * 1000
+        return (self._date[0] + time.monotonic() - self._date[1]) * 1000
 
     def page(self, task_id: str) -> str:
         """The address of the task's page in the web interface."""
@@ -124,7 +134,7 @@ class Api:
         while True:
             try:
                 response = self._client.request(
-                    method, path, params=dict(params or {}), content=content, headers=sent, timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT)
+                    method, path, params=dict(params or {}), content=content, headers=sent, timeout=httpx.Timeout(timeout, connect=self._connect_timeout)
                 )
                 return self._read(response)
             except ServerRefused as refusal:
@@ -155,6 +165,8 @@ class Api:
                 time.sleep(0.2)
 
     def _read(self, response: httpx.Response) -> Json:
+        if (date := _date(response.headers.get("Date"))) is not None:
+            self._date = (date, time.monotonic())
         if response.status_code == 204:
             return {}
         try:
@@ -167,6 +179,14 @@ class Api:
             return document
         error = document.get("error")
         raise ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
+
+
+def _date(text: str | None) -> float | None:
+    """Of a Date header: seconds since 1970."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def _broken_off(server: str, error: httpx.HTTPError) -> Unreachable:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command("attach")
-@click.argument("task_id")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@task_argument(default="last")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors.")
 @answers()
 @talks
 def command(api: Api, task_id: str, quiet: bool, form: str) -> int:
-    """Wait until a task has ended, then tell what its hosts answered, as 'clarion run' does."""
+    """Wait until a task has ended and show what its hosts answer as they end, as 'clarion run' does."""
     from server.cli.api import segment
     from server.cli.follow import attach
 

@@ -18,11 +18,23 @@ TOKEN_LIMIT = 4096
 _TOKEN = re.compile(r"[!-~]+")
 
 
+class Token(str):
+    """source: the file or variable that holds it."""
+
+    source = ""
+
+    @classmethod
+    def of(cls, text: str, source: str) -> Token:
+        token = cls(text)
+        token.source = source
+        return token
+
+
 class Place(NamedTuple):
     """`local`: on this machine, so that no proxy may be asked."""
 
     server: str
-    token: str
+    token: Token
     local: bool
 
 
@@ -40,9 +52,8 @@ def find(server: str | None, token_file: str | None, environ: Mapping[str, str],
         named = _context(context, environ, home)
         address, source = (named.server, "context") if named is not None else (DEFAULT_SERVER, "default")
     host = check_address(address, source)
-    if token_file is None and named is not None and named.token_file is not None and (context is not None or not environ.get("CLARION_TOKEN_FILE")):
-        return Place(address.rstrip("/"), _read(Path(named.token_file), "the context's token_file"), _local(host))
-    return Place(address.rstrip("/"), _token(token_file, environ, home, here), _local(host))
+    token = _token(token_file, named if context is not None else None, named, environ, home, here)
+    return Place(address.rstrip("/"), token, _local(host))
 
 
 def _context(name: str | None, environ: Mapping[str, str], home: Path) -> Context | None:
@@ -75,25 +86,36 @@ def _local(host: str) -> bool:
         return False
 
 
-def _token(token_file: str | None, environ: Mapping[str, str], home: Path, here: Path) -> str:
+def _token(token_file: str | None, asked: Context | None, used: Context | None, environ: Mapping[str, str], home: Path, here: Path) -> Token:
+    """asked: the context named by --context, whose token goes before the environment's; used: the one in use."""
     if token_file is not None:
         return _read(here / token_file, "--token-file")
+    if asked is not None and asked.token_file is not None:
+        return _read(Path(asked.token_file), "the context's token_file")
+    if "CLARION_TOKEN" in environ:
+        return _checked(environ["CLARION_TOKEN"], "CLARION_TOKEN", "CLARION_TOKEN does not hold a token")
     if environ.get("CLARION_TOKEN_FILE"):
         return _read(here / environ["CLARION_TOKEN_FILE"], "CLARION_TOKEN_FILE")
+    if used is not None and used.token_file is not None:
+        return _read(Path(used.token_file), "the context's token_file")
     usual = (here / "data" / "admin.token", home / ".config" / "clarion" / "token")
     for path in usual:
         if path.is_file():
             return _read(path, "token file")
-    raise CliFailure(NO_PERMISSION, f"no token: neither {usual[0]} nor {usual[1]} is there", "name the file with --token-file or CLARION_TOKEN_FILE; the server's admin token is DATA/admin.token")
+    raise CliFailure(NO_PERMISSION, f"no token: neither {usual[0]} nor {usual[1]} is there", "name the file with --token-file or CLARION_TOKEN_FILE, or put the token into CLARION_TOKEN; the server's admin token is DATA/admin.token")
 
 
-def _read(path: Path, source: str) -> str:
+def _read(path: Path, source: str) -> Token:
     try:
         with path.open("rb") as handle:
             raw = handle.read(TOKEN_LIMIT + 1)
     except OSError as error:
         raise CliFailure(NO_PERMISSION, f"{source}: {path} cannot be read: {error.strerror}", "name a file that holds a token and that this user may read") from None
-    text = raw.decode("latin-1").strip()
-    if len(raw) > TOKEN_LIMIT or not _TOKEN.fullmatch(text):
-        raise CliFailure(NO_PERMISSION, f"{source}: {path} does not hold a token", "it must be one line such as cl_…")
-    return text
+    return _checked(raw.decode("latin-1"), str(path), f"{source}: {path} does not hold a token")
+
+
+def _checked(text: str, source: str, wrong: str) -> Token:
+    token = text.strip()
+    if len(text) > TOKEN_LIMIT or not _TOKEN.fullmatch(token):
+        raise CliFailure(NO_PERMISSION, wrong, "it must be one line such as cl_…")
+    return Token.of(token, source)

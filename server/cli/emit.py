@@ -36,13 +36,13 @@ def json_line(value: Any) -> None:
 def document(form: str, head: Json, name: str, items: Iterable[Json]) -> None:
     """`{…head, name: [items]}`, item by item: ten thousand hosts with their output need not fit into memory."""
     if form == "yaml":
-        say((_yaml(head) if head else b"") + f"{name}:\n".encode(), nl=False)
-        empty = True
+        say(_yaml(head) if head else b"", nl=False)
+        begun = False
         for item in items:
-            say(_yaml([item]), nl=False)
-            empty = False
-        if empty:
-            say(b"[]")
+            say((b"" if begun else f"{name}:\n".encode()) + _yaml([item]), nl=False)
+            begun = True
+        if not begun:
+            say(f"{name}: []")
         return
     opening = orjson.dumps(head)[:-1]
     say(opening + (b"," if head else b"") + orjson.dumps(name) + b":[", nl=False)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from proto.readable import escaped
 from server.cli.text import width
 from server.errors import NO_PERMISSION, PROBLEMS, SOFTWARE, UNAVAILABLE, USAGE
 
+NAMES = 20
+"""Names that an error lists."""
+_OF_THE_API = ("targets", "select")
+"""Fields that have other names on the command line, where what they hold can be seen."""
+_AT_COLUMN = re.compile(r"^(?:\w+: )?(?:at column \d+: )?(.*)$", re.DOTALL)
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """128 + the signal's number, as shells report it."""
 
@@ -20,8 +27,11 @@ class CliFailure(Exception):
         self.exit_code, self.message, self.hint = exit_code, message, hint
         super().__init__(message)
 
+    shown = ""
+    """Lines that show where the fault is, below the sentence."""
+
     def __str__(self) -> str:
-        return f"clarion: {self.message}{f'; {self.hint}' if self.hint else ''}"
+        return f"clarion: {joined(self.message, self.hint)}{self.shown}"
 
 
 class ServerRefused(CliFailure):
@@ -29,13 +39,15 @@ class ServerRefused(CliFailure):
 
     def __init__(self, status: int, error: dict[str, object], retry_after: float | None) -> None:
         self.status, self.code, self.retry_after = status, str(error.get("code") or ""), retry_after
-        field = f" ({error['field']})" if error.get("field") else ""
         message = str(error.get("message") or f"the server answered with status {status}")
-        super().__init__(_exit(status, self.code), f"{message}{field}{_details(error, message)}", str(error.get("hint") or ""))
-        self.place = _place(error)
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}{self.place}"
+        hint = str(error.get("hint") or "")
+        if self.code == "invalid_expression" and isinstance(error.get("column"), int):
+            message = _AT_COLUMN.sub(r"\1", message)
+            hint = "" if hint == PROBLEMS[self.code].hint else hint
+            self.shown = _caret(error)
+        field = str(error.get("field") or "")
+        told = f" ({field})" if field and field.partition("[")[0] not in (*_OF_THE_API, *message.replace("[", " ").replace(":", " ").split()) else ""
+        super().__init__(_exit(status, self.code), f"{message}{told}{_details(error, message)}", hint)
 
 
 class Unreachable(CliFailure):
@@ -56,33 +68,35 @@ def _exit(status: int, code: str) -> int:
     return USAGE if status < 500 else SOFTWARE
 
 
-SAID = ("hosts", "errors", "column", "expected", "text", "excerpt", "excerpt_column")
-"""Members whose content the message has, or that `_place` shows."""
+def joined(message: str, hint: str) -> str:
+    """A sentence and what to do: two sentences where the first one is whole, otherwise one."""
+    if not hint:
+        return message
+    return f"{message} {hint[:1].upper()}{hint[1:]}{'' if hint[-1] in '.?!' else '.'}" if message[-1:] in (".", "?", "!") else f"{message}; {hint}"
 
 
-def _place(error: dict[str, object]) -> str:
-    """Two more lines, the text around the fault of a selector or a filter and a mark under it; empty for errors that have none."""
-    excerpt, column = error.get("excerpt"), error.get("excerpt_column")
-    if not isinstance(excerpt, str) or not isinstance(column, int):
+def _caret(error: dict[str, object]) -> str:
+    """The text, and a mark under the place of the fault."""
+    text, column = error.get("excerpt") or error.get("text"), error.get("excerpt_column") or error.get("column")
+    if not isinstance(text, str) or not isinstance(column, int) or not 1 <= column <= len(text) + 1:
         return ""
-    before, after = (escaped(part.replace("\n", " ").replace("\t", " ")) for part in (excerpt[: column - 1], excerpt[column - 1 :]))
+    before, after = (escaped(part.replace("\n", " ").replace("\t", " ")) for part in (text[: column - 1], text[column - 1 :]))
     return f"\n  {before}{after}\n  {' ' * width(before)}^"
 
 
-def _has(message: str, value: object) -> bool:
-    """Whether the message names all of it already."""
-    if isinstance(value, dict):
-        return all(_has(message, one) for one in (*value, *value.values()))
-    return all(_has(message, one) for one in value) if isinstance(value, list) else str(value) in message
-
-
 def _details(error: dict[str, object], message: str) -> str:
-    """What else the error carries, such as every unknown host."""
-    known = ("code", "message", "field", "hint", *SAID, *(("request_id",) if error.get("code") != "internal" else ()))
+    """What else the error carries, such as every unknown host, as far as the message does not say it: the number, then names."""
+    known = ("code", "message", "field", "hint", "column", "expected", "text", "excerpt", "excerpt_column", *(("request_id",) if error.get("code") != "internal" else ()))
     texts = []
     for name, value in error.items():
-        if name in known or value in (None, "", [], {}) or _has(message, value):
+        if name in known or value in (None, "", [], {}):
             continue
-        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
-        texts.append(f"; {name}: {shown}")
+        if isinstance(value, list | dict):
+            items = [str(item) for item in value if isinstance(item, str | int)]
+            if not items or all(item in message for item in items):
+                continue
+            more = f", and {len(items) - NAMES:,} more" if len(items) > NAMES else ""
+            texts.append(f"; {len(items):,} {name}: {', '.join(items[:NAMES])}{more}")
+        elif str(value) not in message:
+            texts.append(f"; {name}: {value}")
     return "".join(texts)

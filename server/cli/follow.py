@@ -28,6 +28,8 @@ def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
     """
     task_id = str(task["task_id"])
     begun.task(task_id, ours=False)
+    if not quiet:
+        announce(api, task_id)
     shown = coming(api, task, form, quiet=quiet)
     while True:
         try:

@@ -36,20 +36,28 @@ class LazyGroup(click.Group):
         if isinstance(found, click.Command):
             return found
         command: click.Command = import_module(found).command
+        if command.epilog is None and any(param.name == "token_file" for param in command.params):
+            command.epilog = "Options of every command, such as --server and --context: see 'clarion --help'."
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {args[0]!r}.{self._meant(ctx, args[0])}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, click.Group):
+            from server.cli.ids import rewrite
+
+            rest = rewrite(command, rest)
+        return name, command, rest
 
     def _meant(self, ctx: click.Context, word: str) -> str:
-        """` Did you mean …?`: verbs of this group, then those of every group."""
+        """` Did you mean …?`: the same verb of another group, then verbs of this one that are spelt alike, then others that are."""
         path = ctx.command_path
-        near = [f"{path} {name}" for name in get_close_matches(word.lower(), self.verbs)]
         root = ctx.find_root()
         assert isinstance(root.command, LazyGroup)
-        near += [f"{root.command_path} {way}" for way, name in root.command.ways() if name == word.lower() and f"{root.command_path} {way}" not in near]
+        near = [f"{root.command_path} {way}" for way, name in root.command.ways() if name == word.lower()]
+        near = near or [f"{path} {name}" for name in get_close_matches(word.lower(), self.verbs, cutoff=0.7)]
+        near = near or [f"{root.command_path} {way}" for way, name in root.command.ways() if get_close_matches(word.lower(), [name], cutoff=0.8)]
         if not near:
             return f" The commands are: {', '.join(self.verbs)}."
         return f" Did you mean {' or '.join(repr(one) for one in near[:4])}?"

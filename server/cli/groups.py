@@ -9,6 +9,7 @@ import click
 
 from server.cli.alike import FOLDED_CHARS, group_of
 from server.cli.api import Api, Json, segment
+from server.cli.outcome import outcome, remarks
 from server.cli.outputs import Kept, Outputs
 from server.cli.streams import say
 from server.cli.text import count, one_line, text_lines
@@ -67,8 +68,8 @@ def _head(group: Json, mark: str, so_far: str, err: bool) -> None:
 
 
 def _tail(group: Json, err: bool) -> None:
-    if group["status"] != "completed" and group.get("error"):
-        say(f"  hint: {one_line(str(group['error']['hint']))}", err=err)
+    for line in remarks(group):
+        say(f"  {line}", err=err)
 
 
 def names(group: Json) -> str:
@@ -81,20 +82,6 @@ def names(group: Json) -> str:
     elif group["more"]:
         folded = f"{folded}, … {group['more']:,} more"
     return f"{folded} ({count(group['count'], 'host')})"
-
-
-def outcome(group: Json) -> str:
-    """`failed, exit code 3: the program ended … [run: exit_nonzero]`."""
-    parts = [str(group["word"])]
-    if group.get("exit_code") is not None:
-        parts.append(f"exit code {group['exit_code']}")
-    if group.get("signal") is not None:
-        parts.append(f"signal {group['signal']}")
-    error = group.get("error")
-    if not error:
-        return ", ".join(parts)
-    detail = f" ({one_line(str(error['detail']))})" if error.get("detail") else ""
-    return f"{', '.join(parts)}: {one_line(str(error['message']))}{detail} [{error.get('phase')}: {error.get('code')}]"
 
 
 def _lines(group: Json, stream: str, outputs: Outputs | None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from proto.readable import Readable
 from server.cli.api import Api, Json
 from server.cli.failure import CliFailure
+from server.cli.outcome import outcome, remarks
 from server.cli.outputs import Outputs
 from server.cli.pieces import events
 from server.cli.streams import say
@@ -48,8 +49,9 @@ def follow_text(api: Api, task_id: str, host: str) -> Json:
         elif name == "attempt":
             say(f"attempt {data['attempt']}: its output begins anew", err=True)
         else:
-            code = data.get("exit_code")
-            say(f"{data['status']}{'' if code is None else f', exit code {code}'}", err=True)
+            say(outcome(data), err=True)
+            for line in remarks(data):
+                say(line, err=True)
             return data
     raise AssertionError("events end with `end`")
 

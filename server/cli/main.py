@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from server.cli import streams
+from server.cli import complete, streams
 from server.cli.group import LazyGroup, Root
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -29,10 +29,10 @@ _TASKS: dict[str, tuple[str | click.Command, str]] = {
     "delete": ("server.cli.tasks.delete", "Delete a task that has ended."),
 }
 _HOSTS: dict[str, tuple[str | click.Command, str]] = {
-    "list": ("server.cli.hosts.list", "List hosts and whether they are connected."),
+    "list": ("server.cli.hosts.list", "List hosts and whether they are online."),
     "select": ("server.cli.hosts.select", "Show which hosts a selector means."),
     "show": ("server.cli.hosts.show", "Show one host."),
-    "label": ("server.cli.hosts.label", "Set or remove labels of a host."),
+    "label": ("server.cli.hosts.label", "Set or remove labels of hosts."),
     "rename": ("server.cli.hosts.rename", "Give a host another name."),
     "replace": ("server.cli.hosts.replace", "Let a host take the place of another one."),
     "delete": ("server.cli.hosts.delete", "Delete hosts that are offline."),
@@ -51,8 +51,11 @@ _APPROVAL: dict[str, tuple[str | click.Command, str]] = {
 }
 _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.context.list", "List contexts."),
+    "current": ("server.cli.context.current", "Show which context is in use."),
     "use": ("server.cli.context.use", "Use a context from now on."),
     "set": ("server.cli.context.set", "Make a context or change one."),
+    "rename": ("server.cli.context.rename", "Give a context another name."),
+    "delete": ("server.cli.context.delete", "Delete contexts."),
 }
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
@@ -64,31 +67,51 @@ join = LazyGroup("join", verbs=_APPROVAL, help="Machines that wait to become hos
 _HELP = """Run commands on many hosts through a Clarion server.
 
 \b
-Exit codes: 0 every host completed; 2 some failed; 3 some were unreachable or never
+The options below may stand before or after the name of any command.
+TASK is an id, its last characters, 'last', or -1, -2, ... from the newest.
+HOSTS is names with commas, a selector, 'all', @FILE or - with one a line.
+
+\b
+Exit codes: 0 every host completed; 2 some failed; 3 some were lost or not
 started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
-70 internal error; 77 no permission; 130 interrupted (the task goes on).
+70 internal error, nothing was run; 74 it was run, or may have been, and its end
+could not be told; 75 'wait' was over first; 77 no permission; 130 interrupted
+(the task goes on); 141 nothing reads the output (the task goes on).
 """
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        streams.say(f"clarion {version('clarion')}")
+        ctx.exit()
 
 
 @click.group(
     cls=Root,
     verbs={
         "run": ("server.cli.run", "Run a command on hosts and wait for every answer."),
-        "attach": ("server.cli.attach", "Wait for a task, then tell what its hosts answered."),
+        "attach": ("server.cli.attach", "Wait for a task; show what its hosts answer as they end."),
+        "wait": ("server.cli.wait", "Wait until tasks have ended, and only that."),
+        "watch": ("server.cli.watch", "Watch a task's progress and answers until it ends."),
+        "logs": ("server.cli.logs", "Print what a task's hosts wrote."),
         "tasks": (tasks, "Look at tasks and control them."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
         "join-token": (join_token, "Tokens with which machines become hosts."),
         "join": (join, "Machines that wait to become hosts."),
         "stats": ("server.cli.stats", "Show the server's counters."),
+        "whoami": ("server.cli.whoami", "Show whose token is sent, and to which server."),
         "context": (context, "Names for servers and their tokens."),
         "completion": ("server.cli.completion", "Print the completion for bash, zsh or fish."),
     },
     help=_HELP,
     context_settings=_SETTINGS,
 )
-@click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else http://127.0.0.1:8440.")
-@click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else ./data/admin.token, else ~/.config/clarion/token.")
-@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.")
+@click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440.")
+@click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN, $CLARION_TOKEN_FILE, the context's, ./data/admin.token, ~/.config/clarion/token.")
+@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.", shell_complete=complete.contexts)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.pass_context
 def cli(ctx: click.Context, server: str | None, token_file: str | None, named: str | None) -> None:
     ctx.obj = {"server": server, "token_file": token_file, "context": named}

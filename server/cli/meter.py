@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol
 
+from server.cli.outcome import task_word, word
 from server.cli.streams import say
 from server.cli.text import count, lasted
 from server.cli.verdict import ENDED, ended
@@ -99,7 +100,7 @@ class Bar:
         self._progress.stop()
 
     def show(self, progress: dict[str, Any]) -> None:
-        self._progress.update(self._row, description=str(progress["status"]), total=progress["total"], completed=ended(progress), said=_rest(progress))
+        self._progress.update(self._row, description=task_word(progress["status"]), total=progress["total"], completed=ended(progress), said=_rest(progress))
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
@@ -115,12 +116,12 @@ class Bar:
 
 
 def describe(progress: dict[str, Any]) -> str:
-    return f"{progress['status']}: {ended(progress):,} of {count(progress['total'], 'host')} ended{_rest(progress)}"
+    return f"{task_word(progress['status'])}: {ended(progress):,} of {count(progress['total'], 'host')} ended{_rest(progress)}"
 
 
 def _rest(progress: dict[str, Any]) -> str:
     counts = progress["counts"]
-    parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in ENDED if counts.get(name)]
+    parts = [f"{counts[name]:,} {word(name)}" for name in ENDED if counts.get(name)]
     if progress.get("rate_per_s"):
         parts.append(f"{progress['rate_per_s']:.1f}/s")
     if progress.get("eta_ms"):

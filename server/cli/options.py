@@ -1,9 +1,8 @@
-"""What all verbs share: where the server is, and in which form they answer."""
+"""What all verbs share: where the server is, in which form they answer, and which hosts they mean."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,25 +10,43 @@ from typing import Any
 
 import click
 
+from server.cli import complete
+from server.cli.lean import spare_httpx_its_own_command
+
 Verb = Callable[..., Any]
 
 
-def talks(command: Verb) -> Verb:
-    """Gives the verb `api`, connected as flags, environment and defaults say."""
+def where(command: Verb) -> Verb:
+    """The options that say where the server is. They are in the help of `clarion` itself, and stand before or after the verb."""
+    for option in (
+        click.option("--server", metavar="URL", hidden=True),
+        click.option("--token-file", metavar="FILE", hidden=True),
+        click.option("--context", metavar="NAME", hidden=True, shell_complete=complete.contexts),
+    ):
+        command = option(command)
+    return command
 
-    @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440.")
-    @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN_FILE, else the context's, else ./data/admin.token, else ~/.config/clarion/token.")
+
+def talks(command: Verb) -> Verb:
+    """Gives the verb `api`, connected as flags, environment and defaults say. Its `task_id` or `task_ids` become whole ids."""
+
+    @where
     @wraps(command)
-    def wrapped(server: str | None, token_file: str | None, **others: Any) -> Any:
+    def wrapped(server: str | None, token_file: str | None, context: str | None, **others: Any) -> Any:
         from server.cli.connect import find
 
-        _spare_httpx_its_own_command()
+        spare_httpx_its_own_command()
         from server.cli.api import Api
+        from server.cli.ids import find as find_task
 
         outer = click.get_current_context().obj or {}
-        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd(), outer.get("context"))
+        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd(), context or outer.get("context"))
         api = Api(place)
         try:
+            if "task_id" in others:
+                others["task_id"] = find_task(api, others["task_id"])
+            if "task_ids" in others:
+                others["task_ids"] = tuple(find_task(api, text) for text in others["task_ids"])
             return command(api=api, **others)
         finally:
             api.close()
@@ -37,34 +54,22 @@ def talks(command: Verb) -> Verb:
     return wrapped
 
 
-def _spare_httpx_its_own_command() -> None:
-    """httpx 0.28 imports the `httpx` command, and with it rich and pygments, if it can: a third of the time that a verb takes.
-
-    It goes on without where that import fails, and None in sys.modules makes it fail (Python reference, 5.3.1).
-    """
-    if "httpx" not in sys.modules:
-        sys.modules["httpx._main"] = None  # type: ignore[assignment]
-        try:
-            import httpx  # noqa: F401
-        finally:
-            del sys.modules["httpx._main"]
-
-
-def answers(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False) -> Callable[[Verb], Verb]:
+def answers(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False) -> Callable[[Verb], Verb]:
     """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded (`web[1-9]`).
 
-    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers.
+    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers. names: one id or name per line.
     """
-    forms = ["human", "json", *(["jsonl"] if lines else []), "yaml", *(["wide"] if table else []), *(["names", "folded"] if hosts else []), *(["text"] if text else [])]
+    forms = ["human", "json", *(["jsonl"] if lines else []), "yaml", *(["wide"] if table else []), *(["names"] if hosts or names else [])]
+    forms += [*(["folded"] if hosts else []), *(["text"] if text else [])]
 
     def decorate(command: Verb) -> Verb:
-        @click.option("-o", "--format", "--output", "asked", type=click.Choice(forms), help="Form of the answer. Default: human.")
+        @click.option("-o", "--output", "--format", "asked", type=click.Choice(forms), metavar="FORM", help=f"Form of the answer: {', '.join(forms)}. Default: human.")
         @click.option("--json", "as_json", is_flag=True, help="The same as -o json: one JSON document.")
         @wraps(command)
         def wrapped(asked: str | None, as_json: bool, as_jsonl: bool = False, no_headers: bool = False, **others: Any) -> Any:
             chosen = {form for form, given in (("json", as_json), ("jsonl", as_jsonl), (asked, asked)) if given}
             if len(chosen) > 1:
-                raise click.UsageError("--json, --jsonl and --format exclude each other")
+                raise click.UsageError("--json, --jsonl and -o exclude each other")
             if table:
                 from server.cli import emit
 
@@ -85,7 +90,7 @@ def limited(default: int) -> Callable[[Verb], Verb]:
     """Gives the verb `limit`: how many rows, None for all."""
 
     def decorate(command: Verb) -> Verb:
-        @click.option("--limit", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="At most so many rows.")
+        @click.option("--limit", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="The most rows that are shown.")
         @click.option("--all", "everything", is_flag=True, help="Every row, whatever --limit says.")
         @wraps(command)
         def wrapped(limit: int, everything: bool, **others: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from server.cli import emit, groups
 from server.cli.api import Api, Json, segment
+from server.cli.outcome import task_word
 from server.cli.outputs import Outputs
 from server.cli.streams import say
 from server.cli.text import count
@@ -50,4 +51,4 @@ def tell_groups(api: Api, task_id: str, quiet: bool) -> None:
 
 
 def summarize(task: Json) -> None:
-    say(f"task {task['task_id']} {task['status']}: {summary(task)}", err=True)
+    say(f"task {task['task_id']} {task_word(task['status'])}: {summary(task)}", err=True)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import click
 
+from server.cli import stdin_given
 from server.cli.options import answers, talks
 from server.cli.spec import Targeted, described
 from server.cli.streams import say
@@ -82,7 +83,7 @@ def _one_host(found: Json, option: str) -> None:
 def _wait(api: Api, task: Json, form: str, *, follow: bool, stream: bool, raw: bool, own_code: bool, quiet: bool) -> int:
     from server.cli.follow import announce, attach
 
-    if not quiet and not raw:
+    if not quiet and (follow or stream):
         announce(api, str(task["task_id"]))
     if raw:
         from server.cli.raw import raw as write_raw
@@ -98,6 +99,7 @@ def _wait(api: Api, task: Json, form: str, *, follow: bool, stream: bool, raw: b
         code = print_lines(api, task, quiet=quiet)
     else:
         code = attach(api, task, form, quiet=quiet)
+    stdin_given.warn()
     if own_code:
         from server.cli.verdict import own_exit_code
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from server.cli import complete, hosts_given, stdin_given, streams
 from server.cli.options import Verb
 
 SCRIPT_LIMIT, STDIN_LIMIT = 16 << 20, 64 << 20
@@ -33,9 +34,6 @@ class Duration(click.ParamType[float]):
         if match is None:
             self.fail(f"{value!r} is not a duration; give seconds, or 500ms, 30s, 5m, 2h, 1d", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
-
-
-_NAME = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 
 class Targeted(click.Command):
@@ -61,8 +59,8 @@ def _given_words(given: dict[str, Any]) -> list[str]:
 
 
 _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
-    click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[HOSTS] [-- PROGRAM [ARG]...]"),
-    click.option("--hosts", multiple=True, metavar="HOSTS", help="Where, instead of HOSTS before --: names, ids or a selector such as 'web* and role=db'; all for every host. May be repeated."),
+    click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[HOSTS] [-- PROGRAM [ARG]...]", shell_complete=complete.hosts),
+    click.option("--hosts", multiple=True, metavar="HOSTS", help="Where, instead of HOSTS before --: names, ids or a selector such as 'web* and role=db'; all for every host; @FILE or - for a list, one a line. May be repeated.", shell_complete=complete.hosts),
     click.option("--shell", metavar="TEXT", help="What: text for the host's shell."),
     click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What: a script, sent along; words after -- are its arguments."),
     click.option("--interpreter", metavar="X", help="Program that runs the script. Default: the script's own #! line."),
@@ -70,7 +68,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--grace", type=Duration(), metavar="S", help="Time between TERM and KILL."),
     click.option("--start-within", type=Duration(), metavar="S", help="A host that has not started by then is not run any more."),
     click.option("--task-timeout", type=Duration(), metavar="S", help="End the whole task after this."),
-    click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are not connected. Default: fail."),
+    click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are offline. Default: fail."),
     click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
     click.option("--retries", type=click.IntRange(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
     click.option("--idempotent", is_flag=True, help="With --retries: also when it ran and did not succeed, or nobody can say."),
@@ -89,7 +87,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--stdin", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-", help="What the command gets on standard input."),
     click.option("--success-code", multiple=True, type=click.IntRange(0, 255), metavar="N", help="Exit code that counts as success. Default: 0. May be repeated."),
     click.option("--max-output", type=click.IntRange(1), metavar="BYTES", help="End a command that writes more than this."),
-    click.option("--leave-children", is_flag=True, help="Let processes that the command left behind live on."),
+    click.option("--leave-children", is_flag=True, help="Let processes that the command leaves running live on; without it they are ended with the command."),
     click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent."),
 )
 
@@ -115,7 +113,7 @@ _NAMES = frozenset(
 
 def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[str, Any]:
     """The body of POST /api/v1/tasks and /run. Only what was given is in it: every default is the server's."""
-    targets = [target for text in hosts for target in split(text)]
+    targets = hosts_given.targets(hosts)
     if not targets:
         raise click.UsageError("say where to run: clarion run 'web* and role=db' -- PROGRAM, or --hosts all")
     if not all(targets):
@@ -138,18 +136,14 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
         document["umask"] = _umask(given["umask"])
     if given["stdin"] is not None:
         document["stdin_base64"] = b64encode(_file("--stdin", given["stdin"], STDIN_LIMIT)).decode("ascii")
+    elif not any(str(given[name]) == "-" for name in ("script",)) and "-" not in hosts and "@-" not in hosts:
+        stdin_given.refuse()
     if given["success_code"]:
         document["success_codes"] = list(given["success_code"])
     if given["leave_children"]:
-        document["detach"] = True
+        document["leave_children"] = True
     _check_text(document, "")
     return document
-
-
-def split(text: str) -> list[str]:
-    """A plain list of names becomes its names; anything else is one selector, which the server reads."""
-    names = [name.strip() for name in text.split(",")]
-    return names if all(_NAME.match(name) for name in names) else [text]
 
 
 _PLAIN = {
@@ -235,6 +229,8 @@ def _umask(text: str) -> str:
 
 
 def _file(option: str, path: Path, limit: int) -> bytes:
+    if str(path) == "-" and streams.stdin_closed:
+        raise click.UsageError(f"{option}: standard input is closed")
     try:
         with click.open_file(str(path), "rb") as handle:
             data: bytes = handle.read(limit + 1)

@@ -57,7 +57,7 @@ class _Host:
 def stream(api: Api, task: Json, *, quiet: bool) -> int:
     """Until the task has ended; the exit code. Ctrl-C asks as `attach` does."""
     task_id = str(task["task_id"])
-    lines = _Lines(api, task_id, int(task["total_hosts"]), quiet=quiet)
+    lines = Lines(api, task_id, quiet=quiet)
     lines.start()
     while True:
         try:
@@ -82,9 +82,11 @@ def _failures(api: Api, task: Json) -> None:
                 groups.show(group, None, number=False, lines=0, err=True)
 
 
-class _Lines:
-    def __init__(self, api: Api, task_id: str, total: int, *, quiet: bool) -> None:
-        self._api, self._task_id, self._total, self._quiet = api, task_id, total, quiet
+class Lines:
+    """Output of many hosts, a line at a time. prefixed: with the host's name before each."""
+
+    def __init__(self, api: Api, task_id: str, *, quiet: bool, prefixed: bool = True) -> None:
+        self._api, self._task_id, self._quiet, self._prefixed = api, task_id, quiet, prefixed
         self._outputs = Outputs(api, task_id)
         self._queue: queue.Queue[Callable[[], None]] = queue.Queue(WAITING)
         self._hosts: dict[str, _Host] = {}
@@ -127,7 +129,7 @@ class _Lines:
         """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not complete."""
         rows = Rows(self._api, self._task_id)
         found = rows.look()
-        self._looked(found, [])
+        self.looked(found, [])
         until = time.monotonic() + LEAVE_WITHIN
         while not all(self._hosts[row["host_id"]].done for row in found) and (left := until - time.monotonic()) > 0:
             try:
@@ -158,7 +160,7 @@ class _Lines:
             final = progress["status"] in FINAL
             found = self._patient(rows.look)
             running = [row for row in rows.open if row["status"] == "running"]
-            self._queue.put(lambda found=found, running=running: self._looked(found, running))  # type: ignore[misc]
+            self._queue.put(lambda found=found, running=running: self.looked(found, running))  # type: ignore[misc]
             if final:
                 task = self._patient(lambda: self._api.get(f"tasks/{segment(self._task_id)}", patient=False))
                 self._queue.put(partial(self._ended, task))
@@ -183,7 +185,8 @@ class _Lines:
 
     # --- in the main thread ----------------------------------------------------------------------------------------------------
 
-    def _looked(self, found: list[Json], running: list[Json]) -> None:
+    def looked(self, found: list[Json], running: list[Json]) -> None:
+        """found: executions that have ended; running: those that run now."""
         self._name([*found, *running])
         for row in found:
             host = self._hosts[row["host_id"]]
@@ -259,7 +262,8 @@ class _Lines:
 
     def _lines(self, host: _Host, stream: str, data: bytes) -> None:
         shown = readable(data).split("\n")
-        say("".join(f"{host.name}: {line}\n" for line in shown), nl=False, err=stream == "stderr")
+        before = f"{host.name}: " if self._prefixed else ""
+        say("".join(f"{before}{line}\n" for line in shown), nl=False, err=stream == "stderr")
 
     def _flush(self, host: _Host) -> None:
         for stream, data in host.held.items():

@@ -22,6 +22,14 @@ def one_line(text: str) -> str:
     return escaped(_SPACE.sub(" ", text).strip(" "))
 
 
+SHORT = 12
+"""Characters of an id that tables show, its last ones: ids begin with their time, so that those of one hour begin alike."""
+
+
+def short(ident: object) -> str:
+    return str(ident)[-SHORT:]
+
+
 def width(text: str) -> int:
     """Columns on a terminal (UAX 11)."""
     return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
@@ -46,6 +54,17 @@ def pad(text: str, columns: int) -> str:
 def when(ms: int | None) -> str:
     """A time in ms since 1970 UTC, in the user's own zone."""
     return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def age(ms: float | None, now_ms: float) -> str:
+    """How long ago, in one unit: `8s`, `5m`, `3h`, `12d`."""
+    if ms is None:
+        return "-"
+    seconds = max(0.0, (now_ms - ms) / 1000)
+    for unit, size, next_size in (("s", 1, 100), ("m", 60, 6_000), ("h", 3_600, 172_800), ("d", 86_400, 86_400 * 1_000)):
+        if seconds < next_size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds // (86_400 * 365):.0f}y"
 
 
 def lasted(ms: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.cli.failure import INTERRUPTED
+from server.cli.outcome import word
 from server.errors import CANCELED, FAILED, SOFTWARE, TIMEOUT, UNREACHABLE, UNTOLD
 
 if TYPE_CHECKING:
@@ -54,6 +55,6 @@ def ended(counted: dict[str, Any]) -> int:
 def summary(task: dict[str, Any]) -> str:
     """`3 hosts: 2 completed, 1 failed`."""
     counts = task["counts"]
-    parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in (*ENDED, "running", "dispatched", "pending") if counts.get(name)]
+    parts = [f"{counts[name]:,} {word(name)}" for name in (*ENDED, "running", "dispatched", "pending") if counts.get(name)]
     total = int(task["total_hosts"])
     return f"{total:,} host{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proto.words import TASKS
 from server.cli.verdict import exit_code
 from server.errors import PROBLEMS
 from tests.cli.conftest import Clarion, Fake, error, host_row, task_json
@@ -36,7 +37,7 @@ def test_the_exit_code_tells_how_the_task_ended(clarion: Clarion, fake: Fake, st
     fake.task(status, [host_row(number, name) for number, name in enumerate(hosts)])
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.exit_code == expected, result.stderr
-    assert f"task 0190a0b0-0000-7000-8000-000000000001 {status}: {len(hosts)} host" in result.stderr
+    assert f"task 0190a0b0-0000-7000-8000-000000000001 {TASKS[status].word}: {len(hosts)} host" in result.stderr
 
 
 def test_a_task_that_claims_success_without_a_host_is_not_a_success() -> None:
@@ -74,4 +75,4 @@ def test_all_unknown_hosts_are_named(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/run", (422, error("unknown_hosts", "targets: 2 unknown", "join agents first", field="targets", unknown=["web8", "web9"], malformed=[])))
     result = clarion("run", "--hosts", "web8,web9", "--", "true")
     assert result.exit_code == 64
-    assert result.stderr.splitlines(keepends=True)[-1] == "clarion: targets: 2 unknown (targets); unknown: web8, web9; join agents first\n"
+    assert result.stderr.splitlines(keepends=True)[-1] == "clarion: targets: 2 unknown; 2 unknown: web8, web9; join agents first\n"

@@ -70,7 +70,7 @@ def test_groups_are_listed_with_their_numbers(clarion: Clarion, fake: Fake) -> N
         "#2 web02,web03 (2 hosts): completed, exit code 0",
         "  one",
         "  [… 1 more line …]",
-        "#1 web01: timed out: the command's own timeout was over [run: timed_out]",
+        "#1 web01: timed out: the command's own timeout was over",
         "  hint: the hint of timed_out",
     ]
     assert result.stderr == "2 of 2 groups\n"
@@ -99,7 +99,7 @@ def test_a_selector_is_shown(clarion: Clarion, fake: Fake) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (64, "3 hosts, 1 offline\nweb[1-3]\n", "no host is called 'x'\n")
     fake.on("POST", "/api/v1/hosts/select", (422, error("invalid_expression", "targets: at column 6: expected a value, found the end", "look", column=6, text="role=")))
     failed = clarion("hosts", "select", "role=")
-    assert failed.exit_code == 64 and "at column 6" in failed.stderr
+    assert failed.exit_code == 64 and failed.stderr.endswith("\n  role=\n       ^\n")
 
 
 def test_groups_are_compared(clarion: Clarion, fake: Fake) -> None:

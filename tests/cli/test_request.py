@@ -64,7 +64,7 @@ def test_every_option_reaches_its_field(clarion: Clarion, fake: Fake) -> None:
         "umask": "027",
         "success_codes": [0, 3],
         "max_output": 1000,
-        "detach": True,
+        "leave_children": True,
     }
 
 

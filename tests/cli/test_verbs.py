@@ -34,7 +34,7 @@ def test_tasks_are_listed_over_all_pages_without_control_characters(clarion: Cla
     fake.on("GET", "/api/v1/tasks", paged(tasks(5)))
     result = clarion("tasks", "list")
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["TASK", "STATUS", "HOSTS", "FAILED", "CREATED", "NAME"]
+    assert lines[0].split() == ["TASK", "STATUS", "HOSTS", "FAILED", "AGE", "CREATED", "NAME"]
     assert [line.split()[0] for line in lines[1:]] == [f"t{index}" for index in range(5)]
     assert lines[1].endswith("task\\x1b[2J 0")
     assert len(fake.seen) == 3
@@ -59,8 +59,8 @@ def test_filters_reach_the_server_and_times_are_local(clarion: Clarion, fake: Fa
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert result.stderr == "no tasks\n"
-    wanted = {"status": "failed,timeout", "type": "deploy", "creator": "bob", "name": "a*", "created_from": "1767218400000", "created_before": "1767225600000", "limit": "50"}
+    assert result.stderr == "no such tasks\n"
+    wanted = {"status": "failed,timeout", "type": "deploy", "creator": "bob", "name": "a*", "since": "1767218400000", "until": "1767225600000", "limit": "50"}
     assert fake.seen[0].query == wanted
 
 
@@ -82,7 +82,7 @@ def test_an_empty_list_is_a_valid_document(clarion: Clarion, fake: Fake) -> None
     fake.on("GET", "/api/v1/hosts", (200, {"items": [], "next": None}))
     assert json.loads(clarion("hosts", "list", "--json").stdout) == {"items": []}
     assert clarion("hosts", "list", "--jsonl").stdout == ""
-    assert clarion("hosts", "list").stderr == "no hosts; join an agent first\n"
+    assert clarion("hosts", "list").stderr == "no hosts yet; 'clarion join-token create' says how one joins\n"
 
 
 def test_a_task_is_shown(clarion: Clarion, fake: Fake) -> None:
@@ -105,7 +105,7 @@ def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fa
 
 def test_some_hosts_are_canceled_and_hosts_that_are_away_given_up(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])))
-    assert clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout == f"task {TASK} 3 of its hosts are being canceled\n"
+    assert clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout == f"task {TASK}: 3 of its hosts are being canceled\n"
     assert clarion("tasks", "cancel", TASK, "--force").exit_code == 0
     assert [seen.body for seen in fake.seen] == [{"hosts": ["a", "b", "c"], "force": True}, {"force": True}]
     assert clarion("tasks", "cancel", TASK, "--host", "a,,b").exit_code == 64
@@ -152,11 +152,11 @@ def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
 def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, out=b"x" * 1234), host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)), host_row(3, "running", unreachable=True)])
     lines = clarion("tasks", "hosts", TASK, "--status", "failed,completed").stdout.splitlines()
-    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "STOP", "REASON", "ID"]
+    assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "REASON", "NOTES"]
     assert lines[1].split()[:7] == ["web01", "completed", "0", "12", "ms", "1,234", "0"]
     assert "signal 9" in lines[2]
     assert "9,000*" in lines[2]
-    assert "running (unreachable)" in lines[3]
+    assert "running (host offline)" in lines[3]
     assert fake.asked("GET", f"/api/v1/tasks/{TASK}/hosts")[0].query["status"] == "failed,completed"
 
 
@@ -192,12 +192,12 @@ def test_hosts_are_listed_and_shown(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/hosts", paged([HOST, HOST | {"hostname": "web02", "connected": False, "labels": {}}]))
     fake.on("GET", "/api/v1/hosts/web01", (200, HOST))
     lines = clarion("hosts", "list").stdout.splitlines()
-    assert lines[1].split()[:2] == ["web01", "connected"]
+    assert lines[1].split()[:2] == ["web01", "online"]
     assert "a=b,env=prod" in lines[1]
     assert lines[2].split()[:2] == ["web02", "offline"]
     shown = clarion("hosts", "show", "web01").stdout
-    assert "hostname         web01\n" in shown
-    assert "labels           a=b,env=prod\n" in shown
+    assert "host          web01\n" in shown
+    assert "labels        a=b,env=prod\n" in shown
     assert json.loads(clarion("hosts", "show", "web01", "--jsonl").stdout) == HOST
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from server.cli import complete
 from server.cli.streams import say
 
 
 @click.command("use")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.contexts)
 def command(name: str) -> None:
     """Use this context from now on, unless flags or environment say otherwise."""
     from server.cli.contexts import load, save

@@ -6,29 +6,60 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
-from server.cli.streams import say
 
 if TYPE_CHECKING:
     from server.cli.api import Api
 
 
 @click.command("label")
-@click.argument("host")
+@click.argument("hosts", metavar="HOSTS", shell_complete=complete.hosts)
 @click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE|KEY-...")
 @answers()
 @talks
-def command(api: Api, host: str, changes: tuple[str, ...], form: str) -> None:
-    """Set or remove labels of a host: KEY=VALUE sets, KEY- removes."""
-    from server.cli import emit
-    from server.cli.api import segment
-    from server.cli.text import labels
+def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
+    """Set or remove labels of hosts: KEY=VALUE sets, KEY- removes. HOSTS is a name, an id, a selector, @FILE or -.
 
-    found: dict[str, Any] = api.patch(f"hosts/{segment(host)}", {"labels": parse(changes)})
-    if form == "human":
-        say(f"{found['hostname']}: {labels(found.get('labels'))}")
-    else:
-        emit.one(form, found)
+    \b
+    clarion hosts label web01 env=prod old-
+    clarion hosts label 'web* and os=debian*' role=web
+    """
+    from server.cli import emit
+    from server.cli.hosts_given import targets
+    from server.cli.streams import say
+    from server.cli.text import count, labels, one_line
+
+    wanted = {"labels": parse(changes)}
+    named = targets([hosts])
+    done: list[dict[str, Any]] = []
+    for host in _meant(api, named):
+        found: dict[str, Any] = api.patch(f"hosts/{host}", wanted)
+        done.append(found)
+        if form == "jsonl":
+            emit.json_line(found)
+        elif form == "human":
+            say(f"{one_line(str(found['hostname']))}: {labels(found.get('labels'))}")
+    if form in ("json", "yaml"):
+        emit.one(form, done[0] if len(done) == 1 and len(named) == 1 else {"items": done})
+    elif form == "human" and len(done) > 1:
+        say(f"{count(len(done), 'host')} labelled", err=True)
+
+
+def _meant(api: Api, named: list[str]) -> list[str]:
+    """Parts of addresses. One plain name goes to the server as it is; anything else is looked up first, all of it, before anything changes."""
+    from server.cli.api import segment
+    from server.cli.failure import CliFailure
+    from server.cli.hosts_given import is_name
+    from server.cli.text import one_line
+    from server.errors import USAGE
+
+    if len(named) == 1 and is_name(named[0]):
+        return [segment(named[0])]
+    found = api.post("hosts/select", {"targets": named, "sample": 0})
+    if found["refused"]:
+        raise CliFailure(USAGE, "; ".join(one_line(warning["message"]) for warning in found["warnings"]) or "the selector means no host", "'clarion hosts select' shows what a selector means")
+    return [segment(str(host["host_id"])) for page in api.pages("hosts", {"select": found["text"]}) for host in page]
 
 
 def parse(changes: tuple[str, ...]) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -13,39 +14,52 @@ if TYPE_CHECKING:
 
 
 def status(host: dict[str, Any]) -> str:
-    """Whether it is here, or why it may not be."""
+    """online or offline, or why it may not connect."""
     state = (host.get("identity") or {}).get("state")
     if state in ("revoked", "quarantined", "released"):
         return str(state)
-    return "connected" if host["connected"] else "offline"
+    return "online" if host["connected"] else "offline" if host.get("last_seen_at") else "never seen"
+
+
+def seen(host: dict[str, Any], now_ms: float) -> str:
+    """When it was last heard of: `now` while it is online."""
+    from server.cli.text import age, when
+
+    if host["connected"]:
+        return "now"
+    last = host.get("last_seen_at")
+    return "never" if last is None else f"{when(last)} ({age(last, now_ms)} ago)"
 
 
 @click.command("list")
-@click.argument("selector", required=False)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
+@click.argument("selector", nargs=-1, metavar="[SELECTOR]", shell_complete=complete.hosts)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="The most rows that are shown. Default: all.")
 @answers(hosts=True, table=True)
 @talks
-def command(api: Api, selector: str | None, limit: int | None, form: str) -> None:
-    """List hosts and whether they are connected; with a selector, only those that it means.
+def command(api: Api, selector: tuple[str, ...], limit: int | None, form: str) -> None:
+    """List hosts and whether they are online; with a selector, or @FILE with one a line, only those that it means.
 
-    --format names and folded print names only, and all of them.
+    -o names and -o folded print names only, and all of them.
     """
     from server.cli import emit
+    from server.cli.hosts_given import one_selector
     from server.cli.table import Column
-    from server.cli.text import labels, one_line, when
+    from server.cli.text import labels
 
+    where = one_selector(selector)
     columns = (
-        Column("HOST", lambda host: str(host["hostname"])),
-        Column("STATUS", status),
-        Column("SEEN", lambda host: "now" if host["connected"] else when(host.get("last_seen_at"))),
+        Column("HOST", lambda host: str(host["hostname"]), keep=True),
+        Column("STATUS", status, keep=True),
+        Column("SEEN", lambda host: seen(host, api.now_ms)),
         Column("OS", lambda host: str(host.get("os") or "-")),
         Column("ARCH", lambda host: str(host.get("arch") or "-")),
         Column("IP", lambda host: str(host.get("ip") or "-")),
-        Column("LABELS", lambda host: labels(host.get("labels"))),
-        Column("ID", lambda host: str(host["host_id"])),
+        Column("AGENT", lambda host: str(host.get("version") or "-"), wide=True),
+        Column("LABELS", lambda host: labels({**(host.get("agent_labels") or {}), **(host.get("labels") or {})})),
+        Column("ID", lambda host: str(host["host_id"]), wide=True),
     )
-    empty = f"no host matches {one_line(selector)}" if selector else "no hosts; join an agent first"
     if form in ("names", "folded"):
-        emit.hosts(api, selector or "all", form)
+        emit.hosts(api, where or "all", form)
         return
-    emit.listing(form, api.pages("hosts", {"select": selector} if selector else {}, limit), columns, empty, limit)
+    empty = f"no host matches {where}" if where else "no hosts yet; 'clarion join-token create' says how one joins"
+    emit.listing(form, api.pages("hosts", {"select": where} if where else {}, limit), columns, empty, limit)

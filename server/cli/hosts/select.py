@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("select")
-@click.argument("expression", nargs=-1, required=True)
+@click.argument("expression", nargs=-1, required=True, metavar="SELECTOR|@FILE|-", shell_complete=complete.hosts)
 @answers(hosts=True)
 @talks
 def command(api: Api, expression: tuple[str, ...], form: str) -> int:
@@ -25,13 +26,13 @@ def command(api: Api, expression: tuple[str, ...], form: str) -> int:
     clarion hosts select --format names 'task:ID and status=failed'
     """
     from server.cli import emit
-    from server.cli.spec import split
+    from server.cli.hosts_given import targets as targets_of
     from server.cli.text import count, one_line
     from server.errors import USAGE
 
-    targets = [target for text in expression for target in split(text)]
+    targets = targets_of(expression, "EXPRESSION")
     found = api.post("hosts/select", {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20})
-    if form in ("json", "jsonl"):
+    if form in ("json", "jsonl", "yaml"):
         emit.one(form, found)
     elif form == "folded":
         say(one_line(found["folded"]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -13,25 +14,46 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("host")
+@click.argument("host", shell_complete=complete.hosts)
 @answers()
 @talks
 def command(api: Api, host: str, form: str) -> None:
-    """Show one host, named by id or name."""
+    """Show one host, named by name or id."""
     from server.cli import emit
     from server.cli.api import segment
-    from server.cli.text import labels, when
 
     found = api.get(f"hosts/{segment(host)}")
-    if form != "human":
+    if form == "human":
+        emit.fields(describe(found, api.now_ms))
+    else:
         emit.one(form, found)
-        return
-    pairs = []
-    for name, value in found.items():
-        if name.endswith("_at"):
-            pairs.append((name, when(value)))
-        elif isinstance(value, dict):
-            pairs.append((name, labels(value)))
-        elif value is not None:
-            pairs.append((name, str(value)))
-    emit.fields(pairs)
+
+
+def describe(host: dict[str, Any], now_ms: float) -> list[tuple[str, str]]:
+    from server.cli.hosts.list import seen, status
+    from server.cli.text import age, count, labels, when
+
+    identity = host.get("identity") or {}
+
+    def moment(ms: int | None) -> str:
+        return "" if ms is None else f"{when(ms)} ({age(ms, now_ms)} ago)"
+
+    expires = identity.get("certificate_expires_at")
+    return [
+        ("host", str(host["hostname"])),
+        ("id", str(host["host_id"])),
+        ("status", status(host)),
+        ("last seen", seen(host, now_ms)),
+        ("online since", moment(host.get("connected_since"))),
+        ("first seen", moment(host.get("first_seen_at"))),
+        ("runs", count(int(host.get("open_executions") or 0), "command")),
+        ("address", str(host.get("ip") or "")),
+        ("system", str(host.get("os") or "")),
+        ("machine", str(host.get("arch") or "")),
+        ("agent", str(host.get("version") or "")),
+        ("labels", labels(host.get("labels"))),
+        ("agent's labels", labels(host.get("agent_labels"))),
+        ("certificate", f"{'until ' if expires and expires > now_ms else 'expired '}{when(expires)}" if expires else "none"),
+        ("revoked", f"{moment(identity.get('revoked_at'))}{' by ' + str(identity['revoked_by']) if identity.get('revoked_by') else ''}" if identity.get("revoked_at") else ""),
+        ("quarantined", f"{moment(identity.get('quarantined_at'))}: {identity.get('quarantine_reason') or ''}" if identity.get("quarantined_at") else ""),
+    ]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command("cancel")
-@click.argument("task_id")
-@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only on these hosts of the task. May be repeated. Default: all of them.")
-@click.option("--force", is_flag=True, help="Give up hosts that are away: their rows become lost, and what they run may go on.")
+@task_argument()
+@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all of them.", shell_complete=complete.hosts)
+@click.option("--force", is_flag=True, help="Give up hosts that are offline: they count as lost, and what they run may go on.")
 @click.option("--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled.")
 @answers()
 @talks
@@ -28,17 +30,18 @@ def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: b
     from server.cli import emit
     from server.cli.api import segment
     from server.cli.follow import attach
+    from server.cli.hosts_given import names as given_names
+    from server.cli.outcome import task_word
     from server.cli.verdict import FINAL
 
-    names = [name.strip() for part in hosts for name in part.split(",")]
-    if not all(names):
-        raise click.UsageError("--host has an empty name between its commas")
+    names = given_names(hosts, "--host")
     task = api.post(f"tasks/{segment(task_id)}/cancel", ({"hosts": names} if names else {}) | ({"force": True} if force else {}))
     if wait:
         return attach(api, task, form)
     if form == "human":
-        what = f"{len(names):,} of its hosts {'is' if len(names) == 1 else 'are'}" if names else "is"
-        say(f"task {task['task_id']} {task['status'] if task['status'] in FINAL else f'{what} being canceled'}")
+        what = f": {len(names):,} of its hosts {'is' if len(names) == 1 else 'are'}" if names else " is"
+        end = f" {task_word(task['status'])}" if task["status"] in FINAL else f"{what} being canceled"
+        say(f"task {task['task_id']}{end}")
     else:
         emit.one(form, task)
     return 0

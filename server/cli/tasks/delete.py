@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import TaskId
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("delete")
-@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
+@click.argument("task_ids", type=TaskId(), nargs=-1, required=True, metavar="TASK...")
 @answers()
 @talks
 def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:

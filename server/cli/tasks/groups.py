@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("groups")
-@click.argument("task_id")
+@task_argument()
 @click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
 @click.option("--where", metavar="EXPR", help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".")
 @click.option("--lines", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from server.cli import complete
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -13,31 +15,33 @@ if TYPE_CHECKING:
 
 
 @click.command("hosts")
-@click.argument("task_id")
-@click.option("--status", metavar="WORD[,WORD]", help="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed, lost.")
+@task_argument()
+@click.option("--status", metavar="WORD[,WORD]", help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.", shell_complete=complete.states)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
-@answers(table=True)
+@answers(table=True, names=True)
 @talks
 def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
     """List what happened on each host of a task."""
     from server.cli import emit
     from server.cli.api import segment
+    from server.cli.outcome import word
     from server.cli.table import Column
     from server.cli.text import lasted
 
     pages = api.pages(f"tasks/{segment(task_id)}/hosts", {"status": status} if status else {}, limit)
     columns = (
-        Column("HOST", lambda item: str(item["hostname"])),
-        Column("STATUS", lambda item: f"{item['status']}{' (unreachable)' if item.get('unreachable') else ''}"),
-        Column("EXIT", _exit),
+        Column("HOST", lambda item: str(item["hostname"]), keep=True),
+        Column("STATUS", lambda item: word(item["status"], unreachable=bool(item.get("unreachable"))), keep=True),
+        Column("EXIT", _exit, keep=True),
         Column("TIME", lambda item: lasted(item.get("execution_ms"))),
         Column("OUT", lambda item: _size(item, "stdout")),
         Column("ERR", lambda item: _size(item, "stderr")),
-        Column("STOP", lambda item: str((item.get("stop") or {}).get("outcome") or "-")),
+        Column("STOP", lambda item: str((item.get("stop") or {}).get("outcome") or "-").replace("_", " "), wide=True),
         Column("REASON", lambda item: str((item.get("error") or {}).get("code") or "-")),
-        Column("ID", lambda item: str(item["host_id"])),
+        Column("NOTES", lambda item: ", ".join(str(note["code"]) for note in item.get("notes") or [])),
+        Column("ID", lambda item: str(item["host_id"]), wide=True),
     )
-    emit.listing(form, pages, columns, "no hosts", limit)
+    emit.listing(form, pages, columns, "no hosts of the task are like that" if status else "the task has no hosts", limit, name=lambda item: str(item["hostname"]))
 
 
 def _exit(item: dict[str, Any]) -> str:

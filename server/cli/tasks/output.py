@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("output")
-@click.argument("task_id")
-@click.argument("host")
+@task_argument()
+@click.argument("host", shell_complete=complete.hosts)
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
 @click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
 @click.option("-f", "--follow", is_flag=True, help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("progress")
-@click.argument("task_id")
+@task_argument()
 @click.option("--follow", is_flag=True, help="Until the task has ended.")
 @answers()
 @talks

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import click
 
+from server.cli import complete
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("rerun")
-@click.argument("task_id")
-@click.option("--only", multiple=True, metavar="WORD[,WORD]", help="failed, timeout, canceled, lost, dispatch_failed, completed, unreachable, not_started, unsuccessful or all. Default: unsuccessful.")
-@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only these hosts of the task. May be repeated.")
+@task_argument()
+@click.option("--only", multiple=True, metavar="WORD[,WORD]", help="failed, 'timed out', canceled, lost, 'not started', offline, completed, unsuccessful or all. Default: unsuccessful.")
+@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only these hosts of the task; @FILE or - for a list. May be repeated.", shell_complete=complete.hosts)
 @click.option("--name", metavar="TEXT", help="The new task's name. Default: the old one's.")
 @click.option("--no-start", is_flag=True, help="Create the new task without starting it.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
@@ -31,14 +33,14 @@ def command(
     from server.cli import emit
     from server.cli.api import segment
     from server.cli.follow import attach
+    from server.cli.hosts_given import names
 
     if wait and no_start:
         raise click.UsageError("--wait and --no-start exclude each other")
     body: dict[str, Any] = {"start": False} if no_start else {}
-    for field, parts in (("only", only), ("hosts", hosts)):
-        words = [word.strip() for part in parts for word in part.split(",")]
+    for field, words in (("only", [word.strip() for part in only for word in part.split(",")]), ("hosts", names(hosts, "--host"))):
         if not all(words):
-            raise click.UsageError(f"--{field.rstrip('s')} has an empty word between its commas")
+            raise click.UsageError(f"--{field} has an empty word between its commas")
         if words:
             body[field] = words
     if name is not None:

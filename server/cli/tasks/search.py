@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("search")
-@click.argument("task_id")
+@task_argument()
 @click.argument("text")
 @click.option("-i", "--ignore-case", is_flag=True, help="Take a to z and A to Z for the same.")
 @answers()

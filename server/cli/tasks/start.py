@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli.ids import task_argument
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("start")
-@click.argument("task_id")
+@task_argument()
 @click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
 @answers()
 @talks
@@ -23,12 +24,13 @@ def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     from server.cli import emit
     from server.cli.api import segment
     from server.cli.follow import attach
+    from server.cli.outcome import task_word
 
     task = api.post(f"tasks/{segment(task_id)}/start")
     if wait:
         return attach(api, task, form)
     if form == "human":
-        say(f"task {task['task_id']} {task['status']}")
+        say(f"task {task['task_id']} {task_word(task['status'])}")
     else:
         emit.one(form, task)
     return 0
