@@ -119,13 +119,13 @@ class _Hosts(_Rows):
 
     def __init__(self, api: Api, task: Json, quiet: bool) -> None:
         super().__init__(api, task)
-        self._quiet = quiet
+        self._quiet, self._twins = quiet, groups.Twins()
         self._shown: dict[str, str] = {}
 
     def show(self) -> None:
         for same in alike(self.pending):
             key = key_of(same[0])
-            groups.show_rows(same, self.outputs, again=self._shown.get(key))
+            groups.show_rows(same, self.outputs, self._twins, again=self._shown.get(key))
             self._shown.setdefault(key, one_line(str(same[0]["hostname"])))
             self.pending = [row for row in self.pending if row not in same]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import click
 
-from server.cli.alike import FOLDED_CHARS, group_of
+from proto.readable import look
+from server.cli.alike import FOLDED_CHARS, group_of, key_of
 from server.cli.api import Api, Json, segment
 from server.cli.outcome import outcome, remarks
 from server.cli.outputs import Kept, Outputs
@@ -34,41 +36,62 @@ def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[t
         left = None if left is None else left - len(page["items"])
 
 
-def show(group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None, err: bool = False, so_far: bool = False) -> None:
+class Twins:
+    """Finds answers that look like one that was shown, and differ from it in what cannot be seen: line ends, spaces, control characters."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[object, str]] = {}
+
+    def remark(self, group: Json, answer: object, texts: list[str]) -> str | None:
+        """answer: equal for equal answers. texts: the lines of its outputs as they are shown."""
+        seen = sha256(look("\n".join([outcome(group), *texts])).encode("utf-8", "surrogatepass")).hexdigest()
+        other, name = self._seen.setdefault(seen, (answer, names(group)))
+        if other == answer:
+            return None
+        return f"note: this looks like the answer of {name} and differs from it in what cannot be seen; 'clarion tasks diff TASK' shows it"
+
+
+def show(
+    group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None, err: bool = False, so_far: bool = False, twins: Twins | None = None
+) -> None:
     """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: the most that is shown of each stream.
     so_far: hosts of it may still be running. err: to standard error."""
     _head(group, f"#{group['number']} " if number else "", " so far" if so_far else "", err)
+    texts: list[str] = []
     for stream, prefix in STREAMS:
         shown = list(_lines(group, stream, outputs))
+        texts += (f"{prefix}{text}" for text in shown)
         for text in shown[:lines]:
             say(f"{prefix}{text}", err=err)
         if lines is not None and len(shown) > lines:
             say(f"{prefix}[… {count(len(shown) - lines, 'more line')} …]", err=err)
-    _tail(group, err)
+    _tail(group, err, None if twins is None else twins.remark(group, group["number"], texts))
 
 
-def show_rows(rows: list[Json], outputs: Outputs, *, again: str | None = None) -> None:
+def show_rows(rows: list[Json], outputs: Outputs, twins: Twins, *, again: str | None = None) -> None:
     """Executions with the same answer, as a group. again: the name of a host whose answer, the same, has been shown: long ones are not repeated."""
     group = group_of(rows)
     # first: should the server break off, nothing of it has been shown
     found = [(prefix, outputs.of(rows[0], stream)) for stream, prefix in STREAMS]
     _head(group, "", "", False)
+    texts: list[str] = []
     for prefix, kept in found:
         shown = [] if kept is None else list(readable(kept))
+        texts += (f"{prefix}{text}" for text in shown)
         if again is not None and len(shown) > REPEATED_LINES:
             say(f"{prefix}[the same {count(len(shown), 'line')} as {again}]")
             continue
         for text in shown:
             say(f"{prefix}{text}")
-    _tail(group, False)
+    _tail(group, False, twins.remark(group, key_of(rows[0]), texts))
 
 
 def _head(group: Json, mark: str, so_far: str, err: bool) -> None:
     say(click.style(f"{mark}{names(group)}{so_far}: {outcome(group)}", fg=COLOURS.get(group["status"], "red")), err=err)
 
 
-def _tail(group: Json, err: bool) -> None:
-    for line in remarks(group):
+def _tail(group: Json, err: bool, twin: str | None) -> None:
+    for line in [*remarks(group), *([twin] if twin else [])]:
         say(f"  {line}", err=err)
 
 

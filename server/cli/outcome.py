@@ -47,7 +47,7 @@ def outcome(ended: dict[str, Any]) -> str:
     if not code or (code in _PLAIN and not (code == "canceled" and error.get("detail"))):
         return text
     message, detail = one_line(str(error.get("message") or "")), one_line(str(error.get("detail") or ""))
-    if code in ("timed_out", "canceled"):
+    if code in ("timed_out", "output_limit", "canceled"):
         return f"{text}: {detail or message}"
     return f"{text}: {message}{f' ({detail})' if detail and detail not in message else ''}"
 

@@ -37,11 +37,11 @@ def with_outputs(row: Json, outputs: Outputs) -> Json:
 
 
 def tell_groups(api: Api, task_id: str, quiet: bool) -> None:
-    outputs = Outputs(api, task_id)
+    outputs, twins = Outputs(api, task_id), groups.Twins()
     shown = 0
     for page, found in groups.pages(api, task_id, GROUPS):
         for group in found:
-            groups.show(group, outputs, number=False)
+            groups.show(group, outputs, number=False, twins=twins)
         shown += len(found)
         if page["groups"] > shown >= GROUPS:
             # said even when quiet: without it the answers would seem complete

@@ -11,16 +11,17 @@ from server.cli.text import cut, one_line, pad, width
 
 GAP = 2
 NARROW, NARROWEST = 8, 3
-"""Columns that a cell keeps when the terminal is narrow: at first, and when that is not enough."""
+"""Widths below which cells are not cut: of columns that may be left away, and of those that are kept."""
 
 
 class Column(NamedTuple):
-    """wide: shown with -o wide only. keep: not cut as long as other columns can be."""
+    """wide: shown with -o wide only. keep: not left away where the terminal is narrow. whole: cut last."""
 
     title: str
     value: Callable[[dict[str, Any]], str]
     wide: bool = False
     keep: bool = False
+    whole: bool = False
 
 
 def terminal_columns() -> int | None:
@@ -40,25 +41,38 @@ class Table:
         self._widths: list[int] = []
 
     def lines(self, items: Sequence[dict[str, Any]]) -> list[str]:
-        rows = [[one_line(column.value(item)) or "-" for column in self._columns] for item in items]
-        first = not self._widths
-        titles = [column.title for column in self._columns]
-        if first:
-            self._widths = [max(map(width, cells)) for cells in zip(*([titles] if self._headers else []), *rows, strict=True)]
+        if not self._widths:
+            rows = [self._cells(item) for item in items]
+            titles = [[column.title for column in self._columns]] if self._headers else []
+            self._widths = [max(map(width, cells)) for cells in zip(*titles, *rows, strict=True)]
             if self._room is not None:
                 self._fit(self._room)
-        return [self._line(cells) for cells in ([titles, *rows] if first and self._headers else rows)]
+            titles = [[column.title for column in self._columns]] if self._headers else []
+            return [self._line(cells) for cells in (*titles, *map(self._cells, items))]
+        return [self._line(self._cells(item)) for item in items]
+
+    def _cells(self, item: dict[str, Any]) -> list[str]:
+        return [one_line(column.value(item)) or "-" for column in self._columns]
 
     def _fit(self, room: int) -> None:
-        order = [index for index, column in enumerate(self._columns) if not column.keep]
-        for indexes, least in ((order, NARROW), (range(len(self._columns)), NARROWEST)):
-            while (excess := sum(self._widths) + GAP * (len(self._widths) - 1) - room) > 0:
-                widest = max(indexes, key=lambda index: self._widths[index], default=None)
-                if widest is None or self._widths[widest] <= least:
-                    break
-                others = [self._widths[index] for index in indexes if index != widest]
-                lower = max([least, *(size for size in others if size < self._widths[widest])])
-                self._widths[widest] -= min(excess, max(self._widths[widest] - lower, 1))
+        """Cut cells first, then leave columns away, the widest first, and cut what is to be kept at last."""
+        self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROW, room)
+        while self._excess(room) > 0 and (others := [index for index, column in enumerate(self._columns) if not column.keep]):
+            gone = max(others, key=lambda index: self._widths[index])
+            del self._columns[gone], self._widths[gone]
+        self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROWEST, room)
+        self._cut(list(range(len(self._columns))), NARROWEST, room)
+
+    def _excess(self, room: int) -> int:
+        return sum(self._widths) + GAP * (len(self._widths) - 1) - room
+
+    def _cut(self, indexes: Sequence[int], least: int, room: int) -> None:
+        while indexes and (excess := self._excess(room)) > 0:
+            widest = max(indexes, key=lambda index: self._widths[index])
+            if self._widths[widest] <= least:
+                return
+            lower = max([least, *(self._widths[index] for index in indexes if self._widths[index] < self._widths[widest])])
+            self._widths[widest] -= min(excess, self._widths[widest] - lower)
 
     def _line(self, cells: Sequence[str]) -> str:
         shown = cells if self._room is None else [cut(cell, columns) for cell, columns in zip(cells, self._widths, strict=True)]

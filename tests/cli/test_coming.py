@@ -118,3 +118,12 @@ def test_notes_and_hints_stand_below_an_answer(clarion: Clarion, fake: Fake) -> 
         "web[01-02] (2 hosts): completed, exit code 0",
         "  note: on 1 host of 2: processes were ended with it; set leave_children (--leave-children)",
     ]
+
+
+@pytest.mark.parametrize("other", [b"same\r\n", b"same", b"same \n", b"\x1b[32msame\x1b[0m\n"])
+@pytest.mark.parametrize("many", [0, coming.FEW])
+def test_answers_that_look_alike_and_differ_say_so(clarion: Clarion, fake: Fake, other: bytes, many: int) -> None:
+    fake.task("completed", [host_row(1, out=b"same\n"), host_row(2, out=other), *(host_row(3 + number, out=b"quite another\n") for number in range(many))])
+    result = clarion("run", "all", "-q", "--", "true")
+    assert result.stdout.count("looks like the answer of web01 and differs from it in what cannot be seen") == 1
+    assert result.stdout.count("looks like") == 1

@@ -39,7 +39,7 @@ def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
         if form == "jsonl":
             emit.json_line(found)
         elif form == "human":
-            say(f"{one_line(str(found['hostname']))}: {labels(found.get('labels'))}")
+            say(f"{one_line(str(found['hostname']))}: {labels(found.get('labels')) if found.get('labels') else 'no labels'}")
     if form in ("json", "yaml"):
         emit.one(form, done[0] if len(done) == 1 and len(named) == 1 else {"items": done})
     elif form == "human" and len(done) > 1:

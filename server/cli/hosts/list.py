@@ -48,8 +48,8 @@ def command(api: Api, selector: tuple[str, ...], limit: int | None, form: str) -
 
     where = one_selector(selector)
     columns = (
-        Column("HOST", lambda host: str(host["hostname"]), keep=True),
-        Column("STATUS", status, keep=True),
+        Column("HOST", lambda host: str(host["hostname"]), keep=True, whole=True),
+        Column("STATUS", status, keep=True, whole=True),
         Column("SEEN", lambda host: seen(host, api.now_ms)),
         Column("OS", lambda host: str(host.get("os") or "-")),
         Column("ARCH", lambda host: str(host.get("arch") or "-")),

@@ -37,13 +37,14 @@ def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: in
         emit.document(form, {}, "items", (group for _, items in found for group in items))
         return
     shown = total = 0
+    twins = groups.Twins()
     for page, items in found:
         shown, total = shown + len(items), page["groups"]
         for group in items:
             if form == "jsonl":
                 emit.json_line(group)
             elif form == "human":
-                groups.show(group, None, number=True, lines=lines)
+                groups.show(group, None, number=True, lines=lines, twins=twins)
             else:
                 emit.hosts(api, group["selector"], form)
     if form == "human":

@@ -30,9 +30,9 @@ def command(api: Api, task_id: str, status: str | None, limit: int | None, form:
 
     pages = api.pages(f"tasks/{segment(task_id)}/hosts", {"status": status} if status else {}, limit)
     columns = (
-        Column("HOST", lambda item: str(item["hostname"]), keep=True),
-        Column("STATUS", lambda item: word(item["status"], unreachable=bool(item.get("unreachable"))), keep=True),
-        Column("EXIT", _exit, keep=True),
+        Column("HOST", lambda item: str(item["hostname"]), keep=True, whole=True),
+        Column("STATUS", lambda item: word(item["status"], unreachable=bool(item.get("unreachable"))), keep=True, whole=True),
+        Column("EXIT", _exit, keep=True, whole=True),
         Column("TIME", lambda item: lasted(item.get("execution_ms"))),
         Column("OUT", lambda item: _size(item, "stdout")),
         Column("ERR", lambda item: _size(item, "stderr")),

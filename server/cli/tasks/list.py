@@ -38,14 +38,14 @@ def command(api: Api, form: str, limit: int | None, type_: str | None, command_:
     where = {**filters, "type": type_, "command": command_}
     given = {name: value for name, value in where.items() if value is not None}
     columns = (
-        Column("TASK", lambda task: str(task["task_id"]) if form == "wide" else short(task["task_id"]), keep=True),
-        Column("STATUS", lambda task: task_word(task["status"]), keep=True),
+        Column("TASK", lambda task: str(task["task_id"]) if form == "wide" else short(task["task_id"]), keep=True, whole=True),
+        Column("STATUS", lambda task: task_word(task["status"]), keep=True, whole=True),
         Column("HOSTS", lambda task: f"{task['completed_hosts']:,}/{task['total_hosts']:,}"),
         Column("FAILED", lambda task: f"{task['failed_hosts']:,}"),
-        Column("AGE", lambda task: age(task["created_at"], api.now_ms), keep=True),
-        Column("CREATED", lambda task: when(task["created_at"])),
+        Column("AGE", lambda task: age(task["created_at"], api.now_ms), keep=True, whole=True),
+        Column("CREATED", lambda task: when(task["created_at"]), whole=True),
         Column("BY", lambda task: str(task.get("created_by") or "-"), wide=True),
         Column("TYPE", lambda task: str(task.get("type") or "-"), wide=True),
-        Column("NAME", lambda task: str(task["name"])),
+        Column("NAME", lambda task: str(task["name"]), keep=True),
     )
     emit.listing(form, api.pages("tasks", given, limit), columns, "no such tasks" if given else "no tasks yet", limit, name=lambda task: str(task["task_id"]))
