@@ -25,6 +25,8 @@ FEW = 20
 """Hosts whose answers are shown one by one."""
 FIRST, SLOWEST = 2.0, 30.0
 """Seconds until the answers of many hosts are looked at first, and the longest time between two looks; it doubles with each."""
+SETTLE = 0.2
+"""Seconds for which the ends of more hosts are waited for when one has ended, so that those that end together are shown together."""
 SHORT = 10
 """Lines of each output that are shown of many hosts while they run."""
 
@@ -74,14 +76,17 @@ class _Rows:
         self.task_id = str(task["task_id"])
         self.rows, self.outputs = Rows(api, self.task_id), Outputs(api, self.task_id)
         self.pending: list[Json] = []
-        self._seen = 0
+        self._seen, self._settled_at = 0, 0.0
 
     def look(self, progress: Json, aside: AbstractContextManager[None]) -> float | None:
         now_ended = ended(progress)
         if (now_ended == self._seen and not self.pending) or progress["status"] in FINAL:
             return None
-        if self.rows.due_in:
-            return self.rows.due_in
+        now = time.monotonic()
+        self._settled_at = self._settled_at or now + SETTLE
+        if (left := max(self.rows.due_in, self._settled_at - now)) > 0:
+            return left
+        self._settled_at = 0.0
         self.pending += self.rows.look()
         self._seen = now_ended
         if self.pending:

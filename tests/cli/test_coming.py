@@ -19,6 +19,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(rows, "COST", 0.0)
     monkeypatch.setattr(coming, "FIRST", 0.0)
+    monkeypatch.setattr(coming, "SETTLE", 0.0)
 
 
 def plays(fake: Fake, *stages: Stage) -> None:
