@@ -104,6 +104,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "whoami": ("server.cli.whoami", "Show whose token is sent, and to which server."),
         "context": (context, "Names for servers and their tokens."),
         "completion": ("server.cli.completion", "Print the completion for bash, zsh or fish."),
+        "help": ("server.cli.help", "Show the help of a command."),
     },
     help=_HELP,
     context_settings=_SETTINGS,

@@ -176,6 +176,13 @@ def test_a_slip_of_the_fingers_is_answered_with_what_was_meant(clarion: Clarion,
     assert (result.exit_code, fake.seen) == (64, []) and said in result.stderr
 
 
+def test_help_is_a_verb_too(clarion: Clarion) -> None:
+    for words in ([], ["tasks"], ["tasks", "list"], ["run"]):
+        assert clarion("help", *words).stdout == clarion(*words, "--help").stdout
+    assert "Did you mean 'cli tasks list'?" in clarion("help", "tasks", "lst").stderr
+    assert clarion("help", "run", "more").exit_code == 64
+
+
 def test_global_options_stand_before_or_after_the_verb_and_in_one_help(fake: Fake, token_file: Path) -> None:
     fake.on("GET", "/api/v1/session", (200, {"name": "admin", "csrf": None}))
     options = ["--server", fake.address, "--token-file", str(token_file)]
