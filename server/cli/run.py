@@ -49,7 +49,7 @@ def command(
         return tell_plan(api, body, form)
     raw = raw or form == "text"
     if raw or own_code:
-        _one_host(plan(api, body, quiet=True), "--exit-code" if own_code else "--raw")
+        _one_host(plan(api, body, quiet=quiet or raw or form != "human"), "--exit-code" if own_code else "--raw")
     elif form == "human" and not quiet:
         plan(api, body)
     task = api.launch("run", body, key or str(uuid4()))
