@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from server.cli.main import cli
 from server.cli.table import Column, Table
 from server.cli.text import width
+from server.errors import PROBLEMS
 from tests.cli.conftest import TASK, TOKEN, Clarion, Fake, error, host_row, paged, selection_json, task_json
 
 BIN = Path(sys.executable).parent
@@ -207,8 +208,8 @@ def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        (error("invalid_expression", "targets: at column 6: expected a value, found the end", "see", field="targets", column=6, text="role="), ["clarion: expected a value, found the end", "  role=", "       ^"]),
-        (error("invalid_expression", "targets: at column 4: expected x", "see", field="targets", column=4, text="漢字 ("), ["clarion: expected x", "  漢字 (", "       ^"]),
+        (error("invalid_expression", "targets: at column 6: expected a value, found the end", PROBLEMS["invalid_expression"].hint, field="targets", column=6, text="role="), ["clarion: expected a value, found the end", "  role=", "       ^"]),
+        (error("invalid_expression", "targets: at column 4: expected x", PROBLEMS["invalid_expression"].hint, field="targets", column=4, text="漢字 ("), ["clarion: expected x", "  漢字 (", "       ^"]),
         (error("unknown_hosts", "No host named 'web0'. Did you mean web01?", "remove it", field="targets", unknown=["web0"]), ["clarion: No host named 'web0'. Did you mean web01? Remove it."]),
         (error("unknown_hosts", "some are not known", "remove them", unknown=[f"h{n}" for n in range(25)]), [f"clarion: some are not known; 25 unknown: {', '.join(f'h{n}' for n in range(20))}, and 5 more; remove them"]),
     ],

@@ -237,14 +237,14 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
 def test_an_error_in_a_selector_is_marked_at_its_place(clarion: Clarion, fake: Fake) -> None:
     wrong = error("invalid_expression", "select: at column 9: expected a value, found 'or'", "hint", column=9, expected="a value", text="web* or or", excerpt="漢b* or or", excerpt_column=9)
     fake.on("GET", "/api/v1/hosts", (422, wrong))
-    assert clarion("hosts", "list", "web* or or").stderr == "clarion: select: at column 9: expected a value, found 'or'; hint\n  漢b* or or\n           ^\n"
+    assert clarion("hosts", "list", "web* or or").stderr == "clarion: expected a value, found 'or'; hint\n  漢b* or or\n           ^\n"
 
 
 def test_hosts_that_share_a_name_are_told_once_with_their_ids(clarion: Clarion, fake: Fake) -> None:
     several = error("host_ambiguous", "2 hosts are named 'vm': id-1, id-2.", "use an id", ids=["id-1", "id-2"], hosts=[{"host_id": "id-1"}])
     fake.on("GET", "/api/v1/hosts/vm", (409, several))
     result = clarion("hosts", "show", "vm")
-    assert (result.exit_code, result.stderr) == (64, "clarion: 2 hosts are named 'vm': id-1, id-2.; use an id\n")
+    assert (result.exit_code, result.stderr) == (64, "clarion: 2 hosts are named 'vm': id-1, id-2. Use an id.\n")
 
 
 def test_a_list_that_nothing_matches_names_the_selector_and_connected_hosts_are_seen_now(clarion: Clarion, fake: Fake) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("delete")
-@click.argument("names", nargs=-1, required=True, metavar="HOST...")
+@click.argument("names", nargs=-1, required=True, metavar="HOST...", shell_complete=complete.hosts)
 @answers()
 @talks
 def command(api: Api, names: tuple[str, ...], form: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rename")
-@click.argument("host")
+@click.argument("host", shell_complete=complete.hosts)
 @click.argument("name", required=False)
 @click.option("--reset", is_flag=True, help="Call it as its agent says again.")
 @answers()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.cli import complete
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command("replace")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete.hosts)
+@click.argument("new", shell_complete=complete.hosts)
 @answers()
 @talks
 def command(api: Api, old: str, new: str, form: str) -> None:
