@@ -26,6 +26,7 @@ WORKERS ?= auto
 CASES ?= 1000000
 EXECUTIONS ?= 10000
 PAGE_HOSTS ?= 10000
+HOSTS ?= 10000
 PAGE_SECONDS ?= 20
 KILLS ?= 100
 COMMANDS ?= 10000
@@ -41,7 +42,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -88,6 +89,9 @@ docs: build ## regenerate the pages that are drawn from tables: docs/states.md, 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database
 	$(PY) tests/bench/all.py
+
+holds: $(VENV)/test-tools build ## how long any request, asked for as much as its route allows, holds the event loop; HOSTS=10000 ARGS='--only select'
+	$(PY) -m tests.bench.holds --hosts "$(HOSTS)" $(ARGS)
 
 profile: $(VENV)/test-tools build ## a table of where the server's CPU goes, and folded stacks in ./profile; ARGS='--agents 2000 --rounds 3'
 	$(PY) -m tests.bench.profile $(ARGS)

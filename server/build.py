@@ -158,6 +158,7 @@ def web_limits(settings: Settings) -> WebLimits:
         max_body=http.max_body,
         max_json_depth=http.max_json_depth,
         max_json_keys=http.max_json_keys,
+        max_json_values=http.max_json_values,
         max_connections=http.max_connections,
         connections_per_address=http.connections_per_address,
         max_head=http.max_head,

@@ -36,7 +36,7 @@ _ALL = (
     Problem("too_many_logins", 429, 8, NO_PERMISSION, "too many failed logins came from this address", "wait a minute; the admin token lies in DATA/admin.token"),
     # the request
     Problem("malformed_json", 400, 3, USAGE, "the body is not JSON", "check the body with a JSON parser"),
-    Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys", "send flatter or shorter JSON, or raise http.max_json_depth or http.max_json_keys"),
+    Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys or values", "send flatter or shorter JSON, or raise http.max_json_depth, http.max_json_keys or http.max_json_values"),
     Problem("unsupported_media_type", 415, 3, USAGE, "the body must be JSON", "send 'Content-Type: application/json'"),
     Problem("body_too_large", 413, 8, USAGE, "the body is larger than this server takes", "send less, or raise http.max_body"),
     Problem("malformed_request", 400, 3, USAGE, "the request is not HTTP/1.1 as this server reads it", "send lines that end with CR LF, one length, and a path that begins with /"),

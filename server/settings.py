@@ -28,6 +28,7 @@ class Http(Struct, frozen=True, kw_only=True):
     max_body: Annotated[int, Meta(ge=KIB, le=GIB, description="Largest request body. It must hold what `limits.stdin_bytes`, `limits.command_bytes`, `limits.parameters` and `limits.hosts_per_task` allow.")] = 4 * MIB
     max_json_depth: Annotated[int, Meta(ge=2, le=256, description="How deep JSON in a request may be nested.")] = 32
     max_json_keys: Annotated[int, Meta(ge=16, le=1_000_000, description="How many keys JSON in a request may have in all.")] = 10_000
+    max_json_values: Annotated[int, Meta(ge=1_000, le=1_000_000, description="How many values the lists and objects of a request's JSON may have in all. Reading 50,000 takes about 20 ms, in which the server does nothing else.")] = 50_000
     max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once. For a further one, a connection that waits for a request is closed; if there is none, the new one is.")] = 8_192
     connections_per_address: Annotated[int, Meta(ge=4, le=100_000, description="The same for connections from one address. Raise it where many clients share one; a trusted proxy has no such limit.")] = 1_024
     trusted_proxies: Annotated[Text1000 | None, Meta(description="Addresses and networks, with commas between them, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: limits then count for the client behind the proxy, and the page's cookie is for https only if the client speaks it. Name no address from which others connect too.")] = None
@@ -156,9 +157,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     watched_rate_total: Annotated[int, Meta(ge=64 * KIB, le=4 * GIB, description="The same for all agents together.")] = 5 * MIB
     attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts per host that a task's retry policy may ask for.")] = 10
     expression_chars: Annotated[int, Meta(ge=64, le=MIB, description="Length of one selector, or of one expression over answers.")] = 64 * KIB
-    selector_names: Annotated[int, Meta(ge=1, le=1_000_000, description="Names that brackets in one word of a selector may stand for, as in `web[001-480]`.")] = 100_000
+    selector_names: Annotated[int, Meta(ge=1, le=1_000_000, description="Names that all brackets in the selectors of a request may stand for together, as in `web[001-480]`.")] = 100_000
     selector_patterns: Annotated[int, Meta(ge=1, le=100_000, description="Patterns that brackets in one word with `*` or `?` may stand for.")] = 1_000
-    selector_comparisons: Annotated[int, Meta(ge=1_000, le=5_000_000, description="Texts with which the patterns of one selector may be compared; a million take about a second, in which the server does nothing else.")] = 500_000
+    selector_comparisons: Annotated[int, Meta(ge=1_000, le=5_000_000, description="What finding the hosts of a request's selectors may cost, in microseconds of computing: about two texts are compared with a pattern in each, and 16 host ids joined. It is done in slices of 2 ms, between which the server goes on.")] = 500_000
     hosts_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="Hosts that one task may have.")] = 20_000
     command_bytes: Annotated[int, Meta(ge=1, le=MIB, description="Length of a command, a script, or all words of an argv together.")] = 64 * KIB
     parameters: Annotated[int, Meta(ge=0, le=1024, description="Parameters of one task; the same number of environment variables is taken.")] = 64

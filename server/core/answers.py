@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -82,6 +82,24 @@ def outliers_first(answers: Iterable[Answer]) -> list[Answer]:
 def hosts_of(answers: Sequence[Answer], results: Results) -> frozenset[str]:
     """The hosts whose rows pass all of its refinements."""
     return frozenset(host_id for one in answers if all(_passes(one, refinement) for refinement in results.refinements) for host_id in one.host_ids)
+
+
+SLICE = 2_000
+"""Tests of an answer, or hosts taken over, after which others have a turn; about a millisecond."""
+
+
+def hosts_in_slices(answers: Sequence[Answer], results: Results) -> Generator[None, None, frozenset[str]]:
+    """As `hosts_of`, a slice at a time."""
+    found: set[str] = set()
+    left = SLICE
+    for one in answers:
+        left -= 1 + len(results.refinements) + one.count // 10
+        if all(_passes(one, refinement) for refinement in results.refinements):
+            found.update(one.host_ids)
+        if left < 0:
+            left = SLICE
+            yield
+    return frozenset(found)
 
 
 def _passes(answer: Answer, refinement: Refinement) -> bool:

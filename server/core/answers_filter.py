@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,11 @@ from server.core.states import EXECUTION_WORDS, execution_status
 NUMBERS = ("exit_code", "signal", "hosts", "group")
 TEXTS = ("text", "stdout", "stderr")
 JSON_BYTES = 1 << 20
+DUMPED = 4
+"""Lists and objects of a document whose JSON text is kept."""
+CONDITION, LONG = 1_000, 20
+"""In `cost`: a condition, in bytes; and how many characters of a text that is looked for make each byte that is looked at cost as much again."""
+_UNREAD, _NOTHING = object(), object()
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]{1,9})\]")
 _ORDER: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -45,13 +51,55 @@ class Condition:
 Filter = Tree[Condition]
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with what its hosts wrote; b"" where that is not wanted or not kept."""
+    """An answer with what its hosts wrote; b"" where that is not wanted or not kept. What is read from the bytes is read once."""
 
-    answer: Answer
-    stdout: bytes = b""
-    stderr: bytes = b""
+    __slots__ = ("_document", "_dumped", "_texts", "answer", "stderr", "stdout")
+
+    def __init__(self, answer: Answer, stdout: bytes = b"", stderr: bytes = b"") -> None:
+        self.answer, self.stdout, self.stderr = answer, stdout, stderr
+        self._texts: dict[str, str] = {}
+        self._document: object = _UNREAD
+        self._dumped: OrderedDict[tuple[str | int, ...], str] = OrderedDict()
+
+    def text(self, stream: str) -> str:
+        """stream: `stdout` or `stderr`. Without the new line at its end."""
+        found = self._texts.get(stream)
+        if found is None:
+            data = self.stdout if stream == "stdout" else self.stderr
+            found = self._texts[stream] = data.decode("utf-8", "replace").removesuffix("\n")
+        return found
+
+    def at(self, path: tuple[str | int, ...]) -> list[Value]:
+        """What stands there in the JSON that stdout is. Empty when it is no JSON, too long, or has nothing there. Lists and objects are
+        given as their JSON text."""
+        if self._document is _UNREAD:
+            self._document = _load(self.stdout)
+        value = self._document
+        for step in path:
+            here = step in value if isinstance(value, dict) else isinstance(value, list) and isinstance(step, int) and step < len(value)
+            if not here:
+                return []
+            value = value[step]  # type: ignore[index]
+        if value is _NOTHING:
+            return []
+        if not isinstance(value, list | dict):
+            return [value]  # type: ignore[list-item]
+        text = self._dumped.get(path)
+        if text is None:
+            text = self._dumped[path] = json.dumps(value)
+            if len(self._dumped) > DUMPED:
+                self._dumped.popitem(last=False)
+        return [text]
+
+
+def _load(data: bytes) -> object:
+    if len(data) > JSON_BYTES:
+        return _NOTHING
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return _NOTHING
 
 
 def parse_filter(text: str, bounds: Bounds = BOUNDS) -> Filter:
@@ -64,6 +112,17 @@ def reads(tree: Filter) -> bool:
     if isinstance(tree, And | Or):
         return any(map(reads, tree.parts))
     return reads(tree.part) if isinstance(tree, Not) else tree.field in (*TEXTS, "json")
+
+
+def cost(tree: Filter, size: int) -> int:
+    """About how many bytes are looked through to judge an answer with `size` bytes of output. What else a condition costs is counted as
+    CONDITION bytes."""
+    if isinstance(tree, And | Or):
+        return sum(cost(part, size) for part in tree.parts)
+    if isinstance(tree, Not):
+        return cost(tree.part, size)
+    looks = size if tree.field in (*TEXTS, "json") else 0
+    return CONDITION * (1 + len(tree.values) // 4) + looks * (1 + sum(len(value) for value in tree.values if isinstance(value, str)) // LONG if tree.sign == "contains" else 1)
 
 
 def holds(tree: Filter, reply: Reply) -> bool:
@@ -81,9 +140,9 @@ def _found(condition: Condition, reply: Reply) -> list[Value]:
     """What there is to compare with."""
     answer, name = reply.answer, condition.field
     if name == "json":
-        return _json(condition.path, reply.stdout)
+        return reply.at(condition.path)
     if name in TEXTS:
-        return [_text(data) for stream, data in (("stdout", reply.stdout), ("stderr", reply.stderr)) if name in ("text", stream)]
+        return [reply.text(stream) for stream in ("stdout", "stderr") if name in ("text", stream)]
     values: dict[str, str | float | None] = {
         "status": answer.status.label,
         "reason": answer.error_code,
@@ -94,26 +153,6 @@ def _found(condition: Condition, reply: Reply) -> list[Value]:
     }
     value = values[name]
     return [] if value is None else [value]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace").removesuffix("\n")
-
-
-def _json(path: tuple[str | int, ...], data: bytes) -> list[Value]:
-    """Empty when it is no JSON, too long, or has nothing there. Lists and objects are compared as their JSON text."""
-    if len(data) > JSON_BYTES:
-        return []
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return []
-    for step in path:
-        here = step in value if isinstance(value, dict) else isinstance(value, list) and isinstance(step, int) and step < len(value)
-        if not here:
-            return []
-        value = value[step]
-    return [json.dumps(value) if isinstance(value, list | dict) else value]
 
 
 def _compare(condition: Condition, have: Value) -> bool:

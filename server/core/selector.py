@@ -97,6 +97,20 @@ def parse(text: str, bounds: Bounds = BOUNDS) -> Selector:
     return _Selector(text, bounds).parse()
 
 
+def parse_all(texts: Iterable[str], bounds: Bounds = BOUNDS) -> list[Selector | ExpressionError]:
+    """Each text's tree, or what is wrong with it. All of them together unfold to at most `bounds.names` names."""
+    found: list[Selector | ExpressionError] = []
+    unfolded = 0
+    for text in texts:
+        try:
+            parser = _Selector(text, bounds, unfolded)
+            found.append(parser.parse())
+            unfolded = parser.unfolded
+        except ExpressionError as error:
+            found.append(error)
+    return found
+
+
 def results_in(tree: Selector) -> Iterator[Results]:
     """Every mention of a task: what they stand for must be known before the selector can be evaluated."""
     if isinstance(tree, Results):
@@ -111,6 +125,11 @@ def results_in(tree: Selector) -> Iterator[Results]:
 class _Selector(Parser[Atom]):
     lists = True
     wanted = "a host's name or id, a pattern, key=value, all, online, offline, task:ID, not, or ("
+
+    def __init__(self, text: str, bounds: Bounds, unfolded: int = 0) -> None:
+        """unfolded: names that brackets of earlier texts of the same request stand for."""
+        super().__init__(text, bounds)
+        self.unfolded = unfolded
 
     def atom(self) -> Selector:
         token, after = self.peek(), self.peek(1)
@@ -181,9 +200,12 @@ class _Selector(Parser[Atom]):
             return Names((text,))
         pattern = "*" in text or "?" in text
         try:
-            names = tuple(unfold(text, self.bounds.patterns if pattern else self.bounds.names))
+            left = self.bounds.names - self.unfolded
+            names = tuple(unfold(text, min(self.bounds.patterns, left) if pattern else left)) if "[" in text or "]" in text else (text,)
         except FoldError as error:
             raise ExpressionError(token.column + error.at, error.expected, repr(text[error.at : error.at + 20])) from None
+        if len(names) > 1:
+            self.unfolded += len(names)
         return Patterns(text, tuple(map(Glob, names))) if pattern else Names(names)
 
     # --- results of a task ---

@@ -133,17 +133,26 @@ class AnswerBook:
         return not task.status.final and self._deps.clock.now().mono - kept.read_at < FRESH_S
 
 
+LOOKS = 16
+"""How often what one request may read of outputs may be looked through: once for each condition."""
+
+
 class Budget:
     """What one request may still read of outputs. Each is read once."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._outputs, self._bytes = deps.limits.scan_outputs, deps.limits.scan_bytes
+        self._looks = LOOKS * deps.limits.scan_bytes
         self._read: dict[bytes, Output | None] = {}
 
     @property
     def spent(self) -> bool:
-        return self._outputs <= 0 or self._bytes <= 0
+        return self._outputs <= 0 or self._bytes <= 0 or self._looks <= 0
+
+    def look(self, size: int) -> None:
+        """So many bytes are looked through."""
+        self._looks -= size
 
     async def output(self, output_id: bytes | None) -> Output | None:
         """None for a silent stream and for what is no longer kept."""
@@ -166,10 +175,10 @@ def joined(output: Output | None) -> bytes:
     return output.head + f"\n[… {missing:,} bytes not kept …]\n".encode() + output.tail
 
 
-async def folded_names(names: Sequence[str], max_chars: int | None) -> Folded:
+async def folded_names(deps: Deps, names: Sequence[str], max_chars: int | None) -> Folded:
     """Off the loop where they are many; in any case the loop has a turn before."""
     await trio.lowlevel.checkpoint()
-    return fold(names, max_chars) if len(names) <= FEW_NAMES else await trio.to_thread.run_sync(fold, names, max_chars)
+    return fold(names, max_chars) if len(names) <= FEW_NAMES else await deps.slices.thread(fold, names, max_chars)
 
 
 async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
@@ -179,6 +188,6 @@ async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
         directory, hosts = deps.fleet.directory, deps.fleet.directory.hosts
         names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in answer.host_ids]
         hostname, host_id = min(zip(names, answer.host_ids, strict=True))
-        folded = await folded_names([directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids], FOLDED_CHARS)
+        folded = await folded_names(deps, [directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids], FOLDED_CHARS)
         people = answers.people[answer.number] = People(folded, host_id, hostname)
     return people

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from server.core.events import ExecutionsCanceled, TaskCanceled
 from server.errors import ClarionError
 from server.web.bodies import CancelBody
@@ -9,8 +11,12 @@ from server.web.call import Call, Reply
 from server.web.checks import refuse
 from server.web.lookup import stored_task, task_hosts
 from server.web.present import task_view
+from server.web.targets import NAMED
 from server.web.tasks import living
-from server.web.unnamed import label, listed
+from server.web.unnamed import SHOWN, label, listed
+
+LOOKED_UP = 1_000
+"""Names looked up before others have a turn."""
 
 
 async def cancel_task(call: Call, task_id: str) -> Reply:
@@ -39,7 +45,9 @@ async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
     hosts = await task_hosts(call.deps, task_id)
     found: dict[str, None] = {}
     strangers = []
-    for name in dict.fromkeys(names):
+    for index, name in enumerate(dict.fromkeys(names)):
+        if index % LOOKED_UP == LOOKED_UP - 1:
+            await trio.lowlevel.checkpoint()
         try:
             found[hosts.id_of(name)] = None
         except ClarionError as error:
@@ -49,6 +57,6 @@ async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
             strangers.append(name[:255])
     if strangers:
         count = "1 name is" if len(strangers) == 1 else f"{len(strangers):,} names are"
-        message = f"{count} not those of the task's hosts: {listed([label(name) for name in strangers])}."
-        raise ClarionError("execution_not_found", message, field="hosts", details={"unknown": strangers})
+        message = f"{count} not those of the task's hosts: {listed([label(name) for name in strangers[:SHOWN]], len(strangers))}."
+        raise ClarionError("execution_not_found", message, field="hosts", details={"unknown": strangers[:NAMED], "total": len(strangers)})
     return list(found)

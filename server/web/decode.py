@@ -41,7 +41,7 @@ async def read_json(request: Request, limits: Limits) -> object:
     except RequestTimeout:
         raise ClarionError("request_timeout", f"the body did not arrive within {limits.body_timeout:g} s") from None
     assert isinstance(body, bytes)
-    return parse(body, limits.max_json_depth, limits.max_json_keys)
+    return parse(body, limits.max_json_depth, limits.max_json_keys, limits.max_json_values)
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:

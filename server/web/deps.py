@@ -16,6 +16,7 @@ from server.store.base import Store
 from server.web.auth import TokenVerifier
 from server.web.limits import Limits
 from server.web.live import Live
+from server.web.slices import Slices
 
 
 @dataclass(slots=True)
@@ -49,3 +50,4 @@ class Deps:
     requests: JoinRequests = field(default_factory=JoinRequests)
     ca_pin: str | None = None
     enrolment: Joining = field(default_factory=Joining)
+    slices: Slices = field(default_factory=Slices)

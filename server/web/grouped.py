@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import trio
+
 from server.core.answers import Answer, largest_first
-from server.core.answers_filter import Filter, Reply, holds, reads
+from server.core.answers_filter import Filter, Reply, cost, holds, reads
 from server.core.states import ExecutionStatus
 from server.store.base import Beginning
 from server.web.answers import Answers, Budget, joined, people_of
@@ -16,6 +18,8 @@ from server.web.views_answers import GroupPage, GroupView
 
 BEGINNING = 2_048
 """Bytes of each output that a list shows."""
+AT_ONCE = 1 << 20
+"""Bytes looked through before others have a turn; an answer that takes more is judged in a thread."""
 
 
 async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
@@ -26,7 +30,7 @@ async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
 
 async def page_of(deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None) -> GroupPage:
     """From position `start` on; `next` goes on after the last one that was looked at."""
-    page, last = await _chosen(ordered, start, where, limit, Budget(deps))
+    page, last = await _chosen(deps, ordered, start, where, limit, Budget(deps))
     return GroupPage(
         task_id=answers.task.task_id,
         status=answers.task.status.label,
@@ -46,17 +50,28 @@ def _open(answers: Answers) -> dict[str, int]:
     return counts
 
 
-async def _chosen(ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
+def _holds(where: Filter, answer: Answer, texts: Sequence[bytes]) -> bool:
+    return holds(where, Reply(answer, *texts))
+
+
+async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
     """The answers on the page, and the position after the last one that was looked at."""
     page: list[Answer] = []
     needs_outputs = where is not None and reads(where)
+    fixed, since = 0 if where is None else cost(where, 0), 0
     for index in range(start, len(ordered)):
         if len(page) == limit or budget.spent:
             return page, index
         one = ordered[index]
         if where is not None:
             texts = [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)] if needs_outputs else []
-            if not holds(where, Reply(one, *texts)):
+            work = cost(where, sum(map(len, texts))) if needs_outputs else fixed
+            budget.look(work)
+            since += work
+            if since > AT_ONCE:
+                since = 0
+                await trio.lowlevel.checkpoint()
+            if not (holds(where, Reply(one, *texts)) if work <= AT_ONCE else await deps.slices.thread(_holds, where, one, texts)):
                 continue
         page.append(one)
     return page, len(ordered)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import trio
-
 from server.core.answers import Answer, largest_first, outliers_first
 from server.core.answers_filter import Filter, parse_filter
-from server.core.expression import Bounds, ExpressionError
+from server.core.expression import ExpressionError
 from server.core.model import Output
-from server.core.unified import unified
+from server.core.unified import Difference, unified
 from server.errors import ClarionError
 from server.web.answers import Answers, joined
 from server.web.call import Call
@@ -17,7 +15,7 @@ from server.web.deps import Deps
 from server.web.grouped import page_of
 from server.web.query import MAX_MS
 from server.web.route import Param
-from server.web.targets import wrong
+from server.web.targets import SHORT, wrong
 from server.web.views_answers import DiffView
 
 AFTER = Param("after", "integer", "The `next` of the page before.")
@@ -43,7 +41,7 @@ async def list_groups(call: Call, task_id: str) -> HttpReply:
     """
     query, deps, limits = call.query, call.deps, call.deps.limits
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
-    where = _filter(query.text("where"), limits.expressions)
+    where = await _filter(query.text("where"), deps)
     limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     after = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
@@ -52,11 +50,12 @@ async def list_groups(call: Call, task_id: str) -> HttpReply:
     return HttpReply(await page_of(deps, answers, ordered, start, limit, where))
 
 
-def _filter(text: str | None, bounds: Bounds) -> Filter | None:
+async def _filter(text: str | None, deps: Deps) -> Filter | None:
     if text is None:
         return None
+    bounds = deps.limits.expressions
     try:
-        return parse_filter(text, bounds)
+        return parse_filter(text, bounds) if len(text) <= SHORT else await deps.slices.thread(parse_filter, text, bounds)
     except ExpressionError as error:
         raise wrong(error, "where", text) from None
 
@@ -83,9 +82,8 @@ async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
     one = _group(answers, number)
     other = _group(answers, str(against), "against") if against else largest_first(answers.groups)[0]
     old, new = [await _output(deps, answer, stream) for answer in (other, one)]
-    before, after = (joined(output).decode("utf-8", "replace") for output in (old, new))
     # difflib may take a while; the loop goes on meanwhile.
-    found = await trio.to_thread.run_sync(unified, before, after, context)
+    found = await deps.slices.thread(_difference, old, new, context)
     return HttpReply(
         DiffView(
             group=one.number,
@@ -97,6 +95,11 @@ async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
             complete=found.complete and not (old is not None and old.truncated) and not (new is not None and new.truncated),
         )
     )
+
+
+def _difference(old: Output | None, new: Output | None, context: int) -> Difference:
+    before, after = (joined(output).decode("utf-8", "replace") for output in (old, new))
+    return unified(before, after, context)
 
 
 async def _output(deps: Deps, answer: Answer, stream: str) -> Output | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 
 import structlog
+import trio
 from msgspec import UnsetType
 
 from server.core.effects import DeleteHost, SaveHost
@@ -30,6 +31,8 @@ from server.web.views import HostPage, HostView
 
 log = structlog.get_logger("server.web.hosts")
 
+LOOKED_AT = 500
+"""Hosts looked at before others have a turn."""
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?\Z")
 
 FILTERS = (
@@ -109,12 +112,16 @@ async def list_hosts(call: Call) -> Reply:
     if name is not None and "*" in name[:-1]:
         raise ClarionError("invalid_value", "name may have one * only, at its end", field="name", hint="use select= for other patterns")
     meant = await _meant(call, query.text("select"))
+    if len(labels) > limits.labels:
+        raise ClarionError("invalid_value", f"label is given {len(labels)} times, and at most {limits.labels} labels are looked for at once", field="label", hint="use select= with an expression")
     left_out = directory.replaced if meant is None and not query.flag("replaced") else frozenset[str]()
     order = directory.order
+    ahead = order[bisect_right(order, _cursor(query.text("after"))) :]
     page: list[Presence] = []
     more = False
-    for index in range(bisect_right(order, _cursor(query.text("after"))), len(order)):
-        host_id = order[index][1]
+    for index, (_, host_id) in enumerate(ahead):
+        if index % LOOKED_AT == LOOKED_AT - 1:
+            await trio.lowlevel.checkpoint()
         presence = call.deps.fleet.presence(host_id) if host_id not in left_out and (meant is None or host_id in meant) else None
         if presence is not None and _wanted(presence, connected, name, labels):
             if more := len(page) == limit:
@@ -128,9 +135,9 @@ async def _meant(call: Call, text: str | None) -> Set[str] | None:
     """The ids that `select` stands for, None for all."""
     if text is None:
         return None
-    chosen = read([text], call.deps, "select")
-    await look_up(chosen, call.desk.answers)
-    return set(meant(chosen, call.deps).host_ids)
+    chosen = await read([text], call.deps, "select")
+    await look_up(chosen, call.deps, call.desk.answers)
+    return set((await meant(chosen, call.deps)).host_ids)
 
 
 def _item(call: Call, presence: Presence) -> HostView:

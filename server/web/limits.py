@@ -15,6 +15,7 @@ class Limits:
     max_body: int = 4 << 20
     max_json_depth: int = 32
     max_json_keys: int = 10_000
+    max_json_values: int = 50_000
     body_timeout: float = 20.0
     send_timeout: float = 30.0
     """How long a peer may leave an answer unread before its connection is cut."""

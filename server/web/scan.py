@@ -13,20 +13,25 @@ import orjson
 
 from server.errors import ClarionError
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
 """Strings are stepped over as one token, so that brackets in a script do not count. Possessive: linear in the input."""
 
 
-def check_shape(body: bytes, max_depth: int, max_keys: int) -> None:
-    """Raises ClarionError json_too_deep. Stops reading at the first excess."""
-    depth = keys = 0
+def check_shape(body: bytes, max_depth: int, max_keys: int, max_values: int) -> None:
+    """Raises ClarionError json_too_deep. Stops reading at the first excess. max_values: of all lists and objects together."""
+    depth = keys = values = 0
     for match in _TOKEN.finditer(body):
         token = body[match.start()]
         if token == 0x3A:
             keys += 1
             if keys > max_keys:
                 raise ClarionError("json_too_deep", f"the JSON has more than {max_keys} keys", hint=f"send at most {max_keys} keys, or raise http.max_json_keys")
-        elif token in b"[{":
+        elif token == 0x2C or token in b"[{":
+            values += 1
+            if values > max_values:
+                raise ClarionError("json_too_deep", f"the JSON has more than {max_values} values", hint=f"send at most {max_values} values, or raise http.max_json_values")
+            if token == 0x2C:
+                continue
             depth += 1
             if depth > max_depth:
                 raise ClarionError("json_too_deep", f"the JSON is nested deeper than {max_depth} levels", hint=f"stay within {max_depth} levels, or raise http.max_json_depth")
@@ -45,12 +50,12 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def parse(body: bytes, max_depth: int, max_keys: int) -> object:
+def parse(body: bytes, max_depth: int, max_keys: int, max_values: int) -> object:
     """The value. Raises ClarionError json_too_deep or malformed_json.
 
     orjson judges the text strictly; the standard parser then builds it, because only that one tells of doubled keys.
     """
-    check_shape(body, max_depth, max_keys)
+    check_shape(body, max_depth, max_keys, max_values)
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -17,6 +17,8 @@ from server.web.views_answers import FirstHost, SearchHit, SearchPage
 
 LINE_CHARS = 300
 NEEDLE_BYTES = 1_000
+AT_ONCE = 16 * 1024
+"""Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the text, in a thread."""
 
 SEARCH = (
     Param("text", "string", "What to look for, at most 1,000 bytes, as it is."),
@@ -56,7 +58,9 @@ async def search_outputs(call: Call, task_id: str) -> Reply:
     budget, hits = Budget(deps), list[SearchHit]()
     while at < len(outputs) and len(hits) < limit and not budget.spent:
         output_id, places = outputs[at]
-        found = _find(await budget.output(output_id), needle, ignore_case)
+        output = await budget.output(output_id)
+        large = output is not None and len(output.head) + len(output.tail) > AT_ONCE
+        found = await deps.slices.thread(_find, output, needle, ignore_case) if large else _find(output, needle, ignore_case)
         if found is not None:
             hits += [_hit(await people_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
         at += 1

@@ -30,6 +30,8 @@ _OCTAL = re.compile(r"(?:0o)?0?[0-7]{1,3}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SHORTEST_S = 0.001
 DEFAULT_NAME_CHARS = 80
+MANY_CODES = 1_000
+"""Exit codes that are read, doubled ones included; there are 256."""
 
 
 def check_text(field: str, value: str, max_bytes: int, setting: str | None, *, empty: bool = True) -> str:
@@ -93,6 +95,8 @@ def _stdin(body: TaskBody, limits: Limits) -> bytes | None:
 
 
 def _words(field: str, words: list[str], max_bytes: int) -> tuple[str, ...]:
+    if len(words) > max_bytes:
+        raise too_much(field, f"has {len(words)} words; at most {max_bytes} are accepted", f"shorten {field}", "limits.command_bytes")
     for index, word in enumerate(words):
         check_text(f"{field}[{index}]", word, max_bytes, "limits.command_bytes")
     if (size := sum(len(word.encode()) + 1 for word in words)) > max_bytes:
@@ -154,6 +158,8 @@ def check(body: TaskBody, limits: Limits) -> Wish:
             raise refuse("cwd", f"contains control characters: {body.cwd[:60]!a}", "remove them")
     if body.run_as is not None and not _USER.match(body.run_as):
         raise refuse("run_as", f"cannot be a user's name: {body.run_as[:60]!r}", "use letters, digits, . _ and -, at most 64; the user must exist on the hosts")
+    if len(body.success_codes) > MANY_CODES:
+        raise too_much("success_codes", f"names {len(body.success_codes)} exit codes; at most {MANY_CODES} are read", "name each once", None)
     codes = tuple(dict.fromkeys(_count(f"success_codes[{index}]", code, 0, 255, None) for index, code in enumerate(body.success_codes)))
     if not codes or len(codes) > limits.success_codes:
         raise refuse("success_codes", f"names {len(codes)} exit codes; 1 to {limits.success_codes} are accepted", "name the exit codes that count as success, or leave success_codes out for 0 alone")

@@ -34,7 +34,7 @@ def no_hosts(fleet: Fleet, names: Sequence[str]) -> str:
         return no_host(fleet, names[0])
     advice = [f"{label(name)}: {_one_of(near)}" for name in names[:ADVISED] if (near := fleet.directory.near(name, 1))]
     proposed = f" Did you mean, for {'; for '.join(advice)}?" if advice else ""
-    return f"{len(names):,} names are not those of any host: {listed([label(name) for name in names])}.{proposed}"
+    return f"{len(names):,} names are not those of any host: {listed([label(name) for name in names[:SHOWN]], len(names))}.{proposed}"
 
 
 def several_hosts(name: str, ids: Sequence[str], where: str = "") -> str:
@@ -73,10 +73,10 @@ def label(name: str) -> str:
     return f"'{escaped(name if len(name) <= 80 else name[:79] + '…')}'"
 
 
-def listed(texts: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    shown = ", ".join(texts[:SHOWN])
-    return shown if len(texts) <= SHOWN else f"{shown} and {len(texts) - SHOWN:,} more"
+def listed(texts: Sequence[str], number: int | None = None) -> str:
+    """The first few, and how many more there are. number: of all, where `texts` are the first of them."""
+    shown, number = ", ".join(texts[:SHOWN]), len(texts) if number is None else number
+    return shown if number <= SHOWN else f"{shown} and {number - SHOWN:,} more"
 
 
 def _one_of(names: Sequence[str]) -> str:

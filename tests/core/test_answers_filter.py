@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.core import unified as module
 from server.core.answers import Answer
-from server.core.answers_filter import JSON_BYTES, Reply, holds, parse_filter, reads
+from server.core.answers_filter import CONDITION, DUMPED, JSON_BYTES, Reply, cost, holds, parse_filter, reads
 from server.core.expression import ExpressionError
 from server.core.states import ExecutionStatus as E
 from server.core.unified import unified
@@ -157,3 +157,29 @@ def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert unified("same\n" * 100 + "a", "same\n" * 100 + "b", 1).complete
     monkeypatch.setattr(module, "MAX_CHARS", 10)
     assert (unified("a", "b" * 20, 0).complete, len(unified("a", "b" * 20, 0).text)) == (False, 10)
+
+
+def test_what_is_read_from_an_output_is_read_once() -> None:
+    reply = Reply(FAILED.answer, b'[[1], [2], [3], [4], [5], [6]]')
+    first = [reply.at((index,))[0] for index in range(6)]
+    assert first == ["[1]", "[2]", "[3]", "[4]", "[5]", "[6]"]
+    assert reply.at((5,))[0] is first[5] and reply.at((0,))[0] is not first[0], f"the last {DUMPED} are kept"
+    assert reply.at((5, 0)) == [6] and reply.at((7,)) == []
+    assert reply.text("stdout") is reply.text("stdout")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b'"' + b"a" * JSON_BYTES + b'"'])
+def test_what_is_no_json_has_nothing_at_all(data: bytes) -> None:
+    reply = Reply(FAILED.answer, data)
+    assert reply.at(()) == [] and reply.at(("a", 1)) == []
+
+
+def test_what_an_expression_costs() -> None:
+    def of(text: str, size: int = 0) -> int:
+        return cost(parse_filter(text), size)
+
+    assert of("exit_code=1") == of("exit_code=1", 500) == CONDITION
+    assert of("exit_code=1 and not (group=1 or group=2)") == 3 * CONDITION
+    assert of(f"exit_code in ({','.join(map(str, range(400)))})") == 101 * CONDITION
+    assert of("text contains abc", 500) == of("json.a=1", 500) == of("stdout=x", 500) == CONDITION + 500
+    assert of(f"text contains {'a' * 45}", 500) == CONDITION + 1_500

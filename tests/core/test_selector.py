@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.answers import KIND, Answer, KindOrder, hosts_of, largest_first, outliers_first
+from server.core.answers import KIND, Answer, KindOrder, hosts_in_slices, hosts_of, largest_first, outliers_first
 from server.core.directory import Directory
 from server.core.expression import BOUNDS, MAX_DEPTH, Bounds, ExpressionError, Not, Or, Parser, Tree
 from server.core.glob import Glob
 from server.core.model import Host
-from server.core.selection import Selection, TooCostly, select
-from server.core.selector import Results, parse, results_in
+from server.core.selection import Selection, TooCostly, select, select_in_slices
+from server.core.selector import Names, Results, Selector, parse, parse_all, results_in
 from server.core.states import ExecutionStatus
 
 TASK = "01900000-0000-7000-8000-00000000000a"
@@ -196,11 +196,87 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     assert not Glob("a*" * 500 + "b").matches("a" * 250 + "c")
 
 
-def test_patterns_that_cost_too_much_are_refused(directory: Directory) -> None:
-    few = Bounds(comparisons=20)
-    assert len(select([parse("*1,*2")], directory, set(), {}, few).host_ids) == 3
+@pytest.mark.parametrize(
+    "text",
+    ["*1,*2,*3", "*a?*", "all and not web1 and not web2", "all and online", "all or online", "web[1-90]", "web*", "ip=10.0.0.0/8", "ip=1*", f"task:{TASK}", "role=web", "role=*?b", "*" + "?" * 101, "all"],
+)
+def test_whatever_an_evaluation_does_is_counted(directory: Directory, text: str) -> None:
+    results = {Results(TASK, (), 1): frozenset({an_id(1)})}
+    chosen = [parse(text)]
+    needed = next(most for most in range(1_000) if _is_enough(chosen, directory, results, most))
+    assert needed > 0
+    assert select(chosen * 2, directory, set(), results, Bounds(comparisons=10_000)).host_ids == select(chosen, directory, set(), results).host_ids
+
+
+def _is_enough(trees: list[Selector], directory: Directory, results: dict[Results, frozenset[str]], most: int) -> bool:
+    try:
+        select(trees, directory, set(), results, Bounds(comparisons=most))
+    except TooCostly:
+        return False
+    return True
+
+
+def fleet(number: int) -> Directory:
+    made = Directory()
+    for index in range(number):
+        made.put(Host(an_id(index), f"web{index:05d}", ip=f"10.0.{index >> 8}.{index & 255}", labels={"serial": f"s{index}"}))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("*b?00?*", 100), ("serial=*?9", 300), ("serial in (s1,s2,nothing)", 2), ("ip=10.0.?.*", 2_560), ("web[00000-02999]", 3_000), ("ip=10.0.1.0/24", 256), (" and ".join(["not web00001"] * 40), 2_999), ("*" + "?" * 200 + ",serial=" + "?" * 200, 0)],
+)
+def test_a_slice_is_small_and_all_slices_together_are_the_same(text: str, count: int) -> None:
+    directory, trees = fleet(3_000), [parse(text)]
+    steps, slices = select_in_slices(trees, directory, set(), {}), 1
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Selection = end.value
+            break
+        slices += 1
+    assert found.host_ids == select(trees, directory, set(), {}).host_ids
+    assert len(found.host_ids) == count
+    assert slices <= 12
+
+
+def test_a_pattern_is_refused_for_what_it_costs_and_not_for_its_length() -> None:
+    directory = fleet(1_000)
+    assert not select([parse("*" + "?" * 60_000 + "*")], directory, set(), {}).host_ids
+    hard = parse(" or ".join(f"*?{index}?*?e?*?b?*" for index in range(1_000)))
     with pytest.raises(TooCostly):
-        select([parse("*1,*2,*3")], directory, set(), {}, few)
+        select([hard], directory, set(), {})
+
+
+def test_a_pattern_for_long_names_finds_long_names() -> None:
+    directory = fleet(3)
+    directory.put(Host(an_id(9), "n" * 150))
+    assert select([parse("*?" + "n" * 120 + "*")], directory, set(), {}).host_ids == [an_id(9)]
+
+
+def test_names_of_all_texts_share_one_limit() -> None:
+    few = Bounds(names=5)
+    first, second, third = parse_all(["a[1-3]", "b[1-3]", "c"], few)
+    assert isinstance(first, Names) and isinstance(third, Names)
+    assert isinstance(second, ExpressionError) and second.expected == "at most 2 names"
+    assert isinstance(parse_all(["a[1-3]*,b[1-3]"], few)[0], ExpressionError)
+    assert isinstance(parse_all(["a]"])[0], ExpressionError)
+
+
+def test_the_hosts_of_a_task_in_slices_are_the_same() -> None:
+    answers = [Answer(ExecutionStatus.COMPLETED, number % 3, None, None, None, None, 1, tuple(an_id(number * 40 + host) for host in range(40)), number) for number in range(1, 900)]
+    wanted = next(results_in(parse(f"task:{TASK} exit_code=1")))
+    steps, slices = hosts_in_slices(answers, wanted), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            assert end.value == hosts_of(answers, wanted)
+            break
+        slices += 1
+    assert slices >= 2
 
 
 @pytest.mark.parametrize(("text", "bounds"), [("web1", Bounds(chars=3)), ("web[1-3]", Bounds(names=2)), ("web[1-3]*", Bounds(patterns=2))])

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import trio
+
+from server.core.model import Host
+from server.core.selection import SLICE, Steps, _Evaluation
 from tests.web.world import World
 
 SELECT = "/api/v1/hosts/select"
@@ -106,8 +111,113 @@ async def test_hosts_of_a_task_that_were_deleted_since_are_told(world: World) ->
 async def test_patterns_that_cost_too_much_are_refused(world: World) -> None:
     for index in range(600):
         world.fleet.put(type(world.fleet.directory.hosts[world.ids["db-1"]])(f"01900000-0000-7000-8000-2{index:011d}", f"h{index}"))
-    answer = await world.post(SELECT, {"targets": ["*x[1-1000]"]})
+    answer = await world.post(SELECT, {"targets": ["*x?[1-1000],*y?[1-1000]"]})
     assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "invalid_expression", "targets")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " or ".join(f"*?e?*?{digit}?*?{letter}*" for digit in range(10) for letter in "zqxjk"),
+        ",".join(f"*{index}?e*" for index in range(3_000)),
+        " and ".join(f"not x{index}" for index in range(3_000)),
+        f"role in ({','.join(f'*{index}?' for index in range(3_000))})",
+        f"name in ({','.join(f'x{index}' for index in range(6_000))})",
+        "x[1-90000]",
+        "*" + "?" * 60_000 + "*",
+    ],
+    ids=["globs", "a list", "nots", "patterns of labels", "names", "a range", "a long pattern"],
+)
+async def test_others_are_served_while_a_selector_is_evaluated(world: World, text: str) -> None:
+    """Counted, not timed: the loop has turns, and what is computed between two of them is a slice."""
+    hosts = [Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:05d}.example.com", labels={"role": f"r{index}"}) for index in range(3_000)]
+    for host in hosts:
+        world.fleet.put(host)
+    turns = 0
+    done = False
+
+    async def others() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    spent: list[int] = []
+    spend = _Evaluation.spend
+
+    def counted(self: _Evaluation, microseconds: int) -> Steps[None]:
+        spent.append(microseconds)
+        return spend(self, microseconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Evaluation, "spend", counted)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            answer = await world.post(SELECT, {"targets": [text]})
+            done = True
+    assert answer.status == 200 or answer.error["code"] == "invalid_expression", answer.data
+    assert spent and max(spent) <= SLICE and turns > sum(spent) // SLICE
+
+
+async def test_hosts_that_change_during_an_evaluation_have_it_made_again(world: World) -> None:
+    for index in range(300):
+        world.fleet.put(Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:03d}"))
+    late = Host("01900000-0000-7000-8000-300000000000", "a-first")
+    text = "*a?fi*," + ",".join(f"*{index}?e*" for index in range(100))
+    asked: list[str] = []
+
+    async def change() -> None:
+        await trio.lowlevel.checkpoint()
+        world.fleet.put(late)
+
+    async def ask() -> None:
+        asked.extend(host["hostname"] for host in (await select(world, text, sample=5))["sample"])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        while not world.deps.slices.busy:
+            await trio.lowlevel.checkpoint()
+        nursery.start_soon(change)
+    assert asked == ["a-first"]
+
+
+async def test_hosts_that_change_all_the_time_are_an_error(world: World) -> None:
+    text = ",".join(f"*{index}?e*" for index in range(100))
+    done = False
+
+    async def change() -> None:
+        number = 0
+        while not done:
+            number += 1
+            world.fleet.put(Host("01900000-0000-7000-8000-300000000000", f"name{number}"))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        answer = await world.post(SELECT, {"targets": [text]})
+        done = True
+    assert (answer.status, answer.error["code"], answer.headers["Retry-After"]) == (503, "overloaded", "2")
+
+
+async def test_an_answer_lists_a_thousand_names_and_counts_them_all(world: World) -> None:
+    found = await select(world, "nobody-[1-5000]")
+    assert [(warning["count"], len(warning["names"])) for warning in found["warnings"]] == [(5_000, 1_000)]
+    refused = await world.post("/api/v1/run", {"targets": ["nobody-[1-5000]", "web-1", *(f"bad{index} and" for index in range(1_500))], "command": "true"})
+    assert refused.error["code"] == "unknown_hosts" and refused.error["total"] == 6_500
+    assert (len(refused.error["unknown"]), len(refused.error["malformed"]), len(refused.error["errors"])) == (1_000, 1_000, 1_000)
+    assert refused.error["message"].startswith("5,000 names are not those of any host: 'nobody-1'")
+
+
+async def test_brackets_of_all_texts_share_one_limit(world: World) -> None:
+    answer = await world.post(SELECT, {"targets": ["x[1-60000]", "y[1-60000]"]})
+    assert (answer.status, answer.error["code"], answer.error["text"]) == (422, "invalid_expression", "y[1-60000]")
+
+
+async def test_tasks_that_a_selector_names_are_bounded(world: World) -> None:
+    tasks = [(await world.run("web-1"))["task_id"] for _ in range(17)]
+    assert (await select(world, " or ".join(f"task:{task}" for task in [*tasks[:16]] * 3)))["count"] == 1
+    answer = await world.post(SELECT, {"targets": [f"task:{task}" for task in tasks]})
+    assert (answer.status, answer.error["code"]) == (422, "invalid_expression") and "16 tasks" in answer.error["message"]
 
 
 async def test_the_list_of_hosts_takes_selectors_and_folds(world: World) -> None:
