@@ -65,6 +65,35 @@ async def test_the_shared_cases_hold_in_a_browser(world: World, nursery: trio.Nu
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (b"same\r\n", b"same\n", {"same\\r\\n", "same\\n"}),
+        (b"same", b"same\n", {"same", "same\\n"}),
+        (b"a\tb\n", b"a  b\n", {"a\\tb\\n", "a  b\\n"}),
+        (b"end \n", b"end\n", {"end\\x20\\n", "end\\n"}),
+        ("e\u0301\n".encode(), "\u00e9\n".encode(), {"e\\u0301\\n", "\u00e9\\n"}),
+        (b"\x1b[31mred\x1b[0m\n", b"red\n", {"\\e[31mred\\e[0m\\n", "red\\n"}),
+    ],
+)
+async def test_answers_that_differ_look_different(world: World, nursery: trio.Nursery, one: bytes, other: bytes, shown: set[str]) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2")
+    world.report(task, "web-1", stdout=one)
+    world.report(task, "web-2", stdout=other)
+    await world.door.committed()
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto(f"/tasks/{task['task_id']}")
+        expect(page.locator("[data-exact]")).to_have_count(2)
+        assert {text.rstrip("\n") for text in page.locator("[data-group] .output pre").all_inner_texts()} == shown
+
+    assert await trio.to_thread.run_sync(browse, script, address) == []
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
     ("written", "text"),
     [(b"10%\r20%\r100%\n", "100%"), (b"Downloading\r\x1b[KDone\n", "Done"), (b"abc\b\bX\n", "aXc"), (b"one\r\ntwo\r\n", "one\ntwo"), (b"a\x1b[32mb\x1b[0m\xe2\x80\xaec\n", "ab\\u202ec")],
 )

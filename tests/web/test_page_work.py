@@ -60,6 +60,7 @@ async def test_rows_of_hosts_are_sorted_chosen_labeled_saved_and_given_a_task(wo
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
         page.goto("/hosts")
+        expect(page.locator("tbody tr")).to_have_count(3)
         assert names(page) == ["db-1", "web-1", "web-2"]
         head = page.get_by_role("columnheader", name="Host")
         head.get_by_role("button").click()

@@ -1,6 +1,6 @@
 // Times in the viewer's zone, durations, sizes, and output made readable.
 import { lang, number, t } from "./i18n.js";
-export { plain, readable } from "./readable.js";
+export { look, plain, readable, visible } from "./readable.js";
 
 const full = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(lang, { numeric: "auto", style: "short" });

@@ -90,3 +90,16 @@ export function readable(text) {
 
 // A name, or another single value: every character that would not be seen, or would change how the rest is read, as its number.
 export const plain = (name) => String(name ?? "").replace(NAME_HIDDEN, code);
+
+// Every character tells: what `readable` plays, leaves out or cannot show stands as its number; so do tabs, spaces at a line's end, spaces other than the
+// usual one, combining marks, line ends, and a backslash twice. A last line without an end has none.
+const SHORT = { "\t": "\\t", "\r": "\\r", "\b": "\\b", "\x1b": "\\e", "\\": "\\\\" };
+const UNSEEN = /[\p{C}\p{M}\p{Z}]/u;
+const told = (c) => SHORT[c] ?? (c >= " " && c <= "~" ? c : UNSEEN.test(c) || c.replace(HIDDEN, "") === "" ? code(c) : c);
+export const visible = (text) => text.split("\n").map((line) => {
+  const kept = line.replace(/ +$/, "");
+  return [...kept].map(told).join("") + "\\x20".repeat(line.length - kept.length);
+}).join("\\n\n");
+
+// Texts with the same look are told apart by `visible` only.
+export const look = (text) => readable(text).normalize("NFC").replace(/[\ufe00-\ufe0f]/g, "").split("\n").map((line) => line.trim().split(/\s+/).join(" ")).join("\n").replace(/\n$/, "");

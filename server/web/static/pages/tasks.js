@@ -13,7 +13,7 @@ const SPANS = ["1h", "24h", "7d"], TURNS = 20;
 const FIELDS = ["name", "command", "host", "creator", "type", "created_from", "created_before"];
 
 // Which field of the form an error is about.
-const fieldOf = ({ field, code }) => ({ until: "created_before", since: "created_from" })[field] ?? field ?? (code === "host_not_found" ? "host" : null);
+const fieldOf = ({ field, code }) => ({ until: "created_before", since: "created_from" })[field] ?? field ?? (code.startsWith("host_") ? "host" : null);
 
 // The fields hold times of the viewer's zone. A span counts back from each reading, so that "last hour" stays the last hour.
 function asked(filters) {

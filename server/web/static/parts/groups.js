@@ -1,6 +1,6 @@
 // What the hosts answered: equal answers are one group, largest first, each with its difference from the largest.
 import { api, query } from "../lib/api.js";
-import { clock, plain, readable, size } from "../lib/format.js";
+import { clock, look, plain, readable, size, visible } from "../lib/format.js";
 import { number, said, t } from "../lib/i18n.js";
 import { Copy, Empty, Field, html, Pill, Problem, refused, useAct, useEffect, useRef, useState } from "../lib/ui.js";
 import { everything, wholeText } from "./files.js";
@@ -18,9 +18,17 @@ function Diff({ path, group }) {
     <pre class="diff" tabindex="0">${diff.diff ? diff.diff.replace(/\n$/, "").split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${`${line.slice(0, 1)}${readable(line.slice(1))}\n`}</span>`) : t("groups.diff.same")}</pre></div>`;
 }
 
-const Begin = ({ name, begin }) => (begin ? html`<div class="output"><h4>${name}${begin.total_bytes === null ? null : html` <span class="soft">${size(begin.total_bytes)}</span>`}</h4><pre tabindex="0">${begin.total_bytes === null ? t("output.gone") : readable(begin.text)}${begin.whole || begin.total_bytes === null ? "" : html`<span class="soft">${"\n"}${t("output.more")}</span>`}</pre></div>` : null);
+// Groups of which one would say that they are the same: what they differ by is written out.
+const lookOf = (group) => JSON.stringify([group.status, group.exit_code, group.signal, group.error?.code, ...["stdout", "stderr"].map((stream) => look(group[stream]?.text ?? ""))]);
+function lookAlike(items) {
+  const seen = new Map();
+  for (const group of items) { const key = lookOf(group); seen.set(key, [...(seen.get(key) ?? []), group.number]); }
+  return new Set([...seen.values()].filter((numbers) => numbers.length > 1).flat());
+}
 
-function Group({ path, group, largest, openHost, folded, fold }) {
+const Begin = ({ name, begin, exact }) => (begin ? html`<div class="output"><h4>${name}${begin.total_bytes === null ? null : html` <span class="soft">${size(begin.total_bytes)}</span>`}</h4><pre tabindex="0">${begin.total_bytes === null ? t("output.gone") : exact ? visible(begin.text) : readable(begin.text)}${begin.whole || begin.total_bytes === null ? "" : html`<span class="soft">${"\n"}${t("output.more")}</span>`}</pre></div>` : null);
+
+function Group({ path, group, largest, openHost, folded, fold, exact }) {
   const why = said(group.status, { code: group.error?.code }), wrote = group.stdout || group.stderr;
   return html`<details class="card pad group" data-group=${group.number} open=${!folded} onToggle=${(event) => { if (event.target === event.currentTarget) fold(!event.target.open); }}>
     <summary><h3>${t("groups.n", { n: group.count })}</h3> <${Pill} status=${group.status} code=${group.error?.code} />
@@ -33,7 +41,8 @@ function Group({ path, group, largest, openHost, folded, fold }) {
     <p class="mono small names">${plain(group.folded)}${group.more ? ` +${number(group.more)}` : ""}</p>
     ${group.error ? html`<p>${why.message}${group.error.detail ? `: ${readable(group.error.detail)}` : ""} <span class="soft">– ${why.hint}</span></p>` : null}
     <${Notes} of=${group.notes} total=${group.count} />
-    <${Begin} name="stdout" begin=${group.stdout} /><${Begin} name="stderr" begin=${group.stderr} />
+    ${exact ? html`<p class="small soft" data-exact>${t("groups.exact")}</p>` : null}
+    <${Begin} name="stdout" begin=${group.stdout} exact=${exact} /><${Begin} name="stderr" begin=${group.stderr} exact=${exact} />
     ${!wrote && group.exit_code !== null ? html`<p class="soft small">${t("output.none")}</p>` : null}`}</details>`;
 }
 
@@ -76,7 +85,7 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
   }, [plainly && told ? null : stamp, order, where, Boolean(told)]);
   const largest = plainly ? page?.items[0]?.number : null, items = page?.items || [], behind = page && !wrong ? ended - page.hosts : 0;
   const fold = (group) => (shut) => { if (folded.has(group) !== shut) { const next = new Set(folded); if (!next.delete(group)) next.add(group); setFolded(next); } };
-  const all = items.length > 0 && items.every((group) => folded.has(group.number));
+  const alike = lookAlike(items), all = items.length > 0 && items.every((group) => folded.has(group.number));
   return html`<div class="top"><h2>${t("groups")}</h2>${page && page.groups ? html`<span class="soft small">${t("groups.sum", { n: page.groups, hosts: page.hosts })}</span>` : null}
       ${items.length ? html`<div class="push"><button type="button" onClick=${() => setFolded(all ? new Set() : new Set(items.map((group) => group.number)))}>${t(all ? "groups.unfold" : "groups.fold")}</button>
         <button type="button" disabled=${busy} onClick=${() => run(() => everything(path, name))}>${t("groups.download")}</button></div>` : null}</div>
@@ -85,7 +94,7 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     <div class="filters"><${Field} id="order" label=${t("groups.order")}><select id="order" onChange=${(event) => setOrder(event.target.value)}>${["largest", "outliers"].map((one) => html`<option value=${one}>${t(`groups.${one}`)}</option>`)}</select><//>
       <${Field} id="where" label=${t("groups.where")} wrong=${wrong}><input id="where" type="search" placeholder="exit_code!=0 and text contains 'disk full'" spellcheck=${false} aria-invalid=${wrong ? "true" : null} aria-describedby="where-wrong" onChange=${(event) => setWhere(event.target.value.trim())} /><//>
       <${Search} path=${path} openHost=${openHost} /></div>
-    ${items.map((group) => html`<${Group} key=${group.number} path=${path} group=${group} largest=${largest} openHost=${openHost} folded=${folded.has(group.number)} fold=${fold(group.number)} />`)}
+    ${items.map((group) => html`<${Group} key=${group.number} path=${path} group=${group} largest=${largest} openHost=${openHost} exact=${alike.has(group.number)} folded=${folded.has(group.number)} fold=${fold(group.number)} />`)}
     ${page?.next ? html`<p><button type="button" onClick=${() => read(page.next)}>${t("more")}</button></p>` : null}
     ${page && !items.length && !wrong ? html`<${Empty} text=${t(where ? "groups.none.filtered" : "groups.none")} />` : null}`;
 }
