@@ -54,6 +54,8 @@ def browse(script: Script, address: str, **context: Any) -> list[str]:
     # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright brings its own.
     with mock.patch("asyncio.new_event_loop", asyncio.SelectorEventLoop), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        # what is measured in the middle of a transition is not what is seen
+        context.setdefault("reduced_motion", "reduce")
         page = browser.new_page(base_url=address, viewport={"width": 1180, "height": 860}, locale=context.pop("locale", "en-GB"), **context)
         page.set_default_timeout(15_000)
         expect.set_options(timeout=15_000)

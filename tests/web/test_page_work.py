@@ -261,7 +261,7 @@ async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_complete
         assert violations(page) == []
         page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith("/run") else None)
         page.locator("#text").press("Control+Enter")
-        expect(page.locator(".plan")).to_be_visible()
+        expect(page.get_by_role("button", name="Run now")).to_be_focused()
         page.keyboard.press("Control+Enter")
         page.wait_for_url("**/tasks/*")
         expect(page.locator("h1")).to_have_text("full")
