@@ -196,7 +196,7 @@ async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_an
         first = trio.from_thread.run_sync(world.fleet.watching.open, ("elsewhere", "c", 1), Position())
         sign_in(page)
         page.goto(f"/tasks/{viewed.task['task_id']}?host={world.ids['web-1']}")
-        expect(page.locator("[data-live=broken]")).to_contain_text("the output of as many hosts is followed")
+        expect(page.locator("[data-live=broken]")).to_contain_text("the limit of followed outputs is reached")
         trio.from_thread.run_sync(first.close)
         expect(page.locator("[data-live=on]")).to_be_visible()
         write = Writer(viewed)
