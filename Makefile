@@ -42,7 +42,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -107,6 +107,10 @@ viewers: build ## what VIEWERS=50 of a running task's page cost the server, with
 
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
 	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
+
+mutants: $(VENV)/test-tools build ## do one line after the other wrong in a copy of the tree, and require that its tests fail; ARGS='--only TEXT'
+	@$(PYTHON) deploy/need.py database
+	$(PY) -m tests.mutants $(ARGS)
 
 follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills of viewer, agent and server, byte by byte
 	LIVE_ROUNDS="$(LIVE_ROUNDS)" $(PY) -m pytest tests/system/test_live.py $(ARGS)

@@ -6,6 +6,7 @@ from _speedups.lane_pipe_c cimport Pipe
 from _speedups.lane_stream_c cimport Lane
 
 cdef Py_ssize_t HEADER
+cdef double FULL_IS_LESS
 cdef int DATA, HEADERS, RST_STREAM, GOAWAY, CONTINUATION, END_STREAM, END_HEADERS
 cdef int BATCH, PATIENCE
 cdef object _last_words, _last_data

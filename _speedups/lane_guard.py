@@ -15,6 +15,8 @@ ACK = END_STREAM
 HEADER = 9
 PREFIX = 5
 
+SAVED = 100
+"""DATA frames that were sent and not yet followed by a PING, of which a peer may make use later."""
 BUCKETS = {PRIORITY: "priorities", RST_STREAM: "resets", SETTINGS: "settings", PING: "pings", WINDOW_UPDATE: "window updates"}
 
 
@@ -29,18 +31,19 @@ class Refusal(Exception):
 class Guard:
     """Of one connection. http2: h2's connection object, set before the first frame.
 
-    block: the stream whose header block is open, so that nothing but its continuation may come; else 0.
+    block: the stream whose header block is open, so that nothing but its continuation may come; else 0. lane_sent: DATA frames
+    that the lane has sent, which counts them here.
     held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see `holds`.
     """
 
-    __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_started", "_watched", "block",
-                 "buckets", "held", "http2", "opened")
+    __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_probed", "_started", "_watched", "_written",
+                 "block", "buckets", "held", "http2", "lane_sent", "opened")
 
     def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
         self.buckets = Buckets(table)
         self.http2: Any = None
-        self.opened = self.held = 0
+        self.opened = self.held = self.lane_sent = self._written = self._probed = 0
         self._started = False
         self._highest = 0
         self.block = self._block_frames = self._block_bytes = 0
@@ -65,7 +68,7 @@ class Guard:
         name = BUCKETS.get(kind)
         if kind == SETTINGS and flags & ACK and stop > start:
             raise Refusal(FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload")  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
-        if name is not None and not self.buckets.take(name, now):
+        if name is not None and not self.buckets.take(name, now) and not (kind == PING and self._probes(now)):
             raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
         if kind == DATA:
             self._data(flags, stream, data, start, stop, debt, now)
@@ -75,10 +78,20 @@ class Guard:
             self._forget(stream)
         return True
 
+    def _probes(self, now: float) -> bool:
+        """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and waits for its answer before
+        the next. So there may be one for each DATA frame that was sent, SAVED of them at once."""
+        sent = self.lane_sent + self._written
+        if sent <= self._probed or not self.buckets.take("probes", now):
+            return False
+        self._probed = max(self._probed + 1, sent - SAVED)
+        return True
+
     def sent(self, data: bytes, now: float) -> None:
-        """Counts the resets in what grpclib writes, which is whole frames. Raises Refusal."""
+        """Counts DATA and resets in what grpclib writes, which is whole frames. Raises Refusal."""
         position, end = 0, len(data)
         while end - position >= HEADER:
+            self._written += data[position + 3] == DATA
             if data[position + 3] == RST_STREAM and not self.buckets.take("resets sent", now):
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of resets sent")
             position += HEADER + int.from_bytes(data[position : position + 3], "big")

@@ -11,15 +11,21 @@ NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CAL
 """Error codes of RFC 9113 section 7."""
 
 
+FULL_IS_LESS = 0.9
+"""Of the cost of a frame, for DATA of a session as long as it may be: ten of them cost as much as an empty one, so that results may come as
+fast as the network brings them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of each connection. Counts per second or minute are token buckets: that many at once, and that many per period after.
 
     max_message            bytes of one gRPC message; a longer one is refused when its length is read
     max_frame              bytes of one frame without its header; what is advertised to the peer must not be more
-    frames_per_second      of all types
+    frames_per_second      of all types; DATA of the attached stream counts less the fuller it is, down to a tenth
     messages_per_second    gRPC messages on the attached stream, however few frames they come in
     settings_per_second, priorities_per_second, window_updates_per_second, empty_data_per_second, pings_per_minute: of each type
+    probes_per_second      PING beyond that, of which there may be one for each DATA frame that was sent
     resets_per_minute      RST_STREAM by the peer (CVE-2023-44487), and separately by this side (CVE-2025-8671)
     streams_per_minute     opened, whatever becomes of them
     streams                that the peer has open at once
@@ -46,6 +52,7 @@ class Limits:
     window_updates_per_second: int = 500
     empty_data_per_second: int = 100
     pings_per_minute: int = 12
+    probes_per_second: int = 100
     resets_per_minute: int = 20
     streams_per_minute: int = 120
     streams: int = 4
@@ -78,6 +85,7 @@ def rates(limits: Limits) -> dict[str, tuple[float, float]]:
         "priorities": limits.priorities_per_second,
         "window updates": limits.window_updates_per_second,
         "empty data": limits.empty_data_per_second,
+        "probes": limits.probes_per_second,
     }
     per_minute = {
         "pings": limits.pings_per_minute,

@@ -28,7 +28,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from _speedups.lane_guard import Guard, Refusal
-from _speedups.lane_limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Limits
+from _speedups.lane_limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, FULL_IS_LESS, PROTOCOL_ERROR, Limits
 
 if TYPE_CHECKING:
     from _speedups import lane_hub_py as hubs
@@ -295,10 +295,10 @@ class Conn:
                 if monotonic() >= deadline:
                     return -position - 1
             self._frames += 1
-            self._frames_left -= 1.0
+            lane = self._lane
+            self._frames_left -= 1.0 - FULL_IS_LESS * length / self._largest if kind == DATA and lane is not None and stream == self._stream else 1.0
             if self._frames_left < 0.0:
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of frames")
-            lane = self._lane
             if kind == DATA and lane is not None and stream == self._stream and guard.block == 0:
                 run = stop
                 work += 1

@@ -239,3 +239,4 @@ class Lane:
     def _spend(self, size: int) -> None:
         self._h2.outbound_flow_control_window = self._window - size
         self._h2_stream.outbound_flow_control_window = self._stream_window - size
+        self._guard.lane_sent += 1

@@ -32,6 +32,7 @@ from server.fleet.seen import SeenSaver
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.rpc.entry import Entry
+from server.rpc.orphans import Orphans
 from server.rpc.port import AgentPort, agent_port
 from server.security.init import read_token
 from server.security.tokens import Kind, matches
@@ -161,8 +162,11 @@ class App:
         registry = Registry(build.outbox_limits(settings), epoch=epoch, watching=build.watch_limits(settings))
         engine = Engine(build.engine_limits(settings), build.chance, epoch)
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics)
-        conductor = Conductor(engine, writer, registry, live, clock, health.alarm)
+        orphans = Orphans(store)
+        conductor = Conductor(engine, writer, registry, live, clock, health.alarm, orphans.inquire)
         _follow(metrics, conductor, registry, writer, live)
+        for alarm in await boot.heal(store):
+            health.alarm(alarm)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
         identities, requests = await boot.load_identities(store), await boot.load_join_requests(store)
         entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests)
@@ -170,9 +174,12 @@ class App:
             nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)
             tasks = await boot.load_tasks(store, engine, conductor, clock.now())
+            for alarm in boot.passed_over(store):
+                health.alarm(alarm)
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
+            nursery.start_soon(orphans.run, conductor)
             nursery.start_soon(registry.watching.run, self.stop)
             seen = SeenSaver(registry, writer, settings.liveness.seen_saved_every)
             nursery.start_soon(seen.run)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
+
 from server import lease
 from server.conductor import Conductor
+from server.core.effects import Alarm
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
 from server.errors import ClarionError
@@ -15,6 +18,8 @@ from server.fleet.registry import Registry
 from server.settings import Store as StoreSettings
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.lease import Holder
+
+log = structlog.get_logger("server.boot")
 
 
 async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> int:
@@ -29,12 +34,28 @@ async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> i
         raise ClarionError("store_refused", str(error), field="store") from error
 
 
+async def heal(store: Store) -> list[Alarm]:
+    """Replace stored numbers that no server can have written, before anything is read. Each is logged; returns the alarm about them, if any."""
+    healed = await store.heal()
+    for one in healed:
+        log.error("stored numbers replaced", table=one.table, column=one.column, rows=one.rows, what=one.what)
+    return [Alarm("stored_value", f"replaced at the start: {'; '.join(map(str, healed))}")] if healed else []
+
+
+def passed_over(store: Store) -> list[Alarm]:
+    """The alarm about what could not be read, once everything is loaded, if there is anything."""
+    names = store.unreadable()
+    for name in names:
+        log.error("stored value passed over", what=name)
+    return [Alarm("stored_value", f"not loaded, because it cannot be read: {'; '.join(names[:20])}")] if names else []
+
+
 async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:
     """All known hosts, nobody connected; returns how many."""
     hosts = await store.hosts()
     for host in hosts:
         registry.put(replace(host, status="offline"))
-    engine.handle([HostLoaded(host.host_id, host.max_seq) for host in hosts], now)
+    engine.handle([HostLoaded(host.host_id, host.max_seq, host.max_epoch) for host in hosts], now)
     return len(hosts)
 
 

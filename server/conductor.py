@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from server.core.effects import Ack, Alarm, Cancel, Dispatch, Effects, Forget, Forgotten, Progress, Save, Welcome
+from server.core.effects import Ack, Alarm, Cancel, Cut, Dispatch, Effects, Forget, Forgotten, Inquire, Progress, Save, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, Tick
 from server.core.model import Task
@@ -33,16 +33,17 @@ class Queue(Protocol):
 class Outboxes(Protocol):
     """The sessions, as the conductor sees them. A message for a session that is over is dropped: resync covers it."""
 
-    def send(self, act: Welcome | Dispatch | Cancel | Ack | Forget) -> None: ...
+    def send(self, act: Welcome | Dispatch | Cancel | Ack | Forget | Cut) -> None: ...
 
 
 class Conductor:
     """A ports.Door. `run` must be running for deadlines and for fan-outs beyond one slice."""
 
     def __init__(
-        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None
+        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None,
+        inquire: Callable[[Inquire], None] = lambda inquire: None,
     ) -> None:
-        self._alarm = alarm
+        self._alarm, self._inquire = alarm, inquire
         self._engine, self._queue, self._outboxes, self._shown, self._clock = engine, queue, outboxes, shown, clock
         self._stirred = trio.Event()
         self._ended = False
@@ -62,6 +63,8 @@ class Conductor:
                 self._shown.publish(act)
             elif isinstance(act, Alarm):
                 self._alarm(act)
+            elif isinstance(act, Inquire):
+                self._inquire(act)
             elif isinstance(act, Forgotten):
                 self._shown.forget(act.task_id)
             else:

@@ -56,6 +56,7 @@ _ALL = (
     Problem("route_not_found", 404, 12, USAGE, "there is no such address", "/openapi.json lists all of them"),
     Problem("method_not_allowed", 405, 12, USAGE, "this address does not accept this method", "/openapi.json lists the methods of each address; so does Allow"),
     Problem("task_not_found", 404, 5, USAGE, "there is no task with this id", "list tasks to find it; it may have been deleted"),
+    Problem("orphans_not_found", 404, 5, USAGE, "no lost executions are kept of a host with this id", "list orphans to find the hosts that have some"),
     Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
     Problem("host_ambiguous", 409, 9, USAGE, "several hosts have this name", "use one of their ids"),
     Problem("group_not_found", 404, 5, USAGE, "the task has no group of answers with this number", "list the task's groups"),

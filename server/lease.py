@@ -11,7 +11,7 @@ import trio
 
 from server.errors import ClarionError
 from server.store.base import Store, StoreUnavailable
-from server.store.lease import Holder, Lease, LeaseHeld
+from server.store.lease import LENGTH_MAX_MS, Holder, Lease, LeaseHeld
 
 log = structlog.get_logger("server.lease")
 
@@ -72,7 +72,7 @@ class _Watched:
             if self._seen is None or self._seen[0] != lease.epoch:
                 log.warning("another server uses this database; waiting for its lease to end", lease=str(lease), left_s=round(lease.left, 1))
             self._seen, self._since = seen, self._now()
-        return self._now() - self._since > lease.length_ms / 1000
+        return self._now() - self._since > min(lease.length_ms, LENGTH_MAX_MS) / 1000
 
 
 async def keep(store: Store, seconds: float) -> None:

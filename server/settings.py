@@ -76,13 +76,14 @@ class AgentPort(Struct, frozen=True, kw_only=True):
 class Guard(Struct, frozen=True, kw_only=True):
     """What one connection of the agent port may ask of the server; a real agent stays far below. Who goes beyond is cut off, see docs/attacks.md."""
 
-    frames_per_second: Annotated[int, Meta(ge=100, le=1_000_000, description="HTTP/2 frames of all types; as many at once.")] = 2_000
+    frames_per_second: Annotated[int, Meta(ge=100, le=1_000_000, description="HTTP/2 frames of all types; as many at once. A DATA frame of a session counts less the fuller it is, down to a tenth.")] = 2_000
     messages_per_second: Annotated[int, Meta(ge=100, le=1_000_000, description="Messages of a session, however few frames they come in.")] = 5_000
     settings_per_second: Annotated[int, Meta(ge=2, le=100_000, description="SETTINGS frames, acknowledgements included.")] = 20
     priorities_per_second: Annotated[int, Meta(ge=1, le=100_000, description="PRIORITY frames.")] = 20
     window_updates_per_second: Annotated[int, Meta(ge=10, le=100_000, description="WINDOW_UPDATE frames.")] = 500
     empty_data_per_second: Annotated[int, Meta(ge=1, le=100_000, description="DATA frames that carry nothing.")] = 100
     pings_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="PING frames.")] = 12
+    probes_per_second: Annotated[int, Meta(ge=1, le=100_000, description="PING frames beyond `guard.pings_per_minute`, of which there may be one for each DATA frame that the server has sent: gRPC libraries measure the bandwidth with them.")] = 100
     resets_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="RST_STREAM frames, and separately those that the server is made to send.")] = 20
     streams_per_minute: Annotated[int, Meta(ge=1, le=100_000, description="Streams opened, one after the other or not.")] = 120
     streams: Annotated[int, Meta(ge=1, le=1_000, description="Streams open at once.")] = 4

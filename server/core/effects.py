@@ -51,8 +51,12 @@ class SaveOutput(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class SaveLate:
-    """A report for a row that is not open. Kept beside the row unless it is the report that ended the row; for a row that
-    does not exist it is kept among the orphans."""
+    """A report for a row that is not open. Kept beside the row unless it is the report that ended the row.
+
+    For a row that does not exist it is kept among the orphans if it is `claimed`: the host's Hello named the execution, with a dispatch number
+    that was given out. Anything else was never dispatched, and is dropped. The store bounds what one host may leave there, and keeps `outputs`
+    only with a report that it keeps.
+    """
 
     host_id: str
     command_id: str
@@ -60,6 +64,28 @@ class SaveLate:
     received_at: int
     agent_finished_at: int | None
     report: Mapping[str, object]
+    outputs: Sequence[Output] = ()
+    claimed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOrphan:
+    """An execution that a Hello names, whose dispatch number was given out, and of which the database knows nothing: a part of it is lost. Its
+    report, if the agent still has it, follows as a SaveLate. stage: of events.Stage."""
+
+    host_id: str
+    command_id: str
+    attempt: int
+    received_at: int
+    seq: int
+    stage: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOrphans:
+    """All of a host's."""
+
+    host_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +96,11 @@ class SaveHost:
 
 
 class SaveSeq(Struct, frozen=True, gc=False):
-    """The highest dispatch number given to a host. Never lowered."""
+    """The highest dispatch number given to a host, and the highest server epoch that this host claims to have met. Never lowered."""
 
     host_id: str
     max_seq: int
+    max_epoch: int = 0
 
 
 class SaveSeen(Struct, frozen=True, gc=False):
@@ -167,6 +194,8 @@ Save = (
     | SaveExecution
     | SaveOutput
     | SaveLate
+    | SaveOrphan
+    | DeleteOrphans
     | SaveHost
     | SaveSeq
     | SaveSeen
@@ -250,8 +279,27 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """The session is to end, because its host does what no agent does. why: of rpc/endings.py."""
+
+    host_id: str
+    session: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire:
+    """Find out which of these executions, which a Hello names, the database knows nothing of; the answer is an event, Unaccounted.
+    entries: (command_id, attempt, seq, stage)."""
+
+    host_id: str
+    entries: Sequence[tuple[str, int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that people should look at. code: store_rolled_back or mass_silence."""
+    """Something that people should look at. code: store_rolled_back, mass_silence, orphans, or stored_value:
+    numbers that no server can have written were replaced."""
 
     code: str
     message: str
@@ -272,7 +320,7 @@ class Forgotten:
     task_id: str
 
 
-Act = Welcome | Dispatch | Cancel | Ack | Forget | Alarm | Progress | Forgotten
+Act = Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progress | Forgotten
 
 
 @dataclass(slots=True, eq=False)

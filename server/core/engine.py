@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from _speedups.route import route
-from server.core import admission, executions, hosts, retry, safety, tasks
+from server.core import admission, executions, hosts, retry, safety, strays, tasks
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
@@ -28,11 +28,12 @@ from server.core.events import (
     TaskLoaded,
     TaskStarted,
     Tick,
+    Unaccounted,
 )
 from server.core.model import Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.statistics import Statistics
-from server.core.world import Execution, Grace, Lap, Limits, LiveTask, Patience, World
+from server.core.world import Execution, Grace, Lap, Limits, LiveTask, Owed, Patience, World
 
 
 class Engine:
@@ -99,6 +100,8 @@ def _tick(world: World, event: Tick) -> None:
             tasks.patience_over(world, item.live)
         elif isinstance(item, Lap):
             tasks.lap_over(world, item.live)
+        elif isinstance(item, Owed):
+            strays.due(world, item)
         elif item.row.status is ExecutionStatus.PENDING:
             retry.due(world, item)
         else:
@@ -140,6 +143,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     HostConnected: hosts.connected,
     HostDisconnected: hosts.disconnected,
     HostForgotten: hosts.forgotten,
+    Unaccounted: safety.unaccounted,
     Stopping: tasks.stopping,
     Tick: _tick,
 }

@@ -94,10 +94,11 @@ class TaskLoaded:
 
 @dataclass(frozen=True, slots=True)
 class HostLoaded:
-    """A known host and the highest dispatch number it was ever given."""
+    """A known host, the highest dispatch number it was ever given, and the highest epoch that it has claimed to have met."""
 
     host_id: str
     max_seq: int
+    max_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,15 @@ class HostForgotten:
     """An operator deletes the host. Only for hosts that are not connected and have nothing open."""
 
     host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unaccounted:
+    """Of these executions, which its Hello named, the database knows nothing, and no deleted task had them.
+    entries: (command_id, attempt, seq, stage)."""
+
+    host_id: str
+    entries: Sequence[tuple[str, int, int, int]]
 
 
 class Accepted(Struct, frozen=True, gc=False):
@@ -214,6 +224,7 @@ Event = (
     | HostConnected
     | HostDisconnected
     | HostForgotten
+    | Unaccounted
     | Accepted
     | Rejected
     | Started

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from server.core import retry, safety
+from server.core import retry, safety, strays
 from server.core.admission import doubt, keep, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
 from server.core.model import CommandHost
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, World
+from server.core.world import Execution, Peer, World
 
 STEPS = {
     Outcome.COMPLETED: ExecutionStep.COMPLETE,
@@ -82,21 +82,31 @@ def rejected(world: World, event: Rejected, execution: Execution | None) -> None
 
 def result(world: World, event: Result, execution: Execution | None) -> None:
     """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the commit."""
+    peer = world.peers.get(event.host_id)
+    if execution is None:
+        _unsolicited(world, event, peer)
+        return
     for output in (event.stdout, event.stderr):
         if output is not None:
             world.save(SaveOutput(output))
-    if execution is None:
-        if not _ended_an_attempt(world, event):
-            world.save(_late(world, event))
-            safety.was_sent(world, event.host_id, event.command_id, event.attempt)
-    else:
-        keep(world, execution)
-        _fill(world, execution.row, event)
-        if not retry.again(world, execution, ENDS[event.outcome]):
-            world.step(execution, STEPS[event.outcome])
-    peer = world.peers.get(event.host_id)
+    keep(world, execution)
+    _fill(world, execution.row, event)
+    if not retry.again(world, execution, ENDS[event.outcome]):
+        world.step(execution, STEPS[event.outcome])
     if peer is not None and peer.session is not None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
+        world.forget(peer, world.limits.forget_every)
+
+
+def _unsolicited(world: World, event: Result, peer: Peer | None) -> None:
+    """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and so is the pace."""
+    if strays.is_flood(world, peer):
+        return
+    if not _ended_an_attempt(world, event):
+        world.save(_late(world, event, claimed=peer is not None and (event.command_id, event.attempt) in peer.claims))
+        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
+    if peer is not None and peer.session is not None:
+        strays.acknowledge(world, peer, event)
         world.forget(peer, world.limits.forget_every)
 
 
@@ -117,11 +127,12 @@ def _fill(world: World, row: CommandHost, event: Result) -> None:
     row.stderr_id = event.stderr.output_id if event.stderr else None
     if row.started_at is None and event.agent_started_at is not None:
         # Accepted, started and result came together: the server's own clock still tells when it began.
-        row.started_at = world.now.wall_ms - (event.execution_ms or 0)
+        row.started_at = max(0, world.now.wall_ms - (event.execution_ms or 0))
 
 
-def _late(world: World, event: Result) -> SaveLate:
+def _late(world: World, event: Result, *, claimed: bool) -> SaveLate:
     report = {
+        "attempt": event.attempt,
         "outcome": event.outcome.name.lower(),
         "exit_code": event.exit_code,
         "signal": event.signal,
@@ -134,4 +145,5 @@ def _late(world: World, event: Result) -> SaveLate:
         "stderr_id": event.stderr.output_id.hex() if event.stderr else None,
         "report": dict(event.report),
     }
-    return SaveLate(event.host_id, event.command_id, event.attempt, world.now.wall_ms, event.agent_finished_at, report)
+    outputs = tuple(output for output in (event.stdout, event.stderr) if output is not None)
+    return SaveLate(event.host_id, event.command_id, event.attempt, world.now.wall_ms, event.agent_finished_at, report, outputs, claimed)

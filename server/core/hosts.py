@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.core import safety
+from server.core import safety, strays
 from server.core.admission import doubt, lose, renew_deadline
 from server.core.effects import Decision, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
@@ -14,7 +14,7 @@ FORMER_JOURNALS = 4
 
 
 def loaded(world: World, event: HostLoaded) -> None:
-    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True)
+    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True, epoch_seen=event.max_epoch)
 
 
 def connected(world: World, event: HostConnected) -> None:
@@ -29,16 +29,19 @@ def connected(world: World, event: HostConnected) -> None:
         peer.former = (*peer.former, peer.journal_id)[-FORMER_JOURNALS:]
     if peer.journal_id != event.journal_id:
         peer.forgotten = 0  # another journal has been told nothing yet
+    strays.forget(world, peer)
+    seen, given = safety.believed_seq(peer, event), peer.seq_reserved if peer.loaded else 0
     if safety.is_behind(world, peer, event):
         safety.quarantine(world, peer, event)
     peer.session, peer.journal_id = event.session, event.journal_id
     peer.capacity = max(1, min(event.slots, world.limits.in_flight_per_host))
     # A host that has seen higher numbers than the store remembers: the database was set back. Never reuse one.
-    peer.seq, peer.seen = max(peer.seq, event.max_seq), max(peer.seen, event.max_seq)
+    peer.seq, peer.seen = max(peer.seq, seen), max(peer.seen, seen)
     peer.loaded = False
     entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
     for command_id, attempt in entries:
         safety.was_sent(world, event.host_id, command_id, attempt)
+    safety.claim(world, peer, list(entries.values()), given)
     executions = list(peer.open.values())
     world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
@@ -125,6 +128,8 @@ def disconnected(world: World, event: HostDisconnected) -> None:
     if peer is None or peer.session != event.session:
         return
     peer.session = None
+    peer.claims.clear()
+    strays.forget(world, peer)
     world.connected -= 1
     safety.gone(world, event.host_id)
     for execution in peer.open.values():

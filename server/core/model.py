@@ -177,7 +177,8 @@ class Host:
     """A machine. Who is connected now, and when it was last heard of in this run, is the fleet's knowledge, not the store's.
 
     given: the name that an operator has given it, which goes before `claimed`, what its agent calls it. former: names that it had before, the last
-    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id only.
+    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id only. max_seq, max_epoch: read
+    only, written with SaveSeq.
     """
 
     host_id: str
@@ -192,6 +193,7 @@ class Host:
     journal_id: str | None = None
     boot_id: str | None = None
     max_seq: int = 0
+    max_epoch: int = 0
     first_seen_at: int | None = None
     last_seen_at: int | None = None
     last_heartbeat_at: int | None = None

@@ -49,6 +49,16 @@ class Limits:
     doubt: float = 60.0
     """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than a session whose other
     end is dead lasts, and than an agent that was cut off for it needs to come back."""
+    claims: int = 1_000
+    """Executions named in a Hello, and not open here, of which reports are expected; further ones are taken for invented."""
+    orphans: int = 100
+    """Executions of one host that the database knows nothing of and that are recorded; the store holds to it as well."""
+    unsolicited_rate: int = 2 << 20
+    unsolicited_burst: int = 32 << 20
+    """Bytes of results for no open execution that are acknowledged at once, and per second after that. The others are acknowledged later, so
+    that a host's credits hold it to this rate."""
+    unsolicited_waiting: int = 256
+    """Such results that may wait for their acknowledgement. An agent has fewer credits; with more its session is cut."""
     lap: float = 60.0
     """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
 
@@ -123,8 +133,24 @@ class Peer:
     forgotten: int = 0
     loaded: bool = False
     """It was known when the server started."""
+    epoch_seen: int = 0
+    """The highest epoch that it has claimed to have met, as stored."""
     open: dict[str, Execution] = field(default_factory=dict)
     parked: dict[Execution, None] = field(default_factory=dict)
+    claims: dict[tuple[str, int], None] = field(default_factory=dict)
+    """What the last Hello named and is not open, with a number that was given out."""
+    debt: float = 0.0
+    """Monotonic seconds at which its unsolicited results are paid for, see strays.py."""
+    owed: Owed | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Owed:
+    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds, command_id, attempt)."""
+
+    peer: Peer
+    acks: deque[tuple[float, str, int]] = field(default_factory=deque)
+    ticket: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -163,7 +189,7 @@ class World:
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
         self.ledger = Ledger()
-        self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace] = Deadlines()
+        self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace | Owed] = Deadlines()
         self.ready: deque[LiveTask] = deque()
         self.stopping: deque[LiveTask] = deque()
         self.in_flight = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence, Set
 import trio
 
 from server.core.directory import Directory
-from server.core.effects import Welcome
+from server.core.effects import Cut, Welcome
 from server.core.model import Host
 from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.fleet.watching import Watching, WatchLimits
@@ -93,10 +93,13 @@ class Registry:
         self._left.set()
         return True
 
-    def send(self, act: Outgoing) -> None:
+    def send(self, act: Outgoing | Cut) -> None:
         """Of no effect when that session is over."""
         session = self._sessions.get(act.host_id)
         if session is not None and session.number == act.session:
+            if isinstance(act, Cut):
+                session.end(act.why)
+                return
             session.push(act)
             if isinstance(act, Welcome):
                 session.welcomed = True

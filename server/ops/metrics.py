@@ -93,7 +93,7 @@ class Metrics:
             self.auth_failures.labels(port)
 
         self.alarms = Counter("clarion_alarms", "Times that the server took a fault for its own or its database's, by reason.", ["reason"], registry=registry)
-        for code in ("mass_silence", "store_rolled_back"):
+        for code in ("mass_silence", "store_rolled_back", "stored_value", "orphans"):
             self.alarms.labels(code)
 
         self.writer_rows = Gauge("clarion_writer_queue_rows", "Rows waiting to be written.", registry=registry)

@@ -14,7 +14,9 @@ import trio
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from _speedups.lane_limits import ENHANCE_YOUR_CALM
 from proto.messages import Heartbeat, MalformedMessage, Rejected, decode, kind_of
+from server.core.bounds import RUNNING_MAX
 from server.core.events import Event, HostDisconnected, Result
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -22,6 +24,7 @@ from server.fleet.session import Session
 from server.ports import Clock, Door
 from server.rpc import rows, to_agent
 from server.rpc.credits import Credits
+from server.rpc.endings import DRAINING, END_STATUS, ENDED, FLOODS, HEARD, IN_ORDER
 from server.rpc.front import Front
 from server.rpc.pace import NAP, Pace
 from server.rpc.refusals import refusal
@@ -31,27 +34,12 @@ from server.rpc.wheel import Wheel
 
 log = structlog.get_logger("rpc")
 
-END_STATUS = {
-    "superseded": Status.ABORTED,
-    "outbox_full": Status.RESOURCE_EXHAUSTED,
-    "silent": Status.DEADLINE_EXCEEDED,
-    "slow_reader": Status.RESOURCE_EXHAUSTED,
-    "malformed": Status.INVALID_ARGUMENT,
-    "revoked": Status.PERMISSION_DENIED,
-    "quarantined": Status.PERMISSION_DENIED,
-    "certificate_expired": Status.UNAUTHENTICATED,
-    "forgotten": Status.ABORTED,
-}
 SENDS_IN_A_ROW = 256
 HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
 """Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
-ENDED, DRAINING = "ended", "draining"
 FOREVER = float("inf")
-IN_ORDER = (ENDED, DRAINING)
-HEARD = (None, *IN_ORDER)
-"""Messages of a session that another one has replaced do not count: its Rejected may be about a dispatch that was sent again since."""
 
 
 class Live:
@@ -290,7 +278,7 @@ class Edge:
     def _heard(self, live: Live, beat: int, answer: bool, running: int) -> None:
         session = live.session
         assert session is not None
-        session.running = running
+        session.running = min(running, RUNNING_MAX)
         if not answer:
             if session in self._dirty:
                 live.answer = beat  # leaves together with what waits already
@@ -336,6 +324,8 @@ class Edge:
             self._end(live, session.ended)
 
     def _end(self, live: Live, why: str) -> None:
+        if why in FLOODS:
+            live.conn.refuse(ENHANCE_YOUR_CALM, FLOODS[why])
         live.conn.detach()
         self._over(live, None if why in IN_ORDER else GRPCError(END_STATUS[why], f"session ended: {why}"))
 

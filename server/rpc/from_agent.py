@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from _speedups import lane
 from proto.messages import MalformedMessage
+from server.core.bounds import EPOCH_MAX, GENERATION_MAX, SEQ_MAX
 from server.core.events import Entry, HostConnected, Stage
 from server.core.ids import is_id
-from server.rpc.rows import MAX_NUMBER, key
+from server.rpc.rows import key
 
 MAX_ENTRIES = 20_000
 MAX_SLOTS = 1_024
@@ -39,6 +40,9 @@ class Hello(NamedTuple):
     facts: Facts
     slots: int
     protocol: int
+    disbelieved: Sequence[str] = ()
+    """Fields that say something of the server or its CA and were larger than they can honestly be: they are 0 here. The host may come all the
+    same, because a server that another host had misled may have told it so."""
 
 
 def hello(message: bytes) -> Hello:
@@ -52,14 +56,20 @@ def hello(message: bytes) -> Hello:
         raise MalformedMessage("hello.host_id: must be a UUID in lower case, 36 characters")
     if not 8 <= len(value.journal_id) <= 64 or not value.journal_id.isprintable():
         raise MalformedMessage("hello.journal_id: must have 8 to 64 printable characters")
-    if not value.boot_id or len(value.boot_id) > 64:
-        raise MalformedMessage("hello.boot_id: must have 1 to 64 characters")
-    if value.max_seq > MAX_NUMBER:
-        raise MalformedMessage(f"hello.max_seq: at most {MAX_NUMBER}")
+    if not 1 <= len(value.boot_id) <= 64 or not value.boot_id.isprintable():
+        raise MalformedMessage("hello.boot_id: must have 1 to 64 printable characters")
+    if value.max_seq > SEQ_MAX:
+        raise MalformedMessage(f"hello.max_seq: at most {SEQ_MAX}")
     if len(value.entries) > MAX_ENTRIES:
         raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
-    for command_id, attempt, _, _ in value.entries:
+    for command_id, attempt, seq, _ in value.entries:
         key(command_id, attempt)
+        if seq > SEQ_MAX:
+            raise MalformedMessage(f"hello.entries.seq: at most {SEQ_MAX}")
+    if value.generation > GENERATION_MAX:
+        value = value._replace(generation=0, disbelieved=(*value.disbelieved, "generation"))
+    if value.max_epoch > EPOCH_MAX:
+        value = value._replace(max_epoch=0, disbelieved=(*value.disbelieved, "max_epoch"))
     return value
 
 

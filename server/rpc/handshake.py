@@ -167,6 +167,8 @@ class Handshake:
         number = live.session.number
         self._memory.met(hello, peer)
         self._door.submit(from_agent.connected(hello, number))
+        if hello.disbelieved:
+            log.warning("numbers not believed", host_id=hello.host_id, session=number, peer=peer, fields=list(hello.disbelieved))
         log.info("session opened", host_id=hello.host_id, session=number, peer=peer, held=len(hello.entries))
 
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:

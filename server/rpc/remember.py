@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import structlog
@@ -19,10 +20,14 @@ log = structlog.get_logger("rpc.remember")
 
 LONGEST = 256
 
+WRITES, MINUTE = 10, 60.0
+"""Times per minute that changes of one host's facts are written: a host that is another machine with each Hello costs no more than that."""
+
 
 class Memory:
     def __init__(self, registry: Registry, queue: Queue, clock: Clock) -> None:
         self._registry, self._queue, self._clock = registry, queue, clock
+        self._written: dict[str, deque[float]] = {}
 
     def met(self, hello: Hello, peer: str) -> None:
         """peer: "address:port"."""
@@ -35,10 +40,20 @@ class Memory:
         if fresh.replaced_by is not None:
             log.warning("a host that was replaced is back", host_id=host.host_id, hostname=fresh.hostname, replaced_by=fresh.replaced_by)
             fresh = replace(fresh, replaced_by=None, replaced_at=None)
-        if known is None or fresh != known:
+        if known is None or (fresh != known and self._may_write(hello.host_id)):
             fresh = replace(fresh, last_seen_at=now, last_heartbeat_at=now, updated_at=now, status="online")
             self._queue.put([SaveHost(fresh)])
         self._registry.put(fresh)
+
+    def _may_write(self, host_id: str) -> bool:
+        """Whether this host has not told of changes WRITES times within the last minute. What is not written is known until the next start,
+        when the host says it again."""
+        now = self._clock.now().mono
+        written = self._written.setdefault(host_id, deque(maxlen=WRITES))
+        if len(written) == WRITES and now - written[0] < MINUTE:
+            return False
+        written.append(now)
+        return True
 
 
 def _told(host: Host, hello: Hello, peer: str, now: int) -> Host:

@@ -10,6 +10,7 @@ from typing import Any
 
 from proto.messages import MalformedMessage, Observed
 from proto.reasons import REASONS
+from server.core.bounds import ATTEMPTS_MAX, DURATION_MAX_MS, NUMBER_MAX, PROCESSES_MAX, SIGNAL_MAX, TIME_MAX_MS, within
 from server.core.events import Accepted, Event, Outcome, Rejected, Result, Started
 from server.core.ids import is_id
 from server.core.live_output import PIECE, STREAMS, Piece
@@ -18,8 +19,7 @@ from server.core.outputs import DishonestOutput, receive
 
 MAX_TEXT = 1_000
 MAX_KEPT = 512 * 1024
-MAX_NUMBER = 1 << 53
-"""Larger counts and times are no honest agent's, and would not fit the columns that they end in."""
+MAX_NUMBER = NUMBER_MAX
 
 RESULT, ACCEPTED, REJECTED, STARTED, OUTPUT = 2, 5, 6, 7, 8
 
@@ -37,8 +37,8 @@ def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: 
 
 def key(command_id: str, attempt: int) -> None:
     """Raises MalformedMessage unless these can name an execution."""
-    if not is_id(command_id) or attempt < 1:
-        raise MalformedMessage("command_id must be a UUID in lower case, attempt at least 1")
+    if not is_id(command_id) or not 1 <= attempt <= ATTEMPTS_MAX:
+        raise MalformedMessage(f"command_id must be a UUID in lower case, attempt 1 to {ATTEMPTS_MAX}")
 
 
 def text(words: str) -> str:
@@ -47,7 +47,8 @@ def text(words: str) -> str:
 
 
 def time(ms: int) -> int | None:
-    return ms if 0 < ms < MAX_NUMBER else None
+    """A moment by the agent's clock; None for one that is not in a calendar."""
+    return ms if 0 < ms <= TIME_MAX_MS else None
 
 
 def output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
@@ -94,12 +95,12 @@ def _result(host_id: str, row: tuple[Any, ...]) -> Event:
         attempt,
         Outcome(outcome),
         exit_code=exit_code,
-        signal=signal or None,
+        signal=signal if 0 < signal <= SIGNAL_MAX else None,
         error_code=(code if code in REASONS else "unknown") if code else None,
         error_message=text(message) or None,
         agent_started_at=time(started),
         agent_finished_at=time(finished),
-        execution_ms=min(duration_us // 1000, MAX_NUMBER),
+        execution_ms=min(duration_us // 1000, DURATION_MAX_MS),
         stdout=_output("stdout", stdout) if stdout is not None else None,
         stderr=_output("stderr", stderr) if stderr is not None else None,
         report=_report(usage, kill, pipe_held, leftovers, left_running, observed),
@@ -119,17 +120,17 @@ def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None
 
 
 def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int, left_running: int, observed: int) -> dict[str, object]:
-    user_us, system_us, max_rss_kb = usage or (0, 0, 0)
-    report: dict[str, object] = {"user_us": user_us, "system_us": system_us, "max_rss_kb": max_rss_kb}
+    used = zip(("user_us", "system_us", "max_rss_kb"), usage or (0, 0, 0), strict=True)
+    report: dict[str, object] = {name: within(number, NUMBER_MAX) for name, number in used}
     if kill is not None:
         reason, term_at_ms, kill_at_ms, tree_empty = kill
         report["kill"] = {"reason": text(reason), "term_at_ms": time(term_at_ms), "kill_at_ms": time(kill_at_ms), "tree_empty": tree_empty}
     if pipe_held:
         report["pipe_held"] = True
     if leftovers:
-        report["leftovers_killed"] = leftovers
+        report["leftovers_killed"] = within(leftovers, PROCESSES_MAX)
     if left_running:
-        report["left_running"] = left_running
+        report["left_running"] = within(left_running, PROCESSES_MAX)
     for bit, name in OBSERVED.items():
         if observed & bit:
             report[name] = True

@@ -5,14 +5,15 @@ A store is used by one server. `write` is called by the writer only, one call at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from server.core.answers import Answer, Kind
 from server.core.effects import Save
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
+from server.store.heal import Healed
 from server.store.lease import Holder, Lease
 
 
@@ -70,6 +71,19 @@ class Past:
     task_id: str
     name: str
     execution: CommandHost
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An execution that the database has lost. seq, stage: as its host's Hello named it; None where only a report came. report: None until it came."""
+
+    host_id: str
+    command_id: str
+    attempt: int
+    received_at: int
+    seq: int | None
+    stage: int | None
+    report: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +157,13 @@ class Store(Protocol):
     async def give_back_lease(self) -> None:
         """The next server need not wait. Of no effect for a lease that another one has. Raises StoreUnavailable."""
 
+    async def heal(self) -> list[Healed]:
+        """Replace stored numbers that no server can have written and that a start would read; returns which, usually none. Once, after the
+        lease was taken and before anything is read. Raises StoreFenced, StoreUnavailable."""
+
+    def unreadable(self) -> list[str]:
+        """What the reads of a start have passed over because a text of it cannot be read, each named once."""
+
     # tasks
     async def task(self, task_id: str) -> Task | None:
         """Without its targets (an empty tuple): those can be ten thousand."""
@@ -195,6 +216,12 @@ class Store(Protocol):
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
         """Newest command first; `after` is a command_id."""
+
+    async def known_executions(self, host_id: str, command_ids: Sequence[str]) -> set[str]:
+        """Those of these commands that this host has an execution of, or that were of a task that is deleted."""
+
+    async def orphans(self, *, host_id: str | None, after: str | None, limit: int) -> list[Orphan]:
+        """Executions that hosts hold and the database has lost, by (host_id, command_id, attempt); `after` is `host_id/command_id/attempt`."""
 
     async def output(self, output_id: bytes) -> Output | None: ...
 

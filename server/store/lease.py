@@ -7,10 +7,17 @@ time decides only how soon another one may try, never who may commit: no clock c
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from server.core.bounds import EPOCH_HEALED, EPOCH_LEAP, EPOCH_MAX, EPOCH_SAFE, TIME_MAX_MS, within
 from server.store.rows import Row
+
+_log = logging.getLogger(__name__)
+
+LENGTH_MAX_MS = 3_600_000
+"""Of a lease: the most that store.lease_seconds allows. A stored length beyond it would keep every server out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,11 @@ class Lease:
     @property
     def left(self) -> float:
         """Seconds until it runs out; 0 if it has or was given back. Never more than its length: further is a clock that was set back."""
-        return max(0, min(self.until_ms - self.now_ms, self.length_ms)) / 1000
+        return max(0, min(self.until_ms - self.now_ms, self.length_ms, LENGTH_MAX_MS)) / 1000
 
     def __str__(self) -> str:
         holder = self.holder
-        until = datetime.fromtimestamp(self.until_ms / 1000, UTC).isoformat(" ", "seconds")
+        until = datetime.fromtimestamp(within(self.until_ms, TIME_MAX_MS) / 1000, UTC).isoformat(" ", "seconds")
         return f"host {holder.host}, process {holder.pid}, epoch {self.epoch}, until {until}"
 
 
@@ -60,6 +67,7 @@ class StoreFenced(Exception):
 def lease_from(row: Row) -> Lease:
     """A row of `read_lease`."""
     epoch, beat, place, host, pid, length_ms, until_ms, now_ms = row
+    length_ms, until_ms = (number if isinstance(number, int) else 0 for number in (length_ms, until_ms))
     return Lease(epoch, beat, Holder(place, host, pid), length_ms, until_ms, now_ms)
 
 
@@ -70,8 +78,16 @@ def judge(lease: Lease, dead: Lease | None) -> None:
 
 
 def next_epoch(lease: Lease, *known: str) -> int:
-    """Above all that were ever heard of. known: as kept among the installation's facts."""
-    return 1 + max([lease.epoch, *(int(text) for text in known)])
+    """Above all epochs that there can have been. known: as kept among the installation's facts; believed for a database from before leases,
+    else within EPOCH_LEAP only. A lease whose epoch no server can have reached by starting is not believed: epochs go on above all that
+    can have been, at a number that depends on the lease's beat, so that no server of the past has the same one."""
+    if not (isinstance(lease.epoch, int) and 0 <= lease.epoch <= EPOCH_SAFE):
+        healed = EPOCH_HEALED + (lease.beat if isinstance(lease.beat, int) else 0) % (1 << 20)
+        _log.error("a stored number is not believed table=lease column=epoch value=%s instead=%d", lease.epoch, healed)
+        return healed
+    most = lease.epoch + EPOCH_LEAP if lease.epoch else EPOCH_SAFE
+    facts = [int(text) for text in known if text.isdecimal() and len(text) <= len(str(EPOCH_MAX))]
+    return 1 + max([lease.epoch, *(epoch for epoch in facts if epoch <= most)])
 
 
 def taking(holder: Holder, seconds: float, epoch: int, lease: Lease) -> dict[str, object]:

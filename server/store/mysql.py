@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 import trio
 from trio_mysql import err
@@ -23,6 +23,7 @@ from server.core.effects import Save
 from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused
+from server.store.heal import Healed, healing
 from server.store.lease import Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
 from server.store.mysql_connection import Connection
 from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
@@ -155,6 +156,7 @@ class MySQLStore(Reads):
 
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
         async def take(connection: Connection) -> int:
+            await connection.run(self._lease["heal_lease"])
             lease = await self._read_lease(connection)
             judge(lease, dead)
             known = await connection.select("SELECT value FROM meta WHERE name IN ('epoch', :seen)", {"seen": EPOCH_SEEN})
@@ -167,6 +169,20 @@ class MySQLStore(Reads):
 
         self._epoch = await self._repeated(partial(self._transaction, work=take))
         return self._epoch
+
+    async def heal(self) -> list[Healed]:
+        async def heal(connection: Connection) -> list[Healed]:
+            await self._check_epoch(connection)
+            questions, answer = healing(MYSQL.name), None
+            while True:
+                try:
+                    sql, parameters = questions.send(answer) if answer is not None else next(questions)
+                except StopIteration as done:
+                    return cast(list[Healed], done.value)
+                rows = await connection.select(sql, parameters)
+                answer = (rows, connection.affected)
+
+        return await self._repeated(partial(self._transaction, work=heal))
 
     async def renew_lease(self) -> None:
         await self._repeated(partial(self._transaction, work=self._check_epoch))

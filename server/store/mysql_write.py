@@ -10,7 +10,7 @@ from trio_mysql import err
 
 from server.core.model import CommandHost
 from server.store.base import KeyTaken, StoreRefused, TokenSpent
-from server.store.lates import RowEnd, sort_out
+from server.store.lates import Room, RowEnd, noted, room, sort
 from server.store.mysql_connection import Connection, literal, literal_row
 from server.store.mysql_errors import NULL_REFUSED, number
 from server.store.plan import Phase
@@ -64,13 +64,15 @@ class MySQLWrite:
             for keys in _slices(sorted(phase.late_rows), KEYS):
                 for row in await connection.run(_fill(self._sql["row_ends"], {"pairs": _pairs(keys)})):
                     ends[row[0], row[1]] = RowEnd(*row[2:])
-            beside, orphans = sort_out(phase.lates, ends)
-            for late in beside:
-                await connection.select(self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True)))
-            await self._rows(connection, "save_orphan", orphans)
+            await self._lates(connection, phase, ends)
+        if phase.orphans:
+            rooms = {host_id: await self._room(connection, host_id) for host_id in {orphan.host_id for orphan in phase.orphans}}
+            await self._rows(connection, "note_orphan", noted(phase.orphans, rooms))
         await self._rows(connection, "save_host", (host_row(host) for host in phase.hosts.values()))
         await self._rows(connection, "save_seq", phase.seqs.items())
         await self._rows(connection, "save_seen", phase.seen.items())
+        for host_id, epoch in phase.epochs.items():
+            await connection.select(self._sql["save_epoch_seen"], {"host_id": host_id, "max_epoch": epoch})
         await self._rows(connection, "create_join_token", (join_token_row(token) for token in phase.tokens.values()))
         for use in phase.joins:
             if await self._rows(connection, "note_join", [(use.serial, use.token_id, use.host_id, use.used_at)]):
@@ -85,12 +87,26 @@ class MySQLWrite:
         if phase.deleted_tasks:
             commands = [row[0] for row in await self._by_keys(connection, "command_ids", phase.deleted_tasks)]
             await self._by_keys(connection, "delete_executions", commands)
-            for name in ("delete_commands", "delete_targets", "delete_keys", "delete_task"):
+            for name in ("note_deleted", "delete_commands", "delete_targets", "delete_keys", "delete_task"):
                 await self._by_keys(connection, name, phase.deleted_tasks)
         for name in ("delete_identity", "delete_seen", "delete_host"):
             await self._by_keys(connection, name, phase.deleted_hosts)
         await self._by_keys(connection, "delete_join_token", phase.deleted_tokens)
         await self._by_keys(connection, "delete_join_request", phase.deleted_requests)
+        await self._by_keys(connection, "delete_orphans", phase.deleted_orphans)
+
+    async def _lates(self, connection: Connection, phase: Phase, ends: dict[tuple[str, str], RowEnd]) -> None:
+        lost = [late for late in phase.lates if late.claimed and (late.command_id, late.host_id) not in ends]
+        rooms = {host_id: await self._room(connection, host_id) for host_id in {late.host_id for late in lost}}
+        deleted = {late.command_id for late in lost if await connection.select(self._sql["is_deleted"], {"command_id": late.command_id})}
+        found = sort(phase.lates, ends, rooms, deleted)
+        await self._rows(connection, "save_output", (output_row(output) for output in found.outputs))
+        for late in found.beside:
+            await connection.select(self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True)))
+        await self._rows(connection, "save_orphan", found.orphans)
+
+    async def _room(self, connection: Connection, host_id: str) -> Room:
+        return room(await connection.select(self._sql["orphans_of"], {"host_id": host_id}))
 
     async def _create(self, connection: Connection, phase: Phase) -> None:
         saves = phase.created.values()

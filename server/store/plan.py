@@ -16,6 +16,7 @@ from server.core.effects import (
     DeleteHost,
     DeleteJoinRequest,
     DeleteJoinToken,
+    DeleteOrphans,
     DeleteTask,
     Save,
     SaveExecution,
@@ -25,6 +26,7 @@ from server.core.effects import (
     SaveKinds,
     SaveLate,
     SaveMeta,
+    SaveOrphan,
     SaveOutput,
     SaveSeen,
     SaveSeq,
@@ -41,9 +43,11 @@ class Phase:
     tasks: dict[str, Task] = field(default_factory=dict)
     executions: dict[tuple[str, str], CommandHost] = field(default_factory=dict)
     lates: list[SaveLate] = field(default_factory=list)
+    orphans: list[SaveOrphan] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, JoinToken] = field(default_factory=dict)
     joins: list[UseJoinToken] = field(default_factory=list)
     requests: dict[str, JoinRequest] = field(default_factory=dict)
@@ -54,15 +58,16 @@ class Phase:
     deleted_hosts: dict[str, None] = field(default_factory=dict)
     deleted_tokens: dict[str, None] = field(default_factory=dict)
     deleted_requests: dict[str, None] = field(default_factory=dict)
+    deleted_orphans: dict[str, None] = field(default_factory=dict)
     commands: set[str] = field(default_factory=set)
     """Commands whose rows this phase touches."""
     late_rows: set[tuple[str, str]] = field(default_factory=set)
 
     def accepts(self, save: Save) -> bool:
         """False if adding it here would change what the saves mean."""
-        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken | DeleteJoinRequest):
+        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken | DeleteJoinRequest | DeleteOrphans):
             return True
-        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens or self.deleted_requests:
+        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens or self.deleted_requests or self.deleted_orphans:
             return False
         if isinstance(save, SaveExecution):
             row = save.execution
@@ -92,6 +97,8 @@ class Phase:
                 self.tasks[task.task_id] = task
         elif isinstance(save, SaveSeq):
             self._raise_seq(save.host_id, save.max_seq)
+            if save.max_epoch > self.epochs.get(save.host_id, 0):
+                self.epochs[save.host_id] = save.max_epoch
         elif isinstance(save, SaveSeen):
             self.seen[save.host_id] = max(self.seen.get(save.host_id, 0), save.last_seen_at)
         elif isinstance(save, CreateTask):
@@ -100,6 +107,8 @@ class Phase:
             self.lates.append(save)
             self.commands.add(save.command_id)
             self.late_rows.add((save.command_id, save.host_id))
+        elif isinstance(save, SaveOrphan):
+            self.orphans.append(save)
         elif isinstance(save, SaveHost):
             self.hosts[save.host.host_id] = save.host
             self._raise_seq(save.host.host_id, save.host.max_seq)
@@ -116,6 +125,8 @@ class Phase:
             self.requests[save.request.request_id] = save.request
         elif isinstance(save, DeleteJoinRequest):
             self.deleted_requests[save.request_id] = None
+        elif isinstance(save, DeleteOrphans):
+            self.deleted_orphans[save.host_id] = None
         elif isinstance(save, CreateJoinToken):
             self.tokens.setdefault(save.token.token_id, save.token)
         elif isinstance(save, DeleteJoinToken):

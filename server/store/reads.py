@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
+from typing import TypeVar
 
 import orjson
 
@@ -13,7 +14,8 @@ from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, OutputSummary, Past, TaskFilter, TaskPage
+from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, Orphan, OutputSummary, Past, TaskFilter, TaskPage
+from server.store.lates import NO_REPORT
 from server.store.rows import (
     Row,
     answer_from,
@@ -29,6 +31,7 @@ from server.store.rows import (
 )
 from server.store.sql import Dialect
 
+T = TypeVar("T")
 SUMMARIES = 16
 """Outputs, and tasks of commands, asked for in one query; as many parameters stand in queries/read.sql and answers.sql."""
 
@@ -39,6 +42,21 @@ class Reads(ABC):
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._read = dialect.load("read", "answers", "notes")
+        self._unreadable: list[str] = []
+
+    def unreadable(self) -> list[str]:
+        return list(self._unreadable)
+
+    def _each(self, noun: str, rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
+        """For the reads of a start: a row that cannot be understood is passed over and named, so that it does not keep the server from
+        starting. Its first column is its id."""
+        found = []
+        for row in rows:
+            try:
+                found.append(make(row))
+            except (ValueError, TypeError, LookupError) as error:
+                self._unreadable.append(f"{noun} {row[0]}: {error}")
+        return found
 
     @abstractmethod
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
@@ -110,13 +128,21 @@ class Reads(ABC):
         found = []
         for status in (TaskStatus.PENDING, TaskStatus.RUNNING):
             for row in await self.fetch(self._read["open_tasks"], {"status": int(status)}):
-                task = task_from(row, await self.targets(row[0]))
-                for command in await self.commands(task.task_id):
-                    # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever started.
-                    untouched = task.counts[ExecutionStatus.PENDING] == task.total_hosts and status is TaskStatus.PENDING
-                    rows = [] if untouched else await self._open_executions(command.command_id)
-                    found.append(OpenTask(task, command, rows))
+                try:
+                    found += await self._open_task(row, status)
+                except (ValueError, TypeError, LookupError) as error:
+                    self._unreadable.append(f"task {row[0]}: {error}")
         return sorted(found, key=lambda open_task: open_task.task.task_id)
+
+    async def _open_task(self, row: Row, status: TaskStatus) -> list[OpenTask]:
+        task = task_from(row, await self.targets(row[0]))
+        found = []
+        for command in await self.commands(task.task_id):
+            # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever started.
+            untouched = task.counts[ExecutionStatus.PENDING] == task.total_hosts and status is TaskStatus.PENDING
+            rows = [] if untouched else await self._open_executions(command.command_id)
+            found.append(OpenTask(task, command, rows))
+        return found
 
     async def _open_executions(self, command_id: str) -> list[CommandHost]:
         rows = [execution_from(row) for row in await self.fetch(self._read["open_executions"], {"command_id": command_id})]
@@ -169,6 +195,21 @@ class Reads(ABC):
         page = {"host_id": host_id, "after": after or task_list.LAST_ID, "limit": limit}
         return [execution_from(row) for row in await self.fetch(self._read["executions_of_host"], page)]
 
+    async def known_executions(self, host_id: str, command_ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for first in range(0, len(command_ids), SUMMARIES):
+            some = command_ids[first : first + SUMMARIES]
+            parameters = {f"id{index}": some[index] if index < len(some) else None for index in range(SUMMARIES)}
+            found |= {str(row[0]) for row in await self.fetch(self._read["known_executions"], {"host_id": host_id, **parameters})}
+        return found
+
+    async def orphans(self, *, host_id: str | None, after: str | None, limit: int) -> list[Orphan]:
+        host, command_id, attempt = (after or "//0").split("/")
+        page = {"first": host_id or "", "last": host_id or task_list.LAST_ID, "host_id": host, "command_id": command_id, "attempt": int(attempt), "limit": limit}
+        return [
+            Orphan(row[0], row[1], row[2], row[3], row[4], row[5], None if row[6] == NO_REPORT else orjson.loads(row[6])) for row in await self.fetch(self._read["orphans"], page)
+        ]
+
     async def output(self, output_id: bytes) -> Output | None:
         rows = await self.fetch(self._read["output"], {"output_id": output_id})
         return output_from(rows[0]) if rows else None
@@ -192,10 +233,10 @@ class Reads(ABC):
     # --- hosts, installation ---
 
     async def hosts(self) -> list[Host]:
-        return [host_from(row) for row in await self.fetch(self._read["hosts"], {})]
+        return self._each("host", await self.fetch(self._read["hosts"], {}), host_from)
 
     async def identities(self) -> list[HostIdentity]:
-        return [identity_from(row) for row in await self.fetch(self._read["identities"], {})]
+        return self._each("identity of host", await self.fetch(self._read["identities"], {}), identity_from)
 
     async def join_token(self, token_id: str) -> JoinToken | None:
         rows = await self.fetch(self._read["join_token"], {"token_id": token_id})
@@ -205,7 +246,7 @@ class Reads(ABC):
         return [join_token_from(row) for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})]
 
     async def join_requests(self) -> list[JoinRequest]:
-        return [join_request_from(row) for row in await self.fetch(self._read["join_requests"], {})]
+        return self._each("join request", await self.fetch(self._read["join_requests"], {}), join_request_from)
 
     async def meta(self, key: str) -> str | None:
         rows = await self.fetch(self._read["meta"], {"name": key})

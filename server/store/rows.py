@@ -76,7 +76,8 @@ IDEMPOTENCY = Table("idempotency", ("idempotency_key",), ("idempotency_key", "ta
 ORPHAN = Table(
     "orphan_result",
     ("host_id", "command_id", "attempt"),
-    ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report"),
+    ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report", "seq", "stage", "kept_bytes"),
+    frozenset({"seq", "stage"}),
 )
 JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at", "networks", "approve", "replaces"))
 JOIN_USE = Table("join_use", ("serial",), ("serial", "token_id", "host_id", "used_at"))
@@ -300,7 +301,8 @@ def host_row(host: Host) -> tuple[Any, ...]:
 
 
 def host_from(row: Row) -> Host:
-    """A row of HOST.columns, then the highest dispatch number, and when the host was heard of since its row was written."""
+    """A row of HOST.columns, then the highest dispatch number, when the host was heard of since its row was written, and the highest
+    epoch that it has claimed."""
     return Host(
         host_id=row[0],
         hostname=row[1],
@@ -324,6 +326,7 @@ def host_from(row: Row) -> Host:
         replaced_by=row[19],
         replaced_at=row[20],
         max_seq=row[21],
+        max_epoch=row[23],
     )
 
 

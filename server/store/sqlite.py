@@ -9,12 +9,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from server.core.effects import Save
 from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.heal import Healed, healing
 from server.store.lease import Holder, Lease, fenced, judge, lease_from, next_epoch, taking
 from server.store.plan import plan
 from server.store.reads import Reads
@@ -88,6 +89,7 @@ class SqliteStore(Reads):
 
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
         def take(connection: sqlite3.Connection) -> int:
+            connection.execute(self._lease["heal_lease"])
             lease = self._read_lease(connection)
             judge(lease, dead)
             known = connection.execute("SELECT value FROM meta WHERE name IN ('epoch', ?)", (EPOCH_SEEN,)).fetchall()
@@ -98,6 +100,20 @@ class SqliteStore(Reads):
 
         self._epoch = await self._transaction(take)
         return self._epoch
+
+    async def heal(self) -> list[Healed]:
+        def heal(connection: sqlite3.Connection) -> list[Healed]:
+            self._check_epoch(connection)
+            questions, answer = healing(SQLITE.name), None
+            while True:
+                try:
+                    sql, parameters = questions.send(answer) if answer is not None else next(questions)
+                except StopIteration as done:
+                    return cast(list[Healed], done.value)
+                cursor = connection.execute(sql, parameters)
+                answer = (cursor.fetchall(), cursor.rowcount)
+
+        return await self._transaction(heal)
 
     async def renew_lease(self) -> None:
         def renew(connection: sqlite3.Connection) -> None:

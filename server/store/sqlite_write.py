@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.store.base import KeyTaken, TokenSpent
-from server.store.lates import RowEnd, sort_out
+from server.store.lates import Room, RowEnd, noted, room, sort
 from server.store.plan import Phase
 from server.store.rows import (
     COMMAND,
@@ -45,9 +45,13 @@ _COLUMNS = {
     "row_end": ("command_id", "host_id"),
     "save_late": ("late_result", "command_id", "host_id"),
     "save_orphan": ORPHAN.columns,
+    "note_orphan": ORPHAN.columns,
+    "orphans_of": ("host_id",),
+    "is_deleted": ("command_id",),
     "save_host": HOST.columns,
     "save_seq": ("host_id", "max_seq"),
     "save_seen": ("host_id", "last_seen_at"),
+    "save_epoch_seen": ("host_id", "max_epoch"),
     "create_join_token": JOIN_TOKEN.columns,
     "note_join": JOIN_USE.columns,
     "use_join_token": ("token_id", "used_at"),
@@ -58,6 +62,7 @@ _COLUMNS = {
     "save_kinds": ("command_id", "answer_kinds"),
     "delete_host": ("host_id",),
     "delete_seen": ("host_id",),
+    "delete_orphans": ("host_id",),
     "delete_identity": ("host_id",),
     "delete_join_token": ("token_id",),
 }
@@ -66,7 +71,7 @@ _COLUMNS = {
 _NOTHING: dict[None, None] = {}
 sqlite3.register_adapter(type(None), _NOTHING.get)
 
-_DELETE_TASK = ("delete_executions", "delete_commands", "delete_targets", "delete_keys", "delete_task")
+_DELETE_TASK = ("note_deleted", "delete_executions", "delete_commands", "delete_targets", "delete_keys", "delete_task")
 
 
 class SqliteWrite:
@@ -88,9 +93,12 @@ class SqliteWrite:
         each("save_execution", (execution_row(row) for row in phase.executions.values()))
         if phase.lates:
             self._lates(connection, phase)
+        if phase.orphans:
+            self._orphans(connection, phase)
         each("save_host", (host_row(host) for host in phase.hosts.values()))
         each("save_seq", phase.seqs.items())
         each("save_seen", phase.seen.items())
+        each("save_epoch_seen", phase.epochs.items())
         each("create_join_token", (join_token_row(token) for token in phase.tokens.values()))
         if phase.joins:
             self._joins(connection, phase)
@@ -104,6 +112,7 @@ class SqliteWrite:
             each(name, ((host_id,) for host_id in phase.deleted_hosts))
         each("delete_join_token", ((token_id,) for token_id in phase.deleted_tokens))
         each("delete_join_request", ((request_id,) for request_id in phase.deleted_requests))
+        each("delete_orphans", ((host_id,) for host_id in phase.deleted_orphans))
 
     def _create(self, connection: sqlite3.Connection, phase: Phase) -> None:
         for save in phase.created.values():
@@ -133,6 +142,17 @@ class SqliteWrite:
             row = connection.execute(self._sql["row_end"], key).fetchone()
             if row is not None:
                 ends[key] = RowEnd(*row)
-        beside, orphans = sort_out(phase.lates, ends)
-        connection.executemany(self._sql["save_late"], beside)
-        connection.executemany(self._sql["save_orphan"], orphans)
+        lost = [late for late in phase.lates if late.claimed and (late.command_id, late.host_id) not in ends]
+        rooms = {host_id: self._room(connection, host_id) for host_id in {late.host_id for late in lost}}
+        deleted = {late.command_id for late in lost if connection.execute(self._sql["is_deleted"], (late.command_id,)).fetchone()}
+        found = sort(phase.lates, ends, rooms, deleted)
+        connection.executemany(self._sql["save_output"], (output_row(output) for output in found.outputs))
+        connection.executemany(self._sql["save_late"], found.beside)
+        connection.executemany(self._sql["save_orphan"], found.orphans)
+
+    def _room(self, connection: sqlite3.Connection, host_id: str) -> Room:
+        return room(connection.execute(self._sql["orphans_of"], (host_id,)).fetchall())
+
+    def _orphans(self, connection: sqlite3.Connection, phase: Phase) -> None:
+        rooms = {host_id: self._room(connection, host_id) for host_id in {orphan.host_id for orphan in phase.orphans}}
+        connection.executemany(self._sql["note_orphan"], noted(phase.orphans, rooms))

@@ -63,5 +63,5 @@ def _size(saves: Sequence[Save]) -> tuple[int, int]:
             size += targets * _TARGET + len(save.task.target_text) + len(command.stdin or b"")
             size += len(command.command or "") + len(command.script or "")
         elif isinstance(save, SaveLate):
-            size += _REPORT
+            size += _REPORT + sum(len(output.head) + len(output.tail) for output in save.outputs)
     return rows, size

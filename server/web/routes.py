@@ -14,6 +14,7 @@ from server.web import (
     live_output,
     login,
     ops,
+    orphans,
     pages,
     rerun,
     search,
@@ -105,6 +106,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{API}/hosts/<host>/replace", T, hosts.replace_host, "hosts", views.HostView, body=ReplaceBody, errors=("host_not_found", "host_ambiguous", "host_connected", *WRITE)),
     Route("POST", f"{API}/hosts/<host>/revoke", T, identity.revoke_host, "hosts", views.HostView, errors=("host_not_found", "host_ambiguous", "host_not_enrolled", *WRITE)),
     Route("POST", f"{API}/hosts/<host>/release", T, identity.release_host, "hosts", views.HostView, errors=("host_not_found", "host_ambiguous", "host_not_enrolled", *WRITE)),
+    # what the database has lost
+    Route("GET", f"{API}/orphans", T, orphans.list_orphans, "hosts", orphans.OrphanPage, params=(Param("host", "string", "Id of a host: those of this host only."), *tasks.PAGING)),
+    Route("DELETE", f"{API}/orphans/<host_id>", T, orphans.delete_orphans, "hosts", None, 204, errors=("orphans_not_found", *WRITE)),
     # joining
     Route("POST", f"{API}/join-tokens", T, joining.create_join_token, "joining", views.JoinTokenCreated, 201, JoinTokenBody, errors=WRITE),
     Route("GET", f"{API}/join-tokens", T, joining.list_join_tokens, "joining", views.JoinTokenPage, params=tasks.PAGING),

@@ -144,7 +144,7 @@ def obey(order: dict[str, Any]) -> Outcome:
     if order["name"] in (IDLE, BURN):
         return control(order["name"], order["seconds"])
     attack = ATTACKS[order["name"]]
-    aim = Aim(**{**order["aim"], "address": tuple(order["aim"]["address"])}, window=attack.window, receive_buffer=attack.receive_buffer)
+    aim = Aim(**{**order["aim"], "address": tuple(order["aim"]["address"])}, window=attack.window, receive_buffer=attack.receive_buffer, claims=attack.claims, facts=attack.facts)
     return run(attack, aim, order["seconds"], order["connections"], order["patience"], order["hold"])
 
 

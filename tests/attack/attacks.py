@@ -34,6 +34,12 @@ class Attack:
     slow: bool = False
     looks_up: bool = False
     only: str = ""
+    claims: bool = False
+    """Whether its Hello names executions that never were."""
+    facts: bool = False
+    """Whether its Hello tells of another machine each time."""
+    database: bool = False
+    """Whether it tries to leave something in the database."""
     window: int | None = None
     receive_buffer: int | None = None
 
@@ -80,6 +86,11 @@ ATTACKS: dict[str, Attack] = {
     "second call in a session": Attack(plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")),
     "not reading, with work to do": Attack(plays.beats, (AGENT,), reads=False, work=True, slow=True, looks_up=True, window=0, receive_buffer=4_096, width=3, reasons=_reasons("slow_reader")),
     "message flood": Attack(plays.messages, (AGENT,), reasons=_reasons("flood_of_messages")),
+    "results of invented executions, at their pace": Attack(plays.invented_results(plays.PACE), (AGENT,), IGNORE, database=True),
+    "results of invented executions, flood": Attack(plays.invented_results(0.0), (AGENT,), reasons=_reasons("flood_of_reports", "flood_of_frames", "flow_control"), database=True),
+    "results of executions that a false Hello named": Attack(plays.claimed_results, (AGENT,), IGNORE, claims=True, database=True),
+    "one late result again and again": Attack(plays.repeated_results, (AGENT,), IGNORE, claims=True, database=True),
+    "other facts and labels each time": Attack(plays.comes_again, (AGENT,), DROP, claims=True, facts=True, database=True),
     "unknown frame types": Attack(plays.unknown_frames, must=IGNORE),
     "unknown frame flood": Attack(plays.unknown_frame_flood, reasons=_reasons("flood_of_frames")),
     "random frames": Attack(plays.random_frames, reasons=ANY),

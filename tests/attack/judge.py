@@ -10,6 +10,9 @@ from tests.attack.site import Seen
 
 MOST_MIB = 64
 """By which the server may grow."""
+MOST_STORED_MIB = 24
+"""By which the database may grow in the while of an attack that tries to leave something there, beyond what it grows by without: a host's orphans,
+and SQLite's log, which is as long as its longest transaction."""
 MOST_MOVED = 0.2
 """Share by which the healthy ones' p99 may move."""
 MOST_STOLEN = 0.03
@@ -41,6 +44,11 @@ class Case:
         return (self.during.rss_peak - self.during.rss_before) / 1024
 
     @property
+    def stored(self) -> float:
+        """MiB by which the database grew, less than what it grows by in the same while without the attack."""
+        return (self.during.stored - max(0.0, (self.before.stored + self.after.stored) / 2)) / (1 << 20)
+
+    @property
     def calm(self) -> float:
         """p99 in ms without the attack, the mean of before and after."""
         return ((self.before.p99 or 0.0) + (self.after.p99 or 0.0)) / 2
@@ -65,6 +73,8 @@ class Case:
         attack, found = ATTACKS[self.name], []
         if self.growth > MOST_MIB:
             found.append(f"the server grew by {self.growth:.0f} MiB")
+        if attack.database and self.stored > MOST_STORED_MIB:
+            found.append(f"the database grew by {self.stored:.0f} MiB")
         if attack.must == IGNORE and self.outcome["answers"]:
             found.append(f"it was not ignored: {self.outcome['answers']}")
         if attack.must in (CUT, DROP) and self.outcome["left"]:
@@ -91,7 +101,7 @@ class Case:
         reason = max(self.refused, key=lambda one: (one != SHUT_OUT, self.refused[one]), default="none")
         return (
             self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,
-            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", *(_ms(seen) for seen in (self.before, self.during, self.after)),
+            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.stored:.1f}", *(_ms(seen) for seen in (self.before, self.during, self.after)),
             " / ".join(f"{seen.stolen:.0%}" for seen in (self.before, self.during, self.after)), self.verdict(),
         )  # fmt: skip
 
@@ -100,7 +110,7 @@ def _ms(seen: Seen) -> str:
     return "none" if seen.p99 is None else f"{seen.p99:.0f}"
 
 
-COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "p99 ms before", "during", "after", "taken by the hypervisor", "verdict")
+COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "database MiB", "p99 ms before", "during", "after", "taken by the hypervisor", "verdict")
 
 
 def table(cases: list[Case]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from agent import credentials
 from loadtest.swarm.h2 import Call, request_block
 from loadtest.swarm.loop import PATH, host_id_of
-from proto.messages import CommandMessage, Facts, Hello
+from proto.messages import CommandMessage, Entry, Facts, Hello, Outcome, Stage
+from tests.attack.plays import CLAIMS, claimed_id
 
 HEADER, DATA, GOAWAY, WINDOW_UPDATE = 9, 0, 7, 8
 CHUNK = 65_536
@@ -40,6 +42,8 @@ class Aim:
     slots: int = 16
     window: int | None = None
     receive_buffer: int | None = None
+    claims: bool = False
+    facts: bool = False
 
 
 class Cut(Exception):
@@ -89,7 +93,10 @@ class Link:
             # the last value counts (RFC 9113 section 6.5.3)
             call.out[24:24] = b"\0\0\x06\x04\0\0\0\0\0\0\x04" + (1 << 20).to_bytes(4, "big")
         host_id = credentials.joined(state_of(aim)).host_id if aim.tls else host_id_of(ATTACKERS, aim.number)
-        hello = Hello(host_id=host_id, journal_id="attack-journal", boot_id="attack-boot", slots=aim.slots, facts=Facts(hostname="attacker"))
+        hello = Hello(host_id=host_id, journal_id="attack-journal", boot_id="attack-boot", slots=aim.slots, facts=_facts(aim))
+        if aim.claims:
+            hello.entries = [Entry(claimed_id(number), 1, 1 + number % 256, Stage.DONE, Outcome.COMPLETED) for number in range(CLAIMS)]
+            hello.max_seq = 256
         call.send(bytes(CommandMessage(hello=hello)))
         self.sock.sendall(call.out)
         call.out.clear()
@@ -146,6 +153,14 @@ class Link:
 
     def close(self) -> None:
         self.sock.close()
+
+
+def _facts(aim: Aim) -> Facts:
+    if not aim.facts:
+        return Facts(hostname="attacker")
+    rng = random.Random()
+    labels = {f"label{number}": rng.randbytes(100).hex() for number in range(64)}
+    return Facts(hostname=f"attacker-{rng.randrange(10**9)}", os=rng.randbytes(100).hex(), labels=labels)
 
 
 _CONTEXTS: dict[tuple[Path, str], ssl.SSLContext] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import count
 
 from _speedups.lane_limits import Limits
@@ -22,6 +24,7 @@ from loadtest.swarm.h2 import (
     request_block,
 )
 from loadtest.swarm.loop import PATH
+from proto.messages import CommandMessage, CommandResult, Outcome, OutputDigest
 
 Play = Iterator[bytes | float]
 
@@ -31,6 +34,11 @@ FOREVER = 3_600.0
 BLOCK = request_block("localhost", PATH, "", tls=False)
 OVERFLOW = struct.pack(">I", (1 << 31) - 1)
 SEED = 20_240_607
+RESULT = 500 << 10
+PACE = 0.25
+"""Seconds between two results: what a host is acknowledged that keeps to its credits, see Limits.unsolicited_rate."""
+CLAIMS = 1_000
+"""Executions that an attacker's Hello names."""
 
 
 def _calls(flags: int = END_HEADERS, each: bytes = b"", kind: int | None = None) -> Play:
@@ -197,6 +205,59 @@ def hoard() -> Play:
 def messages() -> Play:
     """The smallest ones, in full frames."""
     return _same(frame(DATA, 0, 1, b"\0\0\0\0\0" * 3_200))
+
+
+def _result(command_id: str, size: int, rng: random.Random) -> bytes:
+    """DATA frames of a result of this execution, with an output that nobody else has."""
+    data = rng.randbytes(size)
+    half = size // 2
+    digest = OutputDigest(head=data[:half], tail=data[half:], total_bytes=size, sha256=sha256(data).digest())
+    body = bytes(CommandMessage(command_result=CommandResult(command_id, 1, Outcome.COMPLETED, 0, stdout=digest)))
+    body = struct.pack(">BI", 0, len(body)) + body
+    return b"".join(frame(DATA, 0, 1, body[at : at + 16_384]) for at in range(0, len(body), 16_384))
+
+
+def _id(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128)))
+
+
+def claimed_id(number: int) -> str:
+    """The number-th execution that an attacker's Hello names, see Link."""
+    return str(uuid.UUID(int=number + 1))
+
+
+def invented_results(pause: float) -> Callable[[], Play]:
+    """Results of 500 KiB for executions that never were. pause: seconds between two of them."""
+
+    def play() -> Play:
+        rng = random.Random(SEED)
+        while True:
+            yield _result(_id(rng), RESULT, rng)
+            yield pause
+
+    return play
+
+
+def claimed_results() -> Play:
+    """The same for executions that its Hello has named, with numbers that were given out."""
+    rng = random.Random(SEED)
+    for number in count():
+        yield _result(claimed_id(number % CLAIMS), RESULT, rng)
+        yield PACE
+
+
+def repeated_results() -> Play:
+    """One result again and again, each time with another output."""
+    rng = random.Random(SEED)
+    while True:
+        yield _result(claimed_id(0), RESULT, rng)
+        yield PACE
+
+
+def comes_again() -> Play:
+    """Ends its call in order, and is back with other facts and labels."""
+    yield frame(DATA, END_STREAM, 1)
+    yield FOREVER
 
 
 def unknown_frames() -> Play:

@@ -44,7 +44,8 @@ SHORT = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, and what share of a core the hypervisor gave to others."""
+    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, what share of a core the hypervisor gave to others,
+    and by how many bytes the database grew."""
 
     p50: float | None
     p99: float | None
@@ -52,6 +53,7 @@ class Seen:
     rss_before: float
     rss_peak: float
     stolen: float
+    stored: float = 0.0
 
 
 class Site:
@@ -151,6 +153,10 @@ class Site:
         count: int = self.rig.json("GET", "/statistics")["hosts"]["connected"]
         return count
 
+    def stored(self) -> int:
+        """Bytes of the database, its log included."""
+        return sum(path.stat().st_size for path in self.rig.data.glob("clarion.db*"))
+
     def close(self) -> None:
         if self._swarm is not None:
             assert self._swarm.stdin is not None
@@ -181,12 +187,12 @@ class Watching:
         self._took: list[float] = []
         self._rss: list[float] = []
         self._threads = [threading.Thread(target=one, daemon=True) for one in (self._probe, self._look, *([self._give] if work else []))]
-        self._begun = self._before = self._stolen = 0.0
+        self._begun = self._before = self._stolen = self._stored = 0.0
         self.failure = ""
 
     def __enter__(self) -> Watching:
         self._rss.append(self._memory())
-        self._begun, self._before = time.monotonic(), stolen()
+        self._begun, self._before, self._stored = time.monotonic(), stolen(), float(self._site.stored())
         for thread in self._threads:
             thread.start()
         return self
@@ -194,11 +200,12 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._stolen = (stolen() - self._before) / (time.monotonic() - self._begun)
+        self._stored = self._site.stored() - self._stored
         for thread in self._threads:
             thread.join(ECHO_SECONDS)
 
     def seen(self) -> Seen:
-        return Seen(percentile(self._took, 0.5), percentile(self._took, 0.99), len(self._took), self._rss[0], max(self._rss), self._stolen)
+        return Seen(percentile(self._took, 0.5), percentile(self._took, 0.99), len(self._took), self._rss[0], max(self._rss), self._stolen, self._stored)
 
     def _memory(self) -> float:
         assert self._site.rig.server is not None

@@ -13,7 +13,7 @@ import pytest
 from loadtest.proc import rss_kb
 from tests.attack.attacker import Outcome, obey
 from tests.attack.attacks import ATTACKS, CUT, DROP, IGNORE, SHUT_OUT, pairs
-from tests.attack.judge import MOST_MIB
+from tests.attack.judge import MOST_MIB, MOST_STORED_MIB
 from tests.attack.site import Site, Watching, order, settled
 from tests.system.rig import until
 
@@ -84,6 +84,14 @@ def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
     assert sum(counted.values()) == total, "one count each"
     assert watching.failure == ""
     assert watching.seen().rss_peak - rss < MOST_MIB * 1024
+
+
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.database])
+def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site, name: str) -> None:
+    """Two connections for a few seconds; every result has 500 KiB of its own."""
+    before = site.stored()
+    attack(site, name, "agent")
+    assert site.stored() - before < MOST_STORED_MIB << 20
 
 
 def test_afterwards_everybody_healthy_is_there_as_from_the_beginning(site: Site) -> None:

@@ -10,14 +10,16 @@ from server.core.effects import (
     Ack,
     Alarm,
     Cancel,
+    Cut,
     Dispatch,
     Effects,
     Forget,
     Forgotten,
+    Inquire,
     Progress,
     SaveExecution,
     SaveLate,
-    SaveMeta,
+    SaveOrphan,
     SaveOutput,
     SaveSeq,
     SaveTask,
@@ -91,11 +93,11 @@ class Shadow:
             elif isinstance(save, SaveLate):
                 self.late.append(save)
             else:
-                assert isinstance(save, SaveOutput | SaveSeq | SaveMeta)
+                assert isinstance(save, SaveOutput | SaveOrphan | SaveSeq)
         for task_id in touched:
             self._counters(task_id)
         for act in effects.acts:
-            assert isinstance(act, Welcome | Dispatch | Cancel | Ack | Forget | Alarm | Progress | Forgotten)
+            assert isinstance(act, Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progress | Forgotten)
             if isinstance(act, Forget):
                 open_seqs = [row.seq for (_, host), row in self.rows.items() if host == act.host_id and not row.status.final and row.seq]
                 assert all(seq > act.low for seq in open_seqs), "an open execution's number is said to be over"

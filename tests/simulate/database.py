@@ -15,7 +15,8 @@ from server.core.model import Command, CommandHost, Host, HostIdentity, Output, 
 from server.core.safety import EPOCH_SEEN
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable
-from server.store.lates import RowEnd, sort_out
+from server.store.heal import Healed
+from server.store.lates import Room, RowEnd, sort
 from server.store.lease import Holder, Lease, fenced, judge, next_epoch
 from server.store.plan import Phase, plan
 from server.store.rows import as_json
@@ -102,11 +103,13 @@ class Tables:
         for late in lates:
             row = self.rows.get((late.command_id, late.host_id))
             if row is not None:
-                ends[row.command_id, row.host_id] = RowEnd(row.attempt, row.status, row.agent_finished_at, as_json(row.report), as_json(row.earlier))
-        beside, orphans = sort_out(lates, ends)
-        for report, command_id, host_id in beside:
+                ends[row.command_id, row.host_id] = RowEnd(row.attempt, row.status, row.agent_finished_at, as_json(row.report), as_json(row.earlier), self.lates.get((row.command_id, row.host_id)))
+        rooms = {late.host_id: Room(filled=frozenset(key[1:] for key in self.orphans if key[0] == late.host_id)) for late in lates}
+        found = sort(lates, ends, rooms, frozenset())
+        self.outputs.update((output.output_id, output) for output in found.outputs)
+        for report, command_id, host_id in found.beside:
             self.lates[command_id, host_id] = report
-        for host_id, command_id, attempt, _, _, report in orphans:
+        for host_id, command_id, attempt, _, _, report, *_ in found.orphans:
             self.orphans[host_id, command_id, attempt] = report
 
     def _delete(self, task_id: str) -> None:
@@ -170,6 +173,14 @@ class Store:
         self.tables.meta["epoch"] = str(self.epoch)
         self.world.took_over(self.server)
         return self.epoch
+
+    async def heal(self) -> list[Healed]:
+        await self._sleep(0.002)
+        self._reach()
+        return []
+
+    def unreadable(self) -> list[str]:
+        return []
 
     async def renew_lease(self) -> None:
         await self._sleep(0.002)

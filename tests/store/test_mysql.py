@@ -16,11 +16,13 @@ from tests.mariadb import PASSWORD, USER, MariaDB
 from tests.store.answers import AnswerConformance
 from tests.store.any_store import AnyStore
 from tests.store.conformance import StoreConformance
+from tests.store.heals import HealConformance
 from tests.store.histories import HistoryConformance
 from tests.store.joins import JoinConformance
 from tests.store.leases import LeaseConformance, Open
 from tests.store.lists import ListConformance
 from tests.store.make import create, hosts
+from tests.store.orphans import OrphanConformance
 from tests.store.plans import PlanConformance
 
 
@@ -44,7 +46,7 @@ async def store(another: Open) -> AsyncIterator[AnyStore]:
     await store.aclose()
 
 
-class TestMySQL(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
+class TestMySQL(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HealConformance, OrphanConformance, HistoryConformance):
     @pytest.mark.parametrize("part", [1, 4, 9, 10])
     async def test_a_tasks_rows_come_as_texts_of_any_number_of_lines(self, store: AnyStore, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
         monkeypatch.setattr(mysql_lines, "PART", part)

@@ -10,10 +10,12 @@ import pytest
 from server.store.sqlite import SqliteStore
 from tests.store.answers import AnswerConformance
 from tests.store.conformance import StoreConformance
+from tests.store.heals import HealConformance
 from tests.store.histories import HistoryConformance
 from tests.store.joins import JoinConformance
 from tests.store.leases import LeaseConformance, Open
 from tests.store.lists import ListConformance
+from tests.store.orphans import OrphanConformance
 from tests.store.plans import PlanConformance
 
 
@@ -35,5 +37,5 @@ def another(tmp_path: Path) -> Open:
     return opened
 
 
-class TestSqlite(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HistoryConformance):
+class TestSqlite(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HealConformance, OrphanConformance, HistoryConformance):
     pass

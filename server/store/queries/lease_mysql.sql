@@ -5,6 +5,10 @@
 -- Who has it, and what time it is, in milliseconds.
 SELECT epoch, beat, place, host, pid, length_ms, until_ms, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) FROM lease WHERE name = 'server' FOR UPDATE;
 
+-- name: heal_lease
+-- A beat that no server can have reached would overflow with the next one, and keep every server from starting.
+UPDATE lease SET beat = 0 WHERE name = 'server' AND (beat NOT BETWEEN 0 AND 4611686018427387904);
+
 -- name: take_lease
 -- As it was when it was read: on a cluster the lock of that was one node's.
 UPDATE lease SET epoch = :epoch, beat = beat + 1, place = :place, host = :host, pid = :pid, length_ms = :length_ms,

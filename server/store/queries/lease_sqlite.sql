@@ -8,6 +8,10 @@ SELECT epoch, beat, place, host, pid, length_ms, until_ms, CAST(ROUND((julianday
 -- Whose turn it is to write.
 SELECT epoch FROM lease WHERE name = 'server';
 
+-- name: heal_lease
+-- A beat that no server can have reached would overflow with the next one, and keep every server from starting.
+UPDATE lease SET beat = 0 WHERE name = 'server' AND (typeof(beat) <> 'integer' OR beat NOT BETWEEN 0 AND 4611686018427387904);
+
 -- name: take_lease
 -- As it was when it was read.
 UPDATE lease SET epoch = :epoch, beat = beat + 1, place = :place, host = :host, pid = :pid, length_ms = :length_ms,

@@ -69,6 +69,17 @@ SELECT GROUP_CONCAT(status || ' ' || unreachable || ' ' || host_id, CHAR(10)) FR
 SELECT command.command_id, task.task_id, task.name FROM command JOIN task ON task.task_id = command.task_id
 WHERE command.command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
+-- name: known_executions
+-- Which of up to sixteen commands a host has an execution of, or were of a deleted task.
+SELECT command_id FROM command_host {index command_host_by_host} WHERE host_id = :host_id AND command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15)
+UNION SELECT command_id FROM deleted_command WHERE command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
+
+-- name: orphans
+-- One page of what hosts hold and the database has lost.
+SELECT host_id, command_id, attempt, received_at, seq, stage, report FROM orphan_result
+WHERE host_id >= :first AND host_id <= :last AND (host_id > :host_id OR (host_id = :host_id AND (command_id > :command_id OR (command_id = :command_id AND attempt > :attempt))))
+ORDER BY host_id, command_id, attempt LIMIT :limit;
+
 -- name: output
 -- What is kept of one stream.
 SELECT {selected output} FROM output WHERE output_id = :output_id;
@@ -78,8 +89,8 @@ SELECT {selected output} FROM output WHERE output_id = :output_id;
 SELECT output_id, LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE output_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: hosts
--- All hosts with the highest dispatch number each was ever given, and when each was last heard of.
-SELECT {selected host}, COALESCE(host_seq.max_seq, 0), host_seen.last_seen_at
+-- All hosts with the highest dispatch number each was ever given, when each was last heard of, and the highest epoch each has claimed.
+SELECT {selected host}, COALESCE(host_seq.max_seq, 0), host_seen.last_seen_at, COALESCE(host_seq.max_epoch, 0)
 FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id LEFT JOIN host_seen ON host_seen.host_id = host.host_id;
 
 -- name: join_token

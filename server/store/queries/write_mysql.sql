@@ -53,7 +53,7 @@ version = IF(version < VALUES(version) AND status < 3, VALUES(version), NULL), {
 
 -- name: row_ends
 -- How rows ended.
-SELECT command_id, host_id, attempt, status, agent_finished_at, report, earlier FROM command_host {index PRIMARY}
+SELECT command_id, host_id, attempt, status, agent_finished_at, report, earlier, late_result FROM command_host {index PRIMARY}
 WHERE :pairs FOR UPDATE;
 
 -- name: save_late
@@ -63,6 +63,26 @@ UPDATE command_host SET late_result = :late_result WHERE command_id = :command_i
 -- name: save_orphan
 -- Reports for which there is no row.
 INSERT INTO orphan_result ({columns orphan}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed orphan};
+
+-- name: note_orphan
+-- Executions that are known to be lost here; their reports may have come before.
+INSERT INTO orphan_result ({columns orphan}) VALUES :rows ON DUPLICATE KEY UPDATE seq = VALUES(seq), stage = VALUES(stage);
+
+-- name: orphans_of
+-- What one host's orphans take.
+SELECT command_id, attempt, kept_bytes, report FROM orphan_result WHERE host_id = :host_id;
+
+-- name: delete_orphans
+-- All of a host's.
+DELETE FROM orphan_result WHERE host_id IN :keys;
+
+-- name: is_deleted
+-- Whether the command was of a task that was deleted.
+SELECT 1 FROM deleted_command WHERE command_id = :command_id;
+
+-- name: note_deleted
+-- So that what agents still hold of a deleted task is told from what the database has lost.
+INSERT IGNORE INTO deleted_command (command_id) SELECT command_id FROM command WHERE task_id IN :keys;
 
 -- name: save_host
 -- Insert or overwrite.
@@ -75,6 +95,10 @@ INSERT INTO host_seq (host_id, max_seq) VALUES :rows ON DUPLICATE KEY UPDATE max
 -- name: save_seen
 -- Only forwards.
 INSERT INTO host_seen (host_id, last_seen_at) VALUES :rows ON DUPLICATE KEY UPDATE last_seen_at = GREATEST(last_seen_at, VALUES(last_seen_at));
+
+-- name: save_epoch_seen
+-- Never lowered. The row is there: the host's number was saved before.
+UPDATE host_seq SET max_epoch = :max_epoch WHERE host_id = :host_id AND max_epoch < :max_epoch;
 
 -- name: create_join_token
 -- New join tokens; one that exists stays as it is.

@@ -35,7 +35,7 @@ WHERE command_id = :command_id AND host_id = :host_id AND version < :version AND
 
 -- name: row_end
 -- How a row ended.
-SELECT attempt, status, agent_finished_at, report, earlier FROM command_host WHERE command_id = :command_id AND host_id = :host_id;
+SELECT attempt, status, agent_finished_at, report, earlier, late_result FROM command_host WHERE command_id = :command_id AND host_id = :host_id;
 
 -- name: save_late
 -- Beside the row, which otherwise stays as it is.
@@ -45,6 +45,27 @@ UPDATE command_host SET late_result = :late_result WHERE command_id = :command_i
 -- A report for which there is no row.
 INSERT INTO orphan_result ({columns orphan}) VALUES ({values orphan})
 ON CONFLICT (host_id, command_id, attempt) DO UPDATE SET {excluded orphan};
+
+-- name: note_orphan
+-- An execution that is known to be lost here; its report may have come before.
+INSERT INTO orphan_result ({columns orphan}) VALUES ({values orphan})
+ON CONFLICT (host_id, command_id, attempt) DO UPDATE SET seq = excluded.seq, stage = excluded.stage;
+
+-- name: orphans_of
+-- What one host's orphans take.
+SELECT command_id, attempt, kept_bytes, report FROM orphan_result WHERE host_id = :host_id;
+
+-- name: delete_orphans
+-- All of a host's.
+DELETE FROM orphan_result WHERE host_id = :host_id;
+
+-- name: is_deleted
+-- Whether the command was of a task that was deleted.
+SELECT 1 FROM deleted_command WHERE command_id = :command_id;
+
+-- name: note_deleted
+-- So that what agents still hold of a deleted task is told from what the database has lost.
+INSERT INTO deleted_command (command_id) SELECT command_id FROM command WHERE task_id = :task_id ON CONFLICT (command_id) DO NOTHING;
 
 -- name: save_host
 -- Insert or overwrite.
@@ -59,6 +80,10 @@ ON CONFLICT (host_id) DO UPDATE SET max_seq = excluded.max_seq WHERE excluded.ma
 -- Only forwards.
 INSERT INTO host_seen (host_id, last_seen_at) VALUES (:host_id, :last_seen_at)
 ON CONFLICT (host_id) DO UPDATE SET last_seen_at = excluded.last_seen_at WHERE excluded.last_seen_at > host_seen.last_seen_at;
+
+-- name: save_epoch_seen
+-- Never lowered. The row is there: the host's number was saved before.
+UPDATE host_seq SET max_epoch = :max_epoch WHERE host_id = :host_id AND max_epoch < :max_epoch;
 
 -- name: create_join_token
 -- A new join token; one that exists stays as it is.

@@ -1,0 +1,47 @@
+"""Asks the store, after a Hello, which of the executions that it names the database knows nothing of.
+
+A dispatch is recorded before it leaves. An execution with a number that this database has given out, which is neither known nor of a deleted
+task, is proof that a part of the database is lost, for example after damage to its write-ahead log.
+"""
+
+from __future__ import annotations
+
+import math
+
+import structlog
+import trio
+
+from server.core.effects import Inquire
+from server.core.events import Unaccounted
+from server.ports import Door
+from server.store.base import Store, StoreUnavailable
+
+log = structlog.get_logger("rpc.orphans")
+
+AGAIN_AFTER = 5.0
+"""Seconds until a question is asked again that the database did not answer."""
+
+
+class Orphans:
+    """`inquire` never awaits; `run` must be running. There is at most one question per host and start, so the queue needs no bound of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ask, self._asked = trio.open_memory_channel[Inquire](math.inf)
+
+    def inquire(self, act: Inquire) -> None:
+        self._ask.send_nowait(act)
+
+    async def run(self, door: Door) -> None:
+        async for act in self._asked:
+            keys = [(command_id, attempt) for command_id, attempt, *_ in act.entries]
+            while True:
+                try:
+                    known = await self._store.known_executions(act.host_id, [command_id for command_id, _ in keys])
+                    break
+                except StoreUnavailable as error:
+                    log.warning("cannot ask for executions that a host names", host_id=act.host_id, error=str(error))
+                    await trio.sleep(AGAIN_AFTER)
+            if lost := [entry for entry in act.entries if entry[0] not in known]:
+                log.error("executions are lost in the database", host_id=act.host_id, number=len(lost), command_ids=[entry[0] for entry in lost[:20]])
+                door.submit(Unaccounted(act.host_id, lost))
