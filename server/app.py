@@ -21,7 +21,7 @@ import structlog
 import trio
 
 from proto.link import server as link
-from server import boot, build, lease
+from server import boot, boot_database, build, lease
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now, Stopping
@@ -38,7 +38,7 @@ from server.security.init import read_token
 from server.security.tokens import Kind, matches
 from server.settings import Settings
 from server.store.base import Store
-from server.store.lease import StoreFenced
+from server.store.lease import DatabaseReplaced, StoreFenced
 from server.store.writer import Writer, WriterClosed
 from server.web.app import create_app, serve
 from server.web.auth import TokenVerifier
@@ -125,12 +125,14 @@ class App:
         port, enrol = self.settings.agent_port, self.settings.enrol
         plain = port.insecure_loopback
         with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
+            boot_database.check_file(self.settings)
             store = build.store(self.settings)
             try:
                 epoch = await self._open(store)
                 if epoch is None:
                     return
                 try:
+                    await boot_database.check_id(self.settings, store)
                     await self._with_store(store, epoch, sock, enrol_sock)
                 except BaseExceptionGroup as group:
                     _tell_if_fenced(group)
@@ -246,7 +248,7 @@ def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
     while isinstance(fenced, BaseExceptionGroup):
         fenced = fenced.exceptions[0]  # type: ignore[assignment]
     if fenced is not None and (others is None or others.split(WriterClosed)[1] is None):
-        raise ClarionError("fenced", str(fenced)) from group
+        raise ClarionError("database_replaced" if isinstance(fenced, DatabaseReplaced) else "fenced", str(fenced)) from group
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

@@ -76,11 +76,13 @@ class _Watched:
 
 
 async def keep(store: Store, seconds: float) -> None:
-    """Renew it for ever, three times in its length. Raises StoreFenced."""
+    """Renew it for ever, three times in its length, and see that the database is still the one that was opened. Raises StoreFenced,
+    DatabaseReplaced."""
     away = False
     while True:
         await trio.sleep(seconds / 3)
         try:
+            await store.check_database()
             await store.renew_lease()
         except StoreUnavailable as error:
             if not away:

@@ -8,7 +8,7 @@ import time
 
 import trio
 
-from server import boot, build, lease
+from server import boot, boot_database, build, lease
 from server.core.effects import CreateJoinToken, Save
 from server.core.engine import Engine
 from server.core.events import Now, Restored, TaskLoaded
@@ -72,10 +72,12 @@ def restore(settings: Settings) -> int:
 
 
 async def _restore(settings: Settings, place: str) -> int:
+    boot_database.check_file(settings)
     store, engine = build.store(settings), Engine()
     now = Now(0.0, time.time_ns() // 1_000_000)
     try:
         await boot.open_store(store, lease.this_server(place), settings.store)
+        await boot_database.check_id(settings, store)
         engine.load_counts(await store.count_tasks(), await store.sum_executions())
         engine.begin_grace(now)
         saves: list[Save] = []
@@ -96,10 +98,36 @@ async def _restore(settings: Settings, place: str) -> int:
         await store.aclose()
 
 
-async def _save(settings: Settings, token: JoinToken) -> None:
+def accept_database(settings: Settings) -> str:
+    """Take the database that the settings name, or a new one if there is none, for this data directory's from now on. Its id.
+
+    Raises InUse while a server runs on this data directory, ClarionError, SettingsError, OSError.
+    """
+    with locked(settings.data):
+        return trio.run(_accept, settings)
+
+
+async def _accept(settings: Settings) -> str:
     store = build.store(settings)
     try:
         await store.open()
+        database_id = await store.database_id()
+    except StoreUnavailable as error:
+        raise ClarionError("store_unavailable", str(error), field="store") from error
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store") from error
+    finally:
+        await store.aclose()
+    boot_database.record(settings.data, database_id)
+    return database_id
+
+
+async def _save(settings: Settings, token: JoinToken) -> None:
+    boot_database.check_file(settings)
+    store = build.store(settings)
+    try:
+        await store.open()
+        await boot_database.check_id(settings, store)
         await store.write([CreateJoinToken(token)])
     except StoreUnavailable as error:
         raise ClarionError("store_unavailable", str(error), field="store") from error

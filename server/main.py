@@ -94,8 +94,9 @@ def cli() -> None:
 
 
 @cli.command()
+@click.option("--accept-database", is_flag=True, help="Use the database that the settings name from now on, or a new one if there is none, although this data directory has had another.")
 @_settings_options
-def init(loaded: Loaded) -> None:
+def init(loaded: Loaded, accept_database: bool) -> None:
     """Make the data directory, the admin token and the CA. Never overwrites anything."""
     done = _initialise(loaded.settings)
     for path in done.made:
@@ -106,6 +107,16 @@ def init(loaded: Loaded) -> None:
         click.echo(f"The admin token is in {done.admin_token}. Only this user can read it.")
     if done.ca_pin is not None:
         click.echo(f"CA pin: {done.ca_pin}")
+    if accept_database:
+        from server import local
+
+        try:
+            click.echo(f"this data directory uses the database {local.accept_database(loaded.settings)} from now on")
+        except BaseException as error:
+            known = _known_causes(error)
+            if known is None:
+                raise
+            _give_up(*_explain(known[0], loaded.settings))
 
 
 def _initialise(settings: Settings) -> Initialised:

@@ -1,4 +1,4 @@
-"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that exists is ever overwritten,
+"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that was given out is ever overwritten,
 but for the server's own certificate, which is made anew when it is old or when its names change.
 
 root.key may be taken away and kept offline; it is needed only to make issuing CAs.
@@ -7,6 +7,7 @@ root.key may be taken away and kept offline; it is needed only to make issuing C
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.security import ca
+from server.security.durable import write_file
 from server.security.failure import InitFailed
 
 DAY_MS = 86_400_000
@@ -62,21 +64,25 @@ class CaFiles:
         return self.data / "ca.pin"
 
 
-def make_missing(data: Path, now_ms: int, entropy: Entropy) -> list[tuple[Path, bool]]:
-    """Make root, issuing CA and pin where they are missing: (path, whether it was made). Raises InitFailed."""
+def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list[tuple[Path, bool]]:
+    """Make root, issuing CA and pin where they are missing: (path, whether it was made). A whole CA is made below `stage`, from where the caller
+    moves it to `data`. Raises InitFailed."""
     files = CaFiles(data)
     done: list[tuple[Path, bool]] = []
     try:
-        files.folder.mkdir(mode=0o700, exist_ok=True)
         if not files.root.exists():
-            if files.root_key.exists() or files.issuing.exists():
-                raise InitFailed(files.root, "is missing although other parts of the CA are there", "put it back from your backup; a new CA would lock out every host")
+            _check_nothing_given_out(files)
+            if files.folder.exists():
+                shutil.rmtree(files.folder)
+            staged = CaFiles(stage)
+            staged.folder.mkdir(mode=0o700)
             key = _new_key()
-            _write(files.root_key, _key_pem(key))
-            _write(files.root, ca.pem(ca.make_root(key, now_ms, entropy(20))))
-            done.append((files.root, True))
-        else:
-            done.append((files.root, False))
+            write_file(staged.root_key, _key_pem(key))
+            write_file(staged.root, ca.pem(ca.make_root(key, now_ms, entropy(20))))
+            make_issuing(staged, now_ms, entropy)
+            write_file(staged.pin, f"{pin(staged)}\n".encode(), 0o644)
+            return [(files.root, True), (files.issuing, True), (files.pin, True)]
+        done.append((files.root, False))
         made = not files.issuing.exists()
         if made:
             make_issuing(files, now_ms, entropy)
@@ -84,13 +90,20 @@ def make_missing(data: Path, now_ms: int, entropy: Entropy) -> list[tuple[Path, 
         line = f"{pin(files)}\n".encode()
         made = not files.pin.exists()
         if made:
-            _write(files.pin, line, 0o644)
+            write_file(files.pin, line, 0o644)
         elif files.pin.read_bytes() != line:
             raise InitFailed(files.pin, "does not belong to the root certificate", f"look who has changed it or {files.root}")
         done.append((files.pin, made))
     except OSError as error:
         raise InitFailed(files.folder, f"cannot be made or read: {error.strerror}", "free some disk space, or name another directory with --data") from error
     return done
+
+
+def _check_nothing_given_out(files: CaFiles) -> None:
+    """A root key without its certificate is what a first start leaves that was cut off, unless anything shows that there was a whole CA. Raises InitFailed."""
+    for path in (files.issuing, files.server, files.pin, files.data / "database.id", files.data / "clarion.db"):
+        if path.exists():
+            raise InitFailed(files.root, f"is missing although {path} is there", "put it back from your backup; a new CA would lock out every host")
 
 
 def make_issuing(files: CaFiles, now_ms: int, entropy: Entropy) -> None:
@@ -101,8 +114,8 @@ def make_issuing(files: CaFiles, now_ms: int, entropy: Entropy) -> None:
     key = _new_key()
     certificate = ca.make_issuing(root, key, now_ms, entropy(20))
     # the key first: a certificate without its key would be found and believed
-    _write(files.issuing_key, _key_pem(key))
-    _write(files.issuing, ca.pem(certificate))
+    write_file(files.issuing_key, _key_pem(key))
+    write_file(files.issuing, ca.pem(certificate))
 
 
 def load_issuing(files: CaFiles) -> ca.Authority:
@@ -132,7 +145,7 @@ def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: E
     key = _new_key()
     issued = ca.issue_server(issuing, key, wanted, now_ms, SERVER_MS, entropy(20))
     try:
-        _write(files.server, _key_pem(key) + issued.certificate + issued.chain)
+        write_file(files.server, _key_pem(key) + issued.certificate + issued.chain)
     except OSError as error:
         raise InitFailed(files.server, f"cannot be written: {error.strerror}", "free some disk space, and look at the directory's owner") from error
     return True
@@ -186,24 +199,3 @@ def _status(path: Path) -> os.stat_result:
         raise InitFailed(path, "there is no such file", f"make it with 'clarion-server init --data {path.parent.parent}'") from None
     except OSError as error:
         raise InitFailed(path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'") from error
-
-
-def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """A whole file, or none of it, durable when it returns. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    try:
-        with open(descriptor, "wb") as handle:
-            os.fchmod(descriptor, mode)
-            handle.write(data)
-            handle.flush()
-            os.fsync(descriptor)
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

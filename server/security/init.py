@@ -1,5 +1,5 @@
 """The first start: the data directory, the admin token, and the CA (or, for a plaintext agent port, a token shared by all
-agents). Nothing that exists is ever overwritten."""
+agents). Nothing that was given out is ever overwritten."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.security import ca_files
+from server.security import ca_files, durable, setup
 from server.security.failure import InitFailed
 from server.security.tokens import BadToken, Kind, Token, make, parse
 
@@ -31,16 +31,22 @@ class Initialised:
 
 def initialise(data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False) -> Initialised:
     """Make DATA (mode 0700), DATA/admin.token (mode 0600) and the CA where they are missing; with `insecure` DATA/join.token
-    instead of the CA. Raises InitFailed."""
+    instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see setup.py. Raises InitFailed."""
     made: list[Path] = []
     found: list[Path] = []
     (made if _directory(data) else found).append(data)
-    tokens = [(data / "admin.token", Kind.API), *([(data / "join.token", Kind.JOIN)] if insecure else [])]
-    for path, kind in tokens:
-        (made if _token(path, kind, entropy) else found).append(path)
-    if not insecure:
-        for path, new in ca_files.make_missing(data, now_ms, entropy):
-            (made if new else found).append(path)
+    tokens = [("admin.token", Kind.API), *([("join.token", Kind.JOIN)] if insecure else [])]
+    with setup.alone(data) as stage:
+        for name, kind in tokens:
+            if os.path.lexists(data / name):
+                read_token(data / name, kind)
+                found.append(data / name)
+            else:
+                stage.file(name, make(kind, entropy).text.encode("ascii") + b"\n")
+                made.append(data / name)
+        if not insecure:
+            for path, new in ca_files.make_missing(data, now_ms, entropy, stage.folder):
+                (made if new else found).append(path)
     return Initialised(data, data / "admin.token", tuple(made), tuple(found), None if insecure else ca_files.pin(ca_files.CaFiles(data)))
 
 
@@ -69,6 +75,7 @@ def _directory(data: Path) -> bool:
         try:
             data.mkdir(mode=0o700)
             data.chmod(0o700)
+            durable.sync_directory(data.parent)
             return True
         except FileExistsError:
             pass
@@ -85,39 +92,3 @@ def _directory(data: Path) -> bool:
     except OSError as error:
         raise InitFailed(data, f"cannot be made: {error.strerror}", "name another one with --data, or make it with the right owner") from None
     return False
-
-
-def _token(path: Path, kind: Kind, entropy: Callable[[int], bytes]) -> bool:
-    """Whether it was made. Written beside and linked into place, so that no half-written token is ever found there."""
-    if os.path.lexists(path):
-        read_token(path, kind)
-        return False
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with open(descriptor, "wb") as handle:
-                os.fchmod(descriptor, 0o600)
-                handle.write(make(kind, entropy).text.encode("ascii") + b"\n")
-                handle.flush()
-                os.fsync(descriptor)
-            os.link(beside, path)
-        finally:
-            os.unlink(beside)
-        _sync_directory(path.parent)
-    except FileExistsError as error:
-        if error.filename2 is None:
-            raise InitFailed(beside, "is left over from an earlier start that was cut off", f"remove {beside}") from None
-        read_token(path, kind)  # another start was quicker
-        return False
-    except OSError as error:
-        raise InitFailed(path, f"cannot be written: {error.strerror}", "free some disk space, or name another directory with --data") from None
-    return True
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

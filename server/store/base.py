@@ -143,6 +143,16 @@ class Store(Protocol):
     async def ping(self) -> None:
         """One round trip through the database. Raises StoreUnavailable."""
 
+    # which database this is
+    async def database_id(self) -> str:
+        """32 hexadecimal digits, made with the database. Raises StoreUnavailable."""
+
+    async def check_database(self) -> None:
+        """What is open is still what the settings name: the same file, the same database. To be called again and again while the server runs.
+
+        Raises DatabaseReplaced, and from then on every write does; StoreUnavailable.
+        """
+
     # the lease (store/lease.py)
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
         """Begin the next epoch, whose number is returned; from here on every write is fenced. seconds: how long it is good without

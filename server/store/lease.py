@@ -64,6 +64,10 @@ class StoreFenced(Exception):
     """Another server has taken the lease since. Nothing was written, and nothing more will be."""
 
 
+class DatabaseReplaced(StoreFenced):
+    """The database that is open is not the one that the settings name any more. Nothing more will be written."""
+
+
 def lease_from(row: Row) -> Lease:
     """A row of `read_lease`."""
     epoch, beat, place, host, pid, length_ms, until_ms, now_ms = row

@@ -16,6 +16,8 @@ from importlib.resources import files
 
 from server.store.base import StoreRefused
 
+DATABASE_ID = "database_id"
+"""Of the table meta: what tells this database from every other one."""
 VERSION_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, steps INTEGER NOT NULL)"
 VERSIONS = "SELECT version, steps FROM schema_version"
 RECORD_FIRST = "INSERT INTO schema_version (version, steps) VALUES (:version, :steps)"

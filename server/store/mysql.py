@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +25,9 @@ from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused
 from server.store.heal import Healed, healing
-from server.store.lease import Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
+from server.store.lease import DatabaseReplaced, Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
 from server.store.mysql_connection import Connection
-from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
+from server.store.mysql_errors import ALREADY_DONE, DEADLOCK, GONE, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
 from server.store.mysql_lines import MySQLLines
 from server.store.mysql_pool import Pool, PoolStatistics
 from server.store.mysql_write import MySQLWrite, NotAllTake
@@ -119,6 +120,8 @@ class MySQLStore(Reads):
         self._lease = MYSQL.load("lease_mysql")
         self._lines = MySQLLines(MYSQL, self.fetch)
         self._epoch: int | None = None
+        self._id: str | None = None
+        self._replaced: DatabaseReplaced | None = None
         self._reading = Pool(self._connect, size=pool_size, max_age=max_age, idle_check=idle_check)
         # a process that was stopped within a transaction holds the lease's row: without this, until the system's wait_timeout
         self._stopped_after = max(1, math.ceil(stopped_after))
@@ -130,6 +133,8 @@ class MySQLStore(Reads):
             async with self._writing.lend() as connection:
                 await self._check_durability(connection)
                 await self._migrate(connection)
+                await connection.select("INSERT IGNORE INTO meta (name, value) VALUES (:name, :value)", {"name": migrate.DATABASE_ID, "value": os.urandom(16).hex()})
+                self._id = await self._read_id(connection)
         except Exception as error:
             _raise(error)
 
@@ -187,6 +192,18 @@ class MySQLStore(Reads):
     async def renew_lease(self) -> None:
         await self._repeated(partial(self._transaction, work=self._check_epoch))
 
+    async def check_database(self) -> None:
+        async def check(connection: Connection) -> None:
+            if await self._read_id(connection) != self._id:
+                self._replaced = DatabaseReplaced("the database was made anew or replaced while the server used it")
+                raise self._replaced
+
+        await self._repeated(check)
+
+    async def _read_id(self, connection: Connection) -> str | None:
+        rows = await connection.select("SELECT value FROM meta WHERE name = :name", {"name": migrate.DATABASE_ID})
+        return str(rows[0][0]) if rows else None
+
     async def give_back_lease(self) -> None:
         async def give_back(connection: Connection) -> None:
             await connection.select(self._lease["give_back_lease"], {"epoch": self._epoch})
@@ -201,6 +218,9 @@ class MySQLStore(Reads):
                 async with self._writing.lend() as connection:
                     return await work(connection)
             except Exception as error:
+                if number(error) in GONE and self._id is not None:
+                    self._replaced = DatabaseReplaced(f"the database or its tables were dropped while the server used it ({error})")
+                    raise self._replaced from error
                 if number(error) not in (DEADLOCK, LOCK_WAIT) or not left:
                     _raise(error)
                 left -= 1
@@ -213,6 +233,8 @@ class MySQLStore(Reads):
 
     async def _check_epoch(self, connection: Connection) -> None:
         """In a transaction: nobody else can take the lease before it ends. Renews it too."""
+        if self._replaced is not None:
+            raise self._replaced
         if self._epoch is not None:
             await connection.select(self._lease["renew_lease"], {"epoch": self._epoch})
             if not connection.affected:

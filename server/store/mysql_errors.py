@@ -13,6 +13,8 @@ from server.store.base import StoreRefused, StoreUnavailable
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
 UNKNOWN_VARIABLE = 1193
+GONE = frozenset({1146, 1049, 1046, 1932})
+"""No such table; no such database; the database of this connection was dropped; a table that the engine does not have."""
 NULL_REFUSED = 1048
 ALREADY_DONE = frozenset({1050, 1060, 1061, 1091})
 """Table exists; column exists; index exists; nothing of that name to drop: what a repeated migration step may meet."""

@@ -14,8 +14,9 @@ from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, Orphan, OutputSummary, Past, TaskFilter, TaskPage
+from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, Orphan, OutputSummary, Past, StoreRefused, TaskFilter, TaskPage
 from server.store.lates import NO_REPORT
+from server.store.migrate import DATABASE_ID
 from server.store.rows import (
     Row,
     answer_from,
@@ -247,6 +248,12 @@ class Reads(ABC):
 
     async def join_requests(self) -> list[JoinRequest]:
         return self._each("join request", await self.fetch(self._read["join_requests"], {}), join_request_from)
+
+    async def database_id(self) -> str:
+        found = await self.meta(DATABASE_ID)
+        if found is None:
+            raise StoreRefused("the database has lost its id; restore a backup")
+        return found
 
     async def meta(self, key: str) -> str | None:
         rows = await self.fetch(self._read["meta"], {"name": key})

@@ -16,12 +16,13 @@ from server.core.safety import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused, StoreUnavailable
 from server.store.heal import Healed, healing
-from server.store.lease import Holder, Lease, fenced, judge, lease_from, next_epoch, taking
+from server.store.lease import DatabaseReplaced, Holder, Lease, fenced, judge, lease_from, next_epoch, taking
 from server.store.plan import plan
 from server.store.reads import Reads
 from server.store.rows import Row
 from server.store.sql import SQLITE
 from server.store.sqlite_errors import translate
+from server.store.sqlite_files import OpenFiles
 from server.store.sqlite_thread import SqliteThreads
 from server.store.sqlite_write import SqliteWrite
 
@@ -58,6 +59,8 @@ class SqliteStore(Reads):
         self._write = SqliteWrite()
         self._lease = SQLITE.load("lease_sqlite")
         self._epoch: int | None = None
+        self._files = OpenFiles(self.path)
+        self._replaced: DatabaseReplaced | None = None
         self._writing: SqliteThreads | None = None
         self._reading: SqliteThreads | None = None
 
@@ -125,8 +128,21 @@ class SqliteStore(Reads):
     async def give_back_lease(self) -> None:
         await self._transaction(lambda connection: connection.execute(self._lease["give_back_lease"], {"epoch": self._epoch}))
 
+    async def check_database(self) -> None:
+        await self._guarded(self._writing, self._check_files)
+
+    def _check_files(self, connection: sqlite3.Connection) -> None:
+        """The files that are open are those at the path. A log that was removed loses with it what was committed into it."""
+        try:
+            self._files.check()
+        except DatabaseReplaced as error:
+            self._replaced = self._replaced or DatabaseReplaced(f"{error}; {self._files.rescue(connection)}")
+            raise self._replaced from None
+
     def _check_epoch(self, connection: sqlite3.Connection) -> None:
         """In a transaction that began IMMEDIATE, so nobody can take the lease before it ends."""
+        if self._replaced is not None:
+            raise self._replaced
         if self._epoch is not None:
             (epoch,) = connection.execute(self._lease["fence"]).fetchone()
             if epoch != self._epoch:
@@ -167,7 +183,9 @@ class SqliteStore(Reads):
             raise meaning from error
 
     def _connect(self) -> sqlite3.Connection:
-        if not self.path.exists():
+        if self._files.known:  # opened anew after an error: never another file
+            self._files.check()
+        elif not self.path.exists():
             # outputs may hold secrets: nobody else reads the file
             try:
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -187,12 +205,14 @@ class SqliteStore(Reads):
             if self._max_bytes:
                 (page,) = connection.execute("PRAGMA page_size").fetchone()
                 connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page)}")
+            self._files.note()
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:
+        self._files.check()
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
         _keep(connection, READER_CACHE_BYTES)
@@ -213,6 +233,7 @@ class SqliteStore(Reads):
                 connection.execute(step.statement)
                 record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
                 connection.execute(record, {"version": step.version, "steps": step.steps})
+            connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (migrate.DATABASE_ID, os.urandom(16).hex()))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

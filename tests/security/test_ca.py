@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agent.credentials import Key, check_pin
 from agent.errors import PinMismatch
-from server.security import ca, ca_files
+from server.security import ca, ca_files, setup
 from server.security.ca_files import CaFiles
 from server.security.failure import InitFailed
 from server.security.rate import Rate
@@ -22,9 +22,14 @@ NOW = 1_800_000_000_000
 HOST = "01900000-0000-7000-8000-00000000000a"
 
 
+def make_missing(data: Path, now: int = NOW) -> list[tuple[Path, bool]]:
+    with setup.alone(data) as stage:
+        return ca_files.make_missing(data, now, os.urandom, stage.folder)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> CaFiles:
-    ca_files.make_missing(tmp_path, NOW, os.urandom)
+    make_missing(tmp_path)
     return CaFiles(tmp_path)
 
 
@@ -73,7 +78,7 @@ def test_files_are_private_and_never_overwritten(files: CaFiles) -> None:
     before = {path: path.read_bytes() for path in files.folder.iterdir()}
     assert {path.stat().st_mode & 0o777 for path in files.folder.iterdir()} == {0o600}
     assert files.folder.stat().st_mode & 0o777 == 0o700
-    assert [made for _, made in ca_files.make_missing(files.data, NOW + 1, os.urandom)] == [False, False, False]
+    assert [made for _, made in make_missing(files.data, NOW + 1)] == [False, False, False]
     assert before == {path: path.read_bytes() for path in files.folder.iterdir()}
 
 
@@ -91,7 +96,7 @@ def test_the_pin_is_that_of_the_roots_key_and_agents_check_it(files: CaFiles) ->
 
 def test_the_root_key_is_needed_to_make_an_issuing_ca_only(files: CaFiles) -> None:
     files.root_key.unlink()
-    ca_files.make_missing(files.data, NOW, os.urandom)
+    make_missing(files.data)
     ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
     with pytest.raises(InitFailed, match=r"root\.key"):
         ca_files.make_issuing(files, NOW, os.urandom)
@@ -100,7 +105,7 @@ def test_the_root_key_is_needed_to_make_an_issuing_ca_only(files: CaFiles) -> No
 def test_a_ca_with_a_part_missing_is_not_replaced(files: CaFiles) -> None:
     files.root.unlink()
     with pytest.raises(InitFailed, match="is missing although"):
-        ca_files.make_missing(files.data, NOW, os.urandom)
+        make_missing(files.data)
     assert not files.root.exists()
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from server.local import create_join_token
+from server.security import ca_files
 from server.security.init import InitFailed, Initialised, initialise, read_token
 from server.security.tokens import Kind
+from server.settings_load import load
 
 NOW = 1_800_000_000_000
 
@@ -134,14 +140,100 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_what_a_cut_off_start_left_is_named(tmp_path: Path) -> None:
+def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Path) -> None:
     data = tmp_path / "d"
     data.mkdir(mode=0o700)
-    left = data / f".admin.token.{os.getpid()}"
-    left.touch()
-    assert "left over" in str(refused(data))
-    left.unlink()
+    (data / f".admin.token.{os.getpid()}").write_text("half")
+    (data / "ca").mkdir(mode=0o700)
+    (data / "ca" / "root.key").write_text("given to no host")
+    (data / "ca" / ".root.pem.7").touch()
+    done = initialise(data, NOW)
+    assert sorted(os.listdir(data)) == ["admin.token", "ca", "ca.pin"]
+    assert sorted(os.listdir(data / "ca")) == ["issuing.key", "issuing.pem", "root.key", "root.pem"]
+    assert done.ca_pin == (data / "ca.pin").read_text().strip()
+
+
+@pytest.mark.parametrize("given_out", ["ca/issuing.pem", "ca/server.pem", "ca.pin", "database.id", "clarion.db"])
+def test_a_ca_that_has_lost_its_root_is_not_made_anew_when_anything_shows_that_it_was_whole(tmp_path: Path, given_out: str) -> None:
+    data = tmp_path / "d"
+    initialise(data, NOW)
+    key = (data / "ca" / "root.key").read_bytes()
+    for name in ("ca/root.pem", "ca/issuing.pem", "ca.pin"):
+        (data / name).unlink()
+    (data / given_out).touch()
+    with pytest.raises(InitFailed, match="is missing although"):
+        initialise(data, NOW)
+    assert (data / "ca" / "root.key").read_bytes() == key and not (data / ".setup").exists()
+
+
+def first_start(data: Path) -> None:
+    initialise(data, NOW)
+
+
+def first_start_in_clear(data: Path) -> None:
     initialise(data, NOW, insecure=True)
+
+
+def first_start_with_a_database(data: Path) -> None:
+    """What `clarion-server join-token create` does after `init`: the store is made, and recorded."""
+    initialise(data, NOW)
+    create_join_token(load(environ={}, sets=[f"data={data}"]).settings, 60, 1, {})
+
+
+def kill_before(step: int, work: Callable[[Path], None], data: Path) -> bool:
+    """Do it in a process of its own that is killed before its `step`th operation on a file of `data`. False: it has ended before."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if (event == "open" or event.startswith(("os.", "sqlite3.", "fcntl."))) and (event == "fcntl.flock" or str(data) in repr(arguments)):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.addaudithook(count)
+            work(data)
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def check_whole(data: Path, *, insecure: bool) -> None:
+    read_token(data / "admin.token", Kind.API)
+    allowed = {"admin.token", "ca", "ca.pin", "join.token", "server.lock", "database.id", "clarion.db"}
+    assert {name for name in os.listdir(data) if not name.startswith(".database.id.")} <= allowed
+    if insecure:
+        read_token(data / "join.token", Kind.JOIN)
+        return
+    files = ca_files.CaFiles(data)
+    assert ca_files.load_issuing(files).certificate.issuer == ca_files.load_root(files).subject
+    ca_files.load_issuing(files).certificate.verify_directly_issued_by(ca_files.load_root(files))
+    assert files.pin.read_text().strip() == ca_files.pin(files)
+    assert sorted(os.listdir(files.folder)) == ["issuing.key", "issuing.pem", "root.key", "root.pem"]
+
+
+@pytest.mark.parametrize("work", [first_start, first_start_in_clear, first_start_with_a_database])
+@pytest.mark.parametrize("there", [False, True], ids=["new", "an empty directory"])
+def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(tmp_path: Path, work: Callable[[Path], None], there: bool) -> None:
+    """Also when the second is killed, at another step."""
+    steps = 0
+    while True:
+        data = tmp_path / f"d{steps}"
+        if there:
+            data.mkdir(mode=0o755)
+        if not kill_before(steps, work, data):
+            break
+        kill_before(steps * 7 % 40, work, data)
+        work(data)
+        check_whole(data, insecure=work is first_start_in_clear)
+        before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name}
+        initialise(data, NOW, insecure=work is first_start_in_clear)
+        assert before == {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name}
+        steps += 1
+    assert steps >= 15
 
 
 def test_a_token_is_never_there_half_written(tmp_path: Path) -> None:
@@ -158,26 +250,28 @@ def test_a_token_is_never_there_half_written(tmp_path: Path) -> None:
 
 
 def test_of_two_starts_at_once_both_end_with_the_same_tokens(tmp_path: Path) -> None:
-    """The second comes to the file after the first has looked and before it has written."""
+    """The second begins while the first is making the token, and waits for it."""
     data = tmp_path / "d"
     inner: list[Initialised] = []
+    threads: list[threading.Thread] = []
 
     def entropy(n: int) -> bytes:
-        if not inner and n == 8:
-            thread = threading.Thread(target=lambda: inner.append(_other_process(data)))
-            thread.start()
-            thread.join()
+        if not threads:
+            threads.append(threading.Thread(target=lambda: inner.append(initialise(data, NOW, insecure=True))))
+            threads[0].start()
         return os.urandom(n)
 
     done = initialise(data, NOW, entropy, insecure=True)
-    assert inner[0].admin_token in inner[0].made
-    assert done.admin_token in done.found
+    threads[0].join()
+    assert done.admin_token in done.made and inner[0].admin_token in inner[0].found
     assert read_token(done.admin_token, Kind.API)
 
 
-def _other_process(data: Path) -> Initialised:
-    """Same code, another process id, so that its temporary file has another name."""
-    from unittest.mock import patch
-
-    with patch("server.security.init.os.getpid", return_value=os.getppid()):
-        return initialise(data, NOW, insecure=True)
+def test_a_place_that_was_taken_meanwhile_is_named(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    stage = data / ".setup"
+    initialise(data, NOW, insecure=True)
+    stage.mkdir(mode=0o700)
+    (stage / "complete").touch()
+    (stage / "admin.token").write_text("another")
+    assert "was made by another program" in refused(data).message

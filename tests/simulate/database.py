@@ -182,6 +182,9 @@ class Store:
     def unreadable(self) -> list[str]:
         return []
 
+    async def check_database(self) -> None:
+        """A simulated database is never replaced."""
+
     async def renew_lease(self) -> None:
         await self._sleep(0.002)
         self._reach()

@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 NOT_HTTP = {
     *("join_elsewhere", "join_pending", "join_denied", "join_queue_full", "join_refused", "host_enrolled", "enrolment_busy", "certificate_unusable", "certificate_expired", "identity_mismatch"),
     *("identity_replaced", "host_must_join", "host_revoked", "host_quarantined"),
-    *("hello_expected", "malformed_message", "superseded", "store_refused", "lease_held", "fenced"),
+    *("hello_expected", "malformed_message", "superseded", "store_refused", "database_missing", "database_foreign", "database_replaced", "lease_held", "fenced"),
 }
 """Said to agents, or by the server when it does not start."""
 Case = Callable[[World], Awaitable[Answer]]

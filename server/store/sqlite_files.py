@@ -1,0 +1,61 @@
+"""The files of an SQLite database that are open, by inode: a path may come to name other files, or none, while the old ones are written on.
+
+SQLite itself does not look (https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from server.store.lease import DatabaseReplaced
+
+SUFFIXES = ("", "-wal", "-shm")
+
+
+class OpenFiles:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    @property
+    def known(self) -> bool:
+        return bool(self._seen)
+
+    def note(self) -> None:
+        """These are open: to be called right after the database was opened. Those of the log come with the first use."""
+        for suffix in SUFFIXES:
+            if (found := self._identity(suffix)) is not None:
+                self._seen.setdefault(suffix, found)
+
+    def check(self) -> None:
+        """Raises DatabaseReplaced."""
+        for suffix, seen in self._seen.items():
+            found = self._identity(suffix)
+            if found != seen:
+                what = "was removed or moved away" if found is None else "was replaced by another file"
+                raise DatabaseReplaced(f"{self._path}{suffix} {what} while the server used it")
+        self.note()
+
+    def rescue(self, connection: sqlite3.Connection) -> str:
+        """Copy what is open, which nothing names any more and which is gone with the server, beside its path. What came of it, as a sentence."""
+        copy = self._path.with_name(f"{self._path.name}.rescued-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        try:
+            os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+            target = sqlite3.connect(copy)
+            try:
+                connection.backup(target)
+            finally:
+                target.close()
+        except (OSError, sqlite3.Error) as error:
+            return f"what the server has committed could not be copied to {copy} ({error})"
+        return f"everything that the server has committed was copied to {copy}"
+
+    def _identity(self, suffix: str) -> tuple[int, int] | None:
+        try:
+            status = os.stat(f"{self._path}{suffix}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_dev, status.st_ino
