@@ -62,13 +62,15 @@ class OrphanConformance:
         assert await sizes(store) == (1, 1)
         assert await store.output(output(b"first").output_id) == output(b"first")
 
-    async def test_beside_a_row_there_is_one_output_for_each_attempt(self, store: AnyStore) -> None:
+    @pytest.mark.parametrize("each_by_itself", [True, False])
+    async def test_beside_a_row_there_is_one_output_for_each_attempt(self, store: AnyStore, each_by_itself: bool) -> None:
+        """Whether a host repeats each attempt's report, or all of them again and again."""
         made = create(hosts(1))
         row = CommandHost(made.command.command_id, made.task.targets[0], attempt=2, status=E.LOST, version=1)
         await store.write([made, SaveExecution(row)])
-        for number in range(5):
-            for attempt in (1, 2, 3):
-                await store.write([late(row.host_id, row.command_id, attempt, b"%d %d" % (attempt, number), at=number)])
+        pairs = [(attempt, number) for attempt in (1, 2, 3) for number in range(5)]
+        for attempt, number in pairs if each_by_itself else sorted(pairs, key=lambda pair: pair[1]):
+            await store.write([late(row.host_id, row.command_id, attempt, b"%d %d" % (attempt, number), at=number)])
         assert await sizes(store) == (2, 0)
         view = await store.execution(row.command_id, row.host_id)
         assert view is not None and view.execution.late_result == {"attempt": 3, "at": 4, "stdout_id": None, "stderr_id": None, "output_dropped": True}
