@@ -137,6 +137,11 @@ class _Connection(TCPServer):
             (self._owner.places.waits if event.idle else self._owner.places.works)(self._place)
         await super().protocol_send(event)
 
+    async def _close(self) -> None:
+        """Not while an answer is being sent: trio takes two senders on one socket for a fault."""
+        async with self.send_lock:
+            await super()._close()
+
 
 class _Connections:
     """Serves each accepted connection, and can end those that do not end by themselves."""

@@ -213,4 +213,61 @@ MUTANTS = (
         "        if one is None and not _ended(fd):", "        if False:",
         ("tests/agent/test_cannot_look.py",),
     ),
+    # --- names of hosts -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "a host's place is taken only with a token that allows it", "server/rpc/enrolment.py",
+        "if other.host_id in online or not token.replace]", "if other.host_id in online]",
+        ("tests/rpc/test_claimed_names.py",),
+    ),
+    Mutant(
+        "a host that is online keeps its place", "server/rpc/enrolment.py",
+        "if other.host_id in online or not token.replace]", "if not token.replace]",
+        ("tests/rpc/test_claimed_names.py",),
+    ),
+    Mutant(
+        "the name that an operator has given goes before what the agent calls itself", "server/core/hostnames.py",
+        "host.given or claim)", "claim)",
+        ("tests/core/test_hostnames.py",),
+    ),
+    Mutant(
+        "no character of a name is hidden", "server/core/hostnames.py",
+        "if (character := hidden(name)) is not None:", "if (character := None) is not None:",
+        ("tests/core/test_hostnames.py",),
+    ),
+    Mutant(
+        "no name looks like a host's id", "server/core/hostnames.py",
+        "    if _ID.match(name) is not None:", "    if False:",
+        ("tests/core/test_hostnames.py",),
+    ),
+    Mutant(
+        "a host that was replaced is not meant by `all`", "server/core/directory.py",
+        "return self.hosts.keys() - self.replaced if self.replaced else self.hosts.keys()", "return self.hosts.keys()",
+        ("tests/core/test_directory.py", "tests/web/test_names.py"),
+    ),
+    Mutant(
+        "when hosts were last heard of waits while the writer is full", "server/fleet/seen.py",
+        "            while pending and not self._queue.full:", "            while pending:",
+        ("tests/fleet/test_seen.py",),
+    ),
+    # --- one request does not hold the loop -----------------------------------------------------------------------------------
+    Mutant(
+        "a selector that costs too much is refused", "server/core/selection.py",
+        "        if self._left < 0:\n            raise TooCostly\n", "",
+        ("tests/web/test_select.py", "tests/core/test_selector.py"),
+    ),
+    Mutant(
+        "a selector is evaluated in slices", "server/core/selection.py",
+        "            self._slice = SLICE\n            yield\n", "            self._slice = SLICE\n            yield from ()\n",
+        ("tests/web/test_select.py",),
+    ),
+    Mutant(
+        "one piece of long work at a time", "server/web/slices.py",
+        "self._one = trio.CapacityLimiter(1)", "self._one = trio.CapacityLimiter(8)",
+        ("tests/web/test_slices.py",),
+    ),
+    Mutant(
+        "a busy connection does not make room", "server/web/connections.py",
+        '        """It has a request."""\n        self._forget(self._idle, place)', '        """It has a request."""',
+        ("tests/web/test_connections.py",),
+    ),
 )  # fmt: skip
