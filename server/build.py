@@ -93,6 +93,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
         lap=liveness.time_saved_every,
+        unsolicited_waiting=2 * settings.agent_port.results_unacknowledged,
     )
 
 

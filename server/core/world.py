@@ -57,8 +57,8 @@ class Limits:
     unsolicited_burst: int = 32 << 20
     """Bytes of results for no open execution that are acknowledged at once, and per second after that. The others are acknowledged later, so
     that a host's credits hold it to this rate."""
-    unsolicited_waiting: int = 256
-    """Such results that may wait for their acknowledgement. An agent has fewer credits; with more its session is cut."""
+    unsolicited_waiting: int = 128
+    """Such results that may wait for their acknowledgement: twice as many as an agent has credits for. With more its session is cut."""
     lap: float = 60.0
     """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
 
