@@ -113,10 +113,12 @@ async def test_a_token_that_says_so_gives_the_place_of_a_host_that_is_offline(si
 
 
 async def test_a_host_that_is_online_keeps_its_name_whatever_the_token_says(site: Border) -> None:
-    old = (await site.join("h")).host_id
+    old = (await site.join("h", await site.token(role="db"))).host_id
     (site.folder / "h").rename(site.folder / "old")
     async with site.session("old"):
         await until(lambda: old in site.registry.online())
         new = (await site.join("h", await site.token(replace=True))).host_id
+        stored = {host.host_id: host for host in await site.store.hosts()}
+        assert stored[old].replaced_by is None and stored[new].labels == {}, "nothing of it is taken, in the database as well"
         assert site.registry.host(old).replaced_by is None  # type: ignore[union-attr]
         assert site.registry.directory.bearing("h") == {old, new}
