@@ -48,6 +48,9 @@ class PortCounts:
     def quarantined(self) -> None:
         self._metrics.quarantines.inc()
 
+    def wrong_token(self) -> None:
+        self._metrics.auth_failures.labels(self._port).inc()
+
     def issued(self, kind: str) -> None:
         self._metrics.certificates.labels(kind).inc()
 
@@ -80,7 +83,7 @@ class Entrance:
     async def serve(self, sock: socket.socket, agent_port: int, store: Store) -> AsyncIterator[None]:
         """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to dial."""
         ours = self._settings.enrol
-        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port, ours.pending, round(ours.pending_ttl * 1000))
+        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port, ours.pending, round(ours.pending_ttl * 1000), ours.wrong_tokens)
         enrolment = Enrolment(
             lambda: self._issuing, self._identities, self.gate, self._registry, store, self._writer, self._clock, os.urandom, settings, self._enrol_counts, self._requests
         )

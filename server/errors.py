@@ -33,7 +33,7 @@ _ALL = (
     Problem("token_misplaced", 400, 3, USAGE, "tokens are not accepted in the address, because addresses are logged", "send it as 'Authorization: Bearer TOKEN'"),
     Problem("cross_site", 403, 7, USAGE, "the session's cookie is accepted from this server's own pages only", "programs send 'Authorization: Bearer TOKEN' instead"),
     Problem("csrf_mismatch", 403, 7, USAGE, "the request lacks its session's CSRF token", "send the `csrf` of GET /api/v1/session as X-Clarion-CSRF; reload the page if it was open for long"),
-    Problem("too_many_logins", 429, 8, NO_PERMISSION, "too many failed logins came from this address", "wait a minute; the admin token lies in DATA/admin.token"),
+    Problem("too_many_logins", 429, 8, NO_PERMISSION, "too many attempts with a wrong token came from this address", "wait for the time in Retry-After, then use the right token; the admin token lies in DATA/admin.token"),
     # the request
     Problem("malformed_json", 400, 3, USAGE, "the body is not JSON", "check the body with a JSON parser"),
     Problem("json_too_deep", 400, 3, USAGE, "the JSON is nested too deeply or has too many keys or values", "send flatter or shorter JSON, or raise http.max_json_depth, http.max_json_keys or http.max_json_values"),
@@ -113,6 +113,7 @@ class ClarionError(Exception):
     """Raised wherever an operator's or an agent's request cannot be carried out. Nothing was changed.
 
     field: dotted path of the offending input, or None. details: extra members of the JSON error, e.g. every unknown host.
+    retry_after: seconds after which it may go better, where that is known.
     Raises KeyError at once for a code that is not in the table.
     """
 
@@ -124,6 +125,7 @@ class ClarionError(Exception):
         field: str | None = None,
         hint: str | None = None,
         details: dict[str, object] | None = None,
+        retry_after: float | None = None,
     ) -> None:
         self.problem = PROBLEMS[code]
         self.code = code
@@ -131,6 +133,7 @@ class ClarionError(Exception):
         self.field = field
         self.hint = hint or self.problem.hint
         self.details = details or {}
+        self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
 
     def as_json(self) -> dict[str, object]:

@@ -46,6 +46,10 @@ class Http(Struct, frozen=True, kw_only=True):
     viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
     viewer_updates: Annotated[int, Meta(ge=5, le=10_000, description="Updates a second for all of them together, about: one gets at most five, and fewer when they are more than a fifth of this.")] = 100
     event_beat: Annotated[float, Meta(ge=0.2, le=60, description="Seconds after which an open page to which nothing was sent gets a sign of life. A page that hears nothing for a little more than twice as long says that it is not connected.")] = 5.0
+    wrong_logins: Annotated[int, Meta(ge=1, le=10_000, description="Attempts a minute to log in to the page with a wrong token that are listened to, of one address with one token; all tokens that are not known count as one.")] = 5
+    wrong_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="The same for requests with a wrong token.")] = 60
+    plain_session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over that began over plain http, whose cookie every port of this host is sent.")] = 3_600.0
+    plain_session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which such a session is over in any case.")] = 43_200.0
     session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0
     session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
     answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8
@@ -107,6 +111,7 @@ class Enrol(Struct, frozen=True, kw_only=True):
     host: Annotated[Text255, Meta(description="Address of the enrolment port. It speaks TLS and refuses a caller without a join token or a certificate.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port on which hosts join; 0 takes any free one.")] = 8442
     per_second: Annotated[float, Meta(ge=0.1, le=100_000, description="Joins and renewals taken per second, over all hosts; as many again in a burst.")] = 10.0
+    wrong_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="Wrong join tokens a minute from one address that take part in `per_second`; further ones are refused before. A right one is taken in any case.")] = 20
     lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0
     pending: Annotated[int, Meta(ge=0, le=100_000, description="Joins that may wait for an operator's approval at once.")] = 100
     pending_ttl: Annotated[float, Meta(ge=60, le=31_536_000, description="How long such a join waits before it is dropped; one that was approved or denied as well.")] = 86_400.0

@@ -120,6 +120,7 @@ WITHIN = (
     ("http.connections_per_address", "http.max_connections"),
     ("http.viewers", "http.max_connections"),
     ("http.session_idle", "http.session_longest"),
+    ("http.plain_session_idle", "http.plain_session_longest"),
     ("agent_port.connections_per_address", "agent_port.connections"),
     ("agent_port.handshakes", "agent_port.connections"),
 )

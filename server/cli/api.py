@@ -24,7 +24,7 @@ BUSY_LIMIT = 60.0
 """Seconds for which a server that is busy is asked again."""
 _NOTHING_DONE = ("overloaded", "shutting_down", "enrolment_busy")
 """Errors with which the server says that it has not begun with the request."""
-_NO_USE = ("too_many_viewers", "too_many_watched", "lease_held", "fenced", "join_queue_full")
+_NO_USE = ("too_many_logins", "too_many_viewers", "too_many_watched", "lease_held", "fenced", "join_queue_full")
 """Errors of a busy server that waiting a minute does not help against."""
 
 Json = dict[str, Any]

@@ -88,8 +88,8 @@ class Metrics:
         self.certificates = Counter("clarion_certificates_issued", "Certificates given to hosts, by kind (join, renewal); and joins that began to wait for approval (pending).", ["kind"], registry=registry)
         for kind in ("join", "renewal", "pending"):
             self.certificates.labels(kind)
-        self.auth_failures = Counter("clarion_auth_failures", "Requests and connections refused for want of a good token, by port (http, agent).", ["port"], registry=registry)
-        for port in ("http", "agent"):
+        self.auth_failures = Counter("clarion_auth_failures", "Attempts with a wrong token, by port (http, agent, enrol). A request without any is none.", ["port"], registry=registry)
+        for port in ("http", "agent", "enrol"):
             self.auth_failures.labels(port)
 
         self.alarms = Counter("clarion_alarms", "Times that the server took a fault for its own or its database's, by reason.", ["reason"], registry=registry)

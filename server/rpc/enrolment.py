@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -34,6 +35,7 @@ from server.fleet.registry import Registry
 from server.ports import Clock, Commits, Entropy
 from server.rpc.gate import Gate
 from server.security import approval, ca
+from server.security.attempts import Attempts
 from server.security.rate import Rate
 from server.security.tokens import BadToken, Kind, matches
 from server.security.tokens import parse as parse_token
@@ -50,6 +52,9 @@ class Counts(Protocol):
 
     def refused(self, reason: str) -> None: ...
 
+    def wrong_token(self) -> None:
+        """A join token that is not known."""
+
     def issued(self, kind: str) -> None:
         """kind: join or renewal; pending: a join that waits for approval."""
 
@@ -57,7 +62,7 @@ class Counts(Protocol):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was dialled.
-    pending: joins that may wait for an operator's word at once, and pending_ms: for how long."""
+    pending: joins that may wait for an operator's word at once, and pending_ms: for how long. wrong_tokens: from one address, a minute."""
 
     root: bytes
     lifetime_ms: int
@@ -66,6 +71,7 @@ class Settings:
     agent_port: int
     pending: int = 100
     pending_ms: int = 86_400_000
+    wrong_tokens: int = 20
 
 
 class Enrolment:
@@ -90,17 +96,31 @@ class Enrolment:
         self._store, self._commits, self._clock, self._entropy = store, commits, clock, entropy
         self._settings, self._counts, self._requests = settings, counts, requests
         self._rate = Rate(settings.per_second, clock.now().mono)
+        self._attempts = Attempts(settings.wrong_tokens)
         self._joining: set[str] = set()
-        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol), RENEW: self._guarded(self._renew)}
+        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol, self._screen), RENEW: self._guarded(self._renew, self._unscreened)}
 
     async def _authority(self, call: Call) -> bytes:
         return bytes(AuthorityResponse(self._settings.root))
 
-    def _guarded(self, work: Callable[[Call], Awaitable[bytes]]) -> Callable[[Call], Awaitable[bytes]]:
+    async def _screen(self, call: Call) -> None:
+        """Before a call takes its share of `per_second`, which is for all hosts: an address that has sent many wrong tokens gets no further one
+        of them that far. A right token is let through from there too. Raises _Refused."""
+        wait = self._attempts.wait(approval.address_of(call.peer), "", self._clock.now().mono)
+        if wait > 0 and await self._known(_read(EnrolRequest, call.data).token) is None:
+            self._counts.wrong_token()
+            message = f"too many wrong join tokens came from this address; ask again in {math.ceil(wait)} s"
+            raise _Refused("too_many_logins", message, hint="use the right token; a new one is made with 'clarion join-token create'")
+
+    async def _unscreened(self, call: Call) -> None:
+        """A renewal shows a certificate, which TLS has checked."""
+
+    def _guarded(self, work: Callable[[Call], Awaitable[bytes]], screen: Callable[[Call], Awaitable[None]]) -> Callable[[Call], Awaitable[bytes]]:
         """Every refusal leaves one line and one count, and reaches the caller as a status."""
 
         async def handle(call: Call) -> bytes:
             try:
+                await screen(call)
                 if not self._rate.allows(self._clock.now().mono):
                     raise _Refused("enrolment_busy")
                 if self._commits.full:
@@ -124,7 +144,7 @@ class Enrolment:
     async def _enrol(self, call: Call) -> bytes:
         request = _read(EnrolRequest, call.data)
         now = self._clock.now().wall_ms
-        token = await self._token(request.token)
+        token = await self._token(request.token, approval.address_of(call.peer))
         if not approval.is_within(call.peer, token.networks):
             raise _Refused("join_elsewhere", token_id=token.token_id)
         asked_at, saves = now, list[Save]()
@@ -172,16 +192,22 @@ class Enrolment:
         log.info("host joined", host_id=host_id, hostname=host.hostname, generation=generation, token_id=token_id, peer=call.peer)
         return self._answer(host_id, issued, generation)
 
-    async def _token(self, text: str) -> JoinToken:
+    async def _token(self, text: str, address: str) -> JoinToken:
         """What is kept of this token. Its time and uses count when one is taken, in the transaction."""
+        kept = await self._known(text)
+        if kept is None:
+            self._counts.wrong_token()
+            self._attempts.failed(address, "", self._clock.now().mono)
+            raise _Refused("join_refused")
+        return kept
+
+    async def _known(self, text: str) -> JoinToken | None:
         try:
             token = parse_token(text, Kind.JOIN)
         except BadToken:
-            raise _Refused("join_refused") from None
+            return None
         kept = await self._store.join_token(token.id)
-        if not matches(token.text, kept.digest if kept is not None else bytes(32)) or kept is None:
-            raise _Refused("join_refused")
-        return kept
+        return kept if matches(token.text, kept.digest if kept is not None else bytes(32)) else None
 
     async def _approved(self, request: EnrolRequest, token: JoinToken, peer: str, now: int) -> JoinRequest:
         """What an operator has approved of this host; its token must have been good when it first asked. Otherwise it is kept,
@@ -284,8 +310,8 @@ def _name(hostname: str) -> str:
 class _Refused(ClarionError):
     """Not told yet. details: for the log."""
 
-    def __init__(self, code: str, message: str | None = None, **details: object) -> None:
-        super().__init__(code, message, details=details)
+    def __init__(self, code: str, message: str | None = None, hint: str | None = None, **details: object) -> None:
+        super().__init__(code, message, hint=hint, details=details)
 
 
 def _read(kind: type[M], data: bytes) -> M:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -99,6 +100,8 @@ def create_app(deps: Deps) -> QuartTrio:
         response.headers["X-Request-Id"] = g.request_id
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if response.status_code in (429, 503):
+            response.headers.setdefault("Retry-After", str(deps.limits.retry_after))
         route = g.get("route")
         template = route.path if route is not None else "none"
         method = request.method if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
@@ -116,9 +119,9 @@ def create_app(deps: Deps) -> QuartTrio:
 def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
     """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
-    session = None if header is not None else desk.sessions.find(request.cookies.get(cookie_name(request.scheme, request.host)))
+    session = None if header is not None else desk.sessions.find(request.cookies.get(cookie_name(request.scheme, request.host)), secure=request.scheme == "https")
     if session is None:
-        return deps.tokens.verify(header), None
+        return desk.credentials.of_request(header, request.remote_addr or ""), None
     check_origin(request.headers, request.host)
     if request.method not in SAFE:
         check_csrf(request.headers, session)
@@ -171,9 +174,8 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
     response = _respond(Reply(body, known.problem.http))
     if known.problem.http == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="clarion"'
-        deps.metrics.auth_failures.labels("http").inc()
-    if known.problem.http == 503:
-        response.headers["Retry-After"] = str(deps.limits.retry_after)
+    if known.retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(known.retry_after))
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response

@@ -44,6 +44,11 @@ class TokenVerifier:
     def __init__(self, tokens: Mapping[str, Token]) -> None:
         self._known = {token.id: (token.digest, name) for name, token in tokens.items()}
 
+    def known_id(self, header: str) -> str:
+        """The public id of the token in an Authorization header, whatever its secret; "" if there is no such token."""
+        found = PATTERN.search(header)
+        return found[2] if found is not None and found[2] in self._known else ""
+
     def verify(self, header: str | None) -> Caller:
         """The caller whom an Authorization header speaks for. Raises ClarionError unauthenticated."""
         if header is None:

@@ -15,8 +15,9 @@ import trio
 from server.errors import ClarionError
 from server.web.answers import AnswerBook
 from server.web.cells import CellBook
+from server.web.credentials import Credentials
 from server.web.deps import Deps
-from server.web.session import Sessions
+from server.web.session import Life, Sessions
 from server.web.task_frames import TaskFrames
 from server.web.viewers import Viewers
 
@@ -40,7 +41,7 @@ class Flight:
 
 
 class Desk:
-    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said. sessions: of
+    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said. credentials: judges tokens. sessions: of
     those who use the page. viewers: those who watch. cells: every host's state, for them."""
 
     def __init__(self, deps: Deps) -> None:
@@ -49,7 +50,10 @@ class Desk:
         self.deleting: set[str] = set()
         self.hosts = trio.Lock()
         self.answers = AnswerBook(deps)
-        self.sessions = Sessions(deps.clock, deps.entropy, deps.tokens, idle=deps.limits.session_idle, longest=deps.limits.session_longest)
+        limits = deps.limits
+        self.credentials = Credentials(deps.clock, deps.tokens, deps.metrics.auth_failures.labels("http").inc, logins=limits.wrong_logins, requests=limits.wrong_tokens)
+        secure, plain = Life(limits.session_idle, limits.session_longest), Life(limits.plain_session_idle, limits.plain_session_longest)
+        self.sessions = Sessions(deps.clock, deps.entropy, self.credentials, secure, plain)
         self.cells = CellBook(deps)
         self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
 

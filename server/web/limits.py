@@ -47,6 +47,10 @@ class Limits:
     tasks_per_viewer: int = 8
     session_idle: float = 43_200.0
     session_longest: float = 604_800.0
+    plain_session_idle: float = 3_600.0
+    plain_session_longest: float = 43_200.0
+    wrong_logins: int = 5
+    wrong_tokens: int = 60
 
     scan_outputs: int = 500
     """Different outputs that one request may read to filter or to search, and their bytes."""

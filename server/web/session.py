@@ -8,7 +8,7 @@ Sessions live in memory: a restart ends them, and nothing that could be stolen i
 from __future__ import annotations
 
 import hmac
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -16,15 +16,21 @@ from werkzeug.datastructures import Headers
 
 from server.errors import ClarionError
 from server.ports import Clock, Entropy
-from server.web.auth import Caller, TokenVerifier
+from server.web.auth import Caller
+from server.web.credentials import Credentials
 
 CSRF = "X-Clarion-CSRF"
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST = 1_000
 """Sessions; the one that has been idle longest makes room."""
-TRIES, PER_S = 5, 60.0
-"""Failed logins from one address that are listened to, and the time they count."""
-ADDRESSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Seconds after which a session is over, without a request and in any case."""
+
+    idle: float
+    longest: float
 
 
 @dataclass(slots=True, eq=False)
@@ -35,46 +41,34 @@ class Session:
     csrf: str
     begun: float
     used: float
+    life: Life
+    secure: bool
     ended: bool = False
 
 
 class Sessions:
-    """idle, longest: seconds after which a session is over, without a request and in any case."""
+    """lives: how long a session lasts over https, and over plain http, where every port of this host sees its cookie."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, tokens: TokenVerifier, *, idle: float, longest: float) -> None:
-        self._clock, self._entropy, self._tokens, self._idle, self._longest = clock, entropy, tokens, idle, longest
+    def __init__(self, clock: Clock, entropy: Entropy, credentials: Credentials, secure: Life, plain: Life) -> None:
+        self._clock, self._entropy, self._credentials = clock, entropy, credentials
+        self._lives = {True: secure, False: plain}
         self._open: OrderedDict[bytes, Session] = OrderedDict()
-        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def log_in(self, text: str, peer: str) -> tuple[str, Session]:
+    def log_in(self, text: str, peer: str, *, secure: bool) -> tuple[str, Session]:
         """The cookie's value and the session, for a token. Raises ClarionError unauthenticated, too_many_logins."""
-        now = self._clock.now().mono
-        failed = self._failed.get(peer, deque())
-        while failed and now - failed[0] >= PER_S:
-            failed.popleft()
-        if len(failed) >= TRIES:
-            raise ClarionError("too_many_logins")
-        try:
-            caller = self._tokens.verify(f"Bearer {text}")
-        except ClarionError:
-            failed.append(now)
-            self._failed[peer] = failed
-            self._failed.move_to_end(peer)
-            while len(self._failed) > ADDRESSES:
-                self._failed.popitem(last=False)
-            raise
-        self._failed.pop(peer, None)
+        caller, now = self._credentials.of_login(text, peer), self._clock.now().mono
         secret = self._entropy(32).hex()
-        session = self._open[_key(secret)] = Session(caller, self._entropy(32).hex(), now, now)
+        session = self._open[_key(secret)] = Session(caller, self._entropy(32).hex(), now, now, self._lives[secure], secure)
         while len(self._open) > MOST:
             self._open.popitem(last=False)[1].ended = True
         return secret, session
 
-    def find(self, secret: str | None) -> Session | None:
-        """The session of a cookie, marked as used; None when it is over or never was."""
+    def find(self, secret: str | None, *, secure: bool) -> Session | None:
+        """The session of a cookie, marked as used; None when it is over, never was, or began the other way: a secret that was given out over
+        https is worth nothing over http."""
         key = _key(secret or "")
         session = self._open.get(key)
-        if session is None:
+        if session is None or session.secure is not secure:
             return None
         if not self.alive(session):
             self._end(key)
@@ -85,7 +79,7 @@ class Sessions:
 
     def alive(self, session: Session) -> bool:
         now = self._clock.now().mono
-        return not session.ended and now - session.used < self._idle and now - session.begun < self._longest
+        return not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.longest
 
     def log_out(self, secret: str | None) -> None:
         self._end(_key(secret or ""))

@@ -72,6 +72,21 @@ async def test_what_is_no_token_is_refused(site: Border, wrong: str) -> None:
     await site.refused("join_refused")
 
 
+async def test_wrong_tokens_from_one_address_do_not_use_up_what_is_for_all(tmp_path: Path) -> None:
+    async with border(tmp_path, per_second=25.0) as site:
+        right = await site.token()
+        with_another_secret = right[:-1] + ("0" if right[-1] != "0" else "1")
+        for number in range(20):
+            with pytest.raises(JoinFailed, match="join_refused"):
+                await site.join(f"w{number}", "jt_wrong" if number % 2 else with_another_secret)
+        for _ in range(30):
+            with pytest.raises(JoinFailed, match="too_many_logins: too many wrong join tokens came from this address; ask again in"):
+                await site.join("again", "jt_wrong")
+        await site.join("right", right)
+        await site.refused(*["join_refused"] * 20, *["too_many_logins"] * 30)
+        assert site.metrics.auth_failures.labels("enrol")._value.get() == 50
+
+
 async def test_another_pin_sends_no_token(site: Border) -> None:
     token = await site.token()
     asked = enrol.Asked(("127.0.0.1", site.ports[1]), token, f"sha256:{'0' * 64}", "a")

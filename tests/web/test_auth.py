@@ -11,11 +11,11 @@ from server.security.tokens import Kind, make
 from server.web.app import RouteTableError, check_table
 from server.web.auth import Access
 from server.web.routes import ROUTES
-from tests.web.world import ADMIN, World
+from tests.web.world import ADMIN, OTHER, Answer, World
 
 STRANGER = make(Kind.API, os.urandom)
 OPEN = {("GET", "/health/live")}
-SHELL = {("GET", path) for path in ("/", "/login", "/tasks", "/tasks/<task_id>", "/hosts", "/hosts/<host>", "/new", "/help", "/static/<digest>/<path:name>")}
+SHELL = {("GET", path) for path in ("/", "/login", "/tasks", "/tasks/<task_id>", "/hosts", "/hosts/<host>", "/new", "/help", "/favicon.ico", "/static/<digest>/<path:name>")}
 LOGIN = {("POST", "/api/v1/session")}
 
 
@@ -80,6 +80,41 @@ async def test_a_rule_that_is_not_in_the_table_stops_the_server(world: World) ->
         check_table(world.app)
 
 
-async def test_refusals_are_counted(world: World) -> None:
-    await world.get("/api/v1/tasks", token=False)
-    assert b'clarion_auth_failures_total{port="http"} 1.0' in world.metrics.text()
+def failures(world: World) -> float:
+    return float(world.metrics.auth_failures.labels("http")._value.get())
+
+
+@pytest.mark.parametrize("wrong", ["Bearer cl_wrong", "Basic YTpi", "Bearer", "", f"Bearer {STRANGER.text}", f"Bearer {ADMIN.text[:-1]}", "Bearer \xff"])
+async def test_an_attempt_with_a_wrong_token_is_counted(world: World, wrong: str) -> None:
+    for number in (1, 2):
+        answer = await world.get("/api/v1/tasks", token=False, headers={"Authorization": wrong})
+        assert (answer.status, failures(world)) == (401, number)
+
+
+async def test_a_wrong_login_is_counted(world: World) -> None:
+    await world.post("/api/v1/session", {"token": "cl_wrong"}, token=False)
+    assert failures(world) == 1
+
+
+async def test_a_visit_without_a_token_is_no_attempt(world: World) -> None:
+    for path in ("/", "/tasks", "/api/v1/session", "/api/v1/tasks", "/api/v1/events?topic=tasks", "/metrics"):
+        await world.get(path, token=False)
+        await world.get(path, token=False, headers={"Cookie": "clarion-80=of-a-session-that-is-over"})
+    await world.post("/api/v1/session", {}, token=False)
+    await world.get("/api/v1/tasks")
+    assert failures(world) == 0
+
+
+async def test_wrong_tokens_of_requests_are_limited_and_right_ones_are_not(world: World) -> None:
+    async def ask(token: str) -> Answer:
+        return await world.get("/api/v1/tasks", token=False, headers={"Authorization": f"Bearer {token}"})
+
+    most = world.deps.limits.wrong_tokens
+    for number in range(most):
+        assert (await ask("cl_wrong" if number % 2 else STRANGER.text)).status == 401
+    refused = await ask("cl_another")
+    assert (refused.status, refused.error["code"]) == (429, "too_many_logins")
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert (await ask(ADMIN.text)).status == (await ask(OTHER.text)).status == 200
+    assert failures(world) == most + 1
+    assert (await world.post("/api/v1/session", {"token": ADMIN.text}, token=False)).status == 201

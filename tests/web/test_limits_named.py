@@ -40,6 +40,7 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("http.max_body", Limits(max_body=500), posts(description="x" * 600)),
     ("http.max_json_depth", Limits(max_json_depth=3), posts(name=[[[[1]]]])),
     ("http.max_json_keys", Limits(max_json_keys=4), posts(env={"A": "", "B": "", "C": ""})),
+    ("http.max_json_values", Limits(max_json_values=4), posts(argv=["", "", "", "", ""])),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/tasks?limit=6")),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/hosts?limit=501")),
     ("http.viewers", Limits(viewers=0), gets("/api/v1/events?topic=tasks")),
@@ -71,7 +72,8 @@ NO_REQUEST = {
     "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "watched", "watched_bytes", "watched_rate", "watched_rate_total",
     # http: what a connection is, and figures that only slow down or shorten
     "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",
-    "keep_alive", "wait_max", "scan_outputs", "scan_bytes", "scan_tasks", "viewer_updates", "session_idle", "session_longest", "answers_kept",
+    "keep_alive", "wait_max", "scan_outputs", "scan_bytes", "scan_tasks", "viewer_updates", "session_idle", "session_longest", "plain_session_idle", "plain_session_longest", "answers_kept",
+    "wrong_logins", "wrong_tokens", "event_beat",
 }  # fmt: skip
 
 
