@@ -171,7 +171,7 @@ class App:
             health.alarm(alarm)
         hosts = await boot.load_hosts(store, registry, engine, clock.now())
         identities, requests = await boot.load_identities(store), await boot.load_join_requests(store)
-        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests)
+        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests, build.enrolment_limits(settings))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits
 from server.ports import Clock
+from server.rpc.enrolment_port import PortLimits
 from server.rpc.listener import Limits as ListenerLimits
 from server.rpc.settings import Settings as RpcSettings
 from server.rpc.to_agent import Terms
@@ -29,6 +31,8 @@ from server.web.proxies import Proxies
 
 COMES_BACK = 25.0
 """Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
+ENROLMENT_BYTES = 256 << 10
+"""Messages of one connection to the enrolment port, a minute. One has at most 64 KiB (proto.link.unary.LIMIT)."""
 SLICE = 500
 """Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
 
@@ -151,6 +155,20 @@ def lane_limits(settings: Settings) -> LaneLimits:
     ours = settings.agent_port
     guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "grave_refusals", "shut_out_seconds", "shut_out_connections")}
     return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
+
+
+def enrolment_limits(settings: Settings) -> PortLimits:
+    """The guard of the agent port, with messages as long as enrolment takes."""
+    ours = settings.enrol
+    return PortLimits(
+        connections=ours.connections,
+        per_address=ours.connections_per_address,
+        handshakes_per_second=ours.handshakes_per_second,
+        idle=ours.idle_timeout,
+        refusals_per_minute=settings.guard.refusals_per_minute,
+        grave_refusals=settings.guard.grave_refusals,
+        guard=dataclasses.replace(lane_limits(settings), hello_bytes=ENROLMENT_BYTES),
+    )
 
 
 def web_limits(settings: Settings) -> WebLimits:

@@ -20,6 +20,7 @@ from server.ops.metrics import Metrics
 from server.ports import Clock
 from server.rpc.enrolment import Enrolment
 from server.rpc.enrolment import Settings as EnrolmentSettings
+from server.rpc.enrolment_port import EnrolmentConnections, PortLimits
 from server.rpc.gate import Gate
 from server.security import ca, ca_files, tls
 from server.security.admit import Takeovers
@@ -58,9 +59,10 @@ class PortCounts:
 class Entrance:
     """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises InitFailed."""
 
-    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics, requests: JoinRequests | None = None) -> None:
+    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics, requests: JoinRequests | None = None, limits: PortLimits | None = None) -> None:
         self._settings, self._clock, self._identities, self._registry, self._writer = settings, clock, identities, registry, writer
         self._requests = requests if requests is not None else JoinRequests()
+        self._limits = limits or PortLimits()
         self._files = ca_files.CaFiles(settings.data)
         self._names = names(settings)
         ca_files.refresh_server(self._files, self._names, clock.now().wall_ms, os.urandom)
@@ -97,6 +99,7 @@ class Entrance:
                 deadline=CALL,
                 handshake_timeout=HANDSHAKE,
                 refused=lambda peer, error: _tell("enrol", self._enrol_counts, peer, error),
+                connections=EnrolmentConnections(self._limits, self._enrol_counts.refused),
             ),
             trio.open_nursery() as nursery,
         ):

@@ -111,6 +111,10 @@ class Enrol(Struct, frozen=True, kw_only=True):
     host: Annotated[Text255, Meta(description="Address of the enrolment port. It speaks TLS and refuses a caller without a join token or a certificate.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port on which hosts join; 0 takes any free one.")] = 8442
     per_second: Annotated[float, Meta(ge=0.1, le=100_000, description="Joins and renewals taken per second, over all hosts; as many again in a burst.")] = 10.0
+    connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections at once. For a further one, a connection without a call is closed; if there is none, the new one is.")] = 512
+    connections_per_address: Annotated[int, Meta(ge=4, le=100_000, description="The same for connections from one address; raise it where many hosts share one (NAT).")] = 64
+    handshakes_per_second: Annotated[float, Meta(ge=1, le=10_000, description="New connections taken per second; the others wait in the kernel's queue. A handshake takes one to two milliseconds of computing.")] = 50.0
+    idle_timeout: Annotated[float, Meta(ge=1, le=3600, description="A connection without a call is closed after this time.")] = 30.0
     wrong_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="Wrong join tokens a minute from one address that take part in `per_second`; further ones are refused before. A right one is taken in any case.")] = 20
     lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0
     pending: Annotated[int, Meta(ge=0, le=100_000, description="Joins that may wait for an operator's approval at once.")] = 100

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any, Protocol
 
 import trio
 import trio_asyncio
@@ -19,23 +20,58 @@ HANDSHAKES = 512
 """At once; others wait in the kernel's queue."""
 
 
+class Connections(Protocol):
+    """Decides who gets a connection, and what stands between it and grpclib."""
+
+    async def room(self) -> None:
+        """Return when another connection may be accepted."""
+
+    def enter(self, sock: socket.socket, address: str) -> Any:
+        """What stands for this connection below; None: it is closed."""
+
+    def failed(self, place: Any) -> None:
+        """Its TLS handshake did not end well."""
+
+    def protocol(self, inner: Any, place: Any) -> asyncio.Protocol:
+        """inner: grpclib's protocol object. When the connection is lost, what is returned makes the place free."""
+
+
+class NoLimits:
+    """Connections: each is taken."""
+
+    async def room(self) -> None: ...
+
+    def enter(self, sock: socket.socket, address: str) -> Any:
+        return address
+
+    def failed(self, place: Any) -> None: ...
+
+    def protocol(self, inner: Any, place: Any) -> asyncio.Protocol:
+        return inner  # type: ignore[no-any-return]
+
+
 @asynccontextmanager
 async def accepting(
-    server: Server, sock: socket.socket, tls: ssl.SSLContext | None, handshake_timeout: float, refused: Callable[[str, BaseException], None]
+    server: Server,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    handshake_timeout: float,
+    refused: Callable[[str, BaseException], None],
+    connections: Connections | None = None,
 ) -> AsyncIterator[None]:
     """Serve whoever connects to `sock` for the duration of the block; then close it and cancel what still runs. Inside an
     asyncio_loop."""
     sock.setblocking(False)
-    connections: set[asyncio.BaseTransport] = set()
+    transports: set[asyncio.BaseTransport] = set()
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(_accept, server, sock, tls, handshake_timeout, refused, connections))
+            nursery.start_soon(partial(_accept, server, sock, tls, handshake_timeout, refused, transports, connections or NoLimits()))
             yield
             nursery.cancel_scope.cancel()
     finally:
         sock.close()
         with trio.CancelScope(shield=True):
-            await trio_asyncio.aio_as_trio(_close)(server, connections)
+            await trio_asyncio.aio_as_trio(_close)(server, transports)
 
 
 async def _accept(
@@ -44,27 +80,30 @@ async def _accept(
     tls: ssl.SSLContext | None,
     handshake_timeout: float,
     refused: Callable[[str, BaseException], None],
-    connections: set[asyncio.BaseTransport],
+    transports: set[asyncio.BaseTransport],
+    connections: Connections,
 ) -> None:
     busy = trio.CapacityLimiter(HANDSHAKES)
 
-    async def enter(one: socket.socket, peer: str) -> None:
+    async def enter(one: socket.socket, peer: str, place: Any) -> None:
         async with busy:
             try:
-                transport = await trio_asyncio.aio_as_trio(_adopt)(server, one, tls, handshake_timeout)
+                transport = await trio_asyncio.aio_as_trio(_adopt)(lambda: connections.protocol(server._protocol_factory(), place), one, tls, handshake_timeout)
             except OSError as error:  # ssl.SSLError is one too
+                connections.failed(place)
                 refused(peer, error)
                 one.close()
             except BaseException:
                 one.close()
                 raise
             else:
-                connections.difference_update({old for old in connections if old.is_closing()} if len(connections) % 64 == 0 else ())
-                connections.add(transport)
+                transports.difference_update({old for old in transports if old.is_closing()} if len(transports) % 64 == 0 else ())
+                transports.add(transport)
 
     async with trio.open_nursery() as nursery:
         while True:
             await trio.lowlevel.wait_readable(sock)
+            await connections.room()
             try:
                 one, address = sock.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -73,13 +112,17 @@ async def _accept(
                 await trio.sleep(PAUSE)
                 continue
             one.setblocking(False)
-            nursery.start_soon(enter, one, f"{address[0]}:{address[1]}")
+            place = connections.enter(one, address[0])
+            if place is None:
+                one.close()
+                continue
+            nursery.start_soon(enter, one, f"{address[0]}:{address[1]}", place)
 
 
-async def _adopt(server: Server, sock: socket.socket, tls: ssl.SSLContext | None, handshake_timeout: float) -> asyncio.BaseTransport:
+async def _adopt(factory: Callable[[], asyncio.Protocol], sock: socket.socket, tls: ssl.SSLContext | None, handshake_timeout: float) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
     limit = None if tls is None else handshake_timeout
-    transport, _ = await loop.connect_accepted_socket(server._protocol_factory, sock, ssl=tls, ssl_handshake_timeout=limit)
+    transport, _ = await loop.connect_accepted_socket(factory, sock, ssl=tls, ssl_handshake_timeout=limit)
     return transport
 
 

@@ -17,7 +17,7 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
-from proto.link.accept import accepting
+from proto.link.accept import Connections, accepting
 from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.frames import read
@@ -88,14 +88,16 @@ async def serve_calls(
     deadline: float,
     handshake_timeout: float,
     refused: Refused,
+    connections: Connections | None = None,
 ) -> AsyncIterator[None]:
-    """Answer calls on `sock`: path → handler. deadline: seconds for one call. refused: told who did not get through TLS, and why.
+    """Answer calls on `sock`: path → handler. deadline: seconds for one call. refused: told who did not get through TLS, and why. connections:
+    who gets one; None: every peer.
 
     A handler raises LinkRefused for the status that its caller is to see.
     """
     async with asyncio_loop():
         server = await trio_asyncio.aio_as_trio(_make)(_Calls(handlers, deadline))
-        async with accepting(server, sock, ssl, handshake_timeout, refused):
+        async with accepting(server, sock, ssl, handshake_timeout, refused, connections):
             yield
 
 

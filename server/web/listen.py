@@ -23,7 +23,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
 from quart_trio import QuartTrio
 
-from server.web.connections import NoRoom, Place, Places
+from server.security.places import NoRoom, Place, Places
 from server.web.http1 import Http1
 from server.web.limits import Limits
 from server.web.live import Live

@@ -28,6 +28,7 @@ from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ops.metrics import Metrics
+from server.rpc.enrolment_port import PortLimits
 from server.rpc.entry import Entry
 from server.rpc.listener import Limits
 from server.rpc.port import agent_port
@@ -60,13 +61,13 @@ class PortCounts(Counts):
 class Border:
     """ports: (agent, enrolment). logs: everything logged by the server."""
 
-    def __init__(self, folder: Path, store: SqliteStore, writer: Writer, clock: Clock, enrol_settings: Enrol, requests: JoinRequests) -> None:
+    def __init__(self, folder: Path, store: SqliteStore, writer: Writer, clock: Clock, enrol_settings: Enrol, requests: JoinRequests, port_limits: PortLimits | None = None) -> None:
         self.folder, self.store, self.writer, self.clock = folder, store, writer, clock
         self.settings = Settings(data=folder / "data", agent_port=AgentPort(port=0), enrol=enrol_settings)
         initialise(self.settings.data, clock.now().wall_ms)
         self.metrics, self.registry, self.identities = Metrics(), Registry(epoch=1), Identities()
         self.requests = requests
-        self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics, requests)
+        self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits)
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)
         self.rules = RpcSettings(Terms(epoch=1), hello_timeout=5)
         self.entry = Entry(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
@@ -131,12 +132,12 @@ async def say_hello(stream: ClientStream, host_id: str, journal: str = JOURNAL, 
 
 
 @asynccontextmanager
-async def border(folder: Path, per_second: float = 1000.0, **enrol: float) -> AsyncIterator[Border]:
+async def border(folder: Path, per_second: float = 1000.0, port_limits: PortLimits | None = None, **enrol: float) -> AsyncIterator[Border]:
     """Everything running, for the duration of the block."""
     clock, store = Clock(), SqliteStore(folder / "clarion.db")
     await store.open()
     writer = Writer(store, clock=clock, entropy=os.urandom)
-    made = Border(folder, store, writer, clock, Enrol(port=0, per_second=per_second, **enrol), JoinRequests(await store.join_requests()))  # type: ignore[arg-type]
+    made = Border(folder, store, writer, clock, Enrol(port=0, per_second=per_second, **enrol), JoinRequests(await store.join_requests()), port_limits)  # type: ignore[arg-type]
     agents, enrolment = link.bind("127.0.0.1", 0), link.bind("127.0.0.1", 0)
     made.ports = agents.getsockname()[1], enrolment.getsockname()[1]
     with agents, capture_logs() as made.logs:

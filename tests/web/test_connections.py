@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from server.security.places import NoRoom, Place, Places
 from server.settings_networks import networks
-from server.web.connections import NoRoom, Place, Places
 from server.web.proxies import Proxies
 
 

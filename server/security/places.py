@@ -1,4 +1,4 @@
-"""Connections of the REST port: how many there are, from where, and which one makes room for a new one."""
+"""Connections of a port: how many there are, from where, and which one makes room for a new one."""
 
 from __future__ import annotations
 

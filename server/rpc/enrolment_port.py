@@ -1,0 +1,243 @@
+"""What a connection of the enrolment port may cost before it has shown anything: the same guard as on the agent port, on grpclib's own connections.
+
+Few hosts join at a time, so the frames are taken apart in Python, and the TLS handshakes are done by the loop, `handshakes_per_second` of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import trio
+from hyperframe.frame import GoAwayFrame
+
+from _speedups.lane_guard import HEADER, Guard, Refusal
+from _speedups.lane_limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
+from server.rpc.listener import Bucket
+from server.rpc.refusals import Offenders, is_grave, label
+from server.security.places import NoRoom, Place, Places
+
+log = structlog.get_logger("rpc.enrolment_port")
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+LOOK_S = 1.0
+"""Seconds between two looks at what is overdue on a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortLimits:
+    """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a connection is closed.
+    guard: of each connection. refusals_per_minute, grave_refusals: of an address, see refusals.Offenders."""
+
+    connections: int = 512
+    per_address: int = 64
+    handshakes_per_second: float = 50.0
+    idle: float = 30.0
+    refusals_per_minute: int = 120
+    grave_refusals: int = 20
+    guard: Limits = field(default_factory=Limits)
+
+
+class EnrolmentConnections:
+    """Who gets a connection, for proto.link.accept. refused: called with the reason of each refusal."""
+
+    def __init__(self, limits: PortLimits, refused: Callable[[str], None]) -> None:
+        self._limits, self._refused = limits, refused
+        self._places = Places(limits.connections, limits.per_address)
+        self._offenders = Offenders(limits.refusals_per_minute, limits.grave_refusals)
+        self._bucket: Bucket | None = None
+        self._rates = rates(limits.guard) | {"frames": (float(limits.guard.frames_per_second),) * 2}
+
+    async def room(self) -> None:
+        """Return when another connection may be accepted; the others wait in the kernel's queue."""
+        now = trio.current_time()
+        if self._bucket is None:
+            self._bucket = Bucket(self._limits.handshakes_per_second, max(1, int(self._limits.handshakes_per_second)), now)
+        if (wait := self._bucket.wait(now)) > 0:
+            await trio.sleep(wait)
+
+    def enter(self, sock: socket.socket, address: str) -> Place | None:
+        """Its place, or None: the connection must be closed."""
+        if self._offenders.shut_out(address, trio.current_time()):
+            self._refuse("address_shut_out", address, self._offenders.first_time(address))
+            return None
+
+        def close() -> None:
+            with suppress(OSError):  # its peer has closed it already
+                sock.shutdown(socket.SHUT_RDWR)
+
+        place = Place(address, close)
+        try:
+            if (reason := self._places.enter(place)) is not None:
+                self._refuse(reason, address, True)
+        except NoRoom as error:
+            self._refuse(str(error), address, True)
+            return None
+        return place
+
+    def failed(self, place: Place) -> None:
+        """Its TLS handshake did not end well."""
+        self._places.leave(place)
+        self._offenders.refused(place.address, trio.current_time())
+
+    def left(self, place: Place) -> None:
+        self._places.leave(place)
+
+    def protocol(self, inner: Any, place: Place) -> asyncio.Protocol:
+        """inner: grpclib's protocol object for this connection."""
+        return GuardedProtocol(inner, self._limits, self._rates, self, place)
+
+    def works(self, place: Place, busy: bool) -> None:
+        """Whether it has a call under way: one without makes room for others."""
+        (self._places.works if busy else self._places.waits)(place)
+
+    def cut_off(self, place: Place, reason: str) -> None:
+        """It asked too much, or broke the protocol."""
+        word = label(f"guard: {reason}") or "protocol_error"
+        self._offenders.refused(place.address, trio.current_time(), is_grave(word))
+        self._refuse(word, place.address, True, reason)
+
+    def _refuse(self, word: str, address: str, say: bool, detail: str | None = None) -> None:
+        self._refused(word)
+        if say:
+            log.warning("connection refused", port="enrol", reason=word, peer=address, **({} if detail is None else {"detail": detail}))
+
+
+class GuardedProtocol(asyncio.Protocol):
+    """Takes the peer's bytes apart into frames, and hands on to grpclib what the guard admits."""
+
+    def __init__(self, inner: Any, limits: PortLimits, table: dict[str, tuple[float, float]], owner: EnrolmentConnections, place: Place) -> None:
+        self._inner, self._limits, self._owner, self._place = inner, limits, owner, place
+        self._guard, self._frames = Guard(limits.guard, table), Buckets(table)
+        self._buffer = bytearray()
+        self._begun = self._over = False
+        self._number = 0
+        self._last_call = trio.current_time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._inner.connection_made(_Written(transport, self._sent))
+        self._guard.http2 = self._inner.connection._connection
+        self._look_later()
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._buffer += data
+        try:
+            self._read()
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        self._note_calls()
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()  # type: ignore[no-any-return]
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.left(self._place)
+        self._inner.connection_lost(error)
+
+    def _read(self) -> None:
+        """Raises Refusal."""
+        buffer, now = self._buffer, trio.current_time()
+        if not self._begun:
+            if not PREFACE.startswith(bytes(buffer[: len(PREFACE)])):
+                raise Refusal(PROTOCOL_ERROR, "no HTTP/2 preface")
+            if len(buffer) < len(PREFACE):
+                return
+            self._begun = True
+            self._feed(len(PREFACE))
+        while len(buffer) >= HEADER and not self._over:
+            length = int.from_bytes(buffer[:3], "big")
+            if length > self._limits.guard.max_frame:
+                raise Refusal(FRAME_SIZE_ERROR, f"frame of {length} bytes, the limit is {self._limits.guard.max_frame}")
+            stop = HEADER + length
+            if len(buffer) < stop:
+                break
+            if not self._frames.take("frames", now):
+                raise Refusal(ENHANCE_YOUR_CALM, "flood of frames")
+            self._number += 1
+            stream = int.from_bytes(buffer[5:9], "big") & 0x7FFFFFFF
+            if self._guard.admit(buffer[3], buffer[4], stream, bytes(buffer[:stop]), HEADER, stop, 0, now):
+                self._feed(stop)
+            else:
+                del buffer[:stop]
+        self._guard.unfinished(self._number, len(buffer) > 0, now)
+
+    def _feed(self, size: int) -> None:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._inner.data_received(data)
+
+    def _sent(self, data: bytes) -> None:
+        """What grpclib writes."""
+        try:
+            self._guard.sent(data, trio.current_time())
+        except Refusal as refusal:
+            self._refuse(refusal)
+
+    def _note_calls(self) -> None:
+        busy = not self._over and self._guard.http2.open_inbound_streams > 0
+        if busy:
+            self._last_call = trio.current_time()
+        if not self._over:
+            self._owner.works(self._place, busy)
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """At what takes too long."""
+        now = trio.current_time()
+        try:
+            self._guard.overdue(now)
+            self._note_calls()
+            if now - self._last_call > self._limits.idle:
+                self._end(0)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        if not self._over:
+            self._look_later()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if not self._over:
+            self._owner.cut_off(self._place, refusal.reason)
+            self._end(refusal.code)
+
+    def _end(self, code: int) -> None:
+        """GOAWAY, and nothing more."""
+        self._over = True
+        self._transport.write(GoAwayFrame(0, last_stream_id=self._guard.http2.highest_inbound_stream_id, error_code=code).serialize())
+        self._transport.close()
+        asyncio.get_running_loop().call_later(LOOK_S, self._transport.abort)  # a peer that does not read holds nothing open
+
+
+class _Written:
+    """A transport whose writes are seen."""
+
+    def __init__(self, transport: Any, sent: Callable[[bytes], None]) -> None:
+        self._transport, self._sent = transport, sent
+
+    def write(self, data: bytes) -> None:
+        self._sent(bytes(data))
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
