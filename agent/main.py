@@ -44,6 +44,9 @@ def cli() -> None:
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more.")
 def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     """Connect to the server and run what it sends, until SIGTERM."""
+    from agent import init
+
+    init.become_child()  # before anything else is imported, so that an init of a container stays small
     from agent import app, log, settings
 
     try:
@@ -66,7 +69,7 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
 
     log.configure("info")
     try:
-        where = joining.join(server, token_file, ca_pin, state.absolute(), hostname)
+        where = joining.join(server, token_file, ca_pin, _absolute(state), hostname)
     except AgentError as error:
         _fail(error)
     click.echo(f"joined as {where.host_id}; start the agent with 'clarion-agent run --state {state}'")
@@ -86,6 +89,14 @@ def status(state: Path, as_json: bool) -> None:
     except AgentError as error:
         _fail(error)
     click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if as_json else page.text(found))
+
+
+def _absolute(path: Path) -> Path:
+    """Raises AgentError: the working directory may be gone."""
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise AgentError(f"--state {path}: the working directory is gone: {error.strerror}", "give an absolute path") from error
 
 
 def _fail(error: AgentError) -> NoReturn:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,13 +42,14 @@ class AgentProcess:
         }
         self.process: trio.Process | None = None
 
-    async def start(self, boot_id: str | None = None, files: tuple[int, int] | None = None) -> None:
-        """files: its limits of open files, soft and hard."""
+    async def start(self, boot_id: str | None = None, files: tuple[int, int] | None = None, before: Sequence[str] = (), cwd: Path = ROOT) -> None:
+        """files: its limits of open files, soft and hard. before: the words of a command line that runs it, such as unshare's."""
         argv = [sys.executable, "-m", "agent", "run"] if boot_id is None else [sys.executable, "-c", WITH_BOOT_ID, boot_id]
         if files is not None:
             argv = ["prlimit", f"--nofile={files[0]}:{files[1]}", *argv]
+        argv = [*before, *argv]
         with self.log_path.open("ab") as log:
-            self.process = await trio.lowlevel.open_process(argv, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+            self.process = await trio.lowlevel.open_process(argv, cwd=cwd, env=self.environment, stdout=log, stderr=log)
 
     async def kill(self) -> None:
         """As the kernel does it when memory runs out: no warning."""
@@ -83,10 +84,11 @@ class AgentProcess:
 
 
 @asynccontextmanager
-async def agent(home: Path, port: int, **settings: object) -> AsyncIterator[AgentProcess]:
-    """A running agent; whatever it has started is ended afterwards, and its log printed for the report of a failure."""
+async def agent(home: Path, port: int, *, begin: bool = True, **settings: object) -> AsyncIterator[AgentProcess]:
+    """A running agent, or with begin=False one that is to be started; whatever it has started is ended afterwards, and its log printed for the report of a failure."""
     made = AgentProcess(home, port, **settings)
-    await made.start()
+    if begin:
+        await made.start()
     try:
         yield made
     finally:
@@ -97,7 +99,7 @@ async def agent(home: Path, port: int, **settings: object) -> AsyncIterator[Agen
             for pid in pids:
                 if is_shim(pid):
                     os.kill(pid, signal.SIGTERM)
-            print(made.log_path.read_text())
+            print(made.log_path.read_text(errors="replace") if made.log_path.exists() else "never started")
 
 
 def is_shim(pid: int) -> bool:
