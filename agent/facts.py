@@ -1,17 +1,25 @@
-"""What the agent says of its machine: claims for people to read, never identity."""
+"""What the agent says of its machine: claims for people to read, never identity.
+
+Nothing that a machine is may end its agent: every fact is read with a limit, what is not UTF-8 is replaced, and what cannot be read is left out.
+"""
 
 from __future__ import annotations
 
 import os
-import platform
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import __version__
+from agent.errors import AgentError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+OS_RELEASE = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
+"""os-release(5): the first that can be read counts."""
+FILE_BYTES = 64 * 1024
+TEXT_CHARS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +37,56 @@ class Facts:
 def gather(server: tuple[str, int], labels: Mapping[str, str], hostname: str = "") -> Facts:
     """hostname: what to say instead of the kernel's name."""
     host = os.uname()
-    return Facts(hostname or host.nodename, _address_towards(server), _system(), host.machine, __version__, dict(labels))
+    about = {readable(key): readable(value) for key, value in labels.items()}
+    return Facts(readable(hostname) or own_name(), _address_towards(server), _system(), readable(host.machine), __version__, about)
+
+
+def own_name() -> str:
+    """The kernel's name of this host, as far as it can be shown; never empty."""
+    return readable(os.uname().nodename) or "unnamed"
+
+
+def readable(text: str, limit: int = TEXT_CHARS) -> str:
+    """The text with a replacement character for each byte that is not UTF-8 and each character that is not printable, cut to `limit`."""
+    clean = text[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in clean)[:limit].strip()
 
 
 def boot_id() -> str:
-    """The kernel's, new with every boot. Raises OSError."""
-    return BOOT_ID.read_text().strip()
+    """The kernel's, new with every boot. Raises AgentError where /proc does not tell: without it a command from before a reboot cannot be told
+    from one that runs."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AgentError(f"{BOOT_ID}: {getattr(error, 'strerror', None) or error}", "mount /proc for the agent, readable for its user") from error
 
 
 def _system() -> str:
+    for path in OS_RELEASE:
+        name = _pretty_name(path)
+        if name:
+            return name
+    host = os.uname()
+    return readable(f"{host.sysname} {host.release}") or "unknown"
+
+
+def _pretty_name(path: Path) -> str:
+    """Of an os-release file; empty when it has none or cannot be read. A pipe or a device in its place is not waited for."""
     try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            data = os.read(fd, FILE_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        finally:
+            os.close(fd)
     except OSError:
-        return f"{os.uname().sysname} {os.uname().release}"
+        return ""
+    for line in data.decode("utf-8", "replace").splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key.strip() == "PRETTY_NAME":
+            value = value.strip()
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+            return readable(value[1:-1] if quoted else value)
+    return ""
 
 
 def _address_towards(server: tuple[str, int]) -> str:
@@ -50,6 +95,6 @@ def _address_towards(server: tuple[str, int]) -> str:
         family, kind, protocol, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)
-            return str(probe.getsockname()[0])
-    except OSError:
+            return readable(str(probe.getsockname()[0]), 64)
+    except (OSError, UnicodeError, IndexError):
         return ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
 import trio
 
-from agent import credentials, enrol
+from agent import credentials, enrol, facts
 from agent.credentials import Joined
 from agent.errors import AgentError, BadSettings, TokenUnreadable
 from agent.lock import hold
@@ -25,7 +24,7 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
         pin = credentials.pin(ca_pin)
     except ValueError as error:
         raise BadSettings(f"--ca-pin: {error}", "copy it from the server") from error
-    asked = enrol.Asked(_address(server), _token(token_file), pin, hostname or socket.gethostname())
+    asked = enrol.Asked(_address(server), _token(token_file), pin, facts.readable(hostname or "") or facts.own_name())
     with hold(state):
         try:
             return trio.run(enrol.join, state, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import IO
@@ -23,7 +24,11 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except (TypeError, ValueError):
+            # a text of the system that is not UTF-8, or a number beyond 64 bits
+            return json.dumps(line, default=str, ensure_ascii=True)
 
 
 class Log:

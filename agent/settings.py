@@ -172,7 +172,14 @@ def _seconds(low: float, high: float) -> Callable[[object], float]:
 def _file(raw: object) -> Path:
     if not isinstance(raw, (str, Path)) or not str(raw):
         raise ValueError(f"must be a path, not {raw!r}")
-    return Path(os.path.abspath(Path(raw).expanduser()))
+    try:
+        path = Path(os.path.abspath(Path(raw).expanduser()))
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be a path in UTF-8, not {raw!r}") from None
+    except (OSError, RuntimeError) as error:  # no working directory, no such user
+        raise ValueError(f"must be an absolute path here, as {raw!r} cannot be resolved: {error}") from error
+    return path
 
 
 def _hostname(raw: object) -> str:

@@ -52,7 +52,7 @@ def _mount() -> tuple[str, Path] | None:
 
 def identity(directory: Path) -> str:
     """Tells executions of the same name apart when several agents share a machine: 16 hex digits of the directory's real path."""
-    return hashlib.sha256(os.path.realpath(directory).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
 
 
 def _unless_gone(error: OSError) -> None:

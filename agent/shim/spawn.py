@@ -263,7 +263,8 @@ def _environment(spec: Spec, directory: Path) -> dict[bytes, bytes]:
         records.MARKER: directory.name,
         records.RUN: identity(directory),
     }
-    return {key.encode(): value.encode() for key, value in values.items()}
+    # a home directory in /etc/passwd need not be UTF-8
+    return {os.fsencode(key): os.fsencode(value) for key, value in values.items()}
 
 
 def _execute(thing: str, argv: Sequence[str], environment: dict[bytes, bytes]) -> NoReturn:
@@ -271,12 +272,12 @@ def _execute(thing: str, argv: Sequence[str], environment: dict[bytes, bytes]) -
     if any("\0" in word for word in argv):
         raise SpawnFailed(thing, "an argument contains a NUL character")
     words = [word.encode() for word in argv]
-    search = environment[b"PATH"].decode()
+    search = os.fsdecode(environment[b"PATH"])
     places = [program] if "/" in program else [f"{folder}/{program}" for folder in search.split(":") if folder]
     denied = ""
     for place in places:
         try:
-            os.execve(place.encode(), words, environment)
+            os.execve(os.fsencode(place), words, environment)
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.exists(place):
                 raise SpawnFailed("interpreter", f"{place} is there, but what its first line (or header) names to run it is not") from error
