@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from agent.renewal import Renewal
 from agent.runner import Found, Runner
 from agent.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
-from agent.shim import limits
+from agent.shim import limits, linux
 from agent.shim.client import ForkServer
 from agent.spool import Spool
 from proto.link.client import connect
@@ -96,7 +96,7 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
             journal.start(lambda event: token.run_sync_soon(conductor.submit, event))
             sessions = Sessions(
                 conductor,
-                _dial(settings, server),
+                _dial(settings, server, lambda: sessions.certificate_refused()),
                 lambda: wire.hello(host_id, boot_id, engine.hello(), about, settings.slots),
                 spool,
                 rules,
@@ -112,8 +112,14 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
             if joined is not None:
                 state_dir, where = settings.state, joined
                 renewal = Renewal(
-                    lambda: credentials.validity(state_dir), lambda: enrol.renew(state_dir, where), sessions.redial, parts.clock, parts.rng, log
+                    lambda: credentials.held(state_dir, linux.boot_id(), parts.clock.now().boot_ms),
+                    lambda: enrol.renew(state_dir, where),
+                    sessions.redial,
+                    parts.clock,
+                    parts.rng,
+                    log,
                 )
+                sessions.certificate_refused = renewal.ask
                 nursery.start_soon(renewal.run)
             if parts.signals:
                 await _until_told(log)
@@ -169,7 +175,7 @@ def _resume(conductor: Conductor, runner: Runner, state: State, spool: Spool, bo
         resume(one)
 
 
-def _dial(settings: Settings, server: tuple[str, int]) -> Dial:
+def _dial(settings: Settings, server: tuple[str, int], refused: Callable[[], None]) -> Dial:
     host, port = server
 
     @asynccontextmanager
@@ -177,7 +183,7 @@ def _dial(settings: Settings, server: tuple[str, int]) -> Dial:
         if settings.insecure_loopback:
             metadata, tls = {"authorization": f"Bearer {read_token(settings.token_file)}"}, None
         else:
-            metadata, tls = {}, credentials.client_context(settings.state)
+            metadata, tls = {}, credentials.client_context(settings.state, refused)
         async with connect(host, port, metadata=metadata, ssl=tls, connect_timeout=settings.connect_timeout) as stream:
             yield stream
 

@@ -6,6 +6,7 @@ import random
 import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import trio
 
 from agent import credentials, identity
 from agent.clock import full_jitter
-from agent.credentials import Joined, Key
+from agent.credentials import Joined, Key, Receipt
 from agent.disk import Disk
 from agent.errors import JoinFailed, StateUnusable
 from agent.log import Log
+from agent.shim import linux
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.unary import call
 from proto.messages import (
@@ -33,6 +35,8 @@ from proto.messages import (
 )
 
 TIMEOUT = 20.0
+LONGEST_MS = 10 * 365 * 86_400_000
+"""What a server says of a certificate's life is taken up to here."""
 ASK_BASE, ASK_MAX = 2.0, 60.0
 """Seconds between questions of a join that waits for approval: full jitter, growing, from half a second on."""
 _PENDING = re.compile(r"join_pending: .* as ([0-9a-f]{32})")
@@ -61,6 +65,7 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.
         credentials.check_pin(answer.root, asked.pin)
         trusted = credentials.trusting(answer.root.decode("ascii"))
         key = _key(state)
+        asked_at = linux.boottime_ns() // 1_000_000
         request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
         given = parse(EnrolResponse, await _ask(state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()))
     except LinkRefused as error:
@@ -74,6 +79,7 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.
         (disk or Disk()).write_file(state / identity.NAME, f"{given.host_id}\n".encode())
         credentials.save_joined(state, where, answer.root, disk)
         credentials.save(state, key, given.certificate, given.chain, disk)
+        credentials.save_receipt(state, _receipt(given, asked_at), disk)
         (state / credentials.WAITING).unlink(missing_ok=True)
     except OSError as error:
         raise StateUnusable(f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one") from error
@@ -118,7 +124,7 @@ def _key(state: Path) -> Key:
 async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Callable[[], Key] = Key) -> int:
     """Get the next certificate, with the present one, and take it over; its generation. Raises LinkClosed, LinkRefused,
     MessageTooLarge, MalformedMessage, JoinFailed, StateUnusable, OSError."""
-    key = made()
+    key, asked_at = made(), linux.boottime_ns() // 1_000_000
     context = credentials.client_context(state)
     data = await call(where.enrol_host, where.enrol_port, RENEW, bytes(RenewRequest(key.request())), ssl=context, within=TIMEOUT)
     given = parse(EnrolResponse, data)
@@ -126,7 +132,15 @@ async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Call
     if given.host_id != where.host_id:
         raise JoinFailed(f"the server renewed the certificate of another host, {given.host_id}", "look at the server's log")
     credentials.save(state, key, given.certificate, given.chain, disk)
+    # without it the age is not known after a restart, and the next one is fetched early
+    with suppress(OSError):
+        credentials.save_receipt(state, _receipt(given, asked_at), disk)
     return int(given.generation)
+
+
+def _receipt(given: EnrolResponse, asked_at: int) -> Receipt:
+    """asked_at: boot-time ms of the request, so that the time on the way makes the certificate older and never younger."""
+    return Receipt(given.generation, linux.boot_id(), asked_at, min(given.good_for_ms, LONGEST_MS))
 
 
 def previous(state: Path) -> str:

@@ -25,6 +25,8 @@ from proto.messages import CommandMessage, Credit, Drain, Heartbeat, MalformedMe
 
 JITTER = 0.1
 UNAUTHENTICATED, PERMISSION_DENIED = 16, 7
+ENDED = "certificate_expired"
+"""Code of a refusal: by the server's clock our certificate has ended."""
 
 
 class Stream(Protocol):
@@ -79,6 +81,8 @@ class Sessions:
         self.showing = Showing(spool, conductor.outbox, log)
         self._welcomed_at: float | None = None
         self._redial = trio.Event()
+        self.certificate_refused: Callable[[], None] = lambda: None
+        """Called when the server does not take, or takes no longer, the certificate that was shown."""
 
     def redial(self) -> None:
         """End the session, if there is one, and dial again at once: there is a new certificate to show."""
@@ -108,6 +112,8 @@ class Sessions:
         except* (LinkClosed, MessageTooLarge, MalformedMessage, wire.Unusable, TokenUnreadable, StateUnusable, trio.TooSlowError) as group:
             self._log.warning("session ended", why=_first(group))
         except* LinkRefused as group:
+            if _first(group).startswith(ENDED):
+                self.certificate_refused()
             self._log.error("the server ended the session", why=_first(group), **_remedy(group))
         except* Ended as group:
             ended = _leaf(group)

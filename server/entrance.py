@@ -74,7 +74,7 @@ class Entrance:
             raise InitFailed(self._files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup") from error
         self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
         takeovers = Takeovers(settings.enrol.takeovers, round(settings.enrol.takeover_window * 1000))
-        self.gate = Gate(identities, registry, writer, clock, self._agent_counts, takeovers)
+        self.gate = Gate(identities, registry, writer, clock, self._agent_counts, takeovers, round(settings.enrol.renew_after_end * 1000))
         self.address: tuple[str, int] | None = None
 
     def handshake_failed(self, peer: str, error: BaseException) -> None:

@@ -116,7 +116,8 @@ class Enrol(Struct, frozen=True, kw_only=True):
     handshakes_per_second: Annotated[float, Meta(ge=1, le=10_000, description="New connections taken per second; the others wait in the kernel's queue. A handshake takes one to two milliseconds of computing.")] = 50.0
     idle_timeout: Annotated[float, Meta(ge=1, le=3600, description="A connection without a call is closed after this time.")] = 30.0
     wrong_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="Wrong join tokens a minute from one address that take part in `per_second`; further ones are refused before. A right one is taken in any case.")] = 20
-    lifetime: Annotated[float, Meta(ge=60, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it. A host that is away for longer must join again.")] = 86_400.0
+    lifetime: Annotated[float, Meta(ge=300, le=31_536_000, description="How long a host's certificate is good; agents renew at two thirds of it.")] = 86_400.0
+    renew_after_end: Annotated[float, Meta(ge=0, le=31_536_000, description="How long after its end a host's last certificate can still be renewed, so that a host that was away comes back by itself; 0: not at all, then it must join again.")] = 2_592_000.0
     pending: Annotated[int, Meta(ge=0, le=100_000, description="Joins that may wait for an operator's approval at once.")] = 100
     pending_ttl: Annotated[float, Meta(ge=60, le=31_536_000, description="How long such a join waits before it is dropped; one that was approved or denied as well.")] = 86_400.0
     takeovers: Annotated[int, Meta(ge=2, le=1000, description="Sessions that a host may open within `takeover_window` while another of its own is open. One more, and host and copy are quarantined.")] = 6

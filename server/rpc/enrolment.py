@@ -36,13 +36,17 @@ from server.ports import Clock, Commits, Entropy
 from server.rpc.gate import Gate
 from server.security import approval, ca
 from server.security.attempts import Attempts
-from server.security.rate import Rate
+from server.security.rate import Rate, RatePerHost
+from server.security.tls import identity_of
 from server.security.tokens import BadToken, Kind, matches
 from server.security.tokens import parse as parse_token
 from server.store.base import Store, StoreUnavailable, TokenSpent
 
 log = structlog.get_logger("rpc.enrolment")
 
+RENEWALS_AT_ONCE, RENEWALS_PER_LIFE, RENEWAL_EVERY = 6, 12, 30.0
+"""A host may ask for so many certificates at once and so many in a certificate's life, but not more often than each 30 s in the long run. It needs
+one and a half in a life, and a few more where answers get lost."""
 JOIN_PARTS = 2
 """Generations that a host skips when it joins again: its older certificates, one of them perhaps never seen, are then all older."""
 
@@ -97,8 +101,9 @@ class Enrolment:
         self._settings, self._counts, self._requests = settings, counts, requests
         self._rate = Rate(settings.per_second, clock.now().mono)
         self._attempts = Attempts(settings.wrong_tokens)
+        self._per_host = RatePerHost(RENEWALS_AT_ONCE, max(RENEWAL_EVERY, settings.lifetime_ms / 1000 / RENEWALS_PER_LIFE))
         self._joining: set[str] = set()
-        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol, self._screen), RENEW: self._guarded(self._renew, self._unscreened)}
+        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol, self._screen), RENEW: self._guarded(self._renew, self._screen_host)}
 
     async def _authority(self, call: Call) -> bytes:
         return bytes(AuthorityResponse(self._settings.root))
@@ -112,8 +117,11 @@ class Enrolment:
             message = f"too many wrong join tokens came from this address; ask again in {math.ceil(wait)} s"
             raise _Refused("too_many_logins", message, hint="use the right token; a new one is made with 'clarion join-token create'")
 
-    async def _unscreened(self, call: Call) -> None:
-        """A renewal shows a certificate, which TLS has checked."""
+    async def _screen_host(self, call: Call) -> None:
+        """A host that asks for certificates again and again uses up its own share, and nothing of that of all. TLS has checked who it is."""
+        identity = identity_of(call.certificate)
+        if identity is not None and not self._per_host.allows(identity.host_id, self._clock.now().mono):
+            raise _Refused("renewed_too_often", host_id=identity.host_id)
 
     def _guarded(self, work: Callable[[Call], Awaitable[bytes]], screen: Callable[[Call], Awaitable[None]]) -> Callable[[Call], Awaitable[bytes]]:
         """Every refusal leaves one line and one count, and reaches the caller as a status."""
@@ -300,7 +308,7 @@ class Enrolment:
 
     def _answer(self, host_id: str, issued: ca.Issued, generation: int) -> bytes:
         ours = self._settings
-        return bytes(EnrolResponse(host_id, issued.certificate, issued.chain, issued.not_after, generation, ours.agent_host, ours.agent_port))
+        return bytes(EnrolResponse(host_id, issued.certificate, issued.chain, issued.not_after, generation, ours.agent_host, ours.agent_port, ours.lifetime_ms))
 
 
 def _name(hostname: str) -> str:

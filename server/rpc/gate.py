@@ -53,9 +53,9 @@ class _Trace:
 class Gate:
     """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither awaits."""
 
-    def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts, takeovers: Takeovers = Takeovers()) -> None:  # noqa: B008 - frozen
+    def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts, takeovers: Takeovers = Takeovers(), renew_after_end_ms: int = 0) -> None:  # noqa: B008 - frozen
         self._identities, self._registry, self._queue, self._clock, self._counts = identities, registry, queue, clock, counts
-        self._takeovers = takeovers
+        self._takeovers, self._renew_after_end_ms = takeovers, renew_after_end_ms
         self._traces: dict[str, _Trace] = {}
 
     def admit(self, certificate: bytes | None, claim: Claim, peer: str) -> None:
@@ -67,10 +67,10 @@ class Gate:
         self._traces[admitted.host_id] = self._trace(admitted, claim, now)
 
     def renewable(self, certificate: bytes | None, peer: str) -> Identity:
-        """Who may have the next certificate. Raises ClarionError."""
+        """Who may have the next certificate: also a host whose last one has ended, for a while. Raises ClarionError."""
         identity = identity_of(certificate)
         record = self._identities.get(identity.host_id) if identity is not None else None
-        return self._carry_out(standing(identity, record, self._clock.now().wall_ms), identity, record, peer)
+        return self._carry_out(standing(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms), identity, record, peer)
 
     def forget(self, host_id: str) -> None:
         """The host has joined anew, or is gone: what was seen of it before means nothing any more."""

@@ -65,11 +65,11 @@ class Refuse:
     quarantine: str | None = None
 
 
-def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int) -> Admit | Refuse:
-    """Whether the certificate by itself is good at this moment."""
+def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int, after_end_ms: int = 0) -> Admit | Refuse:
+    """Whether the certificate by itself is good at this moment. after_end_ms: how long after its end it still is, for the next one."""
     if identity is None:
         return Refuse("certificate_unusable")
-    if now_ms >= identity.not_after:
+    if now_ms >= identity.not_after + after_end_ms:
         return Refuse("certificate_expired")
     if record is None:
         return Refuse("host_not_enrolled")

@@ -11,6 +11,8 @@ import ssl
 from server.security.ca import Identity, NotAHost, parse_identity
 from server.security.ca_files import CaFiles
 
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python does not name."""
 _CERTIFICATE_FAULTS = {10: "certificate_expired", 9: "certificate_not_yet_valid", 23: "certificate_revoked"}
 """Verification errors of OpenSSL (openssl-verification-options(1), X509_V_ERR_*); all others mean that we have not signed it."""
 _REASONS = {
@@ -39,8 +41,11 @@ def agent_port_context(files: CaFiles) -> ssl.SSLContext:
 
 
 def enrolment_context(files: CaFiles) -> ssl.SSLContext:
-    """For the enrolment port. Raises OSError, ssl.SSLError for unusable files."""
+    """For the enrolment port. Raises OSError, ssl.SSLError for unusable files.
+
+    A certificate that has ended gets through TLS here, and nowhere else: what it is still good for is decided when the renewal is asked for."""
     context = _context(files)
+    context.verify_flags = ssl.VerifyFlags(context.verify_flags | NO_CHECK_TIME)
     context.verify_mode = ssl.CERT_OPTIONAL
     return context
 

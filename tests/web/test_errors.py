@@ -25,7 +25,7 @@ from tests.web.world import AUTH, Answer, World, log_in, open_world
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
 NOT_HTTP = {
-    *("join_elsewhere", "join_pending", "join_denied", "join_queue_full", "join_refused", "host_enrolled", "enrolment_busy", "certificate_unusable", "certificate_expired", "identity_mismatch"),
+    *("join_elsewhere", "join_pending", "join_denied", "join_queue_full", "join_refused", "host_enrolled", "enrolment_busy", "renewed_too_often", "certificate_unusable", "certificate_expired", "identity_mismatch"),
     *("identity_replaced", "host_must_join", "host_revoked", "host_quarantined"),
     *("hello_expected", "malformed_message", "superseded", "store_refused", "database_missing", "database_foreign", "database_replaced", "lease_held", "fenced"),
 }
