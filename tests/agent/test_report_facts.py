@@ -15,6 +15,7 @@ from agent.spool import translate
 from agent.wire import result
 from proto.messages import CommandMessage, CommandResult, Observed
 from proto.messages import Outcome as WireOutcome
+from server.core.bounds import PROCESSES_MAX
 from server.rpc.rows import EVENTS
 from tests.agent.peer import peer
 from tests.agent.process import TOKEN, agent
@@ -61,7 +62,7 @@ def test_a_fact_reaches_the_server_under_its_name(facts: dict[str, Any], report:
 
 def test_bits_of_a_later_agent_are_passed_over() -> None:
     wire = result(KEY, Report(Outcome.COMPLETED, exit_code=0, observed=(1 << 31) | Observed.OOM_KILLED, left_running=(1 << 32) - 1), lambda *_: (b"", b""))
-    assert kept(wire) == {"oom_killed": True, "left_running": (1 << 32) - 1}
+    assert kept(wire) == {"oom_killed": True, "left_running": PROCESSES_MAX}
 
 
 async def test_a_daemon_left_on_purpose_survives_its_command_and_the_next_agent(tmp_path: Path) -> None:
