@@ -34,7 +34,7 @@ from server.ops.metrics import Metrics
 from server.rpc.entry import Entry
 from server.rpc.orphans import Orphans
 from server.rpc.port import AgentPort, agent_port
-from server.security.init import read_token
+from server.security.init import ensure_token, read_token
 from server.security.tokens import Kind, matches
 from server.settings import Settings
 from server.store.base import Store
@@ -94,6 +94,11 @@ def run(settings: Settings, place: str = "") -> int:
     """
     trio.run(App(settings, place).run)
     return 0
+
+
+def _tokens(settings: Settings) -> TokenVerifier:
+    """Raises InitFailed."""
+    return TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}, {"metrics": ensure_token(settings.metrics_token, Kind.API)})
 
 
 class App:
@@ -194,7 +199,7 @@ class App:
             )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
-                tokens=TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}), nursery=nursery, shutdown=self.stop,
+                tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
                 identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip

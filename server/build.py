@@ -175,6 +175,7 @@ def web_limits(settings: Settings) -> WebLimits:
     http, limits = settings.http, settings.limits
     return WebLimits(
         max_body=http.max_body,
+        compress_above=http.compress_above,
         max_json_depth=http.max_json_depth,
         max_json_keys=http.max_json_keys,
         max_json_values=http.max_json_values,

@@ -30,6 +30,7 @@ class Problem:
 _ALL = (
     # authentication
     Problem("unauthenticated", 401, 16, NO_PERMISSION, "no token, or one that this server does not know", "send 'Authorization: Bearer TOKEN'; the admin token lies in DATA/admin.token"),
+    Problem("token_read_only", 403, 7, NO_PERMISSION, "this token only reads metrics, health and the API's description", "use another token; the admin token lies in DATA/admin.token"),
     Problem("token_misplaced", 400, 3, USAGE, "tokens are not accepted in the address, because addresses are logged", "send it as 'Authorization: Bearer TOKEN'"),
     Problem("cross_site", 403, 7, USAGE, "the session's cookie is accepted from this server's own pages only", "programs send 'Authorization: Bearer TOKEN' instead"),
     Problem("csrf_mismatch", 403, 7, USAGE, "the request lacks its session's CSRF token", "send the `csrf` of GET /api/v1/session as X-Clarion-CSRF; reload the page if it was open for long"),
@@ -136,6 +137,11 @@ class ClarionError(Exception):
         self.details = details or {}
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
+
+    def as_problem(self, request_id: str) -> dict[str, object]:
+        """The same as problem details of RFC 9457. `title` is that of every error with this code, `detail` that of this one."""
+        body: dict[str, object] = {"type": f"urn:clarion:error:{self.code}", "title": self.problem.message, "status": self.problem.http, "detail": self.message}
+        return body | {"code": self.code, "field": self.field, "hint": self.hint, "request_id": request_id} | self.details
 
     def as_json(self) -> dict[str, object]:
         """The one shape: {"error": {code, message, field, hint, …}}."""

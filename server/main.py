@@ -18,7 +18,7 @@ import orjson
 
 from server.errors import NO_PERMISSION, SOFTWARE, UNAVAILABLE, USAGE, ClarionError
 from server.security import ca_files
-from server.security.init import InitFailed, Initialised, initialise, read_token
+from server.security.init import InitFailed, Initialised, ensure_token, initialise, read_token
 from server.security.lock import InUse, locked
 from server.security.tokens import Kind
 from server.settings import Loaded, Settings, SettingsError
@@ -137,6 +137,7 @@ def run(loaded: Loaded, with_init: bool) -> int:
             click.echo(f"made {path}", err=True)
     try:
         read_token(settings.admin_token, Kind.API)
+        ensure_token(settings.metrics_token, Kind.API)
         if settings.agent_port.insecure_loopback:
             read_token(settings.join_token, Kind.JOIN)
         else:

@@ -32,6 +32,7 @@ class Http(Struct, frozen=True, kw_only=True):
     max_connections: Annotated[int, Meta(ge=16, le=100_000, description="Connections open at once. For a further one, a connection that waits for a request is closed; if there is none, the new one is.")] = 8_192
     connections_per_address: Annotated[int, Meta(ge=4, le=100_000, description="The same for connections from one address. Raise it where many clients share one; a trusted proxy has no such limit.")] = 1_024
     trusted_proxies: Annotated[Text1000 | None, Meta(description="Addresses and networks, with commas between them, of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: limits then count for the client behind the proxy, and the page's cookie is for https only if the client speaks it. Name no address from which others connect too.")] = None
+    compress_above: Annotated[int, Meta(ge=0, le=GIB, description="Bytes of an answer from which it is compressed with gzip for a client that accepts it; 0 never compresses.")] = 8 * KIB
     max_head: Annotated[int, Meta(ge=4 * KIB, le=64 * KIB, description="Largest head of a request: its first line and its headers.")] = 16 * KIB
     max_head_fields: Annotated[int, Meta(ge=20, le=1_000, description="Header lines that a request may have.")] = 100
     body_timeout: Annotated[float, Meta(ge=0.1, le=600, description="Time for a request's body to arrive.")] = 20.0
@@ -221,6 +222,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def admin_token(self) -> Path:
         return self.data / "admin.token"
+
+    @property
+    def metrics_token(self) -> Path:
+        """Reads metrics, health and the API's description, and nothing else."""
+        return self.data / "metrics.token"
 
     @property
     def join_token(self) -> Path:

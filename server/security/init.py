@@ -13,7 +13,7 @@ from server.security import ca_files, durable, setup
 from server.security.failure import InitFailed
 from server.security.tokens import BadToken, Kind, Token, make, parse
 
-__all__ = ["InitFailed", "Initialised", "initialise", "read_token"]
+__all__ = ["InitFailed", "Initialised", "ensure_token", "initialise", "read_token"]
 
 TOKEN_FILE_LIMIT = 1024
 
@@ -30,12 +30,12 @@ class Initialised:
 
 
 def initialise(data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False) -> Initialised:
-    """Make DATA (mode 0700), DATA/admin.token (mode 0600) and the CA where they are missing; with `insecure` DATA/join.token
-    instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see setup.py. Raises InitFailed."""
+    """Make DATA (mode 0700), DATA/admin.token and DATA/metrics.token (mode 0600) and the CA where they are missing; with `insecure`
+    DATA/join.token instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see setup.py. Raises InitFailed."""
     made: list[Path] = []
     found: list[Path] = []
     (made if _directory(data) else found).append(data)
-    tokens = [("admin.token", Kind.API), *([("join.token", Kind.JOIN)] if insecure else [])]
+    tokens = [("admin.token", Kind.API), ("metrics.token", Kind.API), *([("join.token", Kind.JOIN)] if insecure else [])]
     with setup.alone(data) as stage:
         for name, kind in tokens:
             if os.path.lexists(data / name):
@@ -66,6 +66,15 @@ def read_token(path: Path, kind: Kind) -> Token:
         return parse(raw.decode("ascii", "replace").strip(), kind)
     except BadToken as error:
         raise InitFailed(path, f"holds no usable token: {error}", "move the file away and run 'clarion-server init' again") from None
+
+
+def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.urandom) -> Token:
+    """The token in this file, which is made if it is missing: a data directory of an earlier release has none. Raises InitFailed."""
+    if not os.path.lexists(path):
+        with setup.alone(path.parent) as stage:
+            if not os.path.lexists(path):
+                stage.file(path.name, make(kind, entropy).text.encode("ascii") + b"\n")
+    return read_token(path, kind)
 
 
 def _directory(data: Path) -> bool:

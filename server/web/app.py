@@ -23,6 +23,7 @@ from server.web.call import Call, Reply
 from server.web.decode import read_json, to_struct
 from server.web.deps import Deps
 from server.web.desk import Desk
+from server.web.encode import Encoder
 from server.web.listen import serve
 from server.web.openapi import document
 from server.web.pages import missing
@@ -35,6 +36,7 @@ __all__ = ["create_app", "serve"]
 
 log = structlog.get_logger("server.web")
 
+PROBLEM = "application/problem+json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -43,6 +45,13 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+
+FIXED: dict[str, set[str]] = {}
+"""Methods of each address without a variable part. Such an address is never read as a name: GET /hosts/select is no host called select."""
+for _route in ROUTES:
+    if "<" not in _route.path:
+        FIXED.setdefault(_route.path, set()).update({_route.method, "HEAD"} if _route.method == "GET" else {_route.method})
 
 
 class OrjsonProvider(JSONProvider):
@@ -75,11 +84,12 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
     desk = app.desk = Desk(deps)  # type: ignore[attr-defined]
-    openapi = document(ROUTES, deps.version)
+    openapi = document(ROUTES, deps.version, deps.limits)
+    encoder = Encoder(deps.limits.compress_above)
     by_name = {}
     for route in ROUTES:
         by_name[route.name] = route
-        app.add_url_rule(route.path, route.name, _view(deps, desk, route, openapi), methods=[route.method], provide_automatic_options=False)
+        app.add_url_rule(route.path, route.name, _view(deps, desk, route, openapi, encoder), methods=[route.method], provide_automatic_options=False)
     check_table(app)
 
     @app.before_request
@@ -87,12 +97,17 @@ def create_app(deps: Deps) -> QuartTrio:
         g.request_id, g.arrived = deps.entropy(8).hex(), trio.current_time()
         refuse_token_in_address(request.args.items(multi=True))
         g.route = by_name.get(request.endpoint or "")
+        methods = FIXED.get(request.path)
+        if methods is not None and request.method not in methods:
+            raise MethodNotAllowed(methods)
         if g.route is None:
             return
         g.caller = g.session = None
-        if g.route.access is Access.TOKEN:
+        if g.route.access in (Access.TOKEN, Access.READ):
             g.caller, g.session = _caller(deps, desk)
-        if deps.shutdown.is_set() and g.route.access is Access.TOKEN and not request.path.startswith("/health/"):
+            if g.caller.reads and g.route.access is Access.TOKEN:
+                raise ClarionError("token_read_only")
+        if deps.shutdown.is_set() and g.route.access is Access.TOKEN:
             raise ClarionError("shutting_down")
 
     @app.after_request
@@ -102,6 +117,10 @@ def create_app(deps: Deps) -> QuartTrio:
             response.headers.setdefault(name, value)
         if response.status_code in (429, 503):
             response.headers.setdefault("Retry-After", str(deps.limits.retry_after))
+        if request.method == "HEAD" and response.timeout is not None:
+            length = len(await response.get_data(as_text=False))
+            response.set_data(b"")
+            response.headers["Content-Length"] = str(length)
         route = g.get("route")
         template = route.path if route is not None else "none"
         method = request.method if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
@@ -111,6 +130,8 @@ def create_app(deps: Deps) -> QuartTrio:
 
     @app.errorhandler(Exception)
     async def fail(error: Exception) -> Response:
+        if isinstance(error, MethodNotAllowed) and request.method == "OPTIONS":
+            return Response(b"", 204, {"Allow": _allow(error)})
         return _failure(app, deps, error)
 
     return app
@@ -128,7 +149,7 @@ def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
     return session.caller, session
 
 
-def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> Callable[..., Awaitable[Response]]:
+def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object], encoder: Encoder) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
         query = Query(MultiDict() if route.access is Access.SHELL else request.args, route.params)
@@ -138,7 +159,10 @@ def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object]) -> C
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
         reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path)
-        return _respond(reply)
+        response = _respond(reply)
+        if not isinstance(reply.body, AsyncIterator):
+            await encoder.finish(request, response, await response.get_data(as_text=False))
+        return response
 
     return view
 
@@ -169,21 +193,35 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
         log.warning("request refused", request_id=g.request_id, method=request.method, path=request.path, code=known.code, error=str(error))
     if known.code == "route_not_found" and _is_navigation():
         return _respond(missing(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""), deps.version))
-    body = known.as_json()
-    body["error"]["request_id"] = g.request_id  # type: ignore[index]
-    response = _respond(Reply(body, known.problem.http))
+    if _wants_problem():
+        response = _respond(Reply(known.as_problem(g.request_id), known.problem.http, content_type=PROBLEM))
+    else:
+        body = known.as_json()
+        body["error"]["request_id"] = g.request_id  # type: ignore[index]
+        response = _respond(Reply(body, known.problem.http))
+    response.headers["Vary"] = "Accept"
     if known.problem.http == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="clarion"'
     if known.retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(known.retry_after))
     if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        response.headers["Allow"] = _allow(error)
     return response
 
 
 def _is_navigation() -> bool:
     """A browser shows the answer to a person, who asked for a page and not for the API. Clients that name no media type get JSON."""
     return request.method == "GET" and not request.path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("Accept", "")
+
+
+def _allow(error: MethodNotAllowed) -> str:
+    return ", ".join(sorted({*(error.valid_methods or ()), "OPTIONS"}))
+
+
+def _wants_problem() -> bool:
+    """Whether RFC 9457 is asked for by name, no less than application/json."""
+    asked = {kind.lower(): quality for kind, quality in request.accept_mimetypes}
+    return asked.get(PROBLEM, 0) > 0 and asked[PROBLEM] >= asked.get("application/json", 0)
 
 
 def _known(error: Exception) -> ClarionError | None:
@@ -195,8 +233,7 @@ def _known(error: Exception) -> ClarionError | None:
     if isinstance(error, NotFound):
         return ClarionError("route_not_found", f"there is no address {request.path[:200]!r}")
     if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD"}))
-        return ClarionError("method_not_allowed", f"this address does not take {request.method[:20]}", hint=f"it takes {allowed}; see /openapi.json")
+        return ClarionError("method_not_allowed", f"this address does not accept {request.method[:20]}", hint=f"it accepts {_allow(error)}")
     if isinstance(error, RequestEntityTooLarge):
         return ClarionError("body_too_large")
     if isinstance(error, RequestTimeout):

@@ -21,7 +21,9 @@ class Access(Enum):
     """Who may call a route. There is no default: a route that names none does not exist."""
 
     OPEN = "open"
-    """Anybody: health live only."""
+    """Without a token: whether the process lives and takes work, and nothing else."""
+    READ = "read"
+    """With any token, the read-only one included, or a session's cookie: metrics, health of the parts, the API's description."""
     SHELL = "shell"
     """Anybody: the page's own program text, which holds no data of the installation."""
     LOGIN = "login"
@@ -32,17 +34,22 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request. `name` is what a task's `created_by` says."""
+    """Who makes a request. `name` is what a task's `created_by` says. reads: the token is good for Access.READ only."""
 
     token_id: str
     name: str
+    reads: bool = False
 
 
 class TokenVerifier:
-    """Knows tokens by their hash. Made from name → token, e.g. {"admin": read_token(data / "admin.token", Kind.API)}."""
+    """Knows tokens by their hash. Made from name → token, e.g. {"admin": read_token(data / "admin.token", Kind.API)}.
 
-    def __init__(self, tokens: Mapping[str, Token]) -> None:
-        self._known = {token.id: (token.digest, name) for name, token in tokens.items()}
+    readers: tokens that are good for Access.READ only.
+    """
+
+    def __init__(self, tokens: Mapping[str, Token], readers: Mapping[str, Token] | None = None) -> None:
+        self._known = {token.id: (token.digest, name, False) for name, token in tokens.items()}
+        self._known |= {token.id: (token.digest, name, True) for name, token in (readers or {}).items()}
 
     def known_id(self, header: str) -> str:
         """The public id of the token in an Authorization header, whatever its secret; "" if there is no such token."""
@@ -60,10 +67,10 @@ class TokenVerifier:
             token = parse(text.strip(), Kind.API)
         except BadToken as error:
             raise ClarionError("unauthenticated", f"the token is no good: {error}") from None
-        kept, name = self._known.get(token.id, (_NOBODY, ""))
+        kept, name, reads = self._known.get(token.id, (_NOBODY, "", False))
         if not hmac.compare_digest(token.digest, kept):
             raise ClarionError("unauthenticated", "this server does not know the token")
-        return Caller(token.id, name)
+        return Caller(token.id, name, reads)
 
 
 def refuse_token_in_address(query: Iterable[tuple[str, str]]) -> None:

@@ -16,6 +16,8 @@ class Limits:
     max_json_depth: int = 32
     max_json_keys: int = 10_000
     max_json_values: int = 50_000
+    compress_above: int = 8 << 10
+    """Bytes of an answer from which it is compressed for a client that accepts gzip; 0: never."""
     body_timeout: float = 20.0
     send_timeout: float = 30.0
     """How long a peer may leave an answer unread before its connection is cut."""

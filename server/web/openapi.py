@@ -16,13 +16,18 @@ from typing import Any
 import msgspec
 
 from server.errors import PROBLEMS
+from server.web import bounds
 from server.web.auth import Access
+from server.web.create import HEADER
+from server.web.limits import Limits
 from server.web.route import Param, Route
-from server.web.views import ErrorBody
+from server.web.views import ErrorBody, ProblemDetails
 
 REF = "#/components/schemas/{name}"
 BODY_ERRORS = ("malformed_json", "json_too_deep", "unsupported_media_type", "body_too_large", "request_timeout", "missing_field", "unknown_field", "wrong_type", "invalid_value")
 QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
+PROBLEM = "application/problem+json"
+_HEADERS: dict[str, dict[str, object]] = {HEADER: {"pattern": bounds.KEY}, "Range": {"pattern": r"^bytes=([0-9]+-[0-9]*|-[0-9]+)$"}, "Last-Event-ID": {"pattern": r"^[\x21-\x7e]+$"}}
 SESSION = {"session": {"type": "apiKey", "in": "cookie", "name": "__Host-clarion", "description": "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not GET needs X-Clarion-CSRF, too."}}
 TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
@@ -32,13 +37,15 @@ TAGS = {
     "session": "Logging in and out of the web page.",
     "joining": "Tokens with which machines become hosts.",
     "server": "Health, figures and this description.",
-    "page": "The web page.",
 }
 ABOUT = """Clarion sends one command to many hosts and brings back every answer.
 
-Every request carries `Authorization: Bearer TOKEN`, except for `/health/live` and the web page's own files. Times are integers,
+Every request carries `Authorization: Bearer TOKEN`, except for `/health/live` and `/health/ready`. For metrics, health and this description the
+read-only token of DATA/metrics.token is enough. Times are integers,
 milliseconds since 1970 UTC, in fields named `*_at`; durations are milliseconds in fields named `*_ms`, and seconds where requests give them.
-Lists have `items` and `next`; pass `next` as `after` for the next page. Every error has the shape of `ErrorBody`, with a stable `code`."""
+Lists have `items` and `next`; pass `next` as `after` for the next page. Every error has the shape of `ErrorBody`, with a stable `code`; with
+`Accept: application/problem+json` it is a `ProblemDetails` of RFC 9457 instead. Every answer to GET has an ETag for `If-None-Match`, and large ones are
+compressed with gzip for clients that accept it."""
 
 
 def template(path: str) -> str:
@@ -46,14 +53,22 @@ def template(path: str) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
 
 
-def document(routes: Sequence[Route], version: str) -> dict[str, object]:
-    """The whole document."""
-    structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {ErrorBody}
+def document(routes: Sequence[Route], version: str, limits: Limits | None = None) -> dict[str, object]:
+    """The whole document, without the web pages. limits: those of the server, which it names."""
+    limits = limits or Limits()
+    routes = [route for route in routes if route.access is not Access.SHELL]
+    structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {ErrorBody, ProblemDetails}
     ordered = sorted(structs, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
+    for name, fields in bounds.bodies(limits).items():
+        for field, more in fields.items():
+            bounds.add(schemas[name]["properties"][field], more)
+    schemas["TaskBody"]["oneOf"] = [{"required": [what]} for what in ("command", "argv", "script")]
     paths: dict[str, dict[str, object]] = {}
     for route in routes:
-        paths.setdefault(template(route.path), {})[route.method.lower()] = _operation(route)
+        paths.setdefault(template(route.path), {})[route.method.lower()] = _operation(route, limits)
+    bounds.formats(paths)
+    bounds.formats(schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Clarion", "version": version, "description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
@@ -68,12 +83,12 @@ def document(routes: Sequence[Route], version: str) -> dict[str, object]:
     }
 
 
-def _operation(route: Route) -> dict[str, object]:
+def _operation(route: Route, limits: Limits) -> dict[str, object]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n")
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
-    parameters += [_parameter(param) for param in route.params]
-    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"}} for name, about in route.headers]
+    parameters = [_in_path(name) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
+    parameters += [_parameter(param, bounds.query(route.path, param.name, param.kind, limits)) for param in route.params]
+    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"} | _HEADERS.get(name, {})} for name, about in route.headers]
     operation: dict[str, object] = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -84,13 +99,19 @@ def _operation(route: Route) -> dict[str, object]:
     }
     if route.body is not None:
         operation["requestBody"] = {"required": not route.optional, "content": {"application/json": {"schema": _ref(route.body)}}}
-    if route.access is not Access.TOKEN:
+    if route.access in (Access.OPEN, Access.LOGIN):
         operation["security"] = []
     return operation
 
 
-def _parameter(param: Param) -> dict[str, object]:
-    schema: dict[str, object] = {"type": param.kind}
+def _in_path(name: str) -> dict[str, object]:
+    schema = dict(bounds.PATHS[name])
+    about = schema.pop("description")
+    return {"name": name, "in": "path", "required": True, "description": about, "schema": {"type": "string"} | schema}
+
+
+def _parameter(param: Param, more: dict[str, object]) -> dict[str, object]:
+    schema: dict[str, object] = {"type": param.kind} | more
     if param.choices:
         schema["enum"] = list(param.choices)
     if param.many:
@@ -127,14 +148,16 @@ def _responses(route: Route) -> dict[str, Any]:
         if str(status) in responses:
             responses[str(status)]["description"] += " Or: " + text
         else:
-            responses[str(status)] = {"description": text, "content": {"application/json": {"schema": _ref(ErrorBody)}}}
+            responses[str(status)] = {"description": text, "content": {"application/json": {"schema": _ref(ErrorBody)}, PROBLEM: {"schema": _ref(ProblemDetails)}}}
     return responses
 
 
 def _errors(route: Route) -> dict[int, list[str]]:
     codes = ["internal", "token_misplaced", *route.errors]
     if route.access is Access.TOKEN:
-        codes += ["unauthenticated", "cross_site", "store_unavailable", "shutting_down"]
+        codes += ["token_read_only", "store_unavailable", "shutting_down"]
+    if route.access in (Access.TOKEN, Access.READ):
+        codes += ["unauthenticated", "cross_site"]
         codes += ["csrf_mismatch"] if route.method != "GET" else []
     if route.body is not None:
         codes += BODY_ERRORS

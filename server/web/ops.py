@@ -30,7 +30,7 @@ async def statistics(call: Call) -> Reply:
 async def live(call: Call) -> Reply:
     """Is the process alive?
 
-    The one address that wants no token.
+    Needs no token.
     """
     return Reply(LiveView(status="alive", version=call.deps.version))
 
@@ -38,7 +38,7 @@ async def live(call: Call) -> Reply:
 async def ready(call: Call) -> Reply:
     """Does the server take work?
 
-    503 while it starts and while it stops.
+    Needs no token and says nothing else: 200 when it does, 503 while it starts and while it stops.
     """
     phase = call.deps.health.phase
     if phase is Phase.DRAINING:
@@ -51,7 +51,7 @@ async def ready(call: Call) -> Reply:
 async def deep(call: Call) -> Reply:
     """Do all parts answer?
 
-    The database with the time of one round trip, the lag of the event loop, the writer's queue, the agents' port. 503 when one is red.
+    The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the event loop, the writer's queue, the agents' port. 503 when one is red.
     """
     ok, checks = await call.deps.health.deep()
     return Reply(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)
@@ -60,11 +60,14 @@ async def deep(call: Call) -> Reply:
 async def prometheus(call: Call) -> Reply:
     """Metrics in Prometheus' text format.
 
-    Nothing is labelled by host.
+    Nothing is labelled by host. The read-only token of DATA/metrics.token is enough.
     """
     return Reply(call.deps.metrics.text(), content_type=metrics.CONTENT_TYPE)
 
 
 async def openapi(call: Call) -> Reply:
-    """This description."""
+    """Read this description.
+
+    The read-only token of DATA/metrics.token is enough.
+    """
     return Reply(call.openapi)

@@ -32,7 +32,7 @@ from server.web.create import HEADER
 from server.web.route import Param, Route
 from server.web.waiting import WAIT
 
-T, OPEN, SHELL = Access.TOKEN, Access.OPEN, Access.SHELL
+T, READ, OPEN, SHELL = Access.TOKEN, Access.READ, Access.OPEN, Access.SHELL
 KEY = ((HEADER, "1 to 128 printable ASCII characters of your choice. The same key and body give the same task, however often it is sent; another body is refused."),)
 AGAIN = {200: "The task that an earlier request with this Idempotency-Key created."}
 CREATE = ("unknown_hosts", "invalid_expression", "no_hosts", "idempotency_mismatch", "overloaded", "store_unavailable", "shutting_down")
@@ -119,17 +119,17 @@ ROUTES: tuple[Route, ...] = (
     # watching
     Route("GET", f"{API}/events", T, events.get_events, "server", sse.KIND, params=events.PARAMS, headers=events.HEADERS, errors=("task_not_found", "missing_field", "too_many_viewers")),
     # who calls
-    Route("POST", f"{API}/session", Access.LOGIN, login.log_in, "session", views.SessionView, 201, LoginBody, errors=("unauthenticated", "too_many_logins", "cross_site")),
+    Route("POST", f"{API}/session", Access.LOGIN, login.log_in, "session", views.SessionView, 201, LoginBody, errors=("unauthenticated", "token_read_only", "too_many_logins", "cross_site")),
     Route("GET", f"{API}/session", T, login.get_session, "session", views.SessionView),
     Route("DELETE", f"{API}/session", T, login.log_out, "session", None, 204),
     # the server itself
     Route("GET", f"{API}/words", T, words.get_words, "server", views_answers.WordsView, params=words.PARAMS),
     Route("GET", f"{API}/statistics", T, ops.statistics, "server", views.StatisticsView),
     Route("GET", "/health/live", OPEN, ops.live, "server", views.LiveView),
-    Route("GET", "/health/ready", T, ops.ready, "server", views.ReadyView, errors=("shutting_down", "store_unavailable")),
-    Route("GET", "/health/deep", T, ops.deep, "server", views.DeepView, also={503: "A part is red; `checks` says which."}),
-    Route("GET", "/metrics", T, ops.prometheus, "server", "text/plain"),
-    Route("GET", "/openapi.json", T, ops.openapi, "server", "application/json"),
+    Route("GET", "/health/ready", OPEN, ops.ready, "server", views.ReadyView, errors=("shutting_down", "store_unavailable")),
+    Route("GET", "/health/deep", READ, ops.deep, "server", views.DeepView, also={503: "A part is red; `checks` says which."}),
+    Route("GET", "/metrics", READ, ops.prometheus, "server", "text/plain"),
+    Route("GET", "/openapi.json", READ, ops.openapi, "server", "application/json"),
     # the page
     Route("GET", "/", SHELL, pages.index, "page", "text/html"),
     Route("GET", "/login", SHELL, pages.login, "page", "text/html", params=PAGE_LOGIN),

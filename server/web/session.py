@@ -57,6 +57,8 @@ class Sessions:
     def log_in(self, text: str, peer: str, *, secure: bool) -> tuple[str, Session]:
         """The cookie's value and the session, for a token. Raises ClarionError unauthenticated, too_many_logins."""
         caller, now = self._credentials.of_login(text, peer), self._clock.now().mono
+        if caller.reads:
+            raise ClarionError("token_read_only")
         secret = self._entropy(32).hex()
         session = self._open[_key(secret)] = Session(caller, self._entropy(32).hex(), now, now, self._lives[secure], secure)
         while len(self._open) > MOST:

@@ -376,3 +376,16 @@ class ErrorBody(Struct, kw_only=True):
     """The one shape of every error."""
 
     error: ErrorDetail
+
+
+class ProblemDetails(Struct, kw_only=True):
+    """An error as problem details of RFC 9457, for clients that accept application/problem+json. Some codes have members of their own."""
+
+    type: Annotated[str, Meta(description="`urn:clarion:error:CODE`.")]
+    title: Annotated[str, Meta(description="What every error with this code means.")]
+    status: int
+    detail: Annotated[str, Meta(description="What is wrong with this request.")]
+    code: Annotated[str, Meta(description="Stable; see docs/errors.md.")]
+    field: Annotated[str | None, Meta(description="Dotted name of the offending field, query parameter or header.")]
+    hint: Annotated[str, Meta(description="What to do.")]
+    request_id: Annotated[str, Meta(description="The same as in X-Request-Id and in the server's log.")]

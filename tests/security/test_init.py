@@ -34,9 +34,9 @@ def test_directory_and_tokens_are_private_whatever_the_umask(tmp_path: Path, mas
     finally:
         os.umask(old)
     assert (mode(data), mode(done.admin_token), mode(done.data / "join.token")) == (0o700, 0o600, 0o600)
-    assert done.made == (data, data / "admin.token", data / "join.token")
+    assert done.made == (data, data / "admin.token", data / "metrics.token", data / "join.token")
     assert done.found == ()
-    assert sorted(os.listdir(data)) == ["admin.token", "join.token"]
+    assert sorted(os.listdir(data)) == ["admin.token", "join.token", "metrics.token"]
 
 
 def test_tokens_are_of_their_kinds_and_one_line_each(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
     kept = initialise(data, NOW, insecure=True).admin_token.read_bytes()
     (data / "join.token").unlink()
     done = initialise(data, NOW, insecure=True)
-    assert (done.made, done.found) == ((data / "join.token",), (data, data / "admin.token"))
+    assert (done.made, done.found) == ((data / "join.token",), (data, data / "admin.token", data / "metrics.token"))
     assert done.admin_token.read_bytes() == kept
 
 

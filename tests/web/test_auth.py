@@ -14,7 +14,7 @@ from server.web.routes import ROUTES
 from tests.web.world import ADMIN, OTHER, Answer, World
 
 STRANGER = make(Kind.API, os.urandom)
-OPEN = {("GET", "/health/live")}
+OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
 SHELL = {("GET", path) for path in ("/", "/login", "/tasks", "/tasks/<task_id>", "/hosts", "/hosts/<host>", "/new", "/help", "/favicon.ico", "/static/<digest>/<path:name>")}
 LOGIN = {("POST", "/api/v1/session")}
 
@@ -23,7 +23,7 @@ def address(path: str) -> str:
     return re.sub(r"<\w+>", "01900000-0000-7000-8000-000000000001", path)
 
 
-def test_only_health_live_and_the_page_itself_are_open() -> None:
+def test_only_liveness_readiness_and_the_page_itself_are_open() -> None:
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.OPEN} == OPEN
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.SHELL} == SHELL
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.LOGIN} == LOGIN

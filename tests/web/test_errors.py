@@ -20,7 +20,7 @@ from server.fleet.watching import WatchLimits
 from server.store.base import StoreRefused, StoreUnavailable
 from server.web.app import serve
 from server.web.limits import Limits
-from tests.web.world import AUTH, Answer, World, log_in, open_world
+from tests.web.world import AUTH, METRICS, Answer, World, log_in, open_world
 
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
@@ -35,6 +35,10 @@ Case = Callable[[World], Awaitable[Answer]]
 
 async def unauthenticated(world: World) -> Answer:
     return await world.get("/api/v1/tasks", token=False)
+
+
+async def token_read_only(world: World) -> Answer:
+    return await world.get("/api/v1/tasks", token=False, headers={"Authorization": f"Bearer {METRICS.text}"})
 
 
 async def token_misplaced(world: World) -> Answer:

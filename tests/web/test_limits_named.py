@@ -72,7 +72,7 @@ NO_REQUEST = {
     "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "watched", "watched_bytes", "watched_rate", "watched_rate_total",
     # http: what a connection is, and figures that only slow down or shorten
     "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",
-    "keep_alive", "wait_max", "scan_outputs", "scan_bytes", "scan_tasks", "viewer_updates", "session_idle", "session_longest", "plain_session_idle", "plain_session_longest", "answers_kept",
+    "keep_alive", "compress_above", "wait_max", "scan_outputs", "scan_bytes", "scan_tasks", "viewer_updates", "session_idle", "session_longest", "plain_session_idle", "plain_session_longest", "answers_kept",
     "wrong_logins", "wrong_tokens", "event_beat",
 }  # fmt: skip
 

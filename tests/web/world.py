@@ -36,6 +36,8 @@ from server.web.live import Live
 
 ADMIN = make(Kind.API, os.urandom)
 OTHER = make(Kind.API, os.urandom)
+METRICS = make(Kind.API, os.urandom)
+"""Read-only."""
 AUTH = {"Authorization": f"Bearer {ADMIN.text}"}
 HOSTS = ("web-1", "web-2", "db-1")
 JOURNAL = "journal"
@@ -116,7 +118,7 @@ class World:
             live=self.live,
             clock=self.clock,
             entropy=os.urandom,
-            tokens=TokenVerifier({"admin": ADMIN, "other": OTHER}),
+            tokens=TokenVerifier({"admin": ADMIN, "other": OTHER}, {"metrics": METRICS}),
             nursery=nursery,
             shutdown=self.shutdown,
             metrics=self.metrics,

@@ -1,0 +1,119 @@
+"""What the API's description says of lengths, ranges and patterns, so that a generated client and a fuzzer know what is valid.
+
+The checks themselves stand in spec.py, again.py, hosts.py and joining.py; tests/web/test_openapi_bounds.py holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.web.again import CAN_HELP, RAN
+from server.web.limits import Limits
+from server.web.query import MAX_MS
+
+Schema = dict[str, Any]
+
+LINE = r"^[^\x00-\x1f\x7f]*$"
+NAME = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+TEXT = r"^[^\x00]*$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+PARAMETER = r"^[A-Za-z0-9_]{1,64}$"
+ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+KEY = r"^[\x21-\x7e]{1,128}$"
+PATHS: Mapping[str, Schema] = {
+    "task_id": {"pattern": ID, "description": "Id of the task, a UUID."},
+    "host": {"minLength": 1, "maxLength": 255, "description": "Id or name of the host."},
+    "number": {"pattern": r"^[0-9]{1,9}$", "description": "Number of the group."},
+    "token_id": {"minLength": 1, "maxLength": 64, "description": "Id of the join token."},
+    "request_id": {"minLength": 1, "maxLength": 64, "description": "Id of the join request."},
+}
+
+
+def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
+    """Struct → field → what is added to its schema. Lengths are in characters; the server counts bytes of UTF-8 where its errors say bytes."""
+    longest = {"minimum": 0.001, "maximum": limits.timeout_max}
+    pause = {"minimum": 0, "maximum": limits.timeout_max}
+    text = {"minLength": 1, "maxLength": limits.command_bytes, "pattern": TEXT}
+    words = {"items": {"maxLength": limits.command_bytes, "pattern": TEXT}}
+    targets = {"minItems": 1, "items": {"minLength": 1, "maxLength": limits.expressions.chars}}
+    values = {"maxLength": limits.parameter_bytes, "pattern": TEXT}
+    name = {"minLength": 1, "maxLength": limits.name_chars, "pattern": NAME}
+    hosts = {"minItems": 1, "items": {"minLength": 1, "maxLength": 255}}
+    return {
+        "TaskBody": {
+            "targets": targets,
+            "name": name,
+            "description": {"maxLength": limits.description_chars, "pattern": TEXT},
+            "type": {"pattern": r"^[a-z][a-z0-9_-]{0,31}$"},
+            "command": text,
+            "argv": words | {"minItems": 1},
+            "script": text,
+            "interpreter": {"minLength": 1, "maxLength": limits.parameter_bytes, "pattern": LINE},
+            "args": words,
+            "parameters": {"maxProperties": limits.parameters, "propertyNames": {"pattern": PARAMETER}, "additionalProperties": values},
+            "env": {"maxProperties": limits.parameters, "propertyNames": {"pattern": VARIABLE}, "additionalProperties": values},
+            "cwd": {"maxLength": limits.parameter_bytes, "pattern": r"^/[^\x00-\x1f\x7f]*$"},
+            "run_as": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$"},
+            "stdin": {"maxLength": limits.stdin_bytes},
+            "stdin_base64": {"maxLength": (limits.stdin_bytes + 2) // 3 * 4, "contentEncoding": "base64"},
+            "timeout": longest,
+            "grace": pause,
+            "start_within": longest,
+            "task_timeout": longest,
+            "wait_for": longest,
+            "concurrency": {"minimum": 1, "maximum": limits.hosts_per_task},
+            "max_output": {"minimum": 1, "maximum": limits.max_output},
+            "success_codes": {"minItems": 1, "maxItems": limits.success_codes, "items": {"minimum": 0, "maximum": 255}},
+        },
+        "RetryBody": {
+            "attempts": {"minimum": 1, "maximum": limits.attempts},
+            "codes": {"minItems": 1, "items": {"enum": [*CAN_HELP, *RAN]}},
+            "backoff": pause,
+            "backoff_max": pause,
+        },
+        "RerunBody": {"only": {"minItems": 1, "items": {"minLength": 1}}, "hosts": hosts, "name": name},
+        "SelectBody": {"targets": targets, "sample": {"minimum": 0, "maximum": 500}},
+        "CancelBody": {"hosts": hosts},
+        "HostBody": {"hostname": {"minLength": 1, "maxLength": 255, "pattern": r"^[A-Za-z0-9_]([A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?$"}, "labels": {"maxProperties": limits.labels}},
+        "JoinTokenBody": {"networks": {"maxItems": 16}, "labels": {"maxProperties": limits.labels}, "ttl": {"minimum": 10, "maximum": 2_592_000}, "uses": {"minimum": 1, "maximum": 100_000}},
+        "LoginBody": {"token": {"minLength": 1}},
+    }
+
+
+def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
+    """What is added to the schema of a query parameter."""
+    if name == "limit":
+        return {"minimum": 1, "maximum": MAX_MS if path.endswith("/output") else limits.page_size_max}
+    if kind in ("integer", "number"):
+        most = {"context": 100, "wait": 86_400}.get(name, MAX_MS)
+        return {"minimum": -1 if name == "since" else 0, "maximum": most}
+    if kind == "boolean":
+        return {}
+    if name in ("after", "task") and not path.endswith(("/events", "/live")) and "/join-" not in path:
+        return {"pattern": ID}
+    return {"minLength": 1, "pattern": TEXT} | ({"maxLength": 256} if name in ("command", "name") else {"maxLength": 1_000} if name == "text" else {})
+
+
+def add(schema: Schema, more: Schema) -> None:
+    """Put keywords into a schema; of one that may be null, into its other alternative. `items` and `additionalProperties` are merged."""
+    target = next((one for one in schema["anyOf"] if one.get("type") != "null"), schema) if "anyOf" in schema else schema
+    for key, value in more.items():
+        if key in ("items", "additionalProperties") and isinstance(target.get(key), dict):
+            add(target[key], value)
+        else:
+            target[key] = value
+
+
+def formats(node: object) -> None:
+    """Say of every integer that it may need 64 bits, and of every number that it is a double."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer":
+            node.setdefault("format", "int64")
+        elif node.get("type") == "number":
+            node.setdefault("format", "double")
+        for value in node.values():
+            formats(value)
+    elif isinstance(node, list):
+        for value in node:
+            formats(value)
