@@ -82,7 +82,7 @@ _ALL = (
     Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "correct the settings of the section [store], or what the database account may do"),
     Problem("database_missing", 500, 9, 78, "the database of this data directory is missing", "put it back, or a backup of it and then run 'clarion-server restore'; to go on with an empty database, which knows no host and no task, run 'clarion-server init --accept-database'"),
     Problem("database_foreign", 500, 9, 78, "the database is not the one of this data directory", "name the right one with the settings under 'store'; if this one is to be used from now on, run 'clarion-server init --accept-database'"),
-    Problem("database_replaced", 500, 9, 78, "the database was removed or replaced while the server used it", "put the copy that the message names, or a backup, in its place before the server is started again; after a backup run 'clarion-server restore'"),
+    Problem("database_replaced", 500, 9, 78, "the database was removed or replaced while the server used it", "put the copy that the error names, or a backup, in its place before the server is started again; after a backup run 'clarion-server restore'"),
     Problem("lease_held", 503, 14, UNAVAILABLE, "another server uses this database", "stop that one first; if it is gone, wait until its lease has run out, or raise store.lease_wait"),
     Problem("fenced", 503, 14, UNAVAILABLE, "another server has taken over the database", "nothing of this server was written since; start it again, and see that only one server uses this database"),
     Problem("shutting_down", 503, 14, UNAVAILABLE, "the server is shutting down", "try again in a few seconds"),

@@ -23,6 +23,7 @@ ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 KEY = r"^[\x21-\x7e]{1,128}$"
 PATHS: Mapping[str, Schema] = {
     "task_id": {"pattern": ID, "description": "Id of the task, a UUID."},
+    "host_id": {"pattern": ID, "description": "Id of the host."},
     "host": {"minLength": 1, "maxLength": 255, "description": "Id or name of the host."},
     "number": {"pattern": r"^[0-9]{1,9}$", "description": "Number of the group."},
     "token_id": {"minLength": 1, "maxLength": 64, "description": "Id of the join token."},

@@ -148,7 +148,7 @@ def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Pa
     (data / "ca" / "root.key").write_text("given to no host")
     (data / "ca" / ".root.pem.7").touch()
     done = initialise(data, NOW)
-    assert sorted(os.listdir(data)) == ["admin.token", "ca", "ca.pin"]
+    assert sorted(os.listdir(data)) == ["admin.token", "ca", "ca.pin", "metrics.token"]
     assert sorted(os.listdir(data / "ca")) == ["issuing.key", "issuing.pem", "root.key", "root.pem"]
     assert done.ca_pin == (data / "ca.pin").read_text().strip()
 
@@ -203,7 +203,7 @@ def kill_before(step: int, work: Callable[[Path], None], data: Path) -> bool:
 
 def check_whole(data: Path, *, insecure: bool) -> None:
     read_token(data / "admin.token", Kind.API)
-    allowed = {"admin.token", "ca", "ca.pin", "join.token", "server.lock", "database.id", "clarion.db"}
+    allowed = {"admin.token", "metrics.token", "ca", "ca.pin", "join.token", "server.lock", "database.id", "clarion.db"}
     assert {name for name in os.listdir(data) if not name.startswith(".database.id.")} <= allowed
     if insecure:
         read_token(data / "join.token", Kind.JOIN)

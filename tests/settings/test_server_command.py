@@ -41,7 +41,7 @@ def run(*args: str) -> Result:
 def test_init_prints_the_paths_once_and_then_what_was_there() -> None:
     first, second = run("init", "--data", "d"), run("init", "--data", "d")
     assert first.exit_code == second.exit_code == 0
-    made = ["d", "d/admin.token", "d/ca/root.pem", "d/ca/issuing.pem", "d/ca.pin"]
+    made = ["d", "d/admin.token", "d/metrics.token", "d/ca/root.pem", "d/ca/issuing.pem", "d/ca.pin"]
     pin = Path("d/ca.pin").read_text().strip()
     assert first.stdout.splitlines()[:5] == [f"made {path}" for path in made]
     assert "The admin token is in d/admin.token" in first.stdout
@@ -109,7 +109,7 @@ def test_show_in_json_has_values_of_their_own_types() -> None:
 
 def test_with_a_plaintext_agent_port_init_makes_a_shared_token_and_no_ca() -> None:
     result = run("init", "--data", "d", "--set", "agent_port.insecure_loopback=true")
-    assert result.stdout.splitlines()[:3] == ["made d", "made d/admin.token", "made d/join.token"]
+    assert result.stdout.splitlines()[:4] == ["made d", "made d/admin.token", "made d/metrics.token", "made d/join.token"]
     assert not Path("d/ca").exists()
 
 

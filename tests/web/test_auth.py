@@ -84,7 +84,7 @@ def failures(world: World) -> float:
     return float(world.metrics.auth_failures.labels("http")._value.get())
 
 
-@pytest.mark.parametrize("wrong", ["Bearer cl_wrong", "Basic YTpi", "Bearer", "", f"Bearer {STRANGER.text}", f"Bearer {ADMIN.text[:-1]}", "Bearer \xff"])
+@pytest.mark.parametrize("wrong", ["Bearer cl_wrong", "Basic YTpi", "Bearer", "", f"Bearer {STRANGER.text}", f"Bearer {ADMIN.text[:-1]}", "Bearer \xff"], ids=range(7))
 async def test_an_attempt_with_a_wrong_token_is_counted(world: World, wrong: str) -> None:
     for number in (1, 2):
         answer = await world.get("/api/v1/tasks", token=False, headers={"Authorization": wrong})
