@@ -27,7 +27,8 @@ variation selectors U+FE00 to U+FE0F, which emoji are written with; line and par
 
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES)
 _CLASS = _CLASS.replace("\\", "\\\\").replace("]", "\\]").replace("[", "\\[")
-_HIDDEN = re.compile(f"[{_CLASS}]")
+HIDDEN = re.compile(f"[{_CLASS}]")
+"""One of HIDDEN_RANGES."""
 _NAME_HIDDEN = re.compile(f"[\t\n{_CLASS}]|(?:(?<=[\x00-\x7f])|^)[\ufe00-\ufe0f]")
 """In names a variation selector must follow a character that has variants; none of ASCII counts as one."""
 
@@ -174,12 +175,12 @@ def _told(char: str) -> str:
         return char
     if "\udc80" <= char <= "\udcff":
         return f"\\x{ord(char) - 0xDC00:02x}"
-    hides = _HIDDEN.match(char) is not None or category(char)[0] in "CMZ"
+    hides = HIDDEN.match(char) is not None or category(char)[0] in "CMZ"
     return _code(char) if hides else char
 
 
 def _shown(line: list[str]) -> str:
-    return _HIDDEN.sub(_number, "".join(line))
+    return HIDDEN.sub(_number, "".join(line))
 
 
 def _number(found: re.Match[str]) -> str:

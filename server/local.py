@@ -8,6 +8,7 @@ import time
 
 import trio
 
+from proto.readable import hidden
 from server import boot, boot_database, build, lease
 from server.core.effects import CreateJoinToken, Save
 from server.core.engine import Engine
@@ -39,7 +40,7 @@ def label_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
     labels = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key or len(pair) > 320 or not pair.isprintable():
+        if not equals or not key or len(pair) > 320 or hidden(pair) is not None:
             raise ValueError(f"--label: {pair[:80]!r} must be KEY=VALUE")
         labels[key] = value
     return labels

@@ -14,12 +14,12 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from proto.readable import HIDDEN
 from server.security.tokens import PATTERN, Kind
 
 REDACTED = "[redacted]"
 _SECRET_KEY = re.compile(r"(?i)(^|[_.-])(token|secret|password|passwd|authorization|cookie|api[_-]?key)s?$")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',;\\]{8,}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DEPTH = 6
 _TOKEN_STARTS = tuple(f"{kind}_" for kind in Kind)
 _NOISY = ("h2", "hpack", "hypercorn.access", "trio_asyncio", "asyncio")
@@ -120,7 +120,7 @@ class _Console:
 
 
 def _visible(text: str) -> str:
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+    return HIDDEN.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 class _Lines:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 
+from proto.readable import hidden
 from server.core.expression import ExpressionError
 from server.errors import ClarionError
+
+_LINES = str.maketrans("\n\r\t", "   ")
 
 
 def refuse(field: str, message: str, hint: str) -> ClarionError:
     """hint: the remedy; a message without one leads nowhere."""
     return ClarionError("invalid_value", f"{field} {message}", field=field, hint=hint)
+
+
+def check_visible(field: str, value: str, *, lines: bool = False) -> None:
+    """What people read holds no character that they cannot see, or that changes how they read the rest. lines: new lines and tabs are allowed."""
+    character = hidden(value.translate(_LINES) if lines else value)
+    if character is not None:
+        raise refuse(field, f"holds {character}, which cannot be seen or changes how the text is read", f"write {field} without this character")
 
 
 def too_much(field: str, message: str, remedy: str, setting: str | None) -> ClarionError:

@@ -92,13 +92,15 @@ async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
             diff=found.text,
             removed=found.removed,
             added=found.added,
+            exact=found.exact,
+            difference=found.kind,
             complete=found.complete and not (old is not None and old.truncated) and not (new is not None and new.truncated),
         )
     )
 
 
 def _difference(old: Output | None, new: Output | None, context: int) -> Difference:
-    before, after = (joined(output).decode("utf-8", "replace") for output in (old, new))
+    before, after = joined(old), joined(new)
     return unified(before, after, context)
 
 

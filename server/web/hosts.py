@@ -20,6 +20,7 @@ from server.errors import ClarionError
 from server.ports import Presence
 from server.web.bodies import HostBody, HostPatch, ReplaceBody
 from server.web.call import API, Call, Reply
+from server.web.checks import check_visible
 from server.web.limits import Limits
 from server.web.lookup import known_host
 from server.web.present import host_view
@@ -55,8 +56,10 @@ def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
         field = f"labels.{key[:100]}"
         if not _LABEL.match(key):
             raise ClarionError("invalid_value", f"{key[:100]!r} cannot be a label's name", field=field, hint="1 to 64 letters, digits, . _ / -, beginning and ending with a letter or digit")
-        if value is not None and (len(value.encode()) > limits.label_bytes or not value.isprintable()):
-            raise ClarionError("invalid_value", f"{field} must be at most {limits.label_bytes} bytes of printable text", field=field, hint="shorten the value, and leave out control characters; this limit is fixed")
+        if value is not None and len(value.encode()) > limits.label_bytes:
+            raise ClarionError("invalid_value", f"{field} must be at most {limits.label_bytes} bytes of text", field=field, hint="shorten the value; this limit is fixed")
+        if value is not None:
+            check_visible(field, value)
 
 
 def check_hostname(name: str) -> None:

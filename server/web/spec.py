@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from proto.readable import escaped
 from server.core.ids import uuid7
 from server.core.model import Command, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
@@ -15,10 +16,10 @@ from server.errors import ClarionError
 from server.ports import Clock, Entropy
 from server.web import again, editor
 from server.web.bodies import TaskBody
+from server.web.checks import check_visible, too_much
 from server.web.checks import count as _count
 from server.web.checks import refuse as refuse
 from server.web.checks import seconds as _seconds
-from server.web.checks import too_much
 from server.web.limits import Limits
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -50,6 +51,7 @@ def check_line(field: str, value: str, max_chars: int) -> str:
         raise too_much(field, f"has {len(value)} characters; at most {max_chars} are accepted", f"shorten {field}", None)
     if _CONTROL.search(value):
         raise refuse(field, "contains control characters", f"write {field} on one line")
+    check_visible(field, value)
     return value
 
 
@@ -168,6 +170,7 @@ def check(body: TaskBody, limits: Limits) -> Wish:
     check_text("description", body.description, limits.description_chars * 4, None)
     if len(body.description) > limits.description_chars:
         raise too_much("description", f"has {len(body.description)} characters; at most {limits.description_chars} are accepted", "shorten description", None)
+    check_visible("description", body.description, lines=True)
     command = Command(
         command_id="",
         task_id="",
@@ -201,7 +204,7 @@ def _name(body: TaskBody, what: str, limits: Limits) -> str:
         return name
     text = " ".join(body.argv or ()) if what == "argv" else str(getattr(body, what))
     line = next(line for line in text.splitlines() if line.strip()).strip() if text.strip() else what
-    line = _CONTROL.sub(" ", line)
+    line = escaped(_CONTROL.sub(" ", line))
     return line if len(line) <= DEFAULT_NAME_CHARS else line[: DEFAULT_NAME_CHARS - 1] + "…"
 
 

@@ -98,9 +98,11 @@ class DiffView(Struct, kw_only=True):
     group: int
     against: int
     stream: str
-    diff: Annotated[str, Meta(description="Unified; empty when they are the same.")]
+    diff: Annotated[str, Meta(description="Unified; empty when they are the same. A last line without its end is followed by a line that begins with a backslash.")]
     removed: int
     added: int
+    exact: Annotated[bool, Meta(description="Some lines look the same on both sides and are written with every byte visible: a carriage return is `\\r`, a backslash `\\\\`.")]
+    difference: Annotated[str | None, Meta(description="What differs where the two outputs look the same, such as the ends of lines; null where one can see it.")]
     complete: Annotated[bool, Meta(description="False when lines were left away for length, or parts of an output are not kept.")]
 
 

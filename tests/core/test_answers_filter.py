@@ -121,7 +121,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12)
 
 @given(LINES, LINES, st.integers(0, 4))
 def test_a_difference_is_what_difflib_says(old: list[str], new: list[str], context: int) -> None:
-    found = unified("\n".join(old) + "\n", "\n".join(new) + "\n", context)
+    found = unified(("\n".join(old) + "\n").encode(), ("\n".join(new) + "\n").encode(), context)
     assert found.complete
     assert (found.text == "") is (old == new or (old or [""]) == (new or [""]))
     patched, at = [], 0
@@ -145,18 +145,18 @@ def test_a_difference_looks_as_diff_writes_it() -> None:
     old, new = [f"line {number}" for number in range(30)], [f"line {number}" for number in range(30)]
     new[10] = "other"
     wanted = list(difflib.unified_diff(old, new, lineterm=""))[2:]
-    found = unified("\n".join(old), "\n".join(new), 3)
+    found = unified("\n".join(old).encode(), "\n".join(new).encode(), 3)
     assert (found.text.splitlines(), found.removed, found.added, found.complete) == (wanted, 1, 1, True)
 
 
 def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LINES", 5)
-    long = "".join(f"x{number}\n" for number in range(50))
-    found = unified("a\n", long, 1)
+    long = b"".join(b"x%d\n" % number for number in range(50))
+    found = unified(b"a\n", long, 1)
     assert (found.complete, found.added) == (False, 7)
-    assert unified("same\n" * 100 + "a", "same\n" * 100 + "b", 1).complete
+    assert unified(b"same\n" * 100 + b"a", b"same\n" * 100 + b"b", 1).complete
     monkeypatch.setattr(module, "MAX_CHARS", 10)
-    assert (unified("a", "b" * 20, 0).complete, len(unified("a", "b" * 20, 0).text)) == (False, 10)
+    assert (unified(b"a", b"b" * 20, 0).complete, len(unified(b"a", b"b" * 20, 0).text)) == (False, 10)
 
 
 def test_what_is_read_from_an_output_is_read_once() -> None:
