@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from server.core import retry
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, Peer, Stop, World
+from server.core.world import Execution, LiveTask, Peer, Stop, World
 
 
-def pump(world: World) -> None:
-    """Take on at most one slice of what is to be stopped and of what waits."""
-    budget = _stop(world, world.limits.slice)
-    _admit(world, budget)
+def pump(world: World, *, everything: bool) -> None:
+    """Take on at most one slice of what is to be stopped and of what waits.
+
+    everything: of all tasks. Otherwise only of those for which this call has made work or room, so that what is done for a small task shares
+    no transaction with a slice of a large one.
+    """
+    budget = _stop(world, world.limits.slice, world.stopping if everything else world.halted)
+    if everything:
+        # At most half of it, so that no number of small tasks keeps a large one from going on.
+        used = _admit(world, (budget + 1) // 2, world.quick)
+        _admit(world, budget - used, world.ready)
+    else:
+        _admit(world, budget, world.woken)
 
 
 def has_more(world: World) -> bool:
     """Another slice is due at once. Full limits are not a reason: they open with the next result."""
-    return bool(world.stopping) or (bool(world.ready) and world.in_flight < world.limits.in_flight)
+    return bool(world.stopping) or any(turns and world.in_flight < world.room(next(iter(turns))) for turns in (world.quick, world.ready))
 
 
-def _admit(world: World, budget: int) -> None:
-    # One execution of each task in turn: ten thousand hosts of one task do not hold up the single host of another.
-    while budget > 0 and world.ready and world.in_flight < world.limits.in_flight:
-        live = world.ready.popleft()
-        if live.waiting and live.in_flight < live.limit:
+def _admit(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+    """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the single host of another."""
+    used = 0
+    while used < budget and turns:
+        live = next(iter(turns))
+        if world.in_flight >= world.room(live):
+            if turns is world.ready or turns is world.quick:
+                break  # all of them are of one size
+            del turns[live]
+        elif not live.waiting or live.in_flight >= live.limit:
+            turns.pop(live)
+            world.turns(live).pop(live, None)
+        else:
             execution = live.waiting.popleft()
             if execution.row.status is ExecutionStatus.PENDING:
                 _consider(world, execution)
-                budget -= 1
-            world.ready.append(live)
-        else:
-            live.ready = False
+                used += 1
+            turns.move_to_end(live)
+    return used
 
 
 def _consider(world: World, execution: Execution) -> None:
@@ -79,21 +97,28 @@ def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
     world.dispatch(peer.session, execution, row.seq)
 
 
-def _stop(world: World, budget: int) -> int:
-    while budget > 0 and world.stopping:
-        live = world.stopping[0]
+def _stop(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+    """What is left of the budget. One execution of each task in turn here too."""
+    while budget > 0 and turns:
+        live = next(iter(turns))
         if not live.stopping:
-            world.stopping.popleft()
+            del turns[live]
+            world.stopping.pop(live, None)
             continue
-        stop = live.stopping.popleft()
-        budget -= 1
-        if not stop.execution.row.status.final:
-            _stop_one(world, stop)
+        stop = live.stopping[0]
+        if stop.executions:
+            budget -= 1
+            execution = stop.executions.popleft()
+            if not execution.row.status.final:
+                _stop_one(world, execution, stop)
+        else:
+            live.stopping.popleft()
+        turns.move_to_end(live)
     return budget
 
 
-def _stop_one(world: World, stop: Stop) -> None:
-    execution, row = stop.execution, stop.execution.row
+def _stop_one(world: World, execution: Execution, stop: Stop) -> None:
+    row = execution.row
     if stop.reason == "expired":
         # Those that were not considered yet find the patience at its end when their turn comes.
         if row.status is ExecutionStatus.PENDING and world.waits_for_absent(execution):

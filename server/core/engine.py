@@ -61,7 +61,7 @@ class Engine:
         world = self.world
         world.begin(now)
         route(world, world.peers, events, REPORTS, HANDLERS)
-        admission.pump(world)
+        admission.pump(world, everything=any(type(event) is Tick for event in events))
         tasks.settle(world)
         for execution in world.dirty():
             world.save(SaveExecution(execution.row.snapshot()))
@@ -80,6 +80,11 @@ class Engine:
         """The record of a task that is not final; do not change it."""
         live = self.world.tasks.get(task_id)
         return live.task if live is not None else None
+
+    def command_of(self, task_id: str) -> str | None:
+        """The id of the command of a task that is not final."""
+        live = self.world.tasks.get(task_id)
+        return live.command.command_id if live is not None else None
 
     def open_on(self, host_id: str) -> int:
         """Executions dispatched to, running on or waiting for this host."""

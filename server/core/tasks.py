@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
@@ -166,8 +167,8 @@ def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) 
 
 
 def _stop(world: World, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
-    live.stopping.extend([Stop(execution, reason, force) for execution in executions])
-    world.stopping.append(live)
+    live.stopping.append(Stop(deque(executions), reason, force))
+    world.stopping[live] = world.halted[live] = None
 
 
 def forgotten(world: World, event: TaskForgotten) -> None:

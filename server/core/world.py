@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,12 +18,14 @@ from server.core.statistics import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on."""
+    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on. small_task: hosts of a task that a larger
+    one must not hold up, at most."""
 
     in_flight: int = 20_000
     in_flight_per_task: int = 20_000
     in_flight_per_host: int = 16
-    slice: int = 500
+    slice: int = 200
+    small_task: int = 16
     seq_block: int = 256
     """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's row."""
     waiting: int = 200_000
@@ -63,6 +65,8 @@ class Limits:
     """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
 
 
+KEPT = 20
+"""One in so many of all executions in flight is kept for small tasks."""
 LONG_AGO = Departure(float("-inf"))
 
 
@@ -85,9 +89,9 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An execution that is still to be told to end. reason: canceled or timeout. force: given up if its host is away."""
+    """Executions that are still to be told to end. reason: canceled, timeout or expired. force: given up if their host is away."""
 
-    execution: Execution
+    executions: deque[Execution]
     reason: str
     force: bool = False
 
@@ -107,7 +111,8 @@ class LiveTask:
     lap: Lap | None = None
     started: dict[str, None] = field(default_factory=dict)
     in_flight: int = 0
-    ready: bool = False
+    small: bool = False
+    """It has few hosts: larger tasks do not hold it up."""
     ticket: int = 0
     loaded: bool = False
     """It was not made in this run of the server."""
@@ -190,8 +195,11 @@ class World:
         self.tally = Tally()
         self.ledger = Ledger()
         self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace | Owed] = Deadlines()
-        self.ready: deque[LiveTask] = deque()
-        self.stopping: deque[LiveTask] = deque()
+        self.ready: OrderedDict[LiveTask, None] = OrderedDict()
+        """Tasks that may have something to admit, the next in turn first; small ones apart, in `quick`."""
+        self.quick: OrderedDict[LiveTask, None] = OrderedDict()
+        self.stopping: OrderedDict[LiveTask, None] = OrderedDict()
+        """Tasks of which executions are still to be told to end, the next in turn first."""
         self.in_flight = 0
         self.parked = 0
         self.connected = 0
@@ -211,6 +219,10 @@ class World:
         self._dirty: dict[Execution, None] = {}
         self._moves: tuple[list[int], list[int], list[int]] = ([], [], [])
         self.touched: dict[LiveTask, None] = {}
+        self.woken: OrderedDict[LiveTask, None] = OrderedDict()
+        """Tasks for which this call itself has made room, or work."""
+        self.halted: OrderedDict[LiveTask, None] = OrderedDict()
+        """Tasks of which this call itself is to end executions."""
 
     def begin(self, now: Now) -> None:
         """Start of a call of the engine."""
@@ -223,13 +235,15 @@ class World:
         slot = self._free_slots.pop() if self._free_slots else self._next_slot
         self._next_slot += slot == self._next_slot
         limit = min(task.concurrency or self.limits.in_flight_per_task, self.limits.in_flight_per_task)
-        live = LiveTask(task, command, slot, limit)
+        live = LiveTask(task, command, slot, limit, small=task.total_hosts <= self.limits.small_task)
         self.tasks[task.task_id] = self.by_slot[slot] = self.by_command[command.command_id] = live
         self.tally.add(slot, counts)
         return live
 
     def drop_task(self, live: LiveTask) -> None:
         live.stopping.clear()  # of one that is deleted, some hosts may still be on their way out
+        for turns in (self.ready, self.quick, self.stopping):
+            turns.pop(live, None)
         self.deadlines.clear(live)
         for item in (live.patience, live.lap):
             if item is not None:
@@ -244,11 +258,21 @@ class World:
         self.ledger.moved(old, live.task.status)
         self.touched[live] = None
 
-    def wake(self, live: LiveTask) -> None:
-        """It may have something to admit."""
-        if not live.ready and live.waiting:
-            live.ready = True
-            self.ready.append(live)
+    def wake(self, live: LiveTask, *, soon: bool = True) -> None:
+        """It may have something to admit. soon: in this very call, not only with the next slice."""
+        if live.waiting:
+            self.turns(live).setdefault(live)
+            if soon:
+                self.woken[live] = None
+
+    def turns(self, live: LiveTask) -> OrderedDict[LiveTask, None]:
+        """In which it takes its turn."""
+        return self.quick if live.small else self.ready
+
+    def room(self, live: LiveTask) -> int:
+        """Executions in flight, of all tasks, below which one of this task may go: large tasks leave some for small ones."""
+        most = self.limits.in_flight
+        return most if live.small else most - most // KEPT
 
     # --- executions ------------------------------------------------------------------------------------------------------
 
@@ -296,7 +320,7 @@ class World:
         del peer.open[row.command_id]
         live.in_flight -= 1
         self.in_flight -= 1
-        self.unpark(peer, 1)
+        self.unpark(peer, 1, of=live)
         self.wake(live)
 
     def waits_for_absent(self, execution: Execution) -> bool:
@@ -309,9 +333,9 @@ class World:
         peer.parked[execution] = None
         self.parked += 1
 
-    def unpark(self, peer: Peer, number: int) -> None:
+    def unpark(self, peer: Peer, number: int, *, of: LiveTask | None = None) -> None:
         """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the order in which
-        they came."""
+        they came. of: the task that has made room; then other large tasks go on with the next slice only."""
         returned = list(islice(peer.parked, number))
         self.parked -= len(returned)
         for execution in returned:
@@ -319,7 +343,8 @@ class World:
         for execution in reversed(returned):
             execution.live.waiting.appendleft(execution)
         for execution in returned:
-            self.wake(execution.live)
+            live = execution.live
+            self.wake(live, soon=live.small or of is None or live is of)
 
     # --- what goes out -----------------------------------------------------------------------------------------------------
 
