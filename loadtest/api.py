@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,6 +14,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 
 PAGE = 500
+PATIENCE = 60.0
+"""Seconds for which a request that the server has no room for is repeated."""
+LONGEST_PAUSE = 10.0
+"""Seconds between two tries, whatever the server asks for."""
+NOT_TAKEN = ("overloaded",)
+"""Codes with which nothing was done: such a request may be sent again, another one may have been carried out."""
 FINAL = ("completed", "failed", "canceled", "timeout")
 
 
@@ -27,6 +35,20 @@ class Refused(Exception):
         self.status = status
 
 
+@dataclass(slots=True)
+class Pauses:
+    """How often the server had no room for a request, and the seconds that were waited because of it. Shared between threads."""
+
+    refused: int = 0
+    seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, seconds: float) -> None:
+        with self._lock:
+            self.refused += 1
+            self.seconds += seconds
+
+
 class TooLate(Exception):
     """A task has not ended within its time. task: as last seen."""
 
@@ -37,15 +59,17 @@ class TooLate(Exception):
 
 
 class Api:
-    """Keeps its connection; not to be shared between threads."""
+    """Keeps its connection; not to be shared between threads. pauses: where it is counted that the server had no room. patience: seconds for
+    which such a request is repeated."""
 
-    def __init__(self, url: str, token: str, timeout: float = 90.0) -> None:
+    def __init__(self, url: str, token: str, timeout: float = 90.0, *, pauses: Pauses | None = None, patience: float = PATIENCE) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"--server: {url!r} is not like http://127.0.0.1:8440")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {token}"}
+        self.pauses, self._patience = pauses or Pauses(), patience
 
     def __enter__(self) -> Api:
         return self
@@ -54,7 +78,20 @@ class Api:
         self._connection.close()
 
     def raw(self, method: str, path: str, body: object = None, accept: str = "application/json") -> bytes:
-        """Raises Refused, Unreachable. A GET is tried a second time on a new connection: idle ones are closed by servers."""
+        """Raises Refused, Unreachable. A GET is tried a second time on a new connection: idle ones are closed by servers. What the server has
+        no room for is sent again after the time that it names, for a while."""
+        until = time.monotonic() + self._patience
+        while True:
+            status, headers, content = self._once(method, path, body, accept)
+            if status < 300:
+                return content
+            pause = _pause(headers, content)
+            if pause is None or time.monotonic() + pause > until:
+                raise Refused(status, f"{method} {path}: {content[:500].decode(errors='replace')}")
+            self.pauses.add(pause)
+            time.sleep(pause)
+
+    def _once(self, method: str, path: str, body: object, accept: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         data = orjson.dumps(body) if body is not None else None
         headers = {**self._headers, "Accept": accept, **({"Content-Type": "application/json"} if data else {})}
         for last in (method != "GET", True):
@@ -67,9 +104,7 @@ class Api:
                 self._connection.close()
                 if last:
                     raise Unreachable(f"{method} {path}: {error!r}") from error
-        if answer.status >= 300:
-            raise Refused(answer.status, f"{method} {path}: {content[:500].decode(errors='replace')}")
-        return content
+        return answer.status, answer.headers, content
 
     def json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         answer: dict[str, Any] = orjson.loads(self.raw(method, f"/api/v1{path}", body))
@@ -114,3 +149,13 @@ class Api:
         """What was kept of one host's stdout."""
         query = urlencode({"stream": "stdout", "part": part})
         return self.raw("GET", f"/api/v1/tasks/{task_id}/hosts/{quote(host_id)}/output?{query}", accept="application/octet-stream")
+
+
+def _pause(headers: http.client.HTTPMessage, content: bytes) -> float | None:
+    """Seconds after which the same request may be sent again; None: it may not."""
+    try:
+        code = orjson.loads(content)["error"]["code"]
+        seconds = float(headers["Retry-After"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_PAUSE) if code in NOT_TAKEN else None

@@ -20,6 +20,7 @@ from loadtest.proc import machine, rss_kb
 from loadtest.report import details, rows, summary, to_json, write
 from loadtest.run import Incomplete, Run
 from loadtest.scenarios import ALL, ALONE
+from loadtest.scenarios.fairness import apart_of
 from loadtest.scenarios.join import join
 from loadtest.show import Show, table
 from loadtest.target import Running, ServerDied, Started, Target
@@ -40,7 +41,7 @@ def conduct(options: Options, show: Show) -> Outcome:
     """One run, its reports written. Raises CannotRun."""
     about = machine()
     limit = files.limit()
-    split = files.split(options.agents, limit, options.processes)
+    split = files.split(options.agents, limit, options.processes, apart_of(options))
     show.say(f"{options.agents} agents in {len(split)} process(es): a process may open {limit} files. Seed {options.seed}.")
     with ExitStack() as stack:
         folder = options.keep or Path(tempfile.mkdtemp(prefix="clarion-loadtest-"))
@@ -106,6 +107,8 @@ def _finish(run: Run, about: dict[str, object]) -> Outcome:
         run.note("wire_cpu_us_per_agent is null: it was not asked for (--scenario wire).")
     if run.options.foreign is not None:
         run.note("The store and whether compiled modules are used cannot be seen from outside a server that was not started here.")
+    pauses = run.target.pauses
+    run.details["server_had_no_room"] = {"times": pauses.refused, "seconds_waited": round(pauses.seconds, 1)}
     report = summary(run, about)
     lines = rows(report, run)
     path = run.options.report

@@ -20,8 +20,11 @@ def limit() -> int:
     return hard
 
 
-def split(agents: int, files: int, wanted: int | None) -> list[int]:
-    """Agents per process, as even as can be. Raises CannotRun when `wanted` processes cannot hold them."""
+def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[int]:
+    """Agents per process, as even as can be, then those that are to have a process of their own. Raises CannotRun when `wanted` processes cannot
+    hold the others."""
+    if apart:
+        return [*split(agents - apart, files, wanted), apart]
     each = files - SPARE
     if each < 1:
         raise CannotRun(f"a process may open only {files} files; raise it: ulimit -n {SPARE + agents}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ASKED = ("answers", "viewers")
 """Scenarios that run only when they are named."""
-SCENARIOS = ("connect", "idle", "echo", "latency", "mixed", "faults", "drain", "restart", "wire")
+SCENARIOS = ("connect", "idle", "echo", "latency", "fairness", "mixed", "faults", "drain", "restart", "wire")
 
 
 class CannotRun(Exception):
@@ -44,6 +44,7 @@ class Options:
     processes: int | None = None
     seed: int = 1
     samples: int = 100
+    fair_samples: int = 200
     idle_seconds: float = 20.0
     fault_seconds: float = 5.0
     fault_share: float = 0.1

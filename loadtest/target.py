@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtest.api import Api
+from loadtest.api import Api, Pauses
 from loadtest.options import CannotRun, Foreign, Options
 from loadtest.swarm.door import Door
 
@@ -30,7 +30,7 @@ class ServerDied(Exception):
 
 
 class Target:
-    """url: of the REST API. agent_host, agent_port: where agents dial. pid: None when its process cannot be seen.
+    """url: of the REST API. agent_host, agent_port: where agents dial. pid: None when its process cannot be seen. pauses: how often it had no room.
 
     alone: nobody else's hosts and tasks are there. pure: whether it runs without compiled modules; None: not known."""
 
@@ -42,6 +42,9 @@ class Target:
     pure: bool | None = None
     token_file: Path
     _join_token_file: Path | None
+
+    def __init__(self) -> None:
+        self.pauses = Pauses()
 
     @property
     def join_token(self) -> str:
@@ -56,7 +59,7 @@ class Target:
         return _first_line(self.token_file)
 
     def api(self) -> Api:
-        return Api(self.url, self.token)
+        return Api(self.url, self.token, pauses=self.pauses)
 
     def door(self, hosts: int) -> Door:
         """Where so many hosts may join, with a token made for them. Raises CannotRun, Refused, Unreachable."""
@@ -76,6 +79,7 @@ class Running(Target):
     """A server that was there before."""
 
     def __init__(self, foreign: Foreign) -> None:
+        super().__init__()
         self.url, self.pid = foreign.url, foreign.pid
         self.agent_host, self.agent_port = foreign.agent_host, foreign.agent_port
         self.token_file, self._join_token_file = foreign.token_file, foreign.join_token_file
@@ -90,6 +94,7 @@ class Started(Target):
     alone = True
 
     def __init__(self, folder: Path, options: Options) -> None:
+        super().__init__()
         self.folder, self._options = folder, options
         self.agent_host = "127.0.0.1"
         self._http_port, self.agent_port, self._enrol_port = _free_ports(3)

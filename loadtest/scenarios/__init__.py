@@ -8,6 +8,7 @@ from loadtest.run import Run
 from loadtest.scenarios.answers import answers
 from loadtest.scenarios.connect import connect
 from loadtest.scenarios.echo import echo
+from loadtest.scenarios.fairness import fairness
 from loadtest.scenarios.faults import faults
 from loadtest.scenarios.idle import idle
 from loadtest.scenarios.latency import latency
@@ -21,6 +22,7 @@ ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "idle": ("all hosts idle", idle),
     "echo": ("rounds of echo on all hosts", echo),
     "latency": ("one command on one host", latency),
+    "fairness": ("one command on one host beside everything else", fairness),
     "answers": ("three answers of all hosts", answers),
     "viewers": ("a task's page with and without viewers", viewers),
     "mixed": ("many tasks at once", mixed),

@@ -24,6 +24,7 @@ from server.core.engine import Engine
 from server.core.events import Now, TaskCreated, TaskStarted
 from server.core.ids import uuid7
 from server.core.model import Command, Task
+from server.core.order import Order
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.world import Limits as EngineLimits
 from server.fleet.registry import Registry
@@ -47,13 +48,13 @@ class Clock:
 class Commits:
     """Commits at once. What is called back may submit again, so callbacks wait for their turn."""
 
-    full = False
+    full = lags = False
 
     def __init__(self) -> None:
         self._waiting: list[Callable[[], None]] = []
         self._busy = False
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
         if then is None:
             return
         self._waiting.append(then)
@@ -63,8 +64,11 @@ class Commits:
                 self._waiting.pop(0)()
             self._busy = False
 
-    async def commit(self, saves: Sequence[Save]) -> None:
+    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
         self.put(saves)
+
+    async def wait_reading(self) -> None:
+        pass
 
     async def wait_room(self) -> None:
         return None

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from loadtest.api import Api, Refused, TooLate, Unreachable
+from loadtest import api as api_module
+from loadtest.api import Api, Pauses, Refused, TooLate, Unreachable
 
 
 class Server(ThreadingHTTPServer):
@@ -22,6 +23,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, list[tuple[int, Any] | None]] = {}
         self.asked: list[tuple[str, str, str]] = []
+        self.headers: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -44,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         data = json.dumps(answer[1]).encode()
         self.send_response(answer[0])
         self.send_header("Content-Length", str(len(data)))
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -120,3 +124,50 @@ def test_a_server_that_is_not_there_is_not_ready() -> None:
 def test_an_address_must_be_that_of_a_server() -> None:
     with pytest.raises(ValueError, match="--server"):
         Api("localhost:8440", "secret")
+
+
+def error(code: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "…"}}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(method: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(api_module.time, "sleep", slept.append)
+    Handler.do_DELETE = Handler.do_GET  # type: ignore[attr-defined]
+    server.headers = {"Retry-After": "2"}
+    server.answers["/run"] = [(503, error("overloaded")), (503, error("overloaded")), (200, {"task_id": "t"})]
+    pauses = Pauses()
+    with Api(server.url, "secret", pauses=pauses) as api:
+        assert api.json(method, "/run", {"a": 1}) == {"task_id": "t"}
+    assert slept == [2.0, 2.0] and len(server.asked) == 3
+    assert (pauses.refused, pauses.seconds) == (2, 4.0)
+
+
+def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(api_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(api_module.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    server.headers = {"Retry-After": "3600"}
+    server.answers["/run"] = [(503, error("overloaded"))]
+    with Api(server.url, "secret", patience=25.0) as api, pytest.raises(Refused, match="overloaded") as raised:
+        api.json("POST", "/run", {})
+    assert raised.value.status == 503 and len(server.asked) == 3 and now[0] == 20.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"Retry-After": "1"}, (503, error("store_unavailable"))),
+        ({}, (503, error("overloaded"))),
+        ({"Retry-After": "soon"}, (503, error("overloaded"))),
+        ({"Retry-After": "1"}, (503, ["nothing of ours"])),
+        ({"Retry-After": "1"}, (400, error("invalid_value"))),
+    ],
+)
+def test_what_may_have_been_done_or_would_fail_again_is_sent_once(headers: dict[str, str], answer: tuple[int, Any], server: Server) -> None:
+    server.headers = headers
+    server.answers["/run"] = [answer]
+    with Api(server.url, "secret") as api, pytest.raises(Refused):
+        api.json("POST", "/run", {})
+    assert len(server.asked) == 1 and api.pauses.refused == 0

@@ -1,0 +1,122 @@
+"""One command on one host beside work on all hosts: while they work, while such a task is created, while one is canceled, beside reads of results.
+
+The hosts of the single commands are in all of those tasks too. With enough hosts they live in a process of their own, so that what is
+measured is the server and not the queue of simulated hosts in the process of the others.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from loadtest.api import Api, Refused, TooLate, Unreachable
+from loadtest.figures import percentile, rounded
+from loadtest.options import Options
+from loadtest.run import Run, body
+from loadtest.scenarios.latency import samples
+from loadtest.verify import Expected
+
+APART, FEWEST = 50, 500
+"""Hosts with a process of their own, and hosts in all from which on there are some."""
+PAUSE = 0.5
+WORKING = 0.3
+"""Seconds between two loads, and for which hosts work before they are canceled."""
+TASK_SECONDS = 120.0
+ECHO, SLEEP, THREE = "echo {host} is busy", "sleep 600", "among 3 1"
+Load = Callable[[Run, Api, str], "tuple[dict[str, Any], Expected] | None"]
+"""(run, api, a task that has ended) → the task that was run, to be checked when nothing is measured."""
+
+
+def apart_of(options: Options) -> int:
+    """Hosts that get a process of their own."""
+    return APART if "fairness" in options.scenarios and options.agents >= FEWEST else 0
+
+
+def fairness(run: Run) -> None:
+    if not run.options.fair_samples:
+        return
+    rng = random.Random(run.options.seed)
+    hosts = run.fleet.ids[-APART:] if apart_of(run.options) else run.fleet.ids
+    figures: dict[str, Any] = {}
+    with run.target.api() as api:
+        done = api.wait_final(api.json("POST", "/run", body(THREE, run.everybody(api))), run.left(TASK_SECONDS))
+        run.check(api, done, run.expected(THREE))
+        _note(figures, "idle", samples(run, api, rng, run.options.fair_samples, hosts))
+        for name, load in LOADS.items():
+            with _Loaded(run, load, done["task_id"]) as loaded:
+                took = samples(run, api, rng, run.options.fair_samples, hosts)
+            _note(figures, name, took)
+            figures[f"{name}_load_seconds"] = rounded(percentile(loaded.seconds, 0.5))
+            for task, expected in loaded.ended:
+                run.check(api, task, expected)
+    run.details["fairness"] = figures
+
+
+def _note(figures: dict[str, Any], name: str, took: list[float]) -> None:
+    figures[f"{name}_p50_ms"], figures[f"{name}_p99_ms"] = rounded(percentile(took, 0.5), 1), rounded(percentile(took, 0.99), 1)
+
+
+class _Loaded:
+    """A load, again and again, in a thread of its own. seconds: of each. ended: tasks that are to be checked."""
+
+    def __init__(self, run: Run, load: Load, task_id: str) -> None:
+        self._run, self._load, self._task_id = run, load, task_id
+        self.seconds: list[float] = []
+        self.ended: list[tuple[dict[str, Any], Expected]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self) -> _Loaded:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(TASK_SECONDS)
+
+    def _go_on(self) -> None:
+        try:
+            with self._run.target.api() as api:
+                while not self._stop.wait(PAUSE):
+                    begin = time.monotonic()
+                    ended = self._load(self._run, api, self._task_id)
+                    self.seconds.append(time.monotonic() - begin)
+                    if ended is not None:
+                        self.ended.append(ended)
+        except (Refused, Unreachable, TooLate) as error:
+            self._run.unfinished.append(f"fairness: the load beside the samples came to an end: {error}")
+
+
+def _running(run: Run, api: Api, task_id: str) -> tuple[dict[str, Any], Expected]:
+    task = api.json("POST", "/run", body(ECHO, run.everybody(api)))
+    return api.wait_final(task, TASK_SECONDS), run.expected(ECHO)
+
+
+def _created(run: Run, api: Api, task_id: str) -> None:
+    """Its hosts are named one by one, which is more to read than a selector."""
+    task = api.json("POST", "/tasks", body(ECHO, list(run.fleet.ids)))
+    api.raw("DELETE", f"/api/v1/tasks/{task['task_id']}")
+
+
+def _canceled(run: Run, api: Api, task_id: str) -> tuple[dict[str, Any], Expected]:
+    task = api.json("POST", "/run", body(SLEEP, run.everybody(api)))
+    time.sleep(WORKING)
+    api.json("POST", f"/tasks/{task['task_id']}/cancel")
+    return api.wait_final(task, TASK_SECONDS), run.expected(SLEEP, outcome="canceled")
+
+
+def _groups(run: Run, api: Api, task_id: str) -> None:
+    for _ in range(10):
+        api.json("GET", f"/tasks/{task_id}/groups")
+
+
+def _search(run: Run, api: Api, task_id: str) -> None:
+    for _ in range(10):
+        api.json("GET", f"/tasks/{task_id}/search?text=a&limit=100")
+
+
+LOADS: dict[str, Load] = {"running": _running, "created": _created, "canceled": _canceled, "groups": _groups, "search": _search}
+"""name → what goes on beside the samples."""

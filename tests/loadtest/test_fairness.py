@@ -1,0 +1,37 @@
+"""The scenario that measures one command beside everything else, on a real server with few hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loadtest import files
+from loadtest.conduct import GOOD, conduct
+from loadtest.options import ASKED, SCENARIOS, Options
+from loadtest.scenarios import ALL
+from loadtest.scenarios.fairness import APART, FEWEST, LOADS, apart_of
+from loadtest.show import Show
+
+pytestmark = pytest.mark.system
+
+
+def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0)
+    outcome = conduct(options, Show())
+    assert outcome.code == GOOD
+    told = capsys.readouterr().out
+    for name in ("idle", *LOADS):
+        assert f"{name} p50 ms" in told and f"{name} p99 ms" in told
+    assert "server had no room" in told
+
+
+def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own_when_there_are_many() -> None:
+    assert "fairness" in SCENARIOS and set(SCENARIOS) | set(ASKED) == set(ALL)
+    assert apart_of(Options(agents=FEWEST)) == APART and apart_of(Options(agents=FEWEST - 1)) == 0
+    assert apart_of(Options(agents=10_000, scenarios=("echo",))) == 0
+
+
+@pytest.mark.parametrize(("agents", "limit", "split"), [(1_000, 20_000, [950, 50]), (3_000, 1_200, [984, 983, 983, 50])])
+def test_agents_apart_come_last(agents: int, limit: int, split: list[int]) -> None:
+    assert files.split(agents, limit, None, 50) == split
