@@ -7,7 +7,6 @@ acknowledged to anybody is then in memory only.
 
 from __future__ import annotations
 
-import gc
 import importlib.metadata
 import os
 import signal
@@ -25,10 +24,12 @@ from server import boot, boot_database, build, lease
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now, Stopping
+from server.core.states import TaskStatus
 from server.entrance import Entrance
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.seen import SeenSaver
+from server.ops import garbage
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.rpc.entry import Entry
@@ -49,8 +50,6 @@ log = structlog.get_logger("server.app")
 
 STOP_WITHIN = 10.0
 """Seconds from the signal to the exit, the flush included."""
-COLLECT_AFTER = (20_000, 10, 10)
-"""Of gc.set_threshold. Python's 700 let the collector look, round after round, at what is freed by counting anyway."""
 AGENTS_WITHIN = 2.0
 """Seconds in which every agent is told when to come back."""
 
@@ -190,6 +189,7 @@ class App:
             nursery.start_soon(registry.watching.run, self.stop)
             seen = SeenSaver(registry, writer, settings.liveness.seen_saved_every)
             nursery.start_soon(seen.run)
+            nursery.start_soon(garbage.look_after, lambda: not conductor.statistics().tasks[TaskStatus.RUNNING])
             counts = AgentPortCounts(metrics)
             if entrance is None:
                 log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
@@ -227,9 +227,7 @@ class App:
                 start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits, refused=lambda reason: deps.metrics.refused.labels("http", reason).inc())
                 self.http_address = await web.start(start)
                 deps.health.phase = Phase.READY
-                gc.set_threshold(*COLLECT_AFTER)
-                gc.collect()
-                gc.freeze()  # what was made so far lives as long as the server: the collector need not look at it again
+                garbage.begin()
                 enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)
                 log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol)
                 self.ready.set()

@@ -33,7 +33,7 @@ COMES_BACK = 25.0
 """Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
 ENROLMENT_BYTES = 256 << 10
 """Messages of one connection to the enrolment port, a minute. One has at most 64 KiB (proto.link.unary.LIMIT)."""
-SLICE = 500
+SLICE = 200
 """Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
 
 
@@ -72,7 +72,10 @@ def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[
         committed=committed,
         linger_ms=ours.linger_ms,
         max_rows=ours.max_rows,
+        small_rows=ours.small_rows,
+        batch_ms=ours.batch_ms,
         high_water=ours.high_water,
+        reading_high_water=ours.reading_high_water,
         low_water=ours.low_water,
         high_water_bytes=ours.high_water_bytes,
     )

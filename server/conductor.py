@@ -1,7 +1,8 @@
 """The door: the only way to change state in memory, and the only one who carries out what the engine asks for.
 
 `submit` never awaits: it runs the engine, hands the saves to the writer and returns. The acts follow when the writer reports
-the commit, in the order in which they were asked for. There are no locks because there is nothing to wait for.
+the commit. Those of two calls that have something to do with each other follow in the order in which they were asked for (see
+server/core/order.py). There are no locks because there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from server.core.effects import Ack, Alarm, Cancel, Cut, Dispatch, Effects, Forg
 from server.core.engine import Engine
 from server.core.events import Event, Tick
 from server.core.model import Task
+from server.core.order import LAST, Order, about, order_of
 from server.core.statistics import Statistics
 from server.ports import Clock, Shown
 
@@ -23,9 +25,9 @@ from server.ports import Clock, Shown
 class Queue(Protocol):
     """The writer, as the conductor sees it."""
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None: ...
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None: ...
 
-    async def commit(self, saves: Sequence[Save]) -> None: ...
+    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None: ...
 
     async def wait_room(self) -> None: ...
 
@@ -51,8 +53,14 @@ class Conductor:
     def submit(self, *events: Event) -> None:
         """Never awaits. All events of one call are one transaction."""
         effects = self._engine.handle(events, self._clock.now())
+        forgets = [act for act in effects.acts if isinstance(act, Forget)]
+        if forgets:
+            effects.acts = [act for act in effects.acts if not isinstance(act, Forget)]
         if effects:
-            self._queue.put(effects.saves, lambda: self._carry_out(effects))
+            self._queue.put(effects.saves, lambda: self._carry_out(effects), order_of(effects.saves, effects.acts))
+        if forgets:
+            # Everything up to some number is over, and that is durable: this is said after every unit before, and holds up none of them.
+            self._queue.put((), lambda: self._carry_out(Effects(acts=[*forgets])), LAST)
         self._stirred.set()
 
     def _carry_out(self, effects: Effects) -> None:
@@ -109,6 +117,7 @@ class Conductor:
         """How many executions of this host have not ended."""
         return self._engine.open_on(host_id)
 
-    async def committed(self) -> None:
-        """Return once everything submitted so far is committed."""
-        await self._queue.commit(())
+    async def committed(self, *ids: str) -> None:
+        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is about them."""
+        commands = [command_id for command_id in map(self._engine.command_of, ids) if command_id is not None]
+        await self._queue.commit((), about(*ids, *commands) if ids else LAST)

@@ -29,11 +29,14 @@ class Commits(Protocol):
     """The writer, as seen by whoever must have something durable before going on."""
 
     async def commit(self, saves: Sequence[Save]) -> None:
-        """Return once these saves, and everything put before them, are committed. Raises StoreRefused."""
+        """Return once these saves, and everything put before them that they have to do with, are committed. Raises StoreRefused."""
 
     @property
     def full(self) -> bool:
         """Above the high-water mark: take no new work from outside."""
+
+    async def wait_room(self) -> None:
+        """Return when it is not `full`."""
 
 
 class Door(Protocol):
@@ -52,8 +55,8 @@ class Door(Protocol):
     def open_on(self, host_id: str) -> int:
         """How many executions of this host have not ended."""
 
-    async def committed(self) -> None:
-        """Return once everything submitted so far is committed."""
+    async def committed(self, *ids: str) -> None:
+        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is about them."""
 
 
 @dataclass(frozen=True, slots=True)

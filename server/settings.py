@@ -36,7 +36,7 @@ class Http(Struct, frozen=True, kw_only=True):
     max_head: Annotated[int, Meta(ge=4 * KIB, le=64 * KIB, description="Largest head of a request: its first line and its headers.")] = 16 * KIB
     max_head_fields: Annotated[int, Meta(ge=20, le=1_000, description="Header lines that a request may have.")] = 100
     body_timeout: Annotated[float, Meta(ge=0.1, le=600, description="Time for a request's body to arrive.")] = 20.0
-    write_timeout: Annotated[float, Meta(ge=0.1, le=600, description="How long a request waits for its commit before it is answered with `store_unavailable`.")] = 30.0
+    write_timeout: Annotated[float, Meta(ge=0.1, le=600, description="How long a request waits for its commit before it is answered with `store_unavailable`, and before that for room in the writer's queue before it is answered with `overloaded`.")] = 30.0
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="How long a peer may leave an answer unread before its connection is cut.")] = 30.0
     keep_alive: Annotated[float, Meta(ge=1, le=3600, description="How long a connection without a request stays open.")] = 15.0
     wait_max: Annotated[float, Meta(ge=1, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
@@ -150,15 +150,18 @@ class Writer(Struct, frozen=True, kw_only=True):
 
     linger_ms: Annotated[float, Meta(ge=0, le=1000, description="How long a batch waits for more rows, in milliseconds.")] = 5.0
     max_rows: Annotated[int, Meta(ge=1, le=10_000, description="Rows at which a batch is written at once, and that one transaction holds at most.")] = 4_000
-    high_water: Annotated[int, Meta(ge=1, le=10_000_000, description="Rows waiting to be written at which no new work is taken from outside.")] = 20_000
-    low_water: Annotated[int, Meta(ge=0, le=10_000_000, description="Rows waiting at which new work is taken again.")] = 10_000
+    small_rows: Annotated[int, Meta(ge=0, le=1_000, description="Rows of a change at most that is written before larger ones which it has nothing to do with, so that one command on one host does not wait for those on ten thousand; 0 writes everything in the order in which it came.")] = 64
+    batch_ms: Annotated[float, Meta(ge=0, le=10_000, description="How long a transaction of many rows may take while such small changes come, in milliseconds; 0 for as long as it takes.")] = 20.0
+    high_water: Annotated[int, Meta(ge=1, le=10_000_000, description="Rows waiting to be written at which new work from outside waits; three executions of a new task count as one row.")] = 50_000
+    low_water: Annotated[int, Meta(ge=0, le=10_000_000, description="Rows waiting at which new work is taken again.")] = 25_000
+    reading_high_water: Annotated[int, Meta(ge=1, le=20_000_000, description="Rows waiting to be written at which nothing more is read from agents until there are `writer.high_water`.")] = 100_000
     high_water_bytes: Annotated[int, Meta(ge=MIB, le=64 * GIB, description="Bytes waiting to be written at which no new work is taken from outside.")] = 256 * MIB
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """How much of everything is taken."""
 
-    in_flight: Annotated[int, Meta(ge=1, le=1_000_000, description="Executions dispatched and not ended, over all tasks.")] = 20_000
+    in_flight: Annotated[int, Meta(ge=1, le=1_000_000, description="Executions dispatched and not ended, over all tasks. One in twenty is kept for tasks of at most 16 hosts.")] = 20_000
     in_flight_per_task: Annotated[int, Meta(ge=1, le=1_000_000, description="The same for one task; a task may ask for fewer with `concurrency`.")] = 20_000
     in_flight_per_host: Annotated[int, Meta(ge=1, le=1024, description="The same for one host.")] = 16
     waiting: Annotated[int, Meta(ge=0, le=10_000_000, description="Executions that may wait for hosts that are not connected, with `if_offline = wait`.")] = 200_000

@@ -92,6 +92,8 @@ def _sizes(settings: Settings) -> Iterator[Found]:
     writer, limits, port = settings.writer, settings.limits, settings.agent_port
     if writer.low_water >= writer.high_water:
         yield "writer.low_water", f"must be below writer.high_water, which is {writer.high_water}"
+    if writer.reading_high_water <= writer.high_water:
+        yield "writer.reading_high_water", f"must be above writer.high_water, which is {writer.high_water}"
     if writer.max_rows > writer.high_water:
         yield "writer.max_rows", f"must not be above writer.high_water, which is {writer.high_water}"
     # Parameters and environment have the same limits, and 64 KiB leaves room for the message's other fields.

@@ -212,6 +212,9 @@ class Stopping:
     """This server is about to end in good order: what only it knows is to be saved."""
 
 
+Report = Accepted | Rejected | Started | Result
+"""What an agent says of an execution."""
+
 Event = (
     TaskCreated
     | TaskStarted

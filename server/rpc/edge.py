@@ -17,12 +17,14 @@ from grpclib.exceptions import GRPCError
 from _speedups.lane_limits import ENHANCE_YOUR_CALM
 from proto.messages import Heartbeat, MalformedMessage, Rejected, decode, kind_of
 from server.core.bounds import RUNNING_MAX
-from server.core.events import Event, HostDisconnected, Result
+from server.core.events import HostDisconnected, Report, Result
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ports import Clock, Door
 from server.rpc import rows, to_agent
+from server.rpc.apart import apart
+from server.rpc.comer import Comer
 from server.rpc.credits import Credits
 from server.rpc.endings import DRAINING, END_STATUS, ENDED, FLOODS, HEARD, IN_ORDER
 from server.rpc.front import Front
@@ -34,7 +36,10 @@ from server.rpc.wheel import Wheel
 
 log = structlog.get_logger("rpc")
 
-SENDS_IN_A_ROW = 256
+SENDS_IN_A_ROW, SECONDS_IN_A_ROW = 64, 0.003
+"""After so many sends, or so long, the loop gets a turn; how long one takes is for the kernel to say."""
+READ_AT_ONCE = 48
+"""Connections of one slice: what they have sent is understood, decided and handed to the writer in one turn of the loop."""
 HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
@@ -83,16 +88,6 @@ class First(Protocol):
     def greet(self, live: Live, message: bytes) -> None: ...
 
     def refuse(self, live: Live, reason: str, detail: str, error: GRPCError) -> None: ...
-
-
-class Comer:
-    """A connection. until: when it is closed, unless it becomes an agent's before. asks: for health or reflection."""
-
-    __slots__ = ("asks", "goaway", "until")
-
-    def __init__(self, goaway: Callable[[], None], until: float) -> None:
-        self.goaway, self.until = goaway, until
-        self.asks = False
 
 
 class Edge:
@@ -192,20 +187,20 @@ class Edge:
 
     async def _read(self) -> None:
         while True:
-            await self._queue.wait_room()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
+            await self._queue.wait_reading()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
             await trio.lowlevel.wait_readable(self._hub.fileno())
             now = self._clock.now().mono
             if rest := self._pace.rest(now):
                 await trio.sleep(rest)
                 now = self._clock.now().mono
-            self.take(self._hub.poll(now), now)
+            self.take(self._hub.poll(now, READ_AT_ONCE), now)
             if self._pace.idle(now):
                 with trio.move_on_after(NAP):
                     await self._stirred.wait()
 
     def take(self, batch: list[tuple[Any, ...]], now: float) -> None:
-        """One slice of rows: all events in it are one transaction."""
-        events: list[Event] = []
+        """One slice of rows: all events in it are one transaction, or few (see apart.py)."""
+        events: list[Report] = []
         self._pace.read(len(batch), all(row[1] == HEARTBEAT for row in batch), now)
         for row in batch:
             live: Live = row[0]
@@ -220,7 +215,8 @@ class Edge:
                     if event is not None:
                         events.append(event)
         if events:
-            self._door.submit(*events)
+            for some in apart(events) if self._queue.lags else (events,):
+                self._door.submit(*some)
 
     def _first(self, live: Live, row: tuple[Any, ...]) -> None:
         """What a call that came the short way begins with."""
@@ -239,7 +235,7 @@ class Edge:
             words = f"the first message must be hello, not {KINDS.get(kind, 'of an unknown kind')}"
             first.refuse(live, "malformed_message", words, refusal(ClarionError("hello_expected", words)))
 
-    def _understand(self, live: Live, row: tuple[Any, ...]) -> Event | None:
+    def _understand(self, live: Live, row: tuple[Any, ...]) -> Report | None:
         kind, session = row[1], live.session
         assert session is not None
         if kind in rows.EVENTS:
@@ -266,7 +262,7 @@ class Edge:
             return self._cold(live, session, row[2])
         return None
 
-    def _cold(self, live: Live, session: Session, data: bytes) -> Event | None:
+    def _cold(self, live: Live, session: Session, data: bytes) -> Report | None:
         """Kinds that are rare, or newer than this server: whole messages, read by betterproto."""
         kind, value = kind_of(decode(data))
         if kind == "rejected" and isinstance(value, Rejected):
@@ -298,12 +294,13 @@ class Edge:
         while True:
             await self._stirred.wait()
             self._stirred, dirty, self._dirty = trio.Event(), self._dirty, {}
-            now = self._clock.now().mono
+            now = begun = self._clock.now().mono
             for number, session in enumerate(dirty, 1):
                 self._flush(session, now)
-                if number % SENDS_IN_A_ROW == 0:
+                now = self._clock.now().mono
+                if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:
                     await trio.lowlevel.checkpoint()
-                    now = self._clock.now().mono
+                    now = begun = self._clock.now().mono
 
     def _flush(self, session: Session, now: float) -> None:
         live = self._live.get(session.number)

@@ -11,7 +11,7 @@ from typing import Any
 from proto.messages import MalformedMessage, Observed
 from proto.reasons import REASONS
 from server.core.bounds import ATTEMPTS_MAX, DURATION_MAX_MS, NUMBER_MAX, PROCESSES_MAX, SIGNAL_MAX, TIME_MAX_MS, within
-from server.core.events import Accepted, Event, Outcome, Rejected, Result, Started
+from server.core.events import Accepted, Outcome, Rejected, Report, Result, Started
 from server.core.ids import is_id
 from server.core.live_output import PIECE, STREAMS, Piece
 from server.core.model import Output
@@ -24,12 +24,12 @@ MAX_NUMBER = NUMBER_MAX
 RESULT, ACCEPTED, REJECTED, STARTED, OUTPUT = 2, 5, 6, 7, 8
 
 
-def event(host_id: str, row: tuple[Any, ...]) -> Event:
+def event(host_id: str, row: tuple[Any, ...]) -> Report:
     """The event in a row of one of EVENTS. Raises MalformedMessage."""
     return EVENTS[row[1]](host_id, row)
 
 
-def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Event:
+def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Report:
     """Rejections are rare and come as whole messages; the cold path reads them."""
     key(command_id, attempt)
     return Rejected(host_id, command_id, attempt, reason if reason in REASONS else "unknown", text(message))
@@ -73,17 +73,17 @@ OBSERVED = {
 """Bit of CommandResult.observed → key of the report. Bits that this release does not know are passed over."""
 
 
-def _accepted(host_id: str, row: tuple[Any, ...]) -> Event:
+def _accepted(host_id: str, row: tuple[Any, ...]) -> Report:
     key(row[2], row[3])
     return Accepted(host_id, row[2], row[3])
 
 
-def _started(host_id: str, row: tuple[Any, ...]) -> Event:
+def _started(host_id: str, row: tuple[Any, ...]) -> Report:
     key(row[2], row[3])
     return Started(host_id, row[2], row[3], row[4], time(row[5]) or 0)
 
 
-def _result(host_id: str, row: tuple[Any, ...]) -> Event:
+def _result(host_id: str, row: tuple[Any, ...]) -> Report:
     _, _, command_id, attempt, outcome, exit_code, signal, code, message, started, finished, duration_us, *rest = row
     stdout, stderr, usage, kill, pipe_held, leftovers, left_running, observed = rest
     key(command_id, attempt)
@@ -137,4 +137,4 @@ def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool]
     return report
 
 
-EVENTS: dict[int, Callable[[str, tuple[Any, ...]], Event]] = {RESULT: _result, ACCEPTED: _accepted, STARTED: _started}
+EVENTS: dict[int, Callable[[str, tuple[Any, ...]], Report]] = {RESULT: _result, ACCEPTED: _accepted, STARTED: _started}

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from _speedups import lane
-from proto.messages import Cancel as CancelMessage
+from _speedups.lane_wire_py import varint
 from proto.messages import CommandContent, CommandMessage, Drain
 from proto.messages import Credit as CreditMessage
 from proto.messages import Forget as ForgetMessage
@@ -47,8 +47,7 @@ class Encoder:
         if isinstance(act, Ack):
             return lane.encode_ack(act.command_id, act.attempt)
         if isinstance(act, Cancel):
-            cancel = CancelMessage(act.command_id, act.attempt, act.seq, act.journal_id, act.reason, act.session)
-            return bytes(CommandMessage(cancel=cancel))
+            return _cancel(act)
         if isinstance(act, Forget):
             return bytes(CommandMessage(forget=ForgetMessage(act.low)))
         if isinstance(act, WatchOutput):
@@ -88,6 +87,19 @@ def heartbeat(beat: int, *, answer: bool = False) -> bytes:
 def drain(retry_min: float, retry_max: float) -> bytes:
     """Times in seconds."""
     return bytes(CommandMessage(drain=Drain(round(retry_min * 1000), round(retry_max * 1000), "the server is shutting down")))
+
+
+def _cancel(act: Cancel) -> bytes:
+    """As betterproto would encode it, which takes 300 µs for each of the hosts of a task that is canceled."""
+    body = bytearray()
+    for tag, value in ((0x0A, act.command_id), (0x10, act.attempt), (0x18, act.seq), (0x22, act.journal_id), (0x2A, act.reason), (0x30, act.session)):
+        if isinstance(value, int):
+            if value:
+                body += bytes((tag,)) + varint(value)
+        elif value:
+            text = value.encode()
+            body += bytes((tag,)) + varint(len(text)) + text
+    return b"\x5a" + varint(len(body)) + body
 
 
 def _content(command: Command) -> CommandContent:

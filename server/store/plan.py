@@ -35,6 +35,8 @@ from server.core.effects import (
 )
 from server.core.model import CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
+_DELETES = (DeleteTask, DeleteHost, DeleteJoinToken, DeleteJoinRequest, DeleteOrphans)
+
 
 @dataclass(slots=True)
 class Phase:
@@ -62,10 +64,27 @@ class Phase:
     commands: set[str] = field(default_factory=set)
     """Commands whose rows this phase touches."""
     late_rows: set[tuple[str, str]] = field(default_factory=set)
+    plain: bool = True
+    """Nothing in it that a row's next version could have to stay behind of."""
+
+    def takes(self, row: CommandHost) -> bool:
+        """Add it if that is the plain case, which nearly every save is."""
+        if not self.plain:
+            return False
+        key = (row.command_id, row.host_id)
+        known = self.executions.get(key)
+        if known is None:
+            self.executions[key] = row
+            self.commands.add(row.command_id)
+        elif row.version > known.version:
+            if known.status.final:
+                return False
+            self.executions[key] = row
+        return True
 
     def accepts(self, save: Save) -> bool:
         """False if adding it here would change what the saves mean."""
-        if isinstance(save, DeleteTask | DeleteHost | DeleteJoinToken | DeleteJoinRequest | DeleteOrphans):
+        if isinstance(save, _DELETES):
             return True
         if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens or self.deleted_requests or self.deleted_orphans:
             return False
@@ -104,6 +123,7 @@ class Phase:
         elif isinstance(save, CreateTask):
             self.created.setdefault(save.task.task_id, save)
         elif isinstance(save, SaveLate):
+            self.plain = False
             self.lates.append(save)
             self.commands.add(save.command_id)
             self.late_rows.add((save.command_id, save.host_id))
@@ -124,16 +144,21 @@ class Phase:
         elif isinstance(save, SaveJoinRequest):
             self.requests[save.request.request_id] = save.request
         elif isinstance(save, DeleteJoinRequest):
+            self.plain = False
             self.deleted_requests[save.request_id] = None
         elif isinstance(save, DeleteOrphans):
+            self.plain = False
             self.deleted_orphans[save.host_id] = None
         elif isinstance(save, CreateJoinToken):
             self.tokens.setdefault(save.token.token_id, save.token)
         elif isinstance(save, DeleteJoinToken):
+            self.plain = False
             self.deleted_tokens[save.token_id] = None
         elif isinstance(save, DeleteTask):
+            self.plain = False
             self.deleted_tasks[save.task_id] = None
         else:
+            self.plain = False
             self.deleted_hosts[save.host_id] = None
 
     def _raise_seq(self, host_id: str, seq: int) -> None:
@@ -146,6 +171,8 @@ def plan(saves: Iterable[Save]) -> list[Phase]:
     phases: list[Phase] = []
     phase: Phase | None = None
     for save in saves:
+        if phase is not None and type(save) is SaveExecution and phase.takes(save.execution):
+            continue
         if phase is None or not phase.accepts(save):
             phase = Phase()
             phases.append(phase)

@@ -1,8 +1,9 @@
 """The one writer: many small units of saves become few large transactions, and callers hear of it after the commit.
 
-A unit is what one `put` or `commit` brought. Units are written in the order they came, never split, never reordered, never
-dropped: while the database is away the writer keeps its batch and tries again, the queue grows to the high-water mark, and
-whoever feeds it is expected to look at `full`.
+A unit is what one `put` or `commit` brought. Units are never split and never dropped: while the database is away the writer keeps its batch
+and tries again, the queue grows to the high-water marks, and whoever feeds it is expected to look at `full`. They are written in the order they
+came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/order.py and lanes.py): one command on one host does
+not wait until ten thousand rows are written. While such units come, transactions are kept short (see batches.py).
 
 When a batch is written: one tick of the loop after the first unit if the writer has been idle for `linger` (so that a
 single command never waits), else `linger` after the oldest unit came, or as soon as `max_rows` wait. There are thus at most
@@ -14,28 +15,32 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import trio
 
 from server.core.effects import Save
+from server.core.order import LAST, Order, order_of
 from server.ports import Clock, Entropy
 from server.store.base import Store, StoreRefused, StoreUnavailable
+from server.store.batches import BatchSize
+from server.store.lanes import Lanes
 from server.store.units import Unit
+from server.store.water import Water
 
 _log = logging.getLogger(__name__)
 
-CALLBACKS_IN_A_ROW = 100
-"""After so many the loop gets a turn."""
+CALLBACKS_IN_A_ROW, ROWS_IN_A_ROW = 100, 400
+"""After so many, or when the units of so many rows were told, the loop gets a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriterStatistics:
     """queued_*: not committed yet, the batch in flight included. rows: as given by the callers, before merging.
 
-    available: False while the database is away. oldest_seconds: age of the oldest unit that waits.
+    available: False while the database is away. oldest_seconds: age of the oldest unit that waits. passed: units that went before larger ones.
     """
 
     queued_units: int
@@ -45,6 +50,7 @@ class WriterStatistics:
     batches: int
     units: int
     rows: int
+    passed: int
     refused: int
     retries: int
     last_commit_seconds: float
@@ -58,7 +64,9 @@ class WriterClosed(StoreUnavailable):
 
 class Writer:
     """A `ports.Commits`. linger_ms: see above, 0 for at once. max_rows, max_bytes: of one transaction that holds more than
-    one unit. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the high one.
+    one unit. small_rows: of a unit that may go before larger ones, 0: none may; batch_ms: how long a transaction may take meanwhile, 0: as long
+    as it takes. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the high one.
+    reading_high_water: rows at which nothing more is to be read from agents, until below high_water; by default twice that.
     retry_min, retry_max: seconds, doubling, each with jitter down to its half. committed: told the seconds of each commit."""
 
     def __init__(
@@ -70,8 +78,11 @@ class Writer:
         linger_ms: float = 5,
         max_rows: int = 4_000,
         max_bytes: int = 16 << 20,
-        high_water: int = 20_000,
-        low_water: int = 10_000,
+        small_rows: int = 64,
+        batch_ms: float = 20,
+        high_water: int = 50_000,
+        low_water: int = 25_000,
+        reading_high_water: int | None = None,
         high_water_bytes: int = 256 << 20,
         low_water_bytes: int | None = None,
         retry_min: float = 0.05,
@@ -82,45 +93,47 @@ class Writer:
         self._clock = clock
         self._entropy = entropy
         self._linger = linger_ms / 1000
-        self._max_rows = max_rows
         self._max_bytes = max_bytes
-        self._high, self._low = high_water, low_water
-        self._high_bytes = high_water_bytes
-        self._low_bytes = high_water_bytes // 2 if low_water_bytes is None else low_water_bytes
+        self._size = BatchSize(max_rows, batch_ms / 1000, small_rows)
+        low_bytes = high_water_bytes // 2 if low_water_bytes is None else low_water_bytes
+        self._new = Water(high_water, low_water, high_water_bytes, low_bytes)
+        reading = 2 * high_water if reading_high_water is None else reading_high_water
+        self._reading = Water(reading, min(high_water, reading - 1), high_water_bytes, low_bytes)
         self._retry_min, self._retry_max = retry_min, retry_max
         self._committed = committed
-        self._queue: deque[Unit] = deque()
+        self._waiting = Lanes(small_rows)
         self._rows = self._bytes = 0
-        self._waiting_rows = 0
         self._wake = trio.Event()
         self._wake_rows = 1
-        self._room = trio.Event()
-        self._room.set()
         self._in_flight: deque[Unit] = deque()
         self._idle_since = float("-inf")
         self._closing = False
         self._stopped = trio.Event()
         self._running = False
-        self._batches = self._units_done = self._rows_done = self._refused = self._retries = 0
+        self._batches = self._units_done = self._rows_done = self._passed = self._refused = self._retries = 0
         self._last_commit = 0.0
         self._available = True
 
     # --- for those who have something to write ---
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
-        """Queue one unit; never awaits. `then` is called after its commit and after the `then` of every unit before.
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+        """Queue one unit; never awaits. `then` is called after its commit, and after the `then` of every unit before that it has to do with.
+        order: what it has to do with, if its saves do not tell it all.
 
         The database must take these saves: if it refuses them, `run` raises. Raises WriterClosed after the writer's end.
         """
-        self._enqueue(Unit(saves, self._clock.now().mono, then, None))
+        self._enqueue(Unit(saves, self._clock.now().mono, then, None, order_of(saves) if order is None else order))
 
-    async def commit(self, saves: Sequence[Save]) -> None:
-        """Return once these saves and everything before them are committed.
+    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+        """Return once these saves, and everything before them that they have to do with, are committed. Of no saves, and without an
+        order: everything before.
 
         Raises StoreRefused for these saves alone, WriterClosed. Being cancelled takes nothing back.
         """
         done = trio.Event()
-        unit = Unit(saves, self._clock.now().mono, None, done)
+        if order is None:
+            order = order_of(saves) if saves else LAST
+        unit = Unit(saves, self._clock.now().mono, None, done, order)
         self._enqueue(unit)
         await done.wait()
         if unit.error is not None:
@@ -129,22 +142,37 @@ class Writer:
     @property
     def full(self) -> bool:
         """Take no new work from outside."""
-        return not self._room.is_set()
+        return self._new.full
 
     async def wait_room(self) -> None:
         """Return when the writer is not `full`."""
-        await self._room.wait()
+        await self._new.wait_room()
+
+    @property
+    def reading_stopped(self) -> bool:
+        """Read nothing more from agents: even what is under way is more than can be written. Then it is `full` too."""
+        return self._reading.full
+
+    @property
+    def lags(self) -> bool:
+        """Units wait that a small one may have to pass."""
+        return self._waiting.line > 0
+
+    async def wait_reading(self) -> None:
+        """Return when agents may be read from."""
+        await self._reading.wait_room()
 
     def statistics(self) -> WriterStatistics:
-        oldest = self._in_flight or self._queue
+        since = self._in_flight[0].since if self._in_flight else self._waiting.oldest if self._waiting else None
         return WriterStatistics(
-            queued_units=len(self._queue) + len(self._in_flight),
+            queued_units=len(self._waiting) + len(self._in_flight),
             queued_rows=self._rows,
             queued_bytes=self._bytes,
-            oldest_seconds=self._clock.now().mono - oldest[0].since if oldest else 0.0,
+            oldest_seconds=0.0 if since is None else self._clock.now().mono - since,
             batches=self._batches,
             units=self._units_done,
             rows=self._rows_done,
+            passed=self._passed,
             refused=self._refused,
             retries=self._retries,
             last_commit_seconds=self._last_commit,
@@ -160,7 +188,7 @@ class Writer:
         task_status.started()
         try:
             while await self._batch_is_due():
-                self._take_batch()
+                self._in_flight.extend(self._waiting.take(self._size.rows(self._clock.now().mono), self._max_bytes))
                 try:
                     await self._write(self._in_flight)
                 except StoreRefused as error:
@@ -170,10 +198,11 @@ class Writer:
         finally:
             self._running = False
             self._closing = True
-            for unit in [*self._in_flight, *self._queue]:
+            for unit in [*self._in_flight, *self._waiting]:
                 unit.fail(WriterClosed("the writer has stopped"))
             self._stopped.set()
-            self._room.set()
+            self._new.open()
+            self._reading.open()
 
     async def aclose(self) -> None:
         """Write everything, what the callbacks add included, then stop. Bounded by the caller's cancel scope only."""
@@ -181,28 +210,28 @@ class Writer:
         self._wake.set()
         if self._running:
             await self._stopped.wait()
-        elif self._queue:
+        elif self._waiting:
             raise WriterClosed("the writer does not run, so what is queued cannot be written")
 
     def _enqueue(self, unit: Unit) -> None:
         if self._stopped.is_set() or (self._closing and not self._running):
             raise WriterClosed("the writer has stopped")
-        self._queue.append(unit)
+        if self._waiting.add(unit):
+            self._passed += 1
+            self._size.passed(unit.since)
         self._rows += unit.rows
         self._bytes += unit.bytes
-        self._waiting_rows += unit.rows
-        if self._rows >= self._high or self._bytes >= self._high_bytes:
-            self._fill_up()
-        if self._waiting_rows >= self._wake_rows or not unit.saves:
+        self._stands()
+        if self._waiting.rows >= self._wake_rows or not unit.saves:
             self._wake.set()
 
-    def _fill_up(self) -> None:
-        if self._room.is_set():
-            self._room = trio.Event()
+    def _stands(self) -> None:
+        self._new.stands(self._rows, self._bytes)
+        self._reading.stands(self._rows, self._bytes)
 
     async def _batch_is_due(self) -> bool:
         """False when everything is written and the writer is to stop."""
-        while not self._queue:
+        while not self._waiting:
             if self._closing:
                 return False
             await self._sleep(1, None)
@@ -211,12 +240,13 @@ class Writer:
             # idle until now: only what is put in this very tick is worth waiting for
             await trio.lowlevel.checkpoint()
             return True
-        due = self._queue[0].since + self._linger
-        while self._queue[0].saves and self._waiting_rows < self._max_rows and not self._closing:
+        due = self._waiting.oldest + self._linger
+        enough = self._size.rows(now)
+        while self._waiting.first.saves and self._waiting.rows < enough and not self._closing:
             left = due - self._clock.now().mono
             if left <= 0:
                 break
-            await self._sleep(self._max_rows, left)
+            await self._sleep(enough, left)
         return True
 
     async def _sleep(self, rows: int, seconds: float | None) -> None:
@@ -225,19 +255,7 @@ class Writer:
         with trio.move_on_after(float("inf") if seconds is None else seconds):
             await self._wake.wait()
 
-    def _take_batch(self) -> None:
-        batch = self._in_flight
-        rows = size = 0
-        while self._queue:
-            unit = self._queue[0]
-            if rows and (rows + unit.rows > self._max_rows or size + unit.bytes > self._max_bytes):
-                break
-            batch.append(self._queue.popleft())
-            rows += unit.rows
-            size += unit.bytes
-        self._waiting_rows -= rows
-
-    async def _write(self, units: Iterable[Unit]) -> None:
+    async def _write(self, units: Sequence[Unit] | deque[Unit]) -> None:
         """One transaction, repeated until the database has answered. Raises StoreRefused."""
         saves = [save for unit in units for save in unit.saves]
         if not saves:
@@ -262,6 +280,7 @@ class Writer:
         self._back(begun)
         self._idle_since = self._clock.now().mono
         self._last_commit = self._idle_since - tried
+        self._size.took(sum(unit.rows for unit in units), self._last_commit)
         self._committed(self._last_commit)
         self._batches += 1
 
@@ -276,10 +295,14 @@ class Writer:
             self._forget(unit)
             self._units_done += 1
             self._rows_done += unit.rows
-        for position in range(1, count + 1):
+        callbacks = rows = 0
+        for _ in range(count):
             # taken off first: if the callback raises, only those after it are told that the writer has stopped
-            self._in_flight.popleft().succeed()
-            if position % CALLBACKS_IN_A_ROW == 0:
+            unit = self._in_flight.popleft()
+            unit.succeed()
+            callbacks, rows = callbacks + 1, rows + unit.rows
+            if callbacks >= CALLBACKS_IN_A_ROW or rows >= ROWS_IN_A_ROW:
+                callbacks = rows = 0
                 await trio.lowlevel.checkpoint()
 
     async def _one_by_one(self, refusal: StoreRefused) -> None:
@@ -304,5 +327,4 @@ class Writer:
     def _forget(self, unit: Unit) -> None:
         self._rows -= unit.rows
         self._bytes -= unit.bytes
-        if self._rows <= self._low and self._bytes <= self._low_bytes:
-            self._room.set()
+        self._stands()

@@ -36,7 +36,7 @@ async def cancel_task(call: Call, task_id: str) -> Reply:
         call.deps.door.submit(TaskCanceled(task_id, force))
     else:
         call.deps.door.submit(ExecutionsCanceled(task_id, await chosen(call, task_id, names), force))
-    await call.desk.committed()
+    await call.desk.committed(task_id)
     return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
 
 

@@ -60,7 +60,7 @@ async def created(call: Call, make: Make, *, start: bool, verb: str) -> tuple[Ta
     """
     key = _key(call)
     if key is None:
-        task_id = await call.desk.safely(lambda: _write(call, make, start, None, None))
+        task_id = await call.desk.safely(lambda: _write(call, make, start, None, None), after_room=True)
         return *await stored_task(call.deps, task_id), True
     digest = digest_of(call, verb)
     with trio.move_on_after(call.deps.limits.write_timeout):
@@ -71,7 +71,7 @@ async def created(call: Call, make: Make, *, start: bool, verb: str) -> tuple[Ta
     if key in call.desk.creating:
         raise ClarionError("store_unavailable", "the first request with this Idempotency-Key has not been committed yet")
     flight = call.desk.creating[key] = Flight(digest)
-    task_id, new = await call.desk.safely(lambda: _once(call, make, start, key, flight))
+    task_id, new = await call.desk.safely(lambda: _once(call, make, start, key, flight), after_room=True)
     return *await stored_task(call.deps, task_id), new
 
 
@@ -95,17 +95,17 @@ async def _finish_run(call: Call, task_id: str) -> None:
     live = call.deps.door.live_task(task_id)
     if live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
         call.deps.door.submit(TaskStarted(task_id))
-        await call.deps.door.committed()
+        await call.deps.door.committed(task_id)
 
 
 async def _write(call: Call, make: Make, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
     task, command = await make()
-    call.desk.take_new_work()
+    await call.desk.room()
     await deps.commits.commit([CreateTask(task, command, key, digest)])
     events: list[Event] = [TaskCreated(task, command)]
     if start:
         events.append(TaskStarted(task.task_id))
     deps.door.submit(*events)
-    await deps.door.committed()
+    await deps.door.committed(task.task_id)
     return command.task_id

@@ -49,6 +49,7 @@ class Desk:
         self.creating: dict[str, Flight] = {}
         self.deleting: set[str] = set()
         self.hosts = trio.Lock()
+        self._turn = trio.Lock()
         self.answers = AnswerBook(deps)
         limits = deps.limits
         self.credentials = Credentials(deps.clock, deps.tokens, deps.metrics.auth_failures.labels("http").inc, logins=limits.wrong_logins, requests=limits.wrong_tokens)
@@ -57,15 +58,15 @@ class Desk:
         self.cells = CellBook(deps)
         self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
 
-    async def safely(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def safely(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
 
-        Raises ClarionError store_unavailable when it takes longer than limits.write_timeout (it goes on regardless),
-        shutting_down when the server ends first.
+        after_room: it calls `room`, which has a time of its own. Raises ClarionError store_unavailable when it takes longer than
+        limits.write_timeout (it goes on regardless), shutting_down when the server ends first.
         """
         outcome: _Outcome[T] = _Outcome()
         self._deps.nursery.start_soon(self._run, write, outcome)
-        with trio.move_on_after(self._deps.limits.write_timeout):
+        with trio.move_on_after(self._deps.limits.write_timeout * (2 if after_room else 1)):
             await outcome.done.wait()
         if outcome.error is not None:
             raise outcome.error
@@ -88,14 +89,22 @@ class Desk:
         finally:
             outcome.done.set()
 
-    async def committed(self) -> None:
-        """All that was submitted so far is committed. Raises ClarionError store_unavailable after limits.write_timeout."""
+    async def committed(self, *ids: str) -> None:
+        """All that was submitted so far about these tasks, commands or hosts is committed, or all of it. Raises ClarionError store_unavailable
+        after limits.write_timeout."""
         with trio.move_on_after(self._deps.limits.write_timeout) as scope:
-            await self._deps.door.committed()
+            await self._deps.door.committed(*ids)
         if scope.cancelled_caught:
             raise ClarionError("store_unavailable", "your request is taken, but the database has not committed it yet")
 
-    def take_new_work(self) -> None:
-        """Raises ClarionError overloaded while the writer is above its high-water mark."""
-        if self._deps.commits.full:
+    async def room(self) -> None:
+        """Return when the writer is below its high-water mark. What the caller then hands to the writer before it awaits anything else is counted
+        before the next one in line is let through. Raises ClarionError overloaded after limits.write_timeout."""
+        commits = self._deps.commits
+        if not commits.full and not self._turn.locked():
+            return
+        with trio.move_on_after(self._deps.limits.write_timeout) as scope:
+            async with self._turn:
+                await commits.wait_room()
+        if scope.cancelled_caught:
             raise ClarionError("overloaded")

@@ -89,7 +89,7 @@ async def create_host(call: Call) -> Reply:
     check_hostname(body.hostname)
     check_labels(body.labels, call.deps.limits)
     check_number(body.labels, call.deps.limits)
-    call.desk.take_new_work()
+    await call.desk.room()
     now = call.deps.clock.now().wall_ms
     host = Host(uuid7(now, call.deps.entropy(10)), body.hostname, labels=dict(body.labels), created_at=now, updated_at=now)
     await call.desk.safely(lambda: _save_new(call, host))
@@ -194,7 +194,7 @@ async def change_host(call: Call, host: str) -> Reply:
     if isinstance(body.hostname, str):
         check_hostname(body.hostname)
     host_id = known_host(call.deps, host).host.host_id
-    call.desk.take_new_work()
+    await call.desk.room()
 
     def changed(old: Host) -> Host:
         new = replace(old, labels={key: value for key, value in (old.labels | dict(body.labels)).items() if value is not None})  # type: ignore[operator]
@@ -245,7 +245,7 @@ async def replace_host(call: Call, host: str) -> Reply:
         raise ClarionError("invalid_value", "a host cannot take its own place", field="by", hint="name the new host by its id")
     if new.host.replaced_by is not None:
         raise ClarionError("invalid_value", f"the host {new_id} was replaced itself", field="by", hint=f"name the one that has its place, {new.host.replaced_by}")
-    call.desk.take_new_work()
+    await call.desk.room()
 
     def put_aside(before: Host) -> Host:
         if call.deps.fleet.online() & {old_id}:

@@ -40,7 +40,7 @@ async def create_join_token(call: Call) -> Reply:
         networks = approval.networks(body.networks)
     except ValueError as error:
         raise ClarionError("invalid_value", f"networks: {error}", field="networks", hint="write CIDR blocks such as 10.1.0.0/16") from None
-    call.desk.take_new_work()
+    await call.desk.room()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
     kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve, body.replace)

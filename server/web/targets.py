@@ -173,7 +173,7 @@ def text_of(texts: Sequence[str]) -> str:
     """One selector that means the same as all of them, each of which is one."""
     if len(texts) == 1:
         return texts[0]
-    return ", ".join(text if _is_one_word(text) else f"({text})" for text in texts)
+    return ", ".join([text if is_id(text) or _is_one_word(text) else f"({text})" for text in texts])
 
 
 def _is_one_word(text: str) -> bool:

@@ -142,12 +142,12 @@ async def start_task(call: Call, task_id: str) -> Reply:
 
     Of two requests at the same time one starts it, the other gets task_not_pending.
     """
+    await call.desk.room()
     task = await living(call, task_id)
     if task is None or task.status is not TaskStatus.PENDING or task.cancel_reason is not None:
         raise ClarionError("task_not_pending")
-    call.desk.take_new_work()
     call.deps.door.submit(TaskStarted(task_id))
-    await call.desk.committed()
+    await call.desk.committed(task_id)
     return Reply(task_view(*await stored_task(call.deps, task_id)))
 
 
@@ -187,7 +187,7 @@ async def living(call: Call, task_id: str) -> Task | None:
     if (task := deps.door.live_task(task_id)) is not None:
         return task
     # Its end may not be committed yet, or its creation is but the engine has not heard of it.
-    await call.desk.committed()
+    await call.desk.committed(task_id)
     stored = await deps.store.task(task_id)
     if stored is None or task_id in call.desk.deleting:
         raise ClarionError("task_not_found")

@@ -9,8 +9,9 @@ import trio
 from server.conductor import Conductor
 from server.core.effects import Act, Alarm, Cancel, Dispatch, Forgotten, Progress, Save, SaveExecution
 from server.core.engine import Engine
-from server.core.events import HostConnected, HostDisconnected, Now, TaskCreated, TaskForgotten, TaskStarted
+from server.core.events import HostConnected, HostDisconnected, Now, Outcome, Result, TaskCreated, TaskForgotten, TaskStarted
 from server.core.model import Command
+from server.core.order import LAST, Order
 from server.core.states import ExecutionStatus
 from server.core.world import Limits
 from tests.core.shadow import task
@@ -24,20 +25,25 @@ class Clock:
 class Queue:
     """A writer whose commits happen when the test says so."""
 
+    lags = False
+
     def __init__(self) -> None:
         self.units: list[tuple[Sequence[Save], Callable[[], None] | None]] = []
         self.saved: list[Save] = []
         self.room = trio.Event()
         self.room.set()
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
         self.units.append((saves, then))
 
-    async def commit(self, saves: Sequence[Save]) -> None:
+    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
         self.put(saves)
         self.flush()
 
     async def wait_room(self) -> None:
+        await self.room.wait()
+
+    async def wait_reading(self) -> None:
         await self.room.wait()
 
     def flush(self) -> None:
@@ -169,3 +175,43 @@ async def test_nothing_more_is_put_once_it_has_ended(autojump_clock: trio.testin
             door.end()
             queue.room.set()
     assert len(queue.units) == put
+
+
+class Orders(Queue):
+    """Keeps what each unit has to do with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: list[Order | None] = []
+
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+        super().put(saves, then, order)
+        self.orders.append(order)
+
+    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+        self.put(saves, None, order)
+        self.flush()
+
+
+async def test_a_forget_waits_for_everything_and_holds_up_none_of_what_it_came_with() -> None:
+    queue, seen = Orders(), Seen()
+    door = Conductor(Engine(Limits(forget_every=1)), queue, seen, seen, Clock())
+    door.submit(HostConnected("a", 1, "journal-1", 4))
+    door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")), TaskStarted("t"))
+    queue.orders.clear()
+    door.submit(Result("a", "c", 1, Outcome.COMPLETED, exit_code=0))
+    result, forget = queue.orders
+    assert result is not None and result.behind == {"t", "c", "a"}
+    assert forget == LAST
+    queue.flush()
+    assert [type(act).__name__ for act in seen.acts][-3:] == ["Ack", "Progress", "Forget"]
+
+
+async def test_a_wait_for_a_task_stands_behind_all_that_is_said_of_it_and_its_command_and_nothing_else() -> None:
+    queue, seen = Orders(), Seen()
+    door = Conductor(Engine(), queue, seen, seen, Clock())
+    door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")))
+    await door.committed("t")
+    await door.committed("of no task")
+    await door.committed()
+    assert [order and order.behind for order in queue.orders[-3:]] == [{"t", "c"}, {"of no task"}, None]

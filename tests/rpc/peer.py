@@ -17,6 +17,7 @@ from server.conductor import Conductor
 from server.core.effects import Save
 from server.core.engine import Engine
 from server.core.model import Host
+from server.core.order import Order
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
 from server.rpc.entry import Entry
@@ -64,7 +65,7 @@ class Commits(Queue):
     def full(self) -> bool:
         return not self.room.is_set()
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None) -> None:
+    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
         super().put(saves, then)
         if not self.held:
             self.flush()

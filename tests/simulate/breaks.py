@@ -22,11 +22,13 @@ import server.core.admission as server_admission
 import server.core.engine as server_engine
 import server.core.executions as server_executions
 import server.core.hosts as server_hosts
+import server.core.order as server_order
 import server.core.retry as server_retry
 import server.core.safety as server_safety
 import server.core.tasks as server_tasks
 import server.core.world as server_world
 import server.lease as server_lease
+import server.store.lanes as server_lanes
 import server.store.lease as server_lease_row
 import server.store.writer as server_writer
 import tests.simulate.database as simulated_database
@@ -86,7 +88,7 @@ def _one_applied(broken: Break) -> Iterator[None]:
             table[kind] = kept
 
 
-USERS = (server_executions, server_hosts, server_admission, server_engine, server_tasks, server_safety, server_retry, simulated_database)
+USERS = (server_executions, server_hosts, server_admission, server_engine, server_tasks, server_safety, server_retry, server_conductor, server_writer, simulated_database)
 DUPLICATES = {"enabled": frozenset({"duplicate", "link_cut", "disk_error"}), "strike": 0.5, "often": 1.5, "slots": 1, "hosts": 1, "tasks": 8, "seconds": 60.0}
 POWER = {"enabled": frozenset({"host_reboot", "link_cut"}), "often": 1.5, "longest": 10.0, "tasks": 8, "seconds": 60.0}
 OUTAGES = {"enabled": frozenset({"db_down", "db_stall", "link_slow"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
@@ -97,6 +99,10 @@ SILENCE = {"enabled": frozenset({"partition", "link_half_open", "link_cut"}), "o
 TWINS = {"enabled": frozenset({"server_twin", "link_cut"}), "often": 4.0, "tasks": 8, "seconds": 60.0}
 GONE = {"enabled": frozenset({"server_kill", "host_gone"}), "often": 1.5, "tasks": 8, "longest": 40.0, "seconds": 60.0}
 STOPS = {"enabled": frozenset({"agent_stop", "agent_kill", "link_slow"}), "often": 1.0, "hosts": 1, "tasks": 8, "longest": 10.0, "seconds": 60.0}
+PASSING = {
+    "enabled": frozenset({"db_stall", "server_kill", "server_point", "link_cut"}), "strike": 0.2, "often": 1.5, "hosts": 3, "tasks": 8, "slots": 16,
+    "slice": 500, "in_flight": 20_000, "small_rows": 2, "max_rows": 1, "small_task": 1, "seq_block": 3, "forget_every": 1, "seconds": 60.0,
+}  # fmt: skip
 WIPED = {"enabled": frozenset({"host_wiped", "link_one_way", "link_half_open"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 NO_DIRECTORIES = Break("what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()")
 NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget", "peer.session is not None and", "False and")
@@ -130,6 +136,12 @@ BREAKS = (
     Break("many hosts gone at once are lost like one", server_safety, "gone", "world.calm_at = now + limits.mass_pause", "pass", aim=SILENCE),
     Break("what is canceled by force is called canceled", server_admission, "_stop_one", 'lose(world, execution, "force_canceled")', 'world.step(execution, ExecutionStep.CANCEL)', aim=SILENCE | {"longest": 40.0, "tasks": 8}, first=35),
     Break("the agent is told to forget too much", server_world.World, "forget", "default=peer.seen + 1) - 1", "default=peer.seen + 1)", aim={"forget_every": 1}),
+    # what passes what in the writer
+    Break("a unit passes what it builds on", server_lanes.Lanes, "add", "self._held.keys().isdisjoint(order.behind)", "True", aim=PASSING),
+    Break("what waits in line is written before what passed it", server_lanes.Lanes, "take", "(self._passing, self._line)", "(self._line, self._passing)", aim=PASSING | {"small_rows": 4}),
+    Break("a unit in line is forgotten while it waits", server_lanes.Lanes, "add", "self._held.update(order.holds)", "pass", aim=PASSING),
+    Break("a dispatch passes the reservation of its number", server_order, "order_of", "elif isinstance(save, SaveSeq | DeleteHost | DeleteOrphans):\n            holds.add(save.host_id)", "elif isinstance(save, SaveSeq | DeleteHost | DeleteOrphans):\n            pass", aim=PASSING),
+    Break("a dispatch passes the Welcome of its session", server_order, "order_of", "holds.add(act.host_id)", "pass", aim=PASSING),
     # two servers
     Break("a lease is taken while its holder renews it", server_lease_row, "judge", "lease.left > 0", "False", aim=TWINS),
     Break("whoever has a data directory takes the lease of another one", server_lease._Watched, "gone", "ours.place and lease.holder.place == ours.place", "ours.place", aim=TWINS),

@@ -15,9 +15,11 @@ from server.core.states import EXECUTION_STEPS, ExecutionStatus, TaskStatus
 from tests.simulate.ghost import Process, Violation
 
 if TYPE_CHECKING:
+    from server.fleet.session import Session
     from server.store.lease import Lease
     from tests.simulate.machine import Machine
     from tests.simulate.server import Server
+    from tests.simulate.translate import Spoken
     from tests.simulate.world import World
 
 S = ExecutionStatus
@@ -244,6 +246,11 @@ class Checks:
         self.done += 1
         judged = {(verdict.command_id, verdict.attempt) for verdict in welcome.verdicts}
         require(judged >= self._greeted.pop((server.epoch, welcome.session)), "I9", f"entries of {welcome.host_id} without a verdict")
+
+    def said(self, spoken: Spoken, session: Session) -> None:
+        """An agent that hears anything before its Welcome hangs up."""
+        self.done += 1
+        require(isinstance(spoken, Welcome) or session.welcomed, "I9", f"{spoken} to {session.host_id} before its Welcome")
 
     def promise(self, key: str, task_id: str) -> None:
         """An operator is told that the task exists."""

@@ -103,7 +103,7 @@ class Operators:
                 live = server.engine.task(known.task_id)
                 if start and live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
                     server.conductor.submit(TaskStarted(known.task_id))
-                    await server.conductor.committed()
+                    await server.conductor.committed(known.task_id)
                 world.checks.promise(key, known.task_id)
                 return
             self._made += 1
@@ -120,7 +120,7 @@ class Operators:
             if start:
                 events.append(TaskStarted(task_id))
             server.conductor.submit(*events)
-            await server.conductor.committed()
+            await server.conductor.committed(task_id)
             world.checks.promise(key, task_id)
         except (KeyTaken, StoreUnavailable):
             return  # the client asks again
@@ -161,7 +161,7 @@ class Operators:
         world = self.world
         self._deleting.add(task_id)
         try:
-            await server.conductor.committed()
+            await server.conductor.committed(task_id)
             task = world.database.tables.tasks.get(task_id)
             if task is None or (server.engine.task(task_id) is None and not task.status.final):
                 return

@@ -18,6 +18,7 @@ import server.boot
 import server.conductor
 import server.fleet.registry
 import server.lease
+import server.store.water
 import server.store.writer
 from tests.simulate import disk, loop, shims
 from tests.simulate.ghost import Violation
@@ -25,6 +26,7 @@ from tests.simulate.world import World
 
 _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.store.writer, "trio", loop.pieces),
+    (server.store.water, "trio", loop.pieces),
     (server.conductor, "trio", loop.pieces),
     (server.fleet.registry, "trio", loop.pieces),
     (server.lease, "trio", loop.pieces),

@@ -107,14 +107,15 @@ class Server:
             limits = Limits(
                 in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,
                 start_grace=swarm.start_grace, watchdog_margin=5.0, cancel_retry=5.0, forget_every=swarm.forget_every,
-                mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE, lap=5.0,
+                small_task=swarm.small_task, mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE, lap=5.0,
             )  # fmt: skip
             if world.to_be_given_up:
                 await self._give_up()
             self.engine = Watched(limits, self)
             self.writer = Writer(
-                parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2
-            )
+                parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2,
+                small_rows=swarm.small_rows, max_rows=swarm.max_rows,
+            )  # fmt: skip
             self.memory = Memory(self.registry, self.writer, self)
             self.conductor = Conductor(self.engine, self.writer, self.registry, self, self, self._alarm)
             await boot.load_hosts(parts, self.registry, self.engine, self.now())
@@ -210,7 +211,7 @@ class Server:
         return max(0.02, self.life.stopped_until - self.world.loop.now)
 
     def receive(self, link: Link, message: Any) -> bool:
-        if self.writer.full or self.draining or self.life.stopped:
+        if self.writer.reading_stopped or self.draining or self.life.stopped:
             return False
         if isinstance(message, from_agent.Hello):
             self._welcome(link, message)
@@ -281,6 +282,7 @@ class Server:
     def _say(self, link: Link, session: Session, spoken: translate.Spoken) -> None:
         world = self.world
         world.note("server says", spoken)
+        world.checks.said(spoken, session)
         if isinstance(spoken, Ack):
             world.checks.acked(spoken)
         elif isinstance(spoken, Dispatch):

@@ -167,7 +167,7 @@ class Fleet:
                 if server is not None and server.listening:
                     await server.writer.commit([CreateTask(task, command, task.task_id, sha256(task.task_id.encode()).digest())])
                     server.conductor.submit(TaskCreated(task, command), TaskStarted(task.task_id))
-                    await server.conductor.committed()
+                    await server.conductor.committed(task.task_id)
                     self.checks.promise(task.task_id, task.task_id)
             except StoreUnavailable:
                 pass

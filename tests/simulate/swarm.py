@@ -73,10 +73,14 @@ class Swarm:
     longest: float
     forget_every: int
     mass_hosts: int
+    small_rows: int
+    max_rows: int
+    small_task: int
     backoff_max: float = 15.0
 
 
-def draw(rng: Random) -> Swarm:
+def draw(rng: Random, sizes: Random) -> Swarm:
+    """sizes: dice of their own, for those of the writer's."""
     share = rng.choice((0.0, 0.1, 0.3, 0.3, 0.5, 0.5, 1.0))
     enabled = {name for name in FAULTS if rng.random() < share}
     if "db_restored" in enabled:
@@ -102,4 +106,7 @@ def draw(rng: Random) -> Swarm:
         longest=rng.choice((0.5, 10.0, 40.0)),
         forget_every=rng.choice((1, 3, 64)),
         mass_hosts=rng.choice((2, 10)),
+        small_rows=sizes.choice((0, 2, 4, 64)),
+        max_rows=sizes.choice((1, 3, 4_000)),
+        small_task=sizes.choice((0, 1, 16)),
     )

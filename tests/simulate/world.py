@@ -37,7 +37,7 @@ class World:
         """without: faults that are left out of those that the seed enables. aim: sizes of the Swarm that are not left to chance."""
         OS.forget()
         self.rng = Random(seed)
-        drawn = draw(self.rng)
+        drawn = draw(self.rng, Random(seed + 1_000_003))
         drawn = replace(drawn, **aim or {})
         self.swarm = replace(drawn, enabled=drawn.enabled.difference(without))
         self.loop = Loop()

@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from server.core.effects import Save, SaveMeta, SaveOutput
+from server.core.effects import Save, SaveExecution, SaveMeta, SaveOutput
+from server.core.model import CommandHost
 from server.store.base import StoreRefused, StoreUnavailable
 from server.store.writer import Writer, WriterClosed
 from tests.store.fakes import FakeStore, TrioClock, half
@@ -236,10 +237,12 @@ async def test_between_the_water_marks_it_stays_as_it_was(
     await writer.aclose()
 
 
-async def test_a_created_task_weighs_as_many_rows_as_it_makes(make: Make, autojump_clock: MockClock) -> None:
-    writer = make(high_water=100)
-    writer.put([create(hosts(99))])
-    assert writer.full and writer.statistics().queued_rows == 100
+@pytest.mark.parametrize("targets, rows", [(0, 1), (1, 1), (3, 2), (99, 34), (10_000, 3_334)])
+async def test_a_created_task_weighs_what_its_rows_cost(targets: int, rows: int, make: Make, autojump_clock: MockClock) -> None:
+    writer = make(high_water=rows)
+    writer.put([create(hosts(targets))])
+    assert writer.full and writer.statistics().queued_rows == rows
+    assert writer.statistics().queued_bytes >= 100 * targets
 
 
 async def test_a_cancelled_commit_is_written_all_the_same(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
@@ -319,3 +322,58 @@ async def test_each_commit_is_measured(make: Make, nursery: Any, autojump_clock:
     await writer.commit([])
     await writer.commit(facts(2))
     assert len(seen) == 2 and all(seconds >= 0 for seconds in seen)
+
+
+def executions(command: str, number: int) -> list[Save]:
+    return [SaveExecution(CommandHost(command, f"h{place}")) for place in range(number)]
+
+
+async def test_a_small_unit_is_written_before_large_ones_that_wait(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+    store.seconds = 1.0
+    writer = make(max_rows=100)
+    await nursery.start(writer.run)
+    for _ in range(10):
+        writer.put(executions("big", 100))
+    await trio.sleep(0.5)
+    begun = trio.current_time()
+    assert writer.lags
+    await writer.commit(executions("small", 1))
+    assert trio.current_time() - begun == pytest.approx(1.5), "the transaction under way, and its own"
+    await writer.commit(executions("big", 1))
+    assert trio.current_time() - begun >= 9.5, "what is about the same command waits for all of it"
+    assert writer.statistics().passed == 1
+    await writer.aclose()
+
+
+@pytest.mark.parametrize("small_rows", [0, 64])
+async def test_one_that_is_refused_in_the_passing_lane_hurts_nobody_else(small_rows: int, store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+    store.seconds = 1.0
+    writer = make(max_rows=100, small_rows=small_rows)
+    await nursery.start(writer.run)
+    for _ in range(3):
+        writer.put(executions("big", 100))
+    await trio.sleep(0.5)
+    store.poison = executions("bad", 1)
+    told: list[str] = []
+    writer.put(executions("good", 1), lambda: told.append("good"))
+    with pytest.raises(StoreRefused, match="poison"):
+        await writer.commit(executions("bad", 1))
+    await writer.aclose()
+    assert told == ["good"] and sum(map(len, store.written)) == 301 and writer.statistics().queued_rows == 0
+
+
+async def test_reading_stops_above_a_mark_of_its_own(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+    store.seconds = 1.0
+    writer = make(max_rows=1, high_water=4, low_water=1, reading_high_water=8)
+    for number in range(7):
+        writer.put(facts(number))
+    assert writer.full and not writer.reading_stopped
+    writer.put(facts(7))
+    assert writer.full and writer.reading_stopped
+    await nursery.start(writer.run)
+    begun = trio.current_time()
+    await writer.wait_reading()
+    assert trio.current_time() - begun == pytest.approx(4.0) and writer.full
+    await writer.wait_room()
+    assert trio.current_time() - begun == pytest.approx(7.0)
+    await writer.aclose()

@@ -257,6 +257,7 @@ async def range_not_satisfiable(world: World) -> Answer:
 
 async def overloaded(world: World) -> Answer:
     world.writer.declared_full = True
+    object.__setattr__(world.deps.limits, "write_timeout", 0.05)
     return await world.post("/api/v1/run", RUN)
 
 

@@ -76,6 +76,11 @@ class FillableWriter(Writer):
     def full(self) -> bool:
         return self.declared_full or super().full
 
+    async def wait_room(self) -> None:
+        if self.declared_full:
+            await trio.sleep_forever()
+        await super().wait_room()
+
 
 @dataclass
 class Answer:
