@@ -24,6 +24,8 @@ APART, FEWEST = 50, 500
 PAUSE = 0.5
 WORKING = 0.3
 """Seconds between two loads, and for which hosts work before they are canceled."""
+LOADS_AT_LEAST = 3
+"""Loads that samples are taken beside, however few samples are asked for."""
 TASK_SECONDS = 120.0
 ECHO, SLEEP, THREE = "echo {host} is busy", "sleep 600", "among 3 1"
 Load = Callable[[Run, Api, str], "tuple[dict[str, Any], Expected] | None"]
@@ -46,8 +48,10 @@ def fairness(run: Run) -> None:
         run.check(api, done, run.expected(THREE))
         _note(figures, "idle", samples(run, api, rng, run.options.fair_samples, hosts))
         for name, load in LOADS.items():
+            took: list[float] = []
             with _Loaded(run, load, done["task_id"]) as loaded:
-                took = samples(run, api, rng, run.options.fair_samples, hosts)
+                while len(took) < run.options.fair_samples or (loaded.goes_on and len(loaded.seconds) < LOADS_AT_LEAST):
+                    took += samples(run, api, rng, 1, hosts)
             _note(figures, name, took)
             figures[f"{name}_load_seconds"] = rounded(percentile(loaded.seconds, 0.5))
             for task, expected in loaded.ended:
@@ -76,6 +80,10 @@ class _Loaded:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(TASK_SECONDS)
+
+    @property
+    def goes_on(self) -> bool:
+        return self._thread.is_alive()
 
     def _go_on(self) -> None:
         try:

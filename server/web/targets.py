@@ -9,6 +9,7 @@ from itertools import islice
 from server.core.answers import Answer, hosts_in_slices
 from server.core.expression import Bounds, ExpressionError, tokens
 from server.core.fold import quoted
+from server.core.ids import is_id
 from server.core.selection import Selection, TooCostly, select_in_slices
 from server.core.selector import Names, Refinement, Results, Selector, parse_all, results_in
 from server.errors import ClarionError

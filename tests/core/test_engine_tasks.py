@@ -125,3 +125,12 @@ def test_an_illegal_step_names_the_execution() -> None:
     execution = story.engine.world.tasks["t1"].executions["a"]
     with pytest.raises(IllegalStep, match="execution c1 on a: no step DISPATCH from DISPATCHED"):
         story.engine.world.step(execution, ExecutionStep.DISPATCH)
+
+
+def test_the_command_of_a_task_is_known_until_it_ends() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    assert story.engine.command_of("t1") == "c1" and story.engine.command_of("none") is None
+    story.result("a")
+    assert story.engine.command_of("t1") is None

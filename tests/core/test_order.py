@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, get_args
 
 import pytest
 
@@ -87,6 +88,18 @@ def test_what_a_save_holds_and_stands_behind(save: Save, holds: set[str], behind
     assert (order.holds, order.behind, order.barrier) == (holds, behind, False)
     both = order_of([EXECUTION, save])
     assert both.holds == holds | {"c"} and both.behind == (None if behind is None else behind | {"c", "a"})
+
+
+def test_every_kind_of_save_and_of_act_has_been_thought_of() -> None:
+    """A new one must be added to the tables here, and to order.py if anything builds on it."""
+    saves = {type(save) for save, *_ in _table(test_what_a_save_holds_and_stands_behind)}
+    acts = {type(act) for act, *_ in _table(test_what_is_said_counts_too)}
+    assert saves | {DeleteTask} == set(get_args(Save)) and acts == set(get_args(Act))
+
+
+def _table(test: Any) -> list[Any]:
+    (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
+    return list(mark.args[1])
 
 
 def test_a_deletion_of_a_task_is_a_barrier() -> None:

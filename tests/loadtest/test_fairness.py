@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,16 @@ from loadtest.show import Show
 pytestmark = pytest.mark.system
 
 
-def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path) -> None:
     options = Options(agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0)
-    outcome = conduct(options, Show())
-    assert outcome.code == GOOD
-    told = capsys.readouterr().out
+    out = StringIO()
+    assert conduct(options, Show(out)).code == GOOD
+    told = out.getvalue()
     for name in ("idle", *LOADS):
         assert f"{name} p50 ms" in told and f"{name} p99 ms" in told
-    assert "server had no room" in told
+    figures = json.loads((tmp_path / "report.details.json").read_text())["scenarios"]
+    assert all(figures["fairness"][f"{name}_load_seconds"] > 0 for name in LOADS), "each was made while samples were taken"
+    assert figures["server_had_no_room"] == {"times": 0, "seconds_waited": 0.0}
 
 
 def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own_when_there_are_many() -> None:
