@@ -123,8 +123,6 @@ WITHIN = (
     ("http.viewers", "http.max_connections"),
     ("http.session_idle", "http.session_longest"),
     ("http.plain_session_idle", "http.plain_session_longest"),
-    ("agent_port.connections_per_address", "agent_port.connections"),
-    ("agent_port.handshakes", "agent_port.connections"),
 )
 """A limit, and the one that it lies within: above that it would never be reached."""
 
