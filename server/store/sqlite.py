@@ -184,7 +184,7 @@ class SqliteStore(Reads):
 
     def _connect(self) -> sqlite3.Connection:
         if self._files.known:  # opened anew after an error: never another file
-            self._files.check()
+            self._files.reopen()
         elif not self.path.exists():
             # outputs may hold secrets: nobody else reads the file
             try:
@@ -212,7 +212,7 @@ class SqliteStore(Reads):
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:
-        self._files.check()
+        self._files.check("")  # the writing connection may be closed, and its log with it
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
         _keep(connection, READER_CACHE_BYTES)

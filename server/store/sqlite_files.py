@@ -30,14 +30,24 @@ class OpenFiles:
             if (found := self._identity(suffix)) is not None:
                 self._seen.setdefault(suffix, found)
 
-    def check(self) -> None:
-        """Raises DatabaseReplaced."""
+    def reopen(self) -> None:
+        """The server closed its connection after an error and opens the database again. Closing the last connection removes the log files,
+        so only the database file must be the same. Raises DatabaseReplaced."""
+        self.check("")
+        self._seen = {"": self._seen[""]}
+        self.note()
+
+    def check(self, *suffixes: str) -> None:
+        """The files with these suffixes, by default all, are still the ones that were opened. Raises DatabaseReplaced."""
         for suffix, seen in self._seen.items():
+            if suffixes and suffix not in suffixes:
+                continue
             found = self._identity(suffix)
             if found != seen:
                 what = "was removed or moved away" if found is None else "was replaced by another file"
                 raise DatabaseReplaced(f"{self._path}{suffix} {what} while the server used it")
-        self.note()
+        if not suffixes:
+            self.note()
 
     def rescue(self, connection: sqlite3.Connection) -> str:
         """Copy what is open, which nothing names any more and which is gone with the server, beside its path. What came of it, as a sentence."""
