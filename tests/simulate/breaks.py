@@ -109,7 +109,7 @@ NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget
 
 BREAKS = (
     # the server's order
-    Break("acts are carried out before the commit", server_conductor.Conductor, "submit", "self._queue.put(effects.saves, lambda: self._carry_out(effects))", "(self._queue.put(effects.saves), self._carry_out(effects))"),
+    Break("acts are carried out before the commit", server_conductor.Conductor, "submit", "self._queue.put(effects.saves, lambda: self._carry_out(effects), order_of(effects.saves, effects.acts))", "(self._queue.put(effects.saves, None, order_of(effects.saves, effects.acts)), self._carry_out(effects))"),
     Break("the writer confirms a batch that the database refused to take", server_writer.Writer, "_write", "self._retries += 1", "return"),
     Break("the task's counters are saved one transaction late", server_tasks, "settle", "world.tally.counts(live.slot)", "task.counts if task.counts[0] else world.tally.counts(live.slot)"),
     # the server's rules

@@ -34,7 +34,7 @@ class Hub:
         self._rows.append(row)
         os.eventfd_write(self._fd, 1)
 
-    def poll(self, now: float) -> list[tuple[Any, ...]]:
+    def poll(self, now: float, max_events: int = 256) -> list[tuple[Any, ...]]:
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
         rows, self._rows = self._rows, []

@@ -32,7 +32,7 @@ class Heard:
 
         def spy_hello(agent: Agent) -> from_agent.Hello:
             read, machine = hello(agent), agent.machine
-            facts = replace(translate.FACTS, hostname=machine.host_id)
+            facts = replace(translate.FACTS, hostname=f"host-{machine.host_id}")
             message = wire.hello(machine.host_id, machine.boot_id, agent.engine.hello(), facts, agent.engine.config.slots)
             self.hellos.append((bytes(message), read))
             return read

@@ -30,7 +30,7 @@ FACTS = Facts("host", "192.0.2.1", "linux", "x86_64", "1", {})
 def hello(agent: Agent) -> from_agent.Hello:
     """What the server reads at the start of a session."""
     machine, said = agent.machine, agent.engine.hello()
-    facts = from_agent.Facts(machine.host_id, FACTS.ip, FACTS.os, FACTS.arch, FACTS.version, {})
+    facts = from_agent.Facts(f"host-{machine.host_id}", FACTS.ip, FACTS.os, FACTS.arch, FACTS.version, {})
     entries = [(*entry.key, entry.seq, int(entry.stage)) for entry in said.entries]
     return from_agent.Hello(
         machine.host_id, said.journal_id, machine.boot_id, 0, said.max_seq, said.max_epoch, entries, facts, agent.engine.config.slots, pb.PROTOCOL
