@@ -204,7 +204,7 @@ MUTANTS = (
         ("tests/web/test_http1.py",),
     ),
     Mutant(
-        "connections of one address are bounded", "server/web/connections.py",
+        "connections of one address are bounded", "server/security/places.py",
         "if place.address and len(there) >= self._per_address:", "if False:",
         ("tests/web/test_connections.py",),
     ),
@@ -266,7 +266,7 @@ MUTANTS = (
         ("tests/web/test_slices.py",),
     ),
     Mutant(
-        "a busy connection does not make room", "server/web/connections.py",
+        "a busy connection does not make room", "server/security/places.py",
         '        """It has a request."""\n        self._forget(self._idle, place)', '        """It has a request."""',
         ("tests/web/test_connections.py",),
     ),

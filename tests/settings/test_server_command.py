@@ -43,7 +43,7 @@ def test_init_prints_the_paths_once_and_then_what_was_there() -> None:
     assert first.exit_code == second.exit_code == 0
     made = ["d", "d/admin.token", "d/metrics.token", "d/ca/root.pem", "d/ca/issuing.pem", "d/ca.pin"]
     pin = Path("d/ca.pin").read_text().strip()
-    assert first.stdout.splitlines()[:5] == [f"made {path}" for path in made]
+    assert first.stdout.splitlines()[:6] == [f"made {path}" for path in made]
     assert "The admin token is in d/admin.token" in first.stdout
     assert second.stdout.splitlines() == [*(f"already there: {path}" for path in made), f"CA pin: {pin}"]
     token = Path("d/admin.token").read_text().strip()

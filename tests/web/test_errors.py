@@ -202,6 +202,10 @@ async def join_request_not_found(world: World) -> Answer:
     return await world.post("/api/v1/join-requests/nothing/approve")
 
 
+async def orphans_not_found(world: World) -> Answer:
+    return await world.call("DELETE", "/api/v1/orphans/web-1")
+
+
 async def host_not_enrolled(world: World) -> Answer:
     return await world.post("/api/v1/hosts/web-1/revoke")
 
