@@ -205,6 +205,7 @@ class SqliteStore(Reads):
             if self._max_bytes:
                 (page,) = connection.execute("PRAGMA page_size").fetchone()
                 connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page)}")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first read makes the files of the log
             self._files.note()
         except BaseException:
             connection.close()
@@ -213,6 +214,7 @@ class SqliteStore(Reads):
 
     def _connect_reader(self) -> sqlite3.Connection:
         self._files.check("")  # the writing connection may be closed, and its log with it
+        self._files.note()
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
         _keep(connection, READER_CACHE_BYTES)
