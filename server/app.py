@@ -255,8 +255,7 @@ def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:
-    metrics.follow(conductor.statistics, lambda: live.ended)
-    metrics.sessions.set_function(lambda: registry.counts()["connected"])
+    metrics.follow(conductor, lambda: live.ended, registry)
     metrics.writer_rows.set_function(lambda: writer.statistics().queued_rows)
     metrics.writer_bytes.set_function(lambda: writer.statistics().queued_bytes)
     metrics.build.labels(importlib.metadata.version("clarion")).set(1)

@@ -16,6 +16,7 @@ import trio
 from server.core.effects import Ack, Alarm, Cancel, Cut, Dispatch, Effects, Forget, Forgotten, Inquire, Progress, Save, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, Tick
+from server.core.measures import Spread
 from server.core.model import Task
 from server.core.order import LAST, Order, about, order_of
 from server.core.statistics import Statistics
@@ -112,6 +113,16 @@ class Conductor:
     def statistics(self) -> Statistics:
         """Counts over everything stored."""
         return self._engine.statistics()
+
+    def oldest_waiting(self) -> float:
+        """Seconds for which the execution waits to be sent that has waited longest; 0.0 if none does."""
+        oldest = self._engine.oldest_waiting()
+        return 0.0 if oldest is None else self._clock.now().mono - oldest
+
+    @property
+    def delivery(self) -> Spread:
+        """How long it took to bring executions to their agents."""
+        return self._engine.delivery
 
     def open_on(self, host_id: str) -> int:
         """How many executions of this host have not ended."""

@@ -67,6 +67,8 @@ class Entrance:
         self._names = names(settings)
         ca_files.refresh_server(self._files, self._names, clock.now().wall_ms, os.urandom)
         self._issuing = ca_files.load_issuing(self._files)
+        self._ends = metrics.certificate_ends
+        self._show_ends()
         self.pin = ca_files.pin(self._files)
         try:
             self.agent_tls, self._enrol_tls = tls.agent_port_context(self._files), tls.enrolment_context(self._files)
@@ -124,6 +126,12 @@ class Entrance:
             for context in (self.agent_tls, self._enrol_tls):
                 tls.reload(context, self._files)
             log.info("the server has a new certificate", names=self._names)
+        self._show_ends()
+
+    def _show_ends(self) -> None:
+        ends = {"ca": ca_files.load_root(self._files), "issuing": self._issuing.certificate, "server": ca_files.load_server(self._files)}
+        for name, certificate in ends.items():
+            self._ends.labels(name).set(certificate.not_valid_after_utc.timestamp())
 
     def _warn(self) -> None:
         for certificate, remedy in (

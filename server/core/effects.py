@@ -325,9 +325,11 @@ Act = Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progr
 
 @dataclass(slots=True, eq=False)
 class Departure:
-    """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None: not yet."""
+    """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None: not yet. decided: when
+    the engine was called, in monotonic seconds; None: before this start of the server."""
 
     at: float | None = None
+    decided: float | None = None
 
 
 @dataclass(slots=True)

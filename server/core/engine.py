@@ -7,6 +7,7 @@ from typing import Any
 
 from _speedups.route import route
 from server.core import admission, executions, hosts, retry, safety, strays, tasks
+from server.core.dues import Grace, Lap, Owed, Patience
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
@@ -30,10 +31,11 @@ from server.core.events import (
     Tick,
     Unaccounted,
 )
+from server.core.measures import Spread
 from server.core.model import Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.statistics import Statistics
-from server.core.world import Execution, Grace, Lap, Limits, LiveTask, Owed, Patience, World
+from server.core.world import Execution, Limits, LiveTask, World
 
 
 class Engine:
@@ -90,6 +92,16 @@ class Engine:
         """Executions dispatched to, running on or waiting for this host."""
         peer = self.world.peers.get(host_id)
         return len(peer.open) + len(peer.parked) if peer is not None else 0
+
+    def oldest_waiting(self) -> float | None:
+        """Since when the execution waits to be sent that has waited longest, in monotonic seconds; None if none does. Executions of a task that
+        was not started do not wait; those in the pause before a further attempt do."""
+        return self.world.measures.oldest()
+
+    @property
+    def delivery(self) -> Spread:
+        """How long it takes to bring an execution to its agent, see Measures."""
+        return self.world.measures.delivery
 
     def statistics(self) -> Statistics:
         return self.world.ledger.statistics(self.world.tally.totals())

@@ -39,9 +39,16 @@ def accept(world: World, execution: Execution) -> None:
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         row.accepted_at = world.now.wall_ms
+        _delivered(world, execution)
         keep(world, execution)
         world.changed(execution)
         renew_deadline(world, execution)
+
+
+def _delivered(world: World, execution: Execution) -> None:
+    decided = execution.departure.decided
+    if decided is not None:
+        world.measures.delivery.add(world.now.mono - decided)
 
 
 def started(world: World, event: Started, execution: Execution | None) -> None:
@@ -56,7 +63,9 @@ def start(world: World, execution: Execution) -> None:
     """Its process exists."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED:
-        row.accepted_at = row.accepted_at or world.now.wall_ms
+        if row.accepted_at is None:
+            row.accepted_at = world.now.wall_ms
+            _delivered(world, execution)
         row.started_at = world.now.wall_ms
         keep(world, execution)
         world.step(execution, ExecutionStep.START)

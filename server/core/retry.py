@@ -17,6 +17,9 @@ def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
         world.changed(execution)
     else:
         world.step(execution, ExecutionStep.RETRY)
+    if execution.since is not None:
+        world.measures.waits_no_more(execution)
+    execution.since = world.measures.wait(1, world.now.mono)
     pause_ms = _pause_ms(policy, row.attempt, world.chance())
     _clear(row)
     execution.asked = execution.doubt = None

@@ -7,9 +7,10 @@ one that repeats many results only becomes slower. A host that sends on without 
 
 from __future__ import annotations
 
+from server.core.dues import Owed
 from server.core.effects import Ack, Cut
 from server.core.events import Result
-from server.core.world import Owed, Peer, World
+from server.core.world import Peer, World
 
 SMALLEST = 4_096
 """Bytes that a result without output costs."""

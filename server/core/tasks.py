@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 
 from server.core import retry
+from server.core.dues import Lap, Patience
 from server.core.effects import Forgotten, Progress, SaveTask
 from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
 from server.core.model import CommandHost, Task
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.world import Execution, Lap, LiveTask, Patience, Peer, Stop, World
+from server.core.world import Execution, LiveTask, Peer, Stop, World
 
 SLOWEST = 5
 
@@ -42,6 +43,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
         else:
             _reclaim(world, live, execution)
     if task.status is TaskStatus.RUNNING:
+        _wait_as_before(world, live)
         _keep_time(world, live)
         if task.cancel_reason is None:
             _limit(world, live)
@@ -52,6 +54,15 @@ def loaded(world: World, event: TaskLoaded) -> None:
             make_rows(live)
         _stop(world, live, live.executions.values(), task.cancel_reason)
     _show(world, live)
+
+
+def _wait_as_before(world: World, live: LiveTask) -> None:
+    """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is shown, and nothing is
+    decided by it. Of further attempts nothing tells when they began to wait, so they do since now."""
+    waiting = [execution for execution in live.executions.values() if execution.row.status is ExecutionStatus.PENDING]
+    started_at = live.task.started_at or world.now.wall_ms
+    _wait(world, [execution for execution in waiting if execution.row.attempt == 1], world.now.mono - max(0, world.now.wall_ms - started_at) / 1000)
+    _wait(world, [execution for execution in waiting if execution.row.attempt > 1], world.now.mono)
 
 
 def _keep_time(world: World, live: LiveTask) -> None:
@@ -111,10 +122,19 @@ def started(world: World, event: TaskStarted) -> None:
     live.task.started_at = world.now.wall_ms
     world.step_task(live, TaskStep.START)
     make_rows(live)
+    _wait(world, live.executions.values(), world.now.mono)
     _keep_time(world, live)
     _limit(world, live)
     _be_patient(world, live)
     world.wake(live)
+
+
+def _wait(world: World, executions: Collection[Execution], when: float) -> None:
+    """They wait since `when`, in monotonic seconds."""
+    if executions:
+        since = world.measures.wait(len(executions), when)
+        for execution in executions:
+            execution.since = since
 
 
 def make_rows(live: LiveTask) -> None:

@@ -9,8 +9,10 @@ from itertools import islice
 
 from _speedups.tally import Tally
 from server.core.deadlines import Deadlines
+from server.core.dues import Grace, Lap, Owed, Patience
 from server.core.effects import Act, Cancel, Departure, Dispatch, Effects, Forget, Save, SaveSeq
 from server.core.events import Now
+from server.core.measures import Measures, Since
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
 from server.core.statistics import Ledger
@@ -82,6 +84,8 @@ class Execution:
     doubt: float | None = None
     """Its host is here by a Hello that should name it and does not: when that is to be believed."""
     departure: Departure = LONG_AGO
+    since: Since | None = None
+    """It waits, with others, since then. None: it does not, or its task has not begun."""
 
     def __str__(self) -> str:
         return f"{self.row.command_id} on {self.row.host_id}"
@@ -149,40 +153,6 @@ class Peer:
     owed: Owed | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Owed:
-    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds, command_id, attempt)."""
-
-    peer: Peer
-    acks: deque[tuple[float, str, int]] = field(default_factory=deque)
-    ticket: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Grace:
-    """The deadline after which hosts that have not come back since the start count as offline."""
-
-    ticket: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Patience:
-    """The deadline after which a task's hosts that are not connected are no longer waited for."""
-
-    live: LiveTask
-    ticket: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Lap:
-    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic seconds at
-    which it would have started, had this server run all the while."""
-
-    live: LiveTask
-    began: float
-    ticket: int = 0
-
-
 class World:
     """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
 
@@ -194,6 +164,7 @@ class World:
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
         self.ledger = Ledger()
+        self.measures = Measures()
         self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace | Owed] = Deadlines()
         self.ready: OrderedDict[LiveTask, None] = OrderedDict()
         """Tasks that may have something to admit, the next in turn first; small ones apart, in `quick`."""
@@ -228,6 +199,7 @@ class World:
         """Start of a call of the engine."""
         self._begin()
         self.now = now
+        self._departure.decided = now.mono
 
     # --- tasks ---------------------------------------------------------------------------------------------------------
 
@@ -287,6 +259,8 @@ class World:
         olds.append(old)
         news.append(new)
         self.changed(execution)
+        if execution.since is not None:
+            self.measures.waits_no_more(execution)
         if new.final:
             self._end(execution, was_open=old is not ExecutionStatus.PENDING)
         elif new is ExecutionStatus.RUNNING:

@@ -22,6 +22,8 @@ class Registry:
         self._limits = limits or OutboxLimits()
         self.directory = Directory()
         self._sessions: dict[str, Session] = {}
+        self._offline: set[str] = set()
+        """Ids of known hosts, but for those that were replaced, without a session."""
         self._numbers = epoch << 32
         self._left = trio.Event()
         self._seen: dict[str, int] = {}
@@ -36,10 +38,12 @@ class Registry:
         """Make it, or its new facts, known."""
         self.changes += 1
         self.directory.put(host)
+        self._look(host.host_id)
 
     def remove(self, host_id: str) -> None:
         self.changes += 1
         self.directory.remove(host_id)
+        self._look(host_id)
         self._seen.pop(host_id, None)
         self._unsaved.pop(host_id, None)
 
@@ -61,7 +65,22 @@ class Registry:
         return Presence(host, session.number, session.since, session.running, session.heard)
 
     def counts(self) -> dict[str, int]:
-        return {"known": len(self.directory.known()), "connected": len(self._sessions)}
+        return {"known": self.known(), "connected": len(self._sessions)}
+
+    def known(self) -> int:
+        """How many hosts there are, those left out that were replaced."""
+        return len(self.directory.hosts) - len(self.directory.replaced)
+
+    def offline(self) -> int:
+        """How many of them are not connected."""
+        return len(self._offline)
+
+    def _look(self, host_id: str) -> None:
+        directory = self.directory
+        if host_id in directory.hosts and host_id not in directory.replaced and host_id not in self._sessions:
+            self._offline.add(host_id)
+        else:
+            self._offline.discard(host_id)
 
     # --- sessions ------------------------------------------------------------------------------------------------------
 
@@ -73,6 +92,7 @@ class Registry:
         self._numbers += 1
         self.changes += 1
         session = self._sessions[host_id] = Session(host_id, self._numbers, peer, now_ms, self._limits, stir)
+        self._offline.discard(host_id)
         return session
 
     def cut(self, host_id: str, why: str) -> bool:
@@ -87,6 +107,7 @@ class Registry:
         if self._sessions.get(session.host_id) is not session:
             return False
         del self._sessions[session.host_id]
+        self._look(session.host_id)
         if session.host_id in self.directory.hosts:
             self._seen[session.host_id] = self._unsaved[session.host_id] = session.heard
         self.changes += 1

@@ -131,6 +131,11 @@ def load_root(files: CaFiles) -> x509.Certificate:
     return _read_certificate(files.root)
 
 
+def load_server(files: CaFiles) -> x509.Certificate:
+    """The server's own certificate. Raises InitFailed."""
+    return _read_certificate(files.server)
+
+
 def pin(files: CaFiles) -> str:
     """Raises InitFailed."""
     return ca.pin_of(_read_certificate(files.root))

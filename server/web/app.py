@@ -124,8 +124,11 @@ def create_app(deps: Deps) -> QuartTrio:
         route = g.get("route")
         template = route.path if route is not None else "none"
         method = request.method if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
-        deps.metrics.http_requests.labels(method, template, response.status_code).inc()
-        deps.metrics.http_seconds.labels(template).observe(trio.current_time() - g.arrived)
+        kind = "stream" if response.timeout is None else "long_poll" if g.get("waits") else "request"
+        deps.metrics.http_requests.labels(kind, method, template, response.status_code).inc()
+        if kind != "stream":  # how long one was open it says itself, at its end
+            seconds = deps.metrics.poll_seconds if kind == "long_poll" else deps.metrics.http_seconds
+            seconds.labels(template).observe(trio.current_time() - g.arrived)
         return response
 
     @app.errorhandler(Exception)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 
+import trio
+
 from server.web.call import Call
 from server.web.sse import event
 
@@ -21,6 +23,9 @@ class Stream(AsyncIterator[bytes]):
         self.call = call
         self.over = False
         self.place = 0.0
+        rule = call.request.url_rule
+        self._route = "none" if rule is None else rule.rule
+        self._began = 0.0
         self._counted = False
 
     @abstractmethod
@@ -38,7 +43,8 @@ class Stream(AsyncIterator[bytes]):
             if first:
                 # Not earlier: a connection that is cut before its first byte is never told to end.
                 self.place = self.call.desk.viewers.enter()
-                self._counted = True
+                self._counted, self._began = True, trio.current_time()
+                self.call.deps.metrics.http_streams.inc()
             return await self.update(first)
         except BaseException:
             await self.aclose()
@@ -49,6 +55,9 @@ class Stream(AsyncIterator[bytes]):
         if self._counted:
             self._counted = False
             self.call.desk.viewers.leave()
+            metrics = self.call.deps.metrics
+            metrics.http_streams.dec()
+            metrics.stream_seconds.labels(self._route).observe(trio.current_time() - self._began)
             self.left()
         self.over = True
 

@@ -7,6 +7,7 @@ of the wait or when the server stops.
 from __future__ import annotations
 
 import trio
+from quart import g
 
 from server.core.model import Task
 from server.web.call import Call
@@ -28,6 +29,7 @@ async def task_after_wait(call: Call, task_id: str) -> Task:
     task = await committed_task(call.deps, task_id)
     if not wait or task.status.final or since not in (-1, task.version):
         return task
+    g.waits = True
     with trio.move_on_after(min(wait, limits.wait_max)), call.deps.metrics.http_waiting.track_inprogress():
         await live.wait_change(task_id, task.version)
         # More changes are on their way; the last one is worth going for at once.

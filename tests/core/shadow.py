@@ -167,6 +167,9 @@ class History:
         self.sessions: dict[str, int] = {}
         self.made = 0
         self.commands: dict[str, Command] = {}
+        self.waits: dict[tuple[str, str, int], float] | None = {}
+        """Attempts that wait, and since when; None once the server was started again: then the wall clock tells, which jumps here."""
+        self.loading = False
         if pick.random() < 0.3:
             self.engine.begin_grace(self.now)
 
@@ -175,10 +178,25 @@ class History:
         self.shadow.apply(effects)
         if self.random.random() < 0.8:  # else the store is still busy with it
             effects.departure.at = self.now.mono
+        if not self.loading:
+            self._check_waits()
+
+    def _check_waits(self) -> None:
+        shadow = self.shadow
+        waiting = {
+            (*key, row.attempt)
+            for key, row in shadow.rows.items()
+            if row.status is ExecutionStatus.PENDING and shadow.tasks[shadow.command_of[key[0]]].status is TaskStatus.RUNNING
+        }
+        oldest = self.engine.oldest_waiting()
+        assert (oldest is None) is not bool(waiting)
+        if self.waits is not None:
+            self.waits = {key: self.waits.get(key, self.now.mono) for key in waiting}
+            assert oldest == min(self.waits.values(), default=None)
 
     def restart(self) -> None:
         """The server dies and comes back with what the store holds."""
-        shadow = self.shadow
+        shadow, self.waits, self.loading = self.shadow, None, True
         self.engine = Engine(self.limits, self.random.random, 2)
         task_counts = Counter(held.status for held in shadow.tasks.values())
         self.engine.load_counts(task_counts, Counter(row.status for row in shadow.rows.values()))
@@ -193,6 +211,8 @@ class History:
             opened = [] if untouched else [row for row in rows if not row.status.final]
             loaded = replace(held, targets=tuple(row.host_id for row in rows))
             self.handle(TaskLoaded(loaded, self.commands[command_id], opened))
+        self.loading = False
+        self._check_waits()
 
     def step(self) -> None:
         if self.random.random() < 0.03:

@@ -32,6 +32,27 @@ def test_a_removed_host_is_unknown() -> None:
     assert made.directory.named("web") == {"2"} and made.presence("1") is None and made.counts() == {"known": 1, "connected": 0}
 
 
+def test_those_who_are_offline_are_counted_whatever_becomes_of_them() -> None:
+    made = registry(("1", "a"), ("2", "b"), ("3", "c"))
+    assert (made.known(), made.offline()) == (3, 3)
+    first = made.attach("1", "peer", 1, STIRRED.append)
+    stranger = made.attach("9", "peer", 1, STIRRED.append)
+    assert (made.known(), made.offline()) == (3, 2)
+    made.put(Host("2", "b", replaced_by="3"))
+    assert (made.known(), made.offline()) == (2, 1)
+    made.put(Host("2", "b"))
+    second = made.attach("1", "peer", 2, STIRRED.append)
+    assert not made.detach(first) and (made.known(), made.offline()) == (3, 2)
+    made.detach(stranger)
+    assert (made.known(), made.offline()) == (3, 2), "nobody knows it"
+    made.remove("1")
+    assert made.detach(second) and (made.known(), made.offline()) == (2, 2)
+    made.put(Host("3", "renamed"))
+    made.remove("2")
+    made.remove("3")
+    assert (made.known(), made.offline()) == (0, 0)
+
+
 def test_the_roster_is_in_order_of_names() -> None:
     made = registry(("9", "a"), ("1", "c"), ("5", "b"))
     made.attach("5", "peer", 77, STIRRED.append)

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent import credentials
 from proto.link.errors import LinkClosed, LinkRefused
 from server.security import ca
-from server.security.ca_files import CaFiles
+from server.security.ca_files import CaFiles, load_issuing, load_root, make_issuing
 from tests.rpc.border import Border, border, say_hello
 
 LIFE = 86_400_000
@@ -231,3 +232,21 @@ async def test_a_session_whose_certificate_comes_to_its_end_is_cut(site: Border,
                     await stream.recv()
         nursery.cancel_scope.cancel()
     assert site.counted() == {"certificate_expired": 1}
+
+
+def shown_ends(site: Border) -> dict[str, float]:
+    return {sample.labels["certificate"]: sample.value for sample in site.metrics.certificate_ends.collect()[0].samples}
+
+
+async def test_the_metrics_say_when_the_servers_certificates_end_and_follow_a_new_one(site: Border) -> None:
+    files, now = CaFiles(site.settings.data), time.time()
+    ends = shown_ends(site)
+    assert set(ends) == {"ca", "issuing", "server"} and now < ends["server"] <= ends["issuing"] <= ends["ca"]
+    assert ends["ca"] == load_root(files).not_valid_after_utc.timestamp()
+    half = (ends["server"] - now) / 2 + 86_400
+    site.clock.ahead = round(half * 1000) + 30 * LIFE
+    make_issuing(files, site.clock.now().wall_ms, os.urandom)
+    site.entrance.look_after()
+    later = shown_ends(site)
+    assert later["ca"] == ends["ca"] and later["issuing"] > ends["issuing"] and later["server"] > ends["server"]
+    assert later["issuing"] == load_issuing(files).certificate.not_valid_after_utc.timestamp()

@@ -103,14 +103,22 @@ async def test_metrics_are_exposed_with_units_and_nothing_is_labelled_by_host_or
         "clarion_auth_failures",
         "clarion_writer_queue_rows",
         "clarion_writer_queue_bytes",
-        "clarion_writer_commit_seconds",
+        "clarion_writer_commit_duration_seconds",
         "clarion_loop_lag_seconds",
         "clarion_http_requests",
-        "clarion_http_request_seconds",
+        "clarion_http_request_duration_seconds",
+        "clarion_http_long_poll_duration_seconds",
+        "clarion_http_stream_duration_seconds",
+        "clarion_delivery_duration_seconds",
+        "clarion_oldest_waiting_execution_age_seconds",
+        "clarion_hosts_known",
+        "clarion_hosts_offline",
+        "clarion_agents",
+        "clarion_certificate_end_timestamp_seconds",
         "process_resident_memory_bytes",
     } <= set(families)
     labels = {label for family in families.values() for sample in family.samples for label in sample.labels}
-    assert labels <= {"status", "port", "method", "route", "le", "version", "reason", "kind"}
+    assert labels <= {"status", "port", "method", "route", "le", "version", "reason", "kind", "certificate"}
     for name in (*world.ids, *world.ids.values(), task["task_id"], "nowhere"):
         assert name not in text
     assert 'clarion_tasks{status="running"} 1.0' in text
@@ -118,7 +126,7 @@ async def test_metrics_are_exposed_with_units_and_nothing_is_labelled_by_host_or
     assert 'route="/api/v1/tasks/<task_id>"' in text
     for family in families.values():
         if family.name.startswith("clarion_") and family.type == "histogram":
-            assert re.search("_seconds$", family.name)
+            assert re.search("_duration_seconds$", family.name)
 
 
 async def test_ten_thousand_addresses_that_do_not_exist_are_one_series(world: World) -> None:

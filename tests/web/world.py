@@ -109,7 +109,7 @@ class World:
         self.metrics = Metrics()
         self.engine = Engine()
         self.door = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)
-        self.metrics.follow(self.door.statistics, lambda: self.live.ended)
+        self.metrics.follow(self.door, lambda: self.live.ended, self.fleet)
         self.writer_available = True
         self.health = Health(store, lambda: (0, self.writer.full, self.writer_available), self.metrics)
         self.health.phase, self.health.agent_port = Phase.READY, "127.0.0.1:1"
