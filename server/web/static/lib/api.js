@@ -1,6 +1,6 @@
 // Requests, by the session's cookie. What changes something carries the session's CSRF token.
 import { t } from "./i18n.js";
-import { answered, signedIn, signedOut } from "./link.js";
+import { answered, named, signedIn, signedOut } from "./link.js";
 
 export const API = "/api/v1";
 const PATIENCE = 30000;
@@ -18,11 +18,18 @@ export function toLogin() {
   location.replace(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`);
 }
 
+// No answer came. What was to change something may have been done all the same; one that carries a key is done once only, however often it is sent.
+function silence({ method = "GET", headers = {}, safe = method === "GET" }) {
+  const hint = safe ? "error.unreachable.hint" : headers["Idempotency-Key"] ? "error.unanswered.once" : "error.unanswered.hint";
+  return new Failure({ code: "unreachable", message: t(safe ? "error.unreachable" : "error.unanswered"), hint: t(hint) }, 0);
+}
+
 // What stands between, a proxy for instance, answers in a way of its own.
 async function refusal(answer) {
   try { return (await answer.json()).error ?? {}; } catch { return {}; }
 }
 
+// safe: nothing is changed, whatever the method.
 export async function ask(path, wanted = {}, again = false) {
   const { method = "GET", body, signal, headers = {} } = wanted;
   const options = { method, signal, headers: { ...headers }, cache: "no-store", credentials: "same-origin" };
@@ -44,7 +51,7 @@ export async function ask(path, wanted = {}, again = false) {
     answer = await fetch(API + path, options);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Failure({ code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, 0);
+    throw silence(wanted);
   } finally { clearTimeout(timer); }
   if (answer.ok) {
     answered();
@@ -60,26 +67,36 @@ export async function ask(path, wanted = {}, again = false) {
     csrf = null;
     return ask(path, wanted, true);
   }
-  throw new Failure(error.code ? error : { code: "unreachable", message: t("error.unreachable"), hint: t("error.unreachable.hint") }, answer.status);
+  throw error.code ? new Failure(error, answer.status) : Object.assign(silence(wanted), { status: answer.status });
+}
+
+// kind: json, text or arrayBuffer. A connection may break in the middle of an answer, too.
+export async function bodyOf(answer, kind = "json", wanted = {}) {
+  try { return await answer[kind](); } catch (error) {
+    if (wanted.signal?.aborted) throw error;
+    throw silence(wanted);
+  }
 }
 
 export async function api(path, options) {
   const answer = await ask(path, options);
-  return answer.status === 204 ? null : answer.json();
+  return answer.status === 204 ? null : bodyOf(answer, "json", options);
 }
 
 export async function session() {
   const mine = await api("/session");
   csrf = mine.csrf;
   known = true;
+  named(mine.name);
   return mine;
 }
 
 // Signs in where the page stands; another tab may have done it already, then no token is needed.
 export async function signIn(token) {
-  const mine = await api("/session", token === undefined ? {} : { method: "POST", body: { token } });
+  const mine = await api("/session", token === undefined ? {} : { method: "POST", body: { token }, safe: true });
   csrf = mine.csrf;
-  signedIn();
+  known = true;
+  signedIn(mine.name);
   return mine;
 }
 

@@ -7,6 +7,7 @@ import { retry, state, subscribe } from "./link.js";
 
 function Again() {
   const [wrong, setWrong] = useState(null);
+  const [busy, setBusy] = useState(false);
   const field = useRef(null);
   useEffect(() => {
     // Another tab may have signed in; the cookie is the same for both.
@@ -16,11 +17,13 @@ function Again() {
   }, []);
   const enter = async (event) => {
     event.preventDefault();
-    try { await signIn(field.current.value.trim()); } catch (failure) { setWrong(sentence(failure)); field.current?.select(); }
+    setWrong(null);
+    setBusy(true);
+    try { await signIn(field.current.value.trim()); } catch (failure) { setWrong(sentence(failure)); setBusy(false); field.current?.select(); }
   };
   return html`<form class="again" onSubmit=${enter}><p><b>${t("out.title")}</b> ${t("out.text")}</p>
     <div class="inline"><div class="field"><label for="again-token">${t("login.token")}</label><input id="again-token" ref=${field} type="password" autocomplete="off" required placeholder="cl_…" spellcheck=${false} aria-invalid=${wrong ? "true" : null} aria-describedby="again-wrong" /></div>
-      <button class="primary">${t("login.enter")}</button></div><p id="again-wrong" class="small bad" role="status">${wrong}</p></form>`;
+      <button class="primary" disabled=${busy}>${t("login.enter")}</button></div><p id="again-wrong" class="small bad" role="status">${wrong}</p></form>`;
 }
 
 export function Banner() {

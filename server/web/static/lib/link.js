@@ -4,7 +4,7 @@ export const GRACE = 2500;
 const QUIET = 12000, TICK = 500, PROBE = 5000, PATIENCE = 4000;
 const sources = new Set(), listeners = new Set();
 const probe = { at: Date.now(), quiet: QUIET, asked: 0 };
-let now = { stale: false, at: Date.now(), out: false, wait: false }, hidden = document.hidden, shownAt = 0;
+let now = { stale: false, at: Date.now(), out: false, who: null }, hidden = document.hidden, shownAt = 0;
 
 function tell(next) {
   if (Object.keys(next).every((key) => now[key] === next[key])) return;
@@ -30,19 +30,24 @@ export function answered() {
   for (const one of sources) if (one.polls) Object.assign(one, { at: Date.now(), broken: null });
   look();
 }
-export function signedOut() { tell({ out: true }); }
-export function signedIn() {
-  tell({ out: false });
+// Who is signed in, as the server has just said.
+export const named = (who) => tell({ who });
+export function signedOut() { tell({ out: true, who: null }); }
+export function signedIn(who) {
+  tell({ out: false, who });
   retry();
 }
-export function retry() { for (const one of sources) one.restart(); }
+export function retry() {
+  for (const one of sources) one.restart();
+  if (!sources.size) ask(Date.now());
+}
 
 // A page without a stream asks whether the server is there.
 async function ask(at) {
   probe.asked = at;
   try {
     const answer = await fetch("/health/live", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    if (answer.ok) probe.at = Date.now();
+    if (answer.ok) { probe.at = Date.now(); look(); }
   } catch { /* Silence is what is looked for: it shows as the time of the last answer. */ }
 }
 

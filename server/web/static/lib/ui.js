@@ -1,13 +1,15 @@
 // What every page is made of. All text enters the document as text nodes: nothing is ever parsed as markup.
 import { html, render, useEffect, useRef, useState } from "../vendor/preact.js";
+import { refused, useAgain } from "./again.js";
 import { logOut, session, toLogin } from "./api.js";
 import { Banner } from "./banner.js";
 import { ago, exact, plain } from "./format.js";
 import { t, told, word } from "./i18n.js";
 import { forget } from "./keep.js";
 import { listen } from "./keys.js";
+import { state, subscribe } from "./link.js";
 
-export { html, useEffect, useRef, useState };
+export { html, refused, useAgain, useEffect, useRef, useState };
 export const MARKS = { pending: "○", dispatched: "◔", running: "◐", completed: "✓", failed: "✕", timeout: "◷", canceled: "⊘", dispatch_failed: "⊖", lost: "?", unreachable: "≈" };
 export const STATES = ["pending", "dispatched", "running", "completed", "failed", "timeout", "canceled", "dispatch_failed", "lost"];
 export const OPEN = STATES.slice(0, 3), FINAL = STATES.slice(3);
@@ -15,9 +17,6 @@ export const TASK_STATES = ["pending", "running", "completed", "failed", "cancel
 
 // What is not anybody's mistake: a request that was given up, and a session that ended, which the top of the page says.
 const silent = (failure) => !failure || failure.name === "AbortError" || failure.status === 401;
-
-// What the server does not take: what was asked has to be changed, and asking again is of no use.
-export const refused = (failure) => Boolean(failure) && failure.status >= 400 && failure.status < 500 && ![401, 408, 429].includes(failure.status);
 
 // What went wrong, where it went wrong. It stays until the user acts again, or closes it.
 export function Problem({ of, close, id }) {
@@ -69,7 +68,18 @@ export function mount(Page) {
 // A page for those who are logged in. It asks for what it shows without waiting for the answer to who is there.
 export function open(Page) {
   const who = document.getElementById("who");
-  session().then((mine) => { who.textContent = t("who", { name: mine.name }); who.hidden = false; }, warn);
+  let before = state();
+  // Of a server that did not answer this is asked again; of one that has come back, whether it knows the session.
+  const look = () => session().catch((failure) => { if (refused(failure)) warn(failure); else if (failure.status !== 401) setTimeout(look, AGAIN); });
+  subscribe((now) => {
+    who.hidden = now.who === null;
+    if (now.who !== null) who.textContent = t("who", { name: plain(now.who) });
+    if (before.stale && !now.stale && !now.out) look();
+    before = now;
+  });
+  // A page without a stream is not told that the server was started anew between two of its questions.
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !state().out) look(); });
+  look();
   render(html`<${Banner} />`, document.getElementById("link"));
   listen();
   mount(Page);
@@ -117,8 +127,8 @@ export function saveFile(name, parts, type = "application/octet-stream") {
   URL.revokeObjectURL(link.href);
 }
 
-const PAGE = 50, MOST = 500;
-// A list that grows by pages. load(after, limit) -> {items, next}; `of` is what it depends on. failure: why there is nothing, or nothing new.
+const PAGE = 50, MOST = 500, AGAIN = 3000;
+// A list that grows by pages. load(after, limit, whole: for a file) -> {items, next}; `of` is what it depends on. failure: why there is nothing, or nothing new.
 // What the server cannot read shows no rows; a server that does not answer leaves those that were there.
 export function usePages(load, of) {
   const [page, setPage] = useState({ items: null, next: null, failure: null });
@@ -138,6 +148,7 @@ export function usePages(load, of) {
   useEffect(() => { fetchFirst(PAGE); }, of);
   // As many as were there before.
   const reload = () => fetchFirst(Math.max(PAGE, Math.min(now.current.items?.length ?? 0, MOST)));
+  useAgain(page.failure, reload);
   const more = async (limit = PAGE) => {
     const mine = turn.current;
     try {
@@ -149,7 +160,7 @@ export function usePages(load, of) {
   const all = async (most = 10000) => {
     const items = [];
     for (let after = null; items.length < most;) {
-      const found = await load(after, MOST);
+      const found = await load(after, MOST, true);
       items.push(...found.items);
       after = found.next;
       if (!after) break;

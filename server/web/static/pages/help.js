@@ -2,7 +2,7 @@
 import { api } from "../lib/api.js";
 import { reason, said, t } from "../lib/i18n.js";
 import { KEYS } from "../lib/keys.js";
-import { html, Loading, MARKS, open, Problem, STATES, useEffect, useState } from "../lib/ui.js";
+import { html, Loading, MARKS, open, Problem, STATES, useAgain, useEffect, useState } from "../lib/ui.js";
 
 const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [2, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
 const TASK = { pending: [0, 1], running: [1, 1], completed: [2, 0], failed: [2, 1], timeout: [2, 2], canceled: [1, 3] };
@@ -32,7 +32,9 @@ function Picture({ places, steps, name, words }) {
 function Help() {
   const [words, setWords] = useState(null);
   const [wrong, setWrong] = useState(null);
-  useEffect(() => { api("/words").then(setWords, setWrong); }, []);
+  const read = () => api("/words").then((found) => { setWrong(null); setWords(found); }, setWrong);
+  useEffect(() => { read(); }, []);
+  useAgain(wrong, read);
   return html`<div class="top"><h1>${t("title.help")}</h1></div><${Problem} of=${wrong} />
     <section class="card pad"><h2>${t("help.how")}</h2><dl class="how">${HOW.map((name) => html`<dt>${t(`help.how.${name}`)}</dt><dd>${t(`help.how.${name}.text`)}</dd>`)}</dl></section>
     <section class="card pad"><h2>${t("help.task")}</h2><p>${t("help.task.text")}</p>${words ? html`<${Picture} places=${TASK} steps=${words.task_steps} name="task" words=${(state) => t(`task.${state}`)} />` : html`<${Loading} />`}</section>

@@ -3,7 +3,7 @@ import { api } from "../lib/api.js";
 import { plain, span } from "../lib/format.js";
 import { number, t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { Empty, Fact, Field, html, Loading, open, Pill, Problem, useAct, useEffect, usePages, useRef, useState, When } from "../lib/ui.js";
+import { Empty, Fact, Field, html, Loading, open, Pill, Problem, useAct, useAgain, useEffect, usePages, useRef, useState, When } from "../lib/ui.js";
 import { Presence } from "../parts/presence.js";
 import { Rows } from "../parts/table.js";
 
@@ -40,6 +40,7 @@ function Host() {
   const [busy, run, failure, clear] = useAct();
   const past = usePages((after, limit) => api(`/hosts/${id}/tasks?limit=${limit}${after ? `&after=${after}` : ""}`), []);
   const read = () => api(`/hosts/${id}`).then((found) => { setWrong(null); show(found); }, (bad) => (bad.status === 404 ? setGone(true) : setWrong(bad)));
+  useAgain(wrong, read);
   const list = useRef(null);
   list.current = past;
   // Any host and any task may be what changed: this one is read again, at most so often.

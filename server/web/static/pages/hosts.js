@@ -60,6 +60,8 @@ function Hosts() {
   useEffect(() => {
     let changes = null, at = 0;
     const again = () => { if (!refused(list.current.failure)) list.current.reload(); };
+    // How many there are is told by the stream alone; without one it is not known.
+    const read = () => { setCounts(null); again(); };
     return watch({ topic: "hosts" }, { hosts: (data) => {
       setCounts(data);
       if (changes !== null && changes !== data.changes) {
@@ -67,7 +69,7 @@ function Hosts() {
         timer.current = setTimeout(() => { at = Date.now(); again(); }, Math.max(0, at + WAIT - Date.now()));
       }
       changes = data.changes;
-    } }, again);
+    } }, read);
   }, []);
   const put = (next) => { history.replaceState(null, "", location.pathname + query(next)); setFilters(next); };
   const wrong = refused(found.failure) ? found.failure : null;

@@ -12,16 +12,20 @@ function next() {
 
 function Login() {
   const [wrong, setWrong] = useState(null);
+  const [busy, setBusy] = useState(false);
   const field = useRef(null);
   useEffect(() => field.current.focus(), []);
   async function enter(event) {
     event.preventDefault();
+    setWrong(null);
+    setBusy(true);
     try {
-      await api("/session", { method: "POST", body: { token: field.current.value.trim() } });
+      await api("/session", { method: "POST", body: { token: field.current.value.trim() }, safe: true });
       location.replace(next());
     } catch (failure) {
       setWrong(sentence(failure));
       field.current.select();
+      setBusy(false);
     }
   }
   return html`<form class="card pad narrow" onSubmit=${enter}>
@@ -30,7 +34,7 @@ function Login() {
     <label for="token">${t("login.token")}</label>
     <input id="token" ref=${field} type="password" autocomplete="off" required placeholder="cl_…" spellcheck=${false} aria-invalid=${wrong ? "true" : null} aria-describedby="wrong" />
     <p id="wrong" class="small bad" role="status">${wrong}</p>
-    <div class="actions"><button class="primary">${t("login.enter")}</button></div>
+    <div class="actions"><button class="primary" disabled=${busy}>${t("login.enter")}</button>${busy ? html`<span class="soft" role="status">${t("login.busy")}</span>` : null}</div>
   </form>`;
 }
 

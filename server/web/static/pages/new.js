@@ -4,7 +4,7 @@ import { lines, list, pairs } from "../lib/parse.js";
 import { t } from "../lib/i18n.js";
 import { draft, saveDraft } from "../lib/keep.js";
 import { watch } from "../lib/live.js";
-import { Field, html, open, Problem, refused, useEffect, useRef, useState } from "../lib/ui.js";
+import { Field, html, open, Problem, refused, useAgain, useEffect, useRef, useState } from "../lib/ui.js";
 import { HostNames } from "../parts/complete.js";
 import { Plan, Selection } from "../parts/selection.js";
 
@@ -54,7 +54,7 @@ function New() {
   const [plan, setPlan] = useState(null);
   const [busy, setBusy] = useState(false);
   const [fresh, setFresh] = useState(0);
-  const key = useRef({ text: null, key: null }), turn = useRef(0), first = useRef(null), confirmIt = useRef(null);
+  const key = useRef(draft("new.key") ?? { text: null, key: null }), turn = useRef(0), first = useRef(null), confirmIt = useRef(null);
   useEffect(() => first.current.focus(), []);
   useEffect(() => { if (plan) confirmIt.current?.focus(); }, [plan]);
   useEffect(() => { saveDraft("new", form); }, [form]);
@@ -70,7 +70,7 @@ function New() {
     const timer = setTimeout(async () => {
       if (!form.targets.trim()) return setFound(null);
       try {
-        const answer = await api("/hosts/select", { method: "POST", body: { targets: [form.targets.trim()], sample: 8 } });
+        const answer = await api("/hosts/select", { method: "POST", body: { targets: [form.targets.trim()], sample: 8 }, safe: true });
         if (mine === turn.current) { setFound({ ...answer, of: form.targets }); setWrongHosts(null); }
       } catch (failure) {
         if (mine !== turn.current) return;
@@ -81,6 +81,7 @@ function New() {
     }, SHORT_MS);
     return () => clearTimeout(timer);
   }, [form.targets, fresh]);
+  useAgain(wrongHosts, () => setFresh((old) => old + 1));
   const set = (name) => (event) => { setPlan(null); if (bad?.field === name || name === "what") setBad(null); setForm({ ...form, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value }); };
   const wrong = (name) => (bad?.field === name ? bad.failure : null);
   const about = (name) => ({ id: name, "aria-invalid": wrong(name) ? "true" : null, "aria-describedby": `${name}-wrong`, value: form[name], onInput: set(name), autocapitalize: "off", spellcheck: false });
@@ -89,12 +90,14 @@ function New() {
   const field = (name, soft, control) => html`<${Field} id=${name} label=${t(`new.${name}`)} soft=${soft} wrong=${wrong(name)}>${control}<//>`;
   async function send(path) {
     const sent = body(form), text = path + JSON.stringify(sent);
-    if (key.current.text !== text) key.current = { text, key: newKey() };
+    // A tab that is loaded anew before an answer came sends the same request, too, when it is sent once more.
+    if (key.current.text !== text) saveDraft("new.key", key.current = { text, key: newKey() });
     setBusy(true);
     setBad(null);
     try {
       const task = await api(path, { method: "POST", body: sent, headers: { "Idempotency-Key": key.current.key } });
       saveDraft("new", null);
+      saveDraft("new.key", null);
       location.assign(`/tasks/${task.task_id}`);
     } catch (failure) {
       const said = (failure.field || "").replace(/\[.*/, ""), base = said.split(".")[0], own = OWN[said] ?? OWN[base] ?? (base in BLANK ? base : null);

@@ -2,7 +2,7 @@
 import { api } from "../lib/api.js";
 import { number, t, word } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
-import { Empty, html, Loading, MARKS, open, Problem, STATES, useEffect, useState } from "../lib/ui.js";
+import { Empty, html, Loading, MARKS, open, Problem, STATES, useAgain, useEffect, useState } from "../lib/ui.js";
 import { HowToJoin } from "../parts/presence.js";
 import { Rows } from "../parts/table.js";
 import { TASK_COLUMNS } from "../parts/taskrow.js";
@@ -36,6 +36,7 @@ function Overview() {
   };
   const read = () => Promise.all([api("/statistics").then(show), api(`/tasks?limit=${RECENT}`).then((page) => setTasks(page.items))]).then(() => setWrong(null), setWrong);
   useEffect(() => { read(); }, []);
+  useAgain(wrong, read);
   useEffect(() => watch({ topic: "statistics,tasks" }, {
     statistics: show,
     tasks: (news) => (news.complete ? setTasks((old) => old && merge(old, news)) : read()),

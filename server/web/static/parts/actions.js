@@ -1,7 +1,7 @@
 // What can be done with a task: on all of its hosts, on those that were chosen, on those that did not succeed. What is offered acts.
 import { api, newKey } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
-import { Copy, html, OPEN, Problem, useAct } from "../lib/ui.js";
+import { Copy, html, OPEN, Problem, useAct, useRef } from "../lib/ui.js";
 import { cli, curl } from "./copies.js";
 import { stateOf } from "./map.js";
 import { runOn, targetsOf } from "./run_on.js";
@@ -14,8 +14,13 @@ export function Actions({ task, progress, path, cells, chosen, changed }) {
   const open = places.filter((place) => stands(cells, place)), ids = (some) => some.map(cells.idOf), canceling = Boolean(progress.cancel_requested_at ?? task.cancel_requested_at);
   const offline = cells && canceling && !final ? [...cells.names.keys()].filter((place) => stateOf(cells.states[place]).unreachable && stands(cells, place)).length : 0;
   const post = (where, body, sure) => () => { if (!sure || confirm(sure)) run(async () => changed(await api(path + where, { method: "POST", ...(body ? { body } : {}) }))); };
+  // Until an answer comes the same request stays the same one, however often the button is pressed.
+  const keys = useRef(new Map());
   const again = (body) => () => run(async () => {
-    const made = await api(`${path}/rerun`, { method: "POST", body, headers: { "Idempotency-Key": newKey() } });
+    const what = JSON.stringify(body);
+    if (!keys.current.has(what)) keys.current.set(what, newKey());
+    const made = await api(`${path}/rerun`, { method: "POST", body, headers: { "Idempotency-Key": keys.current.get(what) } });
+    keys.current.delete(what);
     location.assign(`/tasks/${made.task_id}`);
   });
   const remove = () => { if (confirm(t("task.delete.sure"))) run(async () => { await api(path, { method: "DELETE" }); location.assign("/tasks"); }); };

@@ -2,7 +2,7 @@
 import { api } from "../lib/api.js";
 import { exact, plain, readable, size, span } from "../lib/format.js";
 import { said, t } from "../lib/i18n.js";
-import { Copy, Fact, html, Loading, OPEN, Pill, Problem, useAct, useEffect, useRef, useState, When } from "../lib/ui.js";
+import { Copy, Fact, html, Loading, OPEN, Pill, Problem, useAct, useAgain, useEffect, useRef, useState, When } from "../lib/ui.js";
 import { saveOutput, wholeText } from "./files.js";
 import { Live } from "./live.js";
 import { Notes } from "./notes.js";
@@ -16,7 +16,9 @@ const newer = (found) => (old) => (old?.host_id === found.host_id && !isOpen(old
 function Output({ path, row, stream }) {
   const [kept, setKept] = useState(null);
   const [wrong, setWrong] = useState(null);
+  const [turn, setTurn] = useState(0);
   const [busy, run, failure, clear] = useAct();
+  useAgain(wrong, () => setTurn((old) => old + 1));
   const where = `${path}/hosts/${row.host_id}/output?stream=${stream}`;
   useEffect(() => {
     let over = false;
@@ -27,7 +29,7 @@ function Output({ path, row, stream }) {
       } catch (bad) { if (!over) setWrong(bad); }
     })();
     return () => { over = true; };
-  }, [row.status, row[stream]?.output_id]);
+  }, [row.status, row[stream]?.output_id, turn]);
   if (wrong) return html`<div class="output"><h4>${stream}</h4><${Problem} of=${wrong} /></div>`;
   if (!kept || !kept.head.total_bytes) return null;
   const { head, tail } = kept, gap = head.total_bytes - head.head_bytes - head.tail_bytes, group = { first_host: row, [stream]: row[stream] ?? { total_bytes: head.total_bytes } };
@@ -54,6 +56,8 @@ function useFate(row) {
 export function Answer({ path, hostId, stamp, close }) {
   const [row, setRow] = useState(null);
   const [wrong, setWrong] = useState(null);
+  const [turn, setTurn] = useState(0);
+  useAgain(wrong, () => setTurn((old) => old + 1));
   const title = useRef(null), seen = useRef(null), read = useRef({ at: 0, of: null });
   const open = row && isOpen(row), fate = useFate(row);
   useEffect(() => { setRow(null); setWrong(null); seen.current = null; }, [hostId]);
@@ -67,7 +71,7 @@ export function Answer({ path, hostId, stamp, close }) {
       api(`${path}/hosts/${hostId}`).then(mine((found) => { setWrong(null); setRow(newer(found)); }), mine(setWrong));
     }, same ? Math.max(0, own.at + WAIT - Date.now()) : 0);
     return () => clearTimeout(timer);
-  }, [hostId, stamp]);
+  }, [hostId, stamp, turn]);
   useEffect(() => { title.current?.focus(); }, [row?.host_id]);
   if (!row) return html`<section class="card pad answer">${wrong ? html`<${Problem} of=${wrong} close=${close} />` : html`<${Loading} />`}</section>`;
   const why = said(row.status, { unreachable: row.unreachable, code: row.error?.code }), hint = fate ? t(`fate.${fate}`) : why.hint;

@@ -1,5 +1,5 @@
 // Outputs as files: one stream of one host, and all answers of a task in one text.
-import { api, ask, query } from "../lib/api.js";
+import { api, ask, bodyOf, query } from "../lib/api.js";
 import { plain } from "../lib/format.js";
 import { number, said, t } from "../lib/i18n.js";
 import { saveFile } from "../lib/ui.js";
@@ -7,7 +7,7 @@ import { saveFile } from "../lib/ui.js";
 const MOST_GROUPS = 5000, MOST_BYTES = 256 * 1024 * 1024;
 const safe = (name) => name.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 100) || "clarion";
 const outputOf = (path, hostId, stream) => `${path}/hosts/${hostId}/output?stream=${stream}`;
-const bytes = async (where) => new Uint8Array(await (await ask(where, { headers: { Accept: "application/octet-stream" } })).arrayBuffer());
+const bytes = async (where) => new Uint8Array(await bodyOf(await ask(where, { headers: { Accept: "application/octet-stream" } }), "arrayBuffer"));
 
 // The bytes that are kept of a stream, and the text that stands for those between head and tail that are not.
 async function kept(where) {

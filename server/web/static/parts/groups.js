@@ -2,7 +2,7 @@
 import { api, query } from "../lib/api.js";
 import { clock, look, plain, readable, size, visible } from "../lib/format.js";
 import { number, said, t } from "../lib/i18n.js";
-import { Copy, Empty, Field, html, Pill, Problem, refused, useAct, useEffect, useRef, useState } from "../lib/ui.js";
+import { Copy, Empty, Field, html, Pill, Problem, refused, useAct, useAgain, useEffect, useRef, useState } from "../lib/ui.js";
 import { everything, wholeText } from "./files.js";
 import { Notes } from "./notes.js";
 import { Search } from "./search.js";
@@ -83,6 +83,7 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     timer.current = setTimeout(() => { at.current = Date.now(); read(); }, Math.max(0, at.current + WAIT - Date.now()));
     return () => clearTimeout(timer.current);
   }, [plainly && told ? null : stamp, order, where, Boolean(told)]);
+  useAgain(wrong, () => { at.current = Date.now(); read(); });
   const largest = plainly ? page?.items[0]?.number : null, items = page?.items || [], behind = page && !wrong ? ended - page.hosts : 0;
   const fold = (group) => (shut) => { if (folded.has(group) !== shut) { const next = new Set(folded); if (!next.delete(group)) next.add(group); setFolded(next); } };
   const alike = lookAlike(items), all = items.length > 0 && items.every((group) => folded.has(group.number));

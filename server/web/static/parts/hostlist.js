@@ -1,8 +1,8 @@
 // The task's hosts in words: sorted, chosen, saved as a file.
 import { api, query } from "../lib/api.js";
-import { plain, span } from "../lib/format.js";
+import { clock, plain, span } from "../lib/format.js";
 import { number, said, t, word } from "../lib/i18n.js";
-import { Field, html, Loading, Pill, Problem, STATES, useEffect, usePages, useState } from "../lib/ui.js";
+import { Field, html, Loading, Pill, Problem, STATES, useEffect, usePages, useRef, useState } from "../lib/ui.js";
 import { Rows } from "./table.js";
 
 const COLUMNS = (openHost) => [
@@ -17,12 +17,19 @@ const COLUMNS = (openHost) => [
   { key: "host_id", head: t("host.id"), kind: "mono small", value: (row) => row.host_id, cell: (row) => row.host_id, off: true },
 ];
 
-function List({ path, status, openHost, stamp, bulk, name }) {
-  const found = usePages((after, limit) => api(`${path}/hosts${query({ status, after, limit })}`), [status]);
+// version: of the task, as it stands now.
+function List({ path, status, openHost, stamp, version, bulk, name }) {
+  // As of when the first rows are, and of which version of the task.
+  const now = useRef(version), read = useRef({ version, at: 0 });
+  now.current = version;
+  const found = usePages((after, limit, whole) => {
+    if (!after && !whole) read.current = { version: now.current, at: Date.now() };
+    return api(`${path}/hosts${query({ status, after, limit })}`);
+  }, [status]);
   // While a task runs its list is read again with each change of its status, and not more often: what moves under the eyes cannot be read.
   useEffect(() => { if (found.items) found.reload(); }, [stamp]);
-  if (!found.items) return html`<${Loading} />`;
-  return html`<${Problem} of=${found.failure} /><${Rows} name="task-hosts" label=${name} columns=${COLUMNS(openHost)} found=${found} id=${(row) => row.host_id} bulk=${bulk} empty=${html`<p class="soft">${t("hosts.none.filtered")}</p>`} />`;
+  if (!found.items) return html`<${Problem} of=${found.failure} /><${Loading} />`;
+  return html`<${Problem} of=${found.failure} />${read.current.version === version ? null : html`<p class="small warn" role="status">${t("task.list.old", { time: clock(read.current.at) })} <button type="button" class="link" onClick=${found.reload}>${t("task.list.read")}</button></p>`}<${Rows} name="task-hosts" label=${name} columns=${COLUMNS(openHost)} found=${found} id=${(row) => row.host_id} bulk=${bulk} empty=${html`<p class="soft">${t("hosts.none.filtered")}</p>`} />`;
 }
 
 // choose(ids): marks these on the map, where the actions are.
@@ -33,5 +40,5 @@ export function HostList({ path, progress, openHost, choose }) {
   return html`<details class="list" onToggle=${(event) => { if (event.target === event.currentTarget) setOpen(event.target.open); }}><summary>${t("task.list", { n: progress.total })}</summary>
     ${open ? html`<${Field} id="row-status" label=${t("tasks.status")}><select id="row-status" onChange=${(event) => setStatus(event.target.value)}><option value="">${t("tasks.all")}</option>
       ${STATES.map((one) => html`<option value=${one}>${word(one)} (${number(progress.counts[one])})</option>`)}</select><//>
-      <${List} path=${path} status=${status} openHost=${openHost} stamp=${progress.status} bulk=${bulk} name=${t("task.list", { n: progress.total })} />` : null}</details>`;
+      <${List} path=${path} status=${status} openHost=${openHost} stamp=${progress.status} version=${progress.version} bulk=${bulk} name=${t("task.list", { n: progress.total })} />` : null}</details>`;
 }

@@ -1,6 +1,6 @@
 // The packed states of a task's hosts, kept up to date by what changed.
-import { api, ask, bytesOf } from "../lib/api.js";
-import { useEffect, useRef, useState } from "../lib/ui.js";
+import { api, ask, bodyOf, bytesOf } from "../lib/api.js";
+import { useAgain, useEffect, useRef, useState } from "../lib/ui.js";
 
 const HEAD = 20;
 
@@ -28,7 +28,7 @@ export function useStates(path) {
   }
   async function read() {
     const answer = await ask(`${path}/states`);
-    apply(await answer.arrayBuffer(), answer.headers.get("ETag").replace(/^W\/|"/g, ""));
+    apply(await bodyOf(answer, "arrayBuffer"), answer.headers.get("ETag").replace(/^W\/|"/g, ""));
   }
   const [failure, setFailure] = useState(null);
   const known = useRef(false);
@@ -41,6 +41,7 @@ export function useStates(path) {
     setCells({ names: found.names, idOf: (place) => uuid(bytes, place * 16), placeOf });
   };
   useEffect(() => { list().catch(setFailure); }, []);
+  useAgain(failure, () => list().catch(setFailure));
   const take = (frame) => apply(bytesOf(frame.data).buffer, frame.etag);
   // What could not be had at first is asked for again; the page says by itself that it is not live.
   return [cells && { ...cells, states: kept.current.states, version }, take, () => (known.current ? read() : list()).catch(known.current ? () => {} : setFailure), failure];

@@ -1,0 +1,208 @@
+"""What a page could not read once it reads again by itself, whatever it was; what could not be told apart from being done says so."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import trio
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.web.browser import browse, served, sign_in
+from tests.web.world import World
+
+BUSY = '{"error": {"code": "overloaded", "message": "there is no room now", "hint": "try again"}}'
+
+
+class Fault:
+    """The next requests for addresses like `pattern` fail, `times` of them. how: a status; 0: the connection breaks."""
+
+    def __init__(self, page: Page, pattern: str, how: int = 503, times: int = 2) -> None:
+        self.left, self._how = times, how
+        page.route(re.compile(pattern), self._take)
+
+    def _take(self, route: Route) -> None:
+        if self.left == 0:
+            return route.continue_()
+        self.left -= 1
+        if self._how == 0:
+            return route.abort()
+        return route.fulfill(status=self._how, content_type="application/json", body=BUSY)
+
+
+def of_connections(complaints: list[str]) -> bool:
+    return all("ERR_" in line or "Failed to load resource" in line for line in complaints)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", [503, 0])
+async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is_well(world: World, nursery: trio.Nursery, how: int) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2", name="told")
+    world.report(task, "web-1", 0, b"what it said\n")
+    await world.door.committed()
+    at = f"/tasks/{task['task_id']}"
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        for path, pattern, there in (
+            ("/", r"/api/v1/statistics", ".tiles"),
+            ("/", r"/api/v1/tasks\?", "tbody"),
+            ("/tasks", r"/api/v1/tasks\?", "tbody"),
+            ("/hosts", r"/api/v1/hosts\?", "tbody tr:nth-child(3)"),
+            ("/hosts/web-1", r"/api/v1/hosts/web-1$", "main > .top .pill"),
+            ("/hosts/web-1", r"/api/v1/hosts/web-1/tasks", "tbody"),
+            ("/help", r"/api/v1/words", "svg"),
+            ("/help", r"/api/v1/session", "#who:not([hidden])"),
+            ("/new", r"/api/v1/hosts/select", "#preview b:has-text('3 hosts')"),
+            (at, r"/api/v1/tasks/[^/]+$", "ul.hosts"),
+            (at, r"/api/v1/tasks/[^/]+/cells", "ul.hosts"),
+            (at, r"/api/v1/tasks/[^/]+/states", "ul.hosts"),
+            (f"{at}?host={world.ids['web-1']}", r"/hosts/[^/]+$", ".answer .output pre"),
+            (f"{at}?host={world.ids['web-1']}", r"/output\?stream=stdout", ".answer .output pre"),
+        ):
+            fault = Fault(page, pattern, how)
+            page.goto(path)
+            expect(page.locator(there).first).to_be_visible()
+            assert fault.left < 2, (path, pattern)
+            expect(page.locator("main .problem")).to_have_count(0)
+            expect(page.locator("#notice")).to_be_hidden()
+            expect(page.locator("#link")).to_be_hidden()
+            page.unroute_all()
+
+    assert of_connections(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2", name="first")
+    at = f"/tasks/{task['task_id']}"
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        # a list
+        page.goto("/tasks")
+        expect(page.get_by_role("link", name="first")).to_be_visible()
+        fault = Fault(page, r"/api/v1/tasks\?")
+        trio.from_thread.run(lambda: world.run("web-1", name="second"))
+        expect(page.get_by_role("link", name="second")).to_be_visible()
+        expect(page.locator("main .problem")).to_have_count(0)
+        assert fault.left == 0
+        page.unroute_all()
+        # the answer of one host, whose end nothing tells of a second time; and groups that a condition filters
+        page.goto(f"{at}?host={world.ids['web-1']}")
+        expect(page.locator(".answer h3")).to_have_text("web-1")
+        page.locator("#where").fill("text contains 'fine'")
+        page.locator("#where").press("Enter")
+        expect(page.get_by_text("No answer fits.")).to_be_visible()
+        row, groups = Fault(page, r"/hosts/[^/]+$"), Fault(page, r"/groups")
+        for name in ("web-1", "web-2"):
+            trio.from_thread.run_sync(world.report, task, name, 0, b"all is fine\n")
+        expect(page.locator(".answer > .output pre")).to_contain_text("all is fine")
+        expect(page.locator("[data-group]")).to_contain_text("2 hosts")
+        expect(page.locator("main .problem")).to_have_count(0)
+        assert (row.left, groups.left) == (0, 0)
+        page.unroute_all()
+        # what the server refuses is not asked again and again
+        refused = Fault(page, r"/groups", 422, times=100)
+        page.locator("#where").fill("exit_code = = 1")
+        page.locator("#where").press("Enter")
+        expect(page.locator("#where-wrong")).to_be_visible()
+        page.wait_for_timeout(4_000)
+        assert refused.left == 99
+
+    assert of_connections(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_a_list_of_a_tasks_hosts_says_as_of_when_it_is(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", "web-2", name="going on")
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto(f"/tasks/{task['task_id']}")
+        page.locator("details.list > summary").click()
+        rows = page.locator("details.list tbody tr")
+        expect(rows).to_have_count(2)
+        expect(page.get_by_text("hosts have changed since")).to_have_count(0)
+        trio.from_thread.run_sync(world.report, task, "web-1")
+        expect(page.get_by_text(re.compile(r"As of \d\d:\d\d:\d\d; hosts have changed since"))).to_be_visible()
+        expect(rows.first).not_to_contain_text("completed")
+        # a file of it does not make what is shown any newer
+        page.locator("details.list details.menu > summary", has_text="Export").click()
+        with page.expect_download():
+            page.get_by_role("button", name="CSV").click()
+        expect(page.get_by_text("hosts have changed since")).to_be_visible()
+        page.get_by_role("button", name="Read again").click()
+        expect(rows.first).to_contain_text("completed")
+        expect(page.get_by_text("hosts have changed since")).to_have_count(0)
+
+    assert await trio.to_thread.run_sync(browse, script, address) == []
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(world: World, nursery: trio.Nursery) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", name="again and again")
+    world.report(task, "web-1", 1)
+    await world.door.committed()
+
+    def lose(page: Page, pattern: str) -> None:
+        """The request is carried out, and its answer does not arrive."""
+
+        def take(route: Route) -> None:
+            route.fetch()
+            route.abort()
+
+        page.route(re.compile(pattern), take)
+
+    async def number() -> int:
+        return len((await world.get("/api/v1/tasks")).json["items"])
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto("/new")
+        page.locator("#text").fill("echo once")
+        page.locator("#targets").fill("web-1")
+        for _ in range(2):
+            page.get_by_role("button", name="Show the plan").click()
+            lose(page, r"/api/v1/run$")
+            page.get_by_role("button", name="Run now").click()
+            expect(page.locator("form .problem")).to_contain_text("it is done once only")
+            page.unroute_all()
+            # also of a tab that is loaded anew
+            page.reload()
+            expect(page.locator("#text")).to_have_value("echo once")
+        page.get_by_role("button", name="Show the plan").click()
+        page.get_by_role("button", name="Run now").click()
+        page.wait_for_url("**/tasks/*")
+        assert trio.from_thread.run(number) == 2
+        # the same words once more are another task
+        page.goto("/new")
+        page.locator("#text").fill("echo once")
+        page.locator("#targets").fill("web-1")
+        page.get_by_role("button", name="Show the plan").click()
+        page.get_by_role("button", name="Run now").click()
+        page.wait_for_url("**/tasks/*")
+        assert trio.from_thread.run(number) == 3
+        # a re-run
+        page.goto(f"/tasks/{task['task_id']}")
+        lose(page, r"/rerun$")
+        page.get_by_role("button", name="Run again").click()
+        expect(page.locator("main .problem")).to_contain_text("it is done once only")
+        page.unroute_all()
+        page.get_by_role("button", name="Run again").click()
+        expect(page.get_by_text("some of the hosts of")).to_be_visible()
+        assert trio.from_thread.run(number) == 4
+        # what has no key says that it may have been done
+        lose(page, r"/cancel$")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        expect(page.locator("main .problem")).to_contain_text("it may have done what was asked all the same")
+
+    assert of_connections(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
