@@ -50,7 +50,7 @@ _ALL = (
     Problem("wrong_type", 422, 3, USAGE, "the field has the wrong type", "/openapi.json describes the type of every field"),
     Problem("invalid_value", 422, 3, USAGE, "the field's value is not allowed", "correct the field that the error names; /openapi.json describes it"),
     Problem("invalid_expression", 422, 3, USAGE, "the expression cannot be understood", "correct it at the column that the error names; docs/selectors.md and docs/answers.md describe the grammars"),
-    Problem("unknown_hosts", 422, 3, USAGE, "some of the hosts named are not known", "remove them, or join agents under these names first"),
+    Problem("unknown_hosts", 422, 3, USAGE, "some of the hosts named are not known", "correct the names, or look for them in the list of hosts"),
     Problem("no_hosts", 422, 3, USAGE, "the targets select no host", "join an agent first, or name other targets"),
     Problem("idempotency_mismatch", 422, 6, USAGE, "this Idempotency-Key was used for a different request", "use a new key for a new request"),
     # nothing there
@@ -69,7 +69,7 @@ _ALL = (
     Problem("task_not_pending", 409, 9, USAGE, "the task was started before", "create a new task to run it again"),
     Problem("task_finished", 409, 9, USAGE, "the task has already ended", "nothing is left to cancel"),
     Problem("task_running", 409, 9, USAGE, "the task is running", "cancel it first"),
-    Problem("host_connected", 409, 9, USAGE, "the host is connected", "stop its agent first"),
+    Problem("host_connected", 409, 9, USAGE, "the host is online", "stop its agent first"),
     Problem("host_busy", 409, 9, USAGE, "the host has executions that have not ended", "wait for them or cancel them"),
     Problem("host_exists", 409, 6, USAGE, "a host with this name exists", "use another name, or update the one there is"),
     Problem("host_not_enrolled", 409, 7, USAGE, "the host has no certificate of this server", "let it join with 'clarion-agent join'"),

@@ -148,10 +148,7 @@ class Api:
                     say(f"the server is busy: {refusal.message}; trying again for up to {BUSY_LIMIT:.0f} s", err=True)
                 time.sleep(pause)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure: CliFailure = Unreachable(
-                    f"no server answers at {self.server}: {error}",
-                    "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER",
-                )
+                failure = _no_server(self.server, error)
                 failure.maybe_done = maybe_done
                 raise failure from None
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -178,7 +175,10 @@ class Api:
         if response.is_success:
             return document
         error = document.get("error")
-        raise ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
+        refusal = ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
+        if refusal.code == "unauthenticated":
+            refusal.hint = f"it was that of {self.token_from}; name another with --token-file, CLARION_TOKEN or CLARION_TOKEN_FILE"
+        raise refusal
 
 
 def _date(text: str | None) -> float | None:
@@ -187,6 +187,12 @@ def _date(text: str | None) -> float | None:
         return parsedate_to_datetime(text).timestamp() if text else None
     except ValueError:
         return None
+
+
+def _no_server(server: str, error: httpx.TransportError) -> CliFailure:
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return Unreachable(f"what answers at {server} does not speak TLS", f"write http://{server.partition('://')[2]} if this is the server's REST port")
+    return Unreachable(f"no server answers at {server}: {error}", "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER")
 
 
 def _broken_off(server: str, error: httpx.HTTPError) -> Unreachable:

@@ -176,6 +176,6 @@ class _Groups:
 
 
 def still_open(task: Json) -> str:
-    """`2 of 5 hosts not ended`."""
+    """`2 of 5 hosts have not ended`."""
     open_hosts = int(task["total_hosts"]) - ended(task)
-    return f"{open_hosts:,} of {count(int(task['total_hosts']), 'host')} not ended"
+    return f"{open_hosts:,} of {count(int(task['total_hosts']), 'host')} {'has' if int(task['total_hosts']) == 1 else 'have'} not ended"

@@ -46,7 +46,10 @@ class ServerRefused(CliFailure):
             hint = "" if hint == PROBLEMS[self.code].hint else hint
             self.shown = _caret(error)
         field = str(error.get("field") or "")
-        told = f" ({field})" if field and field.partition("[")[0] not in (*_OF_THE_API, *message.replace("[", " ").replace(":", " ").split()) else ""
+        whole = message[-1:] in (".", "?", "!")
+        told = f" ({field})" if field and not whole and field.partition("[")[0] not in (*_OF_THE_API, *message.replace("[", " ").replace(":", " ").split()) else ""
+        if message.endswith("?") and self.code in PROBLEMS and hint == PROBLEMS[self.code].hint:
+            hint = ""  # what is proposed is what to do
         super().__init__(_exit(status, self.code), f"{message}{told}{_details(error, message)}", hint)
 
 
@@ -92,11 +95,12 @@ def _details(error: dict[str, object], message: str) -> str:
         if name in known or value in (None, "", [], {}):
             continue
         if isinstance(value, list | dict):
-            items = [str(item) for item in value if isinstance(item, str | int)]
-            if not items or all(item in message for item in items):
+            items = [escaped(str(item)) for item in value if isinstance(item, str | int)]
+            # a sentence that names the first of them has told their number, too
+            if not items or (items[0] in message and message[-1:] in (".", "?")) or all(item in message for item in items):
                 continue
             more = f", and {len(items) - NAMES:,} more" if len(items) > NAMES else ""
             texts.append(f"; {len(items):,} {name}: {', '.join(items[:NAMES])}{more}")
-        elif str(value) not in message:
-            texts.append(f"; {name}: {value}")
+        elif (text := escaped(str(value))) not in message:
+            texts.append(f"; {name}: {text}")
     return "".join(texts)

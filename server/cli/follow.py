@@ -57,7 +57,7 @@ def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
             task = api.get(f"tasks/{segment(task_id)}", tries=1, patient=False)
             if shown is not None:
                 shown.leave(task)
-            open_hosts = f"; {still_open(task)}"
+            open_hosts = f": {still_open(task)}"
         except (CliFailure, KeyboardInterrupt):
             # the server does not answer just now, or the user is in a hurry: how to go on is said in any case
             open_hosts = ""

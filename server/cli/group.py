@@ -85,6 +85,8 @@ class Root(LazyGroup):
             result = super().main(*args, **{**extra, "standalone_mode": False})
             sys.stdout.flush()
         except click.ClickException as error:
+            if isinstance(error, click.NoSuchOption) and error.possibilities:
+                error = _option(error)
             text = io.StringIO()
             error.show(text)
             _end(text.getvalue().rstrip("\n"), UNTOLD if begun.may_have_run() else USAGE)
@@ -104,6 +106,12 @@ class Root(LazyGroup):
             text_of = f"clarion: internal error: {type(error).__name__}: {error}; set CLARION_TRACEBACK=1 to see where, and report it"
             _end(text_of, UNTOLD if begun.may_have_run() else SOFTWARE)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _option(error: click.NoSuchOption) -> click.UsageError:
+    """In the words of other errors, and without proposing what is not alike."""
+    near = get_close_matches(error.option_name, error.possibilities or (), cutoff=0.7)
+    return click.UsageError(f"{error.message}{f' Did you mean {near[0]!r}?' if near else ''}", error.ctx)
 
 
 def _end(message: str, code: int) -> None:

@@ -14,6 +14,9 @@ from server.cli.streams import say
 from server.cli.text import count, lasted
 from server.cli.verdict import ENDED, ended
 
+FEW = 10
+"""Hosts up to which no rate is shown."""
+SHORTEST_LEFT_MS = 1000
 LINE_EVERY = 2.0
 """Seconds between plain lines, so that ten thousand hosts do not fill a log."""
 
@@ -122,8 +125,16 @@ def describe(progress: dict[str, Any]) -> str:
 def _rest(progress: dict[str, Any]) -> str:
     counts = progress["counts"]
     parts = [f"{counts[name]:,} {word(name)}" for name in ENDED if counts.get(name)]
-    if progress.get("rate_per_s"):
-        parts.append(f"{progress['rate_per_s']:.1f}/s")
-    if progress.get("eta_ms"):
-        parts.append(f"about {lasted(progress['eta_ms'])} left")
+    return _aside([*parts, *_pace(progress)])
+
+
+def _pace(progress: dict[str, Any]) -> list[str]:
+    """Rate and time left, where they tell something: not of a few hosts, nor of a time too short to read."""
+    if progress["total"] <= FEW or not progress.get("rate_per_s"):
+        return []
+    left = progress.get("eta_ms") or 0
+    return [f"{progress['rate_per_s']:.1f}/s", *([f"about {lasted(left)} left"] if left >= SHORTEST_LEFT_MS else [])]
+
+
+def _aside(parts: list[str]) -> str:
     return f" ({', '.join(parts)})" if parts else ""

@@ -12,6 +12,7 @@ import click
 
 from server.cli import complete
 from server.cli.lean import spare_httpx_its_own_command
+from server.cli.numbers import Whole
 
 Verb = Callable[..., Any]
 
@@ -90,7 +91,7 @@ def limited(default: int) -> Callable[[Verb], Verb]:
     """Gives the verb `limit`: how many rows, None for all."""
 
     def decorate(command: Verb) -> Verb:
-        @click.option("--limit", type=click.IntRange(1), default=default, show_default=True, metavar="N", help="The most rows that are shown.")
+        @click.option("--limit", type=Whole(1), default=default, show_default=True, metavar="N", help="The most rows that are shown.")
         @click.option("--all", "everything", is_flag=True, help="Every row, whatever --limit says.")
         @wraps(command)
         def wrapped(limit: int, everything: bool, **others: Any) -> Any:

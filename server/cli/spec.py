@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from server.cli import complete, hosts_given, stdin_given, streams
+from server.cli.numbers import Whole
 from server.cli.options import Verb
 
 SCRIPT_LIMIT, STDIN_LIMIT = 16 << 20, 64 << 20
@@ -19,6 +20,8 @@ SCRIPT_LIMIT, STDIN_LIMIT = 16 << 20, 64 << 20
 
 _OCTAL = re.compile(r"(?:0o)?0?[0-7]{1,3}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+LONGEST = 1e12
+"""Seconds. The server's own limits are far below; larger numbers are none in JSON."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
@@ -33,7 +36,10 @@ class Duration(click.ParamType[float]):
         match = _DURATION.fullmatch(value)
         if match is None:
             self.fail(f"{value!r} is not a duration; give seconds, or 500ms, 30s, 5m, 2h, 1d", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds > LONGEST:
+            self.fail(f"{value[:40]!r} is longer than any time that the server takes", param, ctx)
+        return seconds
 
 
 class Targeted(click.Command):
@@ -70,7 +76,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--task-timeout", type=Duration(), metavar="S", help="End the whole task after this."),
     click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are offline. Default: fail."),
     click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
-    click.option("--retries", type=click.IntRange(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
+    click.option("--retries", type=Whole(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
     click.option("--idempotent", is_flag=True, help="With --retries: also when it ran and did not succeed, or nobody can say."),
     click.option("--retry-on", metavar="REASONS", help="With --retries: for these reasons only, with commas between them; see docs/reasons.md."),
     click.option("--retry-pause", type=Duration(), metavar="S", help="With --retries: before the second attempt; doubled for each further one. Default: 1."),
@@ -78,15 +84,15 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--name", metavar="TEXT", help="The task's name. Default: the command, or the script's file name."),
     click.option("--description", metavar="TEXT"),
     click.option("--type", "type_", metavar="WORD", help="The task's type, a word of your own to list by."),
-    click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Run on at most N hosts at a time."),
+    click.option("--concurrency", type=Whole(1), metavar="N", help="Run on at most N hosts at a time."),
     click.option("--param", multiple=True, metavar="K=V", help="A parameter; the command sees it as environment variable P_K. May be repeated."),
     click.option("--env", multiple=True, metavar="K=V", help="An environment variable. May be repeated."),
     click.option("--cwd", metavar="DIR", help="Directory to run in."),
     click.option("--run-as", metavar="USER", help="User to run as."),
     click.option("--umask", metavar="OCTAL", help="File mode mask, for example 027."),
     click.option("--stdin", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-", help="What the command gets on standard input."),
-    click.option("--success-code", multiple=True, type=click.IntRange(0, 255), metavar="N", help="Exit code that counts as success. Default: 0. May be repeated."),
-    click.option("--max-output", type=click.IntRange(1), metavar="BYTES", help="End a command that writes more than this."),
+    click.option("--success-code", multiple=True, type=Whole(0, 255), metavar="N", help="Exit code that counts as success. Default: 0. May be repeated."),
+    click.option("--max-output", type=Whole(1), metavar="BYTES", help="End a command that writes more than this."),
     click.option("--leave-children", is_flag=True, help="Let processes that the command leaves running live on; without it they are ended with the command."),
     click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent."),
 )
@@ -117,7 +123,7 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
     if not targets:
         raise click.UsageError("say where to run: clarion run 'web* and role=db' -- PROGRAM, or --hosts all")
     if not all(targets):
-        raise click.UsageError("--hosts has an empty name between its commas")
+        raise click.UsageError("the hosts to run on are an empty text" if targets == [""] else "--hosts has an empty name between its commas")
     document: dict[str, Any] = {"targets": targets, **_what(words, given["shell"], given["script"], given["interpreter"])}
     if given["script"] is not None:
         document["name"] = given["script"].name  # the server only knows its text

@@ -27,6 +27,17 @@ def command(api: Api, form: str) -> None:
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    """A number a line, called by the words that people read: `executions not started`."""
     if isinstance(value, dict):
-        return [pair for key, inner in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else str(key), inner)]
+        return [pair for key, inner in value.items() for pair in _flat(f"{prefix} {_word(prefix, str(key))}".lstrip(), inner)]
     return [(prefix, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))]
+
+
+def _word(prefix: str, key: str) -> str:
+    from server.cli.outcome import task_word, word
+
+    if prefix == "executions":
+        return word(key)
+    if prefix == "tasks":
+        return task_word(key)
+    return "online" if (prefix, key) == ("hosts", "connected") else key

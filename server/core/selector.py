@@ -203,7 +203,8 @@ class _Selector(Parser[Atom]):
             left = self.bounds.names - self.unfolded
             names = tuple(unfold(text, min(self.bounds.patterns, left) if pattern else left)) if "[" in text or "]" in text else (text,)
         except FoldError as error:
-            raise ExpressionError(token.column + error.at, error.expected, repr(text[error.at : error.at + 20])) from None
+            found = "none" if text[error.at] == "[" and "]" not in text[error.at :] else repr(text[error.at : error.at + 20])
+            raise ExpressionError(token.column + error.at, error.expected, found) from None
         if len(names) > 1:
             self.unfolded += len(names)
         return Patterns(text, tuple(map(Glob, names))) if pattern else Names(names)

@@ -60,7 +60,7 @@ def _check(field: str, text: str) -> None:
     if text.startswith(BOM):
         raise refuse(field, "begins with a byte-order mark (U+FEFF), which an editor has put there", "save it as UTF-8 without a byte-order mark, for example with: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE")
     if text.startswith("\ufffe") or "\0" in text[:2] or text[1:8:2].count("\0") > 1:
-        raise refuse(field, "is UTF-16, which no interpreter reads", "save it as UTF-8")
+        raise refuse(field, "holds NUL characters, as UTF-16 and binary files do", "save it as UTF-8 text")
     at = text.find("\r\n")
     if at < 0 and "\n" not in text:
         at = text.find("\r")

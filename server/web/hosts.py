@@ -65,7 +65,7 @@ def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
 def check_hostname(name: str) -> None:
     """Raises ClarionError invalid_value."""
     if (wrong := fault(name)) is not None:
-        raise ClarionError("invalid_value", f"{label(name)} cannot be a host's name: it {wrong}", field="hostname", hint=f"use {RULE}")
+        raise ClarionError("invalid_value", f"{label(name)} cannot be a host's name: it {wrong}", field="hostname", hint="choose another name" if RULE in wrong else f"use {RULE}")
 
 
 def _check_free(call: Call, name: str) -> None:
@@ -249,7 +249,7 @@ async def replace_host(call: Call, host: str) -> Reply:
 
     def put_aside(before: Host) -> Host:
         if call.deps.fleet.online() & {old_id}:
-            raise ClarionError("host_connected", "The host that is to be replaced is connected.", hint="stop its agent first, or name the hosts the other way round")
+            raise ClarionError("host_connected", f"The host that is to be replaced, {label(old.host.hostname)}, is online.", hint="stop its agent first, or name the hosts the other way round")
         return replace(before, replaced_by=new_id, replaced_at=call.deps.clock.now().wall_ms)
 
     def inherit(before: Host) -> Host:
@@ -283,7 +283,7 @@ async def _delete(call: Call, host_id: str) -> None:
     async with call.desk.hosts:
         presence = known_host(deps, host_id)
         if presence.session is not None:
-            raise ClarionError("host_connected")
+            raise ClarionError("host_connected", f"The host {label(presence.host.hostname)} is online.")
         if deps.door.open_on(host_id):
             raise ClarionError("host_busy")
         # Gone from memory first: from here on no task can be made for it, and an agent that comes back finds no row to lose.

@@ -67,7 +67,7 @@ class Query:
             except KeyError:
                 near = suggest(word.lower(), allowed)
                 hint = f"did you mean {near}?" if near else "one of: " + ", ".join(allowed)
-                raise ClarionError("invalid_value", f"{name}: there is no {word[:100]!r}", field=name, hint=hint) from None
+                raise ClarionError("invalid_value", f"{name} cannot be {word[:100]!r}", field=name, hint=hint) from None
         return tuple(values)
 
     def integer(self, name: str, default: int, low: int, high: int, setting: str | None = None) -> int:

@@ -74,7 +74,7 @@ async def rerun_task(call: Call, task_id: str) -> Reply:
             if wanted(row) and (named is None or row.host_id in named):
                 hosts.append(row.host_id)
         if not hosts:
-            raise ClarionError("no_hosts", "no host of the task is as asked for", field="only", hint="look at the counts of the task")
+            raise ClarionError("no_hosts", _nothing(body), field="only", hint="the task's counts show how its hosts ended")
         text = old.target_text if len(hosts) == total else _text(call.deps, hosts)
         return _again(call, old, command, tuple(hosts), name, text)
 
@@ -101,6 +101,11 @@ def _wanted(body: RerunBody) -> Wanted:
             hint = f"did you mean {near}?" if near else "one of: " + ", ".join(WORDS)
             raise refuse(f"only[{index}]", f"is no state and no group of hosts: {word[:60]!r}", hint) from None
     return lambda row: row.status in statuses or any(group(row) for group in groups)
+
+
+def _nothing(body: RerunBody) -> str:
+    asked = " or ".join(plain(word)[:60] for word in (body.only or ["unsuccessful" if body.hosts is None else "all"])[:5])
+    return f"No host of the task {'that was named ' if body.hosts is not None else ''}is {asked}." if asked != "all" else "No host of the task was named."
 
 
 async def _rows(call: Call, command: Command) -> AsyncIterator[CommandHost]:

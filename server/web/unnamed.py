@@ -34,7 +34,7 @@ def no_hosts(fleet: Fleet, names: Sequence[str]) -> str:
         return no_host(fleet, names[0])
     advice = [f"{label(name)}: {_one_of(near)}" for name in names[:ADVISED] if (near := fleet.directory.near(name, 1))]
     proposed = f" Did you mean, for {'; for '.join(advice)}?" if advice else ""
-    return f"{len(names):,} names are not those of any host: {listed([label(name) for name in names[:SHOWN]], len(names))}.{proposed}"
+    return f"{len(names):,} names belong to no host: {listed([label(name) for name in names[:SHOWN]], len(names))}.{proposed}"
 
 
 def several_hosts(name: str, ids: Sequence[str], where: str = "") -> str:

@@ -106,7 +106,7 @@ def test_a_token_that_the_server_does_not_know_exits_77(clarion: Clarion, fake: 
 def test_server_and_token_may_stand_before_the_verb(fake: Fake, token_file: Path) -> None:
     fake.on("GET", "/api/v1/statistics", (200, {"tasks": {"running": 1}}))
     result = CliRunner().invoke(cli, ["--server", fake.address, "--token-file", str(token_file), "stats"])
-    assert (result.exit_code, result.stdout) == (0, "tasks.running  1\n")
+    assert (result.exit_code, result.stdout) == (0, "tasks running  1\n")
 
 
 def test_a_proxy_is_never_asked_for_a_server_on_this_machine(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

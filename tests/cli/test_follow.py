@@ -86,7 +86,7 @@ def test_ctrl_c_says_that_the_task_goes_on_and_how_to_attach_or_cancel(clarion: 
     monkeypatch.setattr(follow, "wait", interrupt)
     result = clarion("run", "--hosts", "all", "--", "sleep", "60")
     assert result.exit_code == 130
-    assert "0 of 1 host not ended. The task goes on" in result.stderr
+    assert "0 of 1 host has not ended. The task goes on" in result.stderr
     assert f"clarion attach {TASK}" in result.stderr
     assert f"clarion tasks cancel {TASK}" in result.stderr
     assert result.stdout == "web01: completed, exit code 0\n", "what has come is shown"

@@ -131,13 +131,13 @@ async def test_hosts_are_listed_labelled_and_shown(site: Site) -> None:
     lines = (await site.clarion("hosts", "list")).stdout.decode().splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["db-1", "never"], ["web-1", "online"], ["web-2", "online"]]
     assert json.loads((await site.clarion("hosts", "show", "web-1", "--json")).stdout)["labels"] == {"env": "prod"}
-    assert b"hosts.connected" in (await site.clarion("stats")).stdout
+    assert b"hosts online" in (await site.clarion("stats")).stdout
 
 
 async def test_unknown_hosts_tasks_and_words_are_named(site: Site) -> None:
     done = await site.clarion("run", "--hosts", "web-1,web-8,web-9", "--", "true")
     assert done.returncode == 64
-    assert b"clarion: 2 names are not those of any host: 'web-8', 'web-9'." in done.stderr
+    assert b"clarion: 2 names belong to no host: 'web-8', 'web-9'." in done.stderr
     assert (await site.clarion("tasks", "show", "nonsense")).returncode == 64
     assert b"did you mean running?" in (await site.clarion("tasks", "list", "--status", "runing")).stderr
     assert (await site.clarion("hosts", "show", "web-8")).returncode == 64

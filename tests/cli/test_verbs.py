@@ -211,7 +211,7 @@ def test_labels_are_set_and_removed_in_one_change(clarion: Clarion, fake: Fake) 
 def test_counters_are_shown_flat_or_as_they_are(clarion: Clarion, fake: Fake) -> None:
     counters = {"tasks": {"running": 12345}, "hosts": {"known": 2, "connected": 1}}
     fake.on("GET", "/api/v1/statistics", (200, counters))
-    assert clarion("stats").stdout == "tasks.running    12,345\nhosts.known      2\nhosts.connected  1\n"
+    assert clarion("stats").stdout == "tasks running  12,345\nhosts known    2\nhosts online   1\n"
     assert json.loads(clarion("stats", "--json").stdout) == counters
 
 

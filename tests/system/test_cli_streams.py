@@ -107,7 +107,7 @@ def test_ctrl_c_shows_what_has_come_and_the_task_goes_on(rig3: Rig, options: tup
         cli.process.send_signal(signal.SIGINT)
         assert cli.end() == 130
         assert "turn 2" in cli.out and "turn 1" not in cli.out
-        assert "2 of 3 hosts not ended. The task goes on: attach to it with" in cli.err and task_id in cli.err
+        assert "2 of 3 hosts have not ended. The task goes on: attach to it with" in cli.err and task_id in cli.err
         if "--json" in options:
             assert json.loads(cli.out)["task"]["status"] == "running"
     for number in (1, 3):

@@ -107,12 +107,12 @@ async def test_a_preview_names_the_ids_of_an_ambiguous_name(world: World) -> Non
     found = (await world.post("/api/v1/hosts/select", {"targets": ["twin or web0 or nobody"]})).json
     warnings = {one["code"]: one for one in found["warnings"]}
     assert warnings["ambiguous_hosts"]["ids"] == {"twin": sorted(ids)} and found["refused"]
-    assert warnings["unknown_hosts"]["message"] == "2 names are not those of any host: 'web0', 'nobody'."
+    assert warnings["unknown_hosts"]["message"] == "2 names belong to no host: 'web0', 'nobody'."
 
 
 async def test_many_bad_names_are_counted_before_they_are_listed(world: World) -> None:
     answer = await world.post("/api/v1/run", {"targets": ["web-[3-9]", "(", "db1"], "command": "true"})
-    assert answer.error["message"].startswith("8 names are not those of any host: 'web-3', 'web-4', 'web-5', 'web-6', 'web-7' and 3 more. Did you mean, for 'web-3': web-1")
+    assert answer.error["message"].startswith("8 names belong to no host: 'web-3', 'web-4', 'web-5', 'web-6', 'web-7' and 3 more. Did you mean, for 'web-3': web-1")
     assert (len(answer.error["unknown"]), answer.error["malformed"]) == (8, ["("])
     assert answer.error["errors"][0]["column"] == 2 and "'(' cannot be understood" in answer.error["message"]
 

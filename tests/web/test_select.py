@@ -205,7 +205,7 @@ async def test_an_answer_lists_a_thousand_names_and_counts_them_all(world: World
     refused = await world.post("/api/v1/run", {"targets": ["nobody-[1-5000]", "web-1", *(f"bad{index} and" for index in range(1_500))], "command": "true"})
     assert refused.error["code"] == "unknown_hosts" and refused.error["total"] == 6_500
     assert (len(refused.error["unknown"]), len(refused.error["malformed"]), len(refused.error["errors"])) == (1_000, 1_000, 1_000)
-    assert refused.error["message"].startswith("5,000 names are not those of any host: 'nobody-1'")
+    assert refused.error["message"].startswith("5,000 names belong to no host: 'nobody-1'")
 
 
 async def test_brackets_of_all_texts_share_one_limit(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli import complete
+from server.cli.numbers import Whole
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def seen(host: dict[str, Any], now_ms: float) -> str:
 
 @click.command("list")
 @click.argument("selector", nargs=-1, metavar="[SELECTOR]", shell_complete=complete.hosts)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="The most rows that are shown. Default: all.")
+@click.option("--limit", type=Whole(1), metavar="N", help="The most rows that are shown. Default: all.")
 @answers(hosts=True, table=True)
 @talks
 def command(api: Api, selector: tuple[str, ...], limit: int | None, form: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.ids import task_argument
+from server.cli.numbers import Whole
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -20,8 +21,8 @@ GROUPS = 10
 
 @click.command("diff")
 @task_argument()
-@click.argument("group", required=False, type=click.IntRange(1))
-@click.option("--against", type=click.IntRange(1), metavar="N", help="Compare with this group. Default: the largest.")
+@click.argument("group", required=False, type=Whole(1))
+@click.option("--against", type=Whole(1), metavar="N", help="Compare with this group. Default: the largest.")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
 @answers()
 @talks

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.ids import task_argument
+from server.cli.numbers import Whole
 from server.cli.options import answers, talks
 from server.cli.streams import say
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 @task_argument()
 @click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
 @click.option("--where", metavar="EXPR", help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".")
-@click.option("--lines", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
+@click.option("--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
 @click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
 @answers(hosts=True)
 @talks

@@ -8,6 +8,7 @@ import click
 
 from server.cli import complete
 from server.cli.ids import task_argument
+from server.cli.numbers import Whole
 from server.cli.options import answers, talks
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("hosts")
 @task_argument()
 @click.option("--status", metavar="WORD[,WORD]", help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.", shell_complete=complete.states)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many rows. Default: all.")
+@click.option("--limit", type=Whole(1), metavar="N", help="At most so many rows. Default: all.")
 @answers(table=True, names=True)
 @talks
 def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
