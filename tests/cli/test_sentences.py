@@ -37,6 +37,6 @@ def test_a_refused_token_is_told_by_where_it_came_from(clarion: Clarion, fake: F
     assert "; it was that of CLARION_TOKEN; name another with --token-file, CLARION_TOKEN or CLARION_TOKEN_FILE\n" in result.stderr
 
 
-@pytest.mark.parametrize("option", ["--wide", "--frobnicate"])
+@pytest.mark.parametrize("option", ["--xyzzy", "--frobnicate"])
 def test_an_option_that_is_like_no_other_gets_no_proposal(clarion: Clarion, option: str) -> None:
     assert clarion("run", "all", option, "--", "true").stderr.endswith(f"No such option '{option}'.\n")
