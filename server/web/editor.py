@@ -22,6 +22,7 @@ _MISTAKEN = re.compile(f"(?:(?<=[|&;<>(])|(?<=^)|(?<=\n))[{_SPACES}]+|[{_SPACES}
 _SHELL = re.compile(r"#!\s*\S*?(?:ba|da|k|z|a)?sh\b|#!\s*\S*/env\s+(?:-S\s+)?(?:ba|da|k|z|a)?sh\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 UNIX = "save it with Unix line ends, for example with: sed -i 's/\\r$//' FILE; where a carriage return is meant, write \\r with printf"
+OLD_MAC = "save it with Unix line ends, for example with: tr '\\r' '\\n' <FILE >NEW; where a carriage return is meant, write \\r with printf"
 
 
 def check_script(script: str, interpreter: str | None) -> None:
@@ -68,6 +69,8 @@ def _check(field: str, text: str) -> None:
         at = len(text) - 1
     if at >= 0:
         line = text.count("\n", 0, at) + 1
+        if "\n" not in text and "\r" in text[:-1]:  # to remove the last one would leave the others
+            raise refuse(field, "has carriage returns (CR) and no line feed between its lines: it has the line ends of old Macs", OLD_MAC)
         raise refuse(field, f"has a carriage return (CR) at the end of line {line}: it has the line ends of Windows", UNIX)
 
 
