@@ -83,7 +83,7 @@ types: $(VENV)/test-tools ## mypy, strict
 proto: $(VENV)/test-tools ## regenerate proto/gen from proto/command.proto
 	$(PY) proto/generate.py
 
-docs: build ## regenerate the pages that are drawn from tables: docs/states.md, docs/errors.md, docs/reasons.md
+docs: build ## regenerate the pages that are drawn from tables: docs/states.md, errors.md, reasons.md, configuration.md, commands.md
 	$(PY) docs/generate.py
 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine

@@ -2,7 +2,7 @@
 
 docs/states.md from server/core/states.py and proto/words.py, docs/errors.md from server/errors.py, docs/reasons.md from proto/reasons.py
 and proto/notes.py,
-docs/configuration.md from server/settings.py.
+docs/configuration.md from server/settings.py, docs/commands.md from the commands of server/cli.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
 
+import click
 from grpclib.const import Status
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from proto.notes import NOTES
 from proto.reasons import REASONS
 from proto.words import HOST_OFFLINE, HOSTS, STATES, TASKS, Said
+from server.cli.group import LazyGroup
+from server.cli.main import cli
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 from server.errors import PROBLEMS
 from server.settings_doc import render as configuration
@@ -96,20 +99,7 @@ command line prints message and hint and ends with the exit code; what an agent 
 Nothing was changed by a request that ends in one of these.
 
 {table(("code", "HTTP", "gRPC", "exit", "message", "what to do"), lines)}
-## Exit codes of `clarion`
-
-| code | meaning |
-| --- | --- |
-| 0 | every host completed |
-| 2 | some hosts failed |
-| 3 | some hosts could not be reached or never started, and none failed |
-| 4 | canceled |
-| 5 | timeout |
-| 64 | wrong usage, or the server refused the request |
-| 69 | the server or its database cannot be reached |
-| 70 | something failed that should not |
-| 77 | no token, or a wrong one |
-| 130 | interrupted; the task goes on |
+The exit codes of `clarion` are in [the command line](cli.md#exit-codes).
 """
 
 
@@ -142,7 +132,30 @@ number of processes where the agent counted them; in a group, `hosts` is the num
 {table(("code", "what happened", "what to do"), notes)}"""
 
 
-PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors, "reasons.md": reasons, "configuration.md": configuration}
+def commands() -> str:
+    """Every verb of `clarion` with its arguments and options, as its own help has them."""
+    parts = [f"# Commands of clarion\n\n{DRAWN}\nEvery verb and option; [the command line](cli.md) tells how they work together, and which options go with every verb.\n"]
+
+    def walk(group: LazyGroup, path: str) -> None:
+        for name in group.verbs:
+            way = f"{path} {name}"
+            verb = group.get_command(click.Context(group), name)
+            assert verb is not None
+            if isinstance(verb, LazyGroup):
+                walk(verb, way)
+                continue
+            context = click.Context(verb, info_name=way)
+            usage = " ".join(verb.collect_usage_pieces(context))
+            parts.append(f"\n## {way}\n\n`{way} {usage}`\n\n{verb.get_short_help_str(200)}\n")
+            rows: list[tuple[object, ...]] = [(f"`{record[0]}`", record[1]) for param in verb.params if isinstance(param, click.Option) and (record := param.get_help_record(context)) is not None]
+            if rows:
+                parts.append("\n" + table(("option", "meaning"), rows))
+
+    walk(cli, "clarion")
+    return "".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors, "reasons.md": reasons, "configuration.md": configuration, "commands.md": commands}
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--retry-pause", type=Duration(), metavar="S", help="With --retries: before the second attempt; doubled for each further one. Default: 1."),
     click.option("--retry-pause-max", type=Duration(), metavar="S", help="With --retries: what no pause exceeds. Default: 60."),
     click.option("--name", metavar="TEXT", help="The task's name. Default: the command, or the script's file name."),
-    click.option("--description", metavar="TEXT"),
+    click.option("--description", metavar="TEXT", help="A text kept with the task."),
     click.option("--type", "type_", metavar="WORD", help="The task's type, a word of your own to list by."),
     click.option("--concurrency", type=Whole(1), metavar="N", help="Run on at most N hosts at a time."),
     click.option("--param", multiple=True, metavar="K=V", help="A parameter; the command sees it as environment variable P_K. May be repeated."),

@@ -17,7 +17,7 @@ from server.errors import PROBLEMS
 from server.settings_table import rows
 
 ROOT = Path(__file__).parents[2]
-DRAWN = ("states.md", "errors.md", "reasons.md", "configuration.md")
+DRAWN = ("states.md", "errors.md", "reasons.md", "configuration.md", "commands.md")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
