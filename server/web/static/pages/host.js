@@ -4,6 +4,7 @@ import { plain, span } from "../lib/format.js";
 import { number, t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
 import { Empty, Fact, Field, html, Loading, open, Pill, Problem, useAct, useAgain, useEffect, usePages, useRef, useState, When } from "../lib/ui.js";
+import { Orphans } from "../parts/orphans.js";
 import { Presence } from "../parts/presence.js";
 import { Rows } from "../parts/table.js";
 
@@ -21,7 +22,7 @@ const COLUMNS = (host) => [
 function LabelEditor({ host, show }) {
   const [busy, run, failure, clear] = useAct();
   const [text, setText] = useState("");
-  const change = (labels) => run(async () => { show(await api(`/hosts/${id}`, { method: "PATCH", body: { labels } })); setText(""); });
+  const change = (labels) => run(async () => { show(await api(`/hosts/${host.host_id}`, { method: "PATCH", body: { labels } })); setText(""); });
   const add = (event) => {
     event.preventDefault();
     const [key, ...value] = text.trim().split("=");
@@ -33,13 +34,29 @@ function LabelEditor({ host, show }) {
     <${Problem} of=${failure} close=${clear} id="label-wrong" />`;
 }
 
+// The name that is given here goes before the one that the agent says.
+function Rename({ host, show }) {
+  const [busy, run, failure, clear] = useAct();
+  const [text, setText] = useState("");
+  const rename = (event) => {
+    event.preventDefault();
+    const hostname = text.trim();
+    if (confirm(t("host.rename.sure", { old: plain(host.hostname), name: plain(hostname) }))) run(async () => { show(await api(`/hosts/${host.host_id}`, { method: "PATCH", body: { hostname } })); setText(""); });
+  };
+  return html`<form class="inline" onSubmit=${rename}><${Field} id="hostname" label=${t("host.rename")}><input id="hostname" required value=${text} placeholder=${plain(host.hostname)} autocomplete="off" autocapitalize="off" spellcheck=${false} aria-invalid=${failure ? "true" : null} aria-describedby="hostname-wrong" onInput=${(event) => setText(event.target.value)} /><//><button disabled=${busy}>${t("host.rename.do")}</button></form>
+    <${Problem} of=${failure} close=${clear} id="hostname-wrong" />`;
+}
+
 function Host() {
   const [host, show] = useState(null);
   const [gone, setGone] = useState(false);
   const [wrong, setWrong] = useState(null);
   const [busy, run, failure, clear] = useAct();
-  const past = usePages((after, limit) => api(`/hosts/${id}/tasks?limit=${limit}${after ? `&after=${after}` : ""}`), []);
-  const read = () => api(`/hosts/${id}`).then((found) => { setWrong(null); show(found); }, (bad) => (bad.status === 404 ? setGone(true) : setWrong(bad)));
+  // The address may hold a name that the host does not have any more.
+  const here = useRef(id);
+  if (host) here.current = host.host_id;
+  const past = usePages((after, limit) => api(`/hosts/${here.current}/tasks?limit=${limit}${after ? `&after=${after}` : ""}`), []);
+  const read = () => api(`/hosts/${here.current}`).then((found) => { setWrong(null); show(found); }, (bad) => (bad.status === 404 ? setGone(true) : setWrong(bad)));
   useAgain(wrong, read);
   const list = useRef(null);
   list.current = past;
@@ -55,7 +72,7 @@ function Host() {
   if (gone) return html`<div class="top"><h1>${t("title.host")}</h1></div><${Empty} text=${t("host.gone")}><a class="button" href="/hosts">${t("title.hosts")}</a><//>`;
   if (!host) return html`<${Problem} of=${wrong} /><${Loading} />`;
   document.title = `${plain(host.hostname)} · Clarion`;
-  const act = (path, method, sure, then) => () => { if (confirm(t(sure, { name: plain(host.hostname) }))) run(async () => { const now = await api(`/hosts/${id}${path}`, { method }); if (then) then(); else show(now); }); };
+  const act = (path, method, sure, then) => () => { if (confirm(t(sure, { name: plain(host.hostname) }))) run(async () => { const now = await api(`/hosts/${host.host_id}${path}`, { method }); if (then) then(); else show(now); }); };
   const identity = host.identity;
   return html`<div class="top"><h1>${plain(host.hostname)}</h1><${Presence} host=${host} />
       <div class="push"><a class="button primary" href=${`/new?targets=${host.host_id}`}>${t("nav.new")}</a>
@@ -75,7 +92,8 @@ function Host() {
       ${host.replaced_by ? html`<${Fact} name=${t("host.replaced")}><a href=${`/hosts/${host.replaced_by}`}>${host.replaced_by}</a><//>` : null}
       <${Fact} name=${t("host.id")}><span class="mono">${host.host_id}</span><//>
     </dl></div>
-    <section class="card pad"><h2>${t("host.labels")}</h2><${LabelEditor} host=${host} show=${show} /></section></div>
+    <section class="card pad"><h2>${t("host.labels")}</h2><${LabelEditor} host=${host} show=${show} /><${Rename} host=${host} show=${show} /></section></div>
+    <${Orphans} hostId=${host.host_id} />
     <h2>${t("host.history")}</h2><${Problem} of=${past.failure} />
     ${past.items === null ? past.failure ? null : html`<${Loading} />` : html`<div class="figures"><${Rows} name="history" label=${t("host.history")} columns=${COLUMNS(host)} found=${past} id=${(one) => `${one.task_id}/${one.attempt ?? ""}`} empty=${html`<${Empty} text=${t("host.nohistory")} />`} /></div>`}`;
 }

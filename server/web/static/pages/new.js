@@ -145,7 +145,7 @@ function New() {
       <h3>${t("new.part.about")}</h3>
       <div class="row">${field("description", "", area("description", { maxlength: 4000 }))}${field("type", t("new.type.soft"), input("type", "text", { placeholder: "command" }))}</div>
     </details>
-    ${plan && meant ? html`<${Plan} plan=${plan} found=${meant} />` : null}
+    ${ready ? html`<${Plan} plan=${plan} found=${meant} />` : null}
     ${bad && !bad.field ? html`<${Problem} of=${bad.failure} close=${() => setBad(null)} />` : null}
     <div class="actions">${ready
       ? html`<button type="button" ref=${confirmIt} class="primary" disabled=${busy} onClick=${() => send("/run")}>${t("new.run")}</button><button type="button" disabled=${busy} onClick=${() => send("/tasks")}>${t("new.only")}</button><button type="button" onClick=${() => setPlan(null)}>${t("new.change")}</button>`
