@@ -15,6 +15,7 @@ cdef class Hub:
     cdef bint _alarmed
     cdef dict _conns                   # file descriptor → Conn
     cdef object _turns                 # deque of Conns that are to be served
+    cdef dict _preferred               # Conn → until when it is served first
     cdef list _dead                    # Conns whose owners do not know yet
     cdef dict _leaving                 # Conn → when it is closed by force
     cdef dict _slow                    # Conn → Guard, of those within a frame or a header block
@@ -26,6 +27,7 @@ cdef class Hub:
     @cython.locals(conn=Conn, deadline=double, rows=list)
     cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)
 
+    cpdef prefer(self, object conn, double until)
     cpdef count(self, Conn conn)
     cpdef again(self, Conn conn)
 
@@ -36,3 +38,5 @@ cdef class Hub:
     cpdef leaving(self, Conn conn)
     cdef _bury(self)
     cdef _hurry(self)
+    @cython.locals(conn=Conn)
+    cdef _favour(self, double now, double deadline, Py_ssize_t max_bytes)

@@ -15,6 +15,9 @@ from _speedups.lane_guard import Guard, Refusal
 from _speedups.lane_limits import ENHANCE_YOUR_CALM, Limits, rates
 from _speedups.lane_waiting import Waiting
 
+PREFERRED, ANSWERS = 64, 4
+"""Connections that may be served before all others, and how often something may come of one before it waits for its turn again."""
+
 
 class Hub:
     """limits: of each connection. `fileno()` is readable while `poll` has something to do; one task waits for that and calls it.
@@ -33,6 +36,7 @@ class Hub:
         self._alarmed = False
         self._conns: dict[int, Any] = {}
         self._turns: deque[Any] = deque()
+        self._preferred: dict[Any, tuple[float, int]] = {}
         self._dead: list[Any] = []
         self._leaving: dict[Any, float] = {}
         self._slow: dict[Any, Guard] = {}
@@ -61,6 +65,7 @@ class Hub:
             conn.pipe.unregister()
         self._leaving.pop(conn, None)
         self._slow.pop(conn, None)
+        self._preferred.pop(conn, None)
         self._waiting.holds(conn, 0)
 
     def overdue(self, now: float) -> None:
@@ -89,6 +94,14 @@ class Hub:
             if not other.closed:
                 other.abort()  # it was closing already
 
+    def prefer(self, conn: Any, until: float) -> None:
+        """Serve it before all others when there is more than one slice to do. until: seconds, as `poll`'s now. Of many, the newest are."""
+        preferred = self._preferred
+        preferred.pop(conn, None)
+        if len(preferred) >= PREFERRED:
+            del preferred[next(iter(preferred))]
+        preferred[conn] = (until, ANSWERS)
+
     def poll(
         self, now: float, max_events: int = 256, max_bytes_per_conn: int = 65_536, budget_s: float = 0.005
     ) -> list[tuple[Any, ...]]:
@@ -106,7 +119,10 @@ class Hub:
         if self._leaving:
             self._hurry()
         turns = self._turns
-        for fd, _ in self.epoll.poll(0, max_events):
+        announced = self.epoll.poll(0, max_events)
+        if self._preferred and (turns or len(announced) >= max_events):
+            self._favour(now, deadline, max_bytes_per_conn)
+        for fd, _ in announced:
             conn = self._conns.get(fd)
             if conn is None:
                 if fd == self._alarm:
@@ -186,6 +202,22 @@ class Hub:
         self.epoll.close()
         os.close(self._alarm)
         self._alarmed = True
+
+    def _favour(self, now: float, deadline: float, max_bytes: int) -> None:
+        """More waits than one slice serves: those that are preferred come first, whether anything has come of them or not, and keep their turn."""
+        for conn, (until, answers) in list(self._preferred.items()):
+            if conn.closed or now > until or not answers:
+                self._preferred.pop(conn, None)
+                continue
+            rows = len(self.rows)
+            if conn.ready(now, deadline, max_bytes):
+                self.again(conn)
+            if conn in self._preferred and len(self.rows) > rows:
+                self._preferred[conn] = (until, answers - 1)
+            if not conn.closed and conn.held_back() != conn.counted:
+                self.count(conn)
+            if monotonic() >= deadline:
+                break
 
     def _bury(self) -> None:
         while self._dead:

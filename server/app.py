@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -41,6 +42,7 @@ from server.settings import Settings
 from server.store.base import Store
 from server.store.lease import DatabaseReplaced, StoreFenced
 from server.store.writer import Writer, WriterClosed
+from server.turns import SWITCH_SECONDS
 from server.web.app import create_app, serve
 from server.web.auth import TokenVerifier
 from server.web.deps import Deps
@@ -91,6 +93,7 @@ def run(settings: Settings, place: str = "") -> int:
 
     Raises OSError for a port in use, ClarionError for a store that does not open and for one that another server has taken over.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     trio.run(App(settings, place).run)
     return 0
 

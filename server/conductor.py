@@ -21,6 +21,7 @@ from server.core.model import Task
 from server.core.order import LAST, Order, about, order_of
 from server.core.statistics import Statistics
 from server.ports import Clock, Shown
+from server.turns import let_others
 
 
 class Queue(Protocol):
@@ -85,7 +86,7 @@ class Conductor:
         while not self._ended:
             if self._engine.has_more:
                 await self._queue.wait_room()
-                await trio.lowlevel.checkpoint()
+                await let_others()
                 self._tick()
                 continue
             self._stirred = trio.Event()

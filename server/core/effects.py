@@ -240,11 +240,14 @@ class Welcome:
 
 
 class Dispatch(Struct, frozen=True, gc=False):
+    """small: its task has few hosts, so that it goes before what is sent to many, and its answer is read before theirs."""
+
     host_id: str
     session: int
     command: Command
     attempt: int
     seq: int
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)

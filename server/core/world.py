@@ -331,7 +331,7 @@ class World:
     def dispatch(self, session: int, execution: Execution, seq: int) -> None:
         row = execution.row
         execution.departure = self._departure
-        self.act(Dispatch(row.host_id, session, execution.live.command, row.attempt, seq))
+        self.act(Dispatch(row.host_id, session, execution.live.command, row.attempt, seq, execution.live.small))
 
     def next_seq(self, peer: Peer) -> int:
         peer.seq += 1

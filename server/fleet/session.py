@@ -22,18 +22,19 @@ class OutboxLimits:
 
 class Session:
     """host_id, number: unique among all sessions of this server. since: wall clock, ms. ended: why it must close.
-    heard: when the agent last said something, ms, at most a heartbeat old. welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for.
+    heard: when the agent last said something, ms, at most a heartbeat old. welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for. quick: a command of a task with few hosts waits to go out.
 
     The outbox is bounded: a host that does not read is cut off rather than waited for. Nothing is lost by that, because
     what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something to do.
     """
 
-    __slots__ = ("_limits", "_outbox", "_stir", "ended", "heard", "host_id", "number", "output_credit", "peer", "running", "since", "welcomed")
+    __slots__ = ("_limits", "_outbox", "_stir", "ended", "heard", "host_id", "number", "output_credit", "peer", "quick", "running", "since", "welcomed")
 
     def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]) -> None:
         self.host_id, self.number, self.peer, self.since = host_id, number, peer, since
         self.heard = since
         self.running = 0
+        self.quick = False
         self.ended: str | None = None
         self.welcomed = False
         self.output_credit: Credit | None = None
@@ -48,6 +49,7 @@ class Session:
             self.end("outbox_full")
         else:
             self._outbox.append(act)
+            self.quick = self.quick or (type(act) is Dispatch and act.small)
             self._stir(self)
 
     def end(self, why: str) -> None:
@@ -64,6 +66,7 @@ class Session:
         """Everything that waits, in order."""
         batch = list(self._outbox)
         self._outbox.clear()
+        self.quick = False
         return batch
 
     def __len__(self) -> int:

@@ -32,7 +32,9 @@ from server.rpc.pace import NAP, Pace
 from server.rpc.refusals import refusal
 from server.rpc.settings import Counts, Queue, Settings
 from server.rpc.to_agent import Encoder
+from server.rpc.unsent import Unsent
 from server.rpc.wheel import Wheel
+from server.turns import let_others
 
 log = structlog.get_logger("rpc")
 
@@ -40,6 +42,10 @@ SENDS_IN_A_ROW, SECONDS_IN_A_ROW = 64, 0.003
 """After so many sends, or so long, the loop gets a turn; how long one takes is for the kernel to say."""
 READ_AT_ONCE = 48
 """Connections of one slice: what they have sent is understood, decided and handed to the writer in one turn of the loop."""
+BULK = 16
+"""Rows from which on a slice is bulk: others get turns of the loop before the next one."""
+PREFERRED_SECONDS = 1.0
+"""For which a connection is read before others, after a command of a task with few hosts was sent to it."""
 HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
@@ -100,9 +106,8 @@ class Edge:
         self._live: dict[int, Live] = {}
         self._leaving: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
         self.first: First | None = None
-        self._dirty: dict[Session, None] = {}
+        self._unsent = Unsent()
         self._credits = Credits(settings.terms.credits, queue)
-        self._stirred = trio.Event()
         self._wheel: Wheel[Live] = Wheel(settings.pulse, clock.now().mono)
         self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
         self._connected: dict[Any, Comer] = {}
@@ -136,7 +141,7 @@ class Edge:
         if (comer := self._connected.get(live.conn)) is not None:
             comer.until = FOREVER
         now = self._clock.now()
-        session = live.session = self._registry.attach(host_id, peer, now.wall_ms, self._stir)
+        session = live.session = self._registry.attach(host_id, peer, now.wall_ms, self._unsent.add)
         self._live[session.number] = live
         self._wheel.set(live, now.mono + self._settings.terms.heartbeat)
         self._counts.session_opened()
@@ -172,10 +177,6 @@ class Edge:
             if comer.until != FOREVER:  # an agent is told when its call has ended
                 comer.goaway()
 
-    def _stir(self, session: Session) -> None:
-        self._dirty[session] = None
-        self._stirred.set()
-
     # --- the three tasks -----------------------------------------------------------------------------------------------------
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -193,10 +194,13 @@ class Edge:
             if rest := self._pace.rest(now):
                 await trio.sleep(rest)
                 now = self._clock.now().mono
-            self.take(self._hub.poll(now, READ_AT_ONCE), now)
+            batch = self._hub.poll(now, READ_AT_ONCE)
+            self.take(batch, now)
+            if len(batch) >= BULK:
+                await let_others()
             if self._pace.idle(now):
                 with trio.move_on_after(NAP):
-                    await self._stirred.wait()
+                    await self._unsent.stirred.wait()
 
     def take(self, batch: list[tuple[Any, ...]], now: float) -> None:
         """One slice of rows: all events in it are one transaction, or few (see apart.py)."""
@@ -276,7 +280,7 @@ class Edge:
         assert session is not None
         session.running = min(running, RUNNING_MAX)
         if not answer:
-            if session in self._dirty:
+            if session in self._unsent:
                 live.answer = beat  # leaves together with what waits already
             else:
                 live.conn.send([to_agent.heartbeat(beat, answer=True)])
@@ -292,15 +296,24 @@ class Edge:
 
     async def _write(self) -> None:
         while True:
-            await self._stirred.wait()
-            self._stirred, dirty, self._dirty = trio.Event(), self._dirty, {}
+            await self._unsent.stirred.wait()
+            self._flush_quick()
             now = begun = self._clock.now().mono
-            for number, session in enumerate(dirty, 1):
+            for number, session in enumerate(self._unsent.take_others(), 1):
                 self._flush(session, now)
                 now = self._clock.now().mono
                 if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:
-                    await trio.lowlevel.checkpoint()
+                    await let_others()
+                    self._flush_quick()
                     now = begun = self._clock.now().mono
+
+    def _flush_quick(self) -> None:
+        """Commands of tasks with few hosts do not wait for what goes to many, and their answers are read first."""
+        for session in self._unsent.take_quick():
+            now = self._clock.now().mono
+            if (live := self._live.get(session.number)) is not None:
+                self._hub.prefer(live.conn, now + PREFERRED_SECONDS)
+            self._flush(session, now)
 
     def _flush(self, session: Session, now: float) -> None:
         live = self._live.get(session.number)

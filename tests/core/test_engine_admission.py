@@ -158,3 +158,12 @@ def test_one_host_is_stopped_at_once_beside_a_large_cancel() -> None:
     while story.engine.has_more:
         story.tell(Tick())
     assert all(story.row(host).cancel_requested_at is not None for host in hosts)
+
+
+def test_a_command_says_whether_its_task_has_few_hosts() -> None:
+    hosts = [f"h{n:03}" for n in range(17)]
+    story = Story()
+    story.come(*hosts)
+    assert {act.small for act in kinds(story.run(*hosts), Dispatch)} == {False}  # type: ignore[union-attr]
+    for number, few in ((2, hosts[:16]), (3, hosts[:1])):
+        assert {act.small for act in kinds(story.run(*few, number=number), Dispatch)} == {True}  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ import pytest
 PACKAGES = ("server", "agent", "_speedups", "proto", "loadtest")
 
 CORE_SEES = {"_speedups", "proto", "server.errors", "server.core"}
-MIDDLE = CORE_SEES | {"server.ports", "server.settings", "server.ops", "server.security"}
+MIDDLE = CORE_SEES | {"server.ports", "server.turns", "server.settings", "server.ops", "server.security"}
 EDGE = MIDDLE | {"server.conductor", "server.fleet", "server.store"}
 
 # room → the rooms of ours that it may import, besides itself
@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "server.errors": set(),
     "server.core": CORE_SEES,
     "server.ports": CORE_SEES,
+    "server.turns": set(),
     "server.settings": CORE_SEES | {"server.ports"},
     "server.security": CORE_SEES | {"server.ports", "server.settings"},
     "server.ops": CORE_SEES | {"server.ports", "server.settings", "server.security", "server.store.base"},

@@ -34,6 +34,9 @@ class Hub:
         self._rows.append(row)
         os.eventfd_write(self._fd, 1)
 
+    def prefer(self, conn: Any, until: float) -> None:
+        """The simulation's schedule says whose bytes come first."""
+
     def poll(self, now: float, max_events: int = 256) -> list[tuple[Any, ...]]:
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
