@@ -40,10 +40,8 @@ log = structlog.get_logger("rpc")
 
 SENDS_IN_A_ROW, SECONDS_IN_A_ROW = 64, 0.003
 """After so many sends, or so long, the loop gets a turn; how long one takes is for the kernel to say."""
-READ_AT_ONCE = 48
-"""Connections of one slice: what they have sent is understood, decided and handed to the writer in one turn of the loop."""
-BULK = 16
-"""Rows from which on a slice is bulk: others get turns of the loop before the next one."""
+READ_AT_ONCE, BULK = 48, 16
+"""Connections of one slice, handled in one turn of the loop; and rows in it from which on others get turns of the loop before the next."""
 PREFERRED_SECONDS = 1.0
 """For which a connection is read before others, after a command of a task with few hosts was sent to it."""
 HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
@@ -297,9 +295,10 @@ class Edge:
     async def _write(self) -> None:
         while True:
             await self._unsent.stirred.wait()
+            others = self._unsent.take_others()  # before anything is sent: what is added meanwhile wakes this task again
             self._flush_quick()
             now = begun = self._clock.now().mono
-            for number, session in enumerate(self._unsent.take_others(), 1):
+            for number, session in enumerate(others, 1):
                 self._flush(session, now)
                 now = self._clock.now().mono
                 if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:

@@ -1,6 +1,6 @@
 """Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the shells use.
 
-`server.store.writer`, `server.store.water`, `server.conductor`, `server.boot`, `server.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
+`server.store.writer`, `server.store.water`, `server.conductor`, `server.turns`, `server.boot`, `server.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
 simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of it; a task is
 resumed by the heap and by nothing else, so the order of everything follows from the seed.
 """

@@ -20,6 +20,7 @@ import server.fleet.registry
 import server.lease
 import server.store.water
 import server.store.writer
+import server.turns
 from tests.simulate import disk, loop, shims
 from tests.simulate.ghost import Violation
 from tests.simulate.world import World
@@ -28,6 +29,7 @@ _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.store.writer, "trio", loop.pieces),
     (server.store.water, "trio", loop.pieces),
     (server.conductor, "trio", loop.pieces),
+    (server.turns, "trio", loop.pieces),
     (server.fleet.registry, "trio", loop.pieces),
     (server.lease, "trio", loop.pieces),
     (server.lease, "log", SimpleNamespace(info=lambda *_, **__: None, warning=lambda *_, **__: None)),  # structlog heeds no logging.disable
