@@ -10,8 +10,9 @@ import hashlib
 import os
 import random
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import trio
 from cryptography import x509
@@ -26,7 +27,8 @@ from proto.link.loop import asyncio_loop
 from proto.link.unary import call, calling
 from proto.messages import AUTHORITY, ENROL, AuthorityRequest, AuthorityResponse, EnrolRequest, EnrolResponse, parse
 
-CONNECTIONS = 8
+CONNECTIONS, CALLS = 8, 50
+"""At once, and joins over one of them: an agent needs one, and the server cuts off a connection with more than 120 calls a minute."""
 WITHIN = 20.0
 """Seconds for one call, as with the real agent."""
 RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
@@ -86,27 +88,32 @@ async def _root(door: Door) -> str:
 
 
 async def _some(door: Door, root: str, indexes: Iterator[int], rng: random.Random, joined: dict[int, Joined], told: Callable[[int], None]) -> None:
-    """Hosts one after the other over one connection, until there are none left."""
-    async with calling(door.host, door.port, ssl=_context(root), within=WITHIN) as ask:
-        for index in indexes:
-            key = ec.generate_private_key(ec.SECP256R1())
-            request = bytes(EnrolRequest(door.token, _csr(key), hostname_of(index), ""))
-            broken = 0
-            while index not in joined:
-                try:
-                    given = parse(EnrolResponse, await ask(ENROL, request))
-                except LinkRefused as error:
-                    if error.code not in (RESOURCE_EXHAUSTED, UNAVAILABLE):
-                        raise CannotJoin(f"the server does not let host {index} join: {error.message}") from error
-                    await trio.sleep(rng.uniform(*PAUSE))
-                except LinkClosed as error:
-                    broken += 1
-                    if broken == BROKEN_IN_A_ROW:
-                        raise CannotJoin(f"host {index} has tried to join {broken} times: {error}") from error
-                    await trio.sleep(rng.uniform(*PAUSE))
-                else:
-                    joined[index] = Joined(given.host_id, _own(root, key, given.certificate + given.chain))
-                    told(len(joined))
+    """Hosts one after the other, several over one connection, until there are none left."""
+    context = _context(root)
+    while chunk := list(islice(indexes, CALLS)):
+        async with calling(door.host, door.port, ssl=context, within=WITHIN) as ask:
+            for index in chunk:
+                joined[index] = await _one(ask, index, door, root, rng)
+                told(len(joined))
+
+
+async def _one(ask: Callable[[str, bytes], Awaitable[bytes]], index: int, door: Door, root: str, rng: random.Random) -> Joined:
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = bytes(EnrolRequest(door.token, _csr(key), hostname_of(index), ""))
+    broken = 0
+    while True:
+        try:
+            given = parse(EnrolResponse, await ask(ENROL, request))
+        except LinkRefused as error:
+            if error.code not in (RESOURCE_EXHAUSTED, UNAVAILABLE):
+                raise CannotJoin(f"the server does not let host {index} join: {error.message}") from error
+        except LinkClosed as error:
+            broken += 1
+            if broken == BROKEN_IN_A_ROW:
+                raise CannotJoin(f"host {index} has tried to join {broken} times: {error}") from error
+        else:
+            return Joined(given.host_id, _own(root, key, given.certificate + given.chain))
+        await trio.sleep(rng.uniform(*PAUSE))
 
 
 def _csr(key: ec.EllipticCurvePrivateKey) -> bytes:

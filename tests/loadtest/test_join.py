@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -16,6 +17,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from _speedups.lane_limits import Limits
 from loadtest.swarm.door import Door
 from loadtest.swarm.join import CannotJoin, Joined, join
 from loadtest.swarm.names import host_id_of
@@ -28,11 +30,12 @@ BUSY, FORBIDDEN = 8, 7
 
 
 class Port:
-    """An enrolment port. busy: how many asks are put off. seen: host names in the order in which they asked."""
+    """An enrolment port. busy: how many asks are put off. seen: host names in the order in which they asked. calls: of each connection."""
 
     def __init__(self, busy: int = 0) -> None:
         self.authority, self.busy = trustme.CA(), busy
         self.seen: list[str] = []
+        self.calls: Counter[str] = Counter()
         root = x509.load_pem_x509_certificate(self.authority.cert_pem.bytes())
         spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self.pin, self._root = f"sha256:{hashlib.sha256(spki).hexdigest()}", root
@@ -43,6 +46,7 @@ class Port:
     async def enrol(self, call: Call) -> bytes:
         request = parse(EnrolRequest, call.data)
         self.seen.append(request.hostname)
+        self.calls[call.peer] += 1
         if self.busy:
             self.busy -= 1
             raise LinkRefused(BUSY, "enrolment_busy: later")
@@ -92,6 +96,13 @@ async def test_a_server_that_takes_no_more_joins_for_the_moment_is_asked_again()
     joined, _ = await join_at(port, 3)
     assert len(joined) == 3
     assert len(port.seen) == 8
+
+
+@pytest.mark.parametrize("hosts", [1, 60, 500])
+async def test_no_connection_asks_for_more_than_a_server_takes_of_one(hosts: int) -> None:
+    port = Port()
+    assert len((await join_at(port, hosts))[0]) == hosts
+    assert port.calls.total() == hosts and max(port.calls.values()) < Limits().streams_per_minute
 
 
 async def test_a_refused_token_ends_it_with_the_servers_own_words() -> None:
