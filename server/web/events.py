@@ -21,7 +21,7 @@ PARAMS = (
     Param("task", "string", "Ids of tasks whose progress is wanted, at most 8.", many=True),
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
 )
-HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what happened since is told first."),)
+HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what happened since is told first. With one that is not this server's all is told."),)
 
 
 async def get_events(call: Call) -> Reply:

@@ -21,13 +21,13 @@ from server.web.views import ExecutionPage, OutputView
 
 STATUSES = tuple(status.label for status in ExecutionStatus)
 OCTETS = "application/octet-stream"
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 FILTERS = (Param("status", "string", "Only these: codes or words of docs/states.md, such as `dispatch_failed` or `not started`.", many=True, choices=STATUSES), *PAGING)
 OUTPUT = (
     Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
     Param("part", "string", "What was kept of its beginning (default), or of its end when the middle was dropped.", choices=("head", "tail")),
-    Param("offset", "integer", "First byte within that part."),
+    Param("offset", "integer", "First byte within that part; 416 beyond its end, as for a Range."),
     Param("limit", "integer", "Number of bytes; by default all that is kept."),
 )
 

@@ -34,7 +34,7 @@ LOOK_S = 3.0
 """How often the row is looked at while nothing is heard: it may end without a word of its agent."""
 SOON_S = 0.5
 """And how often when its result has come and it is not final: not committed yet, or to be tried again."""
-_ID = re.compile(r"(\d{1,9})\.(\d{1,15})\.(\d{1,15})")
+_ID = re.compile(r"([0-9]{1,9})\.([0-9]{1,15})\.([0-9]{1,15})")
 
 
 async def get_live_output(call: Call, task_id: str, host: str) -> Reply:

@@ -18,7 +18,6 @@ import msgspec
 from server.errors import PROBLEMS
 from server.web import bounds
 from server.web.auth import Access
-from server.web.create import HEADER
 from server.web.limits import Limits
 from server.web.route import Param, Route
 from server.web.views import ErrorBody, ProblemDetails
@@ -27,7 +26,6 @@ REF = "#/components/schemas/{name}"
 BODY_ERRORS = ("malformed_json", "json_too_deep", "unsupported_media_type", "body_too_large", "request_timeout", "missing_field", "unknown_field", "wrong_type", "invalid_value")
 QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
 PROBLEM = "application/problem+json"
-_HEADERS: dict[str, dict[str, object]] = {HEADER: {"pattern": bounds.KEY}, "Range": {"pattern": r"^bytes=([0-9]+-[0-9]*|-[0-9]+)$"}, "Last-Event-ID": {"pattern": r"^[\x21-\x7e]+$"}}
 SESSION = {"session": {"type": "apiKey", "in": "cookie", "name": "__Host-clarion", "description": "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not GET needs X-Clarion-CSRF, too."}}
 TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
@@ -63,7 +61,7 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
     for name, fields in bounds.bodies(limits).items():
         for field, more in fields.items():
             bounds.add(schemas[name]["properties"][field], more)
-    schemas["TaskBody"]["oneOf"] = [{"required": [what]} for what in ("command", "argv", "script")]
+    schemas["TaskBody"] |= bounds.ALTERNATIVES
     paths: dict[str, dict[str, object]] = {}
     for route in routes:
         paths.setdefault(template(route.path), {})[route.method.lower()] = _operation(route, limits)
@@ -87,8 +85,8 @@ def _operation(route: Route, limits: Limits) -> dict[str, object]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n")
     parameters = [_in_path(name) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
-    parameters += [_parameter(param, bounds.query(route.path, param.name, param.kind, limits)) for param in route.params]
-    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"} | _HEADERS.get(name, {})} for name, about in route.headers]
+    parameters += [_parameter(param, bounds.query(route.path, param.name, param.kind, limits), limits) for param in route.params]
+    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"} | bounds.header(route.path, name)} for name, about in route.headers]
     operation: dict[str, object] = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -110,13 +108,17 @@ def _in_path(name: str) -> dict[str, object]:
     return {"name": name, "in": "path", "required": True, "description": about, "schema": {"type": "string"} | schema}
 
 
-def _parameter(param: Param, more: dict[str, object]) -> dict[str, object]:
+def _parameter(param: Param, more: dict[str, object], limits: Limits) -> dict[str, object]:
     schema: dict[str, object] = {"type": param.kind} | more
     if param.choices:
         schema["enum"] = list(param.choices)
     if param.many:
-        schema = {"type": "array", "items": schema}
+        schema = {"type": "array", "items": schema, **bounds.number(param.name, limits)}
     result: dict[str, object] = {"name": param.name, "in": "query", "description": param.description, "schema": schema}
+    if param.required:
+        result["required"] = True
+    if param.deprecated:
+        result["deprecated"] = True
     if param.many:
         result |= {"style": "form", "explode": True}
     if param.example is not None:

@@ -16,7 +16,9 @@ from server.web.route import Param
 Value = TypeVar("Value")
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|[1-9](?:\.[0-9]+)?e-[0-9]{1,3}")
+"""The second form is what Python and JavaScript write for a small number, such as 1e-07."""
+_NUMBER_CHARS = 25
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -85,7 +87,7 @@ class Query:
         text = self._args.get(name)
         if text is None:
             return None
-        if not (_NUMBER.fullmatch(text) and len(text) <= 20):
+        if not (_NUMBER.fullmatch(text) and len(text) <= _NUMBER_CHARS):
             hint = f"write decimal digits, with a point where needed, and no exponent or unit, such as {name}=30"
             raise ClarionError("wrong_type", f"{name} must be a number, not {text[:100]!r}", field=name, hint=hint)
         return self._within(name, float(text), 0, high)

@@ -13,7 +13,8 @@ from server.web.auth import Access
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A query parameter. kind: its JSON schema type. many: may be repeated, or hold a list with commas. `choices`: all values allowed."""
+    """A query parameter. kind: its JSON schema type. many: may be repeated, or hold a list with commas. `choices`: all values allowed.
+    required: the request is refused without it. deprecated: the earlier name of another one."""
 
     name: str
     kind: Literal["string", "integer", "number", "boolean"]
@@ -21,6 +22,8 @@ class Param:
     many: bool = False
     choices: tuple[str, ...] = ()
     example: object = None
+    required: bool = False
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

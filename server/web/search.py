@@ -21,7 +21,7 @@ AT_ONCE = 16 * 1024
 """Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the text, in a thread."""
 
 SEARCH = (
-    Param("text", "string", "What to look for, at most 1,000 bytes, as it is."),
+    Param("text", "string", "What to look for, at most 1,000 bytes, as it is.", required=True),
     Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
     LIMIT,
     AFTER,

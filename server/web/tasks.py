@@ -34,8 +34,8 @@ FILTERS = (
     Param("host", "string", "Only tasks that have this host among theirs, by id or name.", example="web-1"),
     Param("since", "string", "Created at or after: RFC 3339, milliseconds since 1970, or how long ago, such as 90m, 1h or 7d.", example="1h"),
     Param("until", "string", "Created before; written like `since`."),
-    Param("created_from", "string", "The earlier name of `since`.", example="2026-03-01T00:00:00Z"),
-    Param("created_before", "string", "The earlier name of `until`."),
+    Param("created_from", "string", "The earlier name of `since`; send one of the two.", deprecated=True),
+    Param("created_before", "string", "The earlier name of `until`; send one of the two.", deprecated=True),
 )
 
 

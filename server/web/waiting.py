@@ -16,7 +16,7 @@ from server.web.query import MAX_MS
 from server.web.route import Param
 
 WAIT = (
-    Param("wait", "number", "Seconds to wait for a change before answering; the server cuts it to its own limit.", example=30),
+    Param("wait", "number", "Seconds to wait for a change before answering; the server cuts it to its own limit.", example=5),
     Param("since", "integer", "The version you have; by default the one there is now.", example=3),
 )
 

@@ -93,7 +93,13 @@ async def test_a_whole_number_in_an_address_is_decimal_digits(world: World, name
     assert "decimal digits" in answer.error["hint"]
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e3", "1_0", "010", "0x10", "1.", ".5", " 5", "5s", "٣", "9" * 30])
+@pytest.mark.parametrize("text", ["1e-07", "1.192092896e-07", "2.2250738585072014e-308", "0.00012345678901234567", "0"])
+async def test_a_small_number_in_an_address_may_be_written_as_programs_write_it(world: World, text: str) -> None:
+    task = await world.run("web-1")
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}?wait={text}")).status == 200
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e3", "1e+3", "1E-3", "10e-3", "0e-3", "1e-", "1e-0007", "1_0", "010", "0x10", "1.", ".5", " 5", "5s", "٣", "9" * 30])
 async def test_a_number_in_an_address_has_no_other_form(world: World, text: str) -> None:
     task = await world.run("web-1")
     answer = await world.get(f"/api/v1/tasks/{task['task_id']}?wait={quote(text)}")
