@@ -25,6 +25,7 @@ ARGS ?=
 WORKERS ?= auto
 CASES ?= 1000000
 EXECUTIONS ?= 10000
+EXAMPLES ?= 30
 PAGE_HOSTS ?= 10000
 HOSTS ?= 10000
 PAGE_SECONDS ?= 20
@@ -42,7 +43,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -125,6 +126,9 @@ page-10000: $(VENV)/test-tools build ## the page in Chromium from creation to re
 screenshots: $(VENV)/test-tools build ## take the pictures in docs/screenshots anew: every page, light, dark and on a phone
 	@$(PYTHON) deploy/need.py pictures
 	$(PY) -m tests.web.screenshots docs/screenshots
+
+api-check: $(VENV)/test-tools build ## a client generated from /openapi.json runs a task, promtool reads /metrics, schemathesis tries every route; EXAMPLES=30 SEED=1 ARGS='-- --include-path-regex hosts'
+	$(PY) -m tests.api --examples "$(EXAMPLES)" --seed "$(SEED)" $(ARGS)
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build
