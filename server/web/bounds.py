@@ -124,6 +124,8 @@ def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
         return {"pattern": MOMENT}
     if name in ("command", "name") and "/tasks" in path:
         return {"minLength": 1, "maxLength": 256, "pattern": STARS}
+    if name == "task" and path.endswith("/events"):
+        return {"pattern": ID}
     if name == "select":
         return SELECTOR | {"minLength": 1}
     if name == "where":
