@@ -15,6 +15,8 @@ from tests.system.rig import Rig
 AGENT = "web-1"
 HOSTS = ("web-2", "web-db", *(f"web{number:02}" for number in range(1, 13)))
 """With AGENT the names in the description's examples."""
+SPARE = ("spare-1", "spare-2", "spare-3")
+"""Hosts that requests may rename, replace and delete."""
 KNOWN = "CLARION_API_KNOWN"
 """Environment variable: the file with what the server knows, for tests/api/hooks.py."""
 
@@ -63,7 +65,7 @@ def site(folder: Path) -> Iterator[Site]:
 def prepare(here: Site) -> None:
     """Tasks with results and outputs, hosts and join tokens that exist, and no agent any more."""
     rig = here.rig
-    for name in HOSTS:
+    for name in (*HOSTS, *SPARE):
         rig.json("POST", "/hosts", json={"hostname": name, "labels": {"role": "db" if name == "web-db" else "web", "env": "prod"}})
     kept = [rig.run(targets=[AGENT], command=f"seq {number}; echo no >&2; exit {number % 2}") for number in (20, 21)]
     for task_id in kept:
