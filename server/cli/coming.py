@@ -7,6 +7,7 @@ error each new answer, shortened, and at the end all answers on standard output,
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -69,7 +70,7 @@ class _Document:
     leave = finish
 
 
-class _Rows:
+class _Rows(ABC):
     """Each execution as it ends. pending: those that have ended and are not shown yet."""
 
     def __init__(self, api: Api, task: Json) -> None:
@@ -94,9 +95,9 @@ class _Rows:
                 self.show()
         return None
 
+    @abstractmethod
     def show(self) -> None:
         """Takes each away from `pending` once it is shown: a server that breaks off in between is asked again for the rest only."""
-        raise NotImplementedError
 
     def finish(self, task: Json) -> None:
         patient(self._rest, None, self.task_id)

@@ -77,7 +77,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
     click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are offline. Default: fail."),
     click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
     click.option("--retries", type=Whole(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
-    click.option("--idempotent", is_flag=True, help="With --retries: also when it ran and did not succeed, or nobody can say."),
+    click.option("--idempotent", is_flag=True, help="With --retries: also retry an attempt that ran and failed, or that may have run. Only for commands that may safely run twice."),
     click.option("--retry-on", metavar="REASONS", help="With --retries: for these reasons only, with commas between them; see docs/reasons.md."),
     click.option("--retry-pause", type=Duration(), metavar="S", help="With --retries: before the second attempt; doubled for each further one. Default: 1."),
     click.option("--retry-pause-max", type=Duration(), metavar="S", help="With --retries: what no pause exceeds. Default: 60."),

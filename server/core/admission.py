@@ -98,7 +98,7 @@ def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
 
 
 def _stop(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
-    """What is left of the budget. One execution of each task in turn here too."""
+    """Use the rest of the budget, with one execution of each task in turn."""
     while budget > 0 and turns:
         live = next(iter(turns))
         if not live.stopping:

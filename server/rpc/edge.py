@@ -295,29 +295,22 @@ class Edge:
     async def _write(self) -> None:
         while True:
             await self._unsent.stirred.wait()
-            others = self._unsent.take_others()  # before anything is sent: what is added meanwhile wakes this task again
-            self._flush_quick()
+            self._unsent.begin()
             now = begun = self._clock.now().mono
-            for number, session in enumerate(others, 1):
+            number = 0
+            while (session := self._unsent.take()) is not None:
                 self._flush(session, now)
-                now = self._clock.now().mono
+                now, number = self._clock.now().mono, number + 1
                 if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:
                     await let_others()
-                    self._flush_quick()
                     now = begun = self._clock.now().mono
-
-    def _flush_quick(self) -> None:
-        """Commands of tasks with few hosts do not wait for what goes to many, and their answers are read first."""
-        for session in self._unsent.take_quick():
-            now = self._clock.now().mono
-            if (live := self._live.get(session.number)) is not None:
-                self._hub.prefer(live.conn, now + PREFERRED_SECONDS)
-            self._flush(session, now)
 
     def _flush(self, session: Session, now: float) -> None:
         live = self._live.get(session.number)
         if live is None:
             return
+        if session.quick:
+            self._hub.prefer(live.conn, now + PREFERRED_SECONDS)
         messages = [self._encoder.encode(act, self._credits.of(session, act)) for act in session.take()]
         if messages:
             self._pace.sent(now)

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import trio
 
 from server.fleet.session import Session
 
 
 class Unsent:
-    """`stirred` is set when a session is added."""
+    """`stirred` is set when a session is added after `begin`."""
 
     def __init__(self) -> None:
         self.stirred = trio.Event()
-        self._quick: dict[Session, None] = {}
-        self._others: dict[Session, None] = {}
+        self._quick: OrderedDict[Session, None] = OrderedDict()
+        self._others: OrderedDict[Session, None] = OrderedDict()
 
     def add(self, session: Session) -> None:
-        (self._quick if session.quick else self._others)[session] = None
+        if session.quick:
+            self._quick[session] = None
+            self._others.pop(session, None)
+        else:
+            self._others[session] = None
         self.stirred.set()
 
     def __contains__(self, session: object) -> bool:
         return session in self._quick or session in self._others
 
-    def take_quick(self) -> list[Session]:
-        """Those with a command of a task with few hosts, in the order in which they were added."""
-        quick, self._quick = self._quick, {}
-        return list(quick)
+    def begin(self) -> None:
+        """To be called before the sessions are taken: `stirred` waits for the next one that is added."""
+        self.stirred = trio.Event()
 
-    def take_others(self) -> list[Session]:
-        """All others, in the order in which they were added. `stirred` waits for the next one that is added."""
-        self.stirred, others, self._others = trio.Event(), self._others, {}
-        return list(others)
+    def take(self) -> Session | None:
+        """The next session, in the order in which they were added; None if there is none. A later quick one goes before all others."""
+        for sessions in (self._quick, self._others):
+            if sessions:
+                return sessions.popitem(last=False)[0]
+        return None

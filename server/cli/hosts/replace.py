@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @answers()
 @talks
 def command(api: Api, old: str, new: str, form: str) -> None:
-    """Let the host NEW take the place of OLD, which is offline: for a machine that was set up anew and has joined again.
+    """Replace the offline host OLD by the host NEW. Use it when a machine was reinstalled and has joined again.
 
     Both are given by id or name. NEW gets OLD's labels that it has not itself, and the name that was given to OLD. OLD is then meant by its id only,
     and no selector leads to it. Its results stay.

@@ -23,7 +23,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 @click.option("--uses", default=1, show_default=True, type=Whole(1), metavar="N", help="How many hosts may join with it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
-@click.option("--replace", is_flag=True, help="A host that joins takes the place of hosts of its name that are offline: for machines set up anew.")
+@click.option("--replace", is_flag=True, help="A host that joins with this token replaces the offline hosts that have its name. Use it for reinstalled machines.")
 @click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
 @answers()
 @talks

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @answers()
 @talks
 def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
-    """Delete join tokens: nobody joins with them any more. Hosts that have stay."""
+    """Delete join tokens. No host can join with them any more; hosts that have joined stay."""
     from server.cli import emit
     from server.cli.api import segment
 
