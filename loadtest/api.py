@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -78,8 +79,8 @@ class Api:
         self._connection.close()
 
     def raw(self, method: str, path: str, body: object = None, accept: str = "application/json") -> bytes:
-        """Raises Refused, Unreachable. A GET is tried a second time on a new connection: idle ones are closed by servers. What the server has
-        no room for is sent again after the time that it names, for a while."""
+        """Raises Refused, Unreachable. A GET is tried a second time on a new connection. What the server has no room for is sent again after the
+        time that it names, for a while."""
         until = time.monotonic() + self._patience
         while True:
             status, headers, content = self._once(method, path, body, accept)
@@ -95,6 +96,7 @@ class Api:
         data = orjson.dumps(body) if body is not None else None
         headers = {**self._headers, "Accept": accept, **({"Content-Type": "application/json"} if data else {})}
         for last in (method != "GET", True):
+            self._drop_if_closed()
             try:
                 self._connection.request(method, path, data, headers)
                 answer = self._connection.getresponse()
@@ -105,6 +107,12 @@ class Api:
                 if last:
                     raise Unreachable(f"{method} {path}: {error!r}") from error
         return answer.status, answer.headers, content
+
+    def _drop_if_closed(self) -> None:
+        """Servers close connections that were idle for long. A request on such a connection gets no answer, and only a GET may be sent twice."""
+        sock = self._connection.sock
+        if sock is not None and select.select([sock], [], [], 0)[0]:
+            self._connection.close()
 
     def json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         answer: dict[str, Any] = orjson.loads(self.raw(method, f"/api/v1{path}", body))

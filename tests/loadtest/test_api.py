@@ -24,6 +24,12 @@ class Server(ThreadingHTTPServer):
         self.answers: dict[str, list[tuple[int, Any] | None]] = {}
         self.asked: list[tuple[str, str, str]] = []
         self.headers: dict[str, str] = {}
+        self.closes = False
+        self.closed = threading.Event()
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.closed.set()
 
     @property
     def url(self) -> str:
@@ -50,8 +56,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+        self.close_connection = self.close_connection or self.server.closes
 
-    do_POST = do_GET
+    do_POST = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -72,6 +79,17 @@ def server() -> Iterator[Server]:
 def api(server: Server) -> Iterator[Api]:
     with Api(server.url, "secret", timeout=10) as made:
         yield made
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(server: Server, api: Api, method: str) -> None:
+    """closes: the server ends the connection after its answer without a word, as it does with one that was idle for too long."""
+    server.answers["/run"] = [(200, {"n": 1}), (200, {"n": 2})]
+    server.closes = True
+    assert api.json(method, "/run")["n"] == 1
+    assert server.closed.wait(5)
+    assert api.json(method, "/run")["n"] == 2
+    assert len(server.asked) == 2
 
 
 def test_all_pages_are_read_in_order(server: Server, api: Api) -> None:

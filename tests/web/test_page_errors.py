@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.web.browser import browse, served, sign_in, violations
 from tests.web.world import World
@@ -131,6 +131,40 @@ async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_the
             expect(page.locator(f"#{field}-wrong")).to_be_visible()
             page.locator(f"#{field}").fill("")
             expect(page.locator(f"#{field}-wrong")).to_have_count(0)
+
+    assert only_refusals(await trio.to_thread.run_sync(browse, script, address))
+    world.shutdown.set()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("fails", ["no answer", "an error of the server"])
+async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(world: World, nursery: trio.Nursery, fails: str) -> None:
+    address = await served(world, nursery)
+    task = await world.run("web-1", name="quiet")
+    world.report(task, "web-1", stdout=b"fine\n")
+    await world.door.committed()
+    body = '{"error":{"code":"internal_error","message":"broken","field":null,"hint":"later","request_id":"1"}}'
+
+    def script(page: Page, browser: Browser) -> None:
+        def fail(route: Route) -> None:
+            route.abort() if fails == "no answer" else route.fulfill(status=500, content_type="application/json", body=body)
+
+        sign_in(page)
+        for path, field, asked, text in (
+            (f"/tasks/{task['task_id']}", "where", "**/groups?*where=*", "exit_code=0"),
+            (f"/tasks/{task['task_id']}", "find-text", "**/search?*", "fine"),
+            ("/hosts", "select", "**/hosts?*select=*", "web*"),
+            ("/tasks", "host", "**/tasks?*host=*", "web-1"),
+        ):
+            page.goto(path)
+            page.route(asked, fail)
+            page.locator(f"#{field}").fill(text)
+            page.keyboard.press("Enter")
+            expect(page.locator("main .problem")).to_have_count(1)
+            expect(page.locator(f"#{field}-wrong")).to_have_count(0)
+            expect(page.locator(f"#{field}")).not_to_have_attribute("aria-invalid", "true")
+            assert violations(page) == []
+            page.unroute(asked)
 
     assert only_refusals(await trio.to_thread.run_sync(browse, script, address))
     world.shutdown.set()

@@ -84,6 +84,8 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     return () => clearTimeout(timer.current);
   }, [plainly && told ? null : stamp, order, where, Boolean(told)]);
   useAgain(wrong, () => { at.current = Date.now(); read(); });
+  // Only what the server refuses is the fault of the filter.
+  const misread = refused(wrong) ? wrong : null;
   const largest = plainly ? page?.items[0]?.number : null, items = page?.items || [], behind = page && !wrong ? ended - page.hosts : 0;
   const fold = (group) => (shut) => { if (folded.has(group) !== shut) { const next = new Set(folded); if (!next.delete(group)) next.add(group); setFolded(next); } };
   const alike = lookAlike(items), all = items.length > 0 && items.every((group) => folded.has(group.number));
@@ -93,8 +95,9 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     <${Problem} of=${failure} close=${clear} />
     ${behind > 0 ? html`<p class="small warn behind" role="status">${t("groups.behind", { n: behind, time: clock(madeAt.current) })}</p>` : null}
     <div class="filters"><${Field} id="order" label=${t("groups.order")}><select id="order" onChange=${(event) => setOrder(event.target.value)}>${["largest", "outliers"].map((one) => html`<option value=${one}>${t(`groups.${one}`)}</option>`)}</select><//>
-      <${Field} id="where" label=${t("groups.where")} wrong=${wrong}><input id="where" type="search" placeholder="exit_code!=0 and text contains 'disk full'" spellcheck=${false} aria-invalid=${wrong ? "true" : null} aria-describedby="where-wrong" onChange=${(event) => setWhere(event.target.value.trim())} /><//>
+      <${Field} id="where" label=${t("groups.where")} wrong=${misread}><input id="where" type="search" placeholder="exit_code!=0 and text contains 'disk full'" spellcheck=${false} aria-invalid=${misread ? "true" : null} aria-describedby="where-wrong" onChange=${(event) => setWhere(event.target.value.trim())} /><//>
       <${Search} path=${path} openHost=${openHost} /></div>
+    <${Problem} of=${misread ? null : wrong} />
     ${items.map((group) => html`<${Group} key=${group.number} path=${path} group=${group} largest=${largest} openHost=${openHost} exact=${alike.has(group.number)} folded=${folded.has(group.number)} fold=${fold(group.number)} />`)}
     ${page?.next ? html`<p><button type="button" onClick=${() => read(page.next)}>${t("more")}</button></p>` : null}
     ${page && !items.length && !wrong ? html`<${Empty} text=${t(where ? "groups.none.filtered" : "groups.none")} />` : null}`;

@@ -2,7 +2,7 @@
 import { api, query } from "../lib/api.js";
 import { plain, readable } from "../lib/format.js";
 import { number, t } from "../lib/i18n.js";
-import { Field, html, useRef, useState } from "../lib/ui.js";
+import { Field, html, Problem, refused, useRef, useState } from "../lib/ui.js";
 
 const REQUESTS = 40, HITS = 100;
 
@@ -29,7 +29,9 @@ export function Search({ path, openHost }) {
       }
     } catch (failure) { if (mine === turn.current) { setFound(null); setWrong(failure); } }
   };
-  return html`<${Field} id="find-text" label=${t("search.label")} wrong=${wrong}><input id="find-text" type="search" data-search spellcheck=${false} aria-invalid=${wrong ? "true" : null} aria-describedby="find-text-wrong" onChange=${look} /><//>
+  const misread = refused(wrong) ? wrong : null;
+  return html`<${Field} id="find-text" label=${t("search.label")} wrong=${misread}><input id="find-text" type="search" data-search spellcheck=${false} aria-invalid=${misread ? "true" : null} aria-describedby="find-text-wrong" onChange=${look} /><//>
+    ${wrong && !misread ? html`<div class="wide"><${Problem} of=${wrong} /></div>` : null}
     ${found ? html`<div class="hits wide" role="status"><p class="small soft">${found.busy ? t("loading") : t(found.more ? "search.some" : "search.found", { n: found.hits.length })}</p>
       ${found.hits.length ? html`<ul>${found.hits.map((hit) => html`<li><button type="button" class="link" onClick=${() => openHost(hit.first_host.host_id)}>${plain(hit.first_host.hostname)}</button>${hit.count > 1 ? ` +${number(hit.count - 1)}` : ""} <span class="soft small">${hit.stream}${hit.line === null ? "" : `:${number(hit.line)}`} · ${t("search.matches", { n: hit.matches })}</span><pre>${readable(hit.text)}</pre></li>`)}</ul>` : null}</div>` : null}`;
 }
