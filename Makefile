@@ -40,7 +40,7 @@ VIEWERS ?= 50
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
-SPEEDUPS := _speedups/lane_c.pxd _speedups/lane_hello_c.pxd _speedups/lane_hello_py.py _speedups/lane_hub_c.pxd _speedups/lane_hub_py.py _speedups/lane_pipe_c.pxd _speedups/lane_pipe_py.py _speedups/lane_py.py _speedups/lane_stream_c.pxd _speedups/lane_stream_py.py _speedups/lane_wire_c.pxd _speedups/lane_wire_py.py _speedups/route_c.pxd _speedups/route_py.py _speedups/tally_c.pxd _speedups/tally_py.py
+SPEEDUPS := _speedups/http2/connection_c.pxd _speedups/messages/hello_c.pxd _speedups/messages/hello_py.py _speedups/http2/poller_c.pxd _speedups/http2/poller_py.py _speedups/http2/socket_c.pxd _speedups/http2/socket_py.py _speedups/http2/connection_py.py _speedups/http2/stream_c.pxd _speedups/http2/stream_py.py _speedups/messages/codec_c.pxd _speedups/messages/codec_py.py _speedups/route/route_c.pxd _speedups/route/route_py.py _speedups/tally/tally_c.pxd _speedups/tally/tally_py.py
 SYSTEM_TESTS := system or browser
 
 .PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
@@ -54,7 +54,7 @@ run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441
 
 build: $(VENV)/compiled ## make .venv, install Clarion into it, compile _speedups
 
-debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing and _speedups/*.html
+debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing and _speedups/*/*.html
 	CLARION_DEBUG_BUILD=1 $(PY) setup.py -q build_ext --inplace --force
 	@touch $(VENV)/compiled
 
@@ -84,18 +84,18 @@ types: $(VENV)/test-tools ## mypy, strict
 proto: $(VENV)/test-tools ## regenerate proto/gen from proto/command.proto
 	$(PY) proto/generate.py
 
-docs: build ## regenerate the pages that are drawn from tables: docs/states.md, errors.md, reasons.md, configuration.md, commands.md
+docs: build ## regenerate the pages that are drawn from tables: docs/reference/states.md, errors.md, reasons.md, configuration.md, commands.md
 	$(PY) docs/generate.py
 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database
-	$(PY) tests/bench/all.py
+	$(PY) tests/tools/bench/all.py
 
 holds: $(VENV)/test-tools build ## how long any request, asked for as much as its route allows, holds the event loop; HOSTS=10000 ARGS='--only select'
-	$(PY) -m tests.bench.holds --hosts "$(HOSTS)" $(ARGS)
+	$(PY) -m tests.tools.bench.holds.holds --hosts "$(HOSTS)" $(ARGS)
 
 profile: $(VENV)/test-tools build ## a table of where the server's CPU goes, and folded stacks in ./profile; ARGS='--agents 2000 --rounds 3'
-	$(PY) -m tests.bench.profile $(ARGS)
+	$(PY) -m tests.tools.bench.profile $(ARGS)
 
 loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 TLS=0 STORE=sqlite|mysql PURE=0 COMPARE=0 REPORT=report.json SERVER=
 	@$(if $(filter mysql,$(STORE)),$(if $(findstring --set store.,$(ARGS)),,$(PYTHON) deploy/need.py database))
@@ -107,72 +107,72 @@ viewers: build ## what VIEWERS=50 of a running task's page cost the server, with
 	$(PY) -m loadtest --scenario answers --scenario viewers --viewers "$(VIEWERS)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10000)" --report "$(REPORT)" $(ARGS)
 
 simulate: $(VENV)/test-tools build ## play schedules of faults against the engines in simulated time; SEEDS=20000 FIRST=0
-	$(PY) -m tests.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
+	$(PY) -m tests.tools.simulate --seeds "$(SEEDS)" --first "$(FIRST)" $(ARGS)
 
 mutants: $(VENV)/test-tools build ## do one line after the other wrong in a copy of the tree, and require that its tests fail; ARGS='--only TEXT'
 	@$(PYTHON) deploy/need.py database
-	$(PY) -m tests.mutants $(ARGS)
+	$(PY) -m tests.tools.mutants $(ARGS)
 
 follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills of viewer, agent and server, byte by byte
-	LIVE_ROUNDS="$(LIVE_ROUNDS)" $(PY) -m pytest tests/system/test_live.py $(ARGS)
+	LIVE_ROUNDS="$(LIVE_ROUNDS)" $(PY) -m pytest tests/system/output/test_live.py $(ARGS)
 
 torrent: $(VENV)/test-tools build ## a gigabyte of one line, a million lines/s, bytes that are no text: figures of API, agent and server; TORRENT_BYTES=1073741824 TORRENT_LINES=1000000 TORRENT_SECONDS=10
-	TORRENT_BYTES="$(TORRENT_BYTES)" TORRENT_LINES="$(TORRENT_LINES)" TORRENT_SECONDS="$(TORRENT_SECONDS)" $(PY) -m pytest -rP tests/system/test_torrent.py $(ARGS)
+	TORRENT_BYTES="$(TORRENT_BYTES)" TORRENT_LINES="$(TORRENT_LINES)" TORRENT_SECONDS="$(TORRENT_SECONDS)" $(PY) -m pytest -rP tests/system/output/test_output_flood.py $(ARGS)
 
 page-10000: $(VENV)/test-tools build ## the page in Chromium from creation to re-run while PAGE_HOSTS=10000 simulated hosts answer within PAGE_SECONDS=20
 	@$(PYTHON) deploy/need.py browser
-	PAGE_HOSTS="$(PAGE_HOSTS)" PAGE_SECONDS="$(PAGE_SECONDS)" $(PY) -m pytest -s tests/system/test_page_many.py $(ARGS)
+	PAGE_HOSTS="$(PAGE_HOSTS)" PAGE_SECONDS="$(PAGE_SECONDS)" $(PY) -m pytest -s tests/system/page/test_many.py $(ARGS)
 
-screenshots: $(VENV)/test-tools build ## take the pictures in docs/screenshots anew: every page, light, dark and on a phone
+screenshots: $(VENV)/test-tools build ## take the pictures in docs/images anew: every page, light, dark and on a phone
 	@$(PYTHON) deploy/need.py pictures
-	$(PY) -m tests.web.screenshots docs/screenshots
+	$(PY) -m tests.web.screenshots docs/images
 
 api-check: $(VENV)/test-tools build ## a client generated from /openapi.json runs a task, promtool reads /metrics, schemathesis tries every route; EXAMPLES=30 SEED=1 ARGS='-- --include-path-regex hosts'
-	$(PY) -m tests.api --examples "$(EXAMPLES)" --seed "$(SEED)" $(ARGS)
+	$(PY) -m tests.tools.api --examples "$(EXAMPLES)" --seed "$(SEED)" $(ARGS)
 
 fuzz-lane: $(VENV)/test-tools ## spoiled frames and messages against the compiled lane under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
 	@$(PYTHON) deploy/need.py build
-	PY=$(PY) tests/fuzz/asan.sh "$(CASES)" "$(SEED)" $(if $(REPLAY),"$(REPLAY)")
+	PY=$(PY) tests/tools/fuzz/asan.sh "$(CASES)" "$(SEED)" $(if $(REPLAY),"$(REPLAY)")
 
 h2spec: $(VENV)/test-tools build ## run h2spec (a Go program; H2SPEC=path) in strict mode against an agent port; ARGS= for h2spec
-	@H2SPEC="$(H2SPEC)" $(PY) -m tests.h2.h2spec $(ARGS)
+	@H2SPEC="$(H2SPEC)" $(PY) -m tests.tools.h2.h2spec $(ARGS)
 
 attack: $(VENV)/test-tools build ## every attack on the agent port beside healthy agents; SECONDS=30 AGENTS=500 ARGS='--attack "rapid reset"'
-	$(PY) -m tests.attack --seconds "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),500)" $(ARGS)
+	$(PY) -m tests.tools.attack --seconds "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),500)" $(ARGS)
 
 chaos: $(VENV)/test-tools build ## kills and faults of network, disk and database on real processes, then a census; AGENTS=200 EXECUTIONS=10000 KILLS=100 SEED=1 STORE=sqlite|mysql REPORT=chaos.json
 	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
-	$(PY) -m tests.chaos --agents "$(AGENTS)" --executions "$(EXECUTIONS)" --kills "$(KILLS)" --seed "$(SEED)" --store "$(STORE)" \
+	$(PY) -m tests.tools.chaos --agents "$(AGENTS)" --executions "$(EXECUTIONS)" --kills "$(KILLS)" --seed "$(SEED)" --store "$(STORE)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),chaos.json)" $(ARGS)
 
 soak: $(VENV)/test-tools build ## steady load with one percent of faults: do memory and descriptors grow; MINUTES=60 AGENTS=50 SEED=1
-	$(PY) -m tests.chaos --soak "$(MINUTES)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),50)" --seed "$(SEED)" \
+	$(PY) -m tests.tools.chaos --soak "$(MINUTES)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),50)" --seed "$(SEED)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),soak.json)" $(ARGS)
 
 partition: $(VENV)/test-tools build ## half of the agents cut off while commands run and come; AGENTS=200 SECONDS=600 SEED=1
-	$(PY) -m tests.chaos --partition "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(AGENTS)" --seed "$(SEED)" \
+	$(PY) -m tests.tools.chaos --partition "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(AGENTS)" --seed "$(SEED)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),partition.json)" $(ARGS)
 
 lines: $(VENV)/test-tools build ## each way in which a line goes bad, and stopped agents, upon half of the agents: noticed, healed, what the others feel; AGENTS=10 SECONDS=60
-	$(PY) -m tests.chaos --lines "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" \
+	$(PY) -m tests.tools.chaos --lines "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),lines.json)" $(ARGS)
 
 outage: $(VENV)/test-tools build ## the database is gone while commands end and work is asked for; SECONDS=600 AGENTS=20 STORE=sqlite|mysql
 	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
-	$(PY) -m tests.chaos --outage "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),20)" --store "$(STORE)" \
+	$(PY) -m tests.tools.chaos --outage "$(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),20)" --store "$(STORE)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),outage.json)" $(ARGS)
 
 race: $(VENV)/test-tools build ## commands that end at the moment at which they are canceled, give or take 5 ms; COMMANDS=10000 AGENTS=10 SEED=1
-	$(PY) -m tests.chaos --race "$(COMMANDS)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" --seed "$(SEED)" \
+	$(PY) -m tests.tools.chaos --race "$(COMMANDS)" --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),10)" --seed "$(SEED)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),race.json)" $(ARGS)
 
 ack-edge: $(VENV)/test-tools build ## kill the server within a millisecond of an acknowledgement, again and again: is what it acknowledged in its database; KILLS=1000
-	$(PY) -m tests.chaos --edge --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),4)" --kills "$(if $(filter command line,$(origin KILLS)),$(KILLS),1000)" \
+	$(PY) -m tests.tools.chaos --edge --agents "$(if $(filter command line,$(origin AGENTS)),$(AGENTS),4)" --kills "$(if $(filter command line,$(origin KILLS)),$(KILLS),1000)" \
 	  --report "$(if $(filter command line,$(origin REPORT)),$(REPORT),ack-edge.json)" $(ARGS)
 
 clean: ## remove everything that was built; never DATA
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f _speedups/*.so _speedups/*.c _speedups/*.html
+	rm -f $(foreach kind,so c html,_speedups/*.$(kind) _speedups/*/*.$(kind))
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps below say what .venv holds, so that each step is taken again only when its sources change.
@@ -186,9 +186,9 @@ $(VENV)/installed: pyproject.toml setup.py
 
 $(VENV)/compiled: $(VENV)/installed $(SPEEDUPS)
 	@echo "clarion: compiling _speedups"
-	@rm -f _speedups/*.so
+	@rm -f _speedups/*.so _speedups/*/*.so
 	@$(PY) setup.py -q build_ext --inplace --force
-	@if ls _speedups/*.so >/dev/null 2>&1; then touch $@; fi  # else it is tried again next time
+	@if ls _speedups/*/*.so >/dev/null 2>&1; then touch $@; fi  # else it is tried again next time
 
 $(VENV)/test-tools: $(VENV)/installed
 	@echo "clarion: installing what tests and checks need (a minute or two, once)"

@@ -1,7 +1,7 @@
 """Builds the compiled modules of _speedups; everything else about the package is in pyproject.toml.
 
 CLARION_PURE=1          build none of them
-CLARION_DEBUG_BUILD=1   build them with bounds checks, line tracing and annotated sources (_speedups/*.html)
+CLARION_DEBUG_BUILD=1   build them with bounds checks, line tracing and annotated sources (_speedups/*/*.html)
 
 Without Cython or a C compiler the package still builds and works, slower, on the plain twins, and one line says so.
 """
@@ -21,14 +21,14 @@ DEBUG = os.environ.get("CLARION_DEBUG_BUILD", "") == "1"
 
 # Module → source. tally_c is the plain tally_py compiled with the types of tally_c.pxd, and so on.
 SOURCES = {
-    "_speedups.tally_c": "_speedups/tally_py.py",
-    "_speedups.route_c": "_speedups/route_py.py",
-    "_speedups.lane_wire_c": "_speedups/lane_wire_py.py",
-    "_speedups.lane_hello_c": "_speedups/lane_hello_py.py",
-    "_speedups.lane_pipe_c": "_speedups/lane_pipe_py.py",
-    "_speedups.lane_stream_c": "_speedups/lane_stream_py.py",
-    "_speedups.lane_hub_c": "_speedups/lane_hub_py.py",
-    "_speedups.lane_c": "_speedups/lane_py.py",
+    "_speedups.tally.tally_c": "_speedups/tally/tally_py.py",
+    "_speedups.route.route_c": "_speedups/route/route_py.py",
+    "_speedups.messages.codec_c": "_speedups/messages/codec_py.py",
+    "_speedups.messages.hello_c": "_speedups/messages/hello_py.py",
+    "_speedups.http2.socket_c": "_speedups/http2/socket_py.py",
+    "_speedups.http2.stream_c": "_speedups/http2/stream_py.py",
+    "_speedups.http2.poller_c": "_speedups/http2/poller_py.py",
+    "_speedups.http2.connection_c": "_speedups/http2/connection_py.py",
 }
 
 
@@ -49,7 +49,7 @@ class build_loudly(build_ext):
 
 def types() -> list[str]:
     """Each module is compiled against the .pxd of others: when one changes, the layout of its classes does, and all must follow."""
-    return sorted(str(path) for path in Path("_speedups").glob("*.pxd"))
+    return sorted(str(path) for path in Path("_speedups").rglob("*.pxd"))
 
 
 def stale() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import trio
 import trio_asyncio
 
-from agent import credentials, enrol, facts, identity, policy, recovery, wire
+from agent import identity, policy, recovery
 from agent.clock import Clock, SystemClock
 from agent.conductor import Conductor
 from agent.core import effects as out
@@ -22,18 +22,20 @@ from agent.core.engine import Engine
 from agent.core.live import Config
 from agent.core.model import Key, Stage
 from agent.core.state import State
+from agent.enrolment import client, credentials, facts
+from agent.enrolment.renewal import Renewal
 from agent.errors import AgentError, NotJoined, StateUnusable
-from agent.journal import Journal, Sizes, open_journal
-from agent.lock import hold
 from agent.log import Log
-from agent.outbox import Outbox
-from agent.renewal import Renewal
 from agent.runner import Found, Runner
-from agent.session import Dial, Sessions, Stream, Timing
+from agent.send_queue import Outbox
+from agent.session import wire
+from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
-from agent.shim import limits, linux
 from agent.shim.client import ForkServer
-from agent.spool import Spool
+from agent.shim.system import limits, linux
+from agent.storage.journal import Journal, Sizes, open_journal
+from agent.storage.lock import hold
+from agent.storage.spool import Spool
 from proto.link.client import connect
 from proto.messages import CommandMessage
 
@@ -113,7 +115,7 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
                 state_dir, where = settings.state, joined
                 renewal = Renewal(
                     lambda: credentials.held(state_dir, linux.boot_id(), parts.clock.now().boot_ms),
-                    lambda: enrol.renew(state_dir, where),
+                    lambda: client.renew(state_dir, where),
                     sessions.redial,
                     parts.clock,
                     parts.rng,

@@ -13,13 +13,13 @@ from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.model import Key
 from agent.log import Log
-from agent.outbox import Outbox
-from agent.spool import Order
+from agent.send_queue import Outbox
+from agent.storage.spool import Order
 from proto.messages import CommandMessage
 
 
 class Writes(Protocol):
-    """What is needed of agent.journal.Journal."""
+    """What is needed of agent.storage.journal.Journal."""
 
     def put(self, work: out.Append | out.Rewrite) -> None: ...
 

@@ -65,11 +65,12 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
 @click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
     """Become a host of a server: make a key here, and get the certificate for it with a join token."""
-    from agent import joining, log
+    from agent import log
+    from agent.enrolment import join_command
 
     log.configure("info")
     try:
-        where = joining.join(server, token_file, ca_pin, _absolute(state), hostname)
+        where = join_command.join(server, token_file, ca_pin, _absolute(state), hostname)
     except AgentError as error:
         _fail(error)
     click.echo(f"joined as {where.host_id}; start the agent with 'clarion-agent run --state {state}'")

@@ -10,8 +10,8 @@ from agent.runner import Found, close_to_shims, end_orphans
 from agent.shim import records
 from agent.shim.client import shim_alive
 from agent.shim.records import RecordError, ShimRef
-from agent.shim.tree import ShimAlive
-from agent.spool import Spool
+from agent.shim.system.tree import ShimAlive
+from agent.storage.spool import Spool
 
 
 def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:

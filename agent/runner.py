@@ -15,10 +15,11 @@ import trio
 from agent.core import events as ev
 from agent.core.model import Key, Outcome, Report, lost
 from agent.log import Log
-from agent.shim import client, limits, records
+from agent.shim import client, records
 from agent.shim.records import Claim, RecordError, ShimRef, StopReason
-from agent.shim.tree import ShimAlive, sweep
-from agent.spool import Order, Spool
+from agent.shim.system import limits
+from agent.shim.system.tree import ShimAlive, sweep
+from agent.storage.spool import Order, Spool
 
 FIRST_LOOK = 0.001
 LAST_LOOK = 0.1

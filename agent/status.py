@@ -8,8 +8,8 @@ from typing import Any
 from agent import identity
 from agent.core.model import Stage
 from agent.errors import NoState, StateUnusable
-from agent.journal import read_journal
-from agent.lock import held, holder
+from agent.storage.journal import read_journal
+from agent.storage.lock import held, holder
 
 
 def status(state: Path) -> dict[str, Any]:

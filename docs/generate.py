@@ -1,8 +1,8 @@
 """Draws the pages that are tables in the code: `make docs`. tests/house/test_docs.py compares.
 
-docs/states.md from server/core/states.py and proto/words.py, docs/errors.md from server/errors.py, docs/reasons.md from proto/reasons.py
+docs/reference/states.md from server/core/states.py and proto/words.py, docs/reference/errors.md from server/errors.py, docs/reference/reasons.md from proto/reasons.py
 and proto/notes.py,
-docs/configuration.md from server/settings.py, docs/commands.md from the commands of server/cli.
+docs/reference/configuration.md from server/settings/schema.py, docs/reference/commands.md from the commands of server/cli.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from proto.notes import NOTES
 from proto.reasons import REASONS
 from proto.words import HOST_OFFLINE, HOSTS, STATES, TASKS, Said
-from server.cli.group import LazyGroup
+from server.cli.lazy_group import LazyGroup
 from server.cli.main import cli
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 from server.errors import PROBLEMS
-from server.settings_doc import render as configuration
+from server.settings.document import render as configuration
 
 DOCS = Path(__file__).parent
 DRAWN = "<!-- Drawn by docs/generate.py; change the table it is drawn from and run 'make docs'. -->\n"
@@ -160,8 +160,8 @@ PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors,
 
 def main() -> None:
     for name, draw in PAGES.items():
-        (DOCS / name).write_text(draw())
-        print(f"drew docs/{name}")
+        (DOCS / "reference" / name).write_text(draw())
+        print(f"drew docs/reference/{name}")
 
 
 if __name__ == "__main__":

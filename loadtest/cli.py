@@ -10,12 +10,12 @@ from types import FrameType
 
 import click
 
-from loadtest.compare import compare
 from loadtest.conduct import conduct
-from loadtest.fleet import FleetFailed
 from loadtest.options import ASKED, SCENARIOS, CannotRun, Foreign, Options
-from loadtest.show import Show
-from loadtest.target import ServerDied
+from loadtest.reports.compare import compare
+from loadtest.reports.progress import Show
+from loadtest.site.fleet import FleetFailed
+from loadtest.site.target import ServerDied
 
 USAGE, UNAVAILABLE = 64, 69
 """sysexits.h"""

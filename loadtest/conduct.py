@@ -12,19 +12,19 @@ from typing import Any
 
 from loadtest import files
 from loadtest.api import Refused, Unreachable
-from loadtest.database import with_database
-from loadtest.fleet import Fleet, FleetFailed
+from loadtest.measure.proc import machine, rss_kb
+from loadtest.measure.watch import Sample, Watch
 from loadtest.options import Options
-from loadtest.page import page
-from loadtest.proc import machine, rss_kb
-from loadtest.report import details, rows, summary, to_json, write
+from loadtest.reports.page import page
+from loadtest.reports.progress import Show, table
+from loadtest.reports.report import details, rows, summary, to_json, write
 from loadtest.run import Incomplete, Run
 from loadtest.scenarios import ALL, ALONE
 from loadtest.scenarios.fairness import apart_of
 from loadtest.scenarios.join import join
-from loadtest.show import Show, table
-from loadtest.target import Running, ServerDied, Started, Target
-from loadtest.watch import Sample, Watch
+from loadtest.site.database import with_database
+from loadtest.site.fleet import Fleet, FleetFailed
+from loadtest.site.target import Running, ServerDied, Started, Target
 
 GOOD, BAD, UNFINISHED = 0, 1, 2
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loadtest.api import FINAL, Api, TooLate
-from loadtest.figures import Figures
-from loadtest.fleet import Fleet
+from loadtest.measure.proc import cpu_seconds
+from loadtest.measure.watch import Watch
 from loadtest.options import Options
-from loadtest.proc import cpu_seconds
-from loadtest.show import Show
+from loadtest.reports.figures import Figures
+from loadtest.reports.progress import Show
+from loadtest.site.fleet import Fleet
+from loadtest.site.target import Target
 from loadtest.swarm.commands import plan, words_of
-from loadtest.target import Target
 from loadtest.verify import Expected, Findings, verify
-from loadtest.watch import Watch
 
 MARGIN = 1.0
 """A wait that ended so shortly before the end of the run, in seconds, was cut short by it."""

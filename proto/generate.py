@@ -1,6 +1,6 @@
 """Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]` (default: proto/gen).
 
-command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated code is committed, so that running Clarion needs no compiler; tests/house/test_proto_fresh.py compares.
+command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated code is committed, so that running Clarion needs no compiler; tests/house/project/test_proto_fresh.py compares.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Output and names as people can read them: one rule for the command line, the page and diffs. docs/output.md is this page in prose.
+"""Output and names as people can read them: one rule for the command line, the page and diffs. docs/guide/output.md is this page in prose.
 
 `Readable` plays a line like a terminal: a carriage return or a backspace moves back, what follows overwrites. It takes bytes in pieces, and how
 they are cut changes nothing. `escaped` is for names and other single values, `visible` for the diff of texts that look alike. The page does
-the same in JavaScript; tests/readable/cases.json holds both to it.
+the same in JavaScript; tests/proto/readable/cases.json holds both to it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.main import main
+from server.admin.main import main
 
 if __name__ == "__main__":
     main()

@@ -21,32 +21,33 @@ import structlog
 import trio
 
 from proto.link import server as link
-from server import boot, boot_database, build, lease
+from server.cluster import lease
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now, Stopping
 from server.core.states import TaskStatus
-from server.entrance import Entrance
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.seen import SeenSaver
+from server.lifecycle import database_id, recovery, wiring
+from server.lifecycle.agent_access import Entrance
 from server.ops import garbage
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
-from server.rpc.entry import Entry
-from server.rpc.orphans import Orphans
+from server.rpc.agent_auth import Entry
 from server.rpc.port import AgentPort, agent_port
+from server.rpc.session.orphans import Orphans
 from server.security.init import ensure_token, read_token
 from server.security.tokens import Kind, matches
-from server.settings import Settings
+from server.settings.schema import Settings
 from server.store.base import Store
 from server.store.lease import DatabaseReplaced, StoreFenced
 from server.store.writer import Writer, WriterClosed
 from server.turns import SWITCH_SECONDS
 from server.web.app import create_app, serve
-from server.web.auth import TokenVerifier
-from server.web.deps import Deps
-from server.web.live import Live
+from server.web.http.auth import TokenVerifier
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.progress import Live
 
 log = structlog.get_logger("server.app")
 
@@ -132,14 +133,14 @@ class App:
         port, enrol = self.settings.agent_port, self.settings.enrol
         plain = port.insecure_loopback
         with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
-            boot_database.check_file(self.settings)
-            store = build.store(self.settings)
+            database_id.check_file(self.settings)
+            store = wiring.store(self.settings)
             try:
                 epoch = await self._open(store)
                 if epoch is None:
                     return
                 try:
-                    await boot_database.check_id(self.settings, store)
+                    await database_id.check_id(self.settings, store)
                     await self._with_store(store, epoch, sock, enrol_sock)
                 except BaseExceptionGroup as group:
                     _tell_if_fenced(group)
@@ -160,30 +161,30 @@ class App:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(give_up)
-            epoch = await boot.open_store(store, self._holder, self.settings.store)
+            epoch = await recovery.open_store(store, self._holder, self.settings.store)
             nursery.cancel_scope.cancel()
         return epoch
 
     async def _with_store(self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
-        writer = build.writer(settings, store, clock, metrics.commit_seconds.observe)
-        registry = Registry(build.outbox_limits(settings), epoch=epoch, watching=build.watch_limits(settings))
-        engine = Engine(build.engine_limits(settings), build.chance, epoch)
+        writer = wiring.writer(settings, store, clock, metrics.commit_seconds.observe)
+        registry = Registry(wiring.outbox_limits(settings), epoch=epoch, watching=wiring.watch_limits(settings))
+        engine = Engine(wiring.engine_limits(settings), wiring.chance, epoch)
         health = Health(store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics)
         orphans = Orphans(store)
         conductor = Conductor(engine, writer, registry, live, clock, health.alarm, orphans.inquire)
         _follow(metrics, conductor, registry, writer, live)
-        for alarm in await boot.heal(store):
+        for alarm in await recovery.heal(store):
             health.alarm(alarm)
-        hosts = await boot.load_hosts(store, registry, engine, clock.now())
-        identities, requests = await boot.load_identities(store), await boot.load_join_requests(store)
-        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests, build.enrolment_limits(settings))
+        hosts = await recovery.load_hosts(store, registry, engine, clock.now())
+        identities, requests = await recovery.load_identities(store), await recovery.load_join_requests(store)
+        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests, wiring.enrolment_limits(settings))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)
-            tasks = await boot.load_tasks(store, engine, conductor, clock.now())
-            for alarm in boot.passed_over(store):
+            tasks = await recovery.load_tasks(store, engine, conductor, clock.now())
+            for alarm in recovery.passed_over(store):
                 health.alarm(alarm)
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
@@ -197,13 +198,13 @@ class App:
             if entrance is None:
                 log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
             port = partial(
-                agent_port, sock, registry, conductor, writer, clock, build.rpc_settings(settings, epoch), counts,
-                build.listener_limits(settings), build.lane_limits(settings), self._entry(entrance),
+                agent_port, sock, registry, conductor, writer, clock, wiring.rpc_settings(settings, epoch), counts,
+                wiring.listener_limits(settings), wiring.lane_limits(settings), self._entry(entrance),
             )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
                 tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
-                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=build.web_limits(settings),
+                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),
                 identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:

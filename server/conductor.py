@@ -2,7 +2,7 @@
 
 `submit` never awaits: it runs the engine, hands the saves to the writer and returns. The acts follow when the writer reports
 the commit. Those of two calls that have something to do with each other follow in the order in which they were asked for (see
-server/core/order.py). There are no locks because there is nothing to wait for.
+server/core/write_order.py). There are no locks because there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import trio
 from server.core.effects import Ack, Alarm, Cancel, Cut, Dispatch, Effects, Forget, Forgotten, Inquire, Progress, Save, Welcome
 from server.core.engine import Engine
 from server.core.events import Event, Tick
-from server.core.measures import Spread
+from server.core.figures.delivery import Spread
+from server.core.figures.statistics import Statistics
 from server.core.model import Task
-from server.core.order import LAST, Order, about, order_of
-from server.core.statistics import Statistics
+from server.core.write_order import LAST, Order, about, order_of
 from server.ports import Clock, Shown
 from server.turns import let_others
 

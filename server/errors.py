@@ -1,7 +1,7 @@
 """Every error an operator can meet: one stable code, one sentence, one remedy, and what it is on each way out.
 
 HTTP status, gRPC status (numbers of grpc/status.proto) and the CLI's exit code come from this table and nowhere else.
-docs/errors.md is drawn from it; tests/web/test_errors.py raises each of them.
+docs/reference/errors.md is drawn from it; tests/web/test_errors.py raises each of them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ALL = (
     Problem("unknown_field", 422, 3, USAGE, "there is no such field", "remove it or correct its name"),
     Problem("wrong_type", 422, 3, USAGE, "the field has the wrong type", "/openapi.json describes the type of every field"),
     Problem("invalid_value", 422, 3, USAGE, "the field's value is not allowed", "correct the field that the error names; /openapi.json describes it"),
-    Problem("invalid_expression", 422, 3, USAGE, "the expression cannot be understood", "correct it at the column that the error names; docs/selectors.md and docs/answers.md describe the grammars"),
+    Problem("invalid_expression", 422, 3, USAGE, "the expression cannot be understood", "correct it at the column that the error names; docs/guide/selectors.md and docs/guide/results.md describe the grammars"),
     Problem("unknown_hosts", 422, 3, USAGE, "some of the hosts named are not known", "correct the names, or look for them in the list of hosts"),
     Problem("no_hosts", 422, 3, USAGE, "the targets select no host", "join an agent first, or name other targets"),
     Problem("idempotency_mismatch", 422, 6, USAGE, "this Idempotency-Key was used for a different request", "use a new key for a new request"),

@@ -6,11 +6,11 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.core.directory import Directory
 from server.core.effects import Progress, Save
 from server.core.events import Event, Now
+from server.core.figures.statistics import Statistics
 from server.core.model import Host, Task
-from server.core.statistics import Statistics
+from server.core.selectors.inventory import Directory
 
 
 class Clock(Protocol):

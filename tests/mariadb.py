@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 import trustme
 
-from loadtest import mariadb as own
+from loadtest.site import mariadb as own
 
 USER, PASSWORD = "clarion", "päß'word\\密码"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from agent.shim.forkserver import main
-from agent.shim.limits import Original
+from agent.shim.system.limits import Original
 
 LIMITS = "--limits="
 

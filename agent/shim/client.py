@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 import trio
 
-from agent.shim import durable, linux, records
+from agent.shim import durable, records
 from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
-from agent.shim.limits import Original
 from agent.shim.records import ShimRef, Stop, StopReason
+from agent.shim.system import linux
+from agent.shim.system.limits import Original
 
 ANSWER_SECONDS = 20.0
 """A fork server that does not answer for so long, its own start included, is killed and replaced."""

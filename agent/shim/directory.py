@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from agent.shim import limits, linux, records, script
-from agent.shim.cgroup import Group
+from agent.shim import records, script
 from agent.shim.records import KillReason
+from agent.shim.system import limits, linux
+from agent.shim.system.cgroup import Group
 
 LOOK_AGAIN_NS = 200_000_000
 """Until a request to stop that could not be read is read again."""

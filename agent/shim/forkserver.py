@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.shim import cgroup, durable, limits, linux, records, shim
-from agent.shim.limits import Original
+from agent.shim import durable, records, shim
+from agent.shim.system import cgroup, limits, linux
+from agent.shim.system.limits import Original
 
 REQUEST_BYTES = 16_384
 GROUP_SECONDS = 2.0

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from agent.shim import linux
 from agent.shim.records import Exit, Kill, KillReason, Outcome, Spec, StreamReport, Usage
+from agent.shim.system import linux
 
 _NO_OUTPUT = StreamReport(total_bytes=0, sha256=hashlib.sha256().hexdigest(), head_bytes=0, tail_bytes=0)
 

@@ -17,16 +17,17 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import durable, limits, linux, records, report
+from agent.shim import durable, records, report
 from agent.shim.directory import StopRequests, add_to_group, log, make_group, remove_group, remove_script
 from agent.shim.durable import RESERVE_BYTES
-from agent.shim.limits import Original
 from agent.shim.live import LiveLog
 from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, StreamReport, Usage
 from agent.shim.report import Ending
 from agent.shim.spawn import Child, SpawnFailed
 from agent.shim.spool import PIPE_BYTES, Spool
-from agent.shim.tree import Tree
+from agent.shim.system import limits, linux
+from agent.shim.system.limits import Original
+from agent.shim.system.tree import Tree
 
 PROOF_SECONDS = 30.0
 """SIGKILL is repeated for so long; what lives on (uninterruptible sleep, another user's process) is reported as tree_empty=false."""

@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import limits, linux, records, script, surroundings
-from agent.shim.cgroup import Group, identity
-from agent.shim.limits import Original
+from agent.shim import records, script
 from agent.shim.records import Spec
+from agent.shim.system import environment as surroundings
+from agent.shim.system import limits, linux
+from agent.shim.system.cgroup import Group, identity
+from agent.shim.system.limits import Original
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from loadtest.figures import percentile
-from loadtest.proc import rss_kb
+from loadtest.measure.proc import rss_kb
+from loadtest.reports.figures import percentile
 from loadtest.run import Incomplete, Run
 
 BASE_SECONDS, SECONDS_PER_AGENT = 60.0, 0.02

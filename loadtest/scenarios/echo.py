@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from loadtest.api import Api, TooLate
-from loadtest.figures import Round
+from loadtest.reports.figures import Round
 from loadtest.run import Run, body
 
 ROUND_SECONDS, SECONDS_PER_AGENT = 120.0, 0.1

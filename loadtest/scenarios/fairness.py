@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.api import Api, Refused, TooLate, Unreachable
-from loadtest.figures import percentile, rounded
 from loadtest.options import Options
+from loadtest.reports.figures import percentile, rounded
 from loadtest.run import Run, body
 from loadtest.scenarios.latency import samples
 from loadtest.verify import Expected

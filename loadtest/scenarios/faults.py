@@ -7,7 +7,7 @@ import random
 import time
 
 from loadtest.api import Api
-from loadtest.figures import percentile
+from loadtest.reports.figures import percentile
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.latency import samples
 from loadtest.verify import Expected

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from loadtest.fleet import FleetFailed
 from loadtest.run import Run
+from loadtest.site.fleet import FleetFailed
 
 BASE_SECONDS, SECONDS_PER_HOST = 60.0, 0.2
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from loadtest.api import Api, Refused, TooLate, Unreachable
-from loadtest.figures import percentile
+from loadtest.reports.figures import percentile
 from loadtest.run import Run, body
 
 ONE_SECONDS = 120.0

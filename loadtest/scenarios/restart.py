@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from loadtest.figures import percentile
-from loadtest.probe import Probe
-from loadtest.proc import listens
+from loadtest.measure.probe import Probe
+from loadtest.measure.proc import listens
+from loadtest.reports.figures import percentile
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.echo import one_round
-from loadtest.target import START_SECONDS, Started
+from loadtest.site.target import START_SECONDS, Started
 
 WORK = "sleep 3"
 BACK_SECONDS, SECONDS_PER_AGENT = 120.0, 0.03

@@ -25,12 +25,12 @@ from typing import Any
 import orjson
 
 from loadtest.api import Refused, Unreachable
-from loadtest.figures import percentile, rounded
-from loadtest.proc import cpu_seconds, stolen
+from loadtest.measure.proc import cpu_seconds, stolen
+from loadtest.measure.viewer import READY, Asked, Seen
+from loadtest.reports.figures import percentile, rounded
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.latency import samples
 from loadtest.verify import Findings
-from loadtest.viewer import READY, Asked, Seen
 
 ANSWERS = 3
 TASK_SECONDS = 120.0
@@ -183,7 +183,7 @@ def judge(findings: Findings, place: int, one: Seen, task: dict[str, Any], group
 @contextmanager
 def _burning(share: float) -> Iterator[subprocess.Popen[bytes]]:
     """A process that computes for this share of its time, with the priority of viewers."""
-    process = subprocess.Popen([sys.executable, "-m", "loadtest.burn", f"{share:.4f}"])
+    process = subprocess.Popen([sys.executable, "-m", "loadtest.measure.burn", f"{share:.4f}"])
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     try:
         yield process
@@ -197,7 +197,7 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
     """The process of so many viewers, all of whom follow the task. Raises Incomplete."""
     seconds = OPEN_SECONDS + TASK_SECONDS + run.options.viewed_seconds
     asked = Asked(run.target.url, run.target.token, task_id, number, seconds, run.options.viewers_poll)
-    process = subprocess.Popen([sys.executable, "-m", "loadtest.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "loadtest.measure.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     assert process.stdin is not None and process.stdout is not None
     try:

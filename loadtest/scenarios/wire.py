@@ -12,7 +12,7 @@ import orjson
 from loadtest.run import Run
 
 ROOT = Path(__file__).parents[2]
-BENCH = "tests.bench.wire"
+BENCH = "tests.tools.bench.wire.wire"
 ROUNDS = 5
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from loadtest.swarm import heard, said
 from loadtest.swarm.commands import digest_of
-from loadtest.swarm.heard import Key
 from loadtest.swarm.journal import Entry, Journal, Tomb
-from loadtest.swarm.said import ACKED, CANCELED, COMPLETED, DONE, FAILED, LOST, RUNNING, TIMEOUT, Report
+from loadtest.swarm.protocol import decode, encode
+from loadtest.swarm.protocol.decode import Key
+from loadtest.swarm.protocol.encode import ACKED, CANCELED, COMPLETED, DONE, FAILED, LOST, RUNNING, TIMEOUT, Report
 from loadtest.swarm.shared import Shared
 
 SIGTERM = 15
@@ -61,7 +61,7 @@ class Agent:
 
     def hello(self) -> bytes:
         journal = self.journal
-        return said.hello(
+        return encode.hello(
             host_id=self.host_id,
             hostname=self.hostname,
             journal_id=journal.journal_id,
@@ -80,46 +80,46 @@ class Agent:
         self.unacked.clear()
         self.rejected.clear()
 
-    def welcome(self, message: heard.Welcome, now: Now) -> None:
+    def welcome(self, message: decode.Welcome, now: Now) -> None:
         """credits 0: no limit on unacknowledged results."""
         self.session, self.window = message.session, message.credits
         self.journal.max_epoch = max(self.journal.max_epoch, message.epoch)
         for key, one in list(self.journal.entries.items()):
             decision = message.verdicts.get(key)
-            if decision == heard.DROP:
+            if decision == decode.DROP:
                 self.pending.pop(key, None)
                 self.journal.bury(key, Tomb(one.seq, one.report or Report(LOST, error_code="journal_lost")))
-            elif decision == heard.STOP and one.stage < DONE:
+            elif decision == decode.STOP and one.stage < DONE:
                 self._stop(key, one, "canceled", now)
-            elif decision == heard.ACK and one.stage == DONE:
+            elif decision == decode.ACK and one.stage == DONE:
                 self._ack(key)
             elif one.stage == DONE:
                 self._offer(key)
-            elif one.stage == ACKED and decision in (heard.KEEP, heard.STOP):
+            elif one.stage == ACKED and decision in (decode.KEEP, decode.STOP):
                 self._say_result(key, one)
             elif one.stage == RUNNING:
-                self.say.append(said.started(key, self.index + 1, one.started_ms))
+                self.say.append(encode.started(key, self.index + 1, one.started_ms))
 
-    def hear(self, message: heard.Heard, now: Now) -> None:
+    def hear(self, message: decode.Heard, now: Now) -> None:
         """Anything but Welcome and Drain, which are the connection's business."""
-        if isinstance(message, heard.Content):
+        if isinstance(message, decode.Content):
             self._dispatch(message, now)
-        elif isinstance(message, heard.Ack):
+        elif isinstance(message, decode.Ack):
             self._ack((message.command_id, message.attempt))
-        elif isinstance(message, heard.Cancel):
+        elif isinstance(message, decode.Cancel):
             self._cancel(message, now)
-        elif isinstance(message, heard.Heartbeat):
+        elif isinstance(message, decode.Heartbeat):
             if not message.answer:
-                self.say.append(said.heartbeat(message.beat, answer=True, running=self.journal.running))
-        elif isinstance(message, heard.Forget):
+                self.say.append(encode.heartbeat(message.beat, answer=True, running=self.journal.running))
+        elif isinstance(message, decode.Forget):
             self.journal.lower(message.low)
-        elif isinstance(message, heard.Credit):
+        elif isinstance(message, decode.Credit):
             self.window += message.results if self.window else 0
             self._send_due()
 
     # --- a command -------------------------------------------------------------------------------------------------------
 
-    def _dispatch(self, content: heard.Content, now: Now) -> None:
+    def _dispatch(self, content: decode.Content, now: Now) -> None:
         key, journal = (content.command_id, content.attempt), self.journal
         if content.session != self.session:
             self.shared.counts["dropped_of_other_sessions"] += 1
@@ -128,7 +128,7 @@ class Agent:
         elif key in journal.tombs:
             self._answer_tomb(key, journal.tombs[key])
         elif content.seq <= journal.low:
-            self.say.append(said.result(key, Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} is over")))
+            self.say.append(encode.result(key, Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} is over")))
         elif key in self.rejected:
             self.say.append(self.rejected[key])
         elif journal.newest.get(content.command_id, 0) > content.attempt:
@@ -138,16 +138,16 @@ class Agent:
         else:
             self._start(content, now)
 
-    def _start(self, content: heard.Content, now: Now) -> None:
+    def _start(self, content: decode.Content, now: Now) -> None:
         command_id, plan = self.shared.plan_of(content)
         plan = plan.on(self.index)
         key = (command_id, content.attempt)
         one = self.journal.intend(key, content.seq)
-        self.say.append(said.accepted(key))
+        self.say.append(encode.accepted(key))
         self.shared.started(command_id, self.index)
         one.stage, one.started_ms = RUNNING, now.wall_ms
         one.stdout = plan.digest(self.host_id, self.hostname, command_id)
-        self.say.append(said.started(key, self.index + 1, now.wall_ms))
+        self.say.append(encode.started(key, self.index + 1, now.wall_ms))
         wanted = plan.pause(self.hostname)
         limit = content.timeout_ms / 1000 if content.timeout_ms else wanted
         ran = min(wanted, limit)
@@ -177,7 +177,7 @@ class Agent:
             one.stdout = digest_of(_LIE)
         if self.lie == "twice":
             self.shared.started(key[0], self.index)
-            self.say.append(said.result(key, report, one.stdout))
+            self.say.append(encode.result(key, report, one.stdout))
         if self.session is not None:
             self._offer(key)
 
@@ -186,7 +186,7 @@ class Agent:
         lasted = max(0, now.wall_ms - one.started_ms)
         self._end(key, one, Report(outcome, None, SIGTERM, code, "", one.started_ms, now.wall_ms, lasted * 1000, killed))
 
-    def _cancel(self, cancel: heard.Cancel, now: Now) -> None:
+    def _cancel(self, cancel: decode.Cancel, now: Now) -> None:
         key, journal = (cancel.command_id, cancel.attempt), self.journal
         one = journal.entries.get(key)
         if cancel.session != self.session:
@@ -217,16 +217,16 @@ class Agent:
         elif one.stage == ACKED:
             self._say_result(key, one)
         else:
-            self.say += [said.accepted(key), said.started(key, self.index + 1, one.started_ms)]
+            self.say += [encode.accepted(key), encode.started(key, self.index + 1, one.started_ms)]
 
     def _answer_tomb(self, key: Key, tomb: Tomb) -> None:
         if tomb.report is None:
-            self.say.append(said.rejected(key, tomb.reason, tomb.message))
+            self.say.append(encode.rejected(key, tomb.reason, tomb.message))
         else:
-            self.say.append(said.result(key, tomb.report))
+            self.say.append(encode.result(key, tomb.report))
 
     def _reject(self, key: Key, reason: str, message: str) -> None:
-        self.rejected[key] = said.rejected(key, reason, message)
+        self.rejected[key] = encode.rejected(key, reason, message)
         if len(self.rejected) > REJECTED_KEPT:
             del self.rejected[next(iter(self.rejected))]
         self.say.append(self.rejected[key])
@@ -254,7 +254,7 @@ class Agent:
     def _say_result(self, key: Key, one: Entry) -> None:
         report = one.report or Report(LOST, error_code="journal_lost")
         self.shared.counts["results_sent"] += 1
-        self.say.append(said.result(key, report, one.stdout))
+        self.say.append(encode.result(key, report, one.stdout))
 
 
 _LIE = b"a lie"

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from loadtest.swarm.said import digest
+from loadtest.swarm.protocol.encode import digest
 
 KEPT_HEAD = KEPT_TAIL = 256 * 1024
 """Bytes of a stream that an agent keeps of its beginning and of its end."""

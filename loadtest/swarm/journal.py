@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loadtest.swarm.heard import Key
-from loadtest.swarm.said import ACKED, DONE, INTENT, Report, entry
+from loadtest.swarm.protocol.decode import Key
+from loadtest.swarm.protocol.encode import ACKED, DONE, INTENT, Report, entry
 
 ACKED_KEPT, TOMBS_KEPT = 32, 64
 """Acknowledged executions told of in a Hello, and tombstones kept beside them; what is older is answered for by `low`."""

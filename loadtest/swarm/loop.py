@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.swarm.agent import Agent, Now, Wake
-from loadtest.swarm.h2 import request_block
 from loadtest.swarm.names import host_id_of, hostname_of
 from loadtest.swarm.peer import GREETING, TALKING, Peer
+from loadtest.swarm.protocol.h2 import request_block
 from loadtest.swarm.shared import Shared
 
 PATH = "/clarion.v1.CommandService/ConnectForCommands"

@@ -8,13 +8,13 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from loadtest.swarm import heard, said
 from loadtest.swarm.agent import Agent, Wake
 from loadtest.swarm.faults import LIES, NONE, Fault
-from loadtest.swarm.h2 import Broken, Call
 from loadtest.swarm.names import address_of
-from loadtest.swarm.transport import CHUNK, Plain, Tls, Transport, dial
-from loadtest.swarm.wire import Malformed
+from loadtest.swarm.protocol import decode, encode
+from loadtest.swarm.protocol.h2 import Broken, Call
+from loadtest.swarm.protocol.protobuf import Malformed
+from loadtest.swarm.protocol.transport import CHUNK, Plain, Tls, Transport, dial
 
 if TYPE_CHECKING:
     from loadtest.swarm.loop import Loop
@@ -147,13 +147,13 @@ class Peer:
         self.loop.again(self)
 
     def _hear(self, raw: bytes) -> None:
-        message = heard.decode(raw)
+        message = decode.decode(raw)
         now = self.loop.now
-        if isinstance(message, heard.Drain):
+        if isinstance(message, decode.Drain):
             self.loop.count("drains")
             low, high = sorted((message.retry_min_ms, message.retry_max_ms))
             self.end(f"drain: {message.reason}", self.loop.rng.uniform(low, high) / 1000)
-        elif isinstance(message, heard.Welcome):
+        elif isinstance(message, decode.Welcome):
             if self.state != GREETING:
                 raise Malformed("a second welcome")
             self.state, self.welcomed_at = TALKING, now.mono
@@ -176,7 +176,7 @@ class Peer:
             return
         self.beat += 1
         if self.fault.kind != "silent":
-            self.agent.say.append(said.heartbeat(self.beat, answer=False, running=self.agent.journal.running))
+            self.agent.say.append(encode.heartbeat(self.beat, answer=False, running=self.agent.journal.running))
             self.safely_flush()
         self.loop.later(self._next_beat(), self, self._heartbeat)
 

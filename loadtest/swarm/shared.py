@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 
 from loadtest.swarm.commands import Plan, plan, words_of
-from loadtest.swarm.heard import Content
+from loadtest.swarm.protocol.decode import Content
 
 COMMANDS_KEPT = 4_096
 

@@ -1,26 +1,80 @@
-"""`clarion completion`."""
+"""What the shell completes: hosts, tasks, contexts. Quick, and without a word where the server does not answer."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
+from click.shell_completion import CompletionItem
 
-from server.cli.streams import say
+WITHIN = 1.0
+"""Seconds that the server may take."""
+MOST = 50
 
 
-@click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def command(ctx: click.Context, shell: str) -> None:
-    """Print the program text that makes a shell complete clarion's verbs and options.
+def _get(ctx: click.Context, path: str, params: dict[str, object]) -> list[dict[str, object]]:
+    """Items of a list; none where anything at all is in the way: a shell that waits for a key shows no errors."""
+    try:
+        from server.cli.client.connection import find
+        from server.cli.quick_start import spare_httpx_its_own_command
 
-    \b
-    bash: clarion completion bash > ~/.local/share/bash-completion/completions/clarion
-    zsh:  clarion completion zsh > a file named _clarion in a directory of $fpath
-    fish: clarion completion fish > ~/.config/fish/completions/clarion.fish
-    """
-    from click.shell_completion import get_completion_class
+        spare_httpx_its_own_command()
+        from server.cli.client.api import Api
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    root = ctx.find_root().command
-    say(kind(root, {}, "clarion", "_CLARION_COMPLETE").source_template % kind(root, {}, "clarion", "_CLARION_COMPLETE").source_vars())
+        given = {**(ctx.find_root().params or {}), **{name: value for name, value in ctx.params.items() if value is not None}}
+        place = find(given.get("server"), given.get("token_file"), os.environ, Path.home(), Path.cwd(), given.get("named") or given.get("context"))
+        api = Api(place, connect_timeout=WITHIN)
+        try:
+            items: list[dict[str, object]] = api.get(path, {**params, "limit": MOST}, timeout=WITHIN, tries=1, patient=False)["items"]
+            return items
+        finally:
+            api.close()
+    except Exception:  # the only sensible answer to any fault is: nothing to complete
+        return []
+
+
+def tasks(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    from server.cli.render.text import one_line, short
+
+    found = [CompletionItem("last", help="the newest task")]
+    found += [CompletionItem(short(task["task_id"]), help=f"{task['status']}, {one_line(str(task['name']))[:60]}") for task in _get(ctx, "tasks", {})]
+    return [item for item in found if str(item.value).startswith(incomplete)]
+
+
+def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The last name of a list with commas."""
+    before, comma, word = incomplete.rpartition(",")
+    if any(char in word for char in "*?[]()=<>\"' "):
+        return []
+    words = [] if comma else [name for name in ("all", "online", "offline") if name.startswith(word)]
+    words += [str(host["hostname"]) for host in _get(ctx, "hosts", {"name": f"{word}*"} if word else {})]
+    return [CompletionItem(f"{before}{comma}{name}") for name in dict.fromkeys(words)]
+
+
+def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from server.cli.client.contexts import load
+    from server.cli.client.errors import CliFailure
+
+    try:
+        known = load(Path.home()).known
+    except CliFailure:
+        return []
+    return [CompletionItem(name, help=one.server) for name, one in known.items() if name.startswith(incomplete)]
+
+
+def task_states(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from proto.words import TASKS
+
+    return _words([said.word for said in TASKS.values()], incomplete)
+
+
+def states(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from proto.words import STATES
+
+    return _words([said.word for said in STATES.values()], incomplete)
+
+
+def _words(words: list[str], incomplete: str) -> list[CompletionItem]:
+    before, comma, word = incomplete.rpartition(",")
+    return [CompletionItem(f"{before}{comma}{one}") for one in words if one.startswith(word)]

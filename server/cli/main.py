@@ -8,54 +8,54 @@ from typing import Any, NoReturn
 
 import click
 
-from server.cli import complete, streams
-from server.cli.group import LazyGroup, Root
+from server.cli import completion, standard_streams
+from server.cli.lazy_group import LazyGroup, Root
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 _TASKS: dict[str, tuple[str | click.Command, str]] = {
-    "list": ("server.cli.tasks.list", "List tasks, newest first."),
-    "show": ("server.cli.tasks.show", "Show one task; --wait attaches to it."),
-    "create": ("server.cli.tasks.create", "Create a task without starting it."),
-    "start": ("server.cli.tasks.start", "Start a pending task."),
-    "cancel": ("server.cli.tasks.cancel", "Cancel a pending or running task."),
-    "rerun": ("server.cli.tasks.rerun", "Run a task again on some of its hosts."),
-    "progress": ("server.cli.tasks.progress", "Show how far a task is; --follow until it ends."),
-    "hosts": ("server.cli.tasks.hosts", "List what happened on each host of a task."),
-    "output": ("server.cli.tasks.output", "Print what a command wrote on one host."),
-    "groups": ("server.cli.tasks.groups", "Show what hosts answered, equal answers together."),
-    "diff": ("server.cli.tasks.diff", "Show how answers differ from the largest group's."),
-    "search": ("server.cli.tasks.search", "Search all outputs of a task."),
-    "delete": ("server.cli.tasks.delete", "Delete a task that has ended."),
+    "list": ("server.cli.commands.tasks.list", "List tasks, newest first."),
+    "show": ("server.cli.commands.tasks.show", "Show one task; --wait attaches to it."),
+    "create": ("server.cli.commands.tasks.create", "Create a task without starting it."),
+    "start": ("server.cli.commands.tasks.start", "Start a pending task."),
+    "cancel": ("server.cli.commands.tasks.cancel", "Cancel a pending or running task."),
+    "rerun": ("server.cli.commands.tasks.rerun", "Run a task again on some of its hosts."),
+    "progress": ("server.cli.commands.tasks.progress", "Show how far a task is; --follow until it ends."),
+    "hosts": ("server.cli.commands.tasks.hosts", "List what happened on each host of a task."),
+    "output": ("server.cli.commands.tasks.output", "Print what a command wrote on one host."),
+    "groups": ("server.cli.commands.tasks.groups", "Show what hosts answered, equal answers together."),
+    "diff": ("server.cli.commands.tasks.diff", "Show how answers differ from the largest group's."),
+    "search": ("server.cli.commands.tasks.search", "Search all outputs of a task."),
+    "delete": ("server.cli.commands.tasks.delete", "Delete a task that has ended."),
 }
 _HOSTS: dict[str, tuple[str | click.Command, str]] = {
-    "list": ("server.cli.hosts.list", "List hosts and whether they are online."),
-    "select": ("server.cli.hosts.select", "Show which hosts a selector means."),
-    "show": ("server.cli.hosts.show", "Show one host."),
-    "label": ("server.cli.hosts.label", "Set or remove labels of hosts."),
-    "rename": ("server.cli.hosts.rename", "Give a host another name."),
-    "replace": ("server.cli.hosts.replace", "Let a host take the place of another one."),
-    "delete": ("server.cli.hosts.delete", "Delete hosts that are offline."),
-    "revoke": ("server.cli.hosts.revoke", "Take a host's identity away and cut its connection."),
-    "release": ("server.cli.hosts.release", "Let a revoked, quarantined or expired host join again."),
+    "list": ("server.cli.commands.hosts.list", "List hosts and whether they are online."),
+    "select": ("server.cli.commands.hosts.select", "Show which hosts a selector means."),
+    "show": ("server.cli.commands.hosts.show", "Show one host."),
+    "label": ("server.cli.commands.hosts.label", "Set or remove labels of hosts."),
+    "rename": ("server.cli.commands.hosts.rename", "Give a host another name."),
+    "replace": ("server.cli.commands.hosts.replace", "Let a host take the place of another one."),
+    "delete": ("server.cli.commands.hosts.delete", "Delete hosts that are offline."),
+    "revoke": ("server.cli.commands.hosts.revoke", "Take a host's identity away and cut its connection."),
+    "release": ("server.cli.commands.hosts.release", "Let a revoked, quarantined or expired host join again."),
 }
 _JOIN: dict[str, tuple[str | click.Command, str]] = {
-    "create": ("server.cli.join.create", "Make a join token."),
-    "list": ("server.cli.join.list", "List join tokens."),
-    "delete": ("server.cli.join.delete", "Delete join tokens."),
+    "create": ("server.cli.commands.join_token.create", "Make a join token."),
+    "list": ("server.cli.commands.join_token.list", "List join tokens."),
+    "delete": ("server.cli.commands.join_token.delete", "Delete join tokens."),
 }
 _APPROVAL: dict[str, tuple[str | click.Command, str]] = {
-    "pending": ("server.cli.join.pending", "List joins that wait for approval."),
-    "approve": ("server.cli.join.approve", "Let hosts in that wait."),
-    "deny": ("server.cli.join.deny", "Turn hosts away that wait."),
+    "pending": ("server.cli.commands.join.pending", "List joins that wait for approval."),
+    "approve": ("server.cli.commands.join.approve", "Let hosts in that wait."),
+    "deny": ("server.cli.commands.join.deny", "Turn hosts away that wait."),
 }
 _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
-    "list": ("server.cli.context.list", "List contexts."),
-    "current": ("server.cli.context.current", "Show which context is in use."),
-    "use": ("server.cli.context.use", "Use a context from now on."),
-    "set": ("server.cli.context.set", "Make a context or change one."),
-    "rename": ("server.cli.context.rename", "Give a context another name."),
-    "delete": ("server.cli.context.delete", "Delete contexts."),
+    "list": ("server.cli.commands.context.list", "List contexts."),
+    "current": ("server.cli.commands.context.current", "Show which context is in use."),
+    "use": ("server.cli.commands.context.use", "Use a context from now on."),
+    "set": ("server.cli.commands.context.set", "Make a context or change one."),
+    "rename": ("server.cli.commands.context.rename", "Give a context another name."),
+    "delete": ("server.cli.commands.context.delete", "Delete contexts."),
 }
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
@@ -84,34 +84,34 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        streams.say(f"clarion {version('clarion')}")
+        standard_streams.say(f"clarion {version('clarion')}")
         ctx.exit()
 
 
 @click.group(
     cls=Root,
     verbs={
-        "run": ("server.cli.run", "Run a command on hosts and wait for every answer."),
-        "attach": ("server.cli.attach", "Wait for a task; show what its hosts answer as they end."),
-        "wait": ("server.cli.wait", "Wait until tasks have ended, and only that."),
-        "watch": ("server.cli.watch", "Watch a task's progress and answers until it ends."),
-        "logs": ("server.cli.logs", "Print what a task's hosts wrote."),
+        "run": ("server.cli.commands.run", "Run a command on hosts and wait for every answer."),
+        "attach": ("server.cli.commands.attach", "Wait for a task; show what its hosts answer as they end."),
+        "wait": ("server.cli.commands.wait", "Wait until tasks have ended, and only that."),
+        "watch": ("server.cli.commands.watch", "Watch a task's progress and answers until it ends."),
+        "logs": ("server.cli.commands.logs", "Print what a task's hosts wrote."),
         "tasks": (tasks, "Look at tasks and control them."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
         "join-token": (join_token, "Tokens with which machines become hosts."),
         "join": (join, "Machines that wait to become hosts."),
-        "stats": ("server.cli.stats", "Show the server's counters."),
-        "whoami": ("server.cli.whoami", "Show whose token is sent, and to which server."),
+        "stats": ("server.cli.commands.stats", "Show the server's counters."),
+        "whoami": ("server.cli.commands.whoami", "Show whose token is sent, and to which server."),
         "context": (context, "Names for servers and their tokens."),
-        "completion": ("server.cli.completion", "Print the completion for bash, zsh or fish."),
-        "help": ("server.cli.help", "Show the help of a command."),
+        "completion": ("server.cli.commands.completion", "Print the completion for bash, zsh or fish."),
+        "help": ("server.cli.commands.help", "Show the help of a command."),
     },
     help=_HELP,
     context_settings=_SETTINGS,
 )
 @click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440.")
 @click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN, $CLARION_TOKEN_FILE, the context's, ./data/admin.token, ~/.config/clarion/token.")
-@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.", shell_complete=complete.contexts)
+@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.", shell_complete=completion.contexts)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.pass_context
 def cli(ctx: click.Context, server: str | None, token_file: str | None, named: str | None) -> None:
@@ -129,7 +129,7 @@ def _utf8(word: str) -> str:
 
 
 def main() -> NoReturn:
-    streams.secure()
+    standard_streams.secure()
     cli.main([_utf8(word) for word in sys.argv[1:]], prog_name="clarion")
     raise AssertionError("click returned")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from server.cli import complete
-from server.cli.lean import spare_httpx_its_own_command
+from server.cli import completion
 from server.cli.numbers import Whole
+from server.cli.quick_start import spare_httpx_its_own_command
 
 Verb = Callable[..., Any]
 
@@ -22,7 +22,7 @@ def where(command: Verb) -> Verb:
     for option in (
         click.option("--server", metavar="URL", hidden=True),
         click.option("--token-file", metavar="FILE", hidden=True),
-        click.option("--context", metavar="NAME", hidden=True, shell_complete=complete.contexts),
+        click.option("--context", metavar="NAME", hidden=True, shell_complete=completion.contexts),
     ):
         command = option(command)
     return command
@@ -34,11 +34,11 @@ def talks(command: Verb) -> Verb:
     @where
     @wraps(command)
     def wrapped(server: str | None, token_file: str | None, context: str | None, **others: Any) -> Any:
-        from server.cli.connect import find
+        from server.cli.client.connection import find
 
         spare_httpx_its_own_command()
-        from server.cli.api import Api
-        from server.cli.ids import find as find_task
+        from server.cli.client.api import Api
+        from server.cli.task_ids import find as find_task
 
         outer = click.get_current_context().obj or {}
         place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd(), context or outer.get("context"))
@@ -72,9 +72,9 @@ def answers(*, lines: bool = True, hosts: bool = False, text: bool = False, tabl
             if len(chosen) > 1:
                 raise click.UsageError("--json, --jsonl and -o exclude each other")
             if table:
-                from server.cli import emit
+                from server.cli.render import lists
 
-                emit.headers = not no_headers
+                lists.headers = not no_headers
             return command(form=chosen.pop() if chosen else "human", **others)
 
         verb: Verb = wrapped

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from server.core import retry
+from server.core.state import Execution, LiveTask, Peer, Stop, World
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, LiveTask, Peer, Stop, World
 
 
 def pump(world: World, *, everything: bool) -> None:

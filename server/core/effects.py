@@ -173,7 +173,7 @@ class SaveIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SaveKinds:
-    """In which order a command's kinds of answers came, so that the numbers with which they were shown stay: see `server.core.answers.KindOrder`.
+    """In which order a command's kinds of answers came, so that the numbers with which they were shown stay: see `server.core.results.groups.KindOrder`.
     Taken only if it is longer than the stored one, which it continues."""
 
     command_id: str

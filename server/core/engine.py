@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from _speedups.route import route
-from server.core import admission, executions, hosts, retry, safety, strays, tasks
-from server.core.dues import Grace, Lap, Owed, Patience
+from server.core import admission, executions, hosts, retry, rollback, tasks
 from server.core.effects import Effects, SaveExecution
 from server.core.events import (
     Accepted,
@@ -31,11 +30,13 @@ from server.core.events import (
     Tick,
     Unaccounted,
 )
-from server.core.measures import Spread
+from server.core.figures.delivery import Spread
+from server.core.figures.statistics import Statistics
 from server.core.model import Task
+from server.core.results import unmatched
+from server.core.state import Execution, Limits, LiveTask, World
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.statistics import Statistics
-from server.core.world import Execution, Limits, LiveTask, World
+from server.core.timing.timers import Grace, Lap, Owed, Patience
 
 
 class Engine:
@@ -118,7 +119,7 @@ def _tick(world: World, event: Tick) -> None:
         elif isinstance(item, Lap):
             tasks.lap_over(world, item.live)
         elif isinstance(item, Owed):
-            strays.due(world, item)
+            unmatched.due(world, item)
         elif item.row.status is ExecutionStatus.PENDING:
             retry.due(world, item)
         else:
@@ -156,11 +157,11 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     TaskForgotten: tasks.forgotten,
     TaskLoaded: tasks.loaded,
     HostLoaded: hosts.loaded,
-    Restored: safety.restored,
+    Restored: rollback.restored,
     HostConnected: hosts.connected,
     HostDisconnected: hosts.disconnected,
     HostForgotten: hosts.forgotten,
-    Unaccounted: safety.unaccounted,
+    Unaccounted: rollback.unaccounted,
     Stopping: tasks.stopping,
     Tick: _tick,
 }

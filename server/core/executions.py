@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from server.core import retry, safety, strays
+from server.core import retry, rollback
 from server.core.admission import doubt, keep, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
 from server.core.model import CommandHost
+from server.core.results import unmatched
+from server.core.state import Execution, Peer, World
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, Peer, World
 
 STEPS = {
     Outcome.COMPLETED: ExecutionStep.COMPLETE,
@@ -31,7 +32,7 @@ def accepted(world: World, event: Accepted, execution: Execution | None) -> None
     if execution is not None:
         accept(world, execution)
     else:
-        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
+        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
 def accept(world: World, execution: Execution) -> None:
@@ -56,7 +57,7 @@ def started(world: World, event: Started, execution: Execution | None) -> None:
         execution.row.agent_started_at = event.agent_started_at
         start(world, execution)
     else:
-        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
+        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
 def start(world: World, execution: Execution) -> None:
@@ -109,13 +110,13 @@ def result(world: World, event: Result, execution: Execution | None) -> None:
 
 def _unsolicited(world: World, event: Result, peer: Peer | None) -> None:
     """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and so is the pace."""
-    if strays.is_flood(world, peer):
+    if unmatched.is_flood(world, peer):
         return
     if not _ended_an_attempt(world, event):
         world.save(_late(world, event, claimed=peer is not None and (event.command_id, event.attempt) in peer.claims))
-        safety.was_sent(world, event.host_id, event.command_id, event.attempt)
+        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
     if peer is not None and peer.session is not None:
-        strays.acknowledge(world, peer, event)
+        unmatched.acknowledge(world, peer, event)
         world.forget(peer, world.limits.forget_every)
 
 

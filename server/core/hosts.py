@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from server.core import safety, strays
+from server.core import rollback
 from server.core.admission import doubt, lose, renew_deadline
 from server.core.effects import Decision, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
 from server.core.executions import accept, start
+from server.core.results import unmatched
+from server.core.state import Execution, Peer, World
 from server.core.states import ExecutionStatus
-from server.core.world import Execution, Peer, World
 
 FORMER_JOURNALS = 4
 
@@ -29,10 +30,10 @@ def connected(world: World, event: HostConnected) -> None:
         peer.former = (*peer.former, peer.journal_id)[-FORMER_JOURNALS:]
     if peer.journal_id != event.journal_id:
         peer.forgotten = 0  # another journal has been told nothing yet
-    strays.forget(world, peer)
-    seen, given = safety.believed_seq(peer, event), peer.seq_reserved if peer.loaded else 0
-    if safety.is_behind(world, peer, event):
-        safety.quarantine(world, peer, event)
+    unmatched.forget(world, peer)
+    seen, given = rollback.believed_seq(peer, event), peer.seq_reserved if peer.loaded else 0
+    if rollback.is_behind(world, peer, event):
+        rollback.quarantine(world, peer, event)
     peer.session, peer.journal_id = event.session, event.journal_id
     peer.capacity = max(1, min(event.slots, world.limits.in_flight_per_host))
     # A host that has seen higher numbers than the store remembers: the database was set back. Never reuse one.
@@ -40,8 +41,8 @@ def connected(world: World, event: HostConnected) -> None:
     peer.loaded = False
     entries = {(entry.command_id, entry.attempt): entry for entry in event.entries}
     for command_id, attempt in entries:
-        safety.was_sent(world, event.host_id, command_id, attempt)
-    safety.claim(world, peer, list(entries.values()), given)
+        rollback.was_sent(world, event.host_id, command_id, attempt)
+    rollback.claim(world, peer, list(entries.values()), given)
     executions = list(peer.open.values())
     world.act(Welcome(event.host_id, event.session, _verdicts(world, event, peer, entries)))
     for execution in executions:
@@ -129,9 +130,9 @@ def disconnected(world: World, event: HostDisconnected) -> None:
         return
     peer.session = None
     peer.claims.clear()
-    strays.forget(world, peer)
+    unmatched.forget(world, peer)
     world.connected -= 1
-    safety.gone(world, event.host_id)
+    rollback.gone(world, event.host_id)
     for execution in peer.open.values():
         execution.row.unreachable, execution.asked, execution.doubt = True, None, None
         world.changed(execution)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from server.core.model import CommandHost, Retry
+from server.core.state import Execution, World
 from server.core.states import ExecutionStatus, ExecutionStep
-from server.core.world import Execution, World
 
 
 def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:

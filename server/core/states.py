@@ -1,6 +1,6 @@
 """The states of a task and of an execution, and the only ways from one to the next, as data.
 
-The pictures in docs/states.md are drawn from these tables. What is not in a table cannot happen: `step` raises.
+The pictures in docs/reference/states.md are drawn from these tables. What is not in a table cannot happen: `step` raises.
 """
 
 from __future__ import annotations

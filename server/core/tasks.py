@@ -8,12 +8,12 @@ from dataclasses import replace
 from itertools import islice
 
 from server.core import retry
-from server.core.dues import Lap, Patience
 from server.core.effects import Forgotten, Progress, SaveTask
 from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
 from server.core.model import CommandHost, Task
+from server.core.state import Execution, LiveTask, Peer, Stop, World
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.world import Execution, LiveTask, Peer, Stop, World
+from server.core.timing.timers import Lap, Patience
 
 SLOWEST = 5
 

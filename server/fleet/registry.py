@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence, Set
 
 import trio
 
-from server.core.directory import Directory
 from server.core.effects import Cut, Welcome
 from server.core.model import Host
+from server.core.selectors.inventory import Directory
 from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.fleet.watching import Watching, WatchLimits
 from server.ports import Presence

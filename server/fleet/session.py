@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.events import Now
-from server.core.live_output import Credit, OutputCredit, WatchOutput
+from server.core.results.live_output import Credit, OutputCredit, WatchOutput
 
 Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCredit
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from proto.messages import MalformedMessage
-from server.core.live_output import Credit, Gap, OutputCredit, Piece, Position, Ring, WatchOutput, share
+from server.core.results.live_output import Credit, Gap, OutputCredit, Piece, Position, Ring, WatchOutput, share
 from server.errors import ClarionError
 from server.fleet.session import Session
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.core.measures import Spread
+from server.core.figures.delivery import Spread
+from server.core.figures.statistics import Statistics
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.statistics import Statistics
 
 NOTHING = Statistics((0,) * len(TaskStatus), (0,) * len(ExecutionStatus))
 OTHER, NONE = "other", "none"

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from server.core.directory import Directory
-from server.core.measures import DELIVERY, Spread
-from server.core.statistics import Statistics
+from server.core.figures.delivery import DELIVERY, Spread
+from server.core.figures.statistics import Statistics
+from server.core.selectors.inventory import Directory
 from server.ops.collected import Durations, StatusCollector, VersionCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from proto.ids import is_id, uuid7
 from proto.link.errors import LinkRefused
 from proto.link.unary import Call
 from proto.messages import (
@@ -25,15 +26,14 @@ from proto.messages import (
 )
 from proto.readable import escaped
 from server.core.effects import DeleteJoinRequest, Save, SaveHost, SaveIdentity, SaveJoinRequest, UseJoinToken
-from server.core.hostnames import claimed, fault
-from server.core.ids import is_id, uuid7
+from server.core.inputs.hostnames import claimed, fault
 from server.core.model import Host, HostIdentity, JoinRequest, JoinToken
 from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ports import Clock, Commits, Entropy
-from server.rpc.gate import Gate
+from server.rpc.authenticate import Gate
 from server.security import approval, ca
 from server.security.attempts import Attempts
 from server.security.rate import Rate, RatePerHost

@@ -16,11 +16,11 @@ import structlog
 import trio
 from hyperframe.frame import GoAwayFrame
 
-from _speedups.lane_guard import HEADER, Guard, Refusal
-from _speedups.lane_limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
-from server.rpc.listener import Bucket
-from server.rpc.refusals import Offenders, is_grave, label
-from server.security.places import NoRoom, Place, Places
+from _speedups.http2.guard import HEADER, Guard, Refusal
+from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
+from server.rpc.accept.abuse import Offenders, is_grave, label
+from server.rpc.accept.listener import Bucket
+from server.security.connection_slots import NoRoom, Place, Places
 
 log = structlog.get_logger("rpc.enrolment_port")
 

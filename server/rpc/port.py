@@ -10,17 +10,17 @@ from socket import IPPROTO_TCP, TCP_NODELAY, socket
 import structlog
 import trio
 
-from _speedups import lane
+from _speedups import http2
 from proto.link.loop import asyncio_loop
 from server.fleet.registry import Registry
 from server.ports import Clock, Door
-from server.rpc.edge import Edge
-from server.rpc.entry import Entry
-from server.rpc.front import Front
-from server.rpc.handshake import Handshake
-from server.rpc.listener import Arrival, Limits, Listener
-from server.rpc.refusals import is_grave, label
-from server.rpc.remember import Memory
+from server.rpc.accept.abuse import is_grave, label
+from server.rpc.accept.listener import Arrival, Limits, Listener
+from server.rpc.agent_auth import Entry
+from server.rpc.connection.lazy_grpc import Front
+from server.rpc.session.host_facts import Memory
+from server.rpc.session.setup import Handshake
+from server.rpc.session.streams import Edge
 from server.rpc.settings import Counts, Queue, Settings
 
 log = structlog.get_logger("rpc.port")
@@ -39,10 +39,10 @@ class AgentPort:
         settings: Settings,
         counts: Counts,
         limits: Limits,
-        lane_limits: lane.Limits,
+        lane_limits: http2.Limits,
         entry: Entry,
     ) -> None:
-        self._hub = lane.Hub(lane_limits)
+        self._hub = http2.Hub(lane_limits)
         self._counts = counts
         self.edge = Edge(self._hub, registry, door, queue, clock, settings, counts)
         self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, entry, settings, counts, lane_limits)
@@ -50,7 +50,7 @@ class AgentPort:
 
     def _arrived(self, arrival: Arrival) -> None:
         front = Front(arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0]))
-        conn = front.conn = lane.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
+        conn = front.conn = http2.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
         conn.on_gone = partial(self._gone, front, arrival.peername)
         try:
             arrival.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -90,7 +90,7 @@ async def agent_port(
     settings: Settings,
     counts: Counts,
     limits: Limits,
-    lane_limits: lane.Limits,
+    lane_limits: http2.Limits,
     entry: Entry,
 ) -> AsyncIterator[AgentPort]:
     """An AgentPort that serves for the duration of the block."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.core.effects import Save
-from server.rpc.to_agent import Terms
+from server.rpc.session.encode import Terms
 
 
 @dataclass(frozen=True, slots=True)

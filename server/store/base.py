@@ -1,4 +1,4 @@
-"""What every database must do for Clarion. `tests/store/conformance.py` is this page, executed.
+"""What every database must do for Clarion. `tests/store/conformance/suite.py` is this page, executed.
 
 A store is used by one server. `write` is called by the writer only, one call at a time; reads may run beside it.
 """
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from server.core.answers import Answer, Kind
 from server.core.effects import Save
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.results.groups import Answer, Kind
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.heal import Healed
 from server.store.lease import Holder, Lease

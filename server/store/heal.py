@@ -14,9 +14,9 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.core import bounds
+from server.core.inputs import bounds
 from server.core.states import ExecutionStatus
-from server.store.rows import Row
+from server.store.tables.rows import Row
 
 Question = tuple[str, Mapping[str, object]]
 Answer = tuple[Sequence[Row], int]

@@ -10,14 +10,15 @@ from typing import TypeVar
 
 import orjson
 
-from server.core.answers import Answer, Kind
 from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.results.groups import Answer, Kind
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
 from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, Orphan, OutputSummary, Past, StoreRefused, TaskFilter, TaskPage
-from server.store.lates import NO_REPORT
+from server.store.late_reports import NO_REPORT
 from server.store.migrate import DATABASE_ID
-from server.store.rows import (
+from server.store.sql import Dialect
+from server.store.tables.rows import (
     Row,
     answer_from,
     command_from,
@@ -30,7 +31,6 @@ from server.store.rows import (
     output_from,
     task_from,
 )
-from server.store.sql import Dialect
 
 T = TypeVar("T")
 SUMMARIES = 16

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from server.store.rows import TABLES
+from server.store.tables.rows import TABLES
 
 _NAME = re.compile(r"^-- name: (\w+)\n(?:--.*\n)+", re.MULTILINE)
 _WORD = re.compile(r"\{(\w+) (\w+)\}")

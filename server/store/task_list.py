@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.core.glob import Glob
-from server.core.ids import uuid7
+from proto.ids import uuid7
+from server.core.selectors.glob import Glob
 from server.core.states import TaskStatus
 from server.store.base import TaskFilter
 from server.store.sql import Dialect

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from server.core.effects import CreateTask, Save, SaveExecution, SaveLate, SaveOutput
-from server.core.order import Order
+from server.core.write_order import Order
 
 _ROW = 512
 """Bytes of an ordinary row in memory, roughly; outputs, scripts and target lists are counted."""

@@ -2,7 +2,7 @@
 
 A unit is what one `put` or `commit` brought. Units are never split and never dropped: while the database is away the writer keeps its batch
 and tries again, the queue grows to the high-water marks, and whoever feeds it is expected to look at `full`. They are written in the order they
-came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/order.py and lanes.py): one command on one host does
+came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/write_order.py and lanes.py): one command on one host does
 not wait until ten thousand rows are written. While such units come, transactions are kept short (see batches.py).
 
 When a batch is written: one tick of the loop after the first unit if the writer has been idle for `linger` (so that a
@@ -22,7 +22,7 @@ from itertools import islice
 import trio
 
 from server.core.effects import Save
-from server.core.order import LAST, Order, order_of
+from server.core.write_order import LAST, Order, order_of
 from server.ports import Clock, Entropy
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.batches import BatchSize

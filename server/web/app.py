@@ -18,19 +18,19 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from server.errors import ClarionError
 from server.store.base import StoreUnavailable
-from server.web.auth import Access, Caller, refuse_token_in_address
-from server.web.call import Call, Reply
-from server.web.decode import read_json, to_struct
-from server.web.deps import Deps
-from server.web.desk import Desk
-from server.web.encode import Encoder
-from server.web.listen import serve
-from server.web.openapi import document
-from server.web.pages import missing
-from server.web.query import Query
-from server.web.route import Route
+from server.web.context import Desk
+from server.web.http.auth import Access, Caller, refuse_token_in_address
+from server.web.http.encoding import Encoder
+from server.web.http.json_body import read_json, to_struct
+from server.web.http.query import Query
+from server.web.http.route import Route
+from server.web.http.session import SAFE, Session, check_csrf, check_origin, cookie_name
+from server.web.openapi.document import document
+from server.web.page.pages import missing
+from server.web.readmodel.deps import Deps
+from server.web.request import Call, Reply
 from server.web.routes import ROUTES
-from server.web.session import SAFE, Session, check_csrf, check_origin, cookie_name
+from server.web.server import serve
 
 __all__ = ["create_app", "serve"]
 

@@ -15,19 +15,23 @@ import pytest
 import trio
 import trio.testing
 
-from agent import enrol, facts, identity, lock, recovery
+from agent import identity, recovery
 from agent.core import events as ev
 from agent.core.journal import Intent, Started
 from agent.core.model import Key, Outcome, Report
 from agent.core.state import fold
+from agent.enrolment import client as enrol
+from agent.enrolment import facts
 from agent.errors import StateUnusable
 from agent.log import Log
 from agent.runner import MEDIA_SECONDS, Found, Runner
-from agent.shim import client, linux, records, tree
-from agent.shim.cgroup import Group
-from agent.shim.limits import Original, explain, needed_files, raise_for
+from agent.shim import client, records
 from agent.shim.records import Spec
-from agent.spool import Order, Spool
+from agent.shim.system import linux, tree
+from agent.shim.system.cgroup import Group
+from agent.shim.system.limits import Original, explain, needed_files, raise_for
+from agent.storage import lock
+from agent.storage.spool import Order, Spool
 from proto.messages import Outcome as WireOutcome
 from tests.agent.peer import peer
 from tests.agent.process import TOKEN, agent
@@ -298,7 +302,7 @@ def in_child(code: str, files: tuple[int, int]) -> str:
     return done.stdout
 
 
-RAISE = "import resource; from agent.shim.limits import raise_for; short = raise_for(16); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], [one.limit for one in short])"
+RAISE = "import resource; from agent.shim.system.limits import raise_for; short = raise_for(16); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], [one.limit for one in short])"
 
 
 @pytest.mark.parametrize(("files", "printed"), [((24, 4096), f"{needed_files(16)} []"), ((24, 100), "100 [100]"), ((3000, 4096), "3000 []")])

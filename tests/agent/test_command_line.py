@@ -10,7 +10,7 @@ import pytest
 
 from agent import __version__
 from agent.errors import AgentError, BadSettings, JoinFailed, NoState, StateInUse, StateUnusable, TokenUnreadable
-from agent.lock import hold
+from agent.storage.lock import hold
 from tests.agent.peer import peer
 from tests.agent.process import ROOT, TOKEN, agent, run_agent
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent.shim import linux
+from agent.shim.system import linux
 from proto.messages import Outcome
 from tests.agent.peer import peer
 from tests.agent.process import TOKEN, AgentProcess, agent

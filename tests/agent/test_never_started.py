@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from agent import facts, recovery, runner
+from agent import recovery, runner
 from agent.core.events import ShimExited
 from agent.core.journal import Exit, Intent, Started
 from agent.core.model import Outcome, Report
 from agent.core.state import State, fold, salvage
+from agent.enrolment import facts
 from agent.log import Log
-from agent.shim import client, linux, records
+from agent.shim import client, records
 from agent.shim.records import ShimRef, Spec
-from agent.spool import Order, Spool
+from agent.shim.system import linux
+from agent.storage.spool import Order, Spool
 from proto.messages import Outcome as Told
 from tests.agent.peer import peer
 from tests.agent.process import TOKEN, agent

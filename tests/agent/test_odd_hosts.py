@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from agent import facts, log, policy
+from agent import log, policy
 from agent.core.effects import Hello
+from agent.enrolment import facts
 from agent.errors import AgentError, BadSettings
+from agent.session.wire import hello
 from agent.settings import load
 from agent.shim import spawn
 from agent.shim.records import Spec
-from agent.wire import hello
 from proto.messages import Outcome, decode
 from tests.agent.peer import peer
 from tests.agent.process import ROOT, TOKEN, agent, run_agent

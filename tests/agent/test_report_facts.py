@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from agent.core.model import Outcome, Report
-from agent.shim import linux, records
-from agent.spool import translate
-from agent.wire import result
+from agent.session.wire import result
+from agent.shim import records
+from agent.shim.system import linux
+from agent.storage.spool import translate
 from proto.messages import CommandMessage, CommandResult, Observed
 from proto.messages import Outcome as WireOutcome
-from server.core.bounds import PROCESSES_MAX
-from server.rpc.rows import EVENTS
+from server.core.inputs.bounds import PROCESSES_MAX
+from server.rpc.session.decode import EVENTS
 from tests.agent.peer import peer
 from tests.agent.process import TOKEN, agent
 
@@ -32,7 +33,7 @@ def ended(**facts: Any) -> records.Exit:
 
 def kept(wire: CommandResult) -> dict[str, object]:
     """The report as the server keeps it, from the bytes on the wire."""
-    from _speedups.lane_wire_py import decode
+    from _speedups.messages.codec_py import decode
 
     data = bytes(CommandMessage(command_result=wire))
     row = decode(0, data, 0, len(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proto.words import TASKS
-from server.cli.verdict import exit_code
+from server.cli.render.exit_codes import exit_code
 from server.errors import PROBLEMS
 from tests.cli.conftest import Clarion, Fake, error, host_row, task_json
 

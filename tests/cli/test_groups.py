@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.cli import follow
+from server.cli.follow import task
 from server.cli.main import cli
 from tests.cli.conftest import TASK, Clarion, Fake, error, host_row, paged, selection_json, task_json, why
 
@@ -132,7 +132,7 @@ def test_attach_waits_and_tells_the_end(clarion: Clarion, fake: Fake) -> None:
 def test_ctrl_c_on_a_terminal_asks_whether_to_cancel(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
     fake.task("canceled", [host_row(1, "canceled")])
     fake.on("POST", f"{BASE}/cancel", (202, task_json("running", [host_row(1, "running")])))
-    real, calls = follow.wait, []
+    real, calls = task.wait, []
 
     def interrupted(*args: Any, **more: Any) -> Any:
         calls.append(1)
@@ -140,9 +140,9 @@ def test_ctrl_c_on_a_terminal_asks_whether_to_cancel(clarion: Clarion, fake: Fak
             raise KeyboardInterrupt
         return real(*args, **more)
 
-    monkeypatch.setattr(follow, "wait", interrupted)
-    monkeypatch.setattr(follow, "_on_terminal", lambda: True)
-    monkeypatch.setattr(follow.click, "prompt", lambda *_, **__: answer)
+    monkeypatch.setattr(task, "wait", interrupted)
+    monkeypatch.setattr(task, "_on_terminal", lambda: True)
+    monkeypatch.setattr(task.click, "prompt", lambda *_, **__: answer)
     assert clarion("run", "all", "-q", "--", "sleep", "60").exit_code == code
     assert len(fake.asked("POST", f"{BASE}/cancel")) == (answer == "c")
 

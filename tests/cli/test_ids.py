@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.cli import ids
+from server.cli import task_ids
 from tests.cli.conftest import Clarion, Fake, Seen, host_row, task_json
 
 BASE = "/api/v1/tasks"
@@ -57,7 +57,7 @@ def test_without_any_task_there_is_no_last_one(clarion: Clarion, fake: Fake) -> 
 
 
 def test_old_tasks_are_looked_for_up_to_a_limit(clarion: Clarion, listed: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids, "SEARCHED", 2)
+    monkeypatch.setattr(task_ids, "SEARCHED", 2)
     assert "among the newest 2 tasks" in clarion("tasks", "show", "e14464").stderr
     assert len(listed.asked("GET", BASE)) == 1
 

@@ -14,8 +14,8 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from server.cli.main import cli
-from server.cli.table import Column, Table
-from server.cli.text import width
+from server.cli.render.table import Column, Table
+from server.cli.render.text import width
 from server.errors import PROBLEMS
 from tests.cli.conftest import TASK, TOKEN, Clarion, Fake, error, host_row, paged, selection_json, task_json
 
@@ -51,7 +51,7 @@ def test_a_run_in_yaml_is_one_document(clarion: Clarion, fake: Fake) -> None:
 
 @pytest.mark.parametrize("room", [10, 20, 40, 60, 80, 200])
 def test_a_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    monkeypatch.setattr("server.cli.table.terminal_columns", lambda: room)
+    monkeypatch.setattr("server.cli.render.table.terminal_columns", lambda: room)
     columns = (Column("ID", lambda row: row["id"], keep=True, whole=True), Column("NAME", lambda row: row["name"], keep=True), Column("MORE", lambda row: row["more"]))
     rows = [{"id": "000000000001", "name": "漢字 " * 20, "more": "x" * 70}, {"id": "2", "name": "", "more": "y"}]
     lines = Table(columns, wide=False, headers=True).lines(rows)

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from server.web.app import serve
-from server.web.limits import Limits
+from server.web.http.limits import Limits
 from tests.web.world import ADMIN, HOSTS, World, open_world
 
 

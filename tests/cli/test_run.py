@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 
-from server.cli.groups import names
+from server.cli.render.result_groups import names
 from tests.cli.conftest import TASK, Clarion, Fake, host_row, task_json, why
 
 HOSTILE = b"\x1b[31mred\x1b[0m \x1b]0;title\x07bell\x07 \x9b2Jc1 a\xff\x00b 10%\r20%\r\nend\x1b]52;c;unfinished"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.cli.text import lasted, one_line, pad, text_lines, width
+from server.cli.render.text import lasted, one_line, pad, text_lines, width
 
 
 def test_one_line_is_one_line() -> None:

@@ -11,9 +11,9 @@ from server.core.effects import Act, Alarm, Cancel, Dispatch, Forgotten, Progres
 from server.core.engine import Engine
 from server.core.events import HostConnected, HostDisconnected, Now, Outcome, Result, TaskCreated, TaskForgotten, TaskStarted
 from server.core.model import Command
-from server.core.order import LAST, Order
+from server.core.state import Limits
 from server.core.states import ExecutionStatus
-from server.core.world import Limits
+from server.core.write_order import LAST, Order
 from tests.core.shadow import task
 
 

@@ -49,8 +49,8 @@ from server.core.events import (
     Tick,
 )
 from server.core.model import Command, CommandHost, Retry, Task
+from server.core.state import Limits
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
-from server.core.world import Limits
 
 REACHABLE = {(old, new) for (old, _), new in EXECUTION_STEPS.items()}
 REACHABLE |= {(old, new) for old, middle in REACHABLE for start, new in REACHABLE if start == middle}

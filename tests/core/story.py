@@ -21,8 +21,8 @@ from server.core.events import (
     Tick,
 )
 from server.core.model import Command, CommandHost, Task
+from server.core.state import Limits
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.world import Limits
 from tests.core.shadow import Shadow, task
 
 E, T = ExecutionStatus, TaskStatus

@@ -8,8 +8,8 @@ import pytest
 
 from server.core.events import Accepted, HostDisconnected, Rejected, Started, TaskCanceled
 from server.core.model import Retry
+from server.core.state import Limits
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.world import Limits
 from tests.core.story import E, Story, T, reload
 
 LIMITS = Limits(lost_after=100, unanswered_after=200, doubt=50)

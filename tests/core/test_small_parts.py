@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.deadlines import Deadlines
+from proto.ids import is_id, uuid7
 from server.core.effects import Effects
-from server.core.ids import is_id, uuid7
 from server.core.model import HostIdentity, Output
-from server.core.outputs import DishonestOutput, identify, receive
+from server.core.results.outputs import DishonestOutput, identify, receive
+from server.core.timing.deadlines import Deadlines
 from tests.core.shadow import task
 
 

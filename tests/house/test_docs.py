@@ -14,7 +14,7 @@ from agent.settings import Settings as AgentSettings
 from proto.reasons import REASONS
 from server.core.states import EXECUTION_STEPS, TASK_STEPS
 from server.errors import PROBLEMS
-from server.settings_table import rows
+from server.settings.table import rows
 
 ROOT = Path(__file__).parents[2]
 DRAWN = ("states.md", "errors.md", "reasons.md", "configuration.md", "commands.md")
@@ -33,7 +33,7 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("page", DRAWN)
 def test_a_drawn_page_is_what_its_table_gives(generator: ModuleType, page: str) -> None:
-    assert (ROOT / "docs" / page).read_text() == generator.PAGES[page](), "run 'make docs' and commit the result"
+    assert (ROOT / "docs/reference" / page).read_text() == generator.PAGES[page](), "run 'make docs' and commit the result"
 
 
 def test_every_drawn_page_is_compared(generator: ModuleType) -> None:
@@ -41,12 +41,12 @@ def test_every_drawn_page_is_compared(generator: ModuleType) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    page = (ROOT / "docs/configuration.md").read_text()
+    page = (ROOT / "docs/reference/configuration.md").read_text()
     assert [key for key in rows() if f"`{key}`" not in page] == []
 
 
 def test_every_setting_of_the_agent_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs/agent.md").read_text()
+    page = (ROOT / "docs/guide/agents.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
     assert set(documented) == {field.name for field in msgspec.structs.fields(AgentSettings)}
     numbers = {field.name: field.default for field in msgspec.structs.fields(AgentSettings) if isinstance(field.default, int | float) and field.default is not False}
@@ -54,13 +54,13 @@ def test_every_setting_of_the_agent_is_documented_with_its_default() -> None:
 
 
 def test_every_error_and_every_reason_is_documented() -> None:
-    errors, reasons = (ROOT / "docs/errors.md").read_text(), (ROOT / "docs/reasons.md").read_text()
+    errors, reasons = (ROOT / "docs/reference/errors.md").read_text(), (ROOT / "docs/reference/reasons.md").read_text()
     assert [code for code in PROBLEMS if f"| `{code}` |" not in errors] == []
     assert [code for code in REASONS if f"| `{code}` |" not in reasons] == []
 
 
 def test_every_step_of_the_state_tables_is_an_arrow() -> None:
-    page = (ROOT / "docs/states.md").read_text()
+    page = (ROOT / "docs/reference/states.md").read_text()
     for table in (TASK_STEPS, EXECUTION_STEPS):
         for (old, step), new in table.items():
             assert re.search(rf"^    {old.label} --> {new.label}: .*\b{step.name.lower()}\b", page, re.MULTILINE), (old, step, new)
@@ -69,7 +69,7 @@ def test_every_step_of_the_state_tables_is_an_arrow() -> None:
 def test_every_message_of_the_protocol_is_explained() -> None:
     kinds = re.findall(r"^    (\w+) \w+ = \d+;", (ROOT / "proto/command.proto").read_text().split("message CommandContent")[0], re.MULTILINE)
     assert len(kinds) == 15
-    page = (ROOT / "docs/protocol.md").read_text()
+    page = (ROOT / "docs/design/protocol.md").read_text()
     assert [kind for kind in kinds if not any(kind in heading for heading in HEADING.findall(page))] == []
 
 

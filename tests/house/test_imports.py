@@ -17,8 +17,12 @@ PACKAGES = ("server", "agent", "_speedups", "proto", "loadtest")
 CORE_SEES = {"_speedups", "proto", "server.errors", "server.core"}
 MIDDLE = CORE_SEES | {"server.ports", "server.turns", "server.settings", "server.ops", "server.security"}
 EDGE = MIDDLE | {"server.conductor", "server.fleet", "server.store"}
+RPC = EDGE | {"server.rpc.settings", "server.rpc.agent_auth", "server.rpc.authenticate"}
+WEB_BELOW = EDGE | {"server.web.schemas", "server.web.http", "server.web.readmodel"}
+WEB_FRAME = {"server.web.request", "server.web.context"}
 
-# room → the rooms of ours that it may import, besides itself
+# room → the rooms of ours that it may import, besides itself. A room within a room may also be imported by the modules that stand
+# directly in the outer one.
 ROOMS: dict[str, set[str]] = {
     "_speedups": set(),
     "proto": set(),
@@ -32,17 +36,23 @@ ROOMS: dict[str, set[str]] = {
     "server.conductor": MIDDLE,
     "server.fleet": MIDDLE,
     "server.store": MIDDLE,
-    "server.rpc": EDGE,
-    "server.web": EDGE,
+    "server.rpc": EDGE | {"server.rpc.accept", "server.rpc.connection", "server.rpc.session"},
+    "server.rpc.accept": EDGE,
+    "server.rpc.connection": RPC | {"server.rpc.accept"},
+    "server.rpc.session": RPC | {"server.rpc.accept", "server.rpc.connection"},
+    "server.web": WEB_BELOW | {"server.web.service", "server.web.api", "server.web.openapi", "server.web.page"},
+    "server.web.schemas": EDGE,
+    "server.web.http": EDGE | {"server.web.schemas"},
+    "server.web.readmodel": EDGE | {"server.web.schemas", "server.web.http"},
+    "server.web.service": WEB_BELOW | WEB_FRAME,
+    "server.web.api": WEB_BELOW | WEB_FRAME | {"server.web.service"},
+    "server.web.openapi": WEB_BELOW | {"server.web.service"},
+    "server.web.page": EDGE | WEB_FRAME | {"server.web.http"},
     "server.cluster": EDGE,
-    "server.lease": EDGE,
-    "server.boot": EDGE | {"server.lease"},
-    "server.build": EDGE | {"server.rpc", "server.web", "server.cluster"},
-    "server.entrance": EDGE | {"server.rpc"},
-    "server.local": EDGE | {"server.boot", "server.build", "server.lease"},
-    "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.boot", "server.build", "server.entrance", "server.lease"},
-    "server.main": {"server.errors", "server.settings", "server.security", "server.ops", "server.app", "server.local"},
-    "server.cli": {"server.errors", "server.core.fold", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
+    "server.lifecycle": EDGE | {"server.rpc", "server.web", "server.cluster"},
+    "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.lifecycle"},
+    "server.admin": EDGE | {"server.app", "server.cluster", "server.lifecycle"},
+    "server.cli": {"server.errors", "server.core.selectors.fold", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},
     "loadtest": {"_speedups", "proto"},
@@ -71,11 +81,9 @@ def module_name(path: Path) -> str:
 
 
 def room_of(module: str) -> str:
-    """The longest room that holds the module; server/settings_load.py and the like belong to server/settings.py."""
+    """The longest room that holds the module."""
     for room in sorted(ROOMS, key=len, reverse=True):
         if module == room or module.startswith(f"{room}."):
-            return room
-        if room.startswith("server.") and module.startswith(f"{room}_"):
             return room
     return module
 

@@ -1,4 +1,4 @@
-"""docs/promises.md: every promise says how it is kept today, every fault what proves that it breaks none, and the tests that they name exist."""
+"""docs/design/guarantees.md: every promise says how it is kept today, every fault what proves that it breaks none, and the tests that they name exist."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.house.proofs import CODE, NOTHING, missing_proofs, table_rows
 
-ROWS = table_rows("promises.md", r"I\d+")
-FAULTS = table_rows("promises.md", r"F\d+")
+ROWS = table_rows("design/guarantees.md", r"I\d+")
+FAULTS = table_rows("design/guarantees.md", r"F\d+")
 
 
 def test_every_promise_is_listed_once_and_in_order() -> None:

@@ -11,9 +11,9 @@ import pytest
 from proto.notes import MARKED, NOTES, facts_of
 from proto.reasons import REASONS, reason, said
 from proto.words import CHINESE, HOST_OFFLINE, HOSTS, STATES, TASKS, code_of_execution, code_of_task
-from server.core.selector import parse
+from server.core.selectors.parser import parse
 from server.core.states import ExecutionStatus, TaskStatus, execution_status, task_status
-from server.web.pages import LANGUAGES, assets
+from server.web.page.pages import LANGUAGES, assets
 
 ROOT = Path(__file__).parents[2]
 WANTED = {
@@ -92,7 +92,7 @@ def test_the_page_has_the_tables_words_and_none_of_its_own(language: str) -> Non
     for name, table in (("states", STATES), ("tasks", TASKS), ("hosts", HOSTS), ("reasons", REASONS), ("notes", NOTES)):
         assert all(words[name][code] == list(one.texts(language)) for code, one in table.items()), name
     assert {code: page[f"task.{code}"] for code in TASKS} == {code: one.texts(language)[0] for code, one in TASKS.items()}
-    own = orjson.loads((ROOT / f"server/web/static/i18n/{language}.json").read_bytes())
+    own = orjson.loads((ROOT / f"server/web/page/static/i18n/{language}.json").read_bytes())
     assert set(own.get("words", {})) <= {"errors"} and not {f"task.{code}" for code in TASKS} & set(own)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from loadtest import compare
-from loadtest.compare import side_by_side, table, worse
 from loadtest.conduct import BAD, GOOD, UNFINISHED, Outcome
 from loadtest.options import CannotRun, Options
-from loadtest.report import KEYS
-from loadtest.show import Show
-from loadtest.target import Started, compiled
+from loadtest.reports import compare
+from loadtest.reports.compare import side_by_side, table, worse
+from loadtest.reports.progress import Show
+from loadtest.reports.report import KEYS
+from loadtest.site.target import Started, compiled
 
 
 def report(scale: float, pure: bool = False) -> dict[str, Any]:

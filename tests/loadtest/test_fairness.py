@@ -11,9 +11,9 @@ import pytest
 from loadtest import files
 from loadtest.conduct import GOOD, conduct
 from loadtest.options import ASKED, SCENARIOS, Options
+from loadtest.reports.progress import Show
 from loadtest.scenarios import ALL
 from loadtest.scenarios.fairness import APART, FEWEST, LOADS, apart_of
-from loadtest.show import Show
 
 pytestmark = pytest.mark.system
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from loadtest.conduct import GOOD
-from loadtest.fleet import Fleet
+from loadtest.measure.watch import Watch
 from loadtest.options import Options
-from loadtest.report import KEYS
+from loadtest.reports.progress import Show
+from loadtest.reports.report import KEYS
 from loadtest.run import Run, body
-from loadtest.show import Show
-from loadtest.target import Started
-from loadtest.watch import Watch
+from loadtest.site.fleet import Fleet
+from loadtest.site.target import Started
 from tests.mariadb import PASSWORD, USER, MariaDB
 
 pytestmark = pytest.mark.system
@@ -56,7 +56,7 @@ def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
     page = report.with_suffix(".html").read_text()
     assert page.count("<svg") == 5
     assert "http" not in page.replace("http2", "")
-    benched = (ROOT / "tests/bench/wire.py").exists()
+    benched = (ROOT / "tests/tools/bench/wire/wire.py").exists()
     assert (figures["wire_cpu_us_per_agent"] is not None) == benched
     assert ("wire_cpu_us_per_agent is null" in page) != benched
     assert more["scenarios"]["drain"]["reconnect_seconds"] > 0

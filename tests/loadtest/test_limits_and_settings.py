@@ -11,8 +11,8 @@ import pytest
 
 from loadtest import files
 from loadtest.options import CannotRun, Options
+from loadtest.site.target import settings_of
 from loadtest.swarm.names import address_of, host_id_of
-from loadtest.target import settings_of
 
 
 @pytest.mark.parametrize(

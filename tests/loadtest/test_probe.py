@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from loadtest.api import Unreachable
-from loadtest.probe import Probe
+from loadtest.measure.probe import Probe
 
 
 class Slow:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loadtest.figures import percentile, rounded
-from loadtest.plots import MOST_POINTS, Line, cdf, plot, thin, ticks
-from loadtest.proc import cpu_seconds, listens, machine, rss_kb
-from loadtest.report import plain, to_json, write
-from loadtest.show import Show, table
+from loadtest.measure.proc import cpu_seconds, listens, machine, rss_kb
+from loadtest.reports.figures import percentile, rounded
+from loadtest.reports.plots import MOST_POINTS, Line, cdf, plot, thin, ticks
+from loadtest.reports.progress import Show, table
+from loadtest.reports.report import plain, to_json, write
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from loadtest.api import Refused, Unreachable
 from loadtest.conduct import GOOD
+from loadtest.measure.viewer import Seen
 from loadtest.scenarios.viewers import Turn, _sample, judge
 from loadtest.verify import Findings
-from loadtest.viewer import Seen
 from tests.loadtest.test_harness import harness
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import trio
 from structlog.testing import capture_logs
 
-from _speedups import lane
-from agent import credentials, enrol
-from agent.credentials import Joined
+from _speedups import http2
+from agent.enrolment import client as enrol
+from agent.enrolment import credentials
+from agent.enrolment.credentials import Joined
 from proto.link import server as link
 from proto.link.client import ClientStream, connect
 from proto.messages import CommandMessage, Facts, Hello, kind_of
@@ -23,21 +24,21 @@ from server.core.effects import CreateJoinToken
 from server.core.engine import Engine
 from server.core.events import Now
 from server.core.model import JoinToken
-from server.entrance import Entrance
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
+from server.lifecycle.agent_access import Entrance
 from server.ops.metrics import Metrics
+from server.rpc.accept.listener import Limits
+from server.rpc.agent_auth import Entry
 from server.rpc.enrolment_port import PortLimits
-from server.rpc.entry import Entry
-from server.rpc.listener import Limits
 from server.rpc.port import agent_port
+from server.rpc.session.encode import Terms
 from server.rpc.settings import Settings as RpcSettings
-from server.rpc.to_agent import Terms
 from server.security.init import initialise
 from server.security.tokens import Kind, make
-from server.settings import AgentPort, Enrol, Settings
-from server.store.sqlite import SqliteStore
+from server.settings.schema import AgentPort, Enrol, Settings
+from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 from tests.conductor.test_conductor import Seen
 from tests.rpc.peer import Counts
@@ -146,7 +147,7 @@ async def border(folder: Path, per_second: float = 1000.0, port_limits: PortLimi
             limits = Limits(handshake=1.0)
             async with (
                 made.entrance.serve(enrolment, made.ports[0], store),
-                agent_port(agents, made.registry, made.door, writer, clock, made.rules, PortCounts(), limits, lane.Limits(), made.entry),
+                agent_port(agents, made.registry, made.door, writer, clock, made.rules, PortCounts(), limits, http2.Limits(), made.entry),
             ):
                 yield made
             await writer.aclose()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from _speedups import lane
+from _speedups import http2
 from proto.link.client import ClientStream, connect
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.link.loop import asyncio_loop
@@ -17,14 +17,14 @@ from server.conductor import Conductor
 from server.core.effects import Save
 from server.core.engine import Engine
 from server.core.model import Host
-from server.core.order import Order
+from server.core.write_order import Order
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
-from server.rpc.entry import Entry
-from server.rpc.listener import Limits
+from server.rpc.accept.listener import Limits
+from server.rpc.agent_auth import Entry
 from server.rpc.port import AgentPort, agent_port
+from server.rpc.session.encode import Terms
 from server.rpc.settings import Settings
-from server.rpc.to_agent import Terms
 from tests.conductor.test_conductor import Clock, Queue, Seen
 
 HOST = "01900000-0000-7000-8000-00000000000a"
@@ -87,11 +87,11 @@ class Edge:
         self.port: AgentPort | None = None
 
     @asynccontextmanager
-    async def serve(self, limits: Limits | None = None, lane_limits: lane.Limits | None = None, patience: float = PATIENCE) -> AsyncIterator[Edge]:
+    async def serve(self, limits: Limits | None = None, lane_limits: http2.Limits | None = None, patience: float = PATIENCE) -> AsyncIterator[Edge]:
         with self.sock:
             async with agent_port(
                 self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
-                limits or Limits(), lane_limits or lane.Limits(), Entry(verify=lambda token: token == "good"),
+                limits or Limits(), lane_limits or http2.Limits(), Entry(verify=lambda token: token == "good"),
             ) as self.port:  # fmt: skip
                 with trio.fail_after(patience):
                     yield self

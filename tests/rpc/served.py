@@ -11,31 +11,31 @@ from pathlib import Path
 import pytest
 import trio
 
-from _speedups import lane
+from _speedups import http2
 from proto.link.client import ClientStream, connect
 from proto.link.loop import asyncio_loop
 from proto.link.server import bind
 from proto.messages import CommandMessage, Facts, kind_of
 from proto.messages import Hello as HelloMessage
-from server import boot
 from server.conductor import Conductor
 from server.core.effects import Alarm, CreateTask
 from server.core.engine import Engine
 from server.core.events import Now, TaskCreated, TaskStarted
 from server.core.model import Command
-from server.core.world import Limits as EngineLimits
+from server.core.state import Limits as EngineLimits
 from server.fleet.registry import Registry
-from server.rpc.entry import Entry
-from server.rpc.listener import Limits
-from server.rpc.orphans import Orphans
+from server.lifecycle import recovery
+from server.rpc.accept.listener import Limits
+from server.rpc.agent_auth import Entry
 from server.rpc.port import AgentPort, agent_port
+from server.rpc.session.encode import Terms
+from server.rpc.session.orphans import Orphans
 from server.rpc.settings import Settings
-from server.rpc.to_agent import Terms
-from server.settings import Store as StoreSettings
+from server.settings.schema import Store as StoreSettings
 from server.store.base import Store
 from server.store.lease import Holder
-from server.store.mysql import MySQLStore
-from server.store.sqlite import SqliteStore
+from server.store.mysql.store import MySQLStore
+from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 from tests.conductor.test_conductor import Seen
 from tests.core.shadow import task
@@ -98,23 +98,23 @@ class Served:
 @asynccontextmanager
 async def served(store: Store, limits: EngineLimits | None = None) -> AsyncIterator[Served]:
     """The start of a server on an opened store, up to the agent port; the lease is given back at the end."""
-    epoch = await boot.open_store(store, Holder("", "test", 1), StoreSettings(lease_seconds=60, lease_wait=0))
-    one = Served(store, epoch, await boot.heal(store), limits)
-    await boot.load_hosts(store, one.registry, one.engine, Clock().now())
-    await boot.load_identities(store)
-    await boot.load_join_requests(store)
+    epoch = await recovery.open_store(store, Holder("", "test", 1), StoreSettings(lease_seconds=60, lease_wait=0))
+    one = Served(store, epoch, await recovery.heal(store), limits)
+    await recovery.load_hosts(store, one.registry, one.engine, Clock().now())
+    await recovery.load_identities(store)
+    await recovery.load_join_requests(store)
     sock = bind("127.0.0.1", 0)
     one.address = sock.getsockname()
     with sock:
         async with trio.open_nursery() as nursery:
             await nursery.start(one.writer.run)
-            await boot.load_tasks(store, one.engine, one.door, Clock().now())
-            one.alarms += boot.passed_over(store)
+            await recovery.load_tasks(store, one.engine, one.door, Clock().now())
+            one.alarms += recovery.passed_over(store)
             await nursery.start(one.door.run)
             nursery.start_soon(one.orphans.run, one.door)
             settings = Settings(Terms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02)
             entry = Entry(verify=lambda token: token == "good")
-            async with agent_port(sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, lane.Limits(), entry) as one.port:
+            async with agent_port(sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, http2.Limits(), entry) as one.port:
                 yield one
             one.door.end()
             await one.writer.aclose()

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from agent.credentials import Key, check_pin
+from agent.enrolment.credentials import Key, check_pin
 from agent.errors import PinMismatch
 from server.security import ca, ca_files, setup
 from server.security.ca_files import CaFiles

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from server.local import create_join_token
+from server.admin.offline import create_join_token
 from server.security import ca_files
 from server.security.init import InitFailed, Initialised, initialise, read_token
 from server.security.tokens import Kind
-from server.settings_load import load
+from server.settings.load import load
 
 NOW = 1_800_000_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from server.main import cli
+from server.admin.main import cli
 
 
 @pytest.fixture(autouse=True)

@@ -1,19 +1,19 @@
-"""docs/configuration.md is what the settings say."""
+"""docs/reference/configuration.md is what the settings say."""
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
 
-from server.settings_doc import render
-from server.settings_load import load
-from server.settings_table import rows
+from server.settings.document import render
+from server.settings.load import load
+from server.settings.table import rows
 
-DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert DOC.read_text() == render(), "python -m server.settings_doc > docs/configuration.md"
+    assert DOC.read_text() == render(), "python -m server.settings.document > docs/reference/configuration.md"
 
 
 def test_every_setting_has_its_line_with_its_meaning() -> None:

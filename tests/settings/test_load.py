@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from server.settings import Loaded, Settings, SettingsError
-from server.settings_load import FILE_LIMIT, Flag, load
-from server.settings_table import rows
+from server.settings.load import FILE_LIMIT, Flag, load
+from server.settings.schema import Loaded, Settings, SettingsError
+from server.settings.table import rows
 
 
 @pytest.fixture(autouse=True)

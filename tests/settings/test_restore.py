@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from server import local
+from server.admin import offline
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
 from server.security.lock import InUse, locked
-from server.settings import Settings
-from server.store.sqlite import SqliteStore
+from server.settings.schema import Settings
+from server.store.sqlite.store import SqliteStore
 from tests.store.make import create, hosts, moved
 
 
@@ -41,7 +41,7 @@ def test_every_open_execution_is_given_up_and_what_had_ended_stays(tmp_path: Pat
 
     trio.run(fill)
     with locked(tmp_path), pytest.raises(InUse):
-        local.restore(settings)
-    assert local.restore(settings) == 5
+        offline.restore(settings)
+    assert offline.restore(settings) == 5
     trio.run(look)
-    assert local.restore(settings) == 0
+    assert offline.restore(settings) == 0

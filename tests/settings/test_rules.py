@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import SettingsError
-from server.settings_load import load
-from server.settings_rules import loopback
+from server.settings.load import load
+from server.settings.rules import loopback
+from server.settings.schema import SettingsError
 
 MYSQL = ["store.kind=mysql", "store.user=u", "store.database=d", "store.host=h"]
 

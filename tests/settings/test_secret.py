@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import SettingsError, Store
-from server.settings_secret import PASSWORD_LIMIT, read_password
+from server.settings.password_file import PASSWORD_LIMIT, read_password
+from server.settings.schema import SettingsError, Store
 
 
 def test_the_first_line_is_the_password(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from server import main
+from server.admin import main
+from server.admin.main import cli
 from server.errors import ClarionError
-from server.main import cli
 from server.ops import logs
 from server.security.lock import locked
-from server.settings import Settings
-from server.settings_table import rows
+from server.settings.schema import Settings
+from server.settings.table import rows
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +253,7 @@ def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, which: str) -> 
 
 
 def test_the_modules_run_as_programs(empty_directory: Path) -> None:
-    root = str(Path(main.__file__).parents[1])
-    for module in ("server", "server.main"):
+    root = str(Path(main.__file__).parents[2])
+    for module in ("server", "server.admin.main"):
         done = subprocess.run([sys.executable, "-m", module, "config", "check"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}, check=False)
         assert (done.returncode, done.stdout) == (0, "the settings are valid\n"), done.stderr

@@ -28,6 +28,6 @@ def twin(request: pytest.FixtureRequest) -> ModuleType:
 
 def _twin(name: str, which: str) -> ModuleType:
     try:
-        return importlib.import_module(f"_speedups.{name}_{which}")
+        return importlib.import_module(f"_speedups.{name}.{name}_{which}")
     except ModuleNotFoundError:
-        pytest.fail(f"_speedups.{name}_{which} is not compiled: run 'make build', or 'make test-pure' to test without it", pytrace=False)
+        pytest.fail(f"_speedups.{name}.{name}_{which} is not compiled: run 'make build', or 'make test-pure' to test without it", pytrace=False)

@@ -19,7 +19,7 @@ ASK = {
 
 
 def hide(name: str) -> str:
-    return f"import sys; sys.modules['_speedups.{name}_c'] = None\n"
+    return f"import sys; sys.modules['_speedups.{name}.{name}_c'] = None\n"
 
 
 def ask(program: str, **environment: str) -> str:
@@ -35,19 +35,19 @@ both = pytest.mark.parametrize("name", list(ASK))
 
 @both
 def test_the_environment_can_force_the_plain_one(name: str) -> None:
-    assert ask(ASK[name], CLARION_PURE="1") == f"py _speedups.{name}_py"
+    assert ask(ASK[name], CLARION_PURE="1") == f"py _speedups.{name}.{name}_py"
 
 
 @both
 @pytest.mark.parametrize("value", ["", "0"])
 def test_any_other_value_leaves_the_choice_to_what_was_built(name: str, value: str) -> None:
-    built = find_spec(f"_speedups.{name}_c") is not None
-    assert ask(ASK[name], CLARION_PURE=value) == (f"c _speedups.{name}_c" if built else f"py _speedups.{name}_py")
+    built = find_spec(f"_speedups.{name}.{name}_c") is not None
+    assert ask(ASK[name], CLARION_PURE=value) == (f"c _speedups.{name}.{name}_c" if built else f"py _speedups.{name}.{name}_py")
 
 
 @both
 def test_without_the_compiled_module_the_plain_one_runs(name: str) -> None:
-    assert ask(hide(name) + ASK[name]) == f"py _speedups.{name}_py"
+    assert ask(hide(name) + ASK[name]) == f"py _speedups.{name}.{name}_py"
 
 
 @both
@@ -60,5 +60,5 @@ def test_a_compiled_module_that_cannot_be_loaded_is_an_error_and_not_a_slow_star
         "sys.meta_path.insert(0, Broken())\n"
     )
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        ask(broken.replace("WANTED", f"{name}_c") + ASK[name])
+        ask(broken.replace("WANTED", f"{name}.{name}_c") + ASK[name])
     assert "undefined symbol" in caught.value.stderr

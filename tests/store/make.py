@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+from proto.ids import uuid7
 from server.core.effects import CreateTask, Save, SaveExecution, SaveTask
-from server.core.ids import uuid7
 from server.core.model import Command, CommandHost, Output, Task
-from server.core.outputs import identify
+from server.core.results.outputs import identify
 from server.core.states import ExecutionStatus, TaskStatus
 
 _numbers = itertools.count(1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.core.effects import SaveMeta
-from server.core.order import LAST, Order, about
+from server.core.write_order import LAST, Order, about
 from server.store.lanes import Lanes
 from server.store.units import Unit
 

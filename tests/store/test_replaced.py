@@ -13,8 +13,8 @@ import pytest
 
 from server.core.effects import SaveMeta
 from server.store.lease import DatabaseReplaced, Holder
-from server.store.mysql import MySQLStore
-from server.store.sqlite import SqliteStore
+from server.store.mysql.store import MySQLStore
+from server.store.sqlite.store import SqliteStore
 from tests.mariadb import PASSWORD, USER, MariaDB
 
 

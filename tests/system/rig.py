@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import httpx
 import trio
 
-from agent.credentials import has_joined
-from agent.enrol import Asked, join
+from agent.enrolment.client import Asked, join
+from agent.enrolment.credentials import has_joined
 
 INSECURE = "agent_port.insecure_loopback=true"
 BIN = Path(sys.executable).parent

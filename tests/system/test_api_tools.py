@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.api import client, promtool
-from tests.api.fuzz import fuzz
-from tests.api.site import Site, prepare, site
+from tests.tools.api import client, promtool
+from tests.tools.api.fuzz import fuzz
+from tests.tools.api.site import Site, prepare, site
 
 ROUTES = r"/(hosts|run|states|replace|join-tokens|output|ready)$"
 

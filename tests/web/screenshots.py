@@ -21,9 +21,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from server.core.effects import SaveHost
 from server.core.events import Now, Outcome, Result
-from server.core.live_output import STDERR, STDOUT, Credit, Piece
 from server.core.model import Host
-from server.web.pages import assets
+from server.core.results.live_output import STDERR, STDOUT, Credit, Piece
+from server.web.page.pages import assets
 from tests.web.browser import browse, served, settled, sign_in
 from tests.web.world import World, open_world, whole
 

@@ -19,7 +19,7 @@ from server.errors import PROBLEMS
 from server.fleet.watching import WatchLimits
 from server.store.base import StoreRefused, StoreUnavailable
 from server.web.app import serve
-from server.web.limits import Limits
+from server.web.http.limits import Limits
 from tests.web.world import AUTH, METRICS, Answer, World, log_in, open_world
 
 RUN = {"targets": ["web-1"], "command": "true"}

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.core.events import Accepted
 from server.core.model import Host
 from server.ops.collected import VersionCollector
-from tests.web.test_events import watching
-from tests.web.test_waiting import waiting
+from tests.web.api.tasks.test_long_poll import waiting
+from tests.web.readmodel.test_events import watching
 from tests.web.world import Answer, World
 
 

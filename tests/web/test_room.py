@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from server.core.effects import CreateTask
-from server.web.limits import Limits
+from server.web.http.limits import Limits
 from tests.web.world import World, open_world
 
 RUN = {"targets": ["all"], "command": "true"}
@@ -80,7 +80,7 @@ async def test_every_new_thing_waits(path: str, body: dict[str, Any], tmp_path: 
 
 
 def made() -> tuple[Any, Any]:
-    from server.core.ids import uuid7
+    from proto.ids import uuid7
     from server.core.model import Command
     from tests.core.shadow import task
 

@@ -19,20 +19,20 @@ from server.core.effects import Save, SaveHost
 from server.core.engine import Engine
 from server.core.events import Accepted, HostConnected, HostDisconnected, Now, Outcome, Result, Started
 from server.core.model import Host, Output
-from server.core.outputs import receive
+from server.core.results.outputs import receive
 from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.security.tokens import Kind, make
-from server.store.rows import Row
-from server.store.sqlite import SqliteStore
+from server.store.sqlite.store import SqliteStore
+from server.store.tables.rows import Row
 from server.store.writer import Writer
 from server.web.app import create_app
-from server.web.auth import TokenVerifier
-from server.web.deps import Deps
-from server.web.limits import Limits
-from server.web.live import Live
+from server.web.http.auth import TokenVerifier
+from server.web.http.limits import Limits
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.progress import Live
 
 ADMIN = make(Kind.API, os.urandom)
 OTHER = make(Kind.API, os.urandom)

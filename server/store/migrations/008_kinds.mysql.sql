@@ -1,4 +1,4 @@
--- In which order a command's kinds of answers came: eight bytes of each, see server/core/answers.py. A column that is there already is
+-- In which order a command's kinds of answers came: eight bytes of each, see server/core/results/groups.py. A column that is there already is
 -- passed over.
 
 ALTER TABLE command ADD COLUMN answer_kinds MEDIUMBLOB;

@@ -16,9 +16,10 @@ import msgspec
 import pytest
 import trio
 
-from agent.shim import linux, records
+from agent.shim import records
 from agent.shim.client import ForkServer, wait_shim
 from agent.shim.records import Exit, ShimRef, Spec
+from agent.shim.system import linux
 
 
 @dataclass

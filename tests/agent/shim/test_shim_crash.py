@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import trio
 
-from agent.shim import linux, records
+from agent.shim import records
 from agent.shim.client import ForkServerLost, shim_alive, wait_shim
 from agent.shim.records import ShimRef
-from agent.shim.tree import ShimAlive, sweep
+from agent.shim.system import linux
+from agent.shim.system.tree import ShimAlive, sweep
 
 
 def running(directory: Path) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import trio
 
-from agent.shim import linux, records
+from agent.shim import records
 from agent.shim.client import request_stop, shim_alive, wait_shim
 from agent.shim.records import ShimRef
+from agent.shim.system import linux
 
 
 def test_it_imports_nothing_heavy() -> None:

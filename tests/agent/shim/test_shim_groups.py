@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from agent.shim import cgroup, records
+from agent.shim import records
 from agent.shim.client import ForkServer
+from agent.shim.system import cgroup
 
 needs_groups = pytest.mark.skipif(cgroup.own_group() is None, reason="this machine has no control groups (version 2) that we may write")
 
 CHANGED = """
 import sys
-from agent.shim import cgroup, forkserver, linux, shim
+from agent.shim.system import cgroup; from agent.shim import forkserver; from agent.shim.system import linux; from agent.shim import shim
 def refuse(*_):
     raise PermissionError(1, "Operation not permitted")
 {change}

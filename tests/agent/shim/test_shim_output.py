@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import trio
 
-from agent.shim import linux, records, report
+from agent.shim import records, report
 from agent.shim.client import request_stop
+from agent.shim.system import linux
 
 GIGABYTE_SHA256 = "83e457254beb631d1ebfcc2304a82d05d475da135b07e92af412c483bdfd6e78"
 """Of `yes 0123456789abcde | head -c 1000000000`, as sha256sum gives it."""

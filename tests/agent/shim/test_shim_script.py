@@ -15,8 +15,8 @@ import pytest
 
 from agent.shim import records, script
 from agent.shim.client import wait_shim
-from agent.shim.tree import sweep
-from agent.spool import Spool as Store
+from agent.shim.system.tree import sweep
+from agent.storage.spool import Spool as Store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run commands as another user")
 

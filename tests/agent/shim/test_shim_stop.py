@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import trio
 
-from agent.shim import durable, linux, records
+from agent.shim import durable, records
 from agent.shim.client import request_stop
+from agent.shim.system import linux
 
 
 async def test_a_command_canceled_while_it_runs_is_ended(both: Any, wait_until: Any) -> None:

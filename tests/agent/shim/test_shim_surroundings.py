@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from agent.shim import records, surroundings
+from agent.shim import records
 from agent.shim.client import ForkServer
-from agent.shim.limits import Original
+from agent.shim.system import environment
+from agent.shim.system.limits import Original
 from tests.agent.shim.conftest import Shims
 
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
@@ -119,12 +120,12 @@ def test_each_thing_that_stays_is_named(monkeypatch: pytest.MonkeyPatch, number:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    assert surroundings.names(surroundings.clean()) == [], "this process is clean"
+    assert environment.names(environment.clean()) == [], "this process is clean"
     monkeypatch.setattr(builtins, "open", refuse)
-    assert surroundings.names(surroundings.clean()) == ["OOM score"]
+    assert environment.names(environment.clean()) == ["OOM score"]
     monkeypatch.setattr(os, "sched_getscheduler", lambda pid: os.SCHED_FIFO)
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    assert surroundings.names(surroundings.clean()) == ["OOM score", "scheduling policy"]
+    assert environment.names(environment.clean()) == ["OOM score", "scheduling policy"]
 
 
 async def test_an_untouched_agent_has_nothing_to_say(shims: Any) -> None:

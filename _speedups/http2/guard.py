@@ -1,0 +1,202 @@
+"""Looks at every frame that is not the lane's own before grpclib sees a byte of it. Not compiled: h2 costs far more.
+
+The rules that h2 checks itself (RFC 9113) are left to it; what is here are limits, and rules that h2 or grpclib lack.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from _speedups.http2.limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
+ACK = END_STREAM
+HEADER = 9
+PREFIX = 5
+
+SAVED = 100
+"""DATA frames that were sent and not yet followed by a PING, of which a peer may make use later."""
+BUCKETS = {PRIORITY: "priorities", RST_STREAM: "resets", SETTINGS: "settings", PING: "pings", WINDOW_UPDATE: "window updates"}
+
+
+class Refusal(Exception):
+    """The connection must end. code: for GOAWAY."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Guard:
+    """Of one connection. http2: h2's connection object, set before the first frame.
+
+    block: the stream whose header block is open, so that nothing but its continuation may come; else 0. lane_sent: DATA frames
+    that the lane has sent, which counts them here.
+    held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see `holds`.
+    """
+
+    __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_probed", "_started", "_watched", "_written",
+                 "block", "buckets", "held", "http2", "lane_sent", "opened")
+
+    def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
+        self._limits = limits
+        self.buckets = Buckets(table)
+        self.http2: Any = None
+        self.opened = self.held = self.lane_sent = self._written = self._probed = 0
+        self._started = False
+        self._highest = 0
+        self.block = self._block_frames = self._block_bytes = 0
+        self._block_since = self._frame_since = 0.0
+        self._frame = -1
+        self._watched: dict[int, tuple[bytes, int, int] | None] = {}
+
+    def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
+        """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
+
+        debt: bytes that the lane has consumed and not yet given back to the connection's window. Raises Refusal.
+        """
+        if not self._started:
+            if kind != SETTINGS:
+                raise Refusal(PROTOCOL_ERROR, "the first frame is not SETTINGS")
+            self._started = True
+        if self.block:
+            self._continue(kind, flags, stream, stop - start)
+            return True
+        if kind > CONTINUATION:
+            return False
+        name = BUCKETS.get(kind)
+        if kind == SETTINGS and flags & ACK and stop > start:
+            raise Refusal(FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload")  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
+        if name is not None and not self.buckets.take(name, now) and not (kind == PING and self._probes(now)):
+            raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
+        if kind == DATA:
+            self._data(flags, stream, data, start, stop, debt, now)
+        elif kind == HEADERS:
+            self._headers(flags, stream, stop - start, now)
+        elif kind == RST_STREAM:
+            self._forget(stream)
+        return True
+
+    def _probes(self, now: float) -> bool:
+        """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and waits for its answer before
+        the next. So there may be one for each DATA frame that was sent, SAVED of them at once."""
+        sent = self.lane_sent + self._written
+        if sent <= self._probed or not self.buckets.take("probes", now):
+            return False
+        self._probed = max(self._probed + 1, sent - SAVED)
+        return True
+
+    def sent(self, data: bytes, now: float) -> None:
+        """Counts DATA and resets in what grpclib writes, which is whole frames. Raises Refusal."""
+        position, end = 0, len(data)
+        while end - position >= HEADER:
+            self._written += data[position + 3] == DATA
+            if data[position + 3] == RST_STREAM and not self.buckets.take("resets sent", now):
+                raise Refusal(ENHANCE_YOUR_CALM, "flood of resets sent")
+            position += HEADER + int.from_bytes(data[position : position + 3], "big")
+
+    def unwatch(self, stream: int) -> None:
+        """Messages of this stream are not looked at from here on: the lane does it, or nobody reads them."""
+        self._forget(stream)
+        self._watched[stream] = None
+
+    def holds(self) -> int:
+        """Bytes that are kept of calls that have not ended, and of a header block."""
+        if self.held:
+            for number in [number for number in self._watched if number not in self.http2.streams or self.http2.streams[number].closed]:
+                self._forget(number)
+        return self.held + (self._block_bytes if self.block else 0)
+
+    def empty(self, now: float) -> None:
+        """A DATA frame that moves nothing. Raises Refusal."""
+        if not self.buckets.take("empty data", now):
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
+
+    def unfinished(self, frames: int, within: bool, now: float) -> bool:
+        """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole ones so far."""
+        if not within:
+            self._frame = -1
+        elif frames != self._frame:
+            self._frame, self._frame_since = frames, now
+        return within or self.block != 0
+
+    def overdue(self, now: float) -> None:
+        """Raises Refusal when what is unfinished takes too long."""
+        if self.block and now - self._block_since > self._limits.header_timeout:
+            raise Refusal(ENHANCE_YOUR_CALM, f"header block not ended within {self._limits.header_timeout:g} s")
+        if self._frame >= 0 and now - self._frame_since > self._limits.frame_timeout:
+            raise Refusal(ENHANCE_YOUR_CALM, f"frame not ended within {self._limits.frame_timeout:g} s")
+
+    def _headers(self, flags: int, stream: int, size: int, now: float) -> None:
+        if stream > self._highest:
+            self._highest = stream
+            self.opened += 1
+            if not self.buckets.take("streams", now):
+                raise Refusal(ENHANCE_YOUR_CALM, "flood of streams")
+            if self.opened > self._limits.streams and self.http2.open_inbound_streams >= self._limits.streams:
+                raise Refusal(PROTOCOL_ERROR, f"more than {self._limits.streams} streams at once")
+        if size > self._limits.header_block:
+            raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
+        if flags & END_STREAM:
+            self._forget(stream)
+        if not flags & END_HEADERS:
+            self.block, self._block_frames, self._block_bytes, self._block_since = stream, 0, size, now
+
+    def _continue(self, kind: int, flags: int, stream: int, size: int) -> None:
+        if kind != CONTINUATION or stream != self.block:
+            raise Refusal(PROTOCOL_ERROR, "header block interrupted")
+        self._block_frames += 1
+        self._block_bytes += size
+        if self._block_frames > self._limits.continuations:
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of continuations")
+        if self._block_bytes > self._limits.header_block:
+            raise Refusal(ENHANCE_YOUR_CALM, "header block too large")
+        if flags & END_HEADERS:
+            self.block = 0
+
+    def _data(self, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> None:
+        if debt and stop - start > self.http2.inbound_flow_control_window - debt:
+            raise Refusal(FLOW_CONTROL_ERROR, "flow control: the connection's window was exceeded")
+        if flags & PADDED and start < stop:
+            stop -= min(data[start], stop - start - 1)
+            start += 1
+        if start >= stop and not flags & END_STREAM:
+            self.empty(now)
+        if flags & END_STREAM:
+            self._forget(stream)
+        elif start < stop:
+            self._watch(stream, data, start, stop, now)
+
+    def _watch(self, stream: int, data: bytes, start: int, stop: int, now: float) -> None:
+        """Follows the lengths of gRPC messages that grpclib reads: it would buffer whatever one declares."""
+        state = self._watched.get(stream, (b"", 0, 0))
+        if state is None:
+            return
+        if not self.buckets.take("bytes before hello", now, stop - start):
+            raise Refusal(ENHANCE_YOUR_CALM, "flood of bytes before hello")
+        prefix, left, held = state
+        size = stop - start
+        largest = min(self._limits.hello_bytes, self._limits.max_message)
+        while start < stop:
+            if left:
+                step = min(left, stop - start)
+                left -= step
+            else:
+                step = min(PREFIX - len(prefix), stop - start)
+                prefix += data[start : start + step]
+                if len(prefix) == PREFIX:
+                    left, prefix = int.from_bytes(prefix[1:], "big"), b""
+                    if left > largest:
+                        raise Refusal(ENHANCE_YOUR_CALM, f"message of {left} bytes, the limit is {largest}")
+            start += step
+        if len(self._watched) > 2 * self._limits.streams:
+            for number in [number for number in self._watched if number not in self.http2.streams]:
+                self._forget(number)
+        self._watched[stream] = (prefix, left, held + size)
+        self.held += size
+
+    def _forget(self, stream: int) -> None:
+        state = self._watched.pop(stream, None)
+        if state is not None:
+            self.held -= state[2]

@@ -1,0 +1,194 @@
+"""A non-blocking socket, plain or TLS, with a queue for what it does not take at once.
+
+This file is run as it is, and compiled a second time as `_speedups.http2.socket_c` with the types of socket_c.pxd.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from select import EPOLLIN, EPOLLOUT, epoll
+from socket import SHUT_WR, socket
+
+CHUNK = 65_536
+"""Bytes given to the socket at a time while there is a queue, and how far small pieces are put together for that."""
+
+FULL = "write queue full"
+DRAINED = 4
+"""Chunks read and thrown away before closing: a kernel that holds unread bytes sends a reset, which can overtake a GOAWAY."""
+
+
+def why(error: OSError) -> str:
+    """Short words for a row."""
+    if isinstance(error, ssl.SSLError):
+        return f"tls: {error.reason or error}"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "reset"
+    return error.strerror or str(error)
+
+
+class Pipe:
+    """epoll: the set that `register` puts the socket in. limit: of bytes queued; more is an error like a failed socket.
+
+    corked: while true, writes only queue. error: why the socket failed, None while it has not; it is not closed then.
+    """
+
+    __slots__ = ("_epoll", "_head", "_interest", "_limit", "_offset", "_queue", "_recv", "_send", "_tried", "_waits", "closed", "corked", "error", "fd",
+                 "listening", "queued", "registered", "secure", "sends", "sent", "sock")
+
+    def __init__(self, sock: socket, epoll: epoll, limit: int) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.secure = isinstance(sock, ssl.SSLSocket)
+        self.corked = False
+        self.closed = False
+        self.listening = True
+        self.registered = False
+        self.error: str | None = None
+        self.queued = 0
+        self.sends = 0
+        self.sent = 0
+        self._limit = limit
+        self._epoll = epoll
+        self._recv = sock.recv
+        self._send = sock.send
+        self._queue: deque[bytes] = deque()
+        self._head = b""
+        self._offset = 0
+        self._tried = 0
+        self._waits = False
+        self._interest = EPOLLIN
+
+    def register(self) -> None:
+        if not self.registered:
+            self._epoll.register(self.fd, self._interest)
+            self.registered = True
+
+    def unregister(self) -> None:
+        if self.registered:
+            self._epoll.unregister(self.fd)
+            self.registered = False
+
+    def read(self, size: int) -> bytes | None:
+        """At most size bytes; b"" at the end of the stream or on an error; None when nothing is there."""
+        try:
+            return self._recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except ssl.SSLWantWriteError:
+            self._waits = True
+            self._watch()
+            return None
+        except OSError as error:
+            self._fail(error)
+            return b""
+
+    def announced(self) -> bool:
+        """Whether epoll tells of all that there is to read; TLS may hold bytes that it has decrypted already."""
+        return not self.secure or not self.sock.pending()  # type: ignore[attr-defined]
+
+    def write(self, data: bytes) -> None:
+        """Send now if nothing is queued and the socket takes it, else queue."""
+        if self.closed or not data:
+            return
+        if self.queued == 0 and not self.corked:
+            self._head = data
+            self._offset = 0
+            self.queued = len(data)
+            self.flush()
+        else:
+            self._queue.append(data)
+            self.queued += len(data)
+            if not self.corked:
+                self.flush()
+        if self.queued > self._limit and self.error is None:
+            self.error = FULL
+
+    def flush(self) -> None:
+        """Send what is queued as far as the socket takes it; the epoll set then waits for it to take more."""
+        if self.closed or self.error is not None:
+            return
+        self._waits = False
+        while self.queued > 0:
+            if self._offset == len(self._head):
+                self._take_head()
+            left = len(self._head) - self._offset
+            try:
+                sent = self._send(self._piece(left))
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._waits = True
+                break
+            except ssl.SSLWantReadError:
+                break
+            except OSError as error:
+                self._fail(error)
+                return
+            self.sends += 1
+            self.sent += sent
+            self._tried = 0
+            self._offset += sent
+            self.queued -= sent
+            if sent < left and not self.secure and left <= CHUNK:
+                self._waits = True
+                break
+        if self.queued == 0:
+            self._head = b""
+            self._offset = 0
+        self._watch()
+
+    def deaf(self) -> None:
+        """Read no more; only what is queued still matters."""
+        self.listening = False
+        self._watch()
+
+    def close(self, *, gently: bool = False) -> None:
+        """gently: so that what was sent has a chance to arrive although the peer's last bytes were not read."""
+        if self.closed:
+            return
+        self.unregister()
+        self.closed = True
+        if gently and self.error is None:
+            try:
+                if not self.secure:
+                    self.sock.shutdown(SHUT_WR)
+                for _ in range(DRAINED):
+                    if not self._recv(CHUNK):
+                        break
+            except OSError:
+                pass  # it is closed next, whatever state it is in
+        self.sock.close()
+        self._queue.clear()
+        self._head = b""
+        self.queued = self._offset = 0
+
+    def _piece(self, left: int) -> bytes | memoryview:
+        # OpenSSL must be given the same bytes again after it wanted to wait (SSL_write), so a piece keeps its length.
+        if left <= CHUNK and self._offset == 0:
+            return self._head
+        length = self._tried = self._tried or min(left, CHUNK)
+        return memoryview(self._head)[self._offset : self._offset + length]
+
+    def _take_head(self) -> None:
+        queue = self._queue
+        head = queue.popleft()
+        if queue and len(head) < CHUNK:
+            pieces = [head]
+            size = len(head)
+            while queue and size < CHUNK:
+                piece = queue.popleft()
+                pieces.append(piece)
+                size += len(piece)
+            head = b"".join(pieces)
+        self._head = head
+        self._offset = 0
+
+    def _watch(self) -> None:
+        interest = (EPOLLIN if self.listening else 0) | (EPOLLOUT if self._waits else 0)
+        if interest != self._interest:
+            self._interest = interest
+            if self.registered:
+                self._epoll.modify(self.fd, interest)
+
+    def _fail(self, error: OSError) -> None:
+        if self.error is None:
+            self.error = why(error)

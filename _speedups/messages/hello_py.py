@@ -1,0 +1,174 @@
+"""Protobuf of the two messages with which every session begins: Hello in, Welcome out.
+
+This file is run as it is, and compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. As strict
+as codec_py, whose Cursor it uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _speedups.messages import codec_py as wire
+else:
+    wire = import_module(f"_speedups.messages.codec_{__name__.rpartition('_')[2]}")
+
+Malformed = wire.Malformed
+HELLO, NEWEST = 3, 14
+LENGTH = 2
+NAMES = {
+    **{1: "command_content", 2: "command_result", 4: "welcome", 5: "accepted", 6: "rejected", 7: "started", 8: "output"},
+    **{9: "result_ack", 10: "forget", 11: "cancel", 12: "heartbeat", 13: "drain", 14: "credit"},
+}
+"""The members of CommandMessage that are not hello."""
+MAX_FIELDS = 200_000
+"""Of a Hello with everything in it: twenty thousand entries of five fields each are allowed, and some that are not known yet."""
+
+Entries = list[tuple[str, int, int, int]]
+Facts = tuple[str, str, str, str, str, dict[str, str]]
+
+_varint = wire.varint
+
+
+def decode_hello(message: bytes) -> tuple[str, str, str, int, int, int, Entries, Facts, int, int]:
+    """The Hello in a CommandMessage: (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts, slots, protocol).
+
+    entries: (command_id, attempt, seq, stage). facts: (hostname, ip, os, arch, version, labels). Raises Malformed, also when the
+    message's member is another one.
+    """
+    cursor = wire.Cursor(message, 0, len(message))
+    body = b""
+    member = 0
+    while cursor.next():
+        if cursor.field <= NEWEST:
+            cursor.expect(LENGTH)
+            piece = message[cursor.position : cursor.stop]
+            # The same member again: they merge, and merging is parsing one after the other (encoding guide, "Last One Wins").
+            body = body + piece if cursor.field == member else piece
+            member = cursor.field
+        cursor.skip()
+    if member != HELLO:
+        raise Malformed(f"the first message must be hello, not {NAMES.get(member, 'of an unknown kind')}")
+    return _hello(wire.Cursor(body, 0, len(body)))
+
+
+def _hello(cursor: wire.Cursor) -> tuple[str, str, str, int, int, int, Entries, Facts, int, int]:
+    cursor.left = MAX_FIELDS
+    host_id = journal_id = boot_id = ""
+    generation = max_seq = max_epoch = slots = protocol = 0
+    entries: Entries = []
+    facts: Facts = ("", "", "", "", "", {})
+    while cursor.next():
+        field = cursor.field
+        if field == 1:
+            host_id = cursor.text()
+        elif field == 2:
+            journal_id = cursor.text()
+        elif field == 3:
+            boot_id = cursor.text()
+        elif field == 4:
+            generation = cursor.uint64()
+        elif field == 5:
+            max_seq = cursor.uint64()
+        elif field == 6:
+            max_epoch = cursor.uint64()
+        elif field == 7:
+            entries.append(_entry(cursor))
+        elif field == 8:
+            facts = _facts(cursor, facts)
+        elif field == 9:
+            slots = cursor.uint32()
+        elif field == 10:
+            protocol = cursor.uint32()
+        else:
+            cursor.skip()
+    return (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts, slots, protocol)
+
+
+def _entry(cursor: wire.Cursor) -> tuple[str, int, int, int]:
+    command_id = ""
+    attempt = seq = stage = 0
+    cursor.expect(LENGTH)
+    end, cursor.end = cursor.end, cursor.stop
+    while cursor.next():
+        field = cursor.field
+        if field == 1:
+            command_id = cursor.text()
+        elif field == 2:
+            attempt = cursor.uint32()
+        elif field == 3:
+            seq = cursor.uint64()
+        elif field == 4:
+            stage = cursor.int32()
+        else:
+            cursor.skip()
+    cursor.end = end
+    return (command_id, attempt, seq, stage)
+
+
+def _facts(cursor: wire.Cursor, before: Facts) -> Facts:
+    hostname, ip, os, arch, version, labels = before
+    cursor.expect(LENGTH)
+    end, cursor.end = cursor.end, cursor.stop
+    while cursor.next():
+        field = cursor.field
+        if field == 1:
+            hostname = cursor.text()
+        elif field == 2:
+            ip = cursor.text()
+        elif field == 3:
+            os = cursor.text()
+        elif field == 4:
+            arch = cursor.text()
+        elif field == 5:
+            version = cursor.text()
+        elif field == 6:
+            key, value = _label(cursor)
+            labels[key] = value
+        else:
+            cursor.skip()
+    cursor.end = end
+    return (hostname, ip, os, arch, version, labels)
+
+
+def _label(cursor: wire.Cursor) -> tuple[str, str]:
+    key = value = ""
+    cursor.expect(LENGTH)
+    end, cursor.end = cursor.end, cursor.stop
+    while cursor.next():
+        if cursor.field == 1:
+            key = cursor.text()
+        elif cursor.field == 2:
+            value = cursor.text()
+        else:
+            cursor.skip()
+    cursor.end = end
+    return (key, value)
+
+
+def encode_welcome(
+    epoch: int, session: int, credits: int, heartbeat_ms: int, silence_ms: int, verdicts: list[tuple[str, int, int]]
+) -> bytes:
+    """CommandMessage(welcome). verdicts: (command_id, attempt, decision)."""
+    parts: list[bytes] = []
+    if epoch:
+        parts += (b"\x08", _varint(epoch))
+    if session:
+        parts += (b"\x10", _varint(session))
+    if credits:
+        parts += (b"\x18", _varint(credits))
+    if heartbeat_ms:
+        parts += (b"\x20", _varint(heartbeat_ms))
+    if silence_ms:
+        parts += (b"\x28", _varint(silence_ms))
+    for command_id, attempt, decision in verdicts:
+        text = command_id.encode()
+        own = b"".join((b"\x0a", _varint(len(text)), text)) if text else b""
+        if attempt:
+            own += b"\x10" + _varint(attempt)
+        if decision:
+            own += b"\x18" + _varint(decision)
+        parts += (b"\x32", _varint(len(own)), own)
+    body = b"".join(parts)
+    return b"".join((b"\x22", _varint(len(body)), body))

@@ -1,6 +1,0 @@
-# Types of _speedups.route_c, which is route_py.py compiled.
-cimport cython
-
-
-@cython.locals(executions=dict)
-cpdef route(object world, dict peers, object events, dict reports, dict others)

@@ -1,2 +1,0 @@
-# The compiled Tally has the plain one's interface, because it is made from the same source.
-from _speedups.tally_py import Tally as Tally

@@ -1,0 +1,259 @@
+"""Everything that descends from a command's main process: finding it, ending it, and the proof that nothing is left.
+
+The shim is a *child subreaper* (prctl(2)): whatever a descendant does - a session of its own, a double fork - it stays below the shim. So
+waitpid saying ECHILD proves that no descendant lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.shim import records
+from agent.shim.system import linux
+from agent.shim.system.cgroup import Group, identity, own_group
+from agent.shim.system.linux import Process
+
+_HOLD_PASSES = 100
+_SWEEP_SECONDS = 10.0
+_CLEAN_LOOKS = 3
+
+
+class ShimAlive(RuntimeError):
+    """A sweep was asked for while the command's shim still watches over it."""
+
+
+def descendants(root: int, table: dict[int, Process]) -> list[Process]:
+    """Those that live, nearest first."""
+    children: dict[int, list[Process]] = {}
+    for one in table.values():
+        children.setdefault(one.parent, []).append(one)
+    found: list[Process] = []
+    level = [root]
+    while level:
+        below = [child for pid in level for child in children.get(pid, ())]
+        found += below
+        level = [child.pid for child in below]
+    return [one for one in found if not one.dead]
+
+
+class Tree:
+    """The descendants of this very process.
+
+    killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did not let us
+    send, or why the processes could not be looked at, as text. main: pid of the main process, which leads a session of its own; it is what
+    can still be signalled when /proc cannot be read.
+    """
+
+    def __init__(self, group: Group | None, main: int = 0) -> None:
+        self.group = group
+        self._main = main
+        self.empty = False
+        self.killed: set[tuple[int, int]] = set()
+        self.refused = ""
+        self._rounds = 0
+
+    def living(self) -> list[Process]:
+        """Raises OSError when /proc cannot be read."""
+        return descendants(os.getpid(), linux.processes())
+
+    def seen(self) -> list[Process]:
+        """As `living`, as far as it can be told."""
+        return self._seen() or []
+
+    def _seen(self) -> list[Process] | None:
+        """As `living`; None, with the reason in `refused`, when /proc cannot be read."""
+        try:
+            return self.living()
+        except OSError as error:
+            self.refused = f"the processes cannot be looked at: {error.strerror}"
+            return None
+
+    def reap(self) -> Iterator[tuple[int, int]]:
+        """(pid, wait status) of every child that has ended. Sets `empty` when there is no child at all."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | linux.WAIT_ALL)
+            except ChildProcessError:
+                self.empty = True
+                return
+            self.empty = False
+            if pid == 0:
+                return
+            if pid == self._main:
+                self._main = 0
+            yield pid, status
+
+    def terminate(self) -> None:
+        """SIGTERM to all, and SIGCONT so that a stopped one can obey. Again until nobody new has appeared, a few times at most."""
+        told: set[tuple[int, int]] = set()
+        for _ in range(3):
+            seen = self._seen()
+            if seen is None:
+                self._signal_main(signal.SIGTERM)
+                self._signal_main(signal.SIGCONT)
+                return
+            new = [one for one in seen if (one.pid, one.starttime) not in told]
+            if not new:
+                return
+            for one in new:
+                told.add((one.pid, one.starttime))
+                self._send(one, signal.SIGTERM)
+                self._send(one, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """One round of SIGKILL to all. Call it, reaping in between, until `empty`.
+
+        From the third round on everybody is stopped first: stopped processes keep their pids, so that whatever forks faster than it
+        is killed runs into its limit of processes instead of replacing the dead.
+        """
+        self._rounds += 1
+        targets = self._hold() if self._rounds > 2 else self._seen()
+        if targets is None:
+            targets = []
+            self._signal_main(signal.SIGKILL)
+        if self.group is not None:
+            try:
+                self.group.kill()
+            except OSError as error:
+                self.refused = str(error)
+        for one in targets:
+            if not one.ending:
+                self.killed.add((one.pid, one.starttime))
+            self._send(one, signal.SIGKILL)
+
+    def _signal_main(self, number: signal.Signals) -> None:
+        """The main process and what is still in its process group. Until it is reaped its pid cannot be another's."""
+        if self._main:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._main, number)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._main, number)
+
+    def _hold(self) -> list[Process] | None:
+        held: dict[tuple[int, int], Process] = {}
+        for _ in range(_HOLD_PASSES):
+            seen = self._seen()
+            if seen is None:
+                return None
+            new = [one for one in seen if (one.pid, one.starttime) not in held]
+            if not new:
+                break
+            for one in new:
+                held[one.pid, one.starttime] = one
+                self._send(one, signal.SIGSTOP)
+        return list(held.values())
+
+    def _send(self, target: Process, number: signal.Signals) -> None:
+        try:
+            linux.send_signal(target, number)
+        except PermissionError:
+            self.refused = f"{number.name} to process {target.pid}, which runs as another user: not permitted"
+        except OSError as error:
+            self.refused = f"{number.name} to process {target.pid}: {error.strerror}"
+
+
+def sweep(directory: Path) -> int:
+    """Ends what is left of a command whose shim was killed; how many processes that were. Blocks, at most about 10 s: call it in a thread.
+
+    They are found by their control group and by the variables CLARION_EXECUTION and CLARION_RUN in their environment, with all their
+    descendants. Without a control group, one that has emptied its environment and lost its parent is not found. A command with
+    `detach` is left alone. Raises ShimAlive; OSError when it cannot be told whether the shim lives, so that the caller looks again;
+    RecordError; TimeoutError when something could not be ended or looked at, after its shim was found dead.
+    """
+    claim = records.read_claim(directory)
+    if claim is None or claim.boot_id != linux.boot_id():
+        return 0
+    if linux.alive(claim.pid, claim.starttime):
+        raise ShimAlive(f"{directory}: process {claim.pid} still watches over it")
+    if records.read_spec(directory).detach:
+        return 0
+    ended: set[tuple[int, int]] = set()
+    deadline = time.monotonic() + _SWEEP_SECONDS
+    clean_looks = 0
+    while True:
+        problem, populated = "", False
+        left: list[Process] = []
+        hidden = 0
+        group = None
+        try:
+            group = _group_of(directory)
+            left, hidden = _belonging(directory, group, claim.starttime)
+            if group is not None:
+                group.kill()
+            for one in left:
+                ended.add((one.pid, one.starttime))
+                linux.send_signal(one, signal.SIGKILL)
+            populated = group is not None and group.populated()
+        except OSError as error:
+            problem = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        # A process in the middle of an exec shows no environment, so one look proves nothing.
+        clean_looks = 0 if problem or left or populated else clean_looks + 1
+        if clean_looks == _CLEAN_LOOKS:
+            break
+        if time.monotonic() > deadline:
+            if problem:
+                raise TimeoutError(f"{directory}: {len(ended)} processes were ended, and it cannot be told whether they were all: {problem}")
+            raise TimeoutError(f"{directory}: still alive after SIGKILL: {sorted(one.pid for one in left)}")
+        time.sleep(0.005)
+    if hidden and group is None:
+        raise TimeoutError(f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be looked at (CAP_SYS_PTRACE is missing)")
+    if group is not None:
+        # what keeps it from being removed is an empty folder left behind, which changes no result
+        with contextlib.suppress(OSError):
+            group.remove()
+    return len(ended)
+
+
+def _group_of(directory: Path) -> Group | None:
+    """Raises OSError when it cannot be told whether there is one."""
+    started = records.read_started(directory)
+    if started is not None:
+        path = Path(started.cgroup) if started.cgroup is not None else None
+    else:
+        # Killed between making the group and saying so.
+        parent = own_group()
+        path = Group.place(parent, directory) if parent is not None else None
+    if path is None:
+        return None
+    try:
+        return Group(path) if stat.S_ISDIR(path.stat().st_mode) else None
+    except FileNotFoundError:
+        return None
+
+
+def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[Process], int]:
+    """(its processes, how many others may be its own and cannot be looked at). since: starttime of its shim; what is older is none of it.
+    Raises OSError when it cannot be told."""
+    marks = {f"{records.MARKER}={directory.name}".encode(), f"{records.RUN}={identity(directory)}".encode()}
+    table = linux.processes()
+    members = set(group.members()) if group is not None else set()
+    found: dict[int, Process] = {}
+    hidden = 0
+    for pid, one in table.items():
+        if one.dead or one.starttime < since:
+            continue
+        environment = _environment(pid)
+        hidden += environment is None
+        if pid in members or (environment is not None and marks <= environment):
+            found[pid] = one
+            found |= {below.pid: below for below in descendants(pid, table)}
+    return list(found.values()), hidden
+
+
+def _environment(pid: int) -> set[bytes] | None:
+    """Empty for one that is gone, and for another user's that an agent without root can neither read nor have started. None: root may
+    not read it either, as in a container without CAP_SYS_PTRACE. Raises OSError when it cannot be told for want of something else.
+    """
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return set(file.read().split(b"\0"))
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    except PermissionError:
+        return None if os.geteuid() == 0 else set()

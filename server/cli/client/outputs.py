@@ -1,0 +1,82 @@
+"""What a command wrote, fetched in pieces, exactly."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from server.cli.client.api import Api, Json, segment
+from server.cli.client.errors import CliFailure
+from server.errors import UNAVAILABLE
+
+PIECE = 262_144
+KEPT = 32
+"""Bytes per request; outputs remembered, because identical ones belong to many hosts."""
+
+
+class Kept(NamedTuple):
+    """`tail` follows what was dropped; with nothing dropped `head` is everything."""
+
+    head: bytes
+    tail: bytes
+    total_bytes: int
+    truncated: bool
+    sha256: str | None
+
+    @property
+    def dropped(self) -> int:
+        return self.total_bytes - len(self.head) - len(self.tail)
+
+    def as_json(self) -> Json:
+        """text is for reading (bytes that are not UTF-8 replaced), base64 is exact. The tail stands apart when bytes between are missing."""
+        document: Json = {"total_bytes": self.total_bytes, "truncated": self.truncated, "sha256": self.sha256, **_both("", self.head)}
+        return document | (_both("tail_", self.tail) if self.truncated else {})
+
+
+def _both(prefix: str, data: bytes) -> Json:
+    return {f"{prefix}text": data.decode("utf-8", "replace"), f"{prefix}base64": b64encode(data).decode("ascii")}
+
+
+class Outputs:
+    """Fetches outputs of one task; one that several hosts share is fetched once."""
+
+    def __init__(self, api: Api, task_id: str) -> None:
+        self._api, self._task = api, task_id
+        self._seen: OrderedDict[str, Kept] = OrderedDict()
+
+    def of(self, item: Json, stream: str) -> Kept | None:
+        """`item`: a row of the task's hosts. None for a stream that stayed silent."""
+        reference: dict[str, Any] | None = item.get(stream)
+        if not reference:
+            return None
+        output_id = str(reference["output_id"])
+        if output_id in self._seen:
+            self._seen.move_to_end(output_id)
+            return self._seen[output_id]
+        kept = self.fetch(str(item["host_id"]), stream)
+        self._seen[output_id] = kept
+        if len(self._seen) > KEPT:
+            self._seen.popitem(last=False)
+        return kept
+
+    def fetch(self, host: str, stream: str) -> Kept:
+        """Raises CliFailure, also when the pieces do not add up to what the server announced."""
+        path = f"tasks/{segment(self._task)}/hosts/{segment(host)}/output"
+        first = self._api.get(path, {"stream": stream, "part": "head", "offset": 0, "limit": PIECE})
+        head = self._rest(path, stream, "head", int(first["head_bytes"]), b64decode(first["base64"]))
+        tail = self._rest(path, stream, "tail", int(first["tail_bytes"]), b"")
+        truncated = bool(first["truncated"])
+        if not truncated:
+            head, tail = head + tail, b""
+        return Kept(head, tail, int(first["total_bytes"]), truncated, first["sha256"])
+
+    def _rest(self, path: str, stream: str, part: str, length: int, data: bytes) -> bytes:
+        pieces = bytearray(data)
+        while len(pieces) < length:
+            answer = self._api.get(path, {"stream": stream, "part": part, "offset": len(pieces), "limit": PIECE})
+            piece = b64decode(answer["base64"])
+            if not piece:
+                raise CliFailure(UNAVAILABLE, f"the server sent {len(pieces)} of {length} bytes of {stream}", "try again; if it stays so, look at the server's log")
+            pieces += piece
+        return bytes(pieces)

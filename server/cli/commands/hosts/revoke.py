@@ -1,0 +1,30 @@
+"""`clarion hosts revoke`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli import completion
+from server.cli.options import answers, talks
+from server.cli.standard_streams import say
+
+if TYPE_CHECKING:
+    from server.cli.client.api import Api
+
+
+@click.command("revoke")
+@click.argument("host", shell_complete=completion.hosts)
+@answers()
+@talks
+def command(api: Api, host: str, form: str) -> None:
+    """Take a host's identity away: its connection is cut, its certificates are worthless."""
+    from server.cli.client.api import segment
+    from server.cli.render import lists
+
+    found = api.post(f"hosts/{segment(host)}/revoke")
+    if form == "human":
+        say(f"{found['hostname']} is revoked")
+    else:
+        lists.one(form, found)

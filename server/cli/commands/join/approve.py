@@ -1,0 +1,34 @@
+"""`clarion join approve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+from server.cli.standard_streams import say
+
+if TYPE_CHECKING:
+    from server.cli.client.api import Api
+
+
+@click.command("approve")
+@click.argument("request_ids", nargs=-1, required=True, metavar="ID...")
+@answers()
+@talks
+def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
+    """Let these hosts in: each gets its certificate when its agent asks next, within a minute."""
+    from server.cli.client.api import segment
+    from server.cli.render import lists
+    from server.cli.render.text import one_line
+
+    done = []
+    for request_id in request_ids:
+        done.append(api.post(f"join-requests/{segment(request_id)}/approve"))
+        if form == "human":
+            say(f"approved {request_id} ({one_line(done[-1]['hostname'])})")
+        elif form == "jsonl":
+            lists.json_line(done[-1])
+    if form in ("json", "yaml"):
+        lists.one(form, {"approved": done})

@@ -1,0 +1,52 @@
+"""`clarion tasks groups`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.numbers import Whole
+from server.cli.options import answers, talks
+from server.cli.standard_streams import say
+from server.cli.task_ids import task_argument
+
+if TYPE_CHECKING:
+    from server.cli.client.api import Api
+
+
+@click.command("groups")
+@task_argument()
+@click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
+@click.option("--where", metavar="EXPR", help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".")
+@click.option("--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
+@click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
+@answers(hosts=True)
+@talks
+def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str) -> None:
+    """Show what a task's hosts answered, equal answers together.
+
+    --format names and folded print the hosts of these groups only.
+    """
+    from server.cli.render import lists, result_groups
+    from server.cli.render.text import count
+
+    query = {"order": "outliers" if outliers else "largest", **({"where": where} if where else {})}
+    found = result_groups.pages(api, task_id, None if everything else limit, **query)
+    if form in ("json", "yaml"):
+        lists.document(form, {}, "items", (group for _, items in found for group in items))
+        return
+    shown = total = 0
+    twins = result_groups.Twins()
+    for page, items in found:
+        shown, total = shown + len(items), page["groups"]
+        for group in items:
+            if form == "jsonl":
+                lists.json_line(group)
+            elif form == "human":
+                result_groups.show(group, None, number=True, lines=lines, twins=twins)
+            else:
+                lists.hosts(api, group["selector"], form)
+    if form == "human":
+        say(f"{shown:,} of {count(total, 'group')}", err=True)

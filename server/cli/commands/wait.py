@@ -1,0 +1,52 @@
+"""`clarion wait`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+from server.cli.standard_streams import say
+from server.cli.task_ids import TaskId
+from server.cli.task_options import Duration
+
+if TYPE_CHECKING:
+    from server.cli.client.api import Api
+
+
+@click.command("wait")
+@click.argument("task_ids", type=TaskId(), nargs=-1, metavar="[TASK...]", default=("last",))
+@click.option("-t", "--timeout", type=Duration(), metavar="S", help="Wait no longer than this (seconds, or 30s, 5m, 2h); exit code 75 if a task has not ended by then.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing; the exit code tells.")
+@answers()
+@talks
+def command(api: Api, task_ids: tuple[str, ...], timeout: float | None, quiet: bool, form: str) -> int:
+    """Wait until tasks have ended. The exit code is that of 'clarion run'; of several tasks, of the first that did not complete."""
+    from server.cli.client import started
+    from server.cli.client.api import segment
+    from server.cli.client.reconnect import patient
+    from server.cli.follow.task import WAIT
+    from server.cli.render import lists
+    from server.cli.render.exit_codes import FINAL, exit_code, summary
+    from server.cli.render.outcome import task_word
+    from server.errors import NOT_ENDED
+
+    until = None if timeout is None else time.monotonic() + timeout
+    worst = 0
+    for task_id in task_ids:
+        started.task(task_id, ours=False)
+        path = f"tasks/{segment(task_id)}"
+        task = patient(lambda path=path: api.get(path, tries=1, patient=False), None, task_id)  # type: ignore[misc]
+        while task["status"] not in FINAL and (left := WAIT if until is None else min(WAIT, until - time.monotonic())) > 0:
+            asked = {"wait": round(left, 3), "since": task["version"]}
+            task = patient(lambda path=path, asked=asked: api.get(path, asked, timeout=WAIT + 15, tries=1, patient=False), None, task_id)  # type: ignore[misc]
+        ended = task["status"] in FINAL
+        worst = worst or (exit_code(task) if ended else NOT_ENDED)
+        if form != "human":
+            lists.one("jsonl" if form == "jsonl" or (len(task_ids) > 1 and form == "json") else form, task)
+        elif not quiet:
+            say(f"task {task['task_id']} {task_word(task['status'])}: {summary(task)}")
+    started.reset()
+    return worst

@@ -1,0 +1,26 @@
+"""`clarion whoami`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from server.cli.options import answers, talks
+
+if TYPE_CHECKING:
+    from server.cli.client.api import Api
+
+
+@click.command("whoami")
+@answers()
+@talks
+def command(api: Api, form: str) -> None:
+    """Show the name of the token that this client sends, and to which server."""
+    from server.cli.render import lists
+
+    name = api.get("session")["name"]
+    if form == "human":
+        lists.fields([("user", str(name)), ("server", api.server), ("token from", api.token_from)])
+    else:
+        lists.one(form, {"name": name, "server": api.server, "token_from": api.token_from})

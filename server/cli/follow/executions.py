@@ -1,0 +1,44 @@
+"""The executions of a task that ends little by little: each is given once, as soon as it is seen to have ended."""
+
+from __future__ import annotations
+
+import time
+
+from server.cli.client.api import Api, Json, segment
+from server.cli.render.exit_codes import ENDED
+
+LOOK_EVERY, COST = 0.5, 10.0
+"""Seconds between two looks at a task's hosts, at least; a look that took t seconds is followed by a pause of COST * t, so that the lists
+of ten thousand hosts do not keep the server busy."""
+
+
+class Rows:
+    """open: hosts that had not ended at the last look. names: host id → name, with the end of the id where several hosts have that name."""
+
+    def __init__(self, api: Api, task_id: str) -> None:
+        self._api, self._path = api, f"tasks/{segment(task_id)}/hosts"
+        self._given: set[str] = set()
+        self._next_at = 0.0
+        self.open: list[Json] = []
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next look may be taken; 0 if it may be now."""
+        return max(0.0, self._next_at - time.monotonic())
+
+    def look(self) -> list[Json]:
+        """Those that have ended and were not given before. Raises CliFailure; then nothing counts as given."""
+        started = time.monotonic()
+        found: list[Json] = []
+        opened: list[Json] = []
+        for page in self._api.pages(self._path, {}):
+            for row in page:
+                if row["status"] not in ENDED:
+                    opened.append(row)
+                elif row["host_id"] not in self._given:
+                    found.append(row)
+        self.open = opened
+        self._given.update(str(row["host_id"]) for row in found)
+        now = time.monotonic()
+        self._next_at = now + max(LOOK_EVERY, COST * (now - started))
+        return found

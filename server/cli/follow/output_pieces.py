@@ -1,0 +1,150 @@
+"""Every byte of one execution's output, once and in order for each stream: live while it runs, and from its result what live output skipped."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from server.cli.client.api import Api, Json, segment
+from server.cli.client.errors import CliFailure, ServerRefused, Unreachable
+from server.cli.client.outputs import Kept, Outputs
+from server.cli.client.reconnect import AWAY_FIRST, AWAY_LIMIT, AWAY_MOST
+from server.errors import UNAVAILABLE
+
+FULL = ("too_many_viewers", "too_many_watched")
+"""Codes with which the server says that it sends the live output of no further execution."""
+
+
+class Piece(NamedTuple):
+    """stream: stdout or stderr."""
+
+    stream: str
+    data: bytes
+
+
+class Missing(NamedTuple):
+    """So many bytes are not kept anywhere."""
+
+    stream: str
+    number: int
+    total: int
+
+
+class Attempt(NamedTuple):
+    """The host is tried again: what follows is of this attempt."""
+
+    number: int
+
+
+Part = Piece | Missing | Attempt
+
+
+class LiveFull(CliFailure):
+    """The server sends the live output of no further execution just now."""
+
+    def __init__(self) -> None:
+        super().__init__(UNAVAILABLE, "the server sends the live output of no more executions at once", "try again later, or raise limits.watched and http.viewers; the output itself is kept")
+
+
+@dataclass(slots=True)
+class Place:
+    """How far the output of one execution has been given: bytes per stream, of this attempt."""
+
+    attempt: int = 1
+    given: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
+
+    def again(self, attempt: int) -> None:
+        self.attempt, self.given = attempt, {"stdout": 0, "stderr": 0}
+
+
+def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
+    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT seconds without news.
+
+    Raises CliFailure; LiveFull when the server has no place.
+    """
+    path = f"tasks/{segment(task_id)}/hosts/{segment(host)}/output/live"
+    last, pause, heard = "", AWAY_FIRST, time.monotonic()
+    while True:
+        try:
+            for ident, name, data in api.events(path, last):
+                last, pause, heard = ident or last, AWAY_FIRST, time.monotonic()
+                if name == "bye" and data.get("why") in FULL:
+                    raise LiveFull
+                if name == "bye":
+                    break
+                yield name, data
+                if name == "end":
+                    return
+        except (Unreachable, ServerRefused) as failure:
+            if isinstance(failure, ServerRefused) and failure.code in FULL:
+                raise LiveFull from None
+            if isinstance(failure, ServerRefused) and failure.status != 503:
+                raise
+            if time.monotonic() - heard > AWAY_LIMIT:
+                raise CliFailure(UNAVAILABLE, f"{failure.message} for {AWAY_LIMIT:.0f} s", "the task goes on; follow it again when the server is back") from None
+        time.sleep(pause)
+        pause = min(2 * pause, AWAY_MOST)
+
+
+def live(api: Api, task_id: str, host: str, place: Place) -> Iterator[Part | Json]:
+    """Parts from `place` on, which moves with them, and at last the execution as it ended. What live output skips comes after its end.
+
+    Raises CliFailure, LiveFull.
+    """
+    broken: set[str] = set()
+    for name, data in events(api, task_id, host):
+        if name == "attempt":
+            if data["attempt"] != place.attempt:
+                moved = any(place.given.values())
+                place.again(data["attempt"])
+                broken.clear()
+                if moved:
+                    yield Attempt(place.attempt)
+        elif name == "gap":
+            broken.add(data["stream"])
+        elif name == "output":
+            stream, piece = data["stream"], b64decode(data["base64"])
+            new = place.given[stream] - data["offset"]
+            if stream in broken or not 0 <= new < max(len(piece), 1):
+                # behind a gap, or given before: the rest of a gap is read from the result
+                if new < 0:
+                    broken.add(stream)
+                continue
+            place.given[stream] += len(piece) - new
+            yield Piece(stream, piece[new:])
+        elif name == "end":
+            outputs = Outputs(api, task_id)
+            for stream in sorted(broken, reverse=True):
+                yield from rest(outputs.fetch(host, stream), stream, place)
+            yield data
+            return
+    raise AssertionError("events end with `end`")
+
+
+def stored(outputs: Outputs, row: Json, place: Place) -> Iterator[Part]:
+    """The same of an execution that has ended, from its result."""
+    if int(row.get("attempt") or 1) != place.attempt:
+        moved = any(place.given.values())
+        place.again(int(row.get("attempt") or 1))
+        if moved:
+            yield Attempt(place.attempt)
+    for stream in ("stdout", "stderr"):
+        kept = outputs.of(row, stream)
+        if kept is not None:
+            yield from rest(kept, stream, place)
+
+
+def rest(kept: Kept, stream: str, place: Place) -> Iterator[Part]:
+    """What the result keeps of a stream beyond what was given."""
+    written = place.given[stream]
+    tail_at = kept.total_bytes - len(kept.tail)
+    if kept.head[written:]:
+        yield Piece(stream, kept.head[written:])
+    if (missing := tail_at - max(written, len(kept.head))) > 0:
+        yield Missing(stream, missing, kept.total_bytes)
+    if kept.tail[max(0, written - tail_at) :]:
+        yield Piece(stream, kept.tail[max(0, written - tail_at) :])
+    place.given[stream] = kept.total_bytes

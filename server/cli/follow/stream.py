@@ -1,0 +1,280 @@
+"""`--stream`: every line of every host as `host: line`, while it is written.
+
+Every line of a host comes once and in order. A server sends the live output of a limited number of executions at a time; the others' lines
+come from their results when they end.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from proto.readable import readable
+from server.cli.client.api import Api, Json, segment
+from server.cli.client.errors import INTERRUPTED
+from server.cli.client.outputs import Outputs
+from server.cli.client.reconnect import patient
+from server.cli.follow.executions import Rows
+from server.cli.follow.output_pieces import Attempt, LiveFull, Missing, Part, Piece, Place, live, stored
+from server.cli.follow.task import WAIT, cancels
+from server.cli.render import result_groups
+from server.cli.render.exit_codes import FINAL, exit_code
+from server.cli.render.report import GROUPS, summarize
+from server.cli.render.text import count, one_line
+from server.cli.standard_streams import say
+
+AT_ONCE = 48
+"""Executions whose live output is followed at a time. The server's own limit (`limits.watched`, 64 by default) is for all of its users."""
+WAITING = 256
+"""Messages that wait to be printed; those that read from the server wait when there are more."""
+LOOK_UP = 0.2
+"""Seconds within which Ctrl-C is noticed while nothing is written."""
+LEAVE_WITHIN = 3.0
+"""Seconds for what has come already, when the user leaves."""
+LONGEST = 1 << 20
+"""Bytes of a line after which it is printed in parts."""
+
+
+@dataclass(slots=True)
+class _Host:
+    """row: how the execution ended, once that is known. following: its live output is being read."""
+
+    name: str
+    place: Place = field(default_factory=Place)
+    row: Json | None = None
+    following: bool = False
+    done: bool = False
+    held: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
+
+
+def stream(api: Api, task: Json, *, quiet: bool) -> int:
+    """Until the task has ended; the exit code. Ctrl-C asks as `attach` does."""
+    task_id = str(task["task_id"])
+    lines = Lines(api, task_id, quiet=quiet)
+    lines.start()
+    while True:
+        try:
+            final = lines.print_all()
+            break
+        except KeyboardInterrupt:
+            if not cancels(api, task_id, lines):
+                return INTERRUPTED
+    if not quiet:
+        _failures(api, final)
+        summarize(final)
+    return exit_code(final)
+
+
+def _failures(api: Api, task: Json) -> None:
+    """How hosts ended that did not complete, on standard error."""
+    if task["status"] == "completed":
+        return
+    for _, found in result_groups.pages(api, str(task["task_id"]), GROUPS, order="outliers"):
+        for group in found:
+            if group["status"] != "completed":
+                result_groups.show(group, None, number=False, lines=0, err=True)
+
+
+class Lines:
+    """Output of many hosts, a line at a time. prefixed: with the host's name before each."""
+
+    def __init__(self, api: Api, task_id: str, *, quiet: bool, prefixed: bool = True) -> None:
+        self._api, self._task_id, self._quiet, self._prefixed = api, task_id, quiet, prefixed
+        self._outputs = Outputs(api, task_id)
+        self._queue: queue.Queue[Callable[[], None]] = queue.Queue(WAITING)
+        self._hosts: dict[str, _Host] = {}
+        self._names: dict[str, int] = {}
+        self._waiting: deque[str] = deque()
+        self._following, self._at_once = 0, AT_ONCE
+        self._final: Json | None = None
+        self._remarked = self._interrupted = False
+
+    def start(self) -> None:
+        self._thread(self._scout)
+
+    def print_all(self) -> Json:
+        """Print until everything is printed; the task as it ended.
+
+        Raises KeyboardInterrupt between two lines, so that it may be called again and nothing is lost; a second Ctrl-C ends at once.
+        """
+        self._interrupted = False
+        before = signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            while self._final is None or self._following:
+                try:
+                    act = self._queue.get(timeout=LOOK_UP)
+                except queue.Empty:
+                    act = None
+                if act is not None:
+                    act()
+                if self._interrupted:
+                    raise KeyboardInterrupt
+            return self._final
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _on_interrupt(self, *_: object) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+
+    def leave(self, task: Json) -> None:
+        """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not complete."""
+        rows = Rows(self._api, self._task_id)
+        found = rows.look()
+        self.looked(found, [])
+        until = time.monotonic() + LEAVE_WITHIN
+        while not all(self._hosts[row["host_id"]].done for row in found) and (left := until - time.monotonic()) > 0:
+            try:
+                act = self._queue.get(timeout=left)
+            except queue.Empty:
+                break
+            act()
+        for host in self._hosts.values():
+            self._flush(host)
+
+    # --- in threads of their own: each puts what is to be done into the queue --------------------------------------------------
+
+    def _thread(self, work: Callable[..., None], *given: Any) -> None:
+        def run() -> None:
+            try:
+                work(*given)
+            except BaseException as error:
+                self._queue.put(lambda error=error: _throw(error))  # type: ignore[misc]
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _scout(self) -> None:
+        """Looks which hosts run and which have ended."""
+        rows = Rows(self._api, self._task_id)
+        path = f"tasks/{segment(self._task_id)}/progress"
+        progress = self._patient(lambda: self._api.get(path, tries=1, patient=False))
+        while True:
+            final = progress["status"] in FINAL
+            found = self._patient(rows.look)
+            running = [row for row in rows.open if row["status"] == "running"]
+            self._queue.put(lambda found=found, running=running: self.looked(found, running))  # type: ignore[misc]
+            if final:
+                task = self._patient(lambda: self._api.get(f"tasks/{segment(self._task_id)}", patient=False))
+                self._queue.put(partial(self._ended, task))
+                return
+            if rows.due_in:
+                time.sleep(rows.due_in)
+            since = progress["version"]
+            progress = self._patient(lambda since=since: self._api.get(path, {"wait": WAIT, "since": since}, timeout=WAIT + 15, tries=1, patient=False))  # type: ignore[misc]
+
+    def _patient(self, ask: Callable[[], Any]) -> Any:
+        return patient(ask, lambda text: self._queue.put(lambda: say(text, err=True)), self._task_id)
+
+    def _follow(self, host_id: str, place: Place) -> None:
+        try:
+            for part in live(self._api, self._task_id, host_id, place):
+                if isinstance(part, dict):
+                    self._queue.put(lambda: self._left(host_id, whole=True))
+                else:
+                    self._queue.put(lambda part=part: self._print(self._hosts[host_id], part))  # type: ignore[misc]
+        except LiveFull:
+            self._queue.put(lambda: self._left(host_id, whole=False))
+
+    # --- in the main thread ----------------------------------------------------------------------------------------------------
+
+    def looked(self, found: list[Json], running: list[Json]) -> None:
+        """found: executions that have ended; running: those that run now."""
+        self._name([*found, *running])
+        for row in found:
+            host = self._hosts[row["host_id"]]
+            host.row = row
+            self._store(host)
+        self._waiting = deque(row["host_id"] for row in running if not self._hosts[row["host_id"]].following)
+        self._fill()
+
+    def _name(self, rows: Iterable[Json]) -> None:
+        for row in rows:
+            if row["host_id"] in self._hosts:
+                continue
+            name = one_line(str(row["hostname"]))
+            self._names[name] = self._names.get(name, 0) + 1
+            again = self._names[name] > 1
+            self._hosts[row["host_id"]] = _Host(f"{name} ({row['host_id'][-12:]})" if again else name)
+
+    def _fill(self) -> None:
+        while self._waiting and self._following < self._at_once:
+            host_id = self._waiting.popleft()
+            host = self._hosts[host_id]
+            if host.done or host.following or host.row is not None:
+                continue
+            host.following = True
+            self._following += 1
+            self._thread(self._follow, host_id, host.place)
+        if self._waiting and not self._remarked and not self._quiet:
+            self._remarked = True
+            say(f"the output of {count(self._following, 'host')} is shown while it is written, that of the others when they end", err=True)
+
+    def _left(self, host_id: str, *, whole: bool) -> None:
+        """The live output of a host has ended; whole: all of it was given. Otherwise the server has no place for it."""
+        host = self._hosts[host_id]
+        host.following = False
+        self._following -= 1
+        if whole:
+            self._finish(host)
+        else:
+            self._at_once = self._following
+            self._store(host)
+        self._fill()
+
+    def _store(self, host: _Host) -> None:
+        """Print the rest of a host that has ended and is not followed."""
+        if host.row is None or host.following or host.done:
+            return
+        row = host.row
+        for part in self._patient_here(lambda: list(stored(self._outputs, row, host.place))):
+            self._print(host, part)
+        self._finish(host)
+
+    def _patient_here(self, ask: Callable[[], list[Part]]) -> list[Part]:
+        return patient(ask, lambda text: say(text, err=True), self._task_id)
+
+    def _ended(self, task: Json) -> None:
+        self._final = task
+
+    def _print(self, host: _Host, part: Part) -> None:
+        if isinstance(part, Piece):
+            data = host.held[part.stream] + part.data
+            whole, newline, left = data.rpartition(b"\n")
+            if len(left) > LONGEST:
+                whole, newline, left = data, b"\n", b""
+            host.held[part.stream] = left
+            if newline:
+                self._lines(host, part.stream, whole)
+        elif isinstance(part, Missing):
+            self._flush(host)
+            say(f"{host.name}: [{count(part.number, 'byte')} of {part.total:,} of {part.stream} not kept]", err=True)
+        elif isinstance(part, Attempt):
+            self._flush(host)
+            say(f"{host.name}: attempt {part.number}: its output begins anew", err=True)
+
+    def _lines(self, host: _Host, stream: str, data: bytes) -> None:
+        shown = readable(data).split("\n")
+        before = f"{host.name}: " if self._prefixed else ""
+        say("".join(f"{before}{line}\n" for line in shown), nl=False, err=stream == "stderr")
+
+    def _flush(self, host: _Host) -> None:
+        for stream, data in host.held.items():
+            if data:
+                host.held[stream] = b""
+                self._lines(host, stream, data)
+
+    def _finish(self, host: _Host) -> None:
+        self._flush(host)
+        host.done = True
+
+
+def _throw(error: BaseException) -> None:
+    raise error

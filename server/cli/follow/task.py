@@ -1,0 +1,112 @@
+"""Waiting for a task: one long poll after the other, each answered when something has changed."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from server.cli.client import started
+from server.cli.client.api import Api, Json, segment
+from server.cli.client.errors import INTERRUPTED, CliFailure, ServerRefused
+from server.cli.client.reconnect import patient
+from server.cli.follow.results import Coming, Shown, coming, still_open
+from server.cli.render.exit_codes import FINAL, exit_code
+from server.cli.render.progress import meter
+from server.cli.standard_streams import say
+
+WAIT = 25
+EARLY, SHORTEST = 0.5, 0.05
+"""Seconds: of one long poll; an answer without news that comes sooner than EARLY is not asked for again before; the shortest long poll."""
+
+
+def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
+    """Wait until the task has ended, show what its hosts said as they end, return the exit code.
+
+    Ctrl-C asks on a terminal whether to detach or to cancel the task; elsewhere it detaches, and the task goes on. What has come by then is shown.
+    """
+    task_id = str(task["task_id"])
+    started.task(task_id, ours=False)
+    if not quiet:
+        announce(api, task_id)
+    shown = coming(api, task, form, quiet=quiet)
+    while True:
+        try:
+            if task["status"] not in FINAL:
+                wait(api, task_id, quiet=quiet, shown=shown)
+                task = patient(lambda: api.get(f"tasks/{segment(task_id)}", patient=False), None, task_id)
+            shown.finish(task)
+            return exit_code(task)
+        except KeyboardInterrupt:
+            if task["status"] in FINAL:
+                return INTERRUPTED
+            if not cancels(api, task_id, shown):
+                return INTERRUPTED
+
+
+def announce(api: Api, task_id: str) -> None:
+    """The task's id and its page, at the start."""
+    say(f"task {task_id} · {api.page(task_id)}", err=True)
+
+
+def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
+    """After a Ctrl-C: cancel the task, or show what has come and say how to come back to it. False: we are to leave."""
+    if not _wanted(task_id):
+        try:
+            task = api.get(f"tasks/{segment(task_id)}", tries=1, patient=False)
+            if shown is not None:
+                shown.leave(task)
+            open_hosts = f": {still_open(task)}"
+        except (CliFailure, KeyboardInterrupt):
+            # the server does not answer just now, or the user is in a hurry: how to go on is said in any case
+            open_hosts = ""
+        say(f"interrupted{open_hosts}. The task goes on: attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
+        return False
+    _cancel(api, task_id)
+    return True
+
+
+def _wanted(task_id: str) -> bool:
+    """Asks, where somebody can answer. A second Ctrl-C, or no answer, means to detach."""
+    if not _on_terminal():
+        return False
+    try:
+        answer = click.prompt(f"\nTask {task_id} is running: detach or cancel?", type=click.Choice(["d", "c"], case_sensitive=False), default="d", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        return False
+    return str(answer).lower() == "c"
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _cancel(api: Api, task_id: str) -> None:
+    try:
+        api.post(f"tasks/{segment(task_id)}/cancel")
+        say("canceling; waiting for every host to say what became of it", err=True)
+    except ServerRefused as refusal:
+        if refusal.code != "task_finished":
+            raise
+
+
+def wait(api: Api, task_id: str, *, quiet: bool, shown: Coming | None = None) -> Json:
+    """The last progress, whose status is final. A server that is away is waited for, up to AWAY_LIMIT."""
+    path = f"tasks/{segment(task_id)}/progress"
+    with meter(quiet) as bar:
+        progress = patient(lambda: api.get(path, tries=1, patient=False), bar.note, task_id)
+        while True:
+            bar.show(progress)
+            if progress["status"] in FINAL:
+                return progress
+            again = None if shown is None else patient(lambda now=progress: shown.look(now, bar.aside()), bar.note, task_id)  # type: ignore[misc]
+            longest = WAIT if again is None else max(SHORTEST, min(WAIT, again))
+            since, asked = progress["version"], time.monotonic()
+            progress = patient(
+                lambda since=since, longest=longest: api.get(path, {"wait": longest, "since": since}, timeout=WAIT + 15, tries=1, patient=False),  # type: ignore[misc]
+                bar.note,
+                task_id,
+            )
+            if progress["version"] == since and again is None and (early := EARLY - (time.monotonic() - asked)) > 0:
+                time.sleep(early)  # a server that is about to stop ends every wait at once

@@ -1,0 +1,51 @@
+"""What the hosts of a task that runs have answered so far, kept up to date row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from server.core.model import CommandHost
+from server.core.results.groups import Answer, Kind
+
+
+class AnswerSheet:
+    """`begin` with what the store has; rows noted before that are newer than what it had, and are kept until then."""
+
+    def __init__(self) -> None:
+        self._early: list[CommandHost] | None = []
+        self._hosts: dict[Kind, dict[str, None]] = {}
+        self._first: dict[Kind, int | None] = {}
+        self._kind_of: dict[str, Kind] = {}
+
+    def begin(self, answers: Iterable[Answer]) -> None:
+        for one in answers:
+            kind = one.kind
+            self._hosts[kind], self._first[kind] = dict.fromkeys(one.host_ids), one.first_at
+            self._kind_of.update(dict.fromkeys(one.host_ids, kind))
+        early, self._early = self._early, None
+        for row in early or ():
+            self.note(row)
+
+    def note(self, row: CommandHost) -> None:
+        """This has been committed."""
+        if self._early is not None:
+            self._early.append(row)
+            return
+        host_id, kind = row.host_id, (row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id)
+        before = self._kind_of.get(host_id)
+        if before == kind:
+            return
+        if before is not None:
+            hosts = self._hosts[before]
+            del hosts[host_id]
+            if not hosts:
+                del self._hosts[before], self._first[before]
+        self._kind_of[host_id] = kind
+        self._hosts.setdefault(kind, {})[host_id] = None
+        first = self._first.setdefault(kind, row.finished_at)
+        if first is not None and row.finished_at is not None:
+            self._first[kind] = min(first, row.finished_at)
+
+    def answers(self) -> list[Answer]:
+        """As the store would give them."""
+        return [Answer(*kind, self._first[kind], tuple(hosts)) for kind, hosts in self._hosts.items()]

@@ -1,0 +1,44 @@
+"""What a deadline may be about, besides an execution and a task."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.core.state import LiveTask, Peer
+
+
+@dataclass(slots=True, eq=False)
+class Owed:
+    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds, command_id, attempt)."""
+
+    peer: Peer
+    acks: deque[tuple[float, str, int]] = field(default_factory=deque)
+    ticket: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Grace:
+    """The deadline after which hosts that have not come back since the start count as offline."""
+
+    ticket: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Patience:
+    """The deadline after which a task's hosts that are not connected are no longer waited for."""
+
+    live: LiveTask
+    ticket: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Lap:
+    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic seconds at
+    which it would have started, had this server run all the while."""
+
+    live: LiveTask
+    began: float
+    ticket: int = 0

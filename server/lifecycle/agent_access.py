@@ -1,0 +1,159 @@
+"""How agents get in: certificates, gate, enrolment port, and their upkeep while the server runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+import trio
+from cryptography import x509
+
+from proto.link import unary
+from server.fleet.identities import Identities
+from server.fleet.join_requests import JoinRequests
+from server.fleet.registry import Registry
+from server.ops.metrics import Metrics
+from server.ports import Clock
+from server.rpc.authenticate import Gate
+from server.rpc.enrolment import Enrolment
+from server.rpc.enrolment import Settings as EnrolmentSettings
+from server.rpc.enrolment_port import EnrolmentConnections, PortLimits
+from server.security import ca, ca_files, tls
+from server.security.admit import Takeovers
+from server.security.failure import InitFailed
+from server.settings.schema import Settings
+from server.store.base import Store
+from server.store.writer import Writer
+
+log = structlog.get_logger("server.lifecycle.agent_access")
+
+HANDSHAKE, CALL = 10.0, 15.0
+"""Seconds for a TLS handshake, and for a call on the enrolment port from its first byte to its answer."""
+UPKEEP_EVERY = 3600.0
+WARN_DAYS = 60
+
+
+class PortCounts:
+    """Metrics of one port."""
+
+    def __init__(self, metrics: Metrics, port: str) -> None:
+        self._metrics, self._port = metrics, port
+
+    def refused(self, reason: str) -> None:
+        self._metrics.refused.labels(self._port, reason).inc()
+
+    def quarantined(self) -> None:
+        self._metrics.quarantines.inc()
+
+    def wrong_token(self) -> None:
+        self._metrics.auth_failures.labels(self._port).inc()
+
+    def issued(self, kind: str) -> None:
+        self._metrics.certificates.labels(kind).inc()
+
+
+class Entrance:
+    """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises InitFailed."""
+
+    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics, requests: JoinRequests | None = None, limits: PortLimits | None = None) -> None:
+        self._settings, self._clock, self._identities, self._registry, self._writer = settings, clock, identities, registry, writer
+        self._requests = requests if requests is not None else JoinRequests()
+        self._limits = limits or PortLimits()
+        self._files = ca_files.CaFiles(settings.data)
+        self._names = names(settings)
+        ca_files.refresh_server(self._files, self._names, clock.now().wall_ms, os.urandom)
+        self._issuing = ca_files.load_issuing(self._files)
+        self._ends = metrics.certificate_ends
+        self._show_ends()
+        self.pin = ca_files.pin(self._files)
+        try:
+            self.agent_tls, self._enrol_tls = tls.agent_port_context(self._files), tls.enrolment_context(self._files)
+        except OSError as error:
+            raise InitFailed(self._files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup") from error
+        self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
+        takeovers = Takeovers(settings.enrol.takeovers, round(settings.enrol.takeover_window * 1000))
+        self.gate = Gate(identities, registry, writer, clock, self._agent_counts, takeovers, round(settings.enrol.renew_after_end * 1000))
+        self.address: tuple[str, int] | None = None
+
+    def handshake_failed(self, peer: str, error: BaseException) -> None:
+        """Somebody did not get through TLS on the agent port."""
+        _tell("agent", self._agent_counts, peer, error)
+
+    @asynccontextmanager
+    async def serve(self, sock: socket.socket, agent_port: int, store: Store) -> AsyncIterator[None]:
+        """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to dial."""
+        ours = self._settings.enrol
+        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port, ours.pending, round(ours.pending_ttl * 1000), ours.wrong_tokens)
+        enrolment = Enrolment(
+            lambda: self._issuing, self._identities, self.gate, self._registry, store, self._writer, self._clock, os.urandom, settings, self._enrol_counts, self._requests
+        )
+        host, port = sock.getsockname()[:2]
+        self.address = (host, port)
+        async with (
+            unary.serve_calls(
+                enrolment.handlers,
+                sock,
+                ssl=self._enrol_tls,
+                deadline=CALL,
+                handshake_timeout=HANDSHAKE,
+                refused=lambda peer, error: _tell("enrol", self._enrol_counts, peer, error),
+                connections=EnrolmentConnections(self._limits, self._enrol_counts.refused),
+            ),
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self.gate.run)
+            nursery.start_soon(self._upkeep)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _upkeep(self) -> None:
+        while True:
+            self._warn()
+            await trio.sleep(UPKEEP_EVERY)
+            try:
+                self.look_after()
+            except InitFailed as error:
+                log.error("the server's certificate cannot be looked after", error=str(error), hint=error.hint)
+
+    def look_after(self) -> None:
+        """Take over a new issuing CA, and make the server's own certificate anew when it is time. Raises InitFailed."""
+        self._issuing = ca_files.load_issuing(self._files)
+        if ca_files.refresh_server(self._files, self._names, self._clock.now().wall_ms, os.urandom):
+            for context in (self.agent_tls, self._enrol_tls):
+                tls.reload(context, self._files)
+            log.info("the server has a new certificate", names=self._names)
+        self._show_ends()
+
+    def _show_ends(self) -> None:
+        ends = {"ca": ca_files.load_root(self._files), "issuing": self._issuing.certificate, "server": ca_files.load_server(self._files)}
+        for name, certificate in ends.items():
+            self._ends.labels(name).set(certificate.not_valid_after_utc.timestamp())
+
+    def _warn(self) -> None:
+        for certificate, remedy in (
+            (self._issuing.certificate, "run 'clarion-server ca renew'"),
+            (ca_files.load_root(self._files), "see docs/design/security.md, rotation"),
+        ):
+            days = days_left(certificate, self._clock.now().wall_ms)
+            if days < WARN_DAYS:
+                log.warning("a CA certificate comes to its end", subject=certificate.subject.rfc4514_string(), days=days, remedy=remedy)
+
+
+def days_left(certificate: x509.Certificate, now_ms: int) -> int:
+    return int((certificate.not_valid_after_utc.timestamp() * 1000 - now_ms) // ca_files.DAY_MS)
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """What the server's certificate is made out to."""
+    given = settings.agent_port.names
+    return ca_files.own_names() if given is None else tuple(name.strip() for name in given.split(","))
+
+
+def _tell(port: str, counts: PortCounts, peer: str, error: BaseException) -> None:
+    reason = tls.reason_of(error)
+    counts.refused(reason)
+    log.warning("connection refused", port=port, reason=reason, peer=peer, error=(error.reason if isinstance(error, ssl.SSLError) else None) or str(error))

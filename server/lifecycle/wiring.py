@@ -1,0 +1,217 @@
+"""From settings to parts: the one place where names of settings meet names of parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from _speedups.http2 import Limits as LaneLimits
+from server.core.selectors.expression import Bounds
+from server.core.state import Limits as EngineLimits
+from server.errors import ClarionError
+from server.fleet.session import OutboxLimits
+from server.fleet.watching import TICK, WatchLimits
+from server.ports import Clock
+from server.rpc.accept.listener import Limits as ListenerLimits
+from server.rpc.enrolment_port import PortLimits
+from server.rpc.session.encode import Terms
+from server.rpc.settings import Settings as RpcSettings
+from server.settings.networks import networks
+from server.settings.password_file import read_password
+from server.settings.schema import Settings
+from server.store.base import Store, StoreRefused
+from server.store.mysql.store import MySQLStore, tls_context
+from server.store.sqlite.store import SqliteStore
+from server.store.writer import Writer
+from server.web.http.limits import Limits as WebLimits
+from server.web.http.proxies import Proxies
+
+COMES_BACK = 25.0
+"""Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
+ENROLMENT_BYTES = 256 << 10
+"""Messages of one connection to the enrolment port, a minute. One has at most 64 KiB (proto.link.unary.LIMIT)."""
+SLICE = 200
+"""Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
+
+
+def store(settings: Settings) -> Store:
+    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file, ClarionError for an
+    unreadable store.tls_ca."""
+    ours = settings.store
+    if ours.kind == "sqlite":
+        return SqliteStore(settings.database_file, cache_bytes=ours.cache_bytes)
+    assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
+    try:
+        tls = tls_context(ours.tls, str(ours.tls_ca) if ours.tls_ca else None)
+    except StoreRefused as error:
+        raise ClarionError("store_refused", str(error), field="store.tls_ca") from error
+    return MySQLStore(
+        user=ours.user,
+        password=read_password(ours),
+        database=ours.database,
+        host=ours.host,
+        port=ours.port,
+        socket=str(ours.socket) if ours.socket else None,
+        tls=tls,
+        connect_timeout=ours.connect_timeout,
+        pool_size=ours.pool_size,
+        stopped_after=ours.lease_seconds,
+    )
+
+
+def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[float], None]) -> Writer:
+    """committed: told how many seconds each commit took."""
+    ours = settings.writer
+    return Writer(
+        store,
+        clock=clock,
+        entropy=os.urandom,
+        committed=committed,
+        linger_ms=ours.linger_ms,
+        max_rows=ours.max_rows,
+        small_rows=ours.small_rows,
+        batch_ms=ours.batch_ms,
+        high_water=ours.high_water,
+        reading_high_water=ours.reading_high_water,
+        low_water=ours.low_water,
+        high_water_bytes=ours.high_water_bytes,
+    )
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    limits, liveness = settings.limits, settings.liveness
+    return EngineLimits(
+        in_flight=limits.in_flight,
+        in_flight_per_task=limits.in_flight_per_task,
+        in_flight_per_host=limits.in_flight_per_host,
+        waiting=limits.waiting,
+        waiting_per_host=limits.waiting_per_host,
+        slice=min(SLICE, settings.writer.max_rows),
+        lost_after=liveness.lost_after,
+        unanswered_after=liveness.unanswered_after,
+        doubt=liveness.silence + COMES_BACK,
+        mass_share=liveness.mass_silence_share,
+        mass_hosts=liveness.mass_silence_hosts,
+        mass_window=liveness.mass_silence_window,
+        mass_pause=liveness.mass_silence_pause,
+        start_grace=liveness.start_grace,
+        watchdog_margin=liveness.watchdog_margin,
+        lap=liveness.time_saved_every,
+        unsolicited_waiting=2 * settings.agent_port.results_unacknowledged,
+    )
+
+
+def chance() -> float:
+    """From 0 up to 1; for the pauses before further attempts."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48
+
+
+def outbox_limits(settings: Settings) -> OutboxLimits:
+    return OutboxLimits(messages=settings.agent_port.outbox_messages)
+
+
+def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
+    liveness = settings.liveness
+    return RpcSettings(
+        Terms(epoch, settings.agent_port.results_unacknowledged, heartbeat=liveness.heartbeat, silence=liveness.silence),
+        max_message=settings.agent_port.max_message,
+        hello_timeout=settings.agent_port.hello_timeout,
+        caller_age=settings.agent_port.caller_age,
+        send_timeout=settings.guard.send_timeout,
+        drain_min=liveness.drain_min,
+        drain_max=liveness.drain_max,
+        pulse=min(1.0, liveness.heartbeat / 4),
+    )
+
+
+def watch_limits(settings: Settings) -> WatchLimits:
+    ours = settings.limits
+    return WatchLimits(
+        executions=ours.watched,
+        ring=ours.watched_bytes,
+        window=int(ours.watched_rate * TICK),
+        total=int(ours.watched_rate_total * TICK),
+    )
+
+
+def listener_limits(settings: Settings) -> ListenerLimits:
+    ours = settings.agent_port
+    return ListenerLimits(
+        connections=ours.connections,
+        per_address=ours.connections_per_address,
+        handshakes_per_second=ours.handshakes_per_second,
+        burst=ours.handshake_burst,
+        handshakes=ours.handshakes,
+        handshake=ours.handshake_timeout,
+        handshake_bytes=ours.handshake_bytes,
+        refusals_per_minute=settings.guard.refusals_per_minute,
+        grave_refusals=settings.guard.grave_refusals,
+        shut_out_seconds=settings.guard.shut_out_seconds,
+        shut_out_connections=settings.guard.shut_out_connections,
+    )
+
+
+def lane_limits(settings: Settings) -> LaneLimits:
+    ours = settings.agent_port
+    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "grave_refusals", "shut_out_seconds", "shut_out_connections")}
+    return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
+
+
+def enrolment_limits(settings: Settings) -> PortLimits:
+    """The guard of the agent port, with messages as long as enrolment takes."""
+    ours = settings.enrol
+    return PortLimits(
+        connections=ours.connections,
+        per_address=ours.connections_per_address,
+        handshakes_per_second=ours.handshakes_per_second,
+        idle=ours.idle_timeout,
+        refusals_per_minute=settings.guard.refusals_per_minute,
+        grave_refusals=settings.guard.grave_refusals,
+        guard=dataclasses.replace(lane_limits(settings), hello_bytes=ENROLMENT_BYTES),
+    )
+
+
+def web_limits(settings: Settings) -> WebLimits:
+    http, limits = settings.http, settings.limits
+    return WebLimits(
+        max_body=http.max_body,
+        compress_above=http.compress_above,
+        max_json_depth=http.max_json_depth,
+        max_json_keys=http.max_json_keys,
+        max_json_values=http.max_json_values,
+        max_connections=http.max_connections,
+        connections_per_address=http.connections_per_address,
+        max_head=http.max_head,
+        max_head_fields=http.max_head_fields,
+        proxies=Proxies(networks(http.trusted_proxies or "")),
+        body_timeout=http.body_timeout,
+        write_timeout=http.write_timeout,
+        send_timeout=http.send_timeout,
+        keep_alive=http.keep_alive,
+        wait_max=http.wait_max,
+        page_size_max=http.page_size_max,
+        scan_outputs=http.scan_outputs,
+        scan_tasks=http.scan_tasks,
+        scan_bytes=http.scan_bytes,
+        answers_kept=http.answers_kept,
+        viewers=http.viewers,
+        viewer_updates=http.viewer_updates,
+        event_beat=http.event_beat,
+        session_idle=http.session_idle,
+        session_longest=http.session_longest,
+        plain_session_idle=http.plain_session_idle,
+        plain_session_longest=http.plain_session_longest,
+        wrong_logins=http.wrong_logins,
+        wrong_tokens=http.wrong_tokens,
+        hosts_per_task=limits.hosts_per_task,
+        command_bytes=limits.command_bytes,
+        parameters=limits.parameters,
+        parameter_bytes=limits.parameter_bytes,
+        stdin_bytes=limits.stdin_bytes,
+        timeout_max=float(limits.timeout_max),
+        attempts=limits.attempts,
+        expressions=Bounds(limits.expression_chars, limits.selector_names, limits.selector_patterns, limits.selector_comparisons),
+    )

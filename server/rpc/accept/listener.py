@@ -1,0 +1,189 @@
+"""Who gets in: limits before any byte is read, then the TLS handshake, then the connection belongs to the lane."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import socket
+from typing import NoReturn
+
+import structlog
+import trio
+
+from server.rpc.accept.abuse import Offenders, Pit
+from server.rpc.accept.tls_handshakes import Handshakes
+from server.rpc.accept.tls_worker import Place
+
+log = structlog.get_logger("rpc.listener")
+
+ACCEPTS_IN_A_ROW = 64
+PAUSE = 0.1
+"""Seconds without accepting when the process or the system has no file descriptor left."""
+RELEASE_EVERY = 0.5
+"""Seconds between two looks for held connections whose time is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
+    handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
+    refusals_per_minute: of one address, after which its connections are closed unread, shut_out_seconds after they came; shut_out_connections: held so at once.
+    grave_refusals: as which a cut off for a flood or for breaking the protocol counts."""
+
+    connections: int = 15_000
+    per_address: int = 15_000
+    handshakes_per_second: float = 1_000.0
+    burst: int = 500
+    handshakes: int = 500
+    handshake: float = 10.0
+    handshake_bytes: int = 32 << 10
+    threads: int = 2
+    refusals_per_minute: int = 120
+    grave_refusals: int = 20
+    shut_out_seconds: float = 10.0
+    shut_out_connections: int = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A socket that has passed. certificate: DER, None without TLS."""
+
+    sock: socket
+    peername: tuple[str, int]
+    certificate: bytes | None
+
+
+class Bucket:
+    """A token bucket on a clock that is an argument: `rate` tokens a second, at most `burst` saved."""
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate, self._burst, self._tokens, self._at = rate, burst, float(burst), now
+
+    def wait(self, now: float) -> float:
+        """Take one token; the seconds to wait before using it, 0 when one was there."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
+        self._at = now
+        return max(0.0, -self._tokens / self._rate)
+
+
+class Listener:
+    """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
+
+    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address, address_shut_out). failed:
+    told whose handshake did not end well.
+    """
+
+    def __init__(
+        self,
+        sock: socket,
+        limits: Limits,
+        arrived: Callable[[Arrival], None],
+        refused: Callable[[str], None],
+        tls: ssl.SSLContext | None,
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        self._sock, self._limits, self._arrived = sock, limits, arrived
+        self._refused, self._tls, self._failed = refused, tls, failed
+        self._from: Counter[str] = Counter()
+        self._handshakes = Handshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
+        self._offenders = Offenders(limits.refusals_per_minute, limits.grave_refusals)
+        self._pit = Pit(limits.shut_out_seconds, limits.shut_out_connections)
+        self.open = 0
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept until cancelled."""
+        self._sock.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._release)
+            if self._tls is None:
+                await self._accept(self._enter, task_status)
+            else:
+                async with self._handshakes.computing(self._tls):
+                    nursery.start_soon(self._finish)
+                    await self._accept(self._handshakes.begin, task_status)
+
+    async def _accept(self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]) -> NoReturn:
+        bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
+        task_status.started()
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            for _ in range(ACCEPTS_IN_A_ROW):
+                # Waiting, here and below, leaves the others in the kernel's queue.
+                await self._handshakes.room()
+                try:
+                    sock, address = self._sock.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    log.error("cannot accept; waiting for connections to close", error=str(error), open=self.open)
+                    await trio.sleep(PAUSE)
+                    break
+                peername = (str(address[0]), int(address[1]))
+                await trio.sleep(bucket.wait(trio.current_time()))
+                if self._admit(sock, peername[0]):
+                    sock.setblocking(False)
+                    enter(sock, peername)
+
+    def left(self, address: str) -> None:
+        """A connection from this address is closed."""
+        self.open -= 1
+        self._from[address] -= 1
+        if not self._from[address]:
+            del self._from[address]
+
+    def offended(self, address: str, grave: bool = False) -> None:
+        """A connection from this address was refused or cut off after it had been let in. grave: see `is_grave`."""
+        self._offenders.refused(address, trio.current_time(), grave)
+
+    def _admit(self, sock: socket, address: str) -> bool:
+        reason = None
+        if self._offenders.shut_out(address, trio.current_time()):
+            reason = "address_shut_out"
+        elif self.open >= self._limits.connections:
+            reason = "too_many"
+        elif self._from[address] >= self._limits.per_address:
+            reason = "too_many_from_address"
+        if reason is not None:
+            if reason == "address_shut_out":
+                self._pit.hold(sock, trio.current_time())
+            else:
+                sock.close()
+            self._refused(reason)
+            if reason != "address_shut_out" or self._offenders.first_time(address):
+                log.warning("connection refused", port="agent", reason=reason, peer=address)
+            return False
+        self.open += 1
+        self._from[address] += 1
+        return True
+
+    def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
+        self._arrived(Arrival(sock, peername, None))
+
+    async def _finish(self) -> None:
+        """The ends of handshakes."""
+        while True:
+            for place in await self._handshakes.ended():
+                self._handshakes.end(place)
+                if place.error is None:
+                    self._arrived(Arrival(place.sock, place.peername, place.certificate))
+                else:
+                    self._turn_away(place, place.error)
+            await trio.lowlevel.checkpoint()
+
+    async def _release(self) -> None:
+        try:
+            while True:
+                await trio.sleep(RELEASE_EVERY)
+                self._pit.release(trio.current_time())
+        finally:
+            self._pit.release(float("inf"))
+
+    def _turn_away(self, place: Place, error: Exception) -> None:
+        address, port = place.peername
+        place.sock.close()
+        self.left(address)
+        if place.blamed():
+            self.offended(address)
+        self._failed(f"{address}:{port}", error)

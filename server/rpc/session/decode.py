@@ -1,0 +1,140 @@
+"""Rows of the lane, turned into the engine's events. Everything here is checked: an agent is not trusted with our rows.
+
+A row is (session, kind, *fields); kinds and fields are those of _speedups/http2/connection_py.py, in the order of proto/command.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from proto.ids import is_id
+from proto.messages import MalformedMessage, Observed
+from proto.reasons import REASONS
+from server.core.events import Accepted, Outcome, Rejected, Report, Result, Started
+from server.core.inputs.bounds import ATTEMPTS_MAX, DURATION_MAX_MS, NUMBER_MAX, PROCESSES_MAX, SIGNAL_MAX, TIME_MAX_MS, within
+from server.core.model import Output
+from server.core.results.live_output import PIECE, STREAMS, Piece
+from server.core.results.outputs import DishonestOutput, receive
+
+MAX_TEXT = 1_000
+MAX_KEPT = 512 * 1024
+MAX_NUMBER = NUMBER_MAX
+
+RESULT, ACCEPTED, REJECTED, STARTED, OUTPUT = 2, 5, 6, 7, 8
+
+
+def event(host_id: str, row: tuple[Any, ...]) -> Report:
+    """The event in a row of one of EVENTS. Raises MalformedMessage."""
+    return EVENTS[row[1]](host_id, row)
+
+
+def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Report:
+    """Rejections are rare and come as whole messages; the cold path reads them."""
+    key(command_id, attempt)
+    return Rejected(host_id, command_id, attempt, reason if reason in REASONS else "unknown", text(message))
+
+
+def key(command_id: str, attempt: int) -> None:
+    """Raises MalformedMessage unless these can name an execution."""
+    if not is_id(command_id) or not 1 <= attempt <= ATTEMPTS_MAX:
+        raise MalformedMessage(f"command_id must be a UUID in lower case, attempt 1 to {ATTEMPTS_MAX}")
+
+
+def text(words: str) -> str:
+    """Agents' words are kept short and without characters that databases or terminals choke on."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:MAX_TEXT])
+
+
+def time(ms: int) -> int | None:
+    """A moment by the agent's clock; None for one that is not in a calendar."""
+    return ms if 0 < ms <= TIME_MAX_MS else None
+
+
+def output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
+    """(command_id, attempt, piece) of a row of kind OUTPUT. Raises MalformedMessage."""
+    _, _, command_id, attempt, stream, offset, data, order, at_ms = row
+    key(command_id, attempt)
+    if stream not in STREAMS:
+        raise MalformedMessage(f"output.stream: {stream} is none")
+    if not 0 < len(data) <= PIECE:
+        raise MalformedMessage(f"output.data: 1 to {PIECE} bytes, not {len(data)}")
+    if offset + len(data) > MAX_NUMBER or order > MAX_NUMBER:
+        raise MalformedMessage(f"output.offset, output.order: at most {MAX_NUMBER}")
+    return command_id, attempt, Piece(stream, offset, data, order, time(at_ms) or 0)
+
+
+OBSERVED = {
+    Observed.OOM_KILLED: "oom_killed",
+    Observed.OUTPUT_MISSING: "output_missing",
+    Observed.INHERITED_PRIORITY: "inherited_priority",
+    Observed.LIMIT_HIT: "limit_hit",
+}
+"""Bit of CommandResult.observed → key of the report. Bits that this release does not know are passed over."""
+
+
+def _accepted(host_id: str, row: tuple[Any, ...]) -> Report:
+    key(row[2], row[3])
+    return Accepted(host_id, row[2], row[3])
+
+
+def _started(host_id: str, row: tuple[Any, ...]) -> Report:
+    key(row[2], row[3])
+    return Started(host_id, row[2], row[3], row[4], time(row[5]) or 0)
+
+
+def _result(host_id: str, row: tuple[Any, ...]) -> Report:
+    _, _, command_id, attempt, outcome, exit_code, signal, code, message, started, finished, duration_us, *rest = row
+    stdout, stderr, usage, kill, pipe_held, leftovers, left_running, observed = rest
+    key(command_id, attempt)
+    if not 1 <= outcome <= 5:
+        raise MalformedMessage(f"command_result.outcome: {outcome} is none")
+    return Result(
+        host_id,
+        command_id,
+        attempt,
+        Outcome(outcome),
+        exit_code=exit_code,
+        signal=signal if 0 < signal <= SIGNAL_MAX else None,
+        error_code=(code if code in REASONS else "unknown") if code else None,
+        error_message=text(message) or None,
+        agent_started_at=time(started),
+        agent_finished_at=time(finished),
+        execution_ms=min(duration_us // 1000, DURATION_MAX_MS),
+        stdout=_output("stdout", stdout) if stdout is not None else None,
+        stderr=_output("stderr", stderr) if stderr is not None else None,
+        report=_report(usage, kill, pipe_held, leftovers, left_running, observed),
+    )
+
+
+def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None:
+    head, tail, total_bytes, sha256 = digest
+    if len(head) + len(tail) > MAX_KEPT:
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_KEPT} bytes of a stream are kept")
+    if total_bytes > MAX_NUMBER:
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be told")
+    try:
+        return receive(head, tail, total_bytes, sha256)
+    except DishonestOutput as error:
+        raise MalformedMessage(f"command_result.{name}: {error}") from error
+
+
+def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int, left_running: int, observed: int) -> dict[str, object]:
+    used = zip(("user_us", "system_us", "max_rss_kb"), usage or (0, 0, 0), strict=True)
+    report: dict[str, object] = {name: within(number, NUMBER_MAX) for name, number in used}
+    if kill is not None:
+        reason, term_at_ms, kill_at_ms, tree_empty = kill
+        report["kill"] = {"reason": text(reason), "term_at_ms": time(term_at_ms), "kill_at_ms": time(kill_at_ms), "tree_empty": tree_empty}
+    if pipe_held:
+        report["pipe_held"] = True
+    if leftovers:
+        report["leftovers_killed"] = within(leftovers, PROCESSES_MAX)
+    if left_running:
+        report["left_running"] = within(left_running, PROCESSES_MAX)
+    for bit, name in OBSERVED.items():
+        if observed & bit:
+            report[name] = True
+    return report
+
+
+EVENTS: dict[int, Callable[[str, tuple[Any, ...]], Report]] = {RESULT: _result, ACCEPTED: _accepted, STARTED: _started}

@@ -1,0 +1,80 @@
+"""The Hello, read and checked before a session exists. What agents say afterwards comes as rows (rpc/rows.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from _speedups import http2
+from proto.ids import is_id
+from proto.messages import MalformedMessage
+from server.core.events import Entry, HostConnected, Stage
+from server.core.inputs.bounds import EPOCH_MAX, GENERATION_MAX, SEQ_MAX
+from server.rpc.session.decode import key
+
+MAX_ENTRIES = 20_000
+MAX_SLOTS = 1_024
+
+
+class Facts(NamedTuple):
+    """What an agent claims about its machine."""
+
+    hostname: str
+    ip: str
+    os: str
+    arch: str
+    version: str
+    labels: Mapping[str, str]
+
+
+class Hello(NamedTuple):
+    """Fields of the message of that name. entries: (command_id, attempt, seq, stage)."""
+
+    host_id: str
+    journal_id: str
+    boot_id: str
+    generation: int
+    max_seq: int
+    max_epoch: int
+    entries: Sequence[tuple[str, int, int, int]]
+    facts: Facts
+    slots: int
+    protocol: int
+    disbelieved: Sequence[str] = ()
+    """Fields that say something of the server or its CA and were larger than they can honestly be: they are 0 here. The host may come all the
+    same, because a server that another host had misled may have told it so."""
+
+
+def hello(message: bytes) -> Hello:
+    """The Hello in the first message, a whole CommandMessage. Raises MalformedMessage, naming what is wrong."""
+    try:
+        read = http2.decode_hello(message)
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from error
+    value = Hello(*read[:7], Facts(*read[7]), *read[8:])
+    if not is_id(value.host_id):
+        raise MalformedMessage("hello.host_id: must be a UUID in lower case, 36 characters")
+    if not 8 <= len(value.journal_id) <= 64 or not value.journal_id.isprintable():
+        raise MalformedMessage("hello.journal_id: must have 8 to 64 printable characters")
+    if not 1 <= len(value.boot_id) <= 64 or not value.boot_id.isprintable():
+        raise MalformedMessage("hello.boot_id: must have 1 to 64 printable characters")
+    if value.max_seq > SEQ_MAX:
+        raise MalformedMessage(f"hello.max_seq: at most {SEQ_MAX}")
+    if len(value.entries) > MAX_ENTRIES:
+        raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
+    for command_id, attempt, seq, _ in value.entries:
+        key(command_id, attempt)
+        if seq > SEQ_MAX:
+            raise MalformedMessage(f"hello.entries.seq: at most {SEQ_MAX}")
+    if value.generation > GENERATION_MAX:
+        value = value._replace(generation=0, disbelieved=(*value.disbelieved, "generation"))
+    if value.max_epoch > EPOCH_MAX:
+        value = value._replace(max_epoch=0, disbelieved=(*value.disbelieved, "max_epoch"))
+    return value
+
+
+def connected(value: Hello, session: int) -> HostConnected:
+    """The event of a session that begins."""
+    entries = [Entry(command_id, attempt, seq, Stage(stage)) for command_id, attempt, seq, stage in value.entries if 1 <= stage <= 4]
+    slots = min(max(value.slots, 1), MAX_SLOTS)
+    return HostConnected(value.host_id, session, value.journal_id, slots, value.max_seq, entries, value.max_epoch)

@@ -1,0 +1,35 @@
+"""Secrets that settings point to. They are read when used and never become part of the settings."""
+
+from __future__ import annotations
+
+from server.settings.schema import Fault, SettingsError, Store
+
+PASSWORD_LIMIT = 4096
+
+
+def read_password(store: Store) -> str:
+    """The database account's password: the first line of `store.password_file`, or an empty text without one.
+
+    Raises SettingsError that names the file and never what is in it.
+    """
+    if store.password_file is None:
+        return ""
+    try:
+        with store.password_file.open("rb") as handle:
+            raw = handle.read(PASSWORD_LIMIT + 1)
+    except OSError as error:
+        raise _refuse(store, f"cannot be read: {error.strerror}; make it readable for this user") from None
+    line = raw.partition(b"\n")[0].removesuffix(b"\r")
+    if len(line) > PASSWORD_LIMIT:
+        raise _refuse(store, f"its first line is longer than {PASSWORD_LIMIT} bytes; name the right file")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise _refuse(store, "its first line is not UTF-8; name the right file") from None
+    if not text:
+        raise _refuse(store, "its first line is empty; write the password there, or remove this setting")
+    return text
+
+
+def _refuse(store: Store, message: str) -> SettingsError:
+    return SettingsError([Fault(key="store.password_file", source="see 'clarion-server config show'", message=message, shown=str(store.password_file))])

@@ -1,0 +1,73 @@
+"""What those ask who run the server: statistics, health, metrics, the API's own description."""
+
+from __future__ import annotations
+
+from server.core.states import ExecutionStatus, TaskStatus
+from server.errors import ClarionError
+from server.ops import metrics
+from server.ops.health import Phase
+from server.web.readmodel.serialize import by_label
+from server.web.request import Call, Reply
+from server.web.schemas.responses import DeepView, HostCounts, LiveView, ReadyView, StatisticsView
+
+
+async def statistics(call: Call) -> Reply:
+    """Count tasks, executions and hosts.
+
+    From counters in memory; no table is read.
+    """
+    counts = call.deps.door.statistics()
+    hosts = call.deps.fleet.counts()
+    return Reply(
+        StatisticsView(
+            tasks=by_label(counts.tasks, TaskStatus),
+            executions=by_label(counts.executions, ExecutionStatus),
+            hosts=HostCounts(known=hosts["known"], connected=hosts["connected"]),
+        )
+    )
+
+
+async def live(call: Call) -> Reply:
+    """Is the process alive?
+
+    Needs no token.
+    """
+    return Reply(LiveView(status="alive", version=call.deps.version))
+
+
+async def ready(call: Call) -> Reply:
+    """Does the server take work?
+
+    Needs no token and says nothing else: 200 when it does, 503 while it starts and while it stops.
+    """
+    phase = call.deps.health.phase
+    if phase is Phase.DRAINING:
+        raise ClarionError("shutting_down")
+    if phase is Phase.STARTING:
+        raise ClarionError("store_unavailable", "the server is still starting", hint="try again in a few seconds")
+    return Reply(ReadyView(status=phase.value))
+
+
+async def deep(call: Call) -> Reply:
+    """Do all parts answer?
+
+    The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the event loop, the writer's queue, the agents' port. 503 when one is red.
+    """
+    ok, checks = await call.deps.health.deep()
+    return Reply(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)
+
+
+async def prometheus(call: Call) -> Reply:
+    """Metrics in Prometheus' text format.
+
+    Nothing is labelled by host. The read-only token of DATA/metrics.token is enough.
+    """
+    return Reply(call.deps.metrics.text(), content_type=metrics.CONTENT_TYPE)
+
+
+async def openapi(call: Call) -> Reply:
+    """Read this description.
+
+    The read-only token of DATA/metrics.token is enough.
+    """
+    return Reply(call.openapi)

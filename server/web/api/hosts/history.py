@@ -1,0 +1,47 @@
+"""What a host was told to do."""
+
+from __future__ import annotations
+
+from proto.ids import is_id
+from proto.reasons import said
+from server.errors import ClarionError
+from server.store.base import Past
+from server.web.api.tasks.tasks import PAGING
+from server.web.readmodel.lookup import host_id_of
+from server.web.readmodel.serialize import error_view
+from server.web.request import Call, Reply
+from server.web.schemas.result_responses import PastPage, PastView
+
+PARAMS = PAGING
+
+
+async def list_history(call: Call, host: str) -> Reply:
+    """See what a host was told to do.
+
+    Newest first. By id also for a host that has been deleted.
+    """
+    limits = call.deps.limits
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    after = call.query.text("after")
+    if after is not None and not is_id(after):
+        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
+    found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)
+    page = found[:limit]
+    return Reply(PastPage(items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None))
+
+
+def _view(past: Past) -> PastView:
+    row = past.execution
+    return PastView(
+        task_id=past.task_id,
+        name=past.name,
+        status=row.status.label,
+        word=said(row.status.label, unreachable=row.unreachable, code=row.error_code).word,
+        unreachable=row.unreachable,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        execution_ms=row.execution_ms,
+        error=error_view(row.error_code, row.error_message),
+    )

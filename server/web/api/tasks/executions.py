@@ -1,0 +1,159 @@
+"""A task's hosts, and what their commands said."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from proto.ids import is_id
+from server.core.model import CommandHost, Output
+from server.core.states import ExecutionStatus, execution_status
+from server.errors import ClarionError
+from server.store.base import ExecutionView, OutputSummary
+from server.web.api.tasks.tasks import PAGING
+from server.web.http.query import MAX_MS
+from server.web.http.route import Param
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.lookup import command_of, task_hosts
+from server.web.readmodel.serialize import execution_row, execution_view
+from server.web.request import Call, Reply
+from server.web.schemas.responses import ExecutionPage, OutputView
+
+STATUSES = tuple(status.label for status in ExecutionStatus)
+OCTETS = "application/octet-stream"
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
+
+FILTERS = (Param("status", "string", "Only these: codes or words of docs/reference/states.md, such as `dispatch_failed` or `not started`.", many=True, choices=STATUSES), *PAGING)
+OUTPUT = (
+    Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
+    Param("part", "string", "What was kept of its beginning (default), or of its end when the middle was dropped.", choices=("head", "tail")),
+    Param("offset", "integer", "First byte within that part; 416 beyond its end, as for a Range."),
+    Param("limit", "integer", "Number of bytes; by default all that is kept."),
+)
+
+
+async def sizes(deps: Deps, rows: list[CommandHost]) -> dict[bytes, OutputSummary]:
+    """Of the rows' outputs, by output_id."""
+    ids = {output_id for row in rows for output_id in (row.stdout_id, row.stderr_id) if output_id is not None}
+    return await deps.store.output_summaries(list(ids)) if ids else {}
+
+
+async def list_executions(call: Call, task_id: str) -> Reply:
+    """List a task's hosts.
+
+    Status, exit code, times and reason per host, by host id. Outputs are named by size only.
+    """
+    deps, limits = call.deps, call.deps.limits
+    status = call.query.each("status", execution_status, STATUSES)
+    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    after = call.query.text("after")
+    if after is not None and not is_id(after):
+        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
+    command = await command_of(deps, task_id)
+    found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
+    page, more = found[:limit], len(found) > limit
+    summaries = await sizes(deps, [item.execution for item in page])
+    task = deps.door.live_task(task_id)
+    items = [execution_row(item.execution, item.hostname, summaries, task, deps.fleet) for item in page]
+    return Reply(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
+
+
+async def find(call: Call, task_id: str, host: str) -> ExecutionView:
+    """By task id, and host id or name. Raises ClarionError task_not_found, execution_not_found."""
+    command = await command_of(call.deps, task_id)
+    host_id = host if is_id(host) else (await task_hosts(call.deps, task_id)).id_of(host)
+    found = await call.deps.store.execution(command.command_id, host_id)
+    if found is None:
+        raise ClarionError("execution_not_found")
+    return found
+
+
+async def get_execution(call: Call, task_id: str, host: str) -> Reply:
+    """Look at one host of a task.
+
+    By host id or host name, with all that its agent reported.
+    """
+    found = await find(call, task_id, host)
+    summaries = await sizes(call.deps, [found.execution])
+    return Reply(execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet))
+
+
+async def get_output(call: Call, task_id: str, host: str) -> Reply:
+    """Read a host's output.
+
+    As JSON, or exactly as it was written with `Accept: application/octet-stream`; then a Range header is honoured too. Bytes are counted
+    within the part: the head, or the tail that follows the dropped middle. A silent stream is an empty one.
+    """
+    stream = call.query.choice("stream", "stdout", ("stdout", "stderr"))
+    part = call.query.choice("part", "head", ("head", "tail"))
+    row = (await find(call, task_id, host)).execution
+    output_id = row.stdout_id if stream == "stdout" else row.stderr_id
+    output = await call.deps.store.output(output_id) if output_id is not None else None
+    if output is None and output_id is not None:
+        raise ClarionError("output_not_found")
+    kept = b"" if output is None else output.head if part == "head" else output.tail
+    first, last, by_header = _wanted(call, len(kept))
+    piece = kept[first:last]
+    if OCTETS in call.request.headers.get("Accept", ""):
+        return _octets(row, stream, piece, first, len(kept), by_header)
+    return Reply(_view(output, row, stream, part, first, piece))
+
+
+def _wanted(call: Call, size: int) -> tuple[int, int, bool]:
+    """Half-open range within the part, and whether a Range header asked for it. Raises ClarionError range_not_satisfiable."""
+    header = call.request.headers.get("Range")
+    raw = OCTETS in call.request.headers.get("Accept", "")
+    if header is not None and raw:
+        match = _RANGE.match(header)
+        # RFC 9110 section 14.2: a range that cannot be understood is ignored.
+        if match is not None and (match[1] or match[2]):
+            return *_from_header(match[1], match[2], size), True
+    first = call.query.integer("offset", 0, 0, MAX_MS)
+    limit = call.query.integer("limit", MAX_MS, 1, MAX_MS)
+    if first > size or (first == size and size > 0):
+        raise _outside("offset", size)
+    return first, min(first + limit, size), False
+
+
+def _from_header(first: str, last: str, size: int) -> tuple[int, int]:
+    if not first:
+        wanted = min(int(last), size)
+        if wanted == 0:
+            raise _outside("Range", size)
+        return size - wanted, size
+    begin, end = int(first), int(last) + 1 if last else size
+    if begin >= size or end <= begin:
+        raise _outside("Range", size)
+    return begin, min(end, size)
+
+
+def _outside(field: str, size: int) -> ClarionError:
+    return ClarionError("range_not_satisfiable", f"{size} bytes are kept of this part", field=field)
+
+
+def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> Reply:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{row.host_id}.{stream}"',
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Accept-Ranges": "bytes",
+    }
+    if by_header:
+        headers["Content-Range"] = f"bytes {first}-{first + len(piece) - 1}/{size}"
+    return Reply(piece, 206 if by_header else 200, headers, OCTETS)
+
+
+def _view(output: Output | None, row: CommandHost, stream: str, part: str, first: int, piece: bytes) -> OutputView:
+    return OutputView(
+        stream=stream,
+        part=part,
+        offset=first,
+        length=len(piece),
+        text=piece.decode("utf-8", "replace"),
+        base64=base64.b64encode(piece).decode("ascii"),
+        total_bytes=output.total_bytes if output else 0,
+        head_bytes=len(output.head) if output else 0,
+        tail_bytes=len(output.tail) if output else 0,
+        truncated=output.truncated if output else False,
+        sha256=output.sha256.hex() if output else None,
+        final=row.status.final,
+    )

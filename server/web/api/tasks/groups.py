@@ -1,0 +1,115 @@
+"""A task's answers: hosts that said the same are one group."""
+
+from __future__ import annotations
+
+from server.core.model import Output
+from server.core.results.diff import Difference, unified
+from server.core.results.filter import Filter, parse_filter
+from server.core.results.groups import Answer, largest_first, outliers_first
+from server.core.selectors.expression import ExpressionError
+from server.errors import ClarionError
+from server.web.http.query import MAX_MS
+from server.web.http.route import Param
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.group_pages import page_of
+from server.web.readmodel.result_groups import Answers, joined
+from server.web.request import Call
+from server.web.request import Reply as HttpReply
+from server.web.schemas.result_responses import DiffView
+from server.web.service.targets import SHORT, wrong
+
+AFTER = Param("after", "integer", "The `next` of the page before.")
+LIMIT = Param("limit", "integer", "Groups on a page, at most http.page_size_max.", example=20)
+FILTERS = (
+    Param("order", "string", "`largest` (default), or `outliers`: what did not complete before what did, the rarest first.", choices=("largest", "outliers")),
+    Param("where", "string", "Only answers for which this expression holds, over status, exit_code, reason, text and json.PATH; see docs/guide/results.md.", example="exit_code!=0 and text contains 'disk full'"),
+    LIMIT,
+    AFTER,
+)
+DIFF = (
+    Param("against", "integer", "Number of the group to compare with; by default the largest."),
+    Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
+    Param("context", "integer", "Equal lines shown around each change, 0 to 100; by default 3."),
+)
+
+
+async def list_groups(call: Call, task_id: str) -> HttpReply:
+    """See what a task's hosts answered.
+
+    Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs by the number of
+    groups, not of hosts. Hosts that have not ended are counted in `open`.
+    """
+    query, deps, limits = call.query, call.deps, call.deps.limits
+    order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
+    where = await _filter(query.text("where"), deps)
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    after = query.integer("after", 0, 0, MAX_MS)
+    answers = await call.desk.answers.of(task_id)
+    ordered = order(answers.groups)
+    start = next((index for index, one in enumerate(ordered, 1) if one.number == after), 0)
+    return HttpReply(await page_of(deps, answers, ordered, start, limit, where))
+
+
+async def _filter(text: str | None, deps: Deps) -> Filter | None:
+    if text is None:
+        return None
+    bounds = deps.limits.expressions
+    try:
+        return parse_filter(text, bounds) if len(text) <= SHORT else await deps.slices.thread(parse_filter, text, bounds)
+    except ExpressionError as error:
+        raise wrong(error, "where", text) from None
+
+
+def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
+    """Raises ClarionError group_not_found."""
+    wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    found = next((one for one in answers.groups if one.number == wanted), None)
+    if found is None:
+        raise ClarionError("group_not_found", f"the task has {len(answers.groups)} groups of answers, and none is {number[:20]!r}", field=field)
+    return found
+
+
+async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
+    """Compare a group's output with the largest group's.
+
+    Or with that of the group given as `against`. Lines that both begin and end with do not count towards the limits.
+    """
+    query, deps = call.query, call.deps
+    stream = query.choice("stream", "stdout", ("stdout", "stderr"))
+    context = query.integer("context", 3, 0, 100)
+    against = query.integer("against", 0, 0, MAX_MS)
+    answers = await call.desk.answers.of(task_id)
+    one = _group(answers, number)
+    other = _group(answers, str(against), "against") if against else largest_first(answers.groups)[0]
+    old, new = [await _output(deps, answer, stream) for answer in (other, one)]
+    # difflib may take a while; the loop goes on meanwhile.
+    found = await deps.slices.thread(_difference, old, new, context)
+    return HttpReply(
+        DiffView(
+            group=one.number,
+            against=other.number,
+            stream=stream,
+            diff=found.text,
+            removed=found.removed,
+            added=found.added,
+            exact=found.exact,
+            difference=found.kind,
+            complete=found.complete and not (old is not None and old.truncated) and not (new is not None and new.truncated),
+        )
+    )
+
+
+def _difference(old: Output | None, new: Output | None, context: int) -> Difference:
+    before, after = joined(old), joined(new)
+    return unified(before, after, context)
+
+
+async def _output(deps: Deps, answer: Answer, stream: str) -> Output | None:
+    """None for a silent stream. Raises ClarionError output_not_found."""
+    output_id = answer.stdout_id if stream == "stdout" else answer.stderr_id
+    if output_id is None:
+        return None
+    output = await deps.store.output(output_id)
+    if output is None:
+        raise ClarionError("output_not_found")
+    return output

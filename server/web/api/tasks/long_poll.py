@@ -1,0 +1,39 @@
+"""Long polls: `wait=seconds&since=version`.
+
+The answer comes at once when the version differs from `since` or the task has ended, else when it changes, else unchanged at the end
+of the wait or when the server stops.
+"""
+
+from __future__ import annotations
+
+import trio
+from quart import g
+
+from server.core.model import Task
+from server.web.http.query import MAX_MS
+from server.web.http.route import Param
+from server.web.readmodel.lookup import committed_task
+from server.web.request import Call
+
+WAIT = (
+    Param("wait", "number", "Seconds to wait for a change before answering; the server cuts it to its own limit.", example=5),
+    Param("since", "integer", "The version you have; by default the one there is now.", example=3),
+)
+
+
+async def task_after_wait(call: Call, task_id: str) -> Task:
+    """The committed task, after the wait that the query asks for. Raises ClarionError task_not_found."""
+    live, limits = call.deps.live, call.deps.limits
+    wait = call.query.number("wait", 86_400.0)
+    since = call.query.integer("since", -1, -1, MAX_MS)
+    task = await committed_task(call.deps, task_id)
+    if not wait or task.status.final or since not in (-1, task.version):
+        return task
+    g.waits = True
+    with trio.move_on_after(min(wait, limits.wait_max)), call.deps.metrics.http_waiting.track_inprogress():
+        await live.wait_change(task_id, task.version)
+        # More changes are on their way; the last one is worth going for at once.
+        with trio.move_on_after(limits.wait_coalesce):
+            while not live.closed and (shown := live.latest(task_id)) is not None and not shown.task.status.final:
+                await live.wait_change(task_id, shown.task.version)
+    return await committed_task(call.deps, task_id)

@@ -1,0 +1,110 @@
+"""Where, in all that a task's hosts wrote, a text stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.core.model import Output
+from server.core.results.groups import Answer
+from server.errors import ClarionError
+from server.web.api.tasks.groups import AFTER, LIMIT
+from server.web.http.query import MAX_MS
+from server.web.http.route import Param
+from server.web.readmodel.result_groups import Budget, People, people_of
+from server.web.request import Call, Reply
+from server.web.schemas.result_responses import FirstHost, SearchHit, SearchPage
+
+LINE_CHARS = 300
+NEEDLE_BYTES = 1_000
+AT_ONCE = 16 * 1024
+"""Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the text, in a thread."""
+
+SEARCH = (
+    Param("text", "string", "What to look for, at most 1,000 bytes, as it is.", required=True),
+    Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
+    LIMIT,
+    AFTER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """line: None after a part that is not kept."""
+
+    matches: int
+    line: int | None
+    text: str
+
+
+async def search_outputs(call: Call, task_id: str) -> Reply:
+    """Search all outputs of a task.
+
+    In what is kept of them. Each different output is read once, in the order of the groups. A page may be empty although there is a next
+    one: a request reads at most http.scan_outputs outputs.
+    """
+    query, deps, limits = call.query, call.deps, call.deps.limits
+    text = query.text("text")
+    if text is None:
+        raise ClarionError("missing_field", "say what to look for", field="text", hint="add text=")
+    if len(text.encode()) > NEEDLE_BYTES:
+        raise ClarionError("invalid_value", f"text is longer than {NEEDLE_BYTES:,} bytes", field="text", hint=f"look for at most {NEEDLE_BYTES:,} bytes")
+    ignore_case = query.flag("ignore_case") is True
+    needle = text.encode().lower() if ignore_case else text.encode()
+    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    start = at = query.integer("after", 0, 0, MAX_MS)
+    answers = await call.desk.answers.of(task_id)
+    outputs = list(_distinct(answers.groups).items())
+    budget, hits = Budget(deps), list[SearchHit]()
+    while at < len(outputs) and len(hits) < limit and not budget.spent:
+        output_id, places = outputs[at]
+        output = await budget.output(output_id)
+        large = output is not None and len(output.head) + len(output.tail) > AT_ONCE
+        found = await deps.slices.thread(_find, output, needle, ignore_case) if large else _find(output, needle, ignore_case)
+        if found is not None:
+            hits += [_hit(await people_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
+        at += 1
+    return Reply(SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None))
+
+
+def _distinct(groups: Sequence[Answer]) -> dict[bytes, list[tuple[Answer, str]]]:
+    """Output id → which groups' streams it is; in an order that later groups only add to."""
+    found: dict[bytes, list[tuple[Answer, str]]] = {}
+    for answer in groups:
+        for stream, output_id in (("stdout", answer.stdout_id), ("stderr", answer.stderr_id)):
+            if output_id is not None:
+                found.setdefault(output_id, []).append((answer, stream))
+    return found
+
+
+def _find(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | None:
+    if output is None:
+        return None
+    head, tail = (part.lower() if ignore_case else part for part in (output.head, output.tail))
+    if not output.truncated:
+        head, tail = head + tail, b""
+    matches = head.count(needle) + tail.count(needle)
+    if not matches:
+        return None
+    in_tail = needle not in head
+    searched = tail if in_tail else head
+    original = output.tail if in_tail else output.head if output.truncated else output.head + output.tail
+    at = searched.find(needle)
+    start, end = original.rfind(b"\n", 0, at) + 1, original.find(b"\n", at)
+    start = max(start, at - LINE_CHARS // 2)
+    line = original[start : end if end >= 0 else None][: LINE_CHARS * 4].decode("utf-8", "replace")[:LINE_CHARS]
+    return _Found(matches, None if in_tail else original.count(b"\n", 0, at) + 1, line)
+
+
+def _hit(people: People, answer: Answer, stream: str, found: _Found) -> SearchHit:
+    return SearchHit(
+        group=answer.number,
+        count=answer.count,
+        folded=people.folded.text,
+        more=people.folded.more,
+        first_host=FirstHost(host_id=people.host_id, hostname=people.hostname),
+        stream=stream,
+        matches=found.matches,
+        line=found.line,
+        text=found.text,
+    )

@@ -1,0 +1,41 @@
+"""Every token that a request shows is judged here: wrong ones are counted, and too many of them are not listened to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from server.errors import ClarionError
+from server.ports import Clock
+from server.security.attempts import Attempts
+from server.web.http.auth import Caller, TokenVerifier
+
+
+class Credentials:
+    """logins, requests: wrong tokens a minute that are listened to, of one address and token, on the login page and in requests. wrong: called
+    for each attempt with a wrong token, also for one that is not listened to."""
+
+    def __init__(self, clock: Clock, tokens: TokenVerifier, wrong: Callable[[], None], *, logins: int, requests: int) -> None:
+        self._clock, self._tokens, self._wrong = clock, tokens, wrong
+        self._logins, self._requests = Attempts(logins), Attempts(requests)
+
+    def of_login(self, text: str, peer: str) -> Caller:
+        """Raises ClarionError unauthenticated, too_many_logins."""
+        return self._judge(f"Bearer {text}", peer, self._logins)
+
+    def of_request(self, header: str | None, peer: str) -> Caller:
+        """Of an Authorization header; None is no attempt. Raises ClarionError unauthenticated, too_many_logins."""
+        return self._tokens.verify(None) if header is None else self._judge(header, peer, self._requests)
+
+    def _judge(self, header: str, peer: str, attempts: Attempts) -> Caller:
+        now, token_id = self._clock.now().mono, self._tokens.known_id(header)
+        if (wait := attempts.wait(peer, token_id, now)) > 0:
+            self._wrong()
+            raise ClarionError("too_many_logins", retry_after=wait)
+        try:
+            caller = self._tokens.verify(header)
+        except ClarionError:
+            self._wrong()
+            attempts.failed(peer, token_id, now)
+            raise
+        attempts.succeeded(peer, token_id)
+        return caller

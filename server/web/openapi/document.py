@@ -1,0 +1,170 @@
+"""OpenAPI 3.1, drawn from the table of routes and the Structs.
+
+Not by quart-schema: it validates with msgspec in lax mode ("5" passes for 5), parses a body before its depth and its doubled keys can be
+judged, replaces the app's JSON provider, and knows one set of answers per path, not per method. The route table already holds all that
+the document needs, so router, authorisation and document cannot disagree.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from server.errors import PROBLEMS
+from server.web.http.auth import Access
+from server.web.http.limits import Limits
+from server.web.http.route import Param, Route
+from server.web.openapi import bounds
+from server.web.schemas.responses import ErrorBody, ProblemDetails
+
+REF = "#/components/schemas/{name}"
+BODY_ERRORS = ("malformed_json", "json_too_deep", "unsupported_media_type", "body_too_large", "request_timeout", "missing_field", "unknown_field", "wrong_type", "invalid_value")
+QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
+PROBLEM = "application/problem+json"
+SESSION = {"session": {"type": "apiKey", "in": "cookie", "name": "__Host-clarion", "description": "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not GET needs X-Clarion-CSRF, too."}}
+TAGS = {
+    "tasks": "What users ask for: one command on many hosts.",
+    "executions": "One command on one host, its result and its output.",
+    "answers": "What a task's hosts said, equal answers together.",
+    "hosts": "The machines.",
+    "session": "Logging in and out of the web page.",
+    "joining": "Tokens with which machines become hosts.",
+    "server": "Health, figures and this description.",
+}
+ABOUT = """Clarion sends one command to many hosts and brings back every answer.
+
+Every request carries `Authorization: Bearer TOKEN`, except for `/health/live` and `/health/ready`. For metrics, health and this description the
+read-only token of DATA/metrics.token is enough. Times are integers,
+milliseconds since 1970 UTC, in fields named `*_at`; durations are milliseconds in fields named `*_ms`, and seconds where requests give them.
+Lists have `items` and `next`; pass `next` as `after` for the next page. Every error has the shape of `ErrorBody`, with a stable `code`; with
+`Accept: application/problem+json` it is a `ProblemDetails` of RFC 9457 instead. Every answer to GET has an ETag for `If-None-Match`, and large ones are
+compressed with gzip for clients that accept it."""
+
+
+def template(path: str) -> str:
+    """The router's `<name>` as OpenAPI's `{name}`."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+
+
+def document(routes: Sequence[Route], version: str, limits: Limits | None = None) -> dict[str, object]:
+    """The whole document, without the web pages. limits: those of the server, which it names."""
+    limits = limits or Limits()
+    routes = [route for route in routes if route.access is not Access.SHELL]
+    structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {ErrorBody, ProblemDetails}
+    ordered = sorted(structs, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
+    for name, fields in bounds.bodies(limits).items():
+        for field, more in fields.items():
+            bounds.add(schemas[name]["properties"][field], more)
+    schemas["TaskBody"] |= bounds.ALTERNATIVES
+    paths: dict[str, dict[str, object]] = {}
+    for route in routes:
+        paths.setdefault(template(route.path), {})[route.method.lower()] = _operation(route, limits)
+    bounds.formats(paths)
+    bounds.formats(schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Clarion", "version": version, "description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "security": [{"bearer": []}, {"session": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token."}, **SESSION},
+            "schemas": schemas,
+        },
+    }
+
+
+def _operation(route: Route, limits: Limits) -> dict[str, object]:
+    text = inspect.getdoc(route.handler) or ""
+    summary, _, description = text.partition("\n")
+    parameters = [_in_path(name) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
+    parameters += [_parameter(param, bounds.query(route.path, param.name, param.kind, limits), limits) for param in route.params]
+    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"} | bounds.header(route.path, name)} for name, about in route.headers]
+    operation: dict[str, object] = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": summary.rstrip("."),
+        "description": " ".join(description.split()),
+        "parameters": parameters,
+        "responses": _responses(route),
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": not route.optional, "content": {"application/json": {"schema": _ref(route.body)}}}
+    if route.access in (Access.OPEN, Access.LOGIN):
+        operation["security"] = []
+    return operation
+
+
+def _in_path(name: str) -> dict[str, object]:
+    schema = dict(bounds.PATHS[name])
+    about = schema.pop("description")
+    return {"name": name, "in": "path", "required": True, "description": about, "schema": {"type": "string"} | schema}
+
+
+def _parameter(param: Param, more: dict[str, object], limits: Limits) -> dict[str, object]:
+    schema: dict[str, object] = {"type": param.kind} | more
+    if param.choices:
+        schema["enum"] = list(param.choices)
+    if param.many:
+        schema = {"type": "array", "items": schema, **bounds.number(param.name, limits)}
+    result: dict[str, object] = {"name": param.name, "in": "query", "description": param.description, "schema": schema}
+    if param.required:
+        result["required"] = True
+    if param.deprecated:
+        result["deprecated"] = True
+    if param.many:
+        result |= {"style": "form", "explode": True}
+    if param.example is not None:
+        result["example"] = [param.example] if param.many else param.example
+    return result
+
+
+def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": REF.format(name=kind.__name__)}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    content: dict[str, object] = {}
+    if isinstance(route.answer, str):
+        content = {route.answer: {}}
+    elif route.answer is not None:
+        content = {"application/json": {"schema": _ref(route.answer)}}
+    if route.raw:
+        content["application/octet-stream"] = {}
+    good = {route.status: HTTPStatus(route.status).phrase, **route.also}
+    if route.raw:
+        good[206] = "The range asked for by the Range header."
+    responses: dict[str, Any] = {}
+    for status, about in good.items():
+        kinds = {"application/octet-stream": {}} if status == 206 else content
+        responses[str(status)] = {"description": about} | ({"content": kinds} if kinds else {})
+    for status, codes in sorted(_errors(route).items()):
+        text = "; ".join(f"`{code}`: {PROBLEMS[code].message}" for code in codes)
+        if str(status) in responses:
+            responses[str(status)]["description"] += " Or: " + text
+        else:
+            responses[str(status)] = {"description": text, "content": {"application/json": {"schema": _ref(ErrorBody)}, PROBLEM: {"schema": _ref(ProblemDetails)}}}
+    return responses
+
+
+def _errors(route: Route) -> dict[int, list[str]]:
+    codes = ["internal", "token_misplaced", *route.errors]
+    if route.access is Access.TOKEN:
+        codes += ["token_read_only", "store_unavailable", "shutting_down"]
+    if route.access in (Access.TOKEN, Access.READ):
+        codes += ["unauthenticated", "cross_site"]
+        codes += ["csrf_mismatch"] if route.method != "GET" else []
+    if route.body is not None:
+        codes += BODY_ERRORS
+    codes += QUERY_ERRORS
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(PROBLEMS[code].http, []).append(code)
+    return by_status

@@ -1,0 +1,195 @@
+"""The web page: one HTML shell per page, ES modules and style sheets, read once and served from memory under a name that holds their hash.
+
+A shell holds no data of the installation, so it needs no login; its script asks the API by the session's cookie, like any other client.
+Everything that came from a host or a user reaches the document as text. The words for states and reasons are the server's own.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from string import Template
+from typing import Any
+
+import orjson
+
+from proto.notes import NOTES, Note
+from proto.reasons import REASONS, Reason
+from proto.words import HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, Said
+from server.errors import ClarionError
+from server.web.request import Call, Reply
+
+CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help", "missing")
+_IMPORT = re.compile(r'^(?:import|export) [^;"]* from "(\.[^"]+)";$', re.MULTILINE)
+NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
+TYPES = {
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+
+
+def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir():
+            found |= _read(entry, f"{prefix}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in TYPES:
+            found[prefix + entry.name] = entry.read_bytes()
+    return found
+
+
+def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
+    """The page's own texts, with the words of proto/words.py, proto/reasons.py and proto/notes.py in the language."""
+    tables: dict[str, Mapping[str, Said | Reason | Note]] = {"states": STATES | {"unreachable": HOST_OFFLINE}, "tasks": TASKS, "hosts": HOSTS, "reasons": REASONS, "notes": NOTES}
+    words = {name: {code: list(one.texts(language)) for code, one in table.items()} for name, table in tables.items()}
+    return texts | {"words": texts.get("words", {}) | words} | {f"{kind}.{code}": one.texts(language)[0] for kind, table in (("task", TASKS), ("host", HOSTS)) for code, one in table.items()}
+
+
+@cache
+def assets() -> tuple[str, dict[str, bytes]]:
+    """The hash of all files, and name → bytes. The catalogues of texts hold the words of states, reasons and notes, too."""
+    found = _read(files("server.web.page").joinpath("static"))
+    for language in LANGUAGES:
+        name = f"i18n/{language}.json"
+        found[name] = orjson.dumps(_catalogue(orjson.loads(found[name]), language))
+    digest = sha256(b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in found.items()))
+    return digest.hexdigest()[:16], found
+
+
+def language_of(cookie: str | None, accepted: str) -> str:
+    """What was chosen on the page, else the first of the browser's languages that there is, else English (RFC 9110 section 12.5.4)."""
+    if cookie in LANGUAGES:
+        return cookie
+    wanted = []
+    for part in accepted.split(",")[:20]:
+        tag, _, weight = part.strip().partition(";")
+        match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", weight)
+        wanted.append((float(match[1]) if match else 1.0, tag.strip().lower()))
+    for liked, tag in sorted(wanted, key=lambda one: -one[0]):
+        if liked > 0 and tag.partition("-")[0] in ("en", "zh"):
+            return "zh-CN" if tag.startswith("zh") else "en"
+    return "en"
+
+
+def _needed(found: Mapping[str, bytes], module: str) -> list[str]:
+    """A module and every one that it imports, and so on."""
+    needed = [module]
+    for name in needed:
+        for path in _IMPORT.findall(found[name].decode()):
+            other = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            if other not in needed:
+                needed.append(other)
+    return needed
+
+
+@cache
+def shell(page: str, language: str, version: str) -> bytes:
+    """The HTML of a page."""
+    digest, found = assets()
+    words = orjson.loads(found[f"i18n/{language}.json"])
+    current = {"task": "tasks", "host": "hosts"}.get(page, page)
+    links = [f'<a href="{path}"{" aria-current=page" if name == current else ""}>{escape(words["nav." + name])}</a>' for name, path in NAV]
+    links.append(f'<a class="button primary" href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>')
+    # All that the page's module needs is asked for at once, instead of one after the other as each tells of the next.
+    modules = [f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in _needed(found, f"pages/{page}.js")]
+    modules.append(f'<link rel="preload" as="fetch" crossorigin href="/static/{digest}/i18n/{language}.json">')
+    if page == "overview":
+        modules.append(f'<link rel="stylesheet" href="/static/{digest}/vendor/uplot.css"><script src="/static/{digest}/vendor/uplot.js" defer></script>')
+    template = Template(files("server.web.page").joinpath("templates", "index.html").read_text(encoding="utf-8"))
+    values = {
+        **{"base": f"/static/{digest}", "page": page, "lang": language, "version": escape(version), "nav": "\n".join(links), "modules": "\n".join(modules)},
+        **{"hidden": " hidden" if page == "login" else "", "title": escape(words[f"title.{page}"]), "skip": escape(words["skip"])},
+        **{"pages": escape(words["nav.label"]), "other": "zh-CN" if language == "en" else "en", "switch": "中文" if language == "en" else "English"},
+        **{"leave": escape(words["nav.leave"]), "noscript": escape(words["noscript"])},
+    }
+    return template.substitute(values).encode()
+
+
+def _page(call: Call, name: str) -> Reply:
+    request = call.request
+    language = language_of(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""))
+    headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie", "Content-Language": language}
+    return Reply(shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
+
+
+async def index(call: Call) -> Reply:
+    """The page: overview."""
+    return _page(call, "overview")
+
+
+async def login(call: Call) -> Reply:
+    """The page: logging in."""
+    return _page(call, "login")
+
+
+async def tasks(call: Call) -> Reply:
+    """The page: all tasks."""
+    return _page(call, "tasks")
+
+
+async def task(call: Call, task_id: str) -> Reply:
+    """The page: one task."""
+    return _page(call, "task")
+
+
+async def hosts(call: Call) -> Reply:
+    """The page: all hosts."""
+    return _page(call, "hosts")
+
+
+async def host(call: Call, host: str) -> Reply:
+    """The page: one host."""
+    return _page(call, "host")
+
+
+async def new(call: Call) -> Reply:
+    """The page: a new task."""
+    return _page(call, "new")
+
+
+async def about(call: Call) -> Reply:
+    """The page: help."""
+    return _page(call, "help")
+
+
+def missing(language_cookie: str | None, accepted: str, version: str) -> Reply:
+    """The page that says that an address leads nowhere, with status 404."""
+    language = language_of(language_cookie, accepted)
+    headers = {"Content-Security-Policy": CSP, "Vary": "Accept, Accept-Language, Cookie", "Content-Language": language}
+    return Reply(shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8")
+
+
+async def favicon(call: Call) -> Reply:
+    """The page's icon, where browsers look for it on their own."""
+    return Reply(assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"])
+
+
+async def static(call: Call, digest: str, name: str) -> Reply:
+    """The page's scripts, style sheets, texts and icon."""
+    ours, found = assets()
+    data = found.get(name) if digest == ours else None
+    if data is None:
+        raise ClarionError("route_not_found")
+    return Reply(data, headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=TYPES[name.rpartition(".")[2]])

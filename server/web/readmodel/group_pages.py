@@ -1,0 +1,90 @@
+"""Groups of answers as clients receive them, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from server.core.results.filter import Filter, Reply, cost, holds, reads
+from server.core.results.groups import Answer, largest_first
+from server.core.states import ExecutionStatus
+from server.store.base import Beginning
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.lookup import command_of
+from server.web.readmodel.result_groups import Answers, Budget, joined, people_of
+from server.web.readmodel.serialize import group_view
+from server.web.schemas.result_responses import GroupPage, GroupView
+
+BEGINNING = 2_048
+"""Bytes of each output that a list shows."""
+AT_ONCE = 1 << 20
+"""Bytes looked through before others have a turn; an answer that takes more is judged in a thread."""
+
+
+async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
+    """The largest groups."""
+    ordered = largest_first(answers.groups)
+    return await page_of(deps, answers, ordered, 0, limit, None)
+
+
+async def page_of(deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None) -> GroupPage:
+    """From position `start` on; `next` goes on after the last one that was looked at."""
+    page, last = await _chosen(deps, ordered, start, where, limit, Budget(deps))
+    return GroupPage(
+        task_id=answers.task.task_id,
+        status=answers.task.status.label,
+        version=answers.task.version,
+        groups=len(answers.groups),
+        hosts=sum(one.count for one in answers.groups),
+        open=_open(answers),
+        items=await _views(deps, answers, page),
+        next=ordered[last - 1].number if last < len(ordered) else None,
+    )
+
+
+def _open(answers: Answers) -> dict[str, int]:
+    counts = {status.label: 0 for status in ExecutionStatus if not status.final}
+    for one in answers.open:
+        counts[one.status.label] += one.count
+    return counts
+
+
+def _holds(where: Filter, answer: Answer, texts: Sequence[bytes]) -> bool:
+    return holds(where, Reply(answer, *texts))
+
+
+async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
+    """The answers on the page, and the position after the last one that was looked at."""
+    page: list[Answer] = []
+    needs_outputs = where is not None and reads(where)
+    fixed, since = 0 if where is None else cost(where, 0), 0
+    for index in range(start, len(ordered)):
+        if len(page) == limit or budget.spent:
+            return page, index
+        one = ordered[index]
+        if where is not None:
+            texts = [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)] if needs_outputs else []
+            work = cost(where, sum(map(len, texts))) if needs_outputs else fixed
+            budget.look(work)
+            since += work
+            if since > AT_ONCE:
+                since = 0
+                await trio.lowlevel.checkpoint()
+            if not (holds(where, Reply(one, *texts)) if work <= AT_ONCE else await deps.slices.thread(_holds, where, one, texts)):
+                continue
+        page.append(one)
+    return page, len(ordered)
+
+
+async def _views(deps: Deps, answers: Answers, page: Sequence[Answer]) -> list[GroupView]:
+    ids = list({output_id for one in page for output_id in one.outputs})
+    begins: Mapping[bytes, Beginning] = await deps.store.output_beginnings(ids, BEGINNING) if ids else {}
+    command = await command_of(deps, answers.task.task_id)
+    views: list[GroupView] = []
+    for one in page:
+        people = await people_of(deps, answers, one)
+        row = await deps.store.execution(command.command_id, people.host_id) if one.error_code is not None else None
+        detail = row.execution.error_message if row is not None else None
+        views.append(group_view(answers.task.task_id, one, people, begins, detail, answers.notes.get(one.kind, ())))
+    return views

@@ -1,0 +1,92 @@
+"""Finding what an address names. Whatever is not found, or could not be an id at all, is one and the same 404."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from proto.ids import is_id
+from server.core.model import Command, Task
+from server.errors import ClarionError
+from server.ports import Fleet, Presence
+from server.web.readmodel.deps import Deps
+from server.web.readmodel.unknown_names import ambiguous, label, no_host
+
+
+async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
+    """The task as committed, without its targets, and its command. Raises ClarionError task_not_found."""
+    task = await committed_task(deps, task_id)
+    commands = await deps.store.commands(task_id)
+    if not commands:
+        raise ClarionError("task_not_found")
+    return task, commands[0]
+
+
+async def committed_task(deps: Deps, task_id: str) -> Task:
+    """The newest committed state: from memory if it is shown live, else from the store. Raises ClarionError task_not_found."""
+    shown = deps.live.latest(task_id) if is_id(task_id) else None
+    task = shown.task if shown is not None else await deps.store.task(task_id) if is_id(task_id) else None
+    if task is None:
+        raise ClarionError("task_not_found")
+    return task
+
+
+async def command_of(deps: Deps, task_id: str) -> Command:
+    """Raises ClarionError task_not_found."""
+    commands = await deps.store.commands(task_id) if is_id(task_id) else []
+    if not commands:
+        raise ClarionError("task_not_found")
+    return commands[0]
+
+
+def known_host(deps: Deps, name: str) -> Presence:
+    """By id, or by a name that only one host has. Raises ClarionError host_not_found, host_ambiguous."""
+    presence = deps.fleet.presence(_known(deps, name)) if not is_id(name) else deps.fleet.presence(name)
+    if presence is None:
+        raise ClarionError("host_not_found", f"There is no host with the id {name}.")
+    return presence
+
+
+def host_id_of(deps: Deps, name: str) -> str:
+    """For what is past: a well-formed id is taken as it is, because a host that was deleted has a history too, and a name that no host has any more
+    is that of the one host that had it. Raises ClarionError host_not_found, host_ambiguous."""
+    directory = deps.fleet.directory
+    if is_id(name):
+        return name
+    if not directory.named(name) and len(former := directory.formerly(name)) == 1:
+        return next(iter(former))
+    return _known(deps, name)
+
+
+def _known(deps: Deps, name: str) -> str:
+    ids = sorted(deps.fleet.directory.named(name))
+    if len(ids) > 1:
+        raise ambiguous(deps.fleet, name, ids)
+    if not ids:
+        raise ClarionError("host_not_found", no_host(deps.fleet, name))
+    return ids[0]
+
+
+@dataclass(slots=True)
+class TaskHosts:
+    """What names mean within a task: names that its hosts have now, or had before."""
+
+    fleet: Fleet
+    targets: Set[str]
+
+    def id_of(self, name: str) -> str:
+        """The id of the task's host of this name or id. Raises ClarionError execution_not_found, host_ambiguous."""
+        if name in self.targets:
+            return name
+        directory = self.fleet.directory
+        ids = sorted((directory.bearing(name) | directory.formerly(name)) & self.targets)
+        if len(ids) > 1:
+            raise ambiguous(self.fleet, name, ids, " of the task")
+        if ids:
+            return ids[0]
+        raise ClarionError("execution_not_found", f"The task has no host named {label(name)}.", details={"unknown": [name[:255]]})
+
+
+async def task_hosts(deps: Deps, task_id: str) -> TaskHosts:
+    """Of a task that is there."""
+    return TaskHosts(deps.fleet, frozenset(await deps.store.targets(task_id)))

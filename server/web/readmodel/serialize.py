@@ -1,0 +1,317 @@
+"""The model's nouns → what clients receive. Nothing is computed here that the model does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import asdict
+
+from proto.notes import MARKED, NOTES, facts_of
+from proto.reasons import reason, said
+from server.core.effects import Progress
+from server.core.model import Command, CommandHost, Host, HostIdentity, Task
+from server.core.results.groups import Answer
+from server.core.states import ExecutionStatus, TaskStatus
+from server.ports import Fleet, Presence
+from server.store.base import Beginning, OutputSummary
+from server.web.readmodel.progress import answered, done
+from server.web.readmodel.result_groups import People
+from server.web.schemas import responses, result_responses
+
+
+def by_label(counts: Sequence[int], kinds: type[TaskStatus] | type[ExecutionStatus]) -> dict[str, int]:
+    return {kind.label: counts[kind] for kind in kinds}
+
+
+def _waits_for(task: Task) -> str | None:
+    if task.status is TaskStatus.PENDING:
+        return "start"
+    busy = task.counts[ExecutionStatus.DISPATCHED] + task.counts[ExecutionStatus.RUNNING]
+    if task.status is TaskStatus.RUNNING and task.counts[ExecutionStatus.PENDING] and not busy:
+        return "hosts"
+    return None
+
+
+def task_row(task: Task) -> responses.TaskRow:
+    return responses.TaskRow(
+        task_id=task.task_id,
+        name=task.name,
+        description=task.description,
+        type=task.type,
+        status=task.status.label,
+        created_by=task.created_by,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+        started_at=task.started_at,
+        finished_at=task.finished_at,
+        total_hosts=task.total_hosts,
+        completed_hosts=task.completed_hosts,
+        failed_hosts=task.failed_hosts,
+        partial=task.partial,
+        counts=by_label(task.counts, ExecutionStatus),
+        timeout_ms=task.timeout_ms,
+        concurrency=task.concurrency,
+        cancel_requested_at=task.cancel_requested_at,
+        cancel_reason=task.cancel_reason,
+        version=task.version,
+        rerun_of=task.rerun_of,
+        waits_for=_waits_for(task),
+    )
+
+
+def task_view(task: Task, command: Command) -> responses.TaskView:
+    retry = task.retry
+    return responses.TaskView(
+        **asdict(task_row(task)),
+        parameters=dict(task.parameters),
+        target_text=task.target_text,
+        if_offline="fail" if task.wait_ms is None else "wait",
+        wait_for_ms=task.wait_ms,
+        retry=None if retry is None else responses.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
+        command=command_view(command),
+    )
+
+
+def command_view(command: Command) -> responses.CommandView:
+    return responses.CommandView(
+        command_id=command.command_id,
+        command=command.command,
+        argv=list(command.argv) if command.argv is not None else None,
+        script=command.script,
+        interpreter=command.interpreter,
+        args=list(command.args),
+        parameters=dict(command.parameters),
+        env=dict(command.env),
+        cwd=command.cwd,
+        run_as=command.run_as,
+        umask=f"{command.umask:03o}" if command.umask is not None else None,
+        stdin_bytes=len(command.stdin) if command.stdin is not None else None,
+        timeout_ms=command.timeout_ms,
+        grace_ms=command.grace_ms,
+        start_within_ms=command.start_within_ms,
+        max_output=command.max_output,
+        leave_children=command.detach,
+        detach=command.detach,
+        success_codes=list(command.success_codes),
+    )
+
+
+def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fleet) -> responses.ProgressView:
+    """rate: per second over the last seconds, for a task that has not ended."""
+    task = progress.task
+    total, ended = task.total_hosts, done(task)
+    elapsed_ms = max((task.finished_at or now_ms) - task.started_at, 0) if task.started_at is not None else None
+    if task.status.final:
+        rate = answered(task) / (elapsed_ms / 1000) if elapsed_ms else None
+    left_ms = round((total - ended) / rate * 1000) if rate and task.cancel_requested_at is None else None
+    eta_ms = 0 if task.status.final else left_ms
+    return responses.ProgressView(
+        task_id=task.task_id,
+        status=task.status.label,
+        version=task.version,
+        total=total,
+        completed=task.completed_hosts,
+        failed=task.failed_hosts,
+        percent=round(100 * ended / total, 1) if total else 100.0,
+        counts=by_label(task.counts, ExecutionStatus),
+        rate_per_s=round(rate, 2) if rate is not None else None,
+        eta_ms=eta_ms,
+        elapsed_ms=elapsed_ms,
+        cancel_requested_at=task.cancel_requested_at,
+        slowest=[responses.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest],
+    )
+
+
+def _hostname(fleet: Fleet, host_id: str) -> str | None:
+    presence = fleet.presence(host_id)
+    return presence.host.hostname if presence is not None else None
+
+
+def _error(row: CommandHost) -> responses.ErrorView | None:
+    return error_view(row.error_code, row.error_message)
+
+
+def error_view(code: str | None, detail: str | None) -> responses.ErrorView | None:
+    if code is None:
+        return None
+    known = reason(code)
+    return responses.ErrorView(phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable)
+
+
+def _note_view(code: str, *, count: int | None = None, hosts: int | None = None) -> responses.NoteView:
+    note = NOTES[code]
+    return responses.NoteView(code=code, message=note.message, hint=note.hint, count=count, hosts=hosts)
+
+
+def _notes(row: CommandHost, sizes: Mapping[bytes, OutputSummary]) -> list[responses.NoteView]:
+    cut = any(sizes[output_id].truncated for output_id in (row.stdout_id, row.stderr_id) if output_id is not None and output_id in sizes)
+    return [_note_view(code, count=count) for code, count in facts_of(row.report, cut)]
+
+
+def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequence[int]) -> list[responses.NoteView]:
+    found = [_note_view(code, hosts=hosts) for code, hosts in zip(MARKED, counts, strict=False) if hosts]
+    cut = any(begins[output_id].sizes.truncated for output_id in answer.outputs if output_id in begins)
+    return found + ([_note_view("output_cut", hosts=answer.count)] if cut else [])
+
+
+def group_view(
+    task_id: str, answer: Answer, people: People, begins: Mapping[bytes, Beginning], detail: str | None, notes: Sequence[int] = ()
+) -> result_responses.GroupView:
+    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per note, as the store counts."""
+    words = said(answer.status.label, code=answer.error_code)
+    return result_responses.GroupView(
+        number=answer.number,
+        selector=f"task:{task_id} group={answer.number}",
+        count=answer.count,
+        folded=people.folded.text,
+        more=people.folded.more,
+        first_host=result_responses.FirstHost(host_id=people.host_id, hostname=people.hostname),
+        status=answer.status.label,
+        word=words.word,
+        message=words.message,
+        hint=words.hint,
+        exit_code=answer.exit_code,
+        signal=answer.signal,
+        error=error_view(answer.error_code, detail),
+        notes=_group_notes(answer, begins, notes),
+        stdout=_beginning(answer.stdout_id, begins),
+        stderr=_beginning(answer.stderr_id, begins),
+    )
+
+
+def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> result_responses.BeginningView | None:
+    if output_id is None:
+        return None
+    begin = begins.get(output_id)
+    if begin is None:
+        return result_responses.BeginningView(output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None)
+    sizes = begin.sizes
+    whole = len(begin.data) == sizes.total_bytes
+    return result_responses.BeginningView(output_id=output_id.hex(), text=begin.data.decode("utf-8", "replace"), whole=whole, total_bytes=sizes.total_bytes, truncated=sizes.truncated)
+
+
+def _stop(row: CommandHost) -> responses.StopView | None:
+    kill = (row.report or {}).get("kill")
+    never = row.error_code in ("canceled_before_start", "task_timeout")
+    if row.cancel_requested_at is None and kill is None and not never:
+        return None
+    signals = kill if isinstance(kill, Mapping) else {}
+    reason = signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
+    return responses.StopView(
+        outcome=_stopped(row, signals),
+        reason=str(reason),
+        requested_at=row.cancel_requested_at,
+        term_at=signals.get("term_at_ms"),
+        kill_at=signals.get("kill_at_ms"),
+    )
+
+
+def _stopped(row: CommandHost, signals: Mapping[str, object]) -> str:
+    if not row.status.final:
+        return "unreachable" if row.unreachable else "stopping"
+    if signals:
+        return "killed" if signals.get("tree_empty") else "unconfirmed"
+    if row.error_code is not None and not reason(row.error_code).started:
+        return "never_started"
+    if row.status is ExecutionStatus.LOST:
+        return "unreachable"
+    return "killed" if row.status in (ExecutionStatus.CANCELED, ExecutionStatus.TIMEOUT) else "finished"
+
+
+def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> responses.OutputSummaryView | None:
+    if output_id is None:
+        return None
+    size = sizes.get(output_id)
+    return responses.OutputSummaryView(output_id=output_id.hex(), total_bytes=size.total_bytes if size else None, truncated=size.truncated if size else None)
+
+
+def _awaits(row: CommandHost, task: Task | None, fleet: Fleet) -> str | None:
+    if row.status is not ExecutionStatus.PENDING:
+        return None
+    if task is None or task.status is TaskStatus.PENDING:
+        return "start"
+    if row.retry_at is not None:
+        return "retry"
+    presence = fleet.presence(row.host_id)
+    return "host" if presence is None or presence.session is None else "turn"
+
+
+def execution_row(
+    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+) -> responses.ExecutionRow:
+    """task: the engine's record, if it has not ended."""
+    return responses.ExecutionRow(
+        host_id=row.host_id,
+        hostname=hostname,
+        command_id=row.command_id,
+        attempt=row.attempt,
+        status=row.status.label,
+        unreachable=row.unreachable,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        cancel_requested_at=row.cancel_requested_at,
+        dispatched_at=row.dispatched_at,
+        accepted_at=row.accepted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        agent_started_at=row.agent_started_at,
+        agent_finished_at=row.agent_finished_at,
+        execution_ms=row.execution_ms,
+        waits_for=_awaits(row, task, fleet),
+        retry_at=row.retry_at,
+        stop=_stop(row),
+        error=_error(row),
+        notes=_notes(row, sizes),
+        stdout=_summary(row.stdout_id, sizes),
+        stderr=_summary(row.stderr_id, sizes),
+    )
+
+
+def execution_view(
+    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+) -> responses.ExecutionView:
+    report = dict(row.report) if row.report is not None else None
+    late = dict(row.late_result) if row.late_result is not None else None
+    base = execution_row(row, hostname, sizes, task, fleet)
+    earlier = [dict(one) for one in row.earlier]
+    return responses.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, earlier=earlier, late_result=late)
+
+
+def host_view(presence: Presence, word: str, open_executions: int, identity: HostIdentity | None) -> responses.HostView:
+    host: Host = presence.host
+    return responses.HostView(
+        host_id=host.host_id,
+        hostname=host.hostname,
+        selector=word,
+        given_name=host.given,
+        former_names=list(host.former),
+        replaced_by=host.replaced_by,
+        replaced_at=host.replaced_at,
+        ip=host.ip,
+        os=host.os,
+        arch=host.arch,
+        version=host.version,
+        labels=dict(host.labels),
+        agent_labels=dict(host.agent_labels),
+        connected=presence.session is not None,
+        connected_since=presence.since,
+        open_executions=open_executions,
+        identity=None if identity is None else identity_view(identity),
+        first_seen_at=host.first_seen_at,
+        last_seen_at=presence.seen,
+        created_at=host.created_at,
+        updated_at=host.updated_at,
+    )
+
+
+def identity_view(identity: HostIdentity) -> responses.IdentityView:
+    return responses.IdentityView(
+        state=identity.state,
+        generation=identity.generation,
+        certificate_expires_at=max(identity.not_after, identity.next_not_after or 0),
+        revoked_at=identity.revoked_at,
+        revoked_by=identity.revoked_by,
+        quarantined_at=identity.quarantined_at,
+        quarantine_reason=identity.quarantine_reason,
+    )

@@ -1,0 +1,116 @@
+"""Finding the server and the token, and what happens when either is missing."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from server.cli.client.connection import find
+from server.cli.client.errors import CliFailure
+from server.cli.main import cli
+from tests.cli.conftest import TOKEN, Clarion, Fake
+
+
+def put(path: Path, text: str = TOKEN) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_defaults_find_a_server_beside_make_run(tmp_path: Path) -> None:
+    put(tmp_path / "here" / "data" / "admin.token", f"{TOKEN}\n")
+    assert find(None, None, {}, tmp_path / "home", tmp_path / "here") == ("http://127.0.0.1:8440", TOKEN, True)
+
+
+def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
+    home = put(tmp_path / "home" / ".config" / "clarion" / "token", "cl_home")
+    assert find(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_home"
+    put(tmp_path / "here" / "data" / "admin.token", "cl_here")
+    assert find(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_here"
+    assert home.is_file()
+
+
+def test_flags_go_before_the_environment_and_that_before_defaults(tmp_path: Path) -> None:
+    for name in ("flag", "variable", "data/admin.token"):
+        put(tmp_path / name, f"cl_{name}")
+    variables = {"CLARION_SERVER": "https://variable.example", "CLARION_TOKEN_FILE": str(tmp_path / "variable")}
+    assert find("http://flag.example/", "flag", variables, tmp_path, tmp_path) == ("http://flag.example", "cl_flag", False)
+    assert find(None, None, variables, tmp_path, tmp_path) == ("https://variable.example", "cl_variable", False)
+
+
+def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CliFailure) as caught:
+        find(None, None, {}, tmp_path / "home", tmp_path / "here")
+    assert caught.value.exit_code == 77
+    for part in (tmp_path / "here/data/admin.token", tmp_path / "home/.config/clarion/token", "--token-file", "CLARION_TOKEN_FILE"):
+        assert str(part) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two words", "line\nline", "ö" * 4, "x" * 5000])
+def test_a_file_that_holds_no_token_is_named_and_its_content_never_shown(tmp_path: Path, text: str) -> None:
+    put(tmp_path / "t", text)
+    with pytest.raises(CliFailure) as caught:
+        find(None, "t", {}, tmp_path, tmp_path)
+    assert caught.value.exit_code == 77
+    assert str(tmp_path / "t") in str(caught.value)
+    assert not text.strip() or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["flag", "variable"])
+def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_path: Path, source: str) -> None:
+    put(tmp_path / "data" / "admin.token")
+    variables = {"CLARION_TOKEN_FILE": "gone"} if source == "variable" else {}
+    with pytest.raises(CliFailure) as caught:
+        find(None, "gone" if source == "flag" else None, variables, tmp_path, tmp_path)
+    assert str(tmp_path / "gone") in str(caught.value)
+    assert ("--token-file" if source == "flag" else "CLARION_TOKEN_FILE") in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8440", "ftp://h", "http://", "http://h:99999", "http://h?x=1", "http://user:pw@h", ""])
+def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path, address: str) -> None:
+    put(tmp_path / "data" / "admin.token")
+    with pytest.raises(CliFailure) as caught:
+        find(address, None, {}, tmp_path, tmp_path)
+    assert caught.value.exit_code == 64
+    assert "pw" not in str(caught.value)
+
+
+def test_no_server_exits_69_and_says_how_to_start_one(token_file: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        result = CliRunner().invoke(cli, ["run", "--server", address, "--token-file", str(token_file), "--hosts", "all", "--", "true"])
+    assert result.exit_code == 69
+    assert address in result.stderr
+    assert "make run" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_another_web_server_is_not_taken_for_clarion(clarion: Clarion, fake: Fake) -> None:
+    fake.on("GET", "/api/v1/statistics", (200, b"<html>hello</html>"))
+    result = clarion("stats")
+    assert result.exit_code == 69
+    assert "is not Clarion" in result.stderr
+
+
+def test_a_token_that_the_server_does_not_know_exits_77(clarion: Clarion, fake: Fake, token_file: Path) -> None:
+    token_file.write_text("cl_wrong")
+    result = clarion("stats")
+    assert result.exit_code == 77
+    assert "cl_wrong" not in result.output
+
+
+def test_server_and_token_may_stand_before_the_verb(fake: Fake, token_file: Path) -> None:
+    fake.on("GET", "/api/v1/statistics", (200, {"tasks": {"running": 1}}))
+    result = CliRunner().invoke(cli, ["--server", fake.address, "--token-file", str(token_file), "stats"])
+    assert (result.exit_code, result.stdout) == (0, "tasks running  1\n")
+
+
+def test_a_proxy_is_never_asked_for_a_server_on_this_machine(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    fake.on("GET", "/api/v1/statistics", (200, {}))
+    assert clarion("stats").exit_code == 0

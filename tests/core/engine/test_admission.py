@@ -1,0 +1,169 @@
+"""Who may go now."""
+
+from __future__ import annotations
+
+from server.core.effects import Cancel, Dispatch, SaveSeq
+from server.core.events import (
+    HostConnected,
+    HostDisconnected,
+    HostLoaded,
+    TaskCanceled,
+    TaskStarted,
+    Tick,
+)
+from server.core.state import Limits
+from tests.core.story import JOURNAL, E, Story, kinds
+
+
+def test_a_host_gets_no_more_at_once_than_it_has_slots_for() -> None:
+    story = Story()
+    story.come("a", slots=2)
+    for number in (1, 2, 3):
+        story.run("a", number=number)
+    assert [story.row("a", n).status for n in (1, 2, 3)] == [E.DISPATCHED, E.DISPATCHED, E.PENDING]
+    assert story.engine.open_on("a") == 3 and story.engine.open_on("nobody") == 0
+    (dispatch,) = kinds(story.result("a", number=1), Dispatch)
+    assert isinstance(dispatch, Dispatch) and dispatch.command.command_id == "c3"
+
+
+def test_a_task_runs_on_no_more_hosts_at_once_than_it_asks_for() -> None:
+    story = Story()
+    story.come("a", "b", "c")
+    assert len(kinds(story.run("a", "b", "c", concurrency=2), Dispatch)) == 2
+    assert len(kinds(story.result("a"), Dispatch)) == 1
+
+
+def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
+    story = Story(Limits(in_flight=1))
+    story.come("a", "b")
+    story.run("a", "b")
+    assert [story.row(h).status for h in "ab"] == [E.DISPATCHED, E.PENDING] and not story.engine.has_more
+    story.result("a")
+    assert story.row("b").status is E.DISPATCHED
+
+
+def test_a_big_fan_out_comes_in_slices_and_lets_a_small_task_pass() -> None:
+    hosts = [f"h{n:03}" for n in range(100)]
+    story = Story(Limits(slice=10))
+    story.come(*hosts, "z")
+    assert len(kinds(story.run(*hosts), Dispatch)) == 10 and story.engine.has_more
+    assert any(act.host_id == "z" for act in kinds(story.run("z", number=2), Dispatch))  # type: ignore[union-attr]
+    slices = 0
+    while story.engine.has_more:
+        assert len(kinds(story.tell(Tick()), Dispatch)) <= 10
+        slices += 1
+    assert slices >= 8 and all(story.row(h).status is E.DISPATCHED for h in hosts)
+
+
+def test_what_waits_for_a_host_that_leaves_is_refused_as_offline() -> None:
+    story = Story()
+    story.come("a", slots=1)
+    story.run("a", number=1)
+    story.run("a", number=2)
+    story.tell(HostDisconnected("a", 1))
+    assert (story.row("a", 2).status, story.row("a", 2).error_code) == (E.DISPATCH_FAILED, "offline")
+
+
+def test_numbers_are_reserved_in_blocks_and_never_given_twice() -> None:
+    story = Story(Limits(seq_block=4))
+    story.come("a")
+    reserved = []
+    for number in range(1, 6):
+        story.create("a", number=number)
+        effects = story.engine.handle([TaskStarted(f"t{number}")], story.now)
+        story.shadow.apply(effects)
+        reserved += [save.max_seq for save in effects.saves if isinstance(save, SaveSeq)]
+    assert reserved == [4, 8] and [story.row("a", n).seq for n in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_an_agent_that_has_seen_higher_numbers_raises_ours() -> None:
+    story = Story()
+    story.tell(HostLoaded("a", 10))
+    story.tell(HostConnected("a", 1, JOURNAL, 1, 500))
+    story.run("a")
+    assert story.row("a").seq == 501
+
+
+def test_what_is_done_for_a_small_task_shares_no_transaction_with_a_slice_of_a_large_one() -> None:
+    hosts = [f"h{n:03}" for n in range(40)]
+    story = Story(Limits(slice=10, small_task=2))
+    story.come(*hosts, "z", "y")
+    story.run(*hosts)
+    assert {act.command.command_id for act in kinds(story.run("z", "y", number=2), Dispatch)} == {"c2"}  # type: ignore[union-attr]
+    assert kinds(story.result("z", number=2), Dispatch) == [] and story.engine.has_more
+    assert story.row("h010").status is E.PENDING
+    assert len(kinds(story.tell(Tick()), Dispatch)) == 10
+
+
+def test_a_result_of_a_large_task_lets_the_next_of_it_go_at_once() -> None:
+    hosts = [f"h{n:03}" for n in range(40)]
+    story = Story(Limits(small_task=2))
+    story.come(*hosts)
+    story.run(*hosts, concurrency=5)
+    assert len(kinds(story.result("h000"), Dispatch)) == 1 and not story.engine.has_more
+
+
+def test_room_on_a_host_is_for_its_next_one_at_once_if_that_is_small_and_with_the_next_slice_if_it_is_large() -> None:
+    story = Story(Limits(small_task=1))
+    story.come("a", "b", "c", slots=1)
+    story.run("a", number=1)
+    story.run("a", "b", "c", number=2)
+    story.run("a", number=3)
+    assert [act.command.command_id for act in kinds(story.result("a", number=1), Dispatch)] == []  # type: ignore[union-attr]
+    assert [act.command.command_id for act in kinds(story.tell(Tick()), Dispatch)] == ["c2"]  # type: ignore[union-attr]
+    assert [act.command.command_id for act in kinds(story.result("a", number=2), Dispatch)] == ["c3"]  # type: ignore[union-attr]
+
+
+def test_large_tasks_leave_room_for_small_ones() -> None:
+    hosts = [f"h{n:03}" for n in range(60)]
+    story = Story(Limits(in_flight=40, small_task=2, slice=100))
+    story.come(*hosts)
+    story.run(*hosts)
+    assert story.engine.world.in_flight == 38 and not story.engine.has_more
+    for number, host in ((2, "h058"), (3, "h059")):
+        assert len(kinds(story.run(host, number=number), Dispatch)) == 1
+    assert kinds(story.run("h057", number=4), Dispatch) == [], "the limit over all holds for them too"
+    story.result("h058", number=2)
+    story.tell(Tick())
+    assert story.row("h057", 4).status is E.DISPATCHED
+
+
+def test_many_small_tasks_do_not_keep_a_large_one_from_going_on() -> None:
+    hosts = [f"h{n:03}" for n in range(60)]
+    story = Story(Limits(slice=4, small_task=1, in_flight=1_000))
+    story.come(*hosts)
+    for number in range(2, 30):
+        story.create("h001", number=number)
+    story.create(*hosts, number=1)
+    story.tell(*[TaskStarted(f"t{number}") for number in range(1, 30)])
+    for _ in range(3):
+        story.tell(Tick())
+    assert story.task(1).counts[E.DISPATCHED] >= 4
+    while story.engine.has_more:
+        story.tell(Tick())
+    assert story.task(1).counts[E.DISPATCHED] >= 59
+
+
+def test_one_host_is_stopped_at_once_beside_a_large_cancel() -> None:
+    hosts = [f"h{n:03}" for n in range(40)]
+    story = Story(Limits(slice=10, small_task=1))
+    story.come(*hosts, "z")
+    story.run(*hosts)
+    while story.engine.has_more:
+        story.tell(Tick())
+    story.run("z", number=2)
+    assert len(kinds(story.tell(TaskCanceled("t1")), Cancel)) == 10 and story.engine.has_more
+    (asked,) = kinds(story.tell(TaskCanceled("t2")), Cancel)
+    assert isinstance(asked, Cancel) and asked.host_id == "z"
+    while story.engine.has_more:
+        story.tell(Tick())
+    assert all(story.row(host).cancel_requested_at is not None for host in hosts)
+
+
+def test_a_command_says_whether_its_task_has_few_hosts() -> None:
+    hosts = [f"h{n:03}" for n in range(17)]
+    story = Story()
+    story.come(*hosts)
+    assert {act.small for act in kinds(story.run(*hosts), Dispatch)} == {False}  # type: ignore[union-attr]
+    for number, few in ((2, hosts[:16]), (3, hosts[:1])):
+        assert {act.small for act in kinds(story.run(*few, number=number), Dispatch)} == {True}  # type: ignore[union-attr]

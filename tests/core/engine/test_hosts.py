@@ -1,0 +1,174 @@
+"""Hosts that go away and come back, and what is decided about what they hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
+from server.core.events import (
+    Accepted,
+    Entry,
+    HostDisconnected,
+    Stage,
+    Started,
+    TaskCanceled,
+)
+from server.core.state import Limits
+from tests.changed import replace
+from tests.core.story import E, Story, T, kinds
+
+
+def test_what_runs_on_a_host_that_goes_away_is_flagged_not_judged() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(Started("a", "c1", 1, 7, 7))
+    story.tell(HostDisconnected("a", 1))
+    assert story.row("a").unreachable and story.row("a").status is E.RUNNING
+    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert not story.row("a").unreachable
+    story.result("a")
+    assert story.task().status is T.COMPLETED
+
+
+def test_a_host_silent_for_too_long_loses_its_executions_and_a_late_report_stays_beside() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.tell(HostDisconnected("a", 1))
+    story.later(3_601)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "silent")
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.KEEP)])
+    story.result("a")
+    assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
+
+
+def test_the_end_of_an_old_session_does_not_touch_the_new_one() -> None:
+    story = Story()
+    story.come("a", session=1)
+    story.come("a", session=2)
+    story.run("a")
+    assert not story.tell(HostDisconnected("a", 1), HostDisconnected("unknown", 1))
+    assert not story.row("a").unreachable
+
+
+def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() -> None:
+    story = Story()
+    story.come("a")
+    (first,) = kinds(story.run("a"), Dispatch)
+    story.tell(HostDisconnected("a", 1))
+    (again,) = kinds(story.come("a", session=2), Dispatch)
+    assert isinstance(first, Dispatch) and again == replace(first, session=2)
+    assert story.row("a").status is E.DISPATCHED
+
+
+def in_doubt(**limits: float) -> Story:
+    """Host a has accepted c1, and is here by a Hello that does not know of it."""
+    story = Story(Limits(doubt=60, **limits))  # type: ignore[arg-type]
+    story.come("a")
+    story.run("a")
+    story.tell(Accepted("a", "c1", 1), HostDisconnected("a", 1))
+    assert not kinds(story.come("a", session=2), Dispatch)
+    return story
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(59.9, E.DISPATCHED), (60.0, E.LOST)])
+def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_never_sent_again(seconds: float, status: E) -> None:
+    story = in_doubt()
+    assert not kinds(story.later(seconds), Dispatch)
+    assert (story.row("a").status, story.row("a").error_code) == (status, "journal_lost" if status is E.LOST else None)
+
+
+def test_a_hello_that_comes_after_that_of_the_next_agent_ends_nothing() -> None:
+    story = in_doubt()
+    story.later(1)
+    story.tell(HostDisconnected("a", 2))
+    assert story.row("a").unreachable
+    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(100)
+    assert (story.row("a").status, story.row("a").unreachable) == (E.RUNNING, False)
+
+
+def test_the_next_hello_ends_the_doubt_of_one_that_took_its_place() -> None:
+    story = in_doubt()
+    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(61)
+    assert story.row("a").status is E.RUNNING
+
+
+def test_who_has_no_trace_of_it_is_not_asked_to_end_it() -> None:
+    """It would say that it never started, which nobody can know."""
+    story = in_doubt()
+    for _ in range(2):
+        assert not kinds(story.tell(TaskCanceled("t1")), Cancel)
+        story.later(29)
+    story.later(3)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
+
+
+def test_what_was_canceled_in_doubt_is_asked_of_who_knows_it() -> None:
+    story = in_doubt()
+    story.tell(TaskCanceled("t1"))
+    welcome = kinds(story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)]), Welcome)[0]
+    assert isinstance(welcome, Welcome) and [verdict.decision for verdict in welcome.verdicts] == [Decision.STOP]
+
+
+def test_force_ends_what_is_in_doubt() -> None:
+    story = in_doubt()
+    story.tell(TaskCanceled("t1", force=True))
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "force_canceled")
+
+
+def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
+    story = Story(Limits(doubt=60))
+    story.come("a", journal="journal-1")
+    story.come("a", session=2, journal="journal-2")
+    story.run("a")
+    story.tell(Started("a", "c1", 1, 7, 7))
+    story.come("a", session=3, journal="journal-1")
+    assert story.row("a").status is E.RUNNING
+    story.come("a", session=4, journal="journal-2", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.later(61)
+    assert story.row("a").status is E.RUNNING
+
+
+def test_another_journal_means_that_nobody_can_say() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    assert not kinds(story.come("a", session=2, journal="journal-2"), Dispatch)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
+
+
+def test_the_journal_tells_how_far_it_had_come() -> None:
+    story = Story()
+    story.come("a", "b", "c")
+    story.run("a", "b", "c")
+    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.INTENT)])
+    story.come("b", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("c", session=4, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    assert (story.row("a").status, story.row("a").accepted_at) == (E.DISPATCHED, 1_000)
+    assert (story.row("b").status, story.row("b").started_at) == (E.RUNNING, 1_000)
+    assert story.row("c").status is E.DISPATCHED
+
+
+def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b")
+    story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1))
+    assert not kinds(story.tell(TaskCanceled("t1")), Cancel)
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.STOP)])
+    acts = story.come("b", session=3)
+    assert kinds(acts, Cancel) and not kinds(acts, Dispatch)
+
+
+def test_what_was_acknowledged_is_not_asked_for_again() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.result("a")
+    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.ACKED), Entry("c9", 1, 2, Stage.DONE)])
+    assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.ACK), Verdict("c9", 1, Decision.KEEP)])

@@ -1,0 +1,154 @@
+"""What is told to agents as over, many hosts gone at once, and a database that remembers less than its agents."""
+
+from __future__ import annotations
+
+from server.core.effects import Alarm, Dispatch, Forget
+from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Restored, Stage, Started, TaskCanceled
+from server.core.model import Retry
+from server.core.state import Limits
+from tests.core.story import JOURNAL, E, Story, T, kinds, reload
+
+
+def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
+    story = Story(Limits(forget_every=3))
+    story.come("a")
+    for number in range(1, 6):
+        story.run("a", number=number)
+    assert not kinds(story.result("a", number=1), Forget)
+    story.result("a", number=2)
+    assert not kinds(story.result("a", number=4), Forget), "the third is open"
+    assert kinds(story.result("a", number=3), Forget) == [Forget("a", 1, 4)]
+    assert not kinds(story.result("a", number=5), Forget), "it has not moved far enough"
+    assert kinds(story.come("a", session=2), Forget) == [Forget("a", 2, 5)], "a new session is told what the last one was not"
+    assert not kinds(story.come("a", session=3), Forget)
+    assert kinds(story.come("a", session=4, journal="journal-2"), Forget) == [Forget("a", 4, 5)], "another journal knows nothing yet"
+
+
+def test_no_number_is_called_over_that_the_agent_may_never_have_met() -> None:
+    story = Story(Limits(seq_block=256))
+    story.come("a")
+    story.run("a")
+    story.result("a")
+    again = reload(story, "a")
+    assert not kinds(again.come("a"), Forget), "256 are reserved, and none of this run was sent"
+    assert kinds(again.tell(HostConnected("a", 2, JOURNAL, 4, 1)), Forget) == [Forget("a", 2, 1)]
+
+
+def fleet(number: int, **limits: object) -> Story:
+    story = Story(Limits(lost_after=100, **limits))  # type: ignore[arg-type]
+    hosts = [f"h{n:02}" for n in range(number)]
+    story.come(*hosts)
+    story.run(*hosts)
+    story.tell(*[Started(host, "c1", 1, 7, 7) for host in hosts])
+    return story
+
+
+def test_when_many_hosts_go_at_once_nothing_is_called_lost_for_a_while() -> None:
+    story = fleet(40)
+    acts = story.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(13)])
+    (alarm,) = kinds(acts, Alarm)
+    assert isinstance(alarm, Alarm) and alarm.code == "mass_silence" and "13 of 40" in alarm.message
+    assert not kinds(story.tell(HostDisconnected("h13", 1)), Alarm), "once"
+    story.later(200)
+    assert story.task().counts[E.LOST] == 0
+    story.come("h00", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    story.later(101)
+    assert story.task().counts[E.LOST] == 13 and story.row("h00").status is E.RUNNING
+
+
+def test_a_few_hosts_or_many_one_after_the_other_are_lost_as_ever() -> None:
+    few = fleet(12)
+    assert not kinds(few.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(9)]), Alarm), "a small fleet is no crowd"
+    few.later(101)
+    assert few.task().counts[E.LOST] == 9
+    slow = fleet(40)
+    for n in range(13):
+        slow.later(10)
+        assert not kinds(slow.tell(HostDisconnected(f"h{n:02}", 1)), Alarm)
+
+
+def test_hosts_that_come_back_do_not_count() -> None:
+    story = fleet(40)
+    for n in range(20):
+        assert not kinds(story.tell(HostDisconnected(f"h{n:02}", n + 1)), Alarm) or n > 12
+        story.come(f"h{n:02}", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=n + 2)
+    assert story.engine.world.connected == 40 and not story.engine.world.left
+
+
+def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[Entry, ...] = ()) -> list[object]:
+    return list(story.tell(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
+
+
+def test_a_database_that_was_set_back_is_found_out_and_starts_nothing_twice() -> None:
+    story = Story()
+    story.come("a", slots=1)
+    story.run("a", number=1, retry=Retry(3, ("offline",), 1, 1, idempotent=True))
+    story.run("a", number=2)
+    story.tell(Accepted("a", "c1", 1))
+    for number in (1, 2):
+        again = reload(story, "a", number=number)
+        acts = back(again, 700)
+        (alarm,) = kinds(acts, Alarm)
+        assert isinstance(alarm, Alarm) and alarm.code == "store_rolled_back"
+        assert (again.row("a", number).status, again.row("a", number).error_code) == (E.LOST, "rolled_back")
+        again.run("a", number=3)
+        assert again.row("a", 3).seq == 701 and again.row("a", 3).status is E.DISPATCHED, "what is new goes on above its numbers"
+        del again.shadow.rows["c3", "a"], again.shadow.tasks["t3"]
+        assert not kinds(back(again, 701), Alarm), "once"
+
+
+def test_what_the_agents_journal_holds_is_still_true_after_the_database_was_set_back() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    again = reload(story, "a")
+    back(again, 700, entries=(Entry("c1", 1, 1, Stage.RUNNING),))
+    assert again.row("a").status is E.RUNNING
+    again.result("a", Outcome.COMPLETED)
+    assert again.task().status is T.COMPLETED
+
+
+def test_a_task_that_was_not_started_in_the_backup_may_have_run_since() -> None:
+    story = Story()
+    story.create("a", "b")
+    again = reload(story, "a", "b")
+    back(again, 700)
+    assert (again.row("a").status, again.row("b").status, again.task().status) == (E.LOST, E.PENDING, T.PENDING)
+
+
+def test_what_the_backup_made_lost_is_not_ended_again_by_a_cancel_that_comes_with_it() -> None:
+    story = Story()
+    story.create("a")
+    again = reload(story, "a")
+    again.tell(HostConnected("a", 9, JOURNAL, 4, 700), TaskCanceled("t1"))
+    assert again.row("a").status is E.LOST and again.task().status.final
+
+
+def test_a_later_epoch_gives_a_database_away_that_was_set_back() -> None:
+    story = Story()
+    story.create("a")
+    again = reload(story, "a")
+    again.engine.world.epoch = 3
+    assert not kinds(back(again, 5, 3), Alarm)
+    once_more = reload(story, "a")
+    once_more.engine.world.epoch = 3
+    assert kinds(back(once_more, 5, 4), Alarm) and once_more.row("a").error_code == "rolled_back"
+
+
+def test_a_host_that_the_store_does_not_know_gives_nothing_away() -> None:
+    story = Story()
+    assert not kinds(story.tell(HostConnected("new", 1, JOURNAL, 4, 700)), Alarm)
+
+
+def test_after_a_restore_everything_open_is_lost_and_nothing_starts() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", "b", wait_ms=50_000)
+    again = reload(story, "a", "b")
+    assert not kinds(again.tell(Restored()), Dispatch)
+    assert {again.row(host).error_code for host in "ab"} == {"restored"} and again.task().status is T.FAILED
+    waiting = Story()
+    waiting.create("a")
+    later = reload(waiting, "a")
+    later.tell(Restored())
+    assert later.task().status is T.FAILED and later.row("a").status is E.LOST

@@ -1,0 +1,165 @@
+"""Ending some hosts of a task, or what nobody answers for: every row says truly what came of it."""
+
+from __future__ import annotations
+
+from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
+from server.core.events import (
+    Accepted,
+    Entry,
+    ExecutionsCanceled,
+    HostDisconnected,
+    Outcome,
+    Stage,
+    Started,
+    TaskCanceled,
+    TaskForgotten,
+    TaskStarted,
+    Tick,
+)
+from server.core.state import Limits
+from tests.core.story import JOURNAL, E, Story, T, kinds, reload
+
+
+def test_some_hosts_are_canceled_and_the_others_go_on() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b", "c")
+    acts = story.tell(ExecutionsCanceled("t1", ["a", "nobody", "c"]))
+    assert kinds(acts, Cancel) == [Cancel("a", 1, "c1", 1, 1, JOURNAL, "canceled")]
+    assert (story.row("a").cancel_reason, story.row("b").cancel_reason) == ("canceled", None)
+    story.result("a", Outcome.CANCELED)
+    story.result("b")
+    assert story.task().status is T.FAILED and story.task().partial and story.task().cancel_reason is None
+
+
+def test_a_task_all_of_whose_hosts_were_canceled_one_by_one_is_canceled() -> None:
+    story = Story()
+    story.come("a")
+    story.create("a", "b")
+    story.tell(ExecutionsCanceled("t1", ["a"]), ExecutionsCanceled("unknown", ["a"]))
+    assert (story.row("a").status, story.task().status) == (E.CANCELED, T.PENDING)
+    story.tell(ExecutionsCanceled("t1", ["b", "a"]))
+    assert story.task().status is T.CANCELED
+
+
+def test_a_pending_task_some_of_whose_hosts_were_canceled_starts_the_others_after_a_restart() -> None:
+    story = Story()
+    story.create("a", "b")
+    story.tell(ExecutionsCanceled("t1", ["a"]))
+    again = reload(story, "a", "b")
+    again.come("a", "b")
+    (dispatch,) = kinds(again.tell(TaskStarted("t1")), Dispatch)
+    assert isinstance(dispatch, Dispatch) and dispatch.host_id == "b"
+    again.result("b")
+    assert again.task().status is T.FAILED and again.row("a").status is E.CANCELED
+
+
+def test_force_gives_up_hosts_that_are_away_and_asks_the_others() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b")
+    story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1))
+    assert not kinds(story.tell(TaskCanceled("t1")), Cancel)[1:]
+    assert story.row("a").unreachable and story.row("a").status is E.RUNNING
+    story.tell(TaskCanceled("t1", force=True))
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "force_canceled")
+    assert story.row("b").status is E.DISPATCHED, "it is here, so it says itself how it ended"
+    story.result("a", Outcome.COMPLETED)
+    assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
+    story.result("b", Outcome.CANCELED)
+    assert story.task().status is T.CANCELED
+
+
+def test_one_host_that_is_away_can_be_given_up_while_the_others_run_on() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b")
+    story.tell(HostDisconnected("a", 1), HostDisconnected("b", 1))
+    story.tell(ExecutionsCanceled("t1", ["a"], force=True))
+    assert (story.row("a").status, story.row("b").status) == (E.LOST, E.DISPATCHED)
+
+
+def test_a_big_cancel_comes_in_slices() -> None:
+    story = Story(Limits(slice=2))
+    hosts = [f"h{n}" for n in range(5)]
+    story.create(*hosts)
+    story.tell(ExecutionsCanceled("t1", hosts))
+    assert story.task().counts[E.CANCELED] == 2 and story.engine.has_more
+    while story.engine.has_more:
+        story.tell(Tick())
+    assert story.task().status is T.CANCELED
+
+
+def test_a_task_that_is_deleted_while_its_hosts_are_taken_out_leaves_nothing_behind() -> None:
+    story = Story(Limits(slice=1))
+    story.create("a", "b", "c")
+    story.tell(ExecutionsCanceled("t1", ["a", "b"]))
+    story.tell(TaskForgotten(story.task()))
+    assert not story.engine.world.tasks and sum(story.engine.statistics().executions) == 0
+    story.tell(Tick())
+    assert not story.engine.has_more
+
+
+def test_an_agent_that_is_here_and_never_says_how_it_ended_is_not_waited_for_for_ever() -> None:
+    story = Story(Limits(unanswered_after=100))
+    story.come("a")
+    story.run("a")
+    story.tell(Accepted("a", "c1", 1), TaskCanceled("t1"))
+    for _ in range(2):
+        assert kinds(story.later(36), Cancel) and story.row("a").status is E.DISPATCHED
+    story.later(36)
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "unanswered")
+    assert story.task().status is T.CANCELED
+
+
+def test_the_time_in_which_a_host_is_away_is_not_counted_as_its_silence() -> None:
+    story = Story(Limits(unanswered_after=100))
+    story.come("a")
+    story.run("a")
+    story.tell(Accepted("a", "c1", 1), TaskCanceled("t1"))
+    story.later(90)
+    story.tell(HostDisconnected("a", 1))
+    story.later(90)
+    story.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    story.later(90)
+    assert story.row("a").status is E.RUNNING
+    story.later(40)
+    assert story.row("a").error_code == "unanswered"
+
+
+def test_a_host_that_was_away_is_told_the_true_reason() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", timeout_ms=1_000)
+    story.run("b", number=2)
+    story.tell(Started("a", "c1", 1, 7, 7), Started("b", "c2", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1))
+    story.later(2)
+    story.tell(TaskCanceled("t2"))
+    acts = story.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    assert acts == [Welcome("a", 2, [Verdict("c1", 1, Decision.KEEP)]), Cancel("a", 2, "c1", 1, 1, JOURNAL, "timeout")]
+    acts = story.come("b", entries=[Entry("c2", 1, 1, Stage.RUNNING)], session=2)
+    assert acts == [Welcome("b", 2, [Verdict("c2", 1, Decision.STOP)])]
+
+
+def test_an_expiry_gives_way_to_whoever_wants_it_to_end() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.later(41)
+    assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("expired", 42_000)
+    story.tell(TaskCanceled("t1"))
+    story.tell(Accepted("a", "c1", 1))
+    assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("canceled", 42_000)
+    assert kinds(story.later(36), Cancel)[0].reason == "canceled"
+    story.result("a", Outcome.CANCELED)
+    assert story.task().status is T.CANCELED
+
+
+def test_the_reason_for_which_it_was_asked_first_is_kept() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", timeout_ms=30_000)
+    story.tell(Accepted("a", "c1", 1))
+    story.later(31)
+    story.tell(TaskCanceled("t1"))
+    assert (story.row("a").cancel_reason, story.row("a").cancel_requested_at) == ("timeout", 32_000)

@@ -1,0 +1,122 @@
+"""What time may end, and what it may not: nothing that a host has taken on, nothing that could not leave, and no clock that was set."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.core.effects import Alarm, Cancel, Dispatch
+from server.core.events import Accepted, Entry, Event, Now, Outcome, Result, Stage, Started, Stopping, TaskCanceled, TaskStarted
+from server.core.state import Limits
+from tests.core.story import E, Story, T, kinds, reload
+
+
+@pytest.mark.parametrize("heard", [Accepted("a", "c1", 1), Started("a", "c1", 1, 7, 7)])
+def test_what_was_accepted_late_is_not_ended_as_expired(heard: Event) -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    (cancel,) = kinds(story.later(41), Cancel)
+    assert isinstance(cancel, Cancel) and cancel.reason == "expired"
+    story.tell(heard)
+    assert (story.row("a").cancel_requested_at, story.row("a").cancel_reason) == (None, None)
+    assert not kinds(story.later(60), Cancel), "its own timeout counts from here"
+    assert kinds(story.later(60), Cancel)[0].reason == "timeout"
+
+
+def test_a_hello_that_holds_it_takes_the_expiry_back() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    story.later(41)
+    acts = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert not kinds(acts, Cancel) and story.row("a").status is E.RUNNING and story.row("a").cancel_reason is None
+
+
+def test_the_time_to_accept_counts_from_when_the_dispatch_could_leave() -> None:
+    story = Story()
+    story.come("a")
+    story.departs = False
+    effects = story.engine
+    story.create("a")
+    made = effects.handle([TaskStarted("t1")], story.now)
+    story.shadow.apply(made)
+    assert not kinds(story.later(600), Cancel), "the store is still away"
+    made.departure.at = story.now.mono
+    assert not kinds(story.later(39), Cancel)
+    (cancel,) = kinds(story.later(2), Cancel)
+    assert isinstance(cancel, Cancel) and cancel.reason == "expired"
+
+
+def test_a_task_that_was_canceled_is_asked_again_also_when_its_dispatch_has_not_left() -> None:
+    story = Story()
+    story.come("a")
+    story.departs = False
+    story.run("a")
+    story.tell(TaskCanceled("t1"))
+    assert kinds(story.later(60), Cancel)[0].reason == "canceled"
+
+
+@pytest.mark.parametrize("leap_ms", [-315_360_000_000, 315_360_000_000])
+def test_a_clock_that_was_set_between_two_servers_ends_no_task(leap_ms: int) -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", timeout_ms=100_000, wait_ms=50_000)
+    story.tell(Accepted("a", "c1", 1))
+    story.later(30)
+    story.tell(Stopping())
+    story.now = Now(story.now.mono, story.now.wall_ms + leap_ms)
+    again = reload(story, "a")
+    again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert not kinds(again.later(69), Cancel)
+    assert kinds(again.later(2), Cancel)[0].reason == "timeout", "30 of 100 seconds were over"
+
+
+def test_the_time_that_a_task_has_run_is_saved_now_and_then() -> None:
+    story = Story(Limits(lap=10))
+    story.come("a")
+    story.run("a", number=1, timeout_ms=100_000)
+    story.run("a", number=2)
+    before = story.task(2).version
+    story.later(10)
+    story.later(10)
+    assert story.task(1).spent_ms == 20_000
+    story.tell(Stopping())
+    assert story.task(2).version == before, "one without a limit is left alone"
+    story.tell(Accepted("a", "c1", 1), Result("a", "c1", 1, Outcome.COMPLETED))
+    assert story.task(1).status is T.COMPLETED
+
+
+SPOKEN = [Accepted("a", "c1", 1), Started("a", "c1", 1, 7, 7), Result("a", "c1", 1, Outcome.COMPLETED, exit_code=0)]
+
+
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize("spoken", SPOKEN, ids=lambda event: type(event).__name__)
+def test_what_an_older_database_believes_unsent_and_its_host_tells_of_is_never_called_unstarted(spoken: Event, started: bool) -> None:
+    story = Story()
+    story.create("a", "b")
+    again = reload(story, "a", "b")
+    if started:
+        again.tell(TaskStarted("t1"))
+    acts = again.tell(spoken)
+    assert (again.row("a").status, again.row("a").error_code, again.row("b").status) == (E.LOST, "rolled_back", E.PENDING)
+    assert kinds(acts, Alarm)
+    assert bool(again.shadow.late) is isinstance(spoken, Result), "what it says is kept beside"
+    assert not kinds(again.tell(spoken, TaskCanceled("t1")), Alarm), "once"
+    assert again.row("a").status is E.LOST
+
+
+def test_a_hello_tells_of_what_an_older_database_believes_unsent() -> None:
+    story = Story()
+    story.create("a")
+    again = reload(story, "a")
+    again.tell(TaskStarted("t1"))
+    acts = again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    assert again.row("a").error_code == "rolled_back" and not kinds(acts, Dispatch)
+
+
+def test_two_words_of_one_batch_give_up_one_row() -> None:
+    story = Story()
+    story.create("a")
+    again = reload(story, "a")
+    again.tell(*SPOKEN)
+    assert again.task().status is T.FAILED and again.task().counts[E.LOST] == 1

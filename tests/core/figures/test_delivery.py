@@ -1,0 +1,169 @@
+"""What the engine measures of itself: since when the oldest execution waits, and how long deliveries take."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.core.events import (
+    Accepted,
+    Entry,
+    ExecutionsCanceled,
+    HostConnected,
+    HostDisconnected,
+    Outcome,
+    Rejected,
+    Stage,
+    Started,
+    TaskCanceled,
+    TaskStarted,
+)
+from server.core.figures.delivery import DELIVERY, Measures, Spread
+from server.core.model import Retry
+from server.core.state import Limits
+from tests.core.story import E, Story, reload
+
+
+def age(story: Story) -> float | None:
+    oldest = story.engine.oldest_waiting()
+    return None if oldest is None else story.now.mono - oldest
+
+
+def test_nothing_waits_before_a_task_is_started_and_after_all_were_sent() -> None:
+    story = Story()
+    assert age(story) is None
+    story.come("a", "b")
+    story.create("a", "b")
+    story.later(100)
+    assert age(story) is None, "it waits for an operator, not for the server"
+    story.tell(TaskStarted("t1"))
+    assert age(story) is None
+
+
+def test_the_oldest_counts_until_it_is_sent() -> None:
+    story = Story(Limits(in_flight_per_host=1))
+    story.come("a")
+    for number in (1, 2, 3):
+        story.run("a", number=number)
+        story.later(10)
+    assert age(story) == 20
+    story.result("a", number=1)
+    assert age(story) == 10
+    story.result("a", number=2)
+    assert age(story) is None
+
+
+@pytest.mark.parametrize("end", ["cancel", "cancel one", "timeout", "wait is over", "sent"])
+def test_whatever_ends_the_wait_ends_its_age(end: str) -> None:
+    story = Story()
+    story.run("a", wait_ms=50_000 if end == "wait is over" else 500_000, timeout_ms=50_000 if end == "timeout" else None)
+    story.later(40)
+    assert age(story) == 40
+    if end == "cancel":
+        story.tell(TaskCanceled("t1"))
+    elif end == "cancel one":
+        story.tell(ExecutionsCanceled("t1", ("a",)))
+    elif end == "sent":
+        story.come("a")
+    else:
+        story.later(20)
+    assert age(story) is None
+
+
+def test_a_task_of_which_some_were_canceled_before_its_start_waits_since_its_start() -> None:
+    story = Story()
+    story.create("a", "b", wait_ms=500_000)
+    story.tell(ExecutionsCanceled("t1", ("a",)))
+    story.later(30)
+    assert age(story) is None
+    story.tell(TaskStarted("t1"))
+    story.later(5)
+    assert age(story) == 5
+
+
+def test_a_further_attempt_waits_since_the_one_before_has_ended() -> None:
+    story = Story(Limits(in_flight_per_host=1))
+    policy = Retry(3, ("exit_nonzero", "offline", "never_seen"), 60_000, 60_000, True)
+    story.come("a")
+    story.run("a", number=1, retry=policy)
+    story.later(7)
+    story.result("a", Outcome.FAILED, exit_code=1, error_code="exit_nonzero")
+    story.later(20)
+    assert (story.row("a").status, age(story)) == (E.PENDING, 20), "in the pause"
+    story.tell(HostDisconnected("a", 1))
+    story.later(50)
+    assert (story.row("a").attempt, story.row("a").status, age(story)) == (3, E.PENDING, 0), "refused while it waited: another attempt waits anew"
+    story.come("a", session=2)
+    story.later(70)
+    assert age(story) is None
+
+
+def test_after_a_restart_the_age_goes_on_and_a_clock_set_back_makes_none_negative() -> None:
+    story = Story()
+    story.run("a", wait_ms=900_000)
+    story.later(30)
+    assert age(reload(story, "a")) == 35
+    story.shadow.tasks["t1"].started_at = story.now.wall_ms + 1_000_000
+    assert age(reload(story, "a")) == 0
+
+
+def test_after_a_restart_a_further_attempt_waits_anew() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a", retry=Retry(3, ("exit_nonzero",), 60_000, 60_000, True))
+    story.result("a", Outcome.FAILED, exit_code=1, error_code="exit_nonzero")
+    story.later(30)
+    again = reload(story, "a")
+    again.later(2)
+    assert age(again) == 2
+
+
+def test_a_delivery_is_counted_once_from_its_decision_to_the_agents_word() -> None:
+    story = Story()
+    story.come("a", "b", "c")
+    story.run("a", "b", "c")
+    story.later(0.03)
+    story.tell(Accepted("a", "c1", 1))
+    story.later(2)
+    story.tell(Started("a", "c1", 1, 9, 1), Started("b", "c1", 1, 9, 1), Accepted("b", "c1", 1))
+    delivery = story.engine.delivery
+    assert {bound: number for bound, number in zip((*DELIVERY, None), delivery.counts, strict=True) if number} == {0.05: 1, 2.5: 1}
+    assert delivery.total == pytest.approx(0.03 + 2.03)
+
+
+def test_what_was_refused_sent_anew_or_by_an_earlier_server_is_no_delivery_from_then() -> None:
+    story = Story()
+    story.come("a", "b")
+    story.run("a", "b")
+    story.tell(Rejected("b", "c1", 1, "busy"))
+    assert sum(story.engine.delivery.counts) == 0
+    story.tell(HostDisconnected("a", 1))
+    story.later(50)
+    story.come("a", session=2)
+    story.later(1)
+    story.tell(Accepted("a", "c1", 1))
+    assert story.engine.delivery.total == pytest.approx(1), "it was sent again when its host had come back"
+    story.run("a", number=2)
+    again = reload(story, "a", number=2)
+    again.later(3)
+    again.tell(HostConnected("a", 9, "journal-1", 16, 0, (Entry("c2", 1, 2, Stage.RUNNING),)))
+    assert again.row("a", 2).status is E.RUNNING and sum(again.engine.delivery.counts) == 0
+
+
+def test_a_bound_belongs_to_its_class_and_longer_durations_have_one_too() -> None:
+    spread = Spread((1, 2))
+    for seconds in (0, 1, 1.5, 2, 2.5, 1e9):
+        spread.add(seconds)
+    assert (spread.counts, spread.total) == ([2, 2, 2], 1e9 + 7)
+
+
+def test_ten_thousand_that_have_waited_leave_nothing_behind() -> None:
+    class One:
+        since = None
+
+    measures, ones = Measures(), [One() for _ in range(10_000)]
+    oldest = One()
+    oldest.since = measures.wait(1, 1.0)  # type: ignore[assignment]
+    for one in ones:
+        one.since = measures.wait(1, 2.0)  # type: ignore[assignment]
+        measures.waits_no_more(one)
+    assert measures.oldest() == 1.0 and len(measures._waits) == 1 and len(measures._waits._heap) < 200

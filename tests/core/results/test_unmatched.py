@@ -1,0 +1,106 @@
+"""Results for no open execution: acknowledged at a bounded pace, claimed by a Hello or dropped, and a flood of them is cut off."""
+
+from __future__ import annotations
+
+from server.core.effects import Ack, Alarm, Cut, Inquire, SaveLate, SaveOrphan, SaveOutput
+from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Result, Stage, Unaccounted
+from server.core.model import Output
+from server.core.results.unmatched import SMALLEST
+from server.core.state import Limits
+from tests.core.story import JOURNAL, Story, kinds, reload
+
+BIG = Output(b"i" * 32, b"x" * 60_000, b"", 60_000, b"i" * 32)
+
+
+def stray(number: int, attempt: int = 1, output: Output | None = None) -> Result:
+    return Result("a", f"x{number}", attempt, Outcome.COMPLETED, exit_code=0, stdout=output)
+
+
+def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> None:
+    story = Story()
+    story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry("x1", 1, 5, Stage.DONE), Entry("x3", 1, 10, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)]))
+    effects = story.engine.handle([stray(1, output=BIG), stray(2, output=BIG), stray(3), stray(4), stray(1, 2)], story.now)
+    saved = [save for save in effects.saves if isinstance(save, SaveLate)]
+    assert [(save.command_id, save.attempt, save.claimed) for save in saved] == [("x1", 1, True), ("x2", 1, False), ("x3", 1, False), ("x4", 1, False), ("x1", 2, False)]
+    assert not [save for save in effects.saves if isinstance(save, SaveOutput)] and saved[0].outputs == (BIG,)
+    assert len(kinds(effects.acts, Ack)) == 5, "whatever becomes of it, its agent may forget it"
+
+
+def test_no_more_than_a_number_of_claims_is_remembered_and_none_after_the_session() -> None:
+    story = Story(Limits(claims=3))
+    story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry(f"x{n}", 1, 5, Stage.DONE) for n in range(10)]))
+    assert len(story.engine.world.peers["a"].claims) == 3
+    story.tell(HostDisconnected("a", 1))
+    assert not story.engine.world.peers["a"].claims
+
+
+def test_acknowledgements_come_at_the_pace_that_is_allowed() -> None:
+    story = Story(Limits(unsolicited_rate=SMALLEST, unsolicited_burst=3 * SMALLEST))
+    story.come("a")
+    acts = story.tell(*[stray(n) for n in range(5)])
+    assert [act.command_id for act in kinds(acts, Ack)] == ["x0", "x1", "x2"], "the burst"  # type: ignore[attr-defined]
+    assert not kinds(story.later(0.5), Ack)
+    assert kinds(story.later(0.6), Ack) == [Ack("a", 1, "x3", 1)]
+    assert kinds(story.later(1.0), Ack) == [Ack("a", 1, "x4", 1)]
+    assert story.engine.next_deadline() is None, "nothing more is owed"
+    story.later(60)
+    assert len(kinds(story.tell(*[stray(n) for n in range(5)]), Ack)) == 3, "time pays for it"
+
+
+def test_a_large_result_costs_its_bytes_and_what_is_solicited_costs_nothing() -> None:
+    story = Story(Limits(unsolicited_rate=1_000, unsolicited_burst=70_000))
+    story.come("a")
+    assert len(kinds(story.tell(stray(1, output=BIG), stray(2)), Ack)) == 2
+    assert not kinds(story.tell(stray(3)), Ack)
+    for number in range(1, 4):
+        story.run("a", number=number)
+        story.tell(Accepted("a", f"c{number}", 1))
+        assert kinds(story.result("a", number=number, stdout=BIG), Ack), "an execution that is open"
+
+
+def test_a_debt_outlives_its_session_and_what_was_owed_does_not() -> None:
+    story = Story(Limits(unsolicited_rate=SMALLEST, unsolicited_burst=SMALLEST))
+    story.come("a")
+    assert len(kinds(story.tell(stray(1), stray(2)), Ack)) == 1
+    story.tell(HostDisconnected("a", 1))
+    assert story.engine.next_deadline() is None
+    story.come("a", session=2)
+    assert not kinds(story.tell(stray(2)), Ack), "coming back pays for nothing"
+    story.come("a", session=3)
+    assert story.engine.next_deadline() is None, "the agent repeats what was not acknowledged"
+    assert kinds(story.later(5), Ack) == []
+
+
+def test_who_sends_on_without_credits_is_cut_off_and_nothing_of_it_is_kept() -> None:
+    story = Story(Limits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
+    story.come("a")
+    assert not story.tell(*[stray(n) for n in range(4)])
+    effects = story.engine.handle([stray(5), stray(6)], story.now)
+    assert effects.saves == [] and kinds(effects.acts, Cut) == [Cut("a", 1, "flood_of_reports")] * 2
+    story.come("a", session=2)
+    assert not kinds(story.tell(stray(5)), Cut), "another session has credits of its own"
+
+
+def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() -> None:
+    story = Story()
+    story.come("a")
+    story.run("a")
+    again = reload(story, "a")
+    held = [Entry("c1", 1, 1, Stage.RUNNING), Entry("x1", 1, 200, Stage.DONE), Entry("x2", 1, 256, Stage.ACKED), Entry("x3", 1, 257, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)]
+    acts = again.come("a", session=5, entries=held)
+    assert kinds(acts, Inquire) == [Inquire("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4)])], "the numbers up to 256 were given out by this database"
+    assert not kinds(again.come("a", session=6, entries=held), Inquire), "only after a start can something be missing"
+
+
+def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
+    story = Story(Limits(orphans=2))
+    story.come("a")
+    effects = story.engine.handle([Unaccounted("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now)
+    assert effects.saves == [SaveOrphan("a", "x1", 1, story.now.wall_ms, 200, 3), SaveOrphan("a", "x2", 1, story.now.wall_ms, 256, 4)]
+    (alarm,) = effects.acts
+    assert isinstance(alarm, Alarm) and alarm.code == "orphans" and "holds 3 executions" in alarm.message and "x1" in alarm.message
+
+
+def test_a_host_that_the_store_does_not_know_proves_no_loss() -> None:
+    story = Story()
+    assert not kinds(story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry("x1", 1, 5, Stage.DONE)])), Inquire)

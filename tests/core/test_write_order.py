@@ -1,0 +1,168 @@
+"""Which units may change places, by what they hold and by what they stand behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import pytest
+
+from server.core.effects import (
+    Ack,
+    Act,
+    Alarm,
+    Cancel,
+    CreateJoinToken,
+    CreateTask,
+    Cut,
+    DeleteHost,
+    DeleteJoinRequest,
+    DeleteJoinToken,
+    DeleteOrphans,
+    DeleteTask,
+    Dispatch,
+    Forget,
+    Forgotten,
+    Inquire,
+    Progress,
+    Save,
+    SaveExecution,
+    SaveHost,
+    SaveIdentity,
+    SaveJoinRequest,
+    SaveKinds,
+    SaveLate,
+    SaveMeta,
+    SaveOrphan,
+    SaveOutput,
+    SaveSeen,
+    SaveSeq,
+    SaveTask,
+    UseJoinToken,
+    Welcome,
+)
+from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output
+from server.core.write_order import LAST, about, order_of
+from tests.core.shadow import task
+
+COMMAND = Command("c", "t", command="true")
+EXECUTION = SaveExecution(CommandHost("c", "a"))
+TASK = SaveTask(task("t", ("a",)))
+
+
+def made(kind: type, **fields: object) -> object:
+    """One of which only these fields matter."""
+    one = object.__new__(kind)
+    for name, value in fields.items():
+        object.__setattr__(one, name, value)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("save", "holds", "behind"),
+    [
+        (EXECUTION, {"c"}, {"c", "a"}),
+        (TASK, {"t"}, {"t"}),
+        (CreateTask(task("t", ("a", "b")), COMMAND), {"t", "c"}, {"t", "c"}),
+        (SaveSeq("a", 256), {"a"}, {"a"}),
+        (SaveOutput(Output(b"1", b"", b"", 0, b"")), set(), set()),
+        (SaveLate("a", "c", 1, 0, None, {}), {"c"}, {"c", "a"}),
+        (SaveHost(Host("a", "web")), {"a"}, None),
+        (made(SaveIdentity, identity=made(HostIdentity, host_id="a")), {"a"}, None),
+        (DeleteHost("a"), {"a"}, None),
+        (SaveKinds("c", b"1"), {"c"}, None),
+        (SaveMeta("epoch", "1"), set(), None),
+        (made(CreateJoinToken, token=made(JoinToken)), set(), None),
+        (DeleteJoinToken("j"), set(), None),
+        (UseJoinToken("j", "s", "a", 0), set(), None),
+        (made(SaveJoinRequest, request=made(JoinRequest)), set(), None),
+        (DeleteJoinRequest("r"), set(), None),
+        (DeleteOrphans("a"), {"a"}, None),
+        (SaveOrphan("a", "c", 1, 0, 7, 2), {"a", "c"}, None),
+        (SaveSeen("a", 5), set(), None),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
+)
+def test_what_a_save_holds_and_stands_behind(save: Save, holds: set[str], behind: set[str] | None) -> None:
+    order = order_of([save])
+    assert (order.holds, order.behind, order.barrier) == (holds, behind, False)
+    both = order_of([EXECUTION, save])
+    assert both.holds == holds | {"c"} and both.behind == (None if behind is None else behind | {"c", "a"})
+
+
+def test_every_kind_of_save_and_of_act_has_been_thought_of() -> None:
+    """A new one must be added to the tables here, and to order.py if anything builds on it."""
+    saves = {type(save) for save, *_ in _table(test_what_a_save_holds_and_stands_behind)}
+    acts = {type(act) for act, *_ in _table(test_what_is_said_counts_too)}
+    assert saves | {DeleteTask} == set(get_args(Save)) and acts == set(get_args(Act))
+
+
+def _table(test: Any) -> list[Any]:
+    (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
+    return list(mark.args[1])
+
+
+def test_a_deletion_of_a_task_is_a_barrier() -> None:
+    """Its rows are not named in it, and a late report on one of them means something else afterwards."""
+    assert order_of([EXECUTION, DeleteTask("t"), TASK]).barrier
+
+
+@pytest.mark.parametrize(
+    ("act", "holds", "behind"),
+    [
+        (Dispatch("b", 1, COMMAND, 1, 1), {"c"}, {"c", "a", "b"}),
+        (Cancel("b", 1, "c", 1, 1, "j", "canceled"), {"c"}, {"c", "a", "b"}),
+        (Ack("b", 1, "c", 1), {"c"}, {"c", "a", "b"}),
+        (Progress(task("t2", ())), {"c", "t2"}, {"c", "a", "t2"}),
+        (Welcome("b", 1), {"c", "b"}, None),
+        (Forget("b", 1, 5), {"c"}, None),
+        (Alarm("mass_silence", ""), {"c"}, None),
+        (Cut("b", 1, "flood"), {"c"}, None),
+        (Inquire("b", ()), {"c"}, None),
+        (Forgotten("t"), {"c"}, None),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
+)
+def test_what_is_said_counts_too(act: Act, holds: set[str], behind: set[str] | None) -> None:
+    order = order_of([EXECUTION], [act])
+    assert (order.holds, order.behind) == (holds, behind)
+
+
+def test_what_only_shows_something_passes_and_what_is_nothing_waits_for_everything() -> None:
+    assert order_of([], [Progress(task("t", ()))]).behind == {"t"}
+    assert order_of([]) == LAST and LAST.behind is None and not LAST.holds and not LAST.barrier
+
+
+def test_a_barrier_about_something_stands_behind_that_alone() -> None:
+    assert about("t", "c").behind == {"t", "c"} and not about("t").holds
+
+
+def conflict(first: Sequence[Save | Act], then: Sequence[Save | Act]) -> bool:
+    """Whether the second must stay behind the first."""
+    kinds = Dispatch | Cancel | Ack | Progress | Welcome
+    one, other = (order_of([x for x in unit if not isinstance(x, kinds)], [x for x in unit if isinstance(x, kinds)]) for unit in (first, then))
+    return other.behind is None or one.barrier or not one.holds.isdisjoint(other.behind)
+
+
+OTHERS = [SaveTask(task("t2", ("a",))), SaveExecution(CommandHost("c2", "a")), Dispatch("a", 1, Command("c2", "t2", command="x"), 1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("first", "waits"),
+    [
+        ([TASK, EXECUTION, Dispatch("a", 1, COMMAND, 1, 6)], False),
+        ([TASK, EXECUTION, Ack("a", 1, "c", 1)], False),
+        ([SaveTask(task("t2", ()))], True),
+        ([SaveExecution(CommandHost("c2", "b"))], True),
+        ([CreateTask(task("t2", ("a",)), Command("c2", "t2", command="x"))], True),
+        ([SaveSeq("a", 512)], True),
+        ([SaveSeq("b", 512)], False),
+        ([Welcome("a", 1)], True),
+        ([Welcome("b", 1)], False),
+        ([SaveHost(Host("a", "web"))], True),
+        ([DeleteTask("t3")], True),
+    ],
+    ids=str,
+)
+def test_a_command_on_a_host_passes_another_command_there_and_not_what_it_builds_on(first: Sequence[Save | Act], waits: bool) -> None:
+    assert conflict(first, OTHERS) is waits

@@ -1,0 +1,227 @@
+"""Whoever is cut off leaves one line and one count with a reason, and whose address offends too often is not let in for a while."""
+
+from __future__ import annotations
+
+import ast
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from _speedups import http2
+from proto.link.errors import LinkRefused
+from server.lifecycle.wiring import lane_limits, listener_limits, rpc_settings
+from server.rpc.accept.abuse import ADDRESSES, Offenders, Pit, is_grave, label
+from server.rpc.accept.listener import Limits
+from server.rpc.session.streams import Live
+from server.settings.schema import Guard, Settings
+from tests.rpc.accept.test_listener import door
+from tests.rpc.peer import GOOD, Edge, until
+from tests.speedups.http2.kit import PING, PREFACE, SETTINGS, frame
+
+ROOT = Path(__file__).parents[3]
+
+
+def reasons() -> set[str]:
+    """The constant beginnings of every reason that the lane gives."""
+    found = set()
+    for path in (ROOT / "_speedups" / "http2").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("Refusal", "refuse") and len(node.args) == 2:
+                words = node.args[1]
+                if isinstance(words, ast.JoinedStr):
+                    words = words.values[0]
+                if isinstance(words, ast.Constant):
+                    found.add(str(words.value))
+    return found
+
+
+def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
+    assert len(reasons()) >= 10
+    labels = {reason: label(f"guard: {reason}") for reason in reasons()}
+    vague = {reason for reason, word in labels.items() if word == "protocol_error"}
+    assert vague == {"the first frame is not SETTINGS", "header block interrupted", "padding longer than its frame", "SETTINGS with ACK and a payload"}
+    assert all(labels.values())
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("guard: flood of window updates", "flood_of_window_updates"), ("guard: frame not ended within 30 s", "slow_frame"),
+        ("protocol error", "protocol_error"), ("write queue full", "slow_reader"), ("no_hello", "no_hello"), ("tls: BAD_RECORD_MAC", "tls"),
+        ("AssertionError: x", "internal"), ("eof", None), ("reset", None), ("goaway", None), ("closed", None), ("Connection timed out", None),
+    ],
+)  # fmt: skip
+def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | None) -> None:
+    assert label(reason) == word
+
+
+def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
+    offenders = Offenders(per_minute=3)
+    for more in range(3):
+        assert not offenders.shut_out("a", 100.0), more
+        offenders.refused("a", 100.0)
+    assert offenders.shut_out("a", 100.0) and not offenders.shut_out("b", 100.0)
+    assert offenders.first_time("a") and not offenders.first_time("a")
+    assert offenders.shut_out("a", 119.9)
+    assert not offenders.shut_out("a", 120.1)
+    offenders.refused("a", 120.1)
+    assert offenders.shut_out("a", 120.1)
+    assert not offenders.shut_out("a", 200.0)
+    assert offenders.first_time("a"), "what was long ago is news when it happens again"
+
+
+def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
+    offenders = Offenders(per_minute=12, grave=5)
+    for more in range(2):
+        offenders.refused("a", 0.0, grave=True)
+        assert not offenders.shut_out("a", 0.0), more
+    offenders.refused("a", 0.0, grave=True)
+    # 12 - 3 * 5 = -3, and one is let in at 1: a fifth of a token comes each second
+    assert offenders.shut_out("a", 19.9) and not offenders.shut_out("a", 20.1)
+    for _ in range(9):
+        offenders.refused("a", 20.1, grave=True)
+    assert offenders.shut_out("a", 45.0) and not offenders.shut_out("a", 45.2), "those that were open already add nothing: from -4 to 1"
+    offenders.refused("a", 45.2, grave=True)
+    for _ in range(3):
+        offenders.refused("a", 45.2)
+    assert offenders.shut_out("a", 65.0) and not offenders.shut_out("a", 70.3), "nor do light ones, and they take nothing off"
+
+
+@pytest.mark.parametrize(("reason", "grave"), [("guard: flood of pings", True), ("protocol error: x", True), ("guard: message of 5 bytes", True), ("no_hello", False), ("tls: x", False), ("guard: crowded out", False), ("guard: frame not ended", False)])
+def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
+    word = label(reason)
+    assert word is not None and is_grave(word) is grave
+
+
+def test_no_more_addresses_are_remembered_than_the_limit() -> None:
+    offenders = Offenders(per_minute=1)
+    for number in range(ADDRESSES + 1):
+        offenders.refused(str(number), 0.0)
+    assert not offenders.shut_out("0", 0.0)
+    assert offenders.shut_out("1", 0.0)
+
+
+async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
+    with capture_logs() as logs:
+        async with door(Limits(refusals_per_minute=2, shut_out_seconds=0)) as made:
+            for _ in range(2):
+                made.listener.offended("127.0.0.1")
+            for _ in range(3):
+                with socket.create_connection(made.address) as client:
+                    assert await made.refusal() == "address_shut_out"
+                    assert await trio.to_thread.run_sync(client.recv, 1) == b""
+            assert made.listener.open == 0
+    assert [line["reason"] for line in logs] == ["address_shut_out"]
+
+
+async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_again_the_later() -> None:
+    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0.8, shut_out_connections=1)) as made:
+        made.listener.offended("127.0.0.1")
+        with socket.create_connection(made.address) as first:
+            begin = trio.current_time()
+            assert await made.refusal() == "address_shut_out"
+            first.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                first.recv(1)
+            with socket.create_connection(made.address) as second:
+                assert await made.refusal() == "address_shut_out"
+                first.setblocking(True)
+                assert await trio.to_thread.run_sync(first.recv, 1) == b"", "the oldest has to go when there are too many"
+                assert await trio.to_thread.run_sync(second.recv, 1) == b""
+                assert trio.current_time() - begin >= 0.8
+
+
+def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_the_limit() -> None:
+    pit, pairs = Pit(seconds=5.0, most=2), [socket.socketpair() for _ in range(3)]
+    for number, (_, ours) in enumerate(pairs):
+        pit.hold(ours, float(number))
+    assert [ours.fileno() >= 0 for _, ours in pairs] == [False, True, True]
+    pit.release(5.9)
+    assert len(pit) == 2
+    pit.release(6.0)
+    assert [ours.fileno() >= 0 for _, ours in pairs] == [False, False, True]
+    pit.release(7.0)
+    assert len(pit) == 0
+    for theirs, _ in pairs:
+        theirs.close()
+
+
+async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_has_offended() -> None:
+    with capture_logs() as logs:
+        async with Edge().serve(Limits(refusals_per_minute=1), http2.Limits(pings_per_minute=5)) as edge:
+            with socket.create_connection(edge.address) as client:
+                client.sendall(PREFACE + frame(SETTINGS) + frame(PING, 0, 0, bytes(8)) * 6)
+                await until(lambda: edge.counts.reasons)
+            with socket.create_connection(edge.address):
+                await until(lambda: len(edge.counts.reasons) == 2)
+            assert edge.counts.reasons == ["flood_of_pings", "address_shut_out"]
+    told = [line for line in logs if line["event"] == "connection refused"]
+    assert [line["reason"] for line in told] == ["flood_of_pings", "address_shut_out"]
+    assert told[0]["detail"] == "guard: flood of pings" and told[0]["peer"].startswith("127.0.0.1:")
+
+
+async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None:
+    with capture_logs() as logs:
+        async with Edge(hello_timeout=0.1).serve() as edge:
+            with socket.create_connection(edge.address):
+                await until(lambda: edge.counts.reasons)
+                await trio.sleep(0.1)  # a second one would come with the next pulse
+            assert edge.counts.reasons == ["no_hello"]
+    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["no_hello"]
+
+
+@pytest.mark.parametrize(("metadata", "first", "times"), [(GOOD, True, 1), ({"authorization": "Bearer bad"}, False, 10)])
+async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(metadata: dict[str, str], first: bool, times: int) -> None:
+    async with Edge().serve(Limits(refusals_per_minute=10)) as edge:
+        for _ in range(times):
+            assert "address_shut_out" not in edge.counts.reasons
+            async with edge.agent(metadata) as agent:
+                if first:
+                    await agent.say(heartbeat=None)
+                assert isinstance(await agent.end(), LinkRefused)
+        with socket.create_connection(edge.address):
+            await until(lambda: "address_shut_out" in edge.counts.reasons)
+
+
+async def test_a_hello_that_is_none_is_refused_with_one_line_and_one_count() -> None:
+    with capture_logs() as logs:
+        async with Edge().serve() as edge, edge.agent() as agent:
+            await agent.say(heartbeat=None)
+            assert "hello_expected" in str(await agent.end())
+            assert edge.counts.reasons == ["malformed_message"]
+    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["malformed_message"]
+
+
+class Slow(SimpleNamespace):
+    queued_bytes = sent = 0
+
+    def counts(self) -> dict[str, int]:
+        return {"bytes_out": self.sent}
+
+
+def test_who_takes_nothing_of_what_waits_is_found_out_after_its_time() -> None:
+    conn = Slow(queued_bytes=100, sent=1_000)
+    live = Live.__new__(Live)
+    live.conn, live._owed, live._since = conn, 0.0, 0.0
+    assert not live.takes_nothing(10.0, 30.0)
+    conn.sent += 99  # all but one byte of what waited
+    assert not live.takes_nothing(39.9, 30.0)
+    assert live.takes_nothing(40.0, 30.0)
+    conn.sent += 1
+    assert not live.takes_nothing(40.0, 30.0), "what waited has left; new bytes have their own time"
+    assert not live.takes_nothing(69.9, 30.0)
+    conn.queued_bytes = 0
+    assert not live.takes_nothing(70.0, 30.0)
+
+
+def test_every_setting_of_the_guard_reaches_the_part_that_keeps_it() -> None:
+    names = [field.name for field in msgspec.structs.fields(Guard)]
+    for name in names:
+        changed = Settings(guard=Guard(**{name: getattr(Guard(), name) + 1}))
+        parts = [lane_limits(changed), listener_limits(changed), rpc_settings(changed, 1)]
+        assert [getattr(part, name) for part in parts if hasattr(part, name)] == [getattr(Guard(), name) + 1], name

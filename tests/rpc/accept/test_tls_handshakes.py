@@ -1,0 +1,250 @@
+"""What handshakes that do not end may cost: bytes, places and time. Those that do end are not held up by them."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import ExitStack
+
+import pytest
+import trio
+import trustme
+from trio.testing import MockClock
+
+from server.rpc.accept import tls_worker
+from server.rpc.accept.listener import Limits
+from server.rpc.accept.tls_handshakes import Handshakes
+from server.rpc.accept.tls_worker import Place, Shaker, taken
+from server.security.tls import HandshakeRefused, reason_of
+from tests.rpc.accept.test_listener import Door, contexts, door, speak
+
+AUTHORITY = trustme.CA()
+RECORD = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
+"""The beginning of a record of 16,384 bytes with a ClientHello (RFC 8446 sections 4 and 5.1)."""
+
+
+@pytest.mark.parametrize(("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")])
+async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> None:
+    async with door(Limits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
+        with socket.create_connection(made.address) as client:
+            client.sendall(RECORD + bytes(2_000 + more - len(RECORD)))
+            assert await made.refusal() == reason
+        assert made.listener.open == 0
+
+
+def test_bytes_that_were_not_read_are_not_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client, server.accept()[0] as ours:
+        client.sendall(bytes(1_000))
+        assert len(ours.recv(400, socket.MSG_WAITALL)) == 400
+        assert taken(ours) == 400
+
+
+@pytest.mark.parametrize("silent", [1, 2, 3])
+async def test_handshakes_at_once_have_a_limit_and_an_old_one_makes_room_for_who_does_not_stall(silent: int) -> None:
+    server, client = contexts(AUTHORITY)
+    AUTHORITY.issue_cert("agent.test").configure_cert(client)
+    async with door(Limits(handshakes=3, handshake=4.0), server) as made, trio.open_nursery() as nursery:
+        with ExitStack() as stack:
+            for _ in range(silent):
+                stack.enter_context(socket.create_connection(made.address))
+            with trio.fail_after(5):
+                while made.listener.open < silent:  # noqa: ASYNC110 - another's plain state
+                    await trio.sleep(0.001)
+            begin = trio.current_time()
+            nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
+            arrival = await made.arrival()
+            if silent == 3:
+                assert await made.refusal() == "handshake_crowded_out"
+                assert trio.current_time() - begin >= 0.5, "a quarter of their time is theirs"
+            else:
+                assert made.refused[1].statistics().current_buffer_used == 0
+            arrival.sock.close()
+
+
+class Crowded:
+    """In a shaker's stead: notes who is to make room."""
+
+    def __init__(self) -> None:
+        self.told: list[Place] = []
+
+    def crowd(self, place: Place) -> None:
+        self.told.append(place)
+
+
+async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(autojump_clock: MockClock) -> None:
+    handshakes = Handshakes(most=3, timeout=8.0, largest=1, threads=1, clock=trio.current_time)
+    crowded = handshakes._shakers = [Crowded()]  # type: ignore[list-item,assignment]
+    begun = trio.current_time()
+    with ExitStack() as stack:
+        computed, first, second = (Place(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3))
+    for place in (computed, first, second):
+        place.shaker = crowded[0]  # type: ignore[assignment]
+        handshakes._open[place] = None
+    first.since = second.since = begun
+
+    async def give_up() -> None:
+        while not crowded[0].told:  # noqa: ASYNC110 - another's plain state
+            await trio.sleep(0.01)
+        handshakes.end(crowded[0].told[0])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_up)
+        await handshakes.room()
+    assert 2.0 <= trio.current_time() - begun <= 2.2
+    assert crowded[0].told == [first] and len(handshakes) == 2
+    await handshakes.room()
+    assert crowded[0].told == [first], "there is room"
+
+
+async def meet(made: Door, *greeting: bytes) -> str:
+    """What becomes of a connection that sends this and leaves."""
+    with socket.create_connection(made.address) as client:
+        client.sendall(b"".join(greeting))
+    return await made.refusal()
+
+
+@pytest.mark.parametrize(("patience", "second"), [(60.0, "address_shut_out"), (-1.0, "handshake_cut_off")], ids=["served at once", "kept waiting"])
+async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(monkeypatch: pytest.MonkeyPatch, patience: float, second: str) -> None:
+    monkeypatch.setattr(tls_worker, "PATIENCE", patience)
+    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0), contexts(AUTHORITY)[0]) as made:
+        assert await meet(made, RECORD) == "handshake_cut_off"
+        assert await meet(made, RECORD) == second
+
+
+async def test_who_speaks_no_tls_is_blamed_however_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_worker, "PATIENCE", -1.0)
+    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0), contexts(AUTHORITY)[0]) as made:
+        with socket.create_connection(made.address) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert await made.refusal() not in ("handshake_cut_off", "handshake_timeout")
+        assert await meet(made) == "address_shut_out"
+
+
+class Shaking:
+    """A shaker whose steps are taken by the test, on a clock that it sets."""
+
+    def __init__(self, timeout: float = 8.0, largest: int = 1 << 20, clients: int = 1) -> None:
+        self.now = 100.0
+        self.ended: list[Place] = []
+        self.shaker = Shaker(contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            pairs = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(clients)]
+        self.clients = [client for client, _ in pairs]
+        for _, ours in pairs:
+            ours.setblocking(False)
+        self.places = [Place(ours, ("127.0.0.1", 1), self.now) for _, ours in pairs]
+
+    def __enter__(self) -> Shaking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shaker.stop()
+        self.shaker.run()
+        for sock in (*self.clients, *(place.sock for place in self.places)):
+            sock.close()
+
+    def begin(self, number: int = 0) -> Place:
+        self.shaker.add(self.places[number])
+        self.shaker.step(5.0)
+        return self.places[number]
+
+
+def test_for_a_peer_that_left_before_its_turn_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Shaking() as made:
+        monkeypatch.setattr(ssl.SSLContext, "wrap_socket", None)
+        made.clients[0].sendall(RECORD)
+        made.clients[0].close()
+        assert made.begin().error is not None and made.ended == made.places
+        assert "before its turn" in str(made.ended[0].error) and reason_of(made.ended[0].error) == "handshake_cut_off"
+
+
+def test_the_time_that_a_peer_waits_for_us_is_counted_and_its_own_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Shaking() as made:
+        answers = [ssl.SSLWantReadError(), ssl.SSLWantReadError(), None]
+
+        def compute(secure: ssl.SSLSocket) -> None:
+            assert socket.socket.recv(secure, 100) == RECORD
+            made.now += 0.4
+            answer = answers.pop(0)
+            if answer is not None:
+                raise answer
+
+        monkeypatch.setattr(ssl.SSLSocket, "do_handshake", compute)
+        monkeypatch.setattr(ssl.SSLSocket, "getpeercert", lambda self, binary_form: b"certificate")
+        place = made.begin()
+        place.kept = 0.0  # as the kernel counts, which has no clock of ours
+        for _ in range(3):
+            assert made.ended == []
+            made.now += 1.5  # its own
+            made.shaker.step(0.0)
+            made.clients[0].sendall(RECORD)
+            made.shaker.step(5.0)
+        assert made.ended == [place] and place.error is None and place.certificate == b"certificate"
+        assert place.kept == pytest.approx(1.2)
+    place.error = TimeoutError()
+    assert not place.blamed()
+    place.error = HandshakeRefused("handshake_too_large", "large")
+    assert place.blamed()
+
+
+@pytest.mark.parametrize(("later", "reason"), [(7.9, None), (8.0, "handshake_timeout")])
+def test_a_handshake_has_so_long_and_no_longer(later: float, reason: str | None) -> None:
+    with Shaking(timeout=8.0) as made:
+        made.begin()
+        made.now += later
+        made.shaker.step(0.0)
+        assert [reason_of(place.error or OSError()) for place in made.ended] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(("own", "crowded"), [(1.9, False), (2.0, True)])
+def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: float, crowded: bool) -> None:
+    with Shaking(timeout=8.0) as made:
+        place = made.begin()
+        made.now += 1.0
+        made.shaker.step(0.0)
+        made.clients[0].sendall(RECORD)
+        made.shaker.step(5.0)
+        made.now += own - 1.0
+        place.crowded = True
+        made.shaker.crowd(place)
+        made.shaker.step(5.0)
+        assert [reason_of(place.error or OSError()) for place in made.ended] == (["handshake_crowded_out"] if crowded else [])
+        assert place.crowded is False
+
+
+def test_what_has_come_meanwhile_is_heard_first() -> None:
+    with Shaking(timeout=8.0, clients=2) as made:
+        first, second = made.begin(0), made.begin(1)
+        made.now += 3.0
+        made.shaker.step(0.0)
+        made.clients[0].sendall(RECORD)
+        made.clients[1].close()
+        for place in (first, second):
+            assert place.waited(made.now) == 3.0
+            made.shaker.crowd(place)
+        made.shaker.step(5.0)
+        assert [(place, reason_of(place.error or OSError())) for place in made.ended] == [(second, "handshake_cut_off"), (first, "handshake_crowded_out")]
+
+
+def test_the_loop_is_told_of_as_many_as_are_done_and_of_a_few_at_a_time() -> None:
+    with Shaking(clients=tls_worker.BATCH + 1) as made:
+        told: list[int] = []
+        made.shaker._ended = lambda places: told.append(len(places))
+        for number in range(len(made.places)):
+            made.begin(number)
+        for client in made.clients:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        made.shaker.step(5.0)
+        assert told == [tls_worker.BATCH, 1]
+
+
+def test_what_is_not_done_when_it_stops_is_closed() -> None:
+    with Shaking(clients=3) as made:
+        made.begin(0)
+        made.shaker.add(made.places[1])
+        made.clients[2].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        made.begin(2)
+        made.shaker.stop()
+        made.shaker.run()
+        assert [place.sock.fileno() for place in made.places] == [-1, -1, -1]
+        made.shaker = Shaker(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), 1.0, 1.0, 1, made.ended.extend)

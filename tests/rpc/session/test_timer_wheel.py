@@ -1,0 +1,36 @@
+"""The timer wheel."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.rpc.session.timer_wheel import Wheel
+
+
+def test_keys_come_out_in_the_first_tick_after_their_time() -> None:
+    wheel: Wheel[str] = Wheel(1.0, 100.0)
+    wheel.set("late", 103.2)
+    wheel.set("soon", 101.0)
+    wheel.set("past", 5.0)
+    assert wheel.due(100.9) == []
+    assert wheel.due(101.0) == ["past"]
+    assert wheel.due(102.0) == ["soon"]
+    assert wheel.due(103.9) == []
+    assert wheel.due(104.0) == ["late"]
+    assert wheel.due(1000.0) == []
+
+
+@given(st.lists(st.floats(0, 50)), st.lists(st.floats(0, 5), min_size=1))
+def test_nothing_comes_early_and_nothing_is_more_than_a_tick_late(times: list[float], leaps: list[float]) -> None:
+    wheel: Wheel[int] = Wheel(0.5, 0.0)
+    for number, when in enumerate(times):
+        wheel.set(number, when)
+    now, seen = 0.0, set()
+    for leap in [*leaps, 60.0]:
+        now += leap
+        for number in wheel.due(now):
+            assert times[number] <= now and number not in seen
+            seen.add(number)
+        assert all(number in seen for number, when in enumerate(times) if when + 1.0 <= now)
+    assert len(seen) == len(times)

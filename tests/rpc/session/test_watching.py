@@ -1,0 +1,147 @@
+"""Output on its way from an agent to those who look: asked for, paid for, and asked for again where it broke off."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from proto.link.errors import LinkRefused
+from proto.messages import CommandResult, Credit, Outcome, Output, OutputDigest, Stream, Watch
+from server.core.results.live_output import OVERHEAD, PIECE, STDERR, STDOUT, Gap, Piece, Position
+from server.errors import ClarionError
+from server.fleet.watching import WatchLimits
+from tests.rpc.peer import COMMAND, HOST, Agent, Edge, until
+
+KEY = (HOST, COMMAND, 1)
+
+
+async def hear(agent: Agent, kind: str) -> object:
+    """The next message of this kind; heartbeats are passed over."""
+    while True:
+        name, value = await agent.hear()
+        if name == kind:
+            return value
+        assert name in ("heartbeat", "credit"), name
+
+
+async def welcomed(agent: Agent) -> None:
+    await agent.hello()
+    await hear(agent, "welcome")
+
+
+def piece(offset: int, data: bytes, stream: Stream = Stream.STDOUT, order: int = 1) -> Output:
+    return Output(COMMAND, 1, stream, offset, data, order, 5)
+
+
+async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_every_viewer() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent:
+        await welcomed(agent)
+        watching = edge.registry.watching
+        first, second = watching.open(KEY, Position()), watching.open(KEY, Position())
+        assert await hear(agent, "watch") == Watch(COMMAND, 1)
+        watching.grant()
+        credit = await hear(agent, "credit")
+        assert isinstance(credit, Credit) and credit.output_bytes > 2 * (PIECE + OVERHEAD)
+        await agent.say(output=piece(0, b"abc"))
+        await agent.say(output=piece(0, b"err", Stream.STDERR, 2))
+        await agent.say(output=piece(5, b"fg", order=3))
+        await until(lambda: len(watching._watched[KEY].ring) == 8 + 3 * OVERHEAD)
+        expected = [Piece(STDOUT, 0, b"abc", 1, 5), Piece(STDERR, 0, b"err", 2, 5), Gap(STDOUT, 3, 5), Piece(STDOUT, 5, b"fg", 3, 5)]
+        assert first.news() == second.news() == expected
+        first.close()
+        first.close()
+        second.close()
+        stop = await hear(agent, "watch")
+        assert isinstance(stop, Watch) and stop.stop
+        await agent.say(output=piece(7, b"late, and within its credit"))
+        await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.COMPLETED, 0))
+        await hear(agent, "result_ack")
+
+
+async def test_a_new_session_is_asked_to_go_on_where_the_old_one_broke_off() -> None:
+    async with Edge().serve() as edge:
+        watching = edge.registry.watching
+        viewer = watching.open(KEY, Position({STDOUT: 10, STDERR: 20}))
+        async with edge.agent() as agent:
+            await welcomed(agent)
+            assert await hear(agent, "watch") == Watch(COMMAND, 1, stdout_offset=10, stderr_offset=20)
+            watching.grant()
+            await agent.say(output=piece(10, b"abcde"))
+            await until(lambda: viewer.news())
+        await until(lambda: not edge.registry.sessions())
+        async with edge.agent() as agent:
+            await welcomed(agent)
+            assert await hear(agent, "watch") == Watch(COMMAND, 1, stdout_offset=15, stderr_offset=20)
+            watching.grant()
+            await agent.say(output=piece(12, b"cdefg"))
+            await until(lambda: watching._watched[KEY].ring.ends[STDOUT] == 17)
+            assert viewer.news() == [Piece(STDOUT, 15, b"fg", 1, 5)]
+        viewer.close()
+
+
+async def test_a_viewer_who_comes_late_has_the_agent_begin_anew_and_nobody_sees_anything_twice() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent:
+        await welcomed(agent)
+        watching = edge.registry.watching
+        early = watching.open(KEY, Position({STDOUT: 100, STDERR: 0}))
+        await hear(agent, "watch")
+        watching.grant()
+        await agent.say(output=piece(100, b"x" * 10))
+        await until(lambda: early.news())
+        late = watching.open(KEY, Position())
+        again = await hear(agent, "watch")
+        assert again == Watch(COMMAND, 1)
+        await agent.say(output=piece(0, b"o" * 100))
+        await agent.say(output=piece(100, b"x" * 20))
+        await until(lambda: watching._watched[KEY].ring.ends[STDOUT] == 120)
+        assert [(one.offset, one.end) for one in early.news()] == [(110, 120)]
+        assert [(one.offset, one.end) for one in late.news()] == [(0, 100), (100, 120)]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (piece(0, b"never asked for"), "credit"),
+        (Output("nonsense", 1, Stream.STDOUT, 0, b"x"), "command_id"),
+        (Output(COMMAND, 1, Stream(0), 0, b"x"), "output.stream"),
+        (piece(0, b""), "output.data"),
+        (piece(0, bytes(PIECE + 1)), "output.data"),
+        (piece(1 << 53, b"x"), "output.offset"),
+    ],
+)
+async def test_output_that_breaks_the_rules_ends_the_session(output: Output, words: str) -> None:
+    async with Edge().serve() as edge, edge.agent() as agent:
+        await welcomed(agent)
+        await agent.say(output=output)
+        error = await agent.end()
+        assert isinstance(error, LinkRefused) and words in error.message
+
+
+async def test_the_end_of_an_execution_wakes_its_viewers_and_so_does_the_servers() -> None:
+    async with Edge().serve() as edge, edge.agent() as agent, trio.open_nursery() as nursery:
+        await welcomed(agent)
+        watching, shutdown = edge.registry.watching, trio.Event()
+        nursery.start_soon(watching.run, shutdown)
+        viewer = watching.open(KEY, Position())
+        other = watching.open((HOST, COMMAND, 2), Position())
+        silent = OutputDigest()
+        await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.FAILED, 1, error_code="exit_nonzero", stdout=silent, stderr=silent))
+        await viewer.wait(60)
+        assert viewer.ended and not other.ended
+        shutdown.set()
+        await other.wait(60)
+        assert watching.closed
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_more_than_so_many_are_watched_at_once() -> None:
+    edge = Edge()
+    watching = edge.registry.watching
+    watching._limits = WatchLimits(executions=2)
+    viewers = [watching.open((HOST, COMMAND, attempt), Position()) for attempt in (1, 2)]
+    watching.open((HOST, COMMAND, 2), Position())
+    with pytest.raises(ClarionError, match="followed"):
+        watching.open((HOST, COMMAND, 3), Position())
+    viewers[0].close()
+    watching.open((HOST, COMMAND, 3), Position())
+    edge.sock.close()

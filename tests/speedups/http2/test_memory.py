@@ -1,0 +1,141 @@
+"""Bytes held for those that have no session: over all connections together they have a limit, and who fills it makes room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import pytest
+
+from _speedups.http2.limits import Limits
+from _speedups.http2.memory import Waiting
+from proto.messages import Accepted, CommandMessage
+from tests.speedups.http2.kit import DATA, HEADERS, RST, Rig, block, both, frame, grpc, opening
+
+ACCEPTED = bytes(CommandMessage(accepted=Accepted("a", 1)))
+HELLO = 1 << 20
+"""Bytes of a Hello, as far as these tests go."""
+
+
+@contextmanager
+def guests(impl: ModuleType, count: int, limit: int = 100_000, attach: bool = True) -> Iterator[list[Rig]]:
+    """Connections of one hub whose call has begun, with the lane waiting for their Hello, if not grpclib."""
+    hub = impl.Hub(Limits(waiting_bytes=limit))
+    rigs = [Rig(impl, limits=hub.limits, hub=hub) for _ in range(count)]
+    for number, r in enumerate(rigs, 1):
+        r.give(opening())
+        if attach:
+            r.conn.attach(1, number, b"", HELLO)
+    try:
+        yield rigs
+    finally:
+        for r in rigs:
+            r.close()
+        hub.close()
+
+
+def part(size: int, stream: int = 1) -> bytes:
+    """The first so many bytes of a long message, in frames."""
+    message = b"\0" + HELLO.to_bytes(4, "big") + bytes(size - 5)
+    return b"".join(frame(DATA, 0, stream, message[at : at + 16_000]) for at in range(0, size, 16_000))
+
+
+def more(size: int, stream: int = 1) -> bytes:
+    return frame(DATA, 0, stream, bytes(size))
+
+
+def waiting(r: Rig) -> int:
+    found: int = r.hub.statistics()["waiting_bytes"]
+    return found
+
+
+@both
+@pytest.mark.parametrize("attach", [True, False], ids=["lane", "grpclib"])
+@pytest.mark.parametrize(("over", "cut"), [(-1, 0), (0, 0), (1, 1)])
+def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(impl: ModuleType, attach: bool, over: int, cut: int) -> None:
+    with guests(impl, 2, attach=attach) as (first, second):
+        second.give(part(60_000))
+        first.give(part(40_000 + over))
+        assert waiting(first) == (40_001 if cut else 100_000 + over)
+        assert (first.conn.closed, second.conn.closed) == (False, bool(cut))
+        if cut:
+            assert second.goaway() == (11, b"crowded out: more than 100000 bytes are held for all that have no session")
+
+
+@both
+def test_who_holds_less_than_its_share_is_left_alone_however_long_it_waits(impl: ModuleType) -> None:
+    with guests(impl, 4) as rigs:
+        for r in rigs[:3]:
+            r.give(part(10))
+        rigs[3].give(part(99_970))
+        assert [r.conn.closed for r in rigs] == [False] * 4
+        rigs[0].give(more(1))
+        assert [r.conn.closed for r in rigs] == [False, False, False, True]
+        assert waiting(rigs[0]) == 31
+
+
+@both
+def test_a_hello_that_is_whole_is_held_no_more(impl: ModuleType) -> None:
+    with guests(impl, 1) as (r,):
+        hello = grpc(ACCEPTED * 50)
+        r.give(frame(DATA, 0, 1, hello[:60]))
+        assert waiting(r) == 60
+        assert len(r.give(frame(DATA, 0, 1, hello[60:]))) == 1
+        assert waiting(r) == 0
+
+
+@both
+def test_the_messages_of_a_session_are_not_counted_but_its_other_calls_are(impl: ModuleType) -> None:
+    with guests(impl, 1) as (r,):
+        r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) + part(90_000))
+        assert waiting(r) == 0
+        r.give(frame(HEADERS, 4, 3, block()) + part(99_000, 3))
+        assert waiting(r) == 99_000
+        r.give(more(1_001, 3))
+        assert r.conn.closed and r.goaway() is not None
+
+
+@both
+@pytest.mark.parametrize("end", [frame(RST, 0, 1, bytes(4)), frame(DATA, 1, 1, b"")], ids=["reset", "ended"])
+def test_a_call_that_has_ended_holds_nothing(impl: ModuleType, end: bytes) -> None:
+    with guests(impl, 1, attach=False) as (r,):
+        r.give(part(50_000))
+        assert waiting(r) == 50_000
+        r.give(end)
+        assert waiting(r) == 0
+
+
+@both
+def test_a_call_that_is_attached_and_a_connection_that_is_gone_hold_nothing(impl: ModuleType) -> None:
+    with guests(impl, 2, attach=False) as (first, second):
+        first.give(part(50_000))
+        second.give(part(40_000))
+        assert waiting(first) == 90_000
+        first.conn.attach(1, 7, b"")
+        assert waiting(first) == 40_000
+        second.conn.abort()
+        assert waiting(first) == 0
+
+
+@both
+def test_a_frame_and_a_header_block_that_have_begun_count(impl: ModuleType) -> None:
+    with guests(impl, 1, attach=False) as (r,):
+        r.give(part(1_000)[:-1])
+        assert waiting(r) == 9 + 999
+    with guests(impl, 1, attach=False) as (r,):
+        r.give(frame(HEADERS, 0, 3, block()))
+        assert waiting(r) == len(block())
+
+
+def test_room_is_made_by_the_oldest_that_is_big_enough() -> None:
+    held = Waiting(100)
+    for conn, size in (("a", 10), ("b", 40), ("c", 50)):
+        held.holds(conn, size)
+    assert held.excess() is None
+    held.holds("d", 1)
+    assert (held.total, held.excess()) == (101, "b")
+    held.holds("b", 0)
+    assert (held.total, held.excess()) == (61, None)
+    held.holds("b", 40)
+    assert held.excess() == "c", "who holds something again waits since then"

@@ -1,0 +1,102 @@
+"""Each attack on a real server, a few connections long: it is cut off, told in one line and one count each, and costs nobody else anything.
+
+`make attack` is the long version: each for half a minute beside 500 agents, with the latency of the healthy ones.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from loadtest.measure.proc import rss_kb
+from tests.system.rig import until
+from tests.tools.attack.attacker import Outcome, obey
+from tests.tools.attack.attacks import ATTACKS, CUT, DROP, IGNORE, SHUT_OUT, pairs
+from tests.tools.attack.judge import MOST_MIB, MOST_STORED_MIB
+from tests.tools.attack.site import Site, Watching, order, settled
+
+CONNECTIONS, SECONDS, PATIENCE, HOLD = 2, 10.0, 15.0, 5.0
+WIDE, HOSTS, GUESTS = 60, 3, 60
+"""Connections of an attack that is wide, more than one address may have; of one that hosts make, each of another host; and of one before Hello."""
+
+
+def attack(site: Site, name: str, who: str, number: int = 0) -> Outcome:
+    """In this process, from an address of its own. number: of the first of the hosts that attack."""
+    place = 2 + sorted(ATTACKS).index(name) * 4 + ["nobody", "stranger", "guest", "agent"].index(who)
+    connections = max(CONNECTIONS, min({"agent": HOSTS, "guest": GUESTS}.get(who, WIDE), ATTACKS[name].width))
+    return obey(order(site, name, who, source=f"127.0.1.{place}", seconds=SECONDS, connections=connections, patience=PATIENCE, number=number, hold=HOLD))
+
+
+def memory(site: Site) -> float:
+    assert site.rig.server is not None
+    return rss_kb(site.rig.server.pid) or 0.0
+
+
+def is_told(site: Site, before: tuple[Counter[str], Counter[str]], at_least: int) -> Counter[str]:
+    """What was refused since then, once it is as much as that: one count and one line for each."""
+    until("all refusals counted", lambda: sum((site.refused() - before[0]).values()) >= at_least, 5.0)
+    counted = site.refused() - before[0]
+    lines = site.told() - before[1]
+    assert {**counted, SHUT_OUT: 0} == {**lines, SHUT_OUT: 0}
+    return counted
+
+
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.slow])
+def test_an_attack_is_cut_off_and_told(site: Site, name: str) -> None:
+    for who in pairs(name, site.tls):
+        rss, before = memory(site), (site.refused(), site.told())
+        done, must = attack(site, name, who), ATTACKS[name].must
+        if must == IGNORE:
+            assert (done.left, done.answers) == (1, {}), "what is not known must be ignored"
+            continue
+        assert done.left == 0 and sum(done.answers.values()) == CONNECTIONS, (who, done.answers)
+        counted = is_told(site, before, CONNECTIONS if must == CUT else 0)
+        assert must == DROP or (counted and set(counted) <= ATTACKS[name].reasons), (who, counted, done.answers)
+        assert memory(site) - rss < MOST_MIB * 1024
+
+
+def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
+    """All at once, because each takes a second or two."""
+    rss, before = memory(site), (site.refused(), site.told())
+    done: dict[tuple[str, str], Outcome] = {}
+    slow = [(name, who) for name, attack in ATTACKS.items() if attack.slow for who in pairs(name, site.tls)]
+
+    hosts = {pair: 1 + HOSTS * place for place, pair in enumerate(pair for pair in slow if pair[1] == "agent")}
+
+    def one(name: str, who: str) -> None:
+        done[name, who] = attack(site, name, who, hosts.get((name, who), 0))
+
+    threads = [threading.Thread(target=one, args=pair) for pair in slow]
+    readers = [number for (name, _), number in hosts.items() if ATTACKS[name].work]
+    with Watching(site, [site.attacker_ids[number] for number in readers]) as watching:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS + 2 * PATIENCE)
+    assert set(done) == set(slow)
+    assert {pair: outcome.left for pair, outcome in done.items() if outcome.left} == {}
+    total = sum(outcome.connections for outcome in done.values())
+    counted = is_told(site, before, total)
+    wanted = frozenset[str]().union(*(ATTACKS[name].reasons for name, _ in slow))
+    assert set(counted) <= wanted and "slow_frame" in counted, counted
+    assert sum(counted.values()) == total, "one count each"
+    assert watching.failure == ""
+    assert watching.seen().rss_peak - rss < MOST_MIB * 1024
+
+
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.database])
+def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site, name: str) -> None:
+    """Two connections for a few seconds; every result has 500 KiB of its own."""
+    before = site.stored()
+    attack(site, name, "agent")
+    assert site.stored() - before < MOST_STORED_MIB << 20
+
+
+def test_afterwards_everybody_healthy_is_there_as_from_the_beginning(site: Site) -> None:
+    settled(site)
+    with site.api() as api:
+        assert site.everybody_answers(api)
+    assert site.came_back() == 0
+    assert site.internal_errors() == []

@@ -1,0 +1,57 @@
+"""How the agents of tests.tools.bench.wire.wire get in: plaintext with a token, or TLS after a real enrolment, which has a database of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import trio
+
+from proto.link.server import bind
+from server.core.effects import CreateJoinToken
+from server.core.model import JoinToken
+from server.fleet.identities import Identities
+from server.fleet.registry import Registry
+from server.lifecycle.agent_access import Entrance
+from server.ops.metrics import Metrics
+from server.ports import Clock
+from server.rpc.agent_auth import Entry
+from server.security.init import initialise
+from server.security.tokens import Kind, make
+from server.settings.schema import AgentPort, Enrol, Settings
+from server.store.sqlite.store import SqliteStore
+from server.store.writer import Writer
+
+TOKEN = "bench"
+TOKEN_MS = 3_600_000
+
+
+@asynccontextmanager
+async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool) -> AsyncIterator[tuple[Entry, dict[str, Any]]]:
+    """For the duration of the block, with what the agents must know. sock: of the agent port."""
+    if not tls:
+        yield Entry(verify=lambda token: token == TOKEN), {"token": TOKEN}
+        return
+    with tempfile.TemporaryDirectory() as folder, bind("127.0.0.1", 0) as enrolment:
+        settings = Settings(data=Path(folder) / "data", agent_port=AgentPort(port=0), enrol=Enrol(port=0, per_second=100_000.0))
+        initialise(settings.data, clock.now().wall_ms)
+        store = SqliteStore(settings.data / "clarion.db")
+        await store.open()
+        writer = Writer(store, clock=clock, entropy=os.urandom)
+        entry = Entrance(settings, Identities(), registry, writer, clock, Metrics())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(writer.run)
+            now, token = clock.now().wall_ms, make(Kind.JOIN, os.urandom)
+            # a host whose answer got lost asks again, and takes another use
+            await writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + TOKEN_MS, 2 * agents, {}, "bench", now))])
+            async with entry.serve(enrolment, sock.getsockname()[1], store):
+                door = {"host": "127.0.0.1", "port": enrolment.getsockname()[1], "token": token.text, "pin": entry.pin}
+                yield Entry(entry.agent_tls, entry.gate, None, entry.handshake_failed), {"token": "", "door": door}
+            await writer.aclose()
+            nursery.cancel_scope.cancel()
+        await store.aclose()

@@ -1,0 +1,113 @@
+"""`make chaos`, `soak`, `partition`, `lines`, `outage`, `race` and `ack-edge`: prints what was found, writes a JSON report, and ends with 1 if anything is not right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from loadtest.files import limit
+from tests.tools.chaos.runs.acks import acks
+from tests.tools.chaos.runs.chaos_run import Options, storm
+from tests.tools.chaos.runs.network_faults import lines
+from tests.tools.chaos.runs.outage import outage
+from tests.tools.chaos.runs.partition import partition
+from tests.tools.chaos.runs.race import race
+from tests.tools.chaos.runs.soak import soak
+
+GOOD_ENDS = frozenset(("completed",))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, default=Options.agents)
+    parser.add_argument("--executions", type=int, default=Options.executions)
+    parser.add_argument("--kills", type=int, default=Options.kills)
+    parser.add_argument("--seed", type=int, default=Options.seed)
+    parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; by default 8 for each kill")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="steady load instead, with one percent of faults")
+    parser.add_argument("--pace", type=float, default=1.0, help="of the soak: seconds between two tasks on all agents")
+    parser.add_argument("--partition", type=float, metavar="SECONDS", help="half of the agents are cut off for so long")
+    parser.add_argument("--lines", type=float, metavar="SECONDS", help="each kind of bad line for so long upon half of the agents")
+    parser.add_argument("--outage", type=float, metavar="SECONDS", help="the database is gone for so long")
+    parser.add_argument("--race", type=int, metavar="COMMANDS", help="so many commands that end as they are canceled")
+    parser.add_argument("--edge", action="store_true", help="kill the server at an acknowledgement, as often as --kills says")
+    parser.add_argument("--report", type=Path, default=Path("chaos.json"))
+    parser.add_argument("--keep", type=Path, help="a directory that does not exist yet, for all logs and states")
+    asked = parser.parse_args()
+    limit()
+    with tempfile.TemporaryDirectory(prefix="clarion-chaos-") as made:
+        folder = asked.keep or Path(made)
+        folder.mkdir(parents=True, exist_ok=asked.keep is None)
+        if asked.soak:
+            return steady(asked, folder)
+        if asked.partition:
+            return divided(asked, folder)
+        if asked.lines:
+            return bad_lines(asked, folder)
+        if asked.outage:
+            return without(asked, folder)
+        if asked.race:
+            return racing(asked, folder)
+        return edge(asked, folder) if asked.edge else stormy(asked, folder)
+
+
+def stormy(asked: argparse.Namespace, folder: Path) -> int:
+    options = Options(asked.agents, asked.executions, asked.kills, asked.seed, asked.store, asked.seconds)
+    print(f"seed {options.seed}; again: {options.command}", flush=True)
+    report = trio.run(storm, options, folder)
+    asked.report.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    print(report.text())
+    print(f"written: {asked.report}")
+    return 0 if report.good else 1
+
+
+def steady(asked: argparse.Namespace, folder: Path) -> int:
+    print(f"seed {asked.seed}; again: make soak MINUTES={asked.soak:g} AGENTS={asked.agents} SEED={asked.seed}", flush=True)
+    found = trio.run(partial(soak, folder, agents=asked.agents, seconds=asked.soak * 60, seed=asked.seed, pace=asked.pace))
+    return tell(asked, found, set(found["rows"]) <= GOOD_ENDS)
+
+
+def divided(asked: argparse.Namespace, folder: Path) -> int:
+    print(f"seed {asked.seed}; again: make partition AGENTS={asked.agents} SECONDS={asked.partition:g} SEED={asked.seed}", flush=True)
+    found = trio.run(partial(partition, folder, agents=asked.agents, seconds=asked.partition, seed=asked.seed))
+    return tell(asked, found.as_json(), found.good)
+
+
+def bad_lines(asked: argparse.Namespace, folder: Path) -> int:
+    found = trio.run(partial(lines, folder, agents=asked.agents, seconds=asked.lines, defaults=True))
+    return tell(asked, found.as_json(), found.good)
+
+
+def without(asked: argparse.Namespace, folder: Path) -> int:
+    found = trio.run(partial(outage, folder, agents=asked.agents, seconds=asked.outage, store=asked.store))
+    return tell(asked, found.as_json(), found.good)
+
+
+def racing(asked: argparse.Namespace, folder: Path) -> int:
+    print(f"seed {asked.seed}; again: make race AGENTS={asked.agents} COMMANDS={asked.race} SEED={asked.seed}", flush=True)
+    found = trio.run(partial(race, folder, agents=asked.agents, commands=asked.race, seed=asked.seed))
+    return tell(asked, found.as_json(), found.good)
+
+
+def edge(asked: argparse.Namespace, folder: Path) -> int:
+    found = trio.run(partial(acks, folder, agents=asked.agents, times=asked.kills))
+    return tell(asked, found.as_json(), found.good)
+
+
+def tell(asked: argparse.Namespace, found: dict[str, Any], good: bool) -> int:
+    asked.report.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+    print("good" if good else "NOT GOOD")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

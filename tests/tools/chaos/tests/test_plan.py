@@ -1,0 +1,36 @@
+"""The plan of a storm: the same for the same seed, and nothing that was asked for is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.tools.chaos.plan import AGENT, COMMIT, DISKS, KILLS, NETWORK, Fault, Store, draw
+
+
+def planned(seed: int, store: Store = "sqlite", kills: int = 100) -> list[Fault]:
+    return draw(seed, kills=kills, agents=200, store=store, seconds=400, silence=4, disks=DISKS, small=2)
+
+
+def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
+    assert planned(1) == planned(1) != planned(2)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "mysql"])
+@pytest.mark.parametrize("kills", [5, 8, 100, 333])
+def test_as_many_kills_as_were_asked_for_and_every_kind_of_the_long_run(store: Store, kills: int) -> None:
+    counts = Counter(fault.kind for fault in planned(3, store, kills))
+    assert sum(counts[kind] for kind in KILLS) == kills
+    assert counts["kill server"] and counts["kill agents"]
+    if kills >= 100:
+        assert set(counts) >= {*NETWORK, *AGENT, *DISKS, "stop server"}
+        assert (counts[COMMIT] > 0) == (counts["kill database"] > 0) == (store == "mysql") == (counts["lock database"] == 0)
+
+
+def test_faults_come_in_order_within_the_time_and_name_agents_that_there_are() -> None:
+    plan = planned(4)
+    assert [fault.at for fault in plan] == sorted(fault.at for fault in plan)
+    assert all(0 <= fault.at <= 400 and 0 <= fault.seconds < 10 for fault in plan)
+    assert all(set(fault.hosts) <= set(range(200)) for fault in plan)
+    assert all(fault.hosts for fault in plan if fault.kind in (*NETWORK, *AGENT)) and {fault.lane for fault in plan} == {"server", "agents", "network"}

@@ -1,0 +1,19 @@
+"""`make lines` in short: a line that swallows, one that is reset, one that loses, and an agent that is stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.tools.chaos.runs.network_faults import STOPPED, lines
+
+KINDS = ("half-open", "RST storm", "loss of 20 %", STOPPED)
+SILENCE = 1.5
+
+
+async def test_bad_lines_are_noticed_healed_and_lose_nothing(tmp_path: Path) -> None:
+    found = await lines(tmp_path / "site", agents=3, seconds=1, kinds=KINDS, settings=(f"liveness.silence={SILENCE}", "liveness.heartbeat=0.4"))
+    print(found.as_json())
+    assert found.good, found.as_json()
+    assert list(found.trials) == ["none", *KINDS]
+    for kind, trial in found.trials.items():
+        assert trial.executions and trial.others_ms and (trial.noticed is not None) == (kind in ("half-open", STOPPED))

@@ -1,0 +1,15 @@
+"""`make partition` in short: half of the agents behind a network that swallows everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.tools.chaos.runs.partition import partition
+from tests.tools.chaos.site import SILENCE
+
+
+async def test_half_of_the_agents_are_cut_off_and_nothing_is_lost_or_given_up(tmp_path: Path) -> None:
+    found = await partition(tmp_path / "site", agents=4, seconds=1.5 * SILENCE, seed=1, short=True)
+    assert found.good, found.as_json()
+    assert found.noticed is not None and found.settled is not None and len(found.reached) == 10
+    assert found.verdict.executions >= 13 * 4 and found.verdict.statuses["completed"] and not found.verdict.lost

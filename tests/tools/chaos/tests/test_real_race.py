@@ -1,0 +1,47 @@
+"""`make race` in short: commands that end as they are canceled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.chaos.runs.race import SAID, race, right
+
+
+def row(status: str, code: str = "", exit_code: int | None = None, term_at: int | None = None, size: int = SAID) -> dict[str, Any]:
+    stop = {"term_at": term_at} if code else None
+    return {"status": status, "error": {"code": code} if code else None, "exit_code": exit_code, "stop": stop, "stdout": {"total_bytes": size}}
+
+
+CANCELED = ("canceled", "canceled")
+
+
+@pytest.mark.parametrize(
+    ("one", "started", "ended", "journal", "holds"),
+    [
+        (row("completed", exit_code=0), True, True, ("completed", ""), True),
+        (row("completed", exit_code=0), True, False, ("completed", ""), False),
+        (row("completed", exit_code=0, size=0), True, True, ("completed", ""), False),
+        (row("completed", exit_code=0), True, True, CANCELED, False),
+        (row("completed", exit_code=0), False, False, ("completed", ""), False),
+        (row("canceled", "canceled", None, 5), True, False, CANCELED, True),
+        (row("canceled", "canceled", 0, 5), True, True, CANCELED, True),
+        (row("canceled", "canceled", 0, 5), True, False, CANCELED, False),
+        (row("canceled", "canceled", None, 5), False, False, CANCELED, False),
+        (row("canceled", "canceled", None, 5), True, False, ("completed", ""), False),
+        (row("canceled", "canceled_before_start"), False, False, None, True),
+        (row("canceled", "canceled_before_start"), True, False, None, False),
+        (row("lost", "shim_died"), True, False, ("lost", "shim_died"), False),
+    ],
+)
+def test_a_row_contradicts_what_its_command_left_or_not(one: dict[str, Any], started: bool, ended: bool, journal: Any, holds: bool) -> None:
+    assert right(one, started, ended, journal) is holds
+
+
+async def test_commands_that_end_as_they_are_canceled_end_one_way_or_the_other(tmp_path: Path) -> None:
+    found = await race(tmp_path / "site", agents=3, commands=12, seed=1)
+    print(found.as_json())
+    assert found.good, found.as_json()
+    assert found.commands >= 12 and set(found.ends) <= {"completed", "canceled", "canceled_before_start"}

@@ -1,0 +1,30 @@
+"""tests/tools/h2/serve.py as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def serving(*, plain: str) -> Iterator[int]:
+    """The port of an agent port that serves for the duration of the block. plain: "1" for the lane's plain twin.
+
+    Fails if it does not start, or has died meanwhile.
+    """
+    command, environment = [sys.executable, "-m", "tests.tools.h2.serve"], os.environ | {"CLARION_PURE": plain}
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    assert server.stdin is not None and server.stdout is not None
+    try:
+        line = server.stdout.readline()
+        assert line.strip().isdigit(), f"the server has not started, exit code {server.wait(10)}"
+        yield int(line)
+        assert server.poll() is None, "the server died of a case"
+    finally:
+        server.terminate()
+        server.stdin.close()
+        server.stdout.close()
+        server.wait()

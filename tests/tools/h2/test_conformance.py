@@ -1,0 +1,55 @@
+"""HTTP/2 on the agent port, strictly, against the lane as it was built and against its plain twin (docs/design/protocol.md lists the sections).
+
+One server for all cases; each case is a connection of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.h2 import frames, generic, messages, streams
+from tests.tools.h2.serving import serving
+from tests.tools.h2.wire import Case, Client
+
+CONFORMANCE = [*generic.CASES, *streams.CASES, *frames.CASES, *messages.HTTP, *messages.HPACK]
+CASES = [*CONFORMANCE, *messages.GRPC]
+AT_LEAST = 147
+"""As many as h2spec 2.6 has in strict mode; each of its cases has one here."""
+
+
+@pytest.fixture(scope="module", params=["0", "1"], ids=["built", "plain"])
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    with serving(plain=request.param) as found:
+        yield found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_conforms(port: int, case: Case) -> None:
+    client = Client(port)
+    try:
+        if case.greet:
+            client.greet()
+        for step in case.steps:
+            if isinstance(step, bytes):
+                client.send(step)
+            else:
+                step(client)
+    finally:
+        client.close()
+
+
+def test_the_page_lists_every_section() -> None:
+    page = (Path(__file__).parents[3] / "docs/design/protocol.md").read_text()
+    table = page.partition("### Conformance")[2].partition("## A command")[0]
+    listed = {name: int(count) for name, count in re.findall(r"\| ([a-z0-9. ]+?) \| (\d+) (?=\|)", table)}
+    assert listed == Counter(case.section for case in CASES)
+
+
+def test_there_are_as_many_cases_as_h2spec_has_and_each_is_another() -> None:
+    assert len(CONFORMANCE) >= AT_LEAST
+    assert [name for name, count in Counter(case.id for case in CASES).items() if count > 1] == []

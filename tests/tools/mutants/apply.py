@@ -1,0 +1,59 @@
+"""A copy of the tree in which one line is wrong, and whether tests notice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.tools.mutants.table import Mutant
+
+ROOT = Path(__file__).parents[3]
+FAILED, PASSED = 1, 0
+"""Exit codes of pytest. Others mean that no test was run, which proves nothing."""
+SECONDS = 600
+
+
+def text_of(mutant: Mutant, root: Path = ROOT) -> str:
+    """The file with the wrong piece. Raises ValueError unless the right one stands there exactly once."""
+    text = (root / mutant.file).read_text(encoding="utf-8")
+    if text.count(mutant.right) != 1:
+        raise ValueError(f"{mutant.file}: {mutant.right!r} stands there {text.count(mutant.right)} times, not once")
+    return text.replace(mutant.right, mutant.wrong)
+
+
+def copy(folder: Path) -> Path:
+    """What git knows of the tree, and what was compiled."""
+    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    compiled = [path.relative_to(ROOT) for path in (ROOT / "_speedups").rglob("*.so")]
+    for name in [*map(os.fsdecode, names.split(b"\0")), *map(str, compiled)]:
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@contextmanager
+def applied(mutant: Mutant, root: Path) -> Iterator[None]:
+    path = root / mutant.file
+    kept = path.read_text(encoding="utf-8")
+    path.write_text(text_of(mutant, root), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(kept, encoding="utf-8")
+
+
+def tried(root: Path, tests: Sequence[str], *, pure: bool) -> tuple[int, str]:
+    """pytest's exit code and its last lines, on the tree at root."""
+    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **({"CLARION_PURE": "1"} if pure else {})}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
+    try:
+        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return FAILED, f"not done within {SECONDS} s"
+    return done.returncode, "\n".join(done.stdout.splitlines()[-3:])

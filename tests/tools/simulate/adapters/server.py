@@ -1,0 +1,167 @@
+"""The server's shells under trio's own scheduler, and what the promises say of what it says.
+
+Real beyond what the simulator proper has: trio; server/rpc/session/streams.py with its three tasks, the handshake's judgement, the encoder and the
+lane's decoder. Not real: HTTP/2 and sockets.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from _speedups import http2
+from server.cluster import lease
+from server.conductor import Conductor
+from server.core.effects import Ack, Dispatch, Welcome
+from server.core.events import Now, Stopping
+from server.core.state import Limits
+from server.errors import ClarionError
+from server.fleet.registry import Registry
+from server.lifecycle import recovery
+from server.rpc.agent_auth import Entry
+from server.rpc.session.encode import Terms
+from server.rpc.session.host_facts import Memory
+from server.rpc.session.setup import Handshake
+from server.rpc.session.streams import Edge
+from server.rpc.settings import Settings
+from server.settings.schema import Store as StoreSettings
+from server.store.base import StoreUnavailable
+from server.store.lease import Holder
+from server.store.writer import Writer
+from tests.tools.simulate.adapters.wire import Conn, Hub, Wire
+from tests.tools.simulate.machines.database import Store
+from tests.tools.simulate.server import Watched
+
+if TYPE_CHECKING:
+    from tests.tools.simulate.adapters.base import Fleet
+
+LOST_AFTER = 120.0
+COUNTS: Any = SimpleNamespace(
+    session_opened=lambda: None, session_closed=lambda: None, join_refused=lambda: None, refused=lambda reason: None, command_reported=lambda seconds: None
+)
+
+
+class Seen:
+    """The conductor's outboxes, and the promises that are due when something is said."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def send(self, act: Any) -> None:
+        fleet = self._server.fleet
+        fleet.note("server says", act)
+        if isinstance(act, Ack):
+            fleet.checks.acked(act)
+        elif isinstance(act, Dispatch):
+            fleet.checks.dispatched(act, self._server)  # type: ignore[arg-type]
+        elif isinstance(act, Welcome):
+            fleet.checks.welcomed(act, self._server)  # type: ignore[arg-type]
+        self._server.registry.send(act)
+
+
+class Doors:
+    """The conductor's door, and what agents said in a Hello."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def submit(self, *events: Any) -> None:
+        for event in events:
+            self._server.fleet.note("server event", event)
+            if hasattr(event, "entries"):
+                self._server.fleet.checks.hello(event, self._server)  # type: ignore[arg-type]
+        self._server.conductor.submit(*events)
+
+
+class Server:
+    """One life of the server. As server/app.py, HTTP and gRPC left out."""
+
+    place = "here"
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = self.world = fleet
+        self.epoch = 0
+        self.listening = False
+        self.scope = trio.CancelScope()
+        self.life: Any = SimpleNamespace(alive=True)
+        self.calm_at = 0.0
+        parts: Any = fleet
+        self.store = Store(parts, self, trio.sleep)  # type: ignore[arg-type]
+
+    current = True
+
+    @property
+    def attached(self) -> list[str]:
+        return [session.host_id for session in self.registry.sessions()] if self.listening else []
+
+    def now(self) -> Now:
+        return Now(trio.current_time(), self.fleet.clock.ms())
+
+    def point(self, name: str) -> None:
+        """Here a server dies wherever its tasks wait, not at named places."""
+
+    def committed(self, saves: Any) -> None:
+        pass
+
+    def publish(self, progress: Any) -> None:
+        self.fleet.checks.shown(progress)
+
+    def forget(self, task_id: str) -> None:
+        pass
+
+    async def run(self) -> None:
+        """Until it is killed or told to stop."""
+        fleet, rng, store = self.fleet, self.fleet.rng, self.store
+        parts: Any = store
+        with self.scope:
+            try:
+                self.epoch = await recovery.open_store(parts, Holder(self.place, "simulated", 1), StoreSettings())
+                self.registry = Registry(epoch=self.epoch)
+                self.engine = Watched(Limits(lost_after=LOST_AFTER, start_grace=20.0, watchdog_margin=5.0, cancel_retry=5.0), self)  # type: ignore[arg-type]
+                self.writer = Writer(parts, clock=self, entropy=rng.randbytes)
+                self.conductor = Conductor(self.engine, self.writer, Seen(self), self, self)
+                door: Any = Doors(self)
+                self.hub = Hub()
+                terms = Settings(Terms(self.epoch, 2))
+                self.edge = Edge(self.hub, self.registry, door, self.writer, self, terms, COUNTS)
+                entry = Entry(verify=lambda token: token == "good")
+                self.handshake = Handshake(self.edge, Memory(self.registry, self.writer, self), door, self, entry, terms, COUNTS, http2.Limits())
+                await recovery.load_hosts(parts, self.registry, self.engine, self.now())
+                async with trio.open_nursery() as nursery:
+                    self.nursery = nursery
+                    nursery.start_soon(self.writer.run)
+                    for host in fleet.machines.values():
+                        fleet.ghost.went(host.host_id, trio.current_time(), LOST_AFTER)
+                    await recovery.load_tasks(parts, self.engine, self.conductor, self.now())
+                    nursery.start_soon(self.conductor.run)
+                    nursery.start_soon(lease.keep, parts, 15.0)
+                    nursery.start_soon(self.edge.run)
+                    self.listening = True
+            except* (StoreUnavailable, ClarionError) as away:
+                fleet.note("server cannot start", away)
+            finally:
+                self.listening, self.life.alive = False, False
+
+    def accept(self, wire: Wire) -> None:
+        """A connection with a call on it."""
+        conn = Conn(self.hub, wire, trio.current_time)
+        self.nursery.start_soon(conn.read)
+        self.nursery.start_soon(conn.write)
+        front: Any = conn
+        self.handshake.begun(front, {"authorization": "Bearer good"})
+
+    async def stop(self) -> None:
+        """In good order."""
+        self.listening = False
+        self.conductor.submit(Stopping())
+        self.edge.drain()
+        with trio.move_on_after(5.0):
+            await self.registry.wait_empty()
+        self.conductor.end()
+        with trio.move_on_after(10.0):
+            await self.writer.aclose()
+            parts: Any = self.store
+            await lease.give_back(parts)
+        self.scope.cancel()

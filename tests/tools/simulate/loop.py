@@ -1,0 +1,220 @@
+"""Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the shells use.
+
+`server.store.writer`, `server.store.water`, `server.conductor`, `server.turns`, `server.lifecycle.recovery`, `server.cluster.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
+simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of it; a task is
+resumed by the heap and by nothing else, so the order of everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager
+from types import SimpleNamespace, TracebackType
+from typing import Any
+
+
+class Life:
+    """Something that can die: what is planned for it, and the tasks that it runs, go with it."""
+
+    def __init__(self, loop: Loop, name: str) -> None:
+        self.loop, self.name, self.alive = loop, name, True
+        self.stopped_until = 0.0
+        self._tasks: list[Task] = []
+
+    def at(self, delay: float, what: Callable[..., object], *args: object) -> None:
+        """In `delay` seconds, if it still lives."""
+        self.loop.plan(delay, self, what, args)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+        task = Task(self, coroutine)
+        self._tasks.append(task)
+        self.at(0.0, task.step, task.turn)
+        return task
+
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> None:
+        """As a trio nursery's."""
+        self.run(function(*args))
+
+    @property
+    def stopped(self) -> bool:
+        """As by SIGSTOP: what is planned for it happens when it goes on, in the same order."""
+        return self.loop.now < self.stopped_until
+
+    def end(self) -> None:
+        """At once, wherever its tasks are."""
+        self.alive = False
+        for task in self._tasks:
+            task.coroutine.close()
+        self._tasks.clear()
+
+
+class Loop:
+    """now: simulated seconds. steps: how many things have happened."""
+
+    current: Loop
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.running: Task | None = None
+        self._heap: list[tuple[float, int, Life | None, Callable[..., object], tuple[object, ...]]] = []
+        self._sequence = 0
+        Loop.current = self
+
+    def plan(self, delay: float, life: Life | None, what: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now + delay, self._sequence, life, what, args))
+
+    def at(self, delay: float, what: Callable[..., object], *args: object) -> None:
+        self.plan(delay, None, what, args)
+
+    def next(self) -> float | None:
+        """When the next thing happens, or None."""
+        return self._heap[0][0] if self._heap else None
+
+    def step(self) -> None:
+        """Let the next thing happen."""
+        self.now, _, life, what, args = heapq.heappop(self._heap)
+        if life is not None and life.stopped:
+            self.plan(life.stopped_until - self.now, life, what, args)
+        elif life is None or life.alive:
+            self.steps += 1
+            what(*args)
+
+
+class Task:
+    """A coroutine that is resumed by the heap. turn: counts its waits, so that a wake-up for an earlier one is passed over."""
+
+    def __init__(self, life: Life, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.life, self.coroutine = life, coroutine
+        self.turn, self.parked = 0, True
+
+    def resume(self) -> None:
+        """Soon, if it is not about to be already."""
+        if self.parked and self.life.alive:
+            self.parked = False
+            self.life.at(0.0, self.step, self.turn)
+
+    def step(self, turn: int, error: BaseException | None = None) -> None:
+        if turn != self.turn:
+            return
+        loop, self.parked = self.life.loop, False
+        self.turn += 1
+        before, loop.running = loop.running, self
+        try:
+            if error is None:
+                self.coroutine.send(None)
+            else:
+                self.coroutine.throw(error)
+        except StopIteration:
+            return
+        finally:
+            loop.running = before
+        self.parked = True
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise it where the task waits; of no effect when it has been woken already."""
+        if self.parked:
+            self.step(self.turn, error)
+
+
+class _Park:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+_PARK = _Park()
+
+
+def _me() -> Task:
+    task = Loop.current.running
+    assert task is not None, "only a task can wait"
+    return task
+
+
+class Event:
+    def __init__(self) -> None:
+        self._set = False
+        self._tasks: list[Task] = []
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.resume()
+
+    async def wait(self) -> None:
+        if self._set:
+            await checkpoint()
+            return
+        self._tasks.append(_me())
+        await _PARK
+
+
+async def checkpoint() -> None:
+    task = _me()
+    task.life.at(0.0, task.step, task.turn)
+    await _PARK
+
+
+async def sleep(seconds: float) -> None:
+    task = _me()
+    task.life.at(max(0.0, seconds), task.step, task.turn)
+    await _PARK
+
+
+class _Over(BaseException):
+    """Time is up."""
+
+
+class Wall:
+    """A clock on a wall: ms since 1970, and off by `offset`, which anybody may change at any time."""
+
+    def __init__(self, loop: Loop, offset: int = 0) -> None:
+        self._loop, self.offset = loop, offset
+        self._stood, self._until = 0.0, 0.0
+
+    def stand(self, seconds: float) -> None:
+        """It shows the same time for so long, then what it would show had it gone on."""
+        if self._loop.now >= self._until:
+            self._stood = self._loop.now
+        self._until = self._loop.now + seconds
+
+    def ms(self) -> int:
+        now = self._loop.now
+        return 1_700_000_000_000 + self.offset + round((self._stood if now < self._until else now) * 1000)
+
+
+class move_on_after(AbstractContextManager["move_on_after"]):
+    def __init__(self, seconds: float, *, shield: bool = False) -> None:
+        self._seconds, self._error, self._inside = seconds, _Over(), False
+        self.cancelled_caught = False
+
+    def __enter__(self) -> move_on_after:
+        self._task, self._inside = _me(), True
+        if self._seconds != float("inf"):
+            self._task.life.at(self._seconds, self._expire)
+        return self
+
+    def _expire(self) -> None:
+        if self._inside:
+            self._task.interrupt(self._error)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        self._inside = False
+        self.cancelled_caught = error is self._error
+        return self.cancelled_caught
+
+
+pieces = SimpleNamespace(
+    Event=Event,
+    current_time=lambda: Loop.current.now,
+    sleep=sleep,
+    move_on_after=move_on_after,
+    lowlevel=SimpleNamespace(checkpoint=checkpoint),
+    TASK_STATUS_IGNORED=SimpleNamespace(started=lambda value=None: None),
+)

@@ -1,0 +1,102 @@
+"""Idempotency-Key: one task, however often and however concurrently it is asked for (I10)."""
+
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from server.web.service.create_task import digest_of
+from tests.web.world import OTHER, Answer, World
+
+BODY = {"targets": ["web-1"], "command": "true"}
+KEY = {"Idempotency-Key": "k-1"}
+
+
+async def test_the_same_key_and_body_give_the_same_task(world: World) -> None:
+    first = await world.post("/api/v1/tasks", BODY, headers=KEY)
+    again = await world.post("/api/v1/tasks", dict(reversed(BODY.items())), headers=KEY)
+    assert (first.status, again.status) == (201, 200)
+    assert first.json == again.json
+    assert len((await world.get("/api/v1/tasks")).json["items"]) == 1
+
+
+async def test_another_body_or_another_verb_is_refused(world: World) -> None:
+    await world.post("/api/v1/tasks", BODY, headers=KEY)
+    for path, body in (("/api/v1/tasks", BODY | {"command": "false"}), ("/api/v1/run", BODY)):
+        answer = await world.post(path, body, headers=KEY)
+        assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "idempotency_mismatch", "Idempotency-Key")
+
+
+async def test_a_key_belongs_to_whoever_used_it(world: World) -> None:
+    mine = await world.post("/api/v1/tasks", BODY, headers=KEY)
+    theirs = await world.post("/api/v1/tasks", BODY, headers=KEY | {"Authorization": f"Bearer {OTHER.text}"})
+    assert theirs.status == 201 and theirs.json["task_id"] != mine.json["task_id"]
+    assert theirs.json["created_by"] == "other"
+
+
+async def test_bad_keys_are_named(world: World) -> None:
+    for key in ("x" * 129, "", "a\tb"):
+        answer = await world.post("/api/v1/tasks", BODY, headers={"Idempotency-Key": key})
+        assert (answer.status, answer.error["field"]) == (422, "Idempotency-Key")
+
+
+async def test_twenty_at_once_make_one_task_and_a_different_one_among_them_is_refused(world: World) -> None:
+    world.store.gate = trio.Event()
+    answers: list[Answer] = []
+    refused: list[Answer] = []
+
+    async def ask(into: list[Answer], body: dict[str, object]) -> None:
+        into.append(await world.post("/api/v1/run", body, headers=KEY))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask, answers, BODY)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, refused, BODY | {"command": "false"})
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert [answer.error["code"] for answer in refused] == ["idempotency_mismatch"]
+        assert answers == []
+        world.store.gate.set()
+    assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
+    assert len({answer.json["task_id"] for answer in answers}) == 1
+    assert len((await world.get("/api/v1/tasks")).json["items"]) == 1
+
+
+async def test_after_a_failed_first_try_the_key_is_free(world: World) -> None:
+    assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).error["code"] == "unknown_hosts"
+    await world.know("later")
+    assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).status == 201
+
+
+async def test_a_client_that_hangs_up_still_leaves_a_whole_task(world: World) -> None:
+    world.store.gate = trio.Event()
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: world.post("/api/v1/run", BODY, headers=KEY))
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            scope.cancel()
+    world.store.gate.set()
+    again = await world.post("/api/v1/run", BODY, headers=KEY)
+    assert (again.status, again.json["status"]) == (200, "running")
+    world.report(again.json, "web-1")
+    await world.door.committed()
+    assert (await world.get(f"/api/v1/tasks/{again.json['task_id']}")).json["status"] == "completed"
+
+
+async def test_a_run_cut_off_between_creation_and_start_is_started_by_its_repetition(world: World) -> None:
+    # What a crash leaves behind: the task under its key, pending, as `run` had committed it.
+    submit = world.door.submit
+    world.door.submit = lambda *events: submit(*events[:1])  # type: ignore[method-assign]
+    left = await world.post("/api/v1/run", BODY, headers=KEY)
+    assert left.json["status"] == "pending"
+    world.door.submit = submit  # type: ignore[method-assign]
+    again = await world.post("/api/v1/run", BODY, headers=KEY)
+    assert (again.status, again.json["task_id"], again.json["status"]) == (200, left.json["task_id"], "running")
+
+
+def test_the_digest_tells_run_from_create() -> None:
+    class Fake:
+        raw = BODY
+
+    assert digest_of(Fake(), True) != digest_of(Fake(), False)  # type: ignore[arg-type]
+    assert len(digest_of(Fake(), True)) == 32  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""Which connection makes room, and which client stands behind a proxy."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.security.connection_slots import NoRoom, Place, Places
+from server.settings.networks import networks
+from server.web.http.proxies import Proxies
+
+
+class Opened:
+    def __init__(self, places: Places) -> None:
+        self.places, self.closed = places, list[Place]()
+
+    def __call__(self, address: str) -> Place:
+        place: Place = Place(address, lambda: self.closed.append(place))
+        self.places.enter(place)
+        return place
+
+
+def test_the_one_that_waits_longest_of_a_full_address_makes_room() -> None:
+    opened = Opened(Places(10, 2))
+    first, second, other = opened("a"), opened("a"), opened("b")
+    opened.places.works(first)
+    opened("a")
+    assert opened.closed == [second]
+    opened.places.waits(first)
+    opened("a")
+    assert len(opened.closed) == 2 and first not in opened.closed
+    opened("a")
+    assert opened.closed[2] is first and other not in opened.closed
+    assert opened.places.count == 3
+
+
+def test_of_all_addresses_the_one_with_most_connections_makes_room() -> None:
+    opened = Opened(Places(4, 100))
+    alone, first, *_ = opened("a"), opened("b"), opened("b"), opened("b")
+    opened("c")
+    assert opened.closed == [first]
+    opened("c")
+    assert alone not in opened.closed and opened.places.count == 4
+
+
+def test_nothing_makes_room_when_all_work() -> None:
+    opened = Opened(Places(3, 2))
+    mine = [opened("a"), opened("a")]
+    for place in mine:
+        opened.places.works(place)
+    with pytest.raises(NoRoom, match=r"^too_many_from_address$"):
+        opened("a")
+    opened.places.works(opened("b"))
+    with pytest.raises(NoRoom, match=r"^too_many$"):
+        opened("b")
+    assert not opened.closed and opened.places.count == 3
+
+
+def test_a_place_that_was_dropped_leaves_without_effect() -> None:
+    opened = Opened(Places(1, 1))
+    first = opened("a")
+    second = opened("a")
+    opened.places.waits(first)  # its task has not noticed yet
+    opened.places.leave(first)
+    assert opened.places.count == 1 and opened.places.all() == [second]
+    opened.places.leave(second)
+    opened.places.leave(second)
+    assert opened.places.count == 0 and not opened.places.all()
+
+
+def test_an_address_without_a_limit_of_its_own_counts_in_all() -> None:
+    opened = Opened(Places(3, 1))
+    for _ in range(3):
+        opened("")
+    opened("a")
+    assert len(opened.closed) == 1
+
+
+PEER = ("10.0.0.1", 5)
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "client"),
+    [
+        (PEER, {"x-forwarded-for": "1.2.3.4"}, ("1.2.3.4", False)),
+        (PEER, {"x-forwarded-for": "6.6.6.6, 1.2.3.4"}, ("1.2.3.4", False)),
+        (PEER, {"x-forwarded-for": "6.6.6.6, 1.2.3.4, 10.0.0.7"}, ("1.2.3.4", False)),
+        (PEER, {"x-forwarded-for": "10.0.0.9,10.0.0.7"}, ("10.0.0.9", False)),
+        (PEER, {"x-forwarded-for": "1.2.3.4:567", "x-forwarded-proto": "https"}, ("1.2.3.4", True)),
+        (PEER, {"x-forwarded-for": "[2001:db8::1]:567"}, ("2001:db8::1", False)),
+        (PEER, {"x-forwarded-for": "2001:db8::1"}, ("2001:db8::1", False)),
+        (PEER, {"x-forwarded-for": "1.2.3.4, nonsense, 10.0.0.7"}, ("10.0.0.7", False)),
+        (PEER, {"x-forwarded-for": "", "x-forwarded-proto": "http"}, ("10.0.0.1", False)),
+        (PEER, {"x-forwarded-proto": "https, http"}, ("10.0.0.1", False)),
+        (PEER, {}, ("10.0.0.1", False)),
+        (("::ffff:10.0.0.1", 5), {"x-forwarded-for": "::ffff:1.2.3.4"}, ("1.2.3.4", False)),
+        (("192.0.2.1", 5), {"x-forwarded-for": "1.2.3.4", "x-forwarded-proto": "https"}, ("192.0.2.1", False)),
+        (("not an address", 5), {"x-forwarded-for": "1.2.3.4"}, ("not an address", False)),
+    ],
+)
+def test_the_client_is_the_last_address_that_no_trusted_proxy_has(peer: tuple[str, int], headers: dict[str, str], client: tuple[str, bool]) -> None:
+    proxies = Proxies(networks("10.0.0.0/24, ::1"))
+    found, secure = proxies.client(peer, [(name.encode(), value.encode()) for name, value in headers.items()])
+    assert found is not None and (found[0], secure) == client
+
+
+def test_without_trusted_proxies_no_header_counts() -> None:
+    assert Proxies().client(PEER, [(b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-proto", b"https")]) == (PEER, False)
+    assert Proxies(networks("10.0.0.0/8")).client(None, []) == (None, False)
+
+
+def test_a_bad_network_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'10\.0\.0\.0/40' is neither"):
+        networks("127.0.0.1, 10.0.0.0/40")

@@ -1,0 +1,25 @@
+"""Who follows a command is told of its rows."""
+
+from __future__ import annotations
+
+from server.core.effects import SaveExecution, SaveSeq
+from server.core.model import CommandHost
+from server.web.readmodel.commit_feed import Followed
+
+
+def test_each_is_told_of_the_rows_of_its_command_in_order_until_it_leaves() -> None:
+    followed, one, two = Followed(), list[CommandHost](), list[CommandHost]()
+    rows = [CommandHost("c", "a"), CommandHost("other", "a"), CommandHost("c", "b"), CommandHost("c", "a", version=2)]
+    saves = [SaveSeq("a", 1), *(SaveExecution(row) for row in rows)]
+    followed.committed(saves)
+    tell_one, tell_two = one.append, two.append
+    followed.follow("c", tell_one)
+    followed.follow("c", tell_two)
+    followed.committed(saves)
+    assert one == two == [rows[0], rows[2], rows[3]] and len(followed) == 1
+    followed.leave("c", tell_one)
+    followed.committed(saves)
+    assert (len(one), len(two)) == (3, 6)
+    followed.leave("c", tell_two)
+    followed.committed(saves)
+    assert len(two) == 6 and len(followed) == 0
