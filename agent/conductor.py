@@ -24,7 +24,7 @@ class Writes(Protocol):
     def put(self, work: out.Append | out.Rewrite) -> None: ...
 
 
-class Hands(Protocol):
+class ProcessRunner(Protocol):
     """What is needed of agent.runner.Runner."""
 
     starting: int
@@ -43,7 +43,7 @@ class Conductor:
         self,
         engine: Engine,
         journal: Writes,
-        hands: Hands,
+        hands: ProcessRunner,
         outbox: Outbox[out.Message | CommandMessage],
         clock: Clock,
         nursery: trio.Nursery,

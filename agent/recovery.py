@@ -64,7 +64,7 @@ def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
     except RecordError as error:
         return _by_journal(execution) or Found(key, lost("shim_died", f"its report cannot be read: {error}"))
     if claim is None:
-        return Found(key, _never(execution))
+        return Found(key, reject_unstarted(execution))
     shim = ShimRef(claim.pid, claim.starttime, claim.boot_id)
     if claim.boot_id != boot_id:
         return Found(key, lost("rebooted", "the host was restarted while it ran"))
@@ -89,7 +89,7 @@ def _by_journal(execution: Execution) -> Found | None:
     return Found(execution.key, shim=shim) if shim_alive(shim, started.boot_id) else None
 
 
-def _never(execution: Execution) -> Report:
+def reject_unstarted(execution: Execution) -> Report:
     """No shim took it. Without a boot id in its INTENT a damaged journal has left only part of what was known, and it may have run and
     been removed since."""
     if execution.started is None and execution.intent.boot_id:

@@ -34,7 +34,7 @@ from server.lifecycle.agent_access import Entrance
 from server.ops import garbage
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.orphans import Orphans
 from server.security.init import ensure_token, read_token
@@ -242,11 +242,11 @@ class App:
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 
-    def _entry(self, entrance: Entrance | None) -> Entry:
+    def _entry(self, entrance: Entrance | None) -> AgentAuth:
         if entrance is not None:
-            return Entry(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
+            return AgentAuth(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
-        return Entry(verify=lambda text: matches(text, kept))
+        return AgentAuth(verify=lambda text: matches(text, kept))
 
 
 def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:

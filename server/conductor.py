@@ -20,7 +20,7 @@ from server.core.figures.delivery import Spread
 from server.core.figures.statistics import Statistics
 from server.core.model import Task
 from server.core.write_order import LAST, Order, about, order_of
-from server.ports import Clock, Shown
+from server.ports import Clock, ProgressSink
 from server.turns import let_others
 
 
@@ -44,7 +44,7 @@ class Conductor:
     """A ports.Door. `run` must be running for deadlines and for fan-outs beyond one slice."""
 
     def __init__(
-        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: Shown, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None,
+        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: ProgressSink, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None,
         inquire: Callable[[Inquire], None] = lambda inquire: None,
     ) -> None:
         self._alarm, self._inquire = alarm, inquire

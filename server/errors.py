@@ -76,8 +76,8 @@ _ALL = (
     Problem("range_not_satisfiable", 416, 11, USAGE, "the range lies outside what is kept of this output", "ask for bytes within head or tail"),
     # the server
     Problem("overloaded", 503, 14, UNAVAILABLE, "the server has more to write than its database takes", "try again after the time in Retry-After"),
-    Problem("too_many_viewers", 503, 14, UNAVAILABLE, "the limit of open event streams is reached", "close some, poll with `wait=` instead, or raise http.viewers"),
-    Problem("too_many_watched", 503, 14, UNAVAILABLE, "the limit of followed outputs is reached", "close some of those views, or raise limits.watched; the output itself is kept"),
+    Problem("too_many_viewers", 503, 14, UNAVAILABLE, "the limit of open event streams is reached", "close some, poll with `wait=` instead, or raise http.max_event_streams"),
+    Problem("too_many_watched", 503, 14, UNAVAILABLE, "the limit of followed outputs is reached", "close some of those views, or raise limits.live_output_executions; the output itself is kept"),
     Problem("store_unavailable", 503, 14, UNAVAILABLE, "the database does not answer", "look at the database; the server goes on by itself when it is back"),
     Problem("store_refused", 500, 9, 78, "the database refuses what Clarion needs of it", "correct the settings of the section [store], or what the database account may do"),
     Problem("database_missing", 500, 9, 78, "the database of this data directory is missing", "put it back, or a backup of it and then run 'clarion-server restore'; to go on with an empty database, which knows no host and no task, run 'clarion-server init --accept-database'"),

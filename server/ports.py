@@ -39,7 +39,7 @@ class Commits(Protocol):
         """Return when it is not `full`."""
 
 
-class Door(Protocol):
+class EngineHandle(Protocol):
     """The conductor: the one way to change state in memory."""
 
     def submit(self, *events: Event) -> None:
@@ -60,7 +60,7 @@ class Door(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class HostPresence:
     """A host and whether it is here. `session` is None while it is away. since, seen: when it came, and when it was last heard of, by the server's
     wall clock in ms; None if never."""
 
@@ -80,9 +80,9 @@ class Fleet(Protocol):
     def online(self) -> Set[str]:
         """The ids of hosts that are connected now."""
 
-    def presence(self, host_id: str) -> Presence | None: ...
+    def presence(self, host_id: str) -> HostPresence | None: ...
 
-    def roster(self) -> Sequence[Presence]:
+    def roster(self) -> Sequence[HostPresence]:
         """All known hosts by (hostname, host_id)."""
 
     def put(self, host: Host) -> None:
@@ -101,7 +101,7 @@ class Fleet(Protocol):
         """Grows whenever a host becomes known, is changed or forgotten, comes or goes."""
 
 
-class Shown(Protocol):
+class ProgressSink(Protocol):
     """Where what is committed goes to be looked at (web/live.py). Of one commit `committed` comes first."""
 
     def committed(self, saves: Sequence[Save]) -> None: ...

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.executions import Execution
-from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Seen, Started, Tomb
+from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Seen, Started, Tombstone
 from agent.core.ledger import Ledger, Then
 from agent.core.live import Config, Live
 from agent.core.model import Key, Now, Outcome, Report, Stage, lost
@@ -34,7 +34,7 @@ class Engine:
         }
         self._reporting = Reporting()
         self._rejected: dict[Key, out.Rejected] = {}
-        self._buried: dict[Key, Tomb] = {}  # not durable yet
+        self._buried: dict[Key, Tombstone] = {}  # not durable yet
         self._out: list[out.Effect] = []
         self._ledger = Ledger(state, self.config.rewrite_records, self.config.retry_ms, lambda effect: self._out.append(effect))
         self._now = Now(0, 0)
@@ -164,17 +164,17 @@ class Engine:
         live = self.live[key]
         live.stage = Stage.INTENT
         if live.stop:
-            self._never(key, "canceled_before_start" if live.stop != "expired" else "expired", "its cancel came before its start")
+            self.reject_unstarted(key, "canceled_before_start" if live.stop != "expired" else "expired", "its cancel came before its start")
         elif live.deadline_ms is not None and self._now.boot_ms > live.deadline_ms:
-            self._never(key, "expired", "the journal took longer than start_within")
+            self.reject_unstarted(key, "expired", "the journal took longer than start_within")
         else:
             spec, live.spec, live.spawned = live.spec, None, True
             self._send(out.Accepted(key))
             self._out.append(out.Spawn(key, spec))
 
-    def _never(self, key: Key, reason: str, message: str) -> None:
+    def reject_unstarted(self, key: Key, reason: str, message: str) -> None:
         seq = self.state.executions[key].seq
-        self._bury(Tomb(*key, seq, Outcome.NEVER, reason, self._now.wall_ms, message=message))
+        self.add_tombstone(Tombstone(*key, seq, Outcome.NEVER, reason, self._now.wall_ms, message=message))
 
     def _repeat(self, key: Key) -> None:
         execution, live = self.state.executions[key], self.live[key]
@@ -201,9 +201,9 @@ class Engine:
         elif tomb := self._tomb(key):
             self._answer_tomb(tomb)
         else:
-            self._entomb(event)
+            self.cancel_unknown(event)
 
-    def _entomb(self, event: ev.Cancel) -> None:
+    def cancel_unknown(self, event: ev.Cancel) -> None:
         if event.journal_id != self.journal_id:
             outcome, reason = Outcome.LOST, "journal_lost"
             message = "it was given to another journal than this host has now"
@@ -213,7 +213,7 @@ class Engine:
         else:
             outcome, reason = Outcome.NEVER, "expired" if event.reason == "expired" else "canceled_before_start"
             message = "it had not arrived when its cancel did"
-        self._bury(Tomb(*event.key, event.seq, outcome, reason, self._now.wall_ms, message=message))
+        self.add_tombstone(Tombstone(*event.key, event.seq, outcome, reason, self._now.wall_ms, message=message))
 
     def _stop(self, key: Key, reason: str) -> None:
         execution, live = self.state.executions[key], self.live[key]
@@ -292,15 +292,15 @@ class Engine:
         self._prune_live()
         self._reporting.settle(key)
 
-    def _bury(self, tomb: Tomb) -> None:
+    def add_tombstone(self, tomb: Tombstone) -> None:
         self._buried[tomb.key] = tomb
         self._ledger.append(tomb, then=Then.ANSWER, key=tomb.key)
         self._prune_live()
 
-    def _tomb(self, key: Key) -> Tomb | None:
+    def _tomb(self, key: Key) -> Tombstone | None:
         return self._buried.get(key) or self.state.tombs.get(key)
 
-    def _answer_tomb(self, tomb: Tomb) -> None:
+    def _answer_tomb(self, tomb: Tombstone) -> None:
         if tomb.key in self._buried:
             return  # its answer comes when it is durable
         if tomb.outcome is Outcome.NEVER:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.journal import Acked, Exit, Intent, KillIntent, OfExecution, Started, Tomb
+from agent.core.journal import Acked, Exit, Intent, KillIntent, OfExecution, Started, Tombstone
 from agent.core.model import Key, Outcome, Report, Stage
 
 STEPS: dict[tuple[Stage | None, type], Stage] = {
@@ -15,10 +15,10 @@ STEPS: dict[tuple[Stage | None, type], Stage] = {
     (Stage.INTENT, Exit): Stage.DONE,
     (Stage.RUNNING, Exit): Stage.DONE,
     (Stage.DONE, Acked): Stage.ACKED,
-    (None, Tomb): Stage.TOMB,
-    (Stage.INTENT, Tomb): Stage.TOMB,
-    (Stage.DONE, Tomb): Stage.TOMB,
-    (Stage.ACKED, Tomb): Stage.TOMB,
+    (None, Tombstone): Stage.TOMB,
+    (Stage.INTENT, Tombstone): Stage.TOMB,
+    (Stage.DONE, Tombstone): Stage.TOMB,
+    (Stage.ACKED, Tombstone): Stage.TOMB,
 }
 """No way leads back from an end, and none from RUNNING to a tombstone without an Exit."""
 
@@ -68,10 +68,10 @@ class Execution:
         elif isinstance(record, Acked):
             self.acked_wall_ms = record.wall_ms
 
-    def tomb(self, wall_ms: int) -> Tomb:
+    def tomb(self, wall_ms: int) -> Tombstone:
         """What stays of it when all else may go."""
         report = self.report or Report(Outcome.LOST, error_code="journal_lost")
-        return Tomb(*self.key, self.seq, report.outcome, report.error_code, wall_ms, report.exit_code, report.signal, report.error_message)
+        return Tombstone(*self.key, self.seq, report.outcome, report.error_code, wall_ms, report.exit_code, report.signal, report.error_message)
 
     def records(self) -> list[OfExecution]:
         """The shortest list of records that makes it again."""

@@ -62,7 +62,7 @@ class Acked(_Of, frozen=True, array_like=True, tag="acked"):
     wall_ms: int
 
 
-class Tomb(_Of, frozen=True, array_like=True, tag="tomb"):
+class Tombstone(_Of, frozen=True, array_like=True, tag="tomb"):
     """Nothing but the id and how it ended. outcome NEVER: it did not start and must never start."""
 
     seq: int
@@ -88,5 +88,5 @@ class Seen(msgspec.Struct, frozen=True, array_like=True, tag="seen"):
     max_epoch: int
 
 
-Record = Intent | Started | KillIntent | Exit | Acked | Tomb | Low | Seen
+Record = Intent | Started | KillIntent | Exit | Acked | Tombstone | Low | Seen
 OfExecution = Intent | Started | KillIntent | Exit | Acked

@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from agent.core.executions import Execution, IllegalStep, step
-from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Record, Seen, Started, Tomb
+from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Record, Seen, Started, Tombstone
 from agent.core.model import Key, Stage
 
 
@@ -30,7 +30,7 @@ class State:
 
     limits: Limits = field(default_factory=Limits)
     executions: dict[Key, Execution] = field(default_factory=dict)
-    tombs: dict[Key, Tomb] = field(default_factory=dict)
+    tombs: dict[Key, Tombstone] = field(default_factory=dict)
     low: int = 0
     low_wall_ms: int = 0
     max_seq: int = 0
@@ -47,12 +47,12 @@ class State:
         elif isinstance(record, Seen):
             self.max_seq = max(self.max_seq, record.max_seq)
             self.max_epoch = max(self.max_epoch, record.max_epoch)
-        elif isinstance(record, Tomb):
+        elif isinstance(record, Tombstone):
             execution = self.executions.get(record.key)
             if record.key in self.tombs:
                 raise IllegalStep(f"execution {record.key}: has a tombstone")
-            step(record.key, execution.stage if execution else None, Tomb)
-            self._bury(record)
+            step(record.key, execution.stage if execution else None, Tombstone)
+            self.add_tombstone(record)
             self._trim(record.wall_ms)
         elif isinstance(record, Intent):
             if record.key in self.executions or record.key in self.tombs:
@@ -113,15 +113,15 @@ class State:
         oldest = record.wall_ms - self.limits.tomb_ms
         # one above `low` is the only thing that keeps a late dispatch of it from starting: it must not go by age
         for tomb in [tomb for tomb in self.tombs.values() if tomb.wall_ms < oldest and tomb.seq <= self.low]:
-            self._lift(tomb)
+            self.drop_tombstone(tomb)
 
     def _acked_one(self, execution: Execution) -> None:
         self._acked[execution.key] = None
         for key in list(islice(self._acked, max(0, len(self._acked) - self.limits.acked))):
-            self._bury(self.executions[key].tomb(execution.acked_wall_ms))
+            self.add_tombstone(self.executions[key].tomb(execution.acked_wall_ms))
         self._trim(execution.acked_wall_ms)
 
-    def _bury(self, tomb: Tomb) -> None:
+    def add_tombstone(self, tomb: Tombstone) -> None:
         self.executions.pop(tomb.key, None)
         self._acked.pop(tomb.key, None)
         self.tombs[tomb.key] = tomb
@@ -130,15 +130,15 @@ class State:
     def _trim(self, wall_ms: int) -> None:
         while True:
             for key in [key for key in self._acked if self.executions[key].seq <= self.low]:
-                self._bury(self.executions[key].tomb(wall_ms))
+                self.add_tombstone(self.executions[key].tomb(wall_ms))
             if len(self.tombs) <= self.limits.tombs:
                 return
             eldest = next(iter(self.tombs.values()))
-            self._lift(eldest)
+            self.drop_tombstone(eldest)
             # its id is gone, so its number must answer for it: whatever is not above `low` is never started
             self.low = max(self.low, eldest.seq)
 
-    def _lift(self, tomb: Tomb) -> None:
+    def drop_tombstone(self, tomb: Tombstone) -> None:
         del self.tombs[tomb.key]
         self._unmeet(tomb.key)
 
@@ -167,5 +167,5 @@ def salvage(records: Iterable[Record], limits: Limits | None = None) -> tuple[St
         except IllegalStep:
             misfits += 1
             if isinstance(record, Acked) and record.key in state.executions:
-                state._bury(state.executions[record.key].tomb(record.wall_ms))
+                state.add_tombstone(state.executions[record.key].tomb(record.wall_ms))
     return state, misfits

@@ -76,6 +76,8 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             loaded = load(config, flags=flags, sets=sets)
         except SettingsError as error:
             _refuse_settings(error)
+        for text in loaded.warnings:
+            click.echo(f"clarion-server: warning: {text}", err=True)
         return command(loaded, **others)
 
     return wrapped

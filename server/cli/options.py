@@ -28,7 +28,7 @@ def where(command: Verb) -> Verb:
     return command
 
 
-def talks(command: Verb) -> Verb:
+def with_api(command: Verb) -> Verb:
     """Gives the verb `api`, connected as flags, environment and defaults say. Its `task_id` or `task_ids` become whole ids."""
 
     @where
@@ -55,7 +55,7 @@ def talks(command: Verb) -> Verb:
     return wrapped
 
 
-def answers(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False) -> Callable[[Verb], Verb]:
+def format_option(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False) -> Callable[[Verb], Verb]:
     """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded (`web[1-9]`).
 
     text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers. names: one id or name per line.

@@ -98,7 +98,7 @@ _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
 )
 
 
-def described(command: Verb) -> Verb:
+def task_options(command: Verb) -> Verb:
     """Gives the verb `body`, the request, and `key`, the idempotency key or None. Raises click.UsageError for contradictions."""
 
     @wraps(command)

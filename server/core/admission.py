@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from server.core import retry
-from server.core.state import Execution, LiveTask, Peer, Stop, World
+from server.core.state import EngineState, Execution, HostState, LiveTask, Stop
 from server.core.states import ExecutionStatus, ExecutionStep
 
 
-def pump(world: World, *, everything: bool) -> None:
+def admit_slice(world: EngineState, *, everything: bool) -> None:
     """Take on at most one slice of what is to be stopped and of what waits.
 
     everything: of all tasks. Otherwise only of those for which this call has made work or room, so that what is done for a small task shares
@@ -24,12 +24,12 @@ def pump(world: World, *, everything: bool) -> None:
         _admit(world, budget, world.woken)
 
 
-def has_more(world: World) -> bool:
+def has_more(world: EngineState) -> bool:
     """Another slice is due at once. Full limits are not a reason: they open with the next result."""
     return bool(world.stopping) or any(turns and world.in_flight < world.room(next(iter(turns))) for turns in (world.quick, world.ready))
 
 
-def _admit(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+def _admit(world: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
     """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the single host of another."""
     used = 0
     while used < budget and turns:
@@ -50,11 +50,11 @@ def _admit(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int
     return used
 
 
-def _consider(world: World, execution: Execution) -> None:
+def _consider(world: EngineState, execution: Execution) -> None:
     row = execution.row
     peer = world.peers.get(row.host_id)
     if peer is None:
-        peer = world.peers[row.host_id] = Peer(row.host_id)
+        peer = world.peers[row.host_id] = HostState(row.host_id)
     if peer.session is None:
         _consider_absent(world, peer, execution)
     elif len(peer.open) >= peer.capacity or row.command_id in peer.open:
@@ -63,7 +63,7 @@ def _consider(world: World, execution: Execution) -> None:
         _dispatch(world, peer, execution)
 
 
-def _consider_absent(world: World, peer: Peer, execution: Execution) -> None:
+def _consider_absent(world: EngineState, peer: HostState, execution: Execution) -> None:
     patience, limits = execution.live.patience, world.limits
     if world.grace.ticket:
         world.park(peer, execution)
@@ -77,13 +77,13 @@ def _consider_absent(world: World, peer: Peer, execution: Execution) -> None:
         world.park(peer, execution)
 
 
-def end_waiting(world: World, execution: Execution) -> None:
+def end_waiting(world: EngineState, execution: Execution) -> None:
     """The task's patience with hosts that are not connected is over; there is no further attempt."""
     execution.row.error_code, execution.row.error_message = "expired", "the host was not connected within wait_for"
     world.step(execution, ExecutionStep.REFUSE)
 
 
-def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
+def _dispatch(world: EngineState, peer: HostState, execution: Execution) -> None:
     row, live = execution.row, execution.live
     assert peer.session is not None
     peer.open[row.command_id] = execution
@@ -97,7 +97,7 @@ def _dispatch(world: World, peer: Peer, execution: Execution) -> None:
     world.dispatch(peer.session, execution, row.seq)
 
 
-def _stop(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+def _stop(world: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
     """Use the rest of the budget, with one execution of each task in turn."""
     while budget > 0 and turns:
         live = next(iter(turns))
@@ -117,14 +117,14 @@ def _stop(world: World, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
     return budget
 
 
-def _stop_one(world: World, execution: Execution, stop: Stop) -> None:
+def _stop_one(world: EngineState, execution: Execution, stop: Stop) -> None:
     row = execution.row
     if stop.reason == "expired":
         # Those that were not considered yet find the patience at its end when their turn comes.
         if row.status is ExecutionStatus.PENDING and world.waits_for_absent(execution):
             end_waiting(world, execution)
     elif row.status is not ExecutionStatus.PENDING:
-        if stop.force and (row.unreachable or execution.doubt is not None):
+        if stop.force and (row.unreachable or execution.suspect_until is not None):
             lose(world, execution, "force_canceled")
         else:
             ask_to_end(world, execution, stop.reason)
@@ -135,19 +135,19 @@ def _stop_one(world: World, execution: Execution, stop: Stop) -> None:
         world.step(execution, ExecutionStep.CANCEL)
 
 
-def ask_to_end(world: World, execution: Execution, reason: str) -> None:
+def ask_to_end(world: EngineState, execution: Execution, reason: str) -> None:
     """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or expired."""
     row = execution.row
     if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
         row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
         world.changed(execution)
-    if execution.asked is None and not row.unreachable and execution.doubt is None:
+    if execution.asked is None and not row.unreachable and execution.suspect_until is None:
         execution.asked = world.now.mono
     world.send_cancel(execution)
     renew_deadline(world, execution)
 
 
-def end_if_unheard_of(world: World, execution: Execution) -> None:
+def end_if_unheard_of(world: EngineState, execution: Execution) -> None:
     """Nobody has accepted it. The time that its host has for that counts from when it could leave."""
     departed, now = execution.departure.at, world.now.mono
     due = (now if departed is None else departed) + _to_be_accepted(world, execution)
@@ -157,7 +157,7 @@ def end_if_unheard_of(world: World, execution: Execution) -> None:
         ask_to_end(world, execution, "expired")
 
 
-def keep(world: World, execution: Execution) -> None:
+def clear_expiry(world: EngineState, execution: Execution) -> None:
     """Its host has it after all: that nobody had said so in time is no reason to end it any more."""
     row = execution.row
     if row.cancel_reason == "expired":
@@ -165,42 +165,42 @@ def keep(world: World, execution: Execution) -> None:
         world.changed(execution)
 
 
-def doubt(world: World, execution: Execution) -> None:
+def suspect_until(world: EngineState, execution: Execution) -> None:
     """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost; until then it is neither
     sent again nor asked to end, because a host that has no trace of it would answer that it never started."""
     execution.asked = None
-    execution.doubt = world.now.mono + world.limits.doubt
+    execution.suspect_until = world.now.mono + world.limits.suspect_until
     renew_deadline(world, execution)
 
 
-def _to_be_accepted(world: World, execution: Execution) -> float:
+def _to_be_accepted(world: EngineState, execution: Execution) -> float:
     return world.limits.watchdog_margin + execution.live.command.start_within_ms / 1000
 
 
-def lose(world: World, execution: Execution, reason: str) -> None:
+def lose(world: EngineState, execution: Execution, reason: str) -> None:
     """It may have run and nobody can say. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
-    if not retry.again(world, execution, ExecutionStatus.LOST):
+    if not retry.try_retry(world, execution, ExecutionStatus.LOST):
         world.step(execution, ExecutionStep.LOSE)
 
 
-def refuse(world: World, execution: Execution, reason: str, message: str | None = None) -> None:
+def refuse(world: EngineState, execution: Execution, reason: str, message: str | None = None) -> None:
     """This attempt never started and never will. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
     execution.row.error_message = message or None
-    if not retry.again(world, execution, ExecutionStatus.DISPATCH_FAILED):
+    if not retry.try_retry(world, execution, ExecutionStatus.DISPATCH_FAILED):
         world.step(execution, ExecutionStep.REFUSE)
 
 
-def renew_deadline(world: World, execution: Execution) -> None:
+def renew_deadline(world: EngineState, execution: Execution) -> None:
     """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
 
     away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted: ended as expired.
     Otherwise: the watchdog, after the agent's own timeout and grace.
     """
     row, command, limits = execution.row, execution.live.command, world.limits
-    if execution.doubt is not None:
-        world.deadlines.set(execution, execution.doubt)
+    if execution.suspect_until is not None:
+        world.deadlines.set(execution, execution.suspect_until)
         return
     if row.unreachable:
         wait = limits.lost_after

@@ -327,7 +327,7 @@ Act = Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progr
 
 
 @dataclass(slots=True, eq=False)
-class Departure:
+class SendTime:
     """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None: not yet. decided: when
     the engine was called, in monotonic seconds; None: before this start of the server."""
 
@@ -342,7 +342,7 @@ class Effects:
 
     saves: list[Save] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
-    departure: Departure = field(default_factory=Departure)
+    departure: SendTime = field(default_factory=SendTime)
 
     def __bool__(self) -> bool:
         return bool(self.saves or self.acts)

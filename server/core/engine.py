@@ -34,9 +34,9 @@ from server.core.figures.delivery import Spread
 from server.core.figures.statistics import Statistics
 from server.core.model import Task
 from server.core.results import unmatched
-from server.core.state import Execution, Limits, LiveTask, World
+from server.core.state import EngineState, Execution, Limits, LiveTask
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.timing.timers import Grace, Lap, Owed, Patience
+from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWait, StartGrace
 
 
 class Engine:
@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, limits: Limits | None = None, chance: Callable[[], float] = lambda: 0.0, epoch: int = 0) -> None:
         """chance: a random number from 0 up to 1, for the pauses before further attempts. epoch: of this start of
         the server; 0 if there is none."""
-        self.world = World(limits or Limits(), chance, epoch)
+        self.world = EngineState(limits or Limits(), chance, epoch)
 
     def load_counts(self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]) -> None:
         """Counts over the whole store, before anything is loaded."""
@@ -64,7 +64,7 @@ class Engine:
         world = self.world
         world.begin(now)
         route(world, world.peers, events, REPORTS, HANDLERS)
-        admission.pump(world, everything=any(type(event) is Tick for event in events))
+        admission.admit_slice(world, everything=any(type(event) is Tick for event in events))
         tasks.settle(world)
         for execution in world.dirty():
             world.save(SaveExecution(execution.row.snapshot()))
@@ -108,17 +108,17 @@ class Engine:
         return self.world.ledger.statistics(self.world.tally.totals())
 
 
-def _tick(world: World, event: Tick) -> None:
+def _tick(world: EngineState, event: Tick) -> None:
     for item in world.deadlines.due(world.now.mono):
         if isinstance(item, LiveTask):
             tasks.timed_out(world, item)
-        elif isinstance(item, Grace):
+        elif isinstance(item, StartGrace):
             _grace_over(world)
-        elif isinstance(item, Patience):
+        elif isinstance(item, OfflineWait):
             tasks.patience_over(world, item.live)
-        elif isinstance(item, Lap):
+        elif isinstance(item, ElapsedCheckpoint):
             tasks.lap_over(world, item.live)
-        elif isinstance(item, Owed):
+        elif isinstance(item, DelayedAcks):
             unmatched.due(world, item)
         elif item.row.status is ExecutionStatus.PENDING:
             retry.due(world, item)
@@ -126,19 +126,19 @@ def _tick(world: World, event: Tick) -> None:
             _overdue(world, item)
 
 
-def _grace_over(world: World) -> None:
+def _grace_over(world: EngineState) -> None:
     for peer in world.peers.values():
         if peer.session is None:
             world.unpark(peer, len(peer.parked))
 
 
-def _overdue(world: World, execution: Execution) -> None:
+def _overdue(world: EngineState, execution: Execution) -> None:
     row = execution.row
-    if row.unreachable and world.now.mono < world.calm_at:
-        world.deadlines.set(execution, world.calm_at)
+    if row.unreachable and world.now.mono < world.loss_suspended_until:
+        world.deadlines.set(execution, world.loss_suspended_until)
     elif row.unreachable:
         admission.lose(world, execution, "silent")
-    elif execution.doubt is not None:
+    elif execution.suspect_until is not None:
         admission.lose(world, execution, "journal_lost")
     elif execution.asked is not None and world.now.mono - execution.asked >= world.limits.unanswered_after:
         # Its agent is here and says nothing about it, however often it is asked: nobody ever will.
@@ -149,7 +149,7 @@ def _overdue(world: World, execution: Execution) -> None:
         admission.ask_to_end(world, execution, "timeout")
 
 
-HANDLERS: dict[type, Callable[[World, Any], None]] = {
+HANDLERS: dict[type, Callable[[EngineState, Any], None]] = {
     TaskCreated: tasks.created,
     TaskStarted: tasks.started,
     TaskCanceled: tasks.canceled,
@@ -165,7 +165,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     Stopping: tasks.stopping,
     Tick: _tick,
 }
-REPORTS: dict[type, Callable[[World, Any, Execution | None], None]] = {
+REPORTS: dict[type, Callable[[EngineState, Any, Execution | None], None]] = {
     Accepted: executions.accepted,
     Rejected: executions.rejected,
     Started: executions.started,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from server.core import retry, rollback
-from server.core.admission import doubt, keep, refuse, renew_deadline
+from server.core.admission import clear_expiry, refuse, renew_deadline, suspect_until
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
 from server.core.model import CommandHost
 from server.core.results import unmatched
-from server.core.state import Execution, Peer, World
+from server.core.state import EngineState, Execution, HostState
 from server.core.states import ExecutionStatus, ExecutionStep
 
 STEPS = {
@@ -28,31 +28,31 @@ ENDS = {
 }
 
 
-def accepted(world: World, event: Accepted, execution: Execution | None) -> None:
+def accepted(world: EngineState, event: Accepted, execution: Execution | None) -> None:
     if execution is not None:
         accept(world, execution)
     else:
         rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
-def accept(world: World, execution: Execution) -> None:
+def accept(world: EngineState, execution: Execution) -> None:
     """The agent's journal holds it: from here on it may run at any moment."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         row.accepted_at = world.now.wall_ms
         _delivered(world, execution)
-        keep(world, execution)
+        clear_expiry(world, execution)
         world.changed(execution)
         renew_deadline(world, execution)
 
 
-def _delivered(world: World, execution: Execution) -> None:
+def _delivered(world: EngineState, execution: Execution) -> None:
     decided = execution.departure.decided
     if decided is not None:
         world.measures.delivery.add(world.now.mono - decided)
 
 
-def started(world: World, event: Started, execution: Execution | None) -> None:
+def started(world: EngineState, event: Started, execution: Execution | None) -> None:
     if execution is not None:
         execution.row.agent_started_at = event.agent_started_at
         start(world, execution)
@@ -60,7 +60,7 @@ def started(world: World, event: Started, execution: Execution | None) -> None:
         rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
 
 
-def start(world: World, execution: Execution) -> None:
+def start(world: EngineState, execution: Execution) -> None:
     """Its process exists."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED:
@@ -68,12 +68,12 @@ def start(world: World, execution: Execution) -> None:
             row.accepted_at = world.now.wall_ms
             _delivered(world, execution)
         row.started_at = world.now.wall_ms
-        keep(world, execution)
+        clear_expiry(world, execution)
         world.step(execution, ExecutionStep.START)
         renew_deadline(world, execution)
 
 
-def rejected(world: World, event: Rejected, execution: Execution | None) -> None:
+def rejected(world: EngineState, event: Rejected, execution: Execution | None) -> None:
     """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and the execution is in
     doubt until its host reports a result, says Hello again, or has stayed connected for so long that it is lost."""
     if execution is None:
@@ -81,8 +81,8 @@ def rejected(world: World, event: Rejected, execution: Execution | None) -> None
     row = execution.row
     if row.status is not ExecutionStatus.DISPATCHED or row.accepted_at is not None:
         world.contradictions += 1
-        if execution.doubt is None:
-            doubt(world, execution)
+        if execution.suspect_until is None:
+            suspect_until(world, execution)
     elif event.reason == "canceled_before_start":
         row.error_code = event.reason
         world.step(execution, ExecutionStep.CANCEL)
@@ -90,7 +90,7 @@ def rejected(world: World, event: Rejected, execution: Execution | None) -> None
         refuse(world, execution, event.reason, event.message)
 
 
-def result(world: World, event: Result, execution: Execution | None) -> None:
+def result(world: EngineState, event: Result, execution: Execution | None) -> None:
     """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the commit."""
     peer = world.peers.get(event.host_id)
     if execution is None:
@@ -99,16 +99,16 @@ def result(world: World, event: Result, execution: Execution | None) -> None:
     for output in (event.stdout, event.stderr):
         if output is not None:
             world.save(SaveOutput(output))
-    keep(world, execution)
+    clear_expiry(world, execution)
     _fill(world, execution.row, event)
-    if not retry.again(world, execution, ENDS[event.outcome]):
+    if not retry.try_retry(world, execution, ENDS[event.outcome]):
         world.step(execution, STEPS[event.outcome])
     if peer is not None and peer.session is not None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
         world.forget(peer, world.limits.forget_every)
 
 
-def _unsolicited(world: World, event: Result, peer: Peer | None) -> None:
+def _unsolicited(world: EngineState, event: Result, peer: HostState | None) -> None:
     """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and so is the pace."""
     if unmatched.is_flood(world, peer):
         return
@@ -120,13 +120,13 @@ def _unsolicited(world: World, event: Result, peer: Peer | None) -> None:
         world.forget(peer, world.limits.forget_every)
 
 
-def _ended_an_attempt(world: World, event: Result) -> bool:
+def _ended_an_attempt(world: EngineState, event: Result) -> bool:
     live = world.by_command.get(event.command_id)
     execution = live.executions.get(event.host_id) if live is not None else None
-    return execution is not None and retry.is_known(execution.row, event.attempt, event.agent_finished_at)
+    return execution is not None and retry.ended_earlier_attempt(execution.row, event.attempt, event.agent_finished_at)
 
 
-def _fill(world: World, row: CommandHost, event: Result) -> None:
+def _fill(world: EngineState, row: CommandHost, event: Result) -> None:
     row.exit_code, row.signal = event.exit_code, event.signal
     row.error_code, row.error_message = event.error_code, event.error_message
     row.agent_started_at = event.agent_started_at or row.agent_started_at
@@ -140,7 +140,7 @@ def _fill(world: World, row: CommandHost, event: Result) -> None:
         row.started_at = max(0, world.now.wall_ms - (event.execution_ms or 0))
 
 
-def _late(world: World, event: Result, *, claimed: bool) -> SaveLate:
+def _late(world: EngineState, event: Result, *, claimed: bool) -> SaveLate:
     report = {
         "attempt": event.attempt,
         "outcome": event.outcome.name.lower(),

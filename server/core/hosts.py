@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from server.core import rollback
-from server.core.admission import doubt, lose, renew_deadline
+from server.core.admission import lose, renew_deadline, suspect_until
 from server.core.effects import Decision, Verdict, Welcome
 from server.core.events import Entry, HostConnected, HostDisconnected, HostForgotten, HostLoaded, Stage
 from server.core.executions import accept, start
 from server.core.results import unmatched
-from server.core.state import Execution, Peer, World
+from server.core.state import EngineState, Execution, HostState
 from server.core.states import ExecutionStatus
 
 FORMER_JOURNALS = 4
 
 
-def loaded(world: World, event: HostLoaded) -> None:
-    world.peers[event.host_id] = Peer(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True, epoch_seen=event.max_epoch)
+def loaded(world: EngineState, event: HostLoaded) -> None:
+    world.peers[event.host_id] = HostState(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True, epoch_seen=event.max_epoch)
 
 
-def connected(world: World, event: HostConnected) -> None:
+def connected(world: EngineState, event: HostConnected) -> None:
     """Every entry of the Hello gets a verdict, every open row of this host is matched with the journal."""
     peer = world.peers.get(event.host_id)
     if peer is None:
-        peer = world.peers[event.host_id] = Peer(event.host_id)
+        peer = world.peers[event.host_id] = HostState(event.host_id)
     world.connected += peer.session is None
     world.left.pop(event.host_id, None)
     is_late = event.journal_id in peer.former
@@ -51,7 +51,7 @@ def connected(world: World, event: HostConnected) -> None:
     world.unpark(peer, len(peer.parked))
 
 
-def _verdicts(world: World, event: HostConnected, peer: Peer, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
+def _verdicts(world: EngineState, event: HostConnected, peer: HostState, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
     verdicts = []
     for (command_id, attempt), entry in entries.items():
         execution = peer.open.get(command_id)
@@ -69,23 +69,23 @@ def _verdicts(world: World, event: HostConnected, peer: Peer, entries: dict[tupl
     return verdicts
 
 
-def _is_superseded(world: World, host_id: str, command_id: str, attempt: int) -> bool:
+def _is_superseded(world: EngineState, host_id: str, command_id: str, attempt: int) -> bool:
     """A later attempt is under way."""
     live = world.by_command.get(command_id)
     execution = live.executions.get(host_id) if live is not None else None
     return execution is not None and execution.row.attempt > attempt
 
 
-def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None, is_late: bool) -> None:
+def _resync(world: EngineState, peer: HostState, execution: Execution, entry: Entry | None, is_late: bool) -> None:
     """is_late: the Hello is of a journal that was over already."""
     row = execution.row
-    execution.doubt = None
+    execution.suspect_until = None
     if row.unreachable:
         row.unreachable = False
         world.changed(execution)
     if row.journal_id != peer.journal_id:
         if is_late:
-            doubt(world, execution)
+            suspect_until(world, execution)
         else:
             lose(world, execution, "journal_lost")
     elif entry is not None:
@@ -101,17 +101,17 @@ def _resync(world: World, peer: Peer, execution: Execution, entry: Entry | None,
     else:
         # It was accepted, and this Hello does not name it. Either the journal was set back, or the Hello is from an earlier process of the
         # agent and was delayed: then its connection ends soon, and the next Hello tells.
-        doubt(world, execution)
+        suspect_until(world, execution)
 
 
-def _ask_again(world: World, execution: Execution, entry: Entry) -> None:
+def _ask_again(world: EngineState, execution: Execution, entry: Entry) -> None:
     """While its host was away somebody wanted it to end. Nothing need be said of what has ended, or was told by a verdict."""
     execution.asked = world.now.mono
     if entry.stage in (Stage.INTENT, Stage.RUNNING) and execution.row.cancel_reason not in (None, "canceled"):
         world.send_cancel(execution)
 
 
-def _send_again(world: World, peer: Peer, execution: Execution) -> None:
+def _send_again(world: EngineState, peer: HostState, execution: Execution) -> None:
     """The same journal has no trace of it: it never arrived, so it may go out once more under the same number."""
     row = execution.row
     assert peer.session is not None and row.seq is not None
@@ -123,7 +123,7 @@ def _send_again(world: World, peer: Peer, execution: Execution) -> None:
     renew_deadline(world, execution)
 
 
-def disconnected(world: World, event: HostDisconnected) -> None:
+def disconnected(world: EngineState, event: HostDisconnected) -> None:
     """Of no effect when a newer session is open. What runs goes on running: it is flagged, not judged."""
     peer = world.peers.get(event.host_id)
     if peer is None or peer.session != event.session:
@@ -134,13 +134,13 @@ def disconnected(world: World, event: HostDisconnected) -> None:
     world.connected -= 1
     rollback.gone(world, event.host_id)
     for execution in peer.open.values():
-        execution.row.unreachable, execution.asked, execution.doubt = True, None, None
+        execution.row.unreachable, execution.asked, execution.suspect_until = True, None, None
         world.changed(execution)
         renew_deadline(world, execution)
     world.unpark(peer, len(peer.parked))
 
 
-def forgotten(world: World, event: HostForgotten) -> None:
+def forgotten(world: EngineState, event: HostForgotten) -> None:
     peer = world.peers.get(event.host_id)
     if peer is not None and peer.session is None and not peer.open:
         world.unpark(peer, len(peer.parked))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from server.core.model import CommandHost, Retry
-from server.core.state import Execution, World
+from server.core.state import EngineState, Execution
 from server.core.states import ExecutionStatus, ExecutionStep
 
 
-def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
+def try_retry(world: EngineState, execution: Execution, status: ExecutionStatus) -> bool:
     """An attempt is about to end as `status`, its reason set: True if there will be another one instead."""
     row, policy = execution.row, execution.live.task.retry
     if policy is None or not _wanted(policy, row, status) or row.cancel_reason == "canceled" or execution.live.task.cancel_reason is not None:
@@ -22,7 +22,7 @@ def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
     execution.since = world.measures.wait(1, world.now.mono)
     pause_ms = _pause_ms(policy, row.attempt, world.chance())
     _clear(row)
-    execution.asked = execution.doubt = None
+    execution.asked = execution.suspect_until = None
     row.earlier = (*row.earlier, ended)
     row.attempt += 1
     row.retry_at = world.now.wall_ms + pause_ms
@@ -30,7 +30,7 @@ def again(world: World, execution: Execution, status: ExecutionStatus) -> bool:
     return True
 
 
-def resume(world: World, execution: Execution) -> None:
+def resume(world: EngineState, execution: Execution) -> None:
     """After a restart the pause begins anew: no clock that can be set tells how much of it is over."""
     row, policy = execution.row, execution.live.task.retry
     pause_ms = _pause_ms(policy, row.attempt - 1, world.chance()) if policy is not None else 0
@@ -39,7 +39,7 @@ def resume(world: World, execution: Execution) -> None:
     world.deadlines.set(execution, world.now.mono + pause_ms / 1000)
 
 
-def due(world: World, execution: Execution) -> None:
+def due(world: EngineState, execution: Execution) -> None:
     """Its pause is over: it waits for its turn like the others."""
     execution.row.retry_at = None
     world.changed(execution)
@@ -47,7 +47,7 @@ def due(world: World, execution: Execution) -> None:
     world.wake(execution.live)
 
 
-def is_known(row: CommandHost, attempt: int, agent_finished_at: int | None) -> bool:
+def ended_earlier_attempt(row: CommandHost, attempt: int, agent_finished_at: int | None) -> bool:
     """This report ended an earlier attempt."""
     return any(one["attempt"] == attempt and one["agent_finished_at"] == agent_finished_at for one in row.earlier)
 

@@ -8,7 +8,7 @@ from server.core.admission import lose
 from server.core.effects import Alarm, Inquire, SaveOrphan, SaveSeq
 from server.core.events import Entry, HostConnected, Restored, Unaccounted
 from server.core.inputs.bounds import SEQ_LEAP, SEQ_MAX
-from server.core.state import Execution, Peer, World
+from server.core.state import EngineState, Execution, HostState
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.tasks import make_rows
 
@@ -17,7 +17,7 @@ EPOCH_SEEN = "epoch_seen"
 (server/store/lease.py); no longer written, because what one host says is not believed about the installation as a whole."""
 
 
-def gone(world: World, host_id: str) -> None:
+def gone(world: EngineState, host_id: str) -> None:
     """One more host is away. Too many of them within the window are taken for a fault of ours (Kubernetes does so with zones)."""
     limits, now = world.limits, world.now.mono
     world.left.pop(host_id, None)
@@ -25,25 +25,25 @@ def gone(world: World, host_id: str) -> None:
     while (first := next(iter(world.left))) and now - world.left[first] > limits.mass_window:
         del world.left[first]
     away = len(world.left)
-    if away >= limits.mass_hosts and away > limits.mass_share * (world.connected + away) and now >= world.calm_at:
-        world.calm_at = now + limits.mass_pause
+    if away >= limits.mass_hosts and away > limits.mass_share * (world.connected + away) and now >= world.loss_suspended_until:
+        world.loss_suspended_until = now + limits.mass_pause
         text = f"{away} of {world.connected + away} hosts went away within {limits.mass_window:g} s; none is called lost for {limits.mass_pause:g} s"
         world.act(Alarm("mass_silence", text))
 
 
-def believed_seq(peer: Peer, event: HostConnected) -> int:
+def believed_seq(peer: HostState, event: HostConnected) -> int:
     """The highest dispatch number that this host can honestly have met: what was reserved for it, and a leap for a database set back."""
     return min(event.max_seq, peer.seq_reserved + SEQ_LEAP, SEQ_MAX)
 
 
-def is_behind(world: World, peer: Peer, event: HostConnected) -> bool:
+def is_behind(world: EngineState, peer: HostState, event: HostConnected) -> bool:
     """The agent has met higher numbers than the store remembers giving: the store was set back. An epoch that this host has claimed at an
     earlier start proves nothing new: this server's epochs may still be below it."""
     later = world.epoch > 0 and event.max_epoch > max(world.epoch, peer.epoch_seen)
     return peer.loaded and (event.max_seq > peer.seq_reserved or later)
 
 
-def quarantine(world: World, peer: Peer, event: HostConnected) -> None:
+def quarantine(world: EngineState, peer: HostState, event: HostConnected) -> None:
     """Of what the store knew before this start, only what this very journal still holds is still true of this host. Its numbers are stored, so
     that the next start does not take them for another loss; they count for this host alone."""
     world.act(Alarm("store_rolled_back", f"host {peer.host_id} has met dispatch {event.max_seq} of epoch {event.max_epoch}, the database remembers {peer.seq_reserved} of {world.epoch}"))
@@ -57,7 +57,7 @@ def quarantine(world: World, peer: Peer, event: HostConnected) -> None:
             lose(world, execution, "rolled_back")
 
 
-def was_sent(world: World, host_id: str, command_id: str, attempt: int) -> None:
+def was_sent(world: EngineState, host_id: str, command_id: str, attempt: int) -> None:
     """An agent speaks of this attempt. If the store believes that it has yet to be sent, the store was set back: it may have run."""
     live = world.by_command.get(command_id)
     if live is None:
@@ -73,7 +73,7 @@ def was_sent(world: World, host_id: str, command_id: str, attempt: int) -> None:
         lose(world, execution, "rolled_back")
 
 
-def claim(world: World, peer: Peer, entries: Sequence[Entry], given: int) -> None:
+def claim(world: EngineState, peer: HostState, entries: Sequence[Entry], given: int) -> None:
     """Remember which reports are to be expected for what is not open. given: the numbers up to which the database, as it was loaded, has given
     out; what has one of those and is unknown is proof that a part of the database is lost, so the store is asked."""
     known = [entry for entry in entries if entry.command_id not in peer.open and 0 < entry.seq <= max(peer.seq_reserved, peer.seq)]
@@ -83,7 +83,7 @@ def claim(world: World, peer: Peer, entries: Sequence[Entry], given: int) -> Non
         world.act(Inquire(peer.host_id, asked))
 
 
-def unaccounted(world: World, event: Unaccounted) -> None:
+def unaccounted(world: EngineState, event: Unaccounted) -> None:
     """The database has given out these numbers and knows nothing of what they were for."""
     for command_id, attempt, seq, stage in event.entries[: world.limits.orphans]:
         world.save(SaveOrphan(event.host_id, command_id, attempt, world.now.wall_ms, seq, stage))
@@ -92,7 +92,7 @@ def unaccounted(world: World, event: Unaccounted) -> None:
     world.act(Alarm("orphans", text))
 
 
-def restored(world: World, event: Restored) -> None:
+def restored(world: EngineState, event: Restored) -> None:
     """Every open execution is given up: none of them may be started again, and none can be called unstarted."""
     for live in list(world.tasks.values()):
         if live.task.status is TaskStatus.PENDING:
@@ -101,7 +101,7 @@ def restored(world: World, event: Restored) -> None:
             lose(world, execution, "restored")
 
 
-def _inherited(world: World, host_id: str) -> list[Execution]:
+def _inherited(world: EngineState, host_id: str) -> list[Execution]:
     found = []
     for live in world.tasks.values():
         if live.loaded:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from _speedups.tally import Tally
-from server.core.effects import Act, Cancel, Departure, Dispatch, Effects, Forget, Save, SaveSeq
+from server.core.effects import Act, Cancel, Dispatch, Effects, Forget, Save, SaveSeq, SendTime
 from server.core.events import Now
-from server.core.figures.delivery import Measures, Since
+from server.core.figures.delivery import DeliveryTimes, WaitingGroup
 from server.core.figures.statistics import Ledger
 from server.core.model import Command, CommandHost, Task
 from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
 from server.core.timing.deadlines import Deadlines
-from server.core.timing.timers import Grace, Lap, Owed, Patience
+from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWait, StartGrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Limits:
     watchdog_margin: float = 30.0
     """Beyond timeout and grace before the server asks the agent again to end an execution."""
     cancel_retry: float = 30.0
-    doubt: float = 60.0
+    suspect_until: float = 60.0
     """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than a session whose other
     end is dead lasts, and than an agent that was cut off for it needs to come back."""
     claims: int = 1_000
@@ -69,7 +69,7 @@ class Limits:
 
 KEPT = 20
 """One in so many of all executions in flight is kept for small tasks."""
-LONG_AGO = Departure(float("-inf"))
+LONG_AGO = SendTime(float("-inf"))
 
 
 @dataclass(slots=True, eq=False)
@@ -81,10 +81,10 @@ class Execution:
     ticket: int = 0
     asked: float | None = None
     """Since when its host, which is here, has been asked to end it."""
-    doubt: float | None = None
+    suspect_until: float | None = None
     """Its host is here by a Hello that should name it and does not: when that is to be believed."""
-    departure: Departure = LONG_AGO
-    since: Since | None = None
+    departure: SendTime = LONG_AGO
+    since: WaitingGroup | None = None
     """It waits, with others, since then. None: it does not, or its task has not begun."""
 
     def __str__(self) -> str:
@@ -111,8 +111,8 @@ class LiveTask:
     executions: dict[str, Execution] = field(default_factory=dict)
     waiting: deque[Execution] = field(default_factory=deque)
     stopping: deque[Stop] = field(default_factory=deque)
-    patience: Patience | None = None
-    lap: Lap | None = None
+    patience: OfflineWait | None = None
+    lap: ElapsedCheckpoint | None = None
     started: dict[str, None] = field(default_factory=dict)
     in_flight: int = 0
     small: bool = False
@@ -125,7 +125,7 @@ class LiveTask:
 
 
 @dataclass(slots=True, eq=False)
-class Peer:
+class HostState:
     """A host as the engine sees it. session: None while it is away. open: by command_id, dispatched or running.
     parked: admitted by its task, waiting for this host."""
 
@@ -150,22 +150,22 @@ class Peer:
     """What the last Hello named and is not open, with a number that was given out."""
     debt: float = 0.0
     """Monotonic seconds at which its unsolicited results are paid for, see strays.py."""
-    owed: Owed | None = None
+    owed: DelayedAcks | None = None
 
 
-class World:
+class EngineState:
     """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
 
     def __init__(self, limits: Limits, chance: Callable[[], float], epoch: int) -> None:
         self.limits, self.chance, self.epoch = limits, chance, epoch
         self.tasks: dict[str, LiveTask] = {}
         self.by_command: dict[str, LiveTask] = {}
-        self.peers: dict[str, Peer] = {}
+        self.peers: dict[str, HostState] = {}
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
         self.ledger = Ledger()
-        self.measures = Measures()
-        self.deadlines: Deadlines[Execution | LiveTask | Patience | Lap | Grace | Owed] = Deadlines()
+        self.measures = DeliveryTimes()
+        self.deadlines: Deadlines[Execution | LiveTask | OfflineWait | ElapsedCheckpoint | StartGrace | DelayedAcks] = Deadlines()
         self.ready: OrderedDict[LiveTask, None] = OrderedDict()
         """Tasks that may have something to admit, the next in turn first; small ones apart, in `quick`."""
         self.quick: OrderedDict[LiveTask, None] = OrderedDict()
@@ -175,9 +175,9 @@ class World:
         self.parked = 0
         self.connected = 0
         self.left: dict[str, float] = {}
-        self.calm_at = 0.0
+        self.loss_suspended_until = 0.0
         self.contradictions = 0
-        self.grace = Grace()
+        self.grace = StartGrace()
         self._free_slots: list[int] = []
         self._next_slot = 0
         self._begin()
@@ -186,7 +186,7 @@ class World:
         self.now = Now(0.0, 0)
         self._saves: list[Save] = []
         self._acts: list[Act] = []
-        self._departure = Departure()
+        self._departure = SendTime()
         self._dirty: dict[Execution, None] = {}
         self._moves: tuple[list[int], list[int], list[int]] = ([], [], [])
         self.touched: dict[LiveTask, None] = {}
@@ -302,12 +302,12 @@ class World:
         peer = self.peers.get(execution.row.host_id)
         return peer is not None and peer.session is None and not self.grace.ticket and execution in peer.parked
 
-    def park(self, peer: Peer, execution: Execution) -> None:
+    def park(self, peer: HostState, execution: Execution) -> None:
         """It waits for this host, behind those that do already."""
         peer.parked[execution] = None
         self.parked += 1
 
-    def unpark(self, peer: Peer, number: int, *, of: LiveTask | None = None) -> None:
+    def unpark(self, peer: HostState, number: int, *, of: LiveTask | None = None) -> None:
         """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the order in which
         they came. of: the task that has made room; then other large tasks go on with the next slice only."""
         returned = list(islice(peer.parked, number))
@@ -333,7 +333,7 @@ class World:
         execution.departure = self._departure
         self.act(Dispatch(row.host_id, session, execution.live.command, row.attempt, seq, execution.live.small))
 
-    def next_seq(self, peer: Peer) -> int:
+    def next_seq(self, peer: HostState) -> int:
         peer.seq += 1
         if peer.seq > peer.seq_reserved:
             peer.seq_reserved = peer.seq + self.limits.seq_block - 1
@@ -350,10 +350,10 @@ class World:
         row = execution.row
         reason = row.cancel_reason or execution.live.task.cancel_reason or "canceled"
         peer = self.peers[row.host_id]
-        if peer.session is not None and row.journal_id is not None and row.seq is not None and execution.doubt is None:
+        if peer.session is not None and row.journal_id is not None and row.seq is not None and execution.suspect_until is None:
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
 
-    def forget(self, peer: Peer, every: int) -> None:
+    def forget(self, peer: HostState, every: int) -> None:
         """Tell the agent up to which number everything is over, if that has moved on by so many. Nothing open has such a number."""
         if peer.session is not None and peer.seen - peer.forgotten >= every:
             low = min((execution.row.seq or 1 for execution in peer.open.values()), default=peer.seen + 1) - 1

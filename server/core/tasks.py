@@ -11,14 +11,14 @@ from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
 from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
 from server.core.model import CommandHost, Task
-from server.core.state import Execution, LiveTask, Peer, Stop, World
+from server.core.state import EngineState, Execution, HostState, LiveTask, Stop
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
-from server.core.timing.timers import Lap, Patience
+from server.core.timing.timers import ElapsedCheckpoint, OfflineWait
 
 SLOWEST = 5
 
 
-def created(world: World, event: TaskCreated) -> None:
+def created(world: EngineState, event: TaskCreated) -> None:
     pending = [0] * len(ExecutionStatus)
     pending[ExecutionStatus.PENDING] = len(event.task.targets)
     event.task.counts = tuple(pending)
@@ -27,7 +27,7 @@ def created(world: World, event: TaskCreated) -> None:
     _show(world, live)
 
 
-def loaded(world: World, event: TaskLoaded) -> None:
+def loaded(world: EngineState, event: TaskLoaded) -> None:
     """After a restart. Rows that were dispatched or running wait for their agents; deadlines begin anew."""
     task = event.task
     world.ledger.reopened(task)
@@ -56,7 +56,7 @@ def loaded(world: World, event: TaskLoaded) -> None:
     _show(world, live)
 
 
-def _wait_as_before(world: World, live: LiveTask) -> None:
+def _wait_as_before(world: EngineState, live: LiveTask) -> None:
     """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is shown, and nothing is
     decided by it. Of further attempts nothing tells when they began to wait, so they do since now."""
     waiting = [execution for execution in live.executions.values() if execution.row.status is ExecutionStatus.PENDING]
@@ -65,44 +65,44 @@ def _wait_as_before(world: World, live: LiveTask) -> None:
     _wait(world, [execution for execution in waiting if execution.row.attempt > 1], world.now.mono)
 
 
-def _keep_time(world: World, live: LiveTask) -> None:
+def _keep_time(world: EngineState, live: LiveTask) -> None:
     """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what a server has
     counted is saved, and the time between two servers is nobody's."""
     task = live.task
     if task.timeout_ms is not None or task.wait_ms is not None:
-        live.lap = Lap(live, world.now.mono - task.spent_ms / 1000)
+        live.lap = ElapsedCheckpoint(live, world.now.mono - task.spent_ms / 1000)
         world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
 
 
-def lap_over(world: World, live: LiveTask) -> None:
+def lap_over(world: EngineState, live: LiveTask) -> None:
     assert live.lap is not None
     world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
     world.touched[live] = None
 
 
-def stopping(world: World, event: Stopping) -> None:
+def stopping(world: EngineState, event: Stopping) -> None:
     world.touched.update({live: None for live in world.tasks.values() if live.lap is not None})
 
 
-def _limit(world: World, live: LiveTask) -> None:
+def _limit(world: EngineState, live: LiveTask) -> None:
     if live.lap is not None and live.task.timeout_ms is not None:
         world.deadlines.set(live, live.lap.began + live.task.timeout_ms / 1000)
 
 
-def _be_patient(world: World, live: LiveTask) -> None:
+def _be_patient(world: EngineState, live: LiveTask) -> None:
     if live.lap is not None and live.task.wait_ms is not None:
-        live.patience = Patience(live)
+        live.patience = OfflineWait(live)
         world.deadlines.set(live.patience, live.lap.began + live.task.wait_ms / 1000)
 
 
-def patience_over(world: World, live: LiveTask) -> None:
+def patience_over(world: EngineState, live: LiveTask) -> None:
     """Hosts that have not come by now are no longer waited for."""
     _stop(world, live, live.executions.values(), "expired")
 
 
-def _reclaim(world: World, live: LiveTask, execution: Execution) -> None:
+def _reclaim(world: EngineState, live: LiveTask, execution: Execution) -> None:
     row = execution.row
-    peer = world.peers.setdefault(row.host_id, Peer(row.host_id))
+    peer = world.peers.setdefault(row.host_id, HostState(row.host_id))
     peer.open[row.command_id] = execution
     live.in_flight += 1
     world.in_flight += 1
@@ -114,7 +114,7 @@ def _reclaim(world: World, live: LiveTask, execution: Execution) -> None:
     world.deadlines.set(execution, world.now.mono + world.limits.lost_after)
 
 
-def started(world: World, event: TaskStarted) -> None:
+def started(world: EngineState, event: TaskStarted) -> None:
     """Of no effect unless the task is pending: two starts run it once."""
     live = world.tasks.get(event.task_id)
     if live is None or live.task.status is not TaskStatus.PENDING or live.task.cancel_reason is not None:
@@ -129,7 +129,7 @@ def started(world: World, event: TaskStarted) -> None:
     world.wake(live)
 
 
-def _wait(world: World, executions: Collection[Execution], when: float) -> None:
+def _wait(world: EngineState, executions: Collection[Execution], when: float) -> None:
     """They wait since `when`, in monotonic seconds."""
     if executions:
         since = world.measures.wait(len(executions), when)
@@ -148,7 +148,7 @@ def make_rows(live: LiveTask) -> None:
         live.waiting.append(execution)
 
 
-def canceled(world: World, event: TaskCanceled) -> None:
+def canceled(world: EngineState, event: TaskCanceled) -> None:
     """Of no effect on a task that has ended, or is being ended already, unless by force."""
     live = world.tasks.get(event.task_id)
     if live is None:
@@ -160,7 +160,7 @@ def canceled(world: World, event: TaskCanceled) -> None:
         _stop(world, live, live.executions.values(), live.task.cancel_reason, force=True)
 
 
-def some_canceled(world: World, event: ExecutionsCanceled) -> None:
+def some_canceled(world: EngineState, event: ExecutionsCanceled) -> None:
     live = world.tasks.get(event.task_id)
     if live is not None:
         if live.task.status is TaskStatus.PENDING:
@@ -169,7 +169,7 @@ def some_canceled(world: World, event: ExecutionsCanceled) -> None:
         _stop(world, live, [execution for execution in found if execution is not None], "canceled", force=event.force)
 
 
-def timed_out(world: World, live: LiveTask) -> None:
+def timed_out(world: EngineState, live: LiveTask) -> None:
     """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it.
 
     A cancel takes the deadline away, so of the two whichever comes first names the end.
@@ -177,7 +177,7 @@ def timed_out(world: World, live: LiveTask) -> None:
     _end_all(world, live, "timeout")
 
 
-def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) -> None:
+def _end_all(world: EngineState, live: LiveTask, reason: str, *, force: bool = False) -> None:
     live.task.cancel_reason = reason
     world.deadlines.clear(live)
     world.touched[live] = None
@@ -186,12 +186,12 @@ def _end_all(world: World, live: LiveTask, reason: str, *, force: bool = False) 
     _stop(world, live, live.executions.values(), reason, force=force)
 
 
-def _stop(world: World, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
+def _stop(world: EngineState, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
     live.stopping.append(Stop(deque(executions), reason, force))
     world.stopping[live] = world.halted[live] = None
 
 
-def forgotten(world: World, event: TaskForgotten) -> None:
+def forgotten(world: EngineState, event: TaskForgotten) -> None:
     """A task that never started, or has ended."""
     live = world.tasks.get(event.task.task_id)
     if live is not None:
@@ -200,7 +200,7 @@ def forgotten(world: World, event: TaskForgotten) -> None:
     world.act(Forgotten(event.task.task_id))
 
 
-def settle(world: World) -> None:
+def settle(world: EngineState) -> None:
     """After all events of a call: bring the counts into the tasks, end those with nothing open, save and show them."""
     world.apply_moves()
     changed = [world.by_slot[slot] for slot in world.tally.take_changed() if slot in world.by_slot]
@@ -216,7 +216,7 @@ def settle(world: World) -> None:
         world.save(SaveTask(_show(world, live)))
 
 
-def _finish(world: World, live: LiveTask) -> None:
+def _finish(world: EngineState, live: LiveTask) -> None:
     task = live.task
     task.finished_at = world.now.wall_ms
     world.step_task(live, _last_step(live))
@@ -237,7 +237,7 @@ def _last_step(live: LiveTask) -> TaskStep:
     return TaskStep.FAIL
 
 
-def _show(world: World, live: LiveTask) -> Task:
+def _show(world: EngineState, live: LiveTask) -> Task:
     """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also what is saved."""
     image = replace(live.task, targets=())
     world.act(Progress(image, tuple(islice(live.started, SLOWEST))))

@@ -11,7 +11,7 @@ from server.core.model import Host
 from server.core.selectors.inventory import Directory
 from server.fleet.session import OutboxLimits, Outgoing, Session
 from server.fleet.watching import Watching, WatchLimits
-from server.ports import Presence
+from server.ports import HostPresence
 
 
 class Registry:
@@ -50,19 +50,19 @@ class Registry:
     def host(self, host_id: str) -> Host | None:
         return self.directory.hosts.get(host_id)
 
-    def presence(self, host_id: str) -> Presence | None:
+    def presence(self, host_id: str) -> HostPresence | None:
         host = self.directory.hosts.get(host_id)
         return self._presence(host) if host is not None else None
 
-    def roster(self) -> Sequence[Presence]:
+    def roster(self) -> Sequence[HostPresence]:
         """All known hosts by (hostname, host_id)."""
         return [self._presence(self.directory.hosts[host_id]) for _, host_id in self.directory.order]
 
-    def _presence(self, host: Host) -> Presence:
+    def _presence(self, host: Host) -> HostPresence:
         session = self._sessions.get(host.host_id)
         if session is None:
-            return Presence(host, None, None, 0, self._seen.get(host.host_id, host.last_seen_at))
-        return Presence(host, session.number, session.since, session.running, session.heard)
+            return HostPresence(host, None, None, 0, self._seen.get(host.host_id, host.last_seen_at))
+        return HostPresence(host, session.number, session.since, session.running, session.heard)
 
     def counts(self) -> dict[str, int]:
         return {"known": self.known(), "connected": len(self._sessions)}

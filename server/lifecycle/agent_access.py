@@ -18,7 +18,7 @@ from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ops.metrics import Metrics
 from server.ports import Clock
-from server.rpc.authenticate import Gate
+from server.rpc.authenticate import HostAuthenticator
 from server.rpc.enrolment import Enrolment
 from server.rpc.enrolment import Settings as EnrolmentSettings
 from server.rpc.enrolment_port import EnrolmentConnections, PortLimits
@@ -75,8 +75,8 @@ class Entrance:
         except OSError as error:
             raise InitFailed(self._files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup") from error
         self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
-        takeovers = Takeovers(settings.enrol.takeovers, round(settings.enrol.takeover_window * 1000))
-        self.gate = Gate(identities, registry, writer, clock, self._agent_counts, takeovers, round(settings.enrol.renew_after_end * 1000))
+        takeovers = Takeovers(settings.enrol.max_takeovers, round(settings.enrol.takeover_window * 1000))
+        self.gate = HostAuthenticator(identities, registry, writer, clock, self._agent_counts, takeovers, round(settings.enrol.renew_after_end * 1000))
         self.address: tuple[str, int] | None = None
 
     def handshake_failed(self, peer: str, error: BaseException) -> None:

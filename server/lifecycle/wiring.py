@@ -92,15 +92,15 @@ def engine_limits(settings: Settings) -> EngineLimits:
         slice=min(SLICE, settings.writer.max_rows),
         lost_after=liveness.lost_after,
         unanswered_after=liveness.unanswered_after,
-        doubt=liveness.silence + COMES_BACK,
+        suspect_until=liveness.heartbeat_timeout + COMES_BACK,
         mass_share=liveness.mass_silence_share,
         mass_hosts=liveness.mass_silence_hosts,
         mass_window=liveness.mass_silence_window,
         mass_pause=liveness.mass_silence_pause,
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
-        lap=liveness.time_saved_every,
-        unsolicited_waiting=2 * settings.agent_port.results_unacknowledged,
+        lap=liveness.elapsed_checkpoint_interval,
+        unsolicited_waiting=2 * settings.agent_port.max_unacked_results,
     )
 
 
@@ -116,10 +116,10 @@ def outbox_limits(settings: Settings) -> OutboxLimits:
 def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
     liveness = settings.liveness
     return RpcSettings(
-        Terms(epoch, settings.agent_port.results_unacknowledged, heartbeat=liveness.heartbeat, silence=liveness.silence),
+        Terms(epoch, settings.agent_port.max_unacked_results, heartbeat=liveness.heartbeat, silence=liveness.heartbeat_timeout),
         max_message=settings.agent_port.max_message,
         hello_timeout=settings.agent_port.hello_timeout,
-        caller_age=settings.agent_port.caller_age,
+        caller_age=settings.agent_port.probe_connection_ttl,
         send_timeout=settings.guard.send_timeout,
         drain_min=liveness.drain_min,
         drain_max=liveness.drain_max,
@@ -130,10 +130,10 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
 def watch_limits(settings: Settings) -> WatchLimits:
     ours = settings.limits
     return WatchLimits(
-        executions=ours.watched,
-        ring=ours.watched_bytes,
-        window=int(ours.watched_rate * TICK),
-        total=int(ours.watched_rate_total * TICK),
+        executions=ours.live_output_executions,
+        ring=ours.live_output_bytes,
+        window=int(ours.live_output_rate * TICK),
+        total=int(ours.live_output_rate_total * TICK),
     )
 
 
@@ -148,15 +148,15 @@ def listener_limits(settings: Settings) -> ListenerLimits:
         handshake=ours.handshake_timeout,
         handshake_bytes=ours.handshake_bytes,
         refusals_per_minute=settings.guard.refusals_per_minute,
-        grave_refusals=settings.guard.grave_refusals,
-        shut_out_seconds=settings.guard.shut_out_seconds,
-        shut_out_connections=settings.guard.shut_out_connections,
+        abuse_weight=settings.guard.abuse_weight,
+        tarpit_seconds=settings.guard.tarpit_seconds,
+        tarpit_connections=settings.guard.tarpit_connections,
     )
 
 
 def lane_limits(settings: Settings) -> LaneLimits:
     ours = settings.agent_port
-    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "grave_refusals", "shut_out_seconds", "shut_out_connections")}
+    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "abuse_weight", "tarpit_seconds", "tarpit_connections")}
     return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
 
 
@@ -169,7 +169,7 @@ def enrolment_limits(settings: Settings) -> PortLimits:
         handshakes_per_second=ours.handshakes_per_second,
         idle=ours.idle_timeout,
         refusals_per_minute=settings.guard.refusals_per_minute,
-        grave_refusals=settings.guard.grave_refusals,
+        abuse_weight=settings.guard.abuse_weight,
         guard=dataclasses.replace(lane_limits(settings), hello_bytes=ENROLMENT_BYTES),
     )
 
@@ -193,17 +193,17 @@ def web_limits(settings: Settings) -> WebLimits:
         keep_alive=http.keep_alive,
         wait_max=http.wait_max,
         page_size_max=http.page_size_max,
-        scan_outputs=http.scan_outputs,
-        scan_tasks=http.scan_tasks,
-        scan_bytes=http.scan_bytes,
+        scan_outputs=http.search_max_outputs,
+        scan_tasks=http.search_max_tasks,
+        scan_bytes=http.search_max_bytes,
         answers_kept=http.answers_kept,
-        viewers=http.viewers,
+        viewers=http.max_event_streams,
         viewer_updates=http.viewer_updates,
         event_beat=http.event_beat,
         session_idle=http.session_idle,
-        session_longest=http.session_longest,
+        session_longest=http.session_max_age,
         plain_session_idle=http.plain_session_idle,
-        plain_session_longest=http.plain_session_longest,
+        plain_session_longest=http.plain_session_max_age,
         wrong_logins=http.wrong_logins,
         wrong_tokens=http.wrong_tokens,
         hosts_per_task=limits.hosts_per_task,

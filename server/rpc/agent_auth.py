@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.rpc.authenticate import Gate
+from server.rpc.authenticate import HostAuthenticator
 
 
 def untold(peer: str, error: BaseException) -> None:
@@ -14,11 +14,11 @@ def untold(peer: str, error: BaseException) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AgentAuth:
     """Either tls and gate, or verify, which judges the token in the request's metadata. failed: told of handshakes that did
     not end well, with the peer's address."""
 
     tls: ssl.SSLContext | None = None
-    gate: Gate | None = None
+    gate: HostAuthenticator | None = None
     verify: Callable[[str], bool] | None = None
     failed: Callable[[str, BaseException], None] = untold

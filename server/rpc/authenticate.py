@@ -40,7 +40,7 @@ class Counts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Trace:
+class LastSession:
     """The last session of a host, open or not. not_after: of its certificate, ms."""
 
     journal_id: str
@@ -50,13 +50,13 @@ class _Trace:
     not_after: int
 
 
-class Gate:
+class HostAuthenticator:
     """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither awaits."""
 
     def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts, takeovers: Takeovers = Takeovers(), renew_after_end_ms: int = 0) -> None:  # noqa: B008 - frozen
         self._identities, self._registry, self._queue, self._clock, self._counts = identities, registry, queue, clock, counts
         self._takeovers, self._renew_after_end_ms = takeovers, renew_after_end_ms
-        self._traces: dict[str, _Trace] = {}
+        self._traces: dict[str, LastSession] = {}
 
     def admit(self, certificate: bytes | None, claim: Claim, peer: str) -> None:
         """certificate: DER, as shown in TLS. Raises ClarionError with the code that the agent is to see."""
@@ -96,13 +96,13 @@ class Gate:
         is_open = presence is not None and presence.session is not None
         return Live(trace.journal_id if is_open else None, trace.boot_id, trace.former_boots, trace.takeovers)
 
-    def _trace(self, identity: Identity, claim: Claim, now: int) -> _Trace:
+    def _trace(self, identity: Identity, claim: Claim, now: int) -> LastSession:
         live = self._live(claim.host_id)
         former = live.former_boots
         if live.boot_id and live.boot_id != claim.boot_id:
             former = (*former, live.boot_id)[-FORMER_BOOTS:]
         takeovers = (*live.takeovers, now)[-self._takeovers.most :] if live.journal_id is not None else live.takeovers
-        return _Trace(claim.journal_id, claim.boot_id, former, takeovers, identity.not_after)
+        return LastSession(claim.journal_id, claim.boot_id, former, takeovers, identity.not_after)
 
     def _carry_out(self, verdict: Admit | Refuse, identity: Identity | None, record: HostIdentity | None, peer: str) -> Identity:
         if isinstance(verdict, Refuse):

@@ -33,7 +33,7 @@ from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.ports import Clock, Commits, Entropy
-from server.rpc.authenticate import Gate
+from server.rpc.authenticate import HostAuthenticator
 from server.security import approval, ca
 from server.security.attempts import Attempts
 from server.security.rate import Rate, RatePerHost
@@ -85,7 +85,7 @@ class Enrolment:
         self,
         issuing: Callable[[], ca.Authority],
         identities: Identities,
-        gate: Gate,
+        gate: HostAuthenticator,
         registry: Registry,
         store: Store,
         commits: Commits,

@@ -18,7 +18,7 @@ from hyperframe.frame import GoAwayFrame
 
 from _speedups.http2.guard import HEADER, Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
-from server.rpc.accept.abuse import Offenders, is_grave, label
+from server.rpc.accept.abuse import AbuseTracker, is_grave, label
 from server.rpc.accept.listener import Bucket
 from server.security.connection_slots import NoRoom, Place, Places
 
@@ -32,14 +32,14 @@ LOOK_S = 1.0
 @dataclass(frozen=True, slots=True)
 class PortLimits:
     """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a connection is closed.
-    guard: of each connection. refusals_per_minute, grave_refusals: of an address, see refusals.Offenders."""
+    guard: of each connection. refusals_per_minute, abuse_weight: of an address, see refusals.Offenders."""
 
     connections: int = 512
     per_address: int = 64
     handshakes_per_second: float = 50.0
     idle: float = 30.0
     refusals_per_minute: int = 120
-    grave_refusals: int = 20
+    abuse_weight: int = 20
     guard: Limits = field(default_factory=Limits)
 
 
@@ -49,7 +49,7 @@ class EnrolmentConnections:
     def __init__(self, limits: PortLimits, refused: Callable[[str], None]) -> None:
         self._limits, self._refused = limits, refused
         self._places = Places(limits.connections, limits.per_address)
-        self._offenders = Offenders(limits.refusals_per_minute, limits.grave_refusals)
+        self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
         self._bucket: Bucket | None = None
         self._rates = rates(limits.guard) | {"frames": (float(limits.guard.frames_per_second),) * 2}
 

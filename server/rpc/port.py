@@ -13,14 +13,14 @@ import trio
 from _speedups import http2
 from proto.link.loop import asyncio_loop
 from server.fleet.registry import Registry
-from server.ports import Clock, Door
+from server.ports import Clock, EngineHandle
 from server.rpc.accept.abuse import is_grave, label
 from server.rpc.accept.listener import Arrival, Limits, Listener
-from server.rpc.agent_auth import Entry
-from server.rpc.connection.lazy_grpc import Front
-from server.rpc.session.host_facts import Memory
-from server.rpc.session.setup import Handshake
-from server.rpc.session.streams import Edge
+from server.rpc.agent_auth import AgentAuth
+from server.rpc.connection.lazy_grpc import LazyGrpcConnection
+from server.rpc.session.host_facts import HostRecorder
+from server.rpc.session.setup import SessionSetup
+from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import Counts, Queue, Settings
 
 log = structlog.get_logger("rpc.port")
@@ -33,23 +33,23 @@ class AgentPort:
         self,
         sock: socket,
         registry: Registry,
-        door: Door,
+        door: EngineHandle,
         queue: Queue,
         clock: Clock,
         settings: Settings,
         counts: Counts,
         limits: Limits,
         lane_limits: http2.Limits,
-        entry: Entry,
+        entry: AgentAuth,
     ) -> None:
         self._hub = http2.Hub(lane_limits)
         self._counts = counts
-        self.edge = Edge(self._hub, registry, door, queue, clock, settings, counts)
-        self._handshake = Handshake(self.edge, Memory(registry, queue, clock), door, clock, entry, settings, counts, lane_limits)
+        self.edge = AgentStreams(self._hub, registry, door, queue, clock, settings, counts)
+        self._handshake = SessionSetup(self.edge, HostRecorder(registry, queue, clock), door, clock, entry, settings, counts, lane_limits)
         self._listener = Listener(sock, limits, self._arrived, counts.refused, entry.tls, entry.failed)
 
     def _arrived(self, arrival: Arrival) -> None:
-        front = Front(arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0]))
+        front = LazyGrpcConnection(arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0]))
         conn = front.conn = http2.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
         conn.on_gone = partial(self._gone, front, arrival.peername)
         try:
@@ -60,7 +60,7 @@ class AgentPort:
             conn.abort()
         self.edge.expect(conn, front.goaway)
 
-    def _gone(self, front: Front, peername: tuple[str, int], reason: str) -> None:
+    def _gone(self, front: LazyGrpcConnection, peername: tuple[str, int], reason: str) -> None:
         self.edge.gone(front.conn)
         self._listener.left(peername[0])
         word = label(reason)
@@ -84,14 +84,14 @@ class AgentPort:
 async def agent_port(
     sock: socket,
     registry: Registry,
-    door: Door,
+    door: EngineHandle,
     queue: Queue,
     clock: Clock,
     settings: Settings,
     counts: Counts,
     limits: Limits,
     lane_limits: http2.Limits,
-    entry: Entry,
+    entry: AgentAuth,
 ) -> AsyncIterator[AgentPort]:
     """An AgentPort that serves for the duration of the block."""
     async with asyncio_loop(), trio.open_nursery() as nursery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from server.settings.renamed import current_names
 from server.settings.schema import Settings
 from server.settings.table import Row, plain, rows, sections
 
@@ -51,7 +52,17 @@ _TAIL = """
 - The largest request that `limits` allow must fit into `http.max_body`: standard input as base64, command, parameters and environment, list of hosts.
 - A limit that was set must not lie above one within which it lies, such as `limits.in_flight_per_task` above `limits.in_flight`: it could never be reached.
 - The largest command that `limits` allow must fit into `agent_port.max_message`, which must fit into `agent_port.outbox_bytes`.
-- `liveness.silence` > twice `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.silence`; `liveness.drain_min` ≤ `liveness.drain_max`.
+- `liveness.heartbeat_timeout` > twice `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.heartbeat_timeout`; `liveness.drain_min` ≤ `liveness.drain_max`.
+"""
+
+_RENAMED = """
+## Old names
+
+The server still accepts the old names in files, in the environment and in flags, and writes a warning for each. It refuses a file or
+an environment that sets both names.
+
+| Old name | New name |
+|---|---|
 """
 
 _COLUMNS = "| Key | Default | Allowed | Environment | Meaning |\n|---|---|---|---|---|\n"
@@ -62,7 +73,7 @@ def render() -> str:
     parts = [_HEAD, "\n## Top level\n\n", _table("")]
     for section in sections():
         parts.append(f"\n## [{section}]\n\n{getattr(Settings(), section).__doc__}\n\n{_table(section)}")
-    return "".join([*parts, _TAIL])
+    return "".join([*parts, _TAIL, _RENAMED, *(f"| `{old}` | `{new}` |\n" for old, new in current_names().items())])
 
 
 def _table(section: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from server.settings.renamed import current_names, variable, warning
 from server.settings.rules import broken, value_of
 from server.settings.schema import Fault, Loaded, Settings, SettingsError
 from server.settings.table import Row, plain, rows, sections
@@ -44,10 +45,11 @@ def load(config: Path | None = None, *, environ: Mapping[str, str] | None = None
     """
     env = os.environ if environ is None else environ
     faults: list[Fault] = []
+    warnings: list[str] = []
     typed = [*_parse_sets(sets, faults), *flags]
-    outer = {**_environment(env, faults), **{flag.key: _Given(flag.text, f"flag {flag.name}", True) for flag in _known(typed, faults)}}
+    outer = {**_environment(env, faults, warnings), **{flag.key: _Given(flag.text, f"flag {flag.name}", True) for flag in _known(typed, faults, warnings)}}
     file = _file(config, env, outer.get("data"))
-    given = {**(_read(file, faults) if file else {}), **outer}
+    given = {**(_read(file, faults, warnings) if file else {}), **outer}
     values = {key: _convert(rows()[key], one, faults) for key, one in given.items()}
     if faults:
         raise SettingsError(faults)
@@ -58,7 +60,7 @@ def load(config: Path | None = None, *, environ: Mapping[str, str] | None = None
         faults.append(Fault(key=key, source=sources[key], message=message, shown=None if value is None else plain(value)))
     if faults:
         raise SettingsError(faults)
-    return Loaded(settings=settings, sources=sources)
+    return Loaded(settings=settings, sources=sources, warnings=tuple(warnings))
 
 
 def _file(config: Path | None, env: Mapping[str, str], data: _Given | None) -> Path | None:
@@ -70,7 +72,7 @@ def _file(config: Path | None, env: Mapping[str, str], data: _Given | None) -> P
     return beside if os.path.lexists(beside) else None
 
 
-def _read(file: Path, faults: list[Fault]) -> dict[str, _Given]:
+def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
     source = f"file {file}"
     try:
         with file.open("rb") as handle:
@@ -94,28 +96,39 @@ def _read(file: Path, faults: list[Fault]) -> dict[str, _Given]:
         else:
             leaves = {name: value}
         for key, leaf in leaves.items():
-            if key in rows():
-                given[key] = _Given(leaf, source, False)
+            new = _current(key, source, warnings)
+            if new in given or (new != key and new in leaves):
+                faults.append(Fault(key=key, source=source, message=f"is the old name of {new}, which is given too; keep one of them"))
+            elif new in rows():
+                given[new] = _Given(leaf, source, False)
             else:
                 faults.append(_unknown(key, source, rows(), sections()))
     return given
 
 
-def _environment(env: Mapping[str, str], faults: list[Fault]) -> dict[str, _Given]:
+def _environment(env: Mapping[str, str], faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
     """Other programs' variables begin with CLARION_ too (the agent's, the CLI's, Kubernetes' CLARION_PORT), so an unknown name
     is a fault only where it can hardly mean anything else: below a section's name, or a near miss of a known one.
     """
     known = {row.variable.removeprefix("CLARION_"): row for row in rows().values()}
+    old_names = {variable(old).removeprefix("CLARION_"): (old, new) for old, new in current_names().items()}
     prefixes = tuple(f"{section.upper()}_" for section in sections())
     given: dict[str, _Given] = {}
-    for variable, text in sorted(env.items()):
-        if not variable.startswith("CLARION_"):
+    for variable_name, text in sorted(env.items()):
+        if not variable_name.startswith("CLARION_"):
             continue
-        name = variable.removeprefix("CLARION_")
+        name = variable_name.removeprefix("CLARION_")
         if name in known:
-            given[known[name].key] = _Given(text, f"environment {variable}", True)
+            given[known[name].key] = _Given(text, f"environment {variable_name}", True)
+        elif name in old_names:
+            new = rows()[old_names[name][1]]
+            if new.variable in env:
+                faults.append(Fault(key=variable_name, source="environment", message=f"is the old name of {new.variable}, which is given too; keep one of them"))
+                continue
+            warnings.append(warning(variable_name, new.variable, "environment"))
+            given[new.key] = _Given(text, f"environment {variable_name}", True)
         elif name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.85 if name.startswith("AGENT_") else 0.75):
-            faults.append(_unknown(variable, "environment", {row.variable: row for row in rows().values()}, ()))
+            faults.append(_unknown(variable_name, "environment", {row.variable: row for row in rows().values()}, ()))
     return given
 
 
@@ -130,14 +143,23 @@ def _parse_sets(sets: Iterable[str], faults: list[Fault]) -> list[Flag]:
     return parsed
 
 
-def _known(flags: Iterable[Flag], faults: list[Fault]) -> list[Flag]:
+def _known(flags: Iterable[Flag], faults: list[Fault], warnings: list[str]) -> list[Flag]:
     found = []
     for flag in flags:
-        if flag.key in rows():
-            found.append(flag)
+        key = _current(flag.key, f"flag {flag.name}", warnings)
+        if key in rows():
+            found.append(flag._replace(key=key))
         else:
             faults.append(_unknown(flag.key, f"flag {flag.name}", rows(), ()))
     return found
+
+
+def _current(key: str, source: str, warnings: list[str]) -> str:
+    """The key under its present name. An old one adds a warning."""
+    new = current_names().get(key, key)
+    if new != key:
+        warnings.append(warning(key, new, source))
+    return new
 
 
 def _unknown(key: str, source: str, known: Iterable[str], groups: Iterable[str]) -> Fault:

@@ -117,12 +117,12 @@ WITHIN = (
     ("limits.in_flight_per_task", "limits.in_flight"),
     ("limits.in_flight_per_host", "limits.in_flight"),
     ("limits.waiting_per_host", "limits.waiting"),
-    ("limits.watched_rate", "limits.watched_rate_total"),
+    ("limits.live_output_rate", "limits.live_output_rate_total"),
     ("limits.hosts_per_task", "limits.selector_names"),
     ("http.connections_per_address", "http.max_connections"),
-    ("http.viewers", "http.max_connections"),
-    ("http.session_idle", "http.session_longest"),
-    ("http.plain_session_idle", "http.plain_session_longest"),
+    ("http.max_event_streams", "http.max_connections"),
+    ("http.session_idle", "http.session_max_age"),
+    ("http.plain_session_idle", "http.plain_session_max_age"),
 )
 """A limit, and the one that it lies within: above that it would never be reached."""
 
@@ -136,10 +136,10 @@ def _unreachable(settings: Settings, given: Callable[[str], bool]) -> Iterator[F
 
 def _times(settings: Settings) -> Iterator[Found]:
     live = settings.liveness
-    if live.silence <= 2 * live.heartbeat:
-        yield "liveness.silence", f"must be more than twice liveness.heartbeat, which is {plain(live.heartbeat)}"
-    if live.lost_after < live.silence:
-        yield "liveness.lost_after", f"must not be below liveness.silence, which is {plain(live.silence)}"
+    if live.heartbeat_timeout <= 2 * live.heartbeat:
+        yield "liveness.heartbeat_timeout", f"must be more than twice liveness.heartbeat, which is {plain(live.heartbeat)}"
+    if live.lost_after < live.heartbeat_timeout:
+        yield "liveness.lost_after", f"must not be below liveness.heartbeat_timeout, which is {plain(live.heartbeat_timeout)}"
     if live.drain_min > live.drain_max:
         yield "liveness.drain_min", f"must not be above liveness.drain_max, which is {plain(live.drain_max)}"
 

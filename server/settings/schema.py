@@ -41,18 +41,18 @@ class Http(Struct, frozen=True, kw_only=True):
     keep_alive: Annotated[float, Meta(ge=1, le=3600, description="How long a connection without a request stays open.")] = 15.0
     wait_max: Annotated[float, Meta(ge=1, le=600, description="Longest `wait=` of a long poll; a longer one is cut to this.")] = 60.0
     page_size_max: Annotated[int, Meta(ge=200, le=10_000, description="Largest `limit=` of a list. Not below 200, which the CLI asks for.")] = 500
-    scan_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
-    scan_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
-    scan_tasks: Annotated[int, Meta(ge=100, le=1_000_000, description="Tasks that one page of a list looks at where it is filtered by host, by command or by a pattern; the next page goes on.")] = 5_000
-    viewers: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
+    search_max_outputs: Annotated[int, Meta(ge=1, le=100_000, description="Different outputs that one request reads at most to filter or search a task's answers; the next request goes on.")] = 500
+    search_max_bytes: Annotated[int, Meta(ge=MIB, le=1 << 30, description="Bytes of them.")] = 32 * MIB
+    search_max_tasks: Annotated[int, Meta(ge=100, le=1_000_000, description="Tasks that one page of a list looks at where it is filtered by host, by command or by a pattern; the next page goes on.")] = 5_000
+    max_event_streams: Annotated[int, Meta(ge=1, le=10_000, description="Streams of events (open pages) served at once; a further one is refused and polls instead.")] = 200
     viewer_updates: Annotated[int, Meta(ge=5, le=10_000, description="Updates a second for all of them together, about: one gets at most five, and fewer when they are more than a fifth of this.")] = 100
     event_beat: Annotated[float, Meta(ge=0.2, le=60, description="Seconds after which an open page to which nothing was sent gets a sign of life. A page that hears nothing for a little more than twice as long says that it is not connected.")] = 5.0
     wrong_logins: Annotated[int, Meta(ge=1, le=10_000, description="Attempts a minute to log in to the page with a wrong token that are listened to, of one address with one token; all tokens that are not known count as one.")] = 5
     wrong_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="The same for requests with a wrong token.")] = 60
     plain_session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over that began over plain http, whose cookie every port of this host is sent.")] = 3_600.0
-    plain_session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which such a session is over in any case.")] = 43_200.0
+    plain_session_max_age: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which such a session is over in any case.")] = 43_200.0
     session_idle: Annotated[float, Meta(ge=60, le=2_592_000, description="Seconds after which an unused session of the page is over.")] = 43_200.0
-    session_longest: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
+    session_max_age: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session of the page is over in any case.")] = 604_800.0
     answers_kept: Annotated[int, Meta(ge=1, le=1_000, description="Tasks whose groups of answers are kept in memory, about 1 MB each with 10,000 hosts.")] = 8
 
 
@@ -65,7 +65,7 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     insecure_loopback: Annotated[bool, Meta(description="Plaintext instead of TLS, no certificates, one token for all agents: for tests and figures on one machine. Refused on any address but loopback.")] = False
     max_message: Annotated[int, Meta(ge=2 * MIB, le=64 * MIB, description="Largest gRPC message, in both directions. A result with four full pieces of output takes a little over 1 MiB.")] = 4 * MIB
     hello_timeout: Annotated[float, Meta(ge=0.1, le=300, description="An agent that has not said Hello within this time is cut off.")] = 10.0
-    caller_age: Annotated[float, Meta(ge=1, le=86_400, description="A connection that asks for health or reflection, and is no agent's, is closed (GOAWAY first) after this time and may come again.")] = 600.0
+    probe_connection_ttl: Annotated[float, Meta(ge=1, le=86_400, description="A connection that asks for health or reflection, and is no agent's, is closed (GOAWAY first) after this time and may come again.")] = 600.0
     connections: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once. The process needs as many file descriptors and some more.")] = 15_000
     connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections at once from one address; raise it where many hosts share one (NAT).")] = 64
     handshakes_per_second: Annotated[float, Meta(ge=1, le=100_000, description="New connections taken per second; the others wait in the kernel's queue.")] = 1_000.0
@@ -73,7 +73,7 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     handshakes: Annotated[int, Meta(ge=1, le=100_000, description="TLS handshakes under way at once; further connections wait in the kernel's queue, and handshakes that have waited for their peer for a quarter of `handshake_timeout` then make room.")] = 500
     handshake_bytes: Annotated[int, Meta(ge=8 * KIB, le=MIB, description="Bytes that a peer may send for its handshake; an agent needs about 3,000.")] = 32 * KIB
     handshake_timeout: Annotated[float, Meta(ge=0.1, le=300, description="A TLS handshake that takes longer is cut off.")] = 10.0
-    results_unacknowledged: Annotated[int, Meta(ge=1, le=10_000, description="Results that one agent may have sent and that are not committed yet; it keeps further ones. All agents together are held back by `writer.high_water_bytes`.")] = 64
+    max_unacked_results: Annotated[int, Meta(ge=1, le=10_000, description="Results that one agent may have sent and that are not committed yet; it keeps further ones. All agents together are held back by `writer.high_water_bytes`.")] = 64
     outbox_messages: Annotated[int, Meta(ge=4, le=65_536, description="Messages that may wait to be sent to one agent.")] = 256
     outbox_bytes: Annotated[int, Meta(ge=2 * MIB, le=GIB, description="Bytes that may wait to be sent to one agent.")] = 8 * MIB
 
@@ -101,9 +101,9 @@ class Guard(Struct, frozen=True, kw_only=True):
     frame_timeout: Annotated[float, Meta(ge=0.1, le=300, description="Time from a frame's first byte to its last.")] = 30.0
     send_timeout: Annotated[float, Meta(ge=1, le=3600, description="An agent that has not taken within this time what waited for it is cut off; looked at with each heartbeat.")] = 30.0
     refusals_per_minute: Annotated[int, Meta(ge=1, le=1_000_000, description="Connections of one address that may be refused or cut off before its next ones are closed unread, until less than that were; raise it where many hosts share one (NAT).")] = 120
-    grave_refusals: Annotated[int, Meta(ge=1, le=10_000, description="As so many of them counts a connection that was cut off for a flood or for breaking the protocol, which no agent does.")] = 20
-    shut_out_seconds: Annotated[float, Meta(ge=0, le=60, description="How long such a connection is kept open, unread, so that its other end comes again the later.")] = 10.0
-    shut_out_connections: Annotated[int, Meta(ge=0, le=10_000, description="Connections that are kept open in this way at once; of more, the oldest is closed.")] = 1_024
+    abuse_weight: Annotated[int, Meta(ge=1, le=10_000, description="As so many of them counts a connection that was cut off for a flood or for breaking the protocol, which no agent does.")] = 20
+    tarpit_seconds: Annotated[float, Meta(ge=0, le=60, description="How long such a connection is kept open, unread, so that its other end comes again the later.")] = 10.0
+    tarpit_connections: Annotated[int, Meta(ge=0, le=10_000, description="Connections that are kept open in this way at once; of more, the oldest is closed.")] = 1_024
 
 
 class Enrol(Struct, frozen=True, kw_only=True):
@@ -121,8 +121,8 @@ class Enrol(Struct, frozen=True, kw_only=True):
     renew_after_end: Annotated[float, Meta(ge=0, le=31_536_000, description="How long after its end a host's last certificate can still be renewed, so that a host that was away comes back by itself; 0: not at all, then it must join again.")] = 2_592_000.0
     pending: Annotated[int, Meta(ge=0, le=100_000, description="Joins that may wait for an operator's approval at once.")] = 100
     pending_ttl: Annotated[float, Meta(ge=60, le=31_536_000, description="How long such a join waits before it is dropped; one that was approved or denied as well.")] = 86_400.0
-    takeovers: Annotated[int, Meta(ge=2, le=1000, description="Sessions that a host may open within `takeover_window` while another of its own is open. One more, and host and copy are quarantined.")] = 6
-    takeover_window: Annotated[float, Meta(ge=1, le=86_400, description="See `takeovers`.")] = 300.0
+    max_takeovers: Annotated[int, Meta(ge=2, le=1000, description="Sessions that a host may open within `takeover_window` while another of its own is open. One more, and host and copy are quarantined.")] = 6
+    takeover_window: Annotated[float, Meta(ge=1, le=86_400, description="See `max_takeovers`.")] = 300.0
 
 
 class Store(Struct, frozen=True, kw_only=True):
@@ -166,10 +166,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     in_flight_per_host: Annotated[int, Meta(ge=1, le=1024, description="The same for one host.")] = 16
     waiting: Annotated[int, Meta(ge=0, le=10_000_000, description="Executions that may wait for hosts that are not connected, with `if_offline = wait`.")] = 200_000
     waiting_per_host: Annotated[int, Meta(ge=0, le=100_000, description="The same for one host.")] = 1_000
-    watched: Annotated[int, Meta(ge=1, le=10_000, description="Executions whose output is followed while they run, at once; each takes `limits.watched_bytes` of memory.")] = 64
-    watched_bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * MIB, description="Newest bytes of output kept of one of them for its viewers.")] = 512 * KIB
-    watched_rate: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="Bytes per second that one agent may send of them; what a command says beyond that is skipped, and is in its result as far as that keeps it.")] = 640 * KIB
-    watched_rate_total: Annotated[int, Meta(ge=64 * KIB, le=4 * GIB, description="The same for all agents together.")] = 5 * MIB
+    live_output_executions: Annotated[int, Meta(ge=1, le=10_000, description="Executions whose output is followed while they run, at once; each takes `limits.live_output_bytes` of memory.")] = 64
+    live_output_bytes: Annotated[int, Meta(ge=64 * KIB, le=64 * MIB, description="Newest bytes of output kept of one of them for its viewers.")] = 512 * KIB
+    live_output_rate: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="Bytes per second that one agent may send of them; what a command says beyond that is skipped, and is in its result as far as that keeps it.")] = 640 * KIB
+    live_output_rate_total: Annotated[int, Meta(ge=64 * KIB, le=4 * GIB, description="The same for all agents together.")] = 5 * MIB
     attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts per host that a task's retry policy may ask for.")] = 10
     expression_chars: Annotated[int, Meta(ge=64, le=MIB, description="Length of one selector, or of one expression over answers.")] = 64 * KIB
     selector_names: Annotated[int, Meta(ge=1, le=1_000_000, description="Names that all brackets in the selectors of a request may stand for together, as in `web[001-480]`.")] = 100_000
@@ -187,7 +187,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     """Who is here, and what happens when somebody is not."""
 
     heartbeat: Annotated[float, Meta(ge=0.05, le=3600, description="How often server and agent let each other know that they are there.")] = 15.0
-    silence: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
+    heartbeat_timeout: Annotated[float, Meta(ge=0.1, le=86_400, description="A session that said nothing for so long is closed. More than twice `liveness.heartbeat`.")] = 45.0
     lost_after: Annotated[float, Meta(ge=0.1, le=31_536_000, description="An execution whose host stays away for so long ends as `lost`.")] = 3600.0
     unanswered_after: Annotated[float, Meta(ge=1, le=31_536_000, description="An execution that its connected host was asked to end, again and again for so long, without saying how it ended, ends as `lost`. Longer than any outage of the database that is to be borne.")] = 86_400.0
     mass_silence_share: Annotated[float, Meta(ge=0.01, le=1, description="When more than this share of the connected hosts goes away within `liveness.mass_silence_window`, the fault is taken for our own: an alarm is raised and nothing is called lost for `liveness.mass_silence_pause`.")] = 0.3
@@ -196,7 +196,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     mass_silence_pause: Annotated[float, Meta(ge=0, le=86_400, description="For how many seconds nothing is called lost then.")] = 300.0
     start_grace: Annotated[float, Meta(ge=0, le=86_400, description="After a start of the server, hosts on their way back are not called offline for so long.")] = 60.0
     watchdog_margin: Annotated[float, Meta(ge=0, le=86_400, description="The server ends an execution by itself this long after its timeout and grace are over and its agent has not.")] = 30.0
-    time_saved_every: Annotated[float, Meta(ge=1, le=86_400, description="How often the time that a task with a `timeout` or a `wait_for` has run is saved. A server that is killed forgets at most so much of it, so that such a task ends late, never early.")] = 60.0
+    elapsed_checkpoint_interval: Annotated[float, Meta(ge=1, le=86_400, description="How often the time that a task with a `timeout` or a `wait_for` has run is saved. A server that is killed forgets at most so much of it, so that such a task ends late, never early.")] = 60.0
     seen_saved_every: Annotated[float, Meta(ge=1, le=86_400, description="How often the time is saved at which each connected host was last heard of. Of a host that leaves it is saved at once, and of all when the server stops; a server that is killed forgets at most so much.")] = 300.0
     drain_min: Annotated[float, Meta(ge=0, le=3600, description="When the server stops, agents are told to come back after a random time from this …")] = 1.0
     drain_max: Annotated[float, Meta(ge=0, le=3600, description="… up to this.")] = 10.0
@@ -243,10 +243,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """settings, and where each value came from: dotted key → `default`, `file PATH`, `environment NAME` or `flag NAME`."""
+    """settings, and where each value came from: dotted key → `default`, `file PATH`, `environment NAME` or `flag NAME`.
+
+    warnings: one sentence for each old name that was used.
+    """
 
     settings: Settings
     sources: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 class Fault(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect
 
+from server.settings.renamed import variable
 from server.settings.schema import Settings
 
 
@@ -29,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variable(self) -> str:
-        return "CLARION_" + self.key.replace(".", "_").upper()
+        return variable(self.key)
 
 
 @cache

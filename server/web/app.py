@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from server.errors import ClarionError
 from server.store.base import StoreUnavailable
-from server.web.context import Desk
+from server.web.context import WebContext
 from server.web.http.auth import Access, Caller, refuse_token_in_address
 from server.web.http.encoding import Encoder
 from server.web.http.json_body import read_json, to_struct
@@ -28,7 +28,7 @@ from server.web.http.session import SAFE, Session, check_csrf, check_origin, coo
 from server.web.openapi.document import document
 from server.web.page.pages import missing
 from server.web.readmodel.deps import Deps
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.routes import ROUTES
 from server.web.server import serve
 
@@ -83,7 +83,7 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = deps.limits.max_body
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
-    desk = app.desk = Desk(deps)  # type: ignore[attr-defined]
+    desk = app.desk = WebContext(deps)  # type: ignore[attr-defined]
     openapi = document(ROUTES, deps.version, deps.limits)
     encoder = Encoder(deps.limits.compress_above)
     by_name = {}
@@ -140,7 +140,7 @@ def create_app(deps: Deps) -> QuartTrio:
     return app
 
 
-def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
+def _caller(deps: Deps, desk: WebContext) -> tuple[Caller, Session | None]:
     """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
     session = None if header is not None else desk.sessions.find(request.cookies.get(cookie_name(request.scheme, request.host)), secure=request.scheme == "https")
@@ -152,7 +152,7 @@ def _caller(deps: Deps, desk: Desk) -> tuple[Caller, Session | None]:
     return session.caller, session
 
 
-def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object], encoder: Encoder) -> Callable[..., Awaitable[Response]]:
+def _view(deps: Deps, desk: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
         query = Query(MultiDict() if route.access is Access.SHELL else request.args, route.params)
@@ -161,7 +161,7 @@ def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object], enco
             absent = route.optional and not request.content_length and "Content-Type" not in request.headers
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
-        reply = await route.handler(Call(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path)
+        reply = await route.handler(ApiRequest(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path)
         response = _respond(reply)
         if not isinstance(reply.body, AsyncIterator):
             await encoder.finish(request, response, await response.get_data(as_text=False))
@@ -170,7 +170,7 @@ def _view(deps: Deps, desk: Desk, route: Route, openapi: dict[str, object], enco
     return view
 
 
-def _respond(reply: Reply) -> Response:
+def _respond(reply: ApiResponse) -> Response:
     data: bytes | AsyncIterator[bytes]
     if reply.body is None:
         data = b""
@@ -197,11 +197,11 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
     if known.code == "route_not_found" and _is_navigation():
         return _respond(missing(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""), deps.version))
     if _wants_problem():
-        response = _respond(Reply(known.as_problem(g.request_id), known.problem.http, content_type=PROBLEM))
+        response = _respond(ApiResponse(known.as_problem(g.request_id), known.problem.http, content_type=PROBLEM))
     else:
         body = known.as_json()
         body["error"]["request_id"] = g.request_id  # type: ignore[index]
-        response = _respond(Reply(body, known.problem.http))
+        response = _respond(ApiResponse(body, known.problem.http))
     response.headers["Vary"] = "Accept"
     if known.problem.http == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="clarion"'

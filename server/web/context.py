@@ -16,8 +16,8 @@ from server.errors import ClarionError
 from server.web.http.credentials import Credentials
 from server.web.http.session import Life, Sessions
 from server.web.readmodel.deps import Deps
-from server.web.readmodel.host_states import CellBook
-from server.web.readmodel.result_groups import AnswerBook
+from server.web.readmodel.host_states import HostStateCache
+from server.web.readmodel.result_groups import ResultGroupCache
 from server.web.readmodel.task_events import TaskFrames
 from server.web.readmodel.viewers import Viewers
 
@@ -40,7 +40,7 @@ class Flight:
     done: trio.Event = field(default_factory=trio.Event)
 
 
-class Desk:
+class WebContext:
     """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said. credentials: judges tokens. sessions: of
     those who use the page. viewers: those who watch. cells: every host's state, for them."""
 
@@ -50,15 +50,15 @@ class Desk:
         self.deleting: set[str] = set()
         self.hosts = trio.Lock()
         self._turn = trio.Lock()
-        self.answers = AnswerBook(deps)
+        self.answers = ResultGroupCache(deps)
         limits = deps.limits
         self.credentials = Credentials(deps.clock, deps.tokens, deps.metrics.auth_failures.labels("http").inc, logins=limits.wrong_logins, requests=limits.wrong_tokens)
         secure, plain = Life(limits.session_idle, limits.session_longest), Life(limits.plain_session_idle, limits.plain_session_longest)
         self.sessions = Sessions(deps.clock, deps.entropy, self.credentials, secure, plain)
-        self.cells = CellBook(deps)
+        self.cells = HostStateCache(deps)
         self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
 
-    async def safely(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
+    async def run_to_completion(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
 
         after_room: it calls `room`, which has a time of its own. Raises ClarionError store_unavailable when it takes longer than

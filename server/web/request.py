@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 from quart import Request
 
-from server.web.context import Desk
+from server.web.context import WebContext
 from server.web.http.auth import Caller
 from server.web.http.query import Query
 from server.web.http.session import Session
@@ -18,12 +18,12 @@ API = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is None on open routes only.
     session: that of a caller who shows a cookie."""
 
     deps: Deps
-    desk: Desk
+    desk: WebContext
     request: Request
     query: Query
     openapi: dict[str, object]
@@ -39,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     """body: bytes go out as they are, an iterator's bytes as they come, everything else as JSON; None is no body."""
 
     body: msgspec.Struct | dict[str, object] | bytes | AsyncIterator[bytes] | None

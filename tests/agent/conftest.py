@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Record, Seen, Started, Tomb
+from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Record, Seen, Started, Tombstone
 from agent.core.model import Digest, Kill, Outcome, Report, Usage
 
 BOOT = "11111111-1111-4111-8111-111111111111"
@@ -31,7 +31,7 @@ def a_record_of_each_kind() -> list[Record]:
         Exit("a", 1, REPORT, 1_003),
         Acked("a", 1, 1_004),
         Low(4, 1_005),
-        Tomb("b", 1, 6, Outcome.NEVER, "canceled_before_start", 1_006),
+        Tombstone("b", 1, 6, Outcome.NEVER, "canceled_before_start", 1_006),
         Intent("c", 2, 7, BOOT, b"e" * 32, 100, 1_007),
         Started("c", 2, 42, 778, BOOT, 1_008),
     ]

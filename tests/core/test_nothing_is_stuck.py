@@ -12,7 +12,7 @@ from server.core.state import Limits
 from server.core.states import ExecutionStatus, TaskStatus
 from tests.core.story import E, Story, T, reload
 
-LIMITS = Limits(lost_after=100, unanswered_after=200, doubt=50)
+LIMITS = Limits(lost_after=100, unanswered_after=200, suspect_until=50)
 
 
 def parked(story: Story) -> None:
@@ -118,7 +118,7 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
     (running, E.RUNNING, "timeout and grace, then unanswered_after", "unanswered", E.LOST),
     (away, E.RUNNING, "lost_after", "silent", E.LOST),
     (asked, E.RUNNING, "unanswered_after", "unanswered", E.LOST),
-    (in_doubt, E.RUNNING, "liveness.silence and 25 s", "journal_lost", E.LOST),
+    (in_doubt, E.RUNNING, "liveness.heartbeat_timeout and 25 s", "journal_lost", E.LOST),
     (overdue_task, E.DISPATCHED, "the task's timeout, then unanswered_after", "unanswered", E.LOST),
     (behind_others, E.PENDING, "the end of what is before it, then its own", "unanswered", E.LOST),
     (endless_and_away, E.RUNNING, "lost_after", "silent", E.LOST),

@@ -30,7 +30,7 @@ from server.fleet.registry import Registry
 from server.lifecycle.agent_access import Entrance
 from server.ops.metrics import Metrics
 from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.enrolment_port import PortLimits
 from server.rpc.port import agent_port
 from server.rpc.session.encode import Terms
@@ -71,7 +71,7 @@ class Border:
         self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits)
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)
         self.rules = RpcSettings(Terms(epoch=1), hello_timeout=5)
-        self.entry = Entry(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
+        self.entry = AgentAuth(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
         self.ports = (0, 0)
         self.logs: list[dict[str, object]] = []
 

@@ -21,7 +21,7 @@ from server.core.write_order import Order
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
 from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.encode import Terms
 from server.rpc.settings import Settings
@@ -91,7 +91,7 @@ class Edge:
         with self.sock:
             async with agent_port(
                 self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
-                limits or Limits(), lane_limits or http2.Limits(), Entry(verify=lambda token: token == "good"),
+                limits or Limits(), lane_limits or http2.Limits(), AgentAuth(verify=lambda token: token == "good"),
             ) as self.port:  # fmt: skip
                 with trio.fail_after(patience):
                     yield self

@@ -26,7 +26,7 @@ from server.core.state import Limits as EngineLimits
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
 from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.encode import Terms
 from server.rpc.session.orphans import Orphans
@@ -45,7 +45,7 @@ from tests.store.any_store import AnyStore
 
 Opener = Callable[[], Awaitable[AnyStore]]
 JOURNAL = "journal-1"
-PATIENT = Limits(refusals_per_minute=1_000_000, grave_refusals=1)
+PATIENT = Limits(refusals_per_minute=1_000_000, abuse_weight=1)
 """One address says all kinds of things in these tests."""
 
 
@@ -113,7 +113,7 @@ async def served(store: Store, limits: EngineLimits | None = None) -> AsyncItera
             await nursery.start(one.door.run)
             nursery.start_soon(one.orphans.run, one.door)
             settings = Settings(Terms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02)
-            entry = Entry(verify=lambda token: token == "good")
+            entry = AgentAuth(verify=lambda token: token == "good")
             async with agent_port(sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, http2.Limits(), entry) as one.port:
                 yield one
             one.door.end()

@@ -67,7 +67,7 @@ def test_the_file_is_found_in_the_data_directory_or_where_the_variable_says() ->
 
 def test_everything_wrong_is_reported_at_once() -> None:
     config = file("[http]\nprot = 1\nport = 'x'\n[wirter]\nmax_rows = 1\n[store]\nkind = 'oracle'\n")
-    found = faults(config=config, environ={"CLARION_LOG_LEVEL": "loud", "CLARION_HTTP_HOTS": "h"}, sets=["liveness.silence=-1", "nonsense"])
+    found = faults(config=config, environ={"CLARION_LOG_LEVEL": "loud", "CLARION_HTTP_HOTS": "h"}, sets=["liveness.heartbeat_timeout=-1", "nonsense"])
     assert found == [
         "--set (flag --set): must be section.key=value, as in --set http.port=8440",
         "CLARION_HTTP_HOTS (environment): there is no such setting; did you mean CLARION_HTTP_HOST?",
@@ -76,7 +76,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         "http.port = 'x' (file c.toml): must be a whole number from 0 to 65535",
         "store.kind = 'oracle' (file c.toml): must be one of sqlite, mysql",
         "log.level = 'loud' (environment CLARION_LOG_LEVEL): must be one of debug, info, warning, error",
-        "liveness.silence = '-1' (flag --set): must be a number from 0.1 to 86400",
+        "liveness.heartbeat_timeout = '-1' (flag --set): must be a number from 0.1 to 86400",
     ]
 
 

@@ -42,8 +42,8 @@ def broken(*sets: str) -> dict[str, str]:
         (["writer.high_water=100", "writer.low_water=10", "writer.max_rows=101"], "writer.max_rows", "writer.high_water"),
         (["limits.stdin_bytes=33554432", "http.max_body=100000000"], "agent_port.max_message", "raise this or lower those"),
         (["agent_port.max_message=9000000"], "agent_port.outbox_bytes", "agent_port.max_message, which is 9000000"),
-        (["liveness.silence=30"], "liveness.silence", "more than twice liveness.heartbeat, which is 15"),
-        (["liveness.lost_after=44"], "liveness.lost_after", "liveness.silence, which is 45"),
+        (["liveness.heartbeat_timeout=30"], "liveness.heartbeat_timeout", "more than twice liveness.heartbeat, which is 15"),
+        (["liveness.lost_after=44"], "liveness.lost_after", "liveness.heartbeat_timeout, which is 45"),
         (["liveness.drain_min=11"], "liveness.drain_min", "liveness.drain_max, which is 10"),
         (["store.host=h"], "store.host", "no effect with store.kind = sqlite"),
         (["store.tls=off"], "store.tls", "no effect with store.kind = sqlite"),
@@ -75,8 +75,8 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(sets: list[str], key: s
         ["http.port=0", "agent_port.port=0", "enrol.port=0"],
         ["agent_port.host=0.0.0.0", "enrol.host=::", "agent_port.names=clarion.example.org, 10.0.0.1,fe80::1"],
         ["agent_port.host=127.0.0.2", "agent_port.insecure_loopback=true", "enrol.port=8441"],
-        ["liveness.silence=30.001"],
-        ["liveness.heartbeat=0.2", "liveness.silence=0.5", "liveness.lost_after=0.5"],
+        ["liveness.heartbeat_timeout=30.001"],
+        ["liveness.heartbeat=0.2", "liveness.heartbeat_timeout=0.5", "liveness.lost_after=0.5"],
         ["writer.low_water=19999"],
     ],
 )
@@ -85,7 +85,7 @@ def test_what_keeps_the_rules_is_taken(sets: list[str]) -> None:
 
 
 def test_rules_are_reported_together() -> None:
-    assert set(broken("http.host=0.0.0.0", "store.kind=mysql", "liveness.silence=1")) == {"http.host", "store.database", "store.user", "store.host", "liveness.silence"}
+    assert set(broken("http.host=0.0.0.0", "store.kind=mysql", "liveness.heartbeat_timeout=1")) == {"http.host", "store.database", "store.user", "store.host", "liveness.heartbeat_timeout"}
 
 
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.evil.example", False), ("127.0.0.1.example", False)])

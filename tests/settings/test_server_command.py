@@ -64,14 +64,14 @@ def test_run_without_init_says_how_to_do_it() -> None:
 
 
 def test_check_is_silent_about_nothing() -> None:
-    Path("c.toml").write_text("[http]\nprot = 1\n[liveness]\nsilence = 'x'\n")
+    Path("c.toml").write_text("[http]\nprot = 1\n[liveness]\nheartbeat_timeout = 'x'\n")
     good, bad = run("config", "check"), run("config", "check", "--config", "c.toml")
     assert (good.exit_code, good.stdout) == (0, "the settings are valid\n")
     assert bad.exit_code == 78
     assert bad.stdout == ""
     assert bad.stderr.splitlines() == [
         "clarion-server: http.prot (file c.toml): there is no such setting; did you mean http.port?",
-        "clarion-server: liveness.silence = 'x' (file c.toml): must be a number from 0.1 to 86400",
+        "clarion-server: liveness.heartbeat_timeout = 'x' (file c.toml): must be a number from 0.1 to 86400",
     ]
 
 

@@ -87,7 +87,7 @@ class ForeignAgent(threading.Thread):
 
 
 def test_a_foreign_agent_runs_a_command(make_rig: Any, pb: tuple[Any, Any]) -> None:
-    rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.silence=1")
+    rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.heartbeat_timeout=1")
     rig.start_server()
     agent = ForeignAgent(pb, rig)
     agent.start()
@@ -141,7 +141,7 @@ class LaterOut(queue.Queue[Any]):
 
 
 def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[Any, Any]) -> None:
-    rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.silence=1")
+    rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.heartbeat_timeout=1")
     rig.start_server()
     agent = ForeignAgent(later, rig)
     agent.out = LaterOut(later[0])

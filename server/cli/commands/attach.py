@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.task_ids import task_argument
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.command("attach")
 @task_argument(default="last")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, quiet: bool, form: str) -> int:
     """Wait until a task has ended and show what its hosts answer as they end, as 'clarion run' does."""
     from server.cli.client.api import segment

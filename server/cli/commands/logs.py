@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from server.cli import completion
-from server.cli.options import talks
+from server.cli.options import with_api
 from server.cli.task_ids import TaskId
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class _TaskOrHost(TaskId):
 @click.argument("words", type=_TaskOrHost(), nargs=-1, metavar="[TASK] [HOST]")
 @click.option("-f", "--follow", is_flag=True, help="Until every host has ended, while it is written.")
 @click.option("--raw", is_flag=True, help="With a HOST that has ended: exactly the bytes, escape sequences included.")
-@talks
+@with_api
 def command(api: Api, words: tuple[str, ...], follow: bool, raw: bool) -> int:
     """Print what a task's hosts wrote, as 'host: line'; with HOST, what that one wrote. Without TASK, of the last task.
 

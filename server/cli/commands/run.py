@@ -8,16 +8,16 @@ from uuid import uuid4
 import click
 
 from server.cli import stdin_argument
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
-from server.cli.task_options import Targeted, described
+from server.cli.task_options import Targeted, task_options
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api, Json
 
 
 @click.command("run", cls=Targeted, context_settings={"allow_interspersed_args": False})
-@described
+@task_options
 @click.option("-d", "--detach", is_flag=True, help="Do not wait: print the task's id and leave.")
 @click.option("-f", "--follow", is_flag=True, help="Show the output of the (first) host while it comes.")
 @click.option("--stream", is_flag=True, help="Show every line of every host while it comes, as 'host: line'.")
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("-S", "--exit-code", "own_code", is_flag=True, help="One host: exit with the command's own exit code; 128 + N after signal N; 255 where no exit code came back.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors: no plan, progress or summary.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show which hosts are meant, and run nothing.")
-@answers(text=True)
-@talks
+@format_option(text=True)
+@with_api
 def command(
     api: Api, body: dict[str, Any], key: str | None, detach: bool, follow: bool, stream: bool, raw: bool, own_code: bool, quiet: bool, only_plan: bool, form: str
 ) -> int:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
 
 
 @click.command("stats")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, form: str) -> None:
     """Show the server's counters."""
     from server.cli.render import lists

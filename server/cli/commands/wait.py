@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import TaskId
 from server.cli.task_options import Duration
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("task_ids", type=TaskId(), nargs=-1, metavar="[TASK...]", default=("last",))
 @click.option("-t", "--timeout", type=Duration(), metavar="S", help="Wait no longer than this (seconds, or 30s, 5m, 2h); exit code 75 if a task has not ended by then.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing; the exit code tells.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_ids: tuple[str, ...], timeout: float | None, quiet: bool, form: str) -> int:
     """Wait until tasks have ended. The exit code is that of 'clarion run'; of several tasks, of the first that did not complete."""
     from server.cli.client import started

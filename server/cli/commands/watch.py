@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command("watch")
 @task_argument(default="last")
 @click.option("--stream", is_flag=True, help="Every line of every host, as 'host: line', instead of answers as hosts end.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, stream: bool, form: str) -> int:
     """Watch a task until it ends: its progress, and each answer as hosts end. Ctrl-C leaves; the task goes on."""
     from server.cli.client.api import segment

@@ -46,7 +46,7 @@ class LiveFull(CliFailure):
     """The server sends the live output of no further execution just now."""
 
     def __init__(self) -> None:
-        super().__init__(UNAVAILABLE, "the server sends the live output of no more executions at once", "try again later, or raise limits.watched and http.viewers; the output itself is kept")
+        super().__init__(UNAVAILABLE, "the server sends the live output of no more executions at once", "try again later, or raise limits.live_output_executions and http.max_event_streams; the output itself is kept")
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from server.cli.render.text import count, one_line
 from server.cli.standard_streams import say
 
 AT_ONCE = 48
-"""Executions whose live output is followed at a time. The server's own limit (`limits.watched`, 64 by default) is for all of its users."""
+"""Executions whose live output is followed at a time. The server's own limit (`limits.live_output_executions`, 64 by default) is for all of its users."""
 WAITING = 256
 """Messages that wait to be printed; those that read from the server wait when there are more."""
 LOOK_UP = 0.2

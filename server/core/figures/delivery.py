@@ -30,7 +30,7 @@ class Spread:
 
 
 @dataclass(slots=True, eq=False)
-class Since:
+class WaitingGroup:
     """A moment since which executions wait. number: of those that still do."""
 
     number: int
@@ -40,10 +40,10 @@ class Since:
 class Waits(Protocol):
     """An execution, as far as this file knows it."""
 
-    since: Since | None
+    since: WaitingGroup | None
 
 
-class Measures:
+class DeliveryTimes:
     """delivery: from the decision to send an execution until the server has its agent's word that the agent has it, by the server's monotonic
     clock; the commit before the sending included."""
 
@@ -51,11 +51,11 @@ class Measures:
 
     def __init__(self) -> None:
         self.delivery = Spread(DELIVERY)
-        self._waits: Deadlines[Since] = Deadlines()
+        self._waits: Deadlines[WaitingGroup] = Deadlines()
 
-    def wait(self, number: int, when: float) -> Since:
+    def wait(self, number: int, when: float) -> WaitingGroup:
         """For so many executions, at least one, that wait since `when`, in monotonic seconds; each of them keeps it as its `since`."""
-        since = Since(number)
+        since = WaitingGroup(number)
         self._waits.set(since, when)
         return since
 

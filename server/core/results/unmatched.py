@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from server.core.effects import Ack, Cut
 from server.core.events import Result
-from server.core.state import Peer, World
-from server.core.timing.timers import Owed
+from server.core.state import EngineState, HostState
+from server.core.timing.timers import DelayedAcks
 
 SMALLEST = 4_096
 """Bytes that a result without output costs."""
 FLOOD = "flood_of_reports"
 
 
-def is_flood(world: World, peer: Peer | None) -> bool:
+def is_flood(world: EngineState, peer: HostState | None) -> bool:
     """Whether this host has sent far more than it has credits for: nothing of what it says is looked at any more."""
     if peer is None or peer.owed is None or len(peer.owed.acks) < world.limits.unsolicited_waiting:
         return False
@@ -26,7 +26,7 @@ def is_flood(world: World, peer: Peer | None) -> bool:
     return True
 
 
-def acknowledge(world: World, peer: Peer, event: Result) -> None:
+def acknowledge(world: EngineState, peer: HostState, event: Result) -> None:
     """At once, or when it is paid for."""
     assert peer.session is not None
     now, limits = world.now.mono, world.limits
@@ -37,12 +37,12 @@ def acknowledge(world: World, peer: Peer, event: Result) -> None:
         world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
         return
     if peer.owed is None:
-        peer.owed = Owed(peer)
+        peer.owed = DelayedAcks(peer)
         world.deadlines.set(peer.owed, due)
     peer.owed.acks.append((due, event.command_id, event.attempt))
 
 
-def due(world: World, owed: Owed) -> None:
+def due(world: EngineState, owed: DelayedAcks) -> None:
     """Some are paid for."""
     peer = owed.peer
     assert peer.session is not None, "a session that ends is owed nothing"
@@ -55,7 +55,7 @@ def due(world: World, owed: Owed) -> None:
         peer.owed = None
 
 
-def forget(world: World, peer: Peer) -> None:
+def forget(world: EngineState, peer: HostState) -> None:
     """Its session is over, or has been replaced: the agent repeats what was not acknowledged. What it owes stays."""
     if peer.owed is not None:
         world.deadlines.clear(peer.owed)

@@ -53,7 +53,7 @@ def refusal(error: ClarionError) -> GRPCError:
     return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")
 
 
-class Offenders:
+class AbuseTracker:
     """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after. A grave one counts as `grave` of them,
     also when less than that is left: the address then waits for what it owes."""
 
@@ -92,7 +92,7 @@ class Offenders:
         return min(self._full, tokens + max(0.0, now - at) * self._full / 60)
 
 
-class Pit:
+class Tarpit:
     """Connections that are to be closed unread, kept open for `seconds` first: who comes again once it hears of its end, comes rarely. At most
     `most` at once; one more closes the oldest."""
 

@@ -12,9 +12,9 @@ from typing import NoReturn
 import structlog
 import trio
 
-from server.rpc.accept.abuse import Offenders, Pit
-from server.rpc.accept.tls_handshakes import Handshakes
-from server.rpc.accept.tls_worker import Place
+from server.rpc.accept.abuse import AbuseTracker, Tarpit
+from server.rpc.accept.tls_handshakes import TlsHandshakes
+from server.rpc.accept.tls_worker import HandshakeSlot
 
 log = structlog.get_logger("rpc.listener")
 
@@ -29,8 +29,8 @@ RELEASE_EVERY = 0.5
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
     handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
-    refusals_per_minute: of one address, after which its connections are closed unread, shut_out_seconds after they came; shut_out_connections: held so at once.
-    grave_refusals: as which a cut off for a flood or for breaking the protocol counts."""
+    refusals_per_minute: of one address, after which its connections are closed unread, tarpit_seconds after they came; tarpit_connections: held so at once.
+    abuse_weight: as which a cut off for a flood or for breaking the protocol counts."""
 
     connections: int = 15_000
     per_address: int = 15_000
@@ -41,9 +41,9 @@ class Limits:
     handshake_bytes: int = 32 << 10
     threads: int = 2
     refusals_per_minute: int = 120
-    grave_refusals: int = 20
-    shut_out_seconds: float = 10.0
-    shut_out_connections: int = 1_024
+    abuse_weight: int = 20
+    tarpit_seconds: float = 10.0
+    tarpit_connections: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ class Listener:
         self._sock, self._limits, self._arrived = sock, limits, arrived
         self._refused, self._tls, self._failed = refused, tls, failed
         self._from: Counter[str] = Counter()
-        self._handshakes = Handshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
-        self._offenders = Offenders(limits.refusals_per_minute, limits.grave_refusals)
-        self._pit = Pit(limits.shut_out_seconds, limits.shut_out_connections)
+        self._handshakes = TlsHandshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
+        self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
+        self._pit = Tarpit(limits.tarpit_seconds, limits.tarpit_connections)
         self.open = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -180,7 +180,7 @@ class Listener:
         finally:
             self._pit.release(float("inf"))
 
-    def _turn_away(self, place: Place, error: Exception) -> None:
+    def _turn_away(self, place: HandshakeSlot, error: Exception) -> None:
         address, port = place.peername
         place.sock.close()
         self.left(address)

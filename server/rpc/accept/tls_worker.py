@@ -38,7 +38,7 @@ def taken(sock: socket) -> int:
     return max(0, int(received) - int(unread))
 
 
-class Place:
+class HandshakeSlot:
     """Of a handshake. began: when. since: when it began to wait for its peer, None while it does not. own: seconds that it had done so before.
     crowded: it has to make room. kept: seconds that its peer has waited for us.
 
@@ -54,7 +54,7 @@ class Place:
         self.interest = select.EPOLLIN  # the peer speaks first (RFC 8446 section 2)
         self.certificate: bytes | None = None
         self.error: Exception | None = None
-        self.shaker: Shaker | None = None
+        self.shaker: TlsWorker | None = None
 
     def waited(self, now: float) -> float:
         """Seconds for which its peer has kept us waiting; 0 while it does not."""
@@ -66,35 +66,35 @@ class Place:
         return self.error is not None and (self.kept <= PATIENCE or reason_of(self.error) not in ("handshake_timeout", "handshake_cut_off"))
 
 
-class Shaker:
+class TlsWorker:
     """timeout: seconds for each handshake. share: of those, after which one may be made to give up its place. largest: bytes that a peer may need for it. ended: told of those that did, in the shaker's thread.
 
     `add`, `crowd` and `stop` may be called from any thread; `run` is the thread.
     """
 
     def __init__(
-        self, tls: ssl.SSLContext, timeout: float, share: float, largest: int, ended: Callable[[list[Place]], None], clock: Callable[[], float] = time.monotonic
+        self, tls: ssl.SSLContext, timeout: float, share: float, largest: int, ended: Callable[[list[HandshakeSlot]], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._tls, self._timeout, self._share, self._largest, self._ended, self._clock = tls, timeout, share, largest, ended, clock
         self._epoll = select.epoll()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._alarm, select.EPOLLIN)
-        self._new: deque[Place] = deque()
-        self._crowded: deque[Place] = deque()
-        self._places: dict[int, Place] = {}
-        self._done: list[Place] = []
+        self._new: deque[HandshakeSlot] = deque()
+        self._crowded: deque[HandshakeSlot] = deque()
+        self._places: dict[int, HandshakeSlot] = {}
+        self._done: list[HandshakeSlot] = []
         self._stopped = threading.Event()
         self._looked = self._seen = clock()
 
     def __len__(self) -> int:
         return len(self._new) + len(self._places)
 
-    def add(self, place: Place) -> None:
+    def add(self, place: HandshakeSlot) -> None:
         """Begin its handshake."""
         self._new.append(place)
         os.eventfd_write(self._alarm, 1)
 
-    def crowd(self, place: Place) -> None:
+    def crowd(self, place: HandshakeSlot) -> None:
         """End its handshake, unless what it was waiting for has come meanwhile."""
         self._crowded.append(place)
         os.eventfd_write(self._alarm, 1)
@@ -136,7 +136,7 @@ class Shaker:
             self._look()
         self._tell()
 
-    def _begin(self, place: Place) -> None:
+    def _begin(self, place: HandshakeSlot) -> None:
         try:
             (state, milliseconds) = _state(place.sock.getsockopt(IPPROTO_TCP, TCP_INFO, 48))
             place.kept = milliseconds / 1000
@@ -150,13 +150,13 @@ class Shaker:
             self._places[place.sock.fileno()] = place
             place.since = self._clock()
 
-    def _hears(self, place: Place, came: float) -> None:
+    def _hears(self, place: HandshakeSlot, came: float) -> None:
         """came: since when what the peer has sent has waited here, at the earliest."""
         assert place.since is not None
         place.own += max(0.0, came - place.since)
         place.since = None
 
-    def _compute(self, place: Place, came: float) -> None:
+    def _compute(self, place: HandshakeSlot, came: float) -> None:
         """came: see `_hears`."""
         secure = place.sock
         assert isinstance(secure, ssl.SSLSocket)
@@ -184,7 +184,7 @@ class Shaker:
             place.interest = interest
             self._epoll.modify(secure, interest)
 
-    def _make_room(self, place: Place) -> None:
+    def _make_room(self, place: HandshakeSlot) -> None:
         place.crowded = False
         if self._places.get(place.sock.fileno()) is place and place.waited(self._clock()) >= self._share:
             self._end(place, HandshakeRefused("handshake_crowded_out", "too many handshakes are under way, and this one keeps us waiting"))
@@ -199,7 +199,7 @@ class Shaker:
         for place in late:
             self._end(place, TimeoutError(f"no TLS handshake within {self._timeout:g} s"))
 
-    def _end(self, place: Place, error: Exception | None = None) -> None:
+    def _end(self, place: HandshakeSlot, error: Exception | None = None) -> None:
         place.error, place.since = error, None
         if self._places.pop(place.sock.fileno(), None) is not None:
             self._epoll.unregister(place.sock)

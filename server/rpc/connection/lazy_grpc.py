@@ -21,11 +21,11 @@ from server.rpc.connection.opening_cache import (
     STREAM,
     TRIES,
     WINDOW_UPDATE,
-    Ear,
-    Opening,
-    Openings,
-    Still,
+    HandshakeTemplate,
+    HandshakeTemplates,
+    RecordingTransport,
     Stream,
+    StubH2Connection,
     whole,
 )
 from server.rpc.connection.transport import Transport
@@ -34,14 +34,14 @@ from server.rpc.connection.transport import Transport
 class Calls(Protocol):
     """Whoever is told of calls that came the short way."""
 
-    def begun(self, front: Front, headers: Mapping[str, str]) -> None:
+    def begun(self, front: LazyGrpcConnection, headers: Mapping[str, str]) -> None:
         """It may attach the stream to the lane, or end the call with `front.finish`."""
 
-    def over(self, front: Front) -> None:
+    def over(self, front: LazyGrpcConnection) -> None:
         """The call was reset, or its connection is gone."""
 
 
-class Front:
+class LazyGrpcConnection:
     """Of one connection. conn: the lane's, set before the first byte. certificate: DER, None without TLS.
 
     offended: to be called when the agent is refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then.
@@ -49,18 +49,18 @@ class Front:
 
     __slots__ = ("_acks", "_answered", "_arrival", "_calls", "_finished", "_held", "_learnt", "_opening", "_openings", "_real", "_said", "_transport", "call", "conn", "offended", "refusal", "still")
 
-    def __init__(self, arrival: Arrival, openings: Openings, calls: Calls, offended: Callable[[bool], None]) -> None:
+    def __init__(self, arrival: Arrival, openings: HandshakeTemplates, calls: Calls, offended: Callable[[bool], None]) -> None:
         self._arrival, self._openings, self._calls = arrival, openings, calls
         self.conn: Any = None
         self.call: Any = None
         self.offended = offended
         self.refusal: GRPCError | None = None
         self._transport: Transport | None = None
-        self.still = Still()
+        self.still = StubH2Connection()
         self._held = b""
         self._said = 0
-        self._opening: Opening | None = None
-        self._learnt: list[Opening] | None = None
+        self._opening: HandshakeTemplate | None = None
+        self._learnt: list[HandshakeTemplate] | None = None
         self._acks = 0
         self._answered = self._finished = False
         self._real: Any = None
@@ -171,7 +171,7 @@ class Front:
             size = int.from_bytes(frames[position : position + 3], "big")
             kind, number = frames[position + 3], int.from_bytes(frames[position + 5 : position + 9], "big") & MAX_WINDOW
             more = int.from_bytes(frames[position + HEADER : position + HEADER + 4], "big") & MAX_WINDOW
-            target: Still | Stream | None = still if number == 0 else stream if number == STREAM else None
+            target: StubH2Connection | Stream | None = still if number == 0 else stream if number == STREAM else None
             if frames[position : position + HEADER] == ACK and self._acks < len(self._opening.inbound_acked):
                 stream.inbound_flow_control_window = self._opening.inbound_acked[self._acks]
                 self._acks += 1
@@ -212,10 +212,10 @@ class Front:
             self._replay(self._opening, self.still.stream)
         return self._real.connection._connection
 
-    def _replay(self, opening: Opening, still: Stream) -> None:
+    def _replay(self, opening: HandshakeTemplate, still: Stream) -> None:
         transport = self._make(b"")
         self._real.connection_made(transport)
-        handler, ear = self._real.processor.handler, Ear()
+        handler, ear = self._real.processor.handler, RecordingTransport()
         self._real.processor.handler = ear
         self._real.data_received(opening.data)
         self._real.processor.handler = handler

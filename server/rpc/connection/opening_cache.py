@@ -32,7 +32,7 @@ ANSWER = [(":status", "200"), ("content-type", "application/grpc+proto")]
 """As grpclib begins its answer to a call."""
 
 
-class Opening:
+class HandshakeTemplate:
     """What h2 and grpclib make of the first bytes of a connection.
 
     headers: of the call that they open, None as long as they open none. said: everything to be written so far. answer: the headers
@@ -63,7 +63,7 @@ class Stream:
         self.inbound_flow_control_window, self.outbound_flow_control_window = inbound, outbound
 
 
-class Still:
+class StubH2Connection:
     """What the lane needs to know of h2's connection object while there is none."""
 
     __slots__ = ("inbound_flow_control_window", "max_outbound_frame_size", "outbound_flow_control_window", "stream")
@@ -89,7 +89,7 @@ class Still:
         return b""
 
 
-class Ear:
+class RecordingTransport:
     """Stands for the transport and for grpclib's handler of requests: what they would be told is kept."""
 
     def __init__(self) -> None:
@@ -116,27 +116,27 @@ class Ear:
         self.closed = True
 
 
-class Openings:
+class HandshakeTemplates:
     """make: grpclib's protocol object for a connection, to be called with the asyncio loop set."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.make = make
-        self._known: OrderedDict[bytes, Opening] = OrderedDict()
+        self._known: OrderedDict[bytes, HandshakeTemplate] = OrderedDict()
 
-    def find(self, data: bytes) -> Opening | None:
+    def find(self, data: bytes) -> HandshakeTemplate | None:
         """None: what begins so goes the long way. The caller has seen to it that data is whole frames."""
         known = self._known.get(data)
         return self._ask(data) if known is None else known
 
-    def keep(self, opening: Opening) -> None:
+    def keep(self, opening: HandshakeTemplate) -> None:
         """An agent that opened like this was let in."""
         self._known[opening.data] = opening
         self._known.move_to_end(opening.data)
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
 
-    def _ask(self, data: bytes) -> Opening | None:
-        ear, protocol = Ear(), self.make()
+    def _ask(self, data: bytes) -> HandshakeTemplate | None:
+        ear, protocol = RecordingTransport(), self.make()
         protocol.connection_made(ear)
         handler, protocol.processor.handler = protocol.processor.handler, ear
         try:
@@ -149,8 +149,8 @@ class Openings:
             else:
                 handler.close()
 
-    def _understood(self, data: bytes, ear: Ear, http2: Any) -> Opening | None:
-        opening = Opening(data, ear.said)
+    def _understood(self, data: bytes, ear: RecordingTransport, http2: Any) -> HandshakeTemplate | None:
+        opening = HandshakeTemplate(data, ear.said)
         if not ear.calls:
             return opening
         stream, headers, _ = ear.calls[0]

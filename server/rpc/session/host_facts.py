@@ -24,12 +24,12 @@ WRITES, MINUTE = 10, 60.0
 """Times per minute that changes of one host's facts are written: a host that is another machine with each Hello costs no more than that."""
 
 
-class Memory:
+class HostRecorder:
     def __init__(self, registry: Registry, queue: Queue, clock: Clock) -> None:
         self._registry, self._queue, self._clock = registry, queue, clock
         self._written: dict[str, deque[float]] = {}
 
-    def met(self, hello: Hello, peer: str) -> None:
+    def record_hello(self, hello: Hello, peer: str) -> None:
         """peer: "address:port"."""
         now = self._clock.now().wall_ms
         known = self._registry.host(hello.host_id)

@@ -13,7 +13,7 @@ import trio
 
 from server.core.effects import Inquire
 from server.core.events import Unaccounted
-from server.ports import Door
+from server.ports import EngineHandle
 from server.store.base import Store, StoreUnavailable
 
 log = structlog.get_logger("rpc.orphans")
@@ -32,7 +32,7 @@ class Orphans:
     def inquire(self, act: Inquire) -> None:
         self._ask.send_nowait(act)
 
-    async def run(self, door: Door) -> None:
+    async def run(self, door: EngineHandle) -> None:
         async for act in self._asked:
             keys = [(command_id, attempt) for command_id, attempt, *_ in act.entries]
             while True:

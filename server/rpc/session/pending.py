@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Comer:
+class PendingConnection:
     """A connection. until: when it is closed, unless it becomes an agent's before. asks: for health or reflection."""
 
     __slots__ = ("asks", "goaway", "until")

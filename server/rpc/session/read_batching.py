@@ -13,7 +13,7 @@ more than about a hundred of them come in a second (CROWD, a count that halves e
 together. One command at a time never gets there, and slices of a burst are not small."""
 
 
-class Pace:
+class ReadBatcher:
     """Times are seconds of one clock that does not go back."""
 
     __slots__ = ("_awake", "_crowd", "_looked", "_small")

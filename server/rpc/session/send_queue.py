@@ -9,7 +9,7 @@ import trio
 from server.fleet.session import Session
 
 
-class Unsent:
+class SendQueue:
     """`stirred` is set when a session is added after `begin`."""
 
     def __init__(self) -> None:

@@ -15,33 +15,33 @@ from proto.link.errors import LinkRefused, MessageTooLarge
 from proto.link.frames import read
 from proto.messages import CONNECT, MalformedMessage
 from server.errors import ClarionError
-from server.ports import Clock, Door
+from server.ports import Clock, EngineHandle
 from server.rpc.accept.abuse import is_grave, refusal
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.connection.grpc_server import GrpcServer, Protocol
 from server.rpc.connection.health_reflection import Codec, Services
-from server.rpc.connection.lazy_grpc import Front
-from server.rpc.connection.opening_cache import STREAM, Openings
+from server.rpc.connection.lazy_grpc import LazyGrpcConnection
+from server.rpc.connection.opening_cache import STREAM, HandshakeTemplates
 from server.rpc.session import hello as from_agent
-from server.rpc.session.host_facts import Memory
-from server.rpc.session.streams import Edge, Live
+from server.rpc.session.host_facts import HostRecorder
+from server.rpc.session.streams import AgentStream, AgentStreams
 from server.rpc.settings import Counts, Settings
 from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
 
-class Handshake:
+class SessionSetup:
     """The gRPC services. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
 
     def __init__(
-        self, edge: Edge, memory: Memory, door: Door, clock: Clock, entry: Entry, settings: Settings, counts: Counts, limits: http2.Limits
+        self, edge: AgentStreams, memory: HostRecorder, door: EngineHandle, clock: Clock, entry: AgentAuth, settings: Settings, counts: Counts, limits: http2.Limits
     ) -> None:
         self._edge, self._memory, self._door, self._clock = edge, memory, door, clock
         self._entry, self._settings, self._counts = entry, settings, counts
         services = Services(self, self._ask, settings.hello_timeout)
         edge.when_draining(services.drain)
         self._server = GrpcServer([self, services], Codec(), settings.max_message, limits.streams, limits.header_list)
-        self.openings = Openings(self.protocol)
+        self.openings = HandshakeTemplates(self.protocol)
         self._hello_bytes = min(limits.hello_bytes, limits.max_message)
         edge.first = self
 
@@ -84,7 +84,7 @@ class Handshake:
             asyncio.get_running_loop().call_later(self._settings.goodbye, transport.abort)
             raise transport.refusal from None
         await stream.send_initial_metadata()
-        live = Live(transport.conn)
+        live = AgentStream(transport.conn)
         assert live.over is not None
         try:
             self._edge.open(live, hello.host_id, peer)
@@ -101,9 +101,9 @@ class Handshake:
 
     # --- the short way -----------------------------------------------------------------------------------------------------
 
-    def begun(self, front: Front, headers: Mapping[str, str]) -> None:
+    def begun(self, front: LazyGrpcConnection, headers: Mapping[str, str]) -> None:
         """A call as agents make it; its Hello is read by the lane."""
-        live = front.call = Live(front.conn, front)
+        live = front.call = AgentStream(front.conn, front)
         try:
             if self._edge.draining:
                 raise ClarionError("shutting_down")
@@ -113,13 +113,13 @@ class Handshake:
         else:
             front.conn.attach(STREAM, live, b"", self._hello_bytes)
 
-    def over(self, front: Front) -> None:
+    def over(self, front: LazyGrpcConnection) -> None:
         """The call was reset, or its connection is gone."""
         front.conn.detach()
         self._edge.closed(front.call)
         self._edge.leave(front.conn)
 
-    def greet(self, live: Live, message: bytes) -> None:
+    def greet(self, live: AgentStream, message: bytes) -> None:
         front = live.front
         assert front is not None
         try:
@@ -132,13 +132,13 @@ class Handshake:
         self._edge.open(live, hello.host_id, front.peer)
         self._opened(live, hello, front.peer)
 
-    def refuse(self, live: Live, reason: str, detail: str, error: GRPCError) -> None:
+    def refuse(self, live: AgentStream, reason: str, detail: str, error: GRPCError) -> None:
         """What came first is no Hello."""
         assert live.front is not None
         self._told(reason, live.front.peer, detail)
         self._turn_away(live, error, is_grave(reason))
 
-    def _turn_away(self, live: Live, error: GRPCError, grave: bool = False) -> None:
+    def _turn_away(self, live: AgentStream, error: GRPCError, grave: bool = False) -> None:
         """What is said now is all that it gets; a session it cannot become any more."""
         front = live.front
         assert front is not None
@@ -162,10 +162,10 @@ class Handshake:
         if self._entry.gate is not None:
             self._entry.gate.admit(certificate, Claim(hello.host_id, hello.journal_id, hello.boot_id), peer)
 
-    def _opened(self, live: Live, hello: from_agent.Hello, peer: str) -> None:
+    def _opened(self, live: AgentStream, hello: from_agent.Hello, peer: str) -> None:
         assert live.session is not None
         number = live.session.number
-        self._memory.met(hello, peer)
+        self._memory.record_hello(hello, peer)
         self._door.submit(from_agent.connected(hello, number))
         if hello.disbelieved:
             log.warning("numbers not believed", host_id=hello.host_id, session=number, peer=peer, fields=list(hello.disbelieved))

@@ -21,18 +21,18 @@ from server.core.inputs.bounds import RUNNING_MAX
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.session import Session
-from server.ports import Clock, Door
+from server.ports import Clock, EngineHandle
 from server.rpc.accept.abuse import refusal
-from server.rpc.connection.lazy_grpc import Front
+from server.rpc.connection.lazy_grpc import LazyGrpcConnection
 from server.rpc.session import decode as rows
 from server.rpc.session import encode
 from server.rpc.session.encode import Encoder
 from server.rpc.session.endings import DRAINING, END_STATUS, ENDED, FLOODS, HEARD, IN_ORDER
-from server.rpc.session.pending import Comer
-from server.rpc.session.read_batching import NAP, Pace
+from server.rpc.session.pending import PendingConnection
+from server.rpc.session.read_batching import NAP, ReadBatcher
 from server.rpc.session.report_slices import apart
 from server.rpc.session.result_credits import Credits
-from server.rpc.session.send_queue import Unsent
+from server.rpc.session.send_queue import SendQueue
 from server.rpc.session.timer_wheel import Wheel
 from server.rpc.settings import Counts, Queue, Settings
 from server.turns import let_others
@@ -52,7 +52,7 @@ PATIENCE = 1.25
 FOREVER = float("inf")
 
 
-class Live:
+class AgentStream:
     """A call on a connection of the lane, which has this object as the tag of its rows. session: None until the Hello is accepted.
 
     front: of a call that came the short way. over: of another one; resolved with None for OK, or with the error that ends the call.
@@ -60,7 +60,7 @@ class Live:
 
     __slots__ = ("_owed", "_since", "answer", "beat", "conn", "front", "over", "said", "session")
 
-    def __init__(self, conn: Any, front: Front | None = None) -> None:
+    def __init__(self, conn: Any, front: LazyGrpcConnection | None = None) -> None:
         self.conn, self.front = conn, front
         self.session: Session | None = None
         self.over: asyncio.Future[GRPCError | None] | None = None if front is not None else asyncio.get_running_loop().create_future()
@@ -87,32 +87,32 @@ class Live:
             self.over.set_result(error)
 
 
-class First(Protocol):
+class HelloHandler(Protocol):
     """Whoever judges what a call that came the short way begins with."""
 
-    def greet(self, live: Live, message: bytes) -> None: ...
+    def greet(self, live: AgentStream, message: bytes) -> None: ...
 
-    def refuse(self, live: Live, reason: str, detail: str, error: GRPCError) -> None: ...
+    def refuse(self, live: AgentStream, reason: str, detail: str, error: GRPCError) -> None: ...
 
 
-class Edge:
+class AgentStreams:
     """`run` must be running. `open` is called by the handshake once a Hello is accepted, `closed` when the call is over."""
 
-    def __init__(self, hub: Any, registry: Registry, door: Door, queue: Queue, clock: Clock, settings: Settings, counts: Counts) -> None:
+    def __init__(self, hub: Any, registry: Registry, door: EngineHandle, queue: Queue, clock: Clock, settings: Settings, counts: Counts) -> None:
         self._hub, self._registry, self._door, self._queue = hub, registry, door, queue
         self._clock, self._settings, self._counts = clock, settings, counts
         self._encoder = Encoder(settings.terms)
-        self._live: dict[int, Live] = {}
+        self._live: dict[int, AgentStream] = {}
         self._leaving: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
-        self.first: First | None = None
-        self._unsent = Unsent()
+        self.first: HelloHandler | None = None
+        self._unsent = SendQueue()
         self._credits = Credits(settings.terms.credits, queue)
-        self._wheel: Wheel[Live] = Wheel(settings.pulse, clock.now().mono)
+        self._wheel: Wheel[AgentStream] = Wheel(settings.pulse, clock.now().mono)
         self._expected: Wheel[Any] = Wheel(settings.pulse, clock.now().mono)
-        self._connected: dict[Any, Comer] = {}
+        self._connected: dict[Any, PendingConnection] = {}
         self._drains: list[Callable[[], None]] = []
         self.draining = False
-        self._pace = Pace()
+        self._pace = ReadBatcher()
 
     # --- the life of a session ---------------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Edge:
         goaway: tells the other end that no further stream is taken. `gone` must follow.
         """
         until = self._clock.now().mono + self._settings.hello_timeout
-        self._connected[conn] = Comer(goaway, until)
+        self._connected[conn] = PendingConnection(goaway, until)
         self._expected.set(conn, until)
 
     def caller(self, conn: Any) -> None:
@@ -135,7 +135,7 @@ class Edge:
     def gone(self, conn: Any) -> None:
         self._connected.pop(conn, None)
 
-    def open(self, live: Live, host_id: str, peer: str) -> Session:
+    def open(self, live: AgentStream, host_id: str, peer: str) -> Session:
         """The Hello is accepted."""
         if (comer := self._connected.get(live.conn)) is not None:
             comer.until = FOREVER
@@ -146,7 +146,7 @@ class Edge:
         self._counts.session_opened()
         return session
 
-    def closed(self, live: Live) -> None:
+    def closed(self, live: AgentStream) -> None:
         """The call is over, one way or the other. Under asyncio, before grpclib ends it, if it came the long way."""
         session = live.session
         if session is None or self._live.pop(session.number, None) is None:
@@ -206,7 +206,7 @@ class Edge:
         events: list[Report] = []
         self._pace.read(len(batch), all(row[1] == HEARTBEAT for row in batch), now)
         for row in batch:
-            live: Live = row[0]
+            live: AgentStream = row[0]
             if live.session is None:
                 self._first(live, row)
             elif live.session.number in self._live and live.session.ended in HEARD:
@@ -221,7 +221,7 @@ class Edge:
             for some in apart(events) if self._queue.lags else (events,):
                 self._door.submit(*some)
 
-    def _first(self, live: Live, row: tuple[Any, ...]) -> None:
+    def _first(self, live: AgentStream, row: tuple[Any, ...]) -> None:
         """What a call that came the short way begins with."""
         kind, first = row[1], self.first
         assert first is not None, "whoever attaches calls without a session has set it"
@@ -238,7 +238,7 @@ class Edge:
             words = f"the first message must be hello, not {KINDS.get(kind, 'of an unknown kind')}"
             first.refuse(live, "malformed_message", words, refusal(ClarionError("hello_expected", words)))
 
-    def _understand(self, live: Live, row: tuple[Any, ...]) -> Report | None:
+    def _understand(self, live: AgentStream, row: tuple[Any, ...]) -> Report | None:
         kind, session = row[1], live.session
         assert session is not None
         if kind in rows.EVENTS:
@@ -265,7 +265,7 @@ class Edge:
             return self._cold(live, session, row[2])
         return None
 
-    def _cold(self, live: Live, session: Session, data: bytes) -> Report | None:
+    def _cold(self, live: AgentStream, session: Session, data: bytes) -> Report | None:
         """Kinds that are rare, or newer than this server: whole messages, read by betterproto."""
         kind, value = kind_of(decode(data))
         if kind == "rejected" and isinstance(value, Rejected):
@@ -274,7 +274,7 @@ class Edge:
             self._heard(live, value.beat, value.answer, value.running)
         return None
 
-    def _heard(self, live: Live, beat: int, answer: bool, running: int) -> None:
+    def _heard(self, live: AgentStream, beat: int, answer: bool, running: int) -> None:
         session = live.session
         assert session is not None
         session.running = min(running, RUNNING_MAX)
@@ -285,7 +285,7 @@ class Edge:
                 live.conn.send([encode.heartbeat(beat, answer=True)])
                 live.said = self._clock.now().mono
 
-    def _broken(self, live: Live, reason: str) -> None:
+    def _broken(self, live: AgentStream, reason: str) -> None:
         session = live.session
         assert session is not None
         self._counts.refused("malformed_message")
@@ -326,13 +326,13 @@ class Edge:
         if session.ended is not None:
             self._end(live, session.ended)
 
-    def _end(self, live: Live, why: str) -> None:
+    def _end(self, live: AgentStream, why: str) -> None:
         if why in FLOODS:
             live.conn.refuse(ENHANCE_YOUR_CALM, FLOODS[why])
         live.conn.detach()
         self._over(live, None if why in IN_ORDER else GRPCError(END_STATUS[why], f"session ended: {why}"))
 
-    def _over(self, live: Live, error: GRPCError | None) -> None:
+    def _over(self, live: AgentStream, error: GRPCError | None) -> None:
         live.finish(error)
         if live.front is not None:
             if self.draining:

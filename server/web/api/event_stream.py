@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from server.web.http.sse import event
-from server.web.request import Call
+from server.web.request import ApiRequest
 
 
 class Stream(AsyncIterator[bytes]):
@@ -17,7 +17,7 @@ class Stream(AsyncIterator[bytes]):
     It counts as a viewer from its first byte to its end, whatever ends it.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: ApiRequest) -> None:
         """Raises ClarionError too_many_viewers."""
         call.desk.viewers.refuse_more()
         self.call = call

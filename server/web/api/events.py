@@ -13,7 +13,7 @@ from server.web.http.route import Param
 from server.web.http.sse import KIND
 from server.web.readmodel.lookup import committed_task
 from server.web.readmodel.viewers import OF_TASKS, SOON_S, TOPICS, Watch
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 
 KNOWN = (*TOPICS, *OF_TASKS)
 PARAMS = (
@@ -24,7 +24,7 @@ PARAMS = (
 HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what happened since is told first. With one that is not this server's all is told."),)
 
 
-async def get_events(call: Call) -> Reply:
+async def get_events(call: ApiRequest) -> ApiResponse:
     """Watch.
 
     Server-sent events, at most five times a second, less often when there are many viewers: `statistics`, `hosts`, `task` (a ProgressView),
@@ -48,13 +48,13 @@ async def get_events(call: Call) -> Reply:
     viewers = call.desk.viewers
     watch = Watch(topics, tasks)
     viewers.resume(watch, call.request.headers.get("Last-Event-ID") or query.text("after"))
-    return Reply(_Events(call, watch), headers=dict(sse.HEADERS), content_type=KIND)
+    return ApiResponse(_Events(call, watch), headers=dict(sse.HEADERS), content_type=KIND)
 
 
 class _Events(Stream):
     """What one viewer of states gets."""
 
-    def __init__(self, call: Call, watch: Watch) -> None:
+    def __init__(self, call: ApiRequest, watch: Watch) -> None:
         super().__init__(call)
         self._watch = watch
         self._sent_at = -1.0

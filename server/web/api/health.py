@@ -7,18 +7,18 @@ from server.errors import ClarionError
 from server.ops import metrics
 from server.ops.health import Phase
 from server.web.readmodel.serialize import by_label
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.responses import DeepView, HostCounts, LiveView, ReadyView, StatisticsView
 
 
-async def statistics(call: Call) -> Reply:
+async def statistics(call: ApiRequest) -> ApiResponse:
     """Count tasks, executions and hosts.
 
     From counters in memory; no table is read.
     """
     counts = call.deps.door.statistics()
     hosts = call.deps.fleet.counts()
-    return Reply(
+    return ApiResponse(
         StatisticsView(
             tasks=by_label(counts.tasks, TaskStatus),
             executions=by_label(counts.executions, ExecutionStatus),
@@ -27,15 +27,15 @@ async def statistics(call: Call) -> Reply:
     )
 
 
-async def live(call: Call) -> Reply:
+async def live(call: ApiRequest) -> ApiResponse:
     """Is the process alive?
 
     Needs no token.
     """
-    return Reply(LiveView(status="alive", version=call.deps.version))
+    return ApiResponse(LiveView(status="alive", version=call.deps.version))
 
 
-async def ready(call: Call) -> Reply:
+async def ready(call: ApiRequest) -> ApiResponse:
     """Does the server take work?
 
     Needs no token and says nothing else: 200 when it does, 503 while it starts and while it stops.
@@ -45,29 +45,29 @@ async def ready(call: Call) -> Reply:
         raise ClarionError("shutting_down")
     if phase is Phase.STARTING:
         raise ClarionError("store_unavailable", "the server is still starting", hint="try again in a few seconds")
-    return Reply(ReadyView(status=phase.value))
+    return ApiResponse(ReadyView(status=phase.value))
 
 
-async def deep(call: Call) -> Reply:
+async def deep(call: ApiRequest) -> ApiResponse:
     """Do all parts answer?
 
     The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the event loop, the writer's queue, the agents' port. 503 when one is red.
     """
     ok, checks = await call.deps.health.deep()
-    return Reply(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)
+    return ApiResponse(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)
 
 
-async def prometheus(call: Call) -> Reply:
+async def prometheus(call: ApiRequest) -> ApiResponse:
     """Metrics in Prometheus' text format.
 
     Nothing is labelled by host. The read-only token of DATA/metrics.token is enough.
     """
-    return Reply(call.deps.metrics.text(), content_type=metrics.CONTENT_TYPE)
+    return ApiResponse(call.deps.metrics.text(), content_type=metrics.CONTENT_TYPE)
 
 
-async def openapi(call: Call) -> Reply:
+async def openapi(call: ApiRequest) -> ApiResponse:
     """Read this description.
 
     The read-only token of DATA/metrics.token is enough.
     """
-    return Reply(call.openapi)
+    return ApiResponse(call.openapi)

@@ -9,20 +9,20 @@ from proto.reasons import REASONS, Reason
 from proto.words import ENGLISH, HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, Said
 from server.core.states import EXECUTION_STEPS, TASK_STEPS
 from server.web.http.route import Param
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.result_responses import SayingView, StepView, WordsView, WordView
 
 PARAMS = (Param("language", "string", "Of the words: `en` (default) or `zh-CN`.", choices=LANGUAGES),)
 
 
-async def get_words(call: Call) -> Reply:
+async def get_words(call: ApiRequest) -> ApiResponse:
     """Read the words for states, reasons and notes.
 
     One word, a sentence and a hint for each, and the steps from state to state. JSON elsewhere carries the codes; people read these words.
     """
     language = call.query.choice("language", ENGLISH, LANGUAGES)
     notes = {code: note.texts(language) for code, note in NOTES.items()}
-    return Reply(
+    return ApiResponse(
         WordsView(
             states=_views(STATES | {"unreachable": HOST_OFFLINE}, language),
             tasks=_views(TASKS, language),

@@ -23,7 +23,7 @@ from proto.notes import NOTES, Note
 from proto.reasons import REASONS, Reason
 from proto.words import HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, Said
 from server.errors import ClarionError
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 
 CSP = "; ".join(
     (
@@ -127,69 +127,69 @@ def shell(page: str, language: str, version: str) -> bytes:
     return template.substitute(values).encode()
 
 
-def _page(call: Call, name: str) -> Reply:
+def _page(call: ApiRequest, name: str) -> ApiResponse:
     request = call.request
     language = language_of(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""))
     headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie", "Content-Language": language}
-    return Reply(shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
+    return ApiResponse(shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
 
 
-async def index(call: Call) -> Reply:
+async def index(call: ApiRequest) -> ApiResponse:
     """The page: overview."""
     return _page(call, "overview")
 
 
-async def login(call: Call) -> Reply:
+async def login(call: ApiRequest) -> ApiResponse:
     """The page: logging in."""
     return _page(call, "login")
 
 
-async def tasks(call: Call) -> Reply:
+async def tasks(call: ApiRequest) -> ApiResponse:
     """The page: all tasks."""
     return _page(call, "tasks")
 
 
-async def task(call: Call, task_id: str) -> Reply:
+async def task(call: ApiRequest, task_id: str) -> ApiResponse:
     """The page: one task."""
     return _page(call, "task")
 
 
-async def hosts(call: Call) -> Reply:
+async def hosts(call: ApiRequest) -> ApiResponse:
     """The page: all hosts."""
     return _page(call, "hosts")
 
 
-async def host(call: Call, host: str) -> Reply:
+async def host(call: ApiRequest, host: str) -> ApiResponse:
     """The page: one host."""
     return _page(call, "host")
 
 
-async def new(call: Call) -> Reply:
+async def new(call: ApiRequest) -> ApiResponse:
     """The page: a new task."""
     return _page(call, "new")
 
 
-async def about(call: Call) -> Reply:
+async def about(call: ApiRequest) -> ApiResponse:
     """The page: help."""
     return _page(call, "help")
 
 
-def missing(language_cookie: str | None, accepted: str, version: str) -> Reply:
+def missing(language_cookie: str | None, accepted: str, version: str) -> ApiResponse:
     """The page that says that an address leads nowhere, with status 404."""
     language = language_of(language_cookie, accepted)
     headers = {"Content-Security-Policy": CSP, "Vary": "Accept, Accept-Language, Cookie", "Content-Language": language}
-    return Reply(shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8")
+    return ApiResponse(shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8")
 
 
-async def favicon(call: Call) -> Reply:
+async def favicon(call: ApiRequest) -> ApiResponse:
     """The page's icon, where browsers look for it on their own."""
-    return Reply(assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"])
+    return ApiResponse(assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"])
 
 
-async def static(call: Call, digest: str, name: str) -> Reply:
+async def static(call: ApiRequest, digest: str, name: str) -> ApiResponse:
     """The page's scripts, style sheets, texts and icon."""
     ours, found = assets()
     data = found.get(name) if digest == ours else None
     if data is None:
         raise ClarionError("route_not_found")
-    return Reply(data, headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=TYPES[name.rpartition(".")[2]])
+    return ApiResponse(data, headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=TYPES[name.rpartition(".")[2]])

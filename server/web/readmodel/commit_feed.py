@@ -11,7 +11,7 @@ from server.core.model import CommandHost
 Note = Callable[[CommandHost], None]
 
 
-class Followed:
+class CommitFeed:
     """Whoever follows a command is told of each of its rows after the commit, in the order of the commits. Nobody may change what it is told of."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Followed:
         return len(self._notes)
 
 
-class Follower:
+class Subscription:
     """One who follows a command for a while, and can be told at any time that nobody cares any more: it follows nothing from then on."""
 
-    def __init__(self, followed: Followed) -> None:
+    def __init__(self, followed: CommitFeed) -> None:
         self._followed = followed
         self._what: tuple[str, Note] | None = None
         self._over = False

@@ -11,7 +11,7 @@ from server.fleet.join_requests import JoinRequests
 from server.fleet.watching import Watching
 from server.ops.health import Health
 from server.ops.metrics import Metrics
-from server.ports import Clock, Commits, Door, Entropy, Fleet
+from server.ports import Clock, Commits, EngineHandle, Entropy, Fleet
 from server.store.base import Store
 from server.web.http.auth import TokenVerifier
 from server.web.http.limits import Limits
@@ -31,7 +31,7 @@ class Deps:
     """nursery: where writes run that must end well although their client has hung up; it must outlive `serve` and end after the
     writer has been flushed. shutdown: set once, when the server begins to stop."""
 
-    door: Door
+    door: EngineHandle
     fleet: Fleet
     commits: Commits
     store: Store

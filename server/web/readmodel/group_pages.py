@@ -12,7 +12,7 @@ from server.core.states import ExecutionStatus
 from server.store.base import Beginning
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of
-from server.web.readmodel.result_groups import Answers, Budget, joined, people_of
+from server.web.readmodel.result_groups import Answers, ReadBudget, joined, people_of
 from server.web.readmodel.serialize import group_view
 from server.web.schemas.result_responses import GroupPage, GroupView
 
@@ -30,7 +30,7 @@ async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
 
 async def page_of(deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None) -> GroupPage:
     """From position `start` on; `next` goes on after the last one that was looked at."""
-    page, last = await _chosen(deps, ordered, start, where, limit, Budget(deps))
+    page, last = await _chosen(deps, ordered, start, where, limit, ReadBudget(deps))
     return GroupPage(
         task_id=answers.task.task_id,
         status=answers.task.status.label,
@@ -54,7 +54,7 @@ def _holds(where: Filter, answer: Answer, texts: Sequence[bytes]) -> bool:
     return holds(where, Reply(answer, *texts))
 
 
-async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: Budget) -> tuple[list[Answer], int]:
+async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: ReadBudget) -> tuple[list[Answer], int]:
     """The answers on the page, and the position after the last one that was looked at."""
     page: list[Answer] = []
     needs_outputs = where is not None and reads(where)

@@ -20,7 +20,7 @@ import orjson
 import trio
 
 from server.core.model import CommandHost, Task
-from server.web.readmodel.commit_feed import Follower
+from server.web.readmodel.commit_feed import Subscription
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, committed_task
 from server.web.schemas.result_responses import CellsView
@@ -36,7 +36,7 @@ MAGIC = b"CLST"
 
 
 @dataclass(slots=True)
-class Cells:
+class HostStateSnapshot:
     """changed: for each host the version with which it changed last. news: place → state, committed since this version."""
 
     task: Task
@@ -94,29 +94,29 @@ def _packed(status: int, unreachable: bool) -> int:
 
 @dataclass(slots=True)
 class _Kept:
-    follower: Follower
+    follower: Subscription
     lock: trio.Lock = field(default_factory=trio.Lock)
-    cells: Cells | None = None
+    cells: HostStateSnapshot | None = None
     next_at: float = 0.0
     listed: bytes = b""
     listed_at: float = -LISTED_S
 
 
-class CellBook:
+class HostStateCache:
     """Of the last `answers_kept` tasks that were looked at."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
-    async def of(self, task_id: str) -> Cells:
+    async def of(self, task_id: str) -> HostStateSnapshot:
         """Raises ClarionError task_not_found."""
         return (await self._read(task_id))[1]
 
-    async def _read(self, task_id: str) -> tuple[_Kept, Cells]:
+    async def _read(self, task_id: str) -> tuple[_Kept, HostStateSnapshot]:
         """What is kept may be forgotten while it is read, if so many other tasks are looked at."""
         task = await committed_task(self._deps, task_id)
-        kept = self._kept.setdefault(task_id, _Kept(Follower(self._deps.live.followed)))
+        kept = self._kept.setdefault(task_id, _Kept(Subscription(self._deps.live.followed)))
         self._kept.move_to_end(task_id)
         while len(self._kept) > self._deps.limits.answers_kept:
             self._kept.popitem(last=False)[1].follower.close()
@@ -137,12 +137,12 @@ class CellBook:
         places = {host_id: place for place, host_id in enumerate(host_ids)}
         size = len(host_ids)
         command_id = (await command_of(self._deps, task.task_id)).command_id
-        cells = Cells(task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
+        cells = HostStateSnapshot(task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
         with kept.follower.beginning(command_id, cells.note) if not task.status.final else nullcontext():
             cells.take(await self._deps.store.states(command_id))
         kept.cells, kept.next_at = cells, self._deps.clock.now().mono + FRESH_S
 
-    async def _end(self, kept: _Kept, cells: Cells, task: Task) -> None:
+    async def _end(self, kept: _Kept, cells: HostStateSnapshot, task: Task) -> None:
         """Read once more, then never again."""
         lines = await self._deps.store.states(cells.command_id)
         kept.follower.end()

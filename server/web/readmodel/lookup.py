@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from proto.ids import is_id
 from server.core.model import Command, Task
 from server.errors import ClarionError
-from server.ports import Fleet, Presence
+from server.ports import Fleet, HostPresence
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.unknown_names import ambiguous, label, no_host
 
@@ -39,7 +39,7 @@ async def command_of(deps: Deps, task_id: str) -> Command:
     return commands[0]
 
 
-def known_host(deps: Deps, name: str) -> Presence:
+def known_host(deps: Deps, name: str) -> HostPresence:
     """By id, or by a name that only one host has. Raises ClarionError host_not_found, host_ambiguous."""
     presence = deps.fleet.presence(_known(deps, name)) if not is_id(name) else deps.fleet.presence(name)
     if presence is None:

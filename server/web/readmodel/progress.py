@@ -15,7 +15,7 @@ from server.core.effects import Progress, Save
 from server.core.model import Task
 from server.core.states import ExecutionStatus
 from server.ports import Clock
-from server.web.readmodel.commit_feed import Followed
+from server.web.readmodel.commit_feed import CommitFeed
 
 WINDOW_S = 15.0
 """The rate is that of the last so many seconds."""
@@ -68,7 +68,7 @@ class Live:
         self._lost = 0
         """The number of the last change that is not kept any more."""
         self._closed = False
-        self.followed = Followed()
+        self.followed = CommitFeed()
 
     def committed(self, saves: Sequence[Save]) -> None:
         self.followed.committed(saves)

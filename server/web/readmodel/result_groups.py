@@ -15,7 +15,7 @@ from server.core.results.groups import Answer, Kind, KindOrder
 from server.core.results.live_groups import AnswerSheet
 from server.core.selectors.fold import Folded, fold
 from server.store.base import StoreUnavailable
-from server.web.readmodel.commit_feed import Follower
+from server.web.readmodel.commit_feed import Subscription
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, committed_task
 
@@ -33,7 +33,7 @@ held it up for 20 ms each."""
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class GroupMembers:
     """Who gave an answer: the names folded, and the first host by name."""
 
     folded: Folded
@@ -48,7 +48,7 @@ class Answers:
     task: Task
     groups: Sequence[Answer]
     open: Sequence[Answer]
-    people: dict[int, People] = field(default_factory=dict)
+    people: dict[int, GroupMembers] = field(default_factory=dict)
     notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
     """Hosts per note of proto.notes.MARKED, of the kinds that have any. Of a task that has not ended, up to NOTES_FRESH_S old."""
 
@@ -61,7 +61,7 @@ class Answers:
 class _Kept:
     """order: as committed, so that no number is shown that a crash could undo. sheet: of a task that has not ended."""
 
-    follower: Follower
+    follower: Subscription
     lock: trio.Lock = field(default_factory=trio.Lock)
     answers: Answers | None = None
     sheet: AnswerSheet | None = None
@@ -71,7 +71,7 @@ class _Kept:
     noted_at: float | None = None
 
 
-class AnswerBook:
+class ResultGroupCache:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -79,7 +79,7 @@ class AnswerBook:
     async def of(self, task_id: str) -> Answers:
         """Raises ClarionError task_not_found."""
         task = await committed_task(self._deps, task_id)
-        kept = self._kept.setdefault(task_id, _Kept(Follower(self._deps.live.followed)))
+        kept = self._kept.setdefault(task_id, _Kept(Subscription(self._deps.live.followed)))
         self._kept.move_to_end(task_id)
         while len(self._kept) > self._deps.limits.answers_kept:
             self._kept.popitem(last=False)[1].follower.close()
@@ -137,7 +137,7 @@ LOOKS = 16
 """How often what one request may read of outputs may be looked through: once for each condition."""
 
 
-class Budget:
+class ReadBudget:
     """What one request may still read of outputs. Each is read once."""
 
     def __init__(self, deps: Deps) -> None:
@@ -181,7 +181,7 @@ async def folded_names(deps: Deps, names: Sequence[str], max_chars: int | None) 
     return fold(names, max_chars) if len(names) <= FEW_NAMES else await deps.slices.thread(fold, names, max_chars)
 
 
-async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
+async def people_of(deps: Deps, answers: Answers, answer: Answer) -> GroupMembers:
     """A host that has been deleted, or shares its name, goes by its id."""
     people = answers.people.get(answer.number)
     if people is None:
@@ -189,5 +189,5 @@ async def people_of(deps: Deps, answers: Answers, answer: Answer) -> People:
         names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in answer.host_ids]
         hostname, host_id = min(zip(names, answer.host_ids, strict=True))
         folded = await folded_names(deps, [directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids], FOLDED_CHARS)
-        people = answers.people[answer.number] = People(folded, host_id, hostname)
+        people = answers.people[answer.number] = GroupMembers(folded, host_id, hostname)
     return people

@@ -13,10 +13,10 @@ from server.core.effects import Progress
 from server.core.model import Command, CommandHost, Host, HostIdentity, Task
 from server.core.results.groups import Answer
 from server.core.states import ExecutionStatus, TaskStatus
-from server.ports import Fleet, Presence
+from server.ports import Fleet, HostPresence
 from server.store.base import Beginning, OutputSummary
 from server.web.readmodel.progress import answered, done
-from server.web.readmodel.result_groups import People
+from server.web.readmodel.result_groups import GroupMembers
 from server.web.schemas import responses, result_responses
 
 
@@ -156,7 +156,7 @@ def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequ
 
 
 def group_view(
-    task_id: str, answer: Answer, people: People, begins: Mapping[bytes, Beginning], detail: str | None, notes: Sequence[int] = ()
+    task_id: str, answer: Answer, people: GroupMembers, begins: Mapping[bytes, Beginning], detail: str | None, notes: Sequence[int] = ()
 ) -> result_responses.GroupView:
     """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per note, as the store counts."""
     words = said(answer.status.label, code=answer.error_code)
@@ -278,7 +278,7 @@ def execution_view(
     return responses.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, earlier=earlier, late_result=late)
 
 
-def host_view(presence: Presence, word: str, open_executions: int, identity: HostIdentity | None) -> responses.HostView:
+def host_view(presence: HostPresence, word: str, open_executions: int, identity: HostIdentity | None) -> responses.HostView:
     host: Host = presence.host
     return responses.HostView(
         host_id=host.host_id,

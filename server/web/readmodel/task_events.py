@@ -13,8 +13,8 @@ import trio
 
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.group_pages import first_page
-from server.web.readmodel.host_states import CellBook
-from server.web.readmodel.result_groups import AnswerBook, Answers
+from server.web.readmodel.host_states import HostStateCache
+from server.web.readmodel.result_groups import Answers, ResultGroupCache
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,7 +38,7 @@ class _Groups:
 
 
 class TaskFrames:
-    def __init__(self, deps: Deps, cells: CellBook, answers: AnswerBook) -> None:
+    def __init__(self, deps: Deps, cells: HostStateCache, answers: ResultGroupCache) -> None:
         self._deps, self._cells, self._answers = deps, cells, answers
         self._states: OrderedDict[tuple[str, str, int, int], bytes] = OrderedDict()
         self._groups: OrderedDict[str, _Groups] = OrderedDict()

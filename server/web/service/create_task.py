@@ -15,7 +15,7 @@ from server.core.states import TaskStatus
 from server.errors import ClarionError
 from server.web.context import Flight
 from server.web.readmodel.lookup import stored_task
-from server.web.request import Call
+from server.web.request import ApiRequest
 from server.web.schemas.requests import TaskBody
 from server.web.service.targets import choose_hosts
 from server.web.service.task_request import build, check
@@ -24,7 +24,7 @@ HEADER = "Idempotency-Key"
 Make = Callable[[], Awaitable[tuple[Task, Command]]]
 
 
-def _key(call: Call) -> str | None:
+def _key(call: ApiRequest) -> str | None:
     """The key with its owner's name before it: one operator cannot meet another's tasks by guessing keys."""
     key = call.request.headers.get(HEADER)
     if key is None:
@@ -35,12 +35,12 @@ def _key(call: Call) -> str | None:
     return f"{call.by}:{key}"
 
 
-def digest_of(call: Call, verb: str) -> bytes:
+def digest_of(call: ApiRequest, verb: str) -> bytes:
     """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and what is to be done with it."""
     return sha256(f"{verb} ".encode() + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
+async def create(call: ApiRequest, *, start: bool) -> tuple[Task, Command, bool]:
     """The task of a TaskBody; otherwise as `created`."""
     assert isinstance(call.body, TaskBody)
     wish = check(call.body, call.deps.limits)
@@ -53,14 +53,14 @@ async def create(call: Call, *, start: bool) -> tuple[Task, Command, bool]:
     return await created(call, make, start=start, verb="run" if start else "create")
 
 
-async def created(call: Call, make: Make, *, start: bool, verb: str) -> tuple[Task, Command, bool]:
+async def created(call: ApiRequest, make: Make, *, start: bool, verb: str) -> tuple[Task, Command, bool]:
     """The committed task and command, and whether they are new. make: called once it is known that there is none yet.
 
     Raises ClarionError; then nothing was written, except with store_unavailable, which says so.
     """
     key = _key(call)
     if key is None:
-        task_id = await call.desk.safely(lambda: _write(call, make, start, None, None), after_room=True)
+        task_id = await call.desk.run_to_completion(lambda: _write(call, make, start, None, None), after_room=True)
         return *await stored_task(call.deps, task_id), True
     digest = digest_of(call, verb)
     with trio.move_on_after(call.deps.limits.write_timeout):
@@ -71,11 +71,11 @@ async def created(call: Call, make: Make, *, start: bool, verb: str) -> tuple[Ta
     if key in call.desk.creating:
         raise ClarionError("store_unavailable", "the first request with this Idempotency-Key has not been committed yet")
     flight = call.desk.creating[key] = Flight(digest)
-    task_id, new = await call.desk.safely(lambda: _once(call, make, start, key, flight), after_room=True)
+    task_id, new = await call.desk.run_to_completion(lambda: _once(call, make, start, key, flight), after_room=True)
     return *await stored_task(call.deps, task_id), new
 
 
-async def _once(call: Call, make: Make, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
+async def _once(call: ApiRequest, make: Make, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
     try:
         known = await call.deps.store.known_key(key)
         if known is None:
@@ -90,7 +90,7 @@ async def _once(call: Call, make: Make, start: bool, key: str, flight: Flight) -
         flight.done.set()
 
 
-async def _finish_run(call: Call, task_id: str) -> None:
+async def _finish_run(call: ApiRequest, task_id: str) -> None:
     """The server died between creation and start of a `run`: the repeated request starts it."""
     live = call.deps.door.live_task(task_id)
     if live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
@@ -98,7 +98,7 @@ async def _finish_run(call: Call, task_id: str) -> None:
         await call.deps.door.committed(task_id)
 
 
-async def _write(call: Call, make: Make, start: bool, key: str | None, digest: bytes | None) -> str:
+async def _write(call: ApiRequest, make: Make, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
     task, command = await make()
     await call.desk.room()

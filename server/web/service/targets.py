@@ -15,7 +15,7 @@ from server.core.selectors.parser import Names, Refinement, Results, Selector, p
 from server.errors import ClarionError
 from server.web.http.limits import Limits
 from server.web.readmodel.deps import Deps
-from server.web.readmodel.result_groups import AnswerBook
+from server.web.readmodel.result_groups import ResultGroupCache
 from server.web.readmodel.unknown_names import label, listed, refused
 from server.web.service.checks import of_expression, too_much
 
@@ -86,7 +86,7 @@ def wrong(error: ExpressionError, where: str, text: str) -> ClarionError:
     return ClarionError("invalid_expression", f"{where}: {error}", field=where, hint=of_expression(error), details=details)
 
 
-async def look_up(chosen: Chosen, deps: Deps, book: AnswerBook) -> None:
+async def look_up(chosen: Chosen, deps: Deps, book: ResultGroupCache) -> None:
     """Read what the tasks that are mentioned have answered. Raises ClarionError invalid_expression for a task that is not there, for too many
     tasks, and for tests that take too long."""
     found: dict[tuple[str, tuple[Refinement, ...]], frozenset[str]] = {}
@@ -104,7 +104,7 @@ async def look_up(chosen: Chosen, deps: Deps, book: AnswerBook) -> None:
         chosen.results[results] = found[key]
 
 
-async def _answers(chosen: Chosen, results: Results, book: AnswerBook) -> list[Answer]:
+async def _answers(chosen: Chosen, results: Results, book: ResultGroupCache) -> list[Answer]:
     try:
         return (await book.of(results.task_id)).all
     except ClarionError as error:
@@ -150,7 +150,7 @@ async def meant(chosen: Chosen, deps: Deps) -> Selection:
     return found
 
 
-async def choose_hosts(texts: Sequence[str], deps: Deps, book: AnswerBook, limits: Limits) -> tuple[tuple[str, ...], str]:
+async def choose_hosts(texts: Sequence[str], deps: Deps, book: ResultGroupCache, limits: Limits) -> tuple[tuple[str, ...], str]:
     """The host ids that `targets` stands for, as of the return, and one selector that means the same.
 
     Raises ClarionError no_hosts, invalid_expression, or unknown_hosts with every bad name.

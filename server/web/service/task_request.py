@@ -137,7 +137,7 @@ def _what_to_run(body: TaskBody, limits: Limits) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ValidatedTaskRequest:
     """A checked TaskBody, whose hosts are not looked up yet."""
 
     body: TaskBody
@@ -148,7 +148,7 @@ class Wish:
     retry: Retry | None
 
 
-def check(body: TaskBody, limits: Limits) -> Wish:
+def check(body: TaskBody, limits: Limits) -> ValidatedTaskRequest:
     """Raises ClarionError that names the first field that is wrong. Looks at nothing but the body."""
     what = _what_to_run(body, limits)
     if not _TYPE.match(body.type):
@@ -193,7 +193,7 @@ def check(body: TaskBody, limits: Limits) -> Wish:
         success_codes=codes,
     )
     task_timeout_ms = None if body.task_timeout is None else _seconds("task_timeout", body.task_timeout, SHORTEST_S, limits.timeout_max)
-    return Wish(body, _name(body, what, limits), command, task_timeout_ms, retry_policy.wait_ms(body, limits), retry_policy.policy(body.retry, limits))
+    return ValidatedTaskRequest(body, _name(body, what, limits), command, task_timeout_ms, retry_policy.wait_ms(body, limits), retry_policy.policy(body.retry, limits))
 
 
 def _name(body: TaskBody, what: str, limits: Limits) -> str:
@@ -208,7 +208,7 @@ def _name(body: TaskBody, what: str, limits: Limits) -> str:
     return line if len(line) <= DEFAULT_NAME_CHARS else line[: DEFAULT_NAME_CHARS - 1] + "…"
 
 
-def build(wish: Wish, host_ids: tuple[str, ...], target_text: str, by: str, clock: Clock, entropy: Entropy) -> tuple[Task, Command]:
+def build(wish: ValidatedTaskRequest, host_ids: tuple[str, ...], target_text: str, by: str, clock: Clock, entropy: Entropy) -> tuple[Task, Command]:
     """A pending task and its command, with new ids."""
     now, body, command = clock.now().wall_ms, wish.body, wish.command
     command.task_id, command.command_id = uuid7(now, entropy(10)), uuid7(now, entropy(10))

@@ -8,7 +8,7 @@ from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.executions import IllegalStep
-from agent.core.journal import Acked, Exit, Intent, Low, Record, Seen, Tomb
+from agent.core.journal import Acked, Exit, Intent, Low, Record, Seen, Tombstone
 from agent.core.live import Config
 from agent.core.model import Now, Outcome, Report, Stage
 from agent.core.state import Limits, State, fold, salvage
@@ -166,11 +166,11 @@ def test_salvage_keeps_every_id_that_can_be_read() -> None:
 
 def test_tombstones_go_by_age_only_below_low_and_by_number_only_with_their_number() -> None:
     limits = Limits(tombs=2, tomb_ms=100)
-    tombs = [Tomb(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
+    tombs = [Tombstone(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
     state = fold([*tombs, Low(1, 500)], limits)
     assert set(state.tombs) == {("t2", 1)}, "number 2 could still arrive"
-    state.apply(Tomb("t3", 1, 3, Outcome.NEVER, "canceled_before_start", 501))
-    state.apply(Tomb("t4", 1, 4, Outcome.NEVER, "canceled_before_start", 502))
+    state.apply(Tombstone("t3", 1, 3, Outcome.NEVER, "canceled_before_start", 501))
+    state.apply(Tombstone("t4", 1, 4, Outcome.NEVER, "canceled_before_start", 502))
     assert set(state.tombs) == {("t3", 1), ("t4", 1)} and state.low == 2
 
 
@@ -188,7 +188,7 @@ def test_a_cancel_that_comes_before_intent_is_durable_prevents_the_start() -> No
     assert isinstance(intent, out.Append)
     assert not engine.handle(ev.Cancel(KEY, 1, 1, "j1", "canceled"), Now(2, 2))
     [tomb] = engine.handle(ev.JournalDurable(intent.position), Now(3, 3))
-    assert isinstance(tomb, out.Append) and isinstance(tomb.records[0], Tomb)
+    assert isinstance(tomb, out.Append) and isinstance(tomb.records[0], Tombstone)
     [answer] = engine.handle(ev.JournalDurable(tomb.position), Now(4, 4))
     assert isinstance(answer, out.Send) and isinstance(answer.message, out.Rejected)
     assert answer.message.reason == "canceled_before_start"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal import Seen, Tomb
+from agent.core.journal import Seen, Tombstone
 from agent.core.model import Outcome
 from agent.core.state import fold
 from agent.storage.journal import Sizes, open_journal
@@ -116,7 +116,7 @@ def test_a_record_that_ends_with_zeros_is_told_from_the_zeros_behind_it(tmp_path
 
 
 def test_content_behind_a_long_stretch_of_zeros_is_found(tmp_path: Path) -> None:
-    far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(Tomb("d", 1, 8, Outcome.NEVER, "expired", 1_009))
+    far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(Tombstone("d", 1, 8, Outcome.NEVER, "expired", 1_009))
     journal_id, ids, warnings = reopen(tmp_path / "journal", far.ljust(4 * BLOCK, b"\0"))
     assert journal_id == "journal-2" and len(warnings) == 1 and ("d", 1) in ids
 

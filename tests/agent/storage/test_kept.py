@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from agent.core.journal import Acked, Exit, Intent, Low, Record, Started, Tomb
+from agent.core.journal import Acked, Exit, Intent, Low, Record, Started, Tombstone
 from agent.core.model import Key, Outcome, Report
 from agent.core.state import Limits, State
 
@@ -41,7 +41,7 @@ def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -
     assert tombs == LIMITS.tombs and executions <= LIMITS.acked and newest == tombs + executions and several == 0
 
 
-class Unlooked(dict[Key, Tomb]):
+class Unlooked(dict[Key, Tombstone]):
     """Whoever goes through all of it is caught."""
 
     def __iter__(self) -> Iterator[Key]:
@@ -73,7 +73,7 @@ def test_the_newest_attempt_is_known_for_as_long_as_any_is() -> None:
         if rng.random() < 0.2:
             state.discard(key)
         elif rng.random() < 0.5:
-            state.apply(Tomb(command_id, attempt, number, Outcome.NEVER, "canceled_before_start", number))
+            state.apply(Tombstone(command_id, attempt, number, Outcome.NEVER, "canceled_before_start", number))
         else:
             state.apply(Started(command_id, attempt, 1, 1, "boot", number))
             state.apply(Exit(command_id, attempt, Report(Outcome.COMPLETED, 0), number))

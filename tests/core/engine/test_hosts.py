@@ -65,7 +65,7 @@ def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() ->
 
 def in_doubt(**limits: float) -> Story:
     """Host a has accepted c1, and is here by a Hello that does not know of it."""
-    story = Story(Limits(doubt=60, **limits))  # type: ignore[arg-type]
+    story = Story(Limits(suspect_until=60, **limits))  # type: ignore[arg-type]
     story.come("a")
     story.run("a")
     story.tell(Accepted("a", "c1", 1), HostDisconnected("a", 1))
@@ -121,7 +121,7 @@ def test_force_ends_what_is_in_doubt() -> None:
 
 
 def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
-    story = Story(Limits(doubt=60))
+    story = Story(Limits(suspect_until=60))
     story.come("a", journal="journal-1")
     story.come("a", session=2, journal="journal-2")
     story.run("a")

@@ -17,7 +17,7 @@ from server.core.events import (
     TaskCanceled,
     TaskStarted,
 )
-from server.core.figures.delivery import DELIVERY, Measures, Spread
+from server.core.figures.delivery import DELIVERY, DeliveryTimes, Spread
 from server.core.model import Retry
 from server.core.state import Limits
 from tests.core.story import E, Story, reload
@@ -160,7 +160,7 @@ def test_ten_thousand_that_have_waited_leave_nothing_behind() -> None:
     class One:
         since = None
 
-    measures, ones = Measures(), [One() for _ in range(10_000)]
+    measures, ones = DeliveryTimes(), [One() for _ in range(10_000)]
     oldest = One()
     oldest.since = measures.wait(1, 1.0)  # type: ignore[assignment]
     for one in ones:

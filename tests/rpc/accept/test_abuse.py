@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from _speedups import http2
 from proto.link.errors import LinkRefused
 from server.lifecycle.wiring import lane_limits, listener_limits, rpc_settings
-from server.rpc.accept.abuse import ADDRESSES, Offenders, Pit, is_grave, label
+from server.rpc.accept.abuse import ADDRESSES, AbuseTracker, Tarpit, is_grave, label
 from server.rpc.accept.listener import Limits
-from server.rpc.session.streams import Live
+from server.rpc.session.streams import AgentStream
 from server.settings.schema import Guard, Settings
 from tests.rpc.accept.test_listener import door
 from tests.rpc.peer import GOOD, Edge, until
@@ -61,7 +61,7 @@ def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | 
 
 
 def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
-    offenders = Offenders(per_minute=3)
+    offenders = AbuseTracker(per_minute=3)
     for more in range(3):
         assert not offenders.shut_out("a", 100.0), more
         offenders.refused("a", 100.0)
@@ -76,7 +76,7 @@ def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
 
 
 def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
-    offenders = Offenders(per_minute=12, grave=5)
+    offenders = AbuseTracker(per_minute=12, grave=5)
     for more in range(2):
         offenders.refused("a", 0.0, grave=True)
         assert not offenders.shut_out("a", 0.0), more
@@ -99,7 +99,7 @@ def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
 
 
 def test_no_more_addresses_are_remembered_than_the_limit() -> None:
-    offenders = Offenders(per_minute=1)
+    offenders = AbuseTracker(per_minute=1)
     for number in range(ADDRESSES + 1):
         offenders.refused(str(number), 0.0)
     assert not offenders.shut_out("0", 0.0)
@@ -108,7 +108,7 @@ def test_no_more_addresses_are_remembered_than_the_limit() -> None:
 
 async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
     with capture_logs() as logs:
-        async with door(Limits(refusals_per_minute=2, shut_out_seconds=0)) as made:
+        async with door(Limits(refusals_per_minute=2, tarpit_seconds=0)) as made:
             for _ in range(2):
                 made.listener.offended("127.0.0.1")
             for _ in range(3):
@@ -120,7 +120,7 @@ async def test_connections_of_an_address_that_offended_are_closed_unread_with_on
 
 
 async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_again_the_later() -> None:
-    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0.8, shut_out_connections=1)) as made:
+    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0.8, tarpit_connections=1)) as made:
         made.listener.offended("127.0.0.1")
         with socket.create_connection(made.address) as first:
             begin = trio.current_time()
@@ -137,7 +137,7 @@ async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_
 
 
 def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_the_limit() -> None:
-    pit, pairs = Pit(seconds=5.0, most=2), [socket.socketpair() for _ in range(3)]
+    pit, pairs = Tarpit(seconds=5.0, most=2), [socket.socketpair() for _ in range(3)]
     for number, (_, ours) in enumerate(pairs):
         pit.hold(ours, float(number))
     assert [ours.fileno() >= 0 for _, ours in pairs] == [False, True, True]
@@ -206,7 +206,7 @@ class Slow(SimpleNamespace):
 
 def test_who_takes_nothing_of_what_waits_is_found_out_after_its_time() -> None:
     conn = Slow(queued_bytes=100, sent=1_000)
-    live = Live.__new__(Live)
+    live = AgentStream.__new__(AgentStream)
     live.conn, live._owed, live._since = conn, 0.0, 0.0
     assert not live.takes_nothing(10.0, 30.0)
     conn.sent += 99  # all but one byte of what waited

@@ -13,8 +13,8 @@ from trio.testing import MockClock
 
 from server.rpc.accept import tls_worker
 from server.rpc.accept.listener import Limits
-from server.rpc.accept.tls_handshakes import Handshakes
-from server.rpc.accept.tls_worker import Place, Shaker, taken
+from server.rpc.accept.tls_handshakes import TlsHandshakes
+from server.rpc.accept.tls_worker import HandshakeSlot, TlsWorker, taken
 from server.security.tls import HandshakeRefused, reason_of
 from tests.rpc.accept.test_listener import Door, contexts, door, speak
 
@@ -65,18 +65,18 @@ class Crowded:
     """In a shaker's stead: notes who is to make room."""
 
     def __init__(self) -> None:
-        self.told: list[Place] = []
+        self.told: list[HandshakeSlot] = []
 
-    def crowd(self, place: Place) -> None:
+    def crowd(self, place: HandshakeSlot) -> None:
         self.told.append(place)
 
 
 async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(autojump_clock: MockClock) -> None:
-    handshakes = Handshakes(most=3, timeout=8.0, largest=1, threads=1, clock=trio.current_time)
+    handshakes = TlsHandshakes(most=3, timeout=8.0, largest=1, threads=1, clock=trio.current_time)
     crowded = handshakes._shakers = [Crowded()]  # type: ignore[list-item,assignment]
     begun = trio.current_time()
     with ExitStack() as stack:
-        computed, first, second = (Place(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3))
+        computed, first, second = (HandshakeSlot(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3))
     for place in (computed, first, second):
         place.shaker = crowded[0]  # type: ignore[assignment]
         handshakes._open[place] = None
@@ -106,14 +106,14 @@ async def meet(made: Door, *greeting: bytes) -> str:
 @pytest.mark.parametrize(("patience", "second"), [(60.0, "address_shut_out"), (-1.0, "handshake_cut_off")], ids=["served at once", "kept waiting"])
 async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(monkeypatch: pytest.MonkeyPatch, patience: float, second: str) -> None:
     monkeypatch.setattr(tls_worker, "PATIENCE", patience)
-    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0), contexts(AUTHORITY)[0]) as made:
+    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         assert await meet(made, RECORD) == "handshake_cut_off"
         assert await meet(made, RECORD) == second
 
 
 async def test_who_speaks_no_tls_is_blamed_however_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_worker, "PATIENCE", -1.0)
-    async with door(Limits(refusals_per_minute=1, shut_out_seconds=0), contexts(AUTHORITY)[0]) as made:
+    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert await made.refusal() not in ("handshake_cut_off", "handshake_timeout")
@@ -125,14 +125,14 @@ class Shaking:
 
     def __init__(self, timeout: float = 8.0, largest: int = 1 << 20, clients: int = 1) -> None:
         self.now = 100.0
-        self.ended: list[Place] = []
-        self.shaker = Shaker(contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now)
+        self.ended: list[HandshakeSlot] = []
+        self.shaker = TlsWorker(contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now)
         with socket.create_server(("127.0.0.1", 0)) as server:
             pairs = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(clients)]
         self.clients = [client for client, _ in pairs]
         for _, ours in pairs:
             ours.setblocking(False)
-        self.places = [Place(ours, ("127.0.0.1", 1), self.now) for _, ours in pairs]
+        self.places = [HandshakeSlot(ours, ("127.0.0.1", 1), self.now) for _, ours in pairs]
 
     def __enter__(self) -> Shaking:
         return self
@@ -143,7 +143,7 @@ class Shaking:
         for sock in (*self.clients, *(place.sock for place in self.places)):
             sock.close()
 
-    def begin(self, number: int = 0) -> Place:
+    def begin(self, number: int = 0) -> HandshakeSlot:
         self.shaker.add(self.places[number])
         self.shaker.step(5.0)
         return self.places[number]
@@ -247,4 +247,4 @@ def test_what_is_not_done_when_it_stops_is_closed() -> None:
         made.shaker.stop()
         made.shaker.run()
         assert [place.sock.fileno() for place in made.places] == [-1, -1, -1]
-        made.shaker = Shaker(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), 1.0, 1.0, 1, made.ended.extend)
+        made.shaker = TlsWorker(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), 1.0, 1.0, 1, made.ended.extend)

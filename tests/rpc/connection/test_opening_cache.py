@@ -14,8 +14,8 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, PingAckReceived, ResponseReceived, StreamReset, TrailersReceived
 
 from proto.messages import CONNECT, CommandMessage, Facts, Heartbeat, Hello, decode, kind_of
-from server.rpc.connection.lazy_grpc import Front
-from server.rpc.connection.opening_cache import KEPT, Opening, Openings, an_agents, whole
+from server.rpc.connection.lazy_grpc import LazyGrpcConnection
+from server.rpc.connection.opening_cache import KEPT, HandshakeTemplate, HandshakeTemplates, an_agents, whole
 from tests.rpc.peer import HOST, JOURNAL, Edge, until
 
 HEADERS = [(":method", "POST"), (":scheme", "http"), (":path", CONNECT), (":authority", "x"), ("te", "trailers"), ("content-type", "application/grpc")]
@@ -79,15 +79,15 @@ class Raw:
 
 
 @pytest.fixture
-def fronts(monkeypatch: pytest.MonkeyPatch) -> list[Front]:
-    made: list[Front] = []
-    begin = Front.__init__
+def fronts(monkeypatch: pytest.MonkeyPatch) -> list[LazyGrpcConnection]:
+    made: list[LazyGrpcConnection] = []
+    begin = LazyGrpcConnection.__init__
 
-    def spy(self: Front, *arguments: Any) -> None:
+    def spy(self: LazyGrpcConnection, *arguments: Any) -> None:
         begin(self, *arguments)
         made.append(self)
 
-    monkeypatch.setattr(Front, "__init__", spy)
+    monkeypatch.setattr(LazyGrpcConnection, "__init__", spy)
     return made
 
 
@@ -100,7 +100,7 @@ async def session(edge: Edge, more: Callable[[H2Connection], object] = lambda ht
     return raw
 
 
-async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(fronts: list[Front]) -> None:
+async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         asked: list[bytes] = []
         openings = edge.port._handshake.openings  # type: ignore[union-attr]
@@ -115,7 +115,7 @@ async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(
             raw.sock.close()
 
 
-async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(fronts: list[Front]) -> None:
+async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         raw.say(bytes(CommandMessage(heartbeat=Heartbeat(beat=1))))
@@ -136,7 +136,7 @@ async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(fronts
         raw.sock.close()
 
 
-async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[Front]) -> None:
+async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         raw.h2.increment_flow_control_window(1_000)
@@ -154,7 +154,7 @@ async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[
         raw.sock.close()
 
 
-async def test_an_opening_in_pieces_is_answered_piece_by_piece(fronts: list[Front]) -> None:
+async def test_an_opening_in_pieces_is_answered_piece_by_piece(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = Raw(edge)
         raw.h2.initiate_connection()
@@ -170,7 +170,7 @@ async def test_an_opening_in_pieces_is_answered_piece_by_piece(fronts: list[Fron
         raw.sock.close()
 
 
-async def test_what_does_not_open_as_agents_do_goes_the_long_way(fronts: list[Front]) -> None:
+async def test_what_does_not_open_as_agents_do_goes_the_long_way(fronts: list[LazyGrpcConnection]) -> None:
     def ping(http2: H2Connection) -> None:
         http2.ping(b"87654321")
 
@@ -185,7 +185,7 @@ async def test_what_does_not_open_as_agents_do_goes_the_long_way(fronts: list[Fr
         other.sock.close()
 
 
-async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(fronts: list[Front]) -> None:
+async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         answers = []
         for more in (lambda http2: None, lambda http2: http2.ping(b"12345678")):
@@ -197,7 +197,7 @@ async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_n
         assert not edge.port._handshake.openings._known and edge.counts.joins_refused == 2  # type: ignore[union-attr]
 
 
-async def test_a_call_that_is_reset_is_over_and_its_connection_closed(fronts: list[Front]) -> None:
+async def test_a_call_that_is_reset_is_over_and_its_connection_closed(fronts: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         assert edge.counts.open == 1
@@ -226,23 +226,23 @@ def test_only_settings_windows_and_one_whole_header_block_are_an_opening(frames:
 
 def test_only_the_last_openings_are_remembered() -> None:
     """An agent that opens in another way each time takes no memory."""
-    openings = Openings(lambda: None)
+    openings = HandshakeTemplates(lambda: None)
     for number in range(KEPT):
-        openings.keep(Opening(b"%d" % number, b""))
+        openings.keep(HandshakeTemplate(b"%d" % number, b""))
     assert len(openings._known) == KEPT and b"0" in openings._known
-    openings.keep(Opening(b"0", b""))  # used again: now the newest
+    openings.keep(HandshakeTemplate(b"0", b""))  # used again: now the newest
     for number in range(KEPT, 2 * KEPT):
-        openings.keep(Opening(b"%d" % number, b""))
+        openings.keep(HandshakeTemplate(b"%d" % number, b""))
         assert len(openings._known) == KEPT
     assert b"1" not in openings._known and b"0" not in openings._known and b"%d" % (2 * KEPT - 1) in openings._known
 
 
 def test_the_opening_that_was_used_last_is_forgotten_last() -> None:
-    openings = Openings(lambda: None)
+    openings = HandshakeTemplates(lambda: None)
     for number in range(KEPT):
-        openings.keep(Opening(b"%d" % number, b""))
-    openings.keep(Opening(b"0", b""))
-    openings.keep(Opening(b"new", b""))
+        openings.keep(HandshakeTemplate(b"%d" % number, b""))
+    openings.keep(HandshakeTemplate(b"0", b""))
+    openings.keep(HandshakeTemplate(b"new", b""))
     assert b"0" in openings._known and b"1" not in openings._known
 
 
@@ -258,7 +258,7 @@ def test_a_call_that_is_not_as_agents_make_it_goes_the_long_way(change: dict[str
     assert not an_agents({**AS_AGENTS, **change})
 
 
-async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[Front]) -> None:
+async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[LazyGrpcConnection]) -> None:
     """The short path knows no deadlines: with one the call goes the long way, and ends when it is over."""
     async with Edge().serve() as edge:
         for _ in range(2):  # the second time the same opening would be known

@@ -124,7 +124,7 @@ async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> 
 
 
 async def test_an_address_that_breaks_the_protocol_again_and_again_is_shut_out(tmp_path: Path) -> None:
-    limits = replace(PortLimits(), refusals_per_minute=2, grave_refusals=1)
+    limits = replace(PortLimits(), refusals_per_minute=2, abuse_weight=1)
     async with border(tmp_path, port_limits=limits) as site:
         for _ in range(2):
             async with dialled(site) as stream:

@@ -151,7 +151,7 @@ async def test_a_key_of_a_waiting_join_that_is_damaged_is_an_error_with_a_remedy
 
 async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path: Path) -> None:
     """Same directory, same journal, same boot: each takes over from the other until there have been too many takeovers."""
-    async with border(tmp_path, takeovers=3, takeover_window=60) as site:
+    async with border(tmp_path, max_takeovers=3, takeover_window=60) as site:
         where = await site.join("a")
         async with site.session("a"), site.session("a"), site.session("a"), site.session("a"):
             with pytest.raises(Exception, match="host_quarantined"):

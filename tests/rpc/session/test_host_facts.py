@@ -6,7 +6,7 @@ from server.core.effects import Save, SaveHost
 from server.core.events import Now
 from server.fleet.registry import Registry
 from server.rpc.session.hello import Facts, Hello
-from server.rpc.session.host_facts import WRITES, Memory
+from server.rpc.session.host_facts import WRITES, HostRecorder
 
 
 class Clock:
@@ -34,24 +34,24 @@ def hello(host: str = "a", label: int = 0) -> Hello:
 
 def test_changes_of_one_host_are_written_a_bounded_number_of_times_a_minute() -> None:
     clock, queue, registry = Clock(), Queue(), Registry()
-    memory = Memory(registry, queue, clock)  # type: ignore[arg-type]
+    memory = HostRecorder(registry, queue, clock)  # type: ignore[arg-type]
     for number in range(50):
         clock.mono += 0.1
-        memory.met(hello(label=number), "127.0.0.1:1")
+        memory.record_hello(hello(label=number), "127.0.0.1:1")
         known = registry.host("a")
         assert known is not None and known.agent_labels == {"n": str(number)}, "what it says now is known at once"
     assert len(queue.saves) == 1 + WRITES, "the first one makes it known"
-    memory.met(hello("b", 7), "127.0.0.1:1")
+    memory.record_hello(hello("b", 7), "127.0.0.1:1")
     assert isinstance(last := queue.saves[-1], SaveHost) and last.host.host_id == "b", "another host has a budget of its own"
     clock.mono += 61
-    memory.met(hello(label=99), "127.0.0.1:1")
+    memory.record_hello(hello(label=99), "127.0.0.1:1")
     assert isinstance(last := queue.saves[-1], SaveHost) and last.host.agent_labels == {"n": "99"}
 
 
 def test_nothing_is_written_when_nothing_has_changed() -> None:
     clock, queue = Clock(), Queue()
-    memory = Memory(Registry(), queue, clock)  # type: ignore[arg-type]
+    memory = HostRecorder(Registry(), queue, clock)  # type: ignore[arg-type]
     for _ in range(5):
         clock.mono += 1
-        memory.met(hello(), "127.0.0.1:1")
+        memory.record_hello(hello(), "127.0.0.1:1")
     assert len(queue.saves) == 1

@@ -12,8 +12,8 @@ from server.core.effects import Ack, Cancel, Dispatch
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits, Session
 from server.rpc.session.encode import Terms
-from server.rpc.session.send_queue import Unsent
-from server.rpc.session.streams import SENDS_IN_A_ROW, Edge
+from server.rpc.session.send_queue import SendQueue
+from server.rpc.session.streams import SENDS_IN_A_ROW, AgentStreams
 from server.rpc.settings import Settings
 
 ACK = Ack("h", 1, "c", 1)
@@ -25,7 +25,7 @@ def dispatch(small: bool) -> Dispatch:
     return Dispatch("h", 1, command, 1, 1, small)
 
 
-def sessions(unsent: Unsent, number: int) -> list[Session]:
+def sessions(unsent: SendQueue, number: int) -> list[Session]:
     return [Session(f"h{n}", n, "127.0.0.1:1", 0, OutboxLimits(), unsent.add) for n in range(number)]
 
 
@@ -35,7 +35,7 @@ def sessions(unsent: Unsent, number: int) -> list[Session]:
     ids=range(7),
 )
 async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: list[Any], quick: bool) -> None:
-    unsent = Unsent()
+    unsent = SendQueue()
     (session,) = sessions(unsent, 1)
     for act in pushed:
         session.push(act)
@@ -47,7 +47,7 @@ async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: lis
 
 
 async def test_those_that_are_added_while_others_are_sent_are_not_forgotten() -> None:
-    unsent = Unsent()
+    unsent = SendQueue()
     first, second, third = sessions(unsent, 3)
     for session in (second, first):
         session.push(dispatch(False))
@@ -75,7 +75,7 @@ async def test_however_many_wait_the_loop_gets_its_turns(nursery: trio.Nursery, 
     turns, unread = Turns(), Any
     monkeypatch.setattr("server.rpc.session.streams.let_others", turns)
     known, hub = Registry(1), unread
-    one = Edge(hub, known, unread, unread, SystemClock(), Settings(Terms(1)), unread)  # type: ignore[arg-type]
+    one = AgentStreams(hub, known, unread, unread, SystemClock(), Settings(Terms(1)), unread)  # type: ignore[arg-type]
     waiting = sessions(one._unsent, quick + others)
     for number, session in enumerate(waiting):
         session.push(dispatch(number < quick))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from server.core.events import Accepted, Rejected, Started, Tick
 from server.core.model import CommandHost
-from server.core.state import Peer
+from server.core.state import HostState
 
 HOSTS, COMMANDS, ATTEMPTS = ("a", "b", "c"), ("x", "y"), (1, 2)
 
@@ -34,7 +34,7 @@ def world(rows: list[tuple[str, str, int]]) -> dict[str, Any]:
     """Peers by host_id with these executions open, the last one of each host and command."""
     peers: dict[str, Any] = {}
     for host_id, command_id, attempt in rows:
-        peer = peers.setdefault(host_id, Peer(host_id))
+        peer = peers.setdefault(host_id, HostState(host_id))
         peer.open[command_id] = Execution(CommandHost(command_id, host_id, attempt=attempt))
     return peers
 

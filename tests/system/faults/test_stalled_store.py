@@ -25,7 +25,7 @@ def queued(rig: Rig) -> int:
 
 
 def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_nothing_is_lost(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
-    rig = make_rig(f"agent_port.results_unacknowledged={CREDITS}", "limits.in_flight_per_host=64", f"writer.high_water={HIGH}", "writer.low_water=10", "writer.max_rows=20")
+    rig = make_rig(f"agent_port.max_unacked_results={CREDITS}", "limits.in_flight_per_host=64", f"writer.high_water={HIGH}", "writer.low_water=10", "writer.max_rows=20")
     rig.start_server()
     (rig.folder / "agents").mkdir()
     config = rig.folder / "agent.toml"

@@ -128,7 +128,7 @@ def test_lines_of_real_hosts_come_while_they_are_written(rig3: Rig) -> None:
 
 
 def test_more_hosts_than_may_be_followed_lose_no_line(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig("limits.watched=1")
+    rig = make_rig("limits.live_output_executions=1")
     rig.start_server()
     rig.start_agents(*NAMES)
     text = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; echo bad $i >&2; sleep 0.01; done; printf 'no new line'"

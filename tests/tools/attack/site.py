@@ -37,7 +37,7 @@ GIFTS = 50
 """Commands for each host that does not read."""
 SHORT = [
     "agent_port.hello_timeout=3", "agent_port.handshake_timeout=1", "guard.header_timeout=1", "guard.frame_timeout=1", "guard.send_timeout=1",
-    "liveness.heartbeat=1", "liveness.silence=20",
+    "liveness.heartbeat=1", "liveness.heartbeat_timeout=20",
 ]  # fmt: skip
 """Settings for attacks that end by time, where the defaults would take too long."""
 

@@ -23,13 +23,13 @@ SILENCE, BACKOFF_MAX, CONNECT_TIMEOUT = 8.0, 5.0, 10.0
 SERVER = {
     # with half of both, the beats of 200 agents and the loss of those that were given no core for 4 s were most of what two busy cores did
     "liveness.heartbeat": "2",
-    "liveness.silence": f"{SILENCE:g}",
+    "liveness.heartbeat_timeout": f"{SILENCE:g}",
     "liveness.watchdog_margin": "5",
     # every agent of this machine has the same address
     "agent_port.connections_per_address": "100000",
     "guard.refusals_per_minute": "1000000",
     # a connection that a fault has silenced is still open when its agent is back: each such return is a takeover
-    "enrol.takeovers": "1000",
+    "enrol.max_takeovers": "1000",
 }
 """Settings of the server that differ from the defaults, so that a run takes minutes."""
 AGENT = {

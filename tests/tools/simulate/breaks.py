@@ -105,7 +105,7 @@ PASSING = {
 }  # fmt: skip
 WIPED = {"enabled": frozenset({"host_wiped", "link_one_way", "link_half_open"}), "often": 1.5, "tasks": 8, "seconds": 60.0}
 NO_DIRECTORIES = Break("what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()")
-NO_FORGET = Break("nothing is ever said to be over", server_world.World, "forget", "peer.session is not None and", "False and")
+NO_FORGET = Break("nothing is ever said to be over", server_world.EngineState, "forget", "peer.session is not None and", "False and")
 
 BREAKS = (
     # the server's order
@@ -120,7 +120,7 @@ BREAKS = (
     Break("what is given up is called completed", server_admission, "lose", "world.step(execution, ExecutionStep.LOSE)", "world.step(execution, ExecutionStep.COMPLETE)"),
     Break("lost_after is ignored", server_admission, "renew_deadline", "wait = limits.lost_after", "wait = limits.cancel_retry"),
     Break("what is away is never given up", server_engine, "_overdue", 'admission.lose(world, execution, "silent")', "pass", first=20),
-    Break("a dispatch number is given again after a restart", server_world.World, "next_seq", "self.save(SaveSeq(peer.host_id, peer.seq_reserved))", "pass"),
+    Break("a dispatch number is given again after a restart", server_world.EngineState, "next_seq", "self.save(SaveSeq(peer.host_id, peer.seq_reserved))", "pass"),
     Break("a dispatch number is given again after a restore", server_hosts, "connected", "peer.seq, peer.seen = max(peer.seq, seen), max(peer.seen, seen)", "peer.seen = max(peer.seen, event.max_seq)"),
     Break("another journal is trusted", server_hosts, "_resync", "row.journal_id != peer.journal_id", "False", aim=WIPED, first=10),
     Break("nobody resumes after a restart", server_tasks, "_reclaim", "world.deadlines.set(execution, world.now.mono + world.limits.lost_after)", "pass", aim=GONE, first=5),
@@ -135,7 +135,7 @@ BREAKS = (
     Break("what may have run is tried again", server_retry, "_wanted", "policy.idempotent or not may_have_run", "True"),
     Break("many hosts gone at once are lost like one", server_safety, "gone", "world.calm_at = now + limits.mass_pause", "pass", aim=SILENCE),
     Break("what is canceled by force is called canceled", server_admission, "_stop_one", 'lose(world, execution, "force_canceled")', 'world.step(execution, ExecutionStep.CANCEL)', aim=SILENCE | {"longest": 40.0, "tasks": 8}, first=35),
-    Break("the agent is told to forget too much", server_world.World, "forget", "default=peer.seen + 1) - 1", "default=peer.seen + 1)", aim={"forget_every": 1}),
+    Break("the agent is told to forget too much", server_world.EngineState, "forget", "default=peer.seen + 1) - 1", "default=peer.seen + 1)", aim={"forget_every": 1}),
     # what passes what in the writer
     Break("a unit passes what it builds on", server_lanes.Lanes, "add", "self._held.keys().isdisjoint(order.behind)", "True", aim=PASSING),
     Break("what waits in line is written before what passed it", server_lanes.Lanes, "take", "(self._passing, self._line)", "(self._line, self._passing)", aim=PASSING | {"small_rows": 4}),

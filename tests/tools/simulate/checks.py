@@ -117,7 +117,7 @@ class Checks:
     def decided(self, row: CommandHost, server: Server) -> None:
         """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by that."""
         if row.status is S.LOST and row.error_code == "silent":
-            require(self.world.loop.now >= server.calm_at - SLACK, "I5", f"{row.command_id} on {row.host_id} is lost while many hosts are away")
+            require(self.world.loop.now >= server.loss_suspended_until - SLACK, "I5", f"{row.command_id} on {row.host_id} is lost while many hosts are away")
 
     def _honest(self, row: CommandHost, process: Process, named: str) -> None:
         report, world = process.report, self.world

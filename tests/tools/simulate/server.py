@@ -20,7 +20,7 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.lifecycle import recovery
 from server.rpc.session import hello as from_agent
-from server.rpc.session.host_facts import Memory
+from server.rpc.session.host_facts import HostRecorder
 from server.settings.schema import Store as Settings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder, StoreFenced
@@ -77,7 +77,7 @@ class Server:
         self.store = Store(world, self)
         self.epoch = 0
         self.listening = self.draining = False
-        self.calm_at = 0.0
+        self.loss_suspended_until = 0.0
         self._left: dict[str, float] = {}
         self._links: dict[int, Link] = {}
         self._dirty: dict[Session, None] = {}
@@ -117,7 +117,7 @@ class Server:
                 parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2,
                 small_rows=swarm.small_rows, max_rows=swarm.max_rows,
             )  # fmt: skip
-            self.memory = Memory(self.registry, self.writer, self)
+            self.memory = HostRecorder(self.registry, self.writer, self)
             self.conductor = Conductor(self.engine, self.writer, self.registry, self, self, self._alarm)
             await recovery.load_hosts(parts, self.registry, self.engine, self.now())
             self.life.run(self._until_fenced(self.writer.run()))
@@ -258,8 +258,8 @@ class Server:
         now = self.world.loop.now
         self._left[host_id] = now
         away = sum(now - at <= MASS_WINDOW for at in self._left.values())
-        if away >= self.world.swarm.mass_hosts and away > 0.3 * (len(self.registry.sessions()) + away) and now >= self.calm_at:
-            self.calm_at = now + MASS_PAUSE
+        if away >= self.world.swarm.mass_hosts and away > 0.3 * (len(self.registry.sessions()) + away) and now >= self.loss_suspended_until:
+            self.loss_suspended_until = now + MASS_PAUSE
             self.world.struck_by_silence += 1
 
     def _stir(self, session: Session) -> None:

@@ -43,7 +43,7 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("http.max_json_values", Limits(max_json_values=4), posts(argv=["", "", "", "", ""])),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/tasks?limit=6")),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/hosts?limit=501")),
-    ("http.viewers", Limits(viewers=0), gets("/api/v1/events?topic=tasks")),
+    ("http.max_event_streams", Limits(viewers=0), gets("/api/v1/events?topic=tasks")),
     ("limits.command_bytes", Limits(), scripts(script="x" * 70_000)),
     ("limits.command_bytes", Limits(command_bytes=10), posts(command="echo 45678901")),
     ("limits.command_bytes", Limits(command_bytes=10), scripts(argv=["echo", "456789"])),
@@ -69,10 +69,10 @@ CASES: list[tuple[str, Limits, Exceed]] = [
 ]
 NO_REQUEST = {
     # of the server's own work, not of what one request asks for; or named elsewhere
-    "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "watched", "watched_bytes", "watched_rate", "watched_rate_total",
+    "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "live_output_executions", "live_output_bytes", "live_output_rate", "live_output_rate_total",
     # http: what a connection is, and figures that only slow down or shorten
     "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",
-    "keep_alive", "compress_above", "wait_max", "scan_outputs", "scan_bytes", "scan_tasks", "viewer_updates", "session_idle", "session_longest", "plain_session_idle", "plain_session_longest", "answers_kept",
+    "keep_alive", "compress_above", "wait_max", "search_max_outputs", "search_max_bytes", "search_max_tasks", "viewer_updates", "session_idle", "session_max_age", "plain_session_idle", "plain_session_max_age", "answers_kept",
     "wrong_logins", "wrong_tokens", "event_beat",
 }  # fmt: skip
 

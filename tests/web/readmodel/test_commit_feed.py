@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from server.core.effects import SaveExecution, SaveSeq
 from server.core.model import CommandHost
-from server.web.readmodel.commit_feed import Followed
+from server.web.readmodel.commit_feed import CommitFeed
 
 
 def test_each_is_told_of_the_rows_of_its_command_in_order_until_it_leaves() -> None:
-    followed, one, two = Followed(), list[CommandHost](), list[CommandHost]()
+    followed, one, two = CommitFeed(), list[CommandHost](), list[CommandHost]()
     rows = [CommandHost("c", "a"), CommandHost("other", "a"), CommandHost("c", "b"), CommandHost("c", "a", version=2)]
     saves = [SaveSeq("a", 1), *(SaveExecution(row) for row in rows)]
     followed.committed(saves)

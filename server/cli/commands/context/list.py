@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from server.cli.options import answers
+from server.cli.options import format_option
 
 
 @click.command("list")
-@answers(table=True)
+@format_option(table=True)
 def command(form: str) -> None:
     """List contexts; an asterisk marks the one in use."""
     from server.cli.client.contexts import load

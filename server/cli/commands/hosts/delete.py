@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="HOST...", shell_complete=completion.hosts)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, names: tuple[str, ...], form: str) -> None:
     """Delete hosts that are offline and have nothing to do, by id or name.
 

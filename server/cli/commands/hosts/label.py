@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.command("label")
 @click.argument("hosts", metavar="HOSTS", shell_complete=completion.hosts)
 @click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE|KEY-...")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
     """Set or remove labels of hosts: KEY=VALUE sets, KEY- removes. HOSTS is a name, an id, a selector, @FILE or -.
 

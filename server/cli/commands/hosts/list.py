@@ -8,7 +8,7 @@ import click
 
 from server.cli import completion
 from server.cli.numbers import Whole
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
@@ -35,8 +35,8 @@ def seen(host: dict[str, Any], now_ms: float) -> str:
 @click.command("list")
 @click.argument("selector", nargs=-1, metavar="[SELECTOR]", shell_complete=completion.hosts)
 @click.option("--limit", type=Whole(1), metavar="N", help="The most rows that are shown. Default: all.")
-@answers(hosts=True, table=True)
-@talks
+@format_option(hosts=True, table=True)
+@with_api
 def command(api: Api, selector: tuple[str, ...], limit: int | None, form: str) -> None:
     """List hosts and whether they are online; with a selector, or @FILE with one a line, only those that it means.
 

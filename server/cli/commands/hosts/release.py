@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("release")
 @click.argument("host", shell_complete=completion.hosts)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, host: str, form: str) -> None:
     """Let a revoked, quarantined or expired host join again, under the same id, with a new join token."""
     from server.cli.client.api import segment

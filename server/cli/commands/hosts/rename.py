@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.argument("host", shell_complete=completion.hosts)
 @click.argument("name", required=False)
 @click.option("--reset", is_flag=True, help="Call it as its agent says again.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, host: str, name: str | None, reset: bool, form: str) -> None:
     """Give a host, named by id or name, another name.
 

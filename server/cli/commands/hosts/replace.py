@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command("replace")
 @click.argument("old", shell_complete=completion.hosts)
 @click.argument("new", shell_complete=completion.hosts)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, old: str, new: str, form: str) -> None:
     """Replace the offline host OLD by the host NEW. Use it when a machine was reinstalled and has joined again.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("revoke")
 @click.argument("host", shell_complete=completion.hosts)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, host: str, form: str) -> None:
     """Take a host's identity away: its connection is cut, its certificates are worthless."""
     from server.cli.client.api import segment

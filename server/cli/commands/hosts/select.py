@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("select")
 @click.argument("expression", nargs=-1, required=True, metavar="SELECTOR|@FILE|-", shell_complete=completion.hosts)
-@answers(hosts=True)
-@talks
+@format_option(hosts=True)
+@with_api
 def command(api: Api, expression: tuple[str, ...], form: str) -> int:
     """Show which hosts a selector means, before anything runs.
 

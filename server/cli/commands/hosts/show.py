@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("host", shell_complete=completion.hosts)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, host: str, form: str) -> None:
     """Show one host, named by name or id."""
     from server.cli.client.api import segment

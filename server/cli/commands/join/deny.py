@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @click.command("deny")
 @click.argument("request_ids", nargs=-1, required=True, metavar="ID...")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
     """Turn these hosts away; their agents give up when they ask next."""
     from server.cli.client.api import segment

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, limited, talks
+from server.cli.options import format_option, limited, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @click.command("pending")
 @limited(100)
-@answers(table=True)
-@talks
+@format_option(table=True)
+@with_api
 def command(api: Api, limit: int | None, form: str) -> None:
     """List joins that wait for approval, and those decided upon that have not asked since."""
     from server.cli.render import lists

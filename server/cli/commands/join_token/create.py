@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.numbers import Whole
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
 @click.option("--replace", is_flag=True, help="A host that joins with this token replaces the offline hosts that have its name. Use it for reinstalled machines.")
 @click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool, replace: bool, form: str) -> None:
     """Make a join token. It is shown this once: alone on standard output, so that it can be piped."""
     from server.cli.render import lists

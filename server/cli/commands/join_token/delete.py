@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @click.command("delete")
 @click.argument("token_ids", nargs=-1, required=True, metavar="ID...")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
     """Delete join tokens. No host can join with them any more; hosts that have joined stay."""
     from server.cli.client.api import segment

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all of them.", shell_complete=completion.hosts)
 @click.option("--force", is_flag=True, help="Give up hosts that are offline: they count as lost, and what they run may go on.")
 @click.option("--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: bool, form: str) -> int:
     """Cancel a pending or running task, or some of its hosts.
 

@@ -7,18 +7,18 @@ from uuid import uuid4
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
-from server.cli.task_options import Targeted, described
+from server.cli.task_options import Targeted, task_options
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
 
 
 @click.command("create", cls=Targeted, context_settings={"allow_interspersed_args": False})
-@described
-@answers()
-@talks
+@task_options
+@format_option()
+@with_api
 def command(api: Api, body: dict[str, Any], key: str | None, form: str) -> None:
     """Create a task without starting it."""
     from server.cli.render import lists

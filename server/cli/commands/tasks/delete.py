@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import TaskId
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("delete")
 @click.argument("task_ids", type=TaskId(), nargs=-1, required=True, metavar="TASK...")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:
     """Delete tasks that have ended, with what their hosts said."""
     from server.cli.client.api import segment

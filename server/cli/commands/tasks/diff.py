@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.numbers import Whole
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -24,8 +24,8 @@ GROUPS = 10
 @click.argument("group", required=False, type=Whole(1))
 @click.option("--against", type=Whole(1), metavar="N", help="Compare with this group. Default: the largest.")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, group: int | None, against: int | None, stream: str, form: str) -> None:
     """Show how the answers of a group differ from those of the largest one.
 

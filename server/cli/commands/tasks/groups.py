@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.numbers import Whole
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.option("--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
 @click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
 @click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
-@answers(hosts=True)
-@talks
+@format_option(hosts=True)
+@with_api
 def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str) -> None:
     """Show what a task's hosts answered, equal answers together.
 

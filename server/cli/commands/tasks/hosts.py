@@ -8,7 +8,7 @@ import click
 
 from server.cli import completion
 from server.cli.numbers import Whole
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.task_ids import task_argument
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @task_argument()
 @click.option("--status", metavar="WORD[,WORD]", help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.", shell_complete=completion.states)
 @click.option("--limit", type=Whole(1), metavar="N", help="At most so many rows. Default: all.")
-@answers(table=True, names=True)
-@talks
+@format_option(table=True, names=True)
+@with_api
 def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
     """List what happened on each host of a task."""
     from server.cli.client.api import segment

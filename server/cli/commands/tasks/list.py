@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, limited, talks
+from server.cli.options import format_option, limited, with_api
 from server.cli.times import Moment
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ DEFAULT = 50
 @click.option("--type", "type_", metavar="WORD", help="Only tasks of this type.")
 @click.option("--creator", metavar="NAME", help="Only tasks created with the token of this name.")
 @limited(DEFAULT)
-@answers(table=True, names=True)
-@talks
+@format_option(table=True, names=True)
+@with_api
 def command(api: Api, form: str, limit: int | None, type_: str | None, command_: str | None, **filters: str | None) -> None:
     """List tasks, newest first. The end of an id is enough to name a task; -o wide and -o names give whole ids."""
     from server.cli.render import lists

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
 @click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
 @click.option("-f", "--follow", is_flag=True, help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: bool, form: str) -> None:
     """Print what a command wrote on one host.
 

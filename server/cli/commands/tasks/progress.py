@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command("progress")
 @task_argument()
 @click.option("--follow", is_flag=True, help="Until the task has ended.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, follow: bool, form: str) -> None:
     """Show how far a task is; --follow until it ends."""
     from server.cli.client.api import segment

@@ -8,7 +8,7 @@ from uuid import uuid4
 import click
 
 from server.cli import completion
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option("--no-start", is_flag=True, help="Create the new task without starting it.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
 @click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(
     api: Api, task_id: str, only: tuple[str, ...], hosts: tuple[str, ...], name: str | None, no_start: bool, wait: bool, idempotency_key: str | None, form: str
 ) -> int:

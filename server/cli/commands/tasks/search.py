@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @task_argument()
 @click.argument("text")
 @click.option("-i", "--ignore-case", is_flag=True, help="Take a to z and A to Z for the same.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, text: str, ignore_case: bool, form: str) -> int:
     """Search all outputs of a task. Exit code 0 if the text was found, 2 if not."""
     from server.cli.client.api import segment

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.task_ids import task_argument
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command("show")
 @task_argument()
 @click.option("--wait", is_flag=True, help="Attach: wait until it has ended, then show what every host said, as 'clarion run' does.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     """Show one task: what ran, where, as which user, and how it went. --wait attaches to it."""
     from server.cli.client.api import segment

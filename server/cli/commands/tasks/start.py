@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import answers, talks
+from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command("start")
 @task_argument()
 @click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
-@answers()
-@talks
+@format_option()
+@with_api
 def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     """Start a pending task."""
     from server.cli.client.api import segment

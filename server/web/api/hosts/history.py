@@ -9,13 +9,13 @@ from server.store.base import Past
 from server.web.api.tasks.tasks import PAGING
 from server.web.readmodel.lookup import host_id_of
 from server.web.readmodel.serialize import error_view
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.result_responses import PastPage, PastView
 
 PARAMS = PAGING
 
 
-async def list_history(call: Call, host: str) -> Reply:
+async def list_history(call: ApiRequest, host: str) -> ApiResponse:
     """See what a host was told to do.
 
     Newest first. By id also for a host that has been deleted.
@@ -27,7 +27,7 @@ async def list_history(call: Call, host: str) -> Reply:
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
     found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)
     page = found[:limit]
-    return Reply(PastPage(items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None))
+    return ApiResponse(PastPage(items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None))
 
 
 def _view(past: Past) -> PastView:

@@ -17,14 +17,14 @@ from server.core.events import HostForgotten
 from server.core.inputs.hostnames import RULE, fault, given
 from server.core.model import Host
 from server.errors import ClarionError
-from server.ports import Presence
+from server.ports import HostPresence
 from server.web.api.tasks.tasks import PAGING
 from server.web.http.limits import Limits
 from server.web.http.route import Param
 from server.web.readmodel.lookup import known_host
 from server.web.readmodel.serialize import host_view
 from server.web.readmodel.unknown_names import label, listed
-from server.web.request import API, Call, Reply
+from server.web.request import API, ApiRequest, ApiResponse
 from server.web.schemas.requests import HostBody, HostPatch, ReplaceBody
 from server.web.schemas.responses import HostPage, HostView
 from server.web.service.checks import check_visible
@@ -47,8 +47,8 @@ FILTERS = (
 )
 
 
-def view(call: Call, presence: Presence, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
-    return Reply(_item(call, presence), status, headers or {})
+def view(call: ApiRequest, presence: HostPresence, status: int = 200, headers: dict[str, str] | None = None) -> ApiResponse:
+    return ApiResponse(_item(call, presence), status, headers or {})
 
 
 def check_labels(labels: Mapping[str, str | None], limits: Limits) -> None:
@@ -68,7 +68,7 @@ def check_hostname(name: str) -> None:
         raise ClarionError("invalid_value", f"{label(name)} cannot be a host's name: it {wrong}", field="hostname", hint="choose another name" if RULE in wrong else f"use {RULE}")
 
 
-def _check_free(call: Call, name: str) -> None:
+def _check_free(call: ApiRequest, name: str) -> None:
     """Raises ClarionError host_exists."""
     if ids := call.deps.fleet.directory.named(name):
         raise ClarionError("host_exists", f"A host named {label(name)} exists: {listed(sorted(ids))}.", field="hostname")
@@ -79,7 +79,7 @@ def check_number(labels: Mapping[str, str], limits: Limits) -> None:
         raise ClarionError("invalid_value", f"a host has at most {limits.labels} labels, not {len(labels)}", field="labels", hint="remove some labels; this limit is fixed")
 
 
-async def create_host(call: Call) -> Reply:
+async def create_host(call: ApiRequest) -> ApiResponse:
     """Make a host known before its agent connects.
 
     The id is made here; an agent whose state directory holds it in the file host_id becomes this host when it joins.
@@ -92,18 +92,18 @@ async def create_host(call: Call) -> Reply:
     await call.desk.room()
     now = call.deps.clock.now().wall_ms
     host = Host(uuid7(now, call.deps.entropy(10)), body.hostname, labels=dict(body.labels), created_at=now, updated_at=now)
-    await call.desk.safely(lambda: _save_new(call, host))
+    await call.desk.run_to_completion(lambda: _save_new(call, host))
     return view(call, known_host(call.deps, host.host_id), 201, {"Location": f"{API}/hosts/{host.host_id}"})
 
 
-async def _save_new(call: Call, host: Host) -> None:
+async def _save_new(call: ApiRequest, host: Host) -> None:
     async with call.desk.hosts:
         _check_free(call, host.hostname)
         await call.deps.commits.commit([SaveHost(host)])
         call.deps.fleet.put(host)
 
 
-async def list_hosts(call: Call) -> Reply:
+async def list_hosts(call: ApiRequest) -> ApiResponse:
     """List hosts.
 
     By name, from memory: what `connected` says is exact.
@@ -120,7 +120,7 @@ async def list_hosts(call: Call) -> Reply:
     left_out = directory.replaced if meant is None and not query.flag("replaced") else frozenset[str]()
     order = directory.order
     ahead = order[bisect_right(order, _cursor(query.text("after"))) :]
-    page: list[Presence] = []
+    page: list[HostPresence] = []
     more = False
     for index, (_, host_id) in enumerate(ahead):
         if index % LOOKED_AT == LOOKED_AT - 1:
@@ -131,10 +131,10 @@ async def list_hosts(call: Call) -> Reply:
                 break
             page.append(presence)
     folded = directory.text(presence.host.host_id for presence in page) if query.flag("fold") else None
-    return Reply(HostPage(items=[_item(call, presence) for presence in page], next="/".join(_key(page[-1])) if more else None, folded=folded))
+    return ApiResponse(HostPage(items=[_item(call, presence) for presence in page], next="/".join(_key(page[-1])) if more else None, folded=folded))
 
 
-async def _meant(call: Call, text: str | None) -> Set[str] | None:
+async def _meant(call: ApiRequest, text: str | None) -> Set[str] | None:
     """The ids that `select` stands for, None for all."""
     if text is None:
         return None
@@ -143,12 +143,12 @@ async def _meant(call: Call, text: str | None) -> Set[str] | None:
     return set((await meant(chosen, call.deps)).host_ids)
 
 
-def _item(call: Call, presence: Presence) -> HostView:
+def _item(call: ApiRequest, presence: HostPresence) -> HostView:
     host_id = presence.host.host_id
     return host_view(presence, call.deps.fleet.directory.word(host_id), call.deps.door.open_on(host_id), call.deps.identities.get(host_id))
 
 
-def _key(presence: Presence) -> tuple[str, str]:
+def _key(presence: HostPresence) -> tuple[str, str]:
     return presence.host.hostname, presence.host.host_id
 
 
@@ -161,7 +161,7 @@ def _cursor(after: str | None) -> tuple[str, str]:
     return hostname, host_id
 
 
-def _wanted(presence: Presence, connected: bool | None, name: str | None, labels: list[tuple[str, str, str]]) -> bool:
+def _wanted(presence: HostPresence, connected: bool | None, name: str | None, labels: list[tuple[str, str, str]]) -> bool:
     host = presence.host
     if connected is not None and (presence.session is not None) != connected:
         return False
@@ -174,7 +174,7 @@ def _wanted(presence: Presence, connected: bool | None, name: str | None, labels
     return True
 
 
-async def get_host(call: Call, host: str) -> Reply:
+async def get_host(call: ApiRequest, host: str) -> ApiResponse:
     """Look at a host.
 
     By id or name.
@@ -182,7 +182,7 @@ async def get_host(call: Call, host: str) -> Reply:
     return view(call, known_host(call.deps, host))
 
 
-async def change_host(call: Call, host: str) -> Reply:
+async def change_host(call: ApiRequest, host: str) -> ApiResponse:
     """Change a host's labels or name.
 
     Labels named are set, or taken away with null; the others stay. The agent's own labels are not touched. A name that is given here goes before
@@ -205,11 +205,11 @@ async def change_host(call: Call, host: str) -> Reply:
             _check_free(call, body.hostname)
         return given(new, body.hostname)
 
-    await call.desk.safely(lambda: change(call, host_id, changed))
+    await call.desk.run_to_completion(lambda: change(call, host_id, changed))
     return view(call, known_host(call.deps, host_id))
 
 
-async def change(call: Call, host_id: str, changed: Callable[[Host], Host]) -> None:
+async def change(call: ApiRequest, host_id: str, changed: Callable[[Host], Host]) -> None:
     """Facts that the agent reports meanwhile must not be lost, nor the change by them: repeated until nothing came in between."""
     deps, written = call.deps, False
     async with call.desk.hosts:
@@ -230,7 +230,7 @@ async def change(call: Call, host_id: str, changed: Callable[[Host], Host]) -> N
                 return
 
 
-async def replace_host(call: Call, host: str) -> Reply:
+async def replace_host(call: ApiRequest, host: str) -> ApiResponse:
     """Let another host take a host's place.
 
     For a machine that was set up anew and has joined as a new host. The old one must be offline. From then on its name means the new one, which
@@ -263,22 +263,22 @@ async def replace_host(call: Call, host: str) -> Reply:
         await change(call, new_id, inherit)
         log.warning("host replaced", host_id=old_id, replaced_by=new_id, hostname=old.host.hostname, by=call.by)
 
-    await call.desk.safely(write)
+    await call.desk.run_to_completion(write)
     return view(call, known_host(call.deps, new_id))
 
 
-async def delete_host(call: Call, host: str) -> Reply:
+async def delete_host(call: ApiRequest, host: str) -> ApiResponse:
     """Delete a host.
 
     Only while it is not connected and has nothing to do. Its results stay with their tasks. Its certificates are worthless from then on: its
     agent is refused until it joins again, as a new host.
     """
     host_id = known_host(call.deps, host).host.host_id
-    await call.desk.safely(lambda: _delete(call, host_id))
-    return Reply(None, 204)
+    await call.desk.run_to_completion(lambda: _delete(call, host_id))
+    return ApiResponse(None, 204)
 
 
-async def _delete(call: Call, host_id: str) -> None:
+async def _delete(call: ApiRequest, host_id: str) -> None:
     deps = call.deps
     async with call.desk.hosts:
         presence = known_host(deps, host_id)

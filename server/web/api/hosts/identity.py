@@ -12,12 +12,12 @@ from server.core.model import HostIdentity
 from server.errors import ClarionError
 from server.web.api.hosts.hosts import view
 from server.web.readmodel.lookup import known_host
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 
 log = structlog.get_logger("server.web.api.hosts.identity")
 
 
-async def revoke_host(call: Call, host: str) -> Reply:
+async def revoke_host(call: ApiRequest, host: str) -> ApiResponse:
     """Revoke a host.
 
     Its session is cut at once, before this is answered, and its certificates are no good any more, whatever their dates say. What runs on it
@@ -31,7 +31,7 @@ async def revoke_host(call: Call, host: str) -> Reply:
     return await _change(call, host, revoked, "revoked")
 
 
-async def release_host(call: Call, host: str) -> Reply:
+async def release_host(call: ApiRequest, host: str) -> ApiResponse:
     """Release a host.
 
     Ends a quarantine or a revocation by letting the host join again: with a new join token it keeps its id, and every certificate that it
@@ -45,7 +45,7 @@ async def release_host(call: Call, host: str) -> Reply:
     return await _change(call, host, released, "revoked")
 
 
-async def _change(call: Call, host: str, change: Callable[[HostIdentity], HostIdentity], why: str) -> Reply:
+async def _change(call: ApiRequest, host: str, change: Callable[[HostIdentity], HostIdentity], why: str) -> ApiResponse:
     deps = call.deps
     host_id = known_host(deps, host).host.host_id
     if deps.identities.get(host_id) is None:
@@ -68,5 +68,5 @@ async def _change(call: Call, host: str, change: Callable[[HostIdentity], HostId
                     deps.identities.put(old)
                 raise
 
-    await call.desk.safely(write)
+    await call.desk.run_to_completion(write)
     return view(call, known_host(deps, host_id))

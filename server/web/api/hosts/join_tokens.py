@@ -13,7 +13,7 @@ from server.errors import ClarionError
 from server.security import approval
 from server.security.tokens import Kind, make
 from server.web.api.hosts.hosts import check_labels, check_number
-from server.web.request import API, Call, Reply
+from server.web.request import API, ApiRequest, ApiResponse
 from server.web.schemas.requests import JoinTokenBody
 from server.web.schemas.responses import JoinRequestPage, JoinRequestView, JoinTokenCreated, JoinTokenPage, JoinTokenView
 
@@ -23,7 +23,7 @@ TTL_MIN, TTL_MAX = 10.0, 30 * 86_400.0
 USES_MAX = 100_000
 
 
-async def create_join_token(call: Call) -> Reply:
+async def create_join_token(call: ApiRequest) -> ApiResponse:
     """Make a join token.
 
     Its text is in this answer and nowhere else: only its SHA-256 is kept.
@@ -44,15 +44,15 @@ async def create_join_token(call: Call) -> Reply:
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
     kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve, body.replace)
-    await call.desk.safely(lambda: deps.commits.commit([CreateJoinToken(kept)]))
+    await call.desk.run_to_completion(lambda: deps.commits.commit([CreateJoinToken(kept)]))
     address = deps.enrolment.address
     shown = JoinTokenCreated(
         **_fields(kept), token=token.text, ca_pin=deps.ca_pin, enrol_host=address[0] if address else None, enrol_port=address[1] if address else None
     )
-    return Reply(shown, 201, {"Location": f"{API}/join-tokens/{kept.token_id}"})
+    return ApiResponse(shown, 201, {"Location": f"{API}/join-tokens/{kept.token_id}"})
 
 
-async def list_join_tokens(call: Call) -> Reply:
+async def list_join_tokens(call: ApiRequest) -> ApiResponse:
     """List join tokens.
 
     By id, those out of date and used up included. Their texts are not known.
@@ -61,21 +61,21 @@ async def list_join_tokens(call: Call) -> Reply:
     limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     found = await call.deps.store.join_tokens(after=call.query.text("after"), limit=limit + 1)
     page = found[:limit]
-    return Reply(JoinTokenPage(items=[JoinTokenView(**_fields(token)) for token in page], next=page[-1].token_id if len(found) > limit else None))
+    return ApiResponse(JoinTokenPage(items=[JoinTokenView(**_fields(token)) for token in page], next=page[-1].token_id if len(found) > limit else None))
 
 
-async def delete_join_token(call: Call, token_id: str) -> Reply:
+async def delete_join_token(call: ApiRequest, token_id: str) -> ApiResponse:
     """Delete a join token.
 
     Nobody joins with it any more. Hosts that have joined with it stay.
     """
     if await call.deps.store.join_token(token_id) is None:
         raise ClarionError("join_token_not_found")
-    await call.desk.safely(lambda: call.deps.commits.commit([DeleteJoinToken(token_id)]))
-    return Reply(None, 204)
+    await call.desk.run_to_completion(lambda: call.deps.commits.commit([DeleteJoinToken(token_id)]))
+    return ApiResponse(None, 204)
 
 
-async def list_join_requests(call: Call) -> Reply:
+async def list_join_requests(call: ApiRequest) -> ApiResponse:
     """List joins that wait for approval.
 
     By id; those that were approved and have not asked since, and those denied, included. What is out of date is left out.
@@ -84,10 +84,10 @@ async def list_join_requests(call: Call) -> Reply:
     limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
     found = [one for one in call.deps.requests.all(call.deps.clock.now().wall_ms) if one.request_id > after][: limit + 1]
     page = found[:limit]
-    return Reply(JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None))
+    return ApiResponse(JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None))
 
 
-async def approve_join_request(call: Call, request_id: str) -> Reply:
+async def approve_join_request(call: ApiRequest, request_id: str) -> ApiResponse:
     """Approve a join.
 
     The host gets its certificate when it asks next, within a minute. Its token must have a use left then.
@@ -95,7 +95,7 @@ async def approve_join_request(call: Call, request_id: str) -> Reply:
     return await _decide(call, request_id, approved=True)
 
 
-async def deny_join_request(call: Call, request_id: str) -> Reply:
+async def deny_join_request(call: ApiRequest, request_id: str) -> ApiResponse:
     """Deny a join.
 
     The host is told so when it asks next, and gives up. Also takes an approval back that the host has not used yet.
@@ -103,7 +103,7 @@ async def deny_join_request(call: Call, request_id: str) -> Reply:
     return await _decide(call, request_id, approved=False)
 
 
-async def _decide(call: Call, request_id: str, *, approved: bool) -> Reply:
+async def _decide(call: ApiRequest, request_id: str, *, approved: bool) -> ApiResponse:
     deps = call.deps
     now = deps.clock.now().wall_ms
     if deps.requests.get(request_id, now) is None:
@@ -122,11 +122,11 @@ async def _decide(call: Call, request_id: str, *, approved: bool) -> Reply:
             deps.requests.put(new)
             log.warning(f"join {new.state}", request_id=request_id, hostname=new.hostname, by=call.by)
 
-    await call.desk.safely(write)
+    await call.desk.run_to_completion(write)
     found = deps.requests.get(request_id, now)
     if found is None:
         raise ClarionError("join_request_not_found")
-    return Reply(_request(found))
+    return ApiResponse(_request(found))
 
 
 def _request(one: JoinRequest) -> JoinRequestView:

@@ -11,7 +11,7 @@ from server.core.effects import DeleteOrphans
 from server.core.model import Output
 from server.errors import ClarionError
 from server.store.base import Orphan
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.service.checks import refuse
 
 STAGES = {1: "accepted", 2: "running", 3: "ended", 4: "acknowledged"}
@@ -41,7 +41,7 @@ class OrphanPage(Struct, kw_only=True):
     next: Cursor
 
 
-async def list_orphans(call: Call) -> Reply:
+async def list_orphans(call: ApiRequest) -> ApiResponse:
     """List executions that the database has lost.
 
     By host, command and attempt: executions that a host named after a start of the server, with a dispatch number that this database has given
@@ -57,18 +57,18 @@ async def list_orphans(call: Call) -> Reply:
     found = await store.orphans(host_id=host, after=after, limit=limit + 1)
     page = found[:limit]
     last = None if len(found) <= limit else "/".join(map(str, (page[-1].host_id, page[-1].command_id, page[-1].attempt)))
-    return Reply(OrphanPage(items=[await _view(call, one) for one in page], next=last))
+    return ApiResponse(OrphanPage(items=[await _view(call, one) for one in page], next=last))
 
 
-async def delete_orphans(call: Call, host_id: str) -> Reply:
+async def delete_orphans(call: ApiRequest, host_id: str) -> ApiResponse:
     """Delete a host's lost executions.
 
     They have been looked at. The host has room for others then, of which each may leave a hundred.
     """
     if not is_id(host_id) or not await call.deps.store.orphans(host_id=host_id, after=None, limit=1):
         raise ClarionError("orphans_not_found")
-    await call.desk.safely(lambda: call.deps.commits.commit([DeleteOrphans(host_id)]))
-    return Reply(None, 204)
+    await call.desk.run_to_completion(lambda: call.deps.commits.commit([DeleteOrphans(host_id)]))
+    return ApiResponse(None, 204)
 
 
 def _is_key(after: str) -> bool:
@@ -76,7 +76,7 @@ def _is_key(after: str) -> bool:
     return len(parts) == 3 and is_id(parts[0]) and is_id(parts[1]) and parts[2].isascii() and parts[2].isdecimal() and len(parts[2]) <= 4
 
 
-async def _view(call: Call, one: Orphan) -> OrphanView:
+async def _view(call: ApiRequest, one: Orphan) -> OrphanView:
     report = dict(one.report) if one.report is not None else {}
     streams = {name: await _text(call, report.pop(f"{name}_id", None)) for name in ("stdout", "stderr")}
     return OrphanView(
@@ -85,6 +85,6 @@ async def _view(call: Call, one: Orphan) -> OrphanView:
     )  # fmt: skip
 
 
-async def _text(call: Call, output_id: object) -> str | None:
+async def _text(call: ApiRequest, output_id: object) -> str | None:
     kept: Output | None = await call.deps.store.output(bytes.fromhex(output_id)) if isinstance(output_id, str) else None
     return None if kept is None else kept.head[:SHOWN].decode(errors="replace")

@@ -8,7 +8,7 @@ from server.core.selectors.evaluate import Selection
 from server.ports import Fleet
 from server.web.readmodel.result_groups import FOLDED_CHARS, folded_names
 from server.web.readmodel.unknown_names import SHOWN, no_hosts, several_hosts
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.requests import SelectBody
 from server.web.schemas.result_responses import SelectedHost, SelectionView, WarningView
 from server.web.service.checks import refuse
@@ -17,7 +17,7 @@ from server.web.service.targets import NAMED, evaluate, look_up, nothing_matched
 SAMPLE_MAX = 500
 
 
-async def select_hosts(call: Call) -> Reply:
+async def select_hosts(call: ApiRequest) -> ApiResponse:
     """See which hosts a selector means.
 
     Nothing is created. Names that no host has, which a task would be refused for, are warnings here.
@@ -36,7 +36,7 @@ async def select_hosts(call: Call) -> Reply:
     sample = [SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, selector=deps.fleet.directory.word(host_id), connected=host_id in online) for host_id in found.host_ids[: body.sample]]
     # last: while it waits, hosts may come and go
     folded = await folded_names(deps, [deps.fleet.directory.handle(host_id) for host_id in found.host_ids], None if body.whole else FOLDED_CHARS)
-    return Reply(
+    return ApiResponse(
         SelectionView(
             text=text_of(chosen.texts),
             count=len(found.host_ids),

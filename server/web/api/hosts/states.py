@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from server.web.http.route import Param
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 
 OCTETS = "application/octet-stream"
 SINCE = (Param("since", "string", "The ETag that you have, without its quotes; what changed since is given if it is shorter.", example="5f0c2a77.12"),)
 
 
-async def list_cells(call: Call, task_id: str) -> Reply:
+async def list_cells(call: ApiRequest, task_id: str) -> ApiResponse:
     """See who a task's hosts are.
 
     In the order of the list that was frozen when the task was created, which is the order of the states.
     """
-    return Reply(await call.desk.cells.listed(task_id))
+    return ApiResponse(await call.desk.cells.listed(task_id))
 
 
-async def get_states(call: Call, task_id: str) -> Reply:
+async def get_states(call: ApiRequest, task_id: str) -> ApiResponse:
     """See the state of every host of a task.
 
     Twenty bytes of head, little-endian: `CLST`, one byte of kind, three of nothing, the number of hosts in four, a version in eight. Kind 0: a
@@ -27,4 +27,4 @@ async def get_states(call: Call, task_id: str) -> Reply:
     """
     cells = await call.desk.cells.of(task_id)
     known = cells.since(call.query.text("since") or "")
-    return Reply(cells.packed(known), headers={"ETag": f'"{cells.etag}"', "X-Task-Version": str(cells.task.version)}, content_type=OCTETS)
+    return ApiResponse(cells.packed(known), headers={"ETag": f'"{cells.etag}"', "X-Task-Version": str(cells.task.version)}, content_type=OCTETS)

@@ -10,7 +10,7 @@ from server.web.api.tasks.tasks import living
 from server.web.readmodel.lookup import stored_task, task_hosts
 from server.web.readmodel.serialize import task_view
 from server.web.readmodel.unknown_names import SHOWN, label, listed
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.requests import CancelBody
 from server.web.service.checks import refuse
 from server.web.service.targets import NAMED
@@ -19,7 +19,7 @@ LOOKED_UP = 1_000
 """Names looked up before others have a turn."""
 
 
-async def cancel_task(call: Call, task_id: str) -> Reply:
+async def cancel_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Cancel a task, or some of its hosts.
 
     A request, answered once it is committed: hosts that have not started never will, on the others every process of the command is
@@ -37,10 +37,10 @@ async def cancel_task(call: Call, task_id: str) -> Reply:
     else:
         call.deps.door.submit(ExecutionsCanceled(task_id, await chosen(call, task_id, names), force))
     await call.desk.committed(task_id)
-    return Reply(task_view(*await stored_task(call.deps, task_id)), 202)
+    return ApiResponse(task_view(*await stored_task(call.deps, task_id)), 202)
 
 
-async def chosen(call: Call, task_id: str, names: list[str]) -> list[str]:
+async def chosen(call: ApiRequest, task_id: str, names: list[str]) -> list[str]:
     """Host ids. Raises ClarionError execution_not_found with every name that is none of the task's hosts, host_ambiguous."""
     hosts = await task_hosts(call.deps, task_id)
     found: dict[str, None] = {}

@@ -16,7 +16,7 @@ from server.web.http.route import Param
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, task_hosts
 from server.web.readmodel.serialize import execution_row, execution_view
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.responses import ExecutionPage, OutputView
 
 STATUSES = tuple(status.label for status in ExecutionStatus)
@@ -38,7 +38,7 @@ async def sizes(deps: Deps, rows: list[CommandHost]) -> dict[bytes, OutputSummar
     return await deps.store.output_summaries(list(ids)) if ids else {}
 
 
-async def list_executions(call: Call, task_id: str) -> Reply:
+async def list_executions(call: ApiRequest, task_id: str) -> ApiResponse:
     """List a task's hosts.
 
     Status, exit code, times and reason per host, by host id. Outputs are named by size only.
@@ -55,10 +55,10 @@ async def list_executions(call: Call, task_id: str) -> Reply:
     summaries = await sizes(deps, [item.execution for item in page])
     task = deps.door.live_task(task_id)
     items = [execution_row(item.execution, item.hostname, summaries, task, deps.fleet) for item in page]
-    return Reply(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
+    return ApiResponse(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
 
 
-async def find(call: Call, task_id: str, host: str) -> ExecutionView:
+async def find(call: ApiRequest, task_id: str, host: str) -> ExecutionView:
     """By task id, and host id or name. Raises ClarionError task_not_found, execution_not_found."""
     command = await command_of(call.deps, task_id)
     host_id = host if is_id(host) else (await task_hosts(call.deps, task_id)).id_of(host)
@@ -68,17 +68,17 @@ async def find(call: Call, task_id: str, host: str) -> ExecutionView:
     return found
 
 
-async def get_execution(call: Call, task_id: str, host: str) -> Reply:
+async def get_execution(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Look at one host of a task.
 
     By host id or host name, with all that its agent reported.
     """
     found = await find(call, task_id, host)
     summaries = await sizes(call.deps, [found.execution])
-    return Reply(execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet))
+    return ApiResponse(execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet))
 
 
-async def get_output(call: Call, task_id: str, host: str) -> Reply:
+async def get_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Read a host's output.
 
     As JSON, or exactly as it was written with `Accept: application/octet-stream`; then a Range header is honoured too. Bytes are counted
@@ -96,10 +96,10 @@ async def get_output(call: Call, task_id: str, host: str) -> Reply:
     piece = kept[first:last]
     if OCTETS in call.request.headers.get("Accept", ""):
         return _octets(row, stream, piece, first, len(kept), by_header)
-    return Reply(_view(output, row, stream, part, first, piece))
+    return ApiResponse(_view(output, row, stream, part, first, piece))
 
 
-def _wanted(call: Call, size: int) -> tuple[int, int, bool]:
+def _wanted(call: ApiRequest, size: int) -> tuple[int, int, bool]:
     """Half-open range within the part, and whether a Range header asked for it. Raises ClarionError range_not_satisfiable."""
     header = call.request.headers.get("Range")
     raw = OCTETS in call.request.headers.get("Accept", "")
@@ -131,7 +131,7 @@ def _outside(field: str, size: int) -> ClarionError:
     return ClarionError("range_not_satisfiable", f"{size} bytes are kept of this part", field=field)
 
 
-def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> Reply:
+def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> ApiResponse:
     headers = {
         "Content-Disposition": f'attachment; filename="{row.host_id}.{stream}"',
         "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -139,7 +139,7 @@ def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, 
     }
     if by_header:
         headers["Content-Range"] = f"bytes {first}-{first + len(piece) - 1}/{size}"
-    return Reply(piece, 206 if by_header else 200, headers, OCTETS)
+    return ApiResponse(piece, 206 if by_header else 200, headers, OCTETS)
 
 
 def _view(output: Output | None, row: CommandHost, stream: str, part: str, first: int, piece: bytes) -> OutputView:

@@ -13,8 +13,8 @@ from server.web.http.route import Param
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.group_pages import page_of
 from server.web.readmodel.result_groups import Answers, joined
-from server.web.request import Call
-from server.web.request import Reply as HttpReply
+from server.web.request import ApiRequest
+from server.web.request import ApiResponse as HttpReply
 from server.web.schemas.result_responses import DiffView
 from server.web.service.targets import SHORT, wrong
 
@@ -33,7 +33,7 @@ DIFF = (
 )
 
 
-async def list_groups(call: Call, task_id: str) -> HttpReply:
+async def list_groups(call: ApiRequest, task_id: str) -> HttpReply:
     """See what a task's hosts answered.
 
     Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs by the number of
@@ -69,7 +69,7 @@ def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
     return found
 
 
-async def get_diff(call: Call, task_id: str, number: str) -> HttpReply:
+async def get_diff(call: ApiRequest, task_id: str, number: str) -> HttpReply:
     """Compare a group's output with the largest group's.
 
     Or with that of the group given as `against`. Lines that both begin and end with do not count towards the limits.

@@ -20,7 +20,7 @@ from server.web.api.tasks.executions import find, sizes
 from server.web.http.route import Param
 from server.web.http.sse import BEAT, HEADERS, KIND, beat, event
 from server.web.readmodel.serialize import execution_view
-from server.web.request import Call, Reply
+from server.web.request import ApiRequest, ApiResponse
 
 PARAMS = (
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
@@ -37,7 +37,7 @@ SOON_S = 0.5
 _ID = re.compile(r"([0-9]{1,9})\.([0-9]{1,15})\.([0-9]{1,15})")
 
 
-async def get_live_output(call: Call, task_id: str, host: str) -> Reply:
+async def get_live_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Follow a host's output.
 
     Server-sent events, in the order in which the bytes came: `attempt` (first, and again when the host is tried again: its output begins
@@ -52,11 +52,11 @@ async def get_live_output(call: Call, task_id: str, host: str) -> Reply:
     found = await find(call, task_id, host)
     stream = _Follow(call, task_id, host, found, match)
     call.deps.watching.refuse_more(stream.key)
-    return Reply(stream, headers=dict(HEADERS), content_type=KIND)
+    return ApiResponse(stream, headers=dict(HEADERS), content_type=KIND)
 
 
 class _Follow(Stream):
-    def __init__(self, call: Call, task_id: str, host: str, found: ExecutionView, after: re.Match[str] | None) -> None:
+    def __init__(self, call: ApiRequest, task_id: str, host: str, found: ExecutionView, after: re.Match[str] | None) -> None:
         super().__init__(call)
         self._task_id, self._host = task_id, host
         row = found.execution

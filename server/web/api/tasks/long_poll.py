@@ -13,7 +13,7 @@ from server.core.model import Task
 from server.web.http.query import MAX_MS
 from server.web.http.route import Param
 from server.web.readmodel.lookup import committed_task
-from server.web.request import Call
+from server.web.request import ApiRequest
 
 WAIT = (
     Param("wait", "number", "Seconds to wait for a change before answering; the server cuts it to its own limit.", example=5),
@@ -21,7 +21,7 @@ WAIT = (
 )
 
 
-async def task_after_wait(call: Call, task_id: str) -> Task:
+async def task_after_wait(call: ApiRequest, task_id: str) -> Task:
     """The committed task, after the wait that the query asks for. Raises ClarionError task_not_found."""
     live, limits = call.deps.live, call.deps.limits
     wait = call.query.number("wait", 86_400.0)

@@ -17,7 +17,7 @@ from server.web.http.json_body import suggest
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import stored_task
 from server.web.readmodel.serialize import task_view
-from server.web.request import API, Call, Reply
+from server.web.request import API, ApiRequest, ApiResponse
 from server.web.schemas.requests import RerunBody
 from server.web.service import editor_characters
 from server.web.service.checks import refuse
@@ -28,7 +28,7 @@ from server.web.service.task_request import check_line
 PAGE = 2_000
 
 
-async def rerun_task(call: Call, task_id: str) -> Reply:
+async def rerun_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Run a task again on some of its hosts.
 
     A new task, linked to the old one by `rerun_of`, with the same command, on those hosts of the old one's frozen list that are asked
@@ -58,7 +58,7 @@ async def rerun_task(call: Call, task_id: str) -> Reply:
         return _again(call, old, command, tuple(hosts), name, text)
 
     task, command, new = await created(call, make, start=body.start, verb=f"rerun {task_id}")
-    return Reply(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})
+    return ApiResponse(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})
 
 
 def _wanted(body: RerunBody) -> Wanted:
@@ -87,7 +87,7 @@ def _nothing(body: RerunBody) -> str:
     return f"No host of the task {'that was named ' if body.hosts is not None else ''}is {asked}." if asked != "all" else "No host of the task was named."
 
 
-async def _rows(call: Call, command: Command) -> AsyncIterator[CommandHost]:
+async def _rows(call: ApiRequest, command: Command) -> AsyncIterator[CommandHost]:
     after = None
     while True:
         page = await call.deps.store.executions(command.command_id, after=after, limit=PAGE)
@@ -104,7 +104,7 @@ def _text(deps: Deps, hosts: Sequence[str]) -> str:
     return fold(deps.fleet.directory.handle(host_id) if host_id in known else host_id for host_id in hosts).text
 
 
-def _again(call: Call, old: Task, command: Command, hosts: tuple[str, ...], name: str | None, text: str) -> tuple[Task, Command]:
+def _again(call: ApiRequest, old: Task, command: Command, hosts: tuple[str, ...], name: str | None, text: str) -> tuple[Task, Command]:
     now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
     task_id = uuid7(now, entropy(10))
     task = Task(

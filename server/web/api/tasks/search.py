@@ -11,8 +11,8 @@ from server.errors import ClarionError
 from server.web.api.tasks.groups import AFTER, LIMIT
 from server.web.http.query import MAX_MS
 from server.web.http.route import Param
-from server.web.readmodel.result_groups import Budget, People, people_of
-from server.web.request import Call, Reply
+from server.web.readmodel.result_groups import GroupMembers, ReadBudget, people_of
+from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.result_responses import FirstHost, SearchHit, SearchPage
 
 LINE_CHARS = 300
@@ -37,11 +37,11 @@ class _Found:
     text: str
 
 
-async def search_outputs(call: Call, task_id: str) -> Reply:
+async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     """Search all outputs of a task.
 
     In what is kept of them. Each different output is read once, in the order of the groups. A page may be empty although there is a next
-    one: a request reads at most http.scan_outputs outputs.
+    one: a request reads at most http.search_max_outputs outputs.
     """
     query, deps, limits = call.query, call.deps, call.deps.limits
     text = query.text("text")
@@ -55,7 +55,7 @@ async def search_outputs(call: Call, task_id: str) -> Reply:
     start = at = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     outputs = list(_distinct(answers.groups).items())
-    budget, hits = Budget(deps), list[SearchHit]()
+    budget, hits = ReadBudget(deps), list[SearchHit]()
     while at < len(outputs) and len(hits) < limit and not budget.spent:
         output_id, places = outputs[at]
         output = await budget.output(output_id)
@@ -64,7 +64,7 @@ async def search_outputs(call: Call, task_id: str) -> Reply:
         if found is not None:
             hits += [_hit(await people_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
         at += 1
-    return Reply(SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None))
+    return ApiResponse(SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None))
 
 
 def _distinct(groups: Sequence[Answer]) -> dict[bytes, list[tuple[Answer, str]]]:
@@ -96,7 +96,7 @@ def _find(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | N
     return _Found(matches, None if in_tail else original.count(b"\n", 0, at) + 1, line)
 
 
-def _hit(people: People, answer: Answer, stream: str, found: _Found) -> SearchHit:
+def _hit(people: GroupMembers, answer: Answer, stream: str, found: _Found) -> SearchHit:
     return SearchHit(
         group=answer.number,
         count=answer.count,

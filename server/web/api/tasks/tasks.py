@@ -13,7 +13,7 @@ from server.web.api.tasks.long_poll import task_after_wait
 from server.web.http.route import Param
 from server.web.readmodel.lookup import committed_task, host_id_of, stored_task
 from server.web.readmodel.serialize import progress_view, task_row, task_view
-from server.web.request import API, Call, Reply
+from server.web.request import API, ApiRequest, ApiResponse
 from server.web.schemas.responses import TaskPage
 from server.web.service.create_task import create
 
@@ -39,7 +39,7 @@ FILTERS = (
 )
 
 
-async def create_task(call: Call) -> Reply:
+async def create_task(call: ApiRequest) -> ApiResponse:
     """Create a task.
 
     Stored, and not started: it waits for POST …/start. The list of hosts is frozen now; hosts that are not known are all named in
@@ -48,7 +48,7 @@ async def create_task(call: Call) -> Reply:
     return _created(*await create(call, start=False))
 
 
-async def run_task(call: Call) -> Reply:
+async def run_task(call: ApiRequest) -> ApiResponse:
     """Create a task and start it.
 
     The same as creating and starting it, in one call. The answer comes once both are committed; use `wait=` on the task to follow it.
@@ -56,30 +56,30 @@ async def run_task(call: Call) -> Reply:
     return _created(*await create(call, start=True))
 
 
-def _created(task: Task, command: object, new: bool) -> Reply:
-    return Reply(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})  # type: ignore[arg-type]
+def _created(task: Task, command: object, new: bool) -> ApiResponse:
+    return ApiResponse(task_view(task, command), 201 if new else 200, {"Location": f"{API}/tasks/{task.task_id}"})  # type: ignore[arg-type]
 
 
-async def list_tasks(call: Call) -> Reply:
+async def list_tasks(call: ApiRequest) -> ApiResponse:
     """List tasks.
 
     Newest first whatever the filter; all filters given must hold. Pages are found by key, so page 10,000 costs as much as the first. With
-    `host`, `command` or a pattern in `name` a page looks at http.scan_tasks tasks at most: it may be short, or empty, and `next` goes on.
+    `host`, `command` or a pattern in `name` a page looks at http.search_max_tasks tasks at most: it may be short, or empty, and `next` goes on.
     """
     return await _page(call, tuple(call.query.each("status", task_status, STATUSES)))
 
 
-async def list_pending(call: Call) -> Reply:
+async def list_pending(call: ApiRequest) -> ApiResponse:
     """List tasks that wait to be started."""
     return await _page(call, (TaskStatus.PENDING,))
 
 
-async def list_running(call: Call) -> Reply:
+async def list_running(call: ApiRequest) -> ApiResponse:
     """List tasks that run."""
     return await _page(call, (TaskStatus.RUNNING,))
 
 
-async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
+async def _page(call: ApiRequest, status: tuple[TaskStatus, ...]) -> ApiResponse:
     query, limits = call.query, call.deps.limits
     host = query.text("host")
     where = TaskFilter(
@@ -97,10 +97,10 @@ async def _page(call: Call, status: tuple[TaskStatus, ...]) -> Reply:
     if after is not None and not is_id(after):
         raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged, with the same filters")
     page = await call.deps.store.tasks(where, after=after, limit=limit, looked_at=limits.scan_tasks)
-    return Reply(TaskPage(items=[task_row(task) for task in page.tasks], next=page.next))
+    return ApiResponse(TaskPage(items=[task_row(task) for task in page.tasks], next=page.next))
 
 
-def _time(call: Call, name: str, earlier: str) -> int | None:
+def _time(call: ApiRequest, name: str, earlier: str) -> int | None:
     now = call.deps.clock.now().wall_ms
     value, same = call.query.time_ms(name, now), call.query.time_ms(earlier, now)
     if value is not None and same is not None:
@@ -115,17 +115,17 @@ def _pattern(text: str | None, name: str) -> str | None:
     return text
 
 
-async def get_task(call: Call, task_id: str) -> Reply:
+async def get_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Look at a task.
 
     With `wait` the answer is held back until the task changes: pass the version you have as `since`. It comes at once when the version
     is another one or the task has ended, and unchanged when the wait is over.
     """
     await task_after_wait(call, task_id)
-    return Reply(task_view(*await stored_task(call.deps, task_id)))
+    return ApiResponse(task_view(*await stored_task(call.deps, task_id)))
 
 
-async def get_progress(call: Call, task_id: str) -> Reply:
+async def get_progress(call: ApiRequest, task_id: str) -> ApiResponse:
     """Look at a task's progress.
 
     Counts per status, rate, time left, and the slowest hosts. Costs the same for one host and for ten thousand; takes `wait` and
@@ -134,10 +134,10 @@ async def get_progress(call: Call, task_id: str) -> Reply:
     task = await task_after_wait(call, task_id)
     deps = call.deps
     progress = deps.live.latest(task_id) or Progress(task)
-    return Reply(progress_view(progress, deps.live.rate(task_id), deps.clock.now().wall_ms, deps.fleet))
+    return ApiResponse(progress_view(progress, deps.live.rate(task_id), deps.clock.now().wall_ms, deps.fleet))
 
 
-async def start_task(call: Call, task_id: str) -> Reply:
+async def start_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Start a task.
 
     Of two requests at the same time one starts it, the other gets task_not_pending.
@@ -148,10 +148,10 @@ async def start_task(call: Call, task_id: str) -> Reply:
         raise ClarionError("task_not_pending")
     call.deps.door.submit(TaskStarted(task_id))
     await call.desk.committed(task_id)
-    return Reply(task_view(*await stored_task(call.deps, task_id)))
+    return ApiResponse(task_view(*await stored_task(call.deps, task_id)))
 
 
-async def delete_task(call: Call, task_id: str) -> Reply:
+async def delete_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Delete a task.
 
     With its hosts' results. Not while it runs.
@@ -161,11 +161,11 @@ async def delete_task(call: Call, task_id: str) -> Reply:
         raise ClarionError("task_running")
     # From here until the engine knows, nobody may start it: there is no await between the check above and this line.
     call.desk.deleting.add(task_id)
-    await call.desk.safely(lambda: _delete(call, task_id))
-    return Reply(None, 204)
+    await call.desk.run_to_completion(lambda: _delete(call, task_id))
+    return ApiResponse(None, 204)
 
 
-async def _delete(call: Call, task_id: str) -> None:
+async def _delete(call: ApiRequest, task_id: str) -> None:
     deps = call.deps
     try:
         task = await committed_task(deps, task_id)
@@ -176,7 +176,7 @@ async def _delete(call: Call, task_id: str) -> None:
         call.desk.deleting.discard(task_id)
 
 
-async def living(call: Call, task_id: str) -> Task | None:
+async def living(call: ApiRequest, task_id: str) -> Task | None:
     """The engine's record if the task has not ended, None if it has. Raises ClarionError task_not_found.
 
     Nothing is awaited between the engine's answer and the return, so the caller may act on it at once.

@@ -20,7 +20,7 @@ from server.fleet.registry import Registry
 from server.lifecycle.agent_access import Entrance
 from server.ops.metrics import Metrics
 from server.ports import Clock
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.security.init import initialise
 from server.security.tokens import Kind, make
 from server.settings.schema import AgentPort, Enrol, Settings
@@ -32,10 +32,10 @@ TOKEN_MS = 3_600_000
 
 
 @asynccontextmanager
-async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool) -> AsyncIterator[tuple[Entry, dict[str, Any]]]:
+async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool) -> AsyncIterator[tuple[AgentAuth, dict[str, Any]]]:
     """For the duration of the block, with what the agents must know. sock: of the agent port."""
     if not tls:
-        yield Entry(verify=lambda token: token == TOKEN), {"token": TOKEN}
+        yield AgentAuth(verify=lambda token: token == TOKEN), {"token": TOKEN}
         return
     with tempfile.TemporaryDirectory() as folder, bind("127.0.0.1", 0) as enrolment:
         settings = Settings(data=Path(folder) / "data", agent_port=AgentPort(port=0), enrol=Enrol(port=0, per_second=100_000.0))
@@ -51,7 +51,7 @@ async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, 
             await writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + TOKEN_MS, 2 * agents, {}, "bench", now))])
             async with entry.serve(enrolment, sock.getsockname()[1], store):
                 door = {"host": "127.0.0.1", "port": enrolment.getsockname()[1], "token": token.text, "pin": entry.pin}
-                yield Entry(entry.agent_tls, entry.gate, None, entry.handshake_failed), {"token": "", "door": door}
+                yield AgentAuth(entry.agent_tls, entry.gate, None, entry.handshake_failed), {"token": "", "door": door}
             await writer.aclose()
             nursery.cancel_scope.cancel()
         await store.aclose()

@@ -30,7 +30,7 @@ from server.core.write_order import Order
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
 from server.rpc.accept.listener import Limits
-from server.rpc.connection.opening_cache import Openings
+from server.rpc.connection.opening_cache import HandshakeTemplates
 from server.rpc.port import agent_port
 from server.rpc.session.encode import Terms
 from server.rpc.settings import Settings
@@ -120,7 +120,7 @@ class Bench:
                 await nursery.start(self.door.run)
                 async with agent_port(sock, self.registry, self.door, Commits(), clock, settings, Counts(), limits=rate, lane_limits=http2.Limits(), entry=entry):
                     if self._long_way:
-                        Openings.find = lambda openings, data: None  # type: ignore[method-assign]
+                        HandshakeTemplates.find = lambda openings, data: None  # type: ignore[method-assign]
                     gc.collect()
                     gc.freeze()
                     say(port=sock.getsockname()[1], way=way, implementation=http2.IMPLEMENTATION, **spent())

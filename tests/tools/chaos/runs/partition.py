@@ -55,7 +55,7 @@ class Cut:
 
 async def partition(folder: Path, *, agents: int, seconds: float, seed: int, short: bool = False) -> Cut:
     """short: with the shortened times of `make chaos`; otherwise with the product's own. The server has to notice, so that `seconds` must be
-    well above its `liveness.silence`. Raises trio.TooSlowError when the agents cannot be started."""
+    well above its `liveness.heartbeat_timeout`. Raises trio.TooSlowError when the agents cannot be started."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found = Site(folder), Cut(agents, seconds)
     if not short:

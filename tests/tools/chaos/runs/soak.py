@@ -17,7 +17,7 @@ from typing import Any
 
 import trio
 
-from agent.core.journal import Tomb
+from agent.core.journal import Tombstone
 from agent.core.model import Outcome
 from agent.core.state import Limits, State, fold
 from agent.storage.journal import Sizes, open_journal
@@ -41,7 +41,7 @@ CACHE = "store.cache_bytes=1048576"
 def past(number: int, now_ms: int) -> State:
     """What is left of so many commands that an agent has run. Their dispatch numbers are 0, so that none of the future is over."""
     ids = [uuid7(now_ms - number + at, os.urandom(10)) for at in range(number)]
-    return fold([Tomb(command_id, 1, 0, Outcome.COMPLETED, "", now_ms, 0) for command_id in ids])
+    return fold([Tombstone(command_id, 1, 0, Outcome.COMPLETED, "", now_ms, 0) for command_id in ids])
 
 
 def season(state: Path) -> None:

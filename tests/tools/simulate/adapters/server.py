@@ -20,11 +20,11 @@ from server.core.state import Limits
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
-from server.rpc.agent_auth import Entry
+from server.rpc.agent_auth import AgentAuth
 from server.rpc.session.encode import Terms
-from server.rpc.session.host_facts import Memory
-from server.rpc.session.setup import Handshake
-from server.rpc.session.streams import Edge
+from server.rpc.session.host_facts import HostRecorder
+from server.rpc.session.setup import SessionSetup
+from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import Settings
 from server.settings.schema import Store as StoreSettings
 from server.store.base import StoreUnavailable
@@ -86,7 +86,7 @@ class Server:
         self.listening = False
         self.scope = trio.CancelScope()
         self.life: Any = SimpleNamespace(alive=True)
-        self.calm_at = 0.0
+        self.loss_suspended_until = 0.0
         parts: Any = fleet
         self.store = Store(parts, self, trio.sleep)  # type: ignore[arg-type]
 
@@ -125,9 +125,9 @@ class Server:
                 door: Any = Doors(self)
                 self.hub = Hub()
                 terms = Settings(Terms(self.epoch, 2))
-                self.edge = Edge(self.hub, self.registry, door, self.writer, self, terms, COUNTS)
-                entry = Entry(verify=lambda token: token == "good")
-                self.handshake = Handshake(self.edge, Memory(self.registry, self.writer, self), door, self, entry, terms, COUNTS, http2.Limits())
+                self.edge = AgentStreams(self.hub, self.registry, door, self.writer, self, terms, COUNTS)
+                entry = AgentAuth(verify=lambda token: token == "good")
+                self.handshake = SessionSetup(self.edge, HostRecorder(self.registry, self.writer, self), door, self, entry, terms, COUNTS, http2.Limits())
                 await recovery.load_hosts(parts, self.registry, self.engine, self.now())
                 async with trio.open_nursery() as nursery:
                     self.nursery = nursery

@@ -19,7 +19,7 @@ from proto.reasons import REASONS
 from server.core.states import ExecutionStatus
 from server.store.base import StoreUnavailable
 from server.web.http.limits import Limits
-from server.web.readmodel.host_states import HEAD, MAGIC, UNREACHABLE, Cells
+from server.web.readmodel.host_states import HEAD, MAGIC, UNREACHABLE, HostStateSnapshot
 from tests.web.world import World, open_world
 
 
@@ -80,7 +80,7 @@ async def test_the_end_of_a_task_is_always_shown_and_read_once(world: World) -> 
 def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -> None:
     size = 10_000
     ids = tuple(str(index) for index in range(size))
-    cells = Cells(None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
+    cells = HostStateSnapshot(None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
     assert len(cells.packed(0)) == HEAD.size + size
     cells.take(["3 0 17", "2 1 9999", "3 0 stranger"])
     assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
@@ -122,7 +122,7 @@ def kept(world: World, task: dict[str, Any]) -> Any:
     return world.app.desk.cells._kept[task["task_id"]]  # type: ignore[attr-defined]
 
 
-def packed(lines: Sequence[str], cells: Cells) -> bytes:
+def packed(lines: Sequence[str], cells: HostStateSnapshot) -> bytes:
     """What the store has, in the order of the page."""
     found = {line[4:]: int(line[0]) | (UNREACHABLE if line[2] == "1" else 0) for line in lines}
     return bytes(found[host_id] for host_id in cells.host_ids)
