@@ -48,7 +48,8 @@ class build_loudly(build_ext):
 
 
 def types() -> list[str]:
-    """Each module is compiled against the .pxd of others: when one changes, the layout of its classes does, and all must follow."""
+    """Each module is compiled against the .pxd of others: when one changes, the layout of its classes does, and all
+    must follow."""
     return sorted(str(path) for path in Path("_speedups").rglob("*.pxd"))
 
 

@@ -23,7 +23,8 @@ def pick(*names: str) -> tuple[str, list[ModuleType]]:
         try:
             return "c", [import_module(f"{name}_c") for name in names]
         except ModuleNotFoundError as error:
-            # A build without a compiler has no such module. One that is there and cannot be loaded is a fault to be seen.
+            # A build without a compiler has no such module. One that is there and cannot be loaded is a fault to be
+            # seen.
             if error.name != f"{names[0]}_c":
                 raise
     return "py", [import_module(f"{name}_py") for name in names]

@@ -62,8 +62,12 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
     if settings.insecure_loopback:
         read_token(settings.token_file)
     elif not credentials.has_joined(settings.state):
-        raise NotJoined(f"state directory {settings.state}: this agent has not joined a server", "run 'clarion-agent join' with the same --state first")
-    # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5 ms
+        raise NotJoined(
+            f"state directory {settings.state}: this agent has not joined a server",
+            "run 'clarion-agent join' with the same --state first",
+        )
+    # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5
+    # ms
     sys.setswitchinterval(SWITCH)
     original = limits.Original.of_this_process()
     with hold(settings.state):
@@ -73,20 +77,42 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
 async def _main(settings: Settings, parts: Parts, original: limits.Original) -> None:
     log = Log()
     for short in limits.raise_for(settings.slots):
-        log.error("a limit is too low for the slots", limit=short.name, allowed=short.limit, needed=short.needed, slots=settings.slots, remedy=short.remedy)
+        log.error(
+            "a limit is too low for the slots",
+            limit=short.name,
+            allowed=short.limit,
+            needed=short.needed,
+            slots=settings.slots,
+            remedy=short.remedy,
+        )
     boot_id = parts.boot_id or facts.boot_id()
     now = parts.clock.now()
     joined = None if settings.insecure_loopback else credentials.joined(settings.state)
-    host_id = joined.host_id if joined is not None else identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+    host_id = (
+        joined.host_id
+        if joined is not None
+        else identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+    )
     server = settings.server or ((joined.host, joined.port) if joined is not None else LOCAL)
     if joined is None:
-        log.warning("THE CONNECTION TO THE SERVER IS PLAINTEXT, because insecure_loopback is set: for tests on this machine only")
+        log.warning(
+            "THE CONNECTION TO THE SERVER IS PLAINTEXT, because insecure_loopback is set: for tests on this "
+            "machine only"
+        )
     spool = Spool(settings.state / "commands")
     journal, state, found, left_over = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
-    engine = Engine(state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes))
+    engine = Engine(
+        state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes)
+    )
     rules = policy.load(settings.policy_file)
     about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)
-    log.info("agent started", host_id=host_id, journal_id=journal.header.journal_id, held=len(state.executions), version=about.version)
+    log.info(
+        "agent started",
+        host_id=host_id,
+        journal_id=journal.header.journal_id,
+        held=len(state.executions),
+        version=about.version,
+    )
     forks = ForkServer(original=original)
     try:
         await _start(forks)
@@ -137,7 +163,9 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
         log.info("agent stopped", running=engine.running)
 
 
-def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log) -> tuple[Journal, State, list[Found], list[Key]]:
+def _open(
+    settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log
+) -> tuple[Journal, State, list[Found], list[Key]]:
     """Raises StateUnusable."""
     now_ms = clock.now().wall_ms
     journal, state = open_journal(
@@ -150,15 +178,21 @@ def _open(settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log
     try:
         lost_sight = recovery.unknown_directories(state, spool, now_ms)
         if lost_sight:
-            log.warning("directories without a record in the journal", keys=[f"{key[0]}.{key[1]}" for key in lost_sight])
+            log.warning(
+                "directories without a record in the journal", keys=[f"{key[0]}.{key[1]}" for key in lost_sight]
+            )
             journal.rewrite(state.records())
         left_over = recovery.left_over(state, spool)
     except OSError as error:
-        raise StateUnusable(f"{spool.root}: {limits.explain(error)}", "make the state directory usable for the agent's user") from error
+        raise StateUnusable(
+            f"{spool.root}: {limits.explain(error)}", "make the state directory usable for the agent's user"
+        ) from error
     return journal, state, recovery.find(state, spool, boot_id), left_over
 
 
-def _resume(conductor: Conductor, runner: Runner, state: State, spool: Spool, boot_id: str, found: Sequence[Found]) -> None:
+def _resume(
+    conductor: Conductor, runner: Runner, state: State, spool: Spool, boot_id: str, found: Sequence[Found]
+) -> None:
     def resume(one: Found) -> None:
         execution = state.executions[one.key]
         if one.report is not None:
@@ -197,7 +231,8 @@ async def _start(forks: ForkServer) -> None:
         await forks.start()
     except OSError as error:
         raise AgentError(
-            f"no process can be started: {limits.explain(error)}", "look at this machine's limits of processes and memory"
+            f"no process can be started: {limits.explain(error)}",
+            "look at this machine's limits of processes and memory",
         ) from error
 
 

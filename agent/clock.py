@@ -23,7 +23,8 @@ class SystemClock:
 def full_jitter(attempt: int, base: float, most: float, rng: random.Random) -> float:
     """Seconds to wait before try number `attempt` (0: the first repetition): random(0, min(most, base * 2**attempt)).
 
-    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: full jitter makes the fewest calls of those compared there.
+    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: full jitter makes the fewest calls of those compared
+    there.
     """
     return rng.uniform(0.0, min(most, base * 2.0 ** min(attempt, 62)))
 

@@ -1,4 +1,5 @@
-"""The one way to change the agent's state: an event goes in, the engine decides, its effects are carried out. Never awaits."""
+"""The one way to change the agent's state: an event goes in, the engine decides, its effects are carried out. Never
+awaits."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class Conductor:
         self._done = trio.Event()
 
     def submit(self, *events: ev.Event) -> None:
-        """Takes effect before it returns, unless it is called while another event is being carried out: then right after."""
+        """Takes effect before it returns, unless it is called while another event is being carried out: then right
+        after."""
         if self._closed:
             return  # what the journal still tells on the way out is read again at the next start
         self._events.extend(events)

@@ -43,5 +43,7 @@ def host_id(state: Path, fresh: str, disk: Disk | None = None) -> str:
             f"{path}: {getattr(error, 'strerror', None) or error}", "make the file readable for the agent's user"
         ) from error
     if not is_id(text):
-        raise StateUnusable(f"{path}: holds no host id", "restore the file with this host's id, or remove it to join as a new host")
+        raise StateUnusable(
+            f"{path}: holds no host id", "restore the file with this host's id, or remove it to join as a new host"
+        )
     return text

@@ -1,7 +1,10 @@
-"""The agent as the first process of a container (pid 1): a small parent that does what the kernel expects of an init, and nothing else.
+"""The agent as the first process of a container (pid 1): a small parent that does what the kernel expects of an init,
+and nothing else.
 
-Processes whose parent has ended become children of pid 1, which must take their exit statuses, or they stay as zombies. If the agent did that
-itself it could take the status of a child that another part of it waits for. So pid 1 starts the agent as its child, takes every status,
+Processes whose parent has ended become children of pid 1, which must take their exit statuses, or they stay as zombies.
+If the agent did that
+itself it could take the status of a child that another part of it waits for. So pid 1 starts the agent as its child,
+takes every status,
 passes signals on, and ends as the agent does. With its end the kernel ends every process of the container.
 """
 
@@ -15,7 +18,8 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def become_child() -> None:
-    """Return in a child, which is to be the agent; this process stays as its init and exits as the child does. Nothing unless this is pid 1."""
+    """Return in a child, which is to be the agent; this process stays as its init and exits as the child does. Nothing
+    unless this is pid 1."""
     if os.getpid() != 1:
         return
     # Until they have handlers the signals wait: pid 1 would otherwise not see one that comes now.

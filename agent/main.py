@@ -18,7 +18,13 @@ class _Commands(click.Group):
         """The first sentence of each command's help, whole: click would cut it."""
         with formatter.section("Commands"):
             commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-            formatter.write_dl([(name, (command.help or "").partition("\n\n")[0].replace("\n", " ")) for name, command in commands if command is not None])
+            formatter.write_dl(
+                [
+                    (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
+                    for name, command in commands
+                    if command is not None
+                ]
+            )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,22 +32,29 @@ class _Commands(click.Group):
 def cli() -> None:
     """Runs commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 69 could not join, 73 state directory unusable, 75 in use by
+    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 69 could not join, 73 state directory unusable, 75
+    in use by
     another agent, 77 not joined, or token or CA pin no good, 78 wrong settings, 70 anything else.
     """
 
 
 @cli.command()
 @click.option("--server", metavar="HOST:PORT", help="The server's agent port. [as named at the join]")
-@click.option("--insecure-loopback", is_flag=True, default=None, help="No TLS, to a server on this machine that is set so too.")
+@click.option(
+    "--insecure-loopback", is_flag=True, default=None, help="No TLS, to a server on this machine that is set so too."
+)
 @click.option("--token-file", metavar="FILE", help="With --insecure-loopback: the token shared by all agents.")
 @click.option("--state", metavar="DIR", help="Where the agent keeps what must survive it. [/var/lib/clarion-agent]")
 @click.option("--slots", metavar="N", help="Commands at once. [16]")
 @click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
-@click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Told to the server; may be given several times.")
+@click.option(
+    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="Told to the server; may be given several times."
+)
 @click.option("--policy-file", metavar="FILE", help="What this host refuses, whatever the server says.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more."
+)
 def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     """Connect to the server and run what it sends, until SIGTERM."""
     from agent import init
@@ -60,8 +73,12 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
 @cli.command()
 @click.option("--server", required=True, metavar="HOST[:PORT]", help="The server's enrolment port. [port 8442]")
 @click.option("--token-file", required=True, metavar="FILE", help="Holds the join token; - for standard input.")
-@click.option("--ca-pin", required=True, metavar="sha256:…", help="Of the server's CA, as 'clarion-server ca show' prints it.")
-@click.option("--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR")
+@click.option(
+    "--ca-pin", required=True, metavar="sha256:…", help="Of the server's CA, as 'clarion-server ca show' prints it."
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
+)
 @click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
     """Become a host of a server: make a key here, and get the certificate for it with a join token."""
@@ -77,7 +94,9 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
 
 
 @cli.command()
-@click.option("--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR")
+@click.option(
+    "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def status(state: Path, as_json: bool) -> None:
     """Tell what the journal in a state directory holds."""
@@ -97,7 +116,9 @@ def _absolute(path: Path) -> Path:
     try:
         return path.absolute()
     except OSError as error:
-        raise AgentError(f"--state {path}: the working directory is gone: {error.strerror}", "give an absolute path") from error
+        raise AgentError(
+            f"--state {path}: the working directory is gone: {error.strerror}", "give an absolute path"
+        ) from error
 
 
 def _fail(error: AgentError) -> NoReturn:

@@ -21,7 +21,8 @@ from agent.shim.records import Spec
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """run_as: None for no restriction; a command that names no user runs as the agent's own, which must then be listed too."""
+    """run_as: None for no restriction; a command that names no user runs as the agent's own, which must then be listed
+    too."""
 
     run_as: list[str] | None = None
     shell: bool = True
@@ -40,18 +41,25 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path | None) -> Policy:
-    """The policy in this file; without a file everything is allowed that the agent's rights allow. Raises BadSettings."""
+    """The policy in this file; without a file everything is allowed that the agent's rights allow. Raises
+    BadSettings."""
     if path is None:
         return Policy()
     try:
         status = path.stat()
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (0, os.geteuid()):
-            raise BadSettings(f"policy_file {path}: others than its owner may change it", f"chown root {path}; chmod go-w {path}")
+            raise BadSettings(
+                f"policy_file {path}: others than its owner may change it", f"chown root {path}; chmod go-w {path}"
+            )
         return msgspec.convert(tomllib.loads(path.read_text()), Policy)
     except OSError as error:
-        raise BadSettings(f"policy_file {path}: {error.strerror}", "make the file readable for the agent's user") from error
+        raise BadSettings(
+            f"policy_file {path}: {error.strerror}", "make the file readable for the agent's user"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise BadSettings(f"policy_file {path}: {error}", "allowed are run_as (a list of user names) and shell (true or false)") from error
+        raise BadSettings(
+            f"policy_file {path}: {error}", "allowed are run_as (a list of user names) and shell (true or false)"
+        ) from error
 
 
 @functools.cache

@@ -1,4 +1,5 @@
-"""After a start of the agent: what became of the executions that its journal says were under way. None is ever started again."""
+"""After a start of the agent: what became of the executions that its journal says were under way. None is ever started
+again."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
 
 def left_over(state: State, spool: Spool) -> list[Key]:
     """Directories whose execution has been acknowledged: only their removal is missing."""
-    return [key for key in spool.held() if key in state.tombs or (key in state.executions and not _needed(state.executions[key]))]
+    return [
+        key
+        for key in spool.held()
+        if key in state.tombs or (key in state.executions and not _needed(state.executions[key]))
+    ]
 
 
 def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
@@ -49,7 +54,8 @@ def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
 
 
 def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
-    """What became of it. Raises OSError when that cannot be told: only a file that is not there, and a process that the kernel does not
+    """What became of it. Raises OSError when that cannot be told: only a file that is not there, and a process that the
+    kernel does not
     know, are evidence."""
     key, directory = execution.key, spool.path(execution.key)
     try:
@@ -90,11 +96,18 @@ def _by_journal(execution: Execution) -> Found | None:
 
 
 def reject_unstarted(execution: Execution) -> Report:
-    """No shim took it. Without a boot id in its INTENT a damaged journal has left only part of what was known, and it may have run and
+    """No shim took it. Without a boot id in its INTENT a damaged journal has left only part of what was known, and it
+    may have run and
     been removed since."""
     if execution.started is None and execution.intent.boot_id:
-        return Report(Outcome.FAILED, error_code="agent_died", error_message="the agent was killed before it could start it; it never ran")
-    return lost("journal_lost", "part of the agent's journal could not be read, and nothing is left that tells whether it ran")
+        return Report(
+            Outcome.FAILED,
+            error_code="agent_died",
+            error_message="the agent was killed before it could start it; it never ran",
+        )
+    return lost(
+        "journal_lost", "part of the agent's journal could not be read, and nothing is left that tells whether it ran"
+    )
 
 
 def _needed(execution: Execution) -> bool:

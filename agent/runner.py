@@ -27,7 +27,8 @@ STOP_AGAIN = 5.0
 LOOK_AGAIN_FIRST, LOOK_AGAIN_LAST = 0.05, 5.0
 """Seconds between looks at an execution of which it cannot be told how far it is."""
 MEDIA_SECONDS = 600.0
-"""What a disk that fails (EIO) does not give back for so long, after the shim has ended, is taken as lost. Other errors can be mended, and
+"""What a disk that fails (EIO) does not give back for so long, after the shim has ended, is taken as lost. Other errors
+can be mended, and
 are waited for without end."""
 STOP_REASONS: dict[str, StopReason] = {"canceled": "canceled", "timeout": "timeout", "expired": "expired"}
 TAKEN_AWAY = "its directory was removed by somebody else, and nothing tells whether it ran"
@@ -36,9 +37,11 @@ REMOVE_TRIES = 12
 Submit = Callable[[ev.Event], None]
 T = TypeVar("T")
 
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of an execution of an earlier agent: its report, or the shim that still watches over it; neither when the system did not
+    """What became of an execution of an earlier agent: its report, or the shim that still watches over it; neither when
+    the system did not
     let us look."""
 
     key: Key
@@ -81,7 +84,8 @@ class Runner:
     def remove(self, key: Key) -> None:
         self._nursery.start_soon(self._remove, key)
 
-    # --- one execution --------------------------------------------------------------------------------------------------
+    # --- one execution
+    # --------------------------------------------------------------------------------------------------
 
     async def _run(self, key: Key, order: Order) -> None:
         try:
@@ -112,7 +116,11 @@ class Runner:
         if isinstance(claim, Claim):
             return ShimRef(claim.pid, claim.starttime, claim.boot_id)
         if isinstance(claim, RecordError) or not await self._insist(key, lambda: closed(directory)):
-            self._submit(ev.ShimExited(key, lost("shim_died", TAKEN_AWAY if claim is None else f"its claim cannot be read: {claim}")))
+            self._submit(
+                ev.ShimExited(
+                    key, lost("shim_died", TAKEN_AWAY if claim is None else f"its claim cannot be read: {claim}")
+                )
+            )
         else:
             self._not_started(key, reason)
         return None
@@ -169,20 +177,31 @@ class Runner:
         found = await self._insist(key, lambda: self._spool.report(key))
         if isinstance(found, Report):
             return found
-        claim = found if isinstance(found, RecordError | OSError) else await self._insist(key, lambda: close_to_shims(directory))
+        claim = (
+            found
+            if isinstance(found, RecordError | OSError)
+            else await self._insist(key, lambda: close_to_shims(directory))
+        )
         if isinstance(claim, RecordError | OSError):
             return lost("shim_died", f"its report cannot be read: {claim}")
         if claim is None:
             # on a full disk a shim cannot even say that the directory is its own
             never = await self._insist(key, lambda: closed(directory))
-            return not_started("its shim ended before it took it; is the disk full?") if never is True else lost("shim_died", TAKEN_AWAY)
+            return (
+                not_started("its shim ended before it took it; is the disk full?")
+                if never is True
+                else lost("shim_died", TAKEN_AWAY)
+            )
         ended = await self._insist(key, lambda: end_orphans(directory), in_thread=True)
         if isinstance(ended, ShimAlive):
             return None
         return ended if isinstance(ended, Report) else lost("shim_died", f"what it left may still run: {ended}")
 
-    async def _insist(self, key: Key, look: Callable[[], T], *, in_thread: bool = False) -> T | OSError | RecordError | ShimAlive:
-        """What `look` finds. While the system does not let it look (OSError, no thread) it looks again: that says nothing about what is there.
+    async def _insist(
+        self, key: Key, look: Callable[[], T], *, in_thread: bool = False
+    ) -> T | OSError | RecordError | ShimAlive:
+        """What `look` finds. While the system does not let it look (OSError, no thread) it looks again: that says
+        nothing about what is there.
         An OSError only when the disk fails for MEDIA_SECONDS."""
         pause, begun = LOOK_AGAIN_FIRST, trio.current_time()
         while True:
@@ -202,7 +221,9 @@ class Runner:
             pause = min(2 * pause, LOOK_AGAIN_LAST)
 
     def _cannot_look(self, key: Key, error: OSError) -> None:
-        self._log.error("cannot be looked at; looking again", command_id=key[0], attempt=key[1], error=limits.explain(error))
+        self._log.error(
+            "cannot be looked at; looking again", command_id=key[0], attempt=key[1], error=limits.explain(error)
+        )
 
     async def _stop(self, key: Key, reason: str) -> None:
         directory, wanted = self._spool.path(key), STOP_REASONS.get(reason, "canceled")
@@ -233,10 +254,12 @@ def not_started(reason: str) -> Report:
 
 
 def close_to_shims(directory: Path) -> Claim | None:
-    """See to it that no shim will start anything in this directory any more. The claim of one that may have, or None: it never started,
+    """See to it that no shim will start anything in this directory any more. The claim of one that may have, or None:
+    it never started,
     which is the answer for ever after. Raises OSError, RecordError.
 
-    A shim claims the directory before it reads what to run, so one whose claim is not there once that file has gone finds none. Taking a
+    A shim claims the directory before it reads what to run, so one whose claim is not there once that file has gone
+    finds none. Taking a
     name away needs no room: this holds on a full disk.
     """
     claim = records.read_claim(directory)
@@ -256,7 +279,8 @@ def closed(directory: Path) -> bool:
 
 
 def end_orphans(directory: Path) -> Report:
-    """The shim is gone and has not reported: end what it left, and say so. Blocks, at most about 10 s. Raises ShimAlive when the shim is
+    """The shim is gone and has not reported: end what it left, and say so. Blocks, at most about 10 s. Raises ShimAlive
+    when the shim is
     there after all, and OSError when that cannot be told."""
     message = "the process that watched over it was killed"
     try:

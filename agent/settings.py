@@ -1,6 +1,7 @@
 """The agent's settings: defaults, then a TOML file, then CLARION_AGENT_* in the environment, then flags.
 
-Every value is checked on its own, and all that is wrong is told at once, each with its field, its source and what to do.
+Every value is checked on its own, and all that is wrong is told at once, each with its field, its source and what to
+do.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ PREFIX = "CLARION_AGENT_"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds, sizes bytes. server: the server's agent port; None for the one named at the join. state: where identity,
+    """Times are seconds, sizes bytes. server: the server's agent port; None for the one named at the join. state: where
+    identity,
     journal and spool are kept. hostname: told to the server; empty for the kernel's. slots: commands at once.
 
-    policy_file: see agent/policy.py. insecure_loopback: no TLS, to a server on this machine that is set so too; token_file then
+    policy_file: see agent/policy.py. insecure_loopback: no TLS, to a server on this machine that is set so too;
+    token_file then
     holds the token shared by all agents, read again before each dial.
     """
 
@@ -55,7 +58,9 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
     sources: list[tuple[str, Mapping[str, object]]] = []
     if config is not None:
         sources.append((str(config), _toml(config)))
-    sources.append(("environment", {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)}))
+    sources.append(
+        ("environment", {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)})
+    )
     sources.append(("flag", {name: value for name, value in flags.items() if value is not None}))
     for source, given in sources:
         for name, raw in given.items():
@@ -77,7 +82,8 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
         if not faults:
             return settings
     raise BadSettings(
-        "; ".join(faults), "clarion-agent run --help tells the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>"
+        "; ".join(faults),
+        "clarion-agent run --help tells the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>",
     )
 
 
@@ -219,7 +225,9 @@ def _toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(f"config {path}: {getattr(error, 'strerror', None) or error}", "name a readable file with --config") from error
+        raise BadSettings(
+            f"config {path}: {getattr(error, 'strerror', None) or error}", "name a readable file with --config"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"config {path}: {error}", "write it as TOML: key = value, texts in quotes") from error
 

@@ -46,10 +46,13 @@ def status(state: Path) -> dict[str, Any]:
         }
     except FileNotFoundError:
         raise NoState(
-            f"state directory {state}: there is no agent's journal in it", "name the directory that the agent was started with"
+            f"state directory {state}: there is no agent's journal in it",
+            "name the directory that the agent was started with",
         ) from None
     except OSError as error:
-        raise StateUnusable(f"state directory {state}: {error.strerror}", "run this as the agent's user or as root") from error
+        raise StateUnusable(
+            f"state directory {state}: {error.strerror}", "run this as the agent's user or as root"
+        ) from error
 
 
 def text(found: dict[str, Any]) -> str:
@@ -62,11 +65,18 @@ def text(found: dict[str, Any]) -> str:
     ]
     if found["journal_damage"]:
         lines.append(f"damage    {found['journal_damage']}")
-    lines.append(f"numbers   highest dispatch {found['max_seq']}, all over up to {found['low']}, server epoch {found['max_epoch']}")
+    lines.append(
+        f"numbers   highest dispatch {found['max_seq']}, all over up to {found['low']}, server epoch "
+        f"{found['max_epoch']}"
+    )
     counts = {stage.name.lower(): 0 for stage in Stage if stage is not Stage.TOMB}
     for execution in found["executions"]:
         counts[execution["stage"]] += 1
-    lines.append("holds     " + ", ".join(f"{count} {stage}" for stage, count in counts.items()) + f", {found['tombstones']} tombstones")
+    lines.append(
+        "holds     "
+        + ", ".join(f"{count} {stage}" for stage, count in counts.items())
+        + f", {found['tombstones']} tombstones"
+    )
     for execution in found["executions"]:
         if execution["stage"] != "acked":
             ended = f"  {execution['outcome']} {execution['reason'] or ''}".rstrip() if execution["outcome"] else ""

@@ -1,6 +1,8 @@
-"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py build|database|browser|pictures|test`.
+"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py
+build|database|browser|pictures|test`.
 
-Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is a
+Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is
+a
 virtual environment. Exit code 1: the step cannot go on.
 """
 
@@ -62,7 +64,13 @@ DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
 BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
 CLOCK = (Need("libfaketime", has_faketime, ("libfaketime",)),)
 CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
-STEPS = {"build": BUILD, "database": DATABASE, "browser": BROWSER, "pictures": BROWSER + CHINESE, "test": DATABASE + BROWSER + CLOCK}
+STEPS = {
+    "build": BUILD,
+    "database": DATABASE,
+    "browser": BROWSER,
+    "pictures": BROWSER + CHINESE,
+    "test": DATABASE + BROWSER + CLOCK,
+}
 
 
 def say(text: str) -> None:
@@ -88,7 +96,10 @@ def install(packages: list[str]) -> None:
 def main(step: str) -> int:
     if sys.version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        say(f"needs Python {wanted} or newer, and {sys.executable} is {sys.version.split()[0]}; try 'make PYTHON=python{wanted} …'")
+        say(
+            f"needs Python {wanted} or newer, and {sys.executable} is {sys.version.split()[0]}; try 'make "
+            f"PYTHON=python{wanted} …'"
+        )
         return 1
     missing = missing_of(step)
     if not missing:
@@ -104,7 +115,10 @@ def main(step: str) -> int:
         importlib.invalidate_caches()
         missing = missing_of(step)
     if missing:
-        say(f"missing: {', '.join(need.name for need in missing)}; on Debian, 'sudo apt-get install {' '.join(packages)}' brings it")
+        say(
+            f"missing: {', '.join(need.name for need in missing)}; on Debian, 'sudo apt-get install "
+            f"{' '.join(packages)}' brings it"
+        )
     for need in missing:
         if need.without:
             say(f"going on without {need.name}: {need.without}")

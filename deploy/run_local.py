@@ -1,7 +1,9 @@
 """`make run`: a server in the foreground and one local agent beside it.
 
-Starts the server, waits until it is ready, lets the agent join at its first start, starts it, waits until it is connected, says
-where everything is. SIGINT and SIGTERM end the agent first and then the server, which drains. The exit code is the server's, so that its own errors (port in
+Starts the server, waits until it is ready, lets the agent join at its first start, starts it, waits until it is
+connected, says
+where everything is. SIGINT and SIGTERM end the agent first and then the server, which drains. The exit code is the
+server's, so that its own errors (port in
 use, unwritable data directory, …) are the last word.
 """
 
@@ -43,7 +45,9 @@ class Child:
         self.name = name
         libc = ctypes.CDLL(None)
         self.process = subprocess.Popen(
-            [str(BIN / name), *arguments], process_group=0, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            [str(BIN / name), *arguments],
+            process_group=0,
+            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
         )
 
     @property
@@ -87,7 +91,9 @@ class Api:
         """The JSON of a 200. None if the server does not answer, or not with a 200."""
         try:
             headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
-            with urllib.request.urlopen(urllib.request.Request(self._base + path, headers=headers), timeout=2) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(self._base + path, headers=headers), timeout=2
+            ) as answer:
                 return json.load(answer)
         except OSError:  # urllib's own errors included
             return None
@@ -98,7 +104,9 @@ class Api:
     def join_token(self) -> str:
         """A new one, for one host and five minutes. Raises OSError."""
         headers = {"Authorization": f"Bearer {self._token.read_text().strip()}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self._base}/api/v1/join-tokens", data=b'{"ttl": 300, "uses": 1}', headers=headers)
+        request = urllib.request.Request(
+            f"{self._base}/api/v1/join-tokens", data=b'{"ttl": 300, "uses": 1}', headers=headers
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             token: str = json.load(answer)["token"]
             return token
@@ -120,7 +128,11 @@ def wait_for(condition: Callable[[], bool], within: float, *children: Child) -> 
 
 
 def announce(data: Path, port: int) -> None:
-    environment = "" if (port, data) == (8440, Path("data")) else f"CLARION_SERVER=http://127.0.0.1:{port} CLARION_TOKEN_FILE={shlex.quote(str(data / 'admin.token'))} "
+    environment = (
+        ""
+        if (port, data) == (8440, Path("data"))
+        else f"CLARION_SERVER=http://127.0.0.1:{port} CLARION_TOKEN_FILE={shlex.quote(str(data / 'admin.token'))} "
+    )
     command = os.path.relpath(BIN / "clarion")
     say("")
     say(f"Clarion is running:  http://127.0.0.1:{port}/")
@@ -135,9 +147,25 @@ def join(api: Api, data: Path, enrol_port: int) -> bool:
     state = data / "agent"
     if (state / "identity.pem").exists():
         return True
-    arguments = ["join", "--server", f"127.0.0.1:{enrol_port}", "--token-file", "-", "--ca-pin", (data / "ca.pin").read_text().strip(), "--state", str(state)]
+    arguments = [
+        "join",
+        "--server",
+        f"127.0.0.1:{enrol_port}",
+        "--token-file",
+        "-",
+        "--ca-pin",
+        (data / "ca.pin").read_text().strip(),
+        "--state",
+        str(state),
+    ]
     # the token goes through a pipe: in an argument every user of this machine could read it
-    done = subprocess.run([str(BIN / "clarion-agent"), *arguments], input=api.join_token(), text=True, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [str(BIN / "clarion-agent"), *arguments],
+        input=api.join_token(),
+        text=True,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
     return done.returncode == 0
 
 

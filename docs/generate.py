@@ -1,8 +1,10 @@
 """Draws the pages that are tables in the code: `make docs`. tests/house/test_docs.py compares.
 
-docs/reference/states.md from server/core/states.py and proto/words.py, docs/reference/errors.md from server/errors.py, docs/reference/reasons.md from proto/reasons.py
+docs/reference/states.md from server/core/states.py and proto/words.py, docs/reference/errors.md from server/errors.py,
+docs/reference/reasons.md from proto/reasons.py
 and proto/notes.py,
-docs/reference/configuration.md from server/settings/schema.py, docs/reference/commands.md from the commands of server/cli.
+docs/reference/configuration.md from server/settings/schema.py, docs/reference/commands.md from the commands of
+server/cli.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def table(columns: tuple[str, ...], lines: list[tuple[object, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(columns), ["---"] * len(columns), *shown]) + "\n"
 
 
-def picture(statuses: type[TaskStatus] | type[ExecutionStatus], steps: Mapping[tuple[IntEnum, IntEnum], IntEnum]) -> str:
+def picture(
+    statuses: type[TaskStatus] | type[ExecutionStatus], steps: Mapping[tuple[IntEnum, IntEnum], IntEnum]
+) -> str:
     """A mermaid state diagram: every arrow of the table, labelled with its steps."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for (old, step), new in steps.items():
@@ -73,11 +77,13 @@ engine raises an error instead. A final state is never left.
 host is offline: it is shown as `running (host offline)`, and the JSON field `unreachable` is true.
 
 {_words(STATES, "code")}
-{picture(ExecutionStatus, EXECUTION_STEPS)}"""
+{picture(ExecutionStatus, EXECUTION_STEPS)}"""  # noqa: E501
 
 
 def _words(said: Mapping[str, Said], first: str) -> str:
-    lines: list[tuple[object, ...]] = [(f"`{code}`", one.word, one.zh[0], one.message, one.hint) for code, one in said.items()]
+    lines: list[tuple[object, ...]] = [
+        (f"`{code}`", one.word, one.zh[0], one.message, one.hint) for code, one in said.items()
+    ]
     return table((first, "word", "zh-CN", "meaning", "what to do"), lines)
 
 
@@ -100,7 +106,7 @@ Nothing was changed by a request that ends in one of these.
 
 {table(("code", "HTTP", "gRPC", "exit", "message", "what to do"), lines)}
 The exit codes of `clarion` are in [the command line](cli.md#exit-codes).
-"""
+"""  # noqa: E501
 
 
 def reasons() -> str:
@@ -108,7 +114,8 @@ def reasons() -> str:
         return "yes" if value else "no"
 
     lines: list[tuple[object, ...]] = [
-        (f"`{one.code}`", one.phase, one.word, one.message, one.hint, yes(one.retryable), yes(one.started)) for one in REASONS.values()
+        (f"`{one.code}`", one.phase, one.word, one.message, one.hint, yes(one.retryable), yes(one.started))
+        for one in REASONS.values()
     ]
     notes: list[tuple[object, ...]] = [(f"`{one.code}`", one.message, one.hint) for one in NOTES.values()]
     return f"""# Reasons
@@ -129,12 +136,17 @@ is offline shows "{HOST_OFFLINE.word}" after its word: {HOST_OFFLINE.message}.
 Facts of a report that change what there is to do, whatever the exit code: the field `notes` of an execution and of a group of answers. `count` is the
 number of processes where the agent counted them; in a group, `hosts` is the number of its hosts for which the note holds.
 
-{table(("code", "what happened", "what to do"), notes)}"""
+{table(("code", "what happened", "what to do"), notes)}"""  # noqa: E501
 
 
 def commands() -> str:
     """Every verb of `clarion` with its arguments and options, as its own help has them."""
-    parts = [f"# Commands of clarion\n\n{DRAWN}\nEvery verb and option; [the command line](cli.md) tells how they work together, and which options go with every verb.\n"]
+    parts = [
+        (
+            f"# Commands of clarion\n\n{DRAWN}\nEvery verb and option; [the command line](cli.md) tells how they "
+            f"work together, and which options go with every verb.\n"
+        )
+    ]
 
     def walk(group: LazyGroup, path: str) -> None:
         for name in group.verbs:
@@ -147,7 +159,11 @@ def commands() -> str:
             context = click.Context(verb, info_name=way)
             usage = " ".join(verb.collect_usage_pieces(context))
             parts.append(f"\n## {way}\n\n`{way} {usage}`\n\n{verb.get_short_help_str(200)}\n")
-            rows: list[tuple[object, ...]] = [(f"`{record[0]}`", record[1]) for param in verb.params if isinstance(param, click.Option) and (record := param.get_help_record(context)) is not None]
+            rows: list[tuple[object, ...]] = [
+                (f"`{record[0]}`", record[1])
+                for param in verb.params
+                if isinstance(param, click.Option) and (record := param.get_help_record(context)) is not None
+            ]
             if rows:
                 parts.append("\n" + table(("option", "meaning"), rows))
 
@@ -155,7 +171,13 @@ def commands() -> str:
     return "".join(parts)
 
 
-PAGES: dict[str, Callable[[], str]] = {"states.md": states, "errors.md": errors, "reasons.md": reasons, "configuration.md": configuration, "commands.md": commands}
+PAGES: dict[str, Callable[[], str]] = {
+    "states.md": states,
+    "errors.md": errors,
+    "reasons.md": reasons,
+    "configuration.md": configuration,
+    "commands.md": commands,
+}
 
 
 def main() -> None:

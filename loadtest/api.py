@@ -38,7 +38,8 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Pauses:
-    """How often the server had no room for a request, and the seconds that were waited because of it. Shared between threads."""
+    """How often the server had no room for a request, and the seconds that were waited because of it. Shared between
+    threads."""
 
     refused: int = 0
     seconds: float = 0.0
@@ -60,10 +61,13 @@ class TooLate(Exception):
 
 
 class Api:
-    """Keeps its connection; not to be shared between threads. pauses: where it is counted that the server had no room. patience: seconds for
+    """Keeps its connection; not to be shared between threads. pauses: where it is counted that the server had no room.
+    patience: seconds for
     which such a request is repeated."""
 
-    def __init__(self, url: str, token: str, timeout: float = 90.0, *, pauses: Pauses | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str, token: str, timeout: float = 90.0, *, pauses: Pauses | None = None, patience: float = PATIENCE
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"--server: {url!r} is not like http://127.0.0.1:8440")
@@ -75,11 +79,14 @@ class Api:
     def __enter__(self) -> Api:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
     def raw(self, method: str, path: str, body: object = None, accept: str = "application/json") -> bytes:
-        """Raises Refused, Unreachable. A GET is tried a second time on a new connection. What the server has no room for is sent again after the
+        """Raises Refused, Unreachable. A GET is tried a second time on a new connection. What the server has no room
+        for is sent again after the
         time that it names, for a while."""
         until = time.monotonic() + self._patience
         while True:
@@ -109,7 +116,8 @@ class Api:
         return answer.status, answer.headers, content
 
     def _drop_if_closed(self) -> None:
-        """Servers close connections that were idle for long. A request on such a connection gets no answer, and only a GET may be sent twice."""
+        """Servers close connections that were idle for long. A request on such a connection gets no answer, and only a
+        GET may be sent twice."""
         sock = self._connection.sock
         if sock is not None and select.select([sock], [], [], 0)[0]:
             self._connection.close()
@@ -156,7 +164,9 @@ class Api:
     def output(self, task_id: str, host_id: str, part: str = "head") -> bytes:
         """What was kept of one host's stdout."""
         query = urlencode({"stream": "stdout", "part": part})
-        return self.raw("GET", f"/api/v1/tasks/{task_id}/hosts/{quote(host_id)}/output?{query}", accept="application/octet-stream")
+        return self.raw(
+            "GET", f"/api/v1/tasks/{task_id}/hosts/{quote(host_id)}/output?{query}", accept="application/octet-stream"
+        )
 
 
 def _pause(headers: http.client.HTTPMessage, content: bytes) -> float | None:

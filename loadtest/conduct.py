@@ -1,4 +1,5 @@
-"""One run from beginning to end: server, fleet, scenarios one after the other, reports, and the end of all processes."""
+"""One run from beginning to end: server, fleet, scenarios one after the other, reports, and the end of all
+processes."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ GOOD, BAD, UNFINISHED = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """code: GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished. report: of report.json."""
+    """code: GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished.
+    report: of report.json."""
 
     code: int
     report: dict[str, Any]
@@ -42,7 +44,9 @@ def conduct(options: Options, show: Show) -> Outcome:
     about = machine()
     limit = files.limit()
     split = files.split(options.agents, limit, options.processes, apart_of(options))
-    show.say(f"{options.agents} agents in {len(split)} process(es): a process may open {limit} files. Seed {options.seed}.")
+    show.say(
+        f"{options.agents} agents in {len(split)} process(es): a process may open {limit} files. Seed {options.seed}."
+    )
     with ExitStack() as stack:
         folder = options.keep or Path(tempfile.mkdtemp(prefix="clarion-loadtest-"))
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +66,9 @@ def conduct(options: Options, show: Show) -> Outcome:
         stack.callback(watch.close)
         if door is not None:
             join(run)
-        connected = _scenarios(run, [name for name in ALL if name not in ALONE and (name in options.scenarios or name == "connect")])
+        connected = _scenarios(
+            run, [name for name in ALL if name not in ALONE and (name in options.scenarios or name == "connect")]
+        )
     if connected:
         _scenarios(run, [name for name in ALONE if name in options.scenarios])
     return _finish(run, about)
@@ -74,7 +80,10 @@ def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitS
     files.check_server(options.agents, limit)
     target = Started(folder, options)
     stack.callback(target.close)
-    show.say(f"server started in {target.start():.2f} s: {target.url}, agents on {target.agent_host}:{target.agent_port}, data in {folder}")
+    show.say(
+        f"server started in {target.start():.2f} s: {target.url}, agents on "
+        f"{target.agent_host}:{target.agent_port}, data in {folder}"
+    )
     return target
 
 
@@ -106,7 +115,10 @@ def _finish(run: Run, about: dict[str, object]) -> Outcome:
     if run.figures.wire_cpu_us_per_agent is None and "wire" not in run.options.scenarios:
         run.note("wire_cpu_us_per_agent is null: it was not asked for (--scenario wire).")
     if run.options.foreign is not None:
-        run.note("The store and whether compiled modules are used cannot be seen from outside a server that was not started here.")
+        run.note(
+            "The store and whether compiled modules are used cannot be seen from outside a server that was not "
+            "started here."
+        )
     pauses = run.target.pauses
     run.details["server_had_no_room"] = {"times": pauses.refused, "seconds_waited": round(pauses.seconds, 1)}
     report = summary(run, about)
@@ -131,5 +143,9 @@ def _finish(run: Run, about: dict[str, object]) -> Outcome:
 def _now(sample: Sample, fleet: Fleet) -> str:
     memory = "" if sample.rss_kb is None else f", server {sample.rss_kb / 1024:.0f} MiB"
     cpu = "" if sample.cpu_seconds is None else f", {sample.cpu_seconds:.1f} s of CPU"
-    doing = f"{sample.connected} of {fleet.size} agents connected" if fleet.ids else f"{fleet.joining} of {fleet.size} hosts have joined"
+    doing = (
+        f"{sample.connected} of {fleet.size} agents connected"
+        if fleet.ids
+        else f"{fleet.joining} of {fleet.size} hosts have joined"
+    )
     return f"{doing}{memory}{cpu}"

@@ -21,7 +21,8 @@ def limit() -> int:
 
 
 def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[int]:
-    """Agents per process, as even as can be, then those that are to have a process of their own. Raises CannotRun when `wanted` processes cannot
+    """Agents per process, as even as can be, then those that are to have a process of their own. Raises CannotRun when
+    `wanted` processes cannot
     hold the others."""
     if apart:
         return [*split(agents - apart, files, wanted), apart]
@@ -30,7 +31,10 @@ def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[i
         raise CannotRun(f"a process may open only {files} files; raise it: ulimit -n {SPARE + agents}")
     needed = -(-agents // each)
     if wanted is not None and wanted < needed:
-        raise CannotRun(f"{agents} agents need {needed} processes of at most {each} each: a process may open {files} files. Give --processes {needed}, or raise ulimit -n")
+        raise CannotRun(
+            f"{agents} agents need {needed} processes of at most {each} each: a process may open {files} "
+            f"files. Give --processes {needed}, or raise ulimit -n"
+        )
     number = min(agents, wanted or needed)
     return [agents // number + (place < agents % number) for place in range(number)]
 
@@ -38,4 +42,7 @@ def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[i
 def check_server(agents: int, files: int) -> None:
     """The server that we start inherits the limit. Raises CannotRun."""
     if agents + SPARE > files:
-        raise CannotRun(f"a server with {agents} agents needs {agents + SPARE} open files, and a process may open {files}; raise it: ulimit -n {agents + SPARE}")
+        raise CannotRun(
+            f"a server with {agents} agents needs {agents + SPARE} open files, and a process may open {files}; "
+            f"raise it: ulimit -n {agents + SPARE}"
+        )

@@ -16,7 +16,8 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A server that runs already. pid: of its process, if it is on this machine. join_token_file: for one without TLS."""
+    """A server that runs already. pid: of its process, if it is on this machine. join_token_file: for one without
+    TLS."""
 
     url: str
     token_file: Path

@@ -30,7 +30,8 @@ class Incomplete(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """findings: of all scenarios together. notes: sentences for the reader of the report. details: figures that report.json has no key for."""
+    """findings: of all scenarios together. notes: sentences for the reader of the report. details: figures that
+    report.json has no key for."""
 
     options: Options
     target: Target
@@ -72,12 +73,19 @@ class Run:
             only_ours = self.target.alone and known == self.fleet.size
             self._everybody = ["all"] if only_ours else list(self.fleet.ids)
             if not only_ours:
-                self.note("The server may know other hosts too: the simulated ones were named one by one in every request.")
+                self.note(
+                    "The server may know other hosts too: the simulated ones were named one by one in every request."
+                )
         return self._everybody
 
     def look_at_fleet(self) -> None:
-        """Take over what the hosts have counted, why their connections ended, and what they have cost. Raises FleetFailed."""
-        self.fleet_counts, self.fleet_endings, self.fleet_cpu_seconds = self.fleet.counts(), self.fleet.reasons(), self.fleet.cpu_seconds()
+        """Take over what the hosts have counted, why their connections ended, and what they have cost. Raises
+        FleetFailed."""
+        self.fleet_counts, self.fleet_endings, self.fleet_cpu_seconds = (
+            self.fleet.counts(),
+            self.fleet.reasons(),
+            self.fleet.cpu_seconds(),
+        )
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
@@ -87,8 +95,11 @@ class Run:
         wanted = self.fleet.size if at_least is None else at_least
         return self.fleet.wait(lambda: self.fleet.connected >= wanted, self.left(within), self.target.check)
 
-    def finish(self, api: Api, task: dict[str, Any], expected: Expected, within: float) -> tuple[dict[str, Any], Findings]:
-        """Wait for the task's end and check it. One that does not end in time is checked as it is: what is missing is lost."""
+    def finish(
+        self, api: Api, task: dict[str, Any], expected: Expected, within: float
+    ) -> tuple[dict[str, Any], Findings]:
+        """Wait for the task's end and check it. One that does not end in time is checked as it is: what is missing is
+        lost."""
         try:
             task = api.wait_final(task, self.left(within))
         except TooLate as late:

@@ -1,6 +1,7 @@
 """Is every result there, once, and the right one? Compared are the server's rows and outputs with what the hosts did.
 
-lost: hosts of the task without a final row that tells what happened. doubled: hosts with more than one row, more than one attempt, or on
+lost: hosts of the task without a final row that tells what happened. doubled: hosts with more than one row, more than
+one attempt, or on
 which the command was started more than once. wrong: hosts whose row or output is not what their command gives.
 """
 
@@ -41,7 +42,8 @@ class Expected:
 
 @dataclass(slots=True)
 class Findings:
-    """lost, doubled, wrong: hosts. refused: hosts that rightly say that it never started. outputs: outputs read byte by byte.
+    """lost, doubled, wrong: hosts. refused: hosts that rightly say that it never started. outputs: outputs read byte by
+    byte.
 
     examples: sentences about the first few."""
 
@@ -69,10 +71,17 @@ class Findings:
             self.examples.append(sentence)
 
 
-def verify(expected: Expected, rows: Iterable[dict[str, Any]], starts: Mapping[str, int], fetch: Fetch, read_outputs: int = READ_OUTPUTS) -> Findings:
+def verify(
+    expected: Expected,
+    rows: Iterable[dict[str, Any]],
+    starts: Mapping[str, int],
+    fetch: Fetch,
+    read_outputs: int = READ_OUTPUTS,
+) -> Findings:
     """rows: the task's executions as the API gives them. starts: how often each host started it, as the hosts count.
 
-    fetch: (host_id, part) → bytes kept of its stdout. Of all outputs the id is compared, which is the SHA-256 of one that is kept whole;
+    fetch: (host_id, part) → bytes kept of its stdout. Of all outputs the id is compared, which is the SHA-256 of one
+    that is kept whole;
     the bytes are read once per id, for the first `read_outputs` of them.
     """
     found = Findings()
@@ -97,7 +106,9 @@ def verify(expected: Expected, rows: Iterable[dict[str, Any]], starts: Mapping[s
     return found
 
 
-def _one(found: Findings, expected: Expected, row: dict[str, Any], starts: int, fetch: Fetch, outputs: set[str], most: int) -> None:
+def _one(
+    found: Findings, expected: Expected, row: dict[str, Any], starts: int, fetch: Fetch, outputs: set[str], most: int
+) -> None:
     name, status = row["hostname"], row["status"]
     code = (row.get("error") or {}).get("code")
     if status not in FINAL and expected.cut_short:
@@ -141,7 +152,9 @@ def _difference(expected: Expected, row: dict[str, Any], starts: int) -> str:
     return ""
 
 
-def _output_difference(found: Findings, expected: Expected, row: dict[str, Any], fetch: Fetch, outputs: set[str], most: int) -> str:
+def _output_difference(
+    found: Findings, expected: Expected, row: dict[str, Any], fetch: Fetch, outputs: set[str], most: int
+) -> str:
     host_id = row["host_id"]
     output = expected.plan.stdout(host_id, expected.hosts[host_id], row["command_id"])
     shown = row["stdout"]

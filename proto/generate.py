@@ -1,6 +1,8 @@
-"""Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]` (default: proto/gen).
+"""Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]` (default:
+proto/gen).
 
-command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated code is committed, so that running Clarion needs no compiler; tests/house/project/test_proto_fresh.py compares.
+command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated
+code is committed, so that running Clarion needs no compiler; tests/house/project/test_proto_fresh.py compares.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ def describe(target: Path) -> None:
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"--descriptor_set_out={target}", "command.proto"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"--descriptor_set_out={target}", "command.proto"],
+        check=True,
+    )
     (only,) = FileDescriptorSet.FromString(target.read_bytes()).file
     target.write_bytes(only.SerializeToString(deterministic=True))
 
@@ -29,7 +34,14 @@ def generate(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     plugin = Path(sys.executable).parent
     subprocess.run(
-        [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"--python_betterproto_out={target}", "command.proto"],
+        [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{PROTO}",
+            f"--python_betterproto_out={target}",
+            "command.proto",
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
         # protoc finds its plugin, protoc-gen-python_betterproto, on the PATH only

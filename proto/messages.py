@@ -104,14 +104,16 @@ class MalformedMessage(ValueError):
 
 
 def kind_of(message: CommandMessage) -> tuple[str, object | None]:
-    """Name and value of the oneof's member: ("hello", Hello(...)), or ("", None) for a kind this version does not know."""
+    """Name and value of the oneof's member: ("hello", Hello(...)), or ("", None) for a kind this version does not
+    know."""
     return betterproto.which_one_of(message, "message")
 
 
 def decode(data: bytes) -> CommandMessage:
     """Parse one CommandMessage.
 
-    Raises MalformedMessage for truncated fields, wrong wire types and text that is not UTF-8. Unknown fields are skipped.
+    Raises MalformedMessage for truncated fields, wrong wire types and text that is not UTF-8. Unknown fields are
+    skipped.
     """
     return parse(CommandMessage, data)
 

@@ -1,6 +1,7 @@
 """Facts of a report that change what the operator must do, whatever the exit code: one sentence each, and the way out.
 
-`facts_of` finds them in a report as the server keeps it and in the sizes of the outputs. The store counts them per group of answers
+`facts_of` finds them in a report as the server keeps it and in the sizes of the outputs. The store counts them per
+group of answers
 with `queries/notes.sql`, which holds a mark for each note; tests/house/test_words.py compares the two.
 """
 
@@ -14,7 +15,8 @@ from proto.words import CHINESE, ENGLISH
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """mark: SQL LIKE pattern that finds the fact in the JSON text of a report; empty for a fact that the report does not hold.
+    """mark: SQL LIKE pattern that finds the fact in the JSON text of a report; empty for a fact that the report does
+    not hold.
     zh: message and hint in Simplified Chinese."""
 
     code: str
@@ -33,8 +35,14 @@ _ALL = (
         "leftovers_killed",
         '"leftovers_killed"',
         "processes that the command left running were ended with it",
-        "to let them live on, set leave_children (--leave-children), or start them as a service of the host, for example with systemd-run",
-        ("命令遗留的进程已随命令一起结束", "若要让它们继续运行，请设置 leave_children（--leave-children），或作为主机的服务启动，例如 systemd-run"),
+        (
+            "to let them live on, set leave_children (--leave-children), or start them as a service of the host, "
+            "for example with systemd-run"
+        ),
+        (
+            "命令遗留的进程已随命令一起结束",
+            "若要让它们继续运行，请设置 leave_children（--leave-children），或作为主机的服务启动，例如 systemd-run",
+        ),
     ),
     Note(
         "left_running",

@@ -1,7 +1,10 @@
-"""Output and names as people can read them: one rule for the command line, the page and diffs. docs/guide/output.md is this page in prose.
+"""Output and names as people can read them: one rule for the command line, the page and diffs. docs/guide/output.md is
+this page in prose.
 
-`Readable` plays a line like a terminal: a carriage return or a backspace moves back, what follows overwrites. It takes bytes in pieces, and how
-they are cut changes nothing. `escaped` is for names and other single values, `visible` for the diff of texts that look alike. The page does
+`Readable` plays a line like a terminal: a carriage return or a backspace moves back, what follows overwrites. It takes
+bytes in pieces, and how
+they are cut changes nothing. `escaped` is for names and other single values, `visible` for the diff of texts that look
+alike. The page does
 the same in JavaScript; tests/proto/readable/cases.json holds both to it.
 """
 
@@ -12,18 +15,29 @@ import re
 from unicodedata import category, normalize
 
 WINDOW = 65_536
-"""Characters of one line that can still be overwritten. What stands before them is final, so that a line without end needs no memory without end."""
+"""Characters of one line that can still be overwritten. What stands before them is final, so that a line without end
+needs no memory without end."""
 STRING = 4_096
 """Longest text of a control string, such as a window's title. A longer one is shown, as text."""
 
 HIDDEN_RANGES = (
     *((0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F)),  # control characters but tab and new line
     *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
-    *((0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB)),
+    *(
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0x3164, 0x3164),
+        (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
+        (0xFFF0, 0xFFFB),
+    ),
     *((0xD800, 0xDFFF), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
-"""Characters that take no room or turn the direction of writing: Default_Ignorable_Code_Point of Unicode (DerivedCoreProperties.txt) without the
-variation selectors U+FE00 to U+FE0F, which emoji are written with; line and paragraph separators; interlinear annotation; surrogates."""
+"""Characters that take no room or turn the direction of writing: Default_Ignorable_Code_Point of Unicode
+(DerivedCoreProperties.txt) without the
+variation selectors U+FE00 to U+FE0F, which emoji are written with; line and paragraph separators; interlinear
+annotation; surrogates."""
 
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES)
 _CLASS = _CLASS.replace("\\", "\\\\").replace("]", "\\]").replace("[", "\\[")
@@ -48,7 +62,8 @@ _STEERS = re.compile("[\b\n\r\x1b\x90\x98\x9b\x9d-\x9f]")
 
 
 class Readable:
-    """Bytes of one stream → text. `add` returns what can no longer change: whole lines, and what lies WINDOW before the end of one."""
+    """Bytes of one stream → text. `add` returns what can no longer change: whole lines, and what lies WINDOW before the
+    end of one."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -111,10 +126,17 @@ class Readable:
             self._write(char, done)
 
     def _obey(self, parameter: str | None, function: str | None) -> None:
-        """Erasing, and moving within the line; everything else that a terminal would do, colours above all, is left out."""
+        """Erasing, and moving within the line; everything else that a terminal would do, colours above all, is left
+        out."""
         if parameter is None or function not in ("K", "J", "C", "D", "G"):
             return
-        number = int(parameter) if parameter.isascii() and parameter.isdigit() and len(parameter) <= 6 else None if parameter else 0
+        number = (
+            int(parameter)
+            if parameter.isascii() and parameter.isdigit() and len(parameter) <= 6
+            else None
+            if parameter
+            else 0
+        )
         if number is None:
             return
         if function in "KJ":
@@ -140,7 +162,8 @@ def readable(output: bytes | str) -> str:
 
 
 def escaped(text: str) -> str:
-    """A name or another single value: every character that would not be seen, or would change how the rest is read, as its number."""
+    """A name or another single value: every character that would not be seen, or would change how the rest is read, as
+    its number."""
     return _NAME_HIDDEN.sub(_number, text)
 
 
@@ -151,8 +174,10 @@ def hidden(text: str) -> str | None:
 
 
 def visible(data: bytes) -> str:
-    """Every byte tells: two lines that differ look different. What `readable` plays, leaves out or cannot show stands as its number; so do tabs,
-    spaces at the end, spaces other than the usual one, combining marks, bytes that are not UTF-8, and a backslash twice."""
+    """Every byte tells: two lines that differ look different. What `readable` plays, leaves out or cannot show stands
+    as its number; so do tabs,
+    spaces at the end, spaces other than the usual one, combining marks, bytes that are not UTF-8, and a backslash
+    twice."""
     text = data.decode("utf-8", "surrogateescape")
     kept = text.rstrip(" ")
     return "".join(map(_told, kept)) + "\\x20" * (len(text) - len(kept))

@@ -1,6 +1,7 @@
 """The words that people read for states: of executions, of tasks and of hosts, in English and in Simplified Chinese.
 
-CLI, API, page, selectors and documentation take them from here. JSON carries the codes, which never change. `code_of_execution` and
+CLI, API, page, selectors and documentation take them from here. JSON carries the codes, which never change.
+`code_of_execution` and
 `code_of_task` accept a code, a word in either language, and the spellings of earlier releases.
 """
 
@@ -16,7 +17,8 @@ LANGUAGES = (ENGLISH, CHINESE)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What people read of a state: a word, a sentence that says why, and what to do. zh: the same three in Simplified Chinese."""
+    """What people read of a state: a word, a sentence that says why, and what to do. zh: the same three in Simplified
+    Chinese."""
 
     word: str
     message: str
@@ -34,7 +36,11 @@ STATES: dict[str, Said] = {
         ("等待中", "尚未发送到主机", "请等待；waits_for 说明在等什么"),
     ),
     "dispatched": Said(
-        *("sent", "it is on its way to the host, which has not reported that it runs", "wait; start_within bounds this"),
+        *(
+            "sent",
+            "it is on its way to the host, which has not reported that it runs",
+            "wait; start_within bounds this",
+        ),
         ("已发送", "正在送往主机，主机尚未报告开始", "请等待；start_within 限定此时间"),
     ),
     "running": Said(
@@ -113,7 +119,11 @@ HOSTS: dict[str, Said] = {
 """State of a host → what people read. `never_seen` is an offline host whose agent has never connected."""
 
 HOST_OFFLINE = Said(
-    *("host offline", "its host is offline; the real result is taken when the host is online again", "look at the host or the network"),
+    *(
+        "host offline",
+        "its host is offline; the real result is taken when the host is online again",
+        "look at the host or the network",
+    ),
     ("主机离线", "主机离线；重新上线后采用其真实结果", "检查主机或网络"),
 )
 """What is added to the word of an execution that has not ended and whose host is offline: `running (host offline)`."""

@@ -1,6 +1,7 @@
 """The one nursery: everything starts in it in order, and ends in the reverse order.
 
-Start: agent port bound, store open, state loaded, writer, conductor, agent port served, web. Stop, on SIGTERM or SIGINT: the
+Start: agent port bound, store open, state loaded, writer, conductor, agent port served, web. Stop, on SIGTERM or
+SIGINT: the
 web takes no more, agents are told when to come back, what they sent is committed, the store is closed. Nothing that was
 acknowledged to anybody is then in memory only.
 """
@@ -92,7 +93,8 @@ class AgentPortCounts:
 def run(settings: Settings, place: str = "") -> int:
     """Run until told to stop; the exit code. place: of the data directory's lock.
 
-    Raises OSError for a port in use, ClarionError for a store that does not open and for one that another server has taken over.
+    Raises OSError for a port in use, ClarionError for a store that does not open and for one that another server has
+    taken over.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     trio.run(App(settings, place).run)
@@ -101,11 +103,15 @@ def run(settings: Settings, place: str = "") -> int:
 
 def _tokens(settings: Settings) -> TokenVerifier:
     """Raises InitFailed."""
-    return TokenVerifier({"admin": read_token(settings.admin_token, Kind.API)}, {"metrics": ensure_token(settings.metrics_token, Kind.API)})
+    return TokenVerifier(
+        {"admin": read_token(settings.admin_token, Kind.API)},
+        {"metrics": ensure_token(settings.metrics_token, Kind.API)},
+    )
 
 
 class App:
-    """One server. `ready` is set once both ports are served; `http_address` and `agent_address` are then (host, port)."""
+    """One server. `ready` is set once both ports are served; `http_address` and `agent_address` are then (host,
+    port)."""
 
     def __init__(self, settings: Settings, place: str = "") -> None:
         self.settings = settings
@@ -117,7 +123,8 @@ class App:
         self._clock = SystemClock()
 
     async def run(self) -> None:
-        """Until `stop` is set or a signal comes. Raises OSError, ClarionError; StoreRefused when the database breaks our rules."""
+        """Until `stop` is set or a signal comes. Raises OSError, ClarionError; StoreRefused when the database breaks
+        our rules."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_on, signals)
@@ -132,7 +139,10 @@ class App:
     async def _serve(self) -> None:
         port, enrol = self.settings.agent_port, self.settings.enrol
         plain = port.insecure_loopback
-        with link.bind(port.host, port.port) as sock, nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock:
+        with (
+            link.bind(port.host, port.port) as sock,
+            nullcontext() if plain else link.bind(enrol.host, enrol.port) as enrol_sock,
+        ):
             database_id.check_file(self.settings)
             store = wiring.store(self.settings)
             try:
@@ -165,13 +175,17 @@ class App:
             nursery.cancel_scope.cancel()
         return epoch
 
-    async def _with_store(self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None) -> None:
+    async def _with_store(
+        self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None
+    ) -> None:
         settings, clock = self.settings, self._clock
         metrics, live = Metrics(), Live(clock)
         writer = wiring.writer(settings, store, clock, metrics.commit_seconds.observe)
         registry = Registry(wiring.outbox_limits(settings), epoch=epoch, watching=wiring.watch_limits(settings))
         engine = Engine(wiring.engine_limits(settings), wiring.chance, epoch)
-        health = Health(store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics)
+        health = Health(
+            store, lambda: (writer.statistics().queued_rows, writer.full, writer.statistics().available), metrics
+        )
         orphans = Orphans(store)
         conductor = Conductor(engine, writer, registry, live, clock, health.alarm, orphans.inquire)
         _follow(metrics, conductor, registry, writer, live)
@@ -179,7 +193,13 @@ class App:
             health.alarm(alarm)
         hosts = await recovery.load_hosts(store, registry, engine, clock.now())
         identities, requests = await recovery.load_identities(store), await recovery.load_join_requests(store)
-        entrance = None if enrol_sock is None else Entrance(settings, identities, registry, writer, clock, metrics, requests, wiring.enrolment_limits(settings))
+        entrance = (
+            None
+            if enrol_sock is None
+            else Entrance(
+                settings, identities, registry, writer, clock, metrics, requests, wiring.enrolment_limits(settings)
+            )
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)
@@ -196,15 +216,18 @@ class App:
             nursery.start_soon(garbage.look_after, lambda: not conductor.statistics().tasks[TaskStatus.RUNNING])
             counts = AgentPortCounts(metrics)
             if entrance is None:
-                log.warning("THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests on this machine only")
+                log.warning(
+                    "THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests "
+                    "on this machine only"
+                )
             port = partial(
                 agent_port, sock, registry, conductor, writer, clock, wiring.rpc_settings(settings, epoch), counts,
                 wiring.listener_limits(settings), wiring.lane_limits(settings), self._entry(entrance),
             )  # fmt: skip
             deps = Deps(
-                door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,
+                door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
                 tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
-                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),
+                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
                 identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:
@@ -217,23 +240,41 @@ class App:
             with trio.move_on_after(STOP_WITHIN) as flushing:
                 await writer.aclose()
             if flushing.cancelled_caught:
-                log.error("not everything was written before the stop; agents keep what was not acknowledged", rows=writer.statistics().queued_rows)
+                log.error(
+                    "not everything was written before the stop; agents keep what was not acknowledged",
+                    rows=writer.statistics().queued_rows,
+                )
             nursery.cancel_scope.cancel()
 
     async def _with_ports(
-        self, port_of_agents: Callable[[], AbstractAsyncContextManager[AgentPort]], deps: Deps, registry: Registry, sock: socket.socket
+        self,
+        port_of_agents: Callable[[], AbstractAsyncContextManager[AgentPort]],
+        deps: Deps,
+        registry: Registry,
+        sock: socket.socket,
     ) -> None:
         http = self.settings.http
         async with port_of_agents() as agents:
             host, port = sock.getsockname()[:2]
             self.agent_address, deps.health.agent_port = (host, port), f"{host}:{port}"
             async with trio.open_nursery() as web:
-                start = partial(serve, create_app(deps), http.host, http.port, shutdown=self.stop, live=deps.live, limits=deps.limits, refused=lambda reason: deps.metrics.refused.labels("http", reason).inc())
+                start = partial(
+                    serve,
+                    create_app(deps),
+                    http.host,
+                    http.port,
+                    shutdown=self.stop,
+                    live=deps.live,
+                    limits=deps.limits,
+                    refused=lambda reason: deps.metrics.refused.labels("http", reason).inc(),
+                )
                 self.http_address = await web.start(start)
                 deps.health.phase = Phase.READY
                 garbage.begin()
                 enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)
-                log.info("ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol)
+                log.info(
+                    "ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol
+                )
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
@@ -250,12 +291,15 @@ class App:
 
 
 def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
-    """Raises ClarionError if the group is that and nothing but what follows from it: whoever wanted to write finds the writer closed."""
+    """Raises ClarionError if the group is that and nothing but what follows from it: whoever wanted to write finds the
+    writer closed."""
     fenced, others = group.split(StoreFenced)
     while isinstance(fenced, BaseExceptionGroup):
         fenced = fenced.exceptions[0]  # type: ignore[assignment]
     if fenced is not None and (others is None or others.split(WriterClosed)[1] is None):
-        raise ClarionError("database_replaced" if isinstance(fenced, DatabaseReplaced) else "fenced", str(fenced)) from group
+        raise ClarionError(
+            "database_replaced" if isinstance(fenced, DatabaseReplaced) else "fenced", str(fenced)
+        ) from group
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

@@ -1,7 +1,9 @@
 """The door: the only way to change state in memory, and the only one who carries out what the engine asks for.
 
-`submit` never awaits: it runs the engine, hands the saves to the writer and returns. The acts follow when the writer reports
-the commit. Those of two calls that have something to do with each other follow in the order in which they were asked for (see
+`submit` never awaits: it runs the engine, hands the saves to the writer and returns. The acts follow when the writer
+reports
+the commit. Those of two calls that have something to do with each other follow in the order in which they were asked
+for (see
 server/core/write_order.py). There are no locks because there is nothing to wait for.
 """
 
@@ -13,7 +15,20 @@ from typing import Protocol
 
 import trio
 
-from server.core.effects import Ack, Alarm, Cancel, Cut, Dispatch, Effects, Forget, Forgotten, Inquire, Progress, Save, Welcome
+from server.core.effects import (
+    Ack,
+    Alarm,
+    Cancel,
+    Cut,
+    Dispatch,
+    Effects,
+    Forget,
+    Forgotten,
+    Inquire,
+    Progress,
+    Save,
+    Welcome,
+)
 from server.core.engine import Engine
 from server.core.events import Event, Tick
 from server.core.figures.delivery import Spread
@@ -27,7 +42,9 @@ from server.turns import let_others
 class Queue(Protocol):
     """The writer, as the conductor sees it."""
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None: ...
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None
+    ) -> None: ...
 
     async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None: ...
 
@@ -44,7 +61,13 @@ class Conductor:
     """A ports.Door. `run` must be running for deadlines and for fan-outs beyond one slice."""
 
     def __init__(
-        self, engine: Engine, queue: Queue, outboxes: Outboxes, shown: ProgressSink, clock: Clock, alarm: Callable[[Alarm], None] = lambda alarm: None,
+        self,
+        engine: Engine,
+        queue: Queue,
+        outboxes: Outboxes,
+        shown: ProgressSink,
+        clock: Clock,
+        alarm: Callable[[Alarm], None] = lambda alarm: None,
         inquire: Callable[[Inquire], None] = lambda inquire: None,
     ) -> None:
         self._alarm, self._inquire = alarm, inquire
@@ -61,7 +84,8 @@ class Conductor:
         if effects:
             self._queue.put(effects.saves, lambda: self._carry_out(effects), order_of(effects.saves, effects.acts))
         if forgets:
-            # Everything up to some number is over, and that is durable: this is said after every unit before, and holds up none of them.
+            # Everything up to some number is over, and that is durable: this is said after every unit before, and holds
+            # up none of them.
             self._queue.put((), lambda: self._carry_out(Effects(acts=[*forgets])), LAST)
         self._stirred.set()
 
@@ -103,7 +127,8 @@ class Conductor:
             self.submit(Tick())
 
     def end(self) -> None:
-        """No more deadlines and no more slices: the writer is about to stop, and would take nothing of theirs. `run` returns."""
+        """No more deadlines and no more slices: the writer is about to stop, and would take nothing of theirs. `run`
+        returns."""
         self._ended = True
         self._stirred.set()
 
@@ -130,6 +155,7 @@ class Conductor:
         return self._engine.open_on(host_id)
 
     async def committed(self, *ids: str) -> None:
-        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is about them."""
+        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is
+        about them."""
         commands = [command_id for command_id in map(self._engine.command_of, ids) if command_id is not None]
         await self._queue.commit((), about(*ids, *commands) if ids else LAST)

@@ -29,7 +29,8 @@ class Commits(Protocol):
     """The writer, as seen by whoever must have something durable before going on."""
 
     async def commit(self, saves: Sequence[Save]) -> None:
-        """Return once these saves, and everything put before them that they have to do with, are committed. Raises StoreRefused."""
+        """Return once these saves, and everything put before them that they have to do with, are committed. Raises
+        StoreRefused."""
 
     @property
     def full(self) -> bool:
@@ -56,12 +57,14 @@ class EngineHandle(Protocol):
         """How many executions of this host have not ended."""
 
     async def committed(self, *ids: str) -> None:
-        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is about them."""
+        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is
+        about them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostPresence:
-    """A host and whether it is here. `session` is None while it is away. since, seen: when it came, and when it was last heard of, by the server's
+    """A host and whether it is here. `session` is None while it is away. since, seen: when it came, and when it was
+    last heard of, by the server's
     wall clock in ms; None if never."""
 
     host: Host

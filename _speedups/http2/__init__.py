@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from _speedups.messages.hello_py import decode_hello, encode_welcome
 else:
     Conn, Hub = _connection.Conn, _connection.Hub
-    encode_ack, encode_dispatch, encode_heartbeat = _connection.encode_ack, _connection.encode_dispatch, _connection.encode_heartbeat
+    encode_ack, encode_dispatch, encode_heartbeat = (
+        _connection.encode_ack,
+        _connection.encode_dispatch,
+        _connection.encode_heartbeat,
+    )
     decode_hello, encode_welcome = _hello.decode_hello, _hello.encode_welcome
 
-__all__ = ["IMPLEMENTATION", "Conn", "Hub", "Limits", "decode_hello", "encode_ack", "encode_dispatch", "encode_heartbeat", "encode_welcome"]
+__all__ = [
+    "IMPLEMENTATION",
+    "Conn",
+    "Hub",
+    "Limits",
+    "decode_hello",
+    "encode_ack",
+    "encode_dispatch",
+    "encode_heartbeat",
+    "encode_welcome",
+]

@@ -1,13 +1,18 @@
 """A connection of the lane: HTTP/2 frames in, rows out; messages in, HTTP/2 frames out.
 
-This file is run as it is, and compiled a second time as `_speedups.http2.connection_c` with the types of connection_c.pxd; import from
-`_speedups.http2`, which picks. grpclib's unmodified H2Protocol gets every whole frame (RFC 9113 section 4.1) but the DATA of the
+This file is run as it is, and compiled a second time as `_speedups.http2.connection_c` with the types of
+connection_c.pxd; import from
+`_speedups.http2`, which picks. grpclib's unmodified H2Protocol gets every whole frame (RFC 9113 section 4.1) but the
+DATA of the
 one stream that is *attached*; that is consumed here, with flow control in both directions.
 
 Rows are (tag, kind, ...). kind is the number of CommandMessage's member:
-    2   command_id, attempt, outcome, exit_code or None, signal, error_code, error_message, started_at_ms, finished_at_ms,
-        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed, left_running, observed; stdout and stderr are (head, tail,
-        total_bytes, sha256) or None, usage (user_us, system_us, max_rss_kb) or None, kill (reason, term_at_ms, kill_at_ms, tree_empty) or None
+    2   command_id, attempt, outcome, exit_code or None, signal, error_code, error_message, started_at_ms,
+    finished_at_ms,
+        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed, left_running, observed; stdout and stderr
+        are (head, tail,
+        total_bytes, sha256) or None, usage (user_us, system_us, max_rss_kb) or None, kill (reason, term_at_ms,
+        kill_at_ms, tree_empty) or None
     5   command_id, attempt
     7   command_id, attempt, pid, started_at_ms
     8   command_id, attempt, stream, offset, data, order, at_ms
@@ -15,7 +20,8 @@ Rows are (tag, kind, ...). kind is the number of CommandMessage's member:
     n   the whole message, for any other member, known or not; a message without any member gives no row
     0   reason: what the peer of this session sent is malformed; nothing more of it is read until it is detached
     -1  reason: the session has left the lane: "ended", "reset", or the connection is gone
-Only attached connections have rows. `Conn.on_gone(reason)` is called for each connection, attached or not, when it is gone.
+Only attached connections have rows. `Conn.on_gone(reason)` is called for each connection, attached or not, when it is
+gone.
 """
 
 from __future__ import annotations
@@ -50,7 +56,8 @@ HEADER = 9
 DATA, HEADERS, RST_STREAM, GOAWAY, CONTINUATION = 0, 1, 3, 7, 9
 END_STREAM, END_HEADERS = 0x01, 0x04
 BATCH = 8
-"""Frames given to grpclib at once; between batches the slice's time is looked at, since h2 takes 50 to 300 µs for one."""
+"""Frames given to grpclib at once; between batches the slice's time is looked at, since h2 takes 50 to 300 µs for
+one."""
 PATIENCE = 64
 """Frames of the lane's own between two looks at the clock."""
 _last_words = Struct(">HBBBIII").pack
@@ -58,16 +65,47 @@ _last_data = Struct(">HBBBI").pack
 
 
 class Conn:
-    """sock: non-blocking, after the TLS handshake if it has one. protocol: grpclib's, with connection_made still to be called.
+    """sock: non-blocking, after the TLS handshake if it has one. protocol: grpclib's, with connection_made still to be
+    called.
     http2: what stands for h2's connection object until `become`; without it the protocol's own is looked up.
 
-    tag: of the attached session, else 0. counted: bytes that the hub knows to be held for it. last_read: `now` of the poll that read the last byte. closed: the socket is.
+    tag: of the attached session, else 0. counted: bytes that the hub knows to be held for it. last_read: `now` of the
+    poll that read the last byte. closed: the socket is.
     on_gone: set by the owner, called once by `poll` with the reason.
     """
 
-    __slots__ = ("_bytes_in", "_closing", "_ending", "_frames", "_frames_full", "_frames_left", "_goaway", "_guard", "_h2", "_held", "_lane", "_largest",
-                 "_limits", "_messages", "_now", "_preface", "_protocol", "_reason", "_rows", "_slow", "_stream", "closed", "counted", "fd", "hub", "last_read",
-                 "on_gone", "pipe", "tag", "waiting")
+    __slots__ = (
+        "_bytes_in",
+        "_closing",
+        "_ending",
+        "_frames",
+        "_frames_full",
+        "_frames_left",
+        "_goaway",
+        "_guard",
+        "_h2",
+        "_held",
+        "_lane",
+        "_largest",
+        "_limits",
+        "_messages",
+        "_now",
+        "_preface",
+        "_protocol",
+        "_reason",
+        "_rows",
+        "_slow",
+        "_stream",
+        "closed",
+        "counted",
+        "fd",
+        "hub",
+        "last_read",
+        "on_gone",
+        "pipe",
+        "tag",
+        "waiting",
+    )
 
     def __init__(self, sock: socket, protocol: Any, *, hub: hubs.Hub, http2: Any = None) -> None:
         self.hub = hub
@@ -105,8 +143,10 @@ class Conn:
     def attach(self, stream_id: int, tag: Any, leftover: bytes = b"", first: int = 0) -> None:
         """From now on the DATA of this stream is the lane's, and its rows have this tag: any object but 0.
 
-        first: bytes that the first message may have, if not as many as the others; it has a row then also when it has no member.
-        leftover: bytes of messages that grpclib's stream had buffered, acknowledged to h2 by whoever took them. Raises ValueError
+        first: bytes that the first message may have, if not as many as the others; it has a row then also when it has
+        no member.
+        leftover: bytes of messages that grpclib's stream had buffered, acknowledged to h2 by whoever took them. Raises
+        ValueError
         for a second stream, ConnectionResetError if the stream or the connection is gone.
         """
         if self._stream or tag == 0 or stream_id <= 0:
@@ -141,7 +181,8 @@ class Conn:
                 self._check()
 
     def send(self, messages: list[bytes]) -> None:
-        """Whole CommandMessages, in as few DATA frames and sends as possible; what the peer's windows do not allow waits.
+        """Whole CommandMessages, in as few DATA frames and sends as possible; what the peer's windows do not allow
+        waits.
 
         Does nothing once the session has left the lane: its row says so, or is about to.
         """
@@ -211,7 +252,13 @@ class Conn:
 
     def counts(self) -> dict[str, int]:
         messages = self._messages + (self._lane.messages if self._lane is not None else 0)
-        return {"frames": self._frames, "messages": messages, "bytes_in": self._bytes_in, "bytes_out": self.pipe.sent, "sends": self.pipe.sends}
+        return {
+            "frames": self._frames,
+            "messages": messages,
+            "bytes_in": self._bytes_in,
+            "bytes_out": self.pipe.sent,
+            "sends": self.pipe.sends,
+        }
 
     def _read(self, deadline: float, max_bytes: int) -> bool:
         pipe = self.pipe
@@ -285,8 +332,15 @@ class Conn:
                 break
             kind = data[position + 3]
             flags = data[position + 4]
-            stream = (data[position + 5] & 0x7F) << 24 | data[position + 6] << 16 | data[position + 7] << 8 | data[position + 8]
-            if run < position and (batch >= BATCH or kind == DATA or (kind == HEADERS and guard.opened >= self._limits.streams)):
+            stream = (
+                (data[position + 5] & 0x7F) << 24
+                | data[position + 6] << 16
+                | data[position + 7] << 8
+                | data[position + 8]
+            )
+            if run < position and (
+                batch >= BATCH or kind == DATA or (kind == HEADERS and guard.opened >= self._limits.streams)
+            ):
                 # Before: limits of streams and windows are h2's to tell, and a frame may detach the stream.
                 self._feed(data[run:position])
                 run, batch = position, 0
@@ -296,7 +350,11 @@ class Conn:
                     return -position - 1
             self._frames += 1
             lane = self._lane
-            self._frames_left -= 1.0 - FULL_IS_LESS * length / self._largest if kind == DATA and lane is not None and stream == self._stream else 1.0
+            self._frames_left -= (
+                1.0 - FULL_IS_LESS * length / self._largest
+                if kind == DATA and lane is not None and stream == self._stream
+                else 1.0
+            )
             if self._frames_left < 0.0:
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of frames")
             if kind == DATA and lane is not None and stream == self._stream and guard.block == 0:
@@ -312,8 +370,12 @@ class Conn:
                     work = 0
                     if monotonic() >= deadline and end - stop >= HEADER:
                         return -stop - 1
-            elif guard.admit(kind, flags, stream, data, position + HEADER, stop, 0 if lane is None else lane.debt, self._now):
-                batch = BATCH if kind == GOAWAY else batch + 1  # h2 takes nothing after a GOAWAY, and then forgets what came before
+            elif guard.admit(
+                kind, flags, stream, data, position + HEADER, stop, 0 if lane is None else lane.debt, self._now
+            ):
+                batch = (
+                    BATCH if kind == GOAWAY else batch + 1
+                )  # h2 takes nothing after a GOAWAY, and then forgets what came before
                 self._goaway = self._goaway or kind == GOAWAY
                 if stream == self._stream and lane is not None and self._leaves(kind, flags):
                     self._feed(data[run:stop])
@@ -330,7 +392,9 @@ class Conn:
         """Whether this frame of the attached stream, which is not DATA, is the peer's last."""
         if kind == HEADERS:
             self._ending = flags & END_STREAM
-        return kind == RST_STREAM or (kind in (HEADERS, CONTINUATION) and self._ending != 0 and flags & END_HEADERS != 0)
+        return kind == RST_STREAM or (
+            kind in (HEADERS, CONTINUATION) and self._ending != 0 and flags & END_HEADERS != 0
+        )
 
     def _feed(self, frames: bytes) -> None:
         if not frames or self.closed or self._closing:
@@ -366,7 +430,8 @@ class Conn:
         self._end(f"guard: {reason}", True)
 
     def _check(self) -> None:
-        """After writing: has the socket failed, or is a closing connection done? While it is corked nothing is known yet."""
+        """After writing: has the socket failed, or is a closing connection done? While it is corked nothing is known
+        yet."""
         pipe = self.pipe
         if self.closed or pipe.corked:
             return

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from _speedups.http2.limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits
+from _speedups.http2.limits import (
+    ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR,
+    PROTOCOL_ERROR,
+    Buckets,
+    Limits,
+)
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
@@ -17,7 +24,13 @@ PREFIX = 5
 
 SAVED = 100
 """DATA frames that were sent and not yet followed by a PING, of which a peer may make use later."""
-BUCKETS = {PRIORITY: "priorities", RST_STREAM: "resets", SETTINGS: "settings", PING: "pings", WINDOW_UPDATE: "window updates"}
+BUCKETS = {
+    PRIORITY: "priorities",
+    RST_STREAM: "resets",
+    SETTINGS: "settings",
+    PING: "pings",
+    WINDOW_UPDATE: "window updates",
+}
 
 
 class Refusal(Exception):
@@ -31,13 +44,32 @@ class Refusal(Exception):
 class Guard:
     """Of one connection. http2: h2's connection object, set before the first frame.
 
-    block: the stream whose header block is open, so that nothing but its continuation may come; else 0. lane_sent: DATA frames
+    block: the stream whose header block is open, so that nothing but its continuation may come; else 0. lane_sent: DATA
+    frames
     that the lane has sent, which counts them here.
-    held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see `holds`.
+    held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see
+    `holds`.
     """
 
-    __slots__ = ("_block_bytes", "_block_frames", "_block_since", "_frame", "_frame_since", "_highest", "_limits", "_probed", "_started", "_watched", "_written",
-                 "block", "buckets", "held", "http2", "lane_sent", "opened")
+    __slots__ = (
+        "_block_bytes",
+        "_block_frames",
+        "_block_since",
+        "_frame",
+        "_frame_since",
+        "_highest",
+        "_limits",
+        "_probed",
+        "_started",
+        "_watched",
+        "_written",
+        "block",
+        "buckets",
+        "held",
+        "http2",
+        "lane_sent",
+        "opened",
+    )
 
     def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
@@ -51,7 +83,9 @@ class Guard:
         self._frame = -1
         self._watched: dict[int, tuple[bytes, int, int] | None] = {}
 
-    def admit(self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float) -> bool:
+    def admit(
+        self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float
+    ) -> bool:
         """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
 
         debt: bytes that the lane has consumed and not yet given back to the connection's window. Raises Refusal.
@@ -67,7 +101,9 @@ class Guard:
             return False
         name = BUCKETS.get(kind)
         if kind == SETTINGS and flags & ACK and stop > start:
-            raise Refusal(FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload")  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
+            raise Refusal(
+                FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload"
+            )  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
         if name is not None and not self.buckets.take(name, now) and not (kind == PING and self._probes(now)):
             raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
         if kind == DATA:
@@ -79,7 +115,8 @@ class Guard:
         return True
 
     def _probes(self, now: float) -> bool:
-        """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and waits for its answer before
+        """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and
+        waits for its answer before
         the next. So there may be one for each DATA frame that was sent, SAVED of them at once."""
         sent = self.lane_sent + self._written
         if sent <= self._probed or not self.buckets.take("probes", now):
@@ -104,7 +141,11 @@ class Guard:
     def holds(self) -> int:
         """Bytes that are kept of calls that have not ended, and of a header block."""
         if self.held:
-            for number in [number for number in self._watched if number not in self.http2.streams or self.http2.streams[number].closed]:
+            for number in [
+                number
+                for number in self._watched
+                if number not in self.http2.streams or self.http2.streams[number].closed
+            ]:
                 self._forget(number)
         return self.held + (self._block_bytes if self.block else 0)
 
@@ -114,7 +155,8 @@ class Guard:
             raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
 
     def unfinished(self, frames: int, within: bool, now: float) -> bool:
-        """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole ones so far."""
+        """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole
+        ones so far."""
         if not within:
             self._frame = -1
         elif frames != self._frame:

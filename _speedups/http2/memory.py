@@ -1,4 +1,5 @@
-"""What is held for peers that have no session yet, over all connections of a hub. Not compiled: few bytes wait for long."""
+"""What is held for peers that have no session yet, over all connections of a hub. Not compiled: few bytes wait for
+long."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Waiting:
             self._held.pop(conn, None)
 
     def excess(self) -> Any:
-        """Who is to make room, None while there is no need: of those that hold an equal share of the limit or more, the one that waits longest.
+        """Who is to make room, None while there is no need: of those that hold an equal share of the limit or more, the
+        one that waits longest.
 
         Who sends what it has to send is done soon, and few bytes are no reason to be cut off, however long they wait.
         """

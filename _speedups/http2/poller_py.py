@@ -16,11 +16,13 @@ from _speedups.http2.limits import ENHANCE_YOUR_CALM, Limits, rates
 from _speedups.http2.memory import Waiting
 
 PREFERRED, ANSWERS = 64, 4
-"""Connections that may be served before all others, and how often something may come of one before it waits for its turn again."""
+"""Connections that may be served before all others, and how often something may come of one before it waits for its
+turn again."""
 
 
 class Hub:
-    """limits: of each connection. `fileno()` is readable while `poll` has something to do; one task waits for that and calls it.
+    """limits: of each connection. `fileno()` is readable while `poll` has something to do; one task waits for that and
+    calls it.
 
     Rows, and every call to `on_gone` and `connection_lost`, come out of `poll` alone.
     """
@@ -69,7 +71,8 @@ class Hub:
         self._waiting.holds(conn, 0)
 
     def overdue(self, now: float) -> None:
-        """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as `poll`'s."""
+        """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as
+        `poll`'s."""
         for conn, guard in list(self._slow.items()):
             try:
                 guard.overdue(now)
@@ -77,7 +80,8 @@ class Hub:
                 conn.refuse(refusal.code, refusal.reason)
 
     def unfinished(self, conn: Any, guard: Guard, frames: int, within: bool, now: float) -> bool:
-        """Whether `overdue` looks at it from now on: it is within a frame or a header block. frames: whole ones so far."""
+        """Whether `overdue` looks at it from now on: it is within a frame or a header block. frames: whole ones so
+        far."""
         if guard.unfinished(frames, within, now):
             self._slow[conn] = guard
             return True
@@ -90,12 +94,15 @@ class Hub:
         waiting = self._waiting
         waiting.holds(conn, conn.counted)
         while (other := waiting.excess()) is not None:
-            other.refuse(ENHANCE_YOUR_CALM, f"crowded out: more than {waiting.limit} bytes are held for all that have no session")
+            other.refuse(
+                ENHANCE_YOUR_CALM, f"crowded out: more than {waiting.limit} bytes are held for all that have no session"
+            )
             if not other.closed:
                 other.abort()  # it was closing already
 
     def prefer(self, conn: Any, until: float) -> None:
-        """Serve it before all others when there is more than one slice to do. until: seconds, as `poll`'s now. Of many, the newest are."""
+        """Serve it before all others when there is more than one slice to do. until: seconds, as `poll`'s now. Of many,
+        the newest are."""
         preferred = self._preferred
         preferred.pop(conn, None)
         if len(preferred) >= PREFERRED:
@@ -107,8 +114,10 @@ class Hub:
     ) -> list[tuple[Any, ...]]:
         """One slice: the rows of what came in, in the order of arrival per connection.
 
-        now: seconds of a clock that does not go back, for limits and `last_read`. No slice goes on after budget_s seconds of the
-        real clock by more than one frame's work: what was not served then is first in the next one, and `fileno()` stays
+        now: seconds of a clock that does not go back, for limits and `last_read`. No slice goes on after budget_s
+        seconds of the
+        real clock by more than one frame's work: what was not served then is first in the next one, and `fileno()`
+        stays
         readable. A connection with more than max_bytes_per_conn waits for all others to have had their turn.
         """
         self.now = now
@@ -204,7 +213,8 @@ class Hub:
         self._alarmed = True
 
     def _favour(self, now: float, deadline: float, max_bytes: int) -> None:
-        """More waits than one slice serves: those that are preferred come first, whether anything has come of them or not, and keep their turn."""
+        """More waits than one slice serves: those that are preferred come first, whether anything has come of them or
+        not, and keep their turn."""
         for conn, (until, answers) in list(self._preferred.items()):
             if conn.closed or now > until or not answers:
                 self._preferred.pop(conn, None)

@@ -15,7 +15,8 @@ CHUNK = 65_536
 
 FULL = "write queue full"
 DRAINED = 4
-"""Chunks read and thrown away before closing: a kernel that holds unread bytes sends a reset, which can overtake a GOAWAY."""
+"""Chunks read and thrown away before closing: a kernel that holds unread bytes sends a reset, which can overtake a
+GOAWAY."""
 
 
 def why(error: OSError) -> str:
@@ -33,8 +34,29 @@ class Pipe:
     corked: while true, writes only queue. error: why the socket failed, None while it has not; it is not closed then.
     """
 
-    __slots__ = ("_epoll", "_head", "_interest", "_limit", "_offset", "_queue", "_recv", "_send", "_tried", "_waits", "closed", "corked", "error", "fd",
-                 "listening", "queued", "registered", "secure", "sends", "sent", "sock")
+    __slots__ = (
+        "_epoll",
+        "_head",
+        "_interest",
+        "_limit",
+        "_offset",
+        "_queue",
+        "_recv",
+        "_send",
+        "_tried",
+        "_waits",
+        "closed",
+        "corked",
+        "error",
+        "fd",
+        "listening",
+        "queued",
+        "registered",
+        "secure",
+        "sends",
+        "sent",
+        "sock",
+    )
 
     def __init__(self, sock: socket, epoll: epoll, limit: int) -> None:
         self.sock = sock

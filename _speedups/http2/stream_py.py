@@ -1,9 +1,12 @@
-"""The attached stream of a connection: its DATA becomes rows, its messages become DATA, within the windows of both sides.
+"""The attached stream of a connection: its DATA becomes rows, its messages become DATA, within the windows of both
+sides.
 
 This file is run as it is, and compiled a second time as `_speedups.http2.stream_c` with the types of stream_c.pxd.
 
-h2's own integers are the one truth about windows (RFC 9113 section 5.2). Outbound, they are read and decremented here. Inbound,
-h2 never sees this DATA: what the peer may still send is h2's window less the *debt*, which is what was consumed here and has
+h2's own integers are the one truth about windows (RFC 9113 section 5.2). Outbound, they are read and decremented here.
+Inbound,
+h2 never sees this DATA: what the peer may still send is h2's window less the *debt*, which is what was consumed here
+and has
 not yet been given back; once it is given back, h2's view is exact again.
 """
 
@@ -26,7 +29,8 @@ PREFIX = 5
 END_STREAM, PADDED = 0x01, 0x08
 FULL = "write queue full"
 CACHED = 4_096
-"""Sizes of DATA up to which the bytes in front of a single message on stream 1, where agents live, are kept ready made."""
+"""Sizes of DATA up to which the bytes in front of a single message on stream 1, where agents live, are kept ready
+made."""
 
 _decode = wire.decode
 _frame = Struct(">HBBBI").pack
@@ -36,14 +40,47 @@ _heads: dict[int, bytes] = {}
 
 
 class Lane:
-    """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come before
-    the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold back."""
+    """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come
+    before
+    the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold
+    back."""
 
-    __slots__ = ("_broken", "_debt_stream", "_guard", "_h2", "_h2_stream", "_half", "_left", "_limits", "_need", "_part", "_pipe", "_refilled",
-                 "_rows", "_stream_window", "_window", "debt", "expects", "largest", "messages", "room", "stream", "tag", "waiting")
+    __slots__ = (
+        "_broken",
+        "_debt_stream",
+        "_guard",
+        "_h2",
+        "_h2_stream",
+        "_half",
+        "_left",
+        "_limits",
+        "_need",
+        "_part",
+        "_pipe",
+        "_refilled",
+        "_rows",
+        "_stream_window",
+        "_window",
+        "debt",
+        "expects",
+        "largest",
+        "messages",
+        "room",
+        "stream",
+        "tag",
+        "waiting",
+    )
 
     def __init__(
-        self, stream: int, tag: Any, h2: Any, h2_stream: Any, pipe: pipes.Pipe, guard: Guard, limits: Limits, rows: list[tuple[Any, ...]]
+        self,
+        stream: int,
+        tag: Any,
+        h2: Any,
+        h2_stream: Any,
+        pipe: pipes.Pipe,
+        guard: Guard,
+        limits: Limits,
+        rows: list[tuple[Any, ...]],
     ) -> None:
         self.stream = stream
         self.tag = tag
@@ -73,7 +110,8 @@ class Lane:
         self._h2, self._h2_stream = h2, h2_stream
         self.room = 0
 
-    # --- in ------------------------------------------------------------------------------------------------------------------
+    # --- in
+    # ------------------------------------------------------------------------------------------------------------------
 
     def frame(self, data: bytes, flags: int, start: int, stop: int, now: float) -> bool:
         """One DATA frame with the payload data[start:stop]. True if it was the peer's last. Raises Refusal."""
@@ -176,7 +214,8 @@ class Lane:
         self._part = None
         self._rows.append((self.tag, 0, reason))
 
-    # --- out -----------------------------------------------------------------------------------------------------------------
+    # --- out
+    # -----------------------------------------------------------------------------------------------------------------
 
     def send(self, messages: list[bytes]) -> None:
         """Whole CommandMessages, in as few DATA frames as possible and one write."""

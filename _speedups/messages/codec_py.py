@@ -2,9 +2,12 @@
 
 This file is run as it is, and compiled a second time as `_speedups.messages.codec_c` with the types of codec_c.pxd.
 
-Strict where protobuf's rules say that bytes are malformed (protobuf encoding guide): truncated fields, varints of more than
-64 bits, field number 0, groups, text that is not UTF-8; and, beyond them, another wire type than the schema's for a field
-that is known. Unknown fields are skipped, of a repeated singular field the last one counts, repeated embedded messages merge,
+Strict where protobuf's rules say that bytes are malformed (protobuf encoding guide): truncated fields, varints of more
+than
+64 bits, field number 0, groups, text that is not UTF-8; and, beyond them, another wire type than the schema's for a
+field
+that is known. Unknown fields are skipped, of a repeated singular field the last one counts, repeated embedded messages
+merge,
 of a oneof the last member counts. Numbers are cut to the width of their type, as protobuf does.
 """
 
@@ -22,7 +25,8 @@ READY = 2_048
 
 MAX_MEMBERS = 16
 MAX_FIELDS = 4_096
-"""Of one message. Protobuf has no such limits; our own messages have one member and few fields, and each costs time to read."""
+"""Of one message. Protobuf has no such limits; our own messages have one member and few fields, and each costs time to
+read."""
 
 
 class Malformed(ValueError):
@@ -60,7 +64,8 @@ class Cursor:
         raise Malformed("truncated varint")
 
     def next(self) -> bool:
-        """Read a field's number and wire type; of LENGTH also the length, after which `stop` is where it ends. False at the end."""
+        """Read a field's number and wire type; of LENGTH also the length, after which `stop` is where it ends. False at
+        the end."""
         if self.position >= self.end:
             return False
         if self.left == 0:
@@ -170,7 +175,8 @@ def decode(tag: int, data: bytes, start: int, end: int) -> tuple[object, ...] | 
         if members > MAX_MEMBERS:
             raise Malformed(f"more than {MAX_MEMBERS} members")
         if cursor.field == member:
-            # The same member again: they merge, and merging is parsing one after the other (encoding guide, "Last One Wins").
+            # The same member again: they merge, and merging is parsing one after the other (encoding guide, "Last One
+            # Wins").
             source = source[at:stop] + data[cursor.position : cursor.stop]
             at, stop = 0, len(source)
         else:
@@ -196,7 +202,9 @@ def _member(tag: int, kind: int, data: bytes, start: int, end: int) -> tuple[obj
 
 def _result(tag: int, cursor: Cursor) -> tuple[object, ...]:
     command_id, error_code, error_message = "", "", ""
-    attempt = outcome = signal = started_at_ms = finished_at_ms = duration_us = leftovers_killed = left_running = observed = 0
+    attempt = outcome = signal = started_at_ms = finished_at_ms = duration_us = leftovers_killed = left_running = (
+        observed
+    ) = 0
     exit_code: int | None = None
     pipe_held = False
     stdout: tuple[bytes, bytes, int, bytes] | None = None
@@ -244,8 +252,26 @@ def _result(tag: int, cursor: Cursor) -> tuple[object, ...]:
         else:
             cursor.skip()
     return (
-        tag, RESULT, command_id, attempt, outcome, exit_code, signal, error_code, error_message, started_at_ms, finished_at_ms,
-        duration_us, stdout, stderr, usage, kill, pipe_held, leftovers_killed, left_running, observed,
+        tag,
+        RESULT,
+        command_id,
+        attempt,
+        outcome,
+        exit_code,
+        signal,
+        error_code,
+        error_message,
+        started_at_ms,
+        finished_at_ms,
+        duration_us,
+        stdout,
+        stderr,
+        usage,
+        kill,
+        pipe_held,
+        leftovers_killed,
+        left_running,
+        observed,
     )
 
 
@@ -372,7 +398,8 @@ _ready += [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n i
 
 
 def encode_dispatch(shared: bytes, attempt: int, seq: int, session: int) -> bytes:
-    """CommandMessage(command_content): shared is the encoded CommandContent that all hosts get, the rest this host's own fields."""
+    """CommandMessage(command_content): shared is the encoded CommandContent that all hosts get, the rest this host's
+    own fields."""
     own = b""
     if attempt:
         own = b"\xa0\x01" + varint(attempt)

@@ -1,6 +1,7 @@
 """Protobuf of the two messages with which every session begins: Hello in, Welcome out.
 
-This file is run as it is, and compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. As strict
+This file is run as it is, and compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. As
+strict
 as codec_py, whose Cursor it uses.
 """
 
@@ -18,12 +19,21 @@ Malformed = wire.Malformed
 HELLO, NEWEST = 3, 14
 LENGTH = 2
 NAMES = {
-    **{1: "command_content", 2: "command_result", 4: "welcome", 5: "accepted", 6: "rejected", 7: "started", 8: "output"},
+    **{
+        1: "command_content",
+        2: "command_result",
+        4: "welcome",
+        5: "accepted",
+        6: "rejected",
+        7: "started",
+        8: "output",
+    },
     **{9: "result_ack", 10: "forget", 11: "cancel", 12: "heartbeat", 13: "drain", 14: "credit"},
 }
 """The members of CommandMessage that are not hello."""
 MAX_FIELDS = 200_000
-"""Of a Hello with everything in it: twenty thousand entries of five fields each are allowed, and some that are not known yet."""
+"""Of a Hello with everything in it: twenty thousand entries of five fields each are allowed, and some that are not
+known yet."""
 
 Entries = list[tuple[str, int, int, int]]
 Facts = tuple[str, str, str, str, str, dict[str, str]]
@@ -32,9 +42,11 @@ _varint = wire.varint
 
 
 def decode_hello(message: bytes) -> tuple[str, str, str, int, int, int, Entries, Facts, int, int]:
-    """The Hello in a CommandMessage: (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts, slots, protocol).
+    """The Hello in a CommandMessage: (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts,
+    slots, protocol).
 
-    entries: (command_id, attempt, seq, stage). facts: (hostname, ip, os, arch, version, labels). Raises Malformed, also when the
+    entries: (command_id, attempt, seq, stage). facts: (hostname, ip, os, arch, version, labels). Raises Malformed, also
+    when the
     message's member is another one.
     """
     cursor = wire.Cursor(message, 0, len(message))
@@ -44,7 +56,8 @@ def decode_hello(message: bytes) -> tuple[str, str, str, int, int, int, Entries,
         if cursor.field <= NEWEST:
             cursor.expect(LENGTH)
             piece = message[cursor.position : cursor.stop]
-            # The same member again: they merge, and merging is parsing one after the other (encoding guide, "Last One Wins").
+            # The same member again: they merge, and merging is parsing one after the other (encoding guide, "Last One
+            # Wins").
             body = body + piece if cursor.field == member else piece
             member = cursor.field
         cursor.skip()

@@ -1,6 +1,7 @@
 """Takes a batch of events to what handles them, agents' reports together with the execution that each is about.
 
-This file is run as it is, and compiled a second time as `_speedups.route.route_c` with the types of route_c.pxd: one source, so the
+This file is run as it is, and compiled a second time as `_speedups.route.route_c` with the types of route_c.pxd: one
+source, so the
 two cannot drift apart. Import `route` from `_speedups.route`, which picks.
 """
 
@@ -17,9 +18,11 @@ def route(
     reports: dict[type, Callable[[Any, Any, Any], None]],
     others: dict[type, Callable[[Any, Any], None]],
 ) -> None:
-    """Call for each event in order `reports[its type](world, event, execution)`, or else `others[its type](world, event)`.
+    """Call for each event in order `reports[its type](world, event, execution)`, or else `others[its type](world,
+    event)`.
 
-    execution: the open one that the report names by host_id, command_id and attempt, as it is at that moment; None if there
+    execution: the open one that the report names by host_id, command_id and attempt, as it is at that moment; None if
+    there
     is none. peers: by host_id; each has `open`, executions by command_id; each of those has `row.attempt`.
     Raises KeyError for an event of a type in neither, and what a handler raises; the events after it are not handled.
     """

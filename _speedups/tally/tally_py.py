@@ -1,9 +1,11 @@
 """Counts of executions per status for many tasks at once, changed in batches of moves.
 
-This file is run as it is, and compiled a second time as `_speedups.tally.tally_c` with the types of tally_c.pxd: one source, so
+This file is run as it is, and compiled a second time as `_speedups.tally.tally_c` with the types of tally_c.pxd: one
+source, so
 the two cannot drift apart. Import `Tally` from `_speedups.tally`, which picks.
 
-A *slot* is a small number that stands for one task while it is in memory. Each slot has WIDTH counters, one per status of
+A *slot* is a small number that stands for one task while it is in memory. Each slot has WIDTH counters, one per status
+of
 an execution in the order of server/core/states.py; the first OPEN of them are the statuses that are not final.
 """
 
@@ -37,7 +39,8 @@ class Tally:
     def add(self, slot: int, counts: Sequence[int]) -> None:
         """Make `slot` live with these WIDTH counts. It does not count as changed.
 
-        Raises ValueError for a slot that is live or outside 0 … MAX_SLOTS - 1, and for counts that are not WIDTH numbers
+        Raises ValueError for a slot that is live or outside 0 … MAX_SLOTS - 1, and for counts that are not WIDTH
+        numbers
         of 0 … MAX_COUNT each.
         """
         if not 0 <= slot < MAX_SLOTS:
@@ -61,14 +64,18 @@ class Tally:
         self._size += 1
 
     def apply(self, slots: list[int], olds: list[int], news: list[int]) -> None:
-        """Carry out one batch of moves in order: entry i takes one execution of slots[i] from status olds[i] to news[i].
+        """Carry out one batch of moves in order: entry i takes one execution of slots[i] from status olds[i] to
+        news[i].
 
-        All or nothing. Raises ValueError, with nothing changed, if the lists differ in length, a slot is not live, a status
+        All or nothing. Raises ValueError, with nothing changed, if the lists differ in length, a slot is not live, a
+        status
         is not 0 … WIDTH - 1, or a counter would go below zero at any point of the batch.
         """
         count = len(slots)
         if len(olds) != count or len(news) != count:
-            raise ValueError(f"{count} slots, {len(olds)} old and {len(news)} new statuses: the lists must be equally long")
+            raise ValueError(
+                f"{count} slots, {len(olds)} old and {len(news)} new statuses: the lists must be equally long"
+            )
         cells, totals, live = self._cells, self._totals, self._live
         done = 0
         try:

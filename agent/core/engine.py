@@ -2,7 +2,8 @@
 
 The rules that it keeps, whatever dies at whatever instant:
 - INTENT is durable before the fork, KILL_INTENT before the first signal, EXIT before the result is sent.
-- An id met before is never started again: the journal's executions are asked first, then the tombstones, then `seq <= low`.
+- An id met before is never started again: the journal's executions are asked first, then the tombstones, then `seq <=
+  low`.
 - Every Dispatch and every Cancel of the present session gets an answer; those of another session are dropped.
 - A result is sent again after every Welcome until it is acknowledged.
 """
@@ -30,13 +31,16 @@ class Engine:
         self.session: int | None = None
         self.draining = False
         self.live: dict[Key, Live] = {
-            key: Live(stage=execution.stage, spawned=True, kill_noted=True) for key, execution in state.executions.items()
+            key: Live(stage=execution.stage, spawned=True, kill_noted=True)
+            for key, execution in state.executions.items()
         }
         self._reporting = Reporting()
         self._rejected: dict[Key, out.Rejected] = {}
         self._buried: dict[Key, Tombstone] = {}  # not durable yet
         self._out: list[out.Effect] = []
-        self._ledger = Ledger(state, self.config.rewrite_records, self.config.retry_ms, lambda effect: self._out.append(effect))
+        self._ledger = Ledger(
+            state, self.config.rewrite_records, self.config.retry_ms, lambda effect: self._out.append(effect)
+        )
         self._now = Now(0, 0)
 
     # --- what others may ask ------------------------------------------------------------------------------------------
@@ -105,7 +109,8 @@ class Engine:
                     self._ledger.rewrite()
         return self._out
 
-    # --- the server wants something run ---------------------------------------------------------------------------------
+    # --- the server wants something run
+    # ---------------------------------------------------------------------------------
 
     def _dispatch(self, event: ev.Dispatch) -> None:
         key = event.key
@@ -117,7 +122,11 @@ class Engine:
             self._answer_tomb(tomb)
         elif event.seq <= self.state.low:
             self._send(
-                out.Result(key, lost("journal_lost", f"dispatch number {event.seq} is over, and this host no longer knows how"), False)
+                out.Result(
+                    key,
+                    lost("journal_lost", f"dispatch number {event.seq} is over, and this host no longer knows how"),
+                    False,
+                )
             )
         elif key in self._rejected:
             self._send(self._rejected[key])
@@ -131,7 +140,9 @@ class Engine:
     def _refusal(self, event: ev.Dispatch) -> ev.Refusal | None:
         command_id, attempt = event.key
         if self.state.newest.get(command_id, attempt) > attempt:
-            return ev.Refusal("duplicate", f"attempt {self.state.newest[command_id]} of this command has been seen already")
+            return ev.Refusal(
+                "duplicate", f"attempt {self.state.newest[command_id]} of this command has been seen already"
+            )
         if self.draining:
             return ev.Refusal("draining", "the agent is shutting down")
         if event.refusal:
@@ -142,7 +153,8 @@ class Engine:
             return ev.Refusal("busy", f"all {self.config.slots} slots are taken")
         if self.spool_bytes + event.size > self.config.spool_bytes:
             return ev.Refusal(
-                "spool_full", f"{self.spool_bytes} of {self.config.spool_bytes} bytes are taken, {event.size} more are needed"
+                "spool_full",
+                f"{self.spool_bytes} of {self.config.spool_bytes} bytes are taken, {event.size} more are needed",
             )
         return None
 
@@ -154,7 +166,8 @@ class Engine:
 
     def _reject(self, key: Key, refusal: ev.Refusal) -> None:
         rejected = out.Rejected(key, refusal.reason, refusal.message)
-        # a refusal is not journaled; the server repeats a dispatch only in a new session, and only while it has not seen this
+        # a refusal is not journaled; the server repeats a dispatch only in a new session, and only while it has not
+        # seen this
         self._rejected[key] = rejected
         if len(self._rejected) > self.config.rejected:
             del self._rejected[next(iter(self._rejected))]
@@ -164,7 +177,11 @@ class Engine:
         live = self.live[key]
         live.stage = Stage.INTENT
         if live.stop:
-            self.reject_unstarted(key, "canceled_before_start" if live.stop != "expired" else "expired", "its cancel came before its start")
+            self.reject_unstarted(
+                key,
+                "canceled_before_start" if live.stop != "expired" else "expired",
+                "its cancel came before its start",
+            )
         elif live.deadline_ms is not None and self._now.boot_ms > live.deadline_ms:
             self.reject_unstarted(key, "expired", "the journal took longer than start_within")
         else:
@@ -190,7 +207,8 @@ class Engine:
             if live.process:
                 self._send(live.process)
 
-    # --- the server wants something stopped -----------------------------------------------------------------------------
+    # --- the server wants something stopped
+    # -----------------------------------------------------------------------------
 
     def _cancel(self, event: ev.Cancel) -> None:
         key = event.key
@@ -228,7 +246,8 @@ class Engine:
             live.kill_noted = False
             self._ledger.append(KillIntent(*key, reason, self._now.wall_ms), then=Then.STOP, key=key)
 
-    # --- the runner reports ---------------------------------------------------------------------------------------------
+    # --- the runner reports
+    # ---------------------------------------------------------------------------------------------
 
     def _shim_started(self, event: ev.ShimStarted) -> None:
         execution = self.state.executions.get(event.key)
@@ -263,7 +282,8 @@ class Engine:
             self._reporting.offer(key)
             self._report()
 
-    # --- results --------------------------------------------------------------------------------------------------------
+    # --- results
+    # --------------------------------------------------------------------------------------------------------
 
     def _result(self, execution: Execution) -> out.Result:
         report = execution.report or lost("journal_lost", "its report was lost with a damaged record")
@@ -309,7 +329,8 @@ class Engine:
             report = Report(tomb.outcome, tomb.exit_code, tomb.signal, tomb.reason, tomb.message)
             self._send(out.Result(tomb.key, report, False))
 
-    # --- sessions -------------------------------------------------------------------------------------------------------
+    # --- sessions
+    # -------------------------------------------------------------------------------------------------------
 
     def _welcome(self, event: ev.Welcome) -> None:
         self.session = event.session
@@ -347,7 +368,8 @@ class Engine:
             del self.live[key]
             self._reporting.settle(key)
 
-    # --- the journal ----------------------------------------------------------------------------------------------------
+    # --- the journal
+    # ----------------------------------------------------------------------------------------------------
 
     def _go_on(self, then: Then, key: Key) -> None:
         if then is Then.START:

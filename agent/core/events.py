@@ -49,7 +49,8 @@ class Refusal:
 class Dispatch:
     """Run this, if it was never seen before.
 
-    start_within_ms: from now on, 0: no limit. digest: SHA-256 of what is to be run. size: bytes that it may need in the spool.
+    start_within_ms: from now on, 0: no limit. digest: SHA-256 of what is to be run. size: bytes that it may need in the
+    spool.
     spec: handed on to Spawn untouched. refusal: why it cannot or must not be run here, if so.
     """
 
@@ -127,7 +128,8 @@ class ShimExited:
     report: Report
 
 
-# --- from the journal, the clock and the process itself -----------------------------------------------------------------
+# --- from the journal, the clock and the process itself
+# -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

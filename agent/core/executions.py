@@ -71,7 +71,16 @@ class Execution:
     def tomb(self, wall_ms: int) -> Tombstone:
         """What stays of it when all else may go."""
         report = self.report or Report(Outcome.LOST, error_code="journal_lost")
-        return Tombstone(*self.key, self.seq, report.outcome, report.error_code, wall_ms, report.exit_code, report.signal, report.error_message)
+        return Tombstone(
+            *self.key,
+            self.seq,
+            report.outcome,
+            report.error_code,
+            wall_ms,
+            report.exit_code,
+            report.signal,
+            report.error_message,
+        )
 
     def records(self) -> list[OfExecution]:
         """The shortest list of records that makes it again."""

@@ -22,7 +22,8 @@ class _Of(msgspec.Struct, frozen=True, array_like=True):
 class Intent(_Of, frozen=True, array_like=True, tag="intent"):
     """It will be started. Durable before the fork.
 
-    boot_id: of the boot in which that was decided. digest: SHA-256 of what is to be run. size: bytes that the spool must have
+    boot_id: of the boot in which that was decided. digest: SHA-256 of what is to be run. size: bytes that the spool
+    must have
     for it in the worst case.
     """
 

@@ -26,7 +26,8 @@ class Then(IntEnum):
 class Ledger:
     """Applies records to the state at once, asks for their writing, and remembers who waits for it.
 
-    error: why the journal takes nothing just now, or empty. rewrite_records: the journal is compacted when it holds more records
+    error: why the journal takes nothing just now, or empty. rewrite_records: the journal is compacted when it holds
+    more records
     than this and more than four times the live ones. retry_ms: pause between two tries to write a broken journal anew.
     """
 

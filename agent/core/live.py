@@ -10,8 +10,10 @@ from agent.core.model import Stage
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """slots: commands at once. spool_bytes: room for output. rejected: refusals remembered per session. retry_ms: pause before a
-    broken journal is written anew. rewrite_records: the journal is compacted when it holds more than this many records and
+    """slots: commands at once. spool_bytes: room for output. rejected: refusals remembered per session. retry_ms: pause
+    before a
+    broken journal is written anew. rewrite_records: the journal is compacted when it holds more than this many records
+    and
     more than four times the live ones."""
 
     slots: int = 16
@@ -25,7 +27,8 @@ class Config:
 class Live:
     """What is known of an execution beside its records, and dies with the agent. stage: the one that is durable.
 
-    deadline_ms: boot-time clock. stop: reason of a Cancel that came before there was anything to stop. kill_noted: its KILL_INTENT,
+    deadline_ms: boot-time clock. stop: reason of a Cancel that came before there was anything to stop. kill_noted: its
+    KILL_INTENT,
     if there is one, is durable.
     """
 

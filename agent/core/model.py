@@ -13,7 +13,8 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """boot_ms: milliseconds of the boot-time clock, for deadlines. wall_ms: milliseconds since 1970, for people and for the
+    """boot_ms: milliseconds of the boot-time clock, for deadlines. wall_ms: milliseconds since 1970, for people and for
+    the
     age of tombstones only."""
 
     boot_ms: int
@@ -66,7 +67,8 @@ class Kill(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
-    """The end of one execution, without the output's bytes. error_code: a code of proto/reasons.py, empty when completed."""
+    """The end of one execution, without the output's bytes. error_code: a code of proto/reasons.py, empty when
+    completed."""
 
     outcome: Outcome
     exit_code: int | None = None

@@ -1,4 +1,5 @@
-"""The fold from records to state: everything the agent remembers is what its journal's records, in order, make of nothing."""
+"""The fold from records to state: everything the agent remembers is what its journal's records, in order, make of
+nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from agent.core.model import Key, Stage
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """acked: acknowledged executions told of in a Hello; older ones become tombstones. tombs, tomb_ms: how many tombstones are
+    """acked: acknowledged executions told of in a Hello; older ones become tombstones. tombs, tomb_ms: how many
+    tombstones are
     kept, and for how long."""
 
     acked: int = 32
@@ -95,7 +97,8 @@ class State:
             self.newest[command_id] = attempts[-1]
 
     def _unmeet(self, key: Key) -> None:
-        """Its key is in neither dict any more. Costs no more than the command has attempts: with ten thousand tombstones each new one is paid
+        """Its key is in neither dict any more. Costs no more than the command has attempts: with ten thousand
+        tombstones each new one is paid
         for with one of these."""
         command_id, attempt = key
         attempts = self._attempts.get(command_id)
@@ -154,12 +157,18 @@ def fold(records: Iterable[Record], limits: Limits | None = None) -> State:
 def salvage(records: Iterable[Record], limits: Limits | None = None) -> tuple[State, int]:
     """(state, records that did not fit): as `fold`, for a journal in which some records could not be read.
 
-    An id that is met in any record is kept, so that it can never start again: what its missing records said is made up in the
-    direction of "it may have run". So an Intent loses its boot id: nobody may conclude from it that nothing came after it.
+    An id that is met in any record is kept, so that it can never start again: what its missing records said is made up
+    in the
+    direction of "it may have run". So an Intent loses its boot id: nobody may conclude from it that nothing came after
+    it.
     """
     state, misfits = State(limits or Limits()), 0
     for record in records:
-        if isinstance(record, (Started, KillIntent, Exit, Acked)) and record.key not in state.executions and record.key not in state.tombs:
+        if (
+            isinstance(record, (Started, KillIntent, Exit, Acked))
+            and record.key not in state.executions
+            and record.key not in state.tombs
+        ):
             boot_id = record.boot_id if isinstance(record, Started) else ""
             state.apply(Intent(*record.key, 0, boot_id, b"", 0, record.wall_ms))
         try:

@@ -9,7 +9,8 @@ from agent.core.model import Key
 PIECE = 32 * 1024
 """Bytes of output in one message, at most."""
 OVERHEAD = 64
-"""What a piece costs of the credit beside its bytes: many small ones are not for nothing. The server counts the same."""
+"""What a piece costs of the credit beside its bytes: many small ones are not for nothing. The server counts the
+same."""
 MAX_WATCHED = 1_024
 """More than a server asks for; the oldest is dropped."""
 PIECES = 64
@@ -17,7 +18,8 @@ PIECES = 64
 
 
 class Watching:
-    """Keys take turns, so that one that says much does not silence the others. Nothing is sent without credit, which ends with the session."""
+    """Keys take turns, so that one that says much does not silence the others. Nothing is sent without credit, which
+    ends with the session."""
 
     def __init__(self) -> None:
         self._keys: dict[Key, None] = {}
@@ -59,7 +61,8 @@ class Watching:
         self.credit -= length + OVERHEAD
 
     def turns(self) -> Iterator[Key]:
-        """Whose turn it is, again and again until all of them said nothing in their turn or nothing may be sent; at most PIECES times."""
+        """Whose turn it is, again and again until all of them said nothing in their turn or nothing may be sent; at
+        most PIECES times."""
         silent: set[Key] = set()
         for _ in range(PIECES):
             key = next((key for key in self._keys if key not in silent), None)

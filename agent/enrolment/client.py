@@ -56,21 +56,30 @@ class Asked:
 
 
 async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.Random | None = None) -> Joined:
-    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin. Waits for as long
+    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin. Waits
+    for as long
     as an operator has not decided, if the token asks for it.
 
     state: a directory that is held. Raises JoinFailed, PinMismatch, StateUnusable."""
     host, port = asked.server
     try:
-        answer = parse(AuthorityResponse, await call(host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.blind(), within=TIMEOUT))
+        answer = parse(
+            AuthorityResponse,
+            await call(host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.blind(), within=TIMEOUT),
+        )
         credentials.check_pin(answer.root, asked.pin)
         trusted = credentials.trusting(answer.root.decode("ascii"))
         key = _key(state)
         asked_at = linux.boottime_ns() // 1_000_000
         request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
-        given = parse(EnrolResponse, await _ask(state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()))
+        given = parse(
+            EnrolResponse,
+            await _ask(state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()),
+        )
     except LinkRefused as error:
-        raise JoinFailed(f"the server does not let this host join: {error.message}", "the message says what to do") from error
+        raise JoinFailed(
+            f"the server does not let this host join: {error.message}", "the message says what to do"
+        ) from error
     except (LinkClosed, MessageTooLarge, MalformedMessage, ssl.SSLError, UnicodeDecodeError) as error:
         raise JoinFailed(str(error), _remedy(str(error))) from error
     _check(given, key)
@@ -83,12 +92,17 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.
         credentials.save_receipt(state, _receipt(given, asked_at), disk)
         (state / credentials.WAITING).unlink(missing_ok=True)
     except OSError as error:
-        raise StateUnusable(f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one") from error
+        raise StateUnusable(
+            f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one"
+        ) from error
     return where
 
 
-async def _ask(state: Path, asked: Asked, request: bytes, key: Key, trusted: ssl.SSLContext, disk: Disk, rng: random.Random) -> bytes:
-    """The server's answer. Once it has said that the join waits, nothing but an answer ends the waiting, a server that is away included."""
+async def _ask(
+    state: Path, asked: Asked, request: bytes, key: Key, trusted: ssl.SSLContext, disk: Disk, rng: random.Random
+) -> bytes:
+    """The server's answer. Once it has said that the join waits, nothing but an answer ends the waiting, a server that
+    is away included."""
     log, tries, request_id = Log(), 0, ""
     while True:
         try:
@@ -105,10 +119,17 @@ async def _ask(state: Path, asked: Asked, request: bytes, key: Key, trusted: ssl
             try:
                 disk.write_file(state / credentials.WAITING, key.pem())
             except OSError as error:
-                raise StateUnusable(f"{state}: {error.strerror or error}", "make room there, then join again") from error
+                raise StateUnusable(
+                    f"{state}: {error.strerror or error}", "make room there, then join again"
+                ) from error
         pause = 0.5 + full_jitter(tries, ASK_BASE, ASK_MAX, rng)
         tries += 1
-        log.info("the join waits for approval", request_id=request_id, after_s=round(pause, 3), **({} if found else {"why": why}))
+        log.info(
+            "the join waits for approval",
+            request_id=request_id,
+            after_s=round(pause, 3),
+            **({} if found else {"why": why}),
+        )
         await trio.sleep(pause)
 
 
@@ -127,11 +148,15 @@ async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Call
     MessageTooLarge, MalformedMessage, JoinFailed, StateUnusable, OSError."""
     key, asked_at = made(), linux.boottime_ns() // 1_000_000
     context = credentials.client_context(state)
-    data = await call(where.enrol_host, where.enrol_port, RENEW, bytes(RenewRequest(key.request())), ssl=context, within=TIMEOUT)
+    data = await call(
+        where.enrol_host, where.enrol_port, RENEW, bytes(RenewRequest(key.request())), ssl=context, within=TIMEOUT
+    )
     given = parse(EnrolResponse, data)
     _check(given, key)
     if given.host_id != where.host_id:
-        raise JoinFailed(f"the server renewed the certificate of another host, {given.host_id}", "look at the server's log")
+        raise JoinFailed(
+            f"the server renewed the certificate of another host, {given.host_id}", "look at the server's log"
+        )
     credentials.save(state, key, given.certificate, given.chain, disk)
     # without it the age is not known after a restart, and the next one is fetched early
     with suppress(OSError):
@@ -140,19 +165,22 @@ async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Call
 
 
 def _receipt(given: EnrolResponse, asked_at: int) -> Receipt:
-    """asked_at: boot-time ms of the request, so that the time on the way makes the certificate older and never younger."""
+    """asked_at: boot-time ms of the request, so that the time on the way makes the certificate older and never
+    younger."""
     return Receipt(given.generation, linux.boot_id(), asked_at, min(given.good_for_ms, LONGEST_MS))
 
 
 def previous(state: Path) -> str:
-    """The id that this directory has had, or an empty text. Raises StateUnusable: one that cannot be read is no reason to become another host."""
+    """The id that this directory has had, or an empty text. Raises StateUnusable: one that cannot be read is no reason
+    to become another host."""
     try:
         text = (state / identity.NAME).read_text().strip()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise StateUnusable(
-            f"{state / identity.NAME}: {getattr(error, 'strerror', None) or error}", "make the file readable for the agent's user, or remove it to join as a new host"
+            f"{state / identity.NAME}: {getattr(error, 'strerror', None) or error}",
+            "make the file readable for the agent's user, or remove it to join as a new host",
         ) from error
     return text if identity.is_id(text) else ""
 

@@ -1,8 +1,10 @@
-"""What the agent has of its own to prove who it is: a key that never leaves this host, the certificate for it, and the root
+"""What the agent has of its own to prove who it is: a key that never leaves this host, the certificate for it, and the
+root
 that the server must be signed by.
 
 STATE/identity.pem holds key, certificate and chain in one file (0600), so that they change together or not at all;
-STATE/ca.pem the root; STATE/joined.json where the server is; STATE/receipt.json when the certificate was received. The key is ECDSA on P-256, made anew for every certificate.
+STATE/ca.pem the root; STATE/joined.json where the server is; STATE/receipt.json when the certificate was received. The
+key is ECDSA on P-256, made anew for every certificate.
 """
 
 from __future__ import annotations
@@ -31,7 +33,12 @@ WAITING = "joining.pem"
 BACKDATED_MS = 300_000
 """The server dates a certificate's beginning so long before it makes it."""
 SHORTEST_MS = 60_000
-ALERTS = ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "SSL/TLS_ALERT_CERTIFICATE_EXPIRED", "SSL/TLS_ALERT_BAD_CERTIFICATE")
+ALERTS = (
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSL/TLS_ALERT_CERTIFICATE_EXPIRED",
+    "SSL/TLS_ALERT_BAD_CERTIFICATE",
+)
 """OpenSSL's words, before and since version 3.2."""
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python does not name."""
@@ -70,7 +77,8 @@ class Receipt(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The present certificate. life_ms: how long it is good from its receipt on. received_ms: boot-time clock; None: not known, because the
+    """The present certificate. life_ms: how long it is good from its receipt on. received_ms: boot-time clock; None:
+    not known, because the
     host was restarted since or the receipt is missing."""
 
     generation: int
@@ -97,7 +105,9 @@ class Key:
         return made.public_bytes(serialization.Encoding.PEM)
 
     def pem(self) -> bytes:
-        return self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
     def fits(self, certificate: bytes) -> bool:
         """Whether the certificate (PEM) is for this key."""
@@ -112,7 +122,10 @@ def has_joined(state: Path) -> bool:
     try:
         return (state / IDENTITY).exists() and (state / JOINED).exists()
     except OSError as error:
-        raise StateUnusable(f"state directory {state}: {error.strerror or error}", "run the agent as the user who owns the state directory") from error
+        raise StateUnusable(
+            f"state directory {state}: {error.strerror or error}",
+            "run the agent as the user who owns the state directory",
+        ) from error
 
 
 def joined(state: Path) -> Joined:
@@ -128,7 +141,11 @@ def validity(state: Path) -> Validity:
     try:
         certificate = x509.load_pem_x509_certificates((state / IDENTITY).read_bytes())[0]
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        found = [match for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if (match := _GENERATION.match(uri))]
+        found = [
+            match
+            for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+            if (match := _GENERATION.match(uri))
+        ]
         generation = int(found[0][1])
     except (OSError, ValueError, IndexError, x509.ExtensionNotFound) as error:
         raise _damaged(state / IDENTITY, error) from error
@@ -137,7 +154,8 @@ def validity(state: Path) -> Validity:
 
 
 def held(state: Path, boot_id: str, boot_ms: int) -> Held:
-    """boot_id, boot_ms: of now. No clock but the boot-time clock counts: what the certificate says of times is the server's. Raises StateUnusable."""
+    """boot_id, boot_ms: of now. No clock but the boot-time clock counts: what the certificate says of times is the
+    server's. Raises StateUnusable."""
     now = validity(state)
     life = max(now.not_after - now.not_before - BACKDATED_MS, SHORTEST_MS)
     try:
@@ -172,9 +190,11 @@ def save_joined(state: Path, where: Joined, root: bytes, disk: Disk | None = Non
 
 
 def client_context(state: Path, refused: Callable[[], None] = lambda: None) -> ssl.SSLContext:
-    """For dialling as this host. refused: called when the server ends TLS because, by its clock, our certificate has ended or not begun. Read from the files each time, so that a renewed certificate is used from the next dial on.
+    """For dialling as this host. refused: called when the server ends TLS because, by its clock, our certificate has
+    ended or not begun. Read from the files each time, so that a renewed certificate is used from the next dial on.
 
-    This machine's clock has no say, as it may be wrong: the server's certificate must not have ended when the server made ours. Both times
+    This machine's clock has no say, as it may be wrong: the server's certificate must not have ended when the server
+    made ours. Both times
     are the server's. Raises StateUnusable."""
     try:
         context = trusting((state / ROOT).read_text("ascii"))
@@ -189,8 +209,10 @@ def client_context(state: Path, refused: Callable[[], None] = lambda: None) -> s
 
 
 def _judged(made_at: int, refused: Callable[[], None]) -> type[ssl.SSLObject]:
-    """TLS objects that end a handshake with a server whose certificate was over at this time, before a byte is sent, and tell of an alert
-    about ours: with TLS 1.3 it comes after the handshake, where all that is read above is that the connection was lost."""
+    """TLS objects that end a handshake with a server whose certificate was over at this time, before a byte is sent,
+    and tell of an alert
+    about ours: with TLS 1.3 it comes after the handshake, where all that is read above is that the connection was
+    lost."""
 
     class Judged(ssl.SSLObject):
         def read(self, *arguments: Any) -> Any:
@@ -218,7 +240,8 @@ def check_server(der: bytes | None, made_at: int) -> None:
         raise ssl.SSLCertVerificationError(f"the server's certificate cannot be read: {error}") from error
     if not_after <= made_at:
         raise ssl.SSLCertVerificationError(
-            "CERTIFICATE_VERIFY_FAILED: the server's certificate had ended before this host's was made: it is an old one, perhaps stolen"
+            "CERTIFICATE_VERIFY_FAILED: the server's certificate had ended before this host's was made: it is "
+            "an old one, perhaps stolen"
         )
 
 
@@ -233,7 +256,8 @@ def trusting(root: str) -> ssl.SSLContext:
 
 
 def blind() -> ssl.SSLContext:
-    """For asking whoever answers for the root; nothing that is sent or believed on such a connection may need to be true."""
+    """For asking whoever answers for the root; nothing that is sent or believed on such a connection may need to be
+    true."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
@@ -246,7 +270,9 @@ def pin(text: str) -> str:
     """A pin in its one form. Raises ValueError."""
     match = _PIN.fullmatch(text.strip().lower())
     if match is None:
-        raise ValueError(f"must be sha256: and 64 hexadecimal digits, as 'clarion-server ca show' prints it, not {text!r}")
+        raise ValueError(
+            f"must be sha256: and 64 hexadecimal digits, as 'clarion-server ca show' prints it, not {text!r}"
+        )
     return match[0]
 
 
@@ -256,14 +282,23 @@ def check_pin(root: bytes, wanted: str) -> None:
         key = x509.load_pem_x509_certificate(root).public_key()
         spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise PinMismatch("what answers has sent no certificate as its root", "look whether --server names the enrolment port of a Clarion server") from error
+        raise PinMismatch(
+            "what answers has sent no certificate as its root",
+            "look whether --server names the enrolment port of a Clarion server",
+        ) from error
     found = f"sha256:{hashlib.sha256(spki).hexdigest()}"
     if found != wanted:
         raise PinMismatch(
             f"the server's CA has the pin {found}, not {wanted}",
-            "take the pin from 'clarion-server ca show' on the server; if that is what you gave, somebody else has answered",
+            (
+                "take the pin from 'clarion-server ca show' on the server; if that is what you gave, somebody else "
+                "has answered"
+            ),
         )
 
 
 def _damaged(path: Path, error: Exception) -> StateUnusable:
-    return StateUnusable(f"{path}: {getattr(error, 'strerror', None) or error}", "let this host join again: 'clarion hosts release HOST', then 'clarion-agent join'")
+    return StateUnusable(
+        f"{path}: {getattr(error, 'strerror', None) or error}",
+        "let this host join again: 'clarion hosts release HOST', then 'clarion-agent join'",
+    )

@@ -1,6 +1,7 @@
 """What the agent says of its machine: claims for people to read, never identity.
 
-Nothing that a machine is may end its agent: every fact is read with a limit, what is not UTF-8 is replaced, and what cannot be read is left out.
+Nothing that a machine is may end its agent: every fact is read with a limit, what is not UTF-8 is replaced, and what
+cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -38,7 +39,14 @@ def gather(server: tuple[str, int], labels: Mapping[str, str], hostname: str = "
     """hostname: what to say instead of the kernel's name."""
     host = os.uname()
     about = {readable(key): readable(value) for key, value in labels.items()}
-    return Facts(readable(hostname) or own_name(), _address_towards(server), _system(), readable(host.machine), __version__, about)
+    return Facts(
+        readable(hostname) or own_name(),
+        _address_towards(server),
+        _system(),
+        readable(host.machine),
+        __version__,
+        about,
+    )
 
 
 def own_name() -> str:
@@ -47,18 +55,23 @@ def own_name() -> str:
 
 
 def readable(text: str, limit: int = TEXT_CHARS) -> str:
-    """The text with a replacement character for each byte that is not UTF-8 and each character that is not printable, cut to `limit`."""
+    """The text with a replacement character for each byte that is not UTF-8 and each character that is not printable,
+    cut to `limit`."""
     clean = text[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "\ufffd" for char in clean)[:limit].strip()
 
 
 def boot_id() -> str:
-    """The kernel's, new with every boot. Raises AgentError where /proc does not tell: without it a command from before a reboot cannot be told
+    """The kernel's, new with every boot. Raises AgentError where /proc does not tell: without it a command from before
+    a reboot cannot be told
     from one that runs."""
     try:
         return BOOT_ID.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise AgentError(f"{BOOT_ID}: {getattr(error, 'strerror', None) or error}", "mount /proc for the agent, readable for its user") from error
+        raise AgentError(
+            f"{BOOT_ID}: {getattr(error, 'strerror', None) or error}",
+            "mount /proc for the agent, readable for its user",
+        ) from error
 
 
 def _system() -> str:
@@ -71,7 +84,8 @@ def _system() -> str:
 
 
 def _pretty_name(path: Path) -> str:
-    """Of an os-release file; empty when it has none or cannot be read. A pipe or a device in its place is not waited for."""
+    """Of an os-release file; empty when it has none or cannot be read. A pipe or a device in its place is not waited
+    for."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

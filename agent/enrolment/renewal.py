@@ -1,7 +1,9 @@
 """Keeps the certificate young: at two thirds of its life, give or take a little, the next one is fetched.
 
-Age is counted on the boot-time clock from the moment of receipt. What clocks on the wall say, here or on the server, has no say in it: an
-agent whose clock is wrong renews like any other. After a restart of the host the age is not known: then the next certificate is fetched soon,
+Age is counted on the boot-time clock from the moment of receipt. What clocks on the wall say, here or on the server,
+has no say in it: an
+agent whose clock is wrong renews like any other. After a restart of the host the age is not known: then the next
+certificate is fetched soon,
 once. A server that no longer takes the certificate, because it has ended, makes the agent ask at once.
 """
 
@@ -32,12 +34,26 @@ REFUSED = (7, 16)
 
 
 class Renewal:
-    """held: the present certificate. renew: fetches and keeps the next one; its generation. renewed: told afterwards."""
+    """held: the present certificate. renew: fetches and keeps the next one; its generation. renewed: told
+    afterwards."""
 
     def __init__(
-        self, held: Callable[[], Held], renew: Callable[[], Awaitable[int]], renewed: Callable[[], None], clock: Clock, rng: random.Random, log: Log
+        self,
+        held: Callable[[], Held],
+        renew: Callable[[], Awaitable[int]],
+        renewed: Callable[[], None],
+        clock: Clock,
+        rng: random.Random,
+        log: Log,
     ) -> None:
-        self._held, self._renew, self._renewed, self._clock, self._rng, self._log = held, renew, renewed, clock, rng, log
+        self._held, self._renew, self._renewed, self._clock, self._rng, self._log = (
+            held,
+            renew,
+            renewed,
+            clock,
+            rng,
+            log,
+        )
         self._asked = trio.Event()
 
     def ask(self) -> None:
@@ -75,7 +91,8 @@ class Renewal:
             await self._asked.wait()
 
     async def _plan(self, received_ms: int | None) -> tuple[float, float]:
-        """(when it is due, before when it is not done): boot-time clock, ms. Waits while the certificate cannot be read.
+        """(when it is due, before when it is not done): boot-time clock, ms. Waits while the certificate cannot be
+        read.
 
         received_ms: of the present certificate, where this process has fetched it."""
         tries = 0

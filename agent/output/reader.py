@@ -15,7 +15,8 @@ BLOCK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """stream: 1 stdout, 2 stderr. offset: of its first byte. order, at_ms: of the record it begins with, 0 where that is gone."""
+    """stream: 1 stdout, 2 stderr. offset: of its first byte. order, at_ms: of the record it begins with, 0 where that
+    is gone."""
 
     stream: int
     offset: int
@@ -27,7 +28,8 @@ class Piece:
 class Follower:
     """Reads what the shim leaves in the execution's directory, which need not exist yet.
 
-    What has left the log already is taken from the streams' heads as far as they reach (first stdout, then stderr); what is in neither is
+    What has left the log already is taken from the streams' heads as far as they reach (first stdout, then stderr);
+    what is in neither is
     skipped, which shows in the next piece's offset. Raises OSError from its methods.
     """
 

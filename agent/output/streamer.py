@@ -1,4 +1,5 @@
-"""Output for those who look at it while it comes: against credit, a little at a time, and never before a result that waits."""
+"""Output for those who look at it while it comes: against credit, a little at a time, and never before a result that
+waits."""
 
 from __future__ import annotations
 
@@ -98,4 +99,6 @@ class Showing:
 
 
 def message(key: Key, piece: Piece) -> CommandMessage:
-    return CommandMessage(output=Output(key[0], key[1], Stream(piece.stream), piece.offset, piece.data, piece.order, piece.at_ms))
+    return CommandMessage(
+        output=Output(key[0], key[1], Stream(piece.stream), piece.offset, piece.data, piece.order, piece.at_ms)
+    )

@@ -1,4 +1,5 @@
-"""The agent's end of the stream: dial, say hello, be welcomed, talk until it breaks, wait a random while, dial again."""
+"""The agent's end of the stream: dial, say hello, be welcomed, talk until it breaks, wait a random while, dial
+again."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ Dial = Callable[[], AbstractAsyncContextManager[Stream]]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. heartbeat, silence: until a Welcome says otherwise, and where it says nothing. settled: a session that lasted so
+    """Seconds. heartbeat, silence: until a Welcome says otherwise, and where it says nothing. settled: a session that
+    lasted so
     long starts the backoff anew."""
 
     backoff_base: float = 1.0
@@ -109,7 +111,15 @@ class Sessions:
         try:
             async with self._dial() as stream:
                 await self._converse(stream)
-        except* (LinkClosed, MessageTooLarge, MalformedMessage, wire.Unusable, TokenUnreadable, StateUnusable, trio.TooSlowError) as group:
+        except* (
+            LinkClosed,
+            MessageTooLarge,
+            MalformedMessage,
+            wire.Unusable,
+            TokenUnreadable,
+            StateUnusable,
+            trio.TooSlowError,
+        ) as group:
             self._log.warning("session ended", why=_first(group))
         except* LinkRefused as group:
             if _first(group).startswith(ENDED):
@@ -160,7 +170,8 @@ class Sessions:
         low, high = sorted((drain.retry_min_ms, drain.retry_max_ms))
         return Ended(f"the server is going away: {drain.reason}", self._rng.uniform(low, high) / 1000)
 
-    # --- the conversation -----------------------------------------------------------------------------------------------
+    # --- the conversation
+    # -----------------------------------------------------------------------------------------------
 
     async def _listen(self, stream: Stream, heard: _Heard) -> None:
         while True:
@@ -245,5 +256,10 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
 def _remedy(group: BaseExceptionGroup[BaseException]) -> dict[str, object]:
     leaf = _leaf(group)
     if isinstance(leaf, LinkRefused) and leaf.code in (UNAUTHENTICATED, PERMISSION_DENIED):
-        return {"remedy": "the message says what to do; without TLS, put the server's join token into the file named by token_file"}
+        return {
+            "remedy": (
+                "the message says what to do; without TLS, put the server's join token into the file named by "
+                "token_file"
+            )
+        }
     return {}

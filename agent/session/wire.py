@@ -27,7 +27,10 @@ class Unusable(ValueError):
 
 
 def hello(host_id: str, boot_id: str, hello: out.Hello, facts: Facts, slots: int) -> pb.CommandMessage:
-    entries = [pb.Entry(*entry.key, entry.seq, pb.Stage(int(entry.stage)), pb.Outcome(int(entry.outcome))) for entry in hello.entries]
+    entries = [
+        pb.Entry(*entry.key, entry.seq, pb.Stage(int(entry.stage)), pb.Outcome(int(entry.outcome)))
+        for entry in hello.entries
+    ]
     about = pb.Facts(facts.hostname, facts.ip, facts.os, facts.arch, facts.version, dict(facts.labels))
     return pb.CommandMessage(
         hello=pb.Hello(
@@ -173,12 +176,20 @@ def result(key: Key, report: Report, read: Read) -> pb.CommandResult:
 def key_of(value: Any) -> Key:
     """Raises Unusable: the id becomes a directory's name, so only the shape of a UUID will do."""
     if not is_id(value.command_id) or not 1 <= value.attempt <= MAX_ATTEMPT:
-        raise Unusable(f"command_id {value.command_id[:64]!r}, attempt {value.attempt}: must be a UUID in lower case and at least 1")
+        raise Unusable(
+            f"command_id {value.command_id[:64]!r}, attempt {value.attempt}: must be a UUID in lower case and "
+            f"at least 1"
+        )
     return value.command_id, value.attempt
 
 
 def _texts(value: pb.CommandContent) -> list[tuple[str, str]]:
-    named = [("command", value.command), ("interpreter", value.interpreter), ("cwd", value.cwd), ("run_as", value.run_as)]
+    named = [
+        ("command", value.command),
+        ("interpreter", value.interpreter),
+        ("cwd", value.cwd),
+        ("run_as", value.run_as),
+    ]
     named += [("argv", text) for text in value.argv] + [("args", text) for text in value.args]
     named += [("env", text) for pair in value.env.items() for text in pair]
     return named + [("parameters", text) for pair in value.parameters.items() for text in pair]

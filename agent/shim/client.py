@@ -37,7 +37,8 @@ class ForkFailed(OSError):
 
 
 class ForkServerLost(Exception):
-    """No fork server answered. Whether a shim exists, the directory's claim.json tells: without it nothing was started or will be."""
+    """No fork server answered. Whether a shim exists, the directory's claim.json tells: without it nothing was started
+    or will be."""
 
 
 class ForkServer:
@@ -45,7 +46,9 @@ class ForkServer:
 
     original: the limits that commands get, where this process has changed its own."""
 
-    def __init__(self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: Original | None = None) -> None:
+    def __init__(
+        self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: Original | None = None
+    ) -> None:
         self._cgroup = cgroup
         self._original = original
         self._argv = argv
@@ -65,10 +68,12 @@ class ForkServer:
                 await self._start()
 
     async def spawn(self, directory: Path) -> ShimRef:
-        """A shim for the execution in this directory, whose spec.json is there. Asked again for the same directory, also after a crash of
+        """A shim for the execution in this directory, whose spec.json is there. Asked again for the same directory,
+        also after a crash of
         the fork server in between, it gives the same shim: a directory is run at most once.
 
-        Not interrupted by cancellation: it lasts a few milliseconds, at most about 70 s when fork servers hang. Raises ForkFailed, ForkServerLost.
+        Not interrupted by cancellation: it lasts a few milliseconds, at most about 70 s when fork servers hang. Raises
+        ForkFailed, ForkServerLost.
         """
         if not directory.is_absolute():
             raise ValueError(f"{directory}: the execution's directory must be given as an absolute path")
@@ -160,7 +165,8 @@ class ForkServer:
                     return answer
 
     async def _claimant(self, directory: Path, ref: ShimRef) -> ShimRef:
-        """A fork server died between fork and answer: its shim and ours may both exist, and the claim tells which one it is."""
+        """A fork server died between fork and answer: its shim and ours may both exist, and the claim tells which one
+        it is."""
         with trio.move_on_after(CLAIM_SECONDS):
             while True:
                 try:
@@ -177,7 +183,8 @@ class ForkServer:
 
 
 async def _reaped(process: trio.Process) -> None:
-    """Only so that a fork server is reaped when it dies while no request is under way. Where this cannot wait (no descriptor and no thread
+    """Only so that a fork server is reaped when it dies while no request is under way. Where this cannot wait (no
+    descriptor and no thread
     for it), the next request finds out."""
     with suppress(OSError, RuntimeError):
         await process.wait()
@@ -195,7 +202,8 @@ def _same_boot(ref: ShimRef, boot_id: str) -> bool:
 async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None = None) -> None:
     """Returns when the shim is gone; at once when its pid is another process's by now or the host was restarted since.
 
-    cannot_look: called at the first time that it cannot be told, after which it is looked again, for as long as that lasts.
+    cannot_look: called at the first time that it cannot be told, after which it is looked again, for as long as that
+    lasts.
     """
     pause = LOOK_FIRST
     while True:
@@ -217,9 +225,11 @@ async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None 
 
 
 def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
-    """Durably asks the shim to end the command; the first reason stays. False: the shim is gone, so exit.json (or its absence) decides.
+    """Durably asks the shim to end the command; the first reason stays. False: the shim is gone, so exit.json (or its
+    absence) decides.
 
-    Blocks for an fsync. May be called at any time after spawn, also before the shim has started the program. Raises OSError, also when it
+    Blocks for an fsync. May be called at any time after spawn, also before the shim has started the program. Raises
+    OSError, also when it
     cannot be told whether the shim lives.
     """
     if records.read_stop(directory) is None:

@@ -83,7 +83,8 @@ def claim(directory: Path, name: str, record: msgspec.Struct) -> bool:
 
 
 def insist(seconds: float, action: Callable[[], T]) -> T:
-    """Does it again and again while the system refuses it. Raises the last OSError when it still does after `seconds`."""
+    """Does it again and again while the system refuses it. Raises the last OSError when it still does after
+    `seconds`."""
     deadline = time.monotonic() + seconds
     pause = 0.05
     while True:

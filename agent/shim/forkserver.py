@@ -1,7 +1,10 @@
-"""A small process that forks shims: a fork of it costs a millisecond or two, where a fresh interpreter would cost fifty and more.
+"""A small process that forks shims: a fork of it costs a millisecond or two, where a fresh interpreter would cost fifty
+and more.
 
-It talks with the agent over a SOCK_SEQPACKET socket pair, one JSON request and one answer at a time, and ends when the agent's side is closed.
-The shims do not notice either end. Single-threaded, and it must stay so: it forks without exec. It imports nothing of trio, grpclib or
+It talks with the agent over a SOCK_SEQPACKET socket pair, one JSON request and one answer at a time, and ends when the
+agent's side is closed.
+The shims do not notice either end. Single-threaded, and it must stay so: it forks without exec. It imports nothing of
+trio, grpclib or
 betterproto; a test looks at sys.modules.
 """
 
@@ -24,7 +27,8 @@ from agent.shim.system.limits import Original
 REQUEST_BYTES = 16_384
 GROUP_SECONDS = 2.0
 REMEMBERED = 1_024
-"""So many of the last forks are known by their directory, for a second request that comes before the shim has written its claim."""
+"""So many of the last forks are known by their directory, for a second request that comes before the shim has written
+its claim."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -35,7 +39,8 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already. starttime 0: it was
+    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already.
+    starttime 0: it was
     forked, and cannot be looked at; its claim tells who it is."""
 
     id: int
@@ -47,7 +52,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None:
-    """Serves until the other side of socket `fd` is closed. original: the limits that commands get; None: those of this process."""
+    """Serves until the other side of socket `fd` is closed. original: the limits that commands get; None: those of this
+    process."""
     original = original or Original.of_this_process()
     os.chdir("/")
     linux.set_name("clarion-fork")
@@ -63,7 +69,8 @@ def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None
     # What msgspec prepares at the first use of a type would otherwise be prepared in every shim again.
     msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
     linux.boot_id()
-    # What exists now is never collected, so that a shim's collector does not write to, and thereby copy, the shared pages.
+    # What exists now is never collected, so that a shim's collector does not write to, and thereby copy, the shared
+    # pages.
     gc.collect()
     gc.freeze()
     agent = socket.socket(fileno=fd)
@@ -82,7 +89,11 @@ def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None
                 message = agent.recv(REQUEST_BYTES)
                 if not message:
                     return
-                agent.send(msgspec.json.encode(_serve(msgspec.json.decode(message, type=Request), parent_group, original, forks)))
+                agent.send(
+                    msgspec.json.encode(
+                        _serve(msgspec.json.decode(message, type=Request), parent_group, original, forks)
+                    )
+                )
             except (ConnectionError, BrokenPipeError):
                 return
 
@@ -98,7 +109,8 @@ def _reap() -> None:
 
 
 def _parent_group() -> Path | None:
-    """Without a control group a command is still ended by its process tree, so one that cannot be found is no reason not to run any."""
+    """Without a control group a command is still ended by its process tree, so one that cannot be found is no reason
+    not to run any."""
     try:
         return durable.insist(GROUP_SECONDS, cgroup.own_group)
     except OSError:

@@ -1,4 +1,5 @@
-"""What is kept of one output stream: its beginning, its end, its true length and the SHA-256 of all of it, in constant memory."""
+"""What is kept of one output stream: its beginning, its end, its true length and the SHA-256 of all of it, in constant
+memory."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from hashlib import sha256
 
 
 class Keeper:
-    """Head: the first `head_bytes`. Tail: the last `tail_bytes` of what came after the head; empty unless the stream is longer."""
+    """Head: the first `head_bytes`. Tail: the last `tail_bytes` of what came after the head; empty unless the stream is
+    longer."""
 
     def __init__(self, head_bytes: int, tail_bytes: int) -> None:
         self.total_bytes = 0

@@ -1,7 +1,9 @@
 """What a command says while it runs, both streams in the order in which it came: the last of it, for whoever follows.
 
-The shim appends records to segments `live.0`, `live.1`, …, each at most SEGMENT bytes long unless one record is longer. Only the last two
-segments exist. A segment changes at its end only, and one that a reader has opened stays readable for it, so nobody waits for anybody.
+The shim appends records to segments `live.0`, `live.1`, …, each at most SEGMENT bytes long unless one record is longer.
+Only the last two
+segments exist. A segment changes at its end only, and one that a reader has opened stays readable for it, so nobody
+waits for anybody.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class LiveLog:
         self._failed = False
 
     def add(self, stream: int, total: int, data: memoryview) -> None:
-        """data: the newest bytes of the stream, which with them is `total` long. More than a segment holds is cut at its beginning."""
+        """data: the newest bytes of the stream, which with them is `total` long. More than a segment holds is cut at
+        its beginning."""
         if self._failed or not data:
             return
         data = data[-(SEGMENT - HEADER.size) :]
@@ -60,7 +63,9 @@ class LiveLog:
             os.close(self._fd)
             self._fd = None
         self._number += 1
-        self._fd = os.open(segment(self._directory, self._number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(
+            segment(self._directory, self._number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
         self._size = 0
         if self._number >= 2:
             segment(self._directory, self._number - 2).unlink(missing_ok=True)
@@ -72,7 +77,9 @@ def numbers(directory: Path) -> list[int]:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
-    return sorted(int(name[len(PREFIX) :]) for name in names if name.startswith(PREFIX) and name[len(PREFIX) :].isdigit())
+    return sorted(
+        int(name[len(PREFIX) :]) for name in names if name.startswith(PREFIX) and name[len(PREFIX) :].isdigit()
+    )
 
 
 def remove(directory: Path) -> None:

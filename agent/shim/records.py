@@ -1,6 +1,7 @@
 """The files of one execution's directory: what the agent asks of a shim, and what the shim reports.
 
-`agent/shim/__init__.py` tells who writes which file, when and how durably. All files are UTF-8 JSON. Times `*_at_ms` are wall-clock
+`agent/shim/__init__.py` tells who writes which file, when and how durably. All files are UTF-8 JSON. Times `*_at_ms`
+are wall-clock
 milliseconds since 1970 UTC and are only shown, never compared; durations are taken from CLOCK_BOOTTIME.
 """
 
@@ -40,8 +41,10 @@ class RecordError(ValueError):
 class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What to run: exactly one of `argv`, `command`, `script`.
 
-    argv: program and arguments, no shell. command: text for `/bin/sh -c`, with `args` as $1, $2, …. script: text of a file, run by
-    `interpreter` (split as a shell would) or, without one, by what its own first line names, with `args`. Limits: 0 means none.
+    argv: program and arguments, no shell. command: text for `/bin/sh -c`, with `args` as $1, $2, …. script: text of a
+    file, run by
+    `interpreter` (split as a shell would) or, without one, by what its own first line names, with `args`. Limits: 0
+    means none.
     Raises ValueError (from msgspec a ValidationError) naming the field.
     """
 
@@ -68,7 +71,9 @@ class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         given = [name for name in ("argv", "command", "script") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"exactly one of argv, command and script must be given, not {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"exactly one of argv, command and script must be given, not {' and '.join(given) or 'none'}"
+            )
         if self.argv is not None and not self.argv:
             raise ValueError("argv: is empty; its first element names the program")
         if self.argv is not None and self.args:
@@ -77,7 +82,9 @@ class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
             raise ValueError("interpreter: only with script")
         if self.umask is not None and not 0 <= self.umask <= 0o777:
             raise ValueError("umask: must lie between 0 and 0o777")
-        if self.stdin_file is not None and (not self.stdin_file or "/" in self.stdin_file or self.stdin_file in (".", "..")):
+        if self.stdin_file is not None and (
+            not self.stdin_file or "/" in self.stdin_file or self.stdin_file in (".", "..")
+        ):
             raise ValueError("stdin_file: must be a plain file name in the execution's directory")
         for name in ("timeout_ms", "grace_ms", "max_output", "head_bytes", "tail_bytes", "drain_ms"):
             if getattr(self, name) < 0:
@@ -128,7 +135,8 @@ class StreamReport(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Usage(msgspec.Struct, kw_only=True, frozen=True):
-    """Of all processes of the command that were reaped. max_rss_kb: of the largest one, never below the shim's own size at the fork."""
+    """Of all processes of the command that were reaped. max_rss_kb: of the largest one, never below the shim's own size
+    at the fork."""
 
     user_us: int
     system_us: int
@@ -136,7 +144,8 @@ class Usage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Kill(msgspec.Struct, kw_only=True, frozen=True):
-    """How it was ended. term_at_ms, kill_at_ms: null when that signal was not needed. tree_empty: proven that no descendant is left."""
+    """How it was ended. term_at_ms, kill_at_ms: null when that signal was not needed. tree_empty: proven that no
+    descendant is left."""
 
     reason: KillReason
     term_at_ms: int | None
@@ -147,8 +156,10 @@ class Kill(msgspec.Struct, kw_only=True, frozen=True):
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
     """The final report. `error_code`: one of proto/reasons.py, empty when completed.
 
-    left_running: processes that `detach` has let live. oom_killed: the kernel's OOM killer acted while it ran, and a process of it was killed
-    by a SIGKILL that the shim did not send. output_missing: the disk did not take all of head and tail. inherited: what it had of the agent
+    left_running: processes that `detach` has let live. oom_killed: the kernel's OOM killer acted while it ran, and a
+    process of it was killed
+    by a SIGKILL that the shim did not send. output_missing: the disk did not take all of head and tail. inherited: what
+    it had of the agent
     because the system did not allow to change it.
     """
 

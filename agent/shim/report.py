@@ -33,9 +33,11 @@ class Ending:
 
 
 def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error: str, written: int = 0) -> Ending:
-    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was never reaped.
+    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was
+    never reaped.
 
-    written: bytes of both streams, all that was read. More than `max_output` is too much whether or not it was noticed in time to end the
+    written: bytes of both streams, all that was read. More than `max_output` is too much whether or not it was noticed
+    in time to end the
     command: the same command gets the same verdict each time.
     """
     exit_code = number = None
@@ -65,8 +67,11 @@ def ended_with(exit_code: int, success_codes: Collection[int]) -> Ending:
 
 
 def never_started(reason: KillReason) -> Ending:
-    """Stopped on request before the program was started. Never a timeout, whatever the reason: that says that it ran."""
-    return Ending("canceled", "canceled_before_start", f"the request to stop it ({reason}) came before it was started", None, None)
+    """Stopped on request before the program was started. Never a timeout, whatever the reason: that says that it
+    ran."""
+    return Ending(
+        "canceled", "canceled_before_start", f"the request to stop it ({reason}) came before it was started", None, None
+    )
 
 
 def signal_name(number: int) -> str:
@@ -78,7 +83,11 @@ def signal_name(number: int) -> str:
 
 def _why_killed(spec: Spec, kill: KillReason) -> str:
     if kill == "timeout":
-        return f"the timeout of {spec.timeout_ms / 1000:g} s was over" if spec.timeout_ms else "the server said that its timeout was over"
+        return (
+            f"the timeout of {spec.timeout_ms / 1000:g} s was over"
+            if spec.timeout_ms
+            else "the server said that its timeout was over"
+        )
     if kill == "expired":
         return "the time that its task had was over"
     if kill == "output_limit":

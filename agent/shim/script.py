@@ -1,9 +1,13 @@
 """Where the text of a script stands while it runs: under a real path that the user who runs it can reach.
 
-Interpreters resolve the path that they are given (node, realpath in a shell), read the directory it is in (Python, Perl) or run it again
-(`exec "$0"`). So a script stands under its own name in a directory that belongs to its user, mode 0700. For the agent's own user that is the
-execution's directory. Another user cannot reach that one; for him a place is made beside the state directory or in a directory for
-temporary files, and its path is noted in the execution's directory (`script.place`) before it is made, so that it is removed afterwards even
+Interpreters resolve the path that they are given (node, realpath in a shell), read the directory it is in (Python,
+Perl) or run it again
+(`exec "$0"`). So a script stands under its own name in a directory that belongs to its user, mode 0700. For the agent's
+own user that is the
+execution's directory. Another user cannot reach that one; for him a place is made beside the state directory or in a
+directory for
+temporary files, and its path is noted in the execution's directory (`script.place`) before it is made, so that it is
+removed afterwards even
 when the shim was killed.
 """
 
@@ -24,7 +28,8 @@ NAME = "script"
 PLACE = "script.place"
 PREFIX = "clarion-script-"
 TEMPORARY = ("/var/tmp", "/tmp", "/run", "/dev/shm")
-"""Tried in this order, after a directory beside the state directory. One that is mounted noexec is taken only if all of them are: the
+"""Tried in this order, after a directory beside the state directory. One that is mounted noexec is taken only if all of
+them are: the
 script runs there too, but cannot run itself again."""
 
 
@@ -61,7 +66,9 @@ def remove(directory: Path) -> None:
         return
     if top.name.startswith(PREFIX):
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(top)  # does not follow what its user may have put there (shutil.rmtree.avoids_symlink_attacks)
+            shutil.rmtree(
+                top
+            )  # does not follow what its user may have put there (shutil.rmtree.avoids_symlink_attacks)
     (directory / PLACE).unlink(missing_ok=True)
 
 
@@ -102,7 +109,8 @@ def _reachable(directory: Path) -> Iterator[Path]:
 
 
 def _beside(state: Path) -> Path | None:
-    """`<state>-scripts`, where only root can put something beside the state directory: there no cleaner of temporary files comes by."""
+    """`<state>-scripts`, where only root can put something beside the state directory: there no cleaner of temporary
+    files comes by."""
     base = state.parent / f"{state.name}-scripts"
     try:
         above = os.stat(state.parent)
@@ -114,7 +122,11 @@ def _beside(state: Path) -> Path | None:
         found = os.lstat(base)
     except OSError:
         return None
-    return base if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022 and found.st_mode & 0o001 else None
+    return (
+        base
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022 and found.st_mode & 0o001
+        else None
+    )
 
 
 def _open_to_all(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The supervisor of one command: starts it, drains it, ends it when it must, and leaves the report.
 
-One thread, one poll loop over the two pipes, a timer of CLOCK_BOOTTIME and a wake-up descriptor for signals. It needs neither the agent nor
+One thread, one poll loop over the two pipes, a timer of CLOCK_BOOTTIME and a wake-up descriptor for signals. It needs
+neither the agent nor
 the fork server once it runs.
 """
 
@@ -30,21 +31,26 @@ from agent.shim.system.limits import Original
 from agent.shim.system.tree import Tree
 
 PROOF_SECONDS = 30.0
-"""SIGKILL is repeated for so long; what lives on (uninterruptible sleep, another user's process) is reported as tree_empty=false."""
+"""SIGKILL is repeated for so long; what lives on (uninterruptible sleep, another user's process) is reported as
+tree_empty=false."""
 OUTPUT_SECONDS = 10.0
 """A disk that is full gets so long to take head and tail; then the report says how much of them it took."""
 EXIT_SECONDS = 300.0
-"""And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports shim_died."""
+"""And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports
+shim_died."""
 LOOK_SECONDS = 10.0
-"""What the shim must read before it starts the program is tried for so long while the system refuses it (no free descriptor, no memory)."""
+"""What the shim must read before it starts the program is tried for so long while the system refuses it (no free
+descriptor, no memory)."""
 KILL_RECORD_SECONDS = 5.0
-"""kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its time."""
+"""kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its
+time."""
 
 _NS = 1_000_000_000
 
 
 def main(directory: Path, parent_group: Path | None, original: Original) -> NoReturn:
-    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already closed.
+    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already
+    closed.
 
     original: the limits that the command gets."""
     code = 1
@@ -99,9 +105,13 @@ class Shim:
             for name in (records.EXIT, records.KILL, records.STARTED):
                 durable.reserve(self._directory, name)
             live = LiveLog(self._directory)
-            stdout, stderr = (Spool(self._directory, name, spec.head_bytes, spec.tail_bytes, live) for name in ("stdout", "stderr"))
+            stdout, stderr = (
+                Spool(self._directory, name, spec.head_bytes, spec.tail_bytes, live) for name in ("stdout", "stderr")
+            )
         except OSError as error:
-            text = f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {limits.explain(error)}"
+            text = (
+                f"disk: cannot keep {RESERVE_BYTES} bytes for the report in {self._directory}: {limits.explain(error)}"
+            )
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
             return
         reason = self._requests.newly()
@@ -186,7 +196,8 @@ class Shim:
         remove_group(group, self._directory)
 
     def _run_until_exit_or_kill(self) -> None:
-        """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the outcome."""
+        """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the
+        outcome."""
         while True:
             self._reap()
             if self._finished is not None:
@@ -252,14 +263,16 @@ class Shim:
             pause = min(0.2, pause * 2)
 
     def _take_rest(self) -> None:
-        """What the dead have left in the pipes: at most two pipes full, as a process that `detach` leaves behind may write for ever."""
+        """What the dead have left in the pipes: at most two pipes full, as a process that `detach` leaves behind may
+        write for ever."""
         for spool in self._streams:
             if not spool.open:
                 continue
             taken = 0
             while taken < 2 * PIPE_BYTES and (count := spool.pull(self._buffer)):
                 taken += count
-            # Not at its end: held by somebody outside the tree, or by a process that a command with `detach` leaves behind.
+            # Not at its end: held by somebody outside the tree, or by a process that a command with `detach` leaves
+            # behind.
             self._pipe_held = self._pipe_held or count != 0
             spool.close()
 
@@ -306,7 +319,12 @@ class Shim:
 
     def _reap(self) -> None:
         for pid, status in self._tree.reap():
-            if self._kill is None and not self._tree.killed and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            if (
+                self._kill is None
+                and not self._tree.killed
+                and os.WIFSIGNALED(status)
+                and os.WTERMSIG(status) == signal.SIGKILL
+            ):
                 self._killed_by_others = True
             if pid == self._child.pid and self._status is None:
                 self._status = status
@@ -319,14 +337,19 @@ class Shim:
     def _final(self) -> Exit:
         kill = self._kill
         written = sum(spool.keeper.total_bytes for spool in self._streams)
-        ending = report.ending(self._spec, kill.reason if kill is not None else None, self._status, self._spawn_error, written)
+        ending = report.ending(
+            self._spec, kill.reason if kill is not None else None, self._status, self._spawn_error, written
+        )
         if kill is not None or self._finished is None:
             self._finished = linux.wall_ms(), linux.boottime_ns()
         finished_ms, finished_ns = self._finished
         notes = [ending.error_message]
         if not self._tree.empty and not (self._spec.detach and kill is None):
             left = ", ".join(str(one.pid) for one in self._tree.seen()[:10])
-            notes.append(f"could not be ended: {left or 'unknown'}{' (' + self._tree.refused + ')' if self._tree.refused else ''}")
+            notes.append(
+                f"could not be ended: "
+                f"{left or 'unknown'}{' (' + self._tree.refused + ')' if self._tree.refused else ''}"
+            )
         deadline = time.monotonic() + OUTPUT_SECONDS
         streams: list[StreamReport] = []
         output_missing = False
@@ -347,10 +370,17 @@ class Shim:
             duration_us=(finished_ns - self._started_ns) // 1000,
             stdout=streams[0],
             stderr=streams[1],
-            usage=Usage(user_us=int(usage.ru_utime * 1e6), system_us=int(usage.ru_stime * 1e6), max_rss_kb=usage.ru_maxrss),
+            usage=Usage(
+                user_us=int(usage.ru_utime * 1e6), system_us=int(usage.ru_stime * 1e6), max_rss_kb=usage.ru_maxrss
+            ),
             kill=None
             if kill is None
-            else Kill(reason=kill.reason, term_at_ms=self._term_at_ms, kill_at_ms=self._kill_at_ms, tree_empty=self._tree.empty),
+            else Kill(
+                reason=kill.reason,
+                term_at_ms=self._term_at_ms,
+                kill_at_ms=self._kill_at_ms,
+                tree_empty=self._tree.empty,
+            ),
             pipe_held=self._pipe_held,
             leftovers_killed=len(self._tree.killed) if kill is None else 0,
             left_running=self._left_running(),
@@ -368,7 +398,13 @@ class Shim:
     def _inherited(self) -> list[str]:
         found = self._child.inherited
         if found:
-            log(self._directory, f"the command ran with what the agent has of: {', '.join(found)}; the system does not let the agent change it")
+            log(
+                self._directory,
+                (
+                    f"the command ran with what the agent has of: {', '.join(found)}; the system does not let the "
+                    f"agent change it"
+                ),
+            )
         return found
 
     def _publish_without_start(self, ending: Ending, kill: Kill | None = None) -> None:

@@ -1,12 +1,16 @@
 """From a Spec to a running program: everything between fork and exec, each failure named after the thing that failed.
 
 What a command finds:
-- environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; over that the spec's `env`; over that its parameters as P_<name>; and
+- environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; over that the spec's `env`; over that its
+  parameters as P_<name>; and
   always CLARION_COMMAND_ID, CLARION_ATTEMPT, CLARION_EXECUTION, CLARION_RUN. Nothing of the agent's own environment.
-- cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their defaults, none blocked.
+- cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their
+  defaults, none blocked.
 - a session of its own without a terminal; no open files but 0, 1, 2; the rest as `surroundings` says.
-- a script stands under a real path that its user can reach (`script`). Without interpreter it is run by what its first line names
-  (`#!program one-argument`, as execve(2) reads it, but also where the directory is mounted noexec); without such a line by /bin/sh.
+- a script stands under a real path that its user can reach (`script`). Without interpreter it is run by what its first
+  line names
+  (`#!program one-argument`, as execve(2) reads it, but also where the directory is mounted noexec); without such a line
+  by /bin/sh.
 """
 
 from __future__ import annotations
@@ -38,7 +42,8 @@ _GO = b"g"
 
 
 class SpawnFailed(Exception):
-    """The text begins with the thing that failed: program, interpreter, script, cwd, run_as, stdin_file, env, parameters or process."""
+    """The text begins with the thing that failed: program, interpreter, script, cwd, run_as, stdin_file, env,
+    parameters or process."""
 
     def __init__(self, thing: str, text: str) -> None:
         super().__init__(f"{thing}: {text}")
@@ -47,11 +52,15 @@ class SpawnFailed(Exception):
 class Child:
     """A forked process that waits for `release` and then becomes the program.
 
-    status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process exits.
+    status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process
+    exits.
     """
 
-    def __init__(self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None, original: Original) -> None:
-        """`in_group`: whether it is in the given control group already. original: the limits that it gets. Raises SpawnFailed when no
+    def __init__(
+        self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None, original: Original
+    ) -> None:
+        """`in_group`: whether it is in the given control group already. original: the limits that it gets. Raises
+        SpawnFailed when no
         process can be made."""
         self._note = mmap.mmap(-1, NOTE_BYTES)  # shared with the child
         shim, opened = os.getpid(), list[int]()
@@ -97,7 +106,8 @@ def _fork(group: Group | None) -> tuple[int, bool]:
         try:
             return linux.fork_into(fd), True
         except OSError as error:
-            # Too old a kernel, a seccomp filter, or rights that allow it only in the other way; what else it may be, fork will tell.
+            # Too old a kernel, a seccomp filter, or rights that allow it only in the other way; what else it may be,
+            # fork will tell.
             if error.errno in (errno.EAGAIN, errno.ENOMEM):
                 raise
         finally:
@@ -282,7 +292,9 @@ def _execute(thing: str, argv: Sequence[str], environment: dict[bytes, bytes]) -
             os.execve(os.fsencode(place), words, environment)
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.exists(place):
-                raise SpawnFailed("interpreter", f"{place} is there, but what its first line (or header) names to run it is not") from error
+                raise SpawnFailed(
+                    "interpreter", f"{place} is there, but what its first line (or header) names to run it is not"
+                ) from error
         except PermissionError:
             denied = denied or place
         except OSError as error:

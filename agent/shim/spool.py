@@ -32,7 +32,8 @@ class Spool:
         self._head_stored = 0
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
-        # Refused when the user's share of pipe memory is used up (pipe-user-pages-soft, pipe(7)): the default size works, only slower.
+        # Refused when the user's share of pipe memory is used up (pipe-user-pages-soft, pipe(7)): the default size
+        # works, only slower.
         with contextlib.suppress(PermissionError):
             fcntl.fcntl(self.read_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.open = True
@@ -69,11 +70,14 @@ class Spool:
     def store(self, deadline: float) -> tuple[StreamReport, str]:
         """Makes head and tail durable, trying again until `deadline` (time.monotonic()).
 
-        The report gives the sizes that are on disk, the counts and digest of what was read, and the error that kept the rest away.
+        The report gives the sizes that are on disk, the counts and digest of what was read, and the error that kept the
+        rest away.
         """
         head, head_error = _store(self._head_fd, self.keeper.head, self._head_stored, deadline)
         tail, tail_error = _store(self._tail_fd, self.keeper.tail, 0, deadline)
-        report = StreamReport(total_bytes=self.keeper.total_bytes, sha256=self.keeper.sha256, head_bytes=head, tail_bytes=tail)
+        report = StreamReport(
+            total_bytes=self.keeper.total_bytes, sha256=self.keeper.sha256, head_bytes=head, tail_bytes=tail
+        )
         return report, head_error or tail_error
 
 

@@ -1,7 +1,9 @@
 """The journal: appends and makes durable what the engine has decided, in a thread of its own.
 
-One fdatasync covers all that is waiting (group commit). After a failed write or fdatasync nothing more is taken: the kernel may
-have marked the lost pages clean, so that a second fdatasync would succeed without having written them. Only a Rewrite, which
+One fdatasync covers all that is waiting (group commit). After a failed write or fdatasync nothing more is taken: the
+kernel may
+have marked the lost pages clean, so that a second fdatasync would succeed without having written them. Only a Rewrite,
+which
 makes a new file from what the engine knows and reads it back, ends that state.
 """
 
@@ -48,7 +50,8 @@ class Journal:
         self._queue: queue.SimpleQueue[Append | Rewrite | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    # --- for the loop ---------------------------------------------------------------------------------------------------
+    # --- for the loop
+    # ---------------------------------------------------------------------------------------------------
 
     def start(self, report: Report) -> None:
         """report is called in the journal's thread."""
@@ -66,7 +69,8 @@ class Journal:
             self._thread.join()
         os.close(self._fd)
 
-    # --- in the thread --------------------------------------------------------------------------------------------------
+    # --- in the thread
+    # --------------------------------------------------------------------------------------------------
 
     def _run(self, report: Report) -> None:
         while True:
@@ -116,7 +120,8 @@ class Journal:
             self._warn(f"the journal could not be compacted: {message}")
         report(JournalDurable(work.position))
 
-    # --- files ----------------------------------------------------------------------------------------------------------
+    # --- files
+    # ----------------------------------------------------------------------------------------------------------
 
     def rewrite(self, records: Sequence[Record]) -> None:
         """Put a new file in the old one's place. Raises OSError; the old file is then as it was."""
@@ -163,7 +168,10 @@ class Journal:
             self.disk.allocate(fd, self.sizes.reserve)
         except OSError as error:
             reserve.unlink()
-            self._warn(f"no room for the journal's reserve of {self.sizes.reserve} bytes: {error.strerror}; free space on this disk")
+            self._warn(
+                f"no room for the journal's reserve of {self.sizes.reserve} bytes: {error.strerror}; free "
+                f"space on this disk"
+            )
         finally:
             os.close(fd)
 
@@ -177,7 +185,8 @@ class Journal:
     def adopt(self, end: int) -> None:
         """Go on writing to the file that is there.
 
-        What was read may be in the kernel's memory only, and marked clean after a failed fdatasync: it is written again.
+        What was read may be in the kernel's memory only, and marked clean after a failed fdatasync: it is written
+        again.
         """
         self._fd = os.open(self.path, os.O_RDWR)
         self._end, self._allocated = end, os.fstat(self._fd).st_size
@@ -245,5 +254,6 @@ def open_journal(
         return journal, state
     except OSError as error:
         raise StateUnusable(
-            f"{path}: {explain(error)}", "make the state directory readable and writable for the agent's user and free space on its disk"
+            f"{path}: {explain(error)}",
+            "make the state directory readable and writable for the agent's user and free space on its disk",
         ) from error

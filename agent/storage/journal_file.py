@@ -1,7 +1,9 @@
 """The journal's bytes: how records are framed, and how much can be read back from a file that was damaged.
 
-A file is MAGIC, then frames, then zeros up to its preallocated size. A frame is the payload's length and CRC-32 (both 32 bits, big
-endian) and the payload, one record in MessagePack. The first frame is the Header. CRC-32 as in zlib, and not CRC32C: zlib's is in
+A file is MAGIC, then frames, then zeros up to its preallocated size. A frame is the payload's length and CRC-32 (both
+32 bits, big
+endian) and the payload, one record in MessagePack. The first frame is the Header. CRC-32 as in zlib, and not CRC32C:
+zlib's is in
 the standard library and checks 1 GB/s, both find every burst of up to 32 bits, and nothing else reads this file.
 """
 
@@ -57,7 +59,8 @@ def content(header: Header, records: Iterable[Record]) -> bytes:
 
 
 def written(read: Callable[[int, int], bytes]) -> tuple[bytes, int]:
-    """What is in a file up to the zeros at its end, and the file's size. read: (size, offset) → bytes there, none behind the end.
+    """What is in a file up to the zeros at its end, and the file's size. read: (size, offset) → bytes there, none
+    behind the end.
 
     A file is preallocated and nearly all of it is zeros: read as one piece it would be most of the agent's memory.
     """
@@ -71,7 +74,8 @@ def written(read: Callable[[int, int], bytes]) -> tuple[bytes, int]:
 
 
 def scan(data: bytes, size: int) -> Scan:
-    """Read every frame that is whole, also behind damaged ones. data: without the zeros that follow up to the file's size."""
+    """Read every frame that is whole, also behind damaged ones. data: without the zeros that follow up to the file's
+    size."""
     found = Scan()
     if not data.startswith(MAGIC):
         found.damage = "the file does not begin as a journal does"

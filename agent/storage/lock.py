@@ -25,7 +25,8 @@ def hold(state: Path) -> Iterator[None]:
         fd = os.open(state / NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StateUnusable(
-            f"state directory {state}: {error.strerror}", "make it writable for the agent's user, or name another with --state"
+            f"state directory {state}: {error.strerror}",
+            "make it writable for the agent's user, or name another with --state",
         ) from error
     try:
         try:
@@ -43,7 +44,8 @@ def hold(state: Path) -> Iterator[None]:
 
 
 def holder(state: Path) -> int | None:
-    """Process id of the agent that wrote the lock file last, or None; for people only, so also where it cannot be read."""
+    """Process id of the agent that wrote the lock file last, or None; for people only, so also where it cannot be
+    read."""
     try:
         text = (state / NAME).read_text(errors="replace").strip()
     except OSError:

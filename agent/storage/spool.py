@@ -1,6 +1,7 @@
 """The executions' directories: made before a start, read for the result, removed once the server has it.
 
-A directory's name is "<command_id>.<attempt>", from ids whose shape has been checked; nothing else that a peer says becomes a name.
+A directory's name is "<command_id>.<attempt>", from ids whose shape has been checked; nothing else that a peer says
+becomes a name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ from proto.messages import Observed
 STDIN = "stdin"
 FILES = {"stdout": (records.STDOUT_HEAD, records.STDOUT_TAIL), "stderr": (records.STDERR_HEAD, records.STDERR_TAIL)}
 LIMIT_SIGNALS = (signal.SIGXCPU, signal.SIGXFSZ)
-_OUTCOMES = {"completed": Outcome.COMPLETED, "failed": Outcome.FAILED, "timeout": Outcome.TIMEOUT, "canceled": Outcome.CANCELED}
+_OUTCOMES = {
+    "completed": Outcome.COMPLETED,
+    "failed": Outcome.FAILED,
+    "timeout": Outcome.TIMEOUT,
+    "canceled": Outcome.CANCELED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,12 @@ class Order:
     @property
     def size(self) -> int:
         """Bytes that it may come to need here."""
-        return 2 * (self.spec.head_bytes + self.spec.tail_bytes) + KEPT_BYTES + len(self.stdin) + len(self.spec.script or "")
+        return (
+            2 * (self.spec.head_bytes + self.spec.tail_bytes)
+            + KEPT_BYTES
+            + len(self.stdin)
+            + len(self.spec.script or "")
+        )
 
 
 class Spool:
@@ -67,7 +78,8 @@ class Spool:
     def output(self, key: Key, stream: str, digest: Digest) -> tuple[bytes, bytes]:
         """(head, tail) of "stdout" or "stderr". Raises OSError."""
         head, tail = (
-            _read(self.path(key) / name, size) for name, size in zip(FILES[stream], (digest.head_bytes, digest.tail_bytes), strict=True)
+            _read(self.path(key) / name, size)
+            for name, size in zip(FILES[stream], (digest.head_bytes, digest.tail_bytes), strict=True)
         )
         return head, tail
 

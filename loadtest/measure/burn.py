@@ -1,6 +1,8 @@
-"""A process that computes for a share of its time and does nothing else: `python -m loadtest.measure.burn SHARE`, until it is killed.
+"""A process that computes for a share of its time and does nothing else: `python -m loadtest.measure.burn SHARE`, until
+it is killed.
 
-It stands for the computing of those who watch while nobody does. On a small machine that alone slows down the server, and is not what the
+It stands for the computing of those who watch while nobody does. On a small machine that alone slows down the server,
+and is not what the
 server does for them.
 """
 

@@ -15,9 +15,11 @@ ASKED = ("/statistics", "/tasks?limit=20", "/hosts?limit=20")
 
 
 class Probe:
-    """Asks every EVERY seconds, whatever became of the requests before: as long as USERS connections are enough for all that are under way.
+    """Asks every EVERY seconds, whatever became of the requests before: as long as USERS connections are enough for all
+    that are under way.
 
-    Each request's time counts from the moment at which it was due, so that a stall is not hidden by the requests that it kept from being
+    Each request's time counts from the moment at which it was due, so that a stall is not hidden by the requests that
+    it kept from being
     made. took_ms: of those that were answered. failures: what became of the others."""
 
     def __init__(self, api: Callable[[], Api], every: float = EVERY, users: int = USERS) -> None:

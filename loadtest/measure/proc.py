@@ -22,7 +22,8 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def stolen() -> float:
-    """Seconds of CPU, of all cores together, that the hypervisor has given to others while somebody here wanted them; 0 on bare metal."""
+    """Seconds of CPU, of all cores together, that the hypervisor has given to others while somebody here wanted them; 0
+    on bare metal."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()
     return int(fields[8]) / TICKS
 
@@ -36,7 +37,8 @@ def rss_kb(pid: int) -> float | None:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody on this machine listens on this TCP port. Nothing is sent, so that nobody has to turn us away."""
+    """Whether somebody on this machine listens on this TCP port. Nothing is sent, so that nobody has to turn us
+    away."""
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path) as table:

@@ -1,9 +1,14 @@
-"""Viewers of one task's page, as a process of their own: `python -m loadtest.measure.viewer`. Each asks for what a browser with the page open asks for.
+"""Viewers of one task's page, as a process of their own: `python -m loadtest.measure.viewer`. Each asks for what a
+browser with the page open asks for.
 
-A viewer reads the task, its progress and its cells once, and follows its events with states and groups. One that polls, as a page does where
-the server has no room for another viewer's topics, follows the progress only, and after each event reads the states, at most twice a second,
-and the groups, at most once a second. It ends when it has seen the task's end, every host's last state, and every host's answer. Standard input: one
-JSON object, `Asked`. Standard output: one line when all follow the events, and a JSON list with a `Seen` of each when they have ended.
+A viewer reads the task, its progress and its cells once, and follows its events with states and groups. One that polls,
+as a page does where
+the server has no room for another viewer's topics, follows the progress only, and after each event reads the states, at
+most twice a second,
+and the groups, at most once a second. It ends when it has seen the task's end, every host's last state, and every
+host's answer. Standard input: one
+JSON object, `Asked`. Standard output: one line when all follow the events, and a JSON list with a `Seen` of each when
+they have ended.
 """
 
 from __future__ import annotations
@@ -25,7 +30,8 @@ from loadtest.api import FINAL
 STATES_EVERY, GROUPS_EVERY = 0.5, 1.0
 GROUPS = "groups?order=largest&limit=10"
 HEAD, CHANGES, OPEN = 20, 4, (0, 1, 2, 16, 17, 18)
-"""Of /tasks/ID/states: bytes before the states, where it says that there are only changes, and the states that are no end."""
+"""Of /tasks/ID/states: bytes before the states, where it says that there are only changes, and the states that are no
+end."""
 READY = b"ready\n"
 
 
@@ -43,8 +49,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Seen:
-    """What one viewer got. reads: requests besides the stream. told_at: when it was told of the task's end, on CLOCK_MONOTONIC, which all
-    processes of a machine share. ended: hosts whose state it saw last is an end. answered: hosts in the groups that it saw last. failures:
+    """What one viewer got. reads: requests besides the stream. told_at: when it was told of the task's end, on
+    CLOCK_MONOTONIC, which all
+    processes of a machine share. ended: hosts whose state it saw last is an end. answered: hosts in the groups that it
+    saw last. failures:
     what must not have happened."""
 
     updates: int = 0
@@ -86,7 +94,10 @@ class Viewer:
             thread.join(max(0.0, self._deadline - time.monotonic()) + 5)
         seen = self.seen
         if not seen.everything and not seen.failures:
-            seen.failures.append(f"saw {seen.status} at version {seen.version} last, {seen.ended} hosts at their end and {seen.answered} answers of {seen.total}")
+            seen.failures.append(
+                f"saw {seen.status} at version {seen.version} last, {seen.ended} hosts at their end and "
+                f"{seen.answered} answers of {seen.total}"
+            )
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -110,11 +121,16 @@ class Viewer:
         for path in ("", "/progress", "/cells"):
             self._get(connection, self._path + path)
 
-    # --- the stream of events --------------------------------------------------------------------------------------------
+    # --- the stream of events
+    # --------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
         connection, more = self._connect(), "" if self._asked.polls else "&topic=states&topic=groups"
-        connection.request("GET", f"/api/v1/events?task={self._asked.task_id}{more}", headers=self._headers | {"Accept": "text/event-stream"})
+        connection.request(
+            "GET",
+            f"/api/v1/events?task={self._asked.task_id}{more}",
+            headers=self._headers | {"Accept": "text/event-stream"},
+        )
         answer = connection.getresponse()
         if answer.status != 200:
             raise ValueError(f"events: {answer.status} {answer.read(300)!r}")
@@ -142,7 +158,11 @@ class Viewer:
             progress = orjson.loads(data)
             with self._told:
                 self.seen.updates += 1
-                self.seen.status, self.seen.version, self.seen.total = progress["status"], progress["version"], progress["total"]
+                self.seen.status, self.seen.version, self.seen.total = (
+                    progress["status"],
+                    progress["version"],
+                    progress["total"],
+                )
                 if self.seen.status in FINAL:
                     self.seen.told_at = time.monotonic()
                 self._told.notify()
@@ -159,7 +179,8 @@ class Viewer:
     def _count(self, page: dict[str, int]) -> None:
         self.seen.groups, self.seen.answered = page["groups"], page["hosts"]
 
-    # --- what one that polls reads besides it ----------------------------------------------------------------------------
+    # --- what one that polls reads besides it
+    # ----------------------------------------------------------------------------
 
     def _poll(self) -> None:
         connection = self._connect()
@@ -170,7 +191,14 @@ class Viewer:
         while not self.seen.everything and not self.seen.failures and (now := time.monotonic()) < self._deadline:
             with self._told:
                 wanted = self.seen.version
-                due = [at + every for at, every, of in ((states_at, STATES_EVERY, self._states_of), (groups_at, GROUPS_EVERY, self._groups_of)) if of < wanted]
+                due = [
+                    at + every
+                    for at, every, of in (
+                        (states_at, STATES_EVERY, self._states_of),
+                        (groups_at, GROUPS_EVERY, self._groups_of),
+                    )
+                    if of < wanted
+                ]
                 if not due or min(due) > now:
                     self._told.wait(min(1.0, *(at - now for at in due)) if due else 1.0)
                     continue

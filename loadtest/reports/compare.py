@@ -30,11 +30,14 @@ FIGURES = (
 
 
 def compare(options: Options, show: Show) -> int:
-    """The worse of the two codes of conduct. report.json is that of the compiled run; .pure.json and .compare.json lie beside it.
+    """The worse of the two codes of conduct. report.json is that of the compiled run; .pure.json and .compare.json lie
+    beside it.
 
     Raises CannotRun when there are no compiled modules."""
     if not compiled():
-        raise CannotRun("--compare: there are no compiled modules to compare with; run 'make build' on a machine with a C compiler")
+        raise CannotRun(
+            "--compare: there are no compiled modules to compare with; run 'make build' on a machine with a C compiler"
+        )
     show.say("=== with compiled modules")
     fast = conduct(replace(options, pure=False), show)
     show.say("=== with CLARION_PURE=1")
@@ -49,7 +52,8 @@ def compare(options: Options, show: Show) -> int:
 
 
 def side_by_side(fast: Mapping[str, Any], slow: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry per figure: what, unit, compiled, pure, and pure divided by compiled; None where one of them was not measured."""
+    """One entry per figure: what, unit, compiled, pure, and pure divided by compiled; None where one of them was not
+    measured."""
     found = []
     for what, unit, path in FIGURES:
         one, other = value(fast, path), value(slow, path)
@@ -70,7 +74,10 @@ def table(found: list[dict[str, Any]]) -> str:
     def said(number: float | None) -> str:
         return "-" if number is None else f"{number:g}"
 
-    rows = [(f"{one['what']}, {one['unit']}", said(one["compiled"]), said(one["pure"]), said(one["pure_to_compiled"])) for one in found]
+    rows = [
+        (f"{one['what']}, {one['unit']}", said(one["compiled"]), said(one["pure"]), said(one["pure_to_compiled"]))
+        for one in found
+    ]
     return columns([("", "compiled", "pure", "pure / compiled"), *rows])
 
 
@@ -78,4 +85,3 @@ def worse(*outcomes: Outcome) -> int:
     """Bad results weigh more than an unfinished run."""
     codes = [one.code for one in outcomes]
     return min((code for code in codes if code), default=0)
-

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Round:
-    """Times in seconds; CPU in microseconds of the server per agent. create_start_seconds: the two API calls together."""
+    """Times in seconds; CPU in microseconds of the server per agent. create_start_seconds: the two API calls
+    together."""
 
     wall_seconds: float | None = None
     server_cpu_us_per_agent: float | None = None

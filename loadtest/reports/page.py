@@ -16,12 +16,16 @@ table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:
 text{font-size:11px;fill:#4b5563}.title{font-size:13px;font-weight:600;fill:#111827}.x,.label{text-anchor:middle}.y,.legend{text-anchor:end}
 .y{dominant-baseline:middle}.small{font-size:9px}.grid{stroke:#e5e7eb}.mark{stroke:#9ca3af;stroke-dasharray:2 3}
 .bad{color:#b91c1c;font-weight:600}.good{color:#047857;font-weight:600}code{font-size:.9em}
-"""
+"""  # noqa: E501
 
 
 def page(run: Run, report: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     found, figures = run.findings, run.figures
-    verdict = '<p class="good">Every result was there once, and was right.</p>' if found.clean else '<p class="bad">Results were lost, doubled or wrong.</p>'
+    verdict = (
+        '<p class="good">Every result was there once, and was right.</p>'
+        if found.clean
+        else '<p class="bad">Results were lost, doubled or wrong.</p>'
+    )
     if run.unfinished:
         verdict += '<p class="bad">The run was not finished.</p>'
     sentences = [*run.unfinished, *found.examples]
@@ -30,16 +34,35 @@ def page(run: Run, report: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     connected = [(one.at, float(one.connected)) for one in samples]
     machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     plots = [
-        plot("One command on one host: share of samples that took no longer", "milliseconds", "percent", [Line("nothing else goes on", cdf(figures.single_host_ms)), Line("all hosts busy", cdf(figures.loaded_host_ms))]),
+        plot(
+            "One command on one host: share of samples that took no longer",
+            "milliseconds",
+            "percent",
+            [
+                Line("nothing else goes on", cdf(figures.single_host_ms)),
+                Line("all hosts busy", cdf(figures.loaded_host_ms)),
+            ],
+        ),
         plot("Dial to welcome, all hosts at once", "milliseconds", "percent", [Line("hosts", cdf(figures.connect_ms))]),
-        plot("API requests while hosts came back", "milliseconds", "percent", [Line("requests", cdf(figures.api_during_reconnect_ms))]),
+        plot(
+            "API requests while hosts came back",
+            "milliseconds",
+            "percent",
+            [Line("requests", cdf(figures.api_during_reconnect_ms))],
+        ),
         plot("Memory of the server over time", "seconds", "MiB resident", [Line("server", memory)], marks),
         plot("Connected agents over time", "seconds", "agents", [Line("connected", connected)], marks),
     ]
     return "".join(
         [
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Clarion load test</title><style>{STYLE}</style>',
-            f"<h1>Clarion load test: {report['agents']} simulated agents</h1><p>{escape(machine)}; seed {run.options.seed}</p>{verdict}",
+            (
+                f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Clarion load '
+                f"test</title><style>{STYLE}</style>"
+            ),
+            (
+                f"<h1>Clarion load test: {report['agents']} simulated agents</h1><p>{escape(machine)}; seed "
+                f"{run.options.seed}</p>{verdict}"
+            ),
             _list("What went wrong", sentences),
             "<h2>Figures</h2><table>",
             *(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows),

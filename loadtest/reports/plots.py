@@ -53,24 +53,39 @@ def plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], marks: S
         down = HEIGHT - BOTTOM - (y - ys[0]) / (ys[-1] - ys[0]) * (HEIGHT - TOP - BOTTOM)
         return f"{across:.1f},{down:.1f}"
 
-    out = [f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">', f'<text x="{LEFT}" y="18" class="title">{escape(title)}</text>']
+    out = [
+        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
+        f'<text x="{LEFT}" y="18" class="title">{escape(title)}</text>',
+    ]
     for y in ys:
         (x1, y1), (x2, _) = place(xs[0], y).split(","), place(xs[-1], y).split(",")
-        out.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y1}" class="grid"/><text x="{LEFT - 6}" y="{y1}" class="y">{y:g}</text>')
+        out.append(
+            f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y1}" class="grid"/><text x="{LEFT - 6}" y="{y1}" '
+            f'class="y">{y:g}</text>'
+        )
     for x in xs:
         x1 = place(x, ys[0]).split(",")[0]
         out.append(f'<text x="{x1}" y="{HEIGHT - BOTTOM + 16}" class="x">{x:g}</text>')
     for row, (x, name) in enumerate(marks):
         if xs[0] <= x <= xs[-1]:
             x1 = place(x, ys[0]).split(",")[0]
-            out.append(f'<line x1="{x1}" y1="{TOP}" x2="{x1}" y2="{HEIGHT - BOTTOM}" class="mark"/><text x="{float(x1) + 3:.1f}" y="{TOP + 8 + 10 * (row % 3)}" class="small">{escape(name)}</text>')
+            out.append(
+                f'<line x1="{x1}" y1="{TOP}" x2="{x1}" y2="{HEIGHT - BOTTOM}" class="mark"/><text '
+                f'x="{float(x1) + 3:.1f}" y="{TOP + 8 + 10 * (row % 3)}" class="small">{escape(name)}</text>'
+            )
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(place(x, y) for x, y in thin(line.points))
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        out.append(f'<text x="{WIDTH - RIGHT - 4}" y="{HEIGHT - BOTTOM - 8 - 14 * number}" class="legend" style="fill:{colour}">{escape(line.name)}</text>')
+        out.append(
+            f'<text x="{WIDTH - RIGHT - 4}" y="{HEIGHT - BOTTOM - 8 - 14 * number}" class="legend" '
+            f'style="fill:{colour}">{escape(line.name)}</text>'
+        )
     out.append(f'<text x="{(LEFT + WIDTH) // 2}" y="{HEIGHT - 8}" class="x">{escape(x_label)}</text>')
-    out.append(f'<text x="14" y="{HEIGHT // 2}" class="label" transform="rotate(-90 14 {HEIGHT // 2})">{escape(y_label)}</text></svg></figure>')
+    out.append(
+        f'<text x="14" y="{HEIGHT // 2}" class="label" transform="rotate(-90 14 '
+        f'{HEIGHT // 2})">{escape(y_label)}</text></svg></figure>'
+    )
     return "".join(out)
 
 

@@ -61,4 +61,6 @@ def table(rows: list[tuple[str, str]]) -> str:
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """As many columns as the first row has, each as wide as it needs to be."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    return "\n".join("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,4 +1,5 @@
-"""report.json: exactly the keys that are promised. Beside it report.details.json with everything else, and report.html for people."""
+"""report.json: exactly the keys that are promised. Beside it report.details.json with everything else, and report.html
+for people."""
 
 from __future__ import annotations
 
@@ -29,13 +30,36 @@ KEYS = (
     "api_p99_ms_during_reconnect",
 )
 MEANINGS = (
-    "connect_seconds: from the first dial until all are welcomed. Its CPU includes what the server writes in the seconds after.",
-    "rounds: wall_seconds from before the POST that creates the task until the final task has been received; create_start_seconds is the POST that creates and the POST that starts it, together.",
-    "CPU and memory are those of the server's process alone, read from /proc in steps of 10 ms and of a page; agents and harness run on the same machine.",
-    "wire_cpu_us_per_agent: the median of rounds of one message down and two up, from the socket to the tally and back, in a process of listener, lane, conductor and engine with a store that commits at once; without TLS, REST and database.",
-    "single_host_latency_ms: from the POST that runs it to the final task, one after the other, while all other hosts are connected and idle.",
-    "Joining, with TLS, is told apart and is no part of connect_seconds; what the server keeps of a joined host is part of its memory.",
-    "reconnect_seconds: the server was killed and started again; from the moment at which its agent port listens again until every host is welcomed, each coming back after the real agent's backoff. API times meanwhile count from the moment at which each request was due.",
+    (
+        "connect_seconds: from the first dial until all are welcomed. Its CPU includes what the server writes in "
+        "the seconds after."
+    ),
+    (
+        "rounds: wall_seconds from before the POST that creates the task until the final task has been received; "
+        "create_start_seconds is the POST that creates and the POST that starts it, together."
+    ),
+    (
+        "CPU and memory are those of the server's process alone, read from /proc in steps of 10 ms and of a page; "
+        "agents and harness run on the same machine."
+    ),
+    (
+        "wire_cpu_us_per_agent: the median of rounds of one message down and two up, from the socket to the tally "
+        "and back, in a process of listener, lane, conductor and engine with a store that commits at once; without "
+        "TLS, REST and database."
+    ),
+    (
+        "single_host_latency_ms: from the POST that runs it to the final task, one after the other, while all "
+        "other hosts are connected and idle."
+    ),
+    (
+        "Joining, with TLS, is told apart and is no part of connect_seconds; what the server keeps of a joined "
+        "host is part of its memory."
+    ),
+    (
+        "reconnect_seconds: the server was killed and started again; from the moment at which its agent port "
+        "listens again until every host is welcomed, each coming back after the real agent's backoff. API times "
+        "meanwhile count from the moment at which each request was due."
+    ),
 )
 """What the figures mean, for the reader of the page."""
 
@@ -55,7 +79,10 @@ def summary(run: Run, machine: dict[str, object]) -> dict[str, Any]:
         "idle_cpu_percent": rounded(figures.idle_cpu_percent, 2),
         "rounds": [_round(one) for one in figures.rounds],
         "wire_cpu_us_per_agent": rounded(figures.wire_cpu_us_per_agent, 1),
-        "single_host_latency_ms": {"p50": rounded(percentile(figures.single_host_ms, 0.5)), "p99": rounded(percentile(figures.single_host_ms, 0.99))},
+        "single_host_latency_ms": {
+            "p50": rounded(percentile(figures.single_host_ms, 0.5)),
+            "p99": rounded(percentile(figures.single_host_ms, 0.99)),
+        },
         "reconnect_seconds": rounded(figures.reconnect_seconds),
         "api_p99_ms_during_reconnect": rounded(percentile(figures.api_during_reconnect_ms, 0.99)),
     }
@@ -81,7 +108,11 @@ def details(run: Run) -> dict[str, Any]:
         "unfinished": run.unfinished,
         "notes": run.notes,
         "scenarios": run.details,
-        "fleet": {"counts": dict(run.fleet_counts), "endings": dict(run.fleet_endings), "cpu_seconds": run.fleet_cpu_seconds},
+        "fleet": {
+            "counts": dict(run.fleet_counts),
+            "endings": dict(run.fleet_endings),
+            "cpu_seconds": run.fleet_cpu_seconds,
+        },
         "samples": [asdict(one) for one in run.watch.samples],
         "marks": [{"at": at, "scenario": name} for at, name in run.watch.marks],
         "single_host_ms": run.figures.single_host_ms,
@@ -94,7 +125,13 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
     """The table at the end."""
     latency, found = report["single_host_latency_ms"], run.findings
     out = [
-        ("agents", f"{report['agents']} in {len(run.fleet.members)} processes, store {report['store'] or 'of the server'}, TLS {'yes' if report['tls'] else 'no'}"),
+        (
+            "agents",
+            (
+                f"{report['agents']} in {len(run.fleet.members)} processes, store "
+                f"{report['store'] or 'of the server'}, TLS {'yes' if report['tls'] else 'no'}"
+            ),
+        ),
         ("compiled modules", {True: "no (pure)", False: "yes", None: "not known"}[report["pure"]]),
         ("connect, all", _with(report["connect_seconds"], "s")),
         ("connect, server CPU per agent", _with(report["connect_cpu_us_per_agent"], "µs")),
@@ -102,7 +139,11 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
         ("idle CPU", _with(report["idle_cpu_percent"], "% of a core")),
     ]
     for number, one in enumerate(report["rounds"], 1):
-        text = f"{_with(one['wall_seconds'], 's')}, server CPU {_with(one['server_cpu_us_per_agent'], 'µs')} per agent, create + start {_with(one['create_start_seconds'], 's')}, lost {one['lost']}, doubled {one['doubled']}"
+        text = (
+            f"{_with(one['wall_seconds'], 's')}, server CPU {_with(one['server_cpu_us_per_agent'], 'µs')} per "
+            f"agent, create + start {_with(one['create_start_seconds'], 's')}, lost {one['lost']}, doubled "
+            f"{one['doubled']}"
+        )
         out.append((f"echo round {number}", text))
     out += [
         ("wire to tally, server CPU per agent", _with(report["wire_cpu_us_per_agent"], "µs")),
@@ -110,8 +151,19 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
         ("reconnect, all", _with(report["reconnect_seconds"], "s")),
         ("API p99 during reconnect", _with(report["api_p99_ms_during_reconnect"], "ms")),
     ]
-    out += [(_words(name), ", ".join(f"{_words(key)} {plain(value)}" for key, value in one.items())) for name, one in run.details.items()]
-    out.append(("results", f"lost {found.lost}, doubled {found.doubled}, wrong {found.wrong}; rightly refused {found.refused}; {found.outputs} outputs read"))
+    out += [
+        (_words(name), ", ".join(f"{_words(key)} {plain(value)}" for key, value in one.items()))
+        for name, one in run.details.items()
+    ]
+    out.append(
+        (
+            "results",
+            (
+                f"lost {found.lost}, doubled {found.doubled}, wrong {found.wrong}; rightly refused "
+                f"{found.refused}; {found.outputs} outputs read"
+            ),
+        )
+    )
     return out
 
 

@@ -1,4 +1,5 @@
-"""What is done to the server, one file per scenario. Each takes the Run, fills in its figures and adds to its findings."""
+"""What is done to the server, one file per scenario. Each takes the Run, fills in its figures and adds to its
+findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""All hosts give one of three answers: how soon they are grouped, and whether the command line tells three groups and ends as it should."""
+"""All hosts give one of three answers: how soon they are grouped, and whether the command line tells three groups and
+ends as it should."""
 
 from __future__ import annotations
 

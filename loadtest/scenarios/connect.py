@@ -37,8 +37,15 @@ def connect(run: Run) -> None:
     counts = fleet.counts()
     if counts["dialed"] > fleet.size:
         run.note(f"To connect {fleet.size} hosts took {counts['dialed']} dials: {_why(run)}.")
-    run.details["connect"] = {"p50_ms": percentile(figures.connect_ms, 0.5), "p99_ms": percentile(figures.connect_ms, 0.99), "dials": counts["dialed"]}
+    run.details["connect"] = {
+        "p50_ms": percentile(figures.connect_ms, 0.5),
+        "p99_ms": percentile(figures.connect_ms, 0.99),
+        "dials": counts["dialed"],
+    }
 
 
 def _why(run: Run) -> str:
-    return "; ".join(f"{times} times: {why}" for why, times in run.fleet.reasons().most_common(3)) or "no connection has ended"
+    return (
+        "; ".join(f"{times} times: {why}" for why, times in run.fleet.reasons().most_common(3))
+        or "no connection has ended"
+    )

@@ -1,4 +1,5 @@
-"""Rounds: one command on all hosts, from the request until every result is durable, then every row is read and compared."""
+"""Rounds: one command on all hosts, from the request until every result is durable, then every row is read and
+compared."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ def echo(run: Run) -> None:
         for number in range(1, run.options.rounds + 1):
             run.figures.rounds.append(one_round(run, api, f"echo round {number} of seed {run.options.seed}"))
             last = run.figures.rounds[-1]
-            run.show.say(f"   round {number}: {last.wall_seconds if last.wall_seconds is None else round(last.wall_seconds, 3)} s, lost {last.lost}, doubled {last.doubled}")
+            run.show.say(
+                f"   round {number}: "
+                f"{last.wall_seconds if last.wall_seconds is None else round(last.wall_seconds, 3)} s, lost "
+                f"{last.lost}, doubled {last.doubled}"
+            )
 
 
 def one_round(run: Run, api: Api, command: str) -> Round:
@@ -28,7 +33,9 @@ def one_round(run: Run, api: Api, command: str) -> Round:
     done.create_start_seconds = time.monotonic() - begin
     try:
         # the version of the answer to the start may already be old: what counts is the task's end
-        task = api.wait_final(api.json("GET", f"/tasks/{task['task_id']}"), run.left(ROUND_SECONDS + SECONDS_PER_AGENT * run.fleet.size))
+        task = api.wait_final(
+            api.json("GET", f"/tasks/{task['task_id']}"), run.left(ROUND_SECONDS + SECONDS_PER_AGENT * run.fleet.size)
+        )
         done.wall_seconds = time.monotonic() - begin
         done.server_cpu_us_per_agent = run.per_agent_us(cpu)
     except TooLate as late:

@@ -1,6 +1,8 @@
-"""One command on one host beside work on all hosts: while they work, while such a task is created, while one is canceled, beside reads of results.
+"""One command on one host beside work on all hosts: while they work, while such a task is created, while one is
+canceled, beside reads of results.
 
-The hosts of the single commands are in all of those tasks too. With enough hosts they live in a process of their own, so that what is
+The hosts of the single commands are in all of those tasks too. With enough hosts they live in a process of their own,
+so that what is
 measured is the server and not the queue of simulated hosts in the process of the others.
 """
 
@@ -60,7 +62,10 @@ def fairness(run: Run) -> None:
 
 
 def _note(figures: dict[str, Any], name: str, took: list[float]) -> None:
-    figures[f"{name}_p50_ms"], figures[f"{name}_p99_ms"] = rounded(percentile(took, 0.5), 1), rounded(percentile(took, 0.99), 1)
+    figures[f"{name}_p50_ms"], figures[f"{name}_p99_ms"] = (
+        rounded(percentile(took, 0.5), 1),
+        rounded(percentile(took, 0.99), 1),
+    )
 
 
 class _Loaded:
@@ -126,5 +131,11 @@ def _search(run: Run, api: Api, task_id: str) -> None:
         api.json("GET", f"/tasks/{task_id}/search?text=a&limit=100")
 
 
-LOADS: dict[str, Load] = {"running": _running, "created": _created, "canceled": _canceled, "groups": _groups, "search": _search}
+LOADS: dict[str, Load] = {
+    "running": _running,
+    "created": _created,
+    "canceled": _canceled,
+    "groups": _groups,
+    "search": _search,
+}
 """name → what goes on beside the samples."""

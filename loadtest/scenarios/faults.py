@@ -1,4 +1,5 @@
-"""Some hosts read slowly, some lose their connection at random moments, some say nothing: the others must not notice, and in the end
+"""Some hosts read slowly, some lose their connection at random moments, some say nothing: the others must not notice,
+and in the end
 every result must be there once."""
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ LATENCY_SAMPLES = 20
 
 def faults(run: Run) -> None:
     rng = random.Random(run.options.seed)
-    sick = rng.sample(range(run.fleet.size), max(3, round(run.fleet.size * run.options.fault_share))) if run.fleet.size >= 6 else []
+    sick = (
+        rng.sample(range(run.fleet.size), max(3, round(run.fleet.size * run.options.fault_share)))
+        if run.fleet.size >= 6
+        else []
+    )
     if not sick:
         raise Incomplete("faults need at least 6 hosts")
     for place, kind in enumerate(("slow", "dying", "silent")):
@@ -42,7 +47,10 @@ def faults(run: Run) -> None:
         for task, expected in tasks:
             run.finish(api, task, expected, HEAL_SECONDS)
     if not run.wait_connected(HEAL_SECONDS):
-        raise Incomplete(f"{run.fleet.connected} of {run.fleet.size} hosts are connected {HEAL_SECONDS:g} s after the faults were mended")
+        raise Incomplete(
+            f"{run.fleet.connected} of {run.fleet.size} hosts are connected {HEAL_SECONDS:g} s after the "
+            f"faults were mended"
+        )
     counts = run.fleet.counts()
     run.details["faults"] = {
         "hosts": len(sick),

@@ -1,4 +1,5 @@
-"""Before anything is measured: with TLS every host needs a certificate of its own, and gets it over the enrolment port."""
+"""Before anything is measured: with TLS every host needs a certificate of its own, and gets it over the enrolment
+port."""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ def join(run: Run) -> None:
     run.show.begin(f"{fleet.size} hosts join, each with a key and a certificate of its own")
     run.watch.mark("join")
     if not fleet.wait(fleet.joined, within, run.target.check):
-        raise FleetFailed(f"{fleet.joining} of {fleet.size} hosts had joined after {within:.0f} s: is the server's enrol.per_second low?")
+        raise FleetFailed(
+            f"{fleet.joining} of {fleet.size} hosts had joined after {within:.0f} s: is the server's "
+            f"enrol.per_second low?"
+        )
     took = time.monotonic() - begin
     run.details["join"] = {"seconds": round(took, 3), "server_cpu_us_per_host": run.per_agent_us(cpu)}
     run.show.say(f"   done in {took:.1f} s")

@@ -1,4 +1,5 @@
-"""One command on one host, from the request to the final task: first while nothing else goes on, then while all hosts work."""
+"""One command on one host, from the request to the final task: first while nothing else goes on, then while all hosts
+work."""
 
 from __future__ import annotations
 

@@ -23,7 +23,17 @@ SLEEP = "sleep 600"
 
 
 def mixed(run: Run) -> None:
-    kinds = ["echo {host}", "exit 3", "sleep 0.5", "output 4000", "no-such-command {host}", "timeout", "cancel", f"output {_big(run)}", "echo same everywhere"]
+    kinds = [
+        "echo {host}",
+        "exit 3",
+        "sleep 0.5",
+        "output 4000",
+        "no-such-command {host}",
+        "timeout",
+        "cancel",
+        f"output {_big(run)}",
+        "echo same everywhere",
+    ]
     wanted = [*islice(cycle(kinds), max(run.options.mixed_tasks, len(kinds))), f"output {CUT}"]
     cpu, begin = run.cpu(), time.monotonic()
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -37,7 +47,9 @@ def mixed(run: Run) -> None:
         "tasks": len(wanted),
         "seconds": round(seconds, 3),
         "executions": executions,
-        "server_cpu_us_per_execution": None if cpu is None or after is None else round((after - cpu) * 1e6 / executions, 1),
+        "server_cpu_us_per_execution": None
+        if cpu is None or after is None
+        else round((after - cpu) * 1e6 / executions, 1),
         "outputs_read": read,
         "check_seconds": round(time.monotonic() - begin - seconds, 3),
     }
@@ -58,7 +70,10 @@ def _one(run: Run, kind: str) -> tuple[dict[str, Any], Expected]:
             time.sleep(CANCEL_AFTER)
             api.json("POST", f"/tasks/{task['task_id']}/cancel")
         elif kind == "timeout":
-            task, expected = api.json("POST", "/run", body(SLEEP, targets, timeout=0.5)), run.expected(SLEEP, outcome="timeout")
+            task, expected = (
+                api.json("POST", "/run", body(SLEEP, targets, timeout=0.5)),
+                run.expected(SLEEP, outcome="timeout"),
+            )
         elif kind == f"output {CUT}":
             expected = run.expected(kind, dict(islice(run.fleet.hosts.items(), CUT_HOSTS)))
             task = api.json("POST", "/run", body(kind, list(expected.hosts)))

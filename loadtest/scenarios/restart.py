@@ -1,6 +1,8 @@
-"""The server ends and is started again while all hosts work: all come back, no result is lost, and the API answers meanwhile.
+"""The server ends and is started again while all hosts work: all come back, no result is lost, and the API answers
+meanwhile.
 
-`restart`: it is killed, so hosts find their connections broken all at once and come back by their own backoff. `drain`: it is asked to stop,
+`restart`: it is killed, so hosts find their connections broken all at once and come back by their own backoff. `drain`:
+it is asked to stop,
 and tells them when to come back.
 """
 
@@ -48,7 +50,8 @@ def _own(run: Run) -> Started | None:
 
 
 def _again(run: Run, target: Started, name: str, end: Callable[[], object]) -> tuple[float, Probe]:
-    """(seconds from the moment at which the new process listens for agents until all hosts are welcomed again, the API's times
+    """(seconds from the moment at which the new process listens for agents until all hosts are welcomed again, the
+    API's times
     meanwhile). Raises Incomplete."""
     fleet = run.fleet
     with target.api() as api:
@@ -95,7 +98,10 @@ def _again(run: Run, target: Started, name: str, end: Callable[[], object]) -> t
             "api_failures": probe.failures,
         }
         if probe.failures:
-            run.note(f"While hosts came back {len(probe.failures)} of {len(probe.took_ms) + len(probe.failures)} API requests failed, the first with: {probe.failures[0]}")
+            run.note(
+                f"While hosts came back {len(probe.failures)} of {len(probe.took_ms) + len(probe.failures)} "
+                f"API requests failed, the first with: {probe.failures[0]}"
+            )
         if not back:
             raise Incomplete(f"{fleet.connected} of {fleet.size} hosts were back after {took:.0f} s")
         run.finish(api, task, expected, TASK_SECONDS)

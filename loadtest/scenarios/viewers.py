@@ -1,11 +1,17 @@
-"""A task's page with 10,000 hosts while they answer: what those who watch cost the server, and what they do to everybody else's commands.
+"""A task's page with 10,000 hosts while they answer: what those who watch cost the server, and what they do to
+everybody else's commands.
 
-The same task runs with nobody and with all viewers in turn, the order of each pair the other way round than that of the pair before, so that
-neither a database that grows nor a machine that becomes slower counts for one of them; what differs is the viewers'. Their pages are opened
-before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are other machines. While
-nobody watches, a process that does nothing else computes as much as they did: two threads of one core slow each other down, and that is not the
+The same task runs with nobody and with all viewers in turn, the order of each pair the other way round than that of the
+pair before, so that
+neither a database that grows nor a machine that becomes slower counts for one of them; what differs is the viewers'.
+Their pages are opened
+before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are
+other machines. While
+nobody watches, a process that does nothing else computes as much as they did: two threads of one core slow each other
+down, and that is not the
 server's doing. A first turn, which is thrown away, tells how much it is. One
-command on one host is sampled all the while; samples begun within the task's first START_S, while all hosts get their command, are judged apart.
+command on one host is sampled all the while; samples begun within the task's first START_S, while all hosts get their
+command, are judged apart.
 """
 
 from __future__ import annotations
@@ -38,15 +44,18 @@ OPEN_SECONDS = 60.0
 NICE = 19
 OVERLOADED = 503
 EVERY, START_S = 0.1, 2.0
-"""NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next, unless it takes longer."""
+"""NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next, unless it
+takes longer."""
 DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
 """Of the bootstrap: how often turns are drawn, and the shares of the draws between which a ratio is said to lie."""
 
 
 @dataclass(slots=True)
 class Turn:
-    """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late: seconds from the end to
-    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of their process, or of what stands for it, meanwhile.
+    """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late:
+    seconds from the end to
+    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of
+    their process, or of what stands for it, meanwhile.
     stolen: by the hypervisor, of all cores. refused: commands on one host that the server had no room for."""
 
     cpu: float = 0.0
@@ -94,24 +103,36 @@ def _figures(without: Sequence[Turn], watched: Sequence[Turn]) -> dict[str, Any]
         "cpu_percent_more_each_pair": [round(one, 1) for one in more],
         "cpu_percent_without": [round(turn.percent, 1) for turn in without],
         "cpu_percent_with": [round(turn.percent, 1) for turn in watched],
-        "stolen_percent_of_a_core": [[round(100 * turn.stolen / turn.wall) for turn in turns] for turns in (without, watched)],
+        "stolen_percent_of_a_core": [
+            [round(100 * turn.stolen / turn.wall) for turn in turns] for turns in (without, watched)
+        ],
         "viewers_own_cpu_percent": [round(100 * turn.share, 1) for turn in watched],
         "stand_in_cpu_percent": [round(100 * turn.share, 1) for turn in without],
         "opening_cpu_ms_per_viewer": round(1000 * sum(turn.opening for turn in watched) / len(seen), 2),
         "updates_per_second_and_viewer": round(sum(one.updates for one in seen) / number / wall, 2),
         "requests_per_viewer": round(sum(one.reads for one in seen) / len(seen), 1),
         "kb_per_viewer": round(sum(one.got_bytes for one in seen) / len(seen) / 1024, 1),
-        "told_of_the_end_ms_p99": round(1000 * (percentile([late for turn in watched for late in turn.late], 0.99) or 0), 1),
+        "told_of_the_end_ms_p99": round(
+            1000 * (percentile([late for turn in watched for late in turn.late], 0.99) or 0), 1
+        ),
     }
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         found[f"one_host_ms_without_{name}"] = rounded(_of(without, share), 1)
         found[f"one_host_ms_with_{name}"] = rounded(_of(watched, share), 1)
-        found[f"one_host_ms_without_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in without]
-        found[f"one_host_ms_with_{name}_each_turn"] = [rounded(percentile(turn.one_host_ms, share), 1) for turn in watched]
-        found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(without, watched, partial(_of, share=share))
+        found[f"one_host_ms_without_{name}_each_turn"] = [
+            rounded(percentile(turn.one_host_ms, share), 1) for turn in without
+        ]
+        found[f"one_host_ms_with_{name}_each_turn"] = [
+            rounded(percentile(turn.one_host_ms, share), 1) for turn in watched
+        ]
+        found[f"one_host_{name}_ratio"], found[f"one_host_{name}_ratio_lies_between"] = ratio(
+            without, watched, partial(_of, share=share)
+        )
     found["one_host_samples"] = [sum(len(turn.one_host_ms) for turn in turns) for turns in (without, watched)]
     found["one_host_refused"] = [sum(turn.refused for turn in turns) for turns in (without, watched)]
-    found["one_host_ms_at_the_start"] = [[round(ms, 1) for turn in turns for ms in turn.start_ms] for turns in (without, watched)]
+    found["one_host_ms_at_the_start"] = [
+        [round(ms, 1) for turn in turns for ms in turn.start_ms] for turns in (without, watched)
+    ]
     return found
 
 
@@ -119,9 +140,13 @@ def _of(turns: Sequence[Turn], share: float) -> float | None:
     return percentile([ms for turn in turns for ms in turn.one_host_ms], share)
 
 
-def ratio(without: Sequence[Turn], watched: Sequence[Turn], of: Callable[[Sequence[Turn]], float | None]) -> tuple[float | None, list[float]]:
-    """`of(watched) / of(without)`, and the range in which nine of ten such ratios lie when the turns are drawn anew, with replacement
-    (Efron's bootstrap of whole turns, because samples of one turn are not independent). A range that holds 1 shows no difference."""
+def ratio(
+    without: Sequence[Turn], watched: Sequence[Turn], of: Callable[[Sequence[Turn]], float | None]
+) -> tuple[float | None, list[float]]:
+    """`of(watched) / of(without)`, and the range in which nine of ten such ratios lie when the turns are drawn anew,
+    with replacement
+    (Efron's bootstrap of whole turns, because samples of one turn are not independent). A range that holds 1 shows no
+    difference."""
     busy, quiet = of(watched), of(without)
     rng = random.Random(0)
     drawn = []
@@ -149,7 +174,9 @@ def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
             sampler = threading.Thread(target=_sample, args=(run, turn, begin, stop), daemon=True)
             sampler.start()
             try:
-                task = api.wait_final(api.json("GET", f"/tasks/{task['task_id']}"), run.left(TASK_SECONDS + run.options.viewed_seconds))
+                task = api.wait_final(
+                    api.json("GET", f"/tasks/{task['task_id']}"), run.left(TASK_SECONDS + run.options.viewed_seconds)
+                )
                 ended = time.monotonic()
             finally:
                 stop.set()
@@ -164,7 +191,10 @@ def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
     groups = len({expected.plan.stdout(host_id, name, "") for host_id, name in expected.hosts.items()})
     for place, one in enumerate(turn.seen):
         judge(run.findings, place, one, task, groups, run.fleet.size)
-    run.show.say(f"   {number} viewers: {turn.percent:.1f} % of a core, one host p50 {rounded(_of([turn], 0.5), 1)}, p99 {rounded(_of([turn], 0.99), 1)} ms over {turn.wall:.1f} s")
+    run.show.say(
+        f"   {number} viewers: {turn.percent:.1f} % of a core, one host p50 {rounded(_of([turn], 0.5), 1)}, "
+        f"p99 {rounded(_of([turn], 0.99), 1)} ms over {turn.wall:.1f} s"
+    )
     return turn
 
 
@@ -172,7 +202,9 @@ def judge(findings: Findings, place: int, one: Seen, task: dict[str, Any], group
     """A viewer must have been told of the end as it is, and of every host's state and answer."""
     wrong = list(one.failures)
     if (one.status, one.version) != (task["status"], task["version"]):
-        wrong.append(f"saw {one.status} at version {one.version} last, and the task is {task['status']} at {task['version']}")
+        wrong.append(
+            f"saw {one.status} at version {one.version} last, and the task is {task['status']} at {task['version']}"
+        )
     if (one.groups, one.answered, one.ended) != (groups, hosts, hosts):
         wrong.append(f"saw {one.groups} groups of {one.answered} hosts last, and {one.ended} hosts at their end")
     for sentence in wrong:
@@ -197,7 +229,9 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
     """The process of so many viewers, all of whom follow the task. Raises Incomplete."""
     seconds = OPEN_SECONDS + TASK_SECONDS + run.options.viewed_seconds
     asked = Asked(run.target.url, run.target.token, task_id, number, seconds, run.options.viewers_poll)
-    process = subprocess.Popen([sys.executable, "-m", "loadtest.measure.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loadtest.measure.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -214,7 +248,8 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
 
 
 def _sample(run: Run, turn: Turn, started: float, stop: threading.Event) -> None:
-    """Until told to stop. A server that has too much to write is asked again; anything else that is refused ends the sampling, and is told."""
+    """Until told to stop. A server that has too much to write is asked again; anything else that is refused ends the
+    sampling, and is told."""
     rng = random.Random(run.options.seed)
     with run.target.api() as api:
         while not stop.is_set():

@@ -1,4 +1,5 @@
-"""One round from wire to tally, without REST and database: a bench of the source tree, which loads the server's parts into a process of its own."""
+"""One round from wire to tally, without REST and database: a bench of the source tree, which loads the server's parts
+into a process of its own."""
 
 from __future__ import annotations
 
@@ -19,16 +20,33 @@ ROUNDS = 5
 def wire(run: Run) -> None:
     """Server and hosts of the run are gone by then: they would take time from it."""
     if run.options.foreign is not None:
-        run.note("wire_cpu_us_per_agent is null: it is a figure of the source tree here, and says nothing of a server that was not started from it.")
+        run.note(
+            "wire_cpu_us_per_agent is null: it is a figure of the source tree here, and says nothing of a "
+            "server that was not started from it."
+        )
         return
     if not ROOT.joinpath(*BENCH.split(".")).with_suffix(".py").exists():
-        run.note(f"wire_cpu_us_per_agent is null: {BENCH}, which measures it, belongs to the source tree and is not installed.")
+        run.note(
+            f"wire_cpu_us_per_agent is null: {BENCH}, which measures it, belongs to the source tree and is not "
+            f"installed."
+        )
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **({"CLARION_PURE": "1"} if run.options.pure else {})}
-    command = [sys.executable, "-m", BENCH, "--agents", str(run.fleet.size), "--rounds", str(ROUNDS), *(["--tls"] if run.options.tls else [])]
+    command = [
+        sys.executable,
+        "-m",
+        BENCH,
+        "--agents",
+        str(run.fleet.size),
+        "--rounds",
+        str(ROUNDS),
+        *(["--tls"] if run.options.tls else []),
+    ]
     try:
         # a group of its own, so that what it has started ends with it
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as bench:
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+        ) as bench:
             try:
                 out, err = bench.communicate(timeout=run.left(run.options.limit))
             except BaseException:
@@ -38,7 +56,9 @@ def wire(run: Run) -> None:
         run.unfinished.append(f"wire: {BENCH} was not done when the time of the run was over")
         return
     if bench.returncode:
-        run.unfinished.append(f"wire: {BENCH} ended with code {bench.returncode}: {err.decode(errors='replace')[-1500:]}")
+        run.unfinished.append(
+            f"wire: {BENCH} ended with code {bench.returncode}: {err.decode(errors='replace')[-1500:]}"
+        )
         return
     found = orjson.loads(out)
     run.figures.wire_cpu_us_per_agent = found["wire_cpu_us_per_agent"]

@@ -16,7 +16,8 @@ USER = "clarion"
 
 
 def with_database(options: Options, folder: Path, stack: ExitStack, show: Show) -> Options:
-    """The options with the settings that name the database, which ends with `stack`. folder: for its password. Raises CannotRun."""
+    """The options with the settings that name the database, which ends with `stack`. folder: for its password. Raises
+    CannotRun."""
     named = any(one.startswith("store.") for one in options.sets)
     if options.store != "mysql" or options.foreign is not None or named:
         return options
@@ -32,4 +33,13 @@ def with_database(options: Options, folder: Path, stack: ExitStack, show: Show) 
     secret.touch(mode=0o600)
     secret.write_text(password + "\n")
     show.say(f"database started: {version}, as it comes: every commit is on the disk before it is confirmed")
-    return replace(options, sets=(f"store.socket={server.socket}", f"store.user={USER}", f"store.password_file={secret}", f"store.database={name}", *options.sets))
+    return replace(
+        options,
+        sets=(
+            f"store.socket={server.socket}",
+            f"store.user={USER}",
+            f"store.password_file={secret}",
+            f"store.database={name}",
+            *options.sets,
+        ),
+    )

@@ -36,7 +36,12 @@ class Member:
         with log.open("ab") as errors:
             # the file's folder comes first, so that the module is found wherever the harness was started from
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "loadtest.swarm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=Path(__file__).parents[2], start_new_session=True
+                [sys.executable, "-m", "loadtest.swarm"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=Path(__file__).parents[2],
+                start_new_session=True,
             )
         self._last: dict[str, Any] = {"connected": 0, "last_welcome": 0.0, "counts": {}, "reasons": {}, "cpu": 0.0}
         self.joining, self.up = 0, False
@@ -99,7 +104,10 @@ class Member:
 
     def _why(self) -> str:
         tail = self._log.read_text(errors="replace")[-1500:] if self._log.exists() else ""
-        return f"the process of hosts {self.first} to {self.first + self.agents - 1} has ended with code {self._process.poll()}: {tail or 'it said nothing'}"
+        return (
+            f"the process of hosts {self.first} to {self.first + self.agents - 1} has ended with code "
+            f"{self._process.poll()}: {tail or 'it said nothing'}"
+        )
 
     def close(self) -> None:
         """Ask it to end, and see to it."""
@@ -115,22 +123,40 @@ class Member:
 
 
 class Fleet:
-    """hosts: host_id → name, of all simulated hosts in the order of their numbers. With a door they have ids only once they have joined."""
+    """hosts: host_id → name, of all simulated hosts in the order of their numbers. With a door they have ids only once
+    they have joined."""
 
     def __init__(
-        self, target: Target, split: Sequence[int], *, seed: int, folder: Path, door: Door | None = None, hello_timeout: float = 10.0, backoff_max: float = 15.0, dialing: int = 1_024
+        self,
+        target: Target,
+        split: Sequence[int],
+        *,
+        seed: int,
+        folder: Path,
+        door: Door | None = None,
+        hello_timeout: float = 10.0,
+        backoff_max: float = 15.0,
+        dialing: int = 1_024,
     ) -> None:
-        """door: where to join for certificates; None: without TLS, and then every process is up. Raises CannotRun, FleetFailed."""
+        """door: where to join for certificates; None: without TLS, and then every process is up. Raises CannotRun,
+        FleetFailed."""
         self.size = sum(split)
         self._name([host_id_of(seed, index) for index in range(self.size)] if door is None else [])
         self.members: list[Member] = []
-        common: dict[str, Any] = {"host": _address(target.agent_host), "server_name": target.agent_host, "port": target.agent_port, "seed": seed}
+        common: dict[str, Any] = {
+            "host": _address(target.agent_host),
+            "server_name": target.agent_host,
+            "port": target.agent_port,
+            "seed": seed,
+        }
         common |= {"hello_timeout": hello_timeout, "backoff_max": backoff_max, "dialing": dialing}
         common |= {"token": target.join_token} if door is None else {"token": "", "door": asdict(door)}
         first = 0
         try:
             for number, agents in enumerate(split):
-                self.members.append(Member({**common, "first": first, "agents": agents}, folder / f"swarm-{number}.log"))
+                self.members.append(
+                    Member({**common, "first": first, "agents": agents}, folder / f"swarm-{number}.log")
+                )
                 first += agents
             if door is None and not self.wait(self._up, ANSWER_SECONDS):
                 raise FleetFailed(f"the processes of simulated hosts had not all started after {ANSWER_SECONDS:g} s")
@@ -143,7 +169,8 @@ class Fleet:
         self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(ids)}
 
     def _up(self) -> bool:
-        """Whether all processes have begun to report, so that their start is not taken for connecting. Raises FleetFailed."""
+        """Whether all processes have begun to report, so that their start is not taken for connecting. Raises
+        FleetFailed."""
         for member in self.members:
             member.last()
         return all(member.up for member in self.members)

@@ -45,18 +45,37 @@ class MariaDB:
 
     def install(self) -> None:
         """Make the system tables. Raises RuntimeError with what it said if it cannot."""
-        command = [_program("mariadb-install-db"), "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        command = [
+            _program("mariadb-install-db"),
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]
         done = subprocess.run([*command, *self._files(), *self._user()], capture_output=True)
         if done.returncode:
-            raise RuntimeError(f"mariadb-install-db failed:\n{(done.stdout + done.stderr).decode(errors='replace')[-4000:]}")
+            raise RuntimeError(
+                f"mariadb-install-db failed:\n{(done.stdout + done.stderr).decode(errors='replace')[-4000:]}"
+            )
 
     def start(self) -> None:
         """Return when it answers. Raises RuntimeError with its log if it does not."""
         command = [_program("mariadbd"), "--no-defaults", *self._files(), f"--socket={self.socket}"]
-        command += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={self.directory / 'pid'}", *self._user()]
-        command += ["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M", "--character-set-server=utf8mb4", *self._options]
+        command += [
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--pid-file={self.directory / 'pid'}",
+            *self._user(),
+        ]
+        command += [
+            "--innodb-buffer-pool-size=256M",
+            "--innodb-log-file-size=256M",
+            "--character-set-server=utf8mb4",
+            *self._options,
+        ]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             with socket.socket(socket.AF_UNIX) as probe:
@@ -76,8 +95,17 @@ class MariaDB:
 
     def sql(self, statement: str) -> str:
         """Run statements as root; the answer as tab-separated text."""
-        command = [_program("mariadb"), "--no-defaults", f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names"]
-        done = subprocess.run([*command, "--default-character-set=utf8mb4"], input=statement.encode(), capture_output=True)
+        command = [
+            _program("mariadb"),
+            "--no-defaults",
+            f"--socket={self.socket}",
+            "--user=root",
+            "--batch",
+            "--skip-column-names",
+        ]
+        done = subprocess.run(
+            [*command, "--default-character-set=utf8mb4"], input=statement.encode(), capture_output=True
+        )
         if done.returncode:
             raise RuntimeError(done.stderr.decode(errors="replace"))
         return done.stdout.decode()
@@ -87,7 +115,8 @@ class MariaDB:
         name = f"clarion_{os.getpid()}_{next(_numbers)}"
         quoted = password.replace("\\", "\\\\").replace("'", "\\'")
         self.sql(
-            f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER IF NOT EXISTS {user}@'%' IDENTIFIED BY '{quoted}';"
+            f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER IF NOT EXISTS {user}@'%' IDENTIFIED BY "
+            f"'{quoted}';"
             f"CREATE USER IF NOT EXISTS {user}@localhost IDENTIFIED BY '{quoted}';"
             f"GRANT ALL ON {name}.* TO {user}@'%', {user}@localhost"
         )

@@ -30,7 +30,8 @@ class ServerDied(Exception):
 
 
 class Target:
-    """url: of the REST API. agent_host, agent_port: where agents dial. pid: None when its process cannot be seen. pauses: how often it had no room.
+    """url: of the REST API. agent_host, agent_port: where agents dial. pid: None when its process cannot be seen.
+    pauses: how often it had no room.
 
     alone: nobody else's hosts and tasks are there. pure: whether it runs without compiled modules; None: not known."""
 
@@ -66,7 +67,9 @@ class Target:
         with self.api() as api:
             made = api.json("POST", "/join-tokens", {"ttl": TOKEN_SECONDS, "uses": hosts + SPARE_USES})
         if not made["ca_pin"]:
-            raise CannotRun(f"--tls: the agent port of {self.url} speaks no TLS (its agent_port.insecure_loopback is true)")
+            raise CannotRun(
+                f"--tls: the agent port of {self.url} speaks no TLS (its agent_port.insecure_loopback is true)"
+            )
         return Door(self.agent_host, made["enrol_port"], made["token"], made["ca_pin"])
 
     def check(self) -> None:
@@ -117,7 +120,9 @@ class Started(Target):
         """Only start the process."""
         with self.log.open("ab") as out:
             environment = {**os.environ, "CLARION_PURE": "1"} if self._options.pure else None
-            self._process = subprocess.Popen(self._command(), stdout=out, stderr=out, start_new_session=True, env=environment)
+            self._process = subprocess.Popen(
+                self._command(), stdout=out, stderr=out, start_new_session=True, env=environment
+            )
         self.pid = self._process.pid
 
     def api_when_there(self, deadline: float) -> Api:
@@ -135,7 +140,14 @@ class Started(Target):
         program = Path(sys.executable).parent / "clarion-server"
         if not program.exists():
             raise CannotRun(f"{program} does not exist; run 'make build', or name a server with --server")
-        ports = ["--http-port", str(self._http_port), "--agent-port", str(self.agent_port), "--enrol-port", str(self._enrol_port)]
+        ports = [
+            "--http-port",
+            str(self._http_port),
+            "--agent-port",
+            str(self.agent_port),
+            "--enrol-port",
+            str(self._enrol_port),
+        ]
         flags = [flag for one in settings_of(self._options) for flag in ("--set", one)]
         return [str(program), "run", "--init", "--data", str(self.folder / "data"), *ports, *flags]
 
@@ -150,7 +162,9 @@ class Started(Target):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)
-                raise ServerDied(f"the server did not end within {STOP_SECONDS:g} s of SIGTERM and was killed") from None
+                raise ServerDied(
+                    f"the server did not end within {STOP_SECONDS:g} s of SIGTERM and was killed"
+                ) from None
         return time.monotonic() - begin
 
     def kill(self) -> None:
@@ -192,7 +206,10 @@ def settings_of(options: Options) -> list[str]:
         if not given & {"store.host", "store.socket"}:
             missing.insert(0, "store.host or store.socket")
         if missing:
-            raise CannotRun(f"--store mysql: say with --set what {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}, or no store.… at all to have a database started")
+            raise CannotRun(
+                f"--store mysql: say with --set what {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'}, or no store.… at all to have a database started"
+            )
     return [*sets, *options.sets]
 
 

@@ -1,7 +1,9 @@
 """The rules of one simulated agent: what it hears and what time it is → what it says. No sockets, no clock.
 
-The same rules as the real agent's: INTENT is in the journal before Accepted is said; an id met before is never started again; every
-dispatch and cancel of the present session is answered, those of another one are dropped; a result is kept, and sent again after every
+The same rules as the real agent's: INTENT is in the journal before Accepted is said; an id met before is never started
+again; every
+dispatch and cancel of the present session is answered, those of another one are dropped; a result is kept, and sent
+again after every
 Welcome, until it is acknowledged.
 """
 
@@ -39,11 +41,31 @@ class Wake:
 
 
 class Agent:
-    """say: messages to be sent, in order. wakes: what is to end later. lie: `wrong` or `twice`, for proving that lies are found."""
+    """say: messages to be sent, in order. wakes: what is to end later. lie: `wrong` or `twice`, for proving that lies
+    are found."""
 
-    __slots__ = ("boot_id", "host_id", "hostname", "index", "journal", "lie", "pending", "rejected", "say", "session", "shared", "slots", "unacked", "waiting", "wakes", "window")
+    __slots__ = (
+        "boot_id",
+        "host_id",
+        "hostname",
+        "index",
+        "journal",
+        "lie",
+        "pending",
+        "rejected",
+        "say",
+        "session",
+        "shared",
+        "slots",
+        "unacked",
+        "waiting",
+        "wakes",
+        "window",
+    )
 
-    def __init__(self, index: int, host_id: str, hostname: str, journal_id: str, shared: Shared, *, slots: int = 16) -> None:
+    def __init__(
+        self, index: int, host_id: str, hostname: str, journal_id: str, shared: Shared, *, slots: int = 16
+    ) -> None:
         self.index, self.host_id, self.hostname, self.slots, self.shared = index, host_id, hostname, slots, shared
         self.boot_id = f"boot-{index}"
         self.journal = Journal(journal_id)
@@ -57,7 +79,8 @@ class Agent:
         self.unacked: set[Key] = set()
         self.window = 0
 
-    # --- the session -----------------------------------------------------------------------------------------------------
+    # --- the session
+    # -----------------------------------------------------------------------------------------------------
 
     def hello(self) -> bytes:
         journal = self.journal
@@ -117,7 +140,8 @@ class Agent:
             self.window += message.results if self.window else 0
             self._send_due()
 
-    # --- a command -------------------------------------------------------------------------------------------------------
+    # --- a command
+    # -------------------------------------------------------------------------------------------------------
 
     def _dispatch(self, content: decode.Content, now: Now) -> None:
         key, journal = (content.command_id, content.attempt), self.journal
@@ -128,7 +152,11 @@ class Agent:
         elif key in journal.tombs:
             self._answer_tomb(key, journal.tombs[key])
         elif content.seq <= journal.low:
-            self.say.append(encode.result(key, Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} is over")))
+            self.say.append(
+                encode.result(
+                    key, Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} is over")
+                )
+            )
         elif key in self.rejected:
             self.say.append(self.rejected[key])
         elif journal.newest.get(content.command_id, 0) > content.attempt:
@@ -157,7 +185,9 @@ class Agent:
         else:
             good = plan.exit_code in (content.success_codes or (0,))
             code = "" if good else "exit_nonzero"
-            report = Report(COMPLETED if good else FAILED, plan.exit_code, 0, code, "", now.wall_ms, finished, round(ran * 1e6))
+            report = Report(
+                COMPLETED if good else FAILED, plan.exit_code, 0, code, "", now.wall_ms, finished, round(ran * 1e6)
+            )
         if ran > 0:
             self.pending[key] = report
             self.wakes.append(Wake(now.mono + ran, key, report))
@@ -182,9 +212,13 @@ class Agent:
             self._offer(key)
 
     def _stop(self, key: Key, one: Entry, reason: str, now: Now) -> None:
-        outcome, code, killed = (TIMEOUT, "timed_out", "timeout") if reason == "timeout" else (CANCELED, "canceled", "canceled")
+        outcome, code, killed = (
+            (TIMEOUT, "timed_out", "timeout") if reason == "timeout" else (CANCELED, "canceled", "canceled")
+        )
         lasted = max(0, now.wall_ms - one.started_ms)
-        self._end(key, one, Report(outcome, None, SIGTERM, code, "", one.started_ms, now.wall_ms, lasted * 1000, killed))
+        self._end(
+            key, one, Report(outcome, None, SIGTERM, code, "", one.started_ms, now.wall_ms, lasted * 1000, killed)
+        )
 
     def _cancel(self, cancel: decode.Cancel, now: Now) -> None:
         key, journal = (cancel.command_id, cancel.attempt), self.journal
@@ -207,7 +241,8 @@ class Agent:
             journal.bury(key, tomb)
             self._answer_tomb(key, tomb)
 
-    # --- answers ---------------------------------------------------------------------------------------------------------
+    # --- answers
+    # ---------------------------------------------------------------------------------------------------------
 
     def _repeat(self, key: Key, one: Entry) -> None:
         self.shared.counts["dispatches_met_before"] += 1

@@ -11,7 +11,7 @@
 | anything else | prints its words |
 
 The same host and command always give the same, so the harness knows what must come back.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ MAX_ANSWERS = 256
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """kind: echo, sleep, exit, output, among or mixed. seconds: of among and mixed, at most. size: bytes of an output, answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
+    """kind: echo, sleep, exit, output, among or mixed. seconds: of among and mixed, at most. size: bytes of an output,
+    answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
 
     kind: str
     text: str = ""
@@ -45,7 +46,9 @@ class Plan:
         if self.kind != "mixed":
             return self
         text, code = ("odd one out\n", 3) if index % 7 == 0 else ("rare\n" if index % 50 == 0 else "common\n", 0)
-        return Plan("echo", text, self.seconds * (index * 7919 % 1000 + 1) / 1000, code, shared=digest_of(text.encode()))
+        return Plan(
+            "echo", text, self.seconds * (index * 7919 % 1000 + 1) / 1000, code, shared=digest_of(text.encode())
+        )
 
     def pause(self, hostname: str) -> float:
         """Seconds until it ends."""

@@ -1,7 +1,8 @@
 """A process of simulated hosts and the harness: one JSON object per line, orders in on stdin, reports out on stdout.
 
 Orders: `dial`, `fault` (kind, hosts, and the fault's figures; an empty kind heals), `starts` (command_id), `stop`.
-Reports: with a door `joining`, now and then, how many have joined, and once `ids`; then every `REPORT_EVERY` seconds, and the answers to `starts`.
+Reports: with a door `joining`, now and then, how many have joined, and once `ids`; then every `REPORT_EVERY` seconds,
+and the answers to `starts`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,16 @@ class Control:
         took, loop.connect_seconds = loop.connect_seconds, []
         cpu = time.process_time()
         counts = dict(loop.shared.counts)
-        self._say({"connected": loop.connected, "last_welcome": loop.last_welcome, "counts": counts, "took": took, "reasons": loop.reasons, "cpu": cpu})
+        self._say(
+            {
+                "connected": loop.connected,
+                "last_welcome": loop.last_welcome,
+                "counts": counts,
+                "took": took,
+                "reasons": loop.reasons,
+                "cpu": cpu,
+            }
+        )
 
     def _say(self, report: dict[str, Any]) -> None:
         try:

@@ -6,7 +6,7 @@
 | `dying` | its connection is cut at random moments: before or after reading, after the journal and before the answer, in the middle of an answer |
 | `silent` | stays connected and neither reads nor says anything |
 | `wrong`, `twice` | reports what did not happen, or twice: for proving that this harness finds it |
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ LIES = ("wrong", "twice")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """slow: `bytes` are read every `every` seconds. dying: each of four moments of an exchange cuts with this probability."""
+    """slow: `bytes` are read every `every` seconds. dying: each of four moments of an exchange cuts with this
+    probability."""
 
     kind: str = ""
     bytes: int = 64

@@ -1,6 +1,8 @@
-"""Simulated hosts become hosts of a server with TLS: each with a key, a certificate and an id of its own, over the enrolment port.
+"""Simulated hosts become hosts of a server with TLS: each with a key, a certificate and an id of its own, over the
+enrolment port.
 
-The same messages as the real agent's, over a few connections for all hosts together instead of one for each: what is measured later is not
+The same messages as the real agent's, over a few connections for all hosts together instead of one for each: what is
+measured later is not
 the joining. Keys are made here and are never written to a disk.
 """
 
@@ -28,7 +30,8 @@ from proto.link.unary import call, calling
 from proto.messages import AUTHORITY, ENROL, AuthorityRequest, AuthorityResponse, EnrolRequest, EnrolResponse, parse
 
 CONNECTIONS, CALLS = 8, 50
-"""At once, and joins over one of them: an agent needs one, and the server cuts off a connection with more than 120 calls a minute."""
+"""At once, and joins over one of them: an agent needs one, and the server cuts off a connection with more than 120
+calls a minute."""
 WITHIN = 20.0
 """Seconds for one call, as with the real agent."""
 RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
@@ -43,7 +46,8 @@ class CannotJoin(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """context: for dialling the server as this host. Each has its own: a certificate belongs to a context in Python's ssl, and reading
+    """context: for dialling the server as this host. Each has its own: a certificate belongs to a context in Python's
+    ssl, and reading
     it into a shared one before every dial would cost more than the handshake."""
 
     host_id: str
@@ -51,7 +55,8 @@ class Joined:
 
 
 def join(door: Door, first: int, hosts: int, seed: int, told: Callable[[int], None]) -> list[Joined]:
-    """Hosts `first` to `first + hosts - 1`, in their order. told: called with the number of those that have joined. Raises CannotJoin."""
+    """Hosts `first` to `first + hosts - 1`, in their order. told: called with the number of those that have joined.
+    Raises CannotJoin."""
     try:
         return trio.run(_join, door, first, hosts, random.Random(seed), told)
     except BaseExceptionGroup as group:
@@ -77,17 +82,31 @@ async def _root(door: Door) -> str:
     blind = _context()
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
     try:
-        root: bytes = parse(AuthorityResponse, await call(door.host, door.port, AUTHORITY, bytes(AuthorityRequest()), ssl=blind, within=WITHIN)).root
+        root: bytes = parse(
+            AuthorityResponse,
+            await call(door.host, door.port, AUTHORITY, bytes(AuthorityRequest()), ssl=blind, within=WITHIN),
+        ).root
         key = x509.load_pem_x509_certificate(root).public_key()
     except (LinkClosed, LinkRefused, ValueError) as error:
         raise CannotJoin(f"the enrolment port {door.host}:{door.port} gives no CA: {error}") from error
-    found = hashlib.sha256(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    found = hashlib.sha256(
+        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()
     if door.pin != f"sha256:{found}":
-        raise CannotJoin(f"the enrolment port {door.host}:{door.port} belongs to the CA sha256:{found}, not to {door.pin}")
+        raise CannotJoin(
+            f"the enrolment port {door.host}:{door.port} belongs to the CA sha256:{found}, not to {door.pin}"
+        )
     return root.decode("ascii")
 
 
-async def _some(door: Door, root: str, indexes: Iterator[int], rng: random.Random, joined: dict[int, Joined], told: Callable[[int], None]) -> None:
+async def _some(
+    door: Door,
+    root: str,
+    indexes: Iterator[int],
+    rng: random.Random,
+    joined: dict[int, Joined],
+    told: Callable[[int], None],
+) -> None:
     """Hosts one after the other, several over one connection, until there are none left."""
     context = _context(root)
     while chunk := list(islice(indexes, CALLS)):
@@ -97,7 +116,9 @@ async def _some(door: Door, root: str, indexes: Iterator[int], rng: random.Rando
                 told(len(joined))
 
 
-async def _one(ask: Callable[[str, bytes], Awaitable[bytes]], index: int, door: Door, root: str, rng: random.Random) -> Joined:
+async def _one(
+    ask: Callable[[str, bytes], Awaitable[bytes]], index: int, door: Door, root: str, rng: random.Random
+) -> Joined:
     key = ec.generate_private_key(ec.SECP256R1())
     request = bytes(EnrolRequest(door.token, _csr(key), hostname_of(index), ""))
     broken = 0
@@ -118,7 +139,12 @@ async def _one(ask: Callable[[str, bytes], Awaitable[bytes]], index: int, door: 
 
 def _csr(key: ec.EllipticCurvePrivateKey) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clarion-loadtest")])
-    return x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(name)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
 
 
 def _own(root: str, key: ec.EllipticCurvePrivateKey, certificates: bytes) -> ssl.SSLContext:

@@ -6,7 +6,8 @@ from loadtest.swarm.protocol.decode import Key
 from loadtest.swarm.protocol.encode import ACKED, DONE, INTENT, Report, entry
 
 ACKED_KEPT, TOMBS_KEPT = 32, 64
-"""Acknowledged executions told of in a Hello, and tombstones kept beside them; what is older is answered for by `low`."""
+"""Acknowledged executions told of in a Hello, and tombstones kept beside them; what is older is answered for by
+`low`."""
 
 
 class Entry:
@@ -47,7 +48,9 @@ class Journal:
 
     def told(self) -> list[bytes]:
         """The entries of a Hello."""
-        return [entry(key, one.seq, one.stage, one.report.outcome if one.report else 0) for key, one in self.entries.items()]
+        return [
+            entry(key, one.seq, one.stage, one.report.outcome if one.report else 0) for key, one in self.entries.items()
+        ]
 
     def intend(self, key: Key, seq: int) -> Entry:
         made = self.entries[key] = Entry(seq)

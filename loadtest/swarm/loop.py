@@ -24,8 +24,10 @@ EVENTS = 512
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Times in seconds, with the defaults of the real agent. first: number of the first host of this process. dialing: connections
-    that may be between their first byte and their Welcome at once, in this process. host: an address. token: empty with TLS.
+    """Times in seconds, with the defaults of the real agent. first: number of the first host of this process. dialing:
+    connections
+    that may be between their first byte and their Welcome at once, in this process. host: an address. token: empty with
+    TLS.
     server_name: what the server's certificate must name."""
 
     host: str
@@ -50,7 +52,8 @@ Contexts = Callable[[int], ssl.SSLContext | None]
 
 
 class Loop:
-    """context_of: the TLS identity of a host by its number; None: in clear. ids: the hosts' ids, if a server has given them."""
+    """context_of: the TLS identity of a host by its number; None: in clear. ids: the hosts' ids, if a server has given
+    them."""
 
     def __init__(self, config: Config, context_of: Contexts = lambda index: None, ids: Sequence[str] = ()) -> None:
         self.config, self.context_of, self._ids = config, context_of, ids
@@ -79,7 +82,8 @@ class Loop:
         host_id = self._ids[index - self.config.first] if self._ids else host_id_of(self.config.seed, index)
         return Agent(index, host_id, hostname_of(index), journal_id, self.shared, slots=self.config.slots)
 
-    # --- running -----------------------------------------------------------------------------------------------------------
+    # --- running
+    # -----------------------------------------------------------------------------------------------------------
 
     def also(self, fd: int, call: Callable[[], None]) -> None:
         """Call this whenever fd can be read."""
@@ -121,7 +125,8 @@ class Loop:
             peer.close()
         self._epoll.close()
 
-    # --- for the peers -----------------------------------------------------------------------------------------------------
+    # --- for the peers
+    # -----------------------------------------------------------------------------------------------------
 
     def later(self, seconds: float, peer: Peer, call: Callable[..., None], *arguments: Any) -> None:
         """Call it then, if the peer still has the same connection."""
@@ -131,7 +136,9 @@ class Loop:
         """Whatever becomes of the connection."""
         self._at(wake.at, peer, -1, peer.due, (wake,))
 
-    def _at(self, at: float, peer: Peer, generation: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def _at(
+        self, at: float, peer: Peer, generation: int, call: Callable[..., None], arguments: tuple[Any, ...]
+    ) -> None:
         self._number += 1
         heapq.heappush(self._timers, (at, self._number, peer, generation, call, arguments))
 
@@ -177,4 +184,3 @@ class Loop:
 
 def _now() -> Now:
     return Now(time.monotonic(), time.time_ns() // 1_000_000)
-

@@ -1,4 +1,5 @@
-"""One simulated host's connections, one after the other: dial, hello, welcome, talk until it breaks, wait a random while, dial again."""
+"""One simulated host's connections, one after the other: dial, hello, welcome, talk until it breaks, wait a random
+while, dial again."""
 
 from __future__ import annotations
 
@@ -28,7 +29,24 @@ READS = 16
 class Peer:
     """state: AWAY, DIALING (TCP), SHAKING (TLS), GREETING (hello sent), TALKING (welcomed)."""
 
-    __slots__ = ("agent", "beat", "call", "dialed_at", "failures", "fault", "generation", "heard_at", "interval", "loop", "mask", "silence", "sock", "state", "transport", "welcomed_at")
+    __slots__ = (
+        "agent",
+        "beat",
+        "call",
+        "dialed_at",
+        "failures",
+        "fault",
+        "generation",
+        "heard_at",
+        "interval",
+        "loop",
+        "mask",
+        "silence",
+        "sock",
+        "state",
+        "transport",
+        "welcomed_at",
+    )
 
     def __init__(self, loop: Loop, agent: Agent) -> None:
         self.loop, self.agent = loop, agent
@@ -40,20 +58,29 @@ class Peer:
         self.dialed_at = self.welcomed_at = self.heard_at = 0.0
         self.interval, self.silence = loop.config.heartbeat, loop.config.silence
 
-    # --- the beginning ---------------------------------------------------------------------------------------------------
+    # --- the beginning
+    # ---------------------------------------------------------------------------------------------------
 
     def dial(self) -> None:
         self.generation += 1
         self.dialed_at, self.welcomed_at = self.loop.now.mono, 0.0
         self.loop.count("dialed")
         try:
-            self.sock, connected = dial(self.loop.config.host, self.loop.config.port, address_of(self.agent.index, self.loop.config.host))
+            self.sock, connected = dial(
+                self.loop.config.host, self.loop.config.port, address_of(self.agent.index, self.loop.config.host)
+            )
         except OSError as error:
             self.loop.later(0.0, self, self._refused, str(error))
             return
         self.state, self.mask = DIALING, select.EPOLLOUT
         self.loop.watch(self, self.sock.fileno())
-        self.loop.later(self.loop.config.connect_timeout, self, self._too_late, GREETING, f"no connection within {self.loop.config.connect_timeout:g} s")
+        self.loop.later(
+            self.loop.config.connect_timeout,
+            self,
+            self._too_late,
+            GREETING,
+            f"no connection within {self.loop.config.connect_timeout:g} s",
+        )
         if connected:
             self.ready(select.EPOLLOUT)
 
@@ -113,13 +140,20 @@ class Peer:
         self.state, self.heard_at = GREETING, self.loop.now.mono
         self.call = Call(self.loop.block)
         self.call.send(self.agent.hello())
-        self.loop.later(self.loop.config.hello_timeout, self, self._too_late, TALKING, f"no welcome within {self.loop.config.hello_timeout:g} s")
+        self.loop.later(
+            self.loop.config.hello_timeout,
+            self,
+            self._too_late,
+            TALKING,
+            f"no welcome within {self.loop.config.hello_timeout:g} s",
+        )
         self._want(0 if self.fault.unread else select.EPOLLIN)
         self.flush()
         if self.fault.kind == "slow":
             self._sip()
 
-    # --- the conversation ------------------------------------------------------------------------------------------------
+    # --- the conversation
+    # ------------------------------------------------------------------------------------------------
 
     def _read(self, size: int, times: int) -> None:
         assert self.transport is not None and self.call is not None
@@ -218,7 +252,8 @@ class Peer:
             self.mask = mask
             self.loop.change(self)
 
-    # --- faults and the end ------------------------------------------------------------------------------------------------
+    # --- faults and the end
+    # ------------------------------------------------------------------------------------------------
 
     def take(self, fault: Fault) -> None:
         """From now on misbehave like this; NONE heals."""
@@ -256,7 +291,9 @@ class Peer:
         """This connection is over; another one follows after `pause` seconds, or after a random while."""
         self.loop.ended(self, why)
         self.close(reset=reset)
-        if pause is not None or (self.welcomed_at and self.loop.now.mono - self.welcomed_at >= self.loop.config.settled):
+        if pause is not None or (
+            self.welcomed_at and self.loop.now.mono - self.welcomed_at >= self.loop.config.settled
+        ):
             self.failures = 0
         if pause is None:
             most = min(self.loop.config.backoff_max, self.loop.config.backoff_base * 2.0 ** min(self.failures, 62))

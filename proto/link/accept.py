@@ -59,13 +59,16 @@ async def accepting(
     refused: Callable[[str, BaseException], None],
     connections: Connections | None = None,
 ) -> AsyncIterator[None]:
-    """Serve whoever connects to `sock` for the duration of the block; then close it and cancel what still runs. Inside an
+    """Serve whoever connects to `sock` for the duration of the block; then close it and cancel what still runs. Inside
+    an
     asyncio_loop."""
     sock.setblocking(False)
     transports: set[asyncio.BaseTransport] = set()
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(_accept, server, sock, tls, handshake_timeout, refused, transports, connections or NoLimits()))
+            nursery.start_soon(
+                partial(_accept, server, sock, tls, handshake_timeout, refused, transports, connections or NoLimits())
+            )
             yield
             nursery.cancel_scope.cancel()
     finally:
@@ -88,7 +91,9 @@ async def _accept(
     async def enter(one: socket.socket, peer: str, place: Any) -> None:
         async with busy:
             try:
-                transport = await trio_asyncio.aio_as_trio(_adopt)(lambda: connections.protocol(server._protocol_factory(), place), one, tls, handshake_timeout)
+                transport = await trio_asyncio.aio_as_trio(_adopt)(
+                    lambda: connections.protocol(server._protocol_factory(), place), one, tls, handshake_timeout
+                )
             except OSError as error:  # ssl.SSLError is one too
                 connections.failed(place)
                 refused(peer, error)
@@ -97,7 +102,9 @@ async def _accept(
                 one.close()
                 raise
             else:
-                transports.difference_update({old for old in transports if old.is_closing()} if len(transports) % 64 == 0 else ())
+                transports.difference_update(
+                    {old for old in transports if old.is_closing()} if len(transports) % 64 == 0 else ()
+                )
                 transports.add(transport)
 
     async with trio.open_nursery() as nursery:
@@ -119,7 +126,9 @@ async def _accept(
             nursery.start_soon(enter, one, f"{address[0]}:{address[1]}", place)
 
 
-async def _adopt(factory: Callable[[], asyncio.Protocol], sock: socket.socket, tls: ssl.SSLContext | None, handshake_timeout: float) -> asyncio.BaseTransport:
+async def _adopt(
+    factory: Callable[[], asyncio.Protocol], sock: socket.socket, tls: ssl.SSLContext | None, handshake_timeout: float
+) -> asyncio.BaseTransport:
     loop = asyncio.get_running_loop()
     limit = None if tls is None else handshake_timeout
     transport, _ = await loop.connect_accepted_socket(factory, sock, ssl=tls, ssl_handshake_timeout=limit)

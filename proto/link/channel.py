@@ -15,7 +15,8 @@ async def make(host: str, port: int, ssl: ssl_module.SSLContext | None) -> Chann
 
 
 async def establish(channel: Channel) -> None:
-    """Dial, unless it is connected. Raises OSError, also for a connection that was lost as soon as it was there: grpclib would fail with AttributeError."""
+    """Dial, unless it is connected. Raises OSError, also for a connection that was lost as soon as it was there:
+    grpclib would fail with AttributeError."""
     await channel.__connect__()
     if not channel._connected:
         raise ConnectionResetError("the connection was lost as soon as it was there")

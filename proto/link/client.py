@@ -50,11 +50,16 @@ class ClientStream:
         try:
             return await self._next()
         except StreamTerminatedError as gone:
-            # A GOAWAY or the end of the connection cancels the reader; what came in before that, such as a Drain, still counts.
+            # A GOAWAY or the end of the connection cancels the reader; what came in before that, such as a Drain, still
+            # counts.
             try:
                 async with asyncio.timeout(0):
                     data = await self._messages.read()
-            except (TimeoutError, AssertionError, AttributeError):  # the last: grpclib has no transport any more for an update of the window
+            except (
+                TimeoutError,
+                AssertionError,
+                AttributeError,
+            ):  # the last: grpclib has no transport any more for an update of the window
                 raise gone from None
             if data is None:
                 self._raise_status()

@@ -1,4 +1,5 @@
-"""One gRPC message on an HTTP/2 stream: a flag, a length of four bytes, the bytes (grpc PROTOCOL-HTTP2, "Length-Prefixed-Message")."""
+"""One gRPC message on an HTTP/2 stream: a flag, a length of four bytes, the bytes (grpc PROTOCOL-HTTP2,
+"Length-Prefixed-Message")."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Bytes(CodecBase):
 
 
 class Messages:
-    """The messages of a grpclib.protocol.Stream, of at most `limit` bytes each. A read that was cancelled can be begun again."""
+    """The messages of a grpclib.protocol.Stream, of at most `limit` bytes each. A read that was cancelled can be begun
+    again."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream, self._limit = stream, limit

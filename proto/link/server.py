@@ -26,12 +26,15 @@ BACKLOG = 4096
 
 
 class ServerStream:
-    """One agent's stream. metadata: what came with the request, lower-case names. peer: "address:port". certificate: what the
+    """One agent's stream. metadata: what came with the request, lower-case names. peer: "address:port". certificate:
+    what the
     peer has shown in TLS, DER; None without TLS."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream, self._limit = stream, limit
-        self.metadata: Mapping[str, str] = {key: value for key, value in stream.metadata.items() if isinstance(value, str)}
+        self.metadata: Mapping[str, str] = {
+            key: value for key, value in stream.metadata.items() if isinstance(value, str)
+        }
         self.peer, self.certificate = peer_of(stream)
 
     async def recv(self) -> bytes | None:
@@ -43,7 +46,8 @@ class ServerStream:
         return data
 
     async def send(self, data: bytes) -> None:
-        """Waits for the agent's window when it is full. A cancelled send leaves the stream unusable. Raises LinkClosed."""
+        """Waits for the agent's window when it is full. A cancelled send leaves the stream unusable. Raises
+        LinkClosed."""
         try:
             await trio_asyncio.aio_as_trio(self._stream.send_message)(data)
         except (StreamTerminatedError, ConnectionError) as error:
@@ -58,7 +62,9 @@ def peer_of(stream: Any) -> tuple[str, bytes | None]:
     """Address and certificate (DER) of the other end of a grpclib stream."""
     transport = stream._stream._transport
     address, secure = transport.get_extra_info("peername"), transport.get_extra_info("ssl_object")
-    return f"{address[0]}:{address[1]}" if address else "unknown", secure.getpeercert(True) if secure is not None else None
+    return f"{address[0]}:{address[1]}" if address else "unknown", secure.getpeercert(
+        True
+    ) if secure is not None else None
 
 
 def not_told(peer: str, error: BaseException) -> None:
@@ -112,7 +118,8 @@ async def serve(
 
     handshake_timeout: seconds for TLS. refused: told who did not get through the handshake, and why.
 
-    `connect` ends the call with a status by raising LinkRefused; by returning it ends it with OK. When the peer goes away it
+    `connect` ends the call with a status by raising LinkRefused; by returning it ends it with OK. When the peer goes
+    away it
     is cancelled. Leaving the block closes the listener and cancels what still runs.
     """
     async with asyncio_loop():

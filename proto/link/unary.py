@@ -48,7 +48,10 @@ class _Calls:
         self._handlers, self._deadline = handlers, deadline
 
     def __mapping__(self) -> dict[str, Handler]:
-        return {path: Handler(self._handler(handle), Cardinality.UNARY_UNARY, bytes, bytes) for path, handle in self._handlers.items()}
+        return {
+            path: Handler(self._handler(handle), Cardinality.UNARY_UNARY, bytes, bytes)
+            for path, handle in self._handlers.items()
+        }
 
     def _handler(self, handle: Handle) -> Callable[[Any], Awaitable[None]]:
         async def run(stream: Any) -> None:
@@ -90,7 +93,8 @@ async def serve_calls(
     refused: Refused,
     connections: Connections | None = None,
 ) -> AsyncIterator[None]:
-    """Answer calls on `sock`: path → handler. deadline: seconds for one call. refused: told who did not get through TLS, and why. connections:
+    """Answer calls on `sock`: path → handler. deadline: seconds for one call. refused: told who did not get through
+    TLS, and why. connections:
     who gets one; None: every peer.
 
     A handler raises LinkRefused for the status that its caller is to see.
@@ -102,14 +106,18 @@ async def serve_calls(
 
 
 async def call(host: str, port: int, path: str, data: bytes, *, ssl: ssl_module.SSLContext, within: float) -> bytes:
-    """One call on a connection of its own. within: seconds, TLS included. Raises LinkClosed, LinkRefused, MessageTooLarge."""
+    """One call on a connection of its own. within: seconds, TLS included. Raises LinkClosed, LinkRefused,
+    MessageTooLarge."""
     async with calling(host, port, ssl=ssl, within=within) as ask:
         return await ask(path, data)
 
 
 @asynccontextmanager
-async def calling(host: str, port: int, *, ssl: ssl_module.SSLContext, within: float) -> AsyncIterator[Callable[[str, bytes], Awaitable[bytes]]]:
-    """`ask(path, data)`, one after the other over one connection, which the first makes, and the next after it has broken.
+async def calling(
+    host: str, port: int, *, ssl: ssl_module.SSLContext, within: float
+) -> AsyncIterator[Callable[[str, bytes], Awaitable[bytes]]]:
+    """`ask(path, data)`, one after the other over one connection, which the first makes, and the next after it has
+    broken.
 
     within: seconds for one call, TLS included. `ask` raises LinkClosed, LinkRefused, MessageTooLarge."""
     async with asyncio_loop():
@@ -134,7 +142,9 @@ async def calling(host: str, port: int, *, ssl: ssl_module.SSLContext, within: f
 async def _close(channel: Channel) -> None:
     """Nothing is left to be said, so the socket is closed at once: the loop may end with this call."""
     protocol = channel._protocol
-    transport = None if protocol is None else getattr(protocol.connection, "_transport", None)  # gone once the server has closed
+    transport = (
+        None if protocol is None else getattr(protocol.connection, "_transport", None)
+    )  # gone once the server has closed
     channel.close()
     if transport is not None:
         transport.abort()
@@ -164,7 +174,11 @@ async def _call(channel: Channel, path: str, data: bytes) -> bytes:
         raise LinkRefused(error.status.value, error.message or error.status.name) from error
     except (StreamTerminatedError, ProtocolError):
         # a status is followed at once by a reset of the stream, and grpclib reports the reset
-        headers = dict([*(stream._stream.headers or ()), *(stream._stream.trailers or ())]) if hasattr(stream, "_stream") else {}
+        headers = (
+            dict([*(stream._stream.headers or ()), *(stream._stream.trailers or ())])
+            if hasattr(stream, "_stream")
+            else {}
+        )
         code = headers.get("grpc-status", "0")
         if code.isdigit() and code != "0":
             raise LinkRefused(int(code), decode_grpc_message(headers.get("grpc-message", ""))) from None

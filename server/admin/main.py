@@ -48,7 +48,13 @@ class _Command(click.Group):
         """The first sentence of each command's help, whole: click would cut it."""
         with formatter.section("Commands"):
             commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-            formatter.write_dl([(name, (command.help or "").partition("\n\n")[0].replace("\n", " ")) for name, command in commands if command is not None])
+            formatter.write_dl(
+                [
+                    (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
+                    for name, command in commands
+                    if command is not None
+                ]
+            )
 
 
 def _give_up(code: int, message: str, hint: str = "") -> NoReturn:
@@ -57,15 +63,31 @@ def _give_up(code: int, message: str, hint: str = "") -> NoReturn:
 
 
 def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    @click.option("--config", type=click.Path(path_type=Path), help="TOML file. Default: $CLARION_CONFIG, else server.toml in the data directory.")
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file. Default: $CLARION_CONFIG, else server.toml in the data directory.",
+    )
     @click.option("--data", metavar="DIR", help="The data directory; the same as --set data=DIR.")
     @click.option("--http-port", metavar="PORT", help="The same as --set http.port=PORT.")
     @click.option("--agent-port", metavar="PORT", help="The same as --set agent_port.port=PORT.")
     @click.option("--enrol-port", metavar="PORT", help="The same as --set enrol.port=PORT.")
-    @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, for example writer.linger_ms=2. May be repeated.")
+    @click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="One setting, for example writer.linger_ms=2. May be repeated.",
+    )
     @wraps(command)
     def wrapped(
-        config: Path | None, data: str | None, http_port: str | None, agent_port: str | None, enrol_port: str | None, sets: tuple[str, ...], **others: Any
+        config: Path | None,
+        data: str | None,
+        http_port: str | None,
+        agent_port: str | None,
+        enrol_port: str | None,
+        sets: tuple[str, ...],
+        **others: Any,
     ) -> Any:
         named = (
             *(("--data", "data", data), ("--http-port", "http.port", http_port)),
@@ -96,7 +118,14 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--accept-database", is_flag=True, help="Use the database that the settings name from now on, or a new one if there is none, although this data directory has had another.")
+@click.option(
+    "--accept-database",
+    is_flag=True,
+    help=(
+        "Use the database that the settings name from now on, or a new one if there is none, although this data "
+        "directory has had another."
+    ),
+)
 @_settings_options
 def init(loaded: Loaded, accept_database: bool) -> None:
     """Make the data directory, the admin token and the CA. Never overwrites anything."""
@@ -165,7 +194,9 @@ def _serve(settings: Settings) -> int:
         if known is None:
             _raise_unless_failure(error)
             logs.logger("server.admin.main").error("the server failed in a way it did not foresee", exc_info=error)
-            _give_up(SOFTWARE, f"internal error: {type(error).__name__}", "the log line before this one holds the details")
+            _give_up(
+                SOFTWARE, f"internal error: {type(error).__name__}", "the log line before this one holds the details"
+            )
         for one in known[:-1]:
             click.echo(f"clarion-server: {_explain(one, settings)[1]}", err=True)
         code, message, hint = _explain(known[-1], settings)
@@ -181,7 +212,9 @@ def _raise_unless_failure(error: BaseException) -> None:
 def _known_causes(error: BaseException) -> list[Exception] | None:
     """The leaves of an exception group, if each of them is something that an operator can mend; otherwise None."""
     leaves = list(_leaves(error))
-    known: list[Exception] = [leaf for leaf in leaves if isinstance(leaf, ClarionError | OSError | SettingsError | InitFailed | InUse)]
+    known: list[Exception] = [
+        leaf for leaf in leaves if isinstance(leaf, ClarionError | OSError | SettingsError | InitFailed | InUse)
+    ]
     return known if leaves and len(known) == len(leaves) else None
 
 
@@ -212,13 +245,28 @@ def _explain(error: Exception, settings: Settings) -> tuple[int, str, str]:
 def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
     if error.errno == errno.EADDRINUSE:
         taken = list(_taken(settings)) or ["http.port, agent_port.port or enrol.port"]
-        return UNAVAILABLE, f"port in use: {' and '.join(taken)}", "stop what listens there, or choose others with --http-port, --agent-port and --enrol-port"
+        return (
+            UNAVAILABLE,
+            f"port in use: {' and '.join(taken)}",
+            "stop what listens there, or choose others with --http-port, --agent-port and --enrol-port",
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return CONFIG, "http.host, agent_port.host or enrol.host is not an address of this machine", "use 127.0.0.1"
     if error.errno in (errno.EACCES, errno.EPERM) and error.filename is None:
-        return NO_PERMISSION, "this user may not listen on http.port, agent_port.port or enrol.port", "choose ports from 1024 on"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EDQUOT) and error.filename is not None:
-        return CANNOT_CREATE, f"{error.filename}: {error.strerror}", "look at the owner, the mode and the free space of the data directory"
+        return (
+            NO_PERMISSION,
+            "this user may not listen on http.port, agent_port.port or enrol.port",
+            "choose ports from 1024 on",
+        )
+    if (
+        error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EDQUOT)
+        and error.filename is not None
+    ):
+        return (
+            CANNOT_CREATE,
+            f"{error.filename}: {error.strerror}",
+            "look at the owner, the mode and the free space of the data directory",
+        )
     return SOFTWARE, f"the operating system refused: {error}", ""
 
 
@@ -261,7 +309,10 @@ def show(loaded: Loaded, as_json: bool) -> None:
     """Print every setting, its value and where the value came from."""
     values = {key: value_of(loaded.settings, key) for key in rows()}
     if as_json:
-        document = {key: {"value": str(value) if isinstance(value, Path) else value, "source": loaded.sources[key]} for key, value in values.items()}
+        document = {
+            key: {"value": str(value) if isinstance(value, Path) else value, "source": loaded.sources[key]}
+            for key, value in values.items()
+        }
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
         return
     width = max(map(len, values))
@@ -276,7 +327,8 @@ def show(loaded: Loaded, as_json: bool) -> None:
 def restore(loaded: Loaded) -> None:
     """After a backup of the database was put back, and before the server starts: give up every open execution.
 
-    What has happened since the backup is not known, so each ends as `lost`, reason `restored`, and none can start a second time.
+    What has happened since the backup is not known, so each ends as `lost`, reason `restored`, and none can start a
+    second time.
     """
     from server.admin import offline
 
@@ -296,13 +348,40 @@ def join_token() -> None:
 
 
 @join_token.command("create")
-@click.option("--ttl", default="30m", show_default=True, metavar="TIME", help="How long it is good: seconds, or a number with s, m, h or d.")
-@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 100_000), metavar="N", help="How many hosts may join with it.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
-@click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
+@click.option(
+    "--ttl",
+    default="30m",
+    show_default=True,
+    metavar="TIME",
+    help="How long it is good: seconds, or a number with s, m, h or d.",
+)
+@click.option(
+    "--uses",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="How many hosts may join with it.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A label for every host that joins with it. May be repeated.",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.",
+)
 @click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
 @_settings_options
-def create_join_token(loaded: Loaded, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool) -> None:
+def create_join_token(
+    loaded: Loaded, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool
+) -> None:
     """Make a join token and print it on standard output; it is shown this once."""
     from server.admin import offline
 
@@ -333,11 +412,18 @@ def show_ca(loaded: Loaded) -> None:
     files = ca_files.CaFiles(loaded.settings.data)
     try:
         shown = [("pin", ca_files.pin(files))]
-        for name, certificate in (("root", ca_files.load_root(files)), ("issuing", ca_files.load_issuing(files).certificate)):
-            shown.append((name, f"{certificate.subject.rfc4514_string()}, good until {certificate.not_valid_after_utc:%Y-%m-%d}"))
+        for name, certificate in (
+            ("root", ca_files.load_root(files)),
+            ("issuing", ca_files.load_issuing(files).certificate),
+        ):
+            shown.append(
+                (name, f"{certificate.subject.rfc4514_string()}, good until {certificate.not_valid_after_utc:%Y-%m-%d}")
+            )
     except InitFailed as error:
         _give_up(CANNOT_CREATE, str(error), error.hint)
-    shown.append(("root key", f"in {files.root_key}; it may be kept offline" if files.root_key.exists() else "not here"))
+    shown.append(
+        ("root key", f"in {files.root_key}; it may be kept offline" if files.root_key.exists() else "not here")
+    )
     for name, text in shown:
         click.echo(f"{name:<8}  {text}")
 
@@ -345,7 +431,8 @@ def show_ca(loaded: Loaded) -> None:
 @authority.command("renew")
 @_settings_options
 def renew_ca(loaded: Loaded) -> None:
-    """Make a new issuing CA with the root's key. Certificates of the one before stay good; a running server takes it over."""
+    """Make a new issuing CA with the root's key. Certificates of the one before stay good; a running server takes it
+    over."""
     try:
         ca_files.make_issuing(ca_files.CaFiles(loaded.settings.data), time.time_ns() // 1_000_000, os.urandom)
     except (InitFailed, OSError) as error:
@@ -360,7 +447,9 @@ def version() -> None:
     try:
         click.echo(importlib.metadata.version("clarion"))
     except importlib.metadata.PackageNotFoundError:
-        _give_up(SOFTWARE, "this copy of Clarion is not installed, so its version is unknown", "install it with 'make build'")
+        _give_up(
+            SOFTWARE, "this copy of Clarion is not installed, so its version is unknown", "install it with 'make build'"
+        )
 
 
 def main() -> NoReturn:

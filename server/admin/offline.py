@@ -56,7 +56,14 @@ def blocks(networks: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(f"--network: {error}") from None
 
 
-def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str, str], networks: tuple[str, ...] = (), approve: bool = False) -> str:
+def create_join_token(
+    settings: Settings,
+    ttl: int,
+    uses: int,
+    labels: dict[str, str],
+    networks: tuple[str, ...] = (),
+    approve: bool = False,
+) -> str:
     """A new token's text. ttl: seconds. Raises ClarionError, SettingsError, OSError."""
     now = time.time_ns() // 1_000_000
     token = make(Kind.JOIN, os.urandom)
@@ -66,7 +73,8 @@ def create_join_token(settings: Settings, ttl: int, uses: int, labels: dict[str,
 
 
 def restore(settings: Settings) -> int:
-    """After a backup was put back: every open execution ends as `lost`, so that none of them can start a second time. How many did.
+    """After a backup was put back: every open execution ends as `lost`, so that none of them can start a second time.
+    How many did.
 
     Raises InUse while a server runs on this data directory, ClarionError, SettingsError, OSError.
     """
@@ -102,7 +110,8 @@ async def _restore(settings: Settings, place: str) -> int:
 
 
 def accept_database(settings: Settings) -> str:
-    """Take the database that the settings name, or a new one if there is none, for this data directory's from now on. Its id.
+    """Take the database that the settings name, or a new one if there is none, for this data directory's from now on.
+    Its id.
 
     Raises InUse while a server runs on this data directory, ClarionError, SettingsError, OSError.
     """

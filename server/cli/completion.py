@@ -22,11 +22,23 @@ def _get(ctx: click.Context, path: str, params: dict[str, object]) -> list[dict[
         spare_httpx_its_own_command()
         from server.cli.client.api import Api
 
-        given = {**(ctx.find_root().params or {}), **{name: value for name, value in ctx.params.items() if value is not None}}
-        place = find(given.get("server"), given.get("token_file"), os.environ, Path.home(), Path.cwd(), given.get("named") or given.get("context"))
+        given = {
+            **(ctx.find_root().params or {}),
+            **{name: value for name, value in ctx.params.items() if value is not None},
+        }
+        place = find(
+            given.get("server"),
+            given.get("token_file"),
+            os.environ,
+            Path.home(),
+            Path.cwd(),
+            given.get("named") or given.get("context"),
+        )
         api = Api(place, connect_timeout=WITHIN)
         try:
-            items: list[dict[str, object]] = api.get(path, {**params, "limit": MOST}, timeout=WITHIN, tries=1, patient=False)["items"]
+            items: list[dict[str, object]] = api.get(
+                path, {**params, "limit": MOST}, timeout=WITHIN, tries=1, patient=False
+            )["items"]
             return items
         finally:
             api.close()
@@ -38,7 +50,10 @@ def tasks(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     from server.cli.render.text import one_line, short
 
     found = [CompletionItem("last", help="the newest task")]
-    found += [CompletionItem(short(task["task_id"]), help=f"{task['status']}, {one_line(str(task['name']))[:60]}") for task in _get(ctx, "tasks", {})]
+    found += [
+        CompletionItem(short(task["task_id"]), help=f"{task['status']}, {one_line(str(task['name']))[:60]}")
+        for task in _get(ctx, "tasks", {})
+    ]
     return [item for item in found if str(item.value).startswith(incomplete)]
 
 

@@ -1,4 +1,5 @@
-"""Hosts as the command line gives them: names with commas, a selector, @FILE with one of these a line, or - for standard input."""
+"""Hosts as the command line gives them: names with commas, a selector, @FILE with one of these a line, or - for
+standard input."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def one_selector(texts: Iterable[str]) -> str | None:
     else:
         selector = " or ".join(f"({text})" if len(given) > 1 else text for text in given)
     if len(selector.encode("utf-8", "surrogatepass")) > SELECTOR_BYTES:
-        raise click.UsageError(f"the selector is longer than {SELECTOR_BYTES:,} bytes; 'clarion hosts select' takes longer ones")
+        raise click.UsageError(
+            f"the selector is longer than {SELECTOR_BYTES:,} bytes; 'clarion hosts select' takes longer ones"
+        )
     return selector or None
 
 
@@ -76,7 +79,13 @@ def _from_file(text: str, option: str) -> list[str]:
         raise click.UsageError(f"{option}: {shown} is not UTF-8 text") from None
     if len(data) > FILE_LIMIT:
         raise click.UsageError(f"{option}: {shown} is larger than {FILE_LIMIT:,} bytes")
-    found = [target for line in lines if (entry := line.removeprefix("\ufeff").partition(" #")[0].strip()) and not entry.startswith("#") for target in split(entry) if target]
+    found = [
+        target
+        for line in lines
+        if (entry := line.removeprefix("\ufeff").partition(" #")[0].strip()) and not entry.startswith("#")
+        for target in split(entry)
+        if target
+    ]
     if not found:
         raise click.UsageError(f"{option}: {shown} names no host")
     return found

@@ -1,4 +1,5 @@
-"""Groups whose verbs are loaded when they are used, so that `clarion --help` stays quick, and the root that ends every call."""
+"""Groups whose verbs are loaded when they are used, so that `clarion --help` stays quick, and the root that ends every
+call."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ class LazyGroup(click.Group):
             command.epilog = "Options of every command, such as --server and --context: see 'clarion --help'."
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {args[0]!r}.{self._meant(ctx, args[0])}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
@@ -51,13 +54,18 @@ class LazyGroup(click.Group):
         return name, command, rest
 
     def _meant(self, ctx: click.Context, word: str) -> str:
-        """` Did you mean …?`: the same verb of another group, then verbs of this one that are spelt alike, then others that are."""
+        """` Did you mean …?`: the same verb of another group, then verbs of this one that are spelt alike, then others
+        that are."""
         path = ctx.command_path
         root = ctx.find_root()
         assert isinstance(root.command, LazyGroup)
         near = [f"{root.command_path} {way}" for way, name in root.command.ways() if name == word.lower()]
         near = near or [f"{path} {name}" for name in get_close_matches(word.lower(), self.verbs, cutoff=0.7)]
-        near = near or [f"{root.command_path} {way}" for way, name in root.command.ways() if get_close_matches(word.lower(), [name], cutoff=0.8)]
+        near = near or [
+            f"{root.command_path} {way}"
+            for way, name in root.command.ways()
+            if get_close_matches(word.lower(), [name], cutoff=0.8)
+        ]
         if not near:
             return f" The commands are: {', '.join(self.verbs)}."
         return f" Did you mean {' or '.join(repr(one) for one in near[:4])}?"
@@ -103,7 +111,10 @@ class Root(LazyGroup):
         except Exception as error:
             if os.environ.get("CLARION_TRACEBACK"):
                 raise
-            text_of = f"clarion: internal error: {type(error).__name__}: {error}; set CLARION_TRACEBACK=1 to see where, and report it"
+            text_of = (
+                f"clarion: internal error: {type(error).__name__}: {error}; set CLARION_TRACEBACK=1 to see where, "
+                f"and report it"
+            )
             _end(text_of, UNTOLD if started.may_have_run() else SOFTWARE)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -59,9 +59,18 @@ _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
 }
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
-hosts = LazyGroup("hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS)
-context = LazyGroup("context", verbs=_CONTEXT, help="Names for servers and their tokens, in ~/.config/clarion/config.toml.", context_settings=_SETTINGS)
-join_token = LazyGroup("join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS)
+hosts = LazyGroup(
+    "hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS
+)
+context = LazyGroup(
+    "context",
+    verbs=_CONTEXT,
+    help="Names for servers and their tokens, in ~/.config/clarion/config.toml.",
+    context_settings=_SETTINGS,
+)
+join_token = LazyGroup(
+    "join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS
+)
 join = LazyGroup("join", verbs=_APPROVAL, help="Machines that wait to become hosts.", context_settings=_SETTINGS)
 
 _HELP = """Run commands on many hosts through a Clarion server.
@@ -109,9 +118,21 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     help=_HELP,
     context_settings=_SETTINGS,
 )
-@click.option("--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440.")
-@click.option("--token-file", metavar="FILE", help="Default: $CLARION_TOKEN, $CLARION_TOKEN_FILE, the context's, ./data/admin.token, ~/.config/clarion/token.")
-@click.option("--context", "named", metavar="NAME", help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.", shell_complete=completion.contexts)
+@click.option(
+    "--server", metavar="URL", help="Default: $CLARION_SERVER, else the context's, else http://127.0.0.1:8440."
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Default: $CLARION_TOKEN, $CLARION_TOKEN_FILE, the context's, ./data/admin.token, ~/.config/clarion/token.",
+)
+@click.option(
+    "--context",
+    "named",
+    metavar="NAME",
+    help="Default: $CLARION_CONTEXT, else the one in use; see 'clarion context'.",
+    shell_complete=completion.contexts,
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.pass_context
 def cli(ctx: click.Context, server: str | None, token_file: str | None, named: str | None) -> None:
@@ -121,7 +142,8 @@ def cli(ctx: click.Context, server: str | None, token_file: str | None, named: s
 
 
 def _utf8(word: str) -> str:
-    """A word of the command line. Python decodes it by the locale, which may be ASCII, and keeps other bytes as lone surrogates."""
+    """A word of the command line. Python decodes it by the locale, which may be ASCII, and keeps other bytes as lone
+    surrogates."""
     try:
         return os.fsencode(word).decode()
     except UnicodeDecodeError:

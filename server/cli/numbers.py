@@ -10,7 +10,8 @@ LARGEST = 2**63 - 1
 
 
 class Whole(click.IntRange):
-    """A whole number from `low` to `high`, and to LARGEST in any case. The help shows the bounds that were asked for only."""
+    """A whole number from `low` to `high`, and to LARGEST in any case. The help shows the bounds that were asked for
+    only."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)

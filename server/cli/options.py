@@ -18,7 +18,8 @@ Verb = Callable[..., Any]
 
 
 def where(command: Verb) -> Verb:
-    """The options that say where the server is. They are in the help of `clarion` itself, and stand before or after the verb."""
+    """The options that say where the server is. They are in the help of `clarion` itself, and stand before or after the
+    verb."""
     for option in (
         click.option("--server", metavar="URL", hidden=True),
         click.option("--token-file", metavar="FILE", hidden=True),
@@ -29,7 +30,8 @@ def where(command: Verb) -> Verb:
 
 
 def with_api(command: Verb) -> Verb:
-    """Gives the verb `api`, connected as flags, environment and defaults say. Its `task_id` or `task_ids` become whole ids."""
+    """Gives the verb `api`, connected as flags, environment and defaults say. Its `task_id` or `task_ids` become whole
+    ids."""
 
     @where
     @wraps(command)
@@ -41,7 +43,14 @@ def with_api(command: Verb) -> Verb:
         from server.cli.task_ids import find as find_task
 
         outer = click.get_current_context().obj or {}
-        place = find(server or outer.get("server"), token_file or outer.get("token_file"), os.environ, Path.home(), Path.cwd(), context or outer.get("context"))
+        place = find(
+            server or outer.get("server"),
+            token_file or outer.get("token_file"),
+            os.environ,
+            Path.home(),
+            Path.cwd(),
+            context or outer.get("context"),
+        )
         api = Api(place)
         try:
             if "task_id" in others:
@@ -55,19 +64,40 @@ def with_api(command: Verb) -> Verb:
     return wrapped
 
 
-def format_option(*, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False) -> Callable[[Verb], Verb]:
-    """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded (`web[1-9]`).
+def format_option(
+    *, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False
+) -> Callable[[Verb], Verb]:
+    """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded
+    (`web[1-9]`).
 
-    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers. names: one id or name per line.
+    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers. names: one id or
+    name per line.
     """
-    forms = ["human", "json", *(["jsonl"] if lines else []), "yaml", *(["wide"] if table else []), *(["names"] if hosts or names else [])]
+    forms = [
+        "human",
+        "json",
+        *(["jsonl"] if lines else []),
+        "yaml",
+        *(["wide"] if table else []),
+        *(["names"] if hosts or names else []),
+    ]
     forms += [*(["folded"] if hosts else []), *(["text"] if text else [])]
 
     def decorate(command: Verb) -> Verb:
-        @click.option("-o", "--output", "--format", "asked", type=click.Choice(forms), metavar="FORM", help=f"Form of the answer: {', '.join(forms)}. Default: human.")
+        @click.option(
+            "-o",
+            "--output",
+            "--format",
+            "asked",
+            type=click.Choice(forms),
+            metavar="FORM",
+            help=f"Form of the answer: {', '.join(forms)}. Default: human.",
+        )
         @click.option("--json", "as_json", is_flag=True, help="The same as -o json: one JSON document.")
         @wraps(command)
-        def wrapped(asked: str | None, as_json: bool, as_jsonl: bool = False, no_headers: bool = False, **others: Any) -> Any:
+        def wrapped(
+            asked: str | None, as_json: bool, as_jsonl: bool = False, no_headers: bool = False, **others: Any
+        ) -> Any:
             chosen = {form for form, given in (("json", as_json), ("jsonl", as_jsonl), (asked, asked)) if given}
             if len(chosen) > 1:
                 raise click.UsageError("--json, --jsonl and -o exclude each other")
@@ -81,7 +111,9 @@ def format_option(*, lines: bool = True, hosts: bool = False, text: bool = False
         if table:
             verb = click.option("--no-headers", is_flag=True, help="Tables without their first line.")(verb)
         if lines:
-            verb = click.option("--jsonl", "as_jsonl", is_flag=True, help="The same as -o jsonl: one JSON object per line.")(verb)
+            verb = click.option(
+                "--jsonl", "as_jsonl", is_flag=True, help="The same as -o jsonl: one JSON object per line."
+            )(verb)
         return verb
 
     return decorate
@@ -91,7 +123,14 @@ def limited(default: int) -> Callable[[Verb], Verb]:
     """Gives the verb `limit`: how many rows, None for all."""
 
     def decorate(command: Verb) -> Verb:
-        @click.option("--limit", type=Whole(1), default=default, show_default=True, metavar="N", help="The most rows that are shown.")
+        @click.option(
+            "--limit",
+            type=Whole(1),
+            default=default,
+            show_default=True,
+            metavar="N",
+            help="The most rows that are shown.",
+        )
         @click.option("--all", "everything", is_flag=True, help="Every row, whatever --limit says.")
         @wraps(command)
         def wrapped(limit: int, everything: bool, **others: Any) -> Any:

@@ -1,6 +1,8 @@
-"""The standard streams of the CLI. They survive what happens to them: closed, full, cut off, or too narrow for a character.
+"""The standard streams of the CLI. They survive what happens to them: closed, full, cut off, or too narrow for a
+character.
 
-What cannot be written to standard output raises `OutputLost`, so that the CLI ends with a sentence and an exit code of its own. What cannot be
+What cannot be written to standard output raises `OutputLost`, so that the CLI ends with a sentence and an exit code of
+its own. What cannot be
 written to standard error is dropped: it is progress and remarks, and no result depends on it.
 """
 
@@ -16,8 +18,16 @@ from typing import Any
 
 import click
 
-_ASCII = {"·": "-", "…": "...", "→": "->", "\N{EN DASH}": "-", "\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{REPLACEMENT CHARACTER}": "?"}
-"""What is written for a character that the stream's encoding does not have. Any other becomes an escape such as \\u6f22."""
+_ASCII = {
+    "·": "-",
+    "…": "...",
+    "→": "->",
+    "\N{EN DASH}": "-",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{REPLACEMENT CHARACTER}": "?",
+}
+"""What is written for a character that the stream's encoding does not have. Any other becomes an escape such as
+\\u6f22."""
 
 
 class OutputLost(Exception):
@@ -30,7 +40,8 @@ class OutputLost(Exception):
 
 
 class _Descriptor(io.RawIOBase):
-    """A descriptor for writing. strict: raise OutputLost when it fails; otherwise drop what comes from then on. failure: why it failed."""
+    """A descriptor for writing. strict: raise OutputLost when it fails; otherwise drop what comes from then on.
+    failure: why it failed."""
 
     def __init__(self, fd: int, *, strict: bool, failure: OSError | None = None) -> None:
         self._fd, self.strict, self.failure = fd, strict, failure
@@ -64,7 +75,8 @@ stdin_closed = False
 
 
 def secure() -> None:
-    """Put streams in place that behave as this module says. For a program's entry point: it replaces sys.stdin, sys.stdout and sys.stderr."""
+    """Put streams in place that behave as this module says. For a program's entry point: it replaces sys.stdin,
+    sys.stdout and sys.stderr."""
     global stdin_closed
     codecs.register_error("clarion", _replace)
     stdin_closed = sys.stdin is None
@@ -85,7 +97,9 @@ def _stream(name: str, fd: int, old: Any, *, strict: bool, lost: bool) -> io.Tex
     failure = OSError(errno.EBADF, os.strerror(errno.EBADF)) if lost else None
     raw = _ours[name] = _Descriptor(fd, strict=strict, failure=failure)
     encoding = "utf-8" if old is None else old.encoding
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="clarion", line_buffering=raw.isatty(), write_through=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=encoding, errors="clarion", line_buffering=raw.isatty(), write_through=False
+    )
 
 
 def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -96,7 +110,8 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def give_up_stdout() -> None:
-    """Drop what standard output still holds, and all that comes: its loss has been reported, and Python writes once more at exit."""
+    """Drop what standard output still holds, and all that comes: its loss has been reported, and Python writes once
+    more at exit."""
     if (raw := _ours.get("stdout")) is not None:
         raw.strict = False
 

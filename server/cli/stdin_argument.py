@@ -1,6 +1,8 @@
-"""Standard input that nothing asked for: what is piped into `clarion run` is sent or refused, and never dropped without a word.
+"""Standard input that nothing asked for: what is piped into `clarion run` is sent or refused, and never dropped without
+a word.
 
-It is not sent by itself: in `while read host; do clarion run "$host" -- …; done <hosts` that would swallow the other hosts.
+It is not sent by itself: in `while read host; do clarion run "$host" -- …; done <hosts` that would swallow the other
+hosts.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def warn() -> None:
 
 
 def _has_data() -> bool:
-    """Without reading any of it. A terminal and /dev/null hold nothing; neither does a pipe into which nothing has been written."""
+    """Without reading any of it. A terminal and /dev/null hold nothing; neither does a pipe into which nothing has been
+    written."""
     if sys.stdin is not sys.__stdin__ or sys.stdin is None:
         return False
     try:

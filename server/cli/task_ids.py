@@ -1,4 +1,5 @@
-"""Which task a word of the command line means: an id, the end or the beginning of one, `last`, or -1, -2, … counted from the newest."""
+"""Which task a word of the command line means: an id, the end or the beginning of one, `last`, or -1, -2, … counted
+from the newest."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def may_be_task(text: str) -> bool:
 
 
 def find(api: Api, text: str) -> str:
-    """The whole id. Raises CliFailure: no task, or several. What can be no id goes to the server as it is, which says so."""
+    """The whole id. Raises CliFailure: no task, or several. What can be no id goes to the server as it is, which says
+    so."""
     word = text.strip().lower()
     if word == "last" or _BACK.match(word):
         return _newest(api, 1 if word == "last" else int(_BACK.match(word)[1]))  # type: ignore[index]
@@ -54,14 +56,28 @@ def find(api: Api, text: str) -> str:
     searched = 0
     for page in api.pages("tasks", {}, SEARCHED):
         searched += len(page)
-        found += [str(task["task_id"]) for task in page if str(task["task_id"]).endswith(word) or str(task["task_id"]).startswith(word)]
+        found += [
+            str(task["task_id"])
+            for task in page
+            if str(task["task_id"]).endswith(word) or str(task["task_id"]).startswith(word)
+        ]
         if found and len(word) >= SHORT:
             break
     if len(found) == 1:
         return found[0]
     if not found:
-        among = f"the newest {SEARCHED:,} tasks" if searched >= SEARCHED else f"{searched:,} tasks" if searched != 1 else "1 task"
-        raise CliFailure(USAGE, f"No task with the id {text!r} among {among}", "'clarion tasks list' shows ids; the whole id finds older tasks, too")
+        among = (
+            f"the newest {SEARCHED:,} tasks"
+            if searched >= SEARCHED
+            else f"{searched:,} tasks"
+            if searched != 1
+            else "1 task"
+        )
+        raise CliFailure(
+            USAGE,
+            f"No task with the id {text!r} among {among}",
+            "'clarion tasks list' shows ids; the whole id finds older tasks, too",
+        )
     some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
     raise CliFailure(USAGE, f"{len(found):,} tasks have {text!r} in their id: {some}", "write more of it")
 
@@ -80,7 +96,12 @@ def rewrite(command: click.Command, args: list[str]) -> list[str]:
     """-1, -2, … of a verb that takes tasks, in a form that is not read as an option."""
     if not any(isinstance(param.type, TaskId) for param in command.params):
         return args
-    valued = {name for param in command.params if isinstance(param, click.Option) and not param.is_flag and not param.count for name in param.opts}
+    valued = {
+        name
+        for param in command.params
+        if isinstance(param, click.Option) and not param.is_flag and not param.count
+        for name in param.opts
+    }
     end = args.index("--") if "--" in args else len(args)
     words = list(args)
     for index, word in enumerate(args[:end]):

@@ -43,7 +43,8 @@ class Duration(click.ParamType[float]):
 
 
 class Targeted(click.Command):
-    """Takes the hosts as first word, too: `run 'web* and role=db' -- PROGRAM` is `run --hosts 'web* and role=db' -- PROGRAM`."""
+    """Takes the hosts as first word, too: `run 'web* and role=db' -- PROGRAM` is `run --hosts 'web* and role=db' --
+    PROGRAM`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
@@ -54,7 +55,9 @@ class Targeted(click.Command):
             given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
             program = _given_words(given)
             if program and args[len(args) - len(program) - 1] != "--":
-                raise click.UsageError(f"put -- before the program: clarion {ctx.info_name} {words[0]!r} -- {' '.join(program)}", ctx)
+                raise click.UsageError(
+                    f"put -- before the program: clarion {ctx.info_name} {words[0]!r} -- {' '.join(program)}", ctx
+                )
         return super().parse_args(ctx, args)
 
 
@@ -65,41 +68,126 @@ def _given_words(given: dict[str, Any]) -> list[str]:
 
 
 _OPTIONS: tuple[Callable[[Verb], Verb], ...] = (
-    click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[HOSTS] [-- PROGRAM [ARG]...]", shell_complete=completion.hosts),
-    click.option("--hosts", multiple=True, metavar="HOSTS", help="Where, instead of HOSTS before --: names, ids or a selector such as 'web* and role=db'; all for every host; @FILE or - for a list, one a line. May be repeated.", shell_complete=completion.hosts),
+    click.argument(
+        "words",
+        nargs=-1,
+        type=click.UNPROCESSED,
+        metavar="[HOSTS] [-- PROGRAM [ARG]...]",
+        shell_complete=completion.hosts,
+    ),
+    click.option(
+        "--hosts",
+        multiple=True,
+        metavar="HOSTS",
+        help=(
+            "Where, instead of HOSTS before --: names, ids or a selector such as 'web* and role=db'; all for every "
+            "host; @FILE or - for a list, one a line. May be repeated."
+        ),
+        shell_complete=completion.hosts,
+    ),
     click.option("--shell", metavar="TEXT", help="What: text for the host's shell."),
-    click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What: a script, sent along; words after -- are its arguments."),
+    click.option(
+        "--script",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="What: a script, sent along; words after -- are its arguments.",
+    ),
     click.option("--interpreter", metavar="X", help="Program that runs the script. Default: the script's own #! line."),
-    click.option("-t", "--timeout", type=Duration(), metavar="S", help="End the command on a host after this (seconds, or 30s, 5m, 2h)."),
+    click.option(
+        "-t",
+        "--timeout",
+        type=Duration(),
+        metavar="S",
+        help="End the command on a host after this (seconds, or 30s, 5m, 2h).",
+    ),
     click.option("--grace", type=Duration(), metavar="S", help="Time between TERM and KILL."),
-    click.option("--start-within", type=Duration(), metavar="S", help="A host that has not started by then is not run any more."),
+    click.option(
+        "--start-within", type=Duration(), metavar="S", help="A host that has not started by then is not run any more."
+    ),
     click.option("--task-timeout", type=Duration(), metavar="S", help="End the whole task after this."),
-    click.option("--if-offline", type=click.Choice(["fail", "wait"]), help="What becomes of hosts that are offline. Default: fail."),
-    click.option("--wait-for", type=Duration(), metavar="S", help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h)."),
-    click.option("--retries", type=Whole(0), metavar="N", help="Try a host again up to N times when that can help and it did not run."),
-    click.option("--idempotent", is_flag=True, help="With --retries: also retry an attempt that ran and failed, or that may have run. Only for commands that may safely run twice."),
-    click.option("--retry-on", metavar="REASONS", help="With --retries: for these reasons only, with commas between them; see docs/reference/reasons.md."),
-    click.option("--retry-pause", type=Duration(), metavar="S", help="With --retries: before the second attempt; doubled for each further one. Default: 1."),
-    click.option("--retry-pause-max", type=Duration(), metavar="S", help="With --retries: what no pause exceeds. Default: 60."),
+    click.option(
+        "--if-offline",
+        type=click.Choice(["fail", "wait"]),
+        help="What becomes of hosts that are offline. Default: fail.",
+    ),
+    click.option(
+        "--wait-for",
+        type=Duration(),
+        metavar="S",
+        help="How long --if-offline wait waits, from the start (seconds, or 30s, 5m, 2h).",
+    ),
+    click.option(
+        "--retries",
+        type=Whole(0),
+        metavar="N",
+        help="Try a host again up to N times when that can help and it did not run.",
+    ),
+    click.option(
+        "--idempotent",
+        is_flag=True,
+        help=(
+            "With --retries: also retry an attempt that ran and failed, or that may have run. Only for commands "
+            "that may safely run twice."
+        ),
+    ),
+    click.option(
+        "--retry-on",
+        metavar="REASONS",
+        help="With --retries: for these reasons only, with commas between them; see docs/reference/reasons.md.",
+    ),
+    click.option(
+        "--retry-pause",
+        type=Duration(),
+        metavar="S",
+        help="With --retries: before the second attempt; doubled for each further one. Default: 1.",
+    ),
+    click.option(
+        "--retry-pause-max", type=Duration(), metavar="S", help="With --retries: what no pause exceeds. Default: 60."
+    ),
     click.option("--name", metavar="TEXT", help="The task's name. Default: the command, or the script's file name."),
     click.option("--description", metavar="TEXT", help="A text kept with the task."),
     click.option("--type", "type_", metavar="WORD", help="The task's type, a word of your own to list by."),
     click.option("--concurrency", type=Whole(1), metavar="N", help="Run on at most N hosts at a time."),
-    click.option("--param", multiple=True, metavar="K=V", help="A parameter; the command sees it as environment variable P_K. May be repeated."),
+    click.option(
+        "--param",
+        multiple=True,
+        metavar="K=V",
+        help="A parameter; the command sees it as environment variable P_K. May be repeated.",
+    ),
     click.option("--env", multiple=True, metavar="K=V", help="An environment variable. May be repeated."),
     click.option("--cwd", metavar="DIR", help="Directory to run in."),
     click.option("--run-as", metavar="USER", help="User to run as."),
     click.option("--umask", metavar="OCTAL", help="File mode mask, for example 027."),
-    click.option("--stdin", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-", help="What the command gets on standard input."),
-    click.option("--success-code", multiple=True, type=Whole(0, 255), metavar="N", help="Exit code that counts as success. Default: 0. May be repeated."),
+    click.option(
+        "--stdin",
+        type=click.Path(path_type=Path, allow_dash=True),
+        metavar="FILE|-",
+        help="What the command gets on standard input.",
+    ),
+    click.option(
+        "--success-code",
+        multiple=True,
+        type=Whole(0, 255),
+        metavar="N",
+        help="Exit code that counts as success. Default: 0. May be repeated.",
+    ),
     click.option("--max-output", type=Whole(1), metavar="BYTES", help="End a command that writes more than this."),
-    click.option("--leave-children", is_flag=True, help="Let processes that the command leaves running live on; without it they are ended with the command."),
-    click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent."),
+    click.option(
+        "--leave-children",
+        is_flag=True,
+        help="Let processes that the command leaves running live on; without it they are ended with the command.",
+    ),
+    click.option(
+        "--idempotency-key",
+        metavar="TEXT",
+        help="The same key with the same request makes one task, however often it is sent.",
+    ),
 )
 
 
 def task_options(command: Verb) -> Verb:
-    """Gives the verb `body`, the request, and `key`, the idempotency key or None. Raises click.UsageError for contradictions."""
+    """Gives the verb `body`, the request, and `key`, the idempotency key or None. Raises click.UsageError for
+    contradictions."""
 
     @wraps(command)
     def wrapped(idempotency_key: str | None, **given: Any) -> Any:
@@ -113,7 +201,37 @@ def task_options(command: Verb) -> Verb:
 
 
 _NAMES = frozenset(
-    ["words", "hosts", "shell", "script", "interpreter", "timeout", "grace", "start_within", "task_timeout", "if_offline", "wait_for", "retries", "idempotent", "retry_on", "retry_pause", "retry_pause_max", "name", "description", "type_", "concurrency", "param", "env", "cwd", "run_as", "umask", "stdin", "success_code", "max_output", "leave_children"]
+    [
+        "words",
+        "hosts",
+        "shell",
+        "script",
+        "interpreter",
+        "timeout",
+        "grace",
+        "start_within",
+        "task_timeout",
+        "if_offline",
+        "wait_for",
+        "retries",
+        "idempotent",
+        "retry_on",
+        "retry_pause",
+        "retry_pause_max",
+        "name",
+        "description",
+        "type_",
+        "concurrency",
+        "param",
+        "env",
+        "cwd",
+        "run_as",
+        "umask",
+        "stdin",
+        "success_code",
+        "max_output",
+        "leave_children",
+    ]
 )
 
 
@@ -123,8 +241,15 @@ def body(words: tuple[str, ...], hosts: tuple[str, ...], **given: Any) -> dict[s
     if not targets:
         raise click.UsageError("say where to run: clarion run 'web* and role=db' -- PROGRAM, or --hosts all")
     if not all(targets):
-        raise click.UsageError("the hosts to run on are an empty text" if targets == [""] else "--hosts has an empty name between its commas")
-    document: dict[str, Any] = {"targets": targets, **_what(words, given["shell"], given["script"], given["interpreter"])}
+        raise click.UsageError(
+            "the hosts to run on are an empty text"
+            if targets == [""]
+            else "--hosts has an empty name between its commas"
+        )
+    document: dict[str, Any] = {
+        "targets": targets,
+        **_what(words, given["shell"], given["script"], given["interpreter"]),
+    }
     if given["script"] is not None:
         document["name"] = given["script"].name  # the server only knows its text
     for option, field in _PLAIN.items():
@@ -176,7 +301,9 @@ def _what(words: tuple[str, ...], shell: str | None, script: Path | None, interp
         raise click.UsageError("--shell and --script exclude each other")
     if shell is not None:
         if words:
-            raise click.UsageError("--shell TEXT is the whole command; put the words after -- into it, or leave --shell away")
+            raise click.UsageError(
+                "--shell TEXT is the whole command; put the words after -- into it, or leave --shell away"
+            )
         if not shell.strip():
             raise click.UsageError("--shell is empty; say what to run")
         return {"command": shell}
@@ -201,7 +328,12 @@ def _what(words: tuple[str, ...], shell: str | None, script: Path | None, interp
 
 
 def _retry(given: dict[str, Any]) -> dict[str, Any] | None:
-    asked = {"idempotent": given["idempotent"] or None, "codes": given["retry_on"], "backoff": given["retry_pause"], "backoff_max": given["retry_pause_max"]}
+    asked = {
+        "idempotent": given["idempotent"] or None,
+        "codes": given["retry_on"],
+        "backoff": given["retry_pause"],
+        "backoff_max": given["retry_pause_max"],
+    }
     wanted = {name: value for name, value in asked.items() if value is not None}
     if not given["retries"]:
         if wanted:
@@ -212,7 +344,12 @@ def _retry(given: dict[str, Any]) -> dict[str, Any] | None:
     return {"attempts": given["retries"] + 1, **wanted}
 
 
-_RETRY = {"idempotent": "--idempotent", "codes": "--retry-on", "backoff": "--retry-pause", "backoff_max": "--retry-pause-max"}
+_RETRY = {
+    "idempotent": "--idempotent",
+    "codes": "--retry-on",
+    "backoff": "--retry-pause",
+    "backoff_max": "--retry-pause-max",
+}
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -253,7 +390,9 @@ def _check_text(value: Any, where: str) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise click.UsageError(f"{where} is not UTF-8: {value!r}; put such bytes into a script or standard input") from None
+            raise click.UsageError(
+                f"{where} is not UTF-8: {value!r}; put such bytes into a script or standard input"
+            ) from None
     elif isinstance(value, dict):
         for key, inner in value.items():
             _check_text(key, where)

@@ -12,7 +12,8 @@ _AGO = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?[smhdw]\Z")
 
 
 class Moment(click.ParamType[str]):
-    """In a form that the server reads: a length of time before now stays one, so that only the server's clock counts."""
+    """In a form that the server reads: a length of time before now stays one, so that only the server's clock
+    counts."""
 
     name = "time"
 
@@ -24,7 +25,14 @@ class Moment(click.ParamType[str]):
             moment = _day(text) or datetime.fromisoformat(text)
             return str(int((moment if moment.tzinfo else moment.astimezone()).timestamp() * 1000))
         except (ValueError, OverflowError, OSError):
-            self.fail(f"{text!r} is not a time; write how long ago (90m, 1h, 7d), a local time (2026-03-01, '2026-03-01 14:00'), today, yesterday, or RFC 3339", param, ctx)
+            self.fail(
+                (
+                    f"{text!r} is not a time; write how long ago (90m, 1h, 7d), a local time (2026-03-01, "
+                    f"'2026-03-01 14:00'), today, yesterday, or RFC 3339"
+                ),
+                param,
+                ctx,
+            )
 
 
 def _day(text: str) -> datetime | None:

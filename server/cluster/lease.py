@@ -1,4 +1,5 @@
-"""The server's side of the lease: waiting for it, keeping it, giving it back. What it is for stands in store/lease.py."""
+"""The server's side of the lease: waiting for it, keeping it, giving it back. What it is for stands in
+store/lease.py."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def this_server(place: str) -> Holder:
 
 
 async def take(store: Store, holder: Holder, seconds: float, wait: float) -> int:
-    """The epoch that begins. seconds: the lease's length. wait: how long for another server's at most, and for a row that it has locked.
+    """The epoch that begins. seconds: the lease's length. wait: how long for another server's at most, and for a row
+    that it has locked.
 
     Raises ClarionError (lease_held), StoreUnavailable, StoreRefused.
     """
@@ -62,7 +64,8 @@ class _Watched:
         self._since = 0.0
 
     def gone(self, lease: Lease, ours: Holder) -> bool:
-        """Its holder cannot have it any more, whatever the database's clock says: we hold the lock that it held, or it has not renewed
+        """Its holder cannot have it any more, whatever the database's clock says: we hold the lock that it held, or it
+        has not renewed
         it for as long as it lasts."""
         if ours.place and lease.holder.place == ours.place:
             log.info("the last server on this data directory is gone; its lease is taken over", lease=str(lease))
@@ -70,13 +73,18 @@ class _Watched:
         seen = (lease.epoch, lease.beat)
         if seen != self._seen:
             if self._seen is None or self._seen[0] != lease.epoch:
-                log.warning("another server uses this database; waiting for its lease to end", lease=str(lease), left_s=round(lease.left, 1))
+                log.warning(
+                    "another server uses this database; waiting for its lease to end",
+                    lease=str(lease),
+                    left_s=round(lease.left, 1),
+                )
             self._seen, self._since = seen, self._now()
         return self._now() - self._since > min(lease.length_ms, LENGTH_MAX_MS) / 1000
 
 
 async def keep(store: Store, seconds: float) -> None:
-    """Renew it for ever, three times in its length, and see that the database is still the one that was opened. Raises StoreFenced,
+    """Renew it for ever, three times in its length, and see that the database is still the one that was opened. Raises
+    StoreFenced,
     DatabaseReplaced."""
     away = False
     while True:

@@ -12,7 +12,8 @@ from server.core.states import ExecutionStatus, ExecutionStep
 def admit_slice(world: EngineState, *, everything: bool) -> None:
     """Take on at most one slice of what is to be stopped and of what waits.
 
-    everything: of all tasks. Otherwise only of those for which this call has made work or room, so that what is done for a small task shares
+    everything: of all tasks. Otherwise only of those for which this call has made work or room, so that what is done
+    for a small task shares
     no transaction with a slice of a large one.
     """
     budget = _stop(world, world.limits.slice, world.stopping if everything else world.halted)
@@ -26,11 +27,14 @@ def admit_slice(world: EngineState, *, everything: bool) -> None:
 
 def has_more(world: EngineState) -> bool:
     """Another slice is due at once. Full limits are not a reason: they open with the next result."""
-    return bool(world.stopping) or any(turns and world.in_flight < world.room(next(iter(turns))) for turns in (world.quick, world.ready))
+    return bool(world.stopping) or any(
+        turns and world.in_flight < world.room(next(iter(turns))) for turns in (world.quick, world.ready)
+    )
 
 
 def _admit(world: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
-    """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the single host of another."""
+    """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the
+    single host of another."""
     used = 0
     while used < budget and turns:
         live = next(iter(turns))
@@ -136,7 +140,8 @@ def _stop_one(world: EngineState, execution: Execution, stop: Stop) -> None:
 
 
 def ask_to_end(world: EngineState, execution: Execution, reason: str) -> None:
-    """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or expired."""
+    """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or
+    expired."""
     row = execution.row
     if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
         row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
@@ -166,7 +171,8 @@ def clear_expiry(world: EngineState, execution: Execution) -> None:
 
 
 def suspect_until(world: EngineState, execution: Execution) -> None:
-    """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost; until then it is neither
+    """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost;
+    until then it is neither
     sent again nor asked to end, because a host that has no trace of it would answer that it never started."""
     execution.asked = None
     execution.suspect_until = world.now.mono + world.limits.suspect_until
@@ -195,7 +201,8 @@ def refuse(world: EngineState, execution: Execution, reason: str, message: str |
 def renew_deadline(world: EngineState, execution: Execution) -> None:
     """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
 
-    away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted: ended as expired.
+    away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted:
+    ended as expired.
     Otherwise: the watchdog, after the agent's own timeout and grace.
     """
     row, command, limits = execution.row, execution.live.command, world.limits

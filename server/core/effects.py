@@ -53,8 +53,10 @@ class SaveOutput(Struct, frozen=True, gc=False):
 class SaveLate:
     """A report for a row that is not open. Kept beside the row unless it is the report that ended the row.
 
-    For a row that does not exist it is kept among the orphans if it is `claimed`: the host's Hello named the execution, with a dispatch number
-    that was given out. Anything else was never dispatched, and is dropped. The store bounds what one host may leave there, and keeps `outputs`
+    For a row that does not exist it is kept among the orphans if it is `claimed`: the host's Hello named the execution,
+    with a dispatch number
+    that was given out. Anything else was never dispatched, and is dropped. The store bounds what one host may leave
+    there, and keeps `outputs`
     only with a report that it keeps.
     """
 
@@ -70,7 +72,8 @@ class SaveLate:
 
 @dataclass(frozen=True, slots=True)
 class SaveOrphan:
-    """An execution that a Hello names, whose dispatch number was given out, and of which the database knows nothing: a part of it is lost. Its
+    """An execution that a Hello names, whose dispatch number was given out, and of which the database knows nothing: a
+    part of it is lost. Its
     report, if the agent still has it, follows as a SaveLate. stage: of events.Stage."""
 
     host_id: str
@@ -96,7 +99,8 @@ class SaveHost:
 
 
 class SaveSeq(Struct, frozen=True, gc=False):
-    """The highest dispatch number given to a host, and the highest server epoch that this host claims to have met. Never lowered."""
+    """The highest dispatch number given to a host, and the highest server epoch that this host claims to have met.
+    Never lowered."""
 
     host_id: str
     max_seq: int
@@ -140,7 +144,8 @@ class DeleteJoinToken:
 
 @dataclass(frozen=True, slots=True)
 class UseJoinToken:
-    """Take one use of a token for the certificate with this serial number, or refuse the whole transaction: with none left
+    """Take one use of a token for the certificate with this serial number, or refuse the whole transaction: with none
+    left
     at `used_at`, or no such token, the store raises TokenSpent. used_at: when the host asked, which for a join that was
     approved is before the transaction. A replay for the same serial number takes no second use."""
 
@@ -173,7 +178,8 @@ class SaveIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SaveKinds:
-    """In which order a command's kinds of answers came, so that the numbers with which they were shown stay: see `server.core.results.groups.KindOrder`.
+    """In which order a command's kinds of answers came, so that the numbers with which they were shown stay: see
+    `server.core.results.groups.KindOrder`.
     Taken only if it is longer than the stored one, which it continues."""
 
     command_id: str
@@ -240,7 +246,8 @@ class Welcome:
 
 
 class Dispatch(Struct, frozen=True, gc=False):
-    """small: its task has few hosts, so that it goes before what is sent to many, and its answer is read before theirs."""
+    """small: its task has few hosts, so that it goes before what is sent to many, and its answer is read before
+    theirs."""
 
     host_id: str
     session: int
@@ -292,7 +299,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Inquire:
-    """Find out which of these executions, which a Hello names, the database knows nothing of; the answer is an event, Unaccounted.
+    """Find out which of these executions, which a Hello names, the database knows nothing of; the answer is an event,
+    Unaccounted.
     entries: (command_id, attempt, seq, stage)."""
 
     host_id: str
@@ -328,7 +336,8 @@ Act = Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progr
 
 @dataclass(slots=True, eq=False)
 class SendTime:
-    """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None: not yet. decided: when
+    """When what one call of the engine sends could leave, its transaction being committed. at: monotonic seconds; None:
+    not yet. decided: when
     the engine was called, in monotonic seconds; None: before this start of the server."""
 
     at: float | None = None
@@ -337,7 +346,8 @@ class SendTime:
 
 @dataclass(slots=True)
 class Effects:
-    """What one call of the engine asks for: one transaction, then the acts in order. Whoever carries them out sets `departure.at`
+    """What one call of the engine asks for: one transaction, then the acts in order. Whoever carries them out sets
+    `departure.at`
     first: a database that is away holds them back, and nobody is to be judged by when they were decided."""
 
     saves: list[Save] = field(default_factory=list)

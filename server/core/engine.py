@@ -42,7 +42,8 @@ from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWai
 class Engine:
     """Owns the state of every task that is not final and of every host.
 
-    Call `handle` with what happened; carry out what it returns: the saves in one transaction, then the acts in order, each
+    Call `handle` with what happened; carry out what it returns: the saves in one transaction, then the acts in order,
+    each
     call's after the one before. While `has_more` is true call it again soon with a Tick: fan-outs are done in slices.
     """
 
@@ -51,7 +52,9 @@ class Engine:
         the server; 0 if there is none."""
         self.world = EngineState(limits or Limits(), chance, epoch)
 
-    def load_counts(self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]) -> None:
+    def load_counts(
+        self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]
+    ) -> None:
         """Counts over the whole store, before anything is loaded."""
         self.world.ledger.load(tasks_by_status, executions_by_status)
 
@@ -95,7 +98,8 @@ class Engine:
         return len(peer.open) + len(peer.parked) if peer is not None else 0
 
     def oldest_waiting(self) -> float | None:
-        """Since when the execution waits to be sent that has waited longest, in monotonic seconds; None if none does. Executions of a task that
+        """Since when the execution waits to be sent that has waited longest, in monotonic seconds; None if none does.
+        Executions of a task that
         was not started do not wait; those in the pause before a further attempt do."""
         return self.world.measures.oldest()
 

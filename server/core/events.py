@@ -65,7 +65,8 @@ class TaskCanceled:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionsCanceled:
-    """An operator wants it to end on these hosts; the others go on. Hosts that the task does not have, or on which it has ended,
+    """An operator wants it to end on these hosts; the others go on. Hosts that the task does not have, or on which it
+    has ended,
     are passed over."""
 
     task_id: str
@@ -94,7 +95,8 @@ class TaskLoaded:
 
 @dataclass(frozen=True, slots=True)
 class HostLoaded:
-    """A known host, the highest dispatch number it was ever given, and the highest epoch that it has claimed to have met."""
+    """A known host, the highest dispatch number it was ever given, and the highest epoch that it has claimed to have
+    met."""
 
     host_id: str
     max_seq: int

@@ -74,7 +74,8 @@ def start(world: EngineState, execution: Execution) -> None:
 
 
 def rejected(world: EngineState, event: Rejected, execution: Execution | None) -> None:
-    """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and the execution is in
+    """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and
+    the execution is in
     doubt until its host reports a result, says Hello again, or has stayed connected for so long that it is lost."""
     if execution is None:
         return
@@ -91,7 +92,8 @@ def rejected(world: EngineState, event: Rejected, execution: Execution | None) -
 
 
 def result(world: EngineState, event: Result, execution: Execution | None) -> None:
-    """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the commit."""
+    """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the
+    commit."""
     peer = world.peers.get(event.host_id)
     if execution is None:
         _unsolicited(world, event, peer)
@@ -109,7 +111,8 @@ def result(world: EngineState, event: Result, execution: Execution | None) -> No
 
 
 def _unsolicited(world: EngineState, event: Result, peer: HostState | None) -> None:
-    """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and so is the pace."""
+    """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and
+    so is the pace."""
     if unmatched.is_flood(world, peer):
         return
     if not _ended_an_attempt(world, event):
@@ -156,4 +159,13 @@ def _late(world: EngineState, event: Result, *, claimed: bool) -> SaveLate:
         "report": dict(event.report),
     }
     outputs = tuple(output for output in (event.stdout, event.stderr) if output is not None)
-    return SaveLate(event.host_id, event.command_id, event.attempt, world.now.wall_ms, event.agent_finished_at, report, outputs, claimed)
+    return SaveLate(
+        event.host_id,
+        event.command_id,
+        event.attempt,
+        world.now.wall_ms,
+        event.agent_finished_at,
+        report,
+        outputs,
+        claimed,
+    )

@@ -15,7 +15,9 @@ FORMER_JOURNALS = 4
 
 
 def loaded(world: EngineState, event: HostLoaded) -> None:
-    world.peers[event.host_id] = HostState(event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True, epoch_seen=event.max_epoch)
+    world.peers[event.host_id] = HostState(
+        event.host_id, seq=event.max_seq, seq_reserved=event.max_seq, loaded=True, epoch_seen=event.max_epoch
+    )
 
 
 def connected(world: EngineState, event: HostConnected) -> None:
@@ -51,18 +53,24 @@ def connected(world: EngineState, event: HostConnected) -> None:
     world.unpark(peer, len(peer.parked))
 
 
-def _verdicts(world: EngineState, event: HostConnected, peer: HostState, entries: dict[tuple[str, int], Entry]) -> list[Verdict]:
+def _verdicts(
+    world: EngineState, event: HostConnected, peer: HostState, entries: dict[tuple[str, int], Entry]
+) -> list[Verdict]:
     verdicts = []
     for (command_id, attempt), entry in entries.items():
         execution = peer.open.get(command_id)
         if execution is not None and execution.row.attempt == attempt:
             # STOP says "canceled"; an end for another reason is asked for by a Cancel, which can say which.
-            canceled = execution.row.cancel_requested_at is not None and execution.row.cancel_reason in (None, "canceled")
+            canceled = execution.row.cancel_requested_at is not None and execution.row.cancel_reason in (
+                None,
+                "canceled",
+            )
             decision = Decision.STOP if canceled else Decision.KEEP
         elif entry.stage in (Stage.INTENT, Stage.RUNNING) and _is_superseded(world, event.host_id, command_id, attempt):
             decision = Decision.STOP
         else:
-            # Final, deleted or from another database: what was acknowledged stays so, anything else is kept and its result
+            # Final, deleted or from another database: what was acknowledged stays so, anything else is kept and its
+            # result
             # taken as late.
             decision = Decision.ACK if entry.stage is Stage.ACKED else Decision.KEEP
         verdicts.append(Verdict(command_id, attempt, decision))
@@ -99,13 +107,15 @@ def _resync(world: EngineState, peer: HostState, execution: Execution, entry: En
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         _send_again(world, peer, execution)
     else:
-        # It was accepted, and this Hello does not name it. Either the journal was set back, or the Hello is from an earlier process of the
+        # It was accepted, and this Hello does not name it. Either the journal was set back, or the Hello is from an
+        # earlier process of the
         # agent and was delayed: then its connection ends soon, and the next Hello tells.
         suspect_until(world, execution)
 
 
 def _ask_again(world: EngineState, execution: Execution, entry: Entry) -> None:
-    """While its host was away somebody wanted it to end. Nothing need be said of what has ended, or was told by a verdict."""
+    """While its host was away somebody wanted it to end. Nothing need be said of what has ended, or was told by a
+    verdict."""
     execution.asked = world.now.mono
     if entry.stage in (Stage.INTENT, Stage.RUNNING) and execution.row.cancel_reason not in (None, "canceled"):
         world.send_cancel(execution)

@@ -3,8 +3,10 @@
 Times named `*_at` are milliseconds since 1970 UTC by the server's clock; `agent_*_at` by the agent's, kept for people
 and never compared with ours. Times named `*_ms` are durations. Absent is None.
 
-What is made once per host or message is a msgspec Struct, here and in events.py and effects.py: a frozen dataclass of fourteen
-fields takes ten times as long to make. None of them can be part of a cycle, so the garbage collector is told to pass them by.
+What is made once per host or message is a msgspec Struct, here and in events.py and effects.py: a frozen dataclass of
+fourteen
+fields takes ten times as long to make. None of them can be part of a cycle, so the garbage collector is told to pass
+them by.
 """
 
 from __future__ import annotations
@@ -47,9 +49,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a host's execution is tried again. attempts: in all, the first included. codes: reasons (proto/reasons.py) for which.
+    """When a host's execution is tried again. attempts: in all, the first included. codes: reasons (proto/reasons.py)
+    for which.
 
-    idempotent: also when it was accepted and so may have run; without it nothing that may have run is ever run again. The n-th
+    idempotent: also when it was accepted and so may have run; without it nothing that may have run is ever run again.
+    The n-th
     pause is backoff_ms * 2^(n-1), at most backoff_max_ms, of which a random half is taken off.
     """
 
@@ -64,8 +68,10 @@ class Retry:
 class Task:
     """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`.
 
-    wait_ms: how long from the start on hosts that are not connected are waited for; None: not at all. rerun_of: the task of which
-    this one repeats some hosts. spent_ms: how long servers have run it, as of the last save, by clocks that cannot be set; kept for
+    wait_ms: how long from the start on hosts that are not connected are waited for; None: not at all. rerun_of: the
+    task of which
+    this one repeats some hosts. spent_ms: how long servers have run it, as of the last save, by clocks that cannot be
+    set; kept for
     a task with timeout_ms or wait_ms.
     """
 
@@ -116,8 +122,10 @@ class CommandHost(Struct, gc=False):
     """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
 
     `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
-    after the row had become final; it changes nothing else. `cancel_reason`: why its host was asked to end it first: canceled,
-    timeout or expired. `earlier`: how the attempts before this one ended, the first one first. `retry_at`: when this attempt's turn
+    after the row had become final; it changes nothing else. `cancel_reason`: why its host was asked to end it first:
+    canceled,
+    timeout or expired. `earlier`: how the attempts before this one ended, the first one first. `retry_at`: when this
+    attempt's turn
     comes, while it waits for it.
     """
 
@@ -174,10 +182,13 @@ class Output(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Host:
-    """A machine. Who is connected now, and when it was last heard of in this run, is the fleet's knowledge, not the store's.
+    """A machine. Who is connected now, and when it was last heard of in this run, is the fleet's knowledge, not the
+    store's.
 
-    given: the name that an operator has given it, which goes before `claimed`, what its agent calls it. former: names that it had before, the last
-    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id only. max_seq, max_epoch: read
+    given: the name that an operator has given it, which goes before `claimed`, what its agent calls it. former: names
+    that it had before, the last
+    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id
+    only. max_seq, max_epoch: read
     only, written with SaveSeq.
     """
 
@@ -210,8 +221,10 @@ class Host:
 class JoinToken:
     """What is kept of a token with which hosts join.
 
-    digest: SHA-256 of its text. labels: given to every host that joins with it. networks: CIDR blocks, one of which a host
-    must join from; empty for anywhere. approve: an operator lets each host in. replace: a host that joins with it takes the place of
+    digest: SHA-256 of its text. labels: given to every host that joins with it. networks: CIDR blocks, one of which a
+    host
+    must join from; empty for anywhere. approve: an operator lets each host in. replace: a host that joins with it takes
+    the place of
     hosts of its name that are offline.
     """
 

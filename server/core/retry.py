@@ -10,7 +10,12 @@ from server.core.states import ExecutionStatus, ExecutionStep
 def try_retry(world: EngineState, execution: Execution, status: ExecutionStatus) -> bool:
     """An attempt is about to end as `status`, its reason set: True if there will be another one instead."""
     row, policy = execution.row, execution.live.task.retry
-    if policy is None or not _wanted(policy, row, status) or row.cancel_reason == "canceled" or execution.live.task.cancel_reason is not None:
+    if (
+        policy is None
+        or not _wanted(policy, row, status)
+        or row.cancel_reason == "canceled"
+        or execution.live.task.cancel_reason is not None
+    ):
         return False
     ended = _told(row, status, world.now.wall_ms)
     if row.status is ExecutionStatus.PENDING:
@@ -85,5 +90,9 @@ def _told(row: CommandHost, status: ExecutionStatus, now_ms: int) -> dict[str, o
 def _clear(row: CommandHost) -> None:
     row.seq = row.journal_id = row.cancel_requested_at = row.cancel_reason = row.report = None
     row.unreachable = False
-    row.dispatched_at = row.accepted_at = row.started_at = row.finished_at = row.agent_started_at = row.agent_finished_at = None
-    row.execution_ms = row.exit_code = row.signal = row.error_code = row.error_message = row.stdout_id = row.stderr_id = None
+    row.dispatched_at = row.accepted_at = row.started_at = row.finished_at = row.agent_started_at = (
+        row.agent_finished_at
+    ) = None
+    row.execution_ms = row.exit_code = row.signal = row.error_code = row.error_message = row.stdout_id = (
+        row.stderr_id
+    ) = None

@@ -20,7 +20,8 @@ from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWai
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on. small_task: hosts of a task that a larger
+    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on. small_task: hosts of
+    a task that a larger
     one must not hold up, at most."""
 
     in_flight: int = 20_000
@@ -29,19 +30,22 @@ class Limits:
     slice: int = 200
     small_task: int = 16
     seq_block: int = 256
-    """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's row."""
+    """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's
+    row."""
     waiting: int = 200_000
     waiting_per_host: int = 1_000
     """Executions that may wait for hosts that are not connected."""
     lost_after: float = 3600.0
     unanswered_after: float = 86_400.0
-    """How long a host that is here is asked to end an execution. Long, because it may be us who are slow: a database that is down
+    """How long a host that is here is asked to end an execution. Long, because it may be us who are slow: a database
+    that is down
     holds up what agents say."""
     mass_share: float = 0.3
     mass_hosts: int = 10
     mass_window: float = 60.0
     mass_pause: float = 300.0
-    """More than this share of the hosts, and at least so many, gone within the window: it is taken for our own fault, and nothing
+    """More than this share of the hosts, and at least so many, gone within the window: it is taken for our own fault,
+    and nothing
     is called lost during the pause."""
     forget_every: int = 64
     """Dispatch numbers that are over before an agent is told so."""
@@ -51,20 +55,26 @@ class Limits:
     """Beyond timeout and grace before the server asks the agent again to end an execution."""
     cancel_retry: float = 30.0
     suspect_until: float = 60.0
-    """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than a session whose other
+    """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than
+    a session whose other
     end is dead lasts, and than an agent that was cut off for it needs to come back."""
     claims: int = 1_000
-    """Executions named in a Hello, and not open here, of which reports are expected; further ones are taken for invented."""
+    """Executions named in a Hello, and not open here, of which reports are expected; further ones are taken for
+    invented."""
     orphans: int = 100
-    """Executions of one host that the database knows nothing of and that are recorded; the store holds to it as well."""
+    """Executions of one host that the database knows nothing of and that are recorded; the store holds to it as
+    well."""
     unsolicited_rate: int = 2 << 20
     unsolicited_burst: int = 32 << 20
-    """Bytes of results for no open execution that are acknowledged at once, and per second after that. The others are acknowledged later, so
+    """Bytes of results for no open execution that are acknowledged at once, and per second after that. The others are
+    acknowledged later, so
     that a host's credits hold it to this rate."""
     unsolicited_waiting: int = 128
-    """Such results that may wait for their acknowledgement: twice as many as an agent has credits for. With more its session is cut."""
+    """Such results that may wait for their acknowledgement: twice as many as an agent has credits for. With more its
+    session is cut."""
     lap: float = 60.0
-    """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at most."""
+    """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at
+    most."""
 
 
 KEPT = 20
@@ -93,7 +103,8 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Executions that are still to be told to end. reason: canceled, timeout or expired. force: given up if their host is away."""
+    """Executions that are still to be told to end. reason: canceled, timeout or expired. force: given up if their host
+    is away."""
 
     executions: deque[Execution]
     reason: str
@@ -102,7 +113,8 @@ class Stop:
 
 @dataclass(slots=True, eq=False)
 class LiveTask:
-    """A task that is not final. waiting: not yet admitted; stopping: still to be told to end; limit: its own concurrency."""
+    """A task that is not final. waiting: not yet admitted; stopping: still to be told to end; limit: its own
+    concurrency."""
 
     task: Task
     command: Command
@@ -165,7 +177,9 @@ class EngineState:
         self.tally = Tally()
         self.ledger = Ledger()
         self.measures = DeliveryTimes()
-        self.deadlines: Deadlines[Execution | LiveTask | OfflineWait | ElapsedCheckpoint | StartGrace | DelayedAcks] = Deadlines()
+        self.deadlines: Deadlines[Execution | LiveTask | OfflineWait | ElapsedCheckpoint | StartGrace | DelayedAcks] = (
+            Deadlines()
+        )
         self.ready: OrderedDict[LiveTask, None] = OrderedDict()
         """Tasks that may have something to admit, the next in turn first; small ones apart, in `quick`."""
         self.quick: OrderedDict[LiveTask, None] = OrderedDict()
@@ -201,7 +215,8 @@ class EngineState:
         self.now = now
         self._departure.decided = now.mono
 
-    # --- tasks ---------------------------------------------------------------------------------------------------------
+    # --- tasks
+    # ---------------------------------------------------------------------------------------------------------
 
     def add_task(self, task: Task, command: Command, counts: Sequence[int]) -> LiveTask:
         slot = self._free_slots.pop() if self._free_slots else self._next_slot
@@ -242,11 +257,13 @@ class EngineState:
         return self.quick if live.small else self.ready
 
     def room(self, live: LiveTask) -> int:
-        """Executions in flight, of all tasks, below which one of this task may go: large tasks leave some for small ones."""
+        """Executions in flight, of all tasks, below which one of this task may go: large tasks leave some for small
+        ones."""
         most = self.limits.in_flight
         return most if live.small else most - most // KEPT
 
-    # --- executions ------------------------------------------------------------------------------------------------------
+    # --- executions
+    # ------------------------------------------------------------------------------------------------------
 
     def step(self, execution: Execution, step: ExecutionStep) -> None:
         """The only place where an execution's status changes. Raises IllegalStep."""
@@ -308,7 +325,8 @@ class EngineState:
         self.parked += 1
 
     def unpark(self, peer: HostState, number: int, *, of: LiveTask | None = None) -> None:
-        """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the order in which
+        """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the
+        order in which
         they came. of: the task that has made room; then other large tasks go on with the next slice only."""
         returned = list(islice(peer.parked, number))
         self.parked -= len(returned)
@@ -320,7 +338,8 @@ class EngineState:
             live = execution.live
             self.wake(live, soon=live.small or of is None or live is of)
 
-    # --- what goes out -----------------------------------------------------------------------------------------------------
+    # --- what goes out
+    # -----------------------------------------------------------------------------------------------------
 
     def save(self, save: Save) -> None:
         self._saves.append(save)
@@ -342,7 +361,8 @@ class EngineState:
         return peer.seq
 
     def send_cancel(self, execution: Execution) -> None:
-        """To a host that is connected; to others it goes with the verdicts when they return. Not while it is in doubt: who has no trace
+        """To a host that is connected; to others it goes with the verdicts when they return. Not while it is in doubt:
+        who has no trace
         of it would say that it never started.
 
         The agent is told why, so that its report says the same.
@@ -350,11 +370,17 @@ class EngineState:
         row = execution.row
         reason = row.cancel_reason or execution.live.task.cancel_reason or "canceled"
         peer = self.peers[row.host_id]
-        if peer.session is not None and row.journal_id is not None and row.seq is not None and execution.suspect_until is None:
+        if (
+            peer.session is not None
+            and row.journal_id is not None
+            and row.seq is not None
+            and execution.suspect_until is None
+        ):
             self.act(Cancel(row.host_id, peer.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
 
     def forget(self, peer: HostState, every: int) -> None:
-        """Tell the agent up to which number everything is over, if that has moved on by so many. Nothing open has such a number."""
+        """Tell the agent up to which number everything is over, if that has moved on by so many. Nothing open has such
+        a number."""
         if peer.session is not None and peer.seen - peer.forgotten >= every:
             low = min((execution.row.seq or 1 for execution in peer.open.values()), default=peer.seen + 1) - 1
             if low - peer.forgotten >= every:

@@ -1,6 +1,7 @@
 """The states of a task and of an execution, and the only ways from one to the next, as data.
 
-The pictures in docs/reference/states.md are drawn from these tables. What is not in a table cannot happen: `step` raises.
+The pictures in docs/reference/states.md are drawn from these tables. What is not in a table cannot happen: `step`
+raises.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from proto.words import STATES, code_of_execution, code_of_task, words_of
 
 
 class TaskStatus(IntEnum):
-    """Numbers are stored; they never change. `label` is the code in JSON; proto/words.py has the words that people read."""
+    """Numbers are stored; they never change. `label` is the code in JSON; proto/words.py has the words that people
+    read."""
 
     PENDING = 0
     RUNNING = 1
@@ -141,10 +143,12 @@ _EXECUTIONS = {status.label: status for status in ExecutionStatus}
 
 
 def task_status(word: str) -> TaskStatus:
-    """The status from its code, its word (`timed out`) or an old spelling (`cancelled`); see proto/words.py. Raises KeyError."""
+    """The status from its code, its word (`timed out`) or an old spelling (`cancelled`); see proto/words.py. Raises
+    KeyError."""
     return _TASKS[code_of_task(word)]
 
 
 def execution_status(word: str) -> ExecutionStatus:
-    """The status from its code, its word (`not started`) or an old spelling (`cancelled`); see proto/words.py. Raises KeyError."""
+    """The status from its code, its word (`not started`) or an old spelling (`cancelled`); see proto/words.py. Raises
+    KeyError."""
     return _EXECUTIONS[code_of_execution(word)]

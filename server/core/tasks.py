@@ -9,7 +9,15 @@ from itertools import islice
 
 from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
-from server.core.events import ExecutionsCanceled, Stopping, TaskCanceled, TaskCreated, TaskForgotten, TaskLoaded, TaskStarted
+from server.core.events import (
+    ExecutionsCanceled,
+    Stopping,
+    TaskCanceled,
+    TaskCreated,
+    TaskForgotten,
+    TaskLoaded,
+    TaskStarted,
+)
 from server.core.model import CommandHost, Task
 from server.core.state import EngineState, Execution, HostState, LiveTask, Stop
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
@@ -33,7 +41,11 @@ def loaded(world: EngineState, event: TaskLoaded) -> None:
     world.ledger.reopened(task)
     live = world.add_task(task, event.command, task.counts)
     live.loaded = True
-    live.made = task.status is not TaskStatus.PENDING or bool(event.executions) or task.counts[ExecutionStatus.PENDING] < len(task.targets)
+    live.made = (
+        task.status is not TaskStatus.PENDING
+        or bool(event.executions)
+        or task.counts[ExecutionStatus.PENDING] < len(task.targets)
+    )
     for row in event.executions:
         execution = live.executions[row.host_id] = Execution(row, live)
         if row.retry_at is not None:
@@ -57,16 +69,22 @@ def loaded(world: EngineState, event: TaskLoaded) -> None:
 
 
 def _wait_as_before(world: EngineState, live: LiveTask) -> None:
-    """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is shown, and nothing is
+    """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is
+    shown, and nothing is
     decided by it. Of further attempts nothing tells when they began to wait, so they do since now."""
     waiting = [execution for execution in live.executions.values() if execution.row.status is ExecutionStatus.PENDING]
     started_at = live.task.started_at or world.now.wall_ms
-    _wait(world, [execution for execution in waiting if execution.row.attempt == 1], world.now.mono - max(0, world.now.wall_ms - started_at) / 1000)
+    _wait(
+        world,
+        [execution for execution in waiting if execution.row.attempt == 1],
+        world.now.mono - max(0, world.now.wall_ms - started_at) / 1000,
+    )
     _wait(world, [execution for execution in waiting if execution.row.attempt > 1], world.now.mono)
 
 
 def _keep_time(world: EngineState, live: LiveTask) -> None:
-    """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what a server has
+    """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what
+    a server has
     counted is saved, and the time between two servers is nobody's."""
     task = live.task
     if task.timeout_ms is not None or task.wait_ms is not None:
@@ -186,7 +204,9 @@ def _end_all(world: EngineState, live: LiveTask, reason: str, *, force: bool = F
     _stop(world, live, live.executions.values(), reason, force=force)
 
 
-def _stop(world: EngineState, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False) -> None:
+def _stop(
+    world: EngineState, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False
+) -> None:
     live.stopping.append(Stop(deque(executions), reason, force))
     world.stopping[live] = world.halted[live] = None
 
@@ -238,7 +258,8 @@ def _last_step(live: LiveTask) -> TaskStep:
 
 
 def _show(world: EngineState, live: LiveTask) -> Task:
-    """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also what is saved."""
+    """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also
+    what is saved."""
     image = replace(live.task, targets=())
     world.act(Progress(image, tuple(islice(live.started, SLOWEST))))
     return image

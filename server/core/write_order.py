@@ -1,11 +1,15 @@
 """Which units of the writer may change places.
 
-A unit is written before one that came earlier only if the two have nothing to do with each other: no task, no command and no host about
+A unit is written before one that came earlier only if the two have nothing to do with each other: no task, no command
+and no host about
 which the earlier one says something that must be durable, or must have been said to the host, before the later one is.
 
-What a host is told of different commands may come in either order: an agent takes each command for itself. Three things are not like that,
-and hold up whatever follows for their host: a Welcome, with which its session begins; the reservation of dispatch numbers, without which a
-number could be given twice after a crash; and the host's own row. A Forget speaks of every number up to one: it waits for everything.
+What a host is told of different commands may come in either order: an agent takes each command for itself. Three things
+are not like that,
+and hold up whatever follows for their host: a Welcome, with which its session begins; the reservation of dispatch
+numbers, without which a
+number could be given twice after a crash; and the host's own row. A Forget speaks of every number up to one: it waits
+for everything.
 """
 
 from __future__ import annotations
@@ -42,7 +46,8 @@ _SAID = frozenset({Dispatch, Cancel, Ack})
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """holds: ids about which a later unit has to wait for this one. behind: ids about which this one waits for earlier units; None: it waits
+    """holds: ids about which a later unit has to wait for this one. behind: ids about which this one waits for earlier
+    units; None: it waits
     for all of them. barrier: every later unit waits for this one."""
 
     holds: frozenset[str] = frozenset()

@@ -1,4 +1,5 @@
-"""Every host's identity, in memory: what `security/admit.py` decides upon. The store has it too; this is never behind."""
+"""Every host's identity, in memory: what `security/admit.py` decides upon. The store has it too; this is never
+behind."""
 
 from __future__ import annotations
 

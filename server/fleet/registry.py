@@ -17,7 +17,9 @@ from server.ports import HostPresence
 class Registry:
     """A ports.Fleet, and the conductor's outboxes."""
 
-    def __init__(self, limits: OutboxLimits | None = None, *, epoch: int = 0, watching: WatchLimits | None = None) -> None:
+    def __init__(
+        self, limits: OutboxLimits | None = None, *, epoch: int = 0, watching: WatchLimits | None = None
+    ) -> None:
         """epoch: of this start of the server; session numbers of different starts never meet."""
         self._limits = limits or OutboxLimits()
         self.directory = Directory()
@@ -32,7 +34,8 @@ class Registry:
         self.watching = Watching(self.session, watching or WatchLimits())
         """Output while it comes."""
 
-    # --- hosts ---------------------------------------------------------------------------------------------------------
+    # --- hosts
+    # ---------------------------------------------------------------------------------------------------------
 
     def put(self, host: Host) -> None:
         """Make it, or its new facts, known."""
@@ -82,10 +85,12 @@ class Registry:
         else:
             self._offline.discard(host_id)
 
-    # --- sessions ------------------------------------------------------------------------------------------------------
+    # --- sessions
+    # ------------------------------------------------------------------------------------------------------
 
     def attach(self, host_id: str, peer: str, now_ms: int, stir: Callable[[Session], None]) -> Session:
-        """A new session for this host, which calls `stir` when it has something to do. An older one is ended first: the newest wins."""
+        """A new session for this host, which calls `stir` when it has something to do. An older one is ended first: the
+        newest wins."""
         old = self._sessions.get(host_id)
         if old is not None:
             old.end("superseded")
@@ -127,10 +132,15 @@ class Registry:
                 self.watching.welcomed(session)
 
     def take_seen(self, *, connected: bool) -> dict[str, int]:
-        """When hosts were last heard of that have left since the last call, and with `connected` those that are here; ms."""
+        """When hosts were last heard of that have left since the last call, and with `connected` those that are here;
+        ms."""
         found, self._unsaved = self._unsaved, {}
         if connected:
-            found |= {session.host_id: session.heard for session in self._sessions.values() if session.host_id in self.directory.hosts}
+            found |= {
+                session.host_id: session.heard
+                for session in self._sessions.values()
+                if session.host_id in self.directory.hosts
+            }
         return found
 
     def online(self) -> Set[str]:

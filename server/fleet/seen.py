@@ -1,4 +1,5 @@
-"""Saves when hosts were last heard of: soon after they leave, for connected ones now and then, and for all at the server's end."""
+"""Saves when hosts were last heard of: soon after they leave, for connected ones now and then, and for all at the
+server's end."""
 
 from __future__ import annotations
 

@@ -15,22 +15,42 @@ Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCred
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """messages: that may wait for one host between two turns of the edge. Bytes are bounded by the lane's write queue."""
+    """messages: that may wait for one host between two turns of the edge. Bytes are bounded by the lane's write
+    queue."""
 
     messages: int = 256
 
 
 class Session:
     """host_id, number: unique among all sessions of this server. since: wall clock, ms. ended: why it must close.
-    heard: when the agent last said something, ms, at most a heartbeat old. welcomed: the Welcome is on its way, so other messages may follow. output_credit: None until output was asked for. quick: a command of a task with few hosts waits to go out.
+    heard: when the agent last said something, ms, at most a heartbeat old. welcomed: the Welcome is on its way, so
+    other messages may follow. output_credit: None until output was asked for. quick: a command of a task with few hosts
+    waits to go out.
 
     The outbox is bounded: a host that does not read is cut off rather than waited for. Nothing is lost by that, because
-    what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something to do.
+    what it has not acknowledged is matched with its journal when it returns. `stir` is called when there is something
+    to do.
     """
 
-    __slots__ = ("_limits", "_outbox", "_stir", "ended", "heard", "host_id", "number", "output_credit", "peer", "quick", "running", "since", "welcomed")
+    __slots__ = (
+        "_limits",
+        "_outbox",
+        "_stir",
+        "ended",
+        "heard",
+        "host_id",
+        "number",
+        "output_credit",
+        "peer",
+        "quick",
+        "running",
+        "since",
+        "welcomed",
+    )
 
-    def __init__(self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]) -> None:
+    def __init__(
+        self, host_id: str, number: int, peer: str, since: int, limits: OutboxLimits, stir: Callable[[Session], None]
+    ) -> None:
         self.host_id, self.number, self.peer, self.since = host_id, number, peer, since
         self.heard = since
         self.running = 0

@@ -1,7 +1,9 @@
 """Who looks at which execution's output while it comes, and what the agents are told because of it.
 
-Nothing flows unless somebody looks: an agent is told with the first viewer and again with every new session, and told to stop with the
-last. What comes is kept in memory only, in a bounded ring per execution; a viewer that is slower than that misses bytes and sees which.
+Nothing flows unless somebody looks: an agent is told with the first viewer and again with every new session, and told
+to stop with the
+last. What comes is kept in memory only, in a bounded ring per execution; a viewer that is slower than that misses bytes
+and sees which.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ TICK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class WatchLimits:
-    """executions: watched at once. ring: bytes kept of each. window: bytes that one agent may send per TICK, total: all of them together."""
+    """executions: watched at once. ring: bytes kept of each. window: bytes that one agent may send per TICK, total: all
+    of them together."""
 
     executions: int = 64
     ring: int = 512 * 1024
@@ -115,7 +118,8 @@ class Watching:
                     del self._hosts[host_id]
 
     def take(self, session: Session, command_id: str, attempt: int, piece: Piece) -> None:
-        """A piece has come; one that nobody looks at any more is dropped. Raises MalformedMessage when the agent had no credit for it."""
+        """A piece has come; one that nobody looks at any more is dropped. Raises MalformedMessage when the agent had no
+        credit for it."""
         credit = session.output_credit
         if credit is None or not credit.take(len(piece.data)):
             raise MalformedMessage("output: more than the credit for it")
@@ -150,7 +154,9 @@ class Watching:
 
     def grant(self) -> None:
         """Every agent that is watched may send a share again."""
-        sessions = [session for host_id in self._hosts if (session := self._session(host_id)) is not None and session.welcomed]
+        sessions = [
+            session for host_id in self._hosts if (session := self._session(host_id)) is not None and session.welcomed
+        ]
         window = share(self._limits.window, self._limits.total, len(sessions))
         for session in sessions:
             if session.output_credit is None:

@@ -57,10 +57,27 @@ class PortCounts:
 
 
 class Entrance:
-    """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises InitFailed."""
+    """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises
+    InitFailed."""
 
-    def __init__(self, settings: Settings, identities: Identities, registry: Registry, writer: Writer, clock: Clock, metrics: Metrics, requests: JoinRequests | None = None, limits: PortLimits | None = None) -> None:
-        self._settings, self._clock, self._identities, self._registry, self._writer = settings, clock, identities, registry, writer
+    def __init__(
+        self,
+        settings: Settings,
+        identities: Identities,
+        registry: Registry,
+        writer: Writer,
+        clock: Clock,
+        metrics: Metrics,
+        requests: JoinRequests | None = None,
+        limits: PortLimits | None = None,
+    ) -> None:
+        self._settings, self._clock, self._identities, self._registry, self._writer = (
+            settings,
+            clock,
+            identities,
+            registry,
+            writer,
+        )
         self._requests = requests if requests is not None else JoinRequests()
         self._limits = limits or PortLimits()
         self._files = ca_files.CaFiles(settings.data)
@@ -73,10 +90,22 @@ class Entrance:
         try:
             self.agent_tls, self._enrol_tls = tls.agent_port_context(self._files), tls.enrolment_context(self._files)
         except OSError as error:
-            raise InitFailed(self._files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup") from error
+            raise InitFailed(
+                self._files.folder,
+                f"holds certificates that cannot be used: {error}",
+                "put the folder back from your backup",
+            ) from error
         self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
         takeovers = Takeovers(settings.enrol.max_takeovers, round(settings.enrol.takeover_window * 1000))
-        self.gate = HostAuthenticator(identities, registry, writer, clock, self._agent_counts, takeovers, round(settings.enrol.renew_after_end * 1000))
+        self.gate = HostAuthenticator(
+            identities,
+            registry,
+            writer,
+            clock,
+            self._agent_counts,
+            takeovers,
+            round(settings.enrol.renew_after_end * 1000),
+        )
         self.address: tuple[str, int] | None = None
 
     def handshake_failed(self, peer: str, error: BaseException) -> None:
@@ -85,11 +114,31 @@ class Entrance:
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket, agent_port: int, store: Store) -> AsyncIterator[None]:
-        """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to dial."""
+        """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to
+        dial."""
         ours = self._settings.enrol
-        settings = EnrolmentSettings(ca.pem(ca_files.load_root(self._files)), round(ours.lifetime * 1000), ours.per_second, "", agent_port, ours.pending, round(ours.pending_ttl * 1000), ours.wrong_tokens)
+        settings = EnrolmentSettings(
+            ca.pem(ca_files.load_root(self._files)),
+            round(ours.lifetime * 1000),
+            ours.per_second,
+            "",
+            agent_port,
+            ours.pending,
+            round(ours.pending_ttl * 1000),
+            ours.wrong_tokens,
+        )
         enrolment = Enrolment(
-            lambda: self._issuing, self._identities, self.gate, self._registry, store, self._writer, self._clock, os.urandom, settings, self._enrol_counts, self._requests
+            lambda: self._issuing,
+            self._identities,
+            self.gate,
+            self._registry,
+            store,
+            self._writer,
+            self._clock,
+            os.urandom,
+            settings,
+            self._enrol_counts,
+            self._requests,
         )
         host, port = sock.getsockname()[:2]
         self.address = (host, port)
@@ -129,7 +178,11 @@ class Entrance:
         self._show_ends()
 
     def _show_ends(self) -> None:
-        ends = {"ca": ca_files.load_root(self._files), "issuing": self._issuing.certificate, "server": ca_files.load_server(self._files)}
+        ends = {
+            "ca": ca_files.load_root(self._files),
+            "issuing": self._issuing.certificate,
+            "server": ca_files.load_server(self._files),
+        }
         for name, certificate in ends.items():
             self._ends.labels(name).set(certificate.not_valid_after_utc.timestamp())
 
@@ -140,7 +193,12 @@ class Entrance:
         ):
             days = days_left(certificate, self._clock.now().wall_ms)
             if days < WARN_DAYS:
-                log.warning("a CA certificate comes to its end", subject=certificate.subject.rfc4514_string(), days=days, remedy=remedy)
+                log.warning(
+                    "a CA certificate comes to its end",
+                    subject=certificate.subject.rfc4514_string(),
+                    days=days,
+                    remedy=remedy,
+                )
 
 
 def days_left(certificate: x509.Certificate, now_ms: int) -> int:
@@ -156,4 +214,10 @@ def names(settings: Settings) -> tuple[str, ...]:
 def _tell(port: str, counts: PortCounts, peer: str, error: BaseException) -> None:
     reason = tls.reason_of(error)
     counts.refused(reason)
-    log.warning("connection refused", port=port, reason=reason, peer=peer, error=(error.reason if isinstance(error, ssl.SSLError) else None) or str(error))
+    log.warning(
+        "connection refused",
+        port=port,
+        reason=reason,
+        peer=peer,
+        error=(error.reason if isinstance(error, ssl.SSLError) else None) or str(error),
+    )

@@ -1,6 +1,8 @@
-"""The database that belongs to a data directory: its id is kept in DATA/database.id, so that another one, or none, is noticed at the start.
+"""The database that belongs to a data directory: its id is kept in DATA/database.id, so that another one, or none, is
+noticed at the start.
 
-A first start makes the database and then the file. From then on a data directory without its database holds what was given out (the CA, tokens,
+A first start makes the database and then the file. From then on a data directory without its database holds what was
+given out (the CA, tokens,
 hosts that have joined) without what was recorded about it, so the server does not start until an operator has decided.
 """
 
@@ -23,13 +25,18 @@ def mark_of(data: Path) -> Path:
 
 
 def expected(data: Path) -> str | None:
-    """The id of this data directory's database; None before the first start. Raises ClarionError database_foreign for a damaged file."""
+    """The id of this data directory's database; None before the first start. Raises ClarionError database_foreign for a
+    damaged file."""
     try:
         text = mark_of(data).read_text("ascii", "replace").strip()
     except FileNotFoundError:
         return None
     if not _ID.fullmatch(text):
-        raise ClarionError("database_foreign", f"{mark_of(data)} holds no id of a database", hint=f"if the database is the right one, run '{ACCEPT}'")
+        raise ClarionError(
+            "database_foreign",
+            f"{mark_of(data)} holds no id of a database",
+            hint=f"if the database is the right one, run '{ACCEPT}'",
+        )
     return text
 
 
@@ -43,7 +50,11 @@ def check_file(settings: Settings) -> None:
     # Only a server that has opened its database makes server.pem.
     if expected(data) is None and not (data / "ca" / "server.pem").exists():
         return
-    raise ClarionError("database_missing", f"{file} is missing or empty, although this data directory has had its database", field="store.path")
+    raise ClarionError(
+        "database_missing",
+        f"{file} is missing or empty, although this data directory has had its database",
+        field="store.path",
+    )
 
 
 async def check_id(settings: Settings, store: Store) -> None:
@@ -52,7 +63,11 @@ async def check_id(settings: Settings, store: Store) -> None:
     if ours is None:
         record(settings.data, theirs)
     elif ours != theirs:
-        raise ClarionError("database_foreign", f"the database has the id {theirs}, and {mark_of(settings.data)} names {ours}", field="store")
+        raise ClarionError(
+            "database_foreign",
+            f"the database has the id {theirs}, and {mark_of(settings.data)} names {ours}",
+            field="store",
+        )
 
 
 def record(data: Path, database_id: str) -> None:

@@ -35,7 +35,8 @@ async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> i
 
 
 async def heal(store: Store) -> list[Alarm]:
-    """Replace stored numbers that no server can have written, before anything is read. Each is logged; returns the alarm about them, if any."""
+    """Replace stored numbers that no server can have written, before anything is read. Each is logged; returns the
+    alarm about them, if any."""
     healed = await store.heal()
     for one in healed:
         log.error("stored numbers replaced", table=one.table, column=one.column, rows=one.rows, what=one.what)

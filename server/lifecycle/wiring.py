@@ -30,7 +30,8 @@ from server.web.http.limits import Limits as WebLimits
 from server.web.http.proxies import Proxies
 
 COMES_BACK = 25.0
-"""Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest pause, `backoff_max`."""
+"""Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest
+pause, `backoff_max`."""
 ENROLMENT_BYTES = 256 << 10
 """Messages of one connection to the enrolment port, a minute. One has at most 64 KiB (proto.link.unary.LIMIT)."""
 SLICE = 200
@@ -38,7 +39,8 @@ SLICE = 200
 
 
 def store(settings: Settings) -> Store:
-    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file, ClarionError for an
+    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file,
+    ClarionError for an
     unreadable store.tls_ca."""
     ours = settings.store
     if ours.kind == "sqlite":
@@ -116,7 +118,12 @@ def outbox_limits(settings: Settings) -> OutboxLimits:
 def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
     liveness = settings.liveness
     return RpcSettings(
-        Terms(epoch, settings.agent_port.max_unacked_results, heartbeat=liveness.heartbeat, silence=liveness.heartbeat_timeout),
+        Terms(
+            epoch,
+            settings.agent_port.max_unacked_results,
+            heartbeat=liveness.heartbeat,
+            silence=liveness.heartbeat_timeout,
+        ),
         max_message=settings.agent_port.max_message,
         hello_timeout=settings.agent_port.hello_timeout,
         caller_age=settings.agent_port.probe_connection_ttl,
@@ -156,7 +163,11 @@ def listener_limits(settings: Settings) -> ListenerLimits:
 
 def lane_limits(settings: Settings) -> LaneLimits:
     ours = settings.agent_port
-    guard = {name: value for name, value in msgspec.structs.asdict(settings.guard).items() if name not in ("send_timeout", "refusals_per_minute", "abuse_weight", "tarpit_seconds", "tarpit_connections")}
+    guard = {
+        name: value
+        for name, value in msgspec.structs.asdict(settings.guard).items()
+        if name not in ("send_timeout", "refusals_per_minute", "abuse_weight", "tarpit_seconds", "tarpit_connections")
+    }
     return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
 
 
@@ -213,5 +224,7 @@ def web_limits(settings: Settings) -> WebLimits:
         stdin_bytes=limits.stdin_bytes,
         timeout_max=float(limits.timeout_max),
         attempts=limits.attempts,
-        expressions=Bounds(limits.expression_chars, limits.selector_names, limits.selector_patterns, limits.selector_comparisons),
+        expressions=Bounds(
+            limits.expression_chars, limits.selector_names, limits.selector_patterns, limits.selector_comparisons
+        ),
     )

@@ -38,7 +38,11 @@ class StatusCollector(Collector):
         for status in ExecutionStatus:
             executions.add_metric([status.label], statistics.executions[status])
         yield executions
-        finished = CounterMetricFamily("clarion_executions_finished", "Executions that ended since the server started, by status.", labels=["status"])
+        finished = CounterMetricFamily(
+            "clarion_executions_finished",
+            "Executions that ended since the server started, by status.",
+            labels=["status"],
+        )
         for status in ExecutionStatus:
             if status.final:
                 finished.add_metric([status.label], self.ended()[status])
@@ -46,7 +50,8 @@ class StatusCollector(Collector):
 
 
 class VersionCollector(Collector):
-    """Hosts by the version of their agent. An agent may say what it likes, so there are at most MOST series and two more."""
+    """Hosts by the version of their agent. An agent may say what it likes, so there are at most MOST series and two
+    more."""
 
     MOST = 20
 
@@ -55,7 +60,10 @@ class VersionCollector(Collector):
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        words = f"Known hosts by the version of their agent: the {self.MOST} commonest; all others are 'other', hosts whose agent has told none are 'none'."
+        words = (
+            f"Known hosts by the version of their agent: the {self.MOST} commonest; all others are 'other', hosts "
+            f"whose agent has told none are 'none'."
+        )
         family = GaugeMetricFamily("clarion_agents", words, labels=["version"])
         for version, number in self._counted().items():
             family.add_metric([version], number)
@@ -72,7 +80,8 @@ class VersionCollector(Collector):
 
 
 class Durations(Collector):
-    """A histogram that is observed ten thousand times in a second: prometheus_client's own takes 3.5 µs for that, with a lock that
+    """A histogram that is observed ten thousand times in a second: prometheus_client's own takes 3.5 µs for that, with
+    a lock that
     nobody on one loop needs. buckets: upper bounds, ascending."""
 
     def __init__(self, name: str, words: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
@@ -84,4 +93,9 @@ class Durations(Collector):
     def collect(self) -> Iterator[Metric]:
         kept = self.kept
         bounds = [*(str(float(bound)) for bound in kept.bounds), "+Inf"]
-        yield HistogramMetricFamily(self._name, self._words, buckets=list(zip(bounds, accumulate(kept.counts), strict=True)), sum_value=kept.total)
+        yield HistogramMetricFamily(
+            self._name,
+            self._words,
+            buckets=list(zip(bounds, accumulate(kept.counts), strict=True)),
+            sum_value=kept.total,
+        )

@@ -8,10 +8,13 @@ from collections.abc import Callable
 import trio
 
 THRESHOLDS = (5_000, 3, 1_000_000)
-"""Of gc.set_threshold. Python's 700 let the collector look, round after round, at what is freed by counting anyway; with 20,000 and 10 it held the
-loop for 10 ms and now and then for 60. The oldest generation, which takes 140 ms with ten thousand agents, is left to `look_after`."""
+"""Of gc.set_threshold. Python's 700 let the collector look, round after round, at what is freed by counting anyway;
+with 20,000 and 10 it held the
+loop for 10 ms and now and then for 60. The oldest generation, which takes 140 ms with ten thousand agents, is left to
+`look_after`."""
 EVERY, QUIET_WITHIN, LOOKS = 1800.0, 600.0, 1.0
-"""Seconds between two collections of everything, for which a moment in which nothing runs is waited for at most, and between two looks for it."""
+"""Seconds between two collections of everything, for which a moment in which nothing runs is waited for at most, and
+between two looks for it."""
 
 
 def begin() -> None:

@@ -31,7 +31,8 @@ class Phase(Enum):
 class Health:
     """The app moves `phase`, sets `agent_port` once the port is bound, and runs `run` in its nursery.
 
-    queue: rows that wait to be written, whether that is too many, and whether the last attempt to write succeeded: a disk that
+    queue: rows that wait to be written, whether that is too many, and whether the last attempt to write succeeded: a
+    disk that
     fails or is full can still be read.
     """
 
@@ -73,12 +74,17 @@ class Health:
         return {"ok": not recent, **recent}
 
     async def deep(self) -> tuple[bool, dict[str, dict[str, object]]]:
-        """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at most."""
+        """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at
+        most."""
         rows, full, available = self._queue()
         checks: dict[str, dict[str, object]] = {
             "phase": {"ok": self.ready, "phase": self.phase.value},
             "store": await self._ping(),
-            "loop": {"ok": self.lag_s < LAG_RED_S, "lag_ms": round(self.lag_s * 1000, 2), "worst_lag_ms": round(self.worst_lag_s * 1000, 2)},
+            "loop": {
+                "ok": self.lag_s < LAG_RED_S,
+                "lag_ms": round(self.lag_s * 1000, 2),
+                "worst_lag_ms": round(self.worst_lag_s * 1000, 2),
+            },
             "writer": {"ok": available and not full, "rows": rows, "available": available},
             "alarms": self._alarmed(),
             "agent_port": {"ok": self.agent_port is not None, "address": self.agent_port},

@@ -1,4 +1,5 @@
-"""The server's log: one JSON object per line on standard error; plain lines when that is a terminal. Never a token in it."""
+"""The server's log: one JSON object per line on standard error; plain lines when that is a terminal. Never a token in
+it."""
 
 from __future__ import annotations
 
@@ -82,7 +83,10 @@ def _clean(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         if not depth:
             return "…"
-        return {scrub(str(key)): REDACTED if _names_secret(str(key)) else _clean(inner, depth - 1) for key, inner in value.items()}
+        return {
+            scrub(str(key)): REDACTED if _names_secret(str(key)) else _clean(inner, depth - 1)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(inner, depth - 1) for inner in value] if depth else "…"
     if value is None or isinstance(value, bool | int | float):
@@ -100,7 +104,8 @@ def scrub(text: str) -> str:
 
 
 def render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    """One JSON object. What orjson refuses (lone surrogates, integers beyond 64 bits) takes the slower road, never none."""
+    """One JSON object. What orjson refuses (lone surrogates, integers beyond 64 bits) takes the slower road, never
+    none."""
     try:
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:

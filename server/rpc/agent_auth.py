@@ -15,7 +15,8 @@ def untold(peer: str, error: BaseException) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AgentAuth:
-    """Either tls and gate, or verify, which judges the token in the request's metadata. failed: told of handshakes that did
+    """Either tls and gate, or verify, which judges the token in the request's metadata. failed: told of handshakes that
+    did
     not end well, with the peer's address."""
 
     tls: ssl.SSLContext | None = None

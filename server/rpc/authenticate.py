@@ -1,4 +1,5 @@
-"""The gate of the agent port: certificate and Hello against what is known of the host. It carries out what `admit.decide` says."""
+"""The gate of the agent port: certificate and Hello against what is known of the host. It carries out what
+`admit.decide` says."""
 
 from __future__ import annotations
 
@@ -51,10 +52,26 @@ class LastSession:
 
 
 class HostAuthenticator:
-    """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither awaits."""
+    """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither
+    awaits."""
 
-    def __init__(self, identities: Identities, registry: Registry, queue: Queue, clock: Clock, counts: Counts, takeovers: Takeovers = Takeovers(), renew_after_end_ms: int = 0) -> None:  # noqa: B008 - frozen
-        self._identities, self._registry, self._queue, self._clock, self._counts = identities, registry, queue, clock, counts
+    def __init__(
+        self,
+        identities: Identities,
+        registry: Registry,
+        queue: Queue,
+        clock: Clock,
+        counts: Counts,
+        takeovers: Takeovers = Takeovers(),  # noqa: B008
+        renew_after_end_ms: int = 0,
+    ) -> None:
+        self._identities, self._registry, self._queue, self._clock, self._counts = (
+            identities,
+            registry,
+            queue,
+            clock,
+            counts,
+        )
         self._takeovers, self._renew_after_end_ms = takeovers, renew_after_end_ms
         self._traces: dict[str, LastSession] = {}
 
@@ -70,7 +87,9 @@ class HostAuthenticator:
         """Who may have the next certificate: also a host whose last one has ended, for a while. Raises ClarionError."""
         identity = identity_of(certificate)
         record = self._identities.get(identity.host_id) if identity is not None else None
-        return self._carry_out(standing(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms), identity, record, peer)
+        return self._carry_out(
+            standing(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms), identity, record, peer
+        )
 
     def forget(self, host_id: str) -> None:
         """The host has joined anew, or is gone: what was seen of it before means nothing any more."""
@@ -104,14 +123,28 @@ class HostAuthenticator:
         takeovers = (*live.takeovers, now)[-self._takeovers.most :] if live.journal_id is not None else live.takeovers
         return LastSession(claim.journal_id, claim.boot_id, former, takeovers, identity.not_after)
 
-    def _carry_out(self, verdict: Admit | Refuse, identity: Identity | None, record: HostIdentity | None, peer: str) -> Identity:
+    def _carry_out(
+        self, verdict: Admit | Refuse, identity: Identity | None, record: HostIdentity | None, peer: str
+    ) -> Identity:
         if isinstance(verdict, Refuse):
             self._refuse(verdict, identity, record, peer)
         assert identity is not None and record is not None, "decide refuses those"
         if verdict.confirms or verdict.ahead:
             if verdict.ahead:
-                log.error("a certificate is newer than the database: was a backup restored?", host_id=identity.host_id, known=record.generation, shown=identity.generation)
-            newer = replace(record, generation=identity.generation, serial=identity.serial, not_after=identity.not_after, next_serial=None, next_not_after=None)
+                log.error(
+                    "a certificate is newer than the database: was a backup restored?",
+                    host_id=identity.host_id,
+                    known=record.generation,
+                    shown=identity.generation,
+                )
+            newer = replace(
+                record,
+                generation=identity.generation,
+                serial=identity.serial,
+                not_after=identity.not_after,
+                next_serial=None,
+                next_not_after=None,
+            )
             self._save(newer)
         return identity
 

@@ -45,10 +45,12 @@ from server.store.base import Store, StoreUnavailable, TokenSpent
 log = structlog.get_logger("rpc.enrolment")
 
 RENEWALS_AT_ONCE, RENEWALS_PER_LIFE, RENEWAL_EVERY = 6, 12, 30.0
-"""A host may ask for so many certificates at once and so many in a certificate's life, but not more often than each 30 s in the long run. It needs
+"""A host may ask for so many certificates at once and so many in a certificate's life, but not more often than each 30
+s in the long run. It needs
 one and a half in a life, and a few more where answers get lost."""
 JOIN_PARTS = 2
-"""Generations that a host skips when it joins again: its older certificates, one of them perhaps never seen, are then all older."""
+"""Generations that a host skips when it joins again: its older certificates, one of them perhaps never seen, are then
+all older."""
 
 
 class Counts(Protocol):
@@ -65,8 +67,10 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was dialled.
-    pending: joins that may wait for an operator's word at once, and pending_ms: for how long. wrong_tokens: from one address, a minute."""
+    """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was
+    dialled.
+    pending: joins that may wait for an operator's word at once, and pending_ms: for how long. wrong_tokens: from one
+    address, a minute."""
 
     root: bytes
     lifetime_ms: int
@@ -101,29 +105,43 @@ class Enrolment:
         self._settings, self._counts, self._requests = settings, counts, requests
         self._rate = Rate(settings.per_second, clock.now().mono)
         self._attempts = Attempts(settings.wrong_tokens)
-        self._per_host = RatePerHost(RENEWALS_AT_ONCE, max(RENEWAL_EVERY, settings.lifetime_ms / 1000 / RENEWALS_PER_LIFE))
+        self._per_host = RatePerHost(
+            RENEWALS_AT_ONCE, max(RENEWAL_EVERY, settings.lifetime_ms / 1000 / RENEWALS_PER_LIFE)
+        )
         self._joining: set[str] = set()
-        self.handlers = {AUTHORITY: self._authority, ENROL: self._guarded(self._enrol, self._screen), RENEW: self._guarded(self._renew, self._screen_host)}
+        self.handlers = {
+            AUTHORITY: self._authority,
+            ENROL: self._guarded(self._enrol, self._screen),
+            RENEW: self._guarded(self._renew, self._screen_host),
+        }
 
     async def _authority(self, call: Call) -> bytes:
         return bytes(AuthorityResponse(self._settings.root))
 
     async def _screen(self, call: Call) -> None:
-        """Before a call takes its share of `per_second`, which is for all hosts: an address that has sent many wrong tokens gets no further one
+        """Before a call takes its share of `per_second`, which is for all hosts: an address that has sent many wrong
+        tokens gets no further one
         of them that far. A right token is let through from there too. Raises _Refused."""
         wait = self._attempts.wait(approval.address_of(call.peer), "", self._clock.now().mono)
         if wait > 0 and await self._known(_read(EnrolRequest, call.data).token) is None:
             self._counts.wrong_token()
             message = f"too many wrong join tokens came from this address; ask again in {math.ceil(wait)} s"
-            raise _Refused("too_many_logins", message, hint="use the right token; a new one is made with 'clarion join-token create'")
+            raise _Refused(
+                "too_many_logins",
+                message,
+                hint="use the right token; a new one is made with 'clarion join-token create'",
+            )
 
     async def _screen_host(self, call: Call) -> None:
-        """A host that asks for certificates again and again uses up its own share, and nothing of that of all. TLS has checked who it is."""
+        """A host that asks for certificates again and again uses up its own share, and nothing of that of all. TLS has
+        checked who it is."""
         identity = identity_of(call.certificate)
         if identity is not None and not self._per_host.allows(identity.host_id, self._clock.now().mono):
             raise _Refused("renewed_too_often", host_id=identity.host_id)
 
-    def _guarded(self, work: Callable[[Call], Awaitable[bytes]], screen: Callable[[Call], Awaitable[None]]) -> Callable[[Call], Awaitable[bytes]]:
+    def _guarded(
+        self, work: Callable[[Call], Awaitable[bytes]], screen: Callable[[Call], Awaitable[None]]
+    ) -> Callable[[Call], Awaitable[bytes]]:
         """Every refusal leaves one line and one count, and reaches the caller as a status."""
 
         async def handle(call: Call) -> bytes:
@@ -147,7 +165,8 @@ class Enrolment:
 
         return handle
 
-    # --- joining -----------------------------------------------------------------------------------------------------------
+    # --- joining
+    # -----------------------------------------------------------------------------------------------------------
 
     async def _enrol(self, call: Call) -> bytes:
         request = _read(EnrolRequest, call.data)
@@ -177,7 +196,13 @@ class Enrolment:
             replaced = self._replaced(host, token, now) if self._registry.host(host_id) is None else []
             for other in replaced:
                 host = replace(host, labels={**other.labels, **host.labels})
-            saves = [UseJoinToken(token_id, issued.serial, host_id, asked_at), SaveHost(host), *map(SaveHost, replaced), SaveIdentity(identity), *saves]
+            saves = [
+                UseJoinToken(token_id, issued.serial, host_id, asked_at),
+                SaveHost(host),
+                *map(SaveHost, replaced),
+                SaveIdentity(identity),
+                *saves,
+            ]
             try:
                 await self._commits.commit(saves)
             except TokenSpent:
@@ -191,13 +216,26 @@ class Enrolment:
                 if other.host_id in self._registry.online():
                     continue  # it came back meanwhile, and its next Hello takes back what was written
                 self._registry.put(other)
-                log.warning("host replaced", host_id=other.host_id, replaced_by=host_id, hostname=other.hostname, token_id=token_id)
+                log.warning(
+                    "host replaced",
+                    host_id=other.host_id,
+                    replaced_by=host_id,
+                    hostname=other.hostname,
+                    token_id=token_id,
+                )
             for name in guard:
                 self._requests.remove(name)
         finally:
             self._joining -= guard
         self._counts.issued("join")
-        log.info("host joined", host_id=host_id, hostname=host.hostname, generation=generation, token_id=token_id, peer=call.peer)
+        log.info(
+            "host joined",
+            host_id=host_id,
+            hostname=host.hostname,
+            generation=generation,
+            token_id=token_id,
+            peer=call.peer,
+        )
         return self._answer(host_id, issued, generation)
 
     async def _token(self, text: str, address: str) -> JoinToken:
@@ -218,7 +256,8 @@ class Enrolment:
         return kept if matches(token.text, kept.digest if kept is not None else bytes(32)) else None
 
     async def _approved(self, request: EnrolRequest, token: JoinToken, peer: str, now: int) -> JoinRequest:
-        """What an operator has approved of this host; its token must have been good when it first asked. Otherwise it is kept,
+        """What an operator has approved of this host; its token must have been good when it first asked. Otherwise it
+        is kept,
         committed, and the host told to wait."""
         try:
             request_id = approval.request_id(token.token_id, request.csr)
@@ -240,7 +279,16 @@ class Enrolment:
         if len(self._requests) >= self._settings.pending:
             raise _Refused("join_queue_full", token_id=token.token_id)
         previous = request.previous_host_id if is_id(request.previous_host_id) else ""
-        asked = JoinRequest(request_id, token.token_id, request.csr, _name(request.hostname), previous, approval.address_of(peer), now, now + self._settings.pending_ms)
+        asked = JoinRequest(
+            request_id,
+            token.token_id,
+            request.csr,
+            _name(request.hostname),
+            previous,
+            approval.address_of(peer),
+            now,
+            now + self._settings.pending_ms,
+        )
         self._requests.put(asked)
         try:
             await self._commits.commit([*gone, SaveJoinRequest(asked)])
@@ -248,11 +296,18 @@ class Enrolment:
             self._requests.remove(request_id)
             raise
         self._counts.issued("pending")
-        log.warning("a host waits for approval", request_id=request_id, hostname=asked.hostname, token_id=token.token_id, peer=peer)
+        log.warning(
+            "a host waits for approval",
+            request_id=request_id,
+            hostname=asked.hostname,
+            token_id=token.token_id,
+            peer=peer,
+        )
         return self._requests.get(request_id, now) or asked
 
     def _host_for(self, previous: str, now: int) -> str:
-        """A host that was here keeps its id only if an operator has said so, or if it has never had a certificate: otherwise
+        """A host that was here keeps its id only if an operator has said so, or if it has never had a certificate:
+        otherwise
         whoever has a token could take over any host, its labels and what is sent to it."""
         if not is_id(previous):
             return uuid7(now, self._entropy(10))
@@ -272,16 +327,26 @@ class Enrolment:
         return claimed(Host(host_id, "", labels=labels, created_at=now, updated_at=now), hostname)
 
     def _replaced(self, host: Host, token: JoinToken, now: int) -> list[Host]:
-        """The hosts of this name whose place it takes. Only an operator can allow that, with the token: otherwise whoever has one could be sent what
+        """The hosts of this name whose place it takes. Only an operator can allow that, with the token: otherwise
+        whoever has one could be sent what
         is meant for any host that is offline. A host that is online keeps its name whatever the token says."""
         directory, online = self._registry.directory, self._registry.online()
         others = [directory.hosts[other] for other in sorted(directory.bearing(host.hostname) - {host.host_id})]
         others = [other for other in others if other.replaced_by is None]
         if kept := [other.host_id for other in others if other.host_id in online or not token.replace]:
-            log.warning("a host joins under the name of another one", host_id=host.host_id, hostname=host.hostname, others=kept[:5], token_id=token.token_id)
-        return [replace(other, replaced_by=host.host_id, replaced_at=now) for other in others if other.host_id not in kept]
+            log.warning(
+                "a host joins under the name of another one",
+                host_id=host.host_id,
+                hostname=host.hostname,
+                others=kept[:5],
+                token_id=token.token_id,
+            )
+        return [
+            replace(other, replaced_by=host.host_id, replaced_at=now) for other in others if other.host_id not in kept
+        ]
 
-    # --- renewing ----------------------------------------------------------------------------------------------------------
+    # --- renewing
+    # ----------------------------------------------------------------------------------------------------------
 
     async def _renew(self, call: Call) -> bytes:
         request = _read(RenewRequest, call.data)
@@ -293,7 +358,8 @@ class Enrolment:
         record = self._identities.get(identity.host_id)
         assert record is not None, "the gate has looked"
         renewed = replace(record, next_serial=issued.serial, next_not_after=issued.not_after, issued_at=now)
-        # Known before it is committed: if two ask at once, only the last one given out counts, in memory as in the store.
+        # Known before it is committed: if two ask at once, only the last one given out counts, in memory as in the
+        # store.
         self._identities.put(renewed)
         await self._commits.commit([SaveIdentity(renewed)])
         self._counts.issued("renewal")
@@ -302,13 +368,26 @@ class Enrolment:
 
     def _issue(self, csr: bytes, host_id: str, generation: int, now: int) -> ca.Issued:
         try:
-            return ca.issue(self._issuing(), csr, host_id, generation, now, self._settings.lifetime_ms, self._entropy(20))
+            return ca.issue(
+                self._issuing(), csr, host_id, generation, now, self._settings.lifetime_ms, self._entropy(20)
+            )
         except ca.BadRequest as error:
             raise _Refused("invalid_value", str(error)) from None
 
     def _answer(self, host_id: str, issued: ca.Issued, generation: int) -> bytes:
         ours = self._settings
-        return bytes(EnrolResponse(host_id, issued.certificate, issued.chain, issued.not_after, generation, ours.agent_host, ours.agent_port, ours.lifetime_ms))
+        return bytes(
+            EnrolResponse(
+                host_id,
+                issued.certificate,
+                issued.chain,
+                issued.not_after,
+                generation,
+                ours.agent_host,
+                ours.agent_port,
+                ours.lifetime_ms,
+            )
+        )
 
 
 def _name(hostname: str) -> str:

@@ -1,6 +1,8 @@
-"""What a connection of the enrolment port may cost before it has shown anything: the same guard as on the agent port, on grpclib's own connections.
+"""What a connection of the enrolment port may cost before it has shown anything: the same guard as on the agent port,
+on grpclib's own connections.
 
-Few hosts join at a time, so the frames are taken apart in Python, and the TLS handshakes are done by the loop, `handshakes_per_second` of them.
+Few hosts join at a time, so the frames are taken apart in Python, and the TLS handshakes are done by the loop,
+`handshakes_per_second` of them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PortLimits:
-    """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a connection is closed.
+    """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a
+    connection is closed.
     guard: of each connection. refusals_per_minute, abuse_weight: of an address, see refusals.Offenders."""
 
     connections: int = 512
@@ -57,7 +60,9 @@ class EnrolmentConnections:
         """Return when another connection may be accepted; the others wait in the kernel's queue."""
         now = trio.current_time()
         if self._bucket is None:
-            self._bucket = Bucket(self._limits.handshakes_per_second, max(1, int(self._limits.handshakes_per_second)), now)
+            self._bucket = Bucket(
+                self._limits.handshakes_per_second, max(1, int(self._limits.handshakes_per_second)), now
+            )
         if (wait := self._bucket.wait(now)) > 0:
             await trio.sleep(wait)
 
@@ -105,13 +110,26 @@ class EnrolmentConnections:
     def _refuse(self, word: str, address: str, say: bool, detail: str | None = None) -> None:
         self._refused(word)
         if say:
-            log.warning("connection refused", port="enrol", reason=word, peer=address, **({} if detail is None else {"detail": detail}))
+            log.warning(
+                "connection refused",
+                port="enrol",
+                reason=word,
+                peer=address,
+                **({} if detail is None else {"detail": detail}),
+            )
 
 
 class GuardedProtocol(asyncio.Protocol):
     """Takes the peer's bytes apart into frames, and hands on to grpclib what the guard admits."""
 
-    def __init__(self, inner: Any, limits: PortLimits, table: dict[str, tuple[float, float]], owner: EnrolmentConnections, place: Place) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        limits: PortLimits,
+        table: dict[str, tuple[float, float]],
+        owner: EnrolmentConnections,
+        place: Place,
+    ) -> None:
         self._inner, self._limits, self._owner, self._place = inner, limits, owner, place
         self._guard, self._frames = Guard(limits.guard, table), Buckets(table)
         self._buffer = bytearray()
@@ -224,9 +242,13 @@ class GuardedProtocol(asyncio.Protocol):
     def _end(self, code: int) -> None:
         """GOAWAY, and nothing more."""
         self._over = True
-        self._transport.write(GoAwayFrame(0, last_stream_id=self._guard.http2.highest_inbound_stream_id, error_code=code).serialize())
+        self._transport.write(
+            GoAwayFrame(0, last_stream_id=self._guard.http2.highest_inbound_stream_id, error_code=code).serialize()
+        )
         self._transport.close()
-        asyncio.get_running_loop().call_later(LOOK_S, self._transport.abort)  # a peer that does not read holds nothing open
+        asyncio.get_running_loop().call_later(
+            LOOK_S, self._transport.abort
+        )  # a peer that does not read holds nothing open
 
 
 class _Written:

@@ -45,11 +45,15 @@ class AgentPort:
         self._hub = http2.Hub(lane_limits)
         self._counts = counts
         self.edge = AgentStreams(self._hub, registry, door, queue, clock, settings, counts)
-        self._handshake = SessionSetup(self.edge, HostRecorder(registry, queue, clock), door, clock, entry, settings, counts, lane_limits)
+        self._handshake = SessionSetup(
+            self.edge, HostRecorder(registry, queue, clock), door, clock, entry, settings, counts, lane_limits
+        )
         self._listener = Listener(sock, limits, self._arrived, counts.refused, entry.tls, entry.failed)
 
     def _arrived(self, arrival: Arrival) -> None:
-        front = LazyGrpcConnection(arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0]))
+        front = LazyGrpcConnection(
+            arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0])
+        )
         conn = front.conn = http2.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
         conn.on_gone = partial(self._gone, front, arrival.peername)
         try:

@@ -13,7 +13,8 @@ from server.rpc.session.encode import Terms
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Times in seconds, sizes in bytes. goodbye: between the end of a call and the closing of a
-    connection that lingers. caller_age: how long a connection may ask for health or reflection without being an agent's.
+    connection that lingers. caller_age: how long a connection may ask for health or reflection without being an
+    agent's.
     send_timeout: within which an agent takes what waits for it. pulse: how exactly heartbeats and silences are kept."""
 
     terms: Terms

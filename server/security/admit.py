@@ -1,11 +1,14 @@
 """Who may connect as which host: a pure decision, read from top to bottom.
 
-Every renewal raises the generation by one. Certificates of generation g and g+1 are both good until g+1 has been seen, because
+Every renewal raises the generation by one. Certificates of generation g and g+1 are both good until g+1 has been seen,
+because
 the answer to a renewal may get lost; from then on g is no longer. Of generation g+1 only the last certificate given out
 counts: a host asks again only when it has not got the one before, so whoever shows that one is somebody else.
 
-Why a copy of an identity is found out: it must renew too, and whoever of the two comes second shows either a generation that
-is over or a serial number that is not the last one. Until then, both cannot stay connected without showing it: two journals
+Why a copy of an identity is found out: it must renew too, and whoever of the two comes second shows either a generation
+that
+is over or a serial number that is not the last one. Until then, both cannot stay connected without showing it: two
+journals
 at once, a boot that was over and is back, or taking over from each other again and again.
 """
 
@@ -38,7 +41,8 @@ class Claim:
 class Live:
     """What is known of this host's sessions. journal_id is that of the open one, None when none is open.
 
-    boot_id: of the last one. former_boots: of those before. takeovers: wall-clock times, ms, at which a session was opened
+    boot_id: of the last one. former_boots: of those before. takeovers: wall-clock times, ms, at which a session was
+    opened
     while one was open, the newest last.
     """
 
@@ -50,7 +54,8 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """confirms: the certificate is of the next generation, and the older one is over now. ahead: it is newer than anything
+    """confirms: the certificate is of the next generation, and the older one is over now. ahead: it is newer than
+    anything
     that the database knows of, so the database was set back: take it over."""
 
     confirms: bool = False
@@ -65,8 +70,11 @@ class Refuse:
     quarantine: str | None = None
 
 
-def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int, after_end_ms: int = 0) -> Admit | Refuse:
-    """Whether the certificate by itself is good at this moment. after_end_ms: how long after its end it still is, for the next one."""
+def standing(
+    identity: Identity | None, record: HostIdentity | None, now_ms: int, after_end_ms: int = 0
+) -> Admit | Refuse:
+    """Whether the certificate by itself is good at this moment. after_end_ms: how long after its end it still is, for
+    the next one."""
     if identity is None:
         return Refuse("certificate_unusable")
     if now_ms >= identity.not_after + after_end_ms:
@@ -75,11 +83,19 @@ def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int
         return Refuse("host_not_enrolled")
     assert record.host_id == identity.host_id
     if record.state != "enrolled":
-        return Refuse({"released": "host_must_join", "revoked": "host_revoked", "quarantined": "host_quarantined"}[record.state])
+        return Refuse(
+            {"released": "host_must_join", "revoked": "host_revoked", "quarantined": "host_quarantined"}[record.state]
+        )
     if identity.generation < record.joined_generation:
         return Refuse("identity_replaced")
     if identity.generation < record.generation:
-        return Refuse("host_quarantined", f"a certificate of generation {identity.generation} was shown after generation {record.generation} was in use")
+        return Refuse(
+            "host_quarantined",
+            (
+                f"a certificate of generation {identity.generation} was shown after generation {record.generation} "
+                f"was in use"
+            ),
+        )
     if identity.generation == record.generation:
         if identity.serial == record.serial:
             return Admit()
@@ -91,7 +107,9 @@ def standing(identity: Identity | None, record: HostIdentity | None, now_ms: int
     return Admit(ahead=True)
 
 
-def decide(identity: Identity | None, record: HostIdentity | None, claim: Claim, live: Live, now_ms: int, takeovers: Takeovers) -> Admit | Refuse:
+def decide(
+    identity: Identity | None, record: HostIdentity | None, claim: Claim, live: Live, now_ms: int, takeovers: Takeovers
+) -> Admit | Refuse:
     """Whether a connection becomes a session of the host that its Hello names."""
     if identity is not None and claim.host_id != identity.host_id:
         return Refuse("identity_mismatch")
@@ -101,8 +119,16 @@ def decide(identity: Identity | None, record: HostIdentity | None, claim: Claim,
     if live.journal_id is not None and live.journal_id != claim.journal_id:
         return Refuse("host_quarantined", "two agents with different journals are connected with one identity")
     if live.journal_id is not None and claim.boot_id in live.former_boots:
-        return Refuse("host_quarantined", "an agent came back from a boot that was over: two machines share one identity")
+        return Refuse(
+            "host_quarantined", "an agent came back from a boot that was over: two machines share one identity"
+        )
     recent = [at for at in live.takeovers if now_ms - at < takeovers.within_ms]
     if live.journal_id is not None and len(recent) >= takeovers.most:
-        return Refuse("host_quarantined", f"two agents take over from each other again and again: {len(recent)} times in {takeovers.within_ms / 1000:g} s")
+        return Refuse(
+            "host_quarantined",
+            (
+                f"two agents take over from each other again and again: {len(recent)} times in "
+                f"{takeovers.within_ms / 1000:g} s"
+            ),
+        )
     return verdict

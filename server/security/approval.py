@@ -13,13 +13,17 @@ NETWORKS = 16
 
 
 def networks(blocks: Iterable[str]) -> tuple[str, ...]:
-    """CIDR blocks (RFC 4632 3.1, RFC 4291 2.3) in their one form, each once; an address alone is the block of it. Raises ValueError."""
+    """CIDR blocks (RFC 4632 3.1, RFC 4291 2.3) in their one form, each once; an address alone is the block of it.
+    Raises ValueError."""
     found: dict[str, None] = {}
     for block in blocks:
         try:
             found[str(ipaddress.ip_network(block.strip()))] = None
         except ValueError:
-            raise ValueError(f"{block[:64]!r} is no network; write it like 10.1.0.0/16 or 2001:db8::/32, with no bits set behind the prefix") from None
+            raise ValueError(
+                f"{block[:64]!r} is no network; write it like 10.1.0.0/16 or 2001:db8::/32, with no bits set "
+                f"behind the prefix"
+            ) from None
     if len(found) > NETWORKS:
         raise ValueError(f"at most {NETWORKS} networks, not {len(found)}")
     return tuple(found)
@@ -47,6 +51,7 @@ def is_within(peer: str, blocks: tuple[str, ...]) -> bool:
 
 
 def request_id(token_id: str, csr: bytes) -> str:
-    """32 hexadecimal digits of a SHA-256 over token and public key: a host that asks again with its key is the same request,
+    """32 hexadecimal digits of a SHA-256 over token and public key: a host that asks again with its key is the same
+    request,
     and nobody else's key can be taken for it. Raises BadRequest."""
     return sha256(token_id.encode() + b"\0" + request_key(csr)).hexdigest()[:32]

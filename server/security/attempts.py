@@ -1,7 +1,9 @@
 """Attempts with a wrong token, limited by address and token together.
 
-A token's secret has 256 random bits, so nobody guesses it; the limit keeps logs and metrics readable and costs small. It must not become a way to
-shut others out: what came with one token, or with none that is known, does not count against another token from the same address, which may be
+A token's secret has 256 random bits, so nobody guesses it; the limit keeps logs and metrics readable and costs small.
+It must not become a way to
+shut others out: what came with one token, or with none that is known, does not count against another token from the
+same address, which may be
 that of a proxy with everybody behind it.
 """
 
@@ -26,7 +28,8 @@ class Attempts:
         self._failed: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def wait(self, address: str, token_id: str, now: float) -> float:
-        """Seconds until the next attempt is listened to; 0 if it is now. token_id: "" for every token that is not known."""
+        """Seconds until the next attempt is listened to; 0 if it is now. token_id: "" for every token that is not
+        known."""
         failed = self._failed.get((source_of(address), token_id))
         if failed is None:
             return 0.0

@@ -1,8 +1,11 @@
 """The certificate authority: a root that can go offline, an issuing CA below it, and what they sign.
 
-ECDSA P-256 with SHA-256 throughout; profiles after RFC 5280 4.2, strict enough for OpenSSL's X509_V_FLAG_X509_STRICT. A host's
-certificate names it by the URI `spiffe://clarion/host/<host_id>` (the form of SPIFFE-ID 2.1) and carries its generation in a
-second URI, `clarion:generation:<n>`. Nothing here reads a clock, draws a random number or touches a file; keys come in made.
+ECDSA P-256 with SHA-256 throughout; profiles after RFC 5280 4.2, strict enough for OpenSSL's X509_V_FLAG_X509_STRICT. A
+host's
+certificate names it by the URI `spiffe://clarion/host/<host_id>` (the form of SPIFFE-ID 2.1) and carries its generation
+in a
+second URI, `clarion:generation:<n>`. Nothing here reads a clock, draws a random number or touches a file; keys come in
+made.
 """
 
 from __future__ import annotations
@@ -69,7 +72,8 @@ class Issued:
 
 
 def make_root(key: Key, now_ms: int, entropy: bytes) -> x509.Certificate:
-    """entropy: 20 random bytes, for the serial number and the name by which one installation's root is told from another's."""
+    """entropy: 20 random bytes, for the serial number and the name by which one installation's root is told from
+    another's."""
     name = _name(f"Clarion root {entropy[:4].hex()}")
     builder = _builder(name, name, key.public_key(), now_ms, ROOT_DAYS * 86_400_000, entropy)
     return _ca(builder, path_length=1).add_extension(_subject_key(key.public_key()), False).sign(key, hashes.SHA256())
@@ -79,29 +83,44 @@ def make_issuing(root: Authority, key: Key, now_ms: int, entropy: bytes) -> x509
     """A CA below the root that signs hosts and servers only."""
     name = _name(f"Clarion issuing {entropy[:4].hex()}")
     builder = _builder(name, root.certificate.subject, key.public_key(), now_ms, ISSUING_DAYS * 86_400_000, entropy)
-    builder = _ca(builder, path_length=0).add_extension(_subject_key(key.public_key()), False).add_extension(_authority_key(root), False)
+    builder = (
+        _ca(builder, path_length=0)
+        .add_extension(_subject_key(key.public_key()), False)
+        .add_extension(_authority_key(root), False)
+    )
     return builder.sign(root.key, hashes.SHA256())
 
 
-def issue_server(issuing: Authority, key: Key, names: Sequence[str], now_ms: int, lifetime_ms: int, entropy: bytes) -> Issued:
+def issue_server(
+    issuing: Authority, key: Key, names: Sequence[str], now_ms: int, lifetime_ms: int, entropy: bytes
+) -> Issued:
     """For the agent port and the enrolment port. names: host names and IP addresses by which agents dial."""
-    builder = _builder(_name("Clarion server"), issuing.certificate.subject, key.public_key(), now_ms, lifetime_ms, entropy)
+    builder = _builder(
+        _name("Clarion server"), issuing.certificate.subject, key.public_key(), now_ms, lifetime_ms, entropy
+    )
     builder = _leaf(builder, issuing, key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH)
     alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
     return _issued(builder.add_extension(alternatives, False), issuing)
 
 
-def issue(issuing: Authority, csr: bytes, host_id: str, generation: int, now_ms: int, lifetime_ms: int, entropy: bytes) -> Issued:
-    """A host's certificate. csr: PEM or DER; only its key is taken over. lifetime_ms: from now. entropy: 20 bytes. Raises BadRequest."""
+def issue(
+    issuing: Authority, csr: bytes, host_id: str, generation: int, now_ms: int, lifetime_ms: int, entropy: bytes
+) -> Issued:
+    """A host's certificate. csr: PEM or DER; only its key is taken over. lifetime_ms: from now. entropy: 20 bytes.
+    Raises BadRequest."""
     public = _requested_key(csr)
     builder = _builder(_name(host_id), issuing.certificate.subject, public, now_ms, lifetime_ms, entropy)
     builder = _leaf(builder, issuing, public, ExtendedKeyUsageOID.CLIENT_AUTH)
-    uris = [x509.UniformResourceIdentifier(f"{HOST_URI}{host_id}"), x509.UniformResourceIdentifier(f"{GENERATION_URI}{generation}")]
+    uris = [
+        x509.UniformResourceIdentifier(f"{HOST_URI}{host_id}"),
+        x509.UniformResourceIdentifier(f"{GENERATION_URI}{generation}"),
+    ]
     return _issued(builder.add_extension(x509.SubjectAlternativeName(uris), False), issuing)
 
 
 def request_key(csr: bytes) -> bytes:
-    """The public key of a certificate signing request that `issue` would answer, as SubjectPublicKeyInfo in DER. Raises BadRequest."""
+    """The public key of a certificate signing request that `issue` would answer, as SubjectPublicKeyInfo in DER. Raises
+    BadRequest."""
     return _requested_key(csr).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -121,7 +140,8 @@ def parse_identity(der: bytes) -> Identity:
 
 
 def pin_of(root: x509.Certificate) -> str:
-    """`sha256:` and the SHA-256 of the root's public key (SubjectPublicKeyInfo, RFC 7469 2.4), so that a renewed root keeps its pin."""
+    """`sha256:` and the SHA-256 of the root's public key (SubjectPublicKeyInfo, RFC 7469 2.4), so that a renewed root
+    keeps its pin."""
     spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digest = hashes.Hash(hashes.SHA256())
     digest.update(spki)
@@ -136,15 +156,23 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-# --- profiles ----------------------------------------------------------------------------------------------------------------
+# --- profiles
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Clarion"), x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Clarion"), x509.NameAttribute(NameOID.COMMON_NAME, common)]
+    )
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now_ms: int, lifetime_ms: int, entropy: bytes
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    now_ms: int,
+    lifetime_ms: int,
+    entropy: bytes,
 ) -> x509.CertificateBuilder:
     """entropy: 20 bytes, of which 159 bits become the serial number (RFC 5280 4.1.2.2: positive, at most 20 octets)."""
     serial = int.from_bytes(entropy[:20], "big") >> 1 or 1
@@ -165,7 +193,10 @@ def _ca(builder: x509.CertificateBuilder, path_length: int) -> x509.CertificateB
 
 
 def _leaf(
-    builder: x509.CertificateBuilder, issuing: Authority, public: ec.EllipticCurvePublicKey, purpose: x509.ObjectIdentifier
+    builder: x509.CertificateBuilder,
+    issuing: Authority,
+    public: ec.EllipticCurvePublicKey,
+    purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     return (

@@ -1,4 +1,5 @@
-"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that was given out is ever overwritten,
+"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that was given out is ever
+overwritten,
 but for the server's own certificate, which is made anew when it is old or when its names change.
 
 root.key may be taken away and kept offline; it is needed only to make issuing CAs.
@@ -65,7 +66,8 @@ class CaFiles:
 
 
 def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list[tuple[Path, bool]]:
-    """Make root, issuing CA and pin where they are missing: (path, whether it was made). A whole CA is made below `stage`, from where the caller
+    """Make root, issuing CA and pin where they are missing: (path, whether it was made). A whole CA is made below
+    `stage`, from where the caller
     moves it to `data`. Raises InitFailed."""
     files = CaFiles(data)
     done: list[tuple[Path, bool]] = []
@@ -92,24 +94,38 @@ def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list
         if made:
             write_file(files.pin, line, 0o644)
         elif files.pin.read_bytes() != line:
-            raise InitFailed(files.pin, "does not belong to the root certificate", f"look who has changed it or {files.root}")
+            raise InitFailed(
+                files.pin, "does not belong to the root certificate", f"look who has changed it or {files.root}"
+            )
         done.append((files.pin, made))
     except OSError as error:
-        raise InitFailed(files.folder, f"cannot be made or read: {error.strerror}", "free some disk space, or name another directory with --data") from error
+        raise InitFailed(
+            files.folder,
+            f"cannot be made or read: {error.strerror}",
+            "free some disk space, or name another directory with --data",
+        ) from error
     return done
 
 
 def _check_nothing_given_out(files: CaFiles) -> None:
-    """A root key without its certificate is what a first start leaves that was cut off, unless anything shows that there was a whole CA. Raises InitFailed."""
+    """A root key without its certificate is what a first start leaves that was cut off, unless anything shows that
+    there was a whole CA. Raises InitFailed."""
     for path in (files.issuing, files.server, files.pin, files.data / "database.id", files.data / "clarion.db"):
         if path.exists():
-            raise InitFailed(files.root, f"is missing although {path} is there", "put it back from your backup; a new CA would lock out every host")
+            raise InitFailed(
+                files.root,
+                f"is missing although {path} is there",
+                "put it back from your backup; a new CA would lock out every host",
+            )
 
 
 def make_issuing(files: CaFiles, now_ms: int, entropy: Entropy) -> None:
-    """A new issuing CA, signed with the root's key; certificates of the one before stay good. Raises InitFailed, OSError."""
+    """A new issuing CA, signed with the root's key; certificates of the one before stay good. Raises InitFailed,
+    OSError."""
     if not files.root_key.exists():
-        raise InitFailed(files.root_key, "is not there, and only it can make an issuing CA", "bring it back for this one step")
+        raise InitFailed(
+            files.root_key, "is not there, and only it can make an issuing CA", "bring it back for this one step"
+        )
     root = ca.Authority(_read_key(files.root_key), _read_certificate(files.root))
     key = _new_key()
     certificate = ca.make_issuing(root, key, now_ms, entropy(20))
@@ -142,7 +158,8 @@ def pin(files: CaFiles) -> str:
 
 
 def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: Entropy) -> bool:
-    """Make the server's own certificate if it is missing, old, of other names or of another issuing CA. Raises InitFailed."""
+    """Make the server's own certificate if it is missing, old, of other names or of another issuing CA. Raises
+    InitFailed."""
     issuing = load_issuing(files)
     wanted = list(dict.fromkeys(names))
     if files.server.exists() and _is_fresh(_read_certificate(files.server), issuing.certificate, wanted, now_ms):
@@ -152,7 +169,11 @@ def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: E
     try:
         write_file(files.server, _key_pem(key) + issued.certificate + issued.chain)
     except OSError as error:
-        raise InitFailed(files.server, f"cannot be written: {error.strerror}", "free some disk space, and look at the directory's owner") from error
+        raise InitFailed(
+            files.server,
+            f"cannot be written: {error.strerror}",
+            "free some disk space, and look at the directory's owner",
+        ) from error
     return True
 
 
@@ -173,12 +194,18 @@ def _new_key() -> ca.Key:
 
 
 def _key_pem(key: ca.Key) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _read_key(path: Path) -> ca.Key:
     if stat.S_IMODE(_status(path).st_mode) & 0o077:
-        raise InitFailed(path, f"other users can read it (mode {stat.S_IMODE(path.stat().st_mode):04o})", f"chmod 600 {path}, and think about who may have read it")
+        raise InitFailed(
+            path,
+            f"other users can read it (mode {stat.S_IMODE(path.stat().st_mode):04o})",
+            f"chmod 600 {path}, and think about who may have read it",
+        )
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError, OSError) as error:
@@ -201,6 +228,10 @@ def _status(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError:
-        raise InitFailed(path, "there is no such file", f"make it with 'clarion-server init --data {path.parent.parent}'") from None
+        raise InitFailed(
+            path, "there is no such file", f"make it with 'clarion-server init --data {path.parent.parent}'"
+        ) from None
     except OSError as error:
-        raise InitFailed(path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'") from error
+        raise InitFailed(
+            path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'"
+        ) from error

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 
 class Place:
-    """One open connection. address: of its peer; "" for one whose number is not limited, such as a trusted proxy. close: ends it at once."""
+    """One open connection. address: of its peer; "" for one whose number is not limited, such as a trusted proxy.
+    close: ends it at once."""
 
     __slots__ = ("address", "close")
 
@@ -18,8 +19,10 @@ class Place:
 class Places:
     """At most `most` connections, and at most `per_address` of one address.
 
-    A connection that waits for a request makes room for a new one: of the address that has too many, or of the one that has most, the
-    connection that waits longest. So connections that are only held open keep no one out. If all have requests, the new one is refused.
+    A connection that waits for a request makes room for a new one: of the address that has too many, or of the one that
+    has most, the
+    connection that waits longest. So connections that are only held open keep no one out. If all have requests, the new
+    one is refused.
     """
 
     def __init__(self, most: int, per_address: int) -> None:

@@ -1,4 +1,5 @@
-"""The first start: the data directory, the admin token, and the CA (or, for a plaintext agent port, a token shared by all
+"""The first start: the data directory, the admin token, and the CA (or, for a plaintext agent port, a token shared by
+all
 agents). Nothing that was given out is ever overwritten."""
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ TOKEN_FILE_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """`made` and `found` together are the data directory, the tokens and the certificates. ca_pin: None without a CA."""
+    """`made` and `found` together are the data directory, the tokens and the certificates. ca_pin: None without a
+    CA."""
 
     data: Path
     admin_token: Path
@@ -29,13 +31,21 @@ class Initialised:
     ca_pin: str | None
 
 
-def initialise(data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False) -> Initialised:
-    """Make DATA (mode 0700), DATA/admin.token and DATA/metrics.token (mode 0600) and the CA where they are missing; with `insecure`
-    DATA/join.token instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see setup.py. Raises InitFailed."""
+def initialise(
+    data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False
+) -> Initialised:
+    """Make DATA (mode 0700), DATA/admin.token and DATA/metrics.token (mode 0600) and the CA where they are missing;
+    with `insecure`
+    DATA/join.token instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see
+    setup.py. Raises InitFailed."""
     made: list[Path] = []
     found: list[Path] = []
     (made if _directory(data) else found).append(data)
-    tokens = [("admin.token", Kind.API), ("metrics.token", Kind.API), *([("join.token", Kind.JOIN)] if insecure else [])]
+    tokens = [
+        ("admin.token", Kind.API),
+        ("metrics.token", Kind.API),
+        *([("join.token", Kind.JOIN)] if insecure else []),
+    ]
     with setup.alone(data) as stage:
         for name, kind in tokens:
             if os.path.lexists(data / name):
@@ -47,7 +57,13 @@ def initialise(data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.ura
         if not insecure:
             for path, new in ca_files.make_missing(data, now_ms, entropy, stage.folder):
                 (made if new else found).append(path)
-    return Initialised(data, data / "admin.token", tuple(made), tuple(found), None if insecure else ca_files.pin(ca_files.CaFiles(data)))
+    return Initialised(
+        data,
+        data / "admin.token",
+        tuple(made),
+        tuple(found),
+        None if insecure else ca_files.pin(ca_files.CaFiles(data)),
+    )
 
 
 def read_token(path: Path, kind: Kind) -> Token:
@@ -57,19 +73,30 @@ def read_token(path: Path, kind: Kind) -> Token:
             mode = os.fstat(handle.fileno()).st_mode
             raw = handle.read(TOKEN_FILE_LIMIT)
     except FileNotFoundError:
-        raise InitFailed(path, "there is no such file", f"make it with 'clarion-server init --data {path.parent}'") from None
+        raise InitFailed(
+            path, "there is no such file", f"make it with 'clarion-server init --data {path.parent}'"
+        ) from None
     except OSError as error:
-        raise InitFailed(path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'") from None
+        raise InitFailed(
+            path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'"
+        ) from None
     if stat.S_IMODE(mode) & 0o077:
-        raise InitFailed(path, f"other users can read it (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}; if others may have read it, remove it and run 'clarion-server init' again")
+        raise InitFailed(
+            path,
+            f"other users can read it (mode {stat.S_IMODE(mode):04o})",
+            f"chmod 600 {path}; if others may have read it, remove it and run 'clarion-server init' again",
+        )
     try:
         return parse(raw.decode("ascii", "replace").strip(), kind)
     except BadToken as error:
-        raise InitFailed(path, f"holds no usable token: {error}", "move the file away and run 'clarion-server init' again") from None
+        raise InitFailed(
+            path, f"holds no usable token: {error}", "move the file away and run 'clarion-server init' again"
+        ) from None
 
 
 def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.urandom) -> Token:
-    """The token in this file, which is made if it is missing: a data directory of an earlier release has none. Raises InitFailed."""
+    """The token in this file, which is made if it is missing: a data directory of an earlier release has none. Raises
+    InitFailed."""
     if not os.path.lexists(path):
         with setup.alone(path.parent) as stage:
             if not os.path.lexists(path):
@@ -78,7 +105,8 @@ def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.ur
 
 
 def _directory(data: Path) -> bool:
-    """Whether it was made. A directory that holds somebody's files is not locked away from them; that is an error instead."""
+    """Whether it was made. A directory that holds somebody's files is not locked away from them; that is an error
+    instead."""
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -94,10 +122,16 @@ def _directory(data: Path) -> bool:
         if stat.S_IMODE(status.st_mode) & 0o077:
             if any(data.iterdir()):
                 mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                raise InitFailed(data, f"other users can look into it (mode {mode}), and it is not empty", f"chmod 700 {data}, or name another one with --data")
+                raise InitFailed(
+                    data,
+                    f"other users can look into it (mode {mode}), and it is not empty",
+                    f"chmod 700 {data}, or name another one with --data",
+                )
             data.chmod(0o700)
         if not os.access(data, os.W_OK | os.X_OK):
             raise InitFailed(data, "this user may not write there", "change its owner, or name another one with --data")
     except OSError as error:
-        raise InitFailed(data, f"cannot be made: {error.strerror}", "name another one with --data, or make it with the right owner") from None
+        raise InitFailed(
+            data, f"cannot be made: {error.strerror}", "name another one with --data, or make it with the right owner"
+        ) from None
     return False

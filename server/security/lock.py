@@ -14,14 +14,17 @@ class InUse(Exception):
 
     def __init__(self, data: Path, holder: str) -> None:
         self.data, self.holder = data, holder
-        super().__init__(f"{data}: another server uses this data directory{f' (process {holder})' if holder.isdigit() else ''}")
+        super().__init__(
+            f"{data}: another server uses this data directory{f' (process {holder})' if holder.isdigit() else ''}"
+        )
 
 
 @contextmanager
 def locked(data: Path) -> Iterator[str]:
     """Hold DATA/server.lock. The kernel lets go of it when the process ends, however it ends. Raises InUse, OSError.
 
-    Yields the lock's place: this boot of this kernel, and the file. Whoever held a lock at the same place holds it no more.
+    Yields the lock's place: this boot of this kernel, and the file. Whoever held a lock at the same place holds it no
+    more.
     """
     descriptor = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

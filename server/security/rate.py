@@ -27,7 +27,8 @@ class Rate:
 
 
 class RatePerHost:
-    """The same for each of many hosts, by name. `burst` may be asked for at once; one comes back each `every` seconds."""
+    """The same for each of many hosts, by name. `burst` may be asked for at once; one comes back each `every`
+    seconds."""
 
     def __init__(self, burst: int, every: float) -> None:
         self._burst, self._every = burst, every
@@ -42,7 +43,8 @@ class RatePerHost:
         return allowed
 
     def _forget(self, now: float) -> None:
-        """The two that were asked about longest ago, if they have all of it again: so that what is kept does not outlive its use."""
+        """The two that were asked about longest ago, if they have all of it again: so that what is kept does not
+        outlive its use."""
         for host in list(islice(self._hosts, 2)):
             if self._hosts[host].restored(now):
                 del self._hosts[host]

@@ -1,7 +1,10 @@
-"""Setting up a data directory, all or nothing: everything is made in DATA/.setup, and moved into place when it is complete.
+"""Setting up a data directory, all or nothing: everything is made in DATA/.setup, and moved into place when it is
+complete.
 
-A set-up that is cut off before `complete` is written has given out nothing: the next one removes it and begins anew. One that is cut off after
-it is finished by the next one, which moves the rest. DATA itself may be a directory that this user cannot rename, so the parts are moved one
+A set-up that is cut off before `complete` is written has given out nothing: the next one removes it and begins anew.
+One that is cut off after
+it is finished by the next one, which moves the rest. DATA itself may be a directory that this user cannot rename, so
+the parts are moved one
 by one, and each move is atomic.
 """
 
@@ -39,7 +42,8 @@ class Stage:
 
 @contextmanager
 def alone(data: Path) -> Iterator[Stage]:
-    """No other process sets this directory up meanwhile. What the block has staged is moved into place at its end, or nothing of it.
+    """No other process sets this directory up meanwhile. What the block has staged is moved into place at its end, or
+    nothing of it.
 
     Raises InitFailed.
     """
@@ -57,7 +61,11 @@ def alone(data: Path) -> Iterator[Stage]:
             raise
         _complete(data)
     except OSError as error:
-        raise InitFailed(Path(error.filename or data), f"cannot be written: {error.strerror}", "free some disk space, or name another directory with --data") from error
+        raise InitFailed(
+            Path(error.filename or data),
+            f"cannot be written: {error.strerror}",
+            "free some disk space, or name another directory with --data",
+        ) from error
     finally:
         os.close(descriptor)
 
@@ -93,7 +101,11 @@ def _move(data: Path) -> None:
             continue
         place = data / part.name
         if os.path.lexists(place):
-            raise InitFailed(place, f"was made by another program while {stage} was to be moved there", f"keep the right one of the two and remove the other, {part}")
+            raise InitFailed(
+                place,
+                f"was made by another program while {stage} was to be moved there",
+                f"keep the right one of the two and remove the other, {part}",
+            )
         os.rename(part, place)
     sync_directory(data)
     shutil.rmtree(stage)

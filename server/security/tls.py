@@ -1,6 +1,7 @@
 """TLS contexts of the agent port and of the enrolment port, who is on the other end, and why a handshake failed.
 
-TLS 1.3 only, ALPN h2 (RFC 9113 3.3); on the agent port a client certificate of our own CA is required, so that no byte of
+TLS 1.3 only, ALPN h2 (RFC 9113 3.3); on the agent port a client certificate of our own CA is required, so that no byte
+of
 HTTP/2 comes from anybody else. On the enrolment port one may be shown: renewal needs it, joining cannot have it yet.
 """
 
@@ -14,7 +15,8 @@ from server.security.ca_files import CaFiles
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python does not name."""
 _CERTIFICATE_FAULTS = {10: "certificate_expired", 9: "certificate_not_yet_valid", 23: "certificate_revoked"}
-"""Verification errors of OpenSSL (openssl-verification-options(1), X509_V_ERR_*); all others mean that we have not signed it."""
+"""Verification errors of OpenSSL (openssl-verification-options(1), X509_V_ERR_*); all others mean that we have not
+signed it."""
 _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "certificate_missing",
     "UNSUPPORTED_PROTOCOL": "tls_too_old",
@@ -43,7 +45,8 @@ def agent_port_context(files: CaFiles) -> ssl.SSLContext:
 def enrolment_context(files: CaFiles) -> ssl.SSLContext:
     """For the enrolment port. Raises OSError, ssl.SSLError for unusable files.
 
-    A certificate that has ended gets through TLS here, and nowhere else: what it is still good for is decided when the renewal is asked for."""
+    A certificate that has ended gets through TLS here, and nowhere else: what it is still good for is decided when the
+    renewal is asked for."""
     context = _context(files)
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | NO_CHECK_TIME)
     context.verify_mode = ssl.CERT_OPTIONAL
@@ -67,7 +70,8 @@ def _context(files: CaFiles) -> ssl.SSLContext:
 
 
 def identity_of(peer: ssl.SSLObject | ssl.SSLSocket | bytes | None) -> Identity | None:
-    """Who has shown which certificate (a finished handshake, or the certificate in DER). None: nobody, or no host of ours."""
+    """Who has shown which certificate (a finished handshake, or the certificate in DER). None: nobody, or no host of
+    ours."""
     der = peer if isinstance(peer, bytes | None) else peer.getpeercert(binary_form=True)
     try:
         return parse_identity(der) if der else None

@@ -1,8 +1,10 @@
 """API and join tokens: `cl_<id>_<secret><checksum>` and `jt_…`.
 
-id: 8 base62 characters, public, to look a token up and to name it in logs. secret: 43 base62 characters, 256 bits. checksum:
+id: 8 base62 characters, public, to look a token up and to name it in logs. secret: 43 base62 characters, 256 bits.
+checksum:
 6 base62 characters, CRC-32 of all before it, so that a mistyped or cut token is told from an unknown one without any
-look-up. The form is GitHub's ("Behind GitHub's new authentication token formats", 2021). Only the SHA-256 is ever stored.
+look-up. The form is GitHub's ("Behind GitHub's new authentication token formats", 2021). Only the SHA-256 is ever
+stored.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ def make(kind: Kind, entropy: Callable[[int], bytes]) -> Token:
 
 
 def parse(text: str, kind: Kind) -> Token:
-    """The token with this text. Raises BadToken that says whether it has another form, another kind or a wrong checksum."""
+    """The token with this text. Raises BadToken that says whether it has another form, another kind or a wrong
+    checksum."""
     match = PATTERN.fullmatch(text)
     if match is None:
         raise BadToken(f"not of the form {kind}_ID_SECRET")

@@ -1,4 +1,5 @@
-"""docs/reference/configuration.md, drawn from the settings themselves: `python -m server.settings.document > docs/reference/configuration.md`."""
+"""docs/reference/configuration.md, drawn from the settings themselves: `python -m server.settings.document >
+docs/reference/configuration.md`."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ password_file = "/etc/clarion/mysql.password"
 database = "clarion"
 tls = "verify"
 ```
-"""
+"""  # noqa: E501
 
 _TAIL = """
 ## Between settings
@@ -53,7 +54,7 @@ _TAIL = """
 - A limit that was set must not lie above one within which it lies, such as `limits.in_flight_per_task` above `limits.in_flight`: it could never be reached.
 - The largest command that `limits` allow must fit into `agent_port.max_message`, which must fit into `agent_port.outbox_bytes`.
 - `liveness.heartbeat_timeout` > twice `liveness.heartbeat`; `liveness.lost_after` ≥ `liveness.heartbeat_timeout`; `liveness.drain_min` ≤ `liveness.drain_max`.
-"""
+"""  # noqa: E501
 
 _RENAMED = """
 ## Old names
@@ -63,7 +64,7 @@ an environment that sets both names.
 
 | Old name | New name |
 |---|---|
-"""
+"""  # noqa: E501
 
 _COLUMNS = "| Key | Default | Allowed | Environment | Meaning |\n|---|---|---|---|---|\n"
 

@@ -38,16 +38,26 @@ class _Given(NamedTuple):
     is_text: bool
 
 
-def load(config: Path | None = None, *, environ: Mapping[str, str] | None = None, flags: Iterable[Flag] = (), sets: Iterable[str] = ()) -> Loaded:
+def load(
+    config: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    flags: Iterable[Flag] = (),
+    sets: Iterable[str] = (),
+) -> Loaded:
     """`config`: a TOML file that must exist; otherwise that named by CLARION_CONFIG, otherwise server.toml in the data
-    directory where there is one. `sets`: texts `section.key=value` as given to --set. Of two flags for one key the later
+    directory where there is one. `sets`: texts `section.key=value` as given to --set. Of two flags for one key the
+    later
     one counts, named flags after --set. Raises SettingsError with every fault found.
     """
     env = os.environ if environ is None else environ
     faults: list[Fault] = []
     warnings: list[str] = []
     typed = [*_parse_sets(sets, faults), *flags]
-    outer = {**_environment(env, faults, warnings), **{flag.key: _Given(flag.text, f"flag {flag.name}", True) for flag in _known(typed, faults, warnings)}}
+    outer = {
+        **_environment(env, faults, warnings),
+        **{flag.key: _Given(flag.text, f"flag {flag.name}", True) for flag in _known(typed, faults, warnings)},
+    }
     file = _file(config, env, outer.get("data"))
     given = {**(_read(file, faults, warnings) if file else {}), **outer}
     values = {key: _convert(rows()[key], one, faults) for key, one in given.items()}
@@ -57,7 +67,9 @@ def load(config: Path | None = None, *, environ: Mapping[str, str] | None = None
     sources = {key: given[key].source if key in given else "default" for key in rows()}
     for key, message in broken(settings, given.__contains__):
         value = value_of(settings, key)
-        faults.append(Fault(key=key, source=sources[key], message=message, shown=None if value is None else plain(value)))
+        faults.append(
+            Fault(key=key, source=sources[key], message=message, shown=None if value is None else plain(value))
+        )
     if faults:
         raise SettingsError(faults)
     return Loaded(settings=settings, sources=sources, warnings=tuple(warnings))
@@ -81,7 +93,13 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
             raise ValueError(f"the file is larger than {FILE_LIMIT} bytes")
         tree = tomllib.loads(raw.decode())
     except OSError as error:
-        faults.append(Fault(key="--config", source=source, message=f"cannot be read: {error.strerror}; name a file that is there and readable"))
+        faults.append(
+            Fault(
+                key="--config",
+                source=source,
+                message=f"cannot be read: {error.strerror}; name a file that is there and readable",
+            )
+        )
         return {}
     except (ValueError, RecursionError) as error:
         faults.append(Fault(key="--config", source=source, message=f"is not TOML: {str(error) or 'nested too deeply'}"))
@@ -90,7 +108,13 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
     for name, value in tree.items():
         if name in sections():
             if not isinstance(value, dict):
-                faults.append(Fault(key=name, source=source, message=f"is a section, not a value; write [{name}] on a line of its own and its keys below"))
+                faults.append(
+                    Fault(
+                        key=name,
+                        source=source,
+                        message=f"is a section, not a value; write [{name}] on a line of its own and its keys below",
+                    )
+                )
                 continue
             leaves = {f"{name}.{inner}": leaf for inner, leaf in value.items()}
         else:
@@ -98,7 +122,13 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
         for key, leaf in leaves.items():
             new = _current(key, source, warnings)
             if new in given or (new != key and new in leaves):
-                faults.append(Fault(key=key, source=source, message=f"is the old name of {new}, which is given too; keep one of them"))
+                faults.append(
+                    Fault(
+                        key=key,
+                        source=source,
+                        message=f"is the old name of {new}, which is given too; keep one of them",
+                    )
+                )
             elif new in rows():
                 given[new] = _Given(leaf, source, False)
             else:
@@ -107,7 +137,8 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
 
 
 def _environment(env: Mapping[str, str], faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
-    """Other programs' variables begin with CLARION_ too (the agent's, the CLI's, Kubernetes' CLARION_PORT), so an unknown name
+    """Other programs' variables begin with CLARION_ too (the agent's, the CLI's, Kubernetes' CLARION_PORT), so an
+    unknown name
     is a fault only where it can hardly mean anything else: below a section's name, or a near miss of a known one.
     """
     known = {row.variable.removeprefix("CLARION_"): row for row in rows().values()}
@@ -123,11 +154,19 @@ def _environment(env: Mapping[str, str], faults: list[Fault], warnings: list[str
         elif name in old_names:
             new = rows()[old_names[name][1]]
             if new.variable in env:
-                faults.append(Fault(key=variable_name, source="environment", message=f"is the old name of {new.variable}, which is given too; keep one of them"))
+                faults.append(
+                    Fault(
+                        key=variable_name,
+                        source="environment",
+                        message=f"is the old name of {new.variable}, which is given too; keep one of them",
+                    )
+                )
                 continue
             warnings.append(warning(variable_name, new.variable, "environment"))
             given[new.key] = _Given(text, f"environment {variable_name}", True)
-        elif name.startswith(prefixes) or get_close_matches(name, known, n=1, cutoff=0.85 if name.startswith("AGENT_") else 0.75):
+        elif name.startswith(prefixes) or get_close_matches(
+            name, known, n=1, cutoff=0.85 if name.startswith("AGENT_") else 0.75
+        ):
             faults.append(_unknown(variable_name, "environment", {row.variable: row for row in rows().values()}, ()))
     return given
 
@@ -139,7 +178,9 @@ def _parse_sets(sets: Iterable[str], faults: list[Fault]) -> list[Flag]:
         if equals:
             parsed.append(Flag("--set", key.strip(), value.strip()))
         else:
-            faults.append(Fault(key="--set", source="flag --set", message="must be section.key=value, as in --set http.port=8440"))
+            faults.append(
+                Fault(key="--set", source="flag --set", message="must be section.key=value, as in --set http.port=8440")
+            )
     return parsed
 
 
@@ -166,7 +207,9 @@ def _unknown(key: str, source: str, known: Iterable[str], groups: Iterable[str])
     """Never shows the value: a misspelt key may well hold a password."""
     names = [*known, *groups]
     last = {name.rpartition(".")[2]: name for name in reversed(names)}
-    close = get_close_matches(key, names, n=1, cutoff=0.6) or [last[word] for word in get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)]
+    close = get_close_matches(key, names, n=1, cutoff=0.6) or [
+        last[word] for word in get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
+    ]
     advice = f"did you mean {close[0]}?" if close else "'clarion-server config show' lists them all"
     return Fault(key=key, source=source, message=f"there is no such setting; {advice}")
 
@@ -176,9 +219,13 @@ def _convert(row: Row, one: _Given, faults: list[Fault]) -> Any:
         faults.append(Fault(key=row.key, source=one.source, message=f"is empty; must be {row.allowed}", shown='""'))
         return None
     try:
-        value = msgspec.convert(_as_typed(row, one.value) if one.is_text else one.value, row.type, strict=not one.is_text, dec_hook=_path)
+        value = msgspec.convert(
+            _as_typed(row, one.value) if one.is_text else one.value, row.type, strict=not one.is_text, dec_hook=_path
+        )
     except (msgspec.ValidationError, ValueError, TypeError):
-        faults.append(Fault(key=row.key, source=one.source, message=f"must be {row.allowed}", shown=_shown(row, one.value)))
+        faults.append(
+            Fault(key=row.key, source=one.source, message=f"must be {row.allowed}", shown=_shown(row, one.value))
+        )
         return None
     return value
 
@@ -214,5 +261,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
             tree.setdefault(row.section, {})[row.name] = value
         else:
             top[key] = value
-    kinds: dict[str, Callable[..., Any]] = {field.name: cast(Any, field.type) for field in msgspec.structs.fields(Settings)}
+    kinds: dict[str, Callable[..., Any]] = {
+        field.name: cast(Any, field.type) for field in msgspec.structs.fields(Settings)
+    }
     return Settings(**top, **{section: kinds[section](**inner) for section, inner in tree.items()})

@@ -32,4 +32,13 @@ def read_password(store: Store) -> str:
 
 
 def _refuse(store: Store, message: str) -> SettingsError:
-    return SettingsError([Fault(key="store.password_file", source="see 'clarion-server config show'", message=message, shown=str(store.password_file))])
+    return SettingsError(
+        [
+            Fault(
+                key="store.password_file",
+                source="see 'clarion-server config show'",
+                message=message,
+                shown=str(store.password_file),
+            )
+        ]
+    )

@@ -14,7 +14,18 @@ from server.settings.table import plain, rows
 Found = tuple[str, str]
 """(dotted key, what is wrong with it and what to do)."""
 
-_MYSQL_ONLY = ("host", "port", "socket", "user", "password_file", "database", "pool_size", "tls", "tls_ca", "connect_timeout")
+_MYSQL_ONLY = (
+    "host",
+    "port",
+    "socket",
+    "user",
+    "password_file",
+    "database",
+    "pool_size",
+    "tls",
+    "tls_ca",
+    "connect_timeout",
+)
 _SQLITE_ONLY = ("path", "cache_bytes")
 _NAME = re.compile(r"[A-Za-z0-9_*](?:[A-Za-z0-9._-]{0,253})|[0-9A-Fa-f:.]{2,45}")
 _REASON = "in this release this port speaks no TLS, so it must be a loopback address such as 127.0.0.1 or ::1"
@@ -49,16 +60,26 @@ def loopback(host: str) -> bool:
 def _plaintext(settings: Settings) -> Iterator[Found]:
     port = settings.agent_port
     if port.insecure_loopback and not loopback(port.host):
-        yield "agent_port.insecure_loopback", f"plaintext is for loopback only, and agent_port.host is {port.host}; set it to false"
+        yield (
+            "agent_port.insecure_loopback",
+            f"plaintext is for loopback only, and agent_port.host is {port.host}; set it to false",
+        )
     for name in (port.names or "").split(","):
         if port.names is not None and not _NAME.fullmatch(name.strip()):
-            yield "agent_port.names", f"{name.strip()!r} is neither a host name nor an address; write them with commas between them"
+            yield (
+                "agent_port.names",
+                f"{name.strip()!r} is neither a host name nor an address; write them with commas between them",
+            )
 
 
 def _ports(settings: Settings) -> Iterator[Found]:
     if settings.http.port == settings.agent_port.port != 0:
         yield "agent_port.port", "http.port is the same; give the two different ports"
-    if not settings.agent_port.insecure_loopback and settings.enrol.port in (settings.http.port, settings.agent_port.port) and settings.enrol.port:
+    if (
+        not settings.agent_port.insecure_loopback
+        and settings.enrol.port in (settings.http.port, settings.agent_port.port)
+        and settings.enrol.port
+    ):
         yield "enrol.port", "http.port or agent_port.port is the same; give the three different ports"
 
 
@@ -101,14 +122,21 @@ def _sizes(settings: Settings) -> Iterator[Found]:
     if largest > port.max_message:
         parts = "limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.stdin_bytes"
         yield "agent_port.max_message", f"{parts} allow a command of {largest} bytes; raise this or lower those"
-    # In JSON, base64 makes four bytes of three, and an escape two of a line end, a quote or a backslash; an id takes 39 bytes in a list.
+    # In JSON, base64 makes four bytes of three, and an escape two of a line end, a quote or a backslash; an id takes 39
+    # bytes in a list.
     texts = max(limits.command_bytes, limits.expression_chars) + 2 * limits.parameters * limits.parameter_bytes
     body = limits.stdin_bytes * 4 // 3 + 2 * texts + 40 * limits.hosts_per_task + (64 << 10)
     if body > settings.http.max_body:
-        parts = "limits.stdin_bytes (as base64), limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.hosts_per_task"
+        parts = (
+            "limits.stdin_bytes (as base64), limits.command_bytes, limits.parameters x limits.parameter_bytes "
+            "(twice) and limits.hosts_per_task"
+        )
         yield "http.max_body", f"{parts} allow a request of {body} bytes; raise this or lower those"
     if settings.guard.waiting_bytes < settings.guard.hello_bytes + (64 << 10):
-        yield "guard.waiting_bytes", f"must be at least 64 KiB more than guard.hello_bytes, which is {settings.guard.hello_bytes}"
+        yield (
+            "guard.waiting_bytes",
+            f"must be at least 64 KiB more than guard.hello_bytes, which is {settings.guard.hello_bytes}",
+        )
     if port.outbox_bytes < port.max_message:
         yield "agent_port.outbox_bytes", f"must not be below agent_port.max_message, which is {port.max_message}"
 
@@ -137,9 +165,15 @@ def _unreachable(settings: Settings, given: Callable[[str], bool]) -> Iterator[F
 def _times(settings: Settings) -> Iterator[Found]:
     live = settings.liveness
     if live.heartbeat_timeout <= 2 * live.heartbeat:
-        yield "liveness.heartbeat_timeout", f"must be more than twice liveness.heartbeat, which is {plain(live.heartbeat)}"
+        yield (
+            "liveness.heartbeat_timeout",
+            f"must be more than twice liveness.heartbeat, which is {plain(live.heartbeat)}",
+        )
     if live.lost_after < live.heartbeat_timeout:
-        yield "liveness.lost_after", f"must not be below liveness.heartbeat_timeout, which is {plain(live.heartbeat_timeout)}"
+        yield (
+            "liveness.lost_after",
+            f"must not be below liveness.heartbeat_timeout, which is {plain(live.heartbeat_timeout)}",
+        )
     if live.drain_min > live.drain_max:
         yield "liveness.drain_min", f"must not be above liveness.drain_max, which is {plain(live.drain_max)}"
 

@@ -58,7 +58,14 @@ def _row(section: str, field: msgspec.structs.FieldInfo) -> Row:
     if not isinstance(info, inspect.Metadata) or not (info.extra_json_schema or {}).get("description"):
         raise TypeError(f"setting {section}.{field.name} has no description")
     meaning = (info.extra_json_schema or {})["description"]
-    return Row(section=section, name=field.name, type=field.type, default=field.default, allowed=_allowed(info.type, field.type), meaning=meaning)
+    return Row(
+        section=section,
+        name=field.name,
+        type=field.type,
+        default=field.default,
+        allowed=_allowed(info.type, field.type),
+        meaning=meaning,
+    )
 
 
 def _allowed(info: inspect.Type, declared: Any) -> str:

@@ -18,11 +18,13 @@ from server.store.lease import Holder, Lease
 
 
 class StoreUnavailable(Exception):
-    """The database cannot be reached or is out of space; the same call may succeed later. Nothing is known of a write."""
+    """The database cannot be reached or is out of space; the same call may succeed later. Nothing is known of a
+    write."""
 
 
 class StoreRefused(Exception):
-    """The database will never accept this: bad login, missing rights, a value that does not fit. Nothing was written."""
+    """The database will never accept this: bad login, missing rights, a value that does not fit. Nothing was
+    written."""
 
 
 class KeyTaken(StoreRefused):
@@ -35,8 +37,10 @@ class TokenSpent(StoreRefused):
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """All given conditions hold. Times are milliseconds, from inclusive, before exclusive. name, command: may have * and ?; the command's is
-    compared with the task's name, the shell text, the script, and the words of argv with a space between them. host: the id of one of its hosts."""
+    """All given conditions hold. Times are milliseconds, from inclusive, before exclusive. name, command: may have *
+    and ?; the command's is
+    compared with the task's name, the shell text, the script, and the words of argv with a space between them. host:
+    the id of one of its hosts."""
 
     status: tuple[TaskStatus, ...] = ()
     type: str | None = None
@@ -75,7 +79,8 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An execution that the database has lost. seq, stage: as its host's Hello named it; None where only a report came. report: None until it came."""
+    """An execution that the database has lost. seq, stage: as its host's Hello named it; None where only a report came.
+    report: None until it came."""
 
     host_id: str
     command_id: str
@@ -136,7 +141,8 @@ class Store(Protocol):
     async def write(self, saves: Sequence[Save]) -> None:
         """Apply all of them, in order, in one transaction that is durable on return.
 
-        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused; StoreFenced once this
+        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused; StoreFenced
+        once this
         store has taken the lease and another one has taken it since.
         """
 
@@ -148,14 +154,16 @@ class Store(Protocol):
         """32 hexadecimal digits, made with the database. Raises StoreUnavailable."""
 
     async def check_database(self) -> None:
-        """What is open is still what the settings name: the same file, the same database. To be called again and again while the server runs.
+        """What is open is still what the settings name: the same file, the same database. To be called again and again
+        while the server runs.
 
         Raises DatabaseReplaced, and from then on every write does; StoreUnavailable.
         """
 
     # the lease (store/lease.py)
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
-        """Begin the next epoch, whose number is returned; from here on every write is fenced. seconds: how long it is good without
+        """Begin the next epoch, whose number is returned; from here on every write is fenced. seconds: how long it is
+        good without
         renewal. dead: this one, if it is unchanged, may be taken although it has not run out: its holder is gone.
 
         Raises LeaseHeld, StoreUnavailable, StoreRefused.
@@ -168,7 +176,8 @@ class Store(Protocol):
         """The next server need not wait. Of no effect for a lease that another one has. Raises StoreUnavailable."""
 
     async def heal(self) -> list[Healed]:
-        """Replace stored numbers that no server can have written and that a start would read; returns which, usually none. Once, after the
+        """Replace stored numbers that no server can have written and that a start would read; returns which, usually
+        none. Once, after the
         lease was taken and before anything is read. Raises StoreFenced, StoreUnavailable."""
 
     def unreadable(self) -> list[str]:
@@ -182,7 +191,8 @@ class Store(Protocol):
         """The frozen list of host ids; empty for an unknown task."""
 
     async def tasks(self, where: TaskFilter, *, after: str | None, limit: int, looked_at: int = 5_000) -> TaskPage:
-        """Newest first; `after` is the `next` of a page. With a pattern or a host the page looks at `looked_at` tasks at most, so that it may
+        """Newest first; `after` is the `next` of a page. With a pattern or a host the page looks at `looked_at` tasks
+        at most, so that it may
         be short, or empty, and not the last one."""
 
     async def commands(self, task_id: str) -> list[Command]: ...
@@ -213,10 +223,12 @@ class Store(Protocol):
         """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
 
     async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
-        """How many hosts of each kind have each note of proto.notes.MARKED; kinds without any are left out. Of rows that have ended."""
+        """How many hosts of each kind have each note of proto.notes.MARKED; kinds without any are left out. Of rows
+        that have ended."""
 
     async def states(self, command_id: str) -> Sequence[str]:
-        """`S U ID` of every row, in no order: the number of the status, 1 if it is unreachable, else 0, and the host's id."""
+        """`S U ID` of every row, in no order: the number of the status, 1 if it is unreachable, else 0, and the host's
+        id."""
 
     async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
         """What a host was told to do, newest command first; `after` is a command_id."""
@@ -231,7 +243,8 @@ class Store(Protocol):
         """Those of these commands that this host has an execution of, or that were of a task that is deleted."""
 
     async def orphans(self, *, host_id: str | None, after: str | None, limit: int) -> list[Orphan]:
-        """Executions that hosts hold and the database has lost, by (host_id, command_id, attempt); `after` is `host_id/command_id/attempt`."""
+        """Executions that hosts hold and the database has lost, by (host_id, command_id, attempt); `after` is
+        `host_id/command_id/attempt`."""
 
     async def output(self, output_id: bytes) -> Output | None: ...
 

@@ -8,12 +8,14 @@ COMPANY = 1.0
 """Seconds for which a small unit that had to pass others is remembered."""
 LEAST = 100
 FIXED = 3.0
-"""A transaction with many rows may last so many times as long as one with few: on a disk that is slow to sync, short ones would write nothing else
+"""A transaction with many rows may last so many times as long as one with few: on a disk that is slow to sync, short
+ones would write nothing else
 than their ends."""
 
 
 class BatchSize:
-    """As many as its limit says; while small units pass larger ones, which wait for the transaction under way, as many as were written within
+    """As many as its limit says; while small units pass larger ones, which wait for the transaction under way, as many
+    as were written within
     `seconds` of late. small: rows of a transaction that costs little beyond what every transaction costs."""
 
     def __init__(self, most: int, seconds: float, small: int) -> None:

@@ -1,10 +1,13 @@
 """Checks stored numbers at a start, and replaces those that no server can have written.
 
-A number that a host said, a bit that flipped, or a hand in the database must never keep a server from starting, so every column that is read
-at a start has bounds here. A number outside them is replaced by one that is safe: what was ended, revoked or accepted stays so. Counters are
+A number that a host said, a bit that flipped, or a hand in the database must never keep a server from starting, so
+every column that is read
+at a start has bounds here. A number outside them is replaced by one that is safe: what was ended, revoked or accepted
+stays so. Counters are
 counted again. Texts that cannot be read are left as they are, and what they belong to is passed over, see `Reads`.
 
-`healing` is a generator, because one database is asked from a thread and the other one from a task: it yields (statement, parameters) and is
+`healing` is a generator, because one database is asked from a thread and the other one from a task: it yields
+(statement, parameters) and is
 sent (rows, number of rows changed).
 """
 
@@ -53,24 +56,41 @@ def _moment(instead: int | None = 0) -> Column:
 
 _COUNT = bounds.NUMBER_MAX
 _GENERATION = Column(0, 4 * bounds.GENERATION_MAX, bounds.GENERATION_MAX)
-"""Replaced by a generation above all certificates that were given out: none of them is let in until the host has joined again."""
+"""Replaced by a generation above all certificates that were given out: none of them is let in until the host has joined
+again."""
 
 ALWAYS: Mapping[str, Mapping[str, Column]] = {
     "host_seq": {"max_seq": Column(0, bounds.SEQ_MAX, 0), "max_epoch": Column(0, bounds.EPOCH_MAX, 0)},
-    "host": {name: _moment() for name in ("first_seen_at", "last_seen_at", "last_heartbeat_at", "created_at", "updated_at", "replaced_at")},
+    "host": {
+        name: _moment()
+        for name in ("first_seen_at", "last_seen_at", "last_heartbeat_at", "created_at", "updated_at", "replaced_at")
+    },
     "host_seen": {"last_seen_at": _moment()},
     "host_identity": {
         **dict.fromkeys(("generation", "joined_generation"), _GENERATION),
-        **{name: _moment() for name in ("not_after", "issued_at", "next_not_after", "revoked_at", "quarantined_at", "released_at")},
+        **{
+            name: _moment()
+            for name in ("not_after", "issued_at", "next_not_after", "revoked_at", "quarantined_at", "released_at")
+        },
     },
-    "join_token": {"expires_at": _moment(), "created_at": _moment(), "uses_left": Column(0, 1 << 32, 0), "replaces": Column(0, 1, 0)},
-    "join_request": {**{name: _moment() for name in ("created_at", "expires_at", "decided_at")}, "approved": Column(0, 1, 0)},
+    "join_token": {
+        "expires_at": _moment(),
+        "created_at": _moment(),
+        "uses_left": Column(0, 1 << 32, 0),
+        "replaces": Column(0, 1, 0),
+    },
+    "join_request": {
+        **{name: _moment() for name in ("created_at", "expires_at", "decided_at")},
+        "approved": Column(0, 1, 0),
+    },
 }
 """Tables that are read as a whole at a start."""
 
 OPEN: Mapping[str, Mapping[str, Column]] = {
     "task": {
-        **{name: _moment() for name in ("created_at", "updated_at", "cancel_requested_at", "started_at", "finished_at")},
+        **{
+            name: _moment() for name in ("created_at", "updated_at", "cancel_requested_at", "started_at", "finished_at")
+        },
         **dict.fromkeys(("timeout_ms", "wait_ms"), Column(0, bounds.DURATION_MAX_MS, None)),
         "concurrency": Column(1, 1 << 31, None),
         "spent_ms": Column(0, bounds.DURATION_MAX_MS, 0),
@@ -84,7 +104,10 @@ OPEN: Mapping[str, Mapping[str, Column]] = {
         "umask": Column(0, 0o7777, None),
     },
     "command_host": {
-        **{name: _moment() for name in ("cancel_requested_at", "dispatched_at", "accepted_at", "started_at", "finished_at", "retry_at")},
+        **{
+            name: _moment()
+            for name in ("cancel_requested_at", "dispatched_at", "accepted_at", "started_at", "finished_at", "retry_at")
+        },
         **dict.fromkeys(("agent_started_at", "agent_finished_at"), _moment(None)),
         "execution_ms": Column(0, bounds.DURATION_MAX_MS, None),
         "exit_code": Column(-(1 << 31), (1 << 31) - 1, None),
@@ -99,7 +122,10 @@ OPEN: Mapping[str, Mapping[str, Column]] = {
 _WHOSE = {
     "task": "status < 2",
     "command": "task_id IN (SELECT task_id FROM task WHERE status < 2)",
-    "command_host": "status < 3 AND command_id IN (SELECT command_id FROM command WHERE task_id IN (SELECT task_id FROM task WHERE status < 2))",
+    "command_host": (
+        "status < 3 AND command_id IN (SELECT command_id FROM command WHERE task_id IN (SELECT task_id FROM task "
+        "WHERE status < 2))"
+    ),
 }
 
 
@@ -120,28 +146,46 @@ def healing(dialect: str) -> Generator[Question, Answer, list[Healed]]:
     return healed
 
 
-def _columns(dialect: str, table: str, columns: Mapping[str, Column], where: str) -> Generator[Question, Answer, list[Healed]]:
+def _columns(
+    dialect: str, table: str, columns: Mapping[str, Column], where: str
+) -> Generator[Question, Answer, list[Healed]]:
     healed = []
     for name, column in columns.items():
-        _, changed = yield f"UPDATE {table} SET {name} = :instead WHERE {where}{_wrong(dialect, name, column)}", {"instead": column.instead}
+        _, changed = yield (
+            f"UPDATE {table} SET {name} = :instead WHERE {where}{_wrong(dialect, name, column)}",
+            {"instead": column.instead},
+        )
         if changed:
-            healed.append(Healed(table, name, changed, f"not within {column.low} and {column.high}, now {column.instead}"))
+            healed.append(
+                Healed(table, name, changed, f"not within {column.low} and {column.high}, now {column.instead}")
+            )
     return healed
 
 
 def _counters(dialect: str) -> Generator[Question, Answer, list[Healed]]:
     """Those of every task are summed at a start, so those of tasks that have ended are checked too."""
-    wrong = " OR ".join(_wrong(dialect, name, Column(0, 1 << 31, 0)) for name in (*COUNTERS, "total_hosts", "completed_hosts", "failed_hosts"))
+    wrong = " OR ".join(
+        _wrong(dialect, name, Column(0, 1 << 31, 0))
+        for name in (*COUNTERS, "total_hosts", "completed_hosts", "failed_hosts")
+    )
     tasks, _ = yield f"SELECT task_id FROM task WHERE {wrong}", {}
     for (task_id,) in tasks:
-        query = "SELECT status, COUNT(*) FROM command_host WHERE command_id IN (SELECT command_id FROM command WHERE task_id = :task_id) GROUP BY status"
+        query = (
+            "SELECT status, COUNT(*) FROM command_host WHERE command_id IN (SELECT command_id FROM command WHERE "
+            "task_id = :task_id) GROUP BY status"
+        )
         rows, _ = yield query, {"task_id": task_id}
         counts: dict[Any, int] = dict(rows)  # type: ignore[arg-type]
-        counted: dict[str, object] = {name: counts.get(int(status), 0) for name, status in zip(COUNTERS, ExecutionStatus, strict=True)}
+        counted: dict[str, object] = {
+            name: counts.get(int(status), 0) for name, status in zip(COUNTERS, ExecutionStatus, strict=True)
+        }
         counted["total_hosts"] = sum(counts.values())
         counted["completed_hosts"] = counts.get(int(ExecutionStatus.COMPLETED), 0)
         counted["failed_hosts"] = sum(number for status, number in counts.items() if status >= ExecutionStatus.FAILED)
-        yield f"UPDATE task SET {', '.join(f'{name} = :{name}' for name in counted)} WHERE task_id = :task_id", {**counted, "task_id": task_id}
+        yield (
+            f"UPDATE task SET {', '.join(f'{name} = :{name}' for name in counted)} WHERE task_id = :task_id",
+            {**counted, "task_id": task_id},
+        )
     return [Healed("task", "count_*", len(tasks), "impossible counters, counted again")] if tasks else []
 
 

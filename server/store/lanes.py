@@ -1,7 +1,10 @@
-"""What waits to be written: one line, and beside it a passing lane for small units that have nothing to do with what waits in the line.
+"""What waits to be written: one line, and beside it a passing lane for small units that have nothing to do with what
+waits in the line.
 
-Everything in the passing lane is written before anything in the line. So a unit in the line never comes before one that was in the lane
-when it came, and the order of two units that have something to do with each other is always the order in which they came.
+Everything in the passing lane is written before anything in the line. So a unit in the line never comes before one that
+was in the lane
+when it came, and the order of two units that have something to do with each other is always the order in which they
+came.
 """
 
 from __future__ import annotations
@@ -51,7 +54,12 @@ class Lanes:
         """Whether it passes others that wait."""
         self.rows += unit.rows
         order = unit.order
-        if unit.rows <= self._small and order.behind is not None and not self._barriers and self._held.keys().isdisjoint(order.behind):
+        if (
+            unit.rows <= self._small
+            and order.behind is not None
+            and not self._barriers
+            and self._held.keys().isdisjoint(order.behind)
+        ):
             self._passing.append(unit)
             return bool(self._line)
         self._line.append(unit)
@@ -62,7 +70,8 @@ class Lanes:
     def take(self, rows: int, size: int) -> list[Unit]:
         """The next ones, with at most so many rows and bytes in all unless the first alone has more.
 
-        Those in the passing lane come first: while others wait every second time alone, so that they wait for as little as possible, and
+        Those in the passing lane come first: while others wait every second time alone, so that they wait for as little
+        as possible, and
         the others go on whatever comes.
         """
         alone = bool(self._passing and self._line) and not self._passing_alone

@@ -23,7 +23,8 @@ ORPHAN_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class RowEnd:
-    """What the store knows of how a row ended. report, earlier, late: JSON text; late: the late report that is kept already."""
+    """What the store knows of how a row ended. report, earlier, late: JSON text; late: the late report that is kept
+    already."""
 
     attempt: int
     status: int
@@ -42,7 +43,11 @@ def is_repeated(end: RowEnd, late: SaveLate, report: str | None) -> bool:
     if late.attempt < end.attempt and end.earlier is not None:
         ended = (late.attempt, late.agent_finished_at)
         return any((one["attempt"], one["agent_finished_at"]) == ended for one in orjson.loads(end.earlier))
-    if end.status < ExecutionStatus.COMPLETED or end.attempt != late.attempt or end.agent_finished_at != late.agent_finished_at:
+    if (
+        end.status < ExecutionStatus.COMPLETED
+        or end.attempt != late.attempt
+        or end.agent_finished_at != late.agent_finished_at
+    ):
         return False
     return late.agent_finished_at is not None or end.report == report
 
@@ -63,18 +68,27 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """beside: (late_result, command_id, host_id) to be set on rows. orphans: rows of orphan_result. outputs: of both, as far as they are kept."""
+    """beside: (late_result, command_id, host_id) to be set on rows. orphans: rows of orphan_result. outputs: of both,
+    as far as they are kept."""
 
     beside: list[tuple[Any, ...]]
     orphans: list[tuple[Any, ...]]
     outputs: list[Output]
 
 
-def sort(lates: Iterable[SaveLate], ends: Mapping[tuple[str, str], RowEnd], rooms: Mapping[str, Room], deleted: Container[str]) -> Sorted:
-    """What is kept of late reports, each row once. rooms: of hosts with reports for rows that do not exist. deleted: commands that are.
+def sort(
+    lates: Iterable[SaveLate],
+    ends: Mapping[tuple[str, str], RowEnd],
+    rooms: Mapping[str, Room],
+    deleted: Container[str],
+) -> Sorted:
+    """What is kept of late reports, each row once. rooms: of hosts with reports for rows that do not exist. deleted:
+    commands that are.
 
-    Beside a row the last report of the newest attempt is kept; its output only when it is the first one of that attempt, so that a host that
-    reports again and again leaves no more than one output per attempt. Without a row a report is kept if its host's Hello claimed it, and within ORPHANS and ORPHAN_BYTES.
+    Beside a row the last report of the newest attempt is kept; its output only when it is the first one of that
+    attempt, so that a host that
+    reports again and again leaves no more than one output per attempt. Without a row a report is kept if its host's
+    Hello claimed it, and within ORPHANS and ORPHAN_BYTES.
     """
     beside: dict[tuple[str, str], tuple[Any, ...]] = {}
     orphans: dict[tuple[str, str, int], tuple[Any, ...]] = {}
@@ -96,7 +110,12 @@ def sort(lates: Iterable[SaveLate], ends: Mapping[tuple[str, str], RowEnd], room
             beside[key] = (report, late.command_id, late.host_id)
             continue
         where = (late.host_id, late.command_id, late.attempt)
-        if not late.claimed or late.command_id in deleted or where in orphans or where[1:] in rooms[late.host_id].filled:
+        if (
+            not late.claimed
+            or late.command_id in deleted
+            or where in orphans
+            or where[1:] in rooms[late.host_id].filled
+        ):
             continue
         if where[1:] not in rooms[late.host_id].empty:
             if left[late.host_id] <= 0:

@@ -1,7 +1,9 @@
 """Whose turn it is to write: at most one server, the one with the newest epoch, commits (I13).
 
-A server takes the lease when it starts, and only if it is free, has run out on the database's own clock, or its holder is known to
-be gone; taking it begins the next epoch. Every transaction of a server makes sure that the epoch is still its own. So the lease's
+A server takes the lease when it starts, and only if it is free, has run out on the database's own clock, or its holder
+is known to
+be gone; taking it begins the next epoch. Every transaction of a server makes sure that the epoch is still its own. So
+the lease's
 time decides only how soon another one may try, never who may commit: no clock can make two servers write.
 """
 
@@ -22,7 +24,8 @@ LENGTH_MAX_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A server. place: what no two live servers share, and the next one on the same data directory has again; empty: unknown.
+    """A server. place: what no two live servers share, and the next one on the same data directory has again; empty:
+    unknown.
     host, pid: for people."""
 
     place: str
@@ -43,7 +46,8 @@ class Lease:
 
     @property
     def left(self) -> float:
-        """Seconds until it runs out; 0 if it has or was given back. Never more than its length: further is a clock that was set back."""
+        """Seconds until it runs out; 0 if it has or was given back. Never more than its length: further is a clock that
+        was set back."""
         return max(0, min(self.until_ms - self.now_ms, self.length_ms, LENGTH_MAX_MS)) / 1000
 
     def __str__(self) -> str:
@@ -82,8 +86,10 @@ def judge(lease: Lease, dead: Lease | None) -> None:
 
 
 def next_epoch(lease: Lease, *known: str) -> int:
-    """Above all epochs that there can have been. known: as kept among the installation's facts; believed for a database from before leases,
-    else within EPOCH_LEAP only. A lease whose epoch no server can have reached by starting is not believed: epochs go on above all that
+    """Above all epochs that there can have been. known: as kept among the installation's facts; believed for a database
+    from before leases,
+    else within EPOCH_LEAP only. A lease whose epoch no server can have reached by starting is not believed: epochs go
+    on above all that
     can have been, at a number that depends on the lease's beat, so that no server of the past has the same one."""
     if not (isinstance(lease.epoch, int) and 0 <= lease.epoch <= EPOCH_SAFE):
         healed = EPOCH_HEALED + (lease.beat if isinstance(lease.beat, int) else 0) % (1 << 20)
@@ -97,7 +103,7 @@ def next_epoch(lease: Lease, *known: str) -> int:
 def taking(holder: Holder, seconds: float, epoch: int, lease: Lease) -> dict[str, object]:
     """Parameters of `take_lease`. seconds: its length."""
     return {
-        "epoch": epoch, "place": holder.place[:255], "host": holder.host[:255], "pid": holder.pid, "length_ms": round(seconds * 1000),
+        "epoch": epoch, "place": holder.place[:255], "host": holder.host[:255], "pid": holder.pid, "length_ms": round(seconds * 1000),  # noqa: E501
         "old": lease.epoch, "beat": lease.beat,
     }  # fmt: skip
 

@@ -1,8 +1,10 @@
 """Which migrations there are, and which of their statements are still to be run.
 
-Files are migrations/NNN_what.<dialect>.sql, statements end with `;` at the end of a line. The table schema_version keeps,
+Files are migrations/NNN_what.<dialect>.sql, statements end with `;` at the end of a line. The table schema_version
+keeps,
 per migration, how many of its statements are done. SQLite runs a migration in one transaction. MySQL commits with every
-DDL statement, so there a migration may stop anywhere; it goes on with the first statement not recorded as done, which may
+DDL statement, so there a migration may stop anywhere; it goes on with the first statement not recorded as done, which
+may
 have been run all the same: every statement must bear that (IF NOT EXISTS, or an error in ALREADY_DONE).
 """
 
@@ -18,7 +20,9 @@ from server.store.base import StoreRefused
 
 DATABASE_ID = "database_id"
 """Of the table meta: what tells this database from every other one."""
-VERSION_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, steps INTEGER NOT NULL)"
+VERSION_TABLE = (
+    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, steps INTEGER NOT NULL)"
+)
 VERSIONS = "SELECT version, steps FROM schema_version"
 RECORD_FIRST = "INSERT INTO schema_version (version, steps) VALUES (:version, :steps)"
 RECORD_NEXT = "UPDATE schema_version SET steps = :steps WHERE version = :version"
@@ -42,7 +46,9 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
         match = _FILE.fullmatch(file.name)
         if match and match.group(3) == dialect:
             text = _COMMENT.sub("", file.read_text(encoding="utf-8"))
-            statements = tuple(piece.strip() for piece in re.split(r";[ \t]*$", text, flags=re.MULTILINE) if piece.strip())
+            statements = tuple(
+                piece.strip() for piece in re.split(r";[ \t]*$", text, flags=re.MULTILINE) if piece.strip()
+            )
             found.append(Migration(int(match.group(1)), match.group(2), statements))
     found.sort(key=lambda migration: migration.version)
     if len({migration.version for migration in found}) != len(found):
@@ -52,7 +58,8 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One statement that is to be run. steps: how many of its migration's are done after it. first: nothing is recorded yet."""
+    """One statement that is to be run. steps: how many of its migration's are done after it. first: nothing is recorded
+    yet."""
 
     version: int
     steps: int
@@ -61,7 +68,8 @@ class Step:
 
 
 def outstanding(dialect: str, done: Mapping[int, int]) -> list[Step]:
-    """done: version → statements done, as schema_version has it. Raises StoreRefused for a schema of a later release."""
+    """done: version → statements done, as schema_version has it. Raises StoreRefused for a schema of a later
+    release."""
     known = migrations(dialect)
     newest = max(done, default=0)
     if newest > known[-1].version:

@@ -86,7 +86,13 @@ class Phase:
         """False if adding it here would change what the saves mean."""
         if isinstance(save, _DELETES):
             return True
-        if self.deleted_tasks or self.deleted_hosts or self.deleted_tokens or self.deleted_requests or self.deleted_orphans:
+        if (
+            self.deleted_tasks
+            or self.deleted_hosts
+            or self.deleted_tokens
+            or self.deleted_requests
+            or self.deleted_orphans
+        ):
             return False
         if isinstance(save, SaveExecution):
             row = save.execution

@@ -14,7 +14,18 @@ from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequ
 from server.core.results.groups import Answer, Kind
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
-from server.store.base import Beginning, ExecutionView, KnownKey, OpenTask, Orphan, OutputSummary, Past, StoreRefused, TaskFilter, TaskPage
+from server.store.base import (
+    Beginning,
+    ExecutionView,
+    KnownKey,
+    OpenTask,
+    Orphan,
+    OutputSummary,
+    Past,
+    StoreRefused,
+    TaskFilter,
+    TaskPage,
+)
 from server.store.late_reports import NO_REPORT
 from server.store.migrate import DATABASE_ID
 from server.store.sql import Dialect
@@ -34,7 +45,8 @@ from server.store.tables.rows import (
 
 T = TypeVar("T")
 SUMMARIES = 16
-"""Outputs, and tasks of commands, asked for in one query; as many parameters stand in queries/read.sql and answers.sql."""
+"""Outputs, and tasks of commands, asked for in one query; as many parameters stand in queries/read.sql and
+answers.sql."""
 
 
 class Reads(ABC):
@@ -49,7 +61,8 @@ class Reads(ABC):
         return list(self._unreadable)
 
     def _each(self, noun: str, rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
-        """For the reads of a start: a row that cannot be understood is passed over and named, so that it does not keep the server from
+        """For the reads of a start: a row that cannot be understood is passed over and named, so that it does not keep
+        the server from
         starting. Its first column is its id."""
         found = []
         for row in rows:
@@ -139,14 +152,17 @@ class Reads(ABC):
         task = task_from(row, await self.targets(row[0]))
         found = []
         for command in await self.commands(task.task_id):
-            # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever started.
+            # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever
+            # started.
             untouched = task.counts[ExecutionStatus.PENDING] == task.total_hosts and status is TaskStatus.PENDING
             rows = [] if untouched else await self._open_executions(command.command_id)
             found.append(OpenTask(task, command, rows))
         return found
 
     async def _open_executions(self, command_id: str) -> list[CommandHost]:
-        rows = [execution_from(row) for row in await self.fetch(self._read["open_executions"], {"command_id": command_id})]
+        rows = [
+            execution_from(row) for row in await self.fetch(self._read["open_executions"], {"command_id": command_id})
+        ]
         return sorted(rows, key=lambda row: row.host_id)
 
     # --- executions ---
@@ -201,14 +217,27 @@ class Reads(ABC):
         for first in range(0, len(command_ids), SUMMARIES):
             some = command_ids[first : first + SUMMARIES]
             parameters = {f"id{index}": some[index] if index < len(some) else None for index in range(SUMMARIES)}
-            found |= {str(row[0]) for row in await self.fetch(self._read["known_executions"], {"host_id": host_id, **parameters})}
+            found |= {
+                str(row[0])
+                for row in await self.fetch(self._read["known_executions"], {"host_id": host_id, **parameters})
+            }
         return found
 
     async def orphans(self, *, host_id: str | None, after: str | None, limit: int) -> list[Orphan]:
         host, command_id, attempt = (after or "//0").split("/")
-        page = {"first": host_id or "", "last": host_id or task_list.LAST_ID, "host_id": host, "command_id": command_id, "attempt": int(attempt), "limit": limit}
+        page = {
+            "first": host_id or "",
+            "last": host_id or task_list.LAST_ID,
+            "host_id": host,
+            "command_id": command_id,
+            "attempt": int(attempt),
+            "limit": limit,
+        }
         return [
-            Orphan(row[0], row[1], row[2], row[3], row[4], row[5], None if row[6] == NO_REPORT else orjson.loads(row[6])) for row in await self.fetch(self._read["orphans"], page)
+            Orphan(
+                row[0], row[1], row[2], row[3], row[4], row[5], None if row[6] == NO_REPORT else orjson.loads(row[6])
+            )
+            for row in await self.fetch(self._read["orphans"], page)
         ]
 
     async def output(self, output_id: bytes) -> Output | None:
@@ -221,14 +250,19 @@ class Reads(ABC):
 
     async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
         rows = await self._outputs("output_beginnings", output_ids, {"bytes": size})
-        return {bytes(row[0]): Beginning(bytes(row[1]), OutputSummary(int(row[2]), int(row[3]), int(row[4]))) for row in rows}
+        return {
+            bytes(row[0]): Beginning(bytes(row[1]), OutputSummary(int(row[2]), int(row[3]), int(row[4])))
+            for row in rows
+        }
 
     async def _outputs(self, query: str, output_ids: Sequence[bytes], more: Mapping[str, object]) -> list[Row]:
         found: list[Row] = []
         for start in range(0, len(output_ids), SUMMARIES):
             some = output_ids[start : start + SUMMARIES]
             padded = [*some, *[some[-1]] * (SUMMARIES - len(some))]
-            found += await self.fetch(self._read[query], {**more, **{f"id{index}": one for index, one in enumerate(padded)}})
+            found += await self.fetch(
+                self._read[query], {**more, **{f"id{index}": one for index, one in enumerate(padded)}}
+            )
         return found
 
     # --- hosts, installation ---
@@ -244,7 +278,10 @@ class Reads(ABC):
         return join_token_from(rows[0]) if rows else None
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
-        return [join_token_from(row) for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})]
+        return [
+            join_token_from(row)
+            for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})
+        ]
 
     async def join_requests(self) -> list[JoinRequest]:
         return self._each("join request", await self.fetch(self._read["join_requests"], {}), join_request_from)

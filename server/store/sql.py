@@ -26,7 +26,8 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """index: how a query insists on an index, so that plans do not depend on statistics; in_order: how on the order of a join.
+    """index: how a query insists on an index, so that plans do not depend on statistics; in_order: how on the order of
+    a join.
     matches: a text like a pattern, upper and lower case apart."""
 
     name: str
@@ -84,7 +85,8 @@ MYSQL = Dialect("mysql", "FORCE INDEX ({})", "STRAIGHT_JOIN", "{} LIKE {} ESCAPE
 
 
 def numbered(text: str, columns: tuple[str, ...]) -> str:
-    """`:name` becomes `?n`, n counting in `columns`: for tuples in that order, which SQLite binds faster than mappings."""
+    """`:name` becomes `?n`, n counting in `columns`: for tuples in that order, which SQLite binds faster than
+    mappings."""
     return _PARAMETER.sub(lambda match: f"?{columns.index(match.group(1)) + 1}", text)
 
 

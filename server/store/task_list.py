@@ -1,10 +1,15 @@
-"""Which queries answer a TaskFilter: newest first whatever the filter, each walking one index in the order of the answer.
+"""Which queries answer a TaskFilter: newest first whatever the filter, each walking one index in the order of the
+answer.
 
-`plain` lists: the condition that selects most decides the index: a task that has not ended, its name, its creator, its type, an ended
-status. Whatever else is asked for is filtered on the way. Of several statuses each is a query of its own; the caller merges them.
+`plain` lists: the condition that selects most decides the index: a task that has not ended, its name, its creator, its
+type, an ended
+status. Whatever else is asked for is filtered on the way. Of several statuses each is a query of its own; the caller
+merges them.
 
-`scan` is for what no index has in order: a pattern, and the tasks of a host. A query looks at a limited number of rows; where that ends
-is asked first, so that the next page goes on from there, and a page may hold fewer rows than asked for. A rare name with a pattern
+`scan` is for what no index has in order: a pattern, and the tasks of a host. A query looks at a limited number of rows;
+where that ends
+is asked first, so that the next page goes on from there, and a page may hold fewer rows than asked for. A rare name
+with a pattern
 is found by the index of names instead, see `named`.
 
 An id holds the time it was made (RFC 9562 section 5.7), so a time range is a range of ids.
@@ -43,7 +48,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """end: the id of the last row that `page` may look at; no row: there are no more than that. Rows of `page` end with the id that
+    """end: the id of the last row that `page` may look at; no row: there are no more than that. Rows of `page` end with
+    the id that
     names their place in the list."""
 
     end: Query
@@ -88,18 +94,33 @@ def scan(dialect: Dialect, where: TaskFilter, after: str | None, limit: int, loo
     bounds = parameters | {"after": _first(where, after), "skipped": looked_at - 1}
     only = where.status[0] if len(where.status) == 1 else None
     hint = _hint(_index(TaskFilter(type=where.type, created_by=where.created_by), only))
-    end = f"SELECT task_id FROM task{hint} WHERE {' AND '.join(conditions)} ORDER BY task_id DESC LIMIT 1 OFFSET :skipped"
+    end = (
+        f"SELECT task_id FROM task{hint} WHERE {' AND '.join(conditions)} ORDER BY task_id DESC LIMIT 1 OFFSET :skipped"
+    )
     matched, wanted = _matches(dialect, where)
-    join = " {join in_order} command {index command_by_task} ON command.task_id = task.task_id" if where.command is not None else ""
+    join = (
+        " {join in_order} command {index command_by_task} ON command.task_id = task.task_id"
+        if where.command is not None
+        else ""
+    )
     page = (
         f"SELECT {{selected task}}, task.task_id FROM task{hint}{join} "
         f"WHERE {' AND '.join([*conditions, 'task.task_id >= :end', *matched])} ORDER BY task.task_id DESC LIMIT :limit"
     )
-    return Scan(Query(dialect.expand(end), bounds), Query(dialect.expand(page), parameters | wanted | {"after": bounds["after"], "limit": limit}))
+    return Scan(
+        Query(dialect.expand(end), bounds),
+        Query(dialect.expand(page), parameters | wanted | {"after": bounds["after"], "limit": limit}),
+    )
 
 
 def _scan_of_host(
-    dialect: Dialect, where: TaskFilter, conditions: list[str], parameters: dict[str, object], after: str | None, limit: int, looked_at: int
+    dialect: Dialect,
+    where: TaskFilter,
+    conditions: list[str],
+    parameters: dict[str, object],
+    after: str | None,
+    limit: int,
+    looked_at: int,
 ) -> Scan:
     """By the ids of commands, which hold the same time as those of their tasks."""
     bounds = {"host_id": where.host, "after": _first(where, after), "from": parameters.get("from", "")}
@@ -111,15 +132,20 @@ def _scan_of_host(
     # The time of a task is in its own id, too, and a command is never older than its task.
     of_task = [condition for condition in conditions if condition != "task.task_id >= :from"]
     page = (
-        f"SELECT {{selected task}}, command_host.command_id FROM {rows} {{join in_order}} command ON command.command_id = command_host.command_id "
+        f"SELECT {{selected task}}, command_host.command_id FROM {rows} {{join in_order}} command ON "
+        f"command.command_id = command_host.command_id "
         f"{{join in_order}} task ON task.task_id = command.task_id "
         f"WHERE {' AND '.join([asked, 'command_host.command_id >= :end', *of_task, *matched])} {newest} LIMIT :limit"
     )
-    return Scan(Query(dialect.expand(end), bounds | {"skipped": looked_at - 1}), Query(dialect.expand(page), parameters | wanted | bounds | {"limit": limit}))
+    return Scan(
+        Query(dialect.expand(end), bounds | {"skipped": looked_at - 1}),
+        Query(dialect.expand(page), parameters | wanted | bounds | {"limit": limit}),
+    )
 
 
 def named(dialect: Dialect, where: TaskFilter) -> Query | None:
-    """The ids of all tasks whose name matches, in no order, if a pattern begins with text: more than NAMED_MAX are too many."""
+    """The ids of all tasks whose name matches, in no order, if a pattern begins with text: more than NAMED_MAX are too
+    many."""
     prefix = Glob(where.name or "").prefix
     if not prefix or where.command is not None or where.host is not None:
         return None
@@ -173,7 +199,8 @@ def _common(where: TaskFilter) -> tuple[list[str], dict[str, object]]:
 
 
 def _matches(dialect: Dialect, where: TaskFilter) -> tuple[list[str], dict[str, object]]:
-    """The conditions for name and command: equal to a text without * and ?, else like the pattern, upper and lower case apart."""
+    """The conditions for name and command: equal to a text without * and ?, else like the pattern, upper and lower case
+    apart."""
     conditions: list[str] = []
     parameters: dict[str, object] = {}
     if where.name is not None:

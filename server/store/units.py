@@ -18,14 +18,22 @@ TARGETS_TO_A_ROW = 3
 
 
 class Unit:
-    """rows: changes of rows that the database will be asked for, or what costs as much. bytes: an estimate of the memory the saves hold.
+    """rows: changes of rows that the database will be asked for, or what costs as much. bytes: an estimate of the
+    memory the saves hold.
 
     `then` is called, or whoever waits for `done` is woken, at the end; `error` says how it ended for the latter.
     """
 
     __slots__ = ("bytes", "done", "error", "order", "rows", "saves", "since", "then")
 
-    def __init__(self, saves: Sequence[Save], since: float, then: Callable[[], None] | None, done: trio.Event | None, order: Order) -> None:
+    def __init__(
+        self,
+        saves: Sequence[Save],
+        since: float,
+        then: Callable[[], None] | None,
+        done: trio.Event | None,
+        order: Order,
+    ) -> None:
         self.saves = saves
         self.since = since
         self.then = then

@@ -1,12 +1,16 @@
 """The one writer: many small units of saves become few large transactions, and callers hear of it after the commit.
 
-A unit is what one `put` or `commit` brought. Units are never split and never dropped: while the database is away the writer keeps its batch
-and tries again, the queue grows to the high-water marks, and whoever feeds it is expected to look at `full`. They are written in the order they
-came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/write_order.py and lanes.py): one command on one host does
+A unit is what one `put` or `commit` brought. Units are never split and never dropped: while the database is away the
+writer keeps its batch
+and tries again, the queue grows to the high-water marks, and whoever feeds it is expected to look at `full`. They are
+written in the order they
+came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/write_order.py
+and lanes.py): one command on one host does
 not wait until ten thousand rows are written. While such units come, transactions are kept short (see batches.py).
 
 When a batch is written: one tick of the loop after the first unit if the writer has been idle for `linger` (so that a
-single command never waits), else `linger` after the oldest unit came, or as soon as `max_rows` wait. There are thus at most
+single command never waits), else `linger` after the oldest unit came, or as soon as `max_rows` wait. There are thus at
+most
 two commits per `linger`, however units trickle in, and a busy writer's batches are as large as without that exception.
 Under load the time of a commit does the batching: what comes meanwhile is the next batch.
 """
@@ -40,7 +44,8 @@ CALLBACKS_IN_A_ROW, ROWS_IN_A_ROW = 100, 400
 class WriterStatistics:
     """queued_*: not committed yet, the batch in flight included. rows: as given by the callers, before merging.
 
-    available: False while the database is away. oldest_seconds: age of the oldest unit that waits. passed: units that went before larger ones.
+    available: False while the database is away. oldest_seconds: age of the oldest unit that waits. passed: units that
+    went before larger ones.
     """
 
     queued_units: int
@@ -63,11 +68,16 @@ class WriterClosed(StoreUnavailable):
 
 
 class Writer:
-    """A `ports.Commits`. linger_ms: see above, 0 for at once. max_rows, max_bytes: of one transaction that holds more than
-    one unit. small_rows: of a unit that may go before larger ones, 0: none may; batch_ms: how long a transaction may take meanwhile, 0: as long
-    as it takes. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the high one.
-    reading_high_water: rows at which nothing more is to be read from agents, until below high_water; by default twice that.
-    retry_min, retry_max: seconds, doubling, each with jitter down to its half. committed: told the seconds of each commit."""
+    """A `ports.Commits`. linger_ms: see above, 0 for at once. max_rows, max_bytes: of one transaction that holds more
+    than
+    one unit. small_rows: of a unit that may go before larger ones, 0: none may; batch_ms: how long a transaction may
+    take meanwhile, 0: as long
+    as it takes. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the
+    high one.
+    reading_high_water: rows at which nothing more is to be read from agents, until below high_water; by default twice
+    that.
+    retry_min, retry_max: seconds, doubling, each with jitter down to its half. committed: told the seconds of each
+    commit."""
 
     def __init__(
         self,
@@ -117,15 +127,18 @@ class Writer:
     # --- for those who have something to write ---
 
     def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
-        """Queue one unit; never awaits. `then` is called after its commit, and after the `then` of every unit before that it has to do with.
+        """Queue one unit; never awaits. `then` is called after its commit, and after the `then` of every unit before
+        that it has to do with.
         order: what it has to do with, if its saves do not tell it all.
 
-        The database must take these saves: if it refuses them, `run` raises. Raises WriterClosed after the writer's end.
+        The database must take these saves: if it refuses them, `run` raises. Raises WriterClosed after the writer's
+        end.
         """
         self._enqueue(Unit(saves, self._clock.now().mono, then, None, order_of(saves) if order is None else order))
 
     async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
-        """Return once these saves, and everything before them that they have to do with, are committed. Of no saves, and without an
+        """Return once these saves, and everything before them that they have to do with, are committed. Of no saves,
+        and without an
         order: everything before.
 
         Raises StoreRefused for these saves alone, WriterClosed. Being cancelled takes nothing back.
@@ -306,7 +319,8 @@ class Writer:
                 await trio.lowlevel.checkpoint()
 
     async def _one_by_one(self, refusal: StoreRefused) -> None:
-        """Nothing of the batch is written: find out whose fault it is. Raises the refusal if nobody waits to be told."""
+        """Nothing of the batch is written: find out whose fault it is. Raises the refusal if nobody waits to be
+        told."""
         alone = len(self._in_flight) == 1
         while self._in_flight:
             unit = self._in_flight[0]

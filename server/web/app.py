@@ -48,10 +48,13 @@ HEADERS = {
 
 
 FIXED: dict[str, set[str]] = {}
-"""Methods of each address without a variable part. Such an address is never read as a name: GET /hosts/select is no host called select."""
+"""Methods of each address without a variable part. Such an address is never read as a name: GET /hosts/select is no
+host called select."""
 for _route in ROUTES:
     if "<" not in _route.path:
-        FIXED.setdefault(_route.path, set()).update({_route.method, "HEAD"} if _route.method == "GET" else {_route.method})
+        FIXED.setdefault(_route.path, set()).update(
+            {_route.method, "HEAD"} if _route.method == "GET" else {_route.method}
+        )
 
 
 class OrjsonProvider(JSONProvider):
@@ -70,7 +73,9 @@ class RouteTableError(Exception):
 
 def check_table(app: Quart) -> None:
     """Raises RouteTableError unless the router's rules and the table's rows are the same."""
-    routed = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or () if method != "HEAD"}
+    routed = {
+        (method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or () if method != "HEAD"
+    }
     listed = {(route.method, route.path) for route in ROUTES}
     if routed != listed:
         raise RouteTableError(f"not in the table: {sorted(routed - listed)}; not routed: {sorted(listed - routed)}")
@@ -89,7 +94,13 @@ def create_app(deps: Deps) -> QuartTrio:
     by_name = {}
     for route in ROUTES:
         by_name[route.name] = route
-        app.add_url_rule(route.path, route.name, _view(deps, desk, route, openapi, encoder), methods=[route.method], provide_automatic_options=False)
+        app.add_url_rule(
+            route.path,
+            route.name,
+            _view(deps, desk, route, openapi, encoder),
+            methods=[route.method],
+            provide_automatic_options=False,
+        )
     check_table(app)
 
     @app.before_request
@@ -123,7 +134,11 @@ def create_app(deps: Deps) -> QuartTrio:
             response.headers["Content-Length"] = str(length)
         route = g.get("route")
         template = route.path if route is not None else "none"
-        method = request.method if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS") else "other"
+        method = (
+            request.method
+            if route is not None or request.method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
+            else "other"
+        )
         kind = "stream" if response.timeout is None else "long_poll" if g.get("waits") else "request"
         deps.metrics.http_requests.labels(kind, method, template, response.status_code).inc()
         if kind != "stream":  # how long one was open it says itself, at its end
@@ -143,7 +158,13 @@ def create_app(deps: Deps) -> QuartTrio:
 def _caller(deps: Deps, desk: WebContext) -> tuple[Caller, Session | None]:
     """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
-    session = None if header is not None else desk.sessions.find(request.cookies.get(cookie_name(request.scheme, request.host)), secure=request.scheme == "https")
+    session = (
+        None
+        if header is not None
+        else desk.sessions.find(
+            request.cookies.get(cookie_name(request.scheme, request.host)), secure=request.scheme == "https"
+        )
+    )
     if session is None:
         return desk.credentials.of_request(header, request.remote_addr or ""), None
     check_origin(request.headers, request.host)
@@ -152,7 +173,9 @@ def _caller(deps: Deps, desk: WebContext) -> tuple[Caller, Session | None]:
     return session.caller, session
 
 
-def _view(deps: Deps, desk: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder) -> Callable[..., Awaitable[Response]]:
+def _view(
+    deps: Deps, desk: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder
+) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
         query = Query(MultiDict() if route.access is Access.SHELL else request.args, route.params)
@@ -161,7 +184,9 @@ def _view(deps: Deps, desk: WebContext, route: Route, openapi: dict[str, object]
             absent = route.optional and not request.content_length and "Content-Type" not in request.headers
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
-        reply = await route.handler(ApiRequest(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path)
+        reply = await route.handler(
+            ApiRequest(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path
+        )
         response = _respond(reply)
         if not isinstance(reply.body, AsyncIterator):
             await encoder.finish(request, response, await response.get_data(as_text=False))
@@ -193,9 +218,18 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
         log.error("request failed", request_id=g.request_id, method=request.method, path=request.path, exc_info=error)
         known = ClarionError("internal")
     elif known.code in ("store_unavailable", "overloaded"):
-        log.warning("request refused", request_id=g.request_id, method=request.method, path=request.path, code=known.code, error=str(error))
+        log.warning(
+            "request refused",
+            request_id=g.request_id,
+            method=request.method,
+            path=request.path,
+            code=known.code,
+            error=str(error),
+        )
     if known.code == "route_not_found" and _is_navigation():
-        return _respond(missing(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""), deps.version))
+        return _respond(
+            missing(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""), deps.version)
+        )
     if _wants_problem():
         response = _respond(ApiResponse(known.as_problem(g.request_id), known.problem.http, content_type=PROBLEM))
     else:
@@ -213,8 +247,13 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
 
 
 def _is_navigation() -> bool:
-    """A browser shows the answer to a person, who asked for a page and not for the API. Clients that name no media type get JSON."""
-    return request.method == "GET" and not request.path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("Accept", "")
+    """A browser shows the answer to a person, who asked for a page and not for the API. Clients that name no media type
+    get JSON."""
+    return (
+        request.method == "GET"
+        and not request.path.startswith(("/api/", "/static/"))
+        and "text/html" in request.headers.get("Accept", "")
+    )
 
 
 def _allow(error: MethodNotAllowed) -> str:
@@ -236,7 +275,11 @@ def _known(error: Exception) -> ClarionError | None:
     if isinstance(error, NotFound):
         return ClarionError("route_not_found", f"there is no address {request.path[:200]!r}")
     if isinstance(error, MethodNotAllowed):
-        return ClarionError("method_not_allowed", f"this address does not accept {request.method[:20]}", hint=f"it accepts {_allow(error)}")
+        return ClarionError(
+            "method_not_allowed",
+            f"this address does not accept {request.method[:20]}",
+            hint=f"it accepts {_allow(error)}",
+        )
     if isinstance(error, RequestEntityTooLarge):
         return ClarionError("body_too_large")
     if isinstance(error, RequestTimeout):

@@ -1,6 +1,7 @@
 """Writes that must end well although the client that asked for them may be gone.
 
-A client that hangs up cancels its handler at once. A handler cut off between a commit and its announcement to the engine would leave
+A client that hangs up cancels its handler at once. A handler cut off between a commit and its announcement to the
+engine would leave
 a task in the store that nobody knows, so every write runs in the server's nursery and the handler merely waits for it.
 """
 
@@ -41,7 +42,8 @@ class Flight:
 
 
 class WebContext:
-    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at a time. answers: what tasks' hosts said. credentials: judges tokens. sessions: of
+    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at
+    a time. answers: what tasks' hosts said. credentials: judges tokens. sessions: of
     those who use the page. viewers: those who watch. cells: every host's state, for them."""
 
     def __init__(self, deps: Deps) -> None:
@@ -52,8 +54,17 @@ class WebContext:
         self._turn = trio.Lock()
         self.answers = ResultGroupCache(deps)
         limits = deps.limits
-        self.credentials = Credentials(deps.clock, deps.tokens, deps.metrics.auth_failures.labels("http").inc, logins=limits.wrong_logins, requests=limits.wrong_tokens)
-        secure, plain = Life(limits.session_idle, limits.session_longest), Life(limits.plain_session_idle, limits.plain_session_longest)
+        self.credentials = Credentials(
+            deps.clock,
+            deps.tokens,
+            deps.metrics.auth_failures.labels("http").inc,
+            logins=limits.wrong_logins,
+            requests=limits.wrong_tokens,
+        )
+        secure, plain = (
+            Life(limits.session_idle, limits.session_longest),
+            Life(limits.plain_session_idle, limits.plain_session_longest),
+        )
         self.sessions = Sessions(deps.clock, deps.entropy, self.credentials, secure, plain)
         self.cells = HostStateCache(deps)
         self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
@@ -61,7 +72,8 @@ class WebContext:
     async def run_to_completion(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
 
-        after_room: it calls `room`, which has a time of its own. Raises ClarionError store_unavailable when it takes longer than
+        after_room: it calls `room`, which has a time of its own. Raises ClarionError store_unavailable when it takes
+        longer than
         limits.write_timeout (it goes on regardless), shutting_down when the server ends first.
         """
         outcome: _Outcome[T] = _Outcome()
@@ -90,7 +102,8 @@ class WebContext:
             outcome.done.set()
 
     async def committed(self, *ids: str) -> None:
-        """All that was submitted so far about these tasks, commands or hosts is committed, or all of it. Raises ClarionError store_unavailable
+        """All that was submitted so far about these tasks, commands or hosts is committed, or all of it. Raises
+        ClarionError store_unavailable
         after limits.write_timeout."""
         with trio.move_on_after(self._deps.limits.write_timeout) as scope:
             await self._deps.door.committed(*ids)
@@ -98,7 +111,8 @@ class WebContext:
             raise ClarionError("store_unavailable", "your request is taken, but the database has not committed it yet")
 
     async def room(self) -> None:
-        """Return when the writer is below its high-water mark. What the caller then hands to the writer before it awaits anything else is counted
+        """Return when the writer is below its high-water mark. What the caller then hands to the writer before it
+        awaits anything else is counted
         before the next one in line is let through. Raises ClarionError overloaded after limits.write_timeout."""
         commits = self._deps.commits
         if not commits.full and not self._turn.locked():

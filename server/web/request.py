@@ -19,7 +19,8 @@ API = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is None on open routes only.
+    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is
+    None on open routes only.
     session: that of a caller who shows a cookie."""
 
     deps: Deps

@@ -1,7 +1,9 @@
 """The HTTP port: hypercorn's protocol code on our own sockets, in our own nursery.
 
-`hypercorn.trio.serve` is not used as a whole because of four things tried with 0.18.0: it runs the app's lifespan, in which quart-trio
-puts a nursery whose first exception ends it silently; it shields every write, so one peer that does not read its answer holds the
+`hypercorn.trio.serve` is not used as a whole because of four things tried with 0.18.0: it runs the app's lifespan, in
+which quart-trio
+puts a nursery whose first exception ends it silently; it shields every write, so one peer that does not read its answer
+holds the
 shutdown for ever; it has no bound on connections; and it speaks HTTP/2 with everybody, without limits (see http1.py).
 """
 
@@ -38,12 +40,17 @@ CLOSE_S = 1.0
 def whole_exchange(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
     """Let every exchange end the way hypercorn expects, whatever the app has read of the body.
 
-    While the last piece of an answer is sent, hypercorn reports http.disconnect and only then closes or recycles the connection;
-    quart-trio takes that report as a reason to cancel the very task that is sending, and the connection is left open for ever. So from
-    the last piece on the report is kept from the app. What still comes of the body is taken and dropped: nothing waits for us to read it.
+    While the last piece of an answer is sent, hypercorn reports http.disconnect and only then closes or recycles the
+    connection;
+    quart-trio takes that report as a reason to cancel the very task that is sending, and the connection is left open
+    for ever. So from
+    the last piece on the report is kept from the app. What still comes of the body is taken and dropped: nothing waits
+    for us to read it.
     """
 
-    async def wrapped(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def wrapped(
+        scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
@@ -118,11 +125,23 @@ class _Connection(TCPServer):
     async def run(self) -> None:
         socket, owner = self.stream.socket, self._owner
         try:
-            client, server = (parse_socket_addr(socket.family, address) for address in (socket.getpeername(), socket.getsockname()))
+            client, server = (
+                parse_socket_addr(socket.family, address) for address in (socket.getpeername(), socket.getsockname())
+            )
             async with TaskGroup() as task_group:
                 self._task_group = task_group
                 self.protocol = Http1(  # type: ignore[assignment]
-                    *(self.app, self.config, self.context, task_group, self.state, False, client, server, self.protocol_send),
+                    *(
+                        self.app,
+                        self.config,
+                        self.context,
+                        task_group,
+                        self.state,
+                        False,
+                        client,
+                        server,
+                        self.protocol_send,
+                    ),
                     proxies=owner.limits.proxies,
                     fields=owner.limits.max_head_fields,
                     refused=owner.refused,
@@ -204,11 +223,13 @@ async def serve(
     grace: float = 3.0,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `shutdown` is set and every request has ended, but no longer than `grace` seconds (and CLOSE_S) after it.
+    """Serve until `shutdown` is set and every request has ended, but no longer than `grace` seconds (and CLOSE_S) after
+    it.
 
     refused: called with the reason whenever a connection or a request is turned away before the app sees it.
 
-    Reports the bound address through `task_status`; port 0 takes any free one. Long polls end at once at shutdown. Raises OSError when
+    Reports the bound address through `task_status`; port 0 takes any free one. Long polls end at once at shutdown.
+    Raises OSError when
     it cannot bind.
     """
     listeners = await _bind(host, port, limits)

@@ -94,7 +94,9 @@ class Peer:
         assert self._stream is not None, "no agent is connected"
         await self._stream.send(bytes(message))
 
-    async def dispatch(self, command_id: str | None = None, *, attempt: int = 1, seq: int | None = None, **content: Any) -> str:
+    async def dispatch(
+        self, command_id: str | None = None, *, attempt: int = 1, seq: int | None = None, **content: Any
+    ) -> str:
         command_id = command_id or new_id()
         if seq is None:
             self.seq += 1
@@ -109,7 +111,9 @@ class Peer:
         )
         return command_id
 
-    async def cancel(self, command_id: str, *, seq: int, journal_id: str | None = None, reason: str = "canceled") -> None:
+    async def cancel(
+        self, command_id: str, *, seq: int, journal_id: str | None = None, reason: str = "canceled"
+    ) -> None:
         journal = self.hellos[-1].journal_id if journal_id is None else journal_id
         await self.send(CommandMessage(cancel=Cancel(command_id, 1, seq, journal, reason, self.session)))
 

@@ -35,16 +35,32 @@ class AgentProcess:
         self.home, self.state, self.log_path = home, home / "state", home / "agent.log"
         (home / "join.token").write_text(f"{TOKEN}\n")
         small = {"backoff_base": 0.02, "backoff_max": 0.2, "journal_bytes": 1 << 20, "reserve_bytes": 0}
-        given = {"server": f"127.0.0.1:{port}", "insecure_loopback": "true", "token_file": home / "join.token", "state": self.state, **small, **settings}
+        given = {
+            "server": f"127.0.0.1:{port}",
+            "insecure_loopback": "true",
+            "token_file": home / "join.token",
+            "state": self.state,
+            **small,
+            **settings,
+        }
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("CLARION_AGENT_")},
             **{f"CLARION_AGENT_{key.upper()}": str(value) for key, value in given.items()},
         }
         self.process: trio.Process | None = None
 
-    async def start(self, boot_id: str | None = None, files: tuple[int, int] | None = None, before: Sequence[str] = (), cwd: Path = ROOT) -> None:
-        """files: its limits of open files, soft and hard. before: the words of a command line that runs it, such as unshare's."""
-        argv = [sys.executable, "-m", "agent", "run"] if boot_id is None else [sys.executable, "-c", WITH_BOOT_ID, boot_id]
+    async def start(
+        self,
+        boot_id: str | None = None,
+        files: tuple[int, int] | None = None,
+        before: Sequence[str] = (),
+        cwd: Path = ROOT,
+    ) -> None:
+        """files: its limits of open files, soft and hard. before: the words of a command line that runs it, such as
+        unshare's."""
+        argv = (
+            [sys.executable, "-m", "agent", "run"] if boot_id is None else [sys.executable, "-c", WITH_BOOT_ID, boot_id]
+        )
         if files is not None:
             argv = ["prlimit", f"--nofile={files[0]}:{files[1]}", *argv]
         argv = [*before, *argv]
@@ -85,7 +101,8 @@ class AgentProcess:
 
 @asynccontextmanager
 async def agent(home: Path, port: int, *, begin: bool = True, **settings: object) -> AsyncIterator[AgentProcess]:
-    """A running agent, or with begin=False one that is to be started; whatever it has started is ended afterwards, and its log printed for the report of a failure."""
+    """A running agent, or with begin=False one that is to be started; whatever it has started is ended afterwards, and
+    its log printed for the report of a failure."""
     made = AgentProcess(home, port, **settings)
     if begin:
         await made.start()
@@ -113,5 +130,10 @@ def run_agent(*argv: str, **environment: str) -> subprocess.CompletedProcess[str
     """One run of the command line that is expected to end by itself."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_AGENT_")}
     return subprocess.run(
-        [sys.executable, "-m", "agent", *argv], cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "agent", *argv],
+        cwd=ROOT,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
     )

@@ -1,4 +1,5 @@
-"""The whole agent as a process against a real link: commands run, are refused, are stopped, and every one is answered."""
+"""The whole agent as a process against a real link: commands run, are refused, are stopped, and every one is
+answered."""
 
 from __future__ import annotations
 
@@ -151,7 +152,9 @@ async def test_an_acknowledged_result_leaves_no_files_and_is_told_no_more(tmp_pa
         assert [(entry.command_id, entry.stage) for entry in hello.entries] == [(command, Stage.ACKED)]
         last = await server.dispatch(argv=["true"])
         await server.result(last)
-        assert len(server.all("command_result", command)) == 2, "a KEEP verdict asks for the report of an acknowledged one again"
+        assert len(server.all("command_result", command)) == 2, (
+            "a KEEP verdict asks for the report of an acknowledged one again"
+        )
         server.verdict = lambda entry: Decision.ACK
 
 

@@ -54,7 +54,9 @@ def sleeper() -> Iterator[tuple[int, int]]:
     process.wait()
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, name: str, number: int, times: int = 1 << 30, about: str = "") -> list[int]:
+def failing(
+    monkeypatch: pytest.MonkeyPatch, name: str, number: int, times: int = 1 << 30, about: str = ""
+) -> list[int]:
     """os.<name> fails so often with this error, for paths that contain `about`; a list that grows with each failure."""
     real, failed = getattr(os, name), list[int]()
 
@@ -68,12 +70,15 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, number: int, times: int 
     return failed
 
 
-# --- one look ------------------------------------------------------------------------------------------------------------
+# --- one look
+# ------------------------------------------------------------------------------------------------------------
 
 
 @by_name
 @pytest.mark.parametrize("call", ["open", "read"])
-def test_a_process_is_never_called_gone_for_want_of_a_look(monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], call: str, number: int) -> None:
+def test_a_process_is_never_called_gone_for_want_of_a_look(
+    monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], call: str, number: int
+) -> None:
     failing(monkeypatch, call, number, about="/stat" if call == "open" else "")
     with pytest.raises(OSError) as caught:
         linux.process(sleeper[0])
@@ -81,7 +86,9 @@ def test_a_process_is_never_called_gone_for_want_of_a_look(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("number", GONE)
-def test_only_the_kernels_word_means_gone(monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int) -> None:
+def test_only_the_kernels_word_means_gone(
+    monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int
+) -> None:
     failing(monkeypatch, "open", number, about="/stat")
     assert linux.process(sleeper[0]) is None
     # hidden (hidepid=2, or no /proc at all), while the kernel still knows it
@@ -90,7 +97,9 @@ def test_only_the_kernels_word_means_gone(monkeypatch: pytest.MonkeyPatch, sleep
 
 
 @by_name
-def test_a_shim_of_which_nothing_can_be_told_is_not_gone(monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int) -> None:
+def test_a_shim_of_which_nothing_can_be_told_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int
+) -> None:
     failing(monkeypatch, "pidfd_open", number)
     ref = records.ShimRef(*sleeper, linux.boot_id())
     with pytest.raises(OSError):
@@ -105,7 +114,9 @@ def test_gone_is_still_gone(sleeper: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOMEM])
-def test_a_control_group_that_cannot_be_read_is_not_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int) -> None:
+def test_a_control_group_that_cannot_be_read_is_not_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
     (tmp_path / "cgroup.procs").write_text("17\n")
     (tmp_path / "cgroup.events").write_text("populated 1\n")
     group = Group(tmp_path)
@@ -119,7 +130,9 @@ def test_a_control_group_that_cannot_be_read_is_not_empty(monkeypatch: pytest.Mo
     assert Group(tmp_path / "never").members() == []
 
 
-def test_other_users_processes_may_be_hidden_and_the_rest_is_listed(monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int]) -> None:
+def test_other_users_processes_may_be_hidden_and_the_rest_is_listed(
+    monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int]
+) -> None:
     failing(monkeypatch, "open", errno.EPERM, about="/proc/1/stat")
     found = linux.processes()
     assert 1 not in found and sleeper[0] in found
@@ -128,11 +141,14 @@ def test_other_users_processes_may_be_hidden_and_the_rest_is_listed(monkeypatch:
         linux.processes()
 
 
-# --- waiting -------------------------------------------------------------------------------------------------------------
+# --- waiting
+# -------------------------------------------------------------------------------------------------------------
 
 
 @by_name
-async def test_waiting_for_a_shim_goes_on_until_it_can_be_looked_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+async def test_waiting_for_a_shim_goes_on_until_it_can_be_looked_at(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     process = await trio.lowlevel.open_process(["sleep", "1000"])
     one = linux.process(process.pid)
     assert one is not None
@@ -155,18 +171,23 @@ async def test_waiting_for_a_shim_goes_on_until_it_can_be_looked_at(monkeypatch:
             await ended.wait()
 
 
-# --- after a start of the agent --------------------------------------------------------------------------------------------
+# --- after a start of the agent
+# --------------------------------------------------------------------------------------------
 
 
 def under_way(spool: Spool, pid: int, starttime: int, *, claimed: bool = True) -> Any:
     directory = spool.make(KEY, ORDER)
     if claimed:
-        (directory / records.CLAIM).write_text(f'{{"pid": {pid}, "starttime": {starttime}, "boot_id": "{facts.boot_id()}"}}')
+        (directory / records.CLAIM).write_text(
+            f'{{"pid": {pid}, "starttime": {starttime}, "boot_id": "{facts.boot_id()}"}}'
+        )
     return fold([Intent(*KEY, 1, facts.boot_id(), b"", 0, 1), Started(*KEY, pid, starttime, facts.boot_id(), 2)])
 
 
 @by_name
-@pytest.mark.parametrize(("call", "about"), [("open", records.EXIT), ("open", records.CLAIM), ("pidfd_open", ""), ("open", "/stat")])
+@pytest.mark.parametrize(
+    ("call", "about"), [("open", records.EXIT), ("open", records.CLAIM), ("pidfd_open", ""), ("open", "/stat")]
+)
 def test_an_execution_that_cannot_be_looked_at_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sleeper: tuple[int, int], call: str, about: str, number: int
 ) -> None:
@@ -199,7 +220,8 @@ def test_a_damaged_claim_does_not_make_a_living_shim_lost(tmp_path: Path, sleepe
 
 
 def test_a_claim_of_another_boot_is_another_process(tmp_path: Path, sleeper: tuple[int, int]) -> None:
-    """Pids and start times come back after a reboot: the boot id of the claim decides, not a process that has them by chance."""
+    """Pids and start times come back after a reboot: the boot id of the claim decides, not a process that has them by
+    chance."""
     spool = Spool(tmp_path / "commands")
     directory = spool.make(KEY, ORDER)
     pid, starttime = sleeper
@@ -228,7 +250,9 @@ async def looked(spool: Spool, nursery: trio.Nursery, look: Callable[[], Found])
 
 
 @by_name
-async def test_it_is_looked_at_again_until_it_can_be_told(tmp_path: Path, number: int, autojump_clock: trio.testing.MockClock) -> None:
+async def test_it_is_looked_at_again_until_it_can_be_told(
+    tmp_path: Path, number: int, autojump_clock: trio.testing.MockClock
+) -> None:
     tries = [0]
 
     def look() -> Found:
@@ -242,7 +266,9 @@ async def test_it_is_looked_at_again_until_it_can_be_told(tmp_path: Path, number
     assert resumed == [Found(KEY, Report(Outcome.COMPLETED))] and tries == [20]
 
 
-async def test_a_disk_that_fails_for_good_ends_the_waiting_and_a_missing_descriptor_does_not(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_disk_that_fails_for_good_ends_the_waiting_and_a_missing_descriptor_does_not(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     async def after(number: int, seconds: float) -> list[Found]:
         def look() -> Found:
             raise OSError(number, "no")
@@ -275,7 +301,9 @@ async def test_a_report_that_cannot_be_read_is_waited_for(tmp_path: Path, monkey
     assert told == [ev.ShimExited(KEY, Report(Outcome.COMPLETED, exit_code=0))]
 
 
-def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / identity.NAME).write_text("0192f0c0-0000-7000-8000-000000000001\n")
 
     def refuse(*_: object, **__: object) -> str:
@@ -283,7 +311,10 @@ def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(tmp_path:
 
     assert enrol.previous(tmp_path).startswith("0192") and enrol.previous(tmp_path / "none") == ""
     monkeypatch.setattr(Path, "read_text", refuse)
-    for ask in (lambda: enrol.previous(tmp_path), lambda: identity.host_id(tmp_path, "0192f0c0-0000-7000-8000-000000000002")):
+    for ask in (
+        lambda: enrol.previous(tmp_path),
+        lambda: identity.host_id(tmp_path, "0192f0c0-0000-7000-8000-000000000002"),
+    ):
         with pytest.raises(StateUnusable):
             ask()
     assert lock.holder(tmp_path) is None
@@ -291,22 +322,35 @@ def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(tmp_path:
     assert enrol.previous(tmp_path).startswith("0192")
 
 
-# --- limits --------------------------------------------------------------------------------------------------------------
+# --- limits
+# --------------------------------------------------------------------------------------------------------------
 
 
 def in_child(code: str, files: tuple[int, int]) -> str:
     """What a program prints that begins with these limits of open files (soft, hard)."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files),
     )
     return done.stdout
 
 
-RAISE = "import resource; from agent.shim.system.limits import raise_for; short = raise_for(16); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], [one.limit for one in short])"
+RAISE = (
+    "import resource; from agent.shim.system.limits import raise_for; short = raise_for(16); "
+    "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], [one.limit for one in short])"
+)
 
 
-@pytest.mark.parametrize(("files", "printed"), [((24, 4096), f"{needed_files(16)} []"), ((24, 100), "100 [100]"), ((3000, 4096), "3000 []")])
-def test_the_soft_limit_is_raised_to_what_the_slots_need_and_no_further_than_the_hard_one(files: tuple[int, int], printed: str) -> None:
+@pytest.mark.parametrize(
+    ("files", "printed"), [((24, 4096), f"{needed_files(16)} []"), ((24, 100), "100 [100]"), ((3000, 4096), "3000 []")]
+)
+def test_the_soft_limit_is_raised_to_what_the_slots_need_and_no_further_than_the_hard_one(
+    files: tuple[int, int], printed: str
+) -> None:
     assert in_child(RAISE, files).strip() == printed
 
 
@@ -318,7 +362,12 @@ def test_the_limits_are_carried_to_the_shims_as_they_were() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.EMFILE, "LimitNOFILE"), (errno.ENFILE, "fs.file-max"), (errno.EAGAIN, "TasksMax"), (errno.ENOMEM, "MemoryMax")],
+    [
+        (errno.EMFILE, "LimitNOFILE"),
+        (errno.ENFILE, "fs.file-max"),
+        (errno.EAGAIN, "TasksMax"),
+        (errno.ENOMEM, "MemoryMax"),
+    ],
 )
 def test_an_error_names_the_limit_and_the_remedy(number: int, words: str) -> None:
     text = explain(OSError(number, os.strerror(number), "/some/path"))
@@ -345,7 +394,9 @@ async def test_an_agent_restarted_with_few_descriptors_loses_no_command(tmp_path
         (tmp_path / "gate").touch()
         for one in commands:
             result = await server.result(one)
-            assert (result.outcome, result.exit_code, result.stdout.head) == (WireOutcome.FAILED, 7, b"real\n"), result.error_message
+            assert (result.outcome, result.exit_code, result.stdout.head) == (WireOutcome.FAILED, 7, b"real\n"), (
+                result.error_message
+            )
         log = process.log_path.read_text()
         assert ("a limit is too low for the slots" in log) == (files[1] < needed_files(16))
         assert "RLIMIT_NOFILE" in log or files[1] > 40

@@ -29,7 +29,9 @@ def test_a_bad_address_is_named(token: Path, tmp_path: Path) -> None:
 
 
 def test_an_unreadable_token_file_is_named(tmp_path: Path) -> None:
-    done = run_agent("run", "--insecure-loopback", "--token-file", str(tmp_path / "none"), "--state", str(tmp_path / "s"))
+    done = run_agent(
+        "run", "--insecure-loopback", "--token-file", str(tmp_path / "none"), "--state", str(tmp_path / "s")
+    )
     assert done.returncode == TokenUnreadable.exit_code
     assert f"token_file {tmp_path}/none: No such file" in done.stderr and "join token" in done.stderr
 
@@ -51,7 +53,9 @@ def test_a_host_id_that_was_damaged_is_not_replaced_silently(token: Path, tmp_pa
     state = tmp_path / "s"
     state.mkdir()
     (state / "host_id").write_text("scribble\n")
-    done = run_agent("run", "--insecure-loopback", "--token-file", str(token), "--state", str(state), CLARION_AGENT_RESERVE_BYTES="0")
+    done = run_agent(
+        "run", "--insecure-loopback", "--token-file", str(token), "--state", str(state), CLARION_AGENT_RESERVE_BYTES="0"
+    )
     assert done.returncode == StateUnusable.exit_code and "holds no host id" in done.stderr
     assert (state / "host_id").read_text() == "scribble\n"
 
@@ -60,7 +64,16 @@ def test_a_policy_that_others_may_change_is_refused(token: Path, tmp_path: Path)
     rules = tmp_path / "policy.toml"
     rules.write_text("shell = false\n")
     rules.chmod(0o666)
-    done = run_agent("run", "--insecure-loopback", "--token-file", str(token), "--state", str(tmp_path / "s"), "--policy-file", str(rules))
+    done = run_agent(
+        "run",
+        "--insecure-loopback",
+        "--token-file",
+        str(token),
+        "--state",
+        str(tmp_path / "s"),
+        "--policy-file",
+        str(rules),
+    )
     assert done.returncode == BadSettings.exit_code and "may change it" in done.stderr and "chmod" in done.stderr
 
 
@@ -71,7 +84,16 @@ def test_an_agent_that_has_not_joined_says_how_to(tmp_path: Path) -> None:
 
 
 def test_plaintext_to_another_machine_is_refused(token: Path, tmp_path: Path) -> None:
-    done = run_agent("run", "--insecure-loopback", "--server", "10.0.0.1:8441", "--token-file", str(token), "--state", str(tmp_path / "s"))
+    done = run_agent(
+        "run",
+        "--insecure-loopback",
+        "--server",
+        "10.0.0.1:8441",
+        "--token-file",
+        str(token),
+        "--state",
+        str(tmp_path / "s"),
+    )
     assert done.returncode == BadSettings.exit_code and "plaintext never leaves this machine" in done.stderr
 
 
@@ -83,14 +105,32 @@ def test_plaintext_to_another_machine_is_refused(token: Path, tmp_path: Path) ->
         ({"--token-file": "none"}, "token_file none: No such file"),
     ],
 )
-def test_a_join_that_cannot_be_is_refused_before_anything_is_made(wrong: dict[str, str], said: str, token: Path, tmp_path: Path) -> None:
-    flags = {"--server": "127.0.0.1:9", "--token-file": str(token), "--ca-pin": f"sha256:{'0' * 64}", "--state": str(tmp_path / "s"), **wrong}
+def test_a_join_that_cannot_be_is_refused_before_anything_is_made(
+    wrong: dict[str, str], said: str, token: Path, tmp_path: Path
+) -> None:
+    flags = {
+        "--server": "127.0.0.1:9",
+        "--token-file": str(token),
+        "--ca-pin": f"sha256:{'0' * 64}",
+        "--state": str(tmp_path / "s"),
+        **wrong,
+    }
     done = run_agent("join", *(part for pair in flags.items() for part in pair))
     assert done.returncode in (77, 78) and said in done.stderr and not (tmp_path / "s").exists()
 
 
 def test_a_server_that_does_not_answer_is_told_and_leaves_nothing_behind(token: Path, tmp_path: Path) -> None:
-    done = run_agent("join", "--server", "127.0.0.1:9", "--token-file", str(token), "--ca-pin", f"sha256:{'0' * 64}", "--state", str(tmp_path / "s"))
+    done = run_agent(
+        "join",
+        "--server",
+        "127.0.0.1:9",
+        "--token-file",
+        str(token),
+        "--ca-pin",
+        f"sha256:{'0' * 64}",
+        "--state",
+        str(tmp_path / "s"),
+    )
     assert done.returncode == JoinFailed.exit_code and "127.0.0.1:9" in done.stderr and "8442" in done.stderr
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["lock"]
 

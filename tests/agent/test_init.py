@@ -1,4 +1,5 @@
-"""The agent as pid 1 of a container: no zombies, no exit status taken from whoever waits for it, signals and the exit code passed on."""
+"""The agent as pid 1 of a container: no zombies, no exit status taken from whoever waits for it, signals and the exit
+code passed on."""
 
 from __future__ import annotations
 
@@ -35,7 +36,10 @@ async def test_strangers_are_reaped_and_every_command_gets_its_own_status(tmp_pa
         await process.start(before=CONTAINER)
         await server.welcomed(1)
         # daemons left on purpose lose their shim, become children of pid 1 and end there
-        double = "for i in 1 2 3 4 5; do (setsid sh -c '(sleep 0.3; exit 9) & (sleep 0.3 & exit 8) & exit 7' </dev/null >/dev/null 2>&1 &); done; exit {code}"
+        double = (
+            "for i in 1 2 3 4 5; do (setsid sh -c '(sleep 0.3; exit 9) & (sleep 0.3 & exit 8) & exit 7' </dev/null "
+            ">/dev/null 2>&1 &); done; exit {code}"
+        )
         sent = {await server.dispatch(command=double.format(code=code), detach=True): code for code in range(6)}
         for command, code in sent.items():
             got = await server.result(command)

@@ -1,4 +1,5 @@
-"""An agent that dies between INTENT and the start: the next one knows for certain that nothing ran, and says so instead of `lost`."""
+"""An agent that dies between INTENT and the start: the next one knows for certain that nothing ran, and says so instead
+of `lost`."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def test_without_a_directory_nothing_was_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [True, False], ids=["asked for", "not yet written"])
-def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_same(tmp_path: Path, written: bool) -> None:
+def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_same(
+    tmp_path: Path, written: bool
+) -> None:
     spool = Spool(tmp_path / "commands")
     directory = spool.make(KEY, ORDER)
     if not written:
@@ -89,7 +92,9 @@ def test_a_shim_that_claims_it_at_the_last_moment_keeps_it(tmp_path: Path, monke
 
 def test_one_whose_shim_is_gone_stays_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "commands")
-    (spool.make(KEY, ORDER) / records.CLAIM).write_text(f'{{"pid": 4000000, "starttime": 2, "boot_id": "{facts.boot_id()}"}}')
+    (spool.make(KEY, ORDER) / records.CLAIM).write_text(
+        f'{{"pid": 4000000, "starttime": 2, "boot_id": "{facts.boot_id()}"}}'
+    )
     assert found(spool) == (Outcome.LOST, "shim_died")
 
 
@@ -109,7 +114,10 @@ def test_a_damaged_journal_that_shows_an_intent_alone_is_no_proof(tmp_path: Path
     for one in (state, fold(state.records())):
         assert isinstance(one, State)
         (left,) = recovery.find(one, Spool(tmp_path / "commands"), facts.boot_id())
-        assert left.report is not None and (left.report.outcome, left.report.error_code) == (Outcome.LOST, "journal_lost")
+        assert left.report is not None and (left.report.outcome, left.report.error_code) == (
+            Outcome.LOST,
+            "journal_lost",
+        )
 
 
 class Gone:
@@ -121,12 +129,18 @@ class Gone:
     async def spawn(self, directory: Path) -> ShimRef:
         ref = ShimRef(4_000_000, 2, facts.boot_id())
         if self._claims:
-            (directory / records.CLAIM).write_text(f'{{"pid": {ref.pid}, "starttime": {ref.starttime}, "boot_id": "{ref.boot_id}"}}')
+            (directory / records.CLAIM).write_text(
+                f'{{"pid": {ref.pid}, "starttime": {ref.starttime}, "boot_id": "{ref.boot_id}"}}'
+            )
         return ref
 
 
-@pytest.mark.parametrize(("claims", "end"), [(False, (Outcome.FAILED, "spawn_failed")), (True, (Outcome.LOST, "shim_died"))])
-async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_nothing(tmp_path: Path, claims: bool, end: tuple[Outcome, str]) -> None:
+@pytest.mark.parametrize(
+    ("claims", "end"), [(False, (Outcome.FAILED, "spawn_failed")), (True, (Outcome.LOST, "shim_died"))]
+)
+async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_nothing(
+    tmp_path: Path, claims: bool, end: tuple[Outcome, str]
+) -> None:
     told: list[object] = []
     spool = Spool(tmp_path / "commands")
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,5 @@
-"""Nothing that a host is ends its agent: names that are not UTF-8, files that are something else, no home, no user, no working directory."""
+"""Nothing that a host is ends its agent: names that are not UTF-8, files that are something else, no home, no user, no
+working directory."""
 
 from __future__ import annotations
 
@@ -36,7 +37,13 @@ class Uname:
 
     def __init__(self, name: bytes) -> None:
         text = os.fsdecode(name)
-        self.sysname, self.nodename, self.release, self.version, self.machine = "Linux", text, f"6.1{text}", "#1", f"x86{text}"
+        self.sysname, self.nodename, self.release, self.version, self.machine = (
+            "Linux",
+            text,
+            f"6.1{text}",
+            "#1",
+            f"x86{text}",
+        )
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -88,12 +95,16 @@ CONTENTS = {
         ("escapes", "\ufffd[31mred\ufffd"),
     ],
 )
-def test_the_systems_name_is_read_from_whatever_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, told: str | None) -> None:
+def test_the_systems_name_is_read_from_whatever_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, told: str | None
+) -> None:
     monkeypatch.setattr(facts, "OS_RELEASE", (written(tmp_path / "os-release", kind),))
     assert facts.gather(NOWHERE, {}).os == (told or f"{os.uname().sysname} {os.uname().release}")
 
 
-@pytest.mark.parametrize("error", [OSError(101, "Network is unreachable"), socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
+@pytest.mark.parametrize(
+    "error", [OSError(101, "Network is unreachable"), socket.gaierror(-2, "unknown"), UnicodeError("label too long")]
+)
 def test_no_address_is_no_reason_to_stay_away(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error
@@ -118,7 +129,9 @@ def test_a_line_of_the_log_holds_any_text() -> None:
     log.configure("info")
 
 
-def test_a_state_directory_that_is_no_text_or_relative_to_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_directory_that_is_no_text_or_relative_to_nowhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in (os.fsdecode(b"/tmp/\xff"), "~nobody-of-this-name/x"):
         with pytest.raises(BadSettings, match="state"):
             load(None, {}, {"state": name})
@@ -134,9 +147,33 @@ NAMED = "import os, socket, sys; socket.sethostname(bytes.fromhex(sys.argv[1]));
 PLACES: dict[str, Sequence[str]] = {
     "name not UTF-8": ["unshare", "-u", sys.executable, "-c", NAMED, b"caf\xe9\xff".hex()],
     "name of a pattern": ["unshare", "-u", sys.executable, "-c", NAMED, b"web*".hex()],
-    "os-release a directory": ["unshare", "-m", "sh", "-c", 'mount --bind /tmp "$(readlink -f /etc/os-release)" 2>/dev/null || mount --bind /dev/null "$(readlink -f /etc/os-release)"; exec "$@"', "sh"],
+    "os-release a directory": [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        (
+            'mount --bind /tmp "$(readlink -f /etc/os-release)" 2>/dev/null || mount --bind /dev/null "$(readlink '
+            '-f /etc/os-release)"; exec "$@"'
+        ),
+        "sh",
+    ],
     "no network": ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"],
-    "no environment": ["env", "-u", "HOME", "-u", "USER", "-u", "PATH", "-u", "LANG", "LC_ALL=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0", "ODD=\udcff"],
+    "no environment": [
+        "env",
+        "-u",
+        "HOME",
+        "-u",
+        "USER",
+        "-u",
+        "PATH",
+        "-u",
+        "LANG",
+        "LC_ALL=C",
+        "PYTHONUTF8=0",
+        "PYTHONCOERCECLOCALE=0",
+        "ODD=\udcff",
+    ],
 }
 
 
@@ -162,7 +199,9 @@ async def test_a_working_directory_that_is_gone_ends_nothing(tmp_path: Path) -> 
         assert (await server.result(await server.dispatch(command="pwd"))).stdout.head == b"/\n"
 
 
-def test_a_user_without_an_entry_and_one_with_an_odd_home_have_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_user_without_an_entry_and_one_with_an_odd_home_have_an_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def unknown(uid: int) -> pwd.struct_passwd:
         raise KeyError(uid)
 
@@ -181,6 +220,15 @@ def test_a_user_without_an_entry_and_one_with_an_odd_home_have_an_environment(mo
 
 def test_a_join_with_an_odd_name_sends_text(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("jt_0123456789abcdef")
-    flags = ["--server", "127.0.0.1:1", "--token-file", str(tmp_path / "token"), "--ca-pin", f"sha256:{'0' * 64}", "--state", str(tmp_path / "s")]
+    flags = [
+        "--server",
+        "127.0.0.1:1",
+        "--token-file",
+        str(tmp_path / "token"),
+        "--ca-pin",
+        f"sha256:{'0' * 64}",
+        "--state",
+        str(tmp_path / "s"),
+    ]
     done = run_agent("join", *flags, "--hostname", "\udcff")
     assert done.returncode == 69 and "Traceback" not in done.stderr

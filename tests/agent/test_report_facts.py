@@ -1,4 +1,5 @@
-"""What the operator has to know beside how it ended: counted by the shim, carried by the protocol, kept by the server."""
+"""What the operator has to know beside how it ended: counted by the shim, carried by the protocol, kept by the
+server."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ NONE = records.StreamReport(total_bytes=0, sha256="", head_bytes=0, tail_bytes=0
 def ended(**facts: Any) -> records.Exit:
     given = {"outcome": "completed", "exit_code": 0, "signal": None, "error_code": "", "error_message": "", **facts}
     usage = records.Usage(user_us=0, system_us=0, max_rss_kb=0)
-    return records.Exit(started_at_ms=1, finished_at_ms=2, duration_us=3, stdout=NONE, stderr=NONE, usage=usage, **given)
+    return records.Exit(
+        started_at_ms=1, finished_at_ms=2, duration_us=3, stdout=NONE, stderr=NONE, usage=usage, **given
+    )
 
 
 def kept(wire: CommandResult) -> dict[str, object]:
@@ -52,7 +55,10 @@ def kept(wire: CommandResult) -> dict[str, object]:
         ({"output_missing": True}, {"output_missing": True}),
         ({"inherited": ["nice value"]}, {"inherited_priority": True}),
         ({"outcome": "failed", "error_code": "signaled", "signal": signal.SIGXCPU}, {"limit_hit": True}),
-        ({"outcome": "failed", "error_code": "signaled", "signal": signal.SIGXFSZ, "oom_killed": True}, {"limit_hit": True, "oom_killed": True}),
+        (
+            {"outcome": "failed", "error_code": "signaled", "signal": signal.SIGXFSZ, "oom_killed": True},
+            {"limit_hit": True, "oom_killed": True},
+        ),
         ({"outcome": "failed", "error_code": "signaled", "signal": signal.SIGKILL}, {}),
         ({"outcome": "failed", "error_code": "exit_nonzero", "exit_code": 24}, {}),
     ],
@@ -62,19 +68,31 @@ def test_a_fact_reaches_the_server_under_its_name(facts: dict[str, Any], report:
 
 
 def test_bits_of_a_later_agent_are_passed_over() -> None:
-    wire = result(KEY, Report(Outcome.COMPLETED, exit_code=0, observed=(1 << 31) | Observed.OOM_KILLED, left_running=(1 << 32) - 1), lambda *_: (b"", b""))
+    wire = result(
+        KEY,
+        Report(Outcome.COMPLETED, exit_code=0, observed=(1 << 31) | Observed.OOM_KILLED, left_running=(1 << 32) - 1),
+        lambda *_: (b"", b""),
+    )
     assert kept(wire) == {"oom_killed": True, "left_running": PROCESSES_MAX}
 
 
 async def test_a_daemon_left_on_purpose_survives_its_command_and_the_next_agent(tmp_path: Path) -> None:
-    leave = f"setsid -f sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' </dev/null >/dev/null 2>&1; while [ ! -s {tmp_path}/pid ]; do sleep 0.02; done; echo started"
+    leave = (
+        f"setsid -f sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' </dev/null >/dev/null 2>&1; while [ ! -s "
+        f"{tmp_path}/pid ]; do sleep 0.02; done; echo started"
+    )
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         command = await server.dispatch(command=leave, detach=True)
         got = await server.result(command)
         pid = int((tmp_path / "pid").read_text())
         try:
-            assert (got.outcome, got.left_running, got.leftovers_killed, got.stdout.head) == (WireOutcome.COMPLETED, 1, 0, b"started\n")
+            assert (got.outcome, got.left_running, got.leftovers_killed, got.stdout.head) == (
+                WireOutcome.COMPLETED,
+                1,
+                0,
+                b"started\n",
+            )
             await server.ack(command)
             await process.kill()
             await server.gone()

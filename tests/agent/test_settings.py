@@ -19,7 +19,9 @@ def test_flags_go_before_environment_before_file(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     config.write_text('server = "a.example:1"\nslots = 2\nlog_level = "debug"\n[labels]\nrack = "r1"\n')
     found = load(
-        config, {"CLARION_AGENT_SLOTS": "3", "CLARION_AGENT_SERVER": "b.example:2", "OTHER": "x"}, {"server": "c.example:3", "slots": None}
+        config,
+        {"CLARION_AGENT_SLOTS": "3", "CLARION_AGENT_SERVER": "b.example:2", "OTHER": "x"},
+        {"server": "c.example:3", "slots": None},
     )
     assert found.server == ("c.example", 3) and found.slots == 3
     assert found.log_level == "debug" and found.labels == {"rack": "r1"}

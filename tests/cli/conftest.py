@@ -36,11 +36,14 @@ Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 
 
 class Fake:
-    """`on(method, path, *answers)`: the answers in turn, the last one for ever. An answer is a pair, a triple or a function of the request."""
+    """`on(method, path, *answers)`: the answers in turn, the last one for ever. An answer is a pair, a triple or a
+    function of the request."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self._answers: dict[tuple[str, str], list[Any]] = {("POST", "/api/v1/hosts/select"): [(200, selection_json(2, "web[01-02]"))]}
+        self._answers: dict[tuple[str, str], list[Any]] = {
+            ("POST", "/api/v1/hosts/select"): [(200, selection_json(2, "web[01-02]"))]
+        }
         self.address = ""
 
     def on(self, method: str, path: str, *answers: Answer | Callable[[Seen], Answer]) -> None:
@@ -49,7 +52,9 @@ class Fake:
     def answer(self, seen: Seen) -> Answer:
         self.seen.append(seen)
         if seen.headers.get("authorization") != f"Bearer {TOKEN}":
-            return 401, error("unauthenticated", "no token, or one that this server does not know", "look into DATA/admin.token")
+            return 401, error(
+                "unauthenticated", "no token, or one that this server does not know", "look into DATA/admin.token"
+            )
         answers = self._answers.get((seen.method, seen.path))
         if answers is None:
             return 404, error("route_not_found", "there is no such address", "see /openapi.json")
@@ -59,7 +64,9 @@ class Fake:
     def asked(self, method: str, path: str) -> list[Seen]:
         return [seen for seen in self.seen if (seen.method, seen.path) == (method, path)]
 
-    def task(self, status: str, rows: list[dict[str, Any]], *, waits: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    def task(
+        self, status: str, rows: list[dict[str, Any]], *, waits: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
         """A task that ends so, with these rows; `waits`: what the long polls answer before the end."""
         final = task_json(status, rows)
         running = task_json("running", [row | {"status": "running"} for row in rows])
@@ -68,8 +75,18 @@ class Fake:
         self.on("POST", f"{base}/start", (200, running))
         self.on("GET", base, (200, final))
         first = progress_json(running, 1)
-        self.on("GET", f"{base}/progress", (200, first), *((200, one) for one in waits or []), (200, progress_json(final, 9)))
-        self.on("GET", f"{base}/hosts", paged([{key: value for key, value in row.items() if not key.startswith("_")} for row in rows]))
+        self.on(
+            "GET",
+            f"{base}/progress",
+            (200, first),
+            *((200, one) for one in waits or []),
+            (200, progress_json(final, 9)),
+        )
+        self.on(
+            "GET",
+            f"{base}/hosts",
+            paged([{key: value for key, value in row.items() if not key.startswith("_")} for row in rows]),
+        )
         self.on("GET", f"{base}/groups", groups_route(final, rows))
         for row in rows:
             self.on("GET", f"{base}/hosts/{row['host_id']}/output", output_route(row))
@@ -92,21 +109,44 @@ def paged(items: list[dict[str, Any]]) -> Callable[[Seen], Answer]:
 
 
 def selection_json(count: int, folded: str, **more: Any) -> dict[str, Any]:
-    return {"text": "…", "count": count, "offline": 0, "folded": folded, "more": 0, "sample": [], "warnings": [], "refused": False} | more
+    return {
+        "text": "…",
+        "count": count,
+        "offline": 0,
+        "folded": folded,
+        "more": 0,
+        "sample": [],
+        "warnings": [],
+        "refused": False,
+    } | more
 
 
 def groups_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Equal rows together, largest first, numbered in the order of the rows."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        key = [row["status"], row["exit_code"], row["signal"], (row["error"] or {}).get("code"), *((row[name] or {}).get("output_id") for name in ("stdout", "stderr"))]
+        key = [
+            row["status"],
+            row["exit_code"],
+            row["signal"],
+            (row["error"] or {}).get("code"),
+            *((row[name] or {}).get("output_id") for name in ("stdout", "stderr")),
+        ]
         found.setdefault(json.dumps(key), []).append(row)
     groups = []
     for number, same in enumerate(found.values(), 1):
         first, names = same[0], sorted(row["hostname"] for row in same)
         words = said(first["status"], code=(first["error"] or {}).get("code"))
         group = {name: first[name] for name in ("status", "exit_code", "signal", "error")}
-        group |= {"number": number, "selector": f"task:{TASK} group={number}", "count": len(same), "folded": ",".join(names), "more": 0, "word": words.word, "message": words.message}
+        group |= {
+            "number": number,
+            "selector": f"task:{TASK} group={number}",
+            "count": len(same),
+            "folded": ",".join(names),
+            "more": 0,
+            "word": words.word,
+            "message": words.message,
+        }
         group |= {"hint": words.hint, "first_host": {"host_id": first["host_id"], "hostname": first["hostname"]}}
         groups.append(group | {name: _begin(first, name) for name in ("stdout", "stderr")})
     return sorted(groups, key=lambda group: (-group["count"], group["number"]))
@@ -127,7 +167,14 @@ def groups_route(task: dict[str, Any], rows: list[dict[str, Any]]) -> Callable[[
         numbers = [group["number"] for group in groups]
         start = numbers.index(int(seen.query["after"])) + 1 if "after" in seen.query else 0
         end = start + min(2, int(seen.query["limit"]))
-        page = {"task_id": TASK, "status": task["status"], "version": 9, "groups": len(groups), "hosts": len(rows), "open": {}}
+        page = {
+            "task_id": TASK,
+            "status": task["status"],
+            "version": 9,
+            "groups": len(groups),
+            "hosts": len(rows),
+            "open": {},
+        }
         return 200, page | {"items": groups[start:end], "next": numbers[end - 1] if end < len(groups) else None}
 
     return answer
@@ -140,13 +187,31 @@ def output_route(row: dict[str, Any]) -> Callable[[Seen], Answer]:
         offset = int(seen.query["offset"])
         piece = kept[offset : offset + min(4, int(seen.query["limit"]))]
         document = {"stream": seen.query["stream"], "part": seen.query["part"], "offset": offset, "length": len(piece)}
-        sizes = {"total_bytes": total, "head_bytes": len(head), "tail_bytes": len(tail), "truncated": total > len(head) + len(tail)}
-        return 200, document | sizes | {"text": piece.decode("utf-8", "replace"), "base64": b64encode(piece).decode(), "sha256": "ab" * 32, "final": True}
+        sizes = {
+            "total_bytes": total,
+            "head_bytes": len(head),
+            "tail_bytes": len(tail),
+            "truncated": total > len(head) + len(tail),
+        }
+        return 200, document | sizes | {
+            "text": piece.decode("utf-8", "replace"),
+            "base64": b64encode(piece).decode(),
+            "sha256": "ab" * 32,
+            "final": True,
+        }
 
     return answer
 
 
-def host_row(number: int, status: str = "completed", *, out: bytes = b"", err: bytes = b"", cut: tuple[bytes, int] | None = None, **more: Any) -> dict[str, Any]:
+def host_row(
+    number: int,
+    status: str = "completed",
+    *,
+    out: bytes = b"",
+    err: bytes = b"",
+    cut: tuple[bytes, int] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """`cut`: (tail, total bytes) of a stdout of which the middle was dropped."""
     tail, total = cut or (b"", len(out))
     row = {
@@ -174,7 +239,14 @@ def _summary(data: bytes, total: int, kept: int) -> dict[str, Any] | None:
 
 
 def why(code: str, phase: str, message: str) -> dict[str, Any]:
-    return {"code": code, "phase": phase, "message": message, "detail": None, "hint": f"the hint of {code}", "retryable": False}
+    return {
+        "code": code,
+        "phase": phase,
+        "message": message,
+        "detail": None,
+        "hint": f"the hint of {code}",
+        "retryable": False,
+    }
 
 
 def task_json(status: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -229,11 +301,19 @@ def fake() -> Iterator[Fake]:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = script.answer(Seen(self.command, unquote(parts.path), query, headers, json.loads(raw) if raw else None))
+            answer = script.answer(
+                Seen(self.command, unquote(parts.path), query, headers, json.loads(raw) if raw else None)
+            )
             if answer[0] == 0:
                 self.close_connection = True
                 return
-            body = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode() if answer[1] is not None else b""
+            body = (
+                answer[1]
+                if isinstance(answer[1], bytes)
+                else json.dumps(answer[1]).encode()
+                if answer[1] is not None
+                else b""
+            )
             self.send_response(answer[0])
             for name, value in (answer[2] if len(answer) == 3 else {}).items():
                 self.send_header(name, value)

@@ -33,7 +33,9 @@ from tests.cli.conftest import Clarion, Fake, error, host_row, task_json
         ("failed", ["timeout", "canceled"], 2),
     ],
 )
-def test_the_exit_code_tells_how_the_task_ended(clarion: Clarion, fake: Fake, status: str, hosts: list[str], expected: int) -> None:
+def test_the_exit_code_tells_how_the_task_ended(
+    clarion: Clarion, fake: Fake, status: str, hosts: list[str], expected: int
+) -> None:
     fake.task(status, [host_row(number, name) for number, name in enumerate(hosts)])
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.exit_code == expected, result.stderr
@@ -65,7 +67,9 @@ def test_every_error_of_the_catalogue_ends_with_its_own_exit_code(clarion: Clari
 
 
 @pytest.mark.parametrize(("status", "expected"), [(403, 77), (418, 64), (429, 69), (500, 70), (503, 69)])
-def test_an_error_code_of_a_newer_server_goes_by_its_http_status(clarion: Clarion, fake: Fake, status: int, expected: int) -> None:
+def test_an_error_code_of_a_newer_server_goes_by_its_http_status(
+    clarion: Clarion, fake: Fake, status: int, expected: int
+) -> None:
     fake.on("GET", "/api/v1/statistics", (status, error("brand_new", "something new", "upgrade")))
     result = clarion("stats")
     assert result.exit_code == expected
@@ -73,7 +77,24 @@ def test_an_error_code_of_a_newer_server_goes_by_its_http_status(clarion: Clario
 
 
 def test_all_unknown_hosts_are_named(clarion: Clarion, fake: Fake) -> None:
-    fake.on("POST", "/api/v1/run", (422, error("unknown_hosts", "targets: 2 unknown", "join agents first", field="targets", unknown=["web8", "web9"], malformed=[])))
+    fake.on(
+        "POST",
+        "/api/v1/run",
+        (
+            422,
+            error(
+                "unknown_hosts",
+                "targets: 2 unknown",
+                "join agents first",
+                field="targets",
+                unknown=["web8", "web9"],
+                malformed=[],
+            ),
+        ),
+    )
     result = clarion("run", "--hosts", "web8,web9", "--", "true")
     assert result.exit_code == 64
-    assert result.stderr.splitlines(keepends=True)[-1] == "clarion: targets: 2 unknown; 2 unknown: web8, web9; join agents first\n"
+    assert (
+        result.stderr.splitlines(keepends=True)[-1]
+        == "clarion: targets: 2 unknown; 2 unknown: web8, web9; join agents first\n"
+    )

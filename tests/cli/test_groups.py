@@ -38,7 +38,15 @@ def test_hosts_may_stand_before_the_program(clarion: Clarion, fake: Fake, args: 
     assert run_body(fake).get("argv", ["true"]) == ["true"]
 
 
-@pytest.mark.parametrize(("args", "said"), [(["web1", "uptime"], "put -- before the program"), (["web1"], "say what to run"), (["--", "true"], "say where to run"), (["uname", "-a"], "No such option")])
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["web1", "uptime"], "put -- before the program"),
+        (["web1"], "say what to run"),
+        (["--", "true"], "say where to run"),
+        (["uname", "-a"], "No such option"),
+    ],
+)
 def test_a_program_is_not_taken_for_hosts(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
     result = clarion("run", *args)
     assert (result.exit_code, fake.seen) == (64, [])
@@ -48,14 +56,20 @@ def test_a_program_is_not_taken_for_hosts(clarion: Clarion, fake: Fake, args: li
 def test_the_plan_is_said_before_anything_runs(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
     warning = {"code": "nothing_matched", "message": "no host matches \x1b[31m'zz*'", "names": ["zz*"]}
-    fake.on("POST", "/api/v1/hosts/select", (200, selection_json(10_000, "web[00001-10000]", offline=12, warnings=[warning])))
+    fake.on(
+        "POST",
+        "/api/v1/hosts/select",
+        (200, selection_json(10_000, "web[00001-10000]", offline=12, warnings=[warning])),
+    )
     result = clarion("run", "web* or zz*", "--", "uname", "-a")
     assert result.stderr.startswith("10,000 hosts (12 offline) · uname -a\n  no host matches \\x1b[31m'zz*'\n")
     assert [seen.path for seen in fake.seen if seen.method == "POST"] == ["/api/v1/hosts/select", "/api/v1/run"]
 
 
 def test_a_plan_alone_runs_nothing(clarion: Clarion, fake: Fake) -> None:
-    fake.on("POST", "/api/v1/hosts/select", (200, selection_json(2, "web[1-2]")), (200, selection_json(0, "", refused=True)))
+    fake.on(
+        "POST", "/api/v1/hosts/select", (200, selection_json(2, "web[1-2]")), (200, selection_json(0, "", refused=True))
+    )
     first = clarion("run", "--plan", "web*", "--", "true")
     assert (first.exit_code, first.stdout) == (0, "web[1-2]\n")
     assert clarion("run", "--plan", "--json", "zz*", "--", "true").exit_code == 64
@@ -64,7 +78,9 @@ def test_a_plan_alone_runs_nothing(clarion: Clarion, fake: Fake) -> None:
 
 def test_groups_are_listed_with_their_numbers(clarion: Clarion, fake: Fake) -> None:
     reason = why("timed_out", "run", "the command's own timeout was over")
-    fake.task("failed", [host_row(1, "timeout", error=reason), *(host_row(number, out=b"one\ntwo\n") for number in (2, 3))])
+    fake.task(
+        "failed", [host_row(1, "timeout", error=reason), *(host_row(number, out=b"one\ntwo\n") for number in (2, 3))]
+    )
     result = clarion("tasks", "groups", TASK, "--lines", "1", "--where", "hosts<9")
     assert result.stdout.splitlines() == [
         "#2 web02,web03 (2 hosts): completed, exit code 0",
@@ -75,7 +91,9 @@ def test_groups_are_listed_with_their_numbers(clarion: Clarion, fake: Fake) -> N
     ]
     assert result.stderr == "2 of 2 groups\n"
     assert fake.seen[0].query["where"] == "hosts<9"
-    assert [json.loads(line)["number"] for line in clarion("tasks", "groups", TASK, "--format", "jsonl").stdout.splitlines()] == [2, 1]
+    assert [
+        json.loads(line)["number"] for line in clarion("tasks", "groups", TASK, "--format", "jsonl").stdout.splitlines()
+    ] == [2, 1]
     assert len(json.loads(clarion("tasks", "groups", TASK, "--json", "--outliers").stdout)["items"]) == 2
 
 
@@ -94,26 +112,71 @@ def test_hosts_of_groups_are_named_or_folded(clarion: Clarion, fake: Fake) -> No
 
 def test_a_selector_is_shown(clarion: Clarion, fake: Fake) -> None:
     warning = {"code": "unknown_hosts", "message": "no host is called 'x'", "names": ["x"]}
-    fake.on("POST", "/api/v1/hosts/select", (200, selection_json(3, "web[1-3]", offline=1, refused=True, warnings=[warning])))
+    fake.on(
+        "POST",
+        "/api/v1/hosts/select",
+        (200, selection_json(3, "web[1-3]", offline=1, refused=True, warnings=[warning])),
+    )
     result = clarion("hosts", "select", "web*,x")
-    assert (result.exit_code, result.stdout, result.stderr) == (64, "3 hosts, 1 offline\nweb[1-3]\n", "no host is called 'x'\n")
-    fake.on("POST", "/api/v1/hosts/select", (422, error("invalid_expression", "targets: at column 6: expected a value, found the end", "look", column=6, text="role=")))
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        64,
+        "3 hosts, 1 offline\nweb[1-3]\n",
+        "no host is called 'x'\n",
+    )
+    fake.on(
+        "POST",
+        "/api/v1/hosts/select",
+        (
+            422,
+            error(
+                "invalid_expression",
+                "targets: at column 6: expected a value, found the end",
+                "look",
+                column=6,
+                text="role=",
+            ),
+        ),
+    )
     failed = clarion("hosts", "select", "role=")
     assert failed.exit_code == 64 and failed.stderr.endswith("\n  role=\n       ^\n")
 
 
 def test_groups_are_compared(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"a\n"), host_row(2, out=b"b\n"), host_row(3, out=b"b\n")])
-    diff = {"group": 1, "against": 2, "stream": "stdout", "diff": "@@ -1 +1 @@\n-b\n+a\x1b[2J\n", "removed": 1, "added": 1, "complete": False}
+    diff = {
+        "group": 1,
+        "against": 2,
+        "stream": "stdout",
+        "diff": "@@ -1 +1 @@\n-b\n+a\x1b[2J\n",
+        "removed": 1,
+        "added": 1,
+        "complete": False,
+    }
     fake.on("GET", f"{BASE}/groups/1/diff", (200, diff))
-    wanted = ["#2 → #1 (stdout): 1 line removed, 1 added", "@@ -1 +1 @@", "-b", "+a", "  [not everything is compared or shown]"]
+    wanted = [
+        "#2 → #1 (stdout): 1 line removed, 1 added",
+        "@@ -1 +1 @@",
+        "-b",
+        "+a",
+        "  [not everything is compared or shown]",
+    ]
     assert clarion("tasks", "diff", TASK).stdout.splitlines() == wanted
     assert clarion("tasks", "diff", TASK, "1").stdout.splitlines() == wanted
     assert json.loads(clarion("tasks", "diff", TASK, "1", "--json").stdout) == {"items": [diff]}
 
 
 def test_outputs_are_searched_over_all_pages(clarion: Clarion, fake: Fake) -> None:
-    hit = {"group": 2, "count": 1, "folded": "web1", "more": 0, "first_host": {}, "stream": "stderr", "matches": 1, "line": 7, "text": "disk\x07 full"}
+    hit = {
+        "group": 2,
+        "count": 1,
+        "folded": "web1",
+        "more": 0,
+        "first_host": {},
+        "stream": "stderr",
+        "matches": 1,
+        "line": 7,
+        "text": "disk\x07 full",
+    }
     fake.on("GET", f"{BASE}/search", (200, {"items": [], "next": 500}), (200, {"items": [hit], "next": None}))
     result = clarion("tasks", "search", TASK, "full", "-i")
     assert (result.exit_code, result.stdout) == (0, "#2 web1 stderr:7: disk\\x07 full\n")
@@ -129,7 +192,9 @@ def test_attach_waits_and_tells_the_end(clarion: Clarion, fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("c", 4), ("d", 130)])
-def test_ctrl_c_on_a_terminal_asks_whether_to_cancel(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch, answer: str, code: int) -> None:
+def test_ctrl_c_on_a_terminal_asks_whether_to_cancel(
+    clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
     fake.task("canceled", [host_row(1, "canceled")])
     fake.on("POST", f"{BASE}/cancel", (202, task_json("running", [host_row(1, "running")])))
     real, calls = task.wait, []
@@ -147,7 +212,10 @@ def test_ctrl_c_on_a_terminal_asks_whether_to_cancel(clarion: Clarion, fake: Fak
     assert len(fake.asked("POST", f"{BASE}/cancel")) == (answer == "c")
 
 
-@pytest.mark.parametrize(("shell", "mark"), [("bash", "complete -o nosort"), ("zsh", "#compdef clarion"), ("fish", "complete --no-files --command clarion")])
+@pytest.mark.parametrize(
+    ("shell", "mark"),
+    [("bash", "complete -o nosort"), ("zsh", "#compdef clarion"), ("fish", "complete --no-files --command clarion")],
+)
 def test_completion_is_printed_for_each_shell(clarion: Clarion, shell: str, mark: str) -> None:
     result = clarion("completion", shell)
     assert result.exit_code == 0 and mark in result.stdout and "_CLARION_COMPLETE" in result.stdout

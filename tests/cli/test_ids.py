@@ -10,7 +10,11 @@ from server.cli import task_ids
 from tests.cli.conftest import Clarion, Fake, Seen, host_row, task_json
 
 BASE = "/api/v1/tasks"
-IDS = ["01a2253e-cbad-72fd-aee9-68f46b4751fd", "01a2253e-c895-71fc-89ea-8bc907f14464", "01a2253e-c5df-7a6b-b60b-e21f47e14464"]
+IDS = [
+    "01a2253e-cbad-72fd-aee9-68f46b4751fd",
+    "01a2253e-c895-71fc-89ea-8bc907f14464",
+    "01a2253e-c5df-7a6b-b60b-e21f47e14464",
+]
 """Newest first, as the server lists them; they begin alike, and two of them end alike."""
 
 
@@ -30,7 +34,20 @@ def listed(fake: Fake) -> Fake:
 
 @pytest.mark.parametrize(
     ("word", "place"),
-    [("last", 0), ("LAST", 0), ("-1", 0), ("-2", 1), ("-3", 2), ("last-3", 2), ("68f46b4751fd", 0), ("4751FD", 0), ("8bc907f14464", 1), ("e14464", 2), ("01a2253e-c8", 1), (IDS[2], 2)],
+    [
+        ("last", 0),
+        ("LAST", 0),
+        ("-1", 0),
+        ("-2", 1),
+        ("-3", 2),
+        ("last-3", 2),
+        ("68f46b4751fd", 0),
+        ("4751FD", 0),
+        ("8bc907f14464", 1),
+        ("e14464", 2),
+        ("01a2253e-c8", 1),
+        (IDS[2], 2),
+    ],
 )
 def test_a_word_means_one_task(clarion: Clarion, listed: Fake, word: str, place: int) -> None:
     result = clarion("tasks", "show", word, "--json")
@@ -42,10 +59,22 @@ def test_a_word_means_one_task(clarion: Clarion, listed: Fake, word: str, place:
 def test_what_may_mean_several_names_them(clarion: Clarion, listed: Fake, word: str) -> None:
     result = clarion("tasks", "show", word)
     assert result.exit_code == 64
-    assert "tasks have" in result.stderr and IDS[1] in result.stderr and IDS[2] in result.stderr and "write more of it" in result.stderr
+    assert (
+        "tasks have" in result.stderr
+        and IDS[1] in result.stderr
+        and IDS[2] in result.stderr
+        and "write more of it" in result.stderr
+    )
 
 
-@pytest.mark.parametrize(("word", "said"), [("deadbeef", "No task with the id 'deadbeef' among 3 tasks"), ("-4", "there are only 3"), ("-999", "there are only 3")])
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("deadbeef", "No task with the id 'deadbeef' among 3 tasks"),
+        ("-4", "there are only 3"),
+        ("-999", "there are only 3"),
+    ],
+)
 def test_what_means_none_says_so(clarion: Clarion, listed: Fake, word: str, said: str) -> None:
     result = clarion("tasks", "show", word)
     assert (result.exit_code, result.stdout) == (64, "") and said in result.stderr
@@ -56,13 +85,22 @@ def test_without_any_task_there_is_no_last_one(clarion: Clarion, fake: Fake) -> 
     assert "there is none yet" in clarion("logs").stderr
 
 
-def test_old_tasks_are_looked_for_up_to_a_limit(clarion: Clarion, listed: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_tasks_are_looked_for_up_to_a_limit(
+    clarion: Clarion, listed: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(task_ids, "SEARCHED", 2)
     assert "among the newest 2 tasks" in clarion("tasks", "show", "e14464").stderr
     assert len(listed.asked("GET", BASE)) == 1
 
 
-@pytest.mark.parametrize("verb", [["tasks", "hosts", "-1", "--limit", "1"], ["tasks", "hosts", "--limit", "1", "-1"], ["tasks", "groups", "-1", "--lines", "0"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["tasks", "hosts", "-1", "--limit", "1"],
+        ["tasks", "hosts", "--limit", "1", "-1"],
+        ["tasks", "groups", "-1", "--lines", "0"],
+    ],
+)
 def test_numbers_of_options_stay_numbers_of_options(clarion: Clarion, listed: Fake, verb: list[str]) -> None:
     listed.on("GET", f"{BASE}/{IDS[0]}/hosts", (200, {"items": [], "next": None}))
     listed.on("GET", f"{BASE}/{IDS[0]}/groups", (200, {"items": [], "next": None, "groups": 0}))

@@ -8,11 +8,11 @@ from typing import Any
 from tests.cli.conftest import Clarion, Fake, error, paged
 
 ONE: dict[str, Any] = {
-    "request_id": "0a" * 16, "state": "pending", "hostname": "web-9\x1b[2J", "address": "10.0.0.9", "previous_host_id": None, "token_id": "abcDEF12",
+    "request_id": "0a" * 16, "state": "pending", "hostname": "web-9\x1b[2J", "address": "10.0.0.9", "previous_host_id": None, "token_id": "abcDEF12",  # noqa: E501
     "created_at": 1_700_000_000_000, "expires_at": 1_700_000_060_000, "decided_at": None, "decided_by": None,
 }  # fmt: skip
 MADE: dict[str, Any] = {
-    "token_id": "abcDEF12", "token": "jt_abcDEF12_x", "expires_at": 1, "uses_left": 1, "labels": {}, "networks": [], "approve": True,
+    "token_id": "abcDEF12", "token": "jt_abcDEF12_x", "expires_at": 1, "uses_left": 1, "labels": {}, "networks": [], "approve": True,  # noqa: E501
     "created_by": "admin", "created_at": 1, "ca_pin": None, "enrol_host": None, "enrol_port": None,
 }  # fmt: skip
 
@@ -28,7 +28,9 @@ def test_networks_and_approval_reach_the_server(clarion: Clarion, fake: Fake) ->
 def test_joins_that_wait_are_listed_without_control_characters(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/join-requests", paged([ONE]))
     lines = clarion("join", "pending").stdout.splitlines()
-    assert lines[1].startswith("0a" * 16) and "pending" in lines[1] and "10.0.0.9" in lines[1] and "\x1b" not in lines[1]
+    assert (
+        lines[1].startswith("0a" * 16) and "pending" in lines[1] and "10.0.0.9" in lines[1] and "\x1b" not in lines[1]
+    )
     fake.on("GET", "/api/v1/join-requests", (200, {"items": [], "next": None}))
     assert clarion("join", "pending").stderr == "no joins wait for approval\n"
 
@@ -43,5 +45,9 @@ def test_several_are_decided_upon_at_once(clarion: Clarion, fake: Fake) -> None:
 
 
 def test_one_that_is_not_there_says_what_to_do(clarion: Clarion, fake: Fake) -> None:
-    fake.on("POST", "/api/v1/join-requests/x/approve", (404, error("join_request_not_found", "no join waits under this id", "list them")))
+    fake.on(
+        "POST",
+        "/api/v1/join-requests/x/approve",
+        (404, error("join_request_not_found", "no join waits under this id", "list them")),
+    )
     assert "list them" in clarion("join", "approve", "x").stderr

@@ -23,17 +23,24 @@ BIN = Path(sys.executable).parent
 
 
 def tasks(number: int) -> list[dict[str, Any]]:
-    return [task_json("completed", [host_row(1)]) | {"task_id": f"01a2253e-cbad-72fd-aee9-0000000000{index:02}", "name": f"a long name of a task, number {index}"} for index in range(number)]
+    return [
+        task_json("completed", [host_row(1)])
+        | {"task_id": f"01a2253e-cbad-72fd-aee9-0000000000{index:02}", "name": f"a long name of a task, number {index}"}
+        for index in range(number)
+    ]
 
 
-# --- forms ---------------------------------------------------------------------------------------------------------------------
+# --- forms
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_lists_in_yaml_names_wide_and_without_headers(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/tasks", paged(tasks(3)))
     assert yaml.safe_load(clarion("tasks", "list", "-o", "yaml").stdout) == {"items": tasks(3)}
     assert clarion("tasks", "list", "-o", "names").stdout.split() == [task["task_id"] for task in tasks(3)]
-    short, wide = (clarion("tasks", "list", "-o", form, "--no-headers").stdout.splitlines() for form in ("human", "wide"))
+    short, wide = (
+        clarion("tasks", "list", "-o", form, "--no-headers").stdout.splitlines() for form in ("human", "wide")
+    )
     assert [line.split()[0] for line in short] == [task["task_id"][-12:] for task in tasks(3)]
     assert [line.split()[0] for line in wide] == [task["task_id"] for task in tasks(3)]
     assert "admin" in wide[0] and "admin" not in short[0]
@@ -52,7 +59,11 @@ def test_a_run_in_yaml_is_one_document(clarion: Clarion, fake: Fake) -> None:
 @pytest.mark.parametrize("room", [10, 20, 40, 60, 80, 200])
 def test_a_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr("server.cli.render.table.terminal_columns", lambda: room)
-    columns = (Column("ID", lambda row: row["id"], keep=True, whole=True), Column("NAME", lambda row: row["name"], keep=True), Column("MORE", lambda row: row["more"]))
+    columns = (
+        Column("ID", lambda row: row["id"], keep=True, whole=True),
+        Column("NAME", lambda row: row["name"], keep=True),
+        Column("MORE", lambda row: row["more"]),
+    )
     rows = [{"id": "000000000001", "name": "漢字 " * 20, "more": "x" * 70}, {"id": "2", "name": "", "more": "y"}]
     lines = Table(columns, wide=False, headers=True).lines(rows)
     assert all(width(line) <= max(room, 3 * 3 + 4) for line in lines), lines
@@ -66,7 +77,8 @@ def test_pipes_and_files_get_whole_cells(clarion: Clarion, fake: Fake) -> None:
     assert "n" * 300 in clarion("tasks", "list").stdout
 
 
-# --- hosts ---------------------------------------------------------------------------------------------------------------------
+# --- hosts
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["@FILE", "--hosts=@FILE", "-", "--hosts=-"])
@@ -75,13 +87,20 @@ def test_hosts_come_from_a_file_or_standard_input(clarion: Clarion, fake: Fake, 
     file = tmp_path / "hosts.txt"
     file.write_text(text)
     fake.on("POST", "/api/v1/tasks", (201, task_json("pending", [host_row(1, "pending")])))
-    result = clarion("tasks", "create", how.replace("@FILE", f"@{file}"), "--", "true", input=text if how.endswith("-") else None)
+    result = clarion(
+        "tasks", "create", how.replace("@FILE", f"@{file}"), "--", "true", input=text if how.endswith("-") else None
+    )
     assert result.exit_code == 0, result.stderr
     assert fake.seen[-1].body["targets"] == ["web01", "web02", "web03", "role=db and online"]
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "names no host"), (b"# only\n\n", "names no host"), (b"\xff\xfe", "is not UTF-8"), (None, "cannot be read")])
-def test_a_file_without_hosts_runs_nothing(clarion: Clarion, fake: Fake, tmp_path: Path, content: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "names no host"), (b"# only\n\n", "names no host"), (b"\xff\xfe", "is not UTF-8"), (None, "cannot be read")],
+)
+def test_a_file_without_hosts_runs_nothing(
+    clarion: Clarion, fake: Fake, tmp_path: Path, content: bytes | None, said: str
+) -> None:
     file = tmp_path / "hosts.txt"
     if content is not None:
         file.write_bytes(content)
@@ -98,7 +117,9 @@ def test_labels_go_to_every_host_of_a_selector(clarion: Clarion, fake: Fake) -> 
     result = clarion("hosts", "label", "web*", "role=web", "old-")
     assert result.stdout.splitlines() == [f"web0{number}: role=web" for number in (1, 2, 3)]
     assert "3 hosts labelled" in result.stderr
-    assert {json.dumps(seen.body) for seen in fake.seen if seen.method == "PATCH"} == {'{"labels": {"role": "web", "old": null}}'}
+    assert {json.dumps(seen.body) for seen in fake.seen if seen.method == "PATCH"} == {
+        '{"labels": {"role": "web", "old": null}}'
+    }
 
 
 def test_a_selector_without_hosts_labels_none(clarion: Clarion, fake: Fake) -> None:
@@ -109,24 +130,47 @@ def test_a_selector_without_hosts_labels_none(clarion: Clarion, fake: Fake) -> N
     assert not [seen for seen in fake.seen if seen.method == "PATCH"]
 
 
-# --- standard input ------------------------------------------------------------------------------------------------------------
+# --- standard input
+# ------------------------------------------------------------------------------------------------------------
 
 
 def clarion_process(fake: Fake, token_file: Path, *args: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "CLARION_SERVER": fake.address, "CLARION_TOKEN_FILE": str(token_file)}
-    return subprocess.run([sys.executable, "-m", "server.cli.main", *args], capture_output=True, text=True, timeout=60, env=env | how.pop("env", {}), cwd=Path(__file__).parents[2], **how)
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "CLARION_SERVER": fake.address,
+        "CLARION_TOKEN_FILE": str(token_file),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "server.cli.main", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env | how.pop("env", {}),
+        cwd=Path(__file__).parents[2],
+        **how,
+    )
 
 
 def test_what_is_piped_in_is_refused_unless_an_option_takes_it(fake: Fake, token_file: Path, tmp_path: Path) -> None:
     fake.task("completed", [host_row(1)])
     piped = clarion_process(fake, token_file, "run", "all", "-q", "--", "cat", input="data")
-    assert piped.returncode == 64 and "standard input holds data that no option asks for" in piped.stderr and fake.seen == []
+    assert (
+        piped.returncode == 64
+        and "standard input holds data that no option asks for" in piped.stderr
+        and fake.seen == []
+    )
     file = tmp_path / "in"
     file.write_text("data")
     with file.open() as opened:
         assert clarion_process(fake, token_file, "run", "all", "-q", "--", "cat", stdin=opened).returncode == 64
-    assert clarion_process(fake, token_file, "run", "all", "-q", "--stdin", "-", "--", "cat", input="data").returncode == 0
-    assert clarion_process(fake, token_file, "run", "all", "-q", "--hosts", "-", "--", "cat", input="web01\n").returncode == 0
+    assert (
+        clarion_process(fake, token_file, "run", "all", "-q", "--stdin", "-", "--", "cat", input="data").returncode == 0
+    )
+    assert (
+        clarion_process(fake, token_file, "run", "all", "-q", "--hosts", "-", "--", "cat", input="web01\n").returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize("empty", ["", None])
@@ -140,23 +184,35 @@ def test_a_closed_standard_input_cannot_be_asked_for(fake: Fake, token_file: Pat
     fake.task("completed", [host_row(1)])
     script = f'exec "{sys.executable}" -m server.cli.main run all -q --stdin - -- cat <&-'
     env = {"PATH": "/usr/bin:/bin", "CLARION_SERVER": fake.address, "CLARION_TOKEN_FILE": str(token_file)}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, env=env, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, timeout=60, env=env, cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 64 and "standard input is closed" in done.stderr
 
 
-# --- versions, help, mistakes --------------------------------------------------------------------------------------------------
+# --- versions, help, mistakes
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("program", ["clarion", "clarion-server", "clarion-agent"])
 def test_every_program_tells_its_version(program: str) -> None:
-    done = subprocess.run([str(BIN / program), "--version"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(BIN / program), "--version"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.split() == [program, "0.1.0"]
 
 
 @pytest.mark.parametrize("program", ["clarion", "clarion-server", "clarion-agent"])
 @pytest.mark.parametrize("columns", ["10", "40", "80", "200"])
 def test_short_help_is_never_cut(program: str, columns: str) -> None:
-    done = subprocess.run([str(BIN / program), "--help"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, env={"COLUMNS": columns, "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(
+        [str(BIN / program), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        env={"COLUMNS": columns, "PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 0 and "..." not in done.stdout.partition("Commands:")[2]
 
 
@@ -172,7 +228,9 @@ def test_short_help_is_never_cut(program: str, columns: str) -> None:
         (["run", "--hots", "all"], "'--hosts'"),
     ],
 )
-def test_a_slip_of_the_fingers_is_answered_with_what_was_meant(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
+def test_a_slip_of_the_fingers_is_answered_with_what_was_meant(
+    clarion: Clarion, fake: Fake, args: list[str], said: str
+) -> None:
     result = clarion(*args)
     assert (result.exit_code, fake.seen) == (64, []) and said in result.stderr
 
@@ -190,7 +248,10 @@ def test_global_options_stand_before_or_after_the_verb_and_in_one_help(fake: Fak
     for args in ([*options, "whoami"], ["whoami", *options]):
         result = CliRunner().invoke(cli, args, env={"CLARION_SERVER": None, "CLARION_TOKEN_FILE": None})
         assert result.exit_code == 0 and result.stdout.split()[:2] == ["user", "admin"], result.stderr
-    assert "--token-file" not in CliRunner().invoke(cli, ["tasks", "list", "--help"]).stdout.partition("Options of every command")[0]
+    assert (
+        "--token-file"
+        not in CliRunner().invoke(cli, ["tasks", "list", "--help"]).stdout.partition("Options of every command")[0]
+    )
 
 
 def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +259,16 @@ def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monk
     wrong = tmp_path / "wrong"
     wrong.write_text("cl_wrong\n")
     run = CliRunner()
-    good = run.invoke(cli, ["--server", fake.address, "whoami"], env={"CLARION_TOKEN": TOKEN, "CLARION_TOKEN_FILE": str(wrong)})
+    good = run.invoke(
+        cli, ["--server", fake.address, "whoami"], env={"CLARION_TOKEN": TOKEN, "CLARION_TOKEN_FILE": str(wrong)}
+    )
     assert good.exit_code == 0 and "CLARION_TOKEN" in good.stdout
-    assert run.invoke(cli, ["--server", fake.address, "--token-file", str(wrong), "whoami"], env={"CLARION_TOKEN": TOKEN}).exit_code == 77
+    assert (
+        run.invoke(
+            cli, ["--server", fake.address, "--token-file", str(wrong), "whoami"], env={"CLARION_TOKEN": TOKEN}
+        ).exit_code
+        == 77
+    )
     bad = run.invoke(cli, ["--server", fake.address, "whoami"], env={"CLARION_TOKEN": "two words"})
     assert bad.exit_code == 77 and "CLARION_TOKEN does not hold a token" in bad.stderr and "two words" not in bad.stderr
 
@@ -208,23 +276,65 @@ def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        (error("invalid_expression", "targets: at column 6: expected a value, found the end", PROBLEMS["invalid_expression"].hint, field="targets", column=6, text="role="), ["clarion: expected a value, found the end", "  role=", "       ^"]),
-        (error("invalid_expression", "targets: at column 4: expected x", PROBLEMS["invalid_expression"].hint, field="targets", column=4, text="漢字 ("), ["clarion: expected x", "  漢字 (", "       ^"]),
-        (error("unknown_hosts", "No host named 'web0'. Did you mean web01?", "remove it", field="targets", unknown=["web0"]), ["clarion: No host named 'web0'. Did you mean web01? Remove it."]),
-        (error("unknown_hosts", "some are not known", "remove them", unknown=[f"h{n}" for n in range(25)]), [f"clarion: some are not known; 25 unknown: {', '.join(f'h{n}' for n in range(20))}, and 5 more; remove them"]),
+        (
+            error(
+                "invalid_expression",
+                "targets: at column 6: expected a value, found the end",
+                PROBLEMS["invalid_expression"].hint,
+                field="targets",
+                column=6,
+                text="role=",
+            ),
+            ["clarion: expected a value, found the end", "  role=", "       ^"],
+        ),
+        (
+            error(
+                "invalid_expression",
+                "targets: at column 4: expected x",
+                PROBLEMS["invalid_expression"].hint,
+                field="targets",
+                column=4,
+                text="漢字 (",
+            ),
+            ["clarion: expected x", "  漢字 (", "       ^"],
+        ),
+        (
+            error(
+                "unknown_hosts",
+                "No host named 'web0'. Did you mean web01?",
+                "remove it",
+                field="targets",
+                unknown=["web0"],
+            ),
+            ["clarion: No host named 'web0'. Did you mean web01? Remove it."],
+        ),
+        (
+            error("unknown_hosts", "some are not known", "remove them", unknown=[f"h{n}" for n in range(25)]),
+            [
+                (
+                    f"clarion: some are not known; 25 unknown: {', '.join(f'h{n}' for n in range(20))}, and 5 "
+                    f"more; remove them"
+                )
+            ],
+        ),
     ],
 )
-def test_errors_are_sentences_that_say_a_thing_once_and_show_the_place(clarion: Clarion, fake: Fake, body: Any, wanted: list[str]) -> None:
+def test_errors_are_sentences_that_say_a_thing_once_and_show_the_place(
+    clarion: Clarion, fake: Fake, body: Any, wanted: list[str]
+) -> None:
     fake.on("POST", "/api/v1/run", (422, body))
     assert clarion("run", "x", "-q", "--", "true").stderr.splitlines() == wanted
 
 
-# --- contexts ------------------------------------------------------------------------------------------------------------------
+# --- contexts
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_contexts_are_renamed_and_deleted(tmp_path: Path) -> None:
     def run(*args: str, code: int = 0) -> str:
-        result = CliRunner().invoke(cli, ["context", *args], env={"HOME": str(tmp_path), "CLARION_CONTEXT": None, "CLARION_SERVER": None})
+        result = CliRunner().invoke(
+            cli, ["context", *args], env={"HOME": str(tmp_path), "CLARION_CONTEXT": None, "CLARION_SERVER": None}
+        )
         assert result.exit_code == code, result.output
         return result.output
 
@@ -241,15 +351,24 @@ def test_contexts_are_renamed_and_deleted(tmp_path: Path) -> None:
     run("current", code=64)
 
 
-# --- completion ----------------------------------------------------------------------------------------------------------------
+# --- completion
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def completed(args: list[str], word: str) -> list[str]:
-    return [str(item.value) for item in ShellComplete(cli, {}, "clarion", "_CLARION_COMPLETE").get_completions(args, word)]
+    return [
+        str(item.value) for item in ShellComplete(cli, {}, "clarion", "_CLARION_COMPLETE").get_completions(args, word)
+    ]
 
 
-def test_hosts_tasks_states_and_contexts_are_completed(fake: Fake, token_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in {"CLARION_SERVER": fake.address, "CLARION_TOKEN_FILE": str(token_file), "HOME": str(tmp_path)}.items():
+def test_hosts_tasks_states_and_contexts_are_completed(
+    fake: Fake, token_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {
+        "CLARION_SERVER": fake.address,
+        "CLARION_TOKEN_FILE": str(token_file),
+        "HOME": str(tmp_path),
+    }.items():
         monkeypatch.setenv(name, value)
     CliRunner().invoke(cli, ["context", "set", "prod", "--server", "http://a.example"])
     fake.on("GET", "/api/v1/tasks", (200, {"items": tasks(2), "next": None}))
@@ -265,7 +384,9 @@ def test_hosts_tasks_states_and_contexts_are_completed(fake: Fake, token_file: P
 
 
 @pytest.mark.parametrize("server", ["http://127.0.0.1:1", "nonsense", "http://127.0.0.1:99999"])
-def test_a_server_that_does_not_answer_completes_nothing_and_says_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], token_file: Path, server: str) -> None:
+def test_a_server_that_does_not_answer_completes_nothing_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], token_file: Path, server: str
+) -> None:
     monkeypatch.setenv("CLARION_SERVER", server)
     monkeypatch.setenv("CLARION_TOKEN_FILE", str(token_file))
     assert completed(["run"], "web") == [] and completed(["tasks", "show"], "x") == []

@@ -7,11 +7,25 @@ import sys
 
 import pytest
 
-HEAVY = ("rich", "httpx", "quart", "structlog", "trio_mysql", "trio", "asyncio", "msgspec", "betterproto", "grpclib", "server.settings.schema")
+HEAVY = (
+    "rich",
+    "httpx",
+    "quart",
+    "structlog",
+    "trio_mysql",
+    "trio",
+    "asyncio",
+    "msgspec",
+    "betterproto",
+    "grpclib",
+    "server.settings.schema",
+)
 
 
 def loaded_by(code: str) -> set[str]:
-    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
     return set(out.stdout.splitlines()[-1].split())
 
 
@@ -22,14 +36,36 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_no_verb_loads_what_belongs_to_the_server() -> None:
-    code = "from server.cli.client import api; from server.cli.follow import task as follow; from server.cli.render import report; from server.cli.commands import run; from server.cli.render import progress as meter\nfrom server.cli.main import cli, tasks, hosts\n"
+    code = (
+        "from server.cli.client import api; from server.cli.follow import task as follow; from server.cli.render "
+        "import report; from server.cli.commands import run; from server.cli.render import progress as meter\nfrom "
+        "server.cli.main import cli, tasks, hosts\n"
+    )
     code += "[group.get_command(None, name) for group in (cli, tasks, hosts) for name in group.list_commands(None)]"
-    assert not loaded_by(code) & {"quart", "structlog", "trio_mysql", "hypercorn", "grpclib", "betterproto", "server.settings.schema", "server.web"}
+    assert not loaded_by(code) & {
+        "quart",
+        "structlog",
+        "trio_mysql",
+        "hypercorn",
+        "grpclib",
+        "betterproto",
+        "server.settings.schema",
+        "server.web",
+    }
 
 
 def test_a_verb_loads_no_rich_where_there_is_no_terminal() -> None:
-    code = "from server.cli.main import cli\ntry: cli.main(['stats', '--server', 'http://127.0.0.1:1', '--token-file', '/dev/stdin'])\nexcept SystemExit: pass"
-    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], input="cl_x", capture_output=True, text=True, check=True)
+    code = (
+        "from server.cli.main import cli\ntry: cli.main(['stats', '--server', 'http://127.0.0.1:1', "
+        "'--token-file', '/dev/stdin'])\nexcept SystemExit: pass"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        input="cl_x",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "no server answers" in out.stderr
     assert {"httpx"} <= set(out.stdout.split())
     assert not {"rich", "pygments"} & set(out.stdout.split())

@@ -30,10 +30,17 @@ class Site:
     address: str
 
     async def clarion(self, *args: str) -> subprocess.CompletedProcess[bytes]:
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "PYTHONPATH": str(Path(__file__).parents[2]), "CLARION_SERVER": self.address}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "CLARION_SERVER": self.address,
+        }
         command = [sys.executable, "-m", "server.cli.main", *args]
         with trio.fail_after(60):
-            return await trio.run_process(command, cwd=self.folder, env=environment, capture_stdout=True, capture_stderr=True, check=False)
+            return await trio.run_process(
+                command, cwd=self.folder, env=environment, capture_stdout=True, capture_stderr=True, check=False
+            )
 
     async def running(self) -> dict[str, Any]:
         """The one task that runs, once it does."""
@@ -88,7 +95,11 @@ async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: 
     document = json.loads(done.stdout)
     rows = {row["hostname"]: row for row in document["hosts"]}
     assert document["task"]["status"] == "failed"
-    assert {name: row["status"] for name, row in rows.items()} == {"web-1": "completed", "web-2": "failed", "db-1": "dispatch_failed"}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "web-1": "completed",
+        "web-2": "failed",
+        "db-1": "dispatch_failed",
+    }
     assert rows["web-2"]["error"]["code"] == "exit_nonzero"
     assert b64decode(rows["web-2"]["stdout"]["base64"]) == bytes(range(256))
     shown = await site.clarion("tasks", "output", document["task"]["task_id"], "web-2", "--raw")
@@ -103,17 +114,39 @@ async def test_hosts_that_are_away_make_exit_code_3(site: Site) -> None:
 
 
 async def test_a_task_is_created_started_canceled_listed_and_deleted(site: Site) -> None:
-    created = await site.clarion("tasks", "create", "--hosts", "web-1", "--name", "nightly", "-t", "5m", "--param", "a=b", "--umask", "027", "--shell", "sleep $P_a")
+    created = await site.clarion(
+        "tasks",
+        "create",
+        "--hosts",
+        "web-1",
+        "--name",
+        "nightly",
+        "-t",
+        "5m",
+        "--param",
+        "a=b",
+        "--umask",
+        "027",
+        "--shell",
+        "sleep $P_a",
+    )
     task_id = created.stdout.decode().strip()
     assert created.returncode == 0, created.stderr
     first = await site.clarion("tasks", "list", "--status", "pending")
     assert task_id[-12:].encode() in first.stdout
     assert b"nightly" in first.stdout
     shown = json.loads((await site.clarion("tasks", "show", task_id, "--json")).stdout)
-    assert (shown["command"]["timeout_ms"], shown["command"]["umask"], shown["parameters"]) == (300_000, "027", {"a": "b"})
+    assert (shown["command"]["timeout_ms"], shown["command"]["umask"], shown["parameters"]) == (
+        300_000,
+        "027",
+        {"a": "b"},
+    )
     assert (await site.clarion("tasks", "start", task_id)).stdout == f"task {task_id} running\n".encode()
     again = await site.clarion("tasks", "start", task_id)
-    assert (again.returncode, again.stderr) == (64, b"clarion: the task was started before; create a new task to run it again\n")
+    assert (again.returncode, again.stderr) == (
+        64,
+        b"clarion: the task was started before; create a new task to run it again\n",
+    )
     refused = await site.clarion("tasks", "delete", task_id)
     assert (refused.returncode, refused.stdout) == (64, b"")
     canceled = await site.clarion("tasks", "cancel", task_id)
@@ -144,7 +177,10 @@ async def test_unknown_hosts_tasks_and_words_are_named(site: Site) -> None:
 
 
 async def test_the_same_key_makes_one_task(site: Site) -> None:
-    ids = {(await site.clarion("tasks", "create", "--idempotency-key", "k1", "--hosts", "all", "--", "true")).stdout for _ in range(2)}
+    ids = {
+        (await site.clarion("tasks", "create", "--idempotency-key", "k1", "--hosts", "all", "--", "true")).stdout
+        for _ in range(2)
+    }
     assert len(ids) == 1
     other = await site.clarion("tasks", "create", "--idempotency-key", "k1", "--hosts", "all", "--", "false")
     assert other.returncode == 64
@@ -152,11 +188,20 @@ async def test_the_same_key_makes_one_task(site: Site) -> None:
 
 
 async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(site.folder), "PYTHONPATH": str(Path(__file__).parents[2]), "CLARION_SERVER": site.address}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(site.folder),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "CLARION_SERVER": site.address,
+    }
     command = [sys.executable, "-m", "server.cli.main", "run", "--hosts", "web-1", "--", "sleep", "60"]
     # A shell that runs the tests in the background has them ignore the signal, and children inherit that.
     process = await trio.lowlevel.open_process(
-        command, cwd=site.folder, env=environment, stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        command,
+        cwd=site.folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     said = b""

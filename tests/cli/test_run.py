@@ -13,7 +13,10 @@ HOSTILE = b"\x1b[31mred\x1b[0m \x1b]0;title\x07bell\x07 \x9b2Jc1 a\xff\x00b 10%\
 
 def test_each_host_has_a_header_with_status_code_and_reason_and_its_output(clarion: Clarion, fake: Fake) -> None:
     reason = why("exit_nonzero", "run", "the program ended with an exit code that does not count as success")
-    fake.task("failed", [host_row(1, out=b"fine\n"), host_row(2, "failed", exit_code=3, error=reason, out=b"one\ntwo", err=b"oops\n")])
+    fake.task(
+        "failed",
+        [host_row(1, out=b"fine\n"), host_row(2, "failed", exit_code=3, error=reason, out=b"one\ntwo", err=b"oops\n")],
+    )
     result = clarion("run", "--hosts", "all", "--", "sh", "-c", "exit 3")
     assert result.stdout.splitlines() == [
         "web01: completed, exit code 0",
@@ -28,12 +31,27 @@ def test_each_host_has_a_header_with_status_code_and_reason_and_its_output(clari
 
 
 def test_what_the_agent_says_of_an_error_is_shown_beside_the_reason(clarion: Clarion, fake: Fake) -> None:
-    fake.task("failed", [host_row(1, "failed", error=why("spawn_failed", "start", "it could not be started") | {"detail": "ENOENT: \x1b[2Jnope"})])
-    assert "web01: failed: it could not be started (ENOENT: \\x1b[2Jnope)" in clarion("run", "--hosts", "all", "nope").stdout
+    fake.task(
+        "failed",
+        [
+            host_row(
+                1,
+                "failed",
+                error=why("spawn_failed", "start", "it could not be started") | {"detail": "ENOENT: \x1b[2Jnope"},
+            )
+        ],
+    )
+    assert (
+        "web01: failed: it could not be started (ENOENT: \\x1b[2Jnope)"
+        in clarion("run", "--hosts", "all", "nope").stdout
+    )
 
 
 def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake: Fake) -> None:
-    rows = [host_row(number, out=b"same\n") for number in (3, 1, 2)] + [host_row(4, out=b"other\n"), host_row(5, "lost", error=why("silent", "report", "away"))]
+    rows = [host_row(number, out=b"same\n") for number in (3, 1, 2)] + [
+        host_row(4, out=b"other\n"),
+        host_row(5, "lost", error=why("silent", "report", "away")),
+    ]
     fake.task("failed", rows)
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.stdout.splitlines() == [
@@ -50,9 +68,22 @@ def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake
 
 
 def test_answers_that_differ_in_anything_are_not_told_as_one(clarion: Clarion, fake: Fake) -> None:
-    fake.task("failed", [host_row(1, "failed", exit_code=1), host_row(2, "failed", exit_code=2), host_row(3, "failed", signal=9), host_row(4, "failed", exit_code=1, err=b"x")])
+    fake.task(
+        "failed",
+        [
+            host_row(1, "failed", exit_code=1),
+            host_row(2, "failed", exit_code=2),
+            host_row(3, "failed", signal=9),
+            host_row(4, "failed", exit_code=1, err=b"x"),
+        ],
+    )
     headers = [line for line in clarion("run", "--hosts", "all", "true").stdout.splitlines() if line.startswith("web")]
-    assert headers == ["web01: failed, exit code 1", "web02: failed, exit code 2", "web03: failed, ended by signal 9 (SIGKILL)", "web04: failed, exit code 1"]
+    assert headers == [
+        "web01: failed, exit code 1",
+        "web02: failed, exit code 2",
+        "web03: failed, ended by signal 9 (SIGKILL)",
+        "web04: failed, exit code 1",
+    ]
 
 
 def test_a_large_group_counts_the_names_it_does_not_show() -> None:
@@ -62,7 +93,9 @@ def test_a_large_group_counts_the_names_it_does_not_show() -> None:
 
 
 def test_the_largest_group_is_told_first_and_the_rest_is_counted(clarion: Clarion, fake: Fake) -> None:
-    rows = [host_row(number, "failed", exit_code=number) for number in range(1, 26)] + [host_row(number) for number in (30, 31)]
+    rows = [host_row(number, "failed", exit_code=number) for number in range(1, 26)] + [
+        host_row(number) for number in (30, 31)
+    ]
     fake.task("failed", rows)
     result = clarion("run", "all", "--", "true")
     headers = result.stdout.splitlines()
@@ -81,16 +114,24 @@ def test_nothing_in_an_output_steers_the_terminal(clarion: Clarion, fake: Fake) 
 
 def test_an_output_cannot_pass_for_the_header_of_another_host(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"x\nweb02: completed, exit code 0\n")])
-    assert [line for line in clarion("run", "--hosts", "all", "--", "evil").stdout.splitlines() if not line.startswith("  ")] == ["web01: completed, exit code 0"]
+    assert [
+        line for line in clarion("run", "--hosts", "all", "--", "evil").stdout.splitlines() if not line.startswith("  ")
+    ] == ["web01: completed, exit code 0"]
 
 
 def test_what_is_not_kept_is_said_where_it_is_missing(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"begin\n", cut=(b"end\n", 5010))])
-    assert clarion("run", "--hosts", "all", "--", "yes").stdout.splitlines()[1:] == ["  begin", "  [… 5,000 bytes of 5,010 not kept …]", "  end"]
+    assert clarion("run", "--hosts", "all", "--", "yes").stdout.splitlines()[1:] == [
+        "  begin",
+        "  [… 5,000 bytes of 5,010 not kept …]",
+        "  end",
+    ]
 
 
 def test_json_is_one_document_with_the_exact_bytes(clarion: Clarion, fake: Fake) -> None:
-    task = fake.task("completed", [host_row(1, out=HOSTILE), host_row(2), host_row(3, out=b"begin", cut=(b"end", 5000))])
+    task = fake.task(
+        "completed", [host_row(1, out=HOSTILE), host_row(2), host_row(3, out=b"begin", cut=(b"end", 5000))]
+    )
     result = clarion("run", "--hosts", "all", "--json", "--", "evil")
     document = json.loads(result.stdout)
     assert document["task"] == task
@@ -102,7 +143,11 @@ def test_json_is_one_document_with_the_exact_bytes(clarion: Clarion, fake: Fake)
     assert second["stdout"] is None
     assert second["stderr"] is None
     assert (b64decode(third["stdout"]["base64"]), b64decode(third["stdout"]["tail_base64"])) == (b"begin", b"end")
-    assert (third["stdout"]["total_bytes"], third["stdout"]["truncated"], third["stdout"]["sha256"]) == (5000, True, "ab" * 32)
+    assert (third["stdout"]["total_bytes"], third["stdout"]["truncated"], third["stdout"]["sha256"]) == (
+        5000,
+        True,
+        "ab" * 32,
+    )
 
 
 def test_jsonl_is_one_line_per_host_and_nothing_else(clarion: Clarion, fake: Fake) -> None:

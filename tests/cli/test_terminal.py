@@ -1,4 +1,5 @@
-"""The command on a real terminal: a pseudo-terminal that is its controlling one, so that Ctrl-C is a key and not a call."""
+"""The command on a real terminal: a pseudo-terminal that is its controlling one, so that Ctrl-C is a key and not a
+call."""
 
 from __future__ import annotations
 
@@ -27,14 +28,16 @@ CTRL_C = b"\x03"
 
 
 class Terminal:
-    """A process on a terminal of its own. piped: its standard output is no terminal. read: what it has written to the terminal."""
+    """A process on a terminal of its own. piped: its standard output is no terminal. read: what it has written to the
+    terminal."""
 
     def __init__(self, arguments: list[str], env: dict[str, str], *, piped: bool = False) -> None:
         self._ours, theirs = os.openpty()
         self._device = os.ttyname(theirs)
         self.before = termios.tcgetattr(theirs)
         output = "" if piped else f'>"{self._device}"'
-        # a session's leader that opens a terminal gets it as the controlling one (tty_ioctl(4)): only then is Ctrl-C a signal
+        # a session's leader that opens a terminal gets it as the controlling one (tty_ioctl(4)): only then is Ctrl-C a
+        # signal
         shell = f'exec "$@" <"{self._device}" {output} 2>"{self._device}"'
         self._process = subprocess.Popen(
             ["sh", "-c", shell, "sh", *arguments],
@@ -59,7 +62,8 @@ class Terminal:
         os.write(self._ours, keys)
 
     def end(self, again: bytes = b"") -> tuple[int, str]:
-        """The exit code, and what was written to a standard output that is no terminal. `again`: keys typed every second until then."""
+        """The exit code, and what was written to a standard output that is no terminal. `again`: keys typed every
+        second until then."""
         deadline, typed = time.monotonic() + WITHIN, time.monotonic()
         while self._process.poll() is None:
             assert time.monotonic() < deadline, f"did not end: {self.read!r}"
@@ -100,8 +104,16 @@ def on_terminal(fake: Fake, token_file: Path) -> Iterator[Run]:
     opened: list[Terminal] = []
 
     def run(*arguments: str, piped: bool = False, **env: str) -> Terminal:
-        kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLORTERM")}
-        ours = {"CLARION_SERVER": fake.address, "CLARION_TOKEN_FILE": str(token_file), "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+        kept = {
+            name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLORTERM")
+        }
+        ours = {
+            "CLARION_SERVER": fake.address,
+            "CLARION_TOKEN_FILE": str(token_file),
+            "TERM": "xterm-256color",
+            "COLUMNS": "120",
+            "LINES": "40",
+        }
         opened.append(Terminal([sys.executable, "-m", "server.cli.main", *arguments], kept | ours | env, piped=piped))
         return opened[-1]
 
@@ -120,7 +132,9 @@ def endless(fake: Fake) -> threading.Event:
     def progress(seen: Seen) -> tuple[int, Any]:
         if "wait" in seen.query:
             over.wait(0.5)
-        return 200, progress_json(task_json("canceled", [host_row(1, "canceled")]), 9) if over.is_set() else progress_json(running, 1)
+        return 200, progress_json(
+            task_json("canceled", [host_row(1, "canceled")]), 9
+        ) if over.is_set() else progress_json(running, 1)
 
     def cancel(seen: Seen) -> tuple[int, Any]:
         over.set()
@@ -133,15 +147,22 @@ def endless(fake: Fake) -> threading.Event:
 
 def two_answers(fake: Fake) -> None:
     hostile = b"\x1b[31mred\x1b[0m \x1b]0;title\x07 done\n"
-    fake.task("failed", [host_row(1, out=hostile), host_row(2, "failed", exit_code=3, error=why("exit_nonzero", "run", "it failed"))])
+    fake.task(
+        "failed",
+        [host_row(1, out=hostile), host_row(2, "failed", exit_code=3, error=why("exit_nonzero", "run", "it failed"))],
+    )
 
 
 def painted(text: str) -> dict[str, str]:
     """First word → colours of the lines that are coloured from their beginning."""
-    return {match[2]: match[1] for match in re.finditer(r"^\x1b\[([0-9;]+)m(\w+)", text.replace("\r", ""), re.MULTILINE)}
+    return {
+        match[2]: match[1] for match in re.finditer(r"^\x1b\[([0-9;]+)m(\w+)", text.replace("\r", ""), re.MULTILINE)
+    }
 
 
-def test_headers_are_green_and_red_on_a_terminal_and_outputs_bring_no_colours_of_their_own(fake: Fake, on_terminal: Run) -> None:
+def test_headers_are_green_and_red_on_a_terminal_and_outputs_bring_no_colours_of_their_own(
+    fake: Fake, on_terminal: Run
+) -> None:
     two_answers(fake)
     terminal = on_terminal("run", "all", "-q", "--", "true")
     code, _ = terminal.end()
@@ -153,7 +174,9 @@ def test_headers_are_green_and_red_on_a_terminal_and_outputs_bring_no_colours_of
 
 
 @pytest.mark.parametrize(("piped", "env"), [(True, {}), (False, {"NO_COLOR": "1"})], ids=["a pipe", "NO_COLOR"])
-def test_without_a_terminal_or_when_asked_to_there_are_no_colours(fake: Fake, on_terminal: Run, piped: bool, env: dict[str, str]) -> None:
+def test_without_a_terminal_or_when_asked_to_there_are_no_colours(
+    fake: Fake, on_terminal: Run, piped: bool, env: dict[str, str]
+) -> None:
     two_answers(fake)
     terminal = on_terminal("run", "all", "-q", "--", "true", piped=piped, **env)
     code, out = terminal.end()
@@ -161,12 +184,19 @@ def test_without_a_terminal_or_when_asked_to_there_are_no_colours(fake: Fake, on
     assert code == 2 and "web02: failed, exit code 3" in text and "\x1b" not in text
 
 
-def test_a_bar_moves_on_the_terminal_and_is_gone_at_the_end_while_the_answers_go_into_a_pipe(fake: Fake, on_terminal: Run) -> None:
+def test_a_bar_moves_on_the_terminal_and_is_gone_at_the_end_while_the_answers_go_into_a_pipe(
+    fake: Fake, on_terminal: Run
+) -> None:
     half = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 4)
     fake.task("completed", [host_row(1, out=b"one\n"), host_row(2, out=b"two\n")], waits=[half, half, half])
     terminal = on_terminal("run", "all", "--", "true", piped=True)
     code, out = terminal.end()
-    assert code == 0 and out.splitlines() == ["web01: completed, exit code 0", "  one", "web02: completed, exit code 0", "  two"]
+    assert code == 0 and out.splitlines() == [
+        "web01: completed, exit code 0",
+        "  one",
+        "web02: completed, exit code 0",
+        "  two",
+    ]
     assert "1/2" in terminal.read and "1 completed" in terminal.read
     shown = terminal.read.rpartition("\x1b[2K")[2]
     assert "1/2" not in shown and "task " in shown, "the last state of the bar is wiped out before the summary"
@@ -178,9 +208,15 @@ def test_a_bar_moves_on_the_terminal_and_is_gone_at_the_end_while_the_answers_go
     [(False, b"\r", 130), (False, CTRL_C, 130), (False, b"x\rc\r", 4), (True, b"d\r", 130), (True, b"c\r", 4)],
     ids=["enter", "Ctrl-C again", "nonsense, then c", "d while following", "c while following"],
 )
-def test_ctrl_c_asks_and_does_what_is_answered(fake: Fake, on_terminal: Run, endless: threading.Event, follow: bool, keys: bytes, code: int) -> None:
+def test_ctrl_c_asks_and_does_what_is_answered(
+    fake: Fake, on_terminal: Run, endless: threading.Event, follow: bool, keys: bytes, code: int
+) -> None:
     live = f"{BASE}/hosts/{host_row(1)['host_id']}/output/live"
-    fake.on("GET", live, lambda seen: (200, b'event: attempt\ndata: {"attempt":1}\n\n') if endless.wait(0.2) else (200, b": beat\n\n"))
+    fake.on(
+        "GET",
+        live,
+        lambda seen: (200, b'event: attempt\ndata: {"attempt":1}\n\n') if endless.wait(0.2) else (200, b": beat\n\n"),
+    )
     terminal = on_terminal("run", *(["-f"] if follow else []), "all", "--", "sleep", "600")
     terminal.until("sleep 600")
     deadline = time.monotonic() + WITHIN
@@ -196,13 +232,19 @@ def test_ctrl_c_asks_and_does_what_is_answered(fake: Fake, on_terminal: Run, end
     if code == 130:
         assert not canceled and f"clarion attach {TASK}" in terminal.read
     else:
-        assert len(canceled) == 1 and "canceling; waiting for every host" in terminal.read and "web01: canceled" in terminal.read
+        assert (
+            len(canceled) == 1
+            and "canceling; waiting for every host" in terminal.read
+            and "web01: canceled" in terminal.read
+        )
     assert terminal.read.count("\x1b[?25l") == terminal.read.count("\x1b[?25h"), "the cursor is back"
     assert terminal.after() == terminal.before, "the terminal is as it was"
     assert "Traceback" not in terminal.read
 
 
-def test_the_question_goes_to_the_terminal_when_the_answers_go_elsewhere(fake: Fake, on_terminal: Run, endless: threading.Event) -> None:
+def test_the_question_goes_to_the_terminal_when_the_answers_go_elsewhere(
+    fake: Fake, on_terminal: Run, endless: threading.Event
+) -> None:
     terminal = on_terminal("run", "all", "--", "sleep", "600", piped=True)
     deadline = time.monotonic() + WITHIN
     while not fake.asked("GET", f"{BASE}/progress"):

@@ -24,6 +24,9 @@ def test_wide_characters_take_two_columns() -> None:
     assert (width("漢字a"), pad("漢", 4)) == (5, "漢  ")
 
 
-@pytest.mark.parametrize(("ms", "text"), [(None, "-"), (12, "12 ms"), (999.4, "999 ms"), (1500, "1.5 s"), (61_000, "1 min 01 s"), (7_260_000, "2 h 01 min")])
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(None, "-"), (12, "12 ms"), (999.4, "999 ms"), (1500, "1.5 s"), (61_000, "1 min 01 s"), (7_260_000, "2 h 01 min")],
+)
 def test_durations_are_readable(ms: float | None, text: str) -> None:
     assert lasted(ms) == text

@@ -21,7 +21,10 @@ from tests.cli.conftest import Clarion, Fake
         (["run", "--hosts", "all", "--shell", "id", "--script", "x"], "exclude each other"),
         (["run", "--hosts", "all", "--interpreter", "python3", "--", "true"], "--interpreter needs --script"),
         (["run", "--hosts", "all", "--script", "/nonexistent/script"], "--script: /nonexistent/script cannot be read"),
-        (["run", "--hosts", "all", "--stdin", "/nonexistent/in", "--", "true"], "--stdin: /nonexistent/in cannot be read"),
+        (
+            ["run", "--hosts", "all", "--stdin", "/nonexistent/in", "--", "true"],
+            "--stdin: /nonexistent/in cannot be read",
+        ),
         (["run", "--hosts", "all", "-t", "soon", "--", "true"], "'soon' is not a duration"),
         (["run", "--hosts", "all", "-t", "-1", "--", "true"], "'-1' is not a duration"),
         (["run", "--hosts", "all", "--concurrency", "0", "--", "true"], "--concurrency"),
@@ -51,7 +54,9 @@ from tests.cli.conftest import Clarion, Fake
         (["hosts", "label", "web01", "a=1", "a-"], "label a is given twice"),
     ],
 )
-def test_wrong_usage_is_refused_before_the_server_is_asked(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
+def test_wrong_usage_is_refused_before_the_server_is_asked(
+    clarion: Clarion, fake: Fake, args: list[str], said: str
+) -> None:
     result = clarion(*args)
     assert result.exit_code == 64, result.output
     assert said in result.stderr

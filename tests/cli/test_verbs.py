@@ -27,7 +27,10 @@ HOST: dict[str, Any] = {
 
 
 def tasks(number: int) -> list[dict[str, Any]]:
-    return [task_json("completed", [host_row(1)]) | {"task_id": f"t{index}", "name": f"task\x1b[2J {index}\n"} for index in range(number)]
+    return [
+        task_json("completed", [host_row(1)]) | {"task_id": f"t{index}", "name": f"task\x1b[2J {index}\n"}
+        for index in range(number)
+    ]
 
 
 def test_tasks_are_listed_over_all_pages_without_control_characters(clarion: Clarion, fake: Fake) -> None:
@@ -48,19 +51,44 @@ def test_a_limit_asks_for_no_more_than_it_shows_and_says_that_it_cut(clarion: Cl
     assert [seen.query["limit"] for seen in fake.seen] == ["3", "1"]
 
 
-def test_filters_reach_the_server_and_times_are_local(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_reach_the_server_and_times_are_local(
+    clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import time
 
     monkeypatch.setenv("TZ", "Etc/GMT-2")
     time.tzset()
     try:
         fake.on("GET", "/api/v1/tasks", (200, {"items": [], "next": None}))
-        result = clarion("tasks", "list", "--status", "failed,timeout", "--type", "deploy", "--creator", "bob", "--name", "a*", "--from", "2026-01-01", "--before", "2026-01-01 02:00:00")
+        result = clarion(
+            "tasks",
+            "list",
+            "--status",
+            "failed,timeout",
+            "--type",
+            "deploy",
+            "--creator",
+            "bob",
+            "--name",
+            "a*",
+            "--from",
+            "2026-01-01",
+            "--before",
+            "2026-01-01 02:00:00",
+        )
     finally:
         monkeypatch.undo()
         time.tzset()
     assert result.stderr == "no such tasks\n"
-    wanted = {"status": "failed,timeout", "type": "deploy", "creator": "bob", "name": "a*", "since": "1767218400000", "until": "1767225600000", "limit": "50"}
+    wanted = {
+        "status": "failed,timeout",
+        "type": "deploy",
+        "creator": "bob",
+        "name": "a*",
+        "since": "1767218400000",
+        "until": "1767225600000",
+        "limit": "50",
+    }
     assert fake.seen[0].query == wanted
 
 
@@ -71,7 +99,12 @@ def test_lists_in_json_are_one_document_and_in_jsonl_lines(clarion: Clarion, fak
 
 
 def test_lines_of_the_first_page_are_out_before_the_second_is_asked_for(clarion: Clarion, fake: Fake) -> None:
-    fake.on("GET", "/api/v1/tasks", (200, {"items": tasks(2), "next": "2"}), (500, error("internal", "it broke", "look", request_id="r1")))
+    fake.on(
+        "GET",
+        "/api/v1/tasks",
+        (200, {"items": tasks(2), "next": "2"}),
+        (500, error("internal", "it broke", "look", request_id="r1")),
+    )
     result = clarion("tasks", "list", "--jsonl")
     assert result.exit_code == 70
     assert len(result.stdout.splitlines()) == 2
@@ -97,7 +130,12 @@ def test_a_task_is_shown(clarion: Clarion, fake: Fake) -> None:
 
 def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (200, task_json("running", [host_row(1, "running")])))
-    fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])), (200, task_json("canceled", [host_row(1, "canceled")])))
+    fake.on(
+        "POST",
+        f"/api/v1/tasks/{TASK}/cancel",
+        (202, task_json("running", [host_row(1, "running")])),
+        (200, task_json("canceled", [host_row(1, "canceled")])),
+    )
     assert clarion("tasks", "start", TASK).stdout == f"task {TASK} running\n"
     assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} is being canceled\n"
     assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} canceled\n"
@@ -105,19 +143,36 @@ def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fa
 
 def test_some_hosts_are_canceled_and_hosts_that_are_away_given_up(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])))
-    assert clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout == f"task {TASK}: 3 of its hosts are being canceled\n"
+    assert (
+        clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout
+        == f"task {TASK}: 3 of its hosts are being canceled\n"
+    )
     assert clarion("tasks", "cancel", TASK, "--force").exit_code == 0
     assert [seen.body for seen in fake.seen] == [{"hosts": ["a", "b", "c"], "force": True}, {"force": True}]
     assert clarion("tasks", "cancel", TASK, "--host", "a,,b").exit_code == 64
 
 
 def test_a_task_is_run_again_on_some_of_its_hosts(clarion: Clarion, fake: Fake) -> None:
-    fake.on("POST", f"/api/v1/tasks/{TASK}/rerun", (201, task_json("running", [host_row(1, "running")]) | {"task_id": "new"}))
-    assert clarion("tasks", "rerun", TASK, "--only", "failed,lost", "--host", "a", "--no-start", "--name", "x").stdout == "new\n"
+    fake.on(
+        "POST",
+        f"/api/v1/tasks/{TASK}/rerun",
+        (201, task_json("running", [host_row(1, "running")]) | {"task_id": "new"}),
+    )
+    assert (
+        clarion("tasks", "rerun", TASK, "--only", "failed,lost", "--host", "a", "--no-start", "--name", "x").stdout
+        == "new\n"
+    )
     assert json.loads(clarion("tasks", "rerun", TASK, "--json").stdout)["task_id"] == "new"
-    assert [seen.body for seen in fake.seen] == [{"only": ["failed", "lost"], "hosts": ["a"], "start": False, "name": "x"}, {}]
+    assert [seen.body for seen in fake.seen] == [
+        {"only": ["failed", "lost"], "hosts": ["a"], "start": False, "name": "x"},
+        {},
+    ]
     assert all(len(seen.headers["idempotency-key"]) == 36 for seen in fake.seen)
-    assert clarion("tasks", "rerun", TASK, "--wait", "--no-start").exit_code == clarion("tasks", "rerun", TASK, "--only", "").exit_code == 64
+    assert (
+        clarion("tasks", "rerun", TASK, "--wait", "--no-start").exit_code
+        == clarion("tasks", "rerun", TASK, "--only", "").exit_code
+        == 64
+    )
 
 
 def test_a_rerun_can_be_waited_for(clarion: Clarion, fake: Fake) -> None:
@@ -128,11 +183,57 @@ def test_a_rerun_can_be_waited_for(clarion: Clarion, fake: Fake) -> None:
 
 def test_waiting_and_trying_again_are_asked_for(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/tasks", (201, task_json("pending", [host_row(1, "pending")])))
-    clarion("tasks", "create", "--hosts", "a", "--if-offline", "wait", "--wait-for", "1h", "--retries", "2", "--idempotent", "--", "true")
-    assert fake.seen[0].body == {"targets": ["a"], "argv": ["true"], "if_offline": "wait", "wait_for": 3600.0, "retry": {"attempts": 3, "idempotent": True}}
-    clarion("tasks", "create", "--hosts", "a", "--retries", "1", "--retry-on", "offline, busy", "--retry-pause", "500ms", "--retry-pause-max", "5m", "--", "true")
-    assert fake.seen[1].body["retry"] == {"attempts": 2, "codes": ["offline", "busy"], "backoff": 0.5, "backoff_max": 300.0}
-    for wrong in (["--wait-for", "5"], ["--idempotent"], ["--retry-on", "offline"], ["--retry-pause", "1"], ["--retry-pause-max", "1"]):
+    clarion(
+        "tasks",
+        "create",
+        "--hosts",
+        "a",
+        "--if-offline",
+        "wait",
+        "--wait-for",
+        "1h",
+        "--retries",
+        "2",
+        "--idempotent",
+        "--",
+        "true",
+    )
+    assert fake.seen[0].body == {
+        "targets": ["a"],
+        "argv": ["true"],
+        "if_offline": "wait",
+        "wait_for": 3600.0,
+        "retry": {"attempts": 3, "idempotent": True},
+    }
+    clarion(
+        "tasks",
+        "create",
+        "--hosts",
+        "a",
+        "--retries",
+        "1",
+        "--retry-on",
+        "offline, busy",
+        "--retry-pause",
+        "500ms",
+        "--retry-pause-max",
+        "5m",
+        "--",
+        "true",
+    )
+    assert fake.seen[1].body["retry"] == {
+        "attempts": 2,
+        "codes": ["offline", "busy"],
+        "backoff": 0.5,
+        "backoff_max": 300.0,
+    }
+    for wrong in (
+        ["--wait-for", "5"],
+        ["--idempotent"],
+        ["--retry-on", "offline"],
+        ["--retry-pause", "1"],
+        ["--retry-pause-max", "1"],
+    ):
         assert clarion("tasks", "create", "--hosts", "a", *wrong, "--", "true").exit_code == 64
 
 
@@ -150,7 +251,14 @@ def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
 
 
 def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
-    fake.task("failed", [host_row(1, out=b"x" * 1234), host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)), host_row(3, "running", unreachable=True)])
+    fake.task(
+        "failed",
+        [
+            host_row(1, out=b"x" * 1234),
+            host_row(2, "failed", signal=9, out=b"ab", cut=(b"c", 9000)),
+            host_row(3, "running", unreachable=True),
+        ],
+    )
     lines = clarion("tasks", "hosts", TASK, "--status", "failed,completed").stdout.splitlines()
     assert lines[0].split() == ["HOST", "STATUS", "EXIT", "TIME", "OUT", "ERR", "REASON", "NOTES"]
     assert lines[1].split()[:7] == ["web01", "completed", "0", "12", "ms", "1,234", "0"]
@@ -163,7 +271,11 @@ def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
 def test_an_output_is_printed_harmless_or_raw(clarion: Clarion, fake: Fake) -> None:
     row = host_row(1, out=b"\x1b[1mbold\xff\x1b[0m\nlast", err=b"err\n")
     fake.task("completed", [row])
-    fake.on("GET", f"/api/v1/tasks/{TASK}/hosts/web01/output", *fake._answers["GET", f"/api/v1/tasks/{TASK}/hosts/{row['host_id']}/output"])
+    fake.on(
+        "GET",
+        f"/api/v1/tasks/{TASK}/hosts/web01/output",
+        *fake._answers["GET", f"/api/v1/tasks/{TASK}/hosts/{row['host_id']}/output"],
+    )
     assert clarion("tasks", "output", TASK, "web01").stdout == "bold�\nlast\n"
     assert clarion("tasks", "output", TASK, "web01", "--raw").stdout_bytes == b"\x1b[1mbold\xff\x1b[0m\nlast"
     assert clarion("tasks", "output", TASK, "web01", "--stream", "stderr").stdout == "err\n"
@@ -221,12 +333,17 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
         fake.on("DELETE", f"/api/v1/hosts/{host_id}", (204, None))
     assert clarion("hosts", "delete", "web01", "odd*name").stdout == "deleted web01 (id-1)\ndeleted odd*name (id-2)\n"
     assert json.loads(clarion("hosts", "delete", "web01", "--json").stdout) == {"deleted": ["id-1"]}
-    fake.on("DELETE", "/api/v1/hosts/id-1", (409, error("host_connected", "the host is connected", "stop its agent first")))
+    fake.on(
+        "DELETE", "/api/v1/hosts/id-1", (409, error("host_connected", "the host is connected", "stop its agent first"))
+    )
     assert clarion("hosts", "delete", "web01").exit_code == 64
     fake.on("PATCH", "/api/v1/hosts/web01", (200, HOST | {"hostname": "db01"}))
     assert clarion("hosts", "rename", "web01", "db01").stdout == "web01 is called db01 now\n"
     assert clarion("hosts", "rename", "web01", "--reset").exit_code == 0
-    assert [seen.body for seen in fake.asked("PATCH", "/api/v1/hosts/web01")] == [{"hostname": "db01"}, {"hostname": None}]
+    assert [seen.body for seen in fake.asked("PATCH", "/api/v1/hosts/web01")] == [
+        {"hostname": "db01"},
+        {"hostname": None},
+    ]
     for wrong in (("web01",), ("web01", "x", "--reset")):
         assert clarion("hosts", "rename", *wrong).exit_code == 64
     fake.on("POST", "/api/v1/hosts/id-1/replace", (200, HOST | {"host_id": "id-2"}))
@@ -235,19 +352,39 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
 
 
 def test_an_error_in_a_selector_is_marked_at_its_place(clarion: Clarion, fake: Fake) -> None:
-    wrong = error("invalid_expression", "select: at column 9: expected a value, found 'or'", "hint", column=9, expected="a value", text="web* or or", excerpt="漢b* or or", excerpt_column=9)
+    wrong = error(
+        "invalid_expression",
+        "select: at column 9: expected a value, found 'or'",
+        "hint",
+        column=9,
+        expected="a value",
+        text="web* or or",
+        excerpt="漢b* or or",
+        excerpt_column=9,
+    )
     fake.on("GET", "/api/v1/hosts", (422, wrong))
-    assert clarion("hosts", "list", "web* or or").stderr == "clarion: expected a value, found 'or'; hint\n  漢b* or or\n           ^\n"
+    assert (
+        clarion("hosts", "list", "web* or or").stderr
+        == "clarion: expected a value, found 'or'; hint\n  漢b* or or\n           ^\n"
+    )
 
 
 def test_hosts_that_share_a_name_are_told_once_with_their_ids(clarion: Clarion, fake: Fake) -> None:
-    several = error("host_ambiguous", "2 hosts are named 'vm': id-1, id-2.", "use an id", ids=["id-1", "id-2"], hosts=[{"host_id": "id-1"}])
+    several = error(
+        "host_ambiguous",
+        "2 hosts are named 'vm': id-1, id-2.",
+        "use an id",
+        ids=["id-1", "id-2"],
+        hosts=[{"host_id": "id-1"}],
+    )
     fake.on("GET", "/api/v1/hosts/vm", (409, several))
     result = clarion("hosts", "show", "vm")
     assert (result.exit_code, result.stderr) == (64, "clarion: 2 hosts are named 'vm': id-1, id-2. Use an id.\n")
 
 
-def test_a_list_that_nothing_matches_names_the_selector_and_connected_hosts_are_seen_now(clarion: Clarion, fake: Fake) -> None:
+def test_a_list_that_nothing_matches_names_the_selector_and_connected_hosts_are_seen_now(
+    clarion: Clarion, fake: Fake
+) -> None:
     fake.on("GET", "/api/v1/hosts", (200, {"items": [], "next": None}))
     assert clarion("hosts", "list", "zz*").stderr == "no host matches zz*\n"
     fake.on("GET", "/api/v1/hosts", (200, {"items": [HOST | {"connected": True}], "next": None}))

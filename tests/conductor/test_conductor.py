@@ -9,7 +9,16 @@ import trio
 from server.conductor import Conductor
 from server.core.effects import Act, Alarm, Cancel, Dispatch, Forgotten, Progress, Save, SaveExecution
 from server.core.engine import Engine
-from server.core.events import HostConnected, HostDisconnected, Now, Outcome, Result, TaskCreated, TaskForgotten, TaskStarted
+from server.core.events import (
+    HostConnected,
+    HostDisconnected,
+    Now,
+    Outcome,
+    Result,
+    TaskCreated,
+    TaskForgotten,
+    TaskStarted,
+)
 from server.core.model import Command
 from server.core.state import Limits
 from server.core.states import ExecutionStatus
@@ -102,7 +111,9 @@ async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
     assert seen.acts[-1] == Forgotten("t") and door.live_task("t") is None
 
 
-async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     door, queue, seen = make(Limits(slice=10))
     hosts = [f"h{n}" for n in range(35)]
     async with trio.open_nursery() as nursery:
@@ -126,7 +137,9 @@ async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> Non
         await nursery.start(door.run)
         door.submit(HostConnected("a", 1, "journal-1", 1))
         door.submit(TaskCreated(task("t1", ("a",)), Command("c1", "t1", command="true")), TaskStarted("t1"))
-        door.submit(TaskCreated(task("t2", ("a",), timeout_ms=60_000), Command("c2", "t2", command="true")), TaskStarted("t2"))
+        door.submit(
+            TaskCreated(task("t2", ("a",), timeout_ms=60_000), Command("c2", "t2", command="true")), TaskStarted("t2")
+        )
         await trio.sleep(59)
         assert door.live_task("t2") is not None
         await trio.sleep(2)
@@ -144,11 +157,16 @@ async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
     assert [type(act).__name__ for act in seen.acts] == ["Welcome"]
 
 
-async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     door, queue, seen = make()
     async with trio.open_nursery() as nursery:
         await nursery.start(door.run)
-        door.submit(HostConnected("a", 1, "journal-1", 4), TaskCreated(task("t", ("a",)), Command("c", "t", command="true", start_within_ms=10_000)))
+        door.submit(
+            HostConnected("a", 1, "journal-1", 4),
+            TaskCreated(task("t", ("a",)), Command("c", "t", command="true", start_within_ms=10_000)),
+        )
         door.submit(TaskStarted("t"))
         await trio.sleep(600)
         queue.flush()

@@ -97,9 +97,15 @@ class Shadow:
         for task_id in touched:
             self._counters(task_id)
         for act in effects.acts:
-            assert isinstance(act, Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progress | Forgotten)
+            assert isinstance(
+                act, Welcome | Dispatch | Cancel | Ack | Forget | Cut | Inquire | Alarm | Progress | Forgotten
+            )
             if isinstance(act, Forget):
-                open_seqs = [row.seq for (_, host), row in self.rows.items() if host == act.host_id and not row.status.final and row.seq]
+                open_seqs = [
+                    row.seq
+                    for (_, host), row in self.rows.items()
+                    if host == act.host_id and not row.status.final and row.seq
+                ]
                 assert all(seq > act.low for seq in open_seqs), "an open execution's number is said to be over"
         self.acts.extend(effects.acts)
 
@@ -122,7 +128,9 @@ class Shadow:
         policy = self.tasks[self.command_of[row.command_id]].retry
         for ended in row.earlier[len(old.earlier) :]:
             assert policy is not None and row.attempt <= policy.attempts and ended["error_code"] in policy.codes
-            assert policy.idempotent or (ended["status"] == "dispatch_failed" and ended["accepted_at"] is None), "it may have run"
+            assert policy.idempotent or (ended["status"] == "dispatch_failed" and ended["accepted_at"] is None), (
+                "it may have run"
+            )
         if row.retry_at is not None:
             assert row.status is ExecutionStatus.PENDING and row.earlier
 
@@ -157,8 +165,8 @@ class History:
         self.random = random.Random(seed)
         pick = self.random
         limits = Limits(
-            in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), waiting=pick.choice([0, 2, 50]), waiting_per_host=pick.choice([1, 50]), slice=pick.choice([1, 2, 500]),
-            lost_after=100, unanswered_after=150, forget_every=pick.choice([1, 3, 64]), mass_hosts=pick.choice([1, 2, 10]), start_grace=20, seq_block=pick.choice([1, 4]),
+            in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), waiting=pick.choice([0, 2, 50]), waiting_per_host=pick.choice([1, 50]), slice=pick.choice([1, 2, 500]),  # noqa: E501
+            lost_after=100, unanswered_after=150, forget_every=pick.choice([1, 3, 64]), mass_hosts=pick.choice([1, 2, 10]), start_grace=20, seq_block=pick.choice([1, 4]),  # noqa: E501
         )  # fmt: skip
         self.limits = limits
         self.engine, self.shadow = Engine(limits, pick.random, 1), Shadow()
@@ -168,7 +176,8 @@ class History:
         self.made = 0
         self.commands: dict[str, Command] = {}
         self.waits: dict[tuple[str, str, int], float] | None = {}
-        """Attempts that wait, and since when; None once the server was started again: then the wall clock tells, which jumps here."""
+        """Attempts that wait, and since when; None once the server was started again: then the wall clock tells, which
+        jumps here."""
         self.loading = False
         if pick.random() < 0.3:
             self.engine.begin_grace(self.now)
@@ -186,7 +195,8 @@ class History:
         waiting = {
             (*key, row.attempt)
             for key, row in shadow.rows.items()
-            if row.status is ExecutionStatus.PENDING and shadow.tasks[shadow.command_of[key[0]]].status is TaskStatus.RUNNING
+            if row.status is ExecutionStatus.PENDING
+            and shadow.tasks[shadow.command_of[key[0]]].status is TaskStatus.RUNNING
         }
         oldest = self.engine.oldest_waiting()
         assert (oldest is None) is not bool(waiting)
@@ -229,7 +239,9 @@ class History:
         if roll < 0.24:
             force = self.random.random() < 0.3
             if self.random.random() < 0.4:
-                return ExecutionsCanceled(self._task_id(), self.random.sample((*HOSTS, "nobody"), self.random.choice([1, 2, 4])), force)
+                return ExecutionsCanceled(
+                    self._task_id(), self.random.sample((*HOSTS, "nobody"), self.random.choice([1, 2, 4])), force
+                )
             return TaskCanceled(self._task_id(), force)
         if roll < 0.26:
             self._forget()
@@ -241,7 +253,9 @@ class History:
             return HostDisconnected(host, self.sessions.get(host, 0) - self.random.choice([0, 0, 1]))
         if roll < 0.56:
             leap = self.random.choice([0.1, 1, 30, 200, 5000])
-            self.now = Now(self.now.mono + leap, self.now.wall_ms + self.random.choice([int(leap * 1000), -10**9, 10**9]))
+            self.now = Now(
+                self.now.mono + leap, self.now.wall_ms + self.random.choice([int(leap * 1000), -(10**9), 10**9])
+            )
             return Tick()
         return self._report()
 
@@ -250,8 +264,18 @@ class History:
         pick = self.random
         hosts = tuple(pick.sample(HOSTS, pick.choice([1, 2, 3])))
         idempotent = pick.random() < 0.5
-        codes = ("busy", "expired", "offline", "never_seen", *(("exit_nonzero", "silent", "journal_lost") if idempotent else ()))
-        retry = None if pick.random() < 0.5 else Retry(pick.choice([2, 4]), codes, pick.choice([0, 500, 50_000]), 60_000, idempotent)
+        codes = (
+            "busy",
+            "expired",
+            "offline",
+            "never_seen",
+            *(("exit_nonzero", "silent", "journal_lost") if idempotent else ()),
+        )
+        retry = (
+            None
+            if pick.random() < 0.5
+            else Retry(pick.choice([2, 4]), codes, pick.choice([0, 500, 50_000]), 60_000, idempotent)
+        )
         made = task(
             f"t{self.made}", hosts, timeout_ms=pick.choice([None, 1_000, 60_000]), concurrency=pick.choice([None, 1]),
             wait_ms=pick.choice([None, None, 500, 40_000]), retry=retry,
@@ -279,13 +303,27 @@ class History:
         self.session += 1
         self.sessions[host] = self.session
         entries = [
-            Entry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(Stage))) for n in range(1, self.made + 1) if self.random.random() < 0.4
+            Entry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(Stage)))
+            for n in range(1, self.made + 1)
+            if self.random.random() < 0.4
         ]
         journal = self.random.choice(["journal-1", "journal-1", "journal-1", "journal-2"])
-        return HostConnected(host, self.session, journal, self.random.choice([1, 4]), self.random.choice([0, 7, 500]), entries, self.random.choice([0, 0, 5]))
+        return HostConnected(
+            host,
+            self.session,
+            journal,
+            self.random.choice([1, 4]),
+            self.random.choice([0, 7, 500]),
+            entries,
+            self.random.choice([0, 0, 5]),
+        )
 
     def _report(self) -> Event:
-        key = (self.random.choice(HOSTS), f"c{self.random.randint(1, max(1, self.made))}", self.random.choice([1, 1, 1, 1, 2, 2, 3]))
+        key = (
+            self.random.choice(HOSTS),
+            f"c{self.random.randint(1, max(1, self.made))}",
+            self.random.choice([1, 1, 1, 1, 2, 2, 3]),
+        )
         roll = self.random.random()
         if roll < 0.25:
             return Accepted(*key)
@@ -294,4 +332,10 @@ class History:
         if roll < 0.6:
             return Rejected(*key, self.random.choice(REASONS))
         code = self.random.choice([None, "exit_nonzero"])
-        return Result(*key, self.random.choice(list(Outcome)), exit_code=0, error_code=code, agent_started_at=self.random.choice([None, 5]))
+        return Result(
+            *key,
+            self.random.choice(list(Outcome)),
+            exit_code=0,
+            error_code=code,
+            agent_started_at=self.random.choice([None, 5]),
+        )

@@ -50,13 +50,17 @@ class Story:
         self.now = Now(self.now.mono + seconds, self.now.wall_ms + int(seconds * 1000))
         return self.tell(Tick())
 
-    def come(self, *hosts: str, slots: int = 16, journal: str = JOURNAL, entries: Sequence[Entry] = (), session: int = 1) -> list[Act]:
+    def come(
+        self, *hosts: str, slots: int = 16, journal: str = JOURNAL, entries: Sequence[Entry] = (), session: int = 1
+    ) -> list[Act]:
         return self.tell(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
 
     def create(self, *hosts: str, number: int = 1, command_ms: int = 60_000, **how: object) -> Task:
         """how: fields of the Task."""
         made = task(f"t{number}", hosts, **how)
-        command = Command(f"c{number}", made.task_id, command="true", timeout_ms=command_ms, grace_ms=5_000, start_within_ms=10_000)
+        command = Command(
+            f"c{number}", made.task_id, command="true", timeout_ms=command_ms, grace_ms=5_000, start_within_ms=10_000
+        )
         self.shadow.create(made, command)
         self.tell(TaskCreated(made, command))
         return made
@@ -71,7 +75,9 @@ class Story:
     def task(self, number: int = 1) -> Task:
         return self.shadow.tasks[f"t{number}"]
 
-    def result(self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, attempt: int = 1, **more: object) -> list[Act]:
+    def result(
+        self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, attempt: int = 1, **more: object
+    ) -> list[Act]:
         return self.tell(Result(host, f"c{number}", attempt, outcome, **more))  # type: ignore[arg-type]
 
 
@@ -87,7 +93,11 @@ def reload(story: Story, *hosts: str, number: int = 1) -> Story:
     later.engine.begin_grace(later.now)
     later.tell(*[HostLoaded(host, 256) for host in hosts])
     held = story.shadow.tasks[f"t{number}"]
-    rows = [row.snapshot() for (command, _), row in story.shadow.rows.items() if command == f"c{number}" and not row.status.final]
+    rows = [
+        row.snapshot()
+        for (command, _), row in story.shadow.rows.items()
+        if command == f"c{number}" and not row.status.final
+    ]
     untouched = held.status is T.PENDING and held.counts[E.PENDING] == held.total_hosts
     later.engine.load_counts({held.status: 1}, {E.PENDING: held.total_hosts})
     command = Command(f"c{number}", held.task_id, command="true", timeout_ms=60_000)

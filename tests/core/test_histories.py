@@ -1,4 +1,5 @@
-"""Random histories: whatever happens in whatever order, no illegal step, and counters that equal the rows after every call."""
+"""Random histories: whatever happens in whatever order, no illegal step, and counters that equal the rows after every
+call."""
 
 from __future__ import annotations
 

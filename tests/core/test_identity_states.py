@@ -25,6 +25,9 @@ def test_a_release_ends_a_revocation_and_that_outweighs_a_quarantine(changes: di
     assert replace(HOST, **changes).state == state  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("decided_at", "approved", "state"), [(None, False, "pending"), (None, True, "pending"), (1, True, "approved"), (1, False, "denied")])
+@pytest.mark.parametrize(
+    ("decided_at", "approved", "state"),
+    [(None, False, "pending"), (None, True, "pending"), (1, True, "approved"), (1, False, "denied")],
+)
 def test_a_join_waits_until_it_is_decided_upon(decided_at: int | None, approved: bool, state: str) -> None:
     assert replace(ASKED, decided_at=decided_at, approved=approved).state == state

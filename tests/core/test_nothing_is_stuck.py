@@ -131,8 +131,12 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
 ]
 
 
-@pytest.mark.parametrize(("begin", "status", "deadline", "code", "end"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_what_is_open_has_a_deadline_that_ends_it(begin: Callable[[Story], None], status: ExecutionStatus, deadline: str, code: str, end: ExecutionStatus) -> None:
+@pytest.mark.parametrize(
+    ("begin", "status", "deadline", "code", "end"), CASES, ids=[case[0].__name__ for case in CASES]
+)
+def test_what_is_open_has_a_deadline_that_ends_it(
+    begin: Callable[[Story], None], status: ExecutionStatus, deadline: str, code: str, end: ExecutionStatus
+) -> None:
     story = Story(LIMITS)
     begin(story)
     assert story.row("a").status is status

@@ -28,7 +28,16 @@ def test_later_ids_sort_later() -> None:
     assert uuid7(1, b"\xff" * 10) < uuid7(2, b"\x00" * 10)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0190163D-8694-739B-AEA5-966C26F8AD91", "0190163d8694739baea5966c26f8ad91", "0190163d-8694-739b-aea5-966c26f8ad91\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "0190163D-8694-739B-AEA5-966C26F8AD91",
+        "0190163d8694739baea5966c26f8ad91",
+        "0190163d-8694-739b-aea5-966c26f8ad91\n",
+    ],
+)
 def test_other_texts_are_not_ids(text: str) -> None:
     assert not is_id(text)
 
@@ -59,7 +68,9 @@ def test_silence_is_no_output() -> None:
         (b"abc", b"", 3, sha256(b"other").digest(), "not that of the bytes"),
     ],
 )
-def test_an_output_that_contradicts_itself_is_refused(head: bytes, tail: bytes, total: int, digest: bytes, words: str) -> None:
+def test_an_output_that_contradicts_itself_is_refused(
+    head: bytes, tail: bytes, total: int, digest: bytes, words: str
+) -> None:
     with pytest.raises(DishonestOutput, match=words):
         receive(head, tail, total, digest)
 

@@ -140,11 +140,18 @@ def test_a_barrier_about_something_stands_behind_that_alone() -> None:
 def conflict(first: Sequence[Save | Act], then: Sequence[Save | Act]) -> bool:
     """Whether the second must stay behind the first."""
     kinds = Dispatch | Cancel | Ack | Progress | Welcome
-    one, other = (order_of([x for x in unit if not isinstance(x, kinds)], [x for x in unit if isinstance(x, kinds)]) for unit in (first, then))
+    one, other = (
+        order_of([x for x in unit if not isinstance(x, kinds)], [x for x in unit if isinstance(x, kinds)])
+        for unit in (first, then)
+    )
     return other.behind is None or one.barrier or not one.holds.isdisjoint(other.behind)
 
 
-OTHERS = [SaveTask(task("t2", ("a",))), SaveExecution(CommandHost("c2", "a")), Dispatch("a", 1, Command("c2", "t2", command="x"), 1, 7)]
+OTHERS = [
+    SaveTask(task("t2", ("a",))),
+    SaveExecution(CommandHost("c2", "a")),
+    Dispatch("a", 1, Command("c2", "t2", command="x"), 1, 7),
+]
 
 
 @pytest.mark.parametrize(
@@ -164,5 +171,7 @@ OTHERS = [SaveTask(task("t2", ("a",))), SaveExecution(CommandHost("c2", "a")), D
     ],
     ids=str,
 )
-def test_a_command_on_a_host_passes_another_command_there_and_not_what_it_builds_on(first: Sequence[Save | Act], waits: bool) -> None:
+def test_a_command_on_a_host_passes_another_command_there_and_not_what_it_builds_on(
+    first: Sequence[Save | Act], waits: bool
+) -> None:
     assert conflict(first, OTHERS) is waits

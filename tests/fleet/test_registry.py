@@ -29,7 +29,11 @@ def test_a_removed_host_is_unknown() -> None:
     made = registry(("1", "web"), ("2", "web"))
     made.remove("1")
     made.remove("1")
-    assert made.directory.named("web") == {"2"} and made.presence("1") is None and made.counts() == {"known": 1, "connected": 0}
+    assert (
+        made.directory.named("web") == {"2"}
+        and made.presence("1") is None
+        and made.counts() == {"known": 1, "connected": 0}
+    )
 
 
 def test_those_who_are_offline_are_counted_whatever_becomes_of_them() -> None:

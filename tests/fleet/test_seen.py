@@ -41,7 +41,9 @@ def queue() -> Queue:
     return Queue()
 
 
-async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery) -> None:
+async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(
+    autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
+) -> None:
     registry = fleet(3)
     nursery.start_soon(SeenSaver(registry, queue, 300).run)
     await trio.sleep(100)
@@ -60,7 +62,9 @@ async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_fleet_that_leaves_at_once_is_saved_in_batches_and_waits_while_the_writer_is_full(autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery) -> None:
+async def test_a_fleet_that_leaves_at_once_is_saved_in_batches_and_waits_while_the_writer_is_full(
+    autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
+) -> None:
     registry = fleet(2 * BATCH + 1)
     for session in registry.sessions():
         registry.detach(session)
@@ -74,7 +78,9 @@ async def test_a_fleet_that_leaves_at_once_is_saved_in_batches_and_waits_while_t
     nursery.cancel_scope.cancel()
 
 
-async def test_the_end_saves_everybody_and_nothing_afterwards(autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery) -> None:
+async def test_the_end_saves_everybody_and_nothing_afterwards(
+    autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
+) -> None:
     registry = fleet(2)
     saver = SeenSaver(registry, queue, 10)
     nursery.start_soon(saver.run)

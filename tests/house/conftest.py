@@ -19,6 +19,10 @@ def root() -> Path:
 def files() -> list[Path]:
     """Everything that is committed or about to be, relative to the root."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     return [path for path in map(Path, dict.fromkeys(listed)) if (ROOT / path).is_file()]

@@ -44,7 +44,8 @@ def methods(path: Path, wanted: str) -> frozenset[str]:
 
 @cache
 def names_in(path: Path) -> frozenset[str]:
-    """Names of the tests of one file, `Class::test` for those in a class. A Hypothesis state machine's TestCase counts too."""
+    """Names of the tests of one file, `Class::test` for those in a class. A Hypothesis state machine's TestCase counts
+    too."""
     names = set()
     for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -52,14 +53,21 @@ def names_in(path: Path) -> frozenset[str]:
         elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
             names |= {f"{node.name}::{method}" for method in methods(path, node.name)}
         elif isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name) and target.id.startswith("Test")}
+            names |= {
+                target.id for target in node.targets if isinstance(target, ast.Name) and target.id.startswith("Test")
+            }
     return frozenset(name for name in names if name.rpartition("::")[2].startswith(("test_", "Test")))
 
 
 def is_a_test(node_id: str) -> bool:
     """node_id: as pytest takes it, `tests/…/test_….py::test_…`."""
     path, _, name = node_id.partition("::")
-    return path.startswith("tests/") and Path(path).name.startswith("test_") and (ROOT / path).is_file() and name in names_in(Path(path))
+    return (
+        path.startswith("tests/")
+        and Path(path).name.startswith("test_")
+        and (ROOT / path).is_file()
+        and name in names_in(Path(path))
+    )
 
 
 def missing_tests(cell: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""docs/capabilities.md lists everything that was asked for, and what it calls done lives somewhere and is proven by tests and make targets."""
+"""docs/capabilities.md lists everything that was asked for, and what it calls done lives somewhere and is proven by
+tests and make targets."""
 
 from __future__ import annotations
 
@@ -9,7 +10,25 @@ import pytest
 
 from tests.house.proofs import CODE, NOTHING, ROOT, missing_proofs, table_rows
 
-LAST = {"Z": 12, "G": 5, "C": 12, "M": 22, "P": 6, "D": 15, "S": 6, "H": 7, "T": 5, "K": 6, "E": 5, "R": 8, "Q": 13, "O": 12, "X": 10, "N": 11, "V": 9}
+LAST = {
+    "Z": 12,
+    "G": 5,
+    "C": 12,
+    "M": 22,
+    "P": 6,
+    "D": 15,
+    "S": 6,
+    "H": 7,
+    "T": 5,
+    "K": 6,
+    "E": 5,
+    "R": 8,
+    "Q": 13,
+    "O": 12,
+    "X": 10,
+    "N": 11,
+    "V": 9,
+}
 ALL = [f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)]
 ROWS = table_rows("capabilities.md", r"[A-Z]\d+")
 
@@ -24,7 +43,9 @@ def test_every_capability_is_listed_once() -> None:
 def test_a_capability_is_what_the_list_says(row: list[str]) -> None:
     _, name, status, where, proofs = row
     assert name
-    assert status in ("done", "not yet") or re.match(r"partly: \S", status), "status is 'done', 'not yet' or 'partly: what is missing'"
+    assert status in ("done", "not yet") or re.match(r"partly: \S", status), (
+        "status is 'done', 'not yet' or 'partly: what is missing'"
+    )
     if status == "not yet":
         assert (where, proofs) == (NOTHING, NOTHING)
         return

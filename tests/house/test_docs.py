@@ -33,7 +33,9 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("page", DRAWN)
 def test_a_drawn_page_is_what_its_table_gives(generator: ModuleType, page: str) -> None:
-    assert (ROOT / "docs/reference" / page).read_text() == generator.PAGES[page](), "run 'make docs' and commit the result"
+    assert (ROOT / "docs/reference" / page).read_text() == generator.PAGES[page](), (
+        "run 'make docs' and commit the result"
+    )
 
 
 def test_every_drawn_page_is_compared(generator: ModuleType) -> None:
@@ -49,7 +51,11 @@ def test_every_setting_of_the_agent_is_documented_with_its_default() -> None:
     page = (ROOT / "docs/guide/agents.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
     assert set(documented) == {field.name for field in msgspec.structs.fields(AgentSettings)}
-    numbers = {field.name: field.default for field in msgspec.structs.fields(AgentSettings) if isinstance(field.default, int | float) and field.default is not False}
+    numbers = {
+        field.name: field.default
+        for field in msgspec.structs.fields(AgentSettings)
+        if isinstance(field.default, int | float) and field.default is not False
+    }
     assert {name: float(documented[name]) for name in numbers} == numbers
 
 
@@ -63,11 +69,19 @@ def test_every_step_of_the_state_tables_is_an_arrow() -> None:
     page = (ROOT / "docs/reference/states.md").read_text()
     for table in (TASK_STEPS, EXECUTION_STEPS):
         for (old, step), new in table.items():
-            assert re.search(rf"^    {old.label} --> {new.label}: .*\b{step.name.lower()}\b", page, re.MULTILINE), (old, step, new)
+            assert re.search(rf"^    {old.label} --> {new.label}: .*\b{step.name.lower()}\b", page, re.MULTILINE), (
+                old,
+                step,
+                new,
+            )
 
 
 def test_every_message_of_the_protocol_is_explained() -> None:
-    kinds = re.findall(r"^    (\w+) \w+ = \d+;", (ROOT / "proto/command.proto").read_text().split("message CommandContent")[0], re.MULTILINE)
+    kinds = re.findall(
+        r"^    (\w+) \w+ = \d+;",
+        (ROOT / "proto/command.proto").read_text().split("message CommandContent")[0],
+        re.MULTILINE,
+    )
     assert len(kinds) == 15
     page = (ROOT / "docs/design/protocol.md").read_text()
     assert [kind for kind in kinds if not any(kind in heading for heading in HEADING.findall(page))] == []

@@ -1,4 +1,5 @@
-"""Hints lead somewhere: each setting they name exists, no error is without a remedy, and no text says that another text says it."""
+"""Hints lead somewhere: each setting they name exists, no error is without a remedy, and no text says that another text
+says it."""
 
 from __future__ import annotations
 
@@ -18,8 +19,13 @@ from server.settings.table import rows, sections
 
 ROOT = Path(__file__).parents[2]
 SETTING = re.compile(rf"(?<![\w./])({'|'.join(sections())})\.([a-z][a-z_]*)\b(?!\()")
-EMPTY = re.compile(r"see the message|the message (names|says|tells)|retention settings|see below|whoever|somebody|nobody", re.IGNORECASE)
-NOT_SETTINGS = re.compile(r"store\.(py|base|sql|sqlite|mysql\w*|writer|rows|lease|migrations|queries)|log\.(py|md)|enrol\.(py|pid)|http\.(client|py|server|disconnect|response|request)|limits\.py|guard\.py|writer\.py|store\.md")
+EMPTY = re.compile(
+    r"see the message|the message (names|says|tells)|retention settings|see below|whoever|somebody|nobody",
+    re.IGNORECASE,
+)
+NOT_SETTINGS = re.compile(
+    r"store\.(py|base|sql|sqlite|mysql\w*|writer|rows|lease|migrations|queries)|log\.(py|md)|enrol\.(py|pid)|http\.(client|py|server|disconnect|response|request)|limits\.py|guard\.py|writer\.py|store\.md"
+)
 NEED_HINTS = {"invalid_value", "wrong_type"}
 
 
@@ -27,7 +33,11 @@ def texts() -> Iterator[tuple[str, str]]:
     """(place, text) of every string in server/ and of the tables of words, without docstrings."""
     for file in sorted((ROOT / "server").rglob("*.py")):
         tree = ast.parse(file.read_text())
-        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+        docs = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
                 yield f"{file.relative_to(ROOT)}:{node.lineno}", node.value
@@ -38,7 +48,12 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_every_setting_that_a_text_names_exists() -> None:
-    named = [(place, match[0]) for place, text in texts() if not text.startswith(("server.", "proto.")) for match in SETTING.finditer(text)]
+    named = [
+        (place, match[0])
+        for place, text in texts()
+        if not text.startswith(("server.", "proto."))
+        for match in SETTING.finditer(text)
+    ]
     assert len(named) > 60, "settings are named in texts"
     wrong = [(place, key) for place, key in named if key not in rows() and not NOT_SETTINGS.fullmatch(key)]
     assert wrong == []
@@ -46,13 +61,30 @@ def test_every_setting_that_a_text_names_exists() -> None:
 
 def test_every_setting_that_the_pages_of_the_documentation_name_exists() -> None:
     pages = {page: re.findall(r"`([a-z_]+\.[a-z_]+)`", page.read_text()) for page in (ROOT / "docs").rglob("*.md")}
-    wrong = [(page.name, key) for page, keys in pages.items() for key in keys if key.partition(".")[0] in sections() and key not in rows() and key not in current_names() and not NOT_SETTINGS.fullmatch(key)]
+    wrong = [
+        (page.name, key)
+        for page, keys in pages.items()
+        for key in keys
+        if key.partition(".")[0] in sections()
+        and key not in rows()
+        and key not in current_names()
+        and not NOT_SETTINGS.fullmatch(key)
+    ]
     assert wrong == []
 
 
 def test_no_text_sends_the_reader_to_another_text() -> None:
     tables = [(f"error {one.code}", text) for one in PROBLEMS.values() for text in (one.message, one.hint)]
-    said = [*tables, *((place, text) for place, text in texts() if place.startswith(("reason", "note", "state", "task", "host", "server/web", "server/errors", "server/settings")))]
+    said = [
+        *tables,
+        *(
+            (place, text)
+            for place, text in texts()
+            if place.startswith(
+                ("reason", "note", "state", "task", "host", "server/web", "server/errors", "server/settings")
+            )
+        ),
+    ]
     assert [(place, text) for place, text in said if EMPTY.search(text)] == []
 
 
@@ -66,7 +98,12 @@ def test_an_error_that_says_no_more_than_its_code_is_raised_with_a_remedy_of_its
     bare = []
     for file in sorted((ROOT / "server").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ClarionError" and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "ClarionError"
+                and node.args
+            ):
                 code = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
                 if code in NEED_HINTS and not any(word.arg == "hint" for word in node.keywords):
                     bare.append(f"{file.relative_to(ROOT)}:{node.lineno}")

@@ -21,7 +21,8 @@ RPC = EDGE | {"server.rpc.settings", "server.rpc.agent_auth", "server.rpc.authen
 WEB_BELOW = EDGE | {"server.web.schemas", "server.web.http", "server.web.readmodel"}
 WEB_FRAME = {"server.web.request", "server.web.context"}
 
-# room → the rooms of ours that it may import, besides itself. A room within a room may also be imported by the modules that stand
+# room → the rooms of ours that it may import, besides itself. A room within a room may also be imported by the modules
+# that stand
 # directly in the outer one.
 ROOMS: dict[str, set[str]] = {
     "_speedups": set(),
@@ -52,13 +53,21 @@ ROOMS: dict[str, set[str]] = {
     "server.lifecycle": EDGE | {"server.rpc", "server.web", "server.cluster"},
     "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.lifecycle"},
     "server.admin": EDGE | {"server.app", "server.cluster", "server.lifecycle"},
-    "server.cli": {"server.errors", "server.core.selectors.fold", "proto.reasons", "proto.words", "proto.notes", "proto.readable"},
+    "server.cli": {
+        "server.errors",
+        "server.core.selectors.fold",
+        "proto.reasons",
+        "proto.words",
+        "proto.notes",
+        "proto.readable",
+    },
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},
     "loadtest": {"_speedups", "proto"},
 }
 
-# room → everything outside the standard library that it may import; rooms not named here may import what pyproject.toml installs
+# room → everything outside the standard library that it may import; rooms not named here may import what pyproject.toml
+# installs
 LIBRARIES: dict[str, set[str]] = {
     "server.core": {"msgspec"},
     "server.errors": set(),
@@ -68,7 +77,19 @@ LIBRARIES: dict[str, set[str]] = {
     "_speedups": {"cython", "Cython"},
 }
 
-CLOCKS_AND_DICE = {"time", "random", "uuid", "secrets", "os", "socket", "threading", "asyncio", "sqlite3", "subprocess", "ssl"}
+CLOCKS_AND_DICE = {
+    "time",
+    "random",
+    "uuid",
+    "secrets",
+    "os",
+    "socket",
+    "threading",
+    "asyncio",
+    "sqlite3",
+    "subprocess",
+    "ssl",
+}
 FORBIDDEN = {
     "server.core": CLOCKS_AND_DICE | {"trio", "quart", "quart_trio", "grpclib", "hypercorn", "trio_mysql", "h2"},
     "agent.core": CLOCKS_AND_DICE | {"trio", "quart", "quart_trio", "grpclib", "hypercorn", "trio_mysql", "h2"},
@@ -100,7 +121,11 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 @pytest.fixture(scope="session")
 def modules(files: list[Path], root: Path) -> dict[str, tuple[Path, ast.Module]]:
-    ours = [path for path in files if path.suffix == ".py" and path.parts[0] in PACKAGES and path.parts[:2] != ("proto", "gen")]
+    ours = [
+        path
+        for path in files
+        if path.suffix == ".py" and path.parts[0] in PACKAGES and path.parts[:2] != ("proto", "gen")
+    ]
     return {module_name(path): (path, ast.parse((root / path).read_text(), str(path))) for path in ours}
 
 
@@ -114,7 +139,11 @@ def may_see(room: str, name: str) -> bool:
 
 
 def test_every_module_is_in_a_room(modules: dict[str, tuple[Path, ast.Module]]) -> None:
-    roomless = [str(path) for name, (path, _) in modules.items() if room_of(name) not in ROOMS and name not in ("server", "server.__main__")]
+    roomless = [
+        str(path)
+        for name, (path, _) in modules.items()
+        if room_of(name) not in ROOMS and name not in ("server", "server.__main__")
+    ]
     assert not roomless, "say in ROOMS what they may import"
 
 
@@ -129,7 +158,9 @@ def test_imports_follow_the_arrows(modules: dict[str, tuple[Path, ast.Module]]) 
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_the_pure_rooms_know_no_loop_no_database_no_clock_and_no_dice(modules: dict[str, tuple[Path, ast.Module]]) -> None:
+def test_the_pure_rooms_know_no_loop_no_database_no_clock_and_no_dice(
+    modules: dict[str, tuple[Path, ast.Module]],
+) -> None:
     wrong = [
         f"{path}:{line}: {name}"
         for module, (path, tree) in modules.items()
@@ -162,7 +193,9 @@ def test_no_module_imports_itself_by_a_detour(modules: dict[str, tuple[Path, ast
 
     def targets(module: str) -> set[str]:
         found = set()
-        loaded = [node for node in modules[module][1].body if "TYPE_CHECKING" not in ast.unparse(node).partition("\n")[0]]
+        loaded = [
+            node for node in modules[module][1].body if "TYPE_CHECKING" not in ast.unparse(node).partition("\n")[0]
+        ]
         for _, name in imports_of(ast.Module(loaded, [])):
             while name and name not in modules:
                 name = name.rpartition(".")[0]

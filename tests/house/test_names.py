@@ -33,7 +33,9 @@ def test_the_table_is_read() -> None:
 
 @pytest.mark.parametrize(("old", "new", "where"), RENAMED)
 def test_an_old_name_does_not_come_back(old: str, new: str, where: str, files: list[Path], root: Path) -> None:
-    below = [path for path in files if path.suffix == ".py" and (str(path) == where or str(path).startswith(f"{where}/"))]
+    below = [
+        path for path in files if path.suffix == ".py" and (str(path) == where or str(path).startswith(f"{where}/"))
+    ]
     assert below, f"{where} is not there: correct the table"
     names = {name for path in below for name in names_in(ast.parse((root / path).read_text()))}
     assert new in names, f"{new} is not in {where}: correct the table"

@@ -1,4 +1,5 @@
-"""docs/design/guarantees.md: every promise says how it is kept today, every fault what proves that it breaks none, and the tests that they name exist."""
+"""docs/design/guarantees.md: every promise says how it is kept today, every fault what proves that it breaks none, and
+the tests that they name exist."""
 
 from __future__ import annotations
 

@@ -43,9 +43,16 @@ Talk = Callable[[Session], Awaitable[None]]
 
 @asynccontextmanager
 async def swarm(
-    talk: Talk, *, agents: int = 1, greet: bool = True, server_tls: ssl.SSLContext | None = None, context_of: Contexts = lambda index: None, **config: float
+    talk: Talk,
+    *,
+    agents: int = 1,
+    greet: bool = True,
+    server_tls: ssl.SSLContext | None = None,
+    context_of: Contexts = lambda index: None,
+    **config: float,
 ) -> AsyncIterator[Loop]:
-    """talk is called for each session after its Welcome (greet: whether there is one); when it returns the stream ends."""
+    """talk is called for each session after its Welcome (greet: whether there is one); when it returns the stream
+    ends."""
     sock = bind("127.0.0.1", 0)
     numbers = iter(range(1, 1_000_000))
 
@@ -56,10 +63,22 @@ async def swarm(
         number = next(numbers)
         session = Session(stream, decode(data).hello, number)
         if greet:
-            await session.say(welcome=Welcome(epoch=1, session=number, credits=64, heartbeat_interval_ms=15_000, silence_limit_ms=45_000))
+            await session.say(
+                welcome=Welcome(
+                    epoch=1, session=number, credits=64, heartbeat_interval_ms=15_000, silence_limit_ms=45_000
+                )
+            )
         await talk(session)
 
-    settings = Config(host="127.0.0.1", port=sock.getsockname()[1], token="join", first=0, agents=agents, seed=1, **{"backoff_base": 0.01, **config})  # type: ignore[arg-type]
+    settings = Config(
+        host="127.0.0.1",
+        port=sock.getsockname()[1],
+        token="join",
+        first=0,
+        agents=agents,
+        seed=1,
+        **{"backoff_base": 0.01, **config},
+    )  # type: ignore[arg-type]
     loop, stop = Loop(settings, context_of), threading.Event()
 
     def spin() -> None:

@@ -82,8 +82,11 @@ def api(server: Server) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(server: Server, api: Api, method: str) -> None:
-    """closes: the server ends the connection after its answer without a word, as it does with one that was idle for too long."""
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(
+    server: Server, api: Api, method: str
+) -> None:
+    """closes: the server ends the connection after its answer without a word, as it does with one that was idle for too
+    long."""
     server.answers["/run"] = [(200, {"n": 1}), (200, {"n": 2})]
     server.closes = True
     assert api.json(method, "/run")["n"] == 1
@@ -149,7 +152,9 @@ def error(code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(method: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(
+    method: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
     monkeypatch.setattr(api_module.time, "sleep", slept.append)
     Handler.do_DELETE = Handler.do_GET  # type: ignore[attr-defined]
@@ -162,7 +167,9 @@ def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(m
     assert (pauses.refused, pauses.seconds) == (2, 4.0)
 
 
-def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(api_module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(api_module.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
@@ -183,7 +190,9 @@ def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(ser
         ({"Retry-After": "1"}, (400, error("invalid_value"))),
     ],
 )
-def test_what_may_have_been_done_or_would_fail_again_is_sent_once(headers: dict[str, str], answer: tuple[int, Any], server: Server) -> None:
+def test_what_may_have_been_done_or_would_fail_again_is_sent_once(
+    headers: dict[str, str], answer: tuple[int, Any], server: Server
+) -> None:
     server.headers = headers
     server.answers["/run"] = [answer]
     with Api(server.url, "secret") as api, pytest.raises(Refused):

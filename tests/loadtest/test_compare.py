@@ -20,12 +20,18 @@ from loadtest.site.target import Started, compiled
 def report(scale: float, pure: bool = False) -> dict[str, Any]:
     figures: dict[str, Any] = {key: 10 * scale for key in KEYS}
     figures |= {"pure": pure, "reconnect_seconds": None, "single_host_latency_ms": {"p50": 2 * scale, "p99": 4 * scale}}
-    figures["rounds"] = [{"wall_seconds": wall * scale, "server_cpu_us_per_agent": 30 * scale, "create_start_seconds": None} for wall in (3, 1, 2)]
+    figures["rounds"] = [
+        {"wall_seconds": wall * scale, "server_cpu_us_per_agent": 30 * scale, "create_start_seconds": None}
+        for wall in (3, 1, 2)
+    ]
     return figures
 
 
 def test_every_figure_is_told_of_both_with_its_ratio_and_rounds_by_their_median() -> None:
-    found = {one["what"]: (one["compiled"], one["pure"], one["pure_to_compiled"]) for one in side_by_side(report(1), report(3))}
+    found = {
+        one["what"]: (one["compiled"], one["pure"], one["pure_to_compiled"])
+        for one in side_by_side(report(1), report(3))
+    }
     assert found["connect, all"] == (10, 30, 3)
     assert found["echo round, median"] == (2, 6, 3)
     assert found["create and start, median"] == (None, None, None)
@@ -40,7 +46,9 @@ def test_the_table_shows_what_was_not_measured_as_that() -> None:
     assert next(line for line in lines if "one host, p50" in line).split()[-3:] == ["2", "6", "3"]
 
 
-def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_is_the_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_is_the_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Options] = []
 
     def conduct(options: Options, show: Show) -> Outcome:
@@ -56,7 +64,13 @@ def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_
     assert len({one.keep for one in asked}) == 2
     written = json.loads((tmp_path / "out.compare.json").read_text())
     assert (written["compiled"]["pure"], written["pure"]["pure"]) == (False, True)
-    assert written["side_by_side"][0] == {"what": "connect, all", "unit": "s", "compiled": 10, "pure": 20, "pure_to_compiled": 2}
+    assert written["side_by_side"][0] == {
+        "what": "connect, all",
+        "unit": "s",
+        "compiled": 10,
+        "pure": 20,
+        "pure_to_compiled": 2,
+    }
 
 
 def test_without_compiled_modules_there_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +79,10 @@ def test_without_compiled_modules_there_is_nothing_to_compare(monkeypatch: pytes
         compare.compare(Options(), Show())
 
 
-@pytest.mark.parametrize(("codes", "code"), [((GOOD, GOOD), GOOD), ((GOOD, BAD), BAD), ((UNFINISHED, BAD), BAD), ((UNFINISHED, GOOD), UNFINISHED)])
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [((GOOD, GOOD), GOOD), ((GOOD, BAD), BAD), ((UNFINISHED, BAD), BAD), ((UNFINISHED, GOOD), UNFINISHED)],
+)
 def test_bad_results_weigh_more_than_an_unfinished_run(codes: tuple[int, int], code: int) -> None:
     assert worse(*(Outcome(one, {}) for one in codes)) == code
 
@@ -76,7 +93,11 @@ def test_a_server_that_is_to_be_pure_has_loaded_no_compiled_module_of_ours(tmp_p
     target = Started(tmp_path, Options(agents=1, pure=pure))
     try:
         target.start()
-        loaded = {line.rpartition("/")[2] for line in Path(f"/proc/{target.pid}/maps").read_text().splitlines() if "/_speedups/" in line}
+        loaded = {
+            line.rpartition("/")[2]
+            for line in Path(f"/proc/{target.pid}/maps").read_text().splitlines()
+            if "/_speedups/" in line
+        }
     finally:
         target.close()
     assert bool(loaded) == (not pure and compiled())

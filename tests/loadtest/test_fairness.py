@@ -19,14 +19,18 @@ pytestmark = pytest.mark.system
 
 
 def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path) -> None:
-    options = Options(agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0)
+    options = Options(
+        agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0
+    )
     out = StringIO()
     assert conduct(options, Show(out)).code == GOOD
     told = out.getvalue()
     for name in ("idle", *LOADS):
         assert f"{name} p50 ms" in told and f"{name} p99 ms" in told
     figures = json.loads((tmp_path / "report.details.json").read_text())["scenarios"]
-    assert all(figures["fairness"][f"{name}_load_seconds"] > 0 for name in LOADS), "each was made while samples were taken"
+    assert all(figures["fairness"][f"{name}_load_seconds"] > 0 for name in LOADS), (
+        "each was made while samples were taken"
+    )
     assert figures["server_had_no_room"] == {"times": 0, "seconds_waited": 0.0}
 
 
@@ -36,6 +40,8 @@ def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own
     assert apart_of(Options(agents=10_000, scenarios=("echo",))) == 0
 
 
-@pytest.mark.parametrize(("agents", "limit", "split"), [(1_000, 20_000, [950, 50]), (3_000, 1_200, [984, 983, 983, 50])])
+@pytest.mark.parametrize(
+    ("agents", "limit", "split"), [(1_000, 20_000, [950, 50]), (3_000, 1_200, [984, 983, 983, 50])]
+)
 def test_agents_apart_come_last(agents: int, limit: int, split: list[int]) -> None:
     assert files.split(agents, limit, None, 50) == split

@@ -29,28 +29,69 @@ ROOT = Path(__file__).parents[2]
 
 
 def harness(*arguments: str, within: float = 110) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "loadtest", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=within)
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=within
+    )
 
 
 def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
     report = tmp_path / "out/report.json"
-    quick = ["--samples", "5", "--idle-seconds", "1", "--fault-seconds", "1", "--mixed-tasks", "9", "--backoff-max", "1", "--limit", "100"]
+    quick = [
+        "--samples",
+        "5",
+        "--idle-seconds",
+        "1",
+        "--fault-seconds",
+        "1",
+        "--mixed-tasks",
+        "9",
+        "--backoff-max",
+        "1",
+        "--limit",
+        "100",
+    ]
     settings = ["--set", "liveness.drain_min=0", "--set", "liveness.drain_max=0.5"]
-    done = harness("--agents", "30", "--processes", "2", "--rounds", "2", "--seed", "30", "--report", str(report), *quick, *settings)
+    done = harness(
+        "--agents",
+        "30",
+        "--processes",
+        "2",
+        "--rounds",
+        "2",
+        "--seed",
+        "30",
+        "--report",
+        str(report),
+        *quick,
+        *settings,
+    )
     assert done.returncode == GOOD, done.stdout + done.stderr
     assert "Seed 30" in done.stdout
     figures = json.loads(report.read_text())
     more = json.loads(report.with_suffix(".details.json").read_text())
     assert tuple(figures) == KEYS
     assert (figures["agents"], figures["tls"], figures["store"]) == (30, False, "sqlite")
-    assert [set(one) for one in figures["rounds"]] == 2 * [{"wall_seconds", "server_cpu_us_per_agent", "create_start_seconds", "lost", "doubled"}]
-    measured = [figures[key] for key in KEYS if key not in ("wire_cpu_us_per_agent", "idle_cpu_percent", "machine", "tls", "pure")]
+    assert [set(one) for one in figures["rounds"]] == 2 * [
+        {"wall_seconds", "server_cpu_us_per_agent", "create_start_seconds", "lost", "doubled"}
+    ]
+    measured = [
+        figures[key]
+        for key in KEYS
+        if key not in ("wire_cpu_us_per_agent", "idle_cpu_percent", "machine", "tls", "pure")
+    ]
     assert all(measured), figures
     assert figures["idle_cpu_percent"] is not None
     # the start of the agents' processes, of about a second, is no part of it
     assert figures["connect_seconds"] < more["scenarios"]["connect"]["p99_ms"] / 1000 + 0.5
     assert 0 < figures["single_host_latency_ms"]["p50"] <= figures["single_host_latency_ms"]["p99"]
-    assert more["findings"] == {"lost": 0, "doubled": 0, "wrong": 0, "refused": more["findings"]["refused"], "outputs": more["findings"]["outputs"], "examples": []}
+    assert more["findings"] == {
+        "lost": 0,
+        "doubled": 0,
+        "wrong": 0,
+        "refused": more["findings"]["refused"],
+        "outputs": more["findings"]["outputs"],
+        "examples": [],
+    }
     assert more["findings"]["outputs"] > 100
     assert more["scenarios"]["restart"]["api_requests"] > 0
     page = report.with_suffix(".html").read_text()
@@ -64,7 +105,20 @@ def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
 
 def test_a_run_whose_time_is_over_reports_what_is_known(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    done = harness("--agents", "5", "--scenario", "idle", "--scenario", "echo", "--idle-seconds", "30", "--limit", "6", "--report", str(report))
+    done = harness(
+        "--agents",
+        "5",
+        "--scenario",
+        "idle",
+        "--scenario",
+        "echo",
+        "--idle-seconds",
+        "30",
+        "--limit",
+        "6",
+        "--report",
+        str(report),
+    )
     assert done.returncode == 2, done.stdout + done.stderr
     assert "NOT FINISHED" in done.stdout
     figures = json.loads(report.read_text())
@@ -81,7 +135,9 @@ def test_a_mysql_store_is_used_as_it_is_told(tmp_path: Path, mariadb: MariaDB) -
     where = {"host": "127.0.0.1", "port": mariadb.port, "user": USER, "password_file": secret, "database": database}
     sets = [flag for name, value in where.items() for flag in ("--set", f"store.{name}={value}")]
     report = tmp_path / "report.json"
-    done = harness("--agents", "8", "--rounds", "1", "--scenario", "echo", "--store", "mysql", "--report", str(report), *sets)
+    done = harness(
+        "--agents", "8", "--rounds", "1", "--scenario", "echo", "--store", "mysql", "--report", str(report), *sets
+    )
     assert done.returncode == GOOD, done.stdout + done.stderr
     figures = json.loads(report.read_text())
     assert figures["store"] == "mysql" and figures["rounds"][0]["lost"] == 0
@@ -101,7 +157,12 @@ def test_a_mysql_store_that_nobody_names_is_a_mariadb_of_its_own(tmp_path: Path)
 
 
 def test_wrong_use_is_told_in_one_line() -> None:
-    for arguments, word in [(["--server", "http://127.0.0.1:1"], "--token-file"), (["--agents", "0"], "--agents"), (["--compare", "--pure"], "--compare"), (["--set", "a=b", "--store", "nosql"], "--store")]:
+    for arguments, word in [
+        (["--server", "http://127.0.0.1:1"], "--token-file"),
+        (["--agents", "0"], "--agents"),
+        (["--compare", "--pure"], "--compare"),
+        (["--set", "a=b", "--store", "nosql"], "--store"),
+    ]:
         done = harness(*arguments)
         assert done.returncode == 64
         assert word in done.stderr and "Traceback" not in done.stderr
@@ -118,9 +179,30 @@ def test_a_running_server_is_used_and_its_other_hosts_are_left_alone(tmp_path: P
         other = api.json("POST", "/hosts", {"hostname": "not-simulated"})["host_id"]
         data = tmp_path / "data"
         report = tmp_path / "report.json"
-        where = ["--server", run.target.url, "--token-file", str(data / "admin.token"), "--join-token-file", str(data / "join.token")]
+        where = [
+            "--server",
+            run.target.url,
+            "--token-file",
+            str(data / "admin.token"),
+            "--join-token-file",
+            str(data / "join.token"),
+        ]
         where += ["--agent-address", f"127.0.0.1:{run.target.agent_port}", "--server-pid", str(run.target.pid)]
-        done = harness("--agents", "4", "--seed", "77", "--rounds", "1", "--scenario", "echo", "--scenario", "restart", "--report", str(report), *where)
+        done = harness(
+            "--agents",
+            "4",
+            "--seed",
+            "77",
+            "--rounds",
+            "1",
+            "--scenario",
+            "echo",
+            "--scenario",
+            "restart",
+            "--report",
+            str(report),
+            *where,
+        )
         assert done.returncode == GOOD, done.stdout + done.stderr
         figures = json.loads(report.read_text())
         assert (figures["store"], figures["pure"], figures["reconnect_seconds"]) == (None, None, None)
@@ -201,7 +283,21 @@ def children_of(pid: int) -> set[int]:
 
 
 def test_a_harness_that_is_told_to_end_takes_its_processes_with_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "loadtest", "--agents", "6", "--processes", "2", "--scenario", "idle", "--idle-seconds", "60", "--report", str(tmp_path / "r.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtest",
+        "--agents",
+        "6",
+        "--processes",
+        "2",
+        "--scenario",
+        "idle",
+        "--idle-seconds",
+        "60",
+        "--report",
+        str(tmp_path / "r.json"),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

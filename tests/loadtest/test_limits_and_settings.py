@@ -26,7 +26,9 @@ from loadtest.swarm.names import address_of, host_id_of
         (2, 20_000, 8, [1, 1]),
     ],
 )
-def test_agents_are_split_evenly_over_as_few_processes_as_the_limit_allows(agents: int, limit: int, wanted: int | None, split: list[int]) -> None:
+def test_agents_are_split_evenly_over_as_few_processes_as_the_limit_allows(
+    agents: int, limit: int, wanted: int | None, split: list[int]
+) -> None:
     found = files.split(agents, limit, wanted)
     assert sum(found) == agents
     assert len(found) == len(split)
@@ -53,7 +55,9 @@ def test_the_limit_is_that_of_this_process() -> None:
 def test_limits_of_the_server_are_raised_where_the_agents_need_it() -> None:
     assert not [one for one in settings_of(Options(agents=10_000)) if one.startswith("limits.")]
     assert "limits.in_flight=24000" in settings_of(Options(agents=12_000))
-    assert {"limits.hosts_per_task=25000", "limits.in_flight_per_task=25000"} <= set(settings_of(Options(agents=25_000)))
+    assert {"limits.hosts_per_task=25000", "limits.in_flight_per_task=25000"} <= set(
+        settings_of(Options(agents=25_000))
+    )
 
 
 def test_every_agent_on_loopback_dials_from_an_address_of_its_own() -> None:

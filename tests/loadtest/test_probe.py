@@ -19,7 +19,9 @@ class Slow:
     def __enter__(self) -> Slow:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def json(self, method: str, path: str) -> dict[str, Any]:
         self._arrived.release()

@@ -22,7 +22,12 @@ from loadtest.reports.report import plain, to_json, write
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
     values = [float(value) for value in range(100, 0, -1)]
-    assert (percentile(values, 0.5), percentile(values, 0.99), percentile(values, 1.0), percentile([7.0], 0.5)) == (50, 99, 100, 7)
+    assert (percentile(values, 0.5), percentile(values, 0.99), percentile(values, 1.0), percentile([7.0], 0.5)) == (
+        50,
+        99,
+        100,
+        7,
+    )
     assert percentile([], 0.99) is None
     assert (rounded(None), rounded(1.23456)) == (None, 1.235)
 
@@ -32,7 +37,8 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 def test_ticks_cover_the_range_with_few_numbers(low: float, span: float) -> None:
     high = low + span
     found = ticks(low, high)
-    # Ticks are decimal fractions: ten digits after the point, or what a double can tell apart at this height, whichever is coarser.
+    # Ticks are decimal fractions: ten digits after the point, or what a double can tell apart at this height, whichever
+    # is coarser.
     slack = 1e-6 * span + 2 * max(math.ulp(low), math.ulp(high)) + 1e-10
     assert found[0] <= low + slack and found[-1] >= high - slack
     assert 2 <= len(found) <= 9
@@ -43,7 +49,9 @@ def test_a_distribution_goes_from_nothing_to_all() -> None:
     assert cdf([3.0, 1.0]) == [(1.0, 0.0), (1.0, 50.0), (3.0, 50.0), (3.0, 100.0)]
 
 
-@pytest.mark.parametrize("points", [[(1.0, 1.0)], [(0.0, 0.0), (5.0, 0.0)], [(float(x), float(x * x)) for x in range(5_000)]])
+@pytest.mark.parametrize(
+    "points", [[(1.0, 1.0)], [(0.0, 0.0), (5.0, 0.0)], [(float(x), float(x * x)) for x in range(5_000)]]
+)
 def test_a_plot_is_svg_within_its_frame(points: list[tuple[float, float]]) -> None:
     figure = ET.fromstring(plot("a < b", "x", "y", [Line("one & all", points)], [(points[0][0], "start")]))
     (svg,) = figure
@@ -118,7 +126,18 @@ def test_a_port_is_seen_to_be_listened_on_and_no_longer_after_it_was_closed() ->
     assert not listens(port)
 
 
-@pytest.mark.parametrize(("value", "text"), [(11_980.4, "11980"), (99.96, "100"), (7.4567, "7.46"), (0.0, "0"), (500, "500"), (["a", "b"], "2"), (None, "not measured")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (11_980.4, "11980"),
+        (99.96, "100"),
+        (7.4567, "7.46"),
+        (0.0, "0"),
+        (500, "500"),
+        (["a", "b"], "2"),
+        (None, "not measured"),
+    ],
+)
 def test_a_figure_is_shown_without_an_exponent(value: object, text: str) -> None:
     assert plain(value) == text
 

@@ -22,7 +22,11 @@ def honest(one: Plan, hosts: dict[str, str] = HOSTS) -> list[Row]:
     for host_id, name in hosts.items():
         output = one.stdout(host_id, name, "c")
         head, tail = kept(output)
-        summary = {"output_id": sha256(output).hexdigest(), "total_bytes": len(output), "truncated": len(head) + len(tail) < len(output)}
+        summary = {
+            "output_id": sha256(output).hexdigest(),
+            "total_bytes": len(output),
+            "truncated": len(head) + len(tail) < len(output),
+        }
         rows.append(
             {
                 "host_id": host_id,
@@ -39,7 +43,13 @@ def honest(one: Plan, hosts: dict[str, str] = HOSTS) -> list[Row]:
     return rows
 
 
-def check(rows: list[Row], one: Plan, starts: dict[str, int] | None = None, fetch: Callable[[str, str], bytes] | None = None, **expected: Any) -> Findings:
+def check(
+    rows: list[Row],
+    one: Plan,
+    starts: dict[str, int] | None = None,
+    fetch: Callable[[str, str], bytes] | None = None,
+    **expected: Any,
+) -> Findings:
     def read(host_id: str, part: str) -> bytes:
         return kept(one.stdout(host_id, HOSTS[host_id], "c"))[part == "tail"]
 
@@ -50,7 +60,18 @@ def check(rows: list[Row], one: Plan, starts: dict[str, int] | None = None, fetc
 ECHO = plan(["echo", "{host}"])
 
 
-@pytest.mark.parametrize("words", [["echo", "x"], ["echo", "{host}"], ["exit", "3"], ["output", "5000"], ["output", "300000"], ["output", "600000"], ["sleep", "1"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["echo", "x"],
+        ["echo", "{host}"],
+        ["exit", "3"],
+        ["output", "5000"],
+        ["output", "300000"],
+        ["output", "600000"],
+        ["sleep", "1"],
+    ],
+)
 def test_honest_results_are_clean(words: list[str]) -> None:
     one = plan(words)
     found = check(honest(one), one)
@@ -138,7 +159,10 @@ def test_a_host_may_only_be_refused_for_a_reason_that_is_foreseen_and_if_it_neve
     rows = honest(ECHO)
     refuse(rows[0])
     never, foreseen = {"id-0": 0}, frozenset({"offline"})
-    assert (check(rows, ECHO, never, may_refuse=foreseen).refused, check(rows, ECHO, never, may_refuse=foreseen).clean) == (1, True)
+    assert (
+        check(rows, ECHO, never, may_refuse=foreseen).refused,
+        check(rows, ECHO, never, may_refuse=foreseen).clean,
+    ) == (1, True)
     assert check(rows, ECHO, never).lost == 1
     assert check(rows, ECHO, {"id-0": 1}, may_refuse=foreseen).wrong == 1
 

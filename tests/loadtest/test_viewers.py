@@ -22,15 +22,30 @@ from tests.loadtest.test_harness import harness
 @pytest.mark.system
 def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_than_promised(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    scenarios = ["--scenario", "answers", "--scenario", "viewers", "--viewers", "6", "--viewer-pairs", "2", "--viewed-seconds", "3"]
+    scenarios = [
+        "--scenario",
+        "answers",
+        "--scenario",
+        "viewers",
+        "--viewers",
+        "6",
+        "--viewer-pairs",
+        "2",
+        "--viewed-seconds",
+        "3",
+    ]
     done = harness("--agents", "60", "--seed", "60", "--report", str(report), *scenarios)
     assert done.returncode == GOOD, done.stdout + done.stderr
     figures = json.loads(report.with_suffix(".details.json").read_text())["scenarios"]
     watched = figures["viewers"]
-    # Five a second, and in these three seconds one more at the beginning and two at the end, where groups and the task's end are told as well.
+    # Five a second, and in these three seconds one more at the beginning and two at the end, where groups and the
+    # task's end are told as well.
     assert watched["viewers"] == 6 and 1 < watched["updates_per_second_and_viewer"] <= 5 + 3 / 3
     assert watched["requests_per_viewer"] == 3 and watched["one_host_ms_with_p50"] > 0
-    assert len(watched["viewers_own_cpu_percent"]) == len(watched["stand_in_cpu_percent"]) == 2 and min(watched["stand_in_cpu_percent"]) > 0
+    assert (
+        len(watched["viewers_own_cpu_percent"]) == len(watched["stand_in_cpu_percent"]) == 2
+        and min(watched["stand_in_cpu_percent"]) > 0
+    )
     assert figures["answers"]["groups"] == 3 and figures["answers"]["clarion_seconds"] > 0
 
 
@@ -41,7 +56,15 @@ def seen(**different: Any) -> Seen:
 
 @pytest.mark.parametrize(
     "different",
-    [{}, {"version": 8}, {"status": "running"}, {"groups": 1}, {"answered": 4}, {"ended": 4}, {"failures": ["bye: 'closing'"]}],
+    [
+        {},
+        {"version": 8},
+        {"status": "running"},
+        {"groups": 1},
+        {"answered": 4},
+        {"ended": 4},
+        {"failures": ["bye: 'closing'"]},
+    ],
     ids=lambda different: ",".join(different) or "nothing",
 )
 def test_a_viewer_who_saw_anything_else_than_the_end_is_found_out(different: dict[str, Any]) -> None:
@@ -51,7 +74,8 @@ def test_a_viewer_who_saw_anything_else_than_the_end_is_found_out(different: dic
 
 
 class Sampled:
-    """What `_sample` needs of a run; each entry is what one sample comes to, and with the last one it is told to stop."""
+    """What `_sample` needs of a run; each entry is what one sample comes to, and with the last one it is told to
+    stop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: list[float] | Exception) -> None:
         self.options = SimpleNamespace(seed=1)
@@ -70,13 +94,17 @@ class Sampled:
         return outcome
 
 
-def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     run, turn = Sampled(monkeypatch, Refused(503, "overloaded"), [12.0]), Turn()
     _sample(cast(Any, run), turn, float("-inf"), run.stop)
     assert (turn.refused, turn.one_host_ms, run.unfinished) == (1, [12.0], [])
 
 
-@pytest.mark.parametrize("error", [Refused(401, "who are you"), Unreachable("nobody there")], ids=["refused", "unreachable"])
+@pytest.mark.parametrize(
+    "error", [Refused(401, "who are you"), Unreachable("nobody there")], ids=["refused", "unreachable"]
+)
 def test_sampling_that_ends_early_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     run = Sampled(monkeypatch, error, [12.0])
     _sample(cast(Any, run), Turn(), 0.0, run.stop)

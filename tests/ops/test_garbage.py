@@ -21,7 +21,9 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize(("busy_for", "at"), [(0.0, 1800.0), (1800.0, 1800.0), (2000.0, 2000.0), (1e9, 2400.0)])
-async def test_it_waits_for_a_quiet_moment_and_not_for_ever(busy_for: float, at: float, collected: list[float], autojump_clock: MockClock) -> None:
+async def test_it_waits_for_a_quiet_moment_and_not_for_ever(
+    busy_for: float, at: float, collected: list[float], autojump_clock: MockClock
+) -> None:
     begun = trio.current_time()
     with trio.move_on_after(3000):
         await garbage.look_after(lambda: trio.current_time() - begun >= busy_for)

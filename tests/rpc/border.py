@@ -1,4 +1,5 @@
-"""The agent port and the enrolment port on real TLS sockets, with a real store; agents are played by the agent's own code."""
+"""The agent port and the enrolment port on real TLS sockets, with a real store; agents are played by the agent's own
+code."""
 
 from __future__ import annotations
 
@@ -62,22 +63,58 @@ class PortCounts(Counts):
 class Border:
     """ports: (agent, enrolment). logs: everything logged by the server."""
 
-    def __init__(self, folder: Path, store: SqliteStore, writer: Writer, clock: Clock, enrol_settings: Enrol, requests: JoinRequests, port_limits: PortLimits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: SqliteStore,
+        writer: Writer,
+        clock: Clock,
+        enrol_settings: Enrol,
+        requests: JoinRequests,
+        port_limits: PortLimits | None = None,
+    ) -> None:
         self.folder, self.store, self.writer, self.clock = folder, store, writer, clock
         self.settings = Settings(data=folder / "data", agent_port=AgentPort(port=0), enrol=enrol_settings)
         initialise(self.settings.data, clock.now().wall_ms)
         self.metrics, self.registry, self.identities = Metrics(), Registry(epoch=1), Identities()
         self.requests = requests
-        self.entrance = Entrance(self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits)
+        self.entrance = Entrance(
+            self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits
+        )
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)
         self.rules = RpcSettings(Terms(epoch=1), hello_timeout=5)
         self.entry = AgentAuth(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
         self.ports = (0, 0)
         self.logs: list[dict[str, object]] = []
 
-    async def token(self, uses: int = 1, ttl: float = 600, networks: tuple[str, ...] = (), approve: bool = False, replace: bool = False, **labels: str) -> str:
+    async def token(
+        self,
+        uses: int = 1,
+        ttl: float = 600,
+        networks: tuple[str, ...] = (),
+        approve: bool = False,
+        replace: bool = False,
+        **labels: str,
+    ) -> str:
         now, token = self.clock.now().wall_ms, make(Kind.JOIN, os.urandom)
-        await self.writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + round(ttl * 1000), uses, labels, "test", now, networks, approve, replace))])
+        await self.writer.commit(
+            [
+                CreateJoinToken(
+                    JoinToken(
+                        token.id,
+                        token.digest,
+                        now + round(ttl * 1000),
+                        uses,
+                        labels,
+                        "test",
+                        now,
+                        networks,
+                        approve,
+                        replace,
+                    )
+                )
+            ]
+        )
         return token.text
 
     async def join(self, name: str, token: str | None = None) -> Joined:
@@ -96,7 +133,9 @@ class Border:
             yield stream
 
     @asynccontextmanager
-    async def session(self, name: str, *, host_id: str | None = None, journal: str = JOURNAL, boot: str = BOOT) -> AsyncIterator[ClientStream]:
+    async def session(
+        self, name: str, *, host_id: str | None = None, journal: str = JOURNAL, boot: str = BOOT
+    ) -> AsyncIterator[ClientStream]:
         """A stream on which Hello was said and Welcome heard. Raises LinkRefused, LinkClosed."""
         async with self.dial(name) as stream:
             await say_hello(stream, host_id or credentials.joined(self.folder / name).host_id, journal, boot)
@@ -133,12 +172,22 @@ async def say_hello(stream: ClientStream, host_id: str, journal: str = JOURNAL, 
 
 
 @asynccontextmanager
-async def border(folder: Path, per_second: float = 1000.0, port_limits: PortLimits | None = None, **enrol: float) -> AsyncIterator[Border]:
+async def border(
+    folder: Path, per_second: float = 1000.0, port_limits: PortLimits | None = None, **enrol: float
+) -> AsyncIterator[Border]:
     """Everything running, for the duration of the block."""
     clock, store = Clock(), SqliteStore(folder / "clarion.db")
     await store.open()
     writer = Writer(store, clock=clock, entropy=os.urandom)
-    made = Border(folder, store, writer, clock, Enrol(port=0, per_second=per_second, **enrol), JoinRequests(await store.join_requests()), port_limits)  # type: ignore[arg-type]
+    made = Border(
+        folder,
+        store,
+        writer,
+        clock,
+        Enrol(port=0, per_second=per_second, **enrol),
+        JoinRequests(await store.join_requests()),
+        port_limits,
+    )  # type: ignore[arg-type]
     agents, enrolment = link.bind("127.0.0.1", 0), link.bind("127.0.0.1", 0)
     made.ports = agents.getsockname()[1], enrolment.getsockname()[1]
     with agents, capture_logs() as made.logs:
@@ -147,7 +196,18 @@ async def border(folder: Path, per_second: float = 1000.0, port_limits: PortLimi
             limits = Limits(handshake=1.0)
             async with (
                 made.entrance.serve(enrolment, made.ports[0], store),
-                agent_port(agents, made.registry, made.door, writer, clock, made.rules, PortCounts(), limits, http2.Limits(), made.entry),
+                agent_port(
+                    agents,
+                    made.registry,
+                    made.door,
+                    writer,
+                    clock,
+                    made.rules,
+                    PortCounts(),
+                    limits,
+                    http2.Limits(),
+                    made.entry,
+                ),
             ):
                 yield made
             await writer.aclose()

@@ -74,20 +74,28 @@ class Commits(Queue):
 class Edge:
     """Everything behind the port. `settings`: of rpc.settings; times are short, so that tests are."""
 
-    def __init__(self, messages: int = 256, *, heartbeat: float = 30.0, silence: float = 90.0, hello_timeout: float = 10.0) -> None:
+    def __init__(
+        self, messages: int = 256, *, heartbeat: float = 30.0, silence: float = 90.0, hello_timeout: float = 10.0
+    ) -> None:
         self.queue, self.counts, self.registry = Commits(), Counts(), Registry(OutboxLimits(messages), epoch=1)
         self.registry.put(Host(HOST, "web01"))
         self.engine = Engine()
         self.door = Conductor(self.engine, self.queue, self.registry, Seen(), Clock())
         self.settings = Settings(
-            Terms(epoch=1, heartbeat=heartbeat, silence=silence), hello_timeout=hello_timeout, drain_min=1, drain_max=9, pulse=0.02
+            Terms(epoch=1, heartbeat=heartbeat, silence=silence),
+            hello_timeout=hello_timeout,
+            drain_min=1,
+            drain_max=9,
+            pulse=0.02,
         )
         self.sock = bind("127.0.0.1", 0)
         self.address: tuple[str, int] = self.sock.getsockname()
         self.port: AgentPort | None = None
 
     @asynccontextmanager
-    async def serve(self, limits: Limits | None = None, lane_limits: http2.Limits | None = None, patience: float = PATIENCE) -> AsyncIterator[Edge]:
+    async def serve(
+        self, limits: Limits | None = None, lane_limits: http2.Limits | None = None, patience: float = PATIENCE
+    ) -> AsyncIterator[Edge]:
         with self.sock:
             async with agent_port(
                 self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
@@ -112,7 +120,13 @@ class Agent:
         await self.stream.send(CommandMessage(**member))  # type: ignore[arg-type]
 
     async def hello(self, **more: object) -> None:
-        fields = {"host_id": HOST, "journal_id": JOURNAL, "boot_id": "boot", "slots": 4, "facts": Facts(hostname="web01", os="Debian", labels={"role": "web"})}
+        fields = {
+            "host_id": HOST,
+            "journal_id": JOURNAL,
+            "boot_id": "boot",
+            "slots": 4,
+            "facts": Facts(hostname="web01", os="Debian", labels={"role": "web"}),
+        }
         await self.say(hello=Hello(**{**fields, **more}))  # type: ignore[arg-type]
 
     async def hear(self) -> tuple[str, object]:

@@ -1,4 +1,5 @@
-"""An agent port over a real store, started as the server starts, so that a test can end it and start it again on what is stored."""
+"""An agent port over a real store, started as the server starts, so that a test can end it and start it again on what
+is stored."""
 
 from __future__ import annotations
 
@@ -84,7 +85,9 @@ class Served:
         self.orphans = Orphans(store)
         self.writer = Writer(store, clock=Clock(), entropy=os.urandom, linger_ms=0)
         self.registry, self.engine, self.counts = Registry(epoch=epoch), Engine(limits, epoch=epoch), Counts()
-        self.door = Conductor(self.engine, self.writer, self.registry, Seen(), Clock(), alarms.append, self.orphans.inquire)
+        self.door = Conductor(
+            self.engine, self.writer, self.registry, Seen(), Clock(), alarms.append, self.orphans.inquire
+        )
         self.address = ("", 0)
         self.port: AgentPort | None = None
 
@@ -114,7 +117,9 @@ async def served(store: Store, limits: EngineLimits | None = None) -> AsyncItera
             nursery.start_soon(one.orphans.run, one.door)
             settings = Settings(Terms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02)
             entry = AgentAuth(verify=lambda token: token == "good")
-            async with agent_port(sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, http2.Limits(), entry) as one.port:
+            async with agent_port(
+                sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, http2.Limits(), entry
+            ) as one.port:
                 yield one
             one.door.end()
             await one.writer.aclose()
@@ -155,5 +160,11 @@ async def dialled(address: tuple[str, int]) -> AsyncIterator[Said]:
 
 
 def hello(host_id: str, **more: object) -> bytes:
-    fields = {"host_id": host_id, "journal_id": JOURNAL, "boot_id": "boot", "slots": 4, "facts": Facts(hostname=host_id[-4:])}
+    fields = {
+        "host_id": host_id,
+        "journal_id": JOURNAL,
+        "boot_id": "boot",
+        "slots": 4,
+        "facts": Facts(hostname=host_id[-4:]),
+    }
     return bytes(CommandMessage(hello=HelloMessage(**{**fields, **more})))  # type: ignore[arg-type]

@@ -31,7 +31,15 @@ def test_no_more_than_so_many_are_remembered() -> None:
 
 @pytest.mark.parametrize(
     ("address", "source"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::"), ("2001:db8:0:0:ffff::9", "2001:db8::"), ("2001:db8:0:1::1", "2001:db8:0:1::"), ("::ffff:192.0.2.1", "192.0.2.1"), ("", ""), ("no address", "no address")],
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::"),
+        ("2001:db8:0:0:ffff::9", "2001:db8::"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("", ""),
+        ("no address", "no address"),
+    ],
 )
 def test_an_ipv6_network_is_one_source(address: str, source: str) -> None:
     assert source_of(address) == source

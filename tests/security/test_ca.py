@@ -55,7 +55,9 @@ def test_certificates_of_servers_and_cas_are_no_hosts(files: CaFiles) -> None:
     ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
     for path in (files.root, files.issuing, files.server):
         with pytest.raises(ca.NotAHost):
-            ca.parse_identity(x509.load_pem_x509_certificates(path.read_bytes())[0].public_bytes(serialization.Encoding.DER))
+            ca.parse_identity(
+                x509.load_pem_x509_certificates(path.read_bytes())[0].public_bytes(serialization.Encoding.DER)
+            )
     with pytest.raises(ca.NotAHost):
         ca.parse_identity(b"nothing")
 
@@ -68,7 +70,14 @@ def _request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 def test_requests_that_cannot_be_answered_say_why(files: CaFiles) -> None:
     good = bytearray(x509.load_pem_x509_csr(Key().request()).public_bytes(serialization.Encoding.DER))
     good[-1] ^= 1
-    wrong = [b"", b"x" * (ca.CSR_LIMIT + 1), b"-----BEGIN", _request(rsa.generate_private_key(65537, 2048)), _request(ec.generate_private_key(ec.SECP384R1())), bytes(good)]
+    wrong = [
+        b"",
+        b"x" * (ca.CSR_LIMIT + 1),
+        b"-----BEGIN",
+        _request(rsa.generate_private_key(65537, 2048)),
+        _request(ec.generate_private_key(ec.SECP384R1())),
+        bytes(good),
+    ]
     for csr in wrong:
         with pytest.raises(ca.BadRequest, match=r"^csr: "):
             ca.issue(ca_files.load_issuing(files), csr, HOST, 1, NOW, 60_000, os.urandom(20))

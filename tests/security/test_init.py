@@ -113,7 +113,9 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (None, 0o640, "other users can read it (mode 0640)"),
     ],
 )
-def test_a_token_file_that_cannot_be_trusted_stops_the_start_and_stays(tmp_path: Path, content: bytes | None, bits: int, said: str) -> None:
+def test_a_token_file_that_cannot_be_trusted_stops_the_start_and_stays(
+    tmp_path: Path, content: bytes | None, bits: int, said: str
+) -> None:
     path = initialise(tmp_path / "d", NOW, insecure=True).admin_token
     if content is not None:
         path.write_bytes(content)
@@ -154,7 +156,9 @@ def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Pa
 
 
 @pytest.mark.parametrize("given_out", ["ca/issuing.pem", "ca/server.pem", "ca.pin", "database.id", "clarion.db"])
-def test_a_ca_that_has_lost_its_root_is_not_made_anew_when_anything_shows_that_it_was_whole(tmp_path: Path, given_out: str) -> None:
+def test_a_ca_that_has_lost_its_root_is_not_made_anew_when_anything_shows_that_it_was_whole(
+    tmp_path: Path, given_out: str
+) -> None:
     data = tmp_path / "d"
     initialise(data, NOW)
     key = (data / "ca" / "root.key").read_bytes()
@@ -181,14 +185,17 @@ def first_start_with_a_database(data: Path) -> None:
 
 
 def kill_before(step: int, work: Callable[[Path], None], data: Path) -> bool:
-    """Do it in a process of its own that is killed before its `step`th operation on a file of `data`. False: it has ended before."""
+    """Do it in a process of its own that is killed before its `step`th operation on a file of `data`. False: it has
+    ended before."""
     child = os.fork()
     if child == 0:
         left = step
 
         def count(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal left
-            if (event == "open" or event.startswith(("os.", "sqlite3.", "fcntl."))) and (event == "fcntl.flock" or str(data) in repr(arguments)):
+            if (event == "open" or event.startswith(("os.", "sqlite3.", "fcntl."))) and (
+                event == "fcntl.flock" or str(data) in repr(arguments)
+            ):
                 left -= 1
                 if left < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -217,7 +224,9 @@ def check_whole(data: Path, *, insecure: bool) -> None:
 
 @pytest.mark.parametrize("work", [first_start, first_start_in_clear, first_start_with_a_database])
 @pytest.mark.parametrize("there", [False, True], ids=["new", "an empty directory"])
-def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(tmp_path: Path, work: Callable[[Path], None], there: bool) -> None:
+def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(
+    tmp_path: Path, work: Callable[[Path], None], there: bool
+) -> None:
     """Also when the second is killed, at another step."""
     steps = 0
     while True:
@@ -229,9 +238,13 @@ def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(
         kill_before(steps * 7 % 40, work, data)
         work(data)
         check_whole(data, insecure=work is first_start_in_clear)
-        before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name}
+        before = {
+            path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name
+        }
         initialise(data, NOW, insecure=work is first_start_in_clear)
-        assert before == {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name}
+        assert before == {
+            path: path.read_bytes() for path in data.rglob("*") if path.is_file() and "clarion.db" not in path.name
+        }
         steps += 1
     assert steps >= 15
 

@@ -12,11 +12,18 @@ import pytest
 
 from server.security.lock import InUse, locked
 
-HOLD = "import sys, time\nfrom pathlib import Path\nfrom server.security.lock import locked\nwith locked(Path(sys.argv[1])):\n print('held', flush=True)\n time.sleep(60)"
+HOLD = (
+    "import sys, time\nfrom pathlib import Path\nfrom server.security.lock import locked\nwith "
+    "locked(Path(sys.argv[1])):\n print('held', flush=True)\n time.sleep(60)"
+)
 
 
 def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(InUse, match=rf"another server uses this data directory \(process {os.getpid()}\)"), locked(tmp_path):
+    with (
+        locked(tmp_path),
+        pytest.raises(InUse, match=rf"another server uses this data directory \(process {os.getpid()}\)"),
+        locked(tmp_path),
+    ):
         pass
     with locked(tmp_path):
         pass
@@ -24,7 +31,9 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
 
 def test_a_server_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout is not None
     with process.stdout:
         assert process.stdout.readline() == "held\n"

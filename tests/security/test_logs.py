@@ -50,7 +50,14 @@ def test_a_line_is_one_json_object_with_time_level_and_logger(stream: io.TextIOW
     logs.logger("server.app").info("ready\nto go", port=8440, hosts=["a"], none=None)
     (line,) = written(stream)
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "ready\nto go", "level": "info", "logger": "server.app", "port": 8440, "hosts": ["a"], "none": None}
+    assert line == {
+        "event": "ready\nto go",
+        "level": "info",
+        "logger": "server.app",
+        "port": 8440,
+        "hosts": ["a"],
+        "none": None,
+    }
 
 
 def test_lines_below_the_level_are_not_written_and_the_level_can_be_changed(stream: io.TextIOWrapper) -> None:
@@ -122,7 +129,9 @@ async def test_context_reaches_the_tasks_started_within(stream: io.TextIOWrapper
         {TOKEN: 1},
     ],
 )
-def test_no_secret_is_written_wherever_it_hides(stream: io.TextIOWrapper, terminal: bool, fields: dict[str, Any]) -> None:
+def test_no_secret_is_written_wherever_it_hides(
+    stream: io.TextIOWrapper, terminal: bool, fields: dict[str, Any]
+) -> None:
     logs.configure("debug", stream, terminal=terminal)
     structlog.get_logger().info("hello", **fields)
     text = raw(stream)
@@ -142,7 +151,12 @@ def test_what_only_sounds_like_a_secret_stays(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     structlog.get_logger().info("basically fine", token_file="/x/admin.token", tokens_made=2, bearer="nobody")
     line = written(stream)[0]
-    assert (line["token_file"], line["tokens_made"], line["bearer"], line["event"]) == ("/x/admin.token", 2, "nobody", "basically fine")
+    assert (line["token_file"], line["tokens_made"], line["bearer"], line["event"]) == (
+        "/x/admin.token",
+        2,
+        "nobody",
+        "basically fine",
+    )
 
 
 @pytest.mark.parametrize("value", ["\udcff", 1 << 80, float("nan"), object(), {1: 2}, {"a": {2}}, b"\xff"])

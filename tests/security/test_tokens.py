@@ -41,7 +41,9 @@ def test_all_of_256_bits_are_in_the_secret() -> None:
     def high(first: int):  # type: ignore[no-untyped-def]
         return lambda n: bytes([first]) + bytes(n - 1) if n == 32 else bytes(n)
 
-    texts = {make(Kind.API, entropy(value)).text for value in range(256)} | {make(Kind.API, high(value)).text for value in range(256)}
+    texts = {make(Kind.API, entropy(value)).text for value in range(256)} | {
+        make(Kind.API, high(value)).text for value in range(256)
+    }
     assert len(texts) == 511
 
 

@@ -46,11 +46,20 @@ def test_a_flag_goes_before_the_environment_that_before_the_file_and_that_before
     http = loaded.settings.http
     assert (http.port, http.max_body, http.wait_max, http.max_json_depth) == (3, 5_000_000, 7.0, 32)
     keys = ("http.port", "http.max_body", "http.wait_max", "http.max_json_depth")
-    assert [loaded.sources[key] for key in keys] == ["flag --set", "environment CLARION_HTTP_MAX_BODY", "file c.toml", "default"]
+    assert [loaded.sources[key] for key in keys] == [
+        "flag --set",
+        "environment CLARION_HTTP_MAX_BODY",
+        "file c.toml",
+        "default",
+    ]
 
 
 def test_a_named_flag_goes_before_set_and_of_two_sets_the_later_counts() -> None:
-    loaded = load(environ={}, sets=["http.port=1", "http.port=2", "agent_port.port=5"], flags=[Flag("--agent-port", "agent_port.port", "6")])
+    loaded = load(
+        environ={},
+        sets=["http.port=1", "http.port=2", "agent_port.port=5"],
+        flags=[Flag("--agent-port", "agent_port.port", "6")],
+    )
     assert (loaded.settings.http.port, loaded.settings.agent_port.port) == (2, 6)
     assert loaded.sources["agent_port.port"] == "flag --agent-port"
 
@@ -67,7 +76,11 @@ def test_the_file_is_found_in_the_data_directory_or_where_the_variable_says() ->
 
 def test_everything_wrong_is_reported_at_once() -> None:
     config = file("[http]\nprot = 1\nport = 'x'\n[wirter]\nmax_rows = 1\n[store]\nkind = 'oracle'\n")
-    found = faults(config=config, environ={"CLARION_LOG_LEVEL": "loud", "CLARION_HTTP_HOTS": "h"}, sets=["liveness.heartbeat_timeout=-1", "nonsense"])
+    found = faults(
+        config=config,
+        environ={"CLARION_LOG_LEVEL": "loud", "CLARION_HTTP_HOTS": "h"},
+        sets=["liveness.heartbeat_timeout=-1", "nonsense"],
+    )
     assert found == [
         "--set (flag --set): must be section.key=value, as in --set http.port=8440",
         "CLARION_HTTP_HOTS (environment): there is no such setting; did you mean CLARION_HTTP_HOST?",
@@ -92,12 +105,27 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ("data = 5", "data = 5 (file c.toml): must be a path"),
         ("data = ''", "data = '' (file c.toml): must be a path"),
         ('data = "a\\u0000b"', "data = 'a\\x00b' (file c.toml): must be a path"),
-        ("http = 5", "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below"),
-        ("[log]\nlevel = 2026-01-01", "log.level = datetime.date(2026, 1, 1) (file c.toml): must be one of debug, info, warning, error"),
-        ("[http", "--config (file c.toml): is not TOML: Expected ']' at the end of a table declaration (at end of document)"),
-        ("[[http]]\nport = 1", "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below"),
+        (
+            "http = 5",
+            "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below",
+        ),
+        (
+            "[log]\nlevel = 2026-01-01",
+            "log.level = datetime.date(2026, 1, 1) (file c.toml): must be one of debug, info, warning, error",
+        ),
+        (
+            "[http",
+            "--config (file c.toml): is not TOML: Expected ']' at the end of a table declaration (at end of document)",
+        ),
+        (
+            "[[http]]\nport = 1",
+            "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below",
+        ),
         ("port = 1", "port (file c.toml): there is no such setting; did you mean http.port?"),
-        ("[qqqq.wwww]\nx=1", "qqqq (file c.toml): there is no such setting; 'clarion-server config show' lists them all"),
+        (
+            "[qqqq.wwww]\nx=1",
+            "qqqq (file c.toml): there is no such setting; 'clarion-server config show' lists them all",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_source_value_and_what_is_allowed(toml: str, expected: str) -> None:
@@ -114,7 +142,9 @@ def test_a_file_that_is_missing_unreadable_binary_huge_or_too_deep_is_one_clear_
 
 
 def test_an_empty_value_is_not_taken_for_a_default() -> None:
-    assert faults(environ={"CLARION_STORE_HOST": ""}) == ['store.host = "" (environment CLARION_STORE_HOST): is empty; must be text of 1 to 255 characters']
+    assert faults(environ={"CLARION_STORE_HOST": ""}) == [
+        'store.host = "" (environment CLARION_STORE_HOST): is empty; must be text of 1 to 255 characters'
+    ]
 
 
 def test_the_word_null_is_no_way_to_unset_something() -> None:
@@ -122,11 +152,19 @@ def test_the_word_null_is_no_way_to_unset_something() -> None:
 
 
 def test_variables_of_other_programs_are_let_alone() -> None:
-    environ = {"CLARION_SERVER": "x", "CLARION_TOKEN_FILE": "y", "CLARION_PORT": "tcp://10.0.0.1:80", "CLARION_AGENT_STATE": "z", "CLARION_SERVICE_HOST": "h"}
+    environ = {
+        "CLARION_SERVER": "x",
+        "CLARION_TOKEN_FILE": "y",
+        "CLARION_PORT": "tcp://10.0.0.1:80",
+        "CLARION_AGENT_STATE": "z",
+        "CLARION_SERVICE_HOST": "h",
+    }
     assert load(environ=environ).settings == Settings()
 
 
-@pytest.mark.parametrize("variable", ["CLARION_HTPP_PORT", "CLARION_LIMITS_FOO", "CLARION_DTAA", "CLARION_STORE_PASSWORD"])
+@pytest.mark.parametrize(
+    "variable", ["CLARION_HTPP_PORT", "CLARION_LIMITS_FOO", "CLARION_DTAA", "CLARION_STORE_PASSWORD"]
+)
 def test_a_misspelt_variable_is_not_passed_over(variable: str) -> None:
     assert faults(environ={variable: "1"})[0].startswith(f"{variable} (environment): there is no such setting")
 
@@ -136,7 +174,9 @@ def test_no_fault_ever_shows_what_may_be_a_password() -> None:
     found = faults(config=config, environ={"CLARION_STORE_PASSWORD": "hunter2"}, sets=["store.passwd=hunter2"])
     assert len(found) == 4
     assert "hunter2" not in "".join(found)
-    assert faults(config=file("[store]\npassword_file = 12345\n")) == ["store.password_file (file c.toml): must be a path"]
+    assert faults(config=file("[store]\npassword_file = 12345\n")) == [
+        "store.password_file (file c.toml): must be a path"
+    ]
 
 
 def test_a_long_value_is_shown_in_part() -> None:
@@ -166,12 +206,18 @@ def test_a_home_directory_may_be_written_short(monkeypatch: pytest.MonkeyPatch) 
     assert load(environ={}, sets=["data=~/c"]).settings.data == Path("/home/clarion/c")
 
 
-SCALARS = st.one_of(st.integers(), st.floats(), st.text(max_size=20), st.booleans(), st.lists(st.integers(), max_size=2))
+SCALARS = st.one_of(
+    st.integers(), st.floats(), st.text(max_size=20), st.booleans(), st.lists(st.integers(), max_size=2)
+)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(rows())), st.text(max_size=20)), st.lists(st.text(max_size=20), max_size=3))
+@given(
+    st.dictionaries(st.sampled_from(sorted(rows())), st.text(max_size=20)), st.lists(st.text(max_size=20), max_size=3)
+)
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_is_given_there_are_settings_or_faults_and_nothing_else(environment: dict[str, str], sets: list[str]) -> None:
+def test_whatever_is_given_there_are_settings_or_faults_and_nothing_else(
+    environment: dict[str, str], sets: list[str]
+) -> None:
     variables = {rows()[key].variable: text.replace("\0", "") for key, text in environment.items()}
     try:
         loaded = load(None, environ=variables, sets=sets)

@@ -68,7 +68,9 @@ def test_new_names_give_no_warning() -> None:
     assert load(environ={}, sets=[f"{new}={plain(valid(new))}" for _, new in PAIRS]).warnings == ()
 
 
-@pytest.mark.parametrize("lines", [("grave_" + "refusals = 3", "abuse_weight = 4"), ("abuse_weight = 4", "grave_" + "refusals = 3")])
+@pytest.mark.parametrize(
+    "lines", [("grave_" + "refusals = 3", "abuse_weight = 4"), ("abuse_weight = 4", "grave_" + "refusals = 3")]
+)
 def test_a_file_with_both_names_is_refused(lines: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "both.toml"
     file.write_text("[guard]\n" + "\n".join(lines) + "\n")

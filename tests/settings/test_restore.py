@@ -32,8 +32,14 @@ def test_every_open_execution_is_given_up_and_what_had_ended_stays(tmp_path: Pat
         store = SqliteStore(settings.database_file)
         await store.open()
         assert await store.open_tasks() == []
-        rows = [view.execution for made in (running, pending) for view in await store.executions(made.command.command_id, after=None, limit=10)]
-        assert [(row.status, row.error_code) for row in rows if row.status is not E.COMPLETED] == [(E.LOST, "restored")] * 5
+        rows = [
+            view.execution
+            for made in (running, pending)
+            for view in await store.executions(made.command.command_id, after=None, limit=10)
+        ]
+        assert [(row.status, row.error_code) for row in rows if row.status is not E.COMPLETED] == [
+            (E.LOST, "restored")
+        ] * 5
         for made, status, lost in ((running, T.FAILED, 3), (pending, T.FAILED, 2), (ended, T.COMPLETED, 0)):
             task = await store.task(made.task.task_id)
             assert task is not None and (task.status, task.counts[E.LOST]) == (status, lost)

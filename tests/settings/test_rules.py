@@ -38,11 +38,27 @@ def broken(*sets: str) -> dict[str, str]:
         (["enrol.port=8441"], "enrol.port", "the same"),
         (["http.port=9", "agent_port.port=9"], "agent_port.port", "http.port is the same"),
         (["writer.low_water=50000"], "writer.low_water", "must be below writer.high_water, which is 50000"),
-        (["writer.reading_high_water=50000"], "writer.reading_high_water", "must be above writer.high_water, which is 50000"),
-        (["writer.high_water=100", "writer.low_water=10", "writer.max_rows=101"], "writer.max_rows", "writer.high_water"),
-        (["limits.stdin_bytes=33554432", "http.max_body=100000000"], "agent_port.max_message", "raise this or lower those"),
+        (
+            ["writer.reading_high_water=50000"],
+            "writer.reading_high_water",
+            "must be above writer.high_water, which is 50000",
+        ),
+        (
+            ["writer.high_water=100", "writer.low_water=10", "writer.max_rows=101"],
+            "writer.max_rows",
+            "writer.high_water",
+        ),
+        (
+            ["limits.stdin_bytes=33554432", "http.max_body=100000000"],
+            "agent_port.max_message",
+            "raise this or lower those",
+        ),
         (["agent_port.max_message=9000000"], "agent_port.outbox_bytes", "agent_port.max_message, which is 9000000"),
-        (["liveness.heartbeat_timeout=30"], "liveness.heartbeat_timeout", "more than twice liveness.heartbeat, which is 15"),
+        (
+            ["liveness.heartbeat_timeout=30"],
+            "liveness.heartbeat_timeout",
+            "more than twice liveness.heartbeat, which is 15",
+        ),
         (["liveness.lost_after=44"], "liveness.lost_after", "liveness.heartbeat_timeout, which is 45"),
         (["liveness.drain_min=11"], "liveness.drain_min", "liveness.drain_max, which is 10"),
         (["store.host=h"], "store.host", "no effect with store.kind = sqlite"),
@@ -85,10 +101,29 @@ def test_what_keeps_the_rules_is_taken(sets: list[str]) -> None:
 
 
 def test_rules_are_reported_together() -> None:
-    assert set(broken("http.host=0.0.0.0", "store.kind=mysql", "liveness.heartbeat_timeout=1")) == {"http.host", "store.database", "store.user", "store.host", "liveness.heartbeat_timeout"}
+    assert set(broken("http.host=0.0.0.0", "store.kind=mysql", "liveness.heartbeat_timeout=1")) == {
+        "http.host",
+        "store.database",
+        "store.user",
+        "store.host",
+        "liveness.heartbeat_timeout",
+    }
 
 
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.evil.example", False), ("127.0.0.1.example", False)])
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.example", False),
+    ],
+)
 def test_only_addresses_that_never_leave_the_machine_are_loopback(host: str, expected: bool) -> None:
     assert loopback(host) is expected
 

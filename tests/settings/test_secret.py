@@ -11,7 +11,12 @@ from server.settings.schema import SettingsError, Store
 
 
 def test_the_first_line_is_the_password(tmp_path: Path) -> None:
-    for content, password in ((b"hunter2\n", "hunter2"), (b"  with spaces \r\nsecond", "  with spaces "), ("密码".encode(), "密码"), (b"a" * PASSWORD_LIMIT, "a" * PASSWORD_LIMIT)):
+    for content, password in (
+        (b"hunter2\n", "hunter2"),
+        (b"  with spaces \r\nsecond", "  with spaces "),
+        ("密码".encode(), "密码"),
+        (b"a" * PASSWORD_LIMIT, "a" * PASSWORD_LIMIT),
+    ):
         (tmp_path / "p").write_bytes(content)
         assert read_password(Store(password_file=tmp_path / "p")) == password
 

@@ -76,7 +76,11 @@ def test_check_is_silent_about_nothing() -> None:
 
 
 def test_check_reads_the_password_file_and_never_prints_it() -> None:
-    options = [part for text in ("store.kind=mysql", "store.user=u", "store.database=d", "store.host=h", "store.password_file=p") for part in ("--set", text)]
+    options = [
+        part
+        for text in ("store.kind=mysql", "store.user=u", "store.database=d", "store.host=h", "store.password_file=p")
+        for part in ("--set", text)
+    ]
     assert run("config", "check", *options).exit_code == 78
     Path("p").write_text("hunter2\n")
     assert run("config", "check", *options).exit_code == 0
@@ -87,12 +91,18 @@ def test_every_command_refuses_wrong_settings_in_the_same_way() -> None:
     for command in (["run"], ["init"], ["config", "show"], ["join-token", "create"], ["ca", "show"], ["ca", "renew"]):
         result = run(*command, "--http-port", "99999")
         assert result.exit_code == 78
-        assert result.stderr == "clarion-server: http.port = '99999' (flag --http-port): must be a whole number from 0 to 65535\n"
+        assert (
+            result.stderr
+            == "clarion-server: http.port = '99999' (flag --http-port): must be a whole number from 0 to 65535\n"
+        )
     assert not Path("data").exists()
 
 
 def test_show_names_every_value_with_its_source() -> None:
-    lines = [line.split() for line in run("config", "show", "--agent-port", "9", "--set", "store.path=/x").stdout.splitlines()]
+    lines = [
+        line.split()
+        for line in run("config", "show", "--agent-port", "9", "--set", "store.path=/x").stdout.splitlines()
+    ]
     assert [line[0] for line in lines] == list(rows())
     assert ["agent_port.port", "9", "flag", "--agent-port"] in lines
     assert ["store.path", "/x", "flag", "--set"] in lines
@@ -109,7 +119,12 @@ def test_show_in_json_has_values_of_their_own_types() -> None:
 
 def test_with_a_plaintext_agent_port_init_makes_a_shared_token_and_no_ca() -> None:
     result = run("init", "--data", "d", "--set", "agent_port.insecure_loopback=true")
-    assert result.stdout.splitlines()[:4] == ["made d", "made d/admin.token", "made d/metrics.token", "made d/join.token"]
+    assert result.stdout.splitlines()[:4] == [
+        "made d",
+        "made d/admin.token",
+        "made d/metrics.token",
+        "made d/join.token",
+    ]
     assert not Path("d/ca").exists()
 
 
@@ -120,12 +135,25 @@ def test_a_join_token_is_made_without_a_server_and_kept_as_a_hash() -> None:
     text = result.stdout.strip()
     assert all(text.encode() not in path.read_bytes() for path in Path("d").glob("clarion.db*"))
     with sqlite3.connect("d/clarion.db") as database:
-        ((digest, uses, labels, until, since),) = database.execute("SELECT digest, uses_left, labels, expires_at, created_at FROM join_token")
+        ((digest, uses, labels, until, since),) = database.execute(
+            "SELECT digest, uses_left, labels, expires_at, created_at FROM join_token"
+        )
     database.close()
     assert (digest, uses, labels, until - since) == (sha256(text.encode()).digest(), 3, '{"env":"prod"}', 7_200_000)
 
 
-@pytest.mark.parametrize("wrong", [["--ttl", "9s"], ["--ttl", "31d"], ["--ttl", "soon"], ["--uses", "0"], ["--uses", "100001"], ["--label", "env"], ["--label", "=x"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--ttl", "9s"],
+        ["--ttl", "31d"],
+        ["--ttl", "soon"],
+        ["--uses", "0"],
+        ["--uses", "100001"],
+        ["--label", "env"],
+        ["--label", "=x"],
+    ],
+)
 def test_a_join_token_that_cannot_be_is_refused(wrong: list[str]) -> None:
     run("init", "--data", "d")
     assert run("join-token", "create", "--data", "d", *wrong).exit_code == 64
@@ -193,7 +221,9 @@ def test_the_server_gets_the_settings_and_its_end_is_the_commands(monkeypatch: p
     ],
 )
 @pytest.mark.parametrize("grouped", [False, True])
-def test_what_an_operator_can_mend_is_one_line_without_a_traceback(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str, grouped: bool) -> None:
+def test_what_an_operator_can_mend_is_one_line_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str, grouped: bool
+) -> None:
     end = ExceptionGroup("nursery", [ExceptionGroup("inner", [error])]) if grouped else error
     result, _ = ending(monkeypatch, end)
     assert result.exit_code == code
@@ -204,14 +234,23 @@ def test_what_an_operator_can_mend_is_one_line_without_a_traceback(monkeypatch: 
 
 
 def test_several_causes_are_each_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    result, _ = ending(monkeypatch, ExceptionGroup("", [ClarionError("store_unavailable"), OSError(errno.ENOSPC, "No space left on device", "d/x")]))
+    result, _ = ending(
+        monkeypatch,
+        ExceptionGroup(
+            "", [ClarionError("store_unavailable"), OSError(errno.ENOSPC, "No space left on device", "d/x")]
+        ),
+    )
     assert result.exit_code == 73
     assert "the database does not answer" in result.stderr
     assert "No space left" in result.stderr
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("x"), ExceptionGroup("", [ZeroDivisionError("x"), ClarionError("internal")])])
-def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("x"), ExceptionGroup("", [ZeroDivisionError("x"), ClarionError("internal")])]
+)
+def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     logged: list[tuple[str, Any]] = []
 
     class Log:
@@ -225,7 +264,9 @@ def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(monkeypat
     assert logged == [("the server failed in a way it did not foresee", error)]
 
 
-def test_a_second_server_on_the_same_data_is_refused_before_it_touches_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_server_on_the_same_data_is_refused_before_it_touches_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     run("init", "--data", "d")
     with locked(Path("d")):
         result, app = ending(monkeypatch, 0)
@@ -247,7 +288,14 @@ def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, which: str) -> 
         taken.listen()
         port = taken.getsockname()[1]
         other = "agent_port.port" if which == "http.port" else "http.port"
-        result, _ = ending(monkeypatch, OSError(errno.EADDRINUSE, "Address already in use"), "--set", f"{which}={port}", "--set", f"{other}=0")
+        result, _ = ending(
+            monkeypatch,
+            OSError(errno.EADDRINUSE, "Address already in use"),
+            "--set",
+            f"{which}={port}",
+            "--set",
+            f"{other}=0",
+        )
     assert result.exit_code == 69
     assert f"port in use: {which} = {port} on 127.0.0.1;" in result.stderr.splitlines()[-1]
 
@@ -255,5 +303,11 @@ def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, which: str) -> 
 def test_the_modules_run_as_programs(empty_directory: Path) -> None:
     root = str(Path(main.__file__).parents[2])
     for module in ("server", "server.admin.main"):
-        done = subprocess.run([sys.executable, "-m", module, "config", "check"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", module, "config", "check"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": root},
+            check=False,
+        )
         assert (done.returncode, done.stdout) == (0, "the settings are valid\n"), done.stderr

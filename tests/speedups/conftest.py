@@ -1,6 +1,7 @@
 """Both twins under the same tests: `impl` is the module, compiled (c) or plain (py).
 
-Under CLARION_PURE=1 (`make test-pure`) there is only the plain one. Otherwise a compiled one that is missing is an error.
+Under CLARION_PURE=1 (`make test-pure`) there is only the plain one. Otherwise a compiled one that is missing is an
+error.
 """
 
 from __future__ import annotations
@@ -30,4 +31,10 @@ def _twin(name: str, which: str) -> ModuleType:
     try:
         return importlib.import_module(f"_speedups.{name}.{name}_{which}")
     except ModuleNotFoundError:
-        pytest.fail(f"_speedups.{name}.{name}_{which} is not compiled: run 'make build', or 'make test-pure' to test without it", pytrace=False)
+        pytest.fail(
+            (
+                f"_speedups.{name}.{name}_{which} is not compiled: run 'make build', or 'make test-pure' to test "
+                f"without it"
+            ),
+            pytrace=False,
+        )

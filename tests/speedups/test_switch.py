@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 ASK = {
     "tally": "import _speedups.tally as t; print(t.IMPLEMENTATION, t.Tally.__module__)",
     # A compiled function does not say where it is from.
-    "route": "import sys, _speedups.route as t; f = t.route; print(t.IMPLEMENTATION, [n for n in sys.modules if getattr(sys.modules[n], 'route', 0) is f and n != t.__name__][0])",
+    "route": (
+        "import sys, _speedups.route as t; f = t.route; print(t.IMPLEMENTATION, [n for n in sys.modules if "
+        "getattr(sys.modules[n], 'route', 0) is f and n != t.__name__][0])"
+    ),
 }
 
 
@@ -25,7 +28,12 @@ def hide(name: str) -> str:
 def ask(program: str, **environment: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if name != "CLARION_PURE"}
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=inherited | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return result.stdout.strip()
 
@@ -42,7 +50,9 @@ def test_the_environment_can_force_the_plain_one(name: str) -> None:
 @pytest.mark.parametrize("value", ["", "0"])
 def test_any_other_value_leaves_the_choice_to_what_was_built(name: str, value: str) -> None:
     built = find_spec(f"_speedups.{name}.{name}_c") is not None
-    assert ask(ASK[name], CLARION_PURE=value) == (f"c _speedups.{name}.{name}_c" if built else f"py _speedups.{name}.{name}_py")
+    assert ask(ASK[name], CLARION_PURE=value) == (
+        f"c _speedups.{name}.{name}_c" if built else f"py _speedups.{name}.{name}_py"
+    )
 
 
 @both

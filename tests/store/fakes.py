@@ -22,7 +22,8 @@ def half(count: int) -> bytes:
 
 
 class FakeStore:
-    """`written`: the saves of every transaction. `errors`: raised by the next writes, None for success. A save in `poison`
+    """`written`: the saves of every transaction. `errors`: raised by the next writes, None for success. A save in
+    `poison`
     is refused. Each write takes `seconds`; `gate` holds writes up while it is replaced by an unset event."""
 
     def __init__(self, seconds: float = 0.0) -> None:

@@ -1,4 +1,5 @@
-"""Random histories: a batch means what its saves mean one by one, replays are harmless, counters are the sum of rows (I2, I4)."""
+"""Random histories: a batch means what its saves mean one by one, replays are harmless, counters are the sum of rows
+(I2, I4)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ MACHINES = 6
 
 
 class World:
-    """What the engine would do, at random: rows step along EXECUTION_STEPS, counters move with them, in one unit each."""
+    """What the engine would do, at random: rows step along EXECUTION_STEPS, counters move with them, in one unit
+    each."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -33,7 +35,10 @@ class World:
         if what < 0.1 or not self.tasks:
             made = create(hosts(MACHINES))
             self.tasks[made.task.task_id] = made
-            self.rows |= {(made.command.command_id, host): CommandHost(made.command.command_id, host) for host in made.task.targets}
+            self.rows |= {
+                (made.command.command_id, host): CommandHost(made.command.command_id, host)
+                for host in made.task.targets
+            }
             return [made]
         task_id = self.rng.choice(list(self.tasks))
         if what < 0.15:
@@ -68,7 +73,9 @@ class World:
 
 class HistoryConformance:
     @pytest.mark.parametrize("seed", range(12))
-    async def test_after_any_history_with_replays_the_store_is_what_the_world_is(self, store: AnyStore, seed: int) -> None:
+    async def test_after_any_history_with_replays_the_store_is_what_the_world_is(
+        self, store: AnyStore, seed: int
+    ) -> None:
         world = World(seed)
         for _ in range(25):
             batch = [save for _ in range(world.rng.randint(1, 12)) for save in world.unit()]

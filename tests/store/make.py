@@ -45,7 +45,9 @@ def create(targets: Sequence[str], *, at: int = 1_700_000_000_000, **fields: obj
     return CreateTask(replace(task, **fields), Command(new_id(at), task_id, command="true"))  # type: ignore[arg-type]
 
 
-def moved(made: CreateTask, statuses: Sequence[ExecutionStatus], *, version: int, status: TaskStatus = TaskStatus.RUNNING) -> list[Save]:
+def moved(
+    made: CreateTask, statuses: Sequence[ExecutionStatus], *, version: int, status: TaskStatus = TaskStatus.RUNNING
+) -> list[Save]:
     """The saves that bring the task's rows, in the order of its targets, to these statuses; counters included."""
     counts = [0] * len(ExecutionStatus)
     for one in statuses:

@@ -1,4 +1,5 @@
-"""The line and the passing lane: what has to do with each other keeps its order, whatever comes and whatever is taken."""
+"""The line and the passing lane: what has to do with each other keeps its order, whatever comes and whatever is
+taken."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def must_follow(later: Unit, earlier: Unit) -> bool:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.one_of(UNITS, TAKE), max_size=60), st.integers(0, 5))
-def test_units_that_have_to_do_with_each_other_keep_their_order_and_none_is_lost(steps: list[tuple[int, Order] | int], small: int) -> None:
+def test_units_that_have_to_do_with_each_other_keep_their_order_and_none_is_lost(
+    steps: list[tuple[int, Order] | int], small: int
+) -> None:
     lanes = Lanes(small)
     came: list[Unit] = []
     left: list[Unit] = []

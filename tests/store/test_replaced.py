@@ -1,4 +1,5 @@
-"""A database that is taken away, or replaced, under an open store: noticed, saved if it can be, and written to no more."""
+"""A database that is taken away, or replaced, under an open store: noticed, saved if it can be, and written to no
+more."""
 
 from __future__ import annotations
 
@@ -64,15 +65,24 @@ def copies_in(folder: Path) -> list[Path]:
     return list(folder.glob("clarion.db.rescued-*"))
 
 
-@pytest.mark.parametrize("harm", [removed, log_removed, index_removed, moved, copied_over, another_put_there], ids=lambda harm: harm.__name__)
-async def test_files_that_are_not_those_that_are_open_stop_every_write_and_what_was_committed_is_saved(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "harm", [removed, log_removed, index_removed, moved, copied_over, another_put_there], ids=lambda harm: harm.__name__
+)
+async def test_files_that_are_not_those_that_are_open_stop_every_write_and_what_was_committed_is_saved(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
     path = tmp_path / "data" / "clarion.db"
     path.parent.mkdir()
     async with opened(path) as store:
         harm(path)
         with pytest.raises(DatabaseReplaced, match=r"while the server used it") as caught:
             await store.check_database()
-        for late in (store.write([SaveMeta("word", "late")]), store.write([]), store.renew_lease(), store.check_database()):
+        for late in (
+            store.write([SaveMeta("word", "late")]),
+            store.write([]),
+            store.renew_lease(),
+            store.check_database(),
+        ):
             with pytest.raises(DatabaseReplaced) as again:
                 await late
             assert str(again.value) == str(caught.value), "one copy, made once"

@@ -36,12 +36,17 @@ def make(store: FakeStore) -> Make:
     return lambda **settings: Writer(store, clock=TrioClock(), entropy=half, **settings)  # type: ignore[arg-type]
 
 
-async def test_a_callback_runs_after_its_commit_and_in_order(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_callback_runs_after_its_commit_and_in_order(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(max_rows=3)
     await nursery.start(writer.run)
     told: list[tuple[int, int]] = []
     for number in range(10):
-        writer.put(facts(number) if number % 3 else [], lambda number=number: told.append((number, sum(map(len, store.written)))))
+        writer.put(
+            facts(number) if number % 3 else [],
+            lambda number=number: told.append((number, sum(map(len, store.written)))),
+        )
     assert told == []
     await writer.aclose()
     assert [number for number, _ in told] == list(range(10))
@@ -50,7 +55,9 @@ async def test_a_callback_runs_after_its_commit_and_in_order(store: FakeStore, m
     assert [save for batch in store.written for save in batch] == facts(1, 2, 4, 5, 7, 8)
 
 
-async def test_a_unit_is_never_split_even_if_it_is_larger_than_a_batch(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_unit_is_never_split_even_if_it_is_larger_than_a_batch(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(max_rows=4)
     for size in (3, 2, 9, 1, 3, 1):
         writer.put(facts(*range(size)))
@@ -68,7 +75,9 @@ async def test_bytes_bound_a_batch_too(store: FakeStore, make: Make, nursery: An
     assert list(map(len, store.written)) == [2, 2]
 
 
-async def test_an_idle_writer_writes_at_once_and_a_busy_one_lingers(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_an_idle_writer_writes_at_once_and_a_busy_one_lingers(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(linger_ms=5)
     await nursery.start(writer.run)
     await trio.sleep(1)
@@ -83,7 +92,9 @@ async def test_an_idle_writer_writes_at_once_and_a_busy_one_lingers(store: FakeS
     assert len(store.written) == 3 and sum(map(len, store.written)) == 11
 
 
-async def test_trickling_units_cost_at_most_two_commits_per_linger(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_trickling_units_cost_at_most_two_commits_per_linger(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(linger_ms=5)
     await nursery.start(writer.run)
     rng = random.Random(3)
@@ -96,7 +107,9 @@ async def test_trickling_units_cost_at_most_two_commits_per_linger(store: FakeSt
     assert len(store.written) <= 2 * lingers + 2
 
 
-async def test_a_full_batch_does_not_linger(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_full_batch_does_not_linger(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(linger_ms=1000, max_rows=5)
     await nursery.start(writer.run)
     await writer.commit(facts("warm"))
@@ -108,7 +121,9 @@ async def test_a_full_batch_does_not_linger(store: FakeStore, make: Make, nurser
     nursery.cancel_scope.cancel()
 
 
-async def test_what_comes_during_a_commit_is_the_next_batch(make: Make, store: FakeStore, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_what_comes_during_a_commit_is_the_next_batch(
+    make: Make, store: FakeStore, nursery: Any, autojump_clock: MockClock
+) -> None:
     store.seconds = 0.1
     writer = make()
     await nursery.start(writer.run)
@@ -156,7 +171,9 @@ async def test_while_the_database_is_away_nothing_is_lost_or_reordered(
     assert (writer.statistics().retries, writer.statistics().available) == (6, True)
 
 
-async def test_a_refused_commit_hurts_nobody_else(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_refused_commit_hurts_nobody_else(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make()
     bad = facts("bad")
     store.poison = bad
@@ -180,7 +197,9 @@ async def test_a_refused_commit_hurts_nobody_else(store: FakeStore, make: Make, 
     assert writer.statistics().refused == 1 and writer.statistics().queued_rows == 0
 
 
-async def test_a_refused_put_stops_the_writer_and_tells_whoever_waits(store: FakeStore, make: Make, autojump_clock: MockClock) -> None:
+async def test_a_refused_put_stops_the_writer_and_tells_whoever_waits(
+    store: FakeStore, make: Make, autojump_clock: MockClock
+) -> None:
     writer = make()
     store.poison = facts("bad")
     told: list[str] = []
@@ -220,7 +239,11 @@ async def test_a_failing_callback_stops_the_writer(make: Make, autojump_clock: M
 async def test_between_the_water_marks_it_stays_as_it_was(
     by: str, store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
 ) -> None:
-    limits = {"high_water": 10, "low_water": 5} if by == "rows" else {"high_water_bytes": 10 * 512, "low_water_bytes": 5 * 512}
+    limits = (
+        {"high_water": 10, "low_water": 5}
+        if by == "rows"
+        else {"high_water_bytes": 10 * 512, "low_water_bytes": 5 * 512}
+    )
     writer = make(max_rows=1, **limits)
     store.seconds = 1.0
     for number in range(9):
@@ -238,14 +261,18 @@ async def test_between_the_water_marks_it_stays_as_it_was(
 
 
 @pytest.mark.parametrize("targets, rows", [(0, 1), (1, 1), (3, 2), (99, 34), (10_000, 3_334)])
-async def test_a_created_task_weighs_what_its_rows_cost(targets: int, rows: int, make: Make, autojump_clock: MockClock) -> None:
+async def test_a_created_task_weighs_what_its_rows_cost(
+    targets: int, rows: int, make: Make, autojump_clock: MockClock
+) -> None:
     writer = make(high_water=rows)
     writer.put([create(hosts(targets))])
     assert writer.full and writer.statistics().queued_rows == rows
     assert writer.statistics().queued_bytes >= 100 * targets
 
 
-async def test_a_cancelled_commit_is_written_all_the_same(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_cancelled_commit_is_written_all_the_same(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     store.seconds = 1.0
     writer = make()
     await nursery.start(writer.run)
@@ -256,7 +283,9 @@ async def test_a_cancelled_commit_is_written_all_the_same(store: FakeStore, make
     assert store.written == [facts("a")]
 
 
-async def test_closing_writes_what_callbacks_add(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_closing_writes_what_callbacks_add(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make(linger_ms=1000)
     writer.put(facts("a"), lambda: writer.put(facts("b"), lambda: writer.put(facts("c"))))
     await nursery.start(writer.run)
@@ -266,7 +295,9 @@ async def test_closing_writes_what_callbacks_add(store: FakeStore, make: Make, n
         await writer.commit([])
 
 
-async def test_closing_is_bounded_by_the_callers_patience(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_closing_is_bounded_by_the_callers_patience(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     writer = make()
     store.gate = trio.Event()
     writer.put(facts("a"))
@@ -281,7 +312,14 @@ async def test_closing_is_bounded_by_the_callers_patience(store: FakeStore, make
 async def test_any_mixture_of_faults_ends_with_every_unit_once_in_order(seed: int, autojump_clock: MockClock) -> None:
     rng = random.Random(seed)
     store = FakeStore(seconds=0.003)
-    writer = Writer(store, clock=TrioClock(), entropy=half, linger_ms=rng.choice([0, 5]), max_rows=rng.choice([1, 7, 500]), high_water=50)  # type: ignore[arg-type]
+    writer = Writer(
+        store,
+        clock=TrioClock(),
+        entropy=half,
+        linger_ms=rng.choice([0, 5]),
+        max_rows=rng.choice([1, 7, 500]),
+        high_water=50,
+    )  # type: ignore[arg-type]
     called: list[int] = []
     refused: list[int] = []
     expected: list[Save] = []
@@ -328,7 +366,9 @@ def executions(command: str, number: int) -> list[Save]:
     return [SaveExecution(CommandHost(command, f"h{place}")) for place in range(number)]
 
 
-async def test_a_small_unit_is_written_before_large_ones_that_wait(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_a_small_unit_is_written_before_large_ones_that_wait(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     store.seconds = 1.0
     writer = make(max_rows=100)
     await nursery.start(writer.run)
@@ -346,7 +386,9 @@ async def test_a_small_unit_is_written_before_large_ones_that_wait(store: FakeSt
 
 
 @pytest.mark.parametrize("small_rows", [0, 64])
-async def test_one_that_is_refused_in_the_passing_lane_hurts_nobody_else(small_rows: int, store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_one_that_is_refused_in_the_passing_lane_hurts_nobody_else(
+    small_rows: int, store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     store.seconds = 1.0
     writer = make(max_rows=100, small_rows=small_rows)
     await nursery.start(writer.run)
@@ -362,7 +404,9 @@ async def test_one_that_is_refused_in_the_passing_lane_hurts_nobody_else(small_r
     assert told == ["good"] and sum(map(len, store.written)) == 301 and writer.statistics().queued_rows == 0
 
 
-async def test_reading_stops_above_a_mark_of_its_own(store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock) -> None:
+async def test_reading_stops_above_a_mark_of_its_own(
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
+) -> None:
     store.seconds = 1.0
     writer = make(max_rows=1, high_water=4, low_water=1, reading_high_water=8)
     for number in range(7):

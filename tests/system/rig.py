@@ -50,7 +50,11 @@ class Process:
         self.name, self.log = name, log
         with log.open("ab") as out:
             self.popen = subprocess.Popen(
-                [str(BIN / name), *arguments], stdout=out, stderr=out, env={**os.environ, **(env or {})}, start_new_session=True
+                [str(BIN / name), *arguments],
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
             )
 
     @property
@@ -73,7 +77,8 @@ class Process:
 
 
 class Rig:
-    """Everything of one test. `settings` are passed to the server as --set. Agents join and dial with TLS unless INSECURE is among them."""
+    """Everything of one test. `settings` are passed to the server as --set. Agents join and dial with TLS unless
+    INSECURE is among them."""
 
     def __init__(self, folder: Path, settings: Sequence[str] = ()) -> None:
         self.folder, self.settings = folder, list(settings)
@@ -83,13 +88,17 @@ class Rig:
         self._join_token = ""
         self.server: Process | None = None
         self.agents: dict[str, Process] = {}
-        # httpx.request would read all certificate authorities of the machine anew for each call; a server that was killed has no connection to keep
-        self._client = httpx.Client(verify=False, trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+        # httpx.request would read all certificate authorities of the machine anew for each call; a server that was
+        # killed has no connection to keep
+        self._client = httpx.Client(
+            verify=False, trust_env=False, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self.server_env: dict[str, str] = {}
         # whoever kills servers again and again need not wait a minute for hosts that lost patience
         self.agent_env: dict[str, str] = {"CLARION_AGENT_BACKOFF_MAX": "2"}
 
-    # --- processes -------------------------------------------------------------------------------------------------------
+    # --- processes
+    # -------------------------------------------------------------------------------------------------------
 
     def start_server(self) -> Process:
         server = self.launch_server()
@@ -99,7 +108,16 @@ class Rig:
     def launch_server(self) -> Process:
         """Without waiting for it."""
         flags = [flag for setting in self.settings for flag in ("--set", setting)]
-        arguments = ["run", "--init", "--data", str(self.data), "--http-port", str(self.http_port), "--agent-port", str(self.agent_port)]
+        arguments = [
+            "run",
+            "--init",
+            "--data",
+            str(self.data),
+            "--http-port",
+            str(self.http_port),
+            "--agent-port",
+            str(self.agent_port),
+        ]
         arguments += ["--enrol-port", str(self.enrol_port), "--set", "enrol.per_second=1000"]
         self.server = Process("clarion-server", self.folder / "server.log", [*arguments, *flags], self.server_env)
         return self.server
@@ -114,7 +132,13 @@ class Rig:
     def start_agent(self, name: str, *flags: str) -> Process:
         arguments = ["run", "--state", str(self.state(name)), "--hostname", name, *flags]
         if self.insecure:
-            plain = ["--insecure-loopback", "--server", f"127.0.0.1:{self.agent_port}", "--token-file", str(self.data / "join.token")]
+            plain = [
+                "--insecure-loopback",
+                "--server",
+                f"127.0.0.1:{self.agent_port}",
+                "--token-file",
+                str(self.data / "join.token"),
+            ]
             arguments = [arguments[0], *plain, *arguments[1:]]
         elif not has_joined(self.state(name)):
             self.join(name)
@@ -125,7 +149,9 @@ class Rig:
         """What `clarion-agent join` does, without a process for each agent; the host's id."""
         if not self._join_token:
             self._join_token = self.json("POST", "/join-tokens", json={"uses": 1000})["token"]
-        asked = Asked(("127.0.0.1", self.enrol_port), self._join_token, (self.data / "ca.pin").read_text().strip(), name)
+        asked = Asked(
+            ("127.0.0.1", self.enrol_port), self._join_token, (self.data / "ca.pin").read_text().strip(), name
+        )
         self.state(name).mkdir(parents=True, exist_ok=True)
         return trio.run(join, self.state(name), asked).host_id
 
@@ -139,7 +165,11 @@ class Rig:
         self.wait_connected(len(names))
 
     def wait_connected(self, number: int, within: float = 60.0) -> None:
-        until(f"{number} agents connected", lambda: self.json("GET", "/statistics")["hosts"]["connected"] == number, within)
+        until(
+            f"{number} agents connected",
+            lambda: self.json("GET", "/statistics")["hosts"]["connected"] == number,
+            within,
+        )
 
     def stop(self) -> None:
         for agent in self.agents.values():
@@ -152,9 +182,12 @@ class Rig:
         self._client.close()
 
     def log(self) -> str:
-        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.folder.glob("*.log")))
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.folder.glob("*.log"))
+        )
 
-    # --- the API -----------------------------------------------------------------------------------------------------------
+    # --- the API
+    # -----------------------------------------------------------------------------------------------------------
 
     def api(self, method: str, path: str, *, prefix: str = "/api/v1", **how: Any) -> httpx.Response:
         token = (self.data / "admin.token").read_text().strip()
@@ -190,7 +223,9 @@ class Rig:
         rows: list[dict[str, Any]] = []
         after: str | None = None
         while True:
-            page = self.json("GET", f"/tasks/{task_id}/hosts", params={"limit": 100, **({"after": after} if after else {})})
+            page = self.json(
+                "GET", f"/tasks/{task_id}/hosts", params={"limit": 100, **({"after": after} if after else {})}
+            )
             rows += page["items"]
             after = page["next"]
             if after is None:
@@ -198,24 +233,37 @@ class Rig:
 
     def output(self, task_id: str, host_id: str, stream: str = "stdout") -> bytes:
         answer = self.api(
-            "GET", f"/tasks/{task_id}/hosts/{host_id}/output", params={"stream": stream}, headers={"Accept": "application/octet-stream"}
+            "GET",
+            f"/tasks/{task_id}/hosts/{host_id}/output",
+            params={"stream": stream},
+            headers={"Accept": "application/octet-stream"},
         )
         assert answer.is_success, answer.text
         return answer.content
 
     def clarion(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The CLI, pointed at this server."""
-        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, text=True, timeout=120, env=self.cli_env(**env))
+        return subprocess.run(
+            [str(BIN / "clarion"), *arguments], capture_output=True, text=True, timeout=120, env=self.cli_env(**env)
+        )
 
     def clarion_bytes(self, *arguments: str) -> bytes:
         """What it prints, byte by byte; it must end well."""
-        return subprocess.run([str(BIN / "clarion"), *arguments], capture_output=True, timeout=120, env=self.cli_env(), check=True).stdout
+        return subprocess.run(
+            [str(BIN / "clarion"), *arguments], capture_output=True, timeout=120, env=self.cli_env(), check=True
+        ).stdout
 
     def cli_env(self, **env: str) -> dict[str, str]:
-        return {**os.environ, "CLARION_SERVER": f"http://127.0.0.1:{self.http_port}", "CLARION_TOKEN_FILE": str(self.data / "admin.token"), **env}
+        return {
+            **os.environ,
+            "CLARION_SERVER": f"http://127.0.0.1:{self.http_port}",
+            "CLARION_TOKEN_FILE": str(self.data / "admin.token"),
+            **env,
+        }
 
 
-# --- what the kernel says ----------------------------------------------------------------------------------------------------
+# --- what the kernel says
+# ----------------------------------------------------------------------------------------------------
 
 
 def _proc(pid: str, name: str) -> bytes:
@@ -233,7 +281,11 @@ def processes_with(marker: str) -> list[int]:
     """Processes whose arguments or environment hold `marker`; this one and its parents are left out."""
     word = marker.encode()
     ours = {os.getpid(), os.getppid()}
-    return [int(pid) for pid in _pids() if int(pid) not in ours and (word in _proc(pid, "cmdline") or word in _proc(pid, "environ"))]
+    return [
+        int(pid)
+        for pid in _pids()
+        if int(pid) not in ours and (word in _proc(pid, "cmdline") or word in _proc(pid, "environ"))
+    ]
 
 
 def children(parents: Collection[int]) -> list[int]:

@@ -1,4 +1,5 @@
-"""The API as its users' tools see it: a generated client, a fuzzer, promtool. `make api-check` does the same at length."""
+"""The API as its users' tools see it: a generated client, a fuzzer, promtool. `make api-check` does the same at
+length."""
 
 from __future__ import annotations
 

@@ -27,7 +27,12 @@ HOST = "01900000-0000-7000-8000-0000000000f1"
 def pb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
     """Google's generated messages and stubs."""
     folder = tmp_path_factory.mktemp("generated")
-    assert grpc_tools.protoc.main(["protoc", f"-I{PROTO}", f"--python_out={folder}", f"--grpc_python_out={folder}", "command.proto"]) == 0
+    assert (
+        grpc_tools.protoc.main(
+            ["protoc", f"-I{PROTO}", f"--python_out={folder}", f"--grpc_python_out={folder}", "command.proto"]
+        )
+        == 0
+    )
     sys.path.insert(0, str(folder))
     yield importlib.import_module("command_pb2"), importlib.import_module("command_pb2_grpc")
     sys.path.remove(str(folder))
@@ -66,7 +71,9 @@ class ForeignAgent(threading.Thread):
     def _hello(self) -> Any:
         messages = self.pb[0]
         facts = messages.Facts(hostname="foreign", os="other", version="grpcio")
-        hello = messages.Hello(host_id=HOST, journal_id="journal-of-a-foreigner", boot_id="boot", slots=1, facts=facts, protocol=1)
+        hello = messages.Hello(
+            host_id=HOST, journal_id="journal-of-a-foreigner", boot_id="boot", slots=1, facts=facts, protocol=1
+        )
         return messages.CommandMessage(hello=hello)
 
     def _handle(self, messages: Any, message: Any) -> None:
@@ -78,12 +85,18 @@ class ForeignAgent(threading.Thread):
             self.out.put(messages.CommandMessage(accepted=messages.Accepted(**key)))
             self.out.put(messages.CommandMessage(started=messages.Started(**key, pid=1, started_at_ms=1)))
             done = subprocess.run(list(command.argv), capture_output=True)
-            stdout = messages.OutputDigest(head=done.stdout, total_bytes=len(done.stdout), sha256=sha256(done.stdout).digest())
+            stdout = messages.OutputDigest(
+                head=done.stdout, total_bytes=len(done.stdout), sha256=sha256(done.stdout).digest()
+            )
             outcome = messages.COMPLETED if done.returncode == 0 else messages.FAILED
-            result = messages.CommandResult(**key, outcome=outcome, exit_code=done.returncode, stdout=stdout, started_at_ms=1, finished_at_ms=2)
+            result = messages.CommandResult(
+                **key, outcome=outcome, exit_code=done.returncode, stdout=stdout, started_at_ms=1, finished_at_ms=2
+            )
             self.out.put(messages.CommandMessage(command_result=result))
         elif kind == "heartbeat" and not message.heartbeat.answer:
-            self.out.put(messages.CommandMessage(heartbeat=messages.Heartbeat(beat=message.heartbeat.beat, answer=True)))
+            self.out.put(
+                messages.CommandMessage(heartbeat=messages.Heartbeat(beat=message.heartbeat.beat, answer=True))
+            )
 
 
 def test_a_foreign_agent_runs_a_command(make_rig: Any, pb: tuple[Any, Any]) -> None:
@@ -110,7 +123,12 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]
     text = re.sub(r"^(message \w+ \{)$", r"\1\n  string more = 900;", text, flags=re.MULTILINE)
     text = text.replace("  oneof message {", "  oneof message {\n    Facts nobody_knows = 901;", 1)
     (folder / "later.proto").write_text(text)
-    assert grpc_tools.protoc.main(["protoc", f"-I{folder}", f"--python_out={folder}", f"--grpc_python_out={folder}", "later.proto"]) == 0
+    assert (
+        grpc_tools.protoc.main(
+            ["protoc", f"-I{folder}", f"--python_out={folder}", f"--grpc_python_out={folder}", "later.proto"]
+        )
+        == 0
+    )
     stubs = folder / "later_pb2_grpc.py"
     stubs.write_text(stubs.read_text().replace("clarion.later.CommandService", "clarion.v1.CommandService"))
     sys.path.insert(0, str(folder))
@@ -119,7 +137,8 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]
 
 
 class LaterOut(queue.Queue[Any]):
-    """Everything that is sent has the later version's fields, and before each message goes one of the later version's own."""
+    """Everything that is sent has the later version's fields, and before each message goes one of the later version's
+    own."""
 
     def __init__(self, messages: Any) -> None:
         super().__init__()
@@ -151,7 +170,10 @@ def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[A
         task_id = rig.run(argv=["echo", text], targets=["foreign"])
         assert rig.wait_final(task_id)["status"] == "completed"
         assert rig.output(task_id, HOST) == f"{text}\n".encode()
-    until("results acknowledged and heartbeats heard", lambda: agent.heard.count("result_ack") == 2 and "heartbeat" in agent.heard)
+    until(
+        "results acknowledged and heartbeats heard",
+        lambda: agent.heard.count("result_ack") == 2 and "heartbeat" in agent.heard,
+    )
     agent.out.put(None)
     agent.join(10)
     assert agent.error is None and agent.heard.count("welcome") == 1
@@ -161,7 +183,9 @@ def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, An
     messages, stubs = pb
     with grpc.insecure_channel(f"127.0.0.1:{rig.agent_port}") as channel:
         stub = stubs.CommandServiceStub(channel)
-        call = stub.ConnectForCommands(iter([messages.CommandMessage()]), metadata=[("authorization", "Bearer jt_wrong")])
+        call = stub.ConnectForCommands(
+            iter([messages.CommandMessage()]), metadata=[("authorization", "Bearer jt_wrong")]
+        )
         with pytest.raises(grpc.RpcError) as caught:
             next(call)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED and "join_refused" in caught.value.details()

@@ -19,10 +19,25 @@ def test_a_host_joins_runs_a_command_is_revoked_at_once_and_stays_out_over_a_res
     made = rig.clarion("join-token", "create", "--ttl", "10m", "--label", "env=prod")
     assert made.returncode == 0 and made.stdout.startswith("jt_") and "--ca-pin" in made.stderr
     pin, state = (rig.data / "ca.pin").read_text().strip(), rig.state("node1")
-    flags = ["--server", f"127.0.0.1:{rig.enrol_port}", "--token-file", "-", "--ca-pin", pin, "--state", str(state), "--hostname", "node1"]
-    joined = subprocess.run([str(BIN / "clarion-agent"), "join", *flags], input=made.stdout, capture_output=True, text=True, timeout=30)
+    flags = [
+        "--server",
+        f"127.0.0.1:{rig.enrol_port}",
+        "--token-file",
+        "-",
+        "--ca-pin",
+        pin,
+        "--state",
+        str(state),
+        "--hostname",
+        "node1",
+    ]
+    joined = subprocess.run(
+        [str(BIN / "clarion-agent"), "join", *flags], input=made.stdout, capture_output=True, text=True, timeout=30
+    )
     assert joined.returncode == 0, joined.stderr
-    again = subprocess.run([str(BIN / "clarion-agent"), "join", *flags], input=made.stdout, capture_output=True, text=True, timeout=30)
+    again = subprocess.run(
+        [str(BIN / "clarion-agent"), "join", *flags], input=made.stdout, capture_output=True, text=True, timeout=30
+    )
     assert again.returncode == 69 and "join_refused" in again.stderr
 
     agent = rig.start_agent("node1")
@@ -61,7 +76,11 @@ def test_a_copied_state_directory_on_the_same_machine_gets_both_locked_out(make_
     shutil.copytree(rig.state("node1"), rig.state("clone"))
     rig.start_agent("node1")
     rig.start_agent("clone")
-    until("the copy is found out", lambda: rig.json("GET", "/hosts/" + host_id(rig))["identity"]["state"] == "quarantined", within=100)
+    until(
+        "the copy is found out",
+        lambda: rig.json("GET", "/hosts/" + host_id(rig))["identity"]["state"] == "quarantined",
+        within=100,
+    )
     until("both are out", lambda: connected(rig) == 0)
     assert "clarion_host_quarantines_total 1.0" in rig.api("GET", "/metrics", prefix="").text
 

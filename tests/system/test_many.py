@@ -32,8 +32,17 @@ KINDS = {
     "timeout": Kind({"argv": ["sleep", "600"], "timeout": 1, "grace": 0.5}, "timeout", error="timed_out"),
     "cancel": Kind({"argv": ["sleep", "600"]}, "canceled", error="canceled", cancel=True),
     "not utf-8": Kind({"command": r"printf '\377\376\000\033[31m'"}, "completed", 0, stdout=b"\xff\xfe\x00\x1b[31m"),
-    "ignores TERM": Kind({"command": "trap '' TERM; (trap '' TERM; sleep 600) & sleep 600; sleep 600", "timeout": 1, "grace": 0.5}, "timeout", error="timed_out"),
-    "double fork": Kind({"command": "(setsid sh -c 'sleep 600' >/dev/null 2>&1 &) ; echo left", "timeout": 60}, "completed", 0, stdout=b"left\n"),
+    "ignores TERM": Kind(
+        {"command": "trap '' TERM; (trap '' TERM; sleep 600) & sleep 600; sleep 600", "timeout": 1, "grace": 0.5},
+        "timeout",
+        error="timed_out",
+    ),
+    "double fork": Kind(
+        {"command": "(setsid sh -c 'sleep 600' >/dev/null 2>&1 &) ; echo left", "timeout": 60},
+        "completed",
+        0,
+        stdout=b"left\n",
+    ),
     "pipe held": Kind({"command": "(setsid sleep 600 &) ; echo held", "timeout": 60}, "completed", 0, stdout=b"held\n"),
 }
 
@@ -49,7 +58,10 @@ def test_every_row_ends_right_and_nothing_is_left_behind(rig: Rig) -> None:
     tasks = [(name, rig.run(**KINDS[name].body)) for _ in range(ROUNDS) for name in KINDS]
     for name, task_id in tasks:
         if KINDS[name].cancel:
-            until(f"{name} runs or waits", lambda task_id=task_id: rig.json("GET", f"/tasks/{task_id}")["status"] == "running")
+            until(
+                f"{name} runs or waits",
+                lambda task_id=task_id: rig.json("GET", f"/tasks/{task_id}")["status"] == "running",
+            )
             rig.json("POST", f"/tasks/{task_id}/cancel")
     wrong: Counter[str] = Counter()
     for name, task_id in tasks:
@@ -68,7 +80,10 @@ def test_every_row_ends_right_and_nothing_is_left_behind(rig: Rig) -> None:
     assert not zombies_of(pids | set(processes_with(str(rig.folder))))
     for name, agent in rig.agents.items():
         assert agent.alive()
-        until(f"{name} has closed what it opened", lambda name=name, agent=agent: descriptors(agent.pid) <= before[name] + 2)
+        until(
+            f"{name} has closed what it opened",
+            lambda name=name, agent=agent: descriptors(agent.pid) <= before[name] + 2,
+        )
     until("the server has closed what it opened", lambda: descriptors(rig.server.pid) <= server_before + 4)  # type: ignore[union-attr]
 
 
@@ -83,4 +98,3 @@ def _faults(kind: Kind, row: dict[str, Any]) -> list[str]:
     if (row["error"] or {}).get("code") != kind.error:
         faults.append(f"error {row['error']}")
     return faults
-

@@ -17,11 +17,19 @@ def settings(database: MariaDB, folder: Path, *more: str, password: str = PASSWO
     secret.write_text(password + "\n")
     secret.chmod(0o600)
     name = database.new_database()
-    ours = [f"store.port={database.port}", "store.host=127.0.0.1", f"store.user={USER}", f"store.database={name}", f"store.password_file={secret}"]
+    ours = [
+        f"store.port={database.port}",
+        "store.host=127.0.0.1",
+        f"store.user={USER}",
+        f"store.database={name}",
+        f"store.password_file={secret}",
+    ]
     return ["store.kind=mysql", *ours, *more]
 
 
-def test_commands_run_on_mariadb_and_survive_a_killed_server(make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path) -> None:
+def test_commands_run_on_mariadb_and_survive_a_killed_server(
+    make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path
+) -> None:
     rig = make_rig(*settings(mariadb, tmp_path, "store.tls=require"))
     rig.start_server()
     rig.start_agents("node1", "node2", "node3")
@@ -64,7 +72,20 @@ def test_results_wait_on_their_hosts_while_the_database_is_gone(make_rig: Callab
 def start(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """A start that is expected to fail."""
     sets = [part for flag in flags for part in ("--set", flag)]
-    command = [str(BIN / "clarion-server"), "run", "--init", "--data", str(tmp_path / "data"), "--http-port", "0", "--agent-port", "0", "--enrol-port", "0", *sets]
+    command = [
+        str(BIN / "clarion-server"),
+        "run",
+        "--init",
+        "--data",
+        str(tmp_path / "data"),
+        "--http-port",
+        "0",
+        "--agent-port",
+        "0",
+        "--enrol-port",
+        "0",
+        *sets,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -76,19 +97,25 @@ def start(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         (("store.database=nowhere",), PASSWORD, "nowhere"),
     ],
 )
-def test_a_login_that_cannot_work_is_one_clear_line(mariadb: MariaDB, tmp_path: Path, more: tuple[str, ...], password: str, words: str) -> None:
+def test_a_login_that_cannot_work_is_one_clear_line(
+    mariadb: MariaDB, tmp_path: Path, more: tuple[str, ...], password: str, words: str
+) -> None:
     done = start(tmp_path, *settings(mariadb, tmp_path, *more, password=password))
     lines = [line for line in done.stderr.splitlines() if not line.startswith("made ")]
     assert done.returncode in (69, 78) and len(lines) == 1 and words in lines[0] and "store" in lines[0], done
     assert password not in done.stderr
 
 
-def test_a_database_without_tls_is_refused_and_never_spoken_to_in_clear(careless_mariadb: MariaDB, tmp_path: Path) -> None:
+def test_a_database_without_tls_is_refused_and_never_spoken_to_in_clear(
+    careless_mariadb: MariaDB, tmp_path: Path
+) -> None:
     done = start(tmp_path, *settings(careless_mariadb, tmp_path, "store.tls=require"))
     assert done.returncode in (69, 78) and "TLS" in done.stderr and "Traceback" not in done.stderr, done
 
 
 def test_a_database_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    done = start(tmp_path, "store.kind=mysql", "store.host=127.0.0.1", "store.port=1", "store.user=x", "store.database=x")
+    done = start(
+        tmp_path, "store.kind=mysql", "store.host=127.0.0.1", "store.port=1", "store.user=x", "store.database=x"
+    )
     lines = [line for line in done.stderr.splitlines() if not line.startswith("made ")]
     assert done.returncode == 69 and len(lines) == 1 and "store" in lines[0], done

@@ -1,4 +1,5 @@
-"""Every page at once, and what is going on in it, over a server that hangs, is killed and is started again: a real server and agents, in Chromium."""
+"""Every page at once, and what is going on in it, over a server that hangs, is killed and is started again: a real
+server and agents, in Chromium."""
 
 from __future__ import annotations
 
@@ -28,8 +29,14 @@ def go_on(rig: Rig) -> None:
 
 
 def tab(page: Page, browser: Browser, path: str) -> Page:
-    """Another tab with the same session. A context of its own, as a browser has six connections to one server for all tabs of a context."""
-    made = browser.new_context(base_url=page.url.rsplit("/", 1)[0], storage_state=page.context.storage_state(), locale="en-GB", reduced_motion="reduce").new_page()
+    """Another tab with the same session. A context of its own, as a browser has six connections to one server for all
+    tabs of a context."""
+    made = browser.new_context(
+        base_url=page.url.rsplit("/", 1)[0],
+        storage_state=page.context.storage_state(),
+        locale="en-GB",
+        reduced_motion="reduce",
+    ).new_page()
     made.set_default_timeout(LONG)
     made.on("dialog", lambda dialog: dialog.accept())
     made.goto(path)
@@ -49,13 +56,18 @@ def quiet(complaints: list[str]) -> bool:
 
 
 @pytest.mark.browser
-def test_every_page_tells_and_recovers_from_a_server_that_hangs_and_one_that_is_killed(make_rig: Callable[..., Rig]) -> None:
+def test_every_page_tells_and_recovers_from_a_server_that_hangs_and_one_that_is_killed(
+    make_rig: Callable[..., Rig],
+) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")
     rig.start_server()
     rig.start_agents("web-1", "web-2")
     token = (rig.data / "admin.token").read_text().strip()
     gate = rig.folder / "gate"
-    task = rig.run(name="at the gate", command=f"i=0; while [ ! -e {gate} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; echo done")
+    task = rig.run(
+        name="at the gate",
+        command=f"i=0; while [ ! -e {gate} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; echo done",
+    )
     web1 = rig.json("GET", "/hosts/web-1")["host_id"]
     at = f"/tasks/{task}?host={web1}"
 
@@ -134,7 +146,9 @@ def test_every_page_tells_and_recovers_from_a_server_that_hangs_and_one_that_is_
 
 
 @pytest.mark.browser
-def test_what_was_begun_when_the_server_hung_or_died_is_done_once_or_said_to_be_open(make_rig: Callable[..., Rig]) -> None:
+def test_what_was_begun_when_the_server_hung_or_died_is_done_once_or_said_to_be_open(
+    make_rig: Callable[..., Rig],
+) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")
     rig.start_server()
     rig.start_agents("web-1")

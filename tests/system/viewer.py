@@ -15,9 +15,12 @@ from tests.system.rig import Rig
 
 
 class Viewer(threading.Thread):
-    """Comes again whenever its connection breaks; `drop` breaks it. Ends with `end`. gaps: what it was told to be missing. total: bytes of each
-    stream, gaps included. got: all of them, with zeros for gaps. ages: how old each piece was when it came, in seconds, where the agent knew.
-    pauses: seconds from one piece or gap to the next. keep: False for a stream too long for memory: then `got` stays empty."""
+    """Comes again whenever its connection breaks; `drop` breaks it. Ends with `end`. gaps: what it was told to be
+    missing. total: bytes of each
+    stream, gaps included. got: all of them, with zeros for gaps. ages: how old each piece was when it came, in seconds,
+    where the agent knew.
+    pauses: seconds from one piece or gap to the next. keep: False for a stream too long for memory: then `got` stays
+    empty."""
 
     def __init__(self, rig: Rig, task_id: str, host: str, *, keep: bool = True) -> None:
         super().__init__(daemon=True)
@@ -79,7 +82,9 @@ class Viewer(threading.Thread):
             self._note(data)
             if name == "gap":
                 self.gaps.append(data)
-                self._add(stream, bytes(data["end"] - data["offset"]) if self._keep else b"", data["end"] - data["offset"])
+                self._add(
+                    stream, bytes(data["end"] - data["offset"]) if self._keep else b"", data["end"] - data["offset"]
+                )
             else:
                 piece = b64decode(data["base64"])
                 self._add(stream, piece, len(piece))

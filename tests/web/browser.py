@@ -22,7 +22,10 @@ SERIOUS = ("serious", "critical")
 Script = Callable[[Page, Browser], None]
 
 
-LONG = "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
+LONG = (
+    "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) "
+    "longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
+)
 """Script for a page's beginning: `longs` are the milliseconds of each task that kept it from answering for more than 50
 (https://www.w3.org/TR/longtasks-1/)."""
 
@@ -35,7 +38,10 @@ class Received:
         network.send("Network.enable")
         # a stream of events never finishes, so what has come of it counts
         network.on("Network.dataReceived", lambda event: self._sizes.update({event["requestId"]: event["dataLength"]}))
-        network.on("Network.loadingFinished", lambda event: self._sizes.__setitem__(event["requestId"], int(event["encodedDataLength"])))
+        network.on(
+            "Network.loadingFinished",
+            lambda event: self._sizes.__setitem__(event["requestId"], int(event["encodedDataLength"])),
+        )
 
     @property
     def total(self) -> int:
@@ -49,14 +55,17 @@ def chromium() -> str:
 
 
 def browse(script: Script, address: str, **context: Any) -> list[str]:
-    """Run `script` in a new browser; returns what the browser complained of, a violation of the content policy included."""
+    """Run `script` in a new browser; returns what the browser complained of, a violation of the content policy
+    included."""
     complaints: list[str] = []
     # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright brings its own.
     with mock.patch("asyncio.new_event_loop", asyncio.SelectorEventLoop), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         # what is measured in the middle of a transition is not what is seen
         context.setdefault("reduced_motion", "reduce")
-        page = browser.new_page(base_url=address, viewport={"width": 1180, "height": 860}, locale=context.pop("locale", "en-GB"), **context)
+        page = browser.new_page(
+            base_url=address, viewport={"width": 1180, "height": 860}, locale=context.pop("locale", "en-GB"), **context
+        )
         page.set_default_timeout(15_000)
         expect.set_options(timeout=15_000)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -68,7 +77,9 @@ def browse(script: Script, address: str, **context: Any) -> list[str]:
 
 
 async def served(world: World, nursery: trio.Nursery) -> str:
-    host, port = await nursery.start(partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits))
+    host, port = await nursery.start(
+        partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits)
+    )
     return f"http://{host}:{port}"
 
 
@@ -93,4 +104,8 @@ def violations(page: Page, *rules: str) -> list[str]:
         page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
     only = {"runOnly": list(rules)} if rules else {}
     found = page.evaluate("how => axe.run(document, how)", {"resultTypes": ["violations"], "preload": False} | only)
-    return [f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:300]} {one['nodes'][0]['failureSummary'][:300]}" for one in found["violations"] if one["impact"] in SERIOUS]
+    return [
+        f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:300]} {one['nodes'][0]['failureSummary'][:300]}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+    ]

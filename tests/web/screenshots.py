@@ -1,7 +1,9 @@
 """Pictures of every page of a made-up installation: `python -m tests.web.screenshots FOLDER [HOSTS] [LANGUAGE]`.
 
-With a FOLDER alone those of the docs are taken: light, dark and on a phone. With HOSTS (3, 300, 10000 or any other number) every page is
-taken whole, 1280, 2200 and 390 pixels wide, light and dark, for one to look at. Server, store and page are the real ones; agents are
+With a FOLDER alone those of the docs are taken: light, dark and on a phone. With HOSTS (3, 300, 10000 or any other
+number) every page is
+taken whole, 1280, 2200 and 390 pixels wide, light and dark, for one to look at. Server, store and page are the real
+ones; agents are
 played by events, as in the page's tests.
 """
 
@@ -28,14 +30,21 @@ from tests.web.browser import browse, served, settled, sign_in
 from tests.web.world import World, open_world, whole
 
 PHONE = {"width": 390, "height": 844}
-LOOKS = {"light": ("light", {"width": 1280, "height": 900}), "dark": ("dark", {"width": 1280, "height": 900}), "phone": ("light", PHONE)}
+LOOKS = {
+    "light": ("light", {"width": 1280, "height": 900}),
+    "dark": ("dark", {"width": 1280, "height": 900}),
+    "phone": ("light", PHONE),
+}
 SIZES = {"1280": {"width": 1280, "height": 900}, "2200": {"width": 2200, "height": 1200}, "390": PHONE}
 ALL = {f"{width}-{scheme}": (scheme, size) for width, size in SIZES.items() for scheme in ("light", "dark")}
 MOST_PX = 3_000
 """A whole page may be ever so long."""
 PAGES = ("login", "overview", "tasks", "task-running", "task-small", "task-answers", "hosts", "host", "new", "help")
 HOUR = 3_600_000
-RELEASE = "Filesystem      Size  Used Avail Use% Mounted on\n/dev/vda1        40G   {used}  {left}  {share}% /\ntmpfs           3.9G     0  3.9G   0% /run\n"
+RELEASE = (
+    "Filesystem      Size  Used Avail Use% Mounted on\n/dev/vda1        40G   {used}  {left}  {share}% /\ntmpfs    "
+    "       3.9G     0  3.9G   0% /run\n"
+)
 
 
 def fleet(number: int) -> list[Host]:
@@ -45,7 +54,14 @@ def fleet(number: int) -> list[Host]:
     names = [(f"{kind}-{number:03}", role) for kind, count, role in kinds for number in range(1, count + 1)]
     return [
         Host(
-            *(f"01900000-0000-7000-8000-{index:012d}", name, f"10.1.{index // 250}.{index % 250 + 1}", "Debian GNU/Linux 12", "x86_64", "0.1.0"),
+            *(
+                f"01900000-0000-7000-8000-{index:012d}",
+                name,
+                f"10.1.{index // 250}.{index % 250 + 1}",
+                "Debian GNU/Linux 12",
+                "x86_64",
+                "0.1.0",
+            ),
             labels={"role": role, "env": "staging" if index % 9 == 0 else "prod"},
             agent_labels={"site": "fra" if index % 2 else "ams"},
             **{"first_seen_at": 1_760_000_000_000, "last_seen_at": 1_760_000_000_000, "created_at": 1, "updated_at": 1},
@@ -85,9 +101,20 @@ class Stage:
     async def past(self) -> None:
         """A day of tasks that have ended."""
         told = (
-            *((22, "web-* and online", "apt-get -qq update", 0), (19, "db-*", "pg_dump --schema-only app | sha256sum", 1), (15, "web-* and online", "uptime", 0)),
-            *((11, "web-*", "systemctl is-active nginx", 3), (7, "cache-* and online", "redis-cli info | grep used_memory_human", 0), (4, "web-*2*" if self.number > 40 else "db-*", "journalctl -u app --since -1h | grep -c ERROR", 5)),
-            *((2, "role=db and env=prod and online", "psql -c 'select pg_is_in_recovery()'", 0), (1, "web-*", "deploy 2.4.1", 14)),
+            *(
+                (22, "web-* and online", "apt-get -qq update", 0),
+                (19, "db-*", "pg_dump --schema-only app | sha256sum", 1),
+                (15, "web-* and online", "uptime", 0),
+            ),
+            *(
+                (11, "web-*", "systemctl is-active nginx", 3),
+                (7, "cache-* and online", "redis-cli info | grep used_memory_human", 0),
+                (4, "web-*2*" if self.number > 40 else "db-*", "journalctl -u app --since -1h | grep -c ERROR", 5),
+            ),
+            *(
+                (2, "role=db and env=prod and online", "psql -c 'select pg_is_in_recovery()'", 0),
+                (1, "web-*", "deploy 2.4.1", 14),
+            ),
         )
         for hours, targets, command, bad in told:
             self.hours = hours
@@ -98,30 +125,50 @@ class Stage:
     async def _answer(self, task: dict[str, Any], bad: int) -> None:
         cells = await self.world.get(f"/api/v1/tasks/{task['task_id']}/cells")
         for index, name in enumerate(name for name in cells.json["names"] if name in self.world.sessions):
-            self.world.report(task, name, int(index < bad), b"ok\n" if index >= bad else b"", b"" if index >= bad else b"not found\n")
+            self.world.report(
+                task, name, int(index < bad), b"ok\n" if index >= bad else b"", b"" if index >= bad else b"not found\n"
+            )
         await self.world.door.committed()
 
     async def answers(self) -> dict[str, Any]:
         """One that has ended, with a few different answers."""
         task = await self.world.run("web-*", command="df -h / /run", name="Free space")
-        for index, name in enumerate(name for name in self.names if name.startswith("web-") and name in self.world.sessions):
+        for index, name in enumerate(
+            name for name in self.names if name.startswith("web-") and name in self.world.sessions
+        ):
             if index in (17, 203, 350):
                 self.say(task, name, Outcome.FAILED, 1, "exit_nonzero", b"", b"df: /: Input/output error\n")
             elif index == 120:
                 self.say(task, name, Outcome.FAILED, None, "spawn_failed", b"", b"", "/bin/sh: Cannot allocate memory")
             else:
                 full = index % 40 == 3
-                text = RELEASE.format(used=" 38G" if full else " 11G", left="124M" if full else " 27G", share="100" if full else " 29")
+                text = RELEASE.format(
+                    used=" 38G" if full else " 11G", left="124M" if full else " 27G", share="100" if full else " 29"
+                )
                 self.say(task, name, Outcome.COMPLETED, 0, None, text.encode(), b"")
         await self.world.door.committed()
         return task
 
     async def small(self) -> dict[str, Any]:
         """One on few hosts."""
-        task = await self.world.run("cache-*", command="redis-cli --raw info persistence | grep -E 'rdb_last|aof_'\n", name="Persistence of the caches")
-        for index, name in enumerate(name for name in self.names if name.startswith("cache-") and name in self.world.sessions):
+        task = await self.world.run(
+            "cache-*",
+            command="redis-cli --raw info persistence | grep -E 'rdb_last|aof_'\n",
+            name="Persistence of the caches",
+        )
+        for index, name in enumerate(
+            name for name in self.names if name.startswith("cache-") and name in self.world.sessions
+        ):
             if index == 4:
-                self.say(task, name, Outcome.FAILED, 1, "exit_nonzero", b"", b"Could not connect to Redis at 127.0.0.1:6379: Connection refused\n")
+                self.say(
+                    task,
+                    name,
+                    Outcome.FAILED,
+                    1,
+                    "exit_nonzero",
+                    b"",
+                    b"Could not connect to Redis at 127.0.0.1:6379: Connection refused\n",
+                )
             elif index < 8:
                 self.world.report(task, name, 0, b"rdb_last_bgsave_status:ok\naof_enabled:1\n")
             elif index < 20:
@@ -129,15 +176,41 @@ class Stage:
         await self.world.door.committed()
         return task
 
-    def say(self, task: dict[str, Any], name: str, outcome: Outcome, code: int | None, reason: str | None, out: bytes, err: bytes, detail: str | None = None) -> None:
+    def say(
+        self,
+        task: dict[str, Any],
+        name: str,
+        outcome: Outcome,
+        code: int | None,
+        reason: str | None,
+        out: bytes,
+        err: bytes,
+        detail: str | None = None,
+    ) -> None:
         host, command = self.world.ids[name], task["command"]["command_id"]
         self.world.door.submit(
-            Result(host, command, 1, outcome, exit_code=code, error_code=reason, error_message=detail, execution_ms=41, stdout=whole(out), stderr=whole(err))
+            Result(
+                host,
+                command,
+                1,
+                outcome,
+                exit_code=code,
+                error_code=reason,
+                error_message=detail,
+                execution_ms=41,
+                stdout=whole(out),
+                stderr=whole(err),
+            )
         )
 
     async def running(self) -> dict[str, Any]:
         """One that runs: most hosts have ended, some run, some are away."""
-        task = await self.world.run("web-* or cache-*", command="deploy 2.4.2 --drain --wait", name="Deploy 2.4.2", description="Rolling out the fix for the session store.")
+        task = await self.world.run(
+            "web-* or cache-*",
+            command="deploy 2.4.2 --drain --wait",
+            name="Deploy 2.4.2",
+            description="Rolling out the fix for the session store.",
+        )
         names = [name for name in self.names if not name.startswith("db-") and name in self.world.sessions]
         self.shown = names[min(len(names) - 1, 479)]
         done = min(330, len(names) // 2) if self.number < 1000 else len(names) * 2 // 3
@@ -158,17 +231,37 @@ class Stage:
     def write(self, task: dict[str, Any]) -> None:
         """Live output of one host."""
         at = {STDOUT: 0, STDERR: 0}
-        lines = [(STDOUT, f"draining {self.shown} from the load balancer\n"), *((STDOUT, f"open connections: {left}\n") for left in (212, 148, 61, 17, 3, 0))]
-        lines += [(STDERR, "warning: 1 session was moved\n"), (STDOUT, "fetching app-2.4.2.tar.zst  (48.2 MiB)\n"), (STDOUT, "unpacking … done\n"), (STDOUT, "migrating session store: 41 %\n")]
+        lines = [
+            (STDOUT, f"draining {self.shown} from the load balancer\n"),
+            *((STDOUT, f"open connections: {left}\n") for left in (212, 148, 61, 17, 3, 0)),
+        ]
+        lines += [
+            (STDERR, "warning: 1 session was moved\n"),
+            (STDOUT, "fetching app-2.4.2.tar.zst  (48.2 MiB)\n"),
+            (STDOUT, "unpacking … done\n"),
+            (STDOUT, "migrating session store: 41 %\n"),
+        ]
         session = self.world.sessions[self.shown]
         session.output_credit = Credit()
         session.output_credit.grant(1 << 20)
         for stream, text in lines:
-            self.world.fleet.watching.take(session, task["command"]["command_id"], 1, Piece(stream, at[stream], text.encode()))
+            self.world.fleet.watching.take(
+                session, task["command"]["command_id"], 1, Piece(stream, at[stream], text.encode())
+            )
             at[stream] += len(text.encode())
 
 
-def pictures(folder: Path, looks: Mapping[str, tuple[str, dict[str, int]]], whole: bool, stage: Stage, running: dict[str, Any], answered: dict[str, Any], small: dict[str, Any], page: Page, browser: Browser) -> None:
+def pictures(
+    folder: Path,
+    looks: Mapping[str, tuple[str, dict[str, int]]],
+    whole: bool,
+    stage: Stage,
+    running: dict[str, Any],
+    answered: dict[str, Any],
+    small: dict[str, Any],
+    page: Page,
+    browser: Browser,
+) -> None:
     def take(name: str, top: str = "header") -> None:
         for look, (scheme, size) in looks.items():
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -179,7 +272,13 @@ def pictures(folder: Path, looks: Mapping[str, tuple[str, dict[str, int]]], whol
             if whole:
                 high = min(MOST_PX, int(page.evaluate("document.documentElement.scrollHeight")))
                 page.evaluate("scrollTo(0, 0)")
-                page.screenshot(path=where, animations="disabled", caret="hide", full_page=True, clip={"x": 0, "y": 0, "width": size["width"], "height": high})
+                page.screenshot(
+                    path=where,
+                    animations="disabled",
+                    caret="hide",
+                    full_page=True,
+                    clip={"x": 0, "y": 0, "width": size["width"], "height": high},
+                )
             else:
                 page.screenshot(path=where, animations="disabled", caret="hide")
 
@@ -217,7 +316,13 @@ def pictures(folder: Path, looks: Mapping[str, tuple[str, dict[str, int]]], whol
     expect(page.locator("#token")).to_be_visible()
     take("login")
     sign_in(page)
-    for name, path in (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("host", f"/hosts/{stage.world.ids[stage.names[min(6, stage.number - 3)]]}"), ("help", "/help")):
+    for name, path in (
+        ("overview", "/"),
+        ("tasks", "/tasks"),
+        ("hosts", "/hosts"),
+        ("host", f"/hosts/{stage.world.ids[stage.names[min(6, stage.number - 3)]]}"),
+        ("help", "/help"),
+    ):
         page.goto(path)
         settled(page)
         expect(page.locator("main .card").first).to_be_visible()
@@ -243,7 +348,14 @@ async def make(folder: Path, number: int | None, language: str) -> None:
             running = await stage.running()
             small = await stage.small()
             address = await served(world, nursery)
-            complaints = await trio.to_thread.run_sync(partial(browse, partial(pictures, folder, ALL if number else LOOKS, bool(number), stage, running, answered, small), address, locale=language))
+            complaints = await trio.to_thread.run_sync(
+                partial(
+                    browse,
+                    partial(pictures, folder, ALL if number else LOOKS, bool(number), stage, running, answered, small),
+                    address,
+                    locale=language,
+                )
+            )
             assert not complaints, complaints
             world.shutdown.set()
             await world.aclose()

@@ -25,9 +25,31 @@ from tests.web.world import AUTH, METRICS, Answer, World, log_in, open_world
 RUN = {"targets": ["web-1"], "command": "true"}
 JSON = {"Content-Type": "application/json"}
 NOT_HTTP = {
-    *("join_elsewhere", "join_pending", "join_denied", "join_queue_full", "join_refused", "host_enrolled", "enrolment_busy", "renewed_too_often", "certificate_unusable", "certificate_expired", "identity_mismatch"),
+    *(
+        "join_elsewhere",
+        "join_pending",
+        "join_denied",
+        "join_queue_full",
+        "join_refused",
+        "host_enrolled",
+        "enrolment_busy",
+        "renewed_too_often",
+        "certificate_unusable",
+        "certificate_expired",
+        "identity_mismatch",
+    ),
     *("identity_replaced", "host_must_join", "host_revoked", "host_quarantined"),
-    *("hello_expected", "malformed_message", "superseded", "store_refused", "database_missing", "database_foreign", "database_replaced", "lease_held", "fenced"),
+    *(
+        "hello_expected",
+        "malformed_message",
+        "superseded",
+        "store_refused",
+        "database_missing",
+        "database_foreign",
+        "database_replaced",
+        "lease_held",
+        "fenced",
+    ),
 }
 """Said to agents, or by the server when it does not start."""
 Case = Callable[[World], Awaitable[Answer]]
@@ -102,7 +124,9 @@ async def over_a_socket(world: World, request: bytes) -> Answer:
     """What the listener itself answers to these bytes."""
     head, _, body = b"", b"", b""
     async with trio.open_nursery() as nursery:
-        start = partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits)
+        start = partial(
+            serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits
+        )
         _, port = await nursery.start(start)
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             await stream.send_all(request)
@@ -281,7 +305,9 @@ async def internal(world: World) -> Answer:
 
 
 CASES: dict[str, Case] = {
-    name: case for name, case in inspect.getmembers(sys.modules[__name__], inspect.iscoroutinefunction) if name in PROBLEMS
+    name: case
+    for name, case in inspect.getmembers(sys.modules[__name__], inspect.iscoroutinefunction)
+    if name in PROBLEMS
 }
 
 
@@ -327,7 +353,9 @@ async def test_what_the_database_refuses_is_internal_and_leaves_no_task(world: W
     assert (await world.get("/api/v1/statistics")).json["tasks"]["pending"] == 0
 
 
-async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_well(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_well(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(write_timeout=0.05))
     await world.know("web-1")
     world.store.gate = trio.Event()

@@ -1,4 +1,5 @@
-"""What the server keeps in memory of a task that has ended, after the time for which its page is still shown from memory: nothing."""
+"""What the server keeps in memory of a task that has ended, after the time for which its page is still shown from
+memory: nothing."""
 
 from __future__ import annotations
 
@@ -23,8 +24,11 @@ WARM = 4
 
 
 async def one_task(world: World, number: int) -> None:
-    """Asked for with a key, looked at, run on all hosts, each with an output of its own; one of them is away for a moment meanwhile."""
-    answer = await world.post("/api/v1/run", {"targets": ["all"], "command": f"echo {number}"}, headers={"Idempotency-Key": f"kept-{number}"})
+    """Asked for with a key, looked at, run on all hosts, each with an output of its own; one of them is away for a
+    moment meanwhile."""
+    answer = await world.post(
+        "/api/v1/run", {"targets": ["all"], "command": f"echo {number}"}, headers={"Idempotency-Key": f"kept-{number}"}
+    )
     assert answer.status == 201, answer.data
     task = answer.json
     for name in HOSTS:
@@ -52,15 +56,23 @@ def containers() -> list[tuple[Any, int]]:
     """
     tracked = gc.get_objects()
     every = itertools.chain(tracked, (one for owner in tracked for one in gc.get_referents(owner) if type(one) is dict))
-    return [(one, len(one)) for one in {id(one): one for one in every if isinstance(one, (dict, list, set, deque)) and one is not tracked}.values()]
+    return [
+        (one, len(one))
+        for one in {
+            id(one): one for one in every if isinstance(one, (dict, list, set, deque)) and one is not tracked
+        }.values()
+    ]
 
 
 def of_cursors(one: Any) -> bool:
-    """A connection of sqlite3 keeps weak references to its cursors, and throws the dead ones away at every 200th cursor."""
+    """A connection of sqlite3 keeps weak references to its cursors, and throws the dead ones away at every 200th
+    cursor."""
     return isinstance(one, list) and len(one) <= 200 + 2 and all(isinstance(each, weakref.ref) for each in one)
 
 
-async def test_nothing_is_kept_of_a_task_that_has_ended(tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_kept_of_a_task_that_has_ended(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = await open_world(tmp_path, nursery)
     monkeypatch.setattr(world.live, "_keep_final", 0.0)
     await world.know(*HOSTS)
@@ -73,7 +85,11 @@ async def test_nothing_is_kept_of_a_task_that_has_ended(tmp_path: Path, nursery:
         if number % TASKS == 0:
             seen.append(allocated())
         await one_task(world, number)
-    grown = [(type(one), was, len(one), str(one)[:300]) for one, was in before if one is not seen and len(one) - was >= TASKS and not of_cursors(one)]
+    grown = [
+        (type(one), was, len(one), str(one)[:300])
+        for one, was in before
+        if one is not seen and len(one) - was >= TASKS and not of_cursors(one)
+    ]
     assert not grown, "containers in which something of each task stays"
     more = [later - earlier for earlier, later in pairwise(seen[WARM:])]
     print(seen, more)

@@ -21,12 +21,20 @@ from tests.web.world import Answer, World
 
 def read(world: World) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     families = text_string_to_metric_families(world.metrics.text().decode())
-    return {(sample.name, frozenset(sample.labels.items())): sample.value for family in families for sample in family.samples}
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def value(world: World, name: str, **labels: str) -> float:
     """Of the series with these labels among its own, summed; 0 if there is none."""
-    return sum(number for (found, having), number in read(world).items() if found == name and labels.items() <= dict(having).items())
+    return sum(
+        number
+        for (found, having), number in read(world).items()
+        if found == name and labels.items() <= dict(having).items()
+    )
 
 
 async def test_known_and_offline_hosts_follow_who_comes_and_goes(world: World) -> None:
@@ -91,7 +99,9 @@ async def test_a_long_poll_and_a_stream_are_no_slow_requests(world: World) -> No
     assert value(world, "clarion_http_request_duration_seconds_count", route=events) == 0
     refused = await world.get(f"{events}?topic=nothing")
     assert refused.status == 422 or refused.status == 400
-    assert value(world, "clarion_http_requests_total", kind="request", route=events) == 1, "what was refused was never a stream"
+    assert value(world, "clarion_http_requests_total", kind="request", route=events) == 1, (
+        "what was refused was never a stream"
+    )
 
 
 def agents(hosts: Mapping[str, set[str]]) -> dict[str, float]:
@@ -117,7 +127,7 @@ def test_versions_of_agents_are_counted_and_bounded() -> None:
 def test_an_agent_whose_version_is_a_word_of_ours_makes_no_second_series() -> None:
     many = {f"v{number}": {f"h{number}", f"g{number}"} for number in range(30)}
     assert agents(of(other=5, none=7) | {"": {"x"}} | many) == {
-        "other": 5 + 60 - 2 * (VersionCollector.MOST - 2), "none": 8, **dict.fromkeys(sorted(many, reverse=True)[: VersionCollector.MOST - 2], 2),
+        "other": 5 + 60 - 2 * (VersionCollector.MOST - 2), "none": 8, **dict.fromkeys(sorted(many, reverse=True)[: VersionCollector.MOST - 2], 2),  # noqa: E501
     }  # fmt: skip
     assert agents({'a"\\\n{}': {"x"}}) == {'a"\\\n{}': 1}
 

@@ -32,14 +32,23 @@ async def reported(world: World, **reports: dict[str, object]) -> dict[str, Any]
         ({}, []),
         ({"leftovers_killed": 3}, ["leftovers_killed"]),
         ({"left_running": 1, "pipe_held": True}, ["left_running", "pipe_held"]),
-        ({"kill": {"reason": "canceled", "term_at_ms": 1, "kill_at_ms": 2, "tree_empty": False}, "oom_killed": 1}, ["may_still_run", "oom_killed"]),
+        (
+            {"kill": {"reason": "canceled", "term_at_ms": 1, "kill_at_ms": 2, "tree_empty": False}, "oom_killed": 1},
+            ["may_still_run", "oom_killed"],
+        ),
         ({"leftovers_killed": 0, "pipe_held": False}, []),
     ],
 )
-async def test_an_execution_says_what_an_operator_must_know(world: World, report: dict[str, object], codes: list[str]) -> None:
+async def test_an_execution_says_what_an_operator_must_know(
+    world: World, report: dict[str, object], codes: list[str]
+) -> None:
     task = await reported(world, web_1=report)
     one = (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1")).json
-    (row,) = [row for row in (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts")).json["items"] if row["hostname"] == "web-1"]
+    (row,) = [
+        row
+        for row in (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts")).json["items"]
+        if row["hostname"] == "web-1"
+    ]
     assert one["notes"] == row["notes"] and [note["code"] for note in one["notes"]] == codes
     for note in one["notes"]:
         count = report.get(note["code"])
@@ -58,15 +67,28 @@ async def test_a_cut_output_is_a_note_of_the_row_and_of_the_group(world: World) 
     task = await reported(world, db_1={"stdout": cut})
     row = (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/db-1")).json
     assert [note["code"] for note in row["notes"]] == ["output_cut"]
-    notes = {group["folded"]: [(note["code"], note["hosts"]) for note in group["notes"]] for group in (await world.get(f"/api/v1/tasks/{task['task_id']}/groups")).json["items"]}
+    notes = {
+        group["folded"]: [(note["code"], note["hosts"]) for note in group["notes"]]
+        for group in (await world.get(f"/api/v1/tasks/{task['task_id']}/groups")).json["items"]
+    }
     assert notes == {"web-[1-2]": [], "db-1": [("output_cut", 1)]}
 
 
 async def test_a_group_says_for_how_many_of_its_hosts_a_note_holds(world: World) -> None:
-    task = await reported(world, web_1={"leftovers_killed": 1}, web_2={"leftovers_killed": 4, "pipe_held": True}, db_1={"code": 3, "pipe_held": True})
+    task = await reported(
+        world,
+        web_1={"leftovers_killed": 1},
+        web_2={"leftovers_killed": 4, "pipe_held": True},
+        db_1={"code": 3, "pipe_held": True},
+    )
     groups = (await world.get(f"/api/v1/tasks/{task['task_id']}/groups")).json["items"]
-    found = {group["folded"]: [(note["code"], note["hosts"], note["count"]) for note in group["notes"]] for group in groups}
-    assert found == {"web-[1-2]": [("leftovers_killed", 2, None), ("pipe_held", 1, None)], "db-1": [("pipe_held", 1, None)]}
+    found = {
+        group["folded"]: [(note["code"], note["hosts"], note["count"]) for note in group["notes"]] for group in groups
+    }
+    assert found == {
+        "web-[1-2]": [("leftovers_killed", 2, None), ("pipe_held", 1, None)],
+        "db-1": [("pipe_held", 1, None)],
+    }
 
 
 async def test_notes_of_a_task_that_runs_are_counted_and_exact_once_it_has_ended(world: World) -> None:
@@ -86,12 +108,23 @@ async def test_notes_of_a_task_that_runs_are_counted_and_exact_once_it_has_ended
     assert [(note["code"], note["hosts"]) for note in group["notes"]] == [("leftovers_killed", 3)]
 
 
-@pytest.mark.parametrize(("body", "left"), [({}, False), ({"leave_children": True}, True), ({"detach": True}, True), ({"leave_children": True, "detach": True}, True), ({"leave_children": False}, False)])
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ({}, False),
+        ({"leave_children": True}, True),
+        ({"detach": True}, True),
+        ({"leave_children": True, "detach": True}, True),
+        ({"leave_children": False}, False),
+    ],
+)
 async def test_leave_children_is_accepted_under_both_names(world: World, body: dict[str, bool], left: bool) -> None:
     command = (await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true", **body})).json["command"]
     assert (command["leave_children"], command["detach"]) == (left, left)
 
 
 async def test_two_names_that_contradict_each_other_are_refused(world: World) -> None:
-    answer = await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true", "leave_children": False, "detach": True})
+    answer = await world.post(
+        "/api/v1/tasks", {"targets": ["web-1"], "command": "true", "leave_children": False, "detach": True}
+    )
     assert (answer.status, answer.error["field"]) == (422, "detach")

@@ -55,7 +55,10 @@ async def test_a_database_that_can_be_read_and_not_written_is_told(world: World)
     world.writer_available = False
     bad = await world.get("/health/deep")
     assert (bad.status, bad.json["ok"]) == (503, False)
-    assert bad.json["checks"]["writer"] == {"ok": False, "rows": 0, "available": False} and bad.json["checks"]["store"]["ok"]
+    assert (
+        bad.json["checks"]["writer"] == {"ok": False, "rows": 0, "available": False}
+        and bad.json["checks"]["store"]["ok"]
+    )
 
 
 async def test_a_database_that_hangs_does_not_hang_the_check(autojump_clock: trio.testing.MockClock) -> None:
@@ -133,7 +136,11 @@ async def test_ten_thousand_addresses_that_do_not_exist_are_one_series(world: Wo
     for index in range(50):
         await world.get(f"/x{index}")
         await world.call(f"M{index}", "/x")
-    lines = [line for line in world.metrics.text().decode().splitlines() if line.startswith("clarion_http_requests_total") and 'route="none"' in line]
+    lines = [
+        line
+        for line in world.metrics.text().decode().splitlines()
+        if line.startswith("clarion_http_requests_total") and 'route="none"' in line
+    ]
     assert len(lines) == 2
 
 

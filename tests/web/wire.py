@@ -6,7 +6,8 @@ import trio
 
 
 class Wire:
-    """Connections to its port go on to the server's. `cut` ends all that there are; new ones are taken as before. While it is `dead`
+    """Connections to its port go on to the server's. `cut` ends all that there are; new ones are taken as before. While
+    it is `dead`
     everything is taken and nothing goes on, as over a network that has gone away."""
 
     def __init__(self, port: int) -> None:

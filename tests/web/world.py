@@ -49,7 +49,8 @@ class WallClock:
 
 
 class GatedStore(SqliteStore):
-    """The real store, whose writes a test may hold back. `down`: what every call raises, as if the database had gone."""
+    """The real store, whose writes a test may hold back. `down`: what every call raises, as if the database had
+    gone."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -136,7 +137,16 @@ class World:
         self.ids: dict[str, str] = {}
         self.sessions: dict[str, Session] = {}
 
-    async def call(self, method: str, path: str, json: object = None, *, headers: dict[str, str] | None = None, data: bytes | None = None, token: bool = True) -> Answer:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        *,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+        token: bool = True,
+    ) -> Answer:
         """A request through the whole app. `data` is sent as it is."""
         sent = dict(AUTH) if token else {}
         if json is not None:
@@ -185,7 +195,15 @@ class World:
         self.door.submit(Accepted(self.ids[name], task["command"]["command_id"], 1))
         self.door.submit(Started(self.ids[name], task["command"]["command_id"], 1, 42, 1))
 
-    def report(self, task: dict[str, Any], name: str, code: int = 0, stdout: Output | bytes = b"", stderr: bytes = b"", **report: object) -> None:
+    def report(
+        self,
+        task: dict[str, Any],
+        name: str,
+        code: int = 0,
+        stdout: Output | bytes = b"",
+        stderr: bytes = b"",
+        **report: object,
+    ) -> None:
         """The final report of this host's agent. report: further facts of it, e.g. `leftovers_killed=2`."""
         outcome = Outcome.COMPLETED if code == 0 else Outcome.FAILED
         out = stdout if isinstance(stdout, Output) else whole(stdout)

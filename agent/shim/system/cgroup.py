@@ -1,6 +1,7 @@
 """One control group (version 2) per command, where the host lets us make one: a kill that no fork can outrun.
 
-Source: Documentation/admin-guide/cgroup-v2.rst of Linux ("cgroup.kill", "cgroup.events", "No Internal Process Constraint"). No controller
+Source: Documentation/admin-guide/cgroup-v2.rst of Linux ("cgroup.kill", "cgroup.events", "No Internal Process
+Constraint"). No controller
 is switched on, so a group may stand below one that holds processes.
 """
 
@@ -17,9 +18,11 @@ _REMOVE_SECONDS = 2.0
 
 
 def own_group() -> Path | None:
-    """The directory of this process's own version 2 group, below which groups may be made; None: there is none that we may write.
+    """The directory of this process's own version 2 group, below which groups may be made; None: there is none that we
+    may write.
 
-    Raises OSError when /proc cannot be read. Found also where version 2 is mounted beside version 1 (hybrid, /sys/fs/cgroup/unified).
+    Raises OSError when /proc cannot be read. Found also where version 2 is mounted beside version 1 (hybrid,
+    /sys/fs/cgroup/unified).
     """
     mount = _mount()
     if mount is None:
@@ -51,7 +54,8 @@ def _mount() -> tuple[str, Path] | None:
 
 
 def identity(directory: Path) -> str:
-    """Tells executions of the same name apart when several agents share a machine: 16 hex digits of the directory's real path."""
+    """Tells executions of the same name apart when several agents share a machine: 16 hex digits of the directory's
+    real path."""
     return hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
 
 
@@ -81,7 +85,8 @@ class Group:
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def kill(self) -> None:
-        """SIGKILL to every process in it and below. Kernels before 5.14 lack cgroup.kill: there, one by one. Raises OSError."""
+        """SIGKILL to every process in it and below. Kernels before 5.14 lack cgroup.kill: there, one by one. Raises
+        OSError."""
         try:
             (self.path / "cgroup.kill").write_text("1")
         except FileNotFoundError:

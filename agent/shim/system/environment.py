@@ -1,7 +1,10 @@
-"""What a command does not inherit from the agent: everything by which the agent itself was tuned. docs/guide/agents.md has the whole table.
+"""What a command does not inherit from the agent: everything by which the agent itself was tuned. docs/guide/agents.md
+has the whole table.
 
-The rule: limits that an operator has set for the agent and all that it starts stay (resource limits as the agent was started with, control
-group, CPU affinity, namespaces, capabilities, no_new_privs, seccomp). What tunes the agent's own process does not reach a command (OOM
+The rule: limits that an operator has set for the agent and all that it starts stay (resource limits as the agent was
+started with, control
+group, CPU affinity, namespaces, capabilities, no_new_privs, seccomp). What tunes the agent's own process does not reach
+a command (OOM
 score, nice, I/O priority, scheduling policy, timer slack, umask, signals, environment, directory, open files).
 """
 
@@ -15,14 +18,22 @@ from collections.abc import Callable
 from agent.shim.system import linux
 
 # ioprio_set(2): the numbers of the call differ between architectures
-_IOPRIO = {"x86_64": (251, 252), "aarch64": (30, 31), "riscv64": (30, 31), "loongarch64": (30, 31), "ppc64le": (273, 274), "s390x": (282, 283)}
+_IOPRIO = {
+    "x86_64": (251, 252),
+    "aarch64": (30, 31),
+    "riscv64": (30, 31),
+    "loongarch64": (30, 31),
+    "ppc64le": (273, 274),
+    "s390x": (282, 283),
+}
 _IOPRIO_WHO_PROCESS = 1
 _PR_SET_TIMERSLACK = 29
 _TIMER_SLACK_NS = 50_000
 
 
 def clean() -> int:
-    """Give this process, which is about to become a command, what a command is to have. Before it changes its user; the limits are restored
+    """Give this process, which is about to become a command, what a command is to have. Before it changes its user; the
+    limits are restored
     last of all (`limits.Original`), because until then it may need more descriptors than they allow.
 
     Returns a bit for each thing that the system did not allow: 0 when all is clean.

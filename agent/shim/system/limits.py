@@ -1,4 +1,5 @@
-"""The limits of resources that commands need: raised at the agent's start, given back to the commands, and named when they are met."""
+"""The limits of resources that commands need: raised at the agent's start, given back to the commands, and named when
+they are met."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ import resource
 from dataclasses import dataclass
 
 FILES_BASE, FILES_PER_SLOT = 192, 4
-"""Descriptors: what the agent itself needs at its busiest, and for each command (the handle of its shim, its files while they are read)."""
+"""Descriptors: what the agent itself needs at its busiest, and for each command (the handle of its shim, its files
+while they are read)."""
 FILES_OF_A_SHIM = 64
 PROCESSES_BASE, PROCESSES_PER_SLOT = 64, 4
-"""Processes and threads of the agent's user: its threads and the fork server, and for each command the shim, its program and a few more."""
+"""Processes and threads of the agent's user: its threads and the fork server, and for each command the shim, its
+program and a few more."""
 
 Limit = tuple[int, int]
 """(soft, hard) as in getrlimit(2)."""
@@ -39,7 +42,8 @@ class Original:
         return cls((a, b), (c, d))
 
     def restore(self) -> None:
-        """In a process that is about to become a command. The hard limits have never been changed. Raises OSError, ValueError."""
+        """In a process that is about to become a command. The hard limits have never been changed. Raises OSError,
+        ValueError."""
         for which, (soft, hard) in ((resource.RLIMIT_NOFILE, self.files), (resource.RLIMIT_NPROC, self.processes)):
             if resource.getrlimit(which)[0] != soft:
                 resource.setrlimit(which, (soft, hard))
@@ -60,10 +64,16 @@ def needed_files(slots: int) -> int:
 
 
 def raise_for(slots: int) -> list[Short]:
-    """Raise the soft limits of this process to what so many commands at once need, up to the hard limits. What is still too low."""
+    """Raise the soft limits of this process to what so many commands at once need, up to the hard limits. What is still
+    too low."""
     short = []
     for which, name, needed, remedy in (
-        (resource.RLIMIT_NOFILE, "open files (RLIMIT_NOFILE)", needed_files(slots), "raise LimitNOFILE= of the agent's unit, or 'ulimit -Hn', or lower slots"),
+        (
+            resource.RLIMIT_NOFILE,
+            "open files (RLIMIT_NOFILE)",
+            needed_files(slots),
+            "raise LimitNOFILE= of the agent's unit, or 'ulimit -Hn', or lower slots",
+        ),
         (
             resource.RLIMIT_NPROC,
             "processes of the agent's user (RLIMIT_NPROC)",
@@ -76,7 +86,9 @@ def raise_for(slots: int) -> list[Short]:
             wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
             resource.setrlimit(which, (wanted, hard))
             soft = wanted
-        if _below(soft, needed) and not (which == resource.RLIMIT_NPROC and os.getuid() == 0):  # root is exempt (getrlimit(2))
+        if _below(soft, needed) and not (
+            which == resource.RLIMIT_NPROC and os.getuid() == 0
+        ):  # root is exempt (getrlimit(2))
             short.append(Short(name, soft, needed, remedy))
     return short
 
@@ -97,13 +109,22 @@ def explain(error: OSError) -> str:
 def _remedy(number: int | None) -> str:
     if number == errno.EMFILE:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"this process may have {soft} open files (RLIMIT_NOFILE): raise LimitNOFILE= of the agent's unit or 'ulimit -n'"
+        return (
+            f"this process may have {soft} open files (RLIMIT_NOFILE): raise LimitNOFILE= of the agent's unit or "
+            f"'ulimit -n'"
+        )
     if number == errno.ENFILE:
         return "the machine may have no more open files: raise the sysctl fs.file-max"
     if number == errno.EAGAIN:
         soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
         most = "any number of" if soft == resource.RLIM_INFINITY else str(soft)
-        return f"its user may have {most} processes (RLIMIT_NPROC): raise LimitNPROC= or TasksMax= of the agent's unit, 'ulimit -u', or the sysctl kernel.pid_max"
+        return (
+            f"its user may have {most} processes (RLIMIT_NPROC): raise LimitNPROC= or TasksMax= of the agent's "
+            f"unit, 'ulimit -u', or the sysctl kernel.pid_max"
+        )
     if number == errno.ENOMEM:
-        return "the machine or the agent's control group is out of memory: raise MemoryMax= of the agent's unit or lower slots"
+        return (
+            "the machine or the agent's control group is out of memory: raise MemoryMax= of the agent's unit or "
+            "lower slots"
+        )
     return ""

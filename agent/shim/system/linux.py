@@ -52,7 +52,8 @@ class _CloneArguments(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of /proc/<pid>/stat (proc(5)). starttime: field 22, clock ticks after boot; with the pid it names a process for one boot.
+    """A line of /proc/<pid>/stat (proc(5)). starttime: field 22, clock ticks after boot; with the pid it names a
+    process for one boot.
 
     state, flags: fields 3 and 9, of the main thread. threads: field 20, all that have not ended, and a zombie's own.
     """
@@ -71,7 +72,8 @@ class Process:
 
     @property
     def ending(self) -> bool:
-        """Dead, or on its way there by itself: the kernel closes the files of a process well before it calls it a zombie."""
+        """Dead, or on its way there by itself: the kernel closes the files of a process well before it calls it a
+        zombie."""
         return self.dead or (bool(self.flags & _PF_EXITING) and self.threads <= 1)
 
 
@@ -98,7 +100,8 @@ def become_subreaper() -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when the parent ends. Lost at a change of user and at exec of a set-user-ID program. Raises OSError."""
+    """SIGKILL for this process when the parent ends. Lost at a change of user and at exec of a set-user-ID program.
+    Raises OSError."""
     prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
@@ -118,7 +121,8 @@ def wall_ms() -> int:
 
 
 class BootTimer:
-    """A file descriptor that becomes readable at an instant of CLOCK_BOOTTIME, also when the machine slept in between."""
+    """A file descriptor that becomes readable at an instant of CLOCK_BOOTTIME, also when the machine slept in
+    between."""
 
     def __init__(self) -> None:
         self.fd = _checked(_libc.timerfd_create(time.CLOCK_BOOTTIME, _TFD_FLAGS), "timerfd_create")
@@ -159,9 +163,11 @@ def oom_kills() -> int:
 
 
 def fork_into(group_fd: int) -> int:
-    """As os.fork, with the child in the control group of this directory from its first instant. Raises OSError when the kernel refuses it.
+    """As os.fork, with the child in the control group of this directory from its first instant. Raises OSError when the
+    kernel refuses it.
 
-    For single-threaded processes whose child soon calls exec: Python's own work after a fork is left out. Moving a process later, by
+    For single-threaded processes whose child soon calls exec: Python's own work after a fork is left out. Moving a
+    process later, by
     cgroup.procs, waits for a grace period of the whole kernel: 15 ms and more, where this costs nothing.
     """
     arguments = _CloneArguments(flags=_CLONE_INTO_CGROUP, exit_signal=signal.SIGCHLD, cgroup=group_fd)
@@ -169,7 +175,8 @@ def fork_into(group_fd: int) -> int:
 
 
 def process(pid: int) -> Process | None:
-    """The process with this pid, or None when there is none. Raises OSError when it cannot be told, which says nothing about the process:
+    """The process with this pid, or None when there is none. Raises OSError when it cannot be told, which says nothing
+    about the process:
     no descriptor is free (EMFILE, ENFILE), it may not be seen (EACCES, EPERM), no memory, an I/O error.
     """
     try:
@@ -184,11 +191,14 @@ def process(pid: int) -> Process | None:
         os.close(fd)
     # The name in field 2 may contain spaces and parentheses; what follows its last ")" does not (proc(5)).
     fields = line[line.rfind(b")") + 2 :].split()
-    return Process(pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"), flags=int(fields[6]), threads=int(fields[17]))
+    return Process(
+        pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"), flags=int(fields[6]), threads=int(fields[17])
+    )
 
 
 def processes() -> dict[int, Process]:
-    """Every process that may be seen, by pid. Those of other users may be hidden (mount option hidepid of /proc). Raises OSError."""
+    """Every process that may be seen, by pid. Those of other users may be hidden (mount option hidepid of /proc).
+    Raises OSError."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -202,8 +212,10 @@ def processes() -> dict[int, Process]:
 
 
 def open_process(pid: int, starttime: int) -> int | None:
-    """A pidfd of exactly this process, or None when it has ended. The identity is checked after opening: from then on the descriptor cannot
-    mean another process. Raises OSError when it cannot be told, also when the pid is in use and /proc does not show by whom: only the
+    """A pidfd of exactly this process, or None when it has ended. The identity is checked after opening: from then on
+    the descriptor cannot
+    mean another process. Raises OSError when it cannot be told, also when the pid is in use and /proc does not show by
+    whom: only the
     kernel's word that there is no such process means that it is gone.
     """
     try:
@@ -238,7 +250,8 @@ def _ended(pidfd: int) -> bool:
 
 
 def send_signal(target: Process, number: int) -> bool:
-    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError, and OSError when it cannot be told."""
+    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError, and
+    OSError when it cannot be told."""
     try:
         fd = os.pidfd_open(target.pid)
     except ProcessLookupError:

@@ -1,6 +1,7 @@
 """Everything that descends from a command's main process: finding it, ending it, and the proof that nothing is left.
 
-The shim is a *child subreaper* (prctl(2)): whatever a descendant does - a session of its own, a double fork - it stays below the shim. So
+The shim is a *child subreaper* (prctl(2)): whatever a descendant does - a session of its own, a double fork - it stays
+below the shim. So
 waitpid saying ECHILD proves that no descendant lives.
 """
 
@@ -45,8 +46,10 @@ def descendants(root: int, table: dict[int, Process]) -> list[Process]:
 class Tree:
     """The descendants of this very process.
 
-    killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did not let us
-    send, or why the processes could not be looked at, as text. main: pid of the main process, which leads a session of its own; it is what
+    killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did
+    not let us
+    send, or why the processes could not be looked at, as text. main: pid of the main process, which leads a session of
+    its own; it is what
     can still be signalled when /proc cannot be read.
     """
 
@@ -90,7 +93,8 @@ class Tree:
             yield pid, status
 
     def terminate(self) -> None:
-        """SIGTERM to all, and SIGCONT so that a stopped one can obey. Again until nobody new has appeared, a few times at most."""
+        """SIGTERM to all, and SIGCONT so that a stopped one can obey. Again until nobody new has appeared, a few times
+        at most."""
         told: set[tuple[int, int]] = set()
         for _ in range(3):
             seen = self._seen()
@@ -109,7 +113,8 @@ class Tree:
     def kill(self) -> None:
         """One round of SIGKILL to all. Call it, reaping in between, until `empty`.
 
-        From the third round on everybody is stopped first: stopped processes keep their pids, so that whatever forks faster than it
+        From the third round on everybody is stopped first: stopped processes keep their pids, so that whatever forks
+        faster than it
         is killed runs into its limit of processes instead of replacing the dead.
         """
         self._rounds += 1
@@ -159,11 +164,15 @@ class Tree:
 
 
 def sweep(directory: Path) -> int:
-    """Ends what is left of a command whose shim was killed; how many processes that were. Blocks, at most about 10 s: call it in a thread.
+    """Ends what is left of a command whose shim was killed; how many processes that were. Blocks, at most about 10 s:
+    call it in a thread.
 
-    They are found by their control group and by the variables CLARION_EXECUTION and CLARION_RUN in their environment, with all their
-    descendants. Without a control group, one that has emptied its environment and lost its parent is not found. A command with
-    `detach` is left alone. Raises ShimAlive; OSError when it cannot be told whether the shim lives, so that the caller looks again;
+    They are found by their control group and by the variables CLARION_EXECUTION and CLARION_RUN in their environment,
+    with all their
+    descendants. Without a control group, one that has emptied its environment and lost its parent is not found. A
+    command with
+    `detach` is left alone. Raises ShimAlive; OSError when it cannot be told whether the shim lives, so that the caller
+    looks again;
     RecordError; TimeoutError when something could not be ended or looked at, after its shim was found dead.
     """
     claim = records.read_claim(directory)
@@ -198,11 +207,17 @@ def sweep(directory: Path) -> int:
             break
         if time.monotonic() > deadline:
             if problem:
-                raise TimeoutError(f"{directory}: {len(ended)} processes were ended, and it cannot be told whether they were all: {problem}")
+                raise TimeoutError(
+                    f"{directory}: {len(ended)} processes were ended, and it cannot be told whether they were "
+                    f"all: {problem}"
+                )
             raise TimeoutError(f"{directory}: still alive after SIGKILL: {sorted(one.pid for one in left)}")
         time.sleep(0.005)
     if hidden and group is None:
-        raise TimeoutError(f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be looked at (CAP_SYS_PTRACE is missing)")
+        raise TimeoutError(
+            f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be looked at "
+            f"(CAP_SYS_PTRACE is missing)"
+        )
     if group is not None:
         # what keeps it from being removed is an empty folder left behind, which changes no result
         with contextlib.suppress(OSError):
@@ -228,7 +243,8 @@ def _group_of(directory: Path) -> Group | None:
 
 
 def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[Process], int]:
-    """(its processes, how many others may be its own and cannot be looked at). since: starttime of its shim; what is older is none of it.
+    """(its processes, how many others may be its own and cannot be looked at). since: starttime of its shim; what is
+    older is none of it.
     Raises OSError when it cannot be told."""
     marks = {f"{records.MARKER}={directory.name}".encode(), f"{records.RUN}={identity(directory)}".encode()}
     table = linux.processes()
@@ -247,8 +263,10 @@ def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[P
 
 
 def _environment(pid: int) -> set[bytes] | None:
-    """Empty for one that is gone, and for another user's that an agent without root can neither read nor have started. None: root may
-    not read it either, as in a container without CAP_SYS_PTRACE. Raises OSError when it cannot be told for want of something else.
+    """Empty for one that is gone, and for another user's that an agent without root can neither read nor have started.
+    None: root may
+    not read it either, as in a container without CAP_SYS_PTRACE. Raises OSError when it cannot be told for want of
+    something else.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:

@@ -196,7 +196,16 @@ def _last(raw: bytes, wanted: int) -> int:
     return found
 
 
-_READERS: dict[int, Callable[[bytes], Heard]] = {1: _content, 4: _welcome, 9: _ack, 10: _forget, 11: _cancel, 12: _heartbeat, 13: _drain, 14: _credit}
+_READERS: dict[int, Callable[[bytes], Heard]] = {
+    1: _content,
+    4: _welcome,
+    9: _ack,
+    10: _forget,
+    11: _cancel,
+    12: _heartbeat,
+    13: _drain,
+    14: _credit,
+}
 
 __all__ = [
     "ACK",

@@ -1,6 +1,8 @@
-"""One gRPC call over HTTP/2 from the client's side, without a socket: bytes in, messages out (RFC 9113, gRPC PROTOCOL-HTTP2).
+"""One gRPC call over HTTP/2 from the client's side, without a socket: bytes in, messages out (RFC 9113, gRPC
+PROTOCOL-HTTP2).
 
-A connection carries one stream, number 1. Nothing is pipelined and nothing is prioritised; flow control is kept in both directions.
+A connection carries one stream, number 1. Nothing is pipelined and nothing is prioritised; flow control is kept in both
+directions.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ def _prefixed(value: int, bits: int, first: int) -> bytes:
 
 
 def request_block(authority: str, path: str, token: str, *, tls: bool) -> bytes:
-    """The header block of the call, nothing of it indexed; the token is marked as never to be (RFC 7541 sections 6.1 to 6.2.3)."""
+    """The header block of the call, nothing of it indexed; the token is marked as never to be (RFC 7541 sections 6.1 to
+    6.2.3)."""
     block = b"\x83" + (b"\x87" if tls else b"\x86")
     block += b"\x04" + _literal(path) + b"\x01" + _literal(authority)
     block += b"\x00" + _literal("te") + _literal("trailers") + _prefixed(31, 4, 0) + _literal("application/grpc")
@@ -59,9 +62,26 @@ def request_block(authority: str, path: str, token: str, *, tls: bool) -> bytes:
 
 
 class Call:
-    """out: bytes to be written to the socket. ended: why the call is over, once it is; messages that came before it are still given out."""
+    """out: bytes to be written to the socket. ended: why the call is over, once it is; messages that came before it are
+    still given out."""
 
-    __slots__ = ("_block", "_block_ends", "_buffer", "_conn_window", "_consumed", "_credit", "_max_frame", "_partial", "_peer_initial", "_queue", "_stream_window", "ended", "going", "out", "status")
+    __slots__ = (
+        "_block",
+        "_block_ends",
+        "_buffer",
+        "_conn_window",
+        "_consumed",
+        "_credit",
+        "_max_frame",
+        "_partial",
+        "_peer_initial",
+        "_queue",
+        "_stream_window",
+        "ended",
+        "going",
+        "out",
+        "status",
+    )
 
     def __init__(self, block: bytes) -> None:
         """block: as `request_block` makes it."""
@@ -80,10 +100,13 @@ class Call:
         self._conn_window = self._stream_window = self._peer_initial = DEFAULT_WINDOW
         self._max_frame = DEFAULT_FRAME
         self._queue: deque[bytes] = deque()
-        self._credit = WINDOW  # what the peer may still send, the same on connection and stream as there is only one stream
+        self._credit = (
+            WINDOW  # what the peer may still send, the same on connection and stream as there is only one stream
+        )
         self._consumed = 0
 
-    # --- out ---------------------------------------------------------------------------------------------------------------
+    # --- out
+    # ---------------------------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
@@ -92,7 +115,12 @@ class Call:
 
     def send(self, message: bytes) -> None:
         raw = b"\x00" + len(message).to_bytes(4, "big") + message
-        if not self._queue and len(raw) <= self._max_frame and len(raw) <= self._conn_window and len(raw) <= self._stream_window:
+        if (
+            not self._queue
+            and len(raw) <= self._max_frame
+            and len(raw) <= self._conn_window
+            and len(raw) <= self._stream_window
+        ):
             self._conn_window -= len(raw)
             self._stream_window -= len(raw)
             self.out += len(raw).to_bytes(3, "big") + b"\x00\x00\x00\x00\x00\x01" + raw
@@ -115,7 +143,8 @@ class Call:
             else:
                 self._queue[0] = raw[room:]
 
-    # --- in ----------------------------------------------------------------------------------------------------------------
+    # --- in
+    # ----------------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[bytes]:
         """Messages in order. Raises Broken for what the protocol forbids; `ended` says that nothing more will come."""
@@ -159,7 +188,12 @@ class Call:
 
     def _assemble(self, data: bytes, messages: list[bytes]) -> None:
         partial = self._partial
-        if not partial and len(data) >= 5 and not data[0] and int.from_bytes(data[1:5], "big") == len(data) - 5 <= MAX_MESSAGE:
+        if (
+            not partial
+            and len(data) >= 5
+            and not data[0]
+            and int.from_bytes(data[1:5], "big") == len(data) - 5 <= MAX_MESSAGE
+        ):
             messages.append(data[5:])
             return
         partial += data

@@ -1,6 +1,7 @@
 """Protobuf's wire format, as much of it as the agent protocol uses (protobuf encoding guide).
 
-Written by hand because a general library takes about 100 µs per message, which with ten thousand agents in a process would measure the
+Written by hand because a general library takes about 100 µs per message, which with ten thousand agents in a process
+would measure the
 harness instead of the server.
 """
 
@@ -75,7 +76,8 @@ def read_varint(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def fields(raw: bytes) -> list[tuple[int, int | bytes]]:
-    """(field number, int of a varint or bytes of a length-delimited field), in order. Fixed-width fields, of which the protocol has
+    """(field number, int of a varint or bytes of a length-delimited field), in order. Fixed-width fields, of which the
+    protocol has
     none, are skipped. Raises Malformed."""
     found: list[tuple[int, int | bytes]] = []
     at, end = 0, len(raw)

@@ -61,7 +61,9 @@ class Tls:
     """HTTP/2 is asked for by ALPN."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
-        self._sock = context.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+        self._sock = context.wrap_socket(
+            sock, server_hostname=server_name, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
 
     def handshake(self) -> int:
         try:
@@ -94,7 +96,8 @@ class Tls:
 
 
 def dial(host: str, port: int, source: str | None = None) -> tuple[socket.socket, bool]:
-    """A socket that is being connected, and whether it is connected already. source: the address that it comes from. Raises OSError."""
+    """A socket that is being connected, and whether it is connected already. source: the address that it comes from.
+    Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

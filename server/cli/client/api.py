@@ -49,7 +49,15 @@ class Api:
     def close(self) -> None:
         self._client.close()
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float = READ_TIMEOUT, tries: int = TRIES, patient: bool = True) -> Json:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = READ_TIMEOUT,
+        tries: int = TRIES,
+        patient: bool = True,
+    ) -> Json:
         """patient: a busy server is asked again for BUSY_LIMIT seconds."""
         return self._ask("GET", path, params=params, timeout=timeout, tries=tries, patient=patient)
 
@@ -103,7 +111,8 @@ class Api:
             left = None if left is None else left - len(items)
 
     def events(self, path: str, last: str = "") -> Iterator[tuple[str, str, Json]]:
-        """(id, name, data) of server-sent events until the server ends the stream; `last`: the id to go on after. Raises CliFailure."""
+        """(id, name, data) of server-sent events until the server ends the stream; `last`: the id to go on after.
+        Raises CliFailure."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         try:
@@ -126,7 +135,16 @@ class Api:
             raise _broken_off(self.server, error) from None
 
     def _ask(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Json | None = None, headers: dict[str, str] | None = None, timeout: float = READ_TIMEOUT, tries: int, patient: bool = True
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = READ_TIMEOUT,
+        tries: int,
+        patient: bool = True,
     ) -> Json:
         content = None if body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
@@ -134,12 +152,21 @@ class Api:
         while True:
             try:
                 response = self._client.request(
-                    method, path, params=dict(params or {}), content=content, headers=sent, timeout=httpx.Timeout(timeout, connect=self._connect_timeout)
+                    method,
+                    path,
+                    params=dict(params or {}),
+                    content=content,
+                    headers=sent,
+                    timeout=httpx.Timeout(timeout, connect=self._connect_timeout),
                 )
                 return self._read(response)
             except ServerRefused as refusal:
                 maybe_done = maybe_done or (refusal.status >= 500 and refusal.code not in _NOTHING_DONE)
-                pause = _pause(refusal, time.monotonic() - started) if patient and (tries > 1 or refusal.code in _NOTHING_DONE) else None
+                pause = (
+                    _pause(refusal, time.monotonic() - started)
+                    if patient and (tries > 1 or refusal.code in _NOTHING_DONE)
+                    else None
+                )
                 if pause is None:
                     refusal.maybe_done = maybe_done
                     raise
@@ -152,7 +179,11 @@ class Api:
                 failure.maybe_done = maybe_done
                 raise failure from None
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-                raise CliFailure(USAGE, f"{self.server} is not the address of a server: {error}", "give it as in http://127.0.0.1:8440") from None
+                raise CliFailure(
+                    USAGE,
+                    f"{self.server} is not the address of a server: {error}",
+                    "give it as in http://127.0.0.1:8440",
+                ) from None
             except httpx.HTTPError as error:
                 broken, maybe_done = broken + 1, True
                 if broken >= tries:
@@ -171,13 +202,22 @@ class Api:
         except orjson.JSONDecodeError:
             document = None
         if not isinstance(document, dict):
-            raise Unreachable(f"what answers at {self.server} is not Clarion: status {response.status_code}, no JSON object", "name the right address with --server or CLARION_SERVER")
+            raise Unreachable(
+                f"what answers at {self.server} is not Clarion: status {response.status_code}, no JSON object",
+                "name the right address with --server or CLARION_SERVER",
+            )
         if response.is_success:
             return document
         error = document.get("error")
-        refusal = ServerRefused(response.status_code, error if isinstance(error, dict) else {}, _seconds(response.headers.get("Retry-After")))
+        refusal = ServerRefused(
+            response.status_code,
+            error if isinstance(error, dict) else {},
+            _seconds(response.headers.get("Retry-After")),
+        )
         if refusal.code == "unauthenticated":
-            refusal.hint = f"it was that of {self.token_from}; name another with --token-file, CLARION_TOKEN or CLARION_TOKEN_FILE"
+            refusal.hint = (
+                f"it was that of {self.token_from}; name another with --token-file, CLARION_TOKEN or CLARION_TOKEN_FILE"
+            )
         raise refusal
 
 
@@ -191,12 +231,21 @@ def _date(text: str | None) -> float | None:
 
 def _no_server(server: str, error: httpx.TransportError) -> CliFailure:
     if "WRONG_VERSION_NUMBER" in str(error):
-        return Unreachable(f"what answers at {server} does not speak TLS", f"write http://{server.partition('://')[2]} if this is the server's REST port")
-    return Unreachable(f"no server answers at {server}: {error}", "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER")
+        return Unreachable(
+            f"what answers at {server} does not speak TLS",
+            f"write http://{server.partition('://')[2]} if this is the server's REST port",
+        )
+    return Unreachable(
+        f"no server answers at {server}: {error}",
+        "start one with 'make run' or 'clarion-server run --init', or name another with --server or CLARION_SERVER",
+    )
 
 
 def _broken_off(server: str, error: httpx.HTTPError) -> Unreachable:
-    return Unreachable(f"the connection to the server at {server} broke: {str(error) or type(error).__name__}", "try again; if it stays so, look at the server's log")
+    return Unreachable(
+        f"the connection to the server at {server} broke: {str(error) or type(error).__name__}",
+        "try again; if it stays so, look at the server's log",
+    )
 
 
 def _pause(refusal: ServerRefused, spent: float) -> float | None:
@@ -207,7 +256,8 @@ def _pause(refusal: ServerRefused, spent: float) -> float | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Of a Retry-After header: a number of seconds, or a date (RFC 9110 section 10.2.3), from which only a coarse wait follows."""
+    """Of a Retry-After header: a number of seconds, or a date (RFC 9110 section 10.2.3), from which only a coarse wait
+    follows."""
     if not text:
         return None
     try:

@@ -38,7 +38,14 @@ class Place(NamedTuple):
     local: bool
 
 
-def find(server: str | None, token_file: str | None, environ: Mapping[str, str], home: Path, here: Path, context: str | None = None) -> Place:
+def find(
+    server: str | None,
+    token_file: str | None,
+    environ: Mapping[str, str],
+    home: Path,
+    here: Path,
+    context: str | None = None,
+) -> Place:
     """Flags before environment before the context before defaults. Raises CliFailure that names what was looked for.
 
     The token of a context goes to the server of that context only. context: from --context.
@@ -69,13 +76,25 @@ def check_address(address: str, source: str) -> str:
     """The host in it. Raises CliFailure."""
     parts = urlsplit(address)
     try:
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.port == 0
+        wrong = (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.port == 0
+        )
     except ValueError:
         wrong = True
     if wrong:
-        raise CliFailure(USAGE, f"{source}: {address!r} is not the address of a server", f"give it as in {DEFAULT_SERVER}")
+        raise CliFailure(
+            USAGE, f"{source}: {address!r} is not the address of a server", f"give it as in {DEFAULT_SERVER}"
+        )
     if parts.username or parts.password:
-        raise CliFailure(USAGE, f"{source}: an address holds no user or password", "put the token into a file and name that with --token-file")
+        raise CliFailure(
+            USAGE,
+            f"{source}: an address holds no user or password",
+            "put the token into a file and name that with --token-file",
+        )
     return parts.hostname or ""
 
 
@@ -86,7 +105,14 @@ def _local(host: str) -> bool:
         return False
 
 
-def _token(token_file: str | None, asked: Context | None, used: Context | None, environ: Mapping[str, str], home: Path, here: Path) -> Token:
+def _token(
+    token_file: str | None,
+    asked: Context | None,
+    used: Context | None,
+    environ: Mapping[str, str],
+    home: Path,
+    here: Path,
+) -> Token:
     """asked: the context named by --context, whose token goes before the environment's; used: the one in use."""
     if token_file is not None:
         return _read(here / token_file, "--token-file")
@@ -102,7 +128,14 @@ def _token(token_file: str | None, asked: Context | None, used: Context | None, 
     for path in usual:
         if path.is_file():
             return _read(path, "token file")
-    raise CliFailure(NO_PERMISSION, f"no token: neither {usual[0]} nor {usual[1]} is there", "name the file with --token-file or CLARION_TOKEN_FILE, or put the token into CLARION_TOKEN; the server's admin token is DATA/admin.token")
+    raise CliFailure(
+        NO_PERMISSION,
+        f"no token: neither {usual[0]} nor {usual[1]} is there",
+        (
+            "name the file with --token-file or CLARION_TOKEN_FILE, or put the token into CLARION_TOKEN; the "
+            "server's admin token is DATA/admin.token"
+        ),
+    )
 
 
 def _read(path: Path, source: str) -> Token:
@@ -110,7 +143,11 @@ def _read(path: Path, source: str) -> Token:
         with path.open("rb") as handle:
             raw = handle.read(TOKEN_LIMIT + 1)
     except OSError as error:
-        raise CliFailure(NO_PERMISSION, f"{source}: {path} cannot be read: {error.strerror}", "name a file that holds a token and that this user may read") from None
+        raise CliFailure(
+            NO_PERMISSION,
+            f"{source}: {path} cannot be read: {error.strerror}",
+            "name a file that holds a token and that this user may read",
+        ) from None
     return _checked(raw.decode("latin-1"), str(path), f"{source}: {path} does not hold a token")
 
 

@@ -32,7 +32,11 @@ class Contexts:
     def get(self, name: str, source: str) -> Context:
         """Raises CliFailure."""
         if name not in self.known:
-            raise CliFailure(USAGE, f"{source}: there is no context {name!r}", f"'clarion context set {name} --server URL' makes one; 'clarion context list' shows those there are")
+            raise CliFailure(
+                USAGE,
+                f"{source}: there is no context {name!r}",
+                f"'clarion context set {name} --server URL' makes one; 'clarion context list' shows those there are",
+            )
         return self.known[name]
 
 
@@ -56,7 +60,11 @@ def load(home: Path) -> Contexts:
     for name, entry in contexts.items():
         server = entry.get("server") if isinstance(entry, dict) else None
         token_file = entry.get("token_file") if isinstance(entry, dict) else None
-        if not isinstance(server, str) or not isinstance(token_file, str | None) or set(entry) - {"server", "token_file"}:
+        if (
+            not isinstance(server, str)
+            or not isinstance(token_file, str | None)
+            or set(entry) - {"server", "token_file"}
+        ):
             raise _wrong(path, f"contexts.{name}")
         found.known[name] = Context(server, token_file)
     found.current = current
@@ -77,13 +85,20 @@ def save(contexts: Contexts, home: Path) -> None:
             file.write("\n".join(lines).lstrip() + "\n")
         Path(temporary).replace(path)
     except OSError as error:
-        raise CliFailure(USAGE, f"{path} cannot be written: {error.strerror}", "look at the directory's owner and mode") from None
+        raise CliFailure(
+            USAGE, f"{path} cannot be written: {error.strerror}", "look at the directory's owner and mode"
+        ) from None
 
 
 def _text(value: str) -> str:
-    """A TOML basic string: JSON's escapes are a part of TOML's (toml.io 1.0, String), but for DEL, which JSON leaves alone."""
+    """A TOML basic string: JSON's escapes are a part of TOML's (toml.io 1.0, String), but for DEL, which JSON leaves
+    alone."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _wrong(path: Path, what: str) -> CliFailure:
-    return CliFailure(USAGE, f"{path}: {what} is not understood", 'it holds current = "NAME" and [contexts.NAME] with server and token_file')
+    return CliFailure(
+        USAGE,
+        f"{path}: {what} is not understood",
+        'it holds current = "NAME" and [contexts.NAME] with server and token_file',
+    )

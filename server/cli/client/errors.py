@@ -47,7 +47,13 @@ class ServerRefused(CliFailure):
             self.shown = _caret(error)
         field = str(error.get("field") or "")
         whole = message[-1:] in (".", "?", "!")
-        told = f" ({field})" if field and not whole and field.partition("[")[0] not in (*_OF_THE_API, *message.replace("[", " ").replace(":", " ").split()) else ""
+        told = (
+            f" ({field})"
+            if field
+            and not whole
+            and field.partition("[")[0] not in (*_OF_THE_API, *message.replace("[", " ").replace(":", " ").split())
+            else ""
+        )
         if message.endswith("?") and self.code in PROBLEMS and hint == PROBLEMS[self.code].hint:
             hint = ""  # what is proposed is what to do
         super().__init__(_exit(status, self.code), f"{message}{told}{_details(error, message)}", hint)
@@ -75,7 +81,11 @@ def joined(message: str, hint: str) -> str:
     """A sentence and what to do: two sentences where the first one is whole, otherwise one."""
     if not hint:
         return message
-    return f"{message} {hint[:1].upper()}{hint[1:]}{'' if hint[-1] in '.?!' else '.'}" if message[-1:] in (".", "?", "!") else f"{message}; {hint}"
+    return (
+        f"{message} {hint[:1].upper()}{hint[1:]}{'' if hint[-1] in '.?!' else '.'}"
+        if message[-1:] in (".", "?", "!")
+        else f"{message}; {hint}"
+    )
 
 
 def _caret(error: dict[str, object]) -> str:
@@ -83,13 +93,27 @@ def _caret(error: dict[str, object]) -> str:
     text, column = error.get("excerpt") or error.get("text"), error.get("excerpt_column") or error.get("column")
     if not isinstance(text, str) or not isinstance(column, int) or not 1 <= column <= len(text) + 1:
         return ""
-    before, after = (escaped(part.replace("\n", " ").replace("\t", " ")) for part in (text[: column - 1], text[column - 1 :]))
+    before, after = (
+        escaped(part.replace("\n", " ").replace("\t", " ")) for part in (text[: column - 1], text[column - 1 :])
+    )
     return f"\n  {before}{after}\n  {' ' * width(before)}^"
 
 
 def _details(error: dict[str, object], message: str) -> str:
-    """What else the error carries, such as every unknown host, as far as the message does not say it: the number, then names."""
-    known = ("code", "message", "field", "hint", "column", "expected", "text", "excerpt", "excerpt_column", *(("request_id",) if error.get("code") != "internal" else ()))
+    """What else the error carries, such as every unknown host, as far as the message does not say it: the number, then
+    names."""
+    known = (
+        "code",
+        "message",
+        "field",
+        "hint",
+        "column",
+        "expected",
+        "text",
+        "excerpt",
+        "excerpt_column",
+        *(("request_id",) if error.get("code") != "internal" else ()),
+    )
     texts = []
     for name, value in error.items():
         if name in known or value in (None, "", [], {}):
@@ -97,7 +121,11 @@ def _details(error: dict[str, object], message: str) -> str:
         if isinstance(value, list | dict):
             items = [escaped(str(item)) for item in value if isinstance(item, str | int)]
             # a sentence that names the first of them has told their number, too
-            if not items or (items[0] in message and message[-1:] in (".", "?")) or all(item in message for item in items):
+            if (
+                not items
+                or (items[0] in message and message[-1:] in (".", "?"))
+                or all(item in message for item in items)
+            ):
                 continue
             more = f", and {len(items) - NAMES:,} more" if len(items) > NAMES else ""
             texts.append(f"; {len(items):,} {name}: {', '.join(items[:NAMES])}{more}")

@@ -29,8 +29,14 @@ class Kept(NamedTuple):
         return self.total_bytes - len(self.head) - len(self.tail)
 
     def as_json(self) -> Json:
-        """text is for reading (bytes that are not UTF-8 replaced), base64 is exact. The tail stands apart when bytes between are missing."""
-        document: Json = {"total_bytes": self.total_bytes, "truncated": self.truncated, "sha256": self.sha256, **_both("", self.head)}
+        """text is for reading (bytes that are not UTF-8 replaced), base64 is exact. The tail stands apart when bytes
+        between are missing."""
+        document: Json = {
+            "total_bytes": self.total_bytes,
+            "truncated": self.truncated,
+            "sha256": self.sha256,
+            **_both("", self.head),
+        }
         return document | (_both("tail_", self.tail) if self.truncated else {})
 
 
@@ -77,6 +83,10 @@ class Outputs:
             answer = self._api.get(path, {"stream": stream, "part": part, "offset": len(pieces), "limit": PIECE})
             piece = b64decode(answer["base64"])
             if not piece:
-                raise CliFailure(UNAVAILABLE, f"the server sent {len(pieces)} of {length} bytes of {stream}", "try again; if it stays so, look at the server's log")
+                raise CliFailure(
+                    UNAVAILABLE,
+                    f"the server sent {len(pieces)} of {length} bytes of {stream}",
+                    "try again; if it stays so, look at the server's log",
+                )
             pieces += piece
         return bytes(pieces)

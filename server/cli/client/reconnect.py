@@ -15,7 +15,8 @@ Got = TypeVar("Got")
 
 
 def patient(ask: Callable[[], Got], note: Callable[[str], None] | None, task_id: str) -> Got:
-    """What `ask` gives; a server that does not answer, or answers with 503, is asked again for AWAY_LIMIT seconds. Raises CliFailure."""
+    """What `ask` gives; a server that does not answer, or answers with 503, is asked again for AWAY_LIMIT seconds.
+    Raises CliFailure."""
     pause, started = AWAY_FIRST, None
     while True:
         try:
@@ -29,7 +30,13 @@ def patient(ask: Callable[[], Got], note: Callable[[str], None] | None, task_id:
                 if note:
                     note(f"the server does not answer; trying again for {AWAY_LIMIT:.0f} s. The task goes on meanwhile")
             if now - started >= AWAY_LIMIT:
-                raise CliFailure(UNAVAILABLE, f"{failure.message} for {AWAY_LIMIT:.0f} s", f"see how the task ended with 'clarion tasks show {task_id}' when it is back") from None
-            asked = failure.retry_after if isinstance(failure, ServerRefused) and failure.retry_after is not None else pause
+                raise CliFailure(
+                    UNAVAILABLE,
+                    f"{failure.message} for {AWAY_LIMIT:.0f} s",
+                    f"see how the task ended with 'clarion tasks show {task_id}' when it is back",
+                ) from None
+            asked = (
+                failure.retry_after if isinstance(failure, ServerRefused) and failure.retry_after is not None else pause
+            )
             time.sleep(max(asked, AWAY_FIRST))
             pause = min(pause * 2, AWAY_MOST)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Begun:
-    """task_id: the task that this call waits for, or None. ours: this call has started it, so that repeating the call would run it a second time.
+    """task_id: the task that this call waits for, or None. ours: this call has started it, so that repeating the call
+    would run it a second time.
     key: the idempotency key of a start that was sent and not answered."""
 
     task_id: str | None = None
@@ -39,7 +40,10 @@ def refused() -> None:
 def remark() -> str:
     """What a message that ends the call adds; empty where nothing was begun."""
     if now.key is not None:
-        return f"The task may have been started: see 'clarion tasks list', or repeat the call with --idempotency-key {now.key}, which starts it once only"
+        return (
+            f"The task may have been started: see 'clarion tasks list', or repeat the call with --idempotency-key "
+            f"{now.key}, which starts it once only"
+        )
     if now.task_id is None:
         return ""
     begun = "was started and is not affected by this" if now.ours else "is not affected by this"

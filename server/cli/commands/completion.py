@@ -23,4 +23,7 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = ctx.find_root().command
-    say(kind(root, {}, "clarion", "_CLARION_COMPLETE").source_template % kind(root, {}, "clarion", "_CLARION_COMPLETE").source_vars())
+    say(
+        kind(root, {}, "clarion", "_CLARION_COMPLETE").source_template
+        % kind(root, {}, "clarion", "_CLARION_COMPLETE").source_vars()
+    )

@@ -19,7 +19,11 @@ class _TaskOrHost(TaskId):
     """The first word is completed with tasks, the second with hosts."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return completion.hosts(ctx, param, incomplete) if ctx.params.get("words") else super().shell_complete(ctx, param, incomplete)
+        return (
+            completion.hosts(ctx, param, incomplete)
+            if ctx.params.get("words")
+            else super().shell_complete(ctx, param, incomplete)
+        )
 
 
 @click.command("logs")
@@ -30,7 +34,8 @@ class _TaskOrHost(TaskId):
 def command(api: Api, words: tuple[str, ...], follow: bool, raw: bool) -> int:
     """Print what a task's hosts wrote, as 'host: line'; with HOST, what that one wrote. Without TASK, of the last task.
 
-    What commands wrote to standard error goes to standard error. Without --follow it is the output of the hosts that have ended.
+    What commands wrote to standard error goes to standard error. Without --follow it is the output of the hosts that
+    have ended.
     """
     from server.cli.client.api import segment
     from server.cli.follow import logs

@@ -21,14 +21,34 @@ if TYPE_CHECKING:
 @click.option("-d", "--detach", is_flag=True, help="Do not wait: print the task's id and leave.")
 @click.option("-f", "--follow", is_flag=True, help="Show the output of the (first) host while it comes.")
 @click.option("--stream", is_flag=True, help="Show every line of every host while it comes, as 'host: line'.")
-@click.option("--raw", is_flag=True, help="One host: exactly the bytes that the command writes, and nothing else. The same as -o text.")
-@click.option("-S", "--exit-code", "own_code", is_flag=True, help="One host: exit with the command's own exit code; 128 + N after signal N; 255 where no exit code came back.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="One host: exactly the bytes that the command writes, and nothing else. The same as -o text.",
+)
+@click.option(
+    "-S",
+    "--exit-code",
+    "own_code",
+    is_flag=True,
+    help="One host: exit with the command's own exit code; 128 + N after signal N; 255 where no exit code came back.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors: no plan, progress or summary.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show which hosts are meant, and run nothing.")
 @format_option(text=True)
 @with_api
 def command(
-    api: Api, body: dict[str, Any], key: str | None, detach: bool, follow: bool, stream: bool, raw: bool, own_code: bool, quiet: bool, only_plan: bool, form: str
+    api: Api,
+    body: dict[str, Any],
+    key: str | None,
+    detach: bool,
+    follow: bool,
+    stream: bool,
+    raw: bool,
+    own_code: bool,
+    quiet: bool,
+    only_plan: bool,
+    form: str,
 ) -> int:
     """Run a command on hosts and wait for every answer.
 
@@ -57,7 +77,10 @@ def command(
         if form == "human":
             say(task["task_id"])
             if not quiet:
-                say(f"started: {api.page(task['task_id'])}; attach to it with 'clarion attach {task['task_id']}'", err=True)
+                say(
+                    f"started: {api.page(task['task_id'])}; attach to it with 'clarion attach {task['task_id']}'",
+                    err=True,
+                )
         else:
             lists.one(form, task)
         return 0
@@ -66,11 +89,17 @@ def command(
 
 def _check(form: str, *, detach: bool, follow: bool, stream: bool, raw: bool, own_code: bool) -> None:
     """Raises click.UsageError for options that contradict each other."""
-    given = [name for name, chosen in (("--follow", follow), ("--stream", stream), ("--raw", raw or form == "text")) if chosen]
+    given = [
+        name
+        for name, chosen in (("--follow", follow), ("--stream", stream), ("--raw", raw or form == "text"))
+        if chosen
+    ]
     if len(given) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} exclude each other")
     if given and (detach or form not in ("human", "text")):
-        raise click.UsageError(f"{given[0]} is for people who wait; for programs there is 'clarion tasks output -f --jsonl'")
+        raise click.UsageError(
+            f"{given[0]} is for people who wait; for programs there is 'clarion tasks output -f --jsonl'"
+        )
     if own_code and detach:
         raise click.UsageError("--exit-code and --detach exclude each other")
 
@@ -80,7 +109,9 @@ def _one_host(found: Json, option: str) -> None:
         raise click.UsageError(f"{option} is for one host, and these are {found['count']:,}")
 
 
-def _wait(api: Api, task: Json, form: str, *, follow: bool, stream: bool, raw: bool, own_code: bool, quiet: bool) -> int:
+def _wait(
+    api: Api, task: Json, form: str, *, follow: bool, stream: bool, raw: bool, own_code: bool, quiet: bool
+) -> int:
     from server.cli.follow.task import announce, attach
 
     if not quiet and (follow or stream):

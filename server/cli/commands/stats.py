@@ -29,7 +29,11 @@ def command(api: Api, form: str) -> None:
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     """A number a line, called by the words that people read: `executions not started`."""
     if isinstance(value, dict):
-        return [pair for key, inner in value.items() for pair in _flat(f"{prefix} {_word(prefix, str(key))}".lstrip(), inner)]
+        return [
+            pair
+            for key, inner in value.items()
+            for pair in _flat(f"{prefix} {_word(prefix, str(key))}".lstrip(), inner)
+        ]
     return [(prefix, f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))]
 
 

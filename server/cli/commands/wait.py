@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 @click.command("wait")
 @click.argument("task_ids", type=TaskId(), nargs=-1, metavar="[TASK...]", default=("last",))
-@click.option("-t", "--timeout", type=Duration(), metavar="S", help="Wait no longer than this (seconds, or 30s, 5m, 2h); exit code 75 if a task has not ended by then.")
+@click.option(
+    "-t",
+    "--timeout",
+    type=Duration(),
+    metavar="S",
+    help="Wait no longer than this (seconds, or 30s, 5m, 2h); exit code 75 if a task has not ended by then.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing; the exit code tells.")
 @format_option()
 @with_api
 def command(api: Api, task_ids: tuple[str, ...], timeout: float | None, quiet: bool, form: str) -> int:
-    """Wait until tasks have ended. The exit code is that of 'clarion run'; of several tasks, of the first that did not complete."""
+    """Wait until tasks have ended. The exit code is that of 'clarion run'; of several tasks, of the first that did not
+    complete."""
     from server.cli.client import started
     from server.cli.client.api import segment
     from server.cli.client.reconnect import patient
@@ -39,9 +46,15 @@ def command(api: Api, task_ids: tuple[str, ...], timeout: float | None, quiet: b
         started.task(task_id, ours=False)
         path = f"tasks/{segment(task_id)}"
         task = patient(lambda path=path: api.get(path, tries=1, patient=False), None, task_id)  # type: ignore[misc]
-        while task["status"] not in FINAL and (left := WAIT if until is None else min(WAIT, until - time.monotonic())) > 0:
+        while (
+            task["status"] not in FINAL and (left := WAIT if until is None else min(WAIT, until - time.monotonic())) > 0
+        ):
             asked = {"wait": round(left, 3), "since": task["version"]}
-            task = patient(lambda path=path, asked=asked: api.get(path, asked, timeout=WAIT + 15, tries=1, patient=False), None, task_id)  # type: ignore[misc]
+            task = patient(
+                lambda path=path, asked=asked: api.get(path, asked, timeout=WAIT + 15, tries=1, patient=False),  # type: ignore[misc]
+                None,
+                task_id,
+            )
         ended = task["status"] in FINAL
         worst = worst or (exit_code(task) if ended else NOT_ENDED)
         if form != "human":

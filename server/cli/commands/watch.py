@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @task_argument(default="last")
-@click.option("--stream", is_flag=True, help="Every line of every host, as 'host: line', instead of answers as hosts end.")
+@click.option(
+    "--stream", is_flag=True, help="Every line of every host, as 'host: line', instead of answers as hosts end."
+)
 @format_option()
 @with_api
 def command(api: Api, task_id: str, stream: bool, form: str) -> int:

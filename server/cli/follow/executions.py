@@ -8,12 +8,14 @@ from server.cli.client.api import Api, Json, segment
 from server.cli.render.exit_codes import ENDED
 
 LOOK_EVERY, COST = 0.5, 10.0
-"""Seconds between two looks at a task's hosts, at least; a look that took t seconds is followed by a pause of COST * t, so that the lists
+"""Seconds between two looks at a task's hosts, at least; a look that took t seconds is followed by a pause of COST * t,
+so that the lists
 of ten thousand hosts do not keep the server busy."""
 
 
 class Rows:
-    """open: hosts that had not ended at the last look. names: host id → name, with the end of the id where several hosts have that name."""
+    """open: hosts that had not ended at the last look. names: host id → name, with the end of the id where several
+    hosts have that name."""
 
     def __init__(self, api: Api, task_id: str) -> None:
         self._api, self._path = api, f"tasks/{segment(task_id)}/hosts"

@@ -12,7 +12,8 @@ from server.cli.standard_streams import say
 
 
 def follow_first(api: Api, task: Json) -> int:
-    """The exit code of the task. With one host nothing is printed twice; with several, what all said comes at the end as always.
+    """The exit code of the task. With one host nothing is printed twice; with several, what all said comes at the end
+    as always.
 
     Ctrl-C asks as `attach` does; of a task that is canceled then, what all said comes too.
     """

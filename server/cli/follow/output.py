@@ -45,7 +45,13 @@ def follow_text(api: Api, task_id: str, host: str) -> Json:
         for stream in lines.values():
             stream.flush()
         if name == "gap":
-            say(f"… {count(data['end'] - data['offset'], 'byte')} of {data['stream']} skipped; what is kept of them: clarion tasks output {task_id} {one_line(host)}", err=True)
+            say(
+                (
+                    f"… {count(data['end'] - data['offset'], 'byte')} of {data['stream']} skipped; what is kept of "
+                    f"them: clarion tasks output {task_id} {one_line(host)}"
+                ),
+                err=True,
+            )
         elif name == "attempt":
             say(f"attempt {data['attempt']}: its output begins anew", err=True)
         else:
@@ -61,7 +67,11 @@ def follow_raw(api: Api, task_id: str, host: str, stream: str) -> None:
     out, written, broken = sys.stdout.buffer, 0, False
     for name, data in events(api, task_id, host):
         if name == "attempt" and data["attempt"] > 1 and written:
-            raise CliFailure(UNAVAILABLE, f"the host is tried again (attempt {data['attempt']}), and what was printed is of the attempt before", "follow it again")
+            raise CliFailure(
+                UNAVAILABLE,
+                f"the host is tried again (attempt {data['attempt']}), and what was printed is of the attempt before",
+                "follow it again",
+            )
         if name not in ("output", "gap") or data["stream"] != stream or broken:
             continue
         broken = name == "gap"

@@ -1,4 +1,5 @@
-"""Every byte of one execution's output, once and in order for each stream: live while it runs, and from its result what live output skipped."""
+"""Every byte of one execution's output, once and in order for each stream: live while it runs, and from its result what
+live output skipped."""
 
 from __future__ import annotations
 
@@ -46,7 +47,14 @@ class LiveFull(CliFailure):
     """The server sends the live output of no further execution just now."""
 
     def __init__(self) -> None:
-        super().__init__(UNAVAILABLE, "the server sends the live output of no more executions at once", "try again later, or raise limits.live_output_executions and http.max_event_streams; the output itself is kept")
+        super().__init__(
+            UNAVAILABLE,
+            "the server sends the live output of no more executions at once",
+            (
+                "try again later, or raise limits.live_output_executions and http.max_event_streams; the output "
+                "itself is kept"
+            ),
+        )
 
 
 @dataclass(slots=True)
@@ -61,7 +69,8 @@ class Place:
 
 
 def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
-    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT seconds without news.
+    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT
+    seconds without news.
 
     Raises CliFailure; LiveFull when the server has no place.
     """
@@ -84,13 +93,18 @@ def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
             if isinstance(failure, ServerRefused) and failure.status != 503:
                 raise
             if time.monotonic() - heard > AWAY_LIMIT:
-                raise CliFailure(UNAVAILABLE, f"{failure.message} for {AWAY_LIMIT:.0f} s", "the task goes on; follow it again when the server is back") from None
+                raise CliFailure(
+                    UNAVAILABLE,
+                    f"{failure.message} for {AWAY_LIMIT:.0f} s",
+                    "the task goes on; follow it again when the server is back",
+                ) from None
         time.sleep(pause)
         pause = min(2 * pause, AWAY_MOST)
 
 
 def live(api: Api, task_id: str, host: str, place: Place) -> Iterator[Part | Json]:
-    """Parts from `place` on, which moves with them, and at last the execution as it ended. What live output skips comes after its end.
+    """Parts from `place` on, which moves with them, and at last the execution as it ended. What live output skips comes
+    after its end.
 
     Raises CliFailure, LiveFull.
     """

@@ -1,4 +1,5 @@
-"""`--raw`: exactly the bytes that the command on one host writes, each stream to its own descriptor, while they come."""
+"""`--raw`: exactly the bytes that the command on one host writes, each stream to its own descriptor, while they
+come."""
 
 from __future__ import annotations
 
@@ -47,7 +48,11 @@ def _parts(api: Api, task_id: str, host_id: str, place: Place) -> None:
 
 def _write(part: Piece | Missing | Attempt) -> None:
     if isinstance(part, Attempt):
-        raise CliFailure(UNTOLD, f"the host is tried again (attempt {part.number}), and what was written is of the attempt before", "read the output with 'clarion tasks output --raw'")
+        raise CliFailure(
+            UNTOLD,
+            f"the host is tried again (attempt {part.number}), and what was written is of the attempt before",
+            "read the output with 'clarion tasks output --raw'",
+        )
     if isinstance(part, Missing):
         say(f"{count(part.number, 'byte')} of {part.total:,} of {part.stream} not kept", err=True)
         return

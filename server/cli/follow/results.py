@@ -1,6 +1,8 @@
-"""The results of a task while its hosts end, in each form of answer: nothing is held back until the last host has ended.
+"""The results of a task while its hosts end, in each form of answer: nothing is held back until the last host has
+ended.
 
-Up to FEW hosts: each one's answer on standard output as it ends, those that end together and say the same as one. More hosts: on standard
+Up to FEW hosts: each one's answer on standard output as it ends, those that end together and say the same as one. More
+hosts: on standard
 error each new answer, shortened, and at the end all answers on standard output, the largest group first.
 """
 
@@ -25,9 +27,11 @@ from server.cli.standard_streams import say
 FEW = 20
 """Hosts whose answers are shown one by one."""
 FIRST, SLOWEST = 2.0, 30.0
-"""Seconds until the answers of many hosts are looked at first, and the longest time between two looks; it doubles with each."""
+"""Seconds until the answers of many hosts are looked at first, and the longest time between two looks; it doubles with
+each."""
 SETTLE = 0.2
-"""Seconds for which the ends of more hosts are waited for when one has ended, so that those that end together are shown together."""
+"""Seconds for which the ends of more hosts are waited for when one has ended, so that those that end together are shown
+together."""
 SHORT = 10
 """Lines of each output that are shown of many hosts while they run."""
 
@@ -39,7 +43,8 @@ class Shown(Protocol):
 
 class Coming(Shown, Protocol):
     def look(self, progress: Json, aside: AbstractContextManager[None]) -> float | None:
-        """Show what is new. Returns the seconds after which there is more to show although no host ends; None if there is not."""
+        """Show what is new. Returns the seconds after which there is more to show although no host ends; None if there
+        is not."""
 
     def finish(self, task: Json) -> None:
         """Show the rest of a task that has ended."""
@@ -97,7 +102,8 @@ class _Rows(ABC):
 
     @abstractmethod
     def show(self) -> None:
-        """Takes each away from `pending` once it is shown: a server that breaks off in between is asked again for the rest only."""
+        """Takes each away from `pending` once it is shown: a server that breaks off in between is asked again for the
+        rest only."""
 
     def finish(self, task: Json) -> None:
         patient(self._rest, None, self.task_id)
@@ -139,7 +145,13 @@ class _Hosts(_Rows):
         super().finish(task)
         if not self._quiet:
             if len(self._shown) > 1:
-                say(f"{count(len(self._shown), 'group')} of answers; compare them with 'clarion tasks diff {self.task_id}'", err=True)
+                say(
+                    (
+                        f"{count(len(self._shown), 'group')} of answers; compare them with 'clarion tasks diff "
+                        f"{self.task_id}'"
+                    ),
+                    err=True,
+                )
             summarize(task)
 
 
@@ -179,4 +191,7 @@ class _Groups:
 def still_open(task: Json) -> str:
     """`2 of 5 hosts have not ended`."""
     open_hosts = int(task["total_hosts"]) - ended(task)
-    return f"{open_hosts:,} of {count(int(task['total_hosts']), 'host')} {'has' if int(task['total_hosts']) == 1 else 'have'} not ended"
+    return (
+        f"{open_hosts:,} of {count(int(task['total_hosts']), 'host')} "
+        f"{'has' if int(task['total_hosts']) == 1 else 'have'} not ended"
+    )

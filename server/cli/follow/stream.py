@@ -1,6 +1,7 @@
 """`--stream`: every line of every host as `host: line`, while it is written.
 
-Every line of a host comes once and in order. A server sends the live output of a limited number of executions at a time; the others' lines
+Every line of a host comes once and in order. A server sends the live output of a limited number of executions at a
+time; the others' lines
 come from their results when they end.
 """
 
@@ -31,7 +32,8 @@ from server.cli.render.text import count, one_line
 from server.cli.standard_streams import say
 
 AT_ONCE = 48
-"""Executions whose live output is followed at a time. The server's own limit (`limits.live_output_executions`, 64 by default) is for all of its users."""
+"""Executions whose live output is followed at a time. The server's own limit (`limits.live_output_executions`, 64 by
+default) is for all of its users."""
 WAITING = 256
 """Messages that wait to be printed; those that read from the server wait when there are more."""
 LOOK_UP = 0.2
@@ -102,7 +104,8 @@ class Lines:
     def print_all(self) -> Json:
         """Print until everything is printed; the task as it ended.
 
-        Raises KeyboardInterrupt between two lines, so that it may be called again and nothing is lost; a second Ctrl-C ends at once.
+        Raises KeyboardInterrupt between two lines, so that it may be called again and nothing is lost; a second Ctrl-C
+        ends at once.
         """
         self._interrupted = False
         before = signal.signal(signal.SIGINT, self._on_interrupt)
@@ -126,7 +129,8 @@ class Lines:
         self._interrupted = True
 
     def leave(self, task: Json) -> None:
-        """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not complete."""
+        """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not
+        complete."""
         rows = Rows(self._api, self._task_id)
         found = rows.look()
         self.looked(found, [])
@@ -140,7 +144,8 @@ class Lines:
         for host in self._hosts.values():
             self._flush(host)
 
-    # --- in threads of their own: each puts what is to be done into the queue --------------------------------------------------
+    # --- in threads of their own: each puts what is to be done into the queue
+    # --------------------------------------------------
 
     def _thread(self, work: Callable[..., None], *given: Any) -> None:
         def run() -> None:
@@ -168,7 +173,11 @@ class Lines:
             if rows.due_in:
                 time.sleep(rows.due_in)
             since = progress["version"]
-            progress = self._patient(lambda since=since: self._api.get(path, {"wait": WAIT, "since": since}, timeout=WAIT + 15, tries=1, patient=False))  # type: ignore[misc]
+            progress = self._patient(
+                lambda since=since: self._api.get(  # type: ignore[misc]
+                    path, {"wait": WAIT, "since": since}, timeout=WAIT + 15, tries=1, patient=False
+                )
+            )
 
     def _patient(self, ask: Callable[[], Any]) -> Any:
         return patient(ask, lambda text: self._queue.put(lambda: say(text, err=True)), self._task_id)
@@ -183,7 +192,8 @@ class Lines:
         except LiveFull:
             self._queue.put(lambda: self._left(host_id, whole=False))
 
-    # --- in the main thread ----------------------------------------------------------------------------------------------------
+    # --- in the main thread
+    # ----------------------------------------------------------------------------------------------------
 
     def looked(self, found: list[Json], running: list[Json]) -> None:
         """found: executions that have ended; running: those that run now."""
@@ -215,7 +225,13 @@ class Lines:
             self._thread(self._follow, host_id, host.place)
         if self._waiting and not self._remarked and not self._quiet:
             self._remarked = True
-            say(f"the output of {count(self._following, 'host')} is shown while it is written, that of the others when they end", err=True)
+            say(
+                (
+                    f"the output of {count(self._following, 'host')} is shown while it is written, that of the "
+                    f"others when they end"
+                ),
+                err=True,
+            )
 
     def _left(self, host_id: str, *, whole: bool) -> None:
         """The live output of a host has ended; whole: all of it was given. Otherwise the server has no place for it."""

@@ -18,13 +18,15 @@ from server.cli.standard_streams import say
 
 WAIT = 25
 EARLY, SHORTEST = 0.5, 0.05
-"""Seconds: of one long poll; an answer without news that comes sooner than EARLY is not asked for again before; the shortest long poll."""
+"""Seconds: of one long poll; an answer without news that comes sooner than EARLY is not asked for again before; the
+shortest long poll."""
 
 
 def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
     """Wait until the task has ended, show what its hosts said as they end, return the exit code.
 
-    Ctrl-C asks on a terminal whether to detach or to cancel the task; elsewhere it detaches, and the task goes on. What has come by then is shown.
+    Ctrl-C asks on a terminal whether to detach or to cancel the task; elsewhere it detaches, and the task goes on. What
+    has come by then is shown.
     """
     task_id = str(task["task_id"])
     started.task(task_id, ours=False)
@@ -61,7 +63,13 @@ def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
         except (CliFailure, KeyboardInterrupt):
             # the server does not answer just now, or the user is in a hurry: how to go on is said in any case
             open_hosts = ""
-        say(f"interrupted{open_hosts}. The task goes on: attach to it with 'clarion attach {task_id}', end it with 'clarion tasks cancel {task_id}'", err=True)
+        say(
+            (
+                f"interrupted{open_hosts}. The task goes on: attach to it with 'clarion attach {task_id}', end it "
+                f"with 'clarion tasks cancel {task_id}'"
+            ),
+            err=True,
+        )
         return False
     _cancel(api, task_id)
     return True
@@ -72,7 +80,12 @@ def _wanted(task_id: str) -> bool:
     if not _on_terminal():
         return False
     try:
-        answer = click.prompt(f"\nTask {task_id} is running: detach or cancel?", type=click.Choice(["d", "c"], case_sensitive=False), default="d", err=True)
+        answer = click.prompt(
+            f"\nTask {task_id} is running: detach or cancel?",
+            type=click.Choice(["d", "c"], case_sensitive=False),
+            default="d",
+            err=True,
+        )
     except (click.Abort, KeyboardInterrupt):
         return False
     return str(answer).lower() == "c"
@@ -100,11 +113,15 @@ def wait(api: Api, task_id: str, *, quiet: bool, shown: Coming | None = None) ->
             bar.show(progress)
             if progress["status"] in FINAL:
                 return progress
-            again = None if shown is None else patient(lambda now=progress: shown.look(now, bar.aside()), bar.note, task_id)  # type: ignore[misc]
+            again = (
+                None if shown is None else patient(lambda now=progress: shown.look(now, bar.aside()), bar.note, task_id)  # type: ignore[misc]
+            )
             longest = WAIT if again is None else max(SHORTEST, min(WAIT, again))
             since, asked = progress["version"], time.monotonic()
             progress = patient(
-                lambda since=since, longest=longest: api.get(path, {"wait": longest, "since": since}, timeout=WAIT + 15, tries=1, patient=False),  # type: ignore[misc]
+                lambda since=since, longest=longest: api.get(
+                    path, {"wait": longest, "since": since}, timeout=WAIT + 15, tries=1, patient=False
+                ),  # type: ignore[misc]
                 bar.note,
                 task_id,
             )

@@ -1,4 +1,5 @@
-"""What a finished task means for the exit code (section 2 row 38 of the capabilities: never 0 unless every host completed)."""
+"""What a finished task means for the exit code (section 2 row 38 of the capabilities: never 0 unless every host
+completed)."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def exit_code(task: dict[str, Any]) -> int:
 
 
 def own_exit_code(api: Api, task_id: str, code: int) -> int:
-    """That of the command on the only host of a task; `code`, how the task ended for us, if we did not wait for its end."""
+    """That of the command on the only host of a task; `code`, how the task ended for us, if we did not wait for its
+    end."""
     if code in (INTERRUPTED, UNTOLD):
         return code
     row = api.get(f"tasks/{task_id}/hosts", {"limit": 1})["items"][0]
@@ -55,6 +57,8 @@ def ended(counted: dict[str, Any]) -> int:
 def summary(task: dict[str, Any]) -> str:
     """`3 hosts: 2 completed, 1 failed`."""
     counts = task["counts"]
-    parts = [f"{counts[name]:,} {word(name)}" for name in (*ENDED, "running", "dispatched", "pending") if counts.get(name)]
+    parts = [
+        f"{counts[name]:,} {word(name)}" for name in (*ENDED, "running", "dispatched", "pending") if counts.get(name)
+    ]
     total = int(task["total_hosts"])
     return f"{total:,} host{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"

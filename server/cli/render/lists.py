@@ -1,4 +1,5 @@
-"""Answers on standard output: tables, one JSON or YAML document, or JSON lines. Nothing is held back until a list is complete."""
+"""Answers on standard output: tables, one JSON or YAML document, or JSON lines. Nothing is held back until a list is
+complete."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def _yaml(value: Any) -> bytes:
 
 
 def hosts(api: Api, selector: str, form: str) -> None:
-    """The hosts that a selector means, each as a word that means it in a selector: `names`, one per line, or `folded`, on one line."""
+    """The hosts that a selector means, each as a word that means it in a selector: `names`, one per line, or `folded`,
+    on one line."""
     if form == "folded":
         say(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
         return
@@ -70,8 +72,17 @@ def hosts(api: Api, selector: str, form: str) -> None:
             say(one_line(str(host.get("selector") or host["hostname"])))
 
 
-def listing(form: str, pages: Iterable[list[Json]], columns: Sequence[Column], empty: str, limit: int | None = None, *, name: Callable[[Json], str] | None = None) -> None:
-    """Every page as it arrives. name: what `-o names` prints of an item. People are told when `limit` may have cut the list."""
+def listing(
+    form: str,
+    pages: Iterable[list[Json]],
+    columns: Sequence[Column],
+    empty: str,
+    limit: int | None = None,
+    *,
+    name: Callable[[Json], str] | None = None,
+) -> None:
+    """Every page as it arrives. name: what `-o names` prints of an item. People are told when `limit` may have cut the
+    list."""
     if form in ("json", "yaml"):
         document(form, {}, "items", (item for page in pages for item in page))
         return

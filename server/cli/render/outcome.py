@@ -1,4 +1,5 @@
-"""How an execution, or a group of them, ended: one line that says each thing once, and what an operator must know besides."""
+"""How an execution, or a group of them, ended: one line that says each thing once, and what an operator must know
+besides."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def signal_name(number: int) -> str:
 
 
 def outcome(ended: dict[str, Any]) -> str:
-    """`failed, exit code 3`, `timed out: the timeout of 1 s was over`, `not started: the host was offline when the command was due`."""
+    """`failed, exit code 3`, `timed out: the timeout of 1 s was over`, `not started: the host was offline when the
+    command was due`."""
     error = ended.get("error") or {}
     code = str(error.get("code") or "")
     parts = [word(ended["status"])]
@@ -58,7 +60,10 @@ def remarks(ended: dict[str, Any]) -> Iterator[str]:
     if ended["status"] != "completed" and error and error.get("code") not in _NO_HINT:
         yield f"hint: {one_line(str(error['hint']))}"
     for note in ended.get("notes") or []:
-        yield f"note: {_where(note, int(ended.get('count') or 1))}{one_line(str(note['message']))}; {one_line(str(note['hint']))}"
+        yield (
+            f"note: {_where(note, int(ended.get('count') or 1))}{one_line(str(note['message']))}; "
+            f"{one_line(str(note['hint']))}"
+        )
 
 
 def _where(note: dict[str, Any], of: int) -> str:

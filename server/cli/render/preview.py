@@ -14,7 +14,8 @@ COMMAND_CHARS = 100
 
 
 def plan(api: Api, body: Json, *, quiet: bool = False) -> Json:
-    """`10,000 hosts (12 offline) · uname -a`, and what may not be as meant, on standard error. Returns the server's preview."""
+    """`10,000 hosts (12 offline) · uname -a`, and what may not be as meant, on standard error. Returns the server's
+    preview."""
     found = api.post("hosts/select", {"targets": body["targets"], "sample": 0})
     if quiet or found["refused"]:
         # the server refuses it, and says why
@@ -44,7 +45,9 @@ def tell_plan(api: Api, body: Json, form: str) -> int:
 def command_text(task: Json) -> str:
     """What a task runs, on one line."""
     run = task.get("command") or {}
-    return _short(shlex.join(run["argv"]) if run.get("argv") else str(task.get("name") or run.get("command") or "script"))
+    return _short(
+        shlex.join(run["argv"]) if run.get("argv") else str(task.get("name") or run.get("command") or "script")
+    )
 
 
 def _body_text(body: Json) -> str:

@@ -24,7 +24,9 @@ LINE_EVERY = 2.0
 class Meter(Protocol):
     def __enter__(self) -> Meter: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def show(self, progress: dict[str, Any]) -> None: ...
 
@@ -103,7 +105,13 @@ class Bar:
         self._progress.stop()
 
     def show(self, progress: dict[str, Any]) -> None:
-        self._progress.update(self._row, description=task_word(progress["status"]), total=progress["total"], completed=ended(progress), said=_rest(progress))
+        self._progress.update(
+            self._row,
+            description=task_word(progress["status"]),
+            total=progress["total"],
+            completed=ended(progress),
+            said=_rest(progress),
+        )
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
@@ -119,7 +127,10 @@ class Bar:
 
 
 def describe(progress: dict[str, Any]) -> str:
-    return f"{task_word(progress['status'])}: {ended(progress):,} of {count(progress['total'], 'host')} ended{_rest(progress)}"
+    return (
+        f"{task_word(progress['status'])}: {ended(progress):,} of {count(progress['total'], 'host')} "
+        f"ended{_rest(progress)}"
+    )
 
 
 def _rest(progress: dict[str, Any]) -> str:

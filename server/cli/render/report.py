@@ -45,9 +45,18 @@ def tell_groups(api: Api, task_id: str, quiet: bool) -> None:
         shown += len(found)
         if page["groups"] > shown >= GROUPS:
             # said even when quiet: without it the answers would seem complete
-            say(f"{count(page['groups'] - shown, 'more group')} of answers; see them with 'clarion tasks groups {task_id} --all'", err=True)
+            say(
+                (
+                    f"{count(page['groups'] - shown, 'more group')} of answers; see them with 'clarion tasks "
+                    f"groups {task_id} --all'"
+                ),
+                err=True,
+            )
         elif page["groups"] > 1 and page["next"] is None and not quiet:
-            say(f"{count(page['groups'], 'group')} of answers; compare them with 'clarion tasks diff {task_id}'", err=True)
+            say(
+                f"{count(page['groups'], 'group')} of answers; compare them with 'clarion tasks diff {task_id}'",
+                err=True,
+            )
 
 
 def summarize(task: Json) -> None:

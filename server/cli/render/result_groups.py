@@ -16,7 +16,13 @@ from server.cli.render.similar import FOLDED_CHARS, group_of, key_of
 from server.cli.render.text import count, one_line, text_lines
 from server.cli.standard_streams import say
 
-COLOURS = {"completed": "green", "canceled": "yellow", "timeout": "yellow", "dispatch_failed": "magenta", "lost": "magenta"}
+COLOURS = {
+    "completed": "green",
+    "canceled": "yellow",
+    "timeout": "yellow",
+    "dispatch_failed": "magenta",
+    "lost": "magenta",
+}
 """Status → colour on a terminal; red for the others."""
 STREAMS = (("stdout", "  "), ("stderr", "  stderr: "))
 REPEATED_LINES = 10
@@ -27,7 +33,11 @@ def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[t
     """(page, its groups), as many groups as `limit`; None for all."""
     after, left = None, limit
     while left is None or left > 0:
-        asked = {**query, "limit": 50 if left is None else min(50, left), **({"after": after} if after is not None else {})}
+        asked = {
+            **query,
+            "limit": 50 if left is None else min(50, left),
+            **({"after": after} if after is not None else {}),
+        }
         page = api.get(f"tasks/{segment(task_id)}/groups", asked)
         yield page, page["items"]
         after = page["next"]
@@ -37,7 +47,8 @@ def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[t
 
 
 class Twins:
-    """Finds answers that look like one that was shown, and differ from it in what cannot be seen: line ends, spaces, control characters."""
+    """Finds answers that look like one that was shown, and differ from it in what cannot be seen: line ends, spaces,
+    control characters."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[object, str]] = {}
@@ -48,13 +59,24 @@ class Twins:
         other, name = self._seen.setdefault(seen, (answer, names(group)))
         if other == answer:
             return None
-        return f"note: this looks like the answer of {name} and differs from it in what cannot be seen; 'clarion tasks diff TASK' shows it"
+        return (
+            f"note: this looks like the answer of {name} and differs from it in what cannot be seen; 'clarion "
+            f"tasks diff TASK' shows it"
+        )
 
 
 def show(
-    group: Json, outputs: Outputs | None, *, number: bool, lines: int | None = None, err: bool = False, so_far: bool = False, twins: Twins | None = None
+    group: Json,
+    outputs: Outputs | None,
+    *,
+    number: bool,
+    lines: int | None = None,
+    err: bool = False,
+    so_far: bool = False,
+    twins: Twins | None = None,
 ) -> None:
-    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: the most that is shown of each stream.
+    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: the most that
+    is shown of each stream.
     so_far: hosts of it may still be running. err: to standard error."""
     _head(group, f"#{group['number']} " if number else "", " so far" if so_far else "", err)
     texts: list[str] = []
@@ -69,7 +91,8 @@ def show(
 
 
 def show_rows(rows: list[Json], outputs: Outputs, twins: Twins, *, again: str | None = None) -> None:
-    """Executions with the same answer, as a group. again: the name of a host whose answer, the same, has been shown: long ones are not repeated."""
+    """Executions with the same answer, as a group. again: the name of a host whose answer, the same, has been shown:
+    long ones are not repeated."""
     group = group_of(rows)
     # first: should the server break off, nothing of it has been shown
     found = [(prefix, outputs.of(rows[0], stream)) for stream, prefix in STREAMS]

@@ -33,7 +33,18 @@ def group_of(rows: list[Json]) -> Json:
     words = said(str(first["status"]), code=_reason(first))
     folded = fold([str(row["hostname"]) for row in rows], FOLDED_CHARS)
     group: Json = {name: first.get(name) for name in ("status", "exit_code", "signal", "error")}
-    return group | {"notes": _notes(rows)} | {"count": len(rows), "folded": folded.text, "more": folded.more, "word": words.word, "message": words.message, "hint": words.hint}
+    return (
+        group
+        | {"notes": _notes(rows)}
+        | {
+            "count": len(rows),
+            "folded": folded.text,
+            "more": folded.more,
+            "word": words.word,
+            "message": words.message,
+            "hint": words.hint,
+        }
+    )
 
 
 def _notes(rows: list[Json]) -> list[Json]:

@@ -57,7 +57,9 @@ class Table:
     def _fit(self, room: int) -> None:
         """Cut cells first, then leave columns away, the widest first, and cut what is to be kept at last."""
         self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROW, room)
-        while self._excess(room) > 0 and (others := [index for index, column in enumerate(self._columns) if not column.keep]):
+        while self._excess(room) > 0 and (
+            others := [index for index, column in enumerate(self._columns) if not column.keep]
+        ):
             gone = max(others, key=lambda index: self._widths[index])
             del self._columns[gone], self._widths[gone]
         self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROWEST, room)
@@ -71,9 +73,15 @@ class Table:
             widest = max(indexes, key=lambda index: self._widths[index])
             if self._widths[widest] <= least:
                 return
-            lower = max([least, *(self._widths[index] for index in indexes if self._widths[index] < self._widths[widest])])
+            lower = max(
+                [least, *(self._widths[index] for index in indexes if self._widths[index] < self._widths[widest])]
+            )
             self._widths[widest] -= min(excess, self._widths[widest] - lower)
 
     def _line(self, cells: Sequence[str]) -> str:
-        shown = cells if self._room is None else [cut(cell, columns) for cell, columns in zip(cells, self._widths, strict=True)]
+        shown = (
+            cells
+            if self._room is None
+            else [cut(cell, columns) for cell, columns in zip(cells, self._widths, strict=True)]
+        )
         return (" " * GAP).join(pad(cell, columns) for cell, columns in zip(shown, self._widths, strict=True)).rstrip()

@@ -23,7 +23,8 @@ def one_line(text: str) -> str:
 
 
 SHORT = 12
-"""Characters of an id that tables show, its last ones: ids begin with their time, so that those of one hour begin alike."""
+"""Characters of an id that tables show, its last ones: ids begin with their time, so that those of one hour begin
+alike."""
 
 
 def short(ident: object) -> str:
@@ -61,7 +62,12 @@ def age(ms: float | None, now_ms: float) -> str:
     if ms is None:
         return "-"
     seconds = max(0.0, (now_ms - ms) / 1000)
-    for unit, size, next_size in (("s", 1, 100), ("m", 60, 6_000), ("h", 3_600, 172_800), ("d", 86_400, 86_400 * 1_000)):
+    for unit, size, next_size in (
+        ("s", 1, 100),
+        ("m", 60, 6_000),
+        ("h", 3_600, 172_800),
+        ("d", 86_400, 86_400 * 1_000),
+    ):
         if seconds < next_size:
             return f"{seconds // size:.0f}{unit}"
     return f"{seconds // (86_400 * 365):.0f}y"
@@ -85,4 +91,8 @@ def count(number: int, noun: str) -> str:
 
 
 def labels(values: object) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(values.items())) if isinstance(values, dict) and values else "-"
+    return (
+        ",".join(f"{key}={value}" for key, value in sorted(values.items()))
+        if isinstance(values, dict) and values
+        else "-"
+    )

@@ -1,4 +1,5 @@
-"""What the engine measures of itself, kept where it changes, so that reading it costs the same whatever is under way."""
+"""What the engine measures of itself, kept where it changes, so that reading it costs the same whatever is under
+way."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ DELIVERY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 
 
 class Spread:
-    """Durations counted in classes. bounds: the upper bounds of the classes in seconds, ascending; longer durations are in one more class.
+    """Durations counted in classes. bounds: the upper bounds of the classes in seconds, ascending; longer durations are
+    in one more class.
     counts: by class. total: of all durations, in seconds."""
 
     __slots__ = ("bounds", "counts", "total")
@@ -44,7 +46,8 @@ class Waits(Protocol):
 
 
 class DeliveryTimes:
-    """delivery: from the decision to send an execution until the server has its agent's word that the agent has it, by the server's monotonic
+    """delivery: from the decision to send an execution until the server has its agent's word that the agent has it, by
+    the server's monotonic
     clock; the commit before the sending included."""
 
     __slots__ = ("_waits", "delivery")
@@ -54,7 +57,8 @@ class DeliveryTimes:
         self._waits: Deadlines[WaitingGroup] = Deadlines()
 
     def wait(self, number: int, when: float) -> WaitingGroup:
-        """For so many executions, at least one, that wait since `when`, in monotonic seconds; each of them keeps it as its `since`."""
+        """For so many executions, at least one, that wait since `when`, in monotonic seconds; each of them keeps it as
+        its `since`."""
         since = WaitingGroup(number)
         self._waits.set(since, when)
         return since

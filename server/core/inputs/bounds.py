@@ -1,15 +1,18 @@
-"""What the numbers of a peer, and stored numbers, can honestly be. docs/design/protocol.md has the same as a table, field by field."""
+"""What the numbers of a peer, and stored numbers, can honestly be. docs/design/protocol.md has the same as a table,
+field by field."""
 
 from __future__ import annotations
 
 NUMBER_MAX = 1 << 53
-"""Largest count: beyond it JSON readers lose digits (RFC 8259 section 6), and no honest count of bytes or microseconds gets there."""
+"""Largest count: beyond it JSON readers lose digits (RFC 8259 section 6), and no honest count of bytes or microseconds
+gets there."""
 TIME_MAX_MS = 253_402_300_799_999
 """The end of the year 9999, the last moment that calendars in our clients can show."""
 DURATION_MAX_MS = 3_155_760_000_000
 """A hundred years."""
 EPOCH_MAX = (1 << 31) - 1
-"""Starts of a server. Session numbers are an epoch followed by 32 bits, so that the largest one still fits a signed 64-bit column."""
+"""Starts of a server. Session numbers are an epoch followed by 32 bits, so that the largest one still fits a signed
+64-bit column."""
 EPOCH_LEAP = 1_000
 """Starts by which a stored fact about epochs may be ahead of the lease: more were not made between two backups."""
 EPOCH_SAFE = EPOCH_MAX - (1 << 20)
@@ -19,7 +22,8 @@ EPOCH_HEALED = 1 << 30
 SEQ_MAX = 1 << 52
 """Dispatch numbers of one host. Half of NUMBER_MAX: what is stored can still grow."""
 SEQ_LEAP = 1 << 24
-"""Dispatches to one host that a database which was set back may have forgotten. A Hello is believed up to so many above what is stored."""
+"""Dispatches to one host that a database which was set back may have forgotten. A Hello is believed up to so many above
+what is stored."""
 GENERATION_MAX = 1 << 31
 """Certificates of one host."""
 ATTEMPTS_MAX = 1_000

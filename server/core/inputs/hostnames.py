@@ -1,6 +1,8 @@
-"""Which texts can be a host's name, and what a host is called after its agent or an operator has said something about it.
+"""Which texts can be a host's name, and what a host is called after its agent or an operator has said something about
+it.
 
-The rule for names: RFC 1123 (2.1), with `_` as found in practice. A name is then always one plain word of a selector, and never means anything else.
+The rule for names: RFC 1123 (2.1), with `_` as found in practice. A name is then always one plain word of a selector,
+and never means anything else.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from server.core.selectors.fold import RESERVED
 LONGEST = 255
 FORMER = 8
 """Names that are kept of those that a host had before."""
-RULE = "letters, digits, '-', '_' and '.', at most 255; each part between dots has 1 to 63 and neither begins nor ends with '-'"
+RULE = (
+    "letters, digits, '-', '_' and '.', at most 255; each part between dots has 1 to 63 and neither begins nor "
+    "ends with '-'"
+)
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_PART}(?:\.{_PART})*\Z")
@@ -38,7 +43,8 @@ def fault(name: str) -> str | None:
 
 
 def claimed(host: Host, claim: str) -> Host:
-    """The host, now that its agent calls it so. A claim that cannot be a name changes nothing; a name that an operator has given stays."""
+    """The host, now that its agent calls it so. A claim that cannot be a name changes nothing; a name that an operator
+    has given stays."""
     if fault(claim) is not None:
         return host if host.hostname else replace(host, hostname=host.host_id)
     return _called(replace(host, claimed=claim), host.given or claim)

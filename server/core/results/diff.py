@@ -22,8 +22,10 @@ NO_NEW_LINE = "\\ No newline at end of output"
 class Difference:
     """How two outputs differ.
 
-    text: a unified diff without file names, empty for equal outputs. Lines are readable (proto/readable.py); where lines on both sides of a change look
-    the same, all lines of that change are written with every byte visible, which `exact` says. kind: what differs where the whole outputs look the same;
+    text: a unified diff without file names, empty for equal outputs. Lines are readable (proto/readable.py); where
+    lines on both sides of a change look
+    the same, all lines of that change are written with every byte visible, which `exact` says. kind: what differs where
+    the whole outputs look the same;
     None where one can see it. complete: False when lines were left away for length.
     """
 
@@ -36,7 +38,8 @@ class Difference:
 
 
 def unified(old: bytes, new: bytes, context: int) -> Difference:
-    """From `old` to `new`. context: equal lines shown around each change. Lines are compared by their bytes, ends included."""
+    """From `old` to `new`. context: equal lines shown around each change. Lines are compared by their bytes, ends
+    included."""
     before, after = _lines(old), _lines(new)
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
@@ -45,19 +48,26 @@ def unified(old: bytes, new: bytes, context: int) -> Difference:
     while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
         end += 1
     from_line = max(0, start - context)
-    left, right = before[from_line : len(before) - max(0, end - context)], after[from_line : len(after) - max(0, end - context)]
+    left, right = (
+        before[from_line : len(before) - max(0, end - context)],
+        after[from_line : len(after) - max(0, end - context)],
+    )
     whole = len(left) <= MAX_LINES + 2 * context and len(right) <= MAX_LINES + 2 * context
     left, right = left[: MAX_LINES + 2 * context], right[: MAX_LINES + 2 * context]
     lines: list[str] = []
     removed = added = 0
     exact = False
     for group in SequenceMatcher(None, left, right).get_grouped_opcodes(context):
-        lines.append(f"@@ -{_span(group[0][1], group[-1][2], from_line)} +{_span(group[0][3], group[-1][4], from_line)} @@")
+        lines.append(
+            f"@@ -{_span(group[0][1], group[-1][2], from_line)} +{_span(group[0][3], group[-1][4], from_line)} @@"
+        )
         for tag, i, j, k, m in group:
             if tag == "equal":
                 lines += _marked(" ", left[i:j], exact=False)
                 continue
-            alike = not {look(readable(line)) for line in left[i:j]}.isdisjoint(look(readable(line)) for line in right[k:m])
+            alike = not {look(readable(line)) for line in left[i:j]}.isdisjoint(
+                look(readable(line)) for line in right[k:m]
+            )
             exact = exact or alike
             lines += _marked("-", left[i:j], exact=alike)
             lines += _marked("+", right[k:m], exact=alike)

@@ -6,7 +6,8 @@
     path   = { "." name | "[" number "]" }       into the JSON that stdout is; alone: there is such a value
     sign   = "=" "!=" "<" "<=" ">" ">="          the last four between numbers only
 
-A test of something that is not there, an exit code of a host that was offline or a path that the JSON does not have, does not hold,
+A test of something that is not there, an exit code of a host that was offline or a path that the JSON does not have,
+does not hold,
 `!=` included.
 """
 
@@ -21,7 +22,18 @@ from dataclasses import dataclass
 
 from proto.reasons import REASONS
 from server.core.results.groups import Answer
-from server.core.selectors.expression import BOUNDS, COMPARISONS, And, Bounds, ExpressionError, Not, Or, Parser, Token, Tree
+from server.core.selectors.expression import (
+    BOUNDS,
+    COMPARISONS,
+    And,
+    Bounds,
+    ExpressionError,
+    Not,
+    Or,
+    Parser,
+    Token,
+    Tree,
+)
 from server.core.states import EXECUTION_WORDS, execution_status
 
 NUMBERS = ("exit_code", "signal", "hosts", "group")
@@ -30,10 +42,16 @@ JSON_BYTES = 1 << 20
 DUMPED = 4
 """Lists and objects of a document whose JSON text is kept."""
 CONDITION, LONG = 1_000, 20
-"""In `cost`: a condition, in bytes; and how many characters of a text that is looked for make each byte that is looked at cost as much again."""
+"""In `cost`: a condition, in bytes; and how many characters of a text that is looked for make each byte that is looked
+at cost as much again."""
 _UNREAD, _NOTHING = object(), object()
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]{1,9})\]")
-_ORDER: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_ORDER: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 Value = str | float | bool | None
 
@@ -52,7 +70,8 @@ Filter = Tree[Condition]
 
 
 class Reply:
-    """An answer with what its hosts wrote; b"" where that is not wanted or not kept. What is read from the bytes is read once."""
+    """An answer with what its hosts wrote; b"" where that is not wanted or not kept. What is read from the bytes is
+    read once."""
 
     __slots__ = ("_document", "_dumped", "_texts", "answer", "stderr", "stdout")
 
@@ -71,13 +90,18 @@ class Reply:
         return found
 
     def at(self, path: tuple[str | int, ...]) -> list[Value]:
-        """What stands there in the JSON that stdout is. Empty when it is no JSON, too long, or has nothing there. Lists and objects are
+        """What stands there in the JSON that stdout is. Empty when it is no JSON, too long, or has nothing there. Lists
+        and objects are
         given as their JSON text."""
         if self._document is _UNREAD:
             self._document = _load(self.stdout)
         value = self._document
         for step in path:
-            here = step in value if isinstance(value, dict) else isinstance(value, list) and isinstance(step, int) and step < len(value)
+            here = (
+                step in value
+                if isinstance(value, dict)
+                else isinstance(value, list) and isinstance(step, int) and step < len(value)
+            )
             if not here:
                 return []
             value = value[step]  # type: ignore[index]
@@ -115,14 +139,17 @@ def reads(tree: Filter) -> bool:
 
 
 def cost(tree: Filter, size: int) -> int:
-    """About how many bytes are looked through to judge an answer with `size` bytes of output. What else a condition costs is counted as
+    """About how many bytes are looked through to judge an answer with `size` bytes of output. What else a condition
+    costs is counted as
     CONDITION bytes."""
     if isinstance(tree, And | Or):
         return sum(cost(part, size) for part in tree.parts)
     if isinstance(tree, Not):
         return cost(tree.part, size)
     looks = size if tree.field in (*TEXTS, "json") else 0
-    return CONDITION * (1 + len(tree.values) // 4) + looks * (1 + sum(len(value) for value in tree.values if isinstance(value, str)) // LONG if tree.sign == "contains" else 1)
+    return CONDITION * (1 + len(tree.values) // 4) + looks * (
+        1 + sum(len(value) for value in tree.values if isinstance(value, str)) // LONG if tree.sign == "contains" else 1
+    )
 
 
 def holds(tree: Filter, reply: Reply) -> bool:

@@ -49,8 +49,10 @@ class Answer:
 
 
 class KindOrder:
-    """The order in which a task's kinds of answers were first shown, which is how they are numbered from then on: also when one is shown
-    later whose time is the same or, by a clock that was set back, earlier. As bytes, KIND for each kind, it outlasts the server."""
+    """The order in which a task's kinds of answers were first shown, which is how they are numbered from then on: also
+    when one is shown
+    later whose time is the same or, by a clock that was set back, earlier. As bytes, KIND for each kind, it outlasts
+    the server."""
 
     def __init__(self, kinds: bytes = b"") -> None:
         self._numbers = {kinds[at : at + KIND]: at // KIND + 1 for at in range(0, len(kinds) - KIND + 1, KIND)}
@@ -59,14 +61,19 @@ class KindOrder:
         return b"".join(self._numbers)
 
     def numbered(self, answers: Iterable[Answer]) -> list[Answer]:
-        """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in the order of their
+        """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in
+        the order of their
         first times; equal times are ordered by content."""
         found = list(answers)
         ended = [(_digest(one), one) for one in found if one.status.final]
-        fresh = sorted(((one.first_at or 0, _kind(one), digest) for digest, one in ended if digest not in self._numbers))
+        fresh = sorted(
+            ((one.first_at or 0, _kind(one), digest) for digest, one in ended if digest not in self._numbers)
+        )
         for _, _, digest in fresh:
             self._numbers[digest] = len(self._numbers) + 1
-        shown = sorted((replace(one, number=self._numbers[digest]) for digest, one in ended), key=lambda one: one.number)
+        shown = sorted(
+            (replace(one, number=self._numbers[digest]) for digest, one in ended), key=lambda one: one.number
+        )
         return shown + [one for one in found if not one.status.final]
 
 
@@ -81,7 +88,12 @@ def outliers_first(answers: Iterable[Answer]) -> list[Answer]:
 
 def hosts_of(answers: Sequence[Answer], results: Results) -> frozenset[str]:
     """The hosts whose rows pass all of its refinements."""
-    return frozenset(host_id for one in answers if all(_passes(one, refinement) for refinement in results.refinements) for host_id in one.host_ids)
+    return frozenset(
+        host_id
+        for one in answers
+        if all(_passes(one, refinement) for refinement in results.refinements)
+        for host_id in one.host_ids
+    )
 
 
 SLICE = 2_000
@@ -113,7 +125,8 @@ def _passes(answer: Answer, refinement: Refinement) -> bool:
 
 
 def _digest(answer: Answer) -> bytes:
-    """KIND bytes that stand for what makes two answers the same: among ten thousand, two have the same with a probability of 3e-12."""
+    """KIND bytes that stand for what makes two answers the same: among ten thousand, two have the same with a
+    probability of 3e-12."""
     return sha256(repr(_kind(answer)).encode()).digest()[:KIND]
 
 

@@ -31,7 +31,10 @@ class AnswerSheet:
         if self._early is not None:
             self._early.append(row)
             return
-        host_id, kind = row.host_id, (row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id)
+        host_id, kind = (
+            row.host_id,
+            (row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id),
+        )
         before = self._kind_of.get(host_id)
         if before == kind:
             return

@@ -63,16 +63,19 @@ class Gap:
 
 @dataclass(slots=True)
 class Position:
-    """What a viewer has: of each stream everything before its offset, but for the gaps that it was told of. serial: of the ring's pieces."""
+    """What a viewer has: of each stream everything before its offset, but for the gaps that it was told of. serial: of
+    the ring's pieces."""
 
     offsets: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
     serial: int = 0
 
 
 class Ring:
-    """The last `limit` bytes of one execution's output, each piece counted with its OVERHEAD, in the order in which they came.
+    """The last `limit` bytes of one execution's output, each piece counted with its OVERHEAD, in the order in which
+    they came.
 
-    Bytes that are there already are dropped, so an agent may send anything again. `restart` has it filled anew from earlier offsets.
+    Bytes that are there already are dropped, so an agent may send anything again. `restart` has it filled anew from
+    earlier offsets.
     """
 
     def __init__(self, limit: int, offsets: Mapping[int, int]) -> None:
@@ -178,5 +181,6 @@ class Credit:
 
 
 def share(window: int, total: int, sessions: int) -> int:
-    """What each of the sessions that are watched may send at a time, all of them together about `total`: a piece at least."""
+    """What each of the sessions that are watched may send at a time, all of them together about `total`: a piece at
+    least."""
     return max(PIECE + OVERHEAD, min(window, total // max(1, sessions)))

@@ -14,7 +14,8 @@ class DishonestOutput(ValueError):
 def identify(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> bytes:
     """The output's id, 32 bytes.
 
-    Of a stream kept whole it is the stream's own SHA-256. With the middle dropped nobody can verify the agent's digest, so
+    Of a stream kept whole it is the stream's own SHA-256. With the middle dropped nobody can verify the agent's digest,
+    so
     the id covers all that was received: a host cannot give its own text the id of another host's.
     """
     if total_bytes == len(head) + len(tail):

@@ -1,7 +1,9 @@
 """Results for no open execution: late, repeated or invented ones. What they may cost is bounded per host.
 
-Each costs its bytes, at least SMALLEST. They are paid for at `unsolicited_rate`; up to `unsolicited_burst` a host may be in debt and is
-acknowledged at once, beyond that later. An agent has credits for few results that are not acknowledged, so it is held to the rate, and an honest
+Each costs its bytes, at least SMALLEST. They are paid for at `unsolicited_rate`; up to `unsolicited_burst` a host may
+be in debt and is
+acknowledged at once, beyond that later. An agent has credits for few results that are not acknowledged, so it is held
+to the rate, and an honest
 one that repeats many results only becomes slower. A host that sends on without credits is cut off.
 """
 

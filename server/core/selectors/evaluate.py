@@ -17,7 +17,8 @@ T = TypeVar("T")
 SLICE = 2_000
 """Microseconds of work, about, after which an evaluation lets others have a turn."""
 IDS, NAMES, TEXTS = 16, 4, 2
-"""How many ids in a set operation, names looked up and texts compared are counted as a microsecond. A text that is compared costs more by its length."""
+"""How many ids in a set operation, names looked up and texts compared are counted as a microsecond. A text that is
+compared costs more by its length."""
 
 LONG = 100
 """Of a pattern for longer texts it is looked first whether there is one."""
@@ -33,7 +34,8 @@ class TooCostly(ValueError):
 @dataclass(slots=True)
 class Selection:
     """host_ids: by (hostname, id). unknown: names and ids that no host has. ambiguous: name → the ids that share it.
-    unmatched: patterns and tests that hold for no host, as they were written. gone: hosts of tasks that are not known any more, or were replaced."""
+    unmatched: patterns and tests that hold for no host, as they were written. gone: hosts of tasks that are not known
+    any more, or were replaced."""
 
     host_ids: list[str] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
@@ -42,8 +44,15 @@ class Selection:
     gone: int = 0
 
 
-def select(trees: Iterable[Selector], directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], bounds: Bounds = BOUNDS) -> Selection:
-    """Hosts for which any of the trees holds. online: ids. results: host ids for each mention of a task. Raises TooCostly."""
+def select(
+    trees: Iterable[Selector],
+    directory: Directory,
+    online: Set[str],
+    results: Mapping[Results, Set[str]],
+    bounds: Bounds = BOUNDS,
+) -> Selection:
+    """Hosts for which any of the trees holds. online: ids. results: host ids for each mention of a task. Raises
+    TooCostly."""
     steps = select_in_slices(trees, directory, online, results, bounds)
     while True:
         try:
@@ -53,8 +62,15 @@ def select(trees: Iterable[Selector], directory: Directory, online: Set[str], re
             return found
 
 
-def select_in_slices(trees: Iterable[Selector], directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], bounds: Bounds = BOUNDS) -> Steps[Selection]:
-    """As `select`, a slice at a time. The directory must not change meanwhile: compare its `version` before and after."""
+def select_in_slices(
+    trees: Iterable[Selector],
+    directory: Directory,
+    online: Set[str],
+    results: Mapping[Results, Set[str]],
+    bounds: Bounds = BOUNDS,
+) -> Steps[Selection]:
+    """As `select`, a slice at a time. The directory must not change meanwhile: compare its `version` before and
+    after."""
     work = _Evaluation(directory, frozenset(online), results, bounds.comparisons)
     found: set[str] = set()
     for tree in trees:
@@ -66,7 +82,9 @@ def select_in_slices(trees: Iterable[Selector], directory: Directory, online: Se
 
 
 class _Evaluation:
-    def __init__(self, directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], comparisons: int) -> None:
+    def __init__(
+        self, directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], comparisons: int
+    ) -> None:
         self.selection = Selection()
         self._directory, self._results = directory, results
         known = frozenset(directory.known())
@@ -181,14 +199,26 @@ class _Evaluation:
     def _test(self, tree: Test) -> Steps[Set[str]]:
         directory = self._directory
         if tree.kind == "label":
-            return (yield from self._matching(list(directory.labelled(tree.key).items()), directory.labelled(tree.key), tree.globs))
+            return (
+                yield from self._matching(
+                    list(directory.labelled(tree.key).items()), directory.labelled(tree.key), tree.globs
+                )
+            )
         if tree.key != "ip":
-            return (yield from self._matching(list(directory.fact(tree.key).items()), directory.fact(tree.key), tree.globs))
-        hosts: list[tuple[str, Set[str]]] = [(host.ip, frozenset((host_id,))) for host_id, host in directory.hosts.items() if host_id not in directory.replaced]
+            return (
+                yield from self._matching(list(directory.fact(tree.key).items()), directory.fact(tree.key), tree.globs)
+            )
+        hosts: list[tuple[str, Set[str]]] = [
+            (host.ip, frozenset((host_id,)))
+            for host_id, host in directory.hosts.items()
+            if host_id not in directory.replaced
+        ]
         yield from self.spend(len(hosts) // NAMES + 1)
         return (yield from self._matching(hosts, {}, tree.globs))
 
-    def _matching(self, values: list[tuple[str, Set[str]]], exactly: Mapping[str, Set[str]], globs: Iterable[Glob]) -> Steps[Set[str]]:
+    def _matching(
+        self, values: list[tuple[str, Set[str]]], exactly: Mapping[str, Set[str]], globs: Iterable[Glob]
+    ) -> Steps[Set[str]]:
         found: set[str] = set()
         for glob in globs:
             if glob.exact:

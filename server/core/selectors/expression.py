@@ -3,10 +3,12 @@
     any     = every { "or" every }
     every   = one { "and" one }
     one     = "not" one | list
-    list    = item { "," item }            only where lists are allowed; a list is one operand: `a,b and c` is `(a,b) and c`
+    list    = item { "," item }            only where lists are allowed; a list is one operand: `a,b and c` is `(a,b)
+    and c`
     item    = "(" any ")" | atom
 
-Words end at spaces and at ( ) , = ! < > and quotes, except within brackets: `web[1-3,7]` is one word. A text in quotes, with \\ before
+Words end at spaces and at ( ) , = ! < > and quotes, except within brackets: `web[1-3,7]` is one word. A text in quotes,
+with \\ before
 a quote or a backslash, is never a keyword and never a pattern. Keywords are known in any case.
 """
 
@@ -30,8 +32,10 @@ KEYWORDS = frozenset(("and", "or", "not", "in"))
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one expression may cost. chars: its length. names: what all brackets of a request may stand for; patterns: those in one word with *
-    or ?. comparisons: microseconds, about, of one evaluation: comparing texts with patterns, looking up names, joining sets of hosts."""
+    """What one expression may cost. chars: its length. names: what all brackets of a request may stand for; patterns:
+    those in one word with *
+    or ?. comparisons: microseconds, about, of one evaluation: comparing texts with patterns, looking up names, joining
+    sets of hosts."""
 
     chars: int = 65_536
     names: int = 100_000

@@ -1,7 +1,9 @@
 """Sets of host names as people write them: `web[001-480,512]` stands for 481 names.
 
-Numbers in brackets keep their zeros: `[008-010]` is 008, 009, 010 and `[8-10]` is 8, 9, 10. What `fold` writes, `unfold` and the
-grammar of selectors read back; a name with other characters than letters, digits, `.`, `_` and `-` is written in quotes.
+Numbers in brackets keep their zeros: `[008-010]` is 008, 009, 010 and `[8-10]` is 8, 9, 10. What `fold` writes,
+`unfold` and the
+grammar of selectors read back; a name with other characters than letters, digits, `.`, `_` and `-` is written in
+quotes.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from itertools import product
 
 _DIGITS = re.compile(r"[0-9]+")
 _ONE = re.compile(r"([A-Za-z._-]*)([0-9]{1,15})([A-Za-z._-]*)\Z")
-"""A name with one number. It can share a piece only with others of its kind, as what surrounds one of several numbers has a number in it."""
+"""A name with one number. It can share a piece only with others of its kind, as what surrounds one of several numbers
+has a number in it."""
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
 _RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
 LONGEST = 15
 """Digits that are read as one number; a longer run is text."""
 SPLIT = 20_000
-"""Names whose parts are remembered: the same hosts are folded again and again while a task runs, and most of the work is taking their names apart."""
+"""Names whose parts are remembered: the same hosts are folded again and again while a task runs, and most of the work
+is taking their names apart."""
 RESERVED = frozenset(("all", "online", "offline", "and", "or", "not", "in"))
 """Words of the selector grammar; a host of such a name is written in quotes."""
 
@@ -50,7 +54,8 @@ def quoted(name: str) -> str:
 
 
 def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
-    """Every name once, in order of the first name of each piece. max_chars: the text becomes hardly longer than this."""
+    """Every name once, in order of the first name of each piece. max_chars: the text becomes hardly longer than
+    this."""
     room = max_chars
     pieces: list[str] = []
     more = 0
@@ -72,14 +77,17 @@ def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
 
 
 def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
-    """(before, after, numbers): each name varies in the one of its numbers in which most others vary too, the last of equals."""
+    """(before, after, numbers): each name varies in the one of its numbers in which most others vary too, the last of
+    equals."""
     pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
     runs: dict[str, list[tuple[str, str]]] = {}
     for name in names:
         if (one := _with_one_number(name)) is not None:
             pieces[one[0]].append(one[1])
         else:
-            runs[name] = [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else []
+            runs[name] = (
+                [_around(name, *match.span()) for match in _DIGITS.finditer(name)] if _PLAIN.match(name) else []
+            )
     sizes = Counter(key for keys in runs.values() for key in keys)
     whole: list[tuple[str, str, list[str]]] = []
     for name, keys in runs.items():
@@ -113,7 +121,8 @@ def _around(name: str, start: int, end: int) -> tuple[str, str]:
 
 
 def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
-    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, as many as fit into `room` characters with
+    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, as many as fit into
+    `room` characters with
     a comma between two, and how many numbers they hold."""
     ranges: list[str] = []
     held = 0
@@ -121,7 +130,11 @@ def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
     value, count = int(first), 0
     for text in (*texts, ""):
         # one digit more is the same run, 9 and 10, unless zeros are kept
-        if not text or int(text) != value + count or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0"))):
+        if (
+            not text
+            or int(text) != value + count
+            or (len(text) != len(last) and (len(text) != len(last) + 1 or (len(first) > 1 and first[0] == "0")))
+        ):
             piece = first if count == 1 else f"{first}-{last}"
             if room is not None:
                 room -= len(piece) + 1

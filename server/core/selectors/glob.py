@@ -1,7 +1,10 @@
-"""Patterns with `*` (any characters) and `?` (one character), matched in time that never explodes, whatever the pattern.
+"""Patterns with `*` (any characters) and `?` (one character), matched in time that never explodes, whatever the
+pattern.
 
-`*` needs no backtracking, because the leftmost place where a piece fits leaves the most room for the rest. `matches` is written out in
-Python; `matcher` compiles a regular expression whose atomic groups keep that promise, and which is about fifty times as fast.
+`*` needs no backtracking, because the leftmost place where a piece fits leaves the most room for the rest. `matches` is
+written out in
+Python; `matcher` compiles a regular expression whose atomic groups keep that promise, and which is about fifty times as
+fast.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ _STARS = re.compile(r"\*{2,}")
 
 
 class Glob:
-    """`text` is the pattern; a literal one has no wildcards. `prefix`: what every match begins with. `least`: characters that a match has at
-    least. `longest`: characters of the longest piece between two `*`; a comparison takes at most that many steps for each character."""
+    """`text` is the pattern; a literal one has no wildcards. `prefix`: what every match begins with. `least`:
+    characters that a match has at
+    least. `longest`: characters of the longest piece between two `*`; a comparison takes at most that many steps for
+    each character."""
 
     __slots__ = ("_pieces", "exact", "least", "longest", "prefix", "text")
 
@@ -30,7 +35,11 @@ class Glob:
     def _plain(self) -> bool:
         """Of a shape that needs no regular expression."""
         pieces = self._pieces
-        return not self.exact and "?" not in self.text and (len(pieces) == 2 or (len(pieces) == 3 and not pieces[0] and not pieces[2]))
+        return (
+            not self.exact
+            and "?" not in self.text
+            and (len(pieces) == 2 or (len(pieces) == 3 and not pieces[0] and not pieces[2]))
+        )
 
     @property
     def compiling(self) -> int:
@@ -38,7 +47,8 @@ class Glob:
         return 1 if self.exact or self._plain else 100 + 6 * self.least
 
     def comparing(self, chars: int) -> int:
-        """Microseconds beyond half of one per text that comparing it with texts of so many characters in all takes, at most about."""
+        """Microseconds beyond half of one per text that comparing it with texts of so many characters in all takes, at
+        most about."""
         return chars * self.longest >> 10
 
     def matches(self, text: str) -> bool:
@@ -71,7 +81,8 @@ class Glob:
         return lambda text: compiled(text) is not None
 
     def _compiled(self) -> re.Pattern[str]:
-        """Linear like `matches`: an atomic group is never entered again, so each piece is looked for once, from left to right."""
+        """Linear like `matches`: an atomic group is never entered again, so each piece is looked for once, from left to
+        right."""
         if self.exact:
             return re.compile(re.escape(self.text) + r"\Z")
         first, *others = map(_as_regex, self._pieces)

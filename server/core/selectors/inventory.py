@@ -1,4 +1,5 @@
-"""All known hosts, found by id, name, label and fact without looking at each of them. Kept up to date one host at a time."""
+"""All known hosts, found by id, name, label and fact without looking at each of them. Kept up to date one host at a
+time."""
 
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ Address = tuple[int, int]
 
 
 class Directory:
-    """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one. replaced: ids of hosts whose
-    place another has taken; they are in `hosts` and in `order`, and no name, label, fact or address leads to them. version: changes with what
+    """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one.
+    replaced: ids of hosts whose
+    place another has taken; they are in `hosts` and in `order`, and no name, label, fact or address leads to them.
+    version: changes with what
     selectors look at. Sets that it gives out must not be changed."""
 
     def __init__(self) -> None:
@@ -108,7 +111,8 @@ class Directory:
         return self.hosts.keys() - self.replaced if self.replaced else self.hosts.keys()
 
     def named(self, hostname: str) -> Set[str]:
-        """The ids of hosts of this name. One whose agent has never connected does not count beside one whose agent has."""
+        """The ids of hosts of this name. One whose agent has never connected does not count beside one whose agent
+        has."""
         ids = self._names.get(hostname, frozenset[str]())
         if len(ids) < 2:
             return ids
@@ -117,7 +121,11 @@ class Directory:
     def bearing(self, hostname: str) -> Set[str]:
         """The ids of all hosts that are called so, those included that do not count or were replaced."""
         start = bisect_left(self.order, (hostname,))
-        return {host_id for name, host_id in self.order[start : bisect_left(self.order, (hostname, _LAST), start)] if name == hostname}
+        return {
+            host_id
+            for name, host_id in self.order[start : bisect_left(self.order, (hostname, _LAST), start)]
+            if name == hostname
+        }
 
     def formerly(self, hostname: str) -> Set[str]:
         """The ids of hosts that had this name before they were renamed."""
@@ -139,11 +147,18 @@ class Directory:
         return fold(map(self.handle, host_ids)).text
 
     def near(self, hostname: str, most: int = 3) -> list[str]:
-        """Names of hosts that somebody may have meant who wrote this: one slip away, in other case, with or without a domain. Takes time by the
+        """Names of hosts that somebody may have meant who wrote this: one slip away, in other case, with or without a
+        domain. Takes time by the
         length of the name and not by the number of hosts."""
-        found = {slip: None for slip in _slips(hostname) if slip in self._names} if len(hostname) <= LONGEST_SLIP else {}
+        found = (
+            {slip: None for slip in _slips(hostname) if slip in self._names} if len(hostname) <= LONGEST_SLIP else {}
+        )
         start = bisect_left(self.order, (hostname,))
-        found |= {name: None for name, _ in self.order[start : start + most] if name.startswith(hostname) and name in self._names}
+        found |= {
+            name: None
+            for name, _ in self.order[start : start + most]
+            if name.startswith(hostname) and name in self._names
+        }
         found.pop(hostname, None)
         return list(found)[:most]
 
@@ -204,11 +219,19 @@ def labels_of(host: Host) -> dict[str, str]:
 
 def _seen(host: Host) -> tuple[object, ...]:
     """What a selector can test a host for, and what decides whether its name counts."""
-    return host.hostname, host.first_seen_at is None, host.ip, *(getattr(host, name) for name in FACTS), host.labels, host.agent_labels
+    return (
+        host.hostname,
+        host.first_seen_at is None,
+        host.ip,
+        *(getattr(host, name) for name in FACTS),
+        host.labels,
+        host.agent_labels,
+    )
 
 
 def _slips(name: str) -> Iterator[str]:
-    """Texts from which this one comes by one slip: a character too many, too few or another one, two in the wrong order, other case, a domain."""
+    """Texts from which this one comes by one slip: a character too many, too few or another one, two in the wrong
+    order, other case, a domain."""
     yield name.lower()
     yield name.upper()
     yield name.partition(".")[0]

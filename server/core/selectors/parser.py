@@ -1,13 +1,16 @@
-"""Which hosts are meant: the grammar of targets, the same in API, CLI and page. What surrounds an atom stands in expression.py.
+"""Which hosts are meant: the grammar of targets, the same in API, CLI and page. What surrounds an atom stands in
+expression.py.
 
     atom    = "all" | "online" | "offline" | name | test | results
-    name    = a host's id or name; with numbers in brackets, web[001-480,512]; with * and ?, every host whose name matches
+    name    = a host's id or name; with numbers in brackets, web[001-480,512]; with * and ?, every host whose name
+    matches
     test    = key ("=" | "!=") value | key ["not"] "in" "(" value { "," value } ")"
     key     = name id os arch version ip, or a label; label.KEY is always a label
     value   = text or pattern; for ip also a network, 10.0.0.0/8
     results = "task:" ID { ["and"] field ("=" | "!=" | "in") value }     field = status group exit_code reason
 
-`role!=db` holds for hosts without the label `role` too; `role=*` for all that have it. What a task's results are tested for belongs to
+`role!=db` holds for hosts without the label `role` too; `role=*` for all that have it. What a task's results are tested
+for belongs to
 the task named just before: `task:ID and status=failed`, `task:ID group=2`.
 """
 
@@ -135,7 +138,11 @@ class _Selector(Parser[Atom]):
         token, after = self.peek(), self.peek(1)
         if token.kind == "word" and token.text.lower().startswith("task:"):
             return self._results()
-        if after.kind in ("=", "!=") or after.keyword == "in" or (after.keyword == "not" and self.peek(2).keyword == "in"):
+        if (
+            after.kind in ("=", "!=")
+            or after.keyword == "in"
+            or (after.keyword == "not" and self.peek(2).keyword == "in")
+        ):
             return self._test()
         self.take()
         if after.kind in ("<", ">", "<=", ">="):
@@ -150,7 +157,9 @@ class _Selector(Parser[Atom]):
         key = self.take()
         name = key.text
         if key.kind == "word" and name in FIELDS:
-            raise ExpressionError(key.column, f"task:ID before {name}; if it is a label, write label.{name}", repr(name))
+            raise ExpressionError(
+                key.column, f"task:ID before {name}; if it is a label, write label.{name}", repr(name)
+            )
         negate, values = self._values()
         label = name.removeprefix("label.")
         if not label:
@@ -201,9 +210,17 @@ class _Selector(Parser[Atom]):
         pattern = "*" in text or "?" in text
         try:
             left = self.bounds.names - self.unfolded
-            names = tuple(unfold(text, min(self.bounds.patterns, left) if pattern else left)) if "[" in text or "]" in text else (text,)
+            names = (
+                tuple(unfold(text, min(self.bounds.patterns, left) if pattern else left))
+                if "[" in text or "]" in text
+                else (text,)
+            )
         except FoldError as error:
-            found = "none" if text[error.at] == "[" and "]" not in text[error.at :] else repr(text[error.at : error.at + 20])
+            found = (
+                "none"
+                if text[error.at] == "[" and "]" not in text[error.at :]
+                else repr(text[error.at : error.at + 20])
+            )
             raise ExpressionError(token.column + error.at, error.expected, found) from None
         if len(names) > 1:
             self.unfolded += len(names)
@@ -215,7 +232,9 @@ class _Selector(Parser[Atom]):
         token = self.take()
         task_id = token.text[5:].lower()
         if not is_id(task_id):
-            raise ExpressionError(token.column + 5, "a task's id, 36 characters", repr(task_id) if task_id else "nothing")
+            raise ExpressionError(
+                token.column + 5, "a task's id, 36 characters", repr(task_id) if task_id else "nothing"
+            )
         refinements: list[Refinement] = []
         while (skip := self._refines()) is not None:
             self.at += skip

@@ -1,4 +1,5 @@
-"""Who must have ended by when. A heap with lazy removal: setting, clearing and finding what is due cost O(log n) at most."""
+"""Who must have ended by when. A heap with lazy removal: setting, clearing and finding what is due cost O(log n) at
+most."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class Deadlines(Generic[D]):
         return len(self._heap) - self._dead
 
     def _sweep(self) -> None:
-        # Ten thousand executions that each renew a deadline must not leave ten thousand dead entries behind for an hour.
+        # Ten thousand executions that each renew a deadline must not leave ten thousand dead entries behind for an
+        # hour.
         if self._dead > 64 and self._dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].ticket == entry[1]]
             heapify(self._heap)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class DelayedAcks:
-    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds, command_id, attempt)."""
+    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds,
+    command_id, attempt)."""
 
     peer: HostState
     acks: deque[tuple[float, str, int]] = field(default_factory=deque)
@@ -36,7 +37,8 @@ class OfflineWait:
 
 @dataclass(slots=True, eq=False)
 class ElapsedCheckpoint:
-    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic seconds at
+    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic
+    seconds at
     which it would have started, had this server run all the while."""
 
     live: LiveTask

@@ -1,4 +1,5 @@
-"""Why the lane has cut a connection off, in one word for logs and metrics; and which addresses are turned away for a while."""
+"""Why the lane has cut a connection off, in one word for logs and metrics; and which addresses are turned away for a
+while."""
 
 from __future__ import annotations
 
@@ -29,7 +30,17 @@ WORDS = {
     "tls: ": "tls",
 }
 """Beginning of the lane's reason → label. What is not here ended in order, or was no fault of the peer's."""
-GRAVE = frozenset({"flow_control", "frame_too_large", "header_block", "malformed_message", "message_too_large", "protocol_error", "too_many_streams"})
+GRAVE = frozenset(
+    {
+        "flow_control",
+        "frame_too_large",
+        "header_block",
+        "malformed_message",
+        "message_too_large",
+        "protocol_error",
+        "too_many_streams",
+    }
+)
 """Labels of what no client does by accident or for want of time; with every flood_of_…."""
 ORDERLY = frozenset({"eof", "reset", "closed", "goaway", "aborted"})
 ADDRESSES = 10_000
@@ -54,7 +65,8 @@ def refusal(error: ClarionError) -> GRPCError:
 
 
 class AbuseTracker:
-    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after. A grave one counts as `grave` of them,
+    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after. A grave one counts
+    as `grave` of them,
     also when less than that is left: the address then waits for what it owes."""
 
     def __init__(self, per_minute: int, grave: int = 1) -> None:
@@ -93,7 +105,8 @@ class AbuseTracker:
 
 
 class Tarpit:
-    """Connections that are to be closed unread, kept open for `seconds` first: who comes again once it hears of its end, comes rarely. At most
+    """Connections that are to be closed unread, kept open for `seconds` first: who comes again once it hears of its
+    end, comes rarely. At most
     `most` at once; one more closes the oldest."""
 
     def __init__(self, seconds: float, most: int) -> None:

@@ -28,8 +28,10 @@ RELEASE_EVERY = 0.5
 @dataclass(frozen=True, slots=True)
 class Limits:
     """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
-    handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it. threads: see `Handshakes`.
-    refusals_per_minute: of one address, after which its connections are closed unread, tarpit_seconds after they came; tarpit_connections: held so at once.
+    handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it.
+    threads: see `Handshakes`.
+    refusals_per_minute: of one address, after which its connections are closed unread, tarpit_seconds after they came;
+    tarpit_connections: held so at once.
     abuse_weight: as which a cut off for a flood or for breaking the protocol counts."""
 
     connections: int = 15_000
@@ -71,7 +73,8 @@ class Bucket:
 class Listener:
     """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
 
-    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address, address_shut_out). failed:
+    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address,
+    address_shut_out). failed:
     told whose handshake did not end well.
     """
 
@@ -104,7 +107,9 @@ class Listener:
                     nursery.start_soon(self._finish)
                     await self._accept(self._handshakes.begin, task_status)
 
-    async def _accept(self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]) -> NoReturn:
+    async def _accept(
+        self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]
+    ) -> NoReturn:
         bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
         task_status.started()
         while True:

@@ -1,4 +1,5 @@
-"""TLS handshakes on the agent port, and what somebody who does not finish his may cost: time, bytes, and a place among so many."""
+"""TLS handshakes on the agent port, and what somebody who does not finish his may cost: time, bytes, and a place among
+so many."""
 
 from __future__ import annotations
 
@@ -19,11 +20,21 @@ SHARE = 4
 
 
 class TlsHandshakes:
-    """most: at once. timeout: seconds for each. largest: bytes that a peer may need for it. threads: on which TLS is computed, so that
+    """most: at once. timeout: seconds for each. largest: bytes that a peer may need for it. threads: on which TLS is
+    computed, so that
     the loop stays free during a storm. `ended` brings what became of them."""
 
-    def __init__(self, most: int, timeout: float, largest: int, threads: int, clock: Callable[[], float] = monotonic) -> None:
-        self._most, self._timeout, self._share, self._largest, self._threads, self._clock = most, timeout, timeout / SHARE, largest, threads, clock
+    def __init__(
+        self, most: int, timeout: float, largest: int, threads: int, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._most, self._timeout, self._share, self._largest, self._threads, self._clock = (
+            most,
+            timeout,
+            timeout / SHARE,
+            largest,
+            threads,
+            clock,
+        )
         self._shakers: list[TlsWorker] = []
         self._open: dict[HandshakeSlot, None] = {}
         self._ended: deque[HandshakeSlot] = deque()
@@ -56,7 +67,8 @@ class TlsHandshakes:
                 place.sock.close()
 
     async def room(self) -> None:
-        """Return once there is a place. Whoever has kept us waiting for a share of its time gives up its own, the oldest first."""
+        """Return once there is a place. Whoever has kept us waiting for a share of its time gives up its own, the
+        oldest first."""
         while len(self._open) >= self._most:
             now = self._clock()
             late = next((place for place in self._open if not place.crowded and place.waited(now) >= self._share), None)

@@ -1,4 +1,5 @@
-"""A thread that computes TLS handshakes, with an epoll set of its own: in a storm the loop hears of them a batch at a time, not of each of their steps."""
+"""A thread that computes TLS handshakes, with an epoll set of its own: in a storm the loop hears of them a batch at a
+time, not of each of their steps."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ CLOSED = frozenset({7, 8})
 """TCP_CLOSE and TCP_CLOSE_WAIT (net/tcp_states.h): reset, or ended by the peer."""
 _state = Struct("B43xI").unpack
 _received = Struct("128xQ").unpack
-"""tcpi_state and tcpi_last_data_sent, which counts from the connection's beginning until something is sent; tcpi_bytes_received. Of struct
+"""tcpi_state and tcpi_last_data_sent, which counts from the connection's beginning until something is sent;
+tcpi_bytes_received. Of struct
 tcp_info (linux/tcp.h, since Linux 4.1)."""
 _waits = Struct("i").unpack
 
@@ -34,17 +36,32 @@ _waits = Struct("i").unpack
 def taken(sock: socket) -> int:
     """Bytes that were read from a TCP socket, by whoever did."""
     (received,) = _received(sock.getsockopt(IPPROTO_TCP, TCP_INFO, 136))
-    (unread,) = _waits(ioctl(sock, FIONREAD, bytes(4)))  # after the other, so that what comes in between is not taken for read
+    (unread,) = _waits(
+        ioctl(sock, FIONREAD, bytes(4))
+    )  # after the other, so that what comes in between is not taken for read
     return max(0, int(received) - int(unread))
 
 
 class HandshakeSlot:
-    """Of a handshake. began: when. since: when it began to wait for its peer, None while it does not. own: seconds that it had done so before.
+    """Of a handshake. began: when. since: when it began to wait for its peer, None while it does not. own: seconds that
+    it had done so before.
     crowded: it has to make room. kept: seconds that its peer has waited for us.
 
     Once it has ended: error, or, without one, sock is an ssl.SSLSocket and certificate what it has shown (DER)."""
 
-    __slots__ = ("began", "certificate", "crowded", "error", "interest", "kept", "own", "peername", "shaker", "since", "sock")
+    __slots__ = (
+        "began",
+        "certificate",
+        "crowded",
+        "error",
+        "interest",
+        "kept",
+        "own",
+        "peername",
+        "shaker",
+        "since",
+        "sock",
+    )
 
     def __init__(self, sock: socket, peername: tuple[str, int], began: float) -> None:
         self.sock, self.peername, self.began = sock, peername, began
@@ -63,19 +80,35 @@ class HandshakeSlot:
 
     def blamed(self) -> bool:
         """Whether it is the peer's fault that its handshake came to this."""
-        return self.error is not None and (self.kept <= PATIENCE or reason_of(self.error) not in ("handshake_timeout", "handshake_cut_off"))
+        return self.error is not None and (
+            self.kept <= PATIENCE or reason_of(self.error) not in ("handshake_timeout", "handshake_cut_off")
+        )
 
 
 class TlsWorker:
-    """timeout: seconds for each handshake. share: of those, after which one may be made to give up its place. largest: bytes that a peer may need for it. ended: told of those that did, in the shaker's thread.
+    """timeout: seconds for each handshake. share: of those, after which one may be made to give up its place. largest:
+    bytes that a peer may need for it. ended: told of those that did, in the shaker's thread.
 
     `add`, `crowd` and `stop` may be called from any thread; `run` is the thread.
     """
 
     def __init__(
-        self, tls: ssl.SSLContext, timeout: float, share: float, largest: int, ended: Callable[[list[HandshakeSlot]], None], clock: Callable[[], float] = time.monotonic
+        self,
+        tls: ssl.SSLContext,
+        timeout: float,
+        share: float,
+        largest: int,
+        ended: Callable[[list[HandshakeSlot]], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tls, self._timeout, self._share, self._largest, self._ended, self._clock = tls, timeout, share, largest, ended, clock
+        self._tls, self._timeout, self._share, self._largest, self._ended, self._clock = (
+            tls,
+            timeout,
+            share,
+            largest,
+            ended,
+            clock,
+        )
         self._epoll = select.epoll()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._alarm, select.EPOLLIN)
@@ -142,7 +175,9 @@ class TlsWorker:
             place.kept = milliseconds / 1000
             if state in CLOSED:
                 raise ConnectionResetError(f"it left before its turn, which came after {place.kept:.1f} s")
-            place.sock = self._tls.wrap_socket(place.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
+            place.sock = self._tls.wrap_socket(
+                place.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+            )
             self._epoll.register(place.sock, place.interest)
         except OSError as error:
             self._end(place, error)
@@ -175,7 +210,9 @@ class TlsWorker:
             finally:
                 place.kept += self._clock() - came
             if (count := taken(secure)) > self._largest:
-                raise HandshakeRefused("handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}")
+                raise HandshakeRefused(
+                    "handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}"
+                )
         except (OSError, HandshakeRefused) as error:  # ssl.SSLError is of the first kind
             self._end(place, error)
             return
@@ -187,7 +224,12 @@ class TlsWorker:
     def _make_room(self, place: HandshakeSlot) -> None:
         place.crowded = False
         if self._places.get(place.sock.fileno()) is place and place.waited(self._clock()) >= self._share:
-            self._end(place, HandshakeRefused("handshake_crowded_out", "too many handshakes are under way, and this one keeps us waiting"))
+            self._end(
+                place,
+                HandshakeRefused(
+                    "handshake_crowded_out", "too many handshakes are under way, and this one keeps us waiting"
+                ),
+            )
 
     def _look(self) -> None:
         self._looked = now = self._clock()

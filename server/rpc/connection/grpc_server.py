@@ -1,6 +1,8 @@
-"""HTTP/2 as this port speaks it: grpclib's protocol object, with our limits announced and a word for those who are at the wrong door.
+"""HTTP/2 as this port speaks it: grpclib's protocol object, with our limits announced and a word for those who are at
+the wrong door.
 
-grpclib announces h2's defaults, which are not what the lane's guard allows; and it answers requests that are not gRPC without a body.
+grpclib announces h2's defaults, which are not what the lane's guard allows; and it answers requests that are not gRPC
+without a body.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ H2 = H2Configuration(
 
 GRPC = ("application/grpc", "application/grpc+proto")
 GC_INTERVAL = 4_096
-"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of connecting."""
+"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of
+connecting."""
 
 
 _TIMEOUT = re.compile("[0-9]{1,8}[HMSmun]")
@@ -61,14 +64,16 @@ class _Decoder(Decoder):
 
 
 class Protocol(H2Protocol):
-    """One connection. streams, header_list: what it announces (RFC 9113 section 6.5.2), in streams at once and bytes."""
+    """One connection. streams, header_list: what it announces (RFC 9113 section 6.5.2), in streams at once and
+    bytes."""
 
     def __init__(self, handler: Requests, config: Configuration, streams: int, header_list: int) -> None:
         super().__init__(handler, config, H2)
         self._streams, self._header_list = streams, header_list
 
     def connection_made(self, transport: Any) -> None:
-        """As grpclib's, but everything is said in the first SETTINGS frame. Raises OSError for a peer that has gone already."""
+        """As grpclib's, but everything is said in the first SETTINGS frame. Raises OSError for a peer that has gone
+        already."""
         http2 = H2Connection(config=self.h2_config)
         http2.local_settings = Settings(
             client=False,
@@ -91,13 +96,19 @@ class Protocol(H2Protocol):
 
     def goaway(self) -> None:
         """Say that no stream after those that are open is taken (RFC 9113 section 6.8). Those go on."""
-        if not self.connection.is_closing() and self.connection._connection.state_machine.state is not ConnectionState.CLOSED:
+        if (
+            not self.connection.is_closing()
+            and self.connection._connection.state_machine.state is not ConnectionState.CLOSED
+        ):
             last = self.connection._connection.highest_inbound_stream_id
-            self.connection._transport.write(GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize())
+            self.connection._transport.write(
+                GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize()
+            )
 
 
 class Methods(dict[str, Handler]):
-    """Path → handler. grpclib's own answer for other paths lacks the content-type that gRPC asks for ("Trailers-Only")."""
+    """Path → handler. grpclib's own answer for other paths lacks the content-type that gRPC asks for
+    ("Trailers-Only")."""
 
     def get(self, path: str, default: Any = None) -> Any:
         return super().get(path) or Handler(_unknown, Cardinality.STREAM_STREAM, bytes, bytes)
@@ -113,7 +124,9 @@ class _Requests(Requests):
         wrong = turned_away(known)
         if wrong is None and _TIMEOUT.fullmatch(known.get("grpc-timeout", "1S")) is None:
             self.__gc_step__()
-            self._tasks[stream] = self.loop.create_task(_refuse(stream, Status.INTERNAL, "grpc-timeout is malformed", release_stream))
+            self._tasks[stream] = self.loop.create_task(
+                _refuse(stream, Status.INTERNAL, "grpc-timeout is malformed", release_stream)
+            )
         elif wrong is None:
             super().accept(stream, headers, release_stream)
         else:
@@ -123,7 +136,8 @@ class _Requests(Requests):
 
 
 class _Sink:
-    """Instead of grpclib's buffer of a stream: drops what comes and gives its window back, so that the request can come to its end."""
+    """Instead of grpclib's buffer of a stream: drops what comes and gives its window back, so that the request can come
+    to its end."""
 
     def __init__(self, ack: Callable[[int], None]) -> None:
         self._ack = ack
@@ -152,7 +166,13 @@ async def _refuse(stream: Any, status: Status, words: str, release: Callable[[],
     """A gRPC answer without a message ("Trailers-Only")."""
     try:
         await stream.send_headers(
-            [(":status", "200"), ("content-type", GRPC[1]), ("grpc-status", str(status.value)), ("grpc-message", words)], end_stream=True
+            [
+                (":status", "200"),
+                ("content-type", GRPC[1]),
+                ("grpc-status", str(status.value)),
+                ("grpc-message", words),
+            ],
+            end_stream=True,
         )
         if stream.closable:
             stream.reset_nowait()
@@ -162,9 +182,15 @@ async def _refuse(stream: Any, status: Status, words: str, release: Callable[[],
         release()
 
 
-async def _turn_away(stream: Any, ended: asyncio.Event, status: int, words: str, wanted: bool, release: Callable[[], None]) -> None:
+async def _turn_away(
+    stream: Any, ended: asyncio.Event, status: int, words: str, wanted: bool, release: Callable[[], None]
+) -> None:
     body = words.encode()
-    headers = [(":status", str(status)), ("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body)))]
+    headers = [
+        (":status", str(status)),
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body))),
+    ]
     if status == 405:
         headers.append(("allow", "POST"))
     try:
@@ -182,7 +208,11 @@ class GrpcServer(Server):
     """Makes protocol objects; it never listens by itself."""
 
     def __init__(self, services: list[Any], codec: Any, window: int, streams: int, header_list: int) -> None:
-        super().__init__(services, codec=codec, config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window))
+        super().__init__(
+            services,
+            codec=codec,
+            config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window),
+        )
         self._mapping = Methods(self._mapping)
         self._streams, self._header_list = streams, header_list
         self.__gc_interval__ = GC_INTERVAL

@@ -1,6 +1,7 @@
 """What else the agent port answers: grpc.health.v1.Health and server reflection (v1 and v1alpha), for any gRPC client.
 
-grpclib's own services do the work. Who may ask is the caller's business: `ask` judges each call before anything is read.
+grpclib's own services do the work. Who may ask is the caller's business: `ask` judges each call before anything is
+read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ Ask = Callable[[Any], None]
 
 
 class Codec(CodecBase):
-    """google.protobuf's messages as such, everything else as the bytes it is: the agents' messages are read by the lane."""
+    """google.protobuf's messages as such, everything else as the bytes it is: the agents' messages are read by the
+    lane."""
 
     __content_subtype__ = "proto"
 
@@ -43,7 +45,8 @@ class Codec(CodecBase):
 
 
 class Services:
-    """Health and reflection beside `main`, the service of the agents. patience: seconds for the first message of a call."""
+    """Health and reflection beside `main`, the service of the agents. patience: seconds for the first message of a
+    call."""
 
     def __init__(self, main: Any, ask: Ask, patience: float) -> None:
         self._ask, self._patience = ask, patience

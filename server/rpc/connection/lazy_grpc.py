@@ -44,12 +44,33 @@ class Calls(Protocol):
 class LazyGrpcConnection:
     """Of one connection. conn: the lane's, set before the first byte. certificate: DER, None without TLS.
 
-    offended: to be called when the agent is refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then.
+    offended: to be called when the agent is refused by what is above HTTP/2, with whether it broke the protocol.
+    refusal: what it was told then.
     call: whatever `calls` keeps here for the call that came the short way."""
 
-    __slots__ = ("_acks", "_answered", "_arrival", "_calls", "_finished", "_held", "_learnt", "_opening", "_openings", "_real", "_said", "_transport", "call", "conn", "offended", "refusal", "still")
+    __slots__ = (
+        "_acks",
+        "_answered",
+        "_arrival",
+        "_calls",
+        "_finished",
+        "_held",
+        "_learnt",
+        "_opening",
+        "_openings",
+        "_real",
+        "_said",
+        "_transport",
+        "call",
+        "conn",
+        "offended",
+        "refusal",
+        "still",
+    )
 
-    def __init__(self, arrival: Arrival, openings: HandshakeTemplates, calls: Calls, offended: Callable[[bool], None]) -> None:
+    def __init__(
+        self, arrival: Arrival, openings: HandshakeTemplates, calls: Calls, offended: Callable[[bool], None]
+    ) -> None:
         self._arrival, self._openings, self._calls = arrival, openings, calls
         self.conn: Any = None
         self.call: Any = None
@@ -78,7 +99,8 @@ class LazyGrpcConnection:
     def certificate(self) -> bytes | None:
         return self._arrival.certificate
 
-    # --- what the lane calls -------------------------------------------------------------------------------------------------
+    # --- what the lane calls
+    # -------------------------------------------------------------------------------------------------
 
     def data_received(self, frames: bytes) -> None:
         """Whole frames, or the preface."""
@@ -97,7 +119,8 @@ class LazyGrpcConnection:
         if self.call is not None:
             self._calls.over(self)
 
-    # --- what the owner of the call does -------------------------------------------------------------------------------------
+    # --- what the owner of the call does
+    # -------------------------------------------------------------------------------------
 
     def accept(self) -> None:
         """The peer's call is a session. The headers that say so leave together with the first message."""
@@ -141,12 +164,15 @@ class LazyGrpcConnection:
             self._long_way()
         self._real.goaway()
 
-    # --- the opening ---------------------------------------------------------------------------------------------------------
+    # --- the opening
+    # ---------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         held, complete = self._held, whole(self._held)
         learnt = self._learnt = self._learnt or []
-        opening = None if complete is False or len(held) > LONGEST or len(learnt) >= TRIES else self._openings.find(held)
+        opening = (
+            None if complete is False or len(held) > LONGEST or len(learnt) >= TRIES else self._openings.find(held)
+        )
         if opening is None or (complete is True and opening.headers is None):
             self._long_way()
             return
@@ -175,7 +201,13 @@ class LazyGrpcConnection:
             if frames[position : position + HEADER] == ACK and self._acks < len(self._opening.inbound_acked):
                 stream.inbound_flow_control_window = self._opening.inbound_acked[self._acks]
                 self._acks += 1
-            elif kind == WINDOW_UPDATE and size == 4 and more and target is not None and target.outbound_flow_control_window + more <= MAX_WINDOW:
+            elif (
+                kind == WINDOW_UPDATE
+                and size == 4
+                and more
+                and target is not None
+                and target.outbound_flow_control_window + more <= MAX_WINDOW
+            ):
                 target.outbound_flow_control_window += more
             else:
                 self._http2()
@@ -191,7 +223,8 @@ class LazyGrpcConnection:
                 self._finished = True
                 self._calls.over(self)
 
-    # --- the long way --------------------------------------------------------------------------------------------------------
+    # --- the long way
+    # --------------------------------------------------------------------------------------------------------
 
     def _long_way(self) -> None:
         """grpclib carries this connection from here on; what was answered already is not answered again."""

@@ -1,9 +1,13 @@
 """The short way of an agent into its session, and back to h2 and grpclib whenever anything is unusual.
 
-What h2 does with the first bytes of a connection depends on these bytes alone, and agents that dial the same server begin with the
-same ones. So h2 and grpclib are asked once for each such *opening*, and their answer serves every connection that begins with it.
-A connection that came this way has no h2 object. As soon as it asks for more than DATA on its one stream, windows and the
-acknowledgement of our SETTINGS, or its call is to end, one is made, brought to where the connection is by feeding it the same
+What h2 does with the first bytes of a connection depends on these bytes alone, and agents that dial the same server
+begin with the
+same ones. So h2 and grpclib are asked once for each such *opening*, and their answer serves every connection that
+begins with it.
+A connection that came this way has no h2 object. As soon as it asks for more than DATA on its one stream, windows and
+the
+acknowledgement of our SETTINGS, or its call is to end, one is made, brought to where the connection is by feeding it
+the same
 bytes, and rules from then on.
 """
 
@@ -35,12 +39,25 @@ ANSWER = [(":status", "200"), ("content-type", "application/grpc+proto")]
 class HandshakeTemplate:
     """What h2 and grpclib make of the first bytes of a connection.
 
-    headers: of the call that they open, None as long as they open none. said: everything to be written so far. answer: the headers
-    that accept the call. inbound_acked: the stream's window after each acknowledgement of our SETTINGS. The other windows: as they
+    headers: of the call that they open, None as long as they open none. said: everything to be written so far. answer:
+    the headers
+    that accept the call. inbound_acked: the stream's window after each acknowledgement of our SETTINGS. The other
+    windows: as they
     are now.
     """
 
-    __slots__ = ("answer", "data", "frame", "headers", "inbound", "inbound_acked", "inbound_stream", "outbound", "outbound_stream", "said")
+    __slots__ = (
+        "answer",
+        "data",
+        "frame",
+        "headers",
+        "inbound",
+        "inbound_acked",
+        "inbound_stream",
+        "outbound",
+        "outbound_stream",
+        "said",
+    )
 
     def __init__(self, data: bytes, said: bytes) -> None:
         self.data, self.said = data, said
@@ -155,14 +172,23 @@ class HandshakeTemplates:
             return opening
         stream, headers, _ = ear.calls[0]
         told = dict(headers)
-        if len(ear.calls) > 1 or stream.id != STREAM or len(told) < len(headers) or not an_agents(told) or STREAM not in http2.streams:
+        if (
+            len(ear.calls) > 1
+            or stream.id != STREAM
+            or len(told) < len(headers)
+            or not an_agents(told)
+            or STREAM not in http2.streams
+        ):
             return None
         state = http2.streams[STREAM]
         if state.state_machine.state is not StreamState.OPEN:
             return None
         opening.headers, opening.frame = told, http2.max_outbound_frame_size
         opening.inbound, opening.outbound = http2.inbound_flow_control_window, http2.outbound_flow_control_window
-        opening.inbound_stream, opening.outbound_stream = state.inbound_flow_control_window, state.outbound_flow_control_window
+        opening.inbound_stream, opening.outbound_stream = (
+            state.inbound_flow_control_window,
+            state.outbound_flow_control_window,
+        )
         http2.send_headers(STREAM, ANSWER)
         opening.answer = http2.data_to_send()
         windows = []
@@ -194,13 +220,16 @@ def settings_in(said: bytes) -> int:
 
 
 def whole(data: bytes) -> bool | None:
-    """Whether data, after the preface, is frames up to the HEADERS of a call: True; None: not yet. False: something else is among them."""
+    """Whether data, after the preface, is frames up to the HEADERS of a call: True; None: not yet. False: something
+    else is among them."""
     position, end = PREFACE, len(data)
     while position < end:
         kind, flags = data[position + 3], data[position + 4]
         if kind == HEADERS:
             position += HEADER + int.from_bytes(data[position : position + 3], "big")
-            return flags & 0x2D == 0x04 and position == end  # END_HEADERS, and neither END_STREAM nor padding nor a priority
+            return (
+                flags & 0x2D == 0x04 and position == end
+            )  # END_HEADERS, and neither END_STREAM nor padding nor a priority
         if kind not in (SETTINGS, WINDOW_UPDATE):
             return False
         position += HEADER + int.from_bytes(data[position : position + 3], "big")

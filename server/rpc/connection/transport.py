@@ -24,8 +24,10 @@ class Conn(Protocol):
 
 
 class Transport(asyncio.Transport):
-    """peername: (address, port) of the agent. certificate: its certificate in DER, None without TLS. offended: to be called when the
-    agent has been refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then; it is the answer to whatever else it calls."""
+    """peername: (address, port) of the agent. certificate: its certificate in DER, None without TLS. offended: to be
+    called when the
+    agent has been refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then;
+    it is the answer to whatever else it calls."""
 
     def __init__(self, sock: socket.socket, peername: tuple[str, int], certificate: bytes | None) -> None:
         super().__init__({"socket": sock, "peername": peername, "certificate": certificate})

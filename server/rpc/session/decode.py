@@ -1,6 +1,7 @@
 """Rows of the lane, turned into the engine's events. Everything here is checked: an agent is not trusted with our rows.
 
-A row is (session, kind, *fields); kinds and fields are those of _speedups/http2/connection_py.py, in the order of proto/command.proto.
+A row is (session, kind, *fields); kinds and fields are those of _speedups/http2/connection_py.py, in the order of
+proto/command.proto.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from proto.ids import is_id
 from proto.messages import MalformedMessage, Observed
 from proto.reasons import REASONS
 from server.core.events import Accepted, Outcome, Rejected, Report, Result, Started
-from server.core.inputs.bounds import ATTEMPTS_MAX, DURATION_MAX_MS, NUMBER_MAX, PROCESSES_MAX, SIGNAL_MAX, TIME_MAX_MS, within
+from server.core.inputs.bounds import (
+    ATTEMPTS_MAX,
+    DURATION_MAX_MS,
+    NUMBER_MAX,
+    PROCESSES_MAX,
+    SIGNAL_MAX,
+    TIME_MAX_MS,
+    within,
+)
 from server.core.model import Output
 from server.core.results.live_output import PIECE, STREAMS, Piece
 from server.core.results.outputs import DishonestOutput, receive
@@ -119,12 +128,24 @@ def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None
         raise MalformedMessage(f"command_result.{name}: {error}") from error
 
 
-def _report(usage: tuple[int, int, int] | None, kill: tuple[str, int, int, bool] | None, pipe_held: bool, leftovers: int, left_running: int, observed: int) -> dict[str, object]:
+def _report(
+    usage: tuple[int, int, int] | None,
+    kill: tuple[str, int, int, bool] | None,
+    pipe_held: bool,
+    leftovers: int,
+    left_running: int,
+    observed: int,
+) -> dict[str, object]:
     used = zip(("user_us", "system_us", "max_rss_kb"), usage or (0, 0, 0), strict=True)
     report: dict[str, object] = {name: within(number, NUMBER_MAX) for name, number in used}
     if kill is not None:
         reason, term_at_ms, kill_at_ms, tree_empty = kill
-        report["kill"] = {"reason": text(reason), "term_at_ms": time(term_at_ms), "kill_at_ms": time(kill_at_ms), "tree_empty": tree_empty}
+        report["kill"] = {
+            "reason": text(reason),
+            "term_at_ms": time(term_at_ms),
+            "kill_at_ms": time(kill_at_ms),
+            "tree_empty": tree_empty,
+        }
     if pipe_held:
         report["pipe_held"] = True
     if leftovers:

@@ -1,6 +1,7 @@
 """What the server says, as bytes on the wire. What all hosts of a command share is encoded once.
 
-Concatenated protobuf messages merge (protobuf encoding guide, "Last One Wins"), so a dispatch is the shared part followed by
+Concatenated protobuf messages merge (protobuf encoding guide, "Last One Wins"), so a dispatch is the shared part
+followed by
 the host's own fields, wrapped as member 1 of CommandMessage.
 """
 
@@ -25,7 +26,8 @@ CACHED = 256
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every session is told in its Welcome. credits: results that may be unacknowledged at once. Times in seconds."""
+    """What every session is told in its Welcome. credits: results that may be unacknowledged at once. Times in
+    seconds."""
 
     epoch: int
     credits: int = 64
@@ -86,13 +88,22 @@ def heartbeat(beat: int, *, answer: bool = False) -> bytes:
 
 def drain(retry_min: float, retry_max: float) -> bytes:
     """Times in seconds."""
-    return bytes(CommandMessage(drain=Drain(round(retry_min * 1000), round(retry_max * 1000), "the server is shutting down")))
+    return bytes(
+        CommandMessage(drain=Drain(round(retry_min * 1000), round(retry_max * 1000), "the server is shutting down"))
+    )
 
 
 def _cancel(act: Cancel) -> bytes:
     """As betterproto would encode it, which takes 300 µs for each of the hosts of a task that is canceled."""
     body = bytearray()
-    for tag, value in ((0x0A, act.command_id), (0x10, act.attempt), (0x18, act.seq), (0x22, act.journal_id), (0x2A, act.reason), (0x30, act.session)):
+    for tag, value in (
+        (0x0A, act.command_id),
+        (0x10, act.attempt),
+        (0x18, act.seq),
+        (0x22, act.journal_id),
+        (0x2A, act.reason),
+        (0x30, act.session),
+    ):
         if isinstance(value, int):
             if value:
                 body += bytes((tag,)) + varint(value)

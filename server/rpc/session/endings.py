@@ -19,6 +19,7 @@ END_STATUS = {
 ENDED, DRAINING = "ended", "draining"
 IN_ORDER = (ENDED, DRAINING)
 HEARD = (None, *IN_ORDER)
-"""Messages of a session that another one has replaced do not count: its Rejected may be about a dispatch that was sent again since."""
+"""Messages of a session that another one has replaced do not count: its Rejected may be about a dispatch that was sent
+again since."""
 FLOODS = {"flood_of_reports": "flood of reports"}
 """Ends that count as a flood, see docs/testing/attacks.md; with the words that the lane has for them."""

@@ -41,7 +41,8 @@ class Hello(NamedTuple):
     slots: int
     protocol: int
     disbelieved: Sequence[str] = ()
-    """Fields that say something of the server or its CA and were larger than they can honestly be: they are 0 here. The host may come all the
+    """Fields that say something of the server or its CA and were larger than they can honestly be: they are 0 here. The
+    host may come all the
     same, because a server that another host had misled may have told it so."""
 
 
@@ -75,6 +76,10 @@ def hello(message: bytes) -> Hello:
 
 def connected(value: Hello, session: int) -> HostConnected:
     """The event of a session that begins."""
-    entries = [Entry(command_id, attempt, seq, Stage(stage)) for command_id, attempt, seq, stage in value.entries if 1 <= stage <= 4]
+    entries = [
+        Entry(command_id, attempt, seq, Stage(stage))
+        for command_id, attempt, seq, stage in value.entries
+        if 1 <= stage <= 4
+    ]
     slots = min(max(value.slots, 1), MAX_SLOTS)
     return HostConnected(value.host_id, session, value.journal_id, slots, value.max_seq, entries, value.max_epoch)

@@ -21,7 +21,8 @@ log = structlog.get_logger("rpc.remember")
 LONGEST = 256
 
 WRITES, MINUTE = 10, 60.0
-"""Times per minute that changes of one host's facts are written: a host that is another machine with each Hello costs no more than that."""
+"""Times per minute that changes of one host's facts are written: a host that is another machine with each Hello costs
+no more than that."""
 
 
 class HostRecorder:
@@ -36,9 +37,19 @@ class HostRecorder:
         host = known or Host(hello.host_id, hostname="", created_at=now)
         fresh = claimed(_told(host, hello, peer, now), hello.facts.hostname)
         if (wrong := fault(hello.facts.hostname)) is not None:
-            log.warning(f"the name that an agent claims {wrong}", host_id=host.host_id, claimed=escaped(hello.facts.hostname[:LONGEST]), hostname=fresh.hostname)
+            log.warning(
+                f"the name that an agent claims {wrong}",
+                host_id=host.host_id,
+                claimed=escaped(hello.facts.hostname[:LONGEST]),
+                hostname=fresh.hostname,
+            )
         if fresh.replaced_by is not None:
-            log.warning("a host that was replaced is back", host_id=host.host_id, hostname=fresh.hostname, replaced_by=fresh.replaced_by)
+            log.warning(
+                "a host that was replaced is back",
+                host_id=host.host_id,
+                hostname=fresh.hostname,
+                replaced_by=fresh.replaced_by,
+            )
             fresh = replace(fresh, replaced_by=None, replaced_at=None)
         if known is None or (fresh != known and self._may_write(hello.host_id)):
             fresh = replace(fresh, last_seen_at=now, last_heartbeat_at=now, updated_at=now, status="online")
@@ -46,7 +57,8 @@ class HostRecorder:
         self._registry.put(fresh)
 
     def _may_write(self, host_id: str) -> bool:
-        """Whether this host has not told of changes WRITES times within the last minute. What is not written is known until the next start,
+        """Whether this host has not told of changes WRITES times within the last minute. What is not written is known
+        until the next start,
         when the host says it again."""
         now = self._clock.now().mono
         written = self._written.setdefault(host_id, deque(maxlen=WRITES))

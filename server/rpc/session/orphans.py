@@ -1,6 +1,7 @@
 """Asks the store, after a Hello, which of the executions that it names the database knows nothing of.
 
-A dispatch is recorded before it leaves. An execution with a number that this database has given out, which is neither known nor of a deleted
+A dispatch is recorded before it leaves. An execution with a number that this database has given out, which is neither
+known nor of a deleted
 task, is proof that a part of the database is lost, for example after damage to its write-ahead log.
 """
 
@@ -23,7 +24,8 @@ AGAIN_AFTER = 5.0
 
 
 class Orphans:
-    """`inquire` never awaits; `run` must be running. There is at most one question per host and start, so the queue needs no bound of its own."""
+    """`inquire` never awaits; `run` must be running. There is at most one question per host and start, so the queue
+    needs no bound of its own."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,5 +45,10 @@ class Orphans:
                     log.warning("cannot ask for executions that a host names", host_id=act.host_id, error=str(error))
                     await trio.sleep(AGAIN_AFTER)
             if lost := [entry for entry in act.entries if entry[0] not in known]:
-                log.error("executions are lost in the database", host_id=act.host_id, number=len(lost), command_ids=[entry[0] for entry in lost[:20]])
+                log.error(
+                    "executions are lost in the database",
+                    host_id=act.host_id,
+                    number=len(lost),
+                    command_ids=[entry[0] for entry in lost[:20]],
+                )
                 door.submit(Unaccounted(act.host_id, lost))

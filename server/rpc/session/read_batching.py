@@ -1,15 +1,19 @@
-"""How eagerly the reader reads: at once while little is said, together while many say a little each, seldom while nobody says anything."""
+"""How eagerly the reader reads: at once while little is said, together while many say a little each, seldom while
+nobody says anything."""
 
 from __future__ import annotations
 
 import math
 
 AWAKE, NAP = 1.0, 0.03
-"""Seconds. When for AWAKE nothing but heartbeats came and nothing left, they are read together, every NAP: waking up for each of them
+"""Seconds. When for AWAKE nothing but heartbeats came and nothing left, they are read together, every NAP: waking up
+for each of them
 would be most of what ten thousand idle agents cost. As soon as something is to leave, the nap is over."""
 REST, SMALL, CROWD, MEMORY = 0.004, 32, 15.0, 0.1
-"""A slice of fewer than SMALL rows costs hardly more than one row: a call of the engine, a unit for the writer, two turns of the loop. When
-more than about a hundred of them come in a second (CROWD, a count that halves every MEMORY seconds), what comes within REST seconds is read
+"""A slice of fewer than SMALL rows costs hardly more than one row: a call of the engine, a unit for the writer, two
+turns of the loop. When
+more than about a hundred of them come in a second (CROWD, a count that halves every MEMORY seconds), what comes within
+REST seconds is read
 together. One command at a time never gets there, and slices of a burst are not small."""
 
 

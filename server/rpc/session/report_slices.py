@@ -1,4 +1,5 @@
-"""A slice of reports, taken apart while much waits to be written: what is said of commands of which little is said need not wait for the rest."""
+"""A slice of reports, taken apart while much waits to be written: what is said of commands of which little is said need
+not wait for the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ FEW, GROUPS = 8, 8
 
 
 def apart(reports: Sequence[Report]) -> list[Sequence[Report]]:
-    """Those on each command on which there are few, then the others. Reports on one command stay together, and in their order."""
+    """Those on each command on which there are few, then the others. Reports on one command stay together, and in their
+    order."""
     by_command: dict[str, list[Report]] = {}
     for report in reports:
         by_command.setdefault(report.command_id, []).append(report)

@@ -1,7 +1,10 @@
-"""How many results each session may have sent and not acknowledged: all that its terms say, or one while the writer is full.
+"""How many results each session may have sent and not acknowledged: all that its terms say, or one while the writer is
+full.
 
-Acknowledging gives a credit back by itself, and nothing is acknowledged that is not committed: when the database stalls, agents run out of
-credits and keep their results on their disks. Who comes while there is too much to write already gets the rest when there is room.
+Acknowledging gives a credit back by itself, and nothing is acknowledged that is not committed: when the database
+stalls, agents run out of
+credits and keep their results on their disks. Who comes while there is too much to write already gets the rest when
+there is room.
 """
 
 from __future__ import annotations

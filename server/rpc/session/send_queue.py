@@ -33,7 +33,8 @@ class SendQueue:
         self.stirred = trio.Event()
 
     def take(self) -> Session | None:
-        """The next session, in the order in which they were added; None if there is none. A later quick one goes before all others."""
+        """The next session, in the order in which they were added; None if there is none. A later quick one goes before
+        all others."""
         for sessions in (self._quick, self._others):
             if sessions:
                 return sessions.popitem(last=False)[0]

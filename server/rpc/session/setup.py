@@ -30,11 +30,21 @@ from server.security.admit import Claim
 
 log = structlog.get_logger("rpc")
 
+
 class SessionSetup:
-    """The gRPC services. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop set."""
+    """The gRPC services. `protocol` makes grpclib's protocol object for a new connection; call it with the asyncio loop
+    set."""
 
     def __init__(
-        self, edge: AgentStreams, memory: HostRecorder, door: EngineHandle, clock: Clock, entry: AgentAuth, settings: Settings, counts: Counts, limits: http2.Limits
+        self,
+        edge: AgentStreams,
+        memory: HostRecorder,
+        door: EngineHandle,
+        clock: Clock,
+        entry: AgentAuth,
+        settings: Settings,
+        counts: Counts,
+        limits: http2.Limits,
     ) -> None:
         self._edge, self._memory, self._door, self._clock = edge, memory, door, clock
         self._entry, self._settings, self._counts = entry, settings, counts
@@ -52,7 +62,8 @@ class SessionSetup:
         return self._server.protocol()
 
     def _ask(self, stream: Any) -> None:
-        """Whoever calls health or reflection shows the same as an agent, and is then no longer waited for to say Hello."""
+        """Whoever calls health or reflection shows the same as an agent, and is then no longer waited for to say
+        Hello."""
         transport = stream._stream._transport
         try:
             if self._entry.gate is not None:
@@ -99,7 +110,8 @@ class SessionSetup:
         if outcome is not None:
             raise outcome
 
-    # --- the short way -----------------------------------------------------------------------------------------------------
+    # --- the short way
+    # -----------------------------------------------------------------------------------------------------
 
     def begun(self, front: LazyGrpcConnection, headers: Mapping[str, str]) -> None:
         """A call as agents make it; its Hello is read by the lane."""
@@ -149,7 +161,8 @@ class SessionSetup:
             front.finish(error)
             self._edge.leave(front.conn)
 
-    # --- both ways ---------------------------------------------------------------------------------------------------------
+    # --- both ways
+    # ---------------------------------------------------------------------------------------------------------
 
     def _read(self, message: bytes, peer: str) -> from_agent.Hello:
         try:
@@ -168,7 +181,9 @@ class SessionSetup:
         self._memory.record_hello(hello, peer)
         self._door.submit(from_agent.connected(hello, number))
         if hello.disbelieved:
-            log.warning("numbers not believed", host_id=hello.host_id, session=number, peer=peer, fields=list(hello.disbelieved))
+            log.warning(
+                "numbers not believed", host_id=hello.host_id, session=number, peer=peer, fields=list(hello.disbelieved)
+            )
         log.info("session opened", host_id=hello.host_id, session=number, peer=peer, held=len(hello.entries))
 
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
@@ -219,7 +234,8 @@ def _is_broken(error: ClarionError | GRPCError) -> bool:
 
 
 def leftover(buffer: Any) -> bytes:
-    """What grpclib's buffer of a stream holds already, taken out and acknowledged to h2: from here on the lane counts."""
+    """What grpclib's buffer of a stream holds already, taken out and acknowledged to h2: from here on the lane
+    counts."""
     pieces = [bytes(piece.data) for piece in buffer._acked]
     buffer._acked.clear()
     buffer._acked_size = 0

@@ -1,6 +1,8 @@
-"""All agents at once: one task reads every socket through the lane, one writes, one keeps time. No task per agent does any work.
+"""All agents at once: one task reads every socket through the lane, one writes, one keeps time. No task per agent does
+any work.
 
-grpclib owns the life of each call; between Hello and goodbye its messages pass it by (see _speedups/http2/connection_py.py).
+grpclib owns the life of each call; between Hello and goodbye its messages pass it by (see
+_speedups/http2/connection_py.py).
 """
 
 from __future__ import annotations
@@ -42,20 +44,24 @@ log = structlog.get_logger("rpc")
 SENDS_IN_A_ROW, SECONDS_IN_A_ROW = 64, 0.003
 """After so many sends, or so long, the loop gets a turn; how long one takes is for the kernel to say."""
 READ_AT_ONCE, BULK = 48, 16
-"""Connections of one slice, handled in one turn of the loop; and rows in it from which on others get turns of the loop before the next."""
+"""Connections of one slice, handled in one turn of the loop; and rows in it from which on others get turns of the loop
+before the next."""
 PREFERRED_SECONDS = 1.0
 """For which a connection is read before others, after a command of a task with few hosts was sent to it."""
 HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 PATIENCE = 1.25
-"""Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their answers are words too."""
+"""Heartbeat intervals of our own silence after which we beat. An agent's beats come up to a tenth late, and their
+answers are words too."""
 FOREVER = float("inf")
 
 
 class AgentStream:
-    """A call on a connection of the lane, which has this object as the tag of its rows. session: None until the Hello is accepted.
+    """A call on a connection of the lane, which has this object as the tag of its rows. session: None until the Hello
+    is accepted.
 
-    front: of a call that came the short way. over: of another one; resolved with None for OK, or with the error that ends the call.
+    front: of a call that came the short way. over: of another one; resolved with None for OK, or with the error that
+    ends the call.
     """
 
     __slots__ = ("_owed", "_since", "answer", "beat", "conn", "front", "over", "said", "session")
@@ -63,7 +69,9 @@ class AgentStream:
     def __init__(self, conn: Any, front: LazyGrpcConnection | None = None) -> None:
         self.conn, self.front = conn, front
         self.session: Session | None = None
-        self.over: asyncio.Future[GRPCError | None] | None = None if front is not None else asyncio.get_running_loop().create_future()
+        self.over: asyncio.Future[GRPCError | None] | None = (
+            None if front is not None else asyncio.get_running_loop().create_future()
+        )
         self.answer: int | None = None
         self.beat = 0
         self.said = self._owed = self._since = 0.0
@@ -96,9 +104,19 @@ class HelloHandler(Protocol):
 
 
 class AgentStreams:
-    """`run` must be running. `open` is called by the handshake once a Hello is accepted, `closed` when the call is over."""
+    """`run` must be running. `open` is called by the handshake once a Hello is accepted, `closed` when the call is
+    over."""
 
-    def __init__(self, hub: Any, registry: Registry, door: EngineHandle, queue: Queue, clock: Clock, settings: Settings, counts: Counts) -> None:
+    def __init__(
+        self,
+        hub: Any,
+        registry: Registry,
+        door: EngineHandle,
+        queue: Queue,
+        clock: Clock,
+        settings: Settings,
+        counts: Counts,
+    ) -> None:
         self._hub, self._registry, self._door, self._queue = hub, registry, door, queue
         self._clock, self._settings, self._counts = clock, settings, counts
         self._encoder = Encoder(settings.terms)
@@ -114,7 +132,8 @@ class AgentStreams:
         self.draining = False
         self._pace = ReadBatcher()
 
-    # --- the life of a session ---------------------------------------------------------------------------------------------
+    # --- the life of a session
+    # ---------------------------------------------------------------------------------------------
 
     def expect(self, conn: Any, goaway: Callable[[], None]) -> None:
         """A connection without a Hello or a `caller` within `hello_timeout` is cut off, whatever else it does.
@@ -126,7 +145,8 @@ class AgentStreams:
         self._expected.set(conn, until)
 
     def caller(self, conn: Any) -> None:
-        """This connection asks for health or reflection, and may; after `caller_age` it must come again, unless it is an agent's."""
+        """This connection asks for health or reflection, and may; after `caller_age` it must come again, unless it is
+        an agent's."""
         comer = self._connected.get(conn)
         if comer is not None and not comer.asks and comer.until != FOREVER:
             comer.asks, comer.until = True, self._clock.now().mono + self._settings.caller_age
@@ -165,7 +185,8 @@ class AgentStreams:
         self._drains.append(call)
 
     def drain(self) -> None:
-        """Tell every agent to come back later, spread over a range, and close; everybody else that no call is taken any more.
+        """Tell every agent to come back later, spread over a range, and close; everybody else that no call is taken any
+        more.
         What runs goes on running."""
         self.draining = True
         for call in self._drains:
@@ -176,7 +197,8 @@ class AgentStreams:
             if comer.until != FOREVER:  # an agent is told when its call has ended
                 comer.goaway()
 
-    # --- the three tasks -----------------------------------------------------------------------------------------------------
+    # --- the three tasks
+    # -----------------------------------------------------------------------------------------------------
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
@@ -187,7 +209,9 @@ class AgentStreams:
 
     async def _read(self) -> None:
         while True:
-            await self._queue.wait_reading()  # a full writer leaves what agents send in the sockets, and so on the agents' disks
+            await (
+                self._queue.wait_reading()
+            )  # a full writer leaves what agents send in the sockets, and so on the agents' disks
             await trio.lowlevel.wait_readable(self._hub.fileno())
             now = self._clock.now().mono
             if rest := self._pace.rest(now):
@@ -233,7 +257,12 @@ class AgentStreams:
             first.refuse(live, "malformed_message", row[2], refusal(ClarionError("malformed_message", row[2])))
         elif kind == GONE:
             if row[2] in (ENDED, "reset"):
-                first.refuse(live, "no_hello", "the call ended before", GRPCError(Status.INVALID_ARGUMENT, "ended before its hello"))
+                first.refuse(
+                    live,
+                    "no_hello",
+                    "the call ended before",
+                    GRPCError(Status.INVALID_ARGUMENT, "ended before its hello"),
+                )
         else:
             words = f"the first message must be hello, not {KINDS.get(kind, 'of an unknown kind')}"
             first.refuse(live, "malformed_message", words, refusal(ClarionError("hello_expected", words)))
@@ -289,7 +318,14 @@ class AgentStreams:
         session = live.session
         assert session is not None
         self._counts.refused("malformed_message")
-        log.warning("connection refused", port="agent", reason="malformed_message", peer=session.peer, host_id=session.host_id, detail=reason)
+        log.warning(
+            "connection refused",
+            port="agent",
+            reason="malformed_message",
+            peer=session.peer,
+            host_id=session.host_id,
+            detail=reason,
+        )
         session.end("malformed")
         self._over(live, refusal(ClarionError("malformed_message", reason)))
 
@@ -374,7 +410,8 @@ class AgentStreams:
                 if live.said == 0.0:  # the first word must be Welcome, and that waits for a commit
                     next_word = now + terms.heartbeat
                 elif (next_word := live.said + PATIENCE * terms.heartbeat) <= now:
-                    # Answering the agent's own beats is a word too: with both sides beating, hardly any beat of ours is needed.
+                    # Answering the agent's own beats is a word too: with both sides beating, hardly any beat of ours is
+                    # needed.
                     live.beat += 1
                     live.conn.send([encode.heartbeat(live.beat)])
                     live.said = now

@@ -140,8 +140,12 @@ class Connection(_Upstream):  # type: ignore[misc]
             self._force_close()
             cause = error.__cause__ or error
             if isinstance(cause, ssl.SSLCertVerificationError):
-                raise err.OperationalError(TLS_FAILED, f"the server's certificate is not trusted: {cause.verify_message}") from error
-            what = f"no answer within {self.connect_timeout:g} s" if isinstance(error, trio.TooSlowError) else repr(cause)
+                raise err.OperationalError(
+                    TLS_FAILED, f"the server's certificate is not trusted: {cause.verify_message}"
+                ) from error
+            what = (
+                f"no answer within {self.connect_timeout:g} s" if isinstance(error, trio.TooSlowError) else repr(cause)
+            )
             raise err.OperationalError(CONNECT_FAILED, f"cannot connect: {what}") from error
         except BaseException:
             self._force_close()
@@ -192,7 +196,8 @@ class Connection(_Upstream):  # type: ignore[misc]
 
     @property
     def affected(self) -> int:
-        """Rows the last statement changed; an upsert counts 2 for a changed row, 1 for a new one, 0 for one left as it was."""
+        """Rows the last statement changed; an upsert counts 2 for a changed row, 1 for a new one, 0 for one left as it
+        was."""
         return int(self._affected_rows)
 
     async def select(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:

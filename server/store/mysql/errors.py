@@ -14,7 +14,8 @@ from server.store.base import StoreRefused, StoreUnavailable
 DEADLOCK, LOCK_WAIT = 1213, 1205
 UNKNOWN_VARIABLE = 1193
 GONE = frozenset({1146, 1049, 1046, 1932})
-"""No such table; no such database; the database of this connection was dropped; a table that the engine does not have."""
+"""No such table; no such database; the database of this connection was dropped; a table that the engine does not
+have."""
 NULL_REFUSED = 1048
 ALREADY_DONE = frozenset({1050, 1060, 1061, 1091})
 """Table exists; column exists; index exists; nothing of that name to drop: what a repeated migration step may meet."""
@@ -22,7 +23,21 @@ ALREADY_DONE = frozenset({1050, 1060, 1061, 1091})
 _MAY_PASS = frozenset(
     {
         *(2002, 2003, 2006, 2012, 2013, 2014, 2055, 4031),  # no connection, or lost
-        *(1040, 1203, 1226, 1129, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1927),  # too many, shutting down, network
+        *(
+            1040,
+            1203,
+            1226,
+            1129,
+            1053,
+            1077,
+            1152,
+            1158,
+            1159,
+            1160,
+            1161,
+            1184,
+            1927,
+        ),  # too many, shutting down, network
         *(DEADLOCK, LOCK_WAIT, 1206, 1020, 1180, 1317, 1969, 3024, 3058, 3572),  # locks, interrupted, too slow
         *(3, 28, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135),  # disk full or failing, out of memory
         *(1290, 1792, 1836, 1047, 3100, 3101),  # a replica or a cluster that is choosing a new primary

@@ -101,7 +101,9 @@ class Pool:
 
     def statistics(self) -> PoolStatistics:
         lent = self._size - self._free.value
-        return PoolStatistics(self._size, len(self._idle), lent, self._waits, self._wait_seconds, self._opened, self._dropped)
+        return PoolStatistics(
+            self._size, len(self._idle), lent, self._waits, self._wait_seconds, self._opened, self._dropped
+        )
 
     async def _take_turn(self) -> None:
         try:
@@ -118,7 +120,9 @@ class Pool:
         while self._idle:
             known = self._idle.pop()
             now = trio.current_time()
-            if now - known.born < self._max_age and (now - known.used < self._idle_check or await self._lives(known.connection)):
+            if now - known.born < self._max_age and (
+                now - known.used < self._idle_check or await self._lives(known.connection)
+            ):
                 return known
             self._drop(known.connection)
         connection = await self._connect()

@@ -25,7 +25,18 @@ from server.core.rollback import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused
 from server.store.heal import Healed, healing
-from server.store.lease import DatabaseReplaced, Holder, Lease, LeaseHeld, StoreFenced, fenced, judge, lease_from, next_epoch, taking
+from server.store.lease import (
+    DatabaseReplaced,
+    Holder,
+    Lease,
+    LeaseHeld,
+    StoreFenced,
+    fenced,
+    judge,
+    lease_from,
+    next_epoch,
+    taking,
+)
 from server.store.mysql.connection import Connection
 from server.store.mysql.errors import ALREADY_DONE, DEADLOCK, GONE, LOCK_WAIT, UNKNOWN_VARIABLE, lost, number, translate
 from server.store.mysql.pool import Pool, PoolStatistics
@@ -55,8 +66,10 @@ class MySQLStatistics:
 
 
 def tls_context(mode: str, ca: str | None = None) -> ssl.SSLContext | None:
-    """mode: `off`, `require` (encrypted, to whoever answers) or `verify` (the server's name and its chain up to `ca`, a PEM
-    file, or up to the system's authorities). Raises StoreRefused for a `ca` that cannot be read, ValueError for the mode."""
+    """mode: `off`, `require` (encrypted, to whoever answers) or `verify` (the server's name and its chain up to `ca`, a
+    PEM
+    file, or up to the system's authorities). Raises StoreRefused for a `ca` that cannot be read, ValueError for the
+    mode."""
     if mode == "off":
         return None
     if mode not in ("require", "verify"):
@@ -123,9 +136,12 @@ class MySQLStore(Reads):
         self._id: str | None = None
         self._replaced: DatabaseReplaced | None = None
         self._reading = Pool(self._connect, size=pool_size, max_age=max_age, idle_check=idle_check)
-        # a process that was stopped within a transaction holds the lease's row: without this, until the system's wait_timeout
+        # a process that was stopped within a transaction holds the lease's row: without this, until the system's
+        # wait_timeout
         self._stopped_after = max(1, math.ceil(stopped_after))
-        self._writing = Pool(self._connect_writer, size=1, max_age=max_age, idle_check=min(idle_check, self._stopped_after / 2))
+        self._writing = Pool(
+            self._connect_writer, size=1, max_age=max_age, idle_check=min(idle_check, self._stopped_after / 2)
+        )
         self._replayed = 0
 
     async def open(self) -> None:
@@ -133,7 +149,10 @@ class MySQLStore(Reads):
             async with self._writing.lend() as connection:
                 await self._check_durability(connection)
                 await self._migrate(connection)
-                await connection.select("INSERT IGNORE INTO meta (name, value) VALUES (:name, :value)", {"name": migrate.DATABASE_ID, "value": os.urandom(16).hex()})
+                await connection.select(
+                    "INSERT IGNORE INTO meta (name, value) VALUES (:name, :value)",
+                    {"name": migrate.DATABASE_ID, "value": os.urandom(16).hex()},
+                )
                 self._id = await self._read_id(connection)
         except Exception as error:
             _raise(error)
@@ -164,7 +183,9 @@ class MySQLStore(Reads):
             await connection.run(self._lease["heal_lease"])
             lease = await self._read_lease(connection)
             judge(lease, dead)
-            known = await connection.select("SELECT value FROM meta WHERE name IN ('epoch', :seen)", {"seen": EPOCH_SEEN})
+            known = await connection.select(
+                "SELECT value FROM meta WHERE name IN ('epoch', :seen)", {"seen": EPOCH_SEEN}
+            )
             epoch = next_epoch(lease, *(value for (value,) in known))
             await connection.select(self._lease["take_lease"], taking(holder, seconds, epoch, lease))
             if not connection.affected:
@@ -219,7 +240,9 @@ class MySQLStore(Reads):
                     return await work(connection)
             except Exception as error:
                 if number(error) in GONE and self._id is not None:
-                    self._replaced = DatabaseReplaced(f"the database or its tables were dropped while the server used it ({error})")
+                    self._replaced = DatabaseReplaced(
+                        f"the database or its tables were dropped while the server used it ({error})"
+                    )
                     raise self._replaced from error
                 if number(error) not in (DEADLOCK, LOCK_WAIT) or not left:
                     _raise(error)
@@ -315,7 +338,9 @@ class MySQLStore(Reads):
                 raise
             return  # another storage engine; it has no such settings
         if flush != 1:
-            self._warn(f"innodb_flush_log_at_trx_commit is {flush}: the database may lose what it confirmed; set it to 1")
+            self._warn(
+                f"innodb_flush_log_at_trx_commit is {flush}: the database may lose what it confirmed; set it to 1"
+            )
         if binlog and sync != 1:
             self._warn(f"sync_binlog is {sync}: the database may lose what it confirmed; set it to 1")
 

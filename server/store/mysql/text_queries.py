@@ -16,7 +16,8 @@ from server.store.tables.rows import Row
 from server.store.task_list import LAST_ID
 
 PART = 5_000
-"""Rows in one text: about a megabyte of answers, and in no case more than the default max_allowed_packet, to which such a text is bounded."""
+"""Rows in one text: about a megabyte of answers, and in no case more than the default max_allowed_packet, to which such
+a text is bounded."""
 
 Fetch = Callable[[str, Mapping[str, object]], Awaitable[Sequence[Row]]]
 
@@ -39,9 +40,13 @@ class MySQLLines:
         found: list[tuple[int, str]] = []
         after = ""
         while True:
-            ends = await self._fetch(self._sql["part_end"], {"command_id": command_id, "after": after, "offset": PART - 1})
+            ends = await self._fetch(
+                self._sql["part_end"], {"command_id": command_id, "after": after, "offset": PART - 1}
+            )
             last = ends[0][0] if ends else LAST_ID
-            ((count, text),) = await self._fetch(self._sql[query], {"command_id": command_id, "after": after, "last": last})
+            ((count, text),) = await self._fetch(
+                self._sql[query], {"command_id": command_id, "after": after, "last": last}
+            )
             if count:
                 found.append((count, text))
             if not ends:

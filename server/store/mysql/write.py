@@ -29,7 +29,8 @@ from server.store.tables.rows import (
 )
 
 ROWS, BYTES = 500, 1 << 20
-"""Of one statement. Building one blocks the loop for a few milliseconds; the next is built after the server's answer."""
+"""Of one statement. Building one blocks the loop for a few milliseconds; the next is built after the server's
+answer."""
 
 KEYS = 500
 """Of one list of keys. MariaDB turns lists above 1,000 into a subquery (in_predicate_conversion_threshold)."""
@@ -44,14 +45,18 @@ class MySQLWrite:
         self._sql = MYSQL.load("write_mysql")
 
     async def apply(self, connection: Connection, phase: Phase, *, careful: bool) -> None:
-        """careful: look first which rows take their change. Nearly always all do, and looking costs half as much as writing.
+        """careful: look first which rows take their change. Nearly always all do, and looking costs half as much as
+        writing.
 
-        Raises NotAllTake when not careful, KeyTaken, TokenSpent, StoreRefused for a row larger than the server takes, err.MySQLError; the caller rolls back."""
+        Raises NotAllTake when not careful, KeyTaken, TokenSpent, StoreRefused for a row larger than the server takes,
+        err.MySQLError; the caller rolls back."""
         if phase.created:
             await self._create(connection, phase)
         await self._rows(connection, "save_output", (output_row(output) for output in phase.outputs.values()))
         if phase.tasks:
-            versions: dict[str, int] = {row[0]: row[1] for row in await self._by_keys(connection, "task_versions", phase.tasks)}
+            versions: dict[str, int] = {
+                row[0]: row[1] for row in await self._by_keys(connection, "task_versions", phase.tasks)
+            }
             newer = (task for task in phase.tasks.values() if task.version > versions.get(task.task_id, task.version))
             await self._rows(connection, "save_task", (task_row(task) for task in newer))
         if phase.executions:
@@ -66,7 +71,10 @@ class MySQLWrite:
                     ends[row[0], row[1]] = RowEnd(*row[2:])
             await self._lates(connection, phase, ends)
         if phase.orphans:
-            rooms = {host_id: await self._room(connection, host_id) for host_id in {orphan.host_id for orphan in phase.orphans}}
+            rooms = {
+                host_id: await self._room(connection, host_id)
+                for host_id in {orphan.host_id for orphan in phase.orphans}
+            }
             await self._rows(connection, "note_orphan", noted(phase.orphans, rooms))
         await self._rows(connection, "save_host", (host_row(host) for host in phase.hosts.values()))
         await self._rows(connection, "save_seq", phase.seqs.items())
@@ -79,8 +87,12 @@ class MySQLWrite:
                 await connection.select(self._sql["use_join_token"], {"token_id": use.token_id, "used_at": use.used_at})
                 if not connection.affected:
                     raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
-        await self._rows(connection, "save_join_request", (join_request_row(request) for request in phase.requests.values()))
-        await self._rows(connection, "save_identity", (identity_row(identity) for identity in phase.identities.values()))
+        await self._rows(
+            connection, "save_join_request", (join_request_row(request) for request in phase.requests.values())
+        )
+        await self._rows(
+            connection, "save_identity", (identity_row(identity) for identity in phase.identities.values())
+        )
         await self._rows(connection, "save_meta", phase.meta.items())
         for command_id, kinds in phase.kinds.items():
             await connection.select(self._sql["save_kinds"], {"command_id": command_id, "answer_kinds": kinds})
@@ -98,11 +110,17 @@ class MySQLWrite:
     async def _lates(self, connection: Connection, phase: Phase, ends: dict[tuple[str, str], RowEnd]) -> None:
         lost = [late for late in phase.lates if late.claimed and (late.command_id, late.host_id) not in ends]
         rooms = {host_id: await self._room(connection, host_id) for host_id in {late.host_id for late in lost}}
-        deleted = {late.command_id for late in lost if await connection.select(self._sql["is_deleted"], {"command_id": late.command_id})}
+        deleted = {
+            late.command_id
+            for late in lost
+            if await connection.select(self._sql["is_deleted"], {"command_id": late.command_id})
+        }
         found = sort(phase.lates, ends, rooms, deleted)
         await self._rows(connection, "save_output", (output_row(output) for output in found.outputs))
         for late in found.beside:
-            await connection.select(self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True)))
+            await connection.select(
+                self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True))
+            )
         await self._rows(connection, "save_orphan", found.orphans)
 
     async def _room(self, connection: Connection, host_id: str) -> Room:
@@ -116,12 +134,18 @@ class MySQLWrite:
             if save.idempotency_key is not None
         ]
         await self._rows(connection, "create_key", keys)
-        owners: dict[str, str] = {row[0]: row[1] for row in await self._by_keys(connection, "keys_of", [key for key, *_ in keys])}
+        owners: dict[str, str] = {
+            row[0]: row[1] for row in await self._by_keys(connection, "keys_of", [key for key, *_ in keys])
+        }
         for key, task_id, *_ in keys:
             if owners.get(key) != task_id:
-                raise KeyTaken(f"the idempotency key of task {task_id} belongs to task {owners.get(key, 'with a similar key')}")
+                raise KeyTaken(
+                    f"the idempotency key of task {task_id} belongs to task {owners.get(key, 'with a similar key')}"
+                )
         await self._rows(connection, "create_task", (task_row(save.task) for save in saves))
-        await self._rows(connection, "create_targets", ((save.task.task_id, as_json(save.task.targets)) for save in saves))
+        await self._rows(
+            connection, "create_targets", ((save.task.task_id, as_json(save.task.targets)) for save in saves)
+        )
         await self._rows(connection, "create_command", (command_row(save.command) for save in saves))
         # in the order of the key, so that the tree grows at one end
         rows = ((save.command.command_id, host_id) for save in saves for host_id in sorted(save.task.targets))
@@ -186,7 +210,9 @@ def _pairs(keys: Iterable[tuple[str, str]]) -> str:
     hosts: dict[str, list[str]] = {}
     for command_id, host_id in keys:
         hosts.setdefault(command_id, []).append(host_id)
-    return " OR ".join(f"(command_id = {literal(command)} AND host_id IN {literal_row(some)})" for command, some in hosts.items())
+    return " OR ".join(
+        f"(command_id = {literal(command)} AND host_id IN {literal_row(some)})" for command, some in hosts.items()
+    )
 
 
 def _fill(sql: str, literals: dict[str, str]) -> str:

@@ -1,6 +1,8 @@
-"""The files of an SQLite database that are open, by inode: a path may come to name other files, or none, while the old ones are written on.
+"""The files of an SQLite database that are open, by inode: a path may come to name other files, or none, while the old
+ones are written on.
 
-SQLite itself does not look (https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use").
+SQLite itself does not look (https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in
+use").
 """
 
 from __future__ import annotations
@@ -25,20 +27,23 @@ class OpenFiles:
         return bool(self._seen)
 
     def note(self) -> None:
-        """These are open: to be called right after the database was opened. Those of the log come with the first use."""
+        """These are open: to be called right after the database was opened. Those of the log come with the first
+        use."""
         for suffix in SUFFIXES:
             if (found := self._identity(suffix)) is not None:
                 self._seen.setdefault(suffix, found)
 
     def reopen(self) -> None:
-        """The server closed its connection after an error and opens the database again. Closing the last connection removes the log files,
+        """The server closed its connection after an error and opens the database again. Closing the last connection
+        removes the log files,
         so only the database file must be the same. Raises DatabaseReplaced."""
         self.check("")
         self._seen = {"": self._seen[""]}
         self.note()
 
     def check(self, *suffixes: str) -> None:
-        """The files with these suffixes, by default all, are still the ones that were opened. Raises DatabaseReplaced."""
+        """The files with these suffixes, by default all, are still the ones that were opened. Raises
+        DatabaseReplaced."""
         for suffix, seen in self._seen.items():
             if suffixes and suffix not in suffixes:
                 continue
@@ -50,7 +55,8 @@ class OpenFiles:
             self.note()
 
     def rescue(self, connection: sqlite3.Connection) -> str:
-        """Copy what is open, which nothing names any more and which is gone with the server, beside its path. What came of it, as a sentence."""
+        """Copy what is open, which nothing names any more and which is gone with the server, beside its path. What came
+        of it, as a sentence."""
         copy = self._path.with_name(f"{self._path.name}.rescued-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
         try:
             os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))

@@ -31,14 +31,16 @@ T = TypeVar("T")
 APPLICATION_ID = 0x434C4152
 """Marks the file as ours (PRAGMA application_id): "CLAR"."""
 READER_CACHE_BYTES = 2 << 20
-"""Of each reading connection. SQLite's own default, https://www.sqlite.org/pragma.html#pragma_cache_size, which a build of it may change."""
+"""Of each reading connection. SQLite's own default, https://www.sqlite.org/pragma.html#pragma_cache_size, which a build
+of it may change."""
 
 
 class SqliteStore(Reads):
     """`base.Store` on one file.
 
     path: in a directory that exists. busy_seconds: how long a lock held by another process is waited for. readers:
-    reading threads. cache_bytes: pages kept in memory by the writing connection; it fills up as the file grows. max_bytes: the file never grows beyond; 0 for no limit.
+    reading threads. cache_bytes: pages kept in memory by the writing connection; it fills up as the file grows.
+    max_bytes: the file never grows beyond; 0 for no limit.
     """
 
     def __init__(
@@ -126,13 +128,16 @@ class SqliteStore(Reads):
         await self._transaction(renew)
 
     async def give_back_lease(self) -> None:
-        await self._transaction(lambda connection: connection.execute(self._lease["give_back_lease"], {"epoch": self._epoch}))
+        await self._transaction(
+            lambda connection: connection.execute(self._lease["give_back_lease"], {"epoch": self._epoch})
+        )
 
     async def check_database(self) -> None:
         await self._guarded(self._writing, self._check_files)
 
     def _check_files(self, connection: sqlite3.Connection) -> None:
-        """The files that are open are those at the path. A log that was removed loses with it what was committed into it."""
+        """The files that are open are those at the path. A log that was removed loses with it what was committed into
+        it."""
         try:
             self._files.check()
         except DatabaseReplaced as error:
@@ -205,7 +210,9 @@ class SqliteStore(Reads):
             if self._max_bytes:
                 (page,) = connection.execute("PRAGMA page_size").fetchone()
                 connection.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // page)}")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first read makes the files of the log
+            connection.execute(
+                "SELECT count(*) FROM sqlite_master"
+            ).fetchone()  # the first read makes the files of the log
             self._files.note()
         except BaseException:
             connection.close()
@@ -216,7 +223,9 @@ class SqliteStore(Reads):
         self._files.check("")  # the writing connection may be closed, and its log with it
         self._files.note()
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=self._busy_seconds, isolation_level=None, cached_statements=256
+        )
         _keep(connection, READER_CACHE_BYTES)
         return connection
 
@@ -235,7 +244,9 @@ class SqliteStore(Reads):
                 connection.execute(step.statement)
                 record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
                 connection.execute(record, {"version": step.version, "steps": step.steps})
-            connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (migrate.DATABASE_ID, os.urandom(16).hex()))
+            connection.execute(
+                "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (migrate.DATABASE_ID, os.urandom(16).hex())
+            )
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

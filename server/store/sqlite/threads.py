@@ -1,6 +1,8 @@
-"""Threads that each own one SQLite connection and do one job after another, so that the trio loop never waits for a disk.
+"""Threads that each own one SQLite connection and do one job after another, so that the trio loop never waits for a
+disk.
 
-A job that has begun is always awaited to its end, even by a task that is being cancelled: it takes milliseconds, and its
+A job that has begun is always awaited to its end, even by a task that is being cancelled: it takes milliseconds, and
+its
 outcome is known. A job that has not begun is withdrawn.
 """
 
@@ -18,7 +20,13 @@ import trio
 
 T = TypeVar("T")
 
-_DAMAGED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM}
+_DAMAGED = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+}
 """After these a connection may hold wrong ideas about the file: it is opened anew for the next job."""
 
 
@@ -40,7 +48,9 @@ class SqliteThreads:
     def __init__(self, name: str, count: int, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._loop, name=f"{name}-{number}", daemon=True) for number in range(count)]
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"{name}-{number}", daemon=True) for number in range(count)
+        ]
         self._closed = False
         for thread in self._threads:
             thread.start()

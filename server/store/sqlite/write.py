@@ -78,7 +78,9 @@ class SqliteWrite:
     """The statements, prepared for tuples."""
 
     def __init__(self) -> None:
-        self._sql = {name: numbered(text, _COLUMNS.get(name, ("task_id",))) for name, text in SQLITE.load("write_sqlite").items()}
+        self._sql = {
+            name: numbered(text, _COLUMNS.get(name, ("task_id",))) for name, text in SQLITE.load("write_sqlite").items()
+        }
 
     def apply(self, connection: sqlite3.Connection, phase: Phase) -> None:
         """Raises KeyTaken, TokenSpent and whatever sqlite3 raises; the caller rolls back."""
@@ -120,7 +122,9 @@ class SqliteWrite:
             if save.idempotency_key is not None:
                 key = (save.idempotency_key, task.task_id, save.request_digest or b"", task.created_at)
                 connection.execute(self._sql["create_key"], key)
-                owner = connection.execute("SELECT task_id FROM idempotency WHERE idempotency_key = ?", key[:1]).fetchone()
+                owner = connection.execute(
+                    "SELECT task_id FROM idempotency WHERE idempotency_key = ?", key[:1]
+                ).fetchone()
                 if owner != (task.task_id,):
                     raise KeyTaken(f"the idempotency key of task {task.task_id} belongs to task {owner[0]}")
             connection.execute(self._sql["create_task"], task_row(task))
@@ -132,7 +136,9 @@ class SqliteWrite:
 
     def _joins(self, connection: sqlite3.Connection, phase: Phase) -> None:
         for use in phase.joins:
-            new = connection.execute(self._sql["note_join"], (use.serial, use.token_id, use.host_id, use.used_at)).rowcount
+            new = connection.execute(
+                self._sql["note_join"], (use.serial, use.token_id, use.host_id, use.used_at)
+            ).rowcount
             if new and not connection.execute(self._sql["use_join_token"], (use.token_id, use.used_at)).rowcount:
                 raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
 
@@ -144,7 +150,11 @@ class SqliteWrite:
                 ends[key] = RowEnd(*row)
         lost = [late for late in phase.lates if late.claimed and (late.command_id, late.host_id) not in ends]
         rooms = {host_id: self._room(connection, host_id) for host_id in {late.host_id for late in lost}}
-        deleted = {late.command_id for late in lost if connection.execute(self._sql["is_deleted"], (late.command_id,)).fetchone()}
+        deleted = {
+            late.command_id
+            for late in lost
+            if connection.execute(self._sql["is_deleted"], (late.command_id,)).fetchone()
+        }
         found = sort(phase.lates, ends, rooms, deleted)
         connection.executemany(self._sql["save_output"], (output_row(output) for output in found.outputs))
         connection.executemany(self._sql["save_late"], found.beside)

@@ -1,6 +1,7 @@
 """Between the nouns of server/core/model.py and rows: which columns there are, in which order, and how values are kept.
 
-Columns are named here and in migrations/ only; the queries take their lists from here. Lists and mappings are JSON text.
+Columns are named here and in migrations/ only; the queries take their lists from here. Lists and mappings are JSON
+text.
 """
 
 from __future__ import annotations
@@ -36,7 +37,18 @@ TASK = Table(
     "task",
     ("task_id",),
     (
-        *("task_id", "name", "description", "type", "status", "created_by", "created_at", "updated_at", "target_text", "parameters"),
+        *(
+            "task_id",
+            "name",
+            "description",
+            "type",
+            "status",
+            "created_by",
+            "created_at",
+            "updated_at",
+            "target_text",
+            "parameters",
+        ),
         *("timeout_ms", "concurrency", "cancel_requested_at", "cancel_reason", "started_at", "finished_at", "version"),
         *(f"count_{status.label}" for status in ExecutionStatus),
         *("total_hosts", "completed_hosts", "failed_hosts", "wait_ms", "retry", "rerun_of", "spent_ms"),
@@ -47,7 +59,20 @@ COMMAND = Table(
     "command",
     ("command_id",),
     (
-        *("command_id", "task_id", "command", "argv", "script", "interpreter", "args", "parameters", "env", "cwd", "run_as", "umask"),
+        *(
+            "command_id",
+            "task_id",
+            "command",
+            "argv",
+            "script",
+            "interpreter",
+            "args",
+            "parameters",
+            "env",
+            "cwd",
+            "run_as",
+            "umask",
+        ),
         *("stdin", "timeout_ms", "grace_ms", "start_within_ms", "max_output", "detach", "success_codes"),
     ),
 )
@@ -55,9 +80,38 @@ EXECUTION = Table(
     "command_host",
     ("command_id", "host_id"),
     (
-        *("command_id", "host_id", "attempt", "status", "version", "seq", "journal_id", "unreachable", "cancel_requested_at"),
-        *("dispatched_at", "accepted_at", "started_at", "finished_at", "agent_started_at", "agent_finished_at", "execution_ms"),
-        *("exit_code", "exit_signal", "error_code", "error_message", "stdout_id", "stderr_id", "late_result", "report", "cancel_reason", "earlier"),
+        *(
+            "command_id",
+            "host_id",
+            "attempt",
+            "status",
+            "version",
+            "seq",
+            "journal_id",
+            "unreachable",
+            "cancel_requested_at",
+        ),
+        *(
+            "dispatched_at",
+            "accepted_at",
+            "started_at",
+            "finished_at",
+            "agent_started_at",
+            "agent_finished_at",
+            "execution_ms",
+        ),
+        *(
+            "exit_code",
+            "exit_signal",
+            "error_code",
+            "error_message",
+            "stdout_id",
+            "stderr_id",
+            "late_result",
+            "report",
+            "cancel_reason",
+            "earlier",
+        ),
         "retry_at",
     ),
     frozenset({"late_result"}),
@@ -67,7 +121,19 @@ HOST = Table(
     "host",
     ("host_id",),
     (
-        *("host_id", "hostname", "ip", "os", "arch", "version", "labels", "agent_labels", "status", "journal_id", "boot_id"),
+        *(
+            "host_id",
+            "hostname",
+            "ip",
+            "os",
+            "arch",
+            "version",
+            "labels",
+            "agent_labels",
+            "status",
+            "journal_id",
+            "boot_id",
+        ),
         *("first_seen_at", "last_seen_at", "last_heartbeat_at", "created_at", "updated_at"),
         *("claimed", "given", "former", "replaced_by", "replaced_at"),
     ),
@@ -79,7 +145,22 @@ ORPHAN = Table(
     ("host_id", "command_id", "attempt", "received_at", "agent_finished_at", "report", "seq", "stage", "kept_bytes"),
     frozenset({"seq", "stage"}),
 )
-JOIN_TOKEN = Table("join_token", ("token_id",), ("token_id", "digest", "expires_at", "uses_left", "labels", "created_by", "created_at", "networks", "approve", "replaces"))
+JOIN_TOKEN = Table(
+    "join_token",
+    ("token_id",),
+    (
+        "token_id",
+        "digest",
+        "expires_at",
+        "uses_left",
+        "labels",
+        "created_by",
+        "created_at",
+        "networks",
+        "approve",
+        "replaces",
+    ),
+)
 JOIN_USE = Table("join_use", ("serial",), ("serial", "token_id", "host_id", "used_at"))
 JOIN_REQUEST = Table(
     "join_request",
@@ -93,7 +174,17 @@ IDENTITY = Table(
     "host_identity",
     ("host_id",),
     (
-        *("host_id", "generation", "joined_generation", "serial", "not_after", "issued_at", "token_id", "next_serial", "next_not_after"),
+        *(
+            "host_id",
+            "generation",
+            "joined_generation",
+            "serial",
+            "not_after",
+            "issued_at",
+            "token_id",
+            "next_serial",
+            "next_not_after",
+        ),
         *("revoked_at", "revoked_by", "quarantined_at", "quarantine_reason", "released_at"),
     ),
 )
@@ -126,9 +217,33 @@ def as_json(value: Mapping[str, object] | Sequence[object] | None) -> str | None
 
 def task_row(task: Task) -> tuple[Any, ...]:
     return (
-        *(task.task_id, task.name, task.description, task.type, int(task.status), task.created_by, task.created_at, task.updated_at),
-        *(task.target_text, as_json(task.parameters), task.timeout_ms, task.concurrency, task.cancel_requested_at, task.cancel_reason),
-        *(task.started_at, task.finished_at, task.version, *task.counts, task.total_hosts, task.completed_hosts, task.failed_hosts),
+        *(
+            task.task_id,
+            task.name,
+            task.description,
+            task.type,
+            int(task.status),
+            task.created_by,
+            task.created_at,
+            task.updated_at,
+        ),
+        *(
+            task.target_text,
+            as_json(task.parameters),
+            task.timeout_ms,
+            task.concurrency,
+            task.cancel_requested_at,
+            task.cancel_reason,
+        ),
+        *(
+            task.started_at,
+            task.finished_at,
+            task.version,
+            *task.counts,
+            task.total_hosts,
+            task.completed_hosts,
+            task.failed_hosts,
+        ),
         *(task.wait_ms, None if task.retry is None else as_json(asdict(task.retry)), task.rerun_of, task.spent_ms),
     )
 
@@ -168,9 +283,30 @@ def _retry(text: str) -> Retry:
 
 def command_row(command: Command) -> tuple[Any, ...]:
     return (
-        *(command.command_id, command.task_id, command.command, as_json(command.argv), command.script, command.interpreter),
-        *(as_json(command.args), as_json(command.parameters), as_json(command.env), command.cwd, command.run_as, command.umask),
-        *(command.stdin, command.timeout_ms, command.grace_ms, command.start_within_ms, command.max_output, int(command.detach)),
+        *(
+            command.command_id,
+            command.task_id,
+            command.command,
+            as_json(command.argv),
+            command.script,
+            command.interpreter,
+        ),
+        *(
+            as_json(command.args),
+            as_json(command.parameters),
+            as_json(command.env),
+            command.cwd,
+            command.run_as,
+            command.umask,
+        ),
+        *(
+            command.stdin,
+            command.timeout_ms,
+            command.grace_ms,
+            command.start_within_ms,
+            command.max_output,
+            int(command.detach),
+        ),
         as_json(command.success_codes),
     )
 
@@ -293,7 +429,16 @@ def output_from(row: Row) -> Output:
 
 def host_row(host: Host) -> tuple[Any, ...]:
     return (
-        *(host.host_id, host.hostname, host.ip, host.os, host.arch, host.version, as_json(host.labels), as_json(host.agent_labels)),
+        *(
+            host.host_id,
+            host.hostname,
+            host.ip,
+            host.os,
+            host.arch,
+            host.version,
+            as_json(host.labels),
+            as_json(host.agent_labels),
+        ),
         *(host.status, host.journal_id, host.boot_id, host.first_seen_at, host.last_seen_at, host.last_heartbeat_at),
         *(host.created_at, host.updated_at, host.claimed, host.given, as_json(host.former) if host.former else None),
         *(host.replaced_by, host.replaced_at),
@@ -301,7 +446,8 @@ def host_row(host: Host) -> tuple[Any, ...]:
 
 
 def host_from(row: Row) -> Host:
-    """A row of HOST.columns, then the highest dispatch number, when the host was heard of since its row was written, and the highest
+    """A row of HOST.columns, then the highest dispatch number, when the host was heard of since its row was written,
+    and the highest
     epoch that it has claimed."""
     return Host(
         host_id=row[0],
@@ -331,11 +477,33 @@ def host_from(row: Row) -> Host:
 
 
 def join_token_row(token: JoinToken) -> tuple[Any, ...]:
-    return (token.token_id, token.digest, token.expires_at, token.uses_left, as_json(token.labels), token.created_by, token.created_at, as_json(token.networks), int(token.approve), int(token.replace))
+    return (
+        token.token_id,
+        token.digest,
+        token.expires_at,
+        token.uses_left,
+        as_json(token.labels),
+        token.created_by,
+        token.created_at,
+        as_json(token.networks),
+        int(token.approve),
+        int(token.replace),
+    )
 
 
 def join_token_from(row: Row) -> JoinToken:
-    return JoinToken(row[0], bytes(row[1]), row[2], row[3], orjson.loads(row[4]), row[5], row[6], tuple(orjson.loads(row[7])), bool(row[8]), bool(row[9]))
+    return JoinToken(
+        row[0],
+        bytes(row[1]),
+        row[2],
+        row[3],
+        orjson.loads(row[4]),
+        row[5],
+        row[6],
+        tuple(orjson.loads(row[7])),
+        bool(row[8]),
+        bool(row[9]),
+    )
 
 
 def join_request_row(request: JoinRequest) -> tuple[Any, ...]:

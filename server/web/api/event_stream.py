@@ -12,7 +12,8 @@ from server.web.request import ApiRequest
 
 
 class Stream(AsyncIterator[bytes]):
-    """The next update is made when the connection has taken the one before. Not a generator: a cancelled one would wait for its collector.
+    """The next update is made when the connection has taken the one before. Not a generator: a cancelled one would wait
+    for its collector.
 
     It counts as a viewer from its first byte to its end, whatever ends it.
     """

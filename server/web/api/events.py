@@ -17,30 +17,63 @@ from server.web.request import ApiRequest, ApiResponse
 
 KNOWN = (*TOPICS, *OF_TASKS)
 PARAMS = (
-    Param("topic", "string", "`statistics`: counts over everything. `hosts`: how many, and a number that changes with any of them. `tasks`: rows of tasks that change. Of each `task` also `states`: every host's state, and `groups`: the largest groups of answers.", many=True, choices=KNOWN),
+    Param(
+        "topic",
+        "string",
+        (
+            "`statistics`: counts over everything. `hosts`: how many, and a number that changes with any of them. "
+            "`tasks`: rows of tasks that change. Of each `task` also `states`: every host's state, and `groups`: "
+            "the largest groups of answers."
+        ),
+        many=True,
+        choices=KNOWN,
+    ),
     Param("task", "string", "Ids of tasks whose progress is wanted, at most 8.", many=True),
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
 )
-HEADERS = (("Last-Event-ID", "The `id` of the last event that you have; what happened since is told first. With one that is not this server's all is told."),)
+HEADERS = (
+    (
+        "Last-Event-ID",
+        (
+            "The `id` of the last event that you have; what happened since is told first. With one that is not "
+            "this server's all is told."
+        ),
+    ),
+)
 
 
 async def get_events(call: ApiRequest) -> ApiResponse:
     """Watch.
 
-    Server-sent events, at most five times a second, less often when there are many viewers: `statistics`, `hosts`, `task` (a ProgressView),
-    `tasks` (`rows`, ids that are `gone`, and `complete`: when false, read your list again), `states` (`data`: what `/tasks/ID/states` gives, as
-    base64, all of them first and then what changed; `etag`, `task_version`) and `groups` (what `/tasks/ID/groups` gives first; of a task that
-    runs every second at most). What is sent is state, not history: a viewer that is slow, or was away, gets the newest. `beat` comes first, and whenever nothing
-    else was sent for as many seconds as its data says (http.event_beat): a viewer that hears nothing for more than twice as long is not connected
+    Server-sent events, at most five times a second, less often when there are many viewers: `statistics`, `hosts`,
+    `task` (a ProgressView),
+    `tasks` (`rows`, ids that are `gone`, and `complete`: when false, read your list again), `states` (`data`: what
+    `/tasks/ID/states` gives, as
+    base64, all of them first and then what changed; `etag`, `task_version`) and `groups` (what `/tasks/ID/groups` gives
+    first; of a task that
+    runs every second at most). What is sent is state, not history: a viewer that is slow, or was away, gets the newest.
+    `beat` comes first, and whenever nothing
+    else was sent for as many seconds as its data says (http.event_beat): a viewer that hears nothing for more than
+    twice as long is not connected
     any more. `bye` comes before the server ends the stream: `closing` or `session_over`.
     """
     query = call.query
     topics = query.each("topic", dict(zip(KNOWN, KNOWN, strict=True)).__getitem__, KNOWN)
     tasks = tuple(dict.fromkeys(query.many("task")))
     if not tasks and all(topic in OF_TASKS for topic in topics):
-        raise ClarionError("missing_field", "nothing to watch: topic or task is needed", field="topic", hint=f"one of: {', '.join(TOPICS)}; {', '.join(OF_TASKS)} with task")
+        raise ClarionError(
+            "missing_field",
+            "nothing to watch: topic or task is needed",
+            field="topic",
+            hint=f"one of: {', '.join(TOPICS)}; {', '.join(OF_TASKS)} with task",
+        )
     if len(tasks) > call.deps.limits.tasks_per_viewer:
-        raise ClarionError("invalid_value", f"task names more than {call.deps.limits.tasks_per_viewer} tasks", field="task", hint="open another stream for the others")
+        raise ClarionError(
+            "invalid_value",
+            f"task names more than {call.deps.limits.tasks_per_viewer} tasks",
+            field="task",
+            hint="open another stream for the others",
+        )
     for task_id in tasks:
         if not is_id(task_id):
             raise ClarionError("task_not_found", field="task")

@@ -51,7 +51,8 @@ async def ready(call: ApiRequest) -> ApiResponse:
 async def deep(call: ApiRequest) -> ApiResponse:
     """Do all parts answer?
 
-    The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the event loop, the writer's queue, the agents' port. 503 when one is red.
+    The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the
+    event loop, the writer's queue, the agents' port. 503 when one is red.
     """
     ok, checks = await call.deps.health.deep()
     return ApiResponse(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)

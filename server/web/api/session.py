@@ -11,14 +11,20 @@ from server.web.schemas.responses import SessionView
 async def log_in(call: ApiRequest) -> ApiResponse:
     """Log in.
 
-    Exchanges a token for a session cookie, which only the web page needs: programs send the token itself. After five wrong tokens from one
-    address within a minute further ones are answered with 429 and Retry-After; other tokens from there are not affected.
+    Exchanges a token for a session cookie, which only the web page needs: programs send the token itself. After five
+    wrong tokens from one
+    address within a minute further ones are answered with 429 and Retry-After; other tokens from there are not
+    affected.
     """
     body, request = call.body, call.request
     assert isinstance(body, LoginBody)
     check_origin(request.headers, request.host)
-    secret, session = call.desk.sessions.log_in(body.token.strip(), request.remote_addr or "", secure=request.scheme == "https")
-    return ApiResponse(_view(call, session), 201, {"Set-Cookie": cookie(request.scheme, request.host, secret, session.life.longest)})
+    secret, session = call.desk.sessions.log_in(
+        body.token.strip(), request.remote_addr or "", secure=request.scheme == "https"
+    )
+    return ApiResponse(
+        _view(call, session), 201, {"Set-Cookie": cookie(request.scheme, request.host, secret, session.life.longest)}
+    )
 
 
 async def get_session(call: ApiRequest) -> ApiResponse:

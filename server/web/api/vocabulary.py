@@ -18,7 +18,8 @@ PARAMS = (Param("language", "string", "Of the words: `en` (default) or `zh-CN`."
 async def get_words(call: ApiRequest) -> ApiResponse:
     """Read the words for states, reasons and notes.
 
-    One word, a sentence and a hint for each, and the steps from state to state. JSON elsewhere carries the codes; people read these words.
+    One word, a sentence and a hint for each, and the steps from state to state. JSON elsewhere carries the codes;
+    people read these words.
     """
     language = call.query.choice("language", ENGLISH, LANGUAGES)
     notes = {code: note.texts(language) for code, note in NOTES.items()}
@@ -29,8 +30,14 @@ async def get_words(call: ApiRequest) -> ApiResponse:
             hosts=_views(HOSTS, language),
             reasons=_views(REASONS, language),
             notes={code: SayingView(message=message, hint=hint) for code, (message, hint) in notes.items()},
-            task_steps=[StepView(before=before.label, step=step.name.lower(), after=after.label) for (before, step), after in TASK_STEPS.items()],
-            execution_steps=[StepView(before=before.label, step=step.name.lower(), after=after.label) for (before, step), after in EXECUTION_STEPS.items()],
+            task_steps=[
+                StepView(before=before.label, step=step.name.lower(), after=after.label)
+                for (before, step), after in TASK_STEPS.items()
+            ],
+            execution_steps=[
+                StepView(before=before.label, step=step.name.lower(), after=after.label)
+                for (before, step), after in EXECUTION_STEPS.items()
+            ],
         )
     )
 

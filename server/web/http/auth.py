@@ -1,6 +1,7 @@
 """Who calls: a bearer token in the Authorization header, and nowhere else. Deny by default.
 
-The form of tokens is `server.security.tokens`; here they are looked up by their public id and compared by SHA-256 in constant time.
+The form of tokens is `server.security.tokens`; here they are looked up by their public id and compared by SHA-256 in
+constant time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Access(Enum):
     OPEN = "open"
     """Without a token: whether the process lives and takes work, and nothing else."""
     READ = "read"
-    """With any token, the read-only one included, or a session's cookie: metrics, health of the parts, the API's description."""
+    """With any token, the read-only one included, or a session's cookie: metrics, health of the parts, the API's
+    description."""
     SHELL = "shell"
     """Anybody: the page's own program text, which holds no data of the installation."""
     LOGIN = "login"

@@ -11,10 +11,13 @@ from server.web.http.auth import Caller, TokenVerifier
 
 
 class Credentials:
-    """logins, requests: wrong tokens a minute that are listened to, of one address and token, on the login page and in requests. wrong: called
+    """logins, requests: wrong tokens a minute that are listened to, of one address and token, on the login page and in
+    requests. wrong: called
     for each attempt with a wrong token, also for one that is not listened to."""
 
-    def __init__(self, clock: Clock, tokens: TokenVerifier, wrong: Callable[[], None], *, logins: int, requests: int) -> None:
+    def __init__(
+        self, clock: Clock, tokens: TokenVerifier, wrong: Callable[[], None], *, logins: int, requests: int
+    ) -> None:
         self._clock, self._tokens, self._wrong = clock, tokens, wrong
         self._logins, self._requests = Attempts(logins), Attempts(requests)
 

@@ -1,7 +1,9 @@
 """How an answer is sent: its ETag, `304 Not Modified` for a client that has it, and gzip for a client that accepts it.
 
-Work that grows with the answer runs in a worker thread, at most THREADS at once; while those are busy an answer is sent as it is. An answer
-with a secret is never compressed, because its length would then tell of it (the attack called BREACH): those are the answers of other
+Work that grows with the answer runs in a worker thread, at most THREADS at once; while those are busy an answer is sent
+as it is. An answer
+with a secret is never compressed, because its length would then tell of it (the attack called BREACH): those are the
+answers of other
 methods than GET, and of the session.
 """
 

@@ -1,10 +1,14 @@
-"""HTTP/1.1 as the REST port speaks it: hypercorn's protocol object, stricter about what it reads and without any other protocol.
+"""HTTP/1.1 as the REST port speaks it: hypercorn's protocol object, stricter about what it reads and without any other
+protocol.
 
-HTTP/2 is left out, because no client needs it here: the page, the CLI and event streams work over HTTP/1.1, browsers speak HTTP/2 over TLS
-only, and a peer that speaks it may ask far more of a server than HTTP/1.1 lets it. WebSockets are left out, because no route has one: an
+HTTP/2 is left out, because no client needs it here: the page, the CLI and event streams work over HTTP/1.1, browsers
+speak HTTP/2 over TLS
+only, and a peer that speaks it may ask far more of a server than HTTP/1.1 lets it. WebSockets are left out, because no
+route has one: an
 `Upgrade` header is ignored, as RFC 9110 section 7.8 allows, and the request is answered like any other.
 
-h11 parses; what h11 accepts although it is ambiguous between a proxy and a server (RFC 9112 sections 2.2, 5.2 and 6.1) is refused here.
+h11 parses; what h11 accepts although it is ambiguous between a proxy and a server (RFC 9112 sections 2.2, 5.2 and 6.1)
+is refused here.
 """
 
 from __future__ import annotations
@@ -40,12 +44,17 @@ class Refused(Exception):
 
 
 def check_head(data: bytes, most: int) -> None:
-    """Raises Refused for a request's head, whole or not yet, that is longer than `most` bytes or whose lines could be read in two ways."""
+    """Raises Refused for a request's head, whole or not yet, that is longer than `most` bytes or whose lines could be
+    read in two ways."""
     end = data.find(b"\r\n\r\n")
     if (end if end >= 0 else len(data)) > most:
         raise Refused("headers_too_large", f"the head of the request is larger than {most} bytes")
     if (found := _LINES.search(data, 0, end + 2 if end >= 0 else len(data))) is not None:
-        what = "a header line that continues the one before" if found[0][:1] == b"\n" and len(found[0]) == 2 else "a line that does not end with CR LF"
+        what = (
+            "a header line that continues the one before"
+            if found[0][:1] == b"\n" and len(found[0]) == 2
+            else "a line that does not end with CR LF"
+        )
         raise Refused("malformed_request", f"the request has {what}")
 
 
@@ -59,7 +68,13 @@ def target_of(request: h11.Request) -> tuple[bytes, bytes | None]:
     if request.method != b"CONNECT" and (absolute := _ABSOLUTE.match(target)) is not None and absolute[1]:
         rest = absolute[2]
         return rest if rest[:1] == b"/" else b"/" + rest, absolute[1]
-    raise Refused("malformed_request", f"{request.method[:20].decode('ascii')} {target[:60].decode('ascii')!r} is no request for a path of this server")
+    raise Refused(
+        "malformed_request",
+        (
+            f"{request.method[:20].decode('ascii')} {target[:60].decode('ascii')!r} is no request for a path of "
+            f"this server"
+        ),
+    )
 
 
 def check_request(request: h11.Request, fields: int) -> None:
@@ -82,7 +97,8 @@ def check_request(request: h11.Request, fields: int) -> None:
 class Http1(H11Protocol):
     """One connection.
 
-    proxies: whose word about the client is taken. fields: header lines of a request, at most. refused: called with the code of each
+    proxies: whose word about the client is taken. fields: header lines of a request, at most. refused: called with the
+    code of each
     request that is not taken.
     """
 
@@ -132,9 +148,28 @@ class Http1(H11Protocol):
         if host is not None:  # RFC 9112 section 3.2.2: it goes before the Host header
             headers = [(b"host", host), *(pair for pair in headers if pair[0] != b"host")]
         self.client, secure = self._proxies.client(self._peer, headers)
-        self.stream = HTTPStream(self.app, self.config, self.context, self.task_group, secure, self.client, self.server, self.stream_send, STREAM_ID)
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            secure,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
         version, method = request.http_version.decode("ascii"), request.method.decode("ascii")
-        await self.stream.handle(Request(stream_id=STREAM_ID, headers=headers, http_version=version, method=method, raw_path=target, state=self.connection_state))  # type: ignore[arg-type]
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=headers,  # type: ignore[arg-type]
+                http_version=version,
+                method=method,
+                raw_path=target,
+                state=self.connection_state,
+            )
+        )
         self.keep_alive_requests += 1
 
     async def _refuse(self, error: ClarionError) -> None:
@@ -144,8 +179,18 @@ class Http1(H11Protocol):
             request_id = os.urandom(8).hex()
             shape: dict[str, dict[str, object]] = error.as_json()  # type: ignore[assignment]
             body = orjson.dumps({"error": shape["error"] | {"request_id": request_id}})
-            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close"), ("X-Request-Id", request_id), *LAST]
-            parts = (h11.Response(status_code=error.problem.http, headers=headers), h11.Data(data=b"" if self._bodiless else body), h11.EndOfMessage())
+            headers = [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+                ("X-Request-Id", request_id),
+                *LAST,
+            ]
+            parts = (
+                h11.Response(status_code=error.problem.http, headers=headers),
+                h11.Data(data=b"" if self._bodiless else body),
+                h11.EndOfMessage(),
+            )
             answer = b"".join(self.connection.send(part) or b"" for part in parts)
             await self.send(RawData(data=answer))
         await self.send(Closed())

@@ -33,7 +33,12 @@ async def read_json(request: Request, limits: Limits) -> object:
         sent = request.mimetype or "no Content-Type"
         raise ClarionError("unsupported_media_type", f"the body must be JSON, this is {sent}", field="Content-Type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ClarionError("unsupported_media_type", "compressed bodies are not taken", field="Content-Encoding", hint="send it uncompressed")
+        raise ClarionError(
+            "unsupported_media_type",
+            "compressed bodies are not taken",
+            field="Content-Encoding",
+            hint="send it uncompressed",
+        )
     try:
         body = await request.get_data(cache=False)
     except RequestEntityTooLarge:
@@ -64,24 +69,43 @@ def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) ->
     expected = _EXPECTED.match(text)
     place, sent = _locate(at[1] if at else "", value, expected[2] if expected else "")
     if missing := _MISSING.match(text):
-        return ClarionError("missing_field", f"the field {missing[1]} is missing", field=_join(place, missing[1]), hint=f"add {missing[1]}")
+        return ClarionError(
+            "missing_field",
+            f"the field {missing[1]} is missing",
+            field=_join(place, missing[1]),
+            hint=f"add {missing[1]}",
+        )
     if unknown := _UNKNOWN.match(text):
         name = unknown[1]
         near = suggest(name, kind.__struct_fields__)
         hint = f"did you mean {near}?" if near else "fields: " + ", ".join(kind.__struct_fields__)
-        return ClarionError("unknown_field", f"there is no field {name[:100]!r}", field=_join(place, name[:100]), hint=hint)
+        return ClarionError(
+            "unknown_field", f"there is no field {name[:100]!r}", field=_join(place, name[:100]), hint=hint
+        )
     if expected:
         wanted = "octal text" if place == "umask" else wrong_type.kinds(expected[1])
-        return ClarionError("wrong_type", f"{place} must be {wanted}, not {wrong_type.found(sent)}", field=place or None, hint=wrong_type.instead(place, expected[1], sent))
+        return ClarionError(
+            "wrong_type",
+            f"{place} must be {wanted}, not {wrong_type.found(sent)}",
+            field=place or None,
+            hint=wrong_type.instead(place, expected[1], sent),
+        )
     if enum := _ENUM.match(text):
-        return ClarionError("invalid_value", f"{place} cannot be {wrong_type.found(sent)}", field=place or None, hint=_choices(enum[1], place, kind))
+        return ClarionError(
+            "invalid_value",
+            f"{place} cannot be {wrong_type.found(sent)}",
+            field=place or None,
+            hint=_choices(enum[1], place, kind),
+        )
     return ClarionError("invalid_value", f"{place}: {_AT.sub('', text)}", field=place or None)
 
 
 def _choices(sent: str, place: str, kind: type[msgspec.Struct]) -> str:
     """The values that a field with a fixed list of them takes."""
     field = next(field for field in msgspec.structs.fields(kind) if field.name == place)
-    allowed = [str(one) for one in get_args(get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type)]
+    allowed = [
+        str(one) for one in get_args(get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type)
+    ]
     near = suggest(sent, allowed)
     return f"did you mean {near}?" if near else "one of: " + ", ".join(allowed)
 
@@ -91,7 +115,8 @@ def _join(place: str, name: str) -> str:
 
 
 def _locate(path: str, value: object, got: str) -> tuple[str, object]:
-    """msgspec's path, as `retry.attempts` or `targets[1]`, and what stands there. For a value in a mapping msgspec says `env[...]`; the key is
+    """msgspec's path, as `retry.attempts` or `targets[1]`, and what stands there. For a value in a mapping msgspec says
+    `env[...]`; the key is
     that of the first value of the type that it did not expect."""
     place = ""
     for step in _STEP.findall(path):

@@ -1,6 +1,7 @@
 """JSON, read with suspicion: bounds are checked on the bytes before any parser builds something from them.
 
-Decided where RFC 8259 leaves it open: the text is UTF-8; NaN, Infinity, numbers beyond a double, and unpaired surrogates are refused;
+Decided where RFC 8259 leaves it open: the text is UTF-8; NaN, Infinity, numbers beyond a double, and unpaired
+surrogates are refused;
 a key that occurs twice in one object is refused, because parsers differ on which one counts.
 """
 
@@ -18,23 +19,36 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
 
 
 def check_shape(body: bytes, max_depth: int, max_keys: int, max_values: int) -> None:
-    """Raises ClarionError json_too_deep. Stops reading at the first excess. max_values: of all lists and objects together."""
+    """Raises ClarionError json_too_deep. Stops reading at the first excess. max_values: of all lists and objects
+    together."""
     depth = keys = values = 0
     for match in _TOKEN.finditer(body):
         token = body[match.start()]
         if token == 0x3A:
             keys += 1
             if keys > max_keys:
-                raise ClarionError("json_too_deep", f"the JSON has more than {max_keys} keys", hint=f"send at most {max_keys} keys, or raise http.max_json_keys")
+                raise ClarionError(
+                    "json_too_deep",
+                    f"the JSON has more than {max_keys} keys",
+                    hint=f"send at most {max_keys} keys, or raise http.max_json_keys",
+                )
         elif token == 0x2C or token in b"[{":
             values += 1
             if values > max_values:
-                raise ClarionError("json_too_deep", f"the JSON has more than {max_values} values", hint=f"send at most {max_values} values, or raise http.max_json_values")
+                raise ClarionError(
+                    "json_too_deep",
+                    f"the JSON has more than {max_values} values",
+                    hint=f"send at most {max_values} values, or raise http.max_json_values",
+                )
             if token == 0x2C:
                 continue
             depth += 1
             if depth > max_depth:
-                raise ClarionError("json_too_deep", f"the JSON is nested deeper than {max_depth} levels", hint=f"stay within {max_depth} levels, or raise http.max_json_depth")
+                raise ClarionError(
+                    "json_too_deep",
+                    f"the JSON is nested deeper than {max_depth} levels",
+                    hint=f"stay within {max_depth} levels, or raise http.max_json_depth",
+                )
         elif token in b"]}":
             depth -= 1
 
@@ -45,7 +59,12 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ClarionError("malformed_json", f"the key {key!r} occurs twice in one object", field=key, hint="send each key once")
+                raise ClarionError(
+                    "malformed_json",
+                    f"the key {key!r} occurs twice in one object",
+                    field=key,
+                    hint="send each key once",
+                )
             seen.add(key)
     return result
 

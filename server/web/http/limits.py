@@ -30,7 +30,8 @@ class Limits:
     """http.trusted_proxies."""
     wait_max: float = 60.0
     wait_coalesce: float = 0.05
-    """A long-poll that has seen a change that is not the last one waits this much longer, so that one answer carries many changes."""
+    """A long-poll that has seen a change that is not the last one waits this much longer, so that one answer carries
+    many changes."""
     write_timeout: float = 30.0
     """How long a request waits for its commit before it answers store_unavailable."""
     retry_after: int = 2
@@ -44,7 +45,8 @@ class Limits:
     viewer_updates: int = 100
     """Updates a second for all viewers together, about; with more than a fifth of it each gets them less often."""
     event_beat: float = 5.0
-    """Seconds after which a viewer to whom nothing was sent gets a sign of life: a page that hears none says that it is not live, and
+    """Seconds after which a viewer to whom nothing was sent gets a sign of life: a page that hears none says that it is
+    not live, and
     whatever lies between keeps the connection."""
     tasks_per_viewer: int = 8
     session_idle: float = 43_200.0

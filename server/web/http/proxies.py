@@ -28,7 +28,8 @@ class Proxies:
     def client(self, peer: Peer, headers: Sequence[tuple[bytes, bytes]]) -> tuple[Peer, bool]:
         """Who a request comes from, and whether it came by https as far as the nearest proxy.
 
-        Of X-Forwarded-For the last address counts that is no trusted proxy's: what stands before it can be written by anybody. headers:
+        Of X-Forwarded-For the last address counts that is no trusted proxy's: what stands before it can be written by
+        anybody. headers:
         names in lower case.
         """
         if peer is None or not self.trusts(peer[0]):

@@ -35,29 +35,46 @@ class Query:
         for name in args:
             if name not in known:
                 near = suggest(name, known)
-                hint = f"did you mean {near}?" if near else ("parameters: " + ", ".join(known) if known else "this address takes none")
-                raise ClarionError("unknown_field", f"there is no query parameter {name[:100]!r}", field=name[:100], hint=hint)
+                hint = (
+                    f"did you mean {near}?"
+                    if near
+                    else ("parameters: " + ", ".join(known) if known else "this address takes none")
+                )
+                raise ClarionError(
+                    "unknown_field", f"there is no query parameter {name[:100]!r}", field=name[:100], hint=hint
+                )
             if not known[name].many and len(args.getlist(name)) > 1:
-                raise ClarionError("invalid_value", f"{name} is given more than once", field=name, hint=f"give {name} once")
+                raise ClarionError(
+                    "invalid_value", f"{name} is given more than once", field=name, hint=f"give {name} once"
+                )
 
     def text(self, name: str) -> str | None:
         value = self._args.get(name)
         if value is not None and (not value or "\0" in value):
-            raise ClarionError("invalid_value", f"{name} is empty or contains NUL", field=name, hint=f"give {name} a value or leave it out")
+            raise ClarionError(
+                "invalid_value",
+                f"{name} is empty or contains NUL",
+                field=name,
+                hint=f"give {name} a value or leave it out",
+            )
         return value
 
     def repeated(self, name: str) -> list[str]:
         """Each as it is, commas included."""
         words = self._args.getlist(name)
         if "" in words:
-            raise ClarionError("invalid_value", f"{name} has an empty value", field=name, hint=f"give {name} a value or leave it out")
+            raise ClarionError(
+                "invalid_value", f"{name} has an empty value", field=name, hint=f"give {name} a value or leave it out"
+            )
         return words
 
     def many(self, name: str) -> list[str]:
         """Repeated or separated by commas."""
         words = [word.strip() for value in self._args.getlist(name) for word in value.split(",")]
         if "" in words:
-            raise ClarionError("invalid_value", f"{name} has an empty value", field=name, hint=f"give {name} a value or leave it out")
+            raise ClarionError(
+                "invalid_value", f"{name} has an empty value", field=name, hint=f"give {name} a value or leave it out"
+            )
         return words
 
     def each(self, name: str, read: Callable[[str], Value], allowed: Sequence[str]) -> tuple[Value, ...]:
@@ -78,8 +95,13 @@ class Query:
         if text is None:
             return default
         if not (_WHOLE.fullmatch(text) and len(text) <= 20):
-            hint = f"write decimal digits without leading zeros, a point, an exponent or a unit, such as {name}={default if 0 < default < MAX_MS else 10}"
-            raise ClarionError("wrong_type", f"{name} must be a whole number, not {text[:100]!r}", field=name, hint=hint)
+            hint = (
+                f"write decimal digits without leading zeros, a point, an exponent or a unit, such as "
+                f"{name}={default if 0 < default < MAX_MS else 10}"
+            )
+            raise ClarionError(
+                "wrong_type", f"{name} must be a whole number, not {text[:100]!r}", field=name, hint=hint
+            )
         return self._within(name, int(text), low, high, setting)
 
     def number(self, name: str, high: float) -> float | None:
@@ -96,12 +118,19 @@ class Query:
         text = self._args.get(name)
         if text is None or text in ("true", "false"):
             return None if text is None else text == "true"
-        raise ClarionError("wrong_type", f"{name} must be true or false, not {text[:100]!r}", field=name, hint=f"write {name}=true or {name}=false")
+        raise ClarionError(
+            "wrong_type",
+            f"{name} must be true or false, not {text[:100]!r}",
+            field=name,
+            hint=f"write {name}=true or {name}=false",
+        )
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
         value = self._args.get(name, default)
         if value not in allowed:
-            raise ClarionError("invalid_value", f"{name} cannot be {value[:100]!r}", field=name, hint="one of: " + ", ".join(allowed))
+            raise ClarionError(
+                "invalid_value", f"{name} cannot be {value[:100]!r}", field=name, hint="one of: " + ", ".join(allowed)
+            )
         return value
 
     def time_ms(self, name: str, now_ms: int) -> int | None:
@@ -119,11 +148,19 @@ class Query:
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
-            hint = "write RFC 3339 with its offset such as 2026-03-01T12:00:00Z, milliseconds since 1970, or how long ago with s, m, h, d or w, such as 1h or 7d"
+            hint = (
+                "write RFC 3339 with its offset such as 2026-03-01T12:00:00Z, milliseconds since 1970, or how long "
+                "ago with s, m, h, d or w, such as 1h or 7d"
+            )
             raise ClarionError("invalid_value", f"{name} is not a time: {text[:100]!r}", field=name, hint=hint)
         return self._within(name, round(moment.timestamp() * 1000), 0, MAX_MS)
 
     def _within(self, name: str, value: Value, low: float, high: float, setting: str | None = None) -> Value:
         if not low <= value <= high:  # type: ignore[operator]
-            raise ClarionError("invalid_value", f"{name} must lie between {low} and {high}", field=name, hint=f"write a value from {low} to {high}" + (f"; {setting} sets the largest" if setting else ""))
+            raise ClarionError(
+                "invalid_value",
+                f"{name} must lie between {low} and {high}",
+                field=name,
+                hint=f"write a value from {low} to {high}" + (f"; {setting} sets the largest" if setting else ""),
+            )
         return value

@@ -13,7 +13,8 @@ from server.web.http.auth import Access
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A query parameter. kind: its JSON schema type. many: may be repeated, or hold a list with commas. `choices`: all values allowed.
+    """A query parameter. kind: its JSON schema type. many: may be repeated, or hold a list with commas. `choices`: all
+    values allowed.
     required: the request is refused without it. deprecated: the earlier name of another one."""
 
     name: str
@@ -58,4 +59,13 @@ class Route:
         """Unique; also the operationId, e.g. `get_tasks_progress`."""
         words = [part for part in self.path.removeprefix("/api/v1").replace(".", "_").split("/") if part]
         kind = ["page"] if self.access is Access.SHELL else []
-        return "_".join([self.method.lower(), *kind, *(word.strip("<>").replace(":", "_") if word.startswith("<") else word for word in words)]) or "root"
+        return (
+            "_".join(
+                [
+                    self.method.lower(),
+                    *kind,
+                    *(word.strip("<>").replace(":", "_") if word.startswith("<") else word for word in words),
+                ]
+            )
+            or "root"
+        )

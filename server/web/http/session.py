@@ -1,7 +1,9 @@
 """Sessions of the web page: a token is shown once, and a cookie that no script can read speaks for it from then on.
 
-A browser sends cookies with whatever any page makes it ask for, so a request by cookie is taken only from our own page: it names our own
-origin (`Origin`, `Sec-Fetch-Site`), and what changes anything carries the session's CSRF token in a header, which no other origin can set.
+A browser sends cookies with whatever any page makes it ask for, so a request by cookie is taken only from our own page:
+it names our own
+origin (`Origin`, `Sec-Fetch-Site`), and what changes anything carries the session's CSRF token in a header, which no
+other origin can set.
 Sessions live in memory: a restart ends them, and nothing that could be stolen is kept but hashes.
 """
 
@@ -35,7 +37,8 @@ class Life:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """csrf: what this session's page sends with whatever changes something. Times are of the monotonic clock, in seconds."""
+    """csrf: what this session's page sends with whatever changes something. Times are of the monotonic clock, in
+    seconds."""
 
     caller: Caller
     csrf: str
@@ -47,7 +50,8 @@ class Session:
 
 
 class Sessions:
-    """lives: how long a session lasts over https, and over plain http, where every port of this host sees its cookie."""
+    """lives: how long a session lasts over https, and over plain http, where every port of this host sees its
+    cookie."""
 
     def __init__(self, clock: Clock, entropy: Entropy, credentials: Credentials, secure: Life, plain: Life) -> None:
         self._clock, self._entropy, self._credentials = clock, entropy, credentials
@@ -60,13 +64,16 @@ class Sessions:
         if caller.reads:
             raise ClarionError("token_read_only")
         secret = self._entropy(32).hex()
-        session = self._open[_key(secret)] = Session(caller, self._entropy(32).hex(), now, now, self._lives[secure], secure)
+        session = self._open[_key(secret)] = Session(
+            caller, self._entropy(32).hex(), now, now, self._lives[secure], secure
+        )
         while len(self._open) > MOST:
             self._open.popitem(last=False)[1].ended = True
         return secret, session
 
     def find(self, secret: str | None, *, secure: bool) -> Session | None:
-        """The session of a cookie, marked as used; None when it is over, never was, or began the other way: a secret that was given out over
+        """The session of a cookie, marked as used; None when it is over, never was, or began the other way: a secret
+        that was given out over
         https is worth nothing over http."""
         key = _key(secret or "")
         session = self._open.get(key)
@@ -81,7 +88,9 @@ class Sessions:
 
     def alive(self, session: Session) -> bool:
         now = self._clock.now().mono
-        return not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.longest
+        return (
+            not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.longest
+        )
 
     def log_out(self, secret: str | None) -> None:
         self._end(_key(secret or ""))
@@ -98,8 +107,10 @@ def _key(secret: str) -> bytes:
 
 
 def cookie_name(scheme: str, host: str) -> str:
-    """`__Host-` binds the cookie to this very host and to https (RFC 6265bis section 4.1.3.2). Over plain http, which is served on
-    loopback only, the port is part of the name, because cookies know no ports and two servers would overwrite each other's."""
+    """`__Host-` binds the cookie to this very host and to https (RFC 6265bis section 4.1.3.2). Over plain http, which
+    is served on
+    loopback only, the port is part of the name, because cookies know no ports and two servers would overwrite each
+    other's."""
     return "__Host-clarion" if scheme == "https" else f"clarion-{host.rpartition(':')[2] if ':' in host else '80'}"
 
 

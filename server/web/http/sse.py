@@ -10,7 +10,9 @@ BEAT = b": beat\n\n"
 
 def event(name: str, data: bytes, ident: str = "") -> bytes:
     """data: JSON, which has no line breaks in it. ident: what the viewer shows to go on after it."""
-    return (b"id: " + ident.encode() + b"\n" if ident else b"") + b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+    return (
+        (b"id: " + ident.encode() + b"\n" if ident else b"") + b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+    )
 
 
 def beat(seconds: float) -> bytes:

@@ -1,6 +1,8 @@
-"""What to write instead of a value of the wrong type: the hint of a `wrong_type` error, made from the field and from what was sent.
+"""What to write instead of a value of the wrong type: the hint of a `wrong_type` error, made from the field and from
+what was sent.
 
-A text that a person would read as a number is never taken for one: its base (`010`), its unit (`5m`, `1k`) or its sign could be meant in
+A text that a person would read as a number is never taken for one: its base (`010`), its unit (`5m`, `1k`) or its sign
+could be meant in
 more than one way. The hint says what the field counts in and, where only one number can be meant, which one.
 """
 
@@ -54,7 +56,11 @@ def instead(place: str, expected: str, value: object) -> str:
         return _number(place, name, "float" in wanted, value)
     if "bool" in wanted:
         text = str(value).lower()
-        return f"write {text} without quotes" if isinstance(value, str) and text in ("true", "false") else "write true or false without quotes"
+        return (
+            f"write {text} without quotes"
+            if isinstance(value, str) and text in ("true", "false")
+            else "write true or false without quotes"
+        )
     if "str" in wanted and isinstance(value, int | float):
         return f'write it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
     if "array" in wanted and isinstance(value, str | int | float):
@@ -71,9 +77,16 @@ def _umask(value: object) -> str:
 
 def _number(place: str, name: str, fractions: bool, value: object) -> str:
     unit = " of seconds" if name in SECONDS else " of bytes" if name in BYTES else ""
-    example = f"write a {'' if fractions else 'whole '}number{unit} without quotes, such as {'90' if name in SECONDS else '1048576' if name in BYTES else '10'}"
+    example = (
+        f"write a {'' if fractions else 'whole '}number{unit} without quotes, such as "
+        f"{'90' if name in SECONDS else '1048576' if name in BYTES else '10'}"
+    )
     if isinstance(value, float):
-        return f"write {int(value)} without a point or an exponent" if value.is_integer() and abs(value) < 1 << 53 else example
+        return (
+            f"write {int(value)} without a point or an exponent"
+            if value.is_integer() and abs(value) < 1 << 53
+            else example
+        )
     if isinstance(value, str):
         text = value.strip()
         if _PLAIN.fullmatch(text):

@@ -1,6 +1,8 @@
-"""What the API's description says of lengths, ranges and patterns, so that a generated client and a fuzzer know what is valid.
+"""What the API's description says of lengths, ranges and patterns, so that a generated client and a fuzzer know what is
+valid.
 
-The checks themselves stand in spec.py, again.py, hosts.py and joining.py; tests/web/test_openapi_bounds.py holds the two against each other.
+The checks themselves stand in spec.py, again.py, hosts.py and joining.py; tests/web/test_openapi_bounds.py holds the
+two against each other.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from server.web.service.retry_policy import CAN_HELP, RAN
 Schema = dict[str, Any]
 
 _HIDDEN = r"\u0080-\u009f\ufe00-\ufe0f" + "".join(
-    rf"\u{first:04x}-\u{last:04x}" if last <= 0xFFFF else f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES if first > 0x7F and first != 0xD800
+    rf"\u{first:04x}-\u{last:04x}" if last <= 0xFFFF else f"{chr(first)}-{chr(last)}"
+    for first, last in HIDDEN_RANGES
+    if first > 0x7F and first != 0xD800
 )
 VISIBLE = rf"^[^\x00-\x1f\x7f{_HIDDEN}]*$"
 LINE = r"^[^\x00-\x1f\x7f]*$"
@@ -34,7 +38,7 @@ LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?$"
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOSTNAME = rf"^{_PART}(\.{_PART})*$"
 _DAY = r"(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-MOMENT = rf"^([0-9]{{1,6}}[smhdw]|[0-9]{{1,15}}|{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$"
+MOMENT = rf"^([0-9]{{1,6}}[smhdw]|[0-9]{{1,15}}|{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$"  # noqa: E501
 STARS = r"^[^*\x00]*(\*[^*\x00]*){0,8}$"
 LIVE_EVENT = r"^[0-9]{1,9}\.[0-9]{1,15}\.[0-9]{1,15}$"
 ORPHAN = rf"{ID[:-1]}/{ID[1:-1]}/[0-9]{{1,4}}$"
@@ -53,22 +57,36 @@ PATHS: Mapping[str, Schema] = {
 _ABSENT: Schema = {"type": "null"}
 _WHAT = {
     "command": {"command": {"type": "string"}, "argv": _ABSENT, "script": _ABSENT, "interpreter": _ABSENT},
-    "argv": {"argv": {"type": "array"}, "command": _ABSENT, "script": _ABSENT, "interpreter": _ABSENT, "args": {"maxItems": 0}},
+    "argv": {
+        "argv": {"type": "array"},
+        "command": _ABSENT,
+        "script": _ABSENT,
+        "interpreter": _ABSENT,
+        "args": {"maxItems": 0},
+    },
     "script": {"script": {"type": "string"}, "command": _ABSENT, "argv": _ABSENT},
 }
-ALTERNATIVES: Schema = {"allOf": [{"oneOf": [{"required": [what], "properties": fields} for what, fields in _WHAT.items()]}]}
-"""Of a task's body: exactly one says what to run; null is the same as nothing. Within allOf, because generators of clients take a oneOf beside
+ALTERNATIVES: Schema = {
+    "allOf": [{"oneOf": [{"required": [what], "properties": fields} for what, fields in _WHAT.items()]}]
+}
+"""Of a task's body: exactly one says what to run; null is the same as nothing. Within allOf, because generators of
+clients take a oneOf beside
 properties for a choice between types, and drop the properties."""
 
 
 def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
-    """Struct → field → what is added to its schema. Lengths are in characters; the server counts bytes of UTF-8 where its errors say bytes."""
+    """Struct → field → what is added to its schema. Lengths are in characters; the server counts bytes of UTF-8 where
+    its errors say bytes."""
     longest = {"minimum": 0.001, "maximum": limits.timeout_max}
     pause = {"minimum": 0, "maximum": limits.timeout_max}
     text = {"minLength": 1, "maxLength": limits.command_bytes, "pattern": SOME}
     words = {"items": {"maxLength": limits.command_bytes, "pattern": TEXT}}
     targets = {"minItems": 1, "items": SELECTOR | {"minLength": 1, "maxLength": limits.expressions.chars}}
-    labels = {"maxProperties": limits.labels, "propertyNames": {"pattern": LABEL}, "additionalProperties": {"maxLength": limits.label_bytes, "pattern": VISIBLE}}
+    labels = {
+        "maxProperties": limits.labels,
+        "propertyNames": {"pattern": LABEL},
+        "additionalProperties": {"maxLength": limits.label_bytes, "pattern": VISIBLE},
+    }
     hostname = {"minLength": 1, "maxLength": 255, "pattern": HOSTNAME}
     values = {"maxLength": limits.parameter_bytes, "pattern": TEXT}
     name = {"minLength": 1, "maxLength": limits.name_chars, "pattern": NAME}
@@ -84,8 +102,16 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
             "script": text,
             "interpreter": {"minLength": 1, "maxLength": limits.parameter_bytes, "pattern": LINE},
             "args": words,
-            "parameters": {"maxProperties": limits.parameters, "propertyNames": {"pattern": PARAMETER}, "additionalProperties": values},
-            "env": {"maxProperties": limits.parameters, "propertyNames": {"pattern": VARIABLE}, "additionalProperties": values},
+            "parameters": {
+                "maxProperties": limits.parameters,
+                "propertyNames": {"pattern": PARAMETER},
+                "additionalProperties": values,
+            },
+            "env": {
+                "maxProperties": limits.parameters,
+                "propertyNames": {"pattern": VARIABLE},
+                "additionalProperties": values,
+            },
             "cwd": {"maxLength": limits.parameter_bytes, "pattern": r"^/[^\x00-\x1f\x7f]*$"},
             "run_as": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$"},
             "stdin": {"maxLength": limits.stdin_bytes},
@@ -111,7 +137,12 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
         "HostBody": {"hostname": hostname, "labels": labels},
         "HostPatch": {"hostname": hostname, "labels": labels},
         "ReplaceBody": {"by": {"minLength": 1, "maxLength": 255}},
-        "JoinTokenBody": {"networks": {"maxItems": 16, "items": NETWORK}, "labels": labels, "ttl": {"minimum": 10, "maximum": 2_592_000}, "uses": {"minimum": 1, "maximum": 100_000}},
+        "JoinTokenBody": {
+            "networks": {"maxItems": 16, "items": NETWORK},
+            "labels": labels,
+            "ttl": {"minimum": 10, "maximum": 2_592_000},
+            "uses": {"minimum": 1, "maximum": 100_000},
+        },
         "LoginBody": {"token": {"minLength": 1}},
     }
 
@@ -149,7 +180,8 @@ def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
 
 
 def header(path: str, name: str) -> Schema:
-    """What is added to the schema of a request header. Not of Range, and of Last-Event-ID for `/events`: there what cannot be understood is ignored."""
+    """What is added to the schema of a request header. Not of Range, and of Last-Event-ID for `/events`: there what
+    cannot be understood is ignored."""
     if name == "Last-Event-ID" and path.endswith("/live"):
         return {"pattern": rf"^$|{LIVE_EVENT}"}
     return {"pattern": KEY} if name == HEADER else {}
@@ -161,8 +193,11 @@ def number(name: str, limits: Limits) -> Schema:
 
 
 def add(schema: Schema, more: Schema) -> None:
-    """Put keywords into a schema; of one that may be null, into its other alternative. `items` and `additionalProperties` are merged."""
-    target = next((one for one in schema["anyOf"] if one.get("type") != "null"), schema) if "anyOf" in schema else schema
+    """Put keywords into a schema; of one that may be null, into its other alternative. `items` and
+    `additionalProperties` are merged."""
+    target = (
+        next((one for one in schema["anyOf"] if one.get("type") != "null"), schema) if "anyOf" in schema else schema
+    )
     for key, value in more.items():
         if key in ("items", "additionalProperties") and isinstance(target.get(key), dict):
             add(target[key], value)

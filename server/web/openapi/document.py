@@ -1,7 +1,9 @@
 """OpenAPI 3.1, drawn from the table of routes and the Structs.
 
-Not by quart-schema: it validates with msgspec in lax mode ("5" passes for 5), parses a body before its depth and its doubled keys can be
-judged, replaces the app's JSON provider, and knows one set of answers per path, not per method. The route table already holds all that
+Not by quart-schema: it validates with msgspec in lax mode ("5" passes for 5), parses a body before its depth and its
+doubled keys can be
+judged, replaces the app's JSON provider, and knows one set of answers per path, not per method. The route table already
+holds all that
 the document needs, so router, authorisation and document cannot disagree.
 """
 
@@ -23,10 +25,30 @@ from server.web.openapi import bounds
 from server.web.schemas.responses import ErrorBody, ProblemDetails
 
 REF = "#/components/schemas/{name}"
-BODY_ERRORS = ("malformed_json", "json_too_deep", "unsupported_media_type", "body_too_large", "request_timeout", "missing_field", "unknown_field", "wrong_type", "invalid_value")
+BODY_ERRORS = (
+    "malformed_json",
+    "json_too_deep",
+    "unsupported_media_type",
+    "body_too_large",
+    "request_timeout",
+    "missing_field",
+    "unknown_field",
+    "wrong_type",
+    "invalid_value",
+)
 QUERY_ERRORS = ("unknown_field", "wrong_type", "invalid_value")
 PROBLEM = "application/problem+json"
-SESSION = {"session": {"type": "apiKey", "in": "cookie", "name": "__Host-clarion", "description": "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not GET needs X-Clarion-CSRF, too."}}
+SESSION = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-clarion",
+        "description": (
+            "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not "
+            "GET needs X-Clarion-CSRF, too."
+        ),
+    }
+}
 TAGS = {
     "tasks": "What users ask for: one command on many hosts.",
     "executions": "One command on one host, its result and its output.",
@@ -43,7 +65,7 @@ read-only token of DATA/metrics.token is enough. Times are integers,
 milliseconds since 1970 UTC, in fields named `*_at`; durations are milliseconds in fields named `*_ms`, and seconds where requests give them.
 Lists have `items` and `next`; pass `next` as `after` for the next page. Every error has the shape of `ErrorBody`, with a stable `code`; with
 `Accept: application/problem+json` it is a `ProblemDetails` of RFC 9457 instead. Every answer to GET has an ETag for `If-None-Match`, and large ones are
-compressed with gzip for clients that accept it."""
+compressed with gzip for clients that accept it."""  # noqa: E501
 
 
 def template(path: str) -> str:
@@ -55,7 +77,10 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
     """The whole document, without the web pages. limits: those of the server, which it names."""
     limits = limits or Limits()
     routes = [route for route in routes if route.access is not Access.SHELL]
-    structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {ErrorBody, ProblemDetails}
+    structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {
+        ErrorBody,
+        ProblemDetails,
+    }
     ordered = sorted(structs, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
     for name, fields in bounds.bodies(limits).items():
@@ -69,13 +94,25 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
     bounds.formats(schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Clarion", "version": version, "description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Clarion",
+            "version": version,
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"bearer": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token."}, **SESSION},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token.",
+                },
+                **SESSION,
+            },
             "schemas": schemas,
         },
     }
@@ -85,8 +122,18 @@ def _operation(route: Route, limits: Limits) -> dict[str, object]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n")
     parameters = [_in_path(name) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
-    parameters += [_parameter(param, bounds.query(route.path, param.name, param.kind, limits), limits) for param in route.params]
-    parameters += [{"name": name, "in": "header", "description": about, "schema": {"type": "string"} | bounds.header(route.path, name)} for name, about in route.headers]
+    parameters += [
+        _parameter(param, bounds.query(route.path, param.name, param.kind, limits), limits) for param in route.params
+    ]
+    parameters += [
+        {
+            "name": name,
+            "in": "header",
+            "description": about,
+            "schema": {"type": "string"} | bounds.header(route.path, name),
+        }
+        for name, about in route.headers
+    ]
     operation: dict[str, object] = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -96,7 +143,10 @@ def _operation(route: Route, limits: Limits) -> dict[str, object]:
         "responses": _responses(route),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": not route.optional, "content": {"application/json": {"schema": _ref(route.body)}}}
+        operation["requestBody"] = {
+            "required": not route.optional,
+            "content": {"application/json": {"schema": _ref(route.body)}},
+        }
     if route.access in (Access.OPEN, Access.LOGIN):
         operation["security"] = []
     return operation
@@ -150,7 +200,10 @@ def _responses(route: Route) -> dict[str, Any]:
         if str(status) in responses:
             responses[str(status)]["description"] += " Or: " + text
         else:
-            responses[str(status)] = {"description": text, "content": {"application/json": {"schema": _ref(ErrorBody)}, PROBLEM: {"schema": _ref(ProblemDetails)}}}
+            responses[str(status)] = {
+                "description": text,
+                "content": {"application/json": {"schema": _ref(ErrorBody)}, PROBLEM: {"schema": _ref(ProblemDetails)}},
+            }
     return responses
 
 

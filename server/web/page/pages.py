@@ -1,7 +1,10 @@
-"""The web page: one HTML shell per page, ES modules and style sheets, read once and served from memory under a name that holds their hash.
+"""The web page: one HTML shell per page, ES modules and style sheets, read once and served from memory under a name
+that holds their hash.
 
-A shell holds no data of the installation, so it needs no login; its script asks the API by the session's cookie, like any other client.
-Everything that came from a host or a user reaches the document as text. The words for states and reasons are the server's own.
+A shell holds no data of the installation, so it needs no login; its script asks the API by the session's cookie, like
+any other client.
+Everything that came from a host or a user reaches the document as text. The words for states and reasons are the
+server's own.
 """
 
 from __future__ import annotations
@@ -62,14 +65,29 @@ def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 
 def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
     """The page's own texts, with the words of proto/words.py, proto/reasons.py and proto/notes.py in the language."""
-    tables: dict[str, Mapping[str, Said | Reason | Note]] = {"states": STATES | {"unreachable": HOST_OFFLINE}, "tasks": TASKS, "hosts": HOSTS, "reasons": REASONS, "notes": NOTES}
+    tables: dict[str, Mapping[str, Said | Reason | Note]] = {
+        "states": STATES | {"unreachable": HOST_OFFLINE},
+        "tasks": TASKS,
+        "hosts": HOSTS,
+        "reasons": REASONS,
+        "notes": NOTES,
+    }
     words = {name: {code: list(one.texts(language)) for code, one in table.items()} for name, table in tables.items()}
-    return texts | {"words": texts.get("words", {}) | words} | {f"{kind}.{code}": one.texts(language)[0] for kind, table in (("task", TASKS), ("host", HOSTS)) for code, one in table.items()}
+    return (
+        texts
+        | {"words": texts.get("words", {}) | words}
+        | {
+            f"{kind}.{code}": one.texts(language)[0]
+            for kind, table in (("task", TASKS), ("host", HOSTS))
+            for code, one in table.items()
+        }
+    )
 
 
 @cache
 def assets() -> tuple[str, dict[str, bytes]]:
-    """The hash of all files, and name → bytes. The catalogues of texts hold the words of states, reasons and notes, too."""
+    """The hash of all files, and name → bytes. The catalogues of texts hold the words of states, reasons and notes,
+    too."""
     found = _read(files("server.web.page").joinpath("static"))
     for language in LANGUAGES:
         name = f"i18n/{language}.json"
@@ -79,7 +97,8 @@ def assets() -> tuple[str, dict[str, bytes]]:
 
 
 def language_of(cookie: str | None, accepted: str) -> str:
-    """What was chosen on the page, else the first of the browser's languages that there is, else English (RFC 9110 section 12.5.4)."""
+    """What was chosen on the page, else the first of the browser's languages that there is, else English (RFC 9110
+    section 12.5.4)."""
     if cookie in LANGUAGES:
         return cookie
     wanted = []
@@ -110,18 +129,44 @@ def shell(page: str, language: str, version: str) -> bytes:
     digest, found = assets()
     words = orjson.loads(found[f"i18n/{language}.json"])
     current = {"task": "tasks", "host": "hosts"}.get(page, page)
-    links = [f'<a href="{path}"{" aria-current=page" if name == current else ""}>{escape(words["nav." + name])}</a>' for name, path in NAV]
-    links.append(f'<a class="button primary" href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>')
+    links = [
+        f'<a href="{path}"{" aria-current=page" if name == current else ""}>{escape(words["nav." + name])}</a>'
+        for name, path in NAV
+    ]
+    links.append(
+        f'<a class="button primary" '
+        f'href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>'
+    )
     # All that the page's module needs is asked for at once, instead of one after the other as each tells of the next.
-    modules = [f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in _needed(found, f"pages/{page}.js")]
+    modules = [
+        f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in _needed(found, f"pages/{page}.js")
+    ]
     modules.append(f'<link rel="preload" as="fetch" crossorigin href="/static/{digest}/i18n/{language}.json">')
     if page == "overview":
-        modules.append(f'<link rel="stylesheet" href="/static/{digest}/vendor/uplot.css"><script src="/static/{digest}/vendor/uplot.js" defer></script>')
+        modules.append(
+            f'<link rel="stylesheet" href="/static/{digest}/vendor/uplot.css"><script '
+            f'src="/static/{digest}/vendor/uplot.js" defer></script>'
+        )
     template = Template(files("server.web.page").joinpath("templates", "index.html").read_text(encoding="utf-8"))
     values = {
-        **{"base": f"/static/{digest}", "page": page, "lang": language, "version": escape(version), "nav": "\n".join(links), "modules": "\n".join(modules)},
-        **{"hidden": " hidden" if page == "login" else "", "title": escape(words[f"title.{page}"]), "skip": escape(words["skip"])},
-        **{"pages": escape(words["nav.label"]), "other": "zh-CN" if language == "en" else "en", "switch": "中文" if language == "en" else "English"},
+        **{
+            "base": f"/static/{digest}",
+            "page": page,
+            "lang": language,
+            "version": escape(version),
+            "nav": "\n".join(links),
+            "modules": "\n".join(modules),
+        },
+        **{
+            "hidden": " hidden" if page == "login" else "",
+            "title": escape(words[f"title.{page}"]),
+            "skip": escape(words["skip"]),
+        },
+        **{
+            "pages": escape(words["nav.label"]),
+            "other": "zh-CN" if language == "en" else "en",
+            "switch": "中文" if language == "en" else "English",
+        },
         **{"leave": escape(words["nav.leave"]), "noscript": escape(words["noscript"])},
     }
     return template.substitute(values).encode()
@@ -130,8 +175,15 @@ def shell(page: str, language: str, version: str) -> bytes:
 def _page(call: ApiRequest, name: str) -> ApiResponse:
     request = call.request
     language = language_of(request.cookies.get("clarion-language"), request.headers.get("Accept-Language", ""))
-    headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie", "Content-Language": language}
-    return ApiResponse(shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8")
+    headers = {
+        "Content-Security-Policy": CSP,
+        "Cache-Control": "no-cache",
+        "Vary": "Accept-Language, Cookie",
+        "Content-Language": language,
+    }
+    return ApiResponse(
+        shell(name, language, call.deps.version), headers=headers, content_type="text/html; charset=utf-8"
+    )
 
 
 async def index(call: ApiRequest) -> ApiResponse:
@@ -178,12 +230,16 @@ def missing(language_cookie: str | None, accepted: str, version: str) -> ApiResp
     """The page that says that an address leads nowhere, with status 404."""
     language = language_of(language_cookie, accepted)
     headers = {"Content-Security-Policy": CSP, "Vary": "Accept, Accept-Language, Cookie", "Content-Language": language}
-    return ApiResponse(shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8")
+    return ApiResponse(
+        shell("missing", language, version), 404, headers=headers, content_type="text/html; charset=utf-8"
+    )
 
 
 async def favicon(call: ApiRequest) -> ApiResponse:
     """The page's icon, where browsers look for it on their own."""
-    return ApiResponse(assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"])
+    return ApiResponse(
+        assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"]
+    )
 
 
 async def static(call: ApiRequest, digest: str, name: str) -> ApiResponse:
@@ -192,4 +248,8 @@ async def static(call: ApiRequest, digest: str, name: str) -> ApiResponse:
     data = found.get(name) if digest == ours else None
     if data is None:
         raise ClarionError("route_not_found")
-    return ApiResponse(data, headers={"Cache-Control": "public, max-age=31536000, immutable"}, content_type=TYPES[name.rpartition(".")[2]])
+    return ApiResponse(
+        data,
+        headers={"Cache-Control": "public, max-age=31536000, immutable"},
+        content_type=TYPES[name.rpartition(".")[2]],
+    )

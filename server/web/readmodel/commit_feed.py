@@ -1,4 +1,5 @@
-"""Executions as they are committed, for those who keep a picture of a task's hosts without reading all of them again and again."""
+"""Executions as they are committed, for those who keep a picture of a task's hosts without reading all of them again
+and again."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ Note = Callable[[CommandHost], None]
 
 
 class CommitFeed:
-    """Whoever follows a command is told of each of its rows after the commit, in the order of the commits. Nobody may change what it is told of."""
+    """Whoever follows a command is told of each of its rows after the commit, in the order of the commits. Nobody may
+    change what it is told of."""
 
     def __init__(self) -> None:
         self._notes: dict[str, list[Note]] = {}
@@ -41,7 +43,8 @@ class CommitFeed:
 
 
 class Subscription:
-    """One who follows a command for a while, and can be told at any time that nobody cares any more: it follows nothing from then on."""
+    """One who follows a command for a while, and can be told at any time that nobody cares any more: it follows nothing
+    from then on."""
 
     def __init__(self, followed: CommitFeed) -> None:
         self._followed = followed

@@ -28,7 +28,8 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """nursery: where writes run that must end well although their client has hung up; it must outlive `serve` and end after the
+    """nursery: where writes run that must end well although their client has hung up; it must outlive `serve` and end
+    after the
     writer has been flushed. shutdown: set once, when the server begins to stop."""
 
     door: EngineHandle

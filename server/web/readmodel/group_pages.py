@@ -28,7 +28,9 @@ async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
     return await page_of(deps, answers, ordered, 0, limit, None)
 
 
-async def page_of(deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None) -> GroupPage:
+async def page_of(
+    deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None
+) -> GroupPage:
     """From position `start` on; `next` goes on after the last one that was looked at."""
     page, last = await _chosen(deps, ordered, start, where, limit, ReadBudget(deps))
     return GroupPage(
@@ -54,7 +56,9 @@ def _holds(where: Filter, answer: Answer, texts: Sequence[bytes]) -> bool:
     return holds(where, Reply(answer, *texts))
 
 
-async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: ReadBudget) -> tuple[list[Answer], int]:
+async def _chosen(
+    deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: ReadBudget
+) -> tuple[list[Answer], int]:
     """The answers on the page, and the position after the last one that was looked at."""
     page: list[Answer] = []
     needs_outputs = where is not None and reads(where)
@@ -64,14 +68,22 @@ async def _chosen(deps: Deps, ordered: Sequence[Answer], start: int, where: Filt
             return page, index
         one = ordered[index]
         if where is not None:
-            texts = [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)] if needs_outputs else []
+            texts = (
+                [joined(await budget.output(output_id)) for output_id in (one.stdout_id, one.stderr_id)]
+                if needs_outputs
+                else []
+            )
             work = cost(where, sum(map(len, texts))) if needs_outputs else fixed
             budget.look(work)
             since += work
             if since > AT_ONCE:
                 since = 0
                 await trio.lowlevel.checkpoint()
-            if not (holds(where, Reply(one, *texts)) if work <= AT_ONCE else await deps.slices.thread(_holds, where, one, texts)):
+            if not (
+                holds(where, Reply(one, *texts))
+                if work <= AT_ONCE
+                else await deps.slices.thread(_holds, where, one, texts)
+            ):
                 continue
         page.append(one)
     return page, len(ordered)

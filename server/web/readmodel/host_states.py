@@ -1,7 +1,9 @@
 """The state of every host of a task in a byte each, for a map that stays small at ten thousand hosts.
 
-A byte holds the number of the execution's status in its low four bits, and 16 if its host is away. The bytes stand in the order of the
-task's frozen list. They are read from the store when somebody looks at first, then kept up to date by what is committed, and read once more
+A byte holds the number of the execution's status in its low four bits, and 16 if its host is away. The bytes stand in
+the order of the
+task's frozen list. They are read from the store when somebody looks at first, then kept up to date by what is
+committed, and read once more
 when the task has ended; who has a version gets what changed since, if that is shorter.
 """
 
@@ -27,7 +29,8 @@ from server.web.schemas.result_responses import CellsView
 
 UNREACHABLE = 16
 FRESH_S = 0.4
-"""What has changed becomes a new version after this at the earliest, so that those who look at different moments see the same few versions."""
+"""What has changed becomes a new version after this at the earliest, so that those who look at different moments see
+the same few versions."""
 LISTED_S = 1.0
 """Who a task's hosts are is put together once for all who ask within this time."""
 HEAD = struct.Struct("<4sBBHIQ")
@@ -37,7 +40,8 @@ MAGIC = b"CLST"
 
 @dataclass(slots=True)
 class HostStateSnapshot:
-    """changed: for each host the version with which it changed last. news: place → state, committed since this version."""
+    """changed: for each host the version with which it changed last. news: place → state, committed since this
+    version."""
 
     task: Task
     command_id: str
@@ -51,7 +55,11 @@ class HostStateSnapshot:
 
     def take(self, lines: Iterable[str]) -> None:
         """What the store reads as states: of everybody. What has been told since the reading began is not older."""
-        read = {place: _packed(int(line[0]), line[2] == "1") for line in lines if (place := self.places.get(line[4:])) is not None}
+        read = {
+            place: _packed(int(line[0]), line[2] == "1")
+            for line in lines
+            if (place := self.places.get(line[4:])) is not None
+        }
         self.news = read | self.news
         self.settle()
 
@@ -75,13 +83,20 @@ class HostStateSnapshot:
     def since(self, etag: str) -> int:
         """The version that an etag of ours names; 0 for any other."""
         generation, _, version = etag.partition(".")
-        return int(version) if generation == self.generation and version.isascii() and version.isdigit() and len(version) < 16 else 0
+        return (
+            int(version)
+            if generation == self.generation and version.isascii() and version.isdigit() and len(version) < 16
+            else 0
+        )
 
     def packed(self, since: int) -> bytes:
-        """All states, or what changed after version `since`: for each host `place << 8 | state` in four bytes. Whichever is shorter."""
+        """All states, or what changed after version `since`: for each host `place << 8 | state` in four bytes.
+        Whichever is shorter."""
         total = len(self.states)
         if 0 < since <= self.version:
-            places = [place for place, version in enumerate(self.changed) if version > since] if since < self.version else []
+            places = (
+                [place for place, version in enumerate(self.changed) if version > since] if since < self.version else []
+            )
             if 4 * len(places) < total:
                 changes = struct.pack(f"<{len(places)}I", *(place << 8 | self.states[place] for place in places))
                 return HEAD.pack(MAGIC, 1, 0, 0, total, self.version) + changes
@@ -137,7 +152,9 @@ class HostStateCache:
         places = {host_id: place for place, host_id in enumerate(host_ids)}
         size = len(host_ids)
         command_id = (await command_of(self._deps, task.task_id)).command_id
-        cells = HostStateSnapshot(task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex())
+        cells = HostStateSnapshot(
+            task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex()
+        )
         with kept.follower.beginning(command_id, cells.note) if not task.status.final else nullcontext():
             cells.take(await self._deps.store.states(command_id))
         kept.cells, kept.next_at = cells, self._deps.clock.now().mono + FRESH_S
@@ -158,6 +175,8 @@ class HostStateCache:
             hosts = self._deps.fleet.directory.hosts
             names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in cells.host_ids]
             ids = b64encode(bytes.fromhex("".join(cells.host_ids).replace("-", ""))).decode("ascii")
-            kept.listed = orjson.dumps(CellsView(task_id=task_id, total=len(names), names=names, ids=ids), default=msgspec.to_builtins)
+            kept.listed = orjson.dumps(
+                CellsView(task_id=task_id, total=len(names), names=names, ids=ids), default=msgspec.to_builtins
+            )
             kept.listed_at = now
         return kept.listed

@@ -23,7 +23,8 @@ async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
 
 
 async def committed_task(deps: Deps, task_id: str) -> Task:
-    """The newest committed state: from memory if it is shown live, else from the store. Raises ClarionError task_not_found."""
+    """The newest committed state: from memory if it is shown live, else from the store. Raises ClarionError
+    task_not_found."""
     shown = deps.live.latest(task_id) if is_id(task_id) else None
     task = shown.task if shown is not None else await deps.store.task(task_id) if is_id(task_id) else None
     if task is None:
@@ -48,7 +49,8 @@ def known_host(deps: Deps, name: str) -> HostPresence:
 
 
 def host_id_of(deps: Deps, name: str) -> str:
-    """For what is past: a well-formed id is taken as it is, because a host that was deleted has a history too, and a name that no host has any more
+    """For what is past: a well-formed id is taken as it is, because a host that was deleted has a history too, and a
+    name that no host has any more
     is that of the one host that had it. Raises ClarionError host_not_found, host_ambiguous."""
     directory = deps.fleet.directory
     if is_id(name):
@@ -84,7 +86,9 @@ class TaskHosts:
             raise ambiguous(self.fleet, name, ids, " of the task")
         if ids:
             return ids[0]
-        raise ClarionError("execution_not_found", f"The task has no host named {label(name)}.", details={"unknown": [name[:255]]})
+        raise ClarionError(
+            "execution_not_found", f"The task has no host named {label(name)}.", details={"unknown": [name[:255]]}
+        )
 
 
 async def task_hosts(deps: Deps, task_id: str) -> TaskHosts:

@@ -1,6 +1,7 @@
 """Live: the committed progress of tasks, held in memory for whoever watches.
 
-Only what the conductor publishes after its commit comes in here, so nothing is shown that a crash could undo. Finished tasks are
+Only what the conductor publishes after its commit comes in here, so nothing is shown that a crash could undo. Finished
+tasks are
 kept for a short time, then the store answers for them.
 """
 
@@ -42,13 +43,15 @@ def done(task: Task) -> int:
 
 
 def answered(task: Task) -> int:
-    """Executions that ran to an end of their own. A rate counts these alone: canceled ones, and hosts that were offline, end in an
+    """Executions that ran to an end of their own. A rate counts these alone: canceled ones, and hosts that were
+    offline, end in an
     instant and say nothing about how long the others take."""
     return sum(task.counts[status] for status in ANSWERED)
 
 
 class Live:
-    """keep_final: seconds a finished task stays. max_tasks: finished ones leave first, then those that changed longest ago.
+    """keep_final: seconds a finished task stays. max_tasks: finished ones leave first, then those that changed longest
+    ago.
 
     One trio.Event per watched task wakes all its watchers; a task that nobody watches has none.
     """
@@ -106,7 +109,8 @@ class Live:
         self._wake(task_id)
 
     def changed_since(self, change: int, most: int) -> tuple[list[Task], list[str], bool]:
-        """Tasks that changed after that change, the last changed first, those forgotten since, and whether that is all of them."""
+        """Tasks that changed after that change, the last changed first, those forgotten since, and whether that is all
+        of them."""
         found: list[Task] = []
         complete = change >= self._lost
         for entries in (self._open, self._final):
@@ -126,7 +130,8 @@ class Live:
         return entry.progress if entry else None
 
     def rate(self, task_id: str) -> float | None:
-        """Executions that ran to an end of their own per second, over the last WINDOW_S; None when nothing is known yet. It falls while nothing ends."""
+        """Executions that ran to an end of their own per second, over the last WINDOW_S; None when nothing is known
+        yet. It falls while nothing ends."""
         entry = self._open.get(task_id)
         if entry is None:
             return None

@@ -1,4 +1,5 @@
-"""The answers of tasks, however many look at them: read from the store at first, kept up to date by what is committed, and read once more at
+"""The answers of tasks, however many look at them: read from the store at first, kept up to date by what is committed,
+and read once more at
 the end."""
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ FRESH_S = 1.0
 """Answers of a task that has not ended are put together again after this at the earliest."""
 
 NOTES_FRESH_S = 5.0
-"""Notes of a task that has not ended are counted again after this at the earliest: the count reads every report of the task in the database."""
+"""Notes of a task that has not ended are counted again after this at the earliest: the count reads every report of the
+task in the database."""
 FOLDED_CHARS = 4_000
 FEW = 500
 """Groups to number; more of them take so long that the loop goes on meanwhile."""
 FEW_NAMES = 4_000
-"""The same for names to fold. A thread that computes lets the loop go on for a moment every 5 ms only, so that folds of 3,300 names, 3 ms each,
+"""The same for names to fold. A thread that computes lets the loop go on for a moment every 5 ms only, so that folds of
+3,300 names, 3 ms each,
 held it up for 20 ms each."""
 
 
@@ -43,14 +46,16 @@ class GroupMembers:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Of one task, as committed. `groups`: those that have ended, by number; `open`: the others. `people`: by number, once asked for."""
+    """Of one task, as committed. `groups`: those that have ended, by number; `open`: the others. `people`: by number,
+    once asked for."""
 
     task: Task
     groups: Sequence[Answer]
     open: Sequence[Answer]
     people: dict[int, GroupMembers] = field(default_factory=dict)
     notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
-    """Hosts per note of proto.notes.MARKED, of the kinds that have any. Of a task that has not ended, up to NOTES_FRESH_S old."""
+    """Hosts per note of proto.notes.MARKED, of the kinds that have any. Of a task that has not ended, up to
+    NOTES_FRESH_S old."""
 
     @property
     def all(self) -> list[Answer]:
@@ -91,9 +96,12 @@ class ResultGroupCache:
                 if kept.order is None:
                     kept.order = await self._deps.store.answer_kinds(command.command_id)
                 order = KindOrder(kept.order)
-                found = order.numbered(rows) if len(rows) <= FEW else await trio.to_thread.run_sync(order.numbered, rows)
+                found = (
+                    order.numbered(rows) if len(rows) <= FEW else await trio.to_thread.run_sync(order.numbered, rows)
+                )
                 if len(now_known := bytes(order)) > len(kept.order):
-                    # Of a task that has ended nothing new can come, so that what follows from its rows alone follows from them again.
+                    # Of a task that has ended nothing new can come, so that what follows from its rows alone follows
+                    # from them again.
                     if not task.status.final:
                         await self._keep(command.command_id, now_known)
                     kept.order = now_known
@@ -188,6 +196,10 @@ async def people_of(deps: Deps, answers: Answers, answer: Answer) -> GroupMember
         directory, hosts = deps.fleet.directory, deps.fleet.directory.hosts
         names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in answer.host_ids]
         hostname, host_id = min(zip(names, answer.host_ids, strict=True))
-        folded = await folded_names(deps, [directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids], FOLDED_CHARS)
+        folded = await folded_names(
+            deps,
+            [directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids],
+            FOLDED_CHARS,
+        )
         people = answers.people[answer.number] = GroupMembers(folded, host_id, hostname)
     return people

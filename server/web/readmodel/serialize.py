@@ -68,7 +68,9 @@ def task_view(task: Task, command: Command) -> responses.TaskView:
         target_text=task.target_text,
         if_offline="fail" if task.wait_ms is None else "wait",
         wait_for_ms=task.wait_ms,
-        retry=None if retry is None else responses.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
+        retry=None
+        if retry is None
+        else responses.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
         command=command_view(command),
     )
 
@@ -119,7 +121,9 @@ def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fl
         eta_ms=eta_ms,
         elapsed_ms=elapsed_ms,
         cancel_requested_at=task.cancel_requested_at,
-        slowest=[responses.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest],
+        slowest=[
+            responses.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest
+        ],
     )
 
 
@@ -136,7 +140,9 @@ def error_view(code: str | None, detail: str | None) -> responses.ErrorView | No
     if code is None:
         return None
     known = reason(code)
-    return responses.ErrorView(phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable)
+    return responses.ErrorView(
+        phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable
+    )
 
 
 def _note_view(code: str, *, count: int | None = None, hosts: int | None = None) -> responses.NoteView:
@@ -145,7 +151,11 @@ def _note_view(code: str, *, count: int | None = None, hosts: int | None = None)
 
 
 def _notes(row: CommandHost, sizes: Mapping[bytes, OutputSummary]) -> list[responses.NoteView]:
-    cut = any(sizes[output_id].truncated for output_id in (row.stdout_id, row.stderr_id) if output_id is not None and output_id in sizes)
+    cut = any(
+        sizes[output_id].truncated
+        for output_id in (row.stdout_id, row.stderr_id)
+        if output_id is not None and output_id in sizes
+    )
     return [_note_view(code, count=count) for code, count in facts_of(row.report, cut)]
 
 
@@ -156,9 +166,15 @@ def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequ
 
 
 def group_view(
-    task_id: str, answer: Answer, people: GroupMembers, begins: Mapping[bytes, Beginning], detail: str | None, notes: Sequence[int] = ()
+    task_id: str,
+    answer: Answer,
+    people: GroupMembers,
+    begins: Mapping[bytes, Beginning],
+    detail: str | None,
+    notes: Sequence[int] = (),
 ) -> result_responses.GroupView:
-    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per note, as the store counts."""
+    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per
+    note, as the store counts."""
     words = said(answer.status.label, code=answer.error_code)
     return result_responses.GroupView(
         number=answer.number,
@@ -185,10 +201,18 @@ def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> re
         return None
     begin = begins.get(output_id)
     if begin is None:
-        return result_responses.BeginningView(output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None)
+        return result_responses.BeginningView(
+            output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None
+        )
     sizes = begin.sizes
     whole = len(begin.data) == sizes.total_bytes
-    return result_responses.BeginningView(output_id=output_id.hex(), text=begin.data.decode("utf-8", "replace"), whole=whole, total_bytes=sizes.total_bytes, truncated=sizes.truncated)
+    return result_responses.BeginningView(
+        output_id=output_id.hex(),
+        text=begin.data.decode("utf-8", "replace"),
+        whole=whole,
+        total_bytes=sizes.total_bytes,
+        truncated=sizes.truncated,
+    )
 
 
 def _stop(row: CommandHost) -> responses.StopView | None:
@@ -197,7 +221,9 @@ def _stop(row: CommandHost) -> responses.StopView | None:
     if row.cancel_requested_at is None and kill is None and not never:
         return None
     signals = kill if isinstance(kill, Mapping) else {}
-    reason = signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
+    reason = (
+        signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
+    )
     return responses.StopView(
         outcome=_stopped(row, signals),
         reason=str(reason),
@@ -223,7 +249,11 @@ def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> r
     if output_id is None:
         return None
     size = sizes.get(output_id)
-    return responses.OutputSummaryView(output_id=output_id.hex(), total_bytes=size.total_bytes if size else None, truncated=size.truncated if size else None)
+    return responses.OutputSummaryView(
+        output_id=output_id.hex(),
+        total_bytes=size.total_bytes if size else None,
+        truncated=size.truncated if size else None,
+    )
 
 
 def _awaits(row: CommandHost, task: Task | None, fleet: Fleet) -> str | None:
@@ -275,10 +305,17 @@ def execution_view(
     late = dict(row.late_result) if row.late_result is not None else None
     base = execution_row(row, hostname, sizes, task, fleet)
     earlier = [dict(one) for one in row.earlier]
-    return responses.ExecutionView(**{name: getattr(base, name) for name in base.__struct_fields__}, report=report, earlier=earlier, late_result=late)
+    return responses.ExecutionView(
+        **{name: getattr(base, name) for name in base.__struct_fields__},
+        report=report,
+        earlier=earlier,
+        late_result=late,
+    )
 
 
-def host_view(presence: HostPresence, word: str, open_executions: int, identity: HostIdentity | None) -> responses.HostView:
+def host_view(
+    presence: HostPresence, word: str, open_executions: int, identity: HostIdentity | None
+) -> responses.HostView:
     host: Host = presence.host
     return responses.HostView(
         host_id=host.host_id,

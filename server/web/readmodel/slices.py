@@ -1,7 +1,9 @@
 """Work that takes long, done so that the event loop goes on meanwhile.
 
-A slice at a time, where the work can stop in between; or in a thread, where it cannot. Python lets only one thread compute at a time, and a
-thread that waits gets its turn after 5 ms at most, so one thread at a time does such work: the loop then waits for no more than one.
+A slice at a time, where the work can stop in between; or in a thread, where it cannot. Python lets only one thread
+compute at a time, and a
+thread that waits gets its turn after 5 ms at most, so one thread at a time does such work: the loop then waits for no
+more than one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What all who watch one task's page are sent, made once for all of them: every host's state, and the largest groups of answers."""
+"""What all who watch one task's page are sent, made once for all of them: every host's state, and the largest groups of
+answers."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ V = TypeVar("V")
 GROUPS = 10
 """As many as a page shows at first."""
 FRESH_S, SHARE = 1.0, 200
-"""Groups of a task that runs are put together again after this at the earliest, and after so many times as long as it took: commands that come
+"""Groups of a task that runs are put together again after this at the earliest, and after so many times as long as it
+took: commands that come
 meanwhile wait for it, and are to be well under one in a hundred."""
 KEPT = 256
 
@@ -49,7 +51,8 @@ class TaskFrames:
         self._groups.clear()
 
     async def states(self, task_id: str, known: str) -> tuple[str, bytes]:
-        """(etag, frame) of what changed since the etag `known`, or of everything if that is shorter or nothing is known. No frame: nothing
+        """(etag, frame) of what changed since the etag `known`, or of everything if that is shorter or nothing is
+        known. No frame: nothing
         changed. Raises ClarionError task_not_found, StoreUnavailable."""
         cells = await self._cells.of(task_id)
         if known == cells.etag:
@@ -59,7 +62,9 @@ class TaskFrames:
         frame = self._states.get(key)
         if frame is None:
             data = b64encode(cells.packed(since)).decode("ascii")
-            frame = orjson.dumps({"task_id": task_id, "etag": cells.etag, "task_version": cells.task.version, "data": data})
+            frame = orjson.dumps(
+                {"task_id": task_id, "etag": cells.etag, "task_version": cells.task.version, "data": data}
+            )
             _keep(self._states, key, frame)
         return cells.etag, frame
 

@@ -34,7 +34,10 @@ def no_hosts(fleet: Fleet, names: Sequence[str]) -> str:
         return no_host(fleet, names[0])
     advice = [f"{label(name)}: {_one_of(near)}" for name in names[:ADVISED] if (near := fleet.directory.near(name, 1))]
     proposed = f" Did you mean, for {'; for '.join(advice)}?" if advice else ""
-    return f"{len(names):,} names belong to no host: {listed([label(name) for name in names[:SHOWN]], len(names))}.{proposed}"
+    return (
+        f"{len(names):,} names belong to no host: "
+        f"{listed([label(name) for name in names[:SHOWN]], len(names))}.{proposed}"
+    )
 
 
 def several_hosts(name: str, ids: Sequence[str], where: str = "") -> str:
@@ -46,12 +49,24 @@ def several_hosts(name: str, ids: Sequence[str], where: str = "") -> str:
 def ambiguous(fleet: Fleet, name: str, ids: Sequence[str], where: str = "") -> ClarionError:
     """host_ambiguous, with the ids, and which of them are online."""
     online = fleet.online()
-    hosts = [{"host_id": host_id, "connected": host_id in online, "last_seen_at": seen} for host_id, seen in ((one, _seen(fleet, one)) for one in ids)]
-    return ClarionError("host_ambiguous", several_hosts(name, ids, where), hint=WAY_OUT, details={"ids": list(ids), "hosts": hosts})
+    hosts = [
+        {"host_id": host_id, "connected": host_id in online, "last_seen_at": seen}
+        for host_id, seen in ((one, _seen(fleet, one)) for one in ids)
+    ]
+    return ClarionError(
+        "host_ambiguous", several_hosts(name, ids, where), hint=WAY_OUT, details={"ids": list(ids), "hosts": hosts}
+    )
 
 
-def refused(fleet: Fleet, field: str, unknown: Sequence[str], several: Mapping[str, Sequence[str]], malformed: Mapping[str, object]) -> ClarionError:
-    """unknown_hosts for all of them at once. malformed: texts that cannot be understood, and what is wrong with each."""
+def refused(
+    fleet: Fleet,
+    field: str,
+    unknown: Sequence[str],
+    several: Mapping[str, Sequence[str]],
+    malformed: Mapping[str, object],
+) -> ClarionError:
+    """unknown_hosts for all of them at once. malformed: texts that cannot be understood, and what is wrong with
+    each."""
     said = [several_hosts(name, ids) for name, ids in list(several.items())[:SHOWN]]
     if len(several) > SHOWN:
         said.append(f"{len(several) - SHOWN:,} more names are those of several hosts.")
@@ -59,7 +74,9 @@ def refused(fleet: Fleet, field: str, unknown: Sequence[str], several: Mapping[s
         said.insert(0, no_hosts(fleet, unknown))
     said += [f"{label(text)} cannot be understood: {why}." for text, why in list(malformed.items())[:SHOWN]]
     hint = WAY_OUT if several else None
-    never = [name for name in unknown if fault(name) is not None and not is_id(name)]  # could not be any host's name, which is told apart
+    never = [
+        name for name in unknown if fault(name) is not None and not is_id(name)
+    ]  # could not be any host's name, which is told apart
     details: dict[str, object] = {
         "unknown": [name for name in unknown if name not in never],
         "malformed": [text[:255] for text in (*malformed, *never)],

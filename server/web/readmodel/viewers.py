@@ -1,7 +1,9 @@
 """Those who watch: each gets what has changed, at most so many times a second, always ending with the newest state.
 
-Nothing is queued for a viewer. Whenever its connection has taken the last update and its pause is over, what differs from what it has is
-put together anew; so a slow viewer skips states in between, never the last one, and costs nobody else anything. What is sent to many is
+Nothing is queued for a viewer. Whenever its connection has taken the last update and its pause is over, what differs
+from what it has is
+put together anew; so a slow viewer skips states in between, never the last one, and costs nobody else anything. What is
+sent to many is
 encoded once.
 """
 
@@ -34,10 +36,12 @@ ROWS = 100
 FRESH_S = 0.1
 """What several viewers ask for within this time is made once."""
 SOON_S = 1.0
-"""A viewer to whom nothing was to be said looks again after this, because counts of hosts and rates change without an event."""
+"""A viewer to whom nothing was to be said looks again after this, because counts of hosts and rates change without an
+event."""
 ENCODED = 2_000
 GOLDEN = 0.618_033_988_749_895
-"""Multiples of it, their whole part taken away, lie as evenly as can be, however many there are (Knuth, TAOCP 3, section 6.4, theorem S)."""
+"""Multiples of it, their whole part taken away, lie as evenly as can be, however many there are (Knuth, TAOCP 3,
+section 6.4, theorem S)."""
 
 
 @dataclass(slots=True)
@@ -56,8 +60,10 @@ class _Shown(_Frame):
 
 @dataclass(slots=True)
 class Watch:
-    """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last change of a task
-    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its tasks, as sent.
+    """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last
+    change of a task
+    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its
+    tasks, as sent.
     due: when what it was sent of a task, which was not the newest, may be made anew; 0: it has the newest."""
 
     topics: tuple[str, ...]
@@ -110,7 +116,8 @@ class Viewers:
 
     @property
     def round_s(self) -> float:
-        """Seconds in which all of them get an update, one after the other: what wakes them all at once is not to hold up everything else
+        """Seconds in which all of them get an update, one after the other: what wakes them all at once is not to hold
+        up everything else
         while it is sent to all."""
         return self.count / self._deps.limits.viewer_updates
 
@@ -118,7 +125,8 @@ class Viewers:
         return f"{self.boot}.{watch.seen if watch.seen is not None else self._deps.live.changes}"
 
     def resume(self, watch: Watch, cursor: str | None) -> None:
-        """Go on where a viewer broke off. A cursor of another start of the server means that it has to read its lists again."""
+        """Go on where a viewer broke off. A cursor of another start of the server means that it has to read its lists
+        again."""
         if cursor is None:
             watch.seen = self._deps.live.changes
             return
@@ -126,7 +134,8 @@ class Viewers:
         watch.seen = int(seen) if boot == self.boot and seen.isascii() and seen.isdigit() and len(seen) < 16 else -1
 
     async def news(self, watch: Watch) -> bytes:
-        """What this viewer does not have yet, as events; empty when it has everything. Raises ClarionError task_not_found, StoreUnavailable."""
+        """What this viewer does not have yet, as events; empty when it has everything. Raises ClarionError
+        task_not_found, StoreUnavailable."""
         parts: list[bytes] = []
         if "statistics" in watch.topics:
             self._add(parts, watch, "statistics", self._shared("statistics", self._statistics))
@@ -172,7 +181,8 @@ class Viewers:
         return _json({**self._deps.fleet.counts(), "changes": self._deps.fleet.changes})
 
     async def _task(self, watch: Watch, task_id: str) -> bytes:
-        """Of a task that has ended, what was made once; of others at most once per FRESH_S, and anew every second, for their rate."""
+        """Of a task that has ended, what was made once; of others at most once per FRESH_S, and anew every second, for
+        their rate."""
         live, now = self._deps.live, self._deps.clock.now()
         shown = live.latest(task_id)
         task = shown.task if shown is not None else await committed_task(self._deps, task_id)
@@ -197,7 +207,15 @@ class Viewers:
         changed, gone, complete = live.changed_since(watch.seen, ROWS) if watch.seen >= 0 else ([], [], False)
         watch.seen = live.changes
         rows = b",".join(self._row(task) for task in changed)
-        return b'{"rows":[' + rows + b'],"gone":' + orjson.dumps(gone) + b',"complete":' + (b"true" if complete else b"false") + b"}"
+        return (
+            b'{"rows":['
+            + rows
+            + b'],"gone":'
+            + orjson.dumps(gone)
+            + b',"complete":'
+            + (b"true" if complete else b"false")
+            + b"}"
+        )
 
     def _row(self, task: Task) -> bytes:
         key = (task.task_id, task.version)

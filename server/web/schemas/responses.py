@@ -1,4 +1,5 @@
-"""What clients receive, as Structs. Times `*_at`: milliseconds since 1970 UTC. Durations `*_ms`: milliseconds. Absent is null."""
+"""What clients receive, as Structs. Times `*_at`: milliseconds since 1970 UTC. Durations `*_ms`: milliseconds. Absent
+is null."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 TaskStatusWord = Annotated[str, Meta(description="pending, running, completed, failed, canceled or timeout.")]
-ExecutionStatusWord = Annotated[str, Meta(description="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed or lost.")]
+ExecutionStatusWord = Annotated[
+    str,
+    Meta(description="pending, dispatched, running, completed, failed, timeout, canceled, dispatch_failed or lost."),
+]
 Cursor = Annotated[str | None, Meta(description="Pass it as `after` for the next page; null on the last one.")]
 ByAgent = Annotated[int | None, Meta(description="By the agent's clock.")]
 
@@ -70,7 +74,15 @@ class TaskRow(Struct, kw_only=True):
     cancel_reason: str | None
     version: Annotated[int, Meta(description="Grows with every change; pass it as `since` when you wait.")]
     rerun_of: Annotated[str | None, Meta(description="The task of which this one repeats some hosts.")]
-    waits_for: Annotated[str | None, Meta(description="Why nothing happens: `start` (the task has not been started), `hosts` (limits are used up, or hosts are offline), or null.")]
+    waits_for: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "Why nothing happens: `start` (the task has not been started), `hosts` (limits are used up, or "
+                "hosts are offline), or null."
+            )
+        ),
+    ]
 
 
 class TaskView(TaskRow, kw_only=True):
@@ -109,10 +121,31 @@ class ProgressView(Struct, kw_only=True):
     failed: int
     percent: Annotated[float, Meta(description="Of hosts that have ended, however they did.")]
     counts: dict[str, int]
-    rate_per_s: Annotated[float | None, Meta(description="Hosts per second that completed, failed or timed out: over the last 15 seconds, or over all of a task that has ended. Canceled hosts, and those that never started, do not count.")]
-    eta_ms: Annotated[int | None, Meta(description="Time left at this rate; null when there is none to go by, and once the task is being canceled.")]
+    rate_per_s: Annotated[
+        float | None,
+        Meta(
+            description=(
+                "Hosts per second that completed, failed or timed out: over the last 15 seconds, or over all of a "
+                "task that has ended. Canceled hosts, and those that never started, do not count."
+            )
+        ),
+    ]
+    eta_ms: Annotated[
+        int | None,
+        Meta(
+            description="Time left at this rate; null when there is none to go by, and once the task is being canceled."
+        ),
+    ]
     elapsed_ms: int | None
-    cancel_requested_at: Annotated[int | None, Meta(description="When the whole task was canceled; null if it was not. Hosts that have not ended since are being asked to.")]
+    cancel_requested_at: Annotated[
+        int | None,
+        Meta(
+            description=(
+                "When the whole task was canceled; null if it was not. Hosts that have not ended since are being "
+                "asked to."
+            )
+        ),
+    ]
     slowest: Annotated[list[SlowHost], Meta(description="Up to five hosts, the longest running first.")]
 
 
@@ -133,12 +166,16 @@ class StopView(Struct, kw_only=True):
     outcome: Annotated[
         str,
         Meta(
-            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its host is, or was, offline, so it may still be running; "
-            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: signals were sent, and the end of the last process is not proven."
+            description="`never_started`; `stopping`: its agent was asked; `unreachable`: its host is, or was, offline, so "  # noqa: E501
+            "it may still be running; "
+            "`finished`: it had ended by itself before; `killed`: no process of it is left; `unconfirmed`: "
+            "signals were sent, and the end of the last process is not proven."
         ),
     ]
     reason: Annotated[str | None, Meta(description="canceled, timeout, expired or output_limit.")]
-    requested_at: Annotated[int | None, Meta(description="When the server first asked; null when the agent did it by itself.")]
+    requested_at: Annotated[
+        int | None, Meta(description="When the server first asked; null when the agent did it by itself.")
+    ]
     term_at: Annotated[int | None, Meta(description="When SIGTERM was sent; null if it was not.")]
     kill_at: Annotated[int | None, Meta(description="When SIGKILL was sent; null if it was not needed.")]
 
@@ -169,7 +206,10 @@ class ExecutionRow(Struct, kw_only=True):
     command_id: str
     attempt: int
     status: ExecutionStatusWord
-    unreachable: Annotated[bool, Meta(description="It has not ended and its agent is away; the real result is taken when the agent returns.")]
+    unreachable: Annotated[
+        bool,
+        Meta(description="It has not ended and its agent is away; the real result is taken when the agent returns."),
+    ]
     exit_code: int | None
     signal: int | None
     cancel_requested_at: int | None
@@ -180,11 +220,24 @@ class ExecutionRow(Struct, kw_only=True):
     agent_started_at: ByAgent
     agent_finished_at: ByAgent
     execution_ms: ByAgent
-    waits_for: Annotated[str | None, Meta(description="What a pending one waits for: `start` of the task, `host` (not connected), `retry` (the pause before another attempt) or `turn` (limits are used up).")]
+    waits_for: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "What a pending one waits for: `start` of the task, `host` (not connected), `retry` (the pause "
+                "before another attempt) or `turn` (limits are used up)."
+            )
+        ),
+    ]
     retry_at: Annotated[int | None, Meta(description="When the next attempt is due.")]
     stop: Annotated[StopView | None, Meta(description="null unless a cancel, a timeout or a limit asked for its end.")]
     error: ErrorView | None
-    notes: Annotated[list[NoteView], Meta(description="What else happened that an operator must know: processes killed or left running, output not kept.")]
+    notes: Annotated[
+        list[NoteView],
+        Meta(
+            description="What else happened that an operator must know: processes killed or left running, output not kept."  # noqa: E501
+        ),
+    ]
     stdout: OutputSummaryView | None
     stderr: OutputSummaryView | None
 
@@ -192,9 +245,15 @@ class ExecutionRow(Struct, kw_only=True):
 class ExecutionView(ExecutionRow, kw_only=True):
     """One command on one host."""
 
-    report: Annotated[dict[str, Any] | None, Meta(description="What else the agent reported: usage, how processes were ended, flags.")]
-    earlier: Annotated[list[dict[str, Any]], Meta(description="How the attempts before this one ended, the first one first.")]
-    late_result: Annotated[dict[str, Any] | None, Meta(description="A report that came after the end; it changed nothing.")]
+    report: Annotated[
+        dict[str, Any] | None, Meta(description="What else the agent reported: usage, how processes were ended, flags.")
+    ]
+    earlier: Annotated[
+        list[dict[str, Any]], Meta(description="How the attempts before this one ended, the first one first.")
+    ]
+    late_result: Annotated[
+        dict[str, Any] | None, Meta(description="A report that came after the end; it changed nothing.")
+    ]
 
 
 class ExecutionPage(Struct, kw_only=True):
@@ -205,7 +264,8 @@ class ExecutionPage(Struct, kw_only=True):
 
 
 class OutputView(Struct, kw_only=True):
-    """A piece of what is kept of a stream. `text` has replacement characters where the bytes are not UTF-8; `base64` is exact."""
+    """A piece of what is kept of a stream. `text` has replacement characters where the bytes are not UTF-8; `base64` is
+    exact."""
 
     stream: str
     part: str
@@ -217,14 +277,21 @@ class OutputView(Struct, kw_only=True):
     head_bytes: Annotated[int, Meta(description="What is kept of its beginning.")]
     tail_bytes: Annotated[int, Meta(description="What is kept of its end, after a gap; 0 when the head is everything.")]
     truncated: bool
-    sha256: Annotated[str | None, Meta(description="Of the whole stream, as the agent computed it; null for a silent one.")]
-    final: Annotated[bool, Meta(description="False while the execution has not ended: its output comes with its result.")]
+    sha256: Annotated[
+        str | None, Meta(description="Of the whole stream, as the agent computed it; null for a silent one.")
+    ]
+    final: Annotated[
+        bool, Meta(description="False while the execution has not ended: its output comes with its result.")
+    ]
 
 
 class IdentityView(Struct, kw_only=True):
     """What is known of a host's certificates."""
 
-    state: Annotated[str, Meta(description="enrolled, revoked, quarantined, or released: may join again, and is refused until it has.")]
+    state: Annotated[
+        str,
+        Meta(description="enrolled, revoked, quarantined, or released: may join again, and is refused until it has."),
+    ]
     generation: Annotated[int, Meta(description="Grows with every renewal.")]
     certificate_expires_at: Annotated[int, Meta(description="Of the newest certificate given to it.")]
     revoked_at: int | None
@@ -242,7 +309,9 @@ class JoinTokenView(Struct, kw_only=True):
     labels: Annotated[dict[str, str], Meta(description="Given to every host that joins with it.")]
     networks: Annotated[list[str], Meta(description="CIDR blocks from which hosts may join with it; none for any.")]
     approve: Annotated[bool, Meta(description="Each join waits until an operator approves it.")]
-    replace: Annotated[bool, Meta(description="A host that joins with it takes the place of hosts of its name that are offline.")]
+    replace: Annotated[
+        bool, Meta(description="A host that joins with it takes the place of hosts of its name that are offline.")
+    ]
     created_by: str
     created_at: int
 
@@ -259,7 +328,9 @@ class JoinTokenCreated(JoinTokenView, kw_only=True):
 class JoinRequestView(Struct, kw_only=True):
     """A join that waits for an operator's word."""
 
-    request_id: Annotated[str, Meta(description="Of the token and the key that the host has made; the agent logs it too.")]
+    request_id: Annotated[
+        str, Meta(description="Of the token and the key that the host has made; the agent logs it too.")
+    ]
     state: Annotated[str, Meta(description="pending, approved: joins when it asks next, or denied.")]
     hostname: Annotated[str, Meta(description="A claim of the host.")]
     address: Annotated[str, Meta(description="From which it first asked.")]
@@ -290,23 +361,48 @@ class HostView(Struct, kw_only=True):
 
     host_id: str
     hostname: Annotated[str, Meta(description="The name that an operator has given it, else what its agent calls it.")]
-    selector: Annotated[str, Meta(description="The word that means this host and no other in a selector: its name, in quotes if need be, or its id.")]
-    given_name: Annotated[str | None, Meta(description="Given by an operator; null for a host that is called as its agent says.")]
-    former_names: Annotated[list[str], Meta(description="Names that it had before, the last one first. Tasks of then are found by them too.")]
-    replaced_by: Annotated[str | None, Meta(description="The id of the host that has taken its place and its name. Such a host is meant by its id only.")]
+    selector: Annotated[
+        str,
+        Meta(
+            description=(
+                "The word that means this host and no other in a selector: its name, in quotes if need be, or its id."
+            )
+        ),
+    ]
+    given_name: Annotated[
+        str | None, Meta(description="Given by an operator; null for a host that is called as its agent says.")
+    ]
+    former_names: Annotated[
+        list[str],
+        Meta(description="Names that it had before, the last one first. Tasks of then are found by them too."),
+    ]
+    replaced_by: Annotated[
+        str | None,
+        Meta(
+            description="The id of the host that has taken its place and its name. Such a host is meant by its id only."
+        ),
+    ]
     replaced_at: int | None
     ip: str
     os: str
     arch: str
     version: Annotated[str, Meta(description="Of its agent.")]
     labels: Annotated[dict[str, str], Meta(description="Given by operators.")]
-    agent_labels: Annotated[dict[str, str], Meta(description="Given by the agent's own configuration; an operator's label of the same name goes before.")]
+    agent_labels: Annotated[
+        dict[str, str],
+        Meta(description="Given by the agent's own configuration; an operator's label of the same name goes before."),
+    ]
     connected: bool
     connected_since: int | None
     open_executions: Annotated[int, Meta(description="Executions on this host that have not ended.")]
-    identity: Annotated[IdentityView | None, Meta(description="null for a host that has never joined with a certificate.")]
+    identity: Annotated[
+        IdentityView | None, Meta(description="null for a host that has never joined with a certificate.")
+    ]
     first_seen_at: int | None
-    last_seen_at: Annotated[int | None, Meta(description="When it was last heard of; of a connected host that is now, give or take a heartbeat.")]
+    last_seen_at: Annotated[
+        int | None,
+        Meta(description="When it was last heard of; of a connected host that is now, give or take a heartbeat."),
+    ]
     created_at: int
     updated_at: int
 
@@ -379,7 +475,8 @@ class ErrorBody(Struct, kw_only=True):
 
 
 class ProblemDetails(Struct, kw_only=True):
-    """An error as problem details of RFC 9457, for clients that accept application/problem+json. Some codes have members of their own."""
+    """An error as problem details of RFC 9457, for clients that accept application/problem+json. Some codes have
+    members of their own."""
 
     type: Annotated[str, Meta(description="`urn:clarion:error:CODE`.")]
     title: Annotated[str, Meta(description="What every error with this code means.")]

@@ -25,7 +25,9 @@ class WarningView(Struct, kw_only=True):
     message: str
     count: Annotated[int, Meta(description="Of names; with hosts_deleted: of hosts.")]
     names: list[str]
-    ids: Annotated[dict[str, list[str]], Meta(description="With ambiguous_hosts: the ids of the hosts of each name.")] = {}
+    ids: Annotated[
+        dict[str, list[str]], Meta(description="With ambiguous_hosts: the ids of the hosts of each name.")
+    ] = {}
 
 
 class SelectionView(Struct, kw_only=True):
@@ -68,13 +70,26 @@ class GroupView(Struct, kw_only=True):
     more: Annotated[int, Meta(description="Names that `folded` has no room for.")]
     first_host: FirstHost
     status: ExecutionStatusWord
-    word: Annotated[str, Meta(description="The word of the status, for people: completed, failed, timed out, canceled, not started or lost.")]
+    word: Annotated[
+        str,
+        Meta(
+            description="The word of the status, for people: completed, failed, timed out, canceled, not started or lost."  # noqa: E501
+        ),
+    ]
     message: str
     hint: str
     exit_code: int | None
     signal: int | None
     error: Annotated[ErrorView | None, Meta(description="`detail` is what the agent of the first host said.")]
-    notes: Annotated[list[NoteView], Meta(description="What else happened that an operator must know, with the number of hosts. Of a task that runs, a few seconds old.")]
+    notes: Annotated[
+        list[NoteView],
+        Meta(
+            description=(
+                "What else happened that an operator must know, with the number of hosts. Of a task that runs, a "
+                "few seconds old."
+            )
+        ),
+    ]
     stdout: BeginningView | None
     stderr: BeginningView | None
 
@@ -89,7 +104,12 @@ class GroupPage(Struct, kw_only=True):
     hosts: Annotated[int, Meta(description="Hosts that have answered.")]
     open: Annotated[dict[str, int], Meta(description="Hosts that have not, by status.")]
     items: list[GroupView]
-    next: Annotated[int | None, Meta(description="Pass it as `after` for the next page; null on the last one. With a filter a page may be short.")]
+    next: Annotated[
+        int | None,
+        Meta(
+            description="Pass it as `after` for the next page; null on the last one. With a filter a page may be short."
+        ),
+    ]
 
 
 class DiffView(Struct, kw_only=True):
@@ -98,12 +118,38 @@ class DiffView(Struct, kw_only=True):
     group: int
     against: int
     stream: str
-    diff: Annotated[str, Meta(description="Unified; empty when they are the same. A last line without its end is followed by a line that begins with a backslash.")]
+    diff: Annotated[
+        str,
+        Meta(
+            description=(
+                "Unified; empty when they are the same. A last line without its end is followed by a line that "
+                "begins with a backslash."
+            )
+        ),
+    ]
     removed: int
     added: int
-    exact: Annotated[bool, Meta(description="Some lines look the same on both sides and are written with every byte visible: a carriage return is `\\r`, a backslash `\\\\`.")]
-    difference: Annotated[str | None, Meta(description="What differs where the two outputs look the same, such as the ends of lines; null where one can see it.")]
-    complete: Annotated[bool, Meta(description="False when lines were left away for length, or parts of an output are not kept.")]
+    exact: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Some lines look the same on both sides and are written with every byte visible: a carriage return "
+                "is `\\r`, a backslash `\\\\`."
+            )
+        ),
+    ]
+    difference: Annotated[
+        str | None,
+        Meta(
+            description=(
+                "What differs where the two outputs look the same, such as the ends of lines; null where one can "
+                "see it."
+            )
+        ),
+    ]
+    complete: Annotated[
+        bool, Meta(description="False when lines were left away for length, or parts of an output are not kept.")
+    ]
 
 
 class PastView(Struct, kw_only=True):
@@ -155,10 +201,21 @@ class StepView(Struct, kw_only=True):
 class WordsView(Struct, kw_only=True):
     """The catalogue."""
 
-    states: Annotated[dict[str, WordView], Meta(description="By an execution's status, and `unreachable`: what is added, in parentheses, to the word of one that has not ended and whose host is offline.")]
+    states: Annotated[
+        dict[str, WordView],
+        Meta(
+            description=(
+                "By an execution's status, and `unreachable`: what is added, in parentheses, to the word of one "
+                "that has not ended and whose host is offline."
+            )
+        ),
+    ]
     tasks: Annotated[dict[str, WordView], Meta(description="By a task's status.")]
     hosts: Annotated[dict[str, WordView], Meta(description="online, offline, never_seen.")]
-    reasons: Annotated[dict[str, WordView], Meta(description="By code. The word is that of the status in which such an execution ends.")]
+    reasons: Annotated[
+        dict[str, WordView],
+        Meta(description="By code. The word is that of the status in which such an execution ends."),
+    ]
     notes: Annotated[dict[str, SayingView], Meta(description="Of `notes`, by code.")]
     task_steps: list[StepView]
     execution_steps: list[StepView]
@@ -183,7 +240,10 @@ class SearchHit(Struct, kw_only=True):
     first_host: FirstHost
     stream: str
     matches: int
-    line: Annotated[int | None, Meta(description="Number of the line of the first match; null if it lies after a part that is not kept.")]
+    line: Annotated[
+        int | None,
+        Meta(description="Number of the line of the first match; null if it lies after a part that is not kept."),
+    ]
     text: Annotated[str, Meta(description="That line, shortened.")]
 
 

@@ -17,22 +17,35 @@ def refuse(field: str, message: str, hint: str) -> ClarionError:
 
 
 def check_visible(field: str, value: str, *, lines: bool = False) -> None:
-    """What people read holds no character that they cannot see, or that changes how they read the rest. lines: new lines and tabs are allowed."""
+    """What people read holds no character that they cannot see, or that changes how they read the rest. lines: new
+    lines and tabs are allowed."""
     character = hidden(value.translate(_LINES) if lines else value)
     if character is not None:
-        raise refuse(field, f"holds {character}, which cannot be seen or changes how the text is read", f"write {field} without this character")
+        raise refuse(
+            field,
+            f"holds {character}, which cannot be seen or changes how the text is read",
+            f"write {field} without this character",
+        )
 
 
 def too_much(field: str, message: str, remedy: str, setting: str | None) -> ClarionError:
     """A limit is exceeded. remedy: what the client can do. setting: its dotted key; None: it is fixed."""
-    return refuse(field, message, f"{remedy}, or raise {setting} in the server's settings" if setting else f"{remedy}; this limit is fixed")
+    return refuse(
+        field,
+        message,
+        f"{remedy}, or raise {setting} in the server's settings" if setting else f"{remedy}; this limit is fixed",
+    )
 
 
 def seconds(field: str, value: float, low: float, high: float, setting: str = "limits.timeout_max") -> int:
     """In milliseconds. setting: what bounds it above."""
     if not (math.isfinite(value) and low <= value <= high):
         message = f"must lie between {low:g} and {high:.15g} seconds, not {value:.15g}"
-        raise too_much(field, message, "use a shorter time", setting) if value > high else refuse(field, message, f"use at least {low:g} seconds")
+        raise (
+            too_much(field, message, "use a shorter time", setting)
+            if value > high
+            else refuse(field, message, f"use at least {low:g} seconds")
+        )
     return round(value * 1000)
 
 
@@ -40,7 +53,11 @@ def count(field: str, value: int, low: int, high: int, setting: str | None) -> i
     """setting: what bounds it above; None: a fixed limit."""
     if not low <= value <= high:
         message = f"must lie between {low} and {high}, not {str(value)[:20]}"
-        raise too_much(field, message, "use a smaller number", setting) if value > high else refuse(field, message, f"use at least {low}")
+        raise (
+            too_much(field, message, "use a smaller number", setting)
+            if value > high
+            else refuse(field, message, f"use at least {low}")
+        )
     return value
 
 
@@ -51,5 +68,8 @@ def of_expression(error: ExpressionError) -> str | None:
     if error.expected.endswith("characters"):
         return "write a shorter expression, or raise limits.expression_chars"
     if error.expected.endswith("names"):
-        return "name fewer hosts in brackets, or raise limits.selector_names (with * or ? in the word: limits.selector_patterns)"
+        return (
+            "name fewer hosts in brackets, or raise limits.selector_names (with * or ? in the word: "
+            "limits.selector_patterns)"
+        )
     return "use fewer parentheses and nots; this limit is fixed"

@@ -31,12 +31,18 @@ def _key(call: ApiRequest) -> str | None:
         return None
     limit = call.deps.limits.idempotency_key_chars
     if not (1 <= len(key) <= limit and key.isascii() and key.isprintable()):
-        raise ClarionError("invalid_value", f"{HEADER} must be 1 to {limit} printable ASCII characters", field=HEADER, hint="a UUID does well")
+        raise ClarionError(
+            "invalid_value",
+            f"{HEADER} must be 1 to {limit} printable ASCII characters",
+            field=HEADER,
+            hint="a UUID does well",
+        )
     return f"{call.by}:{key}"
 
 
 def digest_of(call: ApiRequest, verb: str) -> bytes:
-    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and what is to be done with it."""
+    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and what is to be
+    done with it."""
     return sha256(f"{verb} ".encode() + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
 
 
@@ -69,7 +75,9 @@ async def created(call: ApiRequest, make: Make, *, start: bool, verb: str) -> tu
                 raise ClarionError("idempotency_mismatch", field=HEADER)
             await flight.done.wait()
     if key in call.desk.creating:
-        raise ClarionError("store_unavailable", "the first request with this Idempotency-Key has not been committed yet")
+        raise ClarionError(
+            "store_unavailable", "the first request with this Idempotency-Key has not been committed yet"
+        )
     flight = call.desk.creating[key] = Flight(digest)
     task_id, new = await call.desk.run_to_completion(lambda: _once(call, make, start, key, flight), after_room=True)
     return *await stored_task(call.deps, task_id), new

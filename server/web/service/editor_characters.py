@@ -1,7 +1,10 @@
-"""What an editor adds to a text without its author's wish: carriage returns, byte-order marks, UTF-16, spaces that are none to a shell.
+"""What an editor adds to a text without its author's wish: carriage returns, byte-order marks, UTF-16, spaces that are
+none to a shell.
 
-A text with such bytes does something other than what its author reads: `mkdir app` with a CR LF makes a directory `app\\r`, and a byte-order
-mark before `#!` hides the interpreter's name. It is refused, with the place and the remedy. Nothing is converted: a carriage return in
+A text with such bytes does something other than what its author reads: `mkdir app` with a CR LF makes a directory
+`app\\r`, and a byte-order
+mark before `#!` hides the interpreter's name. It is refused, with the place and the remedy. Nothing is converted: a
+carriage return in
 a here-document may be meant, and only the author can tell.
 """
 
@@ -21,16 +24,31 @@ _MISTAKEN = re.compile(f"(?:(?<=[|&;<>(])|(?<=^)|(?<=\n))[{_SPACES}]+|[{_SPACES}
 """Where a shell needs a blank: at the beginning of a line, beside an operator, before an option."""
 _SHELL = re.compile(r"#!\s*\S*?(?:ba|da|k|z|a)?sh\b|#!\s*\S*/env\s+(?:-S\s+)?(?:ba|da|k|z|a)?sh\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-UNIX = "save it with Unix line ends, for example with: sed -i 's/\\r$//' FILE; where a carriage return is meant, write \\r with printf"
-OLD_MAC = "save it with Unix line ends, for example with: tr '\\r' '\\n' <FILE >NEW; where a carriage return is meant, write \\r with printf"
+UNIX = (
+    "save it with Unix line ends, for example with: sed -i 's/\\r$//' FILE; where a carriage return is meant, "
+    "write \\r with printf"
+)
+OLD_MAC = (
+    "save it with Unix line ends, for example with: tr '\\r' '\\n' <FILE >NEW; where a carriage return is meant, "
+    "write \\r with printf"
+)
 
 
 def check_script(script: str, interpreter: str | None) -> None:
-    """Raises ClarionError invalid_value. interpreter: as given beside the script; its own first line counts only without."""
+    """Raises ClarionError invalid_value. interpreter: as given beside the script; its own first line counts only
+    without."""
     _check("script", script)
     first = script.partition("\n")[0]
-    if interpreter is None and not script.startswith("#!") and script.lstrip(f" \t\r\n\v\f{BOM}\u00a0\u200b").startswith("#!"):
-        raise refuse("script", "does not begin with its #! line, so that line would be ignored and /bin/sh would run the script", "remove what stands before #!")
+    if (
+        interpreter is None
+        and not script.startswith("#!")
+        and script.lstrip(f" \t\r\n\v\f{BOM}\u00a0\u200b").startswith("#!")
+    ):
+        raise refuse(
+            "script",
+            "does not begin with its #! line, so that line would be ignored and /bin/sh would run the script",
+            "remove what stands before #!",
+        )
     if interpreter is None and first.startswith("#!"):
         _check_first_line(first)
     if interpreter is None and (not first.startswith("#!") or _SHELL.match(first)):
@@ -46,7 +64,11 @@ def check_command(text: str) -> None:
 def check_interpreter(text: str) -> None:
     """The program that runs a script, with its arguments. Raises ClarionError invalid_value."""
     if _CONTROL.search(text) or "\n" in text or "\t" in text or _ODD_SPACE.search(text):
-        raise refuse("interpreter", f"has a character that is no part of a program's name: {text[:60]!a}", "write the program and its options on one line, with plain spaces")
+        raise refuse(
+            "interpreter",
+            f"has a character that is no part of a program's name: {text[:60]!a}",
+            "write the program and its options on one line, with plain spaces",
+        )
 
 
 def check_again(command: Command) -> None:
@@ -59,7 +81,11 @@ def check_again(command: Command) -> None:
 
 def _check(field: str, text: str) -> None:
     if text.startswith(BOM):
-        raise refuse(field, "begins with a byte-order mark (U+FEFF), which an editor has put there", "save it as UTF-8 without a byte-order mark, for example with: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE")
+        raise refuse(
+            field,
+            "begins with a byte-order mark (U+FEFF), which an editor has put there",
+            "save it as UTF-8 without a byte-order mark, for example with: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE",
+        )
     if text.startswith("\ufffe") or "\0" in text[:2] or text[1:8:2].count("\0") > 1:
         raise refuse(field, "holds NUL characters, as UTF-16 and binary files do", "save it as UTF-8 text")
     at = text.find("\r\n")
@@ -70,16 +96,28 @@ def _check(field: str, text: str) -> None:
     if at >= 0:
         line = text.count("\n", 0, at) + 1
         if "\n" not in text and "\r" in text[:-1]:  # to remove the last one would leave the others
-            raise refuse(field, "has carriage returns (CR) and no line feed between its lines: it has the line ends of old Macs", OLD_MAC)
-        raise refuse(field, f"has a carriage return (CR) at the end of line {line}: it has the line ends of Windows", UNIX)
+            raise refuse(
+                field,
+                "has carriage returns (CR) and no line feed between its lines: it has the line ends of old Macs",
+                OLD_MAC,
+            )
+        raise refuse(
+            field, f"has a carriage return (CR) at the end of line {line}: it has the line ends of Windows", UNIX
+        )
 
 
 def _check_first_line(line: str) -> None:
     named = line[2:].strip(" \t")
     if not named:
-        raise refuse("script", "begins with #! and names no interpreter", "name one, such as #!/bin/sh, or remove the line")
+        raise refuse(
+            "script", "begins with #! and names no interpreter", "name one, such as #!/bin/sh, or remove the line"
+        )
     if _ODD_SPACE.search(line) or _CONTROL.search(line):
-        raise refuse("script", f"names its interpreter with a character that is no part of it: {line[:60]!a}", "write the #! line with plain spaces")
+        raise refuse(
+            "script",
+            f"names its interpreter with a character that is no part of it: {line[:60]!a}",
+            "write the #! line with plain spaces",
+        )
 
 
 def _check_spaces(field: str, text: str) -> None:
@@ -93,5 +131,8 @@ def _check_spaces(field: str, text: str) -> None:
         "invalid_value",
         f"{field} has {name}, which looks like a space and is none to a shell, in line {line}, column {column}",
         field=field,
-        hint="write a plain space there; where the character is meant, put it into quotes away from options and operators",
+        hint=(
+            "write a plain space there; where the character is meant, put it into quotes away from options and "
+            "operators"
+        ),
     )

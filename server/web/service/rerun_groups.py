@@ -13,7 +13,11 @@ Wanted = Callable[[CommandHost], bool]
 
 
 def not_started(row: CommandHost) -> bool:
-    return row.status in (ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.CANCELED) and row.error_code is not None and not reason(row.error_code).started
+    return (
+        row.status in (ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.CANCELED)
+        and row.error_code is not None
+        and not reason(row.error_code).started
+    )
 
 
 def offline(row: CommandHost) -> bool:

@@ -9,7 +9,9 @@ from server.web.schemas.requests import RetryBody, TaskBody
 from server.web.service.checks import count, refuse, seconds
 
 CAN_HELP = tuple(reason.code for reason in REASONS.values() if reason.retryable)
-NEVER = frozenset({"canceled", "canceled_before_start", "force_canceled", "output_limit", "unknown", "rolled_back", "restored"})
+NEVER = frozenset(
+    {"canceled", "canceled_before_start", "force_canceled", "output_limit", "unknown", "rolled_back", "restored"}
+)
 """Somebody wanted it to end, or nobody knows what happened."""
 RAN = tuple(reason.code for reason in REASONS.values() if reason.started and reason.code not in NEVER)
 
@@ -28,9 +30,17 @@ def policy(asked: RetryBody | None, limits: Limits) -> Retry | None:
     codes = default if asked.codes is None else tuple(dict.fromkeys(asked.codes))
     for index, code in enumerate(codes):
         if code not in REASONS or code in NEVER:
-            raise refuse(f"retry.codes[{index}]", f"{code[:60]!r} is no reason to try again", f"one of: {', '.join((*CAN_HELP, *RAN))}")
+            raise refuse(
+                f"retry.codes[{index}]",
+                f"{code[:60]!r} is no reason to try again",
+                f"one of: {', '.join((*CAN_HELP, *RAN))}",
+            )
         if code in RAN and not asked.idempotent:
-            raise refuse(f"retry.codes[{index}]", f"{code} means that it may have run", "add idempotent if running it twice does no harm")
+            raise refuse(
+                f"retry.codes[{index}]",
+                f"{code} means that it may have run",
+                "add idempotent if running it twice does no harm",
+            )
     if not codes:
         raise refuse("retry.codes", "is empty", "name reasons, or leave codes out")
     return Retry(

@@ -1,4 +1,5 @@
-"""What `targets` stands for: each item a host's id or name, or a selector; together all hosts that any of them means."""
+"""What `targets` stands for: each item a host's id or name, or a selector; together all hosts that any of them
+means."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ AROUND = 40
 """Characters of a text that an error quotes before and after the place."""
 
 SHORT = 2_000
-"""Characters of selectors without brackets that are read at once; more of them, and what unfolds to many names, are read in a thread."""
+"""Characters of selectors without brackets that are read at once; more of them, and what unfolds to many names, are
+read in a thread."""
 NAMED = 1_000
 """Names that an answer lists of each kind; it gives their number in any case."""
 TASKS = 16
@@ -34,7 +36,8 @@ TRIES = 3
 
 @dataclass(slots=True)
 class Chosen:
-    """texts: selectors, one for each item, that mean what was asked for. where: what the request calls them. malformed: texts that are no selectors,
+    """texts: selectors, one for each item, that mean what was asked for. where: what the request calls them. malformed:
+    texts that are no selectors,
     and why. mentions: of tasks; results: what they stand for."""
 
     trees: list[Selector]
@@ -46,9 +49,11 @@ class Chosen:
 
 
 async def read(texts: Sequence[str], deps: Deps, name: str = "targets") -> Chosen:
-    """Raises ClarionError no_hosts, or invalid_expression if there is one text only: of a list, every bad item is to be named.
+    """Raises ClarionError no_hosts, or invalid_expression if there is one text only: of a list, every bad item is to be
+    named.
 
-    A text is a selector first. Only what the grammar cannot read is looked up as the name of a host, so that no host can be called in a way that
+    A text is a selector first. Only what the grammar cannot read is looked up as the name of a host, so that no host
+    can be called in a way that
     changes what a selector means.
     """
     if not texts:
@@ -82,12 +87,21 @@ def wrong(error: ExpressionError, where: str, text: str) -> ClarionError:
     """The error that a client gets, with the column as a member of its own, and the place in the text around it."""
     start = max(0, error.column - 1 - AROUND)
     excerpt = text[start : error.column - 1 + AROUND]
-    details: dict[str, object] = {"column": error.column, "expected": error.expected, "text": text[:200], "excerpt": excerpt, "excerpt_column": error.column - start}
-    return ClarionError("invalid_expression", f"{where}: {error}", field=where, hint=of_expression(error), details=details)
+    details: dict[str, object] = {
+        "column": error.column,
+        "expected": error.expected,
+        "text": text[:200],
+        "excerpt": excerpt,
+        "excerpt_column": error.column - start,
+    }
+    return ClarionError(
+        "invalid_expression", f"{where}: {error}", field=where, hint=of_expression(error), details=details
+    )
 
 
 async def look_up(chosen: Chosen, deps: Deps, book: ResultGroupCache) -> None:
-    """Read what the tasks that are mentioned have answered. Raises ClarionError invalid_expression for a task that is not there, for too many
+    """Read what the tasks that are mentioned have answered. Raises ClarionError invalid_expression for a task that is
+    not there, for too many
     tasks, and for tests that take too long."""
     found: dict[tuple[str, tuple[Refinement, ...]], frozenset[str]] = {}
     left = deps.limits.expressions.comparisons
@@ -95,7 +109,12 @@ async def look_up(chosen: Chosen, deps: Deps, book: ResultGroupCache) -> None:
         key = (results.task_id, results.refinements)
         if key not in found:
             if len({task_id for task_id, _ in found} | {results.task_id}) > TASKS:
-                raise ClarionError("invalid_expression", f"{chosen.where}: more than {TASKS} tasks are named", field=chosen.where, hint=f"name at most {TASKS} tasks")
+                raise ClarionError(
+                    "invalid_expression",
+                    f"{chosen.where}: more than {TASKS} tasks are named",
+                    field=chosen.where,
+                    hint=f"name at most {TASKS} tasks",
+                )
             answers = await _answers(chosen, results, book)
             left -= sum(one.count for one in answers) // 20 + len(answers) * len(results.refinements) // 2
             if left < 0:
@@ -115,27 +134,44 @@ async def _answers(chosen: Chosen, results: Results, book: ResultGroupCache) -> 
 
 
 async def evaluate(chosen: Chosen, deps: Deps) -> Selection:
-    """By the hosts as they are at the return. Raises ClarionError invalid_expression; overloaded while so many hosts change that each
+    """By the hosts as they are at the return. Raises ClarionError invalid_expression; overloaded while so many hosts
+    change that each
     evaluation of a selector that takes long is out of date at its end."""
     directory = deps.fleet.directory
     try:
         for _ in range(TRIES):
             version = directory.version
-            found = await deps.slices.of(select_in_slices(chosen.trees, directory, deps.fleet.online(), chosen.results, deps.limits.expressions))
+            found = await deps.slices.of(
+                select_in_slices(chosen.trees, directory, deps.fleet.online(), chosen.results, deps.limits.expressions)
+            )
             if directory.version == version:
                 return found
     except TooCostly:
         raise _too_costly(chosen, deps) from None
-    raise ClarionError("overloaded", f"{chosen.where}: hosts change faster than this selector can be evaluated", field=chosen.where, hint="try again after the time in Retry-After, or use a selector with fewer patterns")
+    raise ClarionError(
+        "overloaded",
+        f"{chosen.where}: hosts change faster than this selector can be evaluated",
+        field=chosen.where,
+        hint="try again after the time in Retry-After, or use a selector with fewer patterns",
+    )
 
 
 def _too_costly(chosen: Chosen, deps: Deps) -> ClarionError:
-    message = f"{chosen.where}: finding its hosts would take longer than {deps.limits.expressions.comparisons / 1_000_000:g} s"
-    return ClarionError("invalid_expression", message, field=chosen.where, hint="use fewer patterns, or begin them with letters, or raise limits.selector_comparisons")
+    message = (
+        f"{chosen.where}: finding its hosts would take longer than "
+        f"{deps.limits.expressions.comparisons / 1_000_000:g} s"
+    )
+    return ClarionError(
+        "invalid_expression",
+        message,
+        field=chosen.where,
+        hint="use fewer patterns, or begin them with letters, or raise limits.selector_comparisons",
+    )
 
 
 async def meant(chosen: Chosen, deps: Deps) -> Selection:
-    """What it stands for. Raises ClarionError unknown_hosts with the names that mean no host or several, and the texts that are no selectors;
+    """What it stands for. Raises ClarionError unknown_hosts with the names that mean no host or several, and the texts
+    that are no selectors;
     at most NAMED of each kind, and then their number as `total`."""
     found = await evaluate(chosen, deps)
     if found.unknown or found.ambiguous or chosen.malformed:
@@ -145,12 +181,17 @@ async def meant(chosen: Chosen, deps: Deps) -> Selection:
         error.details |= {name: value[:NAMED] for name, value in error.details.items() if isinstance(value, list)}
         error.details["ambiguous"] = {name: list(ids)[:NAMED] for name, ids in islice(found.ambiguous.items(), NAMED)}
         if chosen.malformed:
-            error.details["errors"] = [{"text": text[:200], "column": one.column, "message": str(one)} for text, one in islice(chosen.malformed.items(), NAMED)]
+            error.details["errors"] = [
+                {"text": text[:200], "column": one.column, "message": str(one)}
+                for text, one in islice(chosen.malformed.items(), NAMED)
+            ]
         raise error
     return found
 
 
-async def choose_hosts(texts: Sequence[str], deps: Deps, book: ResultGroupCache, limits: Limits) -> tuple[tuple[str, ...], str]:
+async def choose_hosts(
+    texts: Sequence[str], deps: Deps, book: ResultGroupCache, limits: Limits
+) -> tuple[tuple[str, ...], str]:
     """The host ids that `targets` stands for, as of the return, and one selector that means the same.
 
     Raises ClarionError no_hosts, invalid_expression, or unknown_hosts with every bad name.
@@ -161,7 +202,12 @@ async def choose_hosts(texts: Sequence[str], deps: Deps, book: ResultGroupCache,
     if not found.host_ids:
         raise ClarionError("no_hosts", nothing_matched(found), field="targets")
     if len(found.host_ids) > limits.hosts_per_task:
-        raise too_much("targets", f"means {len(found.host_ids)} hosts; at most {limits.hosts_per_task} are accepted", "choose fewer hosts", "limits.hosts_per_task")
+        raise too_much(
+            "targets",
+            f"means {len(found.host_ids)} hosts; at most {limits.hosts_per_task} are accepted",
+            "choose fewer hosts",
+            "limits.hosts_per_task",
+        )
     return tuple(found.host_ids), text_of(chosen.texts)
 
 

@@ -1,7 +1,10 @@
-"""Random histories of one agent: dispatches, cancels, crashes between any two records, journal failures, lost connections.
+"""Random histories of one agent: dispatches, cancels, crashes between any two records, journal failures, lost
+connections.
 
-The world below plays the disk, the shims and the server; the engine under test is the real one. Each rule is one thing that can
-happen; after every one of them the promises are checked, and in the end everything heals and everybody must have an answer.
+The world below plays the disk, the shims and the server; the engine under test is the real one. Each rule is one thing
+that can
+happen; after every one of them the promises are checked, and in the end everything heals and everybody must have an
+answer.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ class World(RuleBasedStateMachine):
         self.unreported: set[Key] = set()
         self.exits: dict[Key, Report] = {}
         self.spawns: Counter[Key] = Counter()
-        self.never: dict[Key, int | None] = {}  # refused key -> session whose memory alone knows it; None: a tombstone does
+        self.never: dict[
+            Key, int | None
+        ] = {}  # refused key -> session whose memory alone knows it; None: a tombstone does
         self.sent: dict[Key, int] = {}  # key -> seq, what the server ever dispatched
         self.ended: dict[Key, Outcome] = {}
         self.want_cancel: set[Key] = set()
@@ -48,7 +53,8 @@ class World(RuleBasedStateMachine):
         self.stopped = False
         self.start()
 
-    # --- the machinery --------------------------------------------------------------------------------------------------
+    # --- the machinery
+    # --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self.engine = Engine(fold(self.journal, LIMITS), "journal-1", BOOT, CONFIG)
@@ -76,7 +82,9 @@ class World(RuleBasedStateMachine):
                     assert self.intended(effect.key), "a spawn before its INTENT is durable"
                     self.to_spawn.append(effect.key)
                 case out.Stop():
-                    assert self.broken or self.engine._ledger.error or self.kill_noted(effect.key), "a signal before its KILL_INTENT"
+                    assert self.broken or self.engine._ledger.error or self.kill_noted(effect.key), (
+                        "a signal before its KILL_INTENT"
+                    )
                 case out.Send():
                     assert self.connected
                     self.receive(effect.message)
@@ -99,7 +107,9 @@ class World(RuleBasedStateMachine):
             self.ended.setdefault(key, Outcome.NEVER)
         if isinstance(message, out.Result):
             if message.stored:
-                assert any(isinstance(record, Exit) and record.key == key for record in self.journal), "a result before its EXIT is durable"
+                assert any(isinstance(record, Exit) and record.key == key for record in self.journal), (
+                    "a result before its EXIT is durable"
+                )
                 if message.report.outcome is not Outcome.LOST:
                     assert self.spawns[key] == 1 and self.exits[key] == message.report, "an invented result"
             self.ended.setdefault(key, message.report.outcome)
@@ -135,7 +145,8 @@ class World(RuleBasedStateMachine):
         while self.waiting:
             self.sync()
 
-    # --- what can happen ------------------------------------------------------------------------------------------------
+    # --- what can happen
+    # ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.connected)
     @rule(within=st.sampled_from([0, 0, 0, 2]), again=st.booleans())
@@ -243,7 +254,9 @@ class World(RuleBasedStateMachine):
         self.tell(ev.ShimStarted(key, 7, 7, BOOT))
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), outcome=st.sampled_from([Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELED, Outcome.TIMEOUT]))
+    @rule(
+        data=st.data(), outcome=st.sampled_from([Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELED, Outcome.TIMEOUT])
+    )
     def exit(self, data: st.DataObject, outcome: Outcome) -> None:
         key = data.draw(st.sampled_from(sorted(self.alive)))
         self.alive.discard(key)
@@ -291,7 +304,8 @@ class World(RuleBasedStateMachine):
     def shut_down(self) -> None:
         self.tell(ev.Stopping())
 
-    # --- what must hold -------------------------------------------------------------------------------------------------
+    # --- what must hold
+    # -------------------------------------------------------------------------------------------------
 
     @invariant()
     def nothing_is_started_twice(self) -> None:
@@ -350,5 +364,8 @@ class World(RuleBasedStateMachine):
 
 TestHistories = World.TestCase
 TestHistories.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=150,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

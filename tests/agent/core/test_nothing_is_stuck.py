@@ -1,4 +1,5 @@
-"""Every stage of an execution on its host that is not its end, what ends it, and that it does when everybody does no more than he must."""
+"""Every stage of an execution on its host that is not its end, what ends it, and that it does when everybody does no
+more than he must."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ KEY = ("a", 1)
 INTENT = Intent(*KEY, 1, BOOT, b"", 10, 1)
 RUNS = Started(*KEY, 7, 8, BOOT, 2)
 RETRY, JOURNAL, DIALS = 2_000, 50, 75_000
-"""ms: between two tries of a journal that failed; that a write takes; until a lost connection is there again: 45 s of silence, a pause,
+"""ms: between two tries of a journal that failed; that a write takes; until a lost connection is there again: 45 s of
+silence, a pause,
 and the Hello."""
 SPAWNS = int(1000 * (client._TRIES * (client.ANSWER_SECONDS + client.END_SECONDS) + client.CLAIM_SECONDS))
 TIMEOUT, GRACE = 60_000, 5_000
@@ -29,7 +31,8 @@ OVER = (Stage.ACKED, Stage.TOMB)
 
 
 class Host:
-    """An engine whose world does for each effect what it has to do, as late as it may, and nothing else: the journal's thread, the
+    """An engine whose world does for each effect what it has to do, as late as it may, and nothing else: the journal's
+    thread, the
     runner, the shim, the server. broken: so many of the journal's next writes fail. hung: no fork server answers."""
 
     def __init__(self, *records: Record) -> None:
@@ -153,7 +156,9 @@ TROUBLES = ["no trouble", "the journal fails three times", "no fork server answe
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize(("begin", "stage", "ended_by"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_what_is_open_has_something_that_ends_it(begin: Callable[[], Host], stage: Stage, ended_by: str, trouble: str) -> None:
+def test_what_is_open_has_something_that_ends_it(
+    begin: Callable[[], Host], stage: Stage, ended_by: str, trouble: str
+) -> None:
     host = begin()
     assert host.stage is stage
     if trouble == TROUBLES[1]:

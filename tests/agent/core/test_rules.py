@@ -39,7 +39,9 @@ class Rig:
         return [effect.message for effect in self.tell(*events, ms=ms) if isinstance(effect, out.Send)]
 
 
-def dispatch(key: tuple[str, int] = KEY, seq: int = 1, within: int = 0, size: int = 10, refusal: ev.Refusal | None = None) -> ev.Dispatch:
+def dispatch(
+    key: tuple[str, int] = KEY, seq: int = 1, within: int = 0, size: int = 10, refusal: ev.Refusal | None = None
+) -> ev.Dispatch:
     return ev.Dispatch(key, seq, 1, within, b"", size, "spec", refusal)
 
 
@@ -71,7 +73,10 @@ def test_a_number_that_is_over_is_answered_lost() -> None:
     rig = Rig(None, Low(10, 1))
     for event in (dispatch(seq=10), ev.Cancel(KEY, 10, 1, "j1", "canceled")):
         [result] = rig.sent(event)
-        assert isinstance(result, out.Result) and (result.report.outcome, result.report.error_code) == (Outcome.LOST, "journal_lost")
+        assert isinstance(result, out.Result) and (result.report.outcome, result.report.error_code) == (
+            Outcome.LOST,
+            "journal_lost",
+        )
     assert isinstance(rig.sent(dispatch(("b", 1), 11))[0], out.Accepted)
 
 
@@ -129,7 +134,9 @@ def test_a_refusal_by_policy_is_passed_on_unless_it_is_known_already() -> None:
     rig = Rig()
     rig.tell(dispatch())
     assert isinstance(rig.sent(dispatch(refusal=ev.Refusal("refused", "no")))[0], out.Accepted)
-    assert rig.sent(dispatch(("b", 1), 2, refusal=ev.Refusal("refused", "no"))) == [out.Rejected(("b", 1), "refused", "no")]
+    assert rig.sent(dispatch(("b", 1), 2, refusal=ev.Refusal("refused", "no"))) == [
+        out.Rejected(("b", 1), "refused", "no")
+    ]
 
 
 def test_a_broken_journal_refuses_and_works_again_once_it_is_rewritten() -> None:
@@ -198,7 +205,9 @@ def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> N
     rig = Rig(Config(rewrite_records=0))
     early: list[out.Rewrite] = []
     for number in range(1, 20):
-        found = rig.tell(ev.Cancel(("x", number), number, 1, "another", "canceled"), ev.Forget(number), ms=31 * 86_400_000)
+        found = rig.tell(
+            ev.Cancel(("x", number), number, 1, "another", "canceled"), ev.Forget(number), ms=31 * 86_400_000
+        )
         early += [effect for effect in found if isinstance(effect, out.Rewrite)]
     engine = rig.engine
     engine.handle(dispatch(("y", 1), 1_000), Now(2, 2))
@@ -207,7 +216,11 @@ def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> N
     assert early and early[-1].position < late.position
     engine.handle(ev.JournalDurable(early[-1].position), Now(4, 4))
     [refused] = engine.handle(dispatch(("z", 1), 1_001), Now(5, 5))
-    assert isinstance(refused, out.Send) and isinstance(refused.message, out.Rejected) and refused.message.reason == "journal_failed"
+    assert (
+        isinstance(refused, out.Send)
+        and isinstance(refused.message, out.Rejected)
+        and refused.message.reason == "journal_failed"
+    )
     engine.handle(ev.JournalDurable(late.position), Now(6, 6))
     assert isinstance(engine.handle(dispatch(("w", 1), 1_002), Now(7, 7))[0], out.Append)
 

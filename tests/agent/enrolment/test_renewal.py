@@ -1,4 +1,5 @@
-"""Renewal under simulated clocks: age counts on the boot-time clock from receipt, whatever the clocks on the walls of host and server say.
+"""Renewal under simulated clocks: age counts on the boot-time clock from receipt, whatever the clocks on the walls of
+host and server say.
 
 The certificates are real and dated by the server's clock, as they are in life.
 """
@@ -29,7 +30,14 @@ from server.security import ca
 HOUR, DAY, YEAR = 3_600_000, 86_400_000, 365 * 86_400_000
 START = 1_800_000_000_000
 HOST_ID, BOOT = "0192f0c0-0000-7000-8000-000000000001", "boot-1"
-WRONG = {"right": 0, "20 h ahead": 20 * HOUR, "8 h behind": -8 * HOUR, "30 h behind": -30 * HOUR, "10 years ahead": 10 * YEAR, "at 1970": -START}
+WRONG = {
+    "right": 0,
+    "20 h ahead": 20 * HOUR,
+    "8 h behind": -8 * HOUR,
+    "30 h behind": -30 * HOUR,
+    "10 years ahead": 10 * YEAR,
+    "at 1970": -START,
+}
 
 
 @cache
@@ -41,9 +49,11 @@ def authority() -> ca.Authority:
 
 
 class Host:
-    """What renewal is given. agent, server: how far their clocks are off, ms. times: seconds since the start at which it asked.
+    """What renewal is given. agent, server: how far their clocks are off, ms. times: seconds since the start at which
+    it asked.
 
-    errors: for the next asks, None for success. boot_id: as the kernel says; uptime: ms since boot at the start. receipts: whether they are kept.
+    errors: for the next asks, None for success. boot_id: as the kernel says; uptime: ms since boot at the start.
+    receipts: whether they are kept.
     """
 
     def __init__(self, state: Path, life: int = DAY, seed: int = 1, errors: tuple[Exception | None, ...] = ()) -> None:
@@ -61,7 +71,14 @@ class Host:
     def start(self) -> None:
         """A new agent process."""
         self.made += 1
-        self.renewal = Renewal(lambda: credentials.held(self.state, self.boot_id, self.now().boot_ms), self.renew, self.renewed, self, random.Random(self.seed * 100 + self.made), Log())
+        self.renewal = Renewal(
+            lambda: credentials.held(self.state, self.boot_id, self.now().boot_ms),
+            self.renew,
+            self.renewed,
+            self,
+            random.Random(self.seed * 100 + self.made),
+            Log(),
+        )
 
     def passed(self) -> int:
         return round((trio.current_time() - self.begin) * 1000)
@@ -72,7 +89,15 @@ class Host:
     def receive(self) -> None:
         self.generation += 1
         key = Key()
-        issued = ca.issue(authority(), key.request(), HOST_ID, self.generation, START + self.passed() + self.server, self.life, os.urandom(20))
+        issued = ca.issue(
+            authority(),
+            key.request(),
+            HOST_ID,
+            self.generation,
+            START + self.passed() + self.server,
+            self.life,
+            os.urandom(20),
+        )
         credentials.save(self.state, key, issued.certificate, issued.chain)
         if self.receipts:
             credentials.save_receipt(self.state, Receipt(self.generation, self.boot_id, self.now().boot_ms, self.life))
@@ -98,7 +123,9 @@ def gaps(host: Host) -> list[float]:
 
 @pytest.mark.parametrize("whose", ["agent", "server"])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(tmp_path: Path, whose: str, wrong: int, autojump_clock: trio.testing.MockClock) -> None:
+async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(
+    tmp_path: Path, whose: str, wrong: int, autojump_clock: trio.testing.MockClock
+) -> None:
     for seed in range(3):
         host = Host(tmp_path / str(seed), seed=seed)
         setattr(host, whose, wrong if whose == "agent" else max(wrong, -START + YEAR))
@@ -109,7 +136,9 @@ async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(tmp_p
 
 
 @pytest.mark.parametrize("whose", ["agent", "server"])
-async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(tmp_path: Path, whose: str, autojump_clock: trio.testing.MockClock) -> None:
+async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(
+    tmp_path: Path, whose: str, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path)
 
     async def jump() -> None:
@@ -123,7 +152,9 @@ async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(t
     assert len(host.times) == 2 and all(gap >= (SHARE - JITTER) * 86_400 for gap in gaps(host))
 
 
-async def test_hosts_that_joined_together_do_not_renew_together(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_hosts_that_joined_together_do_not_renew_together(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     hosts = [Host(tmp_path / str(seed), seed=seed) for seed in range(20)]
     async with trio.open_nursery() as nursery:
         for host in hosts:
@@ -132,7 +163,9 @@ async def test_hosts_that_joined_together_do_not_renew_together(tmp_path: Path, 
     assert max(first) - min(first) > 3600
 
 
-async def test_a_failure_is_tried_again_well_before_the_end_and_tells_nobody_of_success(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_failure_is_tried_again_well_before_the_end_and_tells_nobody_of_success(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path, errors=(*[LinkClosed("gone")] * 20, LinkRefused(14, "overloaded"), OSError(28, "full"), None))
     await host.run(23)
     assert len(host.times) == 23 and (host.generation, host.told) == (2, 1)
@@ -140,13 +173,17 @@ async def test_a_failure_is_tried_again_well_before_the_end_and_tells_nobody_of_
 
 
 @pytest.mark.parametrize("life_s", [300, 600, 3600])
-async def test_a_short_life_does_not_make_a_loop(tmp_path: Path, life_s: int, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_short_life_does_not_make_a_loop(
+    tmp_path: Path, life_s: int, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path, life=life_s * 1000)
     await host.run(6)
     assert all((SHARE - JITTER) * life_s <= gap < life_s for gap in gaps(host)) and len(host.times) > 5
 
 
-async def test_an_agent_started_again_goes_on_counting_from_the_receipt(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_agent_started_again_goes_on_counting_from_the_receipt(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path)
     for _ in range(30):
         await host.run(0.5)
@@ -180,16 +217,29 @@ async def test_after_a_reboot_it_renews_once_and_soon(tmp_path: Path, autojump_c
         msgspec.json.encode(Receipt(1, "boot-0", 3, DAY)),
         None,
     ],
-    ids=["empty", "torn", "another shape", "another generation", "of the future", "negative", "another boot", "missing"],
+    ids=[
+        "empty",
+        "torn",
+        "another shape",
+        "another generation",
+        "of the future",
+        "negative",
+        "another boot",
+        "missing",
+    ],
 )
-async def test_a_receipt_that_says_nothing_makes_the_age_unknown(tmp_path: Path, receipt: bytes | None, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_receipt_that_says_nothing_makes_the_age_unknown(
+    tmp_path: Path, receipt: bytes | None, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path)
     path = tmp_path / credentials.RECEIPT
     path.unlink() if receipt is None else path.write_bytes(receipt)
     assert credentials.held(tmp_path, BOOT, 50 * HOUR) == Held(1, DAY, None)
     host.receipts = False
     await host.run(12)
-    assert len(host.times) == 1 and host.times[0] <= UNKNOWN_MAX_MS / 1000, "and the next one is known, written down or not"
+    assert len(host.times) == 1 and host.times[0] <= UNKNOWN_MAX_MS / 1000, (
+        "and the next one is known, written down or not"
+    )
 
 
 def test_a_server_that_says_nothing_of_the_life_is_answered_from_the_certificate(tmp_path: Path) -> None:
@@ -201,7 +251,9 @@ def test_a_server_that_says_nothing_of_the_life_is_answered_from_the_certificate
         assert credentials.held(tmp_path, BOOT, 6) == Held(3, life, 5)
 
 
-async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_than_the_floor(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_than_the_floor(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     host = Host(tmp_path)
 
     async def ask() -> None:
@@ -218,7 +270,9 @@ async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_tha
     assert later and all(gap >= FLOOR - 0.1 for gap in later)
 
 
-async def test_a_certificate_that_cannot_be_read_just_now_does_not_end_the_agent(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_certificate_that_cannot_be_read_just_now_does_not_end_the_agent(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     host, tries = Host(tmp_path), [0]
     real = host.renewal._held
 

@@ -72,7 +72,9 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, limit=st.sampled_from([100, 3_000, PIECE]))
-def test_any_reader_gets_each_byte_once_and_true_or_sees_that_it_was_skipped(steps: list[tuple[int | str, int]], limit: int) -> None:
+def test_any_reader_gets_each_byte_once_and_true_or_sees_that_it_was_skipped(
+    steps: list[tuple[int | str, int]], limit: int
+) -> None:
     with TemporaryDirectory() as folder:
         command = Command(Path(folder))
         reader = Reader(command)
@@ -100,7 +102,11 @@ def test_both_streams_come_as_they_were_written_and_neighbours_go_together(tmp_p
     reader = Reader(command)
     reader.read(PIECE)
     reader.follower.close()
-    assert [(piece.stream, len(piece.data), piece.order) for piece in reader.pieces][:3] == [(STDOUT, 7, 1), (STDERR, 5, 3), (STDOUT, PIECE, 4)]
+    assert [(piece.stream, len(piece.data), piece.order) for piece in reader.pieces][:3] == [
+        (STDOUT, 7, 1),
+        (STDERR, 5, 3),
+        (STDOUT, PIECE, 4),
+    ]
     assert all(piece.at_ms > 0 for piece in reader.pieces)
 
 
@@ -151,7 +157,8 @@ def test_a_disk_that_refuses_ends_the_log_and_nothing_else(tmp_path: Path) -> No
     assert numbers(tmp_path / "gone") == []
 
 
-# --- whose turn it is ---------------------------------------------------------------------------------------------------------
+# --- whose turn it is
+# ---------------------------------------------------------------------------------------------------------
 
 
 def say(watching: Watching, has: dict[tuple[str, int], int]) -> list[tuple[str, int]]:
@@ -181,7 +188,9 @@ def test_those_who_are_watched_take_turns_within_the_credit() -> None:
     assert sum(size + OVERHEAD for _, size in first) <= 5 * (PIECE + OVERHEAD) + OVERHEAD + 7
     assert watching.room == 0
     watching.grant(2 * (PIECE + OVERHEAD))
-    assert sorted(name for name, _ in say(watching, has)) == ["a", "c"], "who had the last turn does not get the next two"
+    assert sorted(name for name, _ in say(watching, has)) == ["a", "c"], (
+        "who had the last turn does not get the next two"
+    )
 
 
 def test_small_pieces_end_a_look_too() -> None:

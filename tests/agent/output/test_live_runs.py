@@ -1,4 +1,5 @@
-"""The agent as a process: output of a running command goes to who asks for it, against credit, and survives the agent's death."""
+"""The agent as a process: output of a running command goes to who asks for it, against credit, and survives the agent's
+death."""
 
 from __future__ import annotations
 
@@ -32,23 +33,35 @@ async def watch(server: Peer, command: str, *, credit: int = MIB, **more: Any) -
         await server.send(CommandMessage(credit=Credit(output_bytes=credit)))
 
 
-async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order_before_the_result(tmp_path: Path) -> None:
+async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order_before_the_result(
+    tmp_path: Path,
+) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)
         gate = tmp_path / "gate"
         unwatched = await server.dispatch(command="echo quiet")
         await server.result(unwatched)
-        text = f"echo one; sleep 0.05; echo two >&2; sleep 0.05; printf three; while [ ! -e {gate} ]; do sleep 0.02; done; echo four"
+        text = (
+            f"echo one; sleep 0.05; echo two >&2; sleep 0.05; printf three; while [ ! -e {gate} ]; do sleep 0.02; "
+            f"done; echo four"
+        )
         command = await server.dispatch(command=text)
         await server.get("started", command)
         await watch(server, command)
         pieces = await server.until(lambda: len(found := server.all("output", command)) == 3 and found)
-        assert [(piece.stream, piece.offset, piece.data) for piece in pieces] == [(1, 0, b"one\n"), (2, 0, b"two\n"), (1, 4, b"three")]
+        assert [(piece.stream, piece.offset, piece.data) for piece in pieces] == [
+            (1, 0, b"one\n"),
+            (2, 0, b"two\n"),
+            (1, 4, b"three"),
+        ]
         assert [piece.order for piece in pieces] == [1, 2, 3] and all(piece.at_ms > 0 for piece in pieces)
         gate.touch()
         result = await server.result(command)
         assert result.stdout.head == assembled(server.all("output", command)) == b"one\nthreefour\n"
-        assert server.kinds(command).index("output") < len(server.kinds(command)) - 1 and server.kinds(command)[-1] == "command_result"
+        assert (
+            server.kinds(command).index("output") < len(server.kinds(command)) - 1
+            and server.kinds(command)[-1] == "command_result"
+        )
         assert server.all("output", unwatched) == []
 
 
@@ -61,7 +74,9 @@ async def test_no_byte_beyond_the_credit_and_none_when_nobody_looks_any_more(tmp
         sent = await server.until(lambda: sum(len(piece.data) + OVERHEAD for piece in server.all("output", command)))
         assert sent == 2 * (1_000 + OVERHEAD) - 500
         await watch(server, command, credit=MIB, stdout_offset=90_000)
-        await server.until(lambda: sum(len(piece.data) for piece in server.all("output", command) if piece.offset >= 90_000) == 10_000)
+        await server.until(
+            lambda: sum(len(piece.data) for piece in server.all("output", command) if piece.offset >= 90_000) == 10_000
+        )
         await server.send(CommandMessage(watch=Watch(command, 1, stop=True)))
         count = len(server.all("output", command))
         await server.cancel(command, seq=server.seq)
@@ -73,7 +88,9 @@ async def test_who_asks_again_after_the_agents_death_gets_the_rest_and_nothing_t
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         gate = tmp_path / "gate"
-        command = await server.dispatch(command=f"seq 1 5000; while [ ! -e {gate} ]; do sleep 0.02; done; seq 5001 9000")
+        command = await server.dispatch(
+            command=f"seq 1 5000; while [ ! -e {gate} ]; do sleep 0.02; done; seq 5001 9000"
+        )
         truth = b"".join(b"%d\n" % number for number in range(1, 9001))
         await watch(server, command, credit=10_000)
         await server.until(lambda: server.all("output", command))
@@ -112,7 +129,9 @@ async def test_one_that_says_much_silences_neither_others_nor_results(tmp_path: 
         pieces = server.all("output", loud)
         assert sum(len(piece.data) for piece in pieces) <= 5 * 4 * PIECE
         assert all(len(piece.data) <= PIECE and piece.data.strip(b"y\n") == b"" for piece in pieces)
-        assert any(later.offset > earlier.offset + len(earlier.data) for earlier, later in pairwise(pieces)), "the rest was skipped, and it shows"
+        assert any(later.offset > earlier.offset + len(earlier.data) for earlier, later in pairwise(pieces)), (
+            "the rest was skipped, and it shows"
+        )
         for seq, command in enumerate((loud, soft), 1):
             await server.cancel(command, seq=seq)
             await server.result(command)

@@ -1,4 +1,5 @@
-"""A server of a later version: fields and messages that this agent does not know are passed over, and all that it knows still works."""
+"""A server of a later version: fields and messages that this agent does not know are passed over, and all that it knows
+still works."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from tests.agent.peer import Peer, new_id, peer
 from tests.agent.process import TOKEN, agent
 
 LATER = bytes((0xA2, 0x38, 5)) + b"later"
-"""Field 900, five bytes: a tag is the number shifted by three, with the wire type, as a varint (protobuf.dev, "Encoding")."""
+"""Field 900, five bytes: a tag is the number shifted by three, with the wire type, as a varint (protobuf.dev,
+"Encoding")."""
 KINDS = {"command_content": 1, "result_ack": 9}
 
 
@@ -29,7 +31,15 @@ async def test_fields_and_messages_of_a_later_server_are_passed_over(tmp_path: P
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         command = new_id()
-        content = CommandContent(command_id=command, task_id=new_id(), attempt=1, seq=1, session=server.session, argv=["echo", "as ever"], grace_ms=1000)
+        content = CommandContent(
+            command_id=command,
+            task_id=new_id(),
+            attempt=1,
+            seq=1,
+            session=server.session,
+            argv=["echo", "as ever"],
+            grace_ms=1000,
+        )
         await say(server, LATER)  # a message of which nothing is known
         await say(server, with_more("command_content", content))
         result = await server.result(command)

@@ -156,7 +156,9 @@ class Rig:
         return await self._next.receive()
 
     def end(self, key: Key, report: Report) -> None:
-        self.conductor.submit(ev.ShimStarted(key, 5, 5, "boot-1"), ev.ProcessStarted(key, 6, 1), ev.ShimExited(key, report))
+        self.conductor.submit(
+            ev.ShimStarted(key, 5, 5, "boot-1"), ev.ProcessStarted(key, 6, 1), ev.ShimExited(key, report)
+        )
 
 
 @pytest.fixture
@@ -168,7 +170,9 @@ def content(session: int, seq: int = 1, **more: Any) -> CommandContent:
     return CommandContent(command_id=COMMAND, attempt=1, seq=seq, session=session, argv=["true"], **more)
 
 
-async def test_a_server_that_refuses_is_dialled_at_random_times_within_a_doubling_limit(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_a_server_that_refuses_is_dialled_at_random_times_within_a_doubling_limit(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
     rig.refuse = LinkClosed("connection refused")
     rig.start()
     await trio.sleep(2_000)
@@ -253,7 +257,9 @@ async def test_a_drain_spreads_the_return_over_its_range(autojump_clock: MockClo
     assert max(pauses) > 35 and min(pauses) < 25
 
 
-async def test_a_result_is_sent_again_in_each_session_until_it_is_acknowledged(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_a_result_is_sent_again_in_each_session_until_it_is_acknowledged(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
     first = await rig.dialled()
     await first.welcome(1)
     await first.say(command_content=content(1))
@@ -298,10 +304,14 @@ async def test_commands_and_cancels_of_another_session_are_dropped(autojump_cloc
     assert kinds == ["heartbeat"] and rig.hands.spawned == [] and not rig.engine.state.tombs
 
 
-async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(autojump_clock: MockClock, rig: Rig, tmp_path: Path) -> None:
+async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(
+    autojump_clock: MockClock, rig: Rig, tmp_path: Path
+) -> None:
     connection = await rig.dialled()
     await connection.welcome()
-    await connection.say(command_content=CommandContent(command_id="../../etc", attempt=1, seq=1, session=1, argv=["true"]))
+    await connection.say(
+        command_content=CommandContent(command_id="../../etc", attempt=1, seq=1, session=1, argv=["true"])
+    )
     await rig.dialled()
     assert connection.closed_at is not None and rig.hands.spawned == [] and os.listdir(tmp_path) == []
 
@@ -313,7 +323,9 @@ async def test_a_refused_token_is_logged_with_its_remedy_and_tried_again(
     rig.start()
     await trio.sleep(30)
     assert len(rig.dials) > 2
-    remedies = [record for record in caplog.records if "join token" in str(getattr(record, "data", {}).get("remedy", ""))]
+    remedies = [
+        record for record in caplog.records if "join token" in str(getattr(record, "data", {}).get("remedy", ""))
+    ]
     assert len(remedies) == len(rig.dials)
 
 

@@ -48,14 +48,20 @@ def test_what_cannot_be_carried_out_is_refused_by_name(fields: dict[str, Any], n
 
 def test_all_fields_of_a_command_arrive() -> None:
     found = dispatch(
-        script=b"echo", interpreter="/bin/sh -e", args=["1"], parameters={"p": "v"}, env={"E": "w"}, cwd="/tmp", run_as="root",
-        umask=0o27, stdin=b"in", timeout_ms=1, grace_ms=2, start_within_ms=3, max_output=4, detach=True, success_codes=[0, 3], seq=9,
+        script=b"echo", interpreter="/bin/sh -e", args=["1"], parameters={"p": "v"}, env={"E": "w"}, cwd="/tmp", run_as="root",  # noqa: E501
+        umask=0o27, stdin=b"in", timeout_ms=1, grace_ms=2, start_within_ms=3, max_output=4, detach=True, success_codes=[0, 3], seq=9,  # noqa: E501
     )  # fmt: skip
     order = found.spec
     assert isinstance(order, wire.Order) and found.refusal is None
     spec = order.spec
     assert (found.seq, found.start_within_ms, order.stdin, spec.stdin_file) == (9, 3, b"in", "stdin")
-    assert (spec.script, spec.interpreter, spec.args, spec.parameters, spec.env) == ("echo", "/bin/sh -e", ["1"], {"p": "v"}, {"E": "w"})
+    assert (spec.script, spec.interpreter, spec.args, spec.parameters, spec.env) == (
+        "echo",
+        "/bin/sh -e",
+        ["1"],
+        {"p": "v"},
+        {"E": "w"},
+    )
     assert (spec.cwd, spec.run_as, spec.umask, spec.timeout_ms, spec.grace_ms) == ("/tmp", "root", 0o27, 1, 2)
     assert (spec.max_output, spec.detach, spec.success_codes) == (4, True, [0, 3])
     assert dispatch(argv=["x"]).digest != dispatch(argv=["y"]).digest and found.size >= 4 * 262_144
@@ -74,7 +80,9 @@ def test_only_a_uuid_is_a_command_id(bad: str) -> None:
 def test_an_unknown_reason_of_a_cancel_is_canceled_and_an_unknown_decision_keeps() -> None:
     found = wire.event(CommandMessage(cancel=Cancel(COMMAND, 1, 4, "j", "because", 2)), Policy().refusal)
     assert found == ev.Cancel((COMMAND, 1), 4, 2, "j", "canceled")
-    assert wire.welcome(decode_welcome(Verdict(COMMAND, 1, 77))).verdicts == [ev.Verdict((COMMAND, 1), ev.Decision.KEEP)]  # type: ignore[arg-type]
+    assert wire.welcome(decode_welcome(Verdict(COMMAND, 1, 77))).verdicts == [
+        ev.Verdict((COMMAND, 1), ev.Decision.KEEP)
+    ]  # type: ignore[arg-type]
     assert wire.event(CommandMessage(heartbeat=Heartbeat(1)), Policy().refusal) is None
 
 
@@ -85,11 +93,18 @@ def decode_welcome(verdict: Verdict) -> Welcome:
 
 
 def test_a_result_carries_everything_that_the_journal_knows() -> None:
-    made = wire.message(out.Result((COMMAND, 1), REPORT, stored=True), lambda key, stream, digest: (stream.encode()[:5], b""))
+    made = wire.message(
+        out.Result((COMMAND, 1), REPORT, stored=True), lambda key, stream, digest: (stream.encode()[:5], b"")
+    )
     _, value = kind_of(decode(bytes(made)))
     assert (value.outcome, value.exit_code, value.error_code) == (Outcome.FAILED, 3, "exit_nonzero")
     assert (value.stdout.head, value.stdout.total_bytes, value.stdout.sha256) == (b"stdou", 5, b"\x01" * 32)
-    assert (value.usage.user_us, value.usage.max_rss_kb, value.kill.reason, value.kill.tree_empty) == (1, 3, "canceled", True)
+    assert (value.usage.user_us, value.usage.max_rss_kb, value.kill.reason, value.kill.tree_empty) == (
+        1,
+        3,
+        "canceled",
+        True,
+    )
     assert (value.started_at_ms, value.finished_at_ms, value.duration_us) == (1_000, 2_000, 1_000_000)
 
 
@@ -105,7 +120,14 @@ def test_a_hello_lists_what_is_held() -> None:
     held = out.Hello("j", 7, 3, [out.Entry((COMMAND, 2), 5, Stage.DONE, REPORT.outcome)])
     made = wire.hello("h", "b", held, Facts("n", "1.2.3.4", "os", "arch", "0", {"k": "v"}), 4)
     _, value = kind_of(decode(bytes(made)))
-    assert (value.host_id, value.journal_id, value.boot_id, value.max_seq, value.max_epoch, value.slots) == ("h", "j", "b", 7, 3, 4)
+    assert (value.host_id, value.journal_id, value.boot_id, value.max_seq, value.max_epoch, value.slots) == (
+        "h",
+        "j",
+        "b",
+        7,
+        3,
+        4,
+    )
     [entry] = value.entries
     assert (entry.command_id, entry.attempt, entry.seq, int(entry.stage), int(entry.outcome)) == (COMMAND, 2, 5, 3, 2)
     assert value.facts.labels == {"k": "v"} and value.protocol == 1

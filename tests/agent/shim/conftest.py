@@ -31,7 +31,8 @@ class Ended:
 
 
 class Shims:
-    """Executions below `root`. `token`: digits unique to the test, to mark a process by its arguments (`sleep 77777.<token>`)."""
+    """Executions below `root`. `token`: digits unique to the test, to mark a process by its arguments (`sleep
+    77777.<token>`)."""
 
     def __init__(self, root: Path, forks: ForkServer) -> None:
         self.root = root
@@ -69,7 +70,9 @@ class Shims:
     def read(self, directory: Path) -> Ended:
         log = directory / records.LOG
         final = records.read_exit(directory)
-        assert final is not None, log.read_text() if log.exists() else f"no exit.json in {sorted(os.listdir(directory))}"
+        assert final is not None, (
+            log.read_text() if log.exists() else f"no exit.json in {sorted(os.listdir(directory))}"
+        )
         streams = []
         for report, stream in ((final.stdout, "stdout"), (final.stderr, "stderr")):
             head, tail = ((directory / f"{stream}.{part}").read_bytes() for part in ("head", "tail"))

@@ -45,7 +45,9 @@ async def test_a_fork_server_that_hangs_is_replaced(shims: Any, monkeypatch: pyt
     assert (await shims.run(argv=["echo", "new"])).stdout == b"new\n"
 
 
-async def test_a_fork_server_that_dies_between_fork_and_answer_starts_the_command_once(shims: Any, wait_until: Any) -> None:
+async def test_a_fork_server_that_dies_between_fork_and_answer_starts_the_command_once(
+    shims: Any, wait_until: Any
+) -> None:
     starts = shims.root / "starts"
     for _ in range(10):
         starts.write_text("")
@@ -123,7 +125,9 @@ async def test_a_command_survives_the_agent_and_the_fork_server_goes_with_it(shi
 
 
 async def test_the_main_process_dies_with_its_shim_and_the_sweep_ends_the_rest(both: Any, wait_until: Any) -> None:
-    directory, ref = await both.start(command=f"setsid -f {both.sleep}; {both.sleep} & {both.sleep} & wait", timeout_ms=60_000)
+    directory, ref = await both.start(
+        command=f"setsid -f {both.sleep}; {both.sleep} & {both.sleep} & wait", timeout_ms=60_000
+    )
     await wait_until(lambda: running(directory) and len(both.alive()) == 4, "all of it runs")
     main = records.read_started(directory).child_pid
     with pytest.raises(ShimAlive):
@@ -131,7 +135,9 @@ async def test_the_main_process_dies_with_its_shim_and_the_sweep_ends_the_rest(b
     os.kill(ref.pid, signal.SIGKILL)
     await wait_shim(ref)
     assert not shim_alive(ref, linux.boot_id())
-    await wait_until(lambda: (one := linux.process(main)) is None or one.dead, "the main process is gone without a sweep")
+    await wait_until(
+        lambda: (one := linux.process(main)) is None or one.dead, "the main process is gone without a sweep"
+    )
     assert await trio.to_thread.run_sync(sweep, directory) == 3
     assert both.alive() == []
     assert records.read_exit(directory) is None

@@ -69,7 +69,9 @@ async def test_space_that_comes_back_in_time_loses_nothing(shims: Any, disk: Pat
     assert (ended.exit.exit_code, ended.stdout) == (3, DATA)
 
 
-async def test_on_a_disk_that_stays_full_the_result_is_true_and_says_what_is_missing(shims: Any, disk: Path, wait_until: Any) -> None:
+async def test_on_a_disk_that_stays_full_the_result_is_true_and_says_what_is_missing(
+    shims: Any, disk: Path, wait_until: Any
+) -> None:
     directory, ref, gate = await started_on(shims, disk, wait_until)
     fill(disk)
     gate.touch()
@@ -106,7 +108,9 @@ async def test_without_room_for_the_report_nothing_is_started(shims: Any, disk: 
     assert records.read_started(directory) is None
 
 
-def test_an_fsync_that_failed_makes_everything_be_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_fsync_that_failed_makes_everything_be_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = Spool(tmp_path, "stdout", 100, 100, LiveLog(tmp_path))
     os.write(spool.write_fd, b"x" * 150)
     import mmap

@@ -22,7 +22,19 @@ def test_it_imports_nothing_heavy() -> None:
     code = "import sys, agent.shim.forkserver; print(' '.join(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "agent.shim.shim" in modules
-    heavy = {"trio", "grpclib", "betterproto", "h2", "asyncio", "orjson", "cryptography", "ssl", "subprocess", "threading", "multiprocessing"}
+    heavy = {
+        "trio",
+        "grpclib",
+        "betterproto",
+        "h2",
+        "asyncio",
+        "orjson",
+        "cryptography",
+        "ssl",
+        "subprocess",
+        "threading",
+        "multiprocessing",
+    }
     assert heavy & set(modules) == set()
 
 
@@ -80,7 +92,11 @@ async def test_a_pid_that_is_somebody_elses_by_now_counts_as_gone(shims: Any) ->
     assert me is not None
     directory = shims.directory(argv=["true"])
     assert shim_alive(ShimRef(me.pid, me.starttime), linux.boot_id())
-    for ref in (ShimRef(me.pid, me.starttime - 1), ShimRef(me.pid, me.starttime, "another boot"), ShimRef(4_194_303, 1)):
+    for ref in (
+        ShimRef(me.pid, me.starttime - 1),
+        ShimRef(me.pid, me.starttime, "another boot"),
+        ShimRef(4_194_303, 1),
+    ):
         assert not shim_alive(ref, linux.boot_id())
         with trio.fail_after(5):
             await wait_shim(ref)

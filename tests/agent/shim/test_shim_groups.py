@@ -14,7 +14,9 @@ from agent.shim import records
 from agent.shim.client import ForkServer
 from agent.shim.system import cgroup
 
-needs_groups = pytest.mark.skipif(cgroup.own_group() is None, reason="this machine has no control groups (version 2) that we may write")
+needs_groups = pytest.mark.skipif(
+    cgroup.own_group() is None, reason="this machine has no control groups (version 2) that we may write"
+)
 
 CHANGED = """
 import sys
@@ -23,14 +25,17 @@ def refuse(*_):
     raise PermissionError(1, "Operation not permitted")
 {change}
 forkserver.main(int(sys.argv[1]), use_cgroup="--no-cgroup" not in sys.argv)
-"""
+"""  # noqa: E501
 
 
 async def change(shims: Any, text: str, *, cgroup: bool) -> None:
     """Goes on with a fork server in which something is different."""
     await shims.forks.aclose()
     root = str(Path(cgroup_file()).parents[2])
-    shims.forks = ForkServer(cgroup=cgroup, argv=[sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})" + CHANGED.format(change=text)])
+    shims.forks = ForkServer(
+        cgroup=cgroup,
+        argv=[sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})" + CHANGED.format(change=text)],
+    )
 
 
 def cgroup_file() -> str:
@@ -95,7 +100,9 @@ async def test_what_cannot_be_killed_is_reported_and_not_claimed_to_be_gone(shim
 async def test_a_shim_that_fails_leaves_its_reason_and_no_report(shims: Any, wait_until: Any) -> None:
     await change(shims, "shim.Tree.reap = refuse", cgroup=False)
     directory, ref = await shims.start(command=f"exec {shims.sleep}")
-    await wait_until(lambda: (directory / records.LOG).exists() and not Path(f"/proc/{ref.pid}").exists(), "the shim has failed")
+    await wait_until(
+        lambda: (directory / records.LOG).exists() and not Path(f"/proc/{ref.pid}").exists(), "the shim has failed"
+    )
     assert "Operation not permitted" in (directory / records.LOG).read_text()
     assert records.read_exit(directory) is None
     await wait_until(lambda: not shims.alive(), "the main process died with it")

@@ -1,4 +1,5 @@
-"""Ending a command ends all of it, whatever its processes do to get away. Every test runs with control groups and without."""
+"""Ending a command ends all of it, whatever its processes do to get away. Every test runs with control groups and
+without."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def gone(final: Any, outcome: str = "timeout", code: str = "timed_out") -> None:
 
 
 async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
-    ended = await both.run(command=f"trap 'echo bye; exit 7' TERM; {both.sleep} & wait", timeout_ms=1_000, grace_ms=10_000)
+    ended = await both.run(
+        command=f"trap 'echo bye; exit 7' TERM; {both.sleep} & wait", timeout_ms=1_000, grace_ms=10_000
+    )
     gone(ended.exit)
     assert ended.stdout == b"bye\n"
     assert (ended.exit.exit_code, ended.exit.signal) == (7, None)
@@ -33,7 +36,11 @@ async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
 
 
 async def test_one_that_ignores_term_is_killed_with_its_children_after_the_grace(both: Any) -> None:
-    ended = await both.run(command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait", timeout_ms=1_000, grace_ms=300)
+    ended = await both.run(
+        command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait",
+        timeout_ms=1_000,
+        grace_ms=300,
+    )
     gone(ended.exit)
     assert (ended.exit.exit_code, ended.exit.signal) == (None, 9)
     assert ended.exit.kill.kill_at_ms - ended.exit.kill.term_at_ms >= 299
@@ -73,19 +80,31 @@ async def test_a_double_forked_daemon_without_environment_does_not_get_away(both
 
 
 async def test_a_daemon_left_behind_by_a_command_that_ended_is_killed(both: Any) -> None:
-    final = (await both.run(command=f"setsid -f {both.sleep} >/dev/null 2>&1; {both.sleep} >/dev/null 2>&1 & echo done")).exit
+    final = (
+        await both.run(command=f"setsid -f {both.sleep} >/dev/null 2>&1; {both.sleep} >/dev/null 2>&1 & echo done")
+    ).exit
     assert (final.outcome, final.leftovers_killed, final.pipe_held, final.kill) == ("completed", 2, False, None)
 
 
 async def test_stopped_processes_are_ended(both: Any) -> None:
-    final = (await both.run(command=f"{both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}", timeout_ms=300, grace_ms=5_000)).exit
+    final = (
+        await both.run(
+            command=f"{both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}", timeout_ms=300, grace_ms=5_000
+        )
+    ).exit
     gone(final)
     # SIGTERM and SIGCONT were enough: they could obey.
     assert final.kill.kill_at_ms is None
 
 
 async def test_stopped_processes_that_ignore_term_are_killed(both: Any) -> None:
-    final = (await both.run(command=f"trap '' TERM; {both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}", timeout_ms=1_000, grace_ms=100)).exit
+    final = (
+        await both.run(
+            command=f"trap '' TERM; {both.sleep} & kill -STOP $!; kill -STOP $$; {both.sleep}",
+            timeout_ms=1_000,
+            grace_ms=100,
+        )
+    ).exit
     gone(final)
     assert final.kill.kill_at_ms is not None
 
@@ -102,14 +121,25 @@ while True:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="as the tests' own user the limit would count all of that user's processes")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="as the tests' own user the limit would count all of that user's processes"
+)
 async def test_a_fork_bomb_under_a_limit_of_processes_is_ended(both: Any) -> None:
     gone((await both.run(argv=["python3", "-c", BOMB, both.token], run_as="nobody", timeout_ms=700, grace_ms=200)).exit)
 
 
 async def test_a_chain_of_processes_that_replace_themselves_is_ended(both: Any) -> None:
-    chain = "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid(); time.sleep(0.0005)"
-    final = (await both.run(argv=["sh", "-c", 'python3 -c "$1" $2 & trap "" TERM; wait; exec $3', "sh", chain, both.token, both.sleep], timeout_ms=400, grace_ms=100)).exit
+    chain = (
+        "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n    if "
+        "os.fork(): os._exit(0)\n    os.setsid(); time.sleep(0.0005)"
+    )
+    final = (
+        await both.run(
+            argv=["sh", "-c", 'python3 -c "$1" $2 & trap "" TERM; wait; exec $3', "sh", chain, both.token, both.sleep],
+            timeout_ms=400,
+            grace_ms=100,
+        )
+    ).exit
     gone(final)
 
 
@@ -144,7 +174,9 @@ os._exit(0)
 async def test_one_that_was_ending_by_itself_is_no_leftover(both: Any) -> None:
     # Its pipe is closed before its thousands of sockets are: for milliseconds it lives and holds nothing.
     for _ in range(3):
-        ended = await both.run(argv=["sh", "-c", 'python3 -c "$1" $2 & echo early', "sh", SLOW_END, both.token], drain_ms=20_000)
+        ended = await both.run(
+            argv=["sh", "-c", 'python3 -c "$1" $2 & echo early', "sh", SLOW_END, both.token], drain_ms=20_000
+        )
         assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
 
 

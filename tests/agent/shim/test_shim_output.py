@@ -49,7 +49,10 @@ async def test_nothing_need_be_kept(shims: Any) -> None:
 
 async def test_the_head_can_be_followed_while_the_command_runs(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"echo first; {shims.sleep}", timeout_ms=20_000)
-    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"first\n", "the head is there")
+    await wait_until(
+        lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"first\n",
+        "the head is there",
+    )
     request_stop(ref, directory, "canceled")
     await shims.end(directory, ref)
 
@@ -73,7 +76,12 @@ async def test_a_gigabyte_passes_in_constant_memory(shims: Any) -> None:
 async def test_more_output_than_allowed_ends_the_command(both: Any) -> None:
     ended = await both.run(command=f"{both.sleep} & yes", max_output=100_000)
     final = ended.exit
-    assert (final.outcome, final.error_code, final.kill.reason, final.kill.tree_empty) == ("failed", "output_limit", "output_limit", True)
+    assert (final.outcome, final.error_code, final.kill.reason, final.kill.tree_empty) == (
+        "failed",
+        "output_limit",
+        "output_limit",
+        True,
+    )
     assert final.stdout.total_bytes > 100_000
     assert "100000" in final.error_message
 
@@ -102,15 +110,24 @@ WITHIN = ("completed", "", "")
         ("head -c 1001 /dev/zero; kill -9 $$", OVER),
     ],
 )
-async def test_the_same_command_gets_the_same_verdict_each_time(shims: Any, command: str, verdict: tuple[str, str, str]) -> None:
-    """The limit is decided by the exact count, whether it is noticed before or after the command has ended by itself."""
+async def test_the_same_command_gets_the_same_verdict_each_time(
+    shims: Any, command: str, verdict: tuple[str, str, str]
+) -> None:
+    """The limit is decided by the exact count, whether it is noticed before or after the command has ended by
+    itself."""
     for _ in range(12):
         final = (await shims.run(command=command, max_output=1_000)).exit
         assert (final.outcome, final.error_code, final.error_message) == verdict
 
 
 async def test_who_ends_it_for_another_reason_is_named_whatever_it_wrote(shims: Any) -> None:
-    final = (await shims.run(argv=["sh", "-c", f"trap 'head -c 2000 /dev/zero; exit 0' TERM; {shims.sleep} & wait"], max_output=1_000, timeout_ms=200)).exit
+    final = (
+        await shims.run(
+            argv=["sh", "-c", f"trap 'head -c 2000 /dev/zero; exit 0' TERM; {shims.sleep} & wait"],
+            max_output=1_000,
+            timeout_ms=200,
+        )
+    ).exit
     assert (final.outcome, final.error_code) == ("timeout", "timed_out") and final.stdout.total_bytes == 2_000
 
 
@@ -125,7 +142,12 @@ async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: A
     ended = await both.run(command=f"{both.sleep} & echo hi", drain_ms=300)
     lasted_us = (linux.boottime_ns() - started) // 1000
     assert 300_000 <= lasted_us < 10_000_000
-    assert (ended.exit.outcome, ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == ("completed", b"hi\n", True, 1)
+    assert (ended.exit.outcome, ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (
+        "completed",
+        b"hi\n",
+        True,
+        1,
+    )
     # The command itself was done long before.
     assert ended.exit.duration_us <= lasted_us - 300_000
 

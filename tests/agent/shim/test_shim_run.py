@@ -12,7 +12,13 @@ SHOW = ["python3", "-c", "import json,os,sys; print(json.dumps([sys.argv[1:], di
 async def test_a_program_that_succeeds_is_completed_and_its_output_is_kept(shims: Any) -> None:
     ended = await shims.run(argv=["sh", "-c", "echo out; echo err >&2"])
     final = ended.exit
-    assert (final.outcome, final.exit_code, final.signal, final.error_code, final.error_message) == ("completed", 0, None, "", "")
+    assert (final.outcome, final.exit_code, final.signal, final.error_code, final.error_message) == (
+        "completed",
+        0,
+        None,
+        "",
+        "",
+    )
     assert (ended.stdout, ended.stderr) == (b"out\n", b"err\n")
     assert final.stdout.sha256 == sha256(b"out\n").hexdigest()
     assert final.kill is None
@@ -46,8 +52,10 @@ async def test_arguments_arrive_exactly(shims: Any) -> None:
 
 
 async def test_parameters_and_env_reach_the_process_as_environment_only(shims: Any) -> None:
-    nasty = "'; touch /tmp/never; echo \"$(id)\"\n"
-    ended = await shims.run(command='printf %s "$P_name"; cat /proc/$$/cmdline >&2', parameters={"name": nasty}, env={"LANG": "C"})
+    nasty = '\'; touch /tmp/never; echo "$(id)"\n'
+    ended = await shims.run(
+        command='printf %s "$P_name"; cat /proc/$$/cmdline >&2', parameters={"name": nasty}, env={"LANG": "C"}
+    )
     assert ended.stdout.decode() == nasty
     assert b"touch" not in ended.stderr
 

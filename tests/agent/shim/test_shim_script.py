@@ -36,7 +36,9 @@ async def test_a_script_without_a_first_line_of_that_kind_is_run_by_sh(shims: An
 
 
 async def test_an_interpreter_with_options_is_split_as_a_shell_would(shims: Any) -> None:
-    ended = await shims.run(script="import sys; print(sys.argv[1:], sys._xoptions)", interpreter="python3 -u -X 'a b=c'", args=["x"])
+    ended = await shims.run(
+        script="import sys; print(sys.argv[1:], sys._xoptions)", interpreter="python3 -u -X 'a b=c'", args=["x"]
+    )
     assert ended.stdout == b"['x'] {'a b': 'c'}\n"
 
 
@@ -60,15 +62,24 @@ async def test_run_as_takes_user_groups_and_home_of_the_other(shims: Any) -> Non
 
 @needs_root
 async def test_another_user_gets_script_and_stdin_out_of_a_directory_closed_to_him(shims: Any) -> None:
-    ended = await shims.run(script="#!/bin/sh\nid -un; cat; ls $P_dir", stdin=b"input\n", run_as="nobody", parameters={"dir": str(shims.root)})
+    ended = await shims.run(
+        script="#!/bin/sh\nid -un; cat; ls $P_dir",
+        stdin=b"input\n",
+        run_as="nobody",
+        parameters={"dir": str(shims.root)},
+    )
     assert ended.stdout == b"nobody\ninput\n"
     assert b"Permission denied" in ended.stderr
-    assert (await shims.run(script="import os; print(os.getuid() != 0)", interpreter="python3", run_as="nobody")).stdout == b"True\n"
+    assert (
+        await shims.run(script="import os; print(os.getuid() != 0)", interpreter="python3", run_as="nobody")
+    ).stdout == b"True\n"
 
 
 @needs_root
 async def test_a_place_or_program_closed_to_the_other_user_is_named(shims: Any) -> None:
-    assert (await shims.run(argv=["true"], run_as="nobody", cwd="/root")).exit.error_message == "cwd: '/root': Permission denied"
+    assert (
+        await shims.run(argv=["true"], run_as="nobody", cwd="/root")
+    ).exit.error_message == "cwd: '/root': Permission denied"
     private = shims.root / "private"
     private.mkdir(mode=0o700)
     (private / "tool").symlink_to("/bin/true")
@@ -83,12 +94,36 @@ async def test_another_users_processes_are_ended_too(shims: Any) -> None:
 
 
 OTHERS = [
-    pytest.param("#!/usr/bin/env python3\nimport os, sys\nprint(os.path.realpath(__file__) == __file__, sys.path[0] == os.path.dirname(__file__), open(__file__).readline())\n", "True True #!/usr/bin/env python3\n", id="python"),
-    pytest.param("#!/bin/bash\n[ \"$(readlink -f \"$0\")\" = \"$0\" ] && ls \"$(dirname \"$0\")\" && head -n 1 \"$BASH_SOURCE\"\n", "script\n#!/bin/bash\n", id="bash"),
-    pytest.param("#!/usr/bin/env perl\nuse FindBin; use Cwd 'abs_path';\nprint abs_path($0) eq $0 ? 'same' : \"$0\", ' ', -r \"$FindBin::Bin/script\" ? 'found' : 'not', \"\\n\";\n", "same found\n", id="perl"),
-    pytest.param("#!/bin/sh\ncase $1 in again) echo again as $(id -un) \"$2\";; *) exec \"$0\" again 'a b';; esac\n", "again as nobody a b\n", id="exec itself"),
-    pytest.param("#!/bin/sh\ncd \"$(dirname \"$0\")\" && touch beside && ls\n", "beside\nscript\n", id="writes beside itself"),
-    pytest.param("#!/bin/sh\nstat -c '%a %U' \"$0\" \"$(dirname \"$0\")\"\n", "700 nobody\n700 nobody\n", id="private"),
+    pytest.param(
+        (
+            "#!/usr/bin/env python3\nimport os, sys\nprint(os.path.realpath(__file__) == __file__, sys.path[0] == "
+            "os.path.dirname(__file__), open(__file__).readline())\n"
+        ),
+        "True True #!/usr/bin/env python3\n",
+        id="python",
+    ),
+    pytest.param(
+        '#!/bin/bash\n[ "$(readlink -f "$0")" = "$0" ] && ls "$(dirname "$0")" && head -n 1 "$BASH_SOURCE"\n',
+        "script\n#!/bin/bash\n",
+        id="bash",
+    ),
+    pytest.param(
+        (
+            "#!/usr/bin/env perl\nuse FindBin; use Cwd 'abs_path';\nprint abs_path($0) eq $0 ? 'same' : \"$0\", ' "
+            "', -r \"$FindBin::Bin/script\" ? 'found' : 'not', \"\\n\";\n"
+        ),
+        "same found\n",
+        id="perl",
+    ),
+    pytest.param(
+        '#!/bin/sh\ncase $1 in again) echo again as $(id -un) "$2";; *) exec "$0" again \'a b\';; esac\n',
+        "again as nobody a b\n",
+        id="exec itself",
+    ),
+    pytest.param(
+        '#!/bin/sh\ncd "$(dirname "$0")" && touch beside && ls\n', "beside\nscript\n", id="writes beside itself"
+    ),
+    pytest.param('#!/bin/sh\nstat -c \'%a %U\' "$0" "$(dirname "$0")"\n', "700 nobody\n700 nobody\n", id="private"),
 ]
 
 
@@ -108,7 +143,9 @@ def places() -> list[Path]:
 async def test_an_interpreter_that_resolves_the_path_finds_it(shims: Any) -> None:
     """As node does: it opens the real path of what it is given, not what it is given."""
     program = "import os, sys; exec(open(os.path.realpath(sys.argv[1])).read())"
-    ended = await shims.run(script="import os; print('ran as', os.getuid() != 0)", interpreter=f'python3 -c "{program}"', run_as="nobody")
+    ended = await shims.run(
+        script="import os; print('ran as', os.getuid() != 0)", interpreter=f'python3 -c "{program}"', run_as="nobody"
+    )
     assert (ended.stdout, ended.stderr) == (b"ran as True\n", b"")
 
 
@@ -120,7 +157,10 @@ async def test_modes_are_right_under_an_agent_with_a_closed_umask(shims: Any) ->
         await shims.forks.start()
     finally:
         os.umask(before)
-    ended = await shims.run(script="#!/usr/bin/env python3\nimport os\nprint(open(__file__).readline()[:2], oct(os.umask(0)))\n", run_as="nobody")
+    ended = await shims.run(
+        script="#!/usr/bin/env python3\nimport os\nprint(open(__file__).readline()[:2], oct(os.umask(0)))\n",
+        run_as="nobody",
+    )
     assert (ended.stdout, ended.stderr) == (b"#! 0o22\n", b"")
 
 
@@ -130,7 +170,10 @@ async def test_nobody_else_can_read_it_and_it_goes_with_a_shim_that_is_killed(sh
     await wait_until(lambda: records.read_started(directory), "it runs")
     (place,) = places()
     assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o711, 0)
-    assert ((place / "run").stat().st_mode & 0o777, (place / "run").stat().st_uid) == (0o700, pwd.getpwnam("nobody").pw_uid)
+    assert ((place / "run").stat().st_mode & 0o777, (place / "run").stat().st_uid) == (
+        0o700,
+        pwd.getpwnam("nobody").pw_uid,
+    )
     os.kill(ref.pid, signal.SIGKILL)
     await wait_shim(ref)
     sweep(directory)
@@ -141,7 +184,9 @@ async def test_nobody_else_can_read_it_and_it_goes_with_a_shim_that_is_killed(sh
 
 
 @needs_root
-def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = tmp_path / "state" / "commands" / "x.1"
     directory.mkdir(parents=True)
     noexec = {"/var/tmp": True, "/tmp": False}
@@ -187,7 +232,9 @@ def noexec(tmp_path: Path) -> Iterator[Path]:
 
 
 @needs_root
-async def test_a_script_of_the_own_user_may_run_itself_again_on_a_state_directory_mounted_noexec(shims: Any, noexec: Path) -> None:
+async def test_a_script_of_the_own_user_may_run_itself_again_on_a_state_directory_mounted_noexec(
+    shims: Any, noexec: Path
+) -> None:
     shims.root, before = noexec, shims.root
     ended = await shims.run(script='#!/bin/sh\n[ "$1" ] && echo again || exec "$0" again\n')
     shims.root = before

@@ -13,19 +13,30 @@ from agent.shim import records
 
 def failure(ended: Any) -> str:
     final = ended.exit
-    assert (final.outcome, final.error_code, final.exit_code, final.signal, final.kill) == ("failed", "spawn_failed", None, None, None)
+    assert (final.outcome, final.error_code, final.exit_code, final.signal, final.kill) == (
+        "failed",
+        "spawn_failed",
+        None,
+        None,
+        None,
+    )
     assert records.read_started(ended.directory) is None
     assert (ended.stdout, ended.stderr) == (b"", b"")
     return str(final.error_message)
 
 
 async def test_a_missing_program_is_named(shims: Any) -> None:
-    assert failure(await shims.run(argv=["no-such-program"])).startswith("program: there is no 'no-such-program' in PATH (/usr/local/sbin")
+    assert failure(await shims.run(argv=["no-such-program"])).startswith(
+        "program: there is no 'no-such-program' in PATH (/usr/local/sbin"
+    )
     assert failure(await shims.run(argv=["/no/such"])) == "program: there is no '/no/such'"
 
 
 async def test_the_path_searched_is_the_commands_own(shims: Any) -> None:
-    assert failure(await shims.run(argv=["ls"], env={"PATH": "/nowhere"})) == "program: there is no 'ls' in PATH (/nowhere)"
+    assert (
+        failure(await shims.run(argv=["ls"], env={"PATH": "/nowhere"}))
+        == "program: there is no 'ls' in PATH (/nowhere)"
+    )
 
 
 async def test_a_file_that_is_not_executable_is_named(shims: Any, tmp_path: Path) -> None:
@@ -66,18 +77,26 @@ async def test_an_unreadable_interpreter_is_named(shims: Any, interpreter: str) 
 
 
 async def test_a_missing_cwd_is_named(shims: Any) -> None:
-    assert failure(await shims.run(argv=["true"], cwd="/no/such/place")) == "cwd: '/no/such/place': No such file or directory"
+    assert (
+        failure(await shims.run(argv=["true"], cwd="/no/such/place"))
+        == "cwd: '/no/such/place': No such file or directory"
+    )
 
 
 async def test_an_unknown_user_is_named(shims: Any) -> None:
-    assert failure(await shims.run(argv=["true"], run_as="nobody-knows")) == "run_as: there is no user 'nobody-knows' on this host"
+    assert (
+        failure(await shims.run(argv=["true"], run_as="nobody-knows"))
+        == "run_as: there is no user 'nobody-knows' on this host"
+    )
 
 
 async def test_a_missing_stdin_file_is_named(shims: Any) -> None:
     assert failure(await shims.run(argv=["true"], stdin_file="stdin")).startswith("stdin_file: ")
 
 
-@pytest.mark.parametrize(("spec", "thing"), [({"env": {"A=B": "1"}}, "env"), ({"parameters": {"a": "x\0y"}}, "parameters")])
+@pytest.mark.parametrize(
+    ("spec", "thing"), [({"env": {"A=B": "1"}}, "env"), ({"parameters": {"a": "x\0y"}}, "parameters")]
+)
 async def test_what_cannot_be_a_variable_is_named(shims: Any, spec: dict[str, Any], thing: str) -> None:
     assert failure(await shims.run(argv=["true"], **spec)).startswith(f"{thing}: ")
 
@@ -89,4 +108,8 @@ async def test_arguments_that_the_kernel_refuses_are_reported(shims: Any) -> Non
 
 async def test_a_failed_start_leaves_no_file_of_the_reserve(shims: Any) -> None:
     ended = await shims.run(argv=["no-such-program"])
-    assert {name for name in os.listdir(ended.directory) if name.endswith(".json")} == {"claim.json", "spec.json", "exit.json"}
+    assert {name for name in os.listdir(ended.directory) if name.endswith(".json")} == {
+        "claim.json",
+        "spec.json",
+        "exit.json",
+    }

@@ -17,7 +17,9 @@ from agent.shim.system import linux
 
 async def test_a_command_canceled_while_it_runs_is_ended(both: Any, wait_until: Any) -> None:
     directory, ref = await both.start(command=f"echo on; {both.sleep} & {both.sleep}")
-    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"on\n", "it runs")
+    await wait_until(
+        lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"on\n", "it runs"
+    )
     assert request_stop(ref, directory, "canceled")
     ended = await both.end(directory, ref)
     assert (ended.exit.outcome, ended.exit.error_code, ended.exit.kill.reason) == ("canceled", "canceled", "canceled")
@@ -26,8 +28,12 @@ async def test_a_command_canceled_while_it_runs_is_ended(both: Any, wait_until: 
     assert ended.stdout == b"on\n"
 
 
-@pytest.mark.parametrize(("reason", "outcome"), [("timeout", "timeout"), ("expired", "timeout"), ("canceled", "canceled")])
-async def test_the_reason_of_the_request_decides_the_outcome(shims: Any, wait_until: Any, reason: str, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("timeout", "timeout"), ("expired", "timeout"), ("canceled", "canceled")]
+)
+async def test_the_reason_of_the_request_decides_the_outcome(
+    shims: Any, wait_until: Any, reason: str, outcome: str
+) -> None:
     directory, ref = await shims.start(command=f"exec {shims.sleep}")
     await wait_until(lambda: records.read_started(directory), "it runs")
     request_stop(ref, directory, reason)
@@ -37,9 +43,15 @@ async def test_the_reason_of_the_request_decides_the_outcome(shims: Any, wait_un
 
 @pytest.mark.parametrize(
     ("reason", "outcome", "code"),
-    [("canceled", "canceled", "canceled_before_start"), ("expired", "canceled", "canceled_before_start"), ("timeout", "canceled", "canceled_before_start")],
+    [
+        ("canceled", "canceled", "canceled_before_start"),
+        ("expired", "canceled", "canceled_before_start"),
+        ("timeout", "canceled", "canceled_before_start"),
+    ],
 )
-async def test_a_command_stopped_before_its_start_is_never_started(shims: Any, reason: Any, outcome: str, code: str) -> None:
+async def test_a_command_stopped_before_its_start_is_never_started(
+    shims: Any, reason: Any, outcome: str, code: str
+) -> None:
     proof = shims.root / "proof"
     directory = shims.directory(command=f"touch {proof}")
     durable.publish(directory, records.STOP, records.Stop(reason=reason, at_ms=linux.wall_ms()))
@@ -60,7 +72,9 @@ async def test_a_request_after_the_end_changes_nothing(shims: Any) -> None:
 
 async def test_the_first_reason_stays(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"trap '' TERM; echo on; {shims.sleep}; {shims.sleep}", grace_ms=500)
-    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it runs")
+    await wait_until(
+        lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it runs"
+    )
     request_stop(ref, directory, "canceled")
     request_stop(ref, directory, "timeout")
     assert (await shims.end(directory, ref)).exit.outcome == "canceled"
@@ -70,7 +84,9 @@ async def test_a_signal_without_a_request_ends_nothing(shims: Any, wait_until: A
     directory, ref = await shims.start(command="read line; echo $line", stdin=b"", timeout_ms=20_000)
     await shims.end(directory, ref)
     directory, ref = await shims.start(command="echo on; sleep 0.5; echo off")
-    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it runs")
+    await wait_until(
+        lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it runs"
+    )
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         os.kill(ref.pid, number)
     ended = await shims.end(directory, ref)
@@ -80,12 +96,21 @@ async def test_a_signal_without_a_request_ends_nothing(shims: Any, wait_until: A
 async def test_a_request_during_the_drain_ends_the_drain_but_not_the_result(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"{shims.sleep} & echo done", drain_ms=60_000)
     started = linux.boottime_ns()
-    await wait_until(lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it has said its word")
+    await wait_until(
+        lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(),
+        "it has said its word",
+    )
     child = records.read_started(directory).child_pid
     await wait_until(lambda: linux.process(child) is None, "the main process is reaped")
     request_stop(ref, directory, "canceled")
     final = (await shims.end(directory, ref)).exit
-    assert (final.outcome, final.exit_code, final.kill, final.pipe_held, final.leftovers_killed) == ("completed", 0, None, True, 1)
+    assert (final.outcome, final.exit_code, final.kill, final.pipe_held, final.leftovers_killed) == (
+        "completed",
+        0,
+        None,
+        True,
+        1,
+    )
     assert linux.boottime_ns() - started < 30_000_000_000
 
 
@@ -114,7 +139,11 @@ async def test_exit_and_cancel_at_the_same_instant_never_contradict(shims: Any) 
 
 
 async def test_a_detached_child_lives_on_and_an_undetached_one_does_not(shims: Any) -> None:
-    final = (await shims.run(command=f"setsid -f {shims.sleep} >/dev/null 2>&1; {shims.sleep} >/dev/null 2>&1 & echo on", detach=True)).exit
+    final = (
+        await shims.run(
+            command=f"setsid -f {shims.sleep} >/dev/null 2>&1; {shims.sleep} >/dev/null 2>&1 & echo on", detach=True
+        )
+    ).exit
     assert (final.outcome, final.leftovers_killed, final.left_running, final.pipe_held) == ("completed", 0, 2, False)
     left = shims.alive()
     assert len(left) == 2
@@ -129,7 +158,9 @@ async def test_detach_does_not_save_from_the_timeout(both: Any) -> None:
 
 
 async def test_a_detached_child_that_holds_the_pipe_loses_it(shims: Any, wait_until: Any) -> None:
-    ended = await shims.run(command=f"(while echo x; do sleep 0.02; done; {shims.sleep}) & sleep 0.1", detach=True, drain_ms=200)
+    ended = await shims.run(
+        command=f"(while echo x; do sleep 0.02; done; {shims.sleep}) & sleep 0.1", detach=True, drain_ms=200
+    )
     assert (ended.exit.outcome, ended.exit.pipe_held) == ("completed", True)
     assert set(ended.stdout.split()) == {b"x"}
     await wait_until(lambda: not shims.alive(), "SIGPIPE has ended the writer, whose shell does not trap it")
@@ -141,7 +172,10 @@ async def test_a_request_that_cannot_be_read_is_read_again_and_kills_nobody(shim
     stop, other = directory / records.STOP, directory / "other"
     os.symlink(records.STOP, stop)  # ELOOP, for root too
     os.kill(ref.pid, signal.SIGTERM)
-    await wait_until(lambda: (directory / records.LOG).exists() and "cannot be read yet" in (directory / records.LOG).read_text(), "it has looked")
+    await wait_until(
+        lambda: (directory / records.LOG).exists() and "cannot be read yet" in (directory / records.LOG).read_text(),
+        "it has looked",
+    )
     assert records.read_exit(directory) is None and linux.alive(ref.pid, ref.starttime)
     other.write_text('{"reason": "canceled", "at_ms": 1}')
     os.replace(other, stop)

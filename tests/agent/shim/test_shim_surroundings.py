@@ -37,7 +37,7 @@ print(json.dumps({
     "session": os.getsid(0) == os.getpid(), "cwd": os.getcwd(), "env": sorted(os.environ), "fds": sorted(map(int, os.listdir("/proc/self/fd")))[:3],
     "more_fds": len(os.listdir("/proc/self/fd")) - 4, "subreaper": (lambda v: (libc.prctl(37, ctypes.byref(v), 0, 0, 0), v.value)[1])(ctypes.c_int(9)),
 }))
-"""
+"""  # noqa: E501
 TUNED = """
 import os, sys
 libc = __import__("ctypes").CDLL(None)
@@ -67,7 +67,8 @@ async def tuned(root: Path, more: str = "pass", original: Original | None = None
 
 
 LIBRARY = 1 << 31 | 1 << 32
-"""Signals 32 and 33 are the C library's own: it ignores them in a program that it started with posix_spawn, as make and systemd do, and lets nobody set them."""
+"""Signals 32 and 33 are the C library's own: it ignores them in a program that it started with posix_spawn, as make and
+systemd do, and lets nobody set them."""
 
 
 async def seen(shims: Any, **spec: Any) -> dict[str, Any]:
@@ -82,7 +83,18 @@ async def seen(shims: Any, **spec: Any) -> dict[str, Any]:
 async def test_nothing_by_which_the_agent_was_tuned_reaches_a_command(tmp_path: Path, user: str | None) -> None:
     async with tuned(tmp_path) as shims:
         found = await seen(shims, run_as=user)
-    clean = {"oom": 0, "nice": 0, "policy": os.SCHED_OTHER, "io": 0, "slack": 50_000, "umask": "0022", "session": True, "cwd": "/", "fds": [0, 1, 2], "more_fds": 0}
+    clean = {
+        "oom": 0,
+        "nice": 0,
+        "policy": os.SCHED_OTHER,
+        "io": 0,
+        "slack": 50_000,
+        "umask": "0022",
+        "session": True,
+        "cwd": "/",
+        "fds": [0, 1, 2],
+        "more_fds": 0,
+    }
     assert {name: found[name] for name in clean} == clean
     # Python itself ignores SIGPIPE (13) and SIGXFSZ (25)
     assert int(found["blocked"], 16) == 0 and int(found["ignored"], 16) & ~(1 << 12 | 1 << 24 | LIBRARY) == 0
@@ -97,7 +109,10 @@ async def test_no_signal_is_ignored_or_blocked_in_a_program_that_sets_none_itsel
 async def test_a_command_has_the_limits_that_the_agent_was_started_with(tmp_path: Path) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     original = Original((37, hard), resource.getrlimit(resource.RLIMIT_NPROC))
-    more = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, {hard})); resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    more = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, {hard})); "
+        f"resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    )
     async with tuned(tmp_path, more, original) as shims:
         found = await seen(shims)
         assert (found["files"], found["core"]) == ([37, hard], [0, 0])
@@ -107,7 +122,10 @@ async def test_a_command_has_the_limits_that_the_agent_was_started_with(tmp_path
 @needs_root
 async def test_what_may_not_be_changed_is_said_and_the_command_runs(tmp_path: Path) -> None:
     """Without CAP_SYS_NICE a nice value stays."""
-    drop = 'os.execvp("setpriv", ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-all", sys.executable, "-P", "-X", "utf8", "-m", "agent.shim", *sys.argv[1:]])'
+    drop = (
+        'os.execvp("setpriv", ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-all", sys.executable, "-P", '
+        '"-X", "utf8", "-m", "agent.shim", *sys.argv[1:]])'
+    )
     async with tuned(tmp_path, drop) as shims:
         ended = await shims.run(argv=[PYTHON, "-c", LOOK])
         assert json.loads(ended.stdout)["nice"] == 7 and ended.exit.outcome == "completed"

@@ -1,4 +1,5 @@
-"""A journal that was torn or flipped at any byte of its last three records: it opens, forgets no id that can be read, and says so."""
+"""A journal that was torn or flipped at any byte of its last three records: it opens, forgets no id that can be read,
+and says so."""
 
 from __future__ import annotations
 
@@ -116,7 +117,9 @@ def test_a_record_that_ends_with_zeros_is_told_from_the_zeros_behind_it(tmp_path
 
 
 def test_content_behind_a_long_stretch_of_zeros_is_found(tmp_path: Path) -> None:
-    far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(Tombstone("d", 1, 8, Outcome.NEVER, "expired", 1_009))
+    far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(
+        Tombstone("d", 1, 8, Outcome.NEVER, "expired", 1_009)
+    )
     journal_id, ids, warnings = reopen(tmp_path / "journal", far.ljust(4 * BLOCK, b"\0"))
     assert journal_id == "journal-2" and len(warnings) == 1 and ("d", 1) in ids
 
@@ -126,7 +129,13 @@ def test_the_empty_part_of_a_journal_takes_no_memory(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         for _ in range(2):  # made and read back, then read
-            journal, _ = open_journal(tmp_path / "journal", new_id="j", now_ms=1, warn=warnings.append, sizes=Sizes(capacity=16 << 20, reserve=0))
+            journal, _ = open_journal(
+                tmp_path / "journal",
+                new_id="j",
+                now_ms=1,
+                warn=warnings.append,
+                sizes=Sizes(capacity=16 << 20, reserve=0),
+            )
             journal.start(lambda event: None)
             journal.close()
         _, peak = tracemalloc.get_traced_memory()

@@ -56,7 +56,9 @@ class CountingDisk(Disk):
 class Rig:
     def __init__(self, path: Path) -> None:
         self.path, self.disk, self.warnings = path, CountingDisk(), list[str]()
-        self.journal, self.state = open_journal(path, new_id="j1", now_ms=1, warn=self.warnings.append, sizes=SIZES, disk=self.disk)
+        self.journal, self.state = open_journal(
+            path, new_id="j1", now_ms=1, warn=self.warnings.append, sizes=SIZES, disk=self.disk
+        )
         self.events: queue.Queue[JournalDurable | JournalFailed] = queue.Queue()
         self.journal.start(self.events.put)
         self.disk.syncs = 0

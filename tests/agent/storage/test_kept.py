@@ -13,7 +13,8 @@ LIMITS = Limits(acked=8, tombs=200)
 
 
 def life(number: int, attempt: int = 1) -> list[Record]:
-    """One command from its INTENT to its acknowledgement; every 64th time the server says up to where everything is over."""
+    """One command from its INTENT to its acknowledgement; every 64th time the server says up to where everything is
+    over."""
     command_id = f"c{number}"
     records: list[Record] = [
         Intent(command_id, attempt, number, "boot", bytes(32), 1024, number),
@@ -25,7 +26,14 @@ def life(number: int, attempt: int = 1) -> list[Record]:
 
 
 def kept(state: State) -> tuple[int, ...]:
-    return (len(state.executions), len(state.tombs), len(state.newest), len(state._attempts), len(state._acked), state.size)
+    return (
+        len(state.executions),
+        len(state.tombs),
+        len(state.newest),
+        len(state._attempts),
+        len(state._acked),
+        state.size,
+    )
 
 
 def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -> None:

@@ -1,4 +1,5 @@
-"""A server that is busy: Retry-After is honoured within limits, and nothing that may have run invites to run it again."""
+"""A server that is busy: Retry-After is honoured within limits, and nothing that may have run invites to run it
+again."""
 
 from __future__ import annotations
 
@@ -20,9 +21,18 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, "overloaded"), (429, "too_many_requests"), (503, "store_unavailable")])
-def test_a_busy_server_is_asked_again_when_it_says(clarion: Clarion, fake: Fake, pauses: list[float], status: int, code: str) -> None:
-    fake.on("POST", "/api/v1/run", *[(status, error(code, "busy", "wait"), {"Retry-After": str(after)}) for after in (3, 7)], (201, RUNNING))
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "overloaded"), (429, "too_many_requests"), (503, "store_unavailable")]
+)
+def test_a_busy_server_is_asked_again_when_it_says(
+    clarion: Clarion, fake: Fake, pauses: list[float], status: int, code: str
+) -> None:
+    fake.on(
+        "POST",
+        "/api/v1/run",
+        *[(status, error(code, "busy", "wait"), {"Retry-After": str(after)}) for after in (3, 7)],
+        (201, RUNNING),
+    )
     result = clarion("run", "all", "--detach", "--", "true")
     assert (result.exit_code, pauses) == (0, [3.0, 7.0])
     assert result.stderr.count("the server is busy: busy; trying again for up to 60 s") == 1
@@ -38,13 +48,17 @@ def test_it_is_not_asked_for_ever(clarion: Clarion, fake: Fake, pauses: list[flo
 
 
 @pytest.mark.parametrize("after", [None, "61", "86400", "-5x"])
-def test_a_wait_that_is_too_long_or_not_named_is_none(clarion: Clarion, fake: Fake, pauses: list[float], after: str | None) -> None:
+def test_a_wait_that_is_too_long_or_not_named_is_none(
+    clarion: Clarion, fake: Fake, pauses: list[float], after: str | None
+) -> None:
     fake.on("GET", "/api/v1/statistics", (503, BUSY, {"Retry-After": after} if after else {}), (200, {}))
     result = clarion("stats")
     assert (result.exit_code, pauses) in ((69, []), (0, [5.0]))
 
 
-def test_a_start_without_a_key_is_sent_again_only_if_nothing_was_begun(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_a_start_without_a_key_is_sent_again_only_if_nothing_was_begun(
+    clarion: Clarion, fake: Fake, pauses: list[float]
+) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (503, BUSY, {"Retry-After": "1"}), (200, RUNNING))
     assert clarion("tasks", "start", TASK).exit_code == 0
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (503, UNSURE, {"Retry-After": "1"}), (200, RUNNING))
@@ -64,7 +78,9 @@ def test_a_start_without_a_key_is_sent_again_only_if_nothing_was_begun(clarion: 
         ([(200, b"<html>")], 69),
     ],
 )
-def test_only_what_certainly_did_not_run_may_be_repeated(clarion: Clarion, fake: Fake, pauses: list[float], answers: list[tuple[int, object]], code: int) -> None:
+def test_only_what_certainly_did_not_run_may_be_repeated(
+    clarion: Clarion, fake: Fake, pauses: list[float], answers: list[tuple[int, object]], code: int
+) -> None:
     fake.on("POST", "/api/v1/run", *answers)
     result = clarion("run", "all", "-q", "--", "true")
     assert result.exit_code == code, result.stderr
@@ -73,9 +89,15 @@ def test_only_what_certainly_did_not_run_may_be_repeated(clarion: Clarion, fake:
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
-def test_a_failure_after_the_start_names_the_task_and_has_its_own_code(clarion: Clarion, fake: Fake, pauses: list[float], status: int) -> None:
+def test_a_failure_after_the_start_names_the_task_and_has_its_own_code(
+    clarion: Clarion, fake: Fake, pauses: list[float], status: int
+) -> None:
     fake.task("completed", [host_row(1)])
-    fake.on("GET", f"/api/v1/tasks/{TASK}/hosts", (status, error("internal" if status == 500 else "unauthenticated", "it broke", "look")))
+    fake.on(
+        "GET",
+        f"/api/v1/tasks/{TASK}/hosts",
+        (status, error("internal" if status == 500 else "unauthenticated", "it broke", "look")),
+    )
     result = clarion("run", "all", "--", "true")
     assert result.exit_code == 74 and f"task {TASK} was started" in result.stderr
     assert clarion("attach", TASK).exit_code != 74, "to attach again repeats nothing"

@@ -37,7 +37,11 @@ def test_flags_go_before_the_environment_and_that_before_defaults(tmp_path: Path
     for name in ("flag", "variable", "data/admin.token"):
         put(tmp_path / name, f"cl_{name}")
     variables = {"CLARION_SERVER": "https://variable.example", "CLARION_TOKEN_FILE": str(tmp_path / "variable")}
-    assert find("http://flag.example/", "flag", variables, tmp_path, tmp_path) == ("http://flag.example", "cl_flag", False)
+    assert find("http://flag.example/", "flag", variables, tmp_path, tmp_path) == (
+        "http://flag.example",
+        "cl_flag",
+        False,
+    )
     assert find(None, None, variables, tmp_path, tmp_path) == ("https://variable.example", "cl_variable", False)
 
 
@@ -45,7 +49,12 @@ def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
     with pytest.raises(CliFailure) as caught:
         find(None, None, {}, tmp_path / "home", tmp_path / "here")
     assert caught.value.exit_code == 77
-    for part in (tmp_path / "here/data/admin.token", tmp_path / "home/.config/clarion/token", "--token-file", "CLARION_TOKEN_FILE"):
+    for part in (
+        tmp_path / "here/data/admin.token",
+        tmp_path / "home/.config/clarion/token",
+        "--token-file",
+        "CLARION_TOKEN_FILE",
+    ):
         assert str(part) in str(caught.value)
 
 
@@ -69,7 +78,9 @@ def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_pat
     assert ("--token-file" if source == "flag" else "CLARION_TOKEN_FILE") in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8440", "ftp://h", "http://", "http://h:99999", "http://h?x=1", "http://user:pw@h", ""])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8440", "ftp://h", "http://", "http://h:99999", "http://h?x=1", "http://user:pw@h", ""]
+)
 def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path, address: str) -> None:
     put(tmp_path / "data" / "admin.token")
     with pytest.raises(CliFailure) as caught:
@@ -82,7 +93,9 @@ def test_no_server_exits_69_and_says_how_to_start_one(token_file: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        result = CliRunner().invoke(cli, ["run", "--server", address, "--token-file", str(token_file), "--hosts", "all", "--", "true"])
+        result = CliRunner().invoke(
+            cli, ["run", "--server", address, "--token-file", str(token_file), "--hosts", "all", "--", "true"]
+        )
     assert result.exit_code == 69
     assert address in result.stderr
     assert "make run" in result.stderr
@@ -109,7 +122,9 @@ def test_server_and_token_may_stand_before_the_verb(fake: Fake, token_file: Path
     assert (result.exit_code, result.stdout) == (0, "tasks running  1\n")
 
 
-def test_a_proxy_is_never_asked_for_a_server_on_this_machine(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_never_asked_for_a_server_on_this_machine(
+    clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     fake.on("GET", "/api/v1/statistics", (200, {}))

@@ -29,7 +29,10 @@ def clarion(*args: str) -> Result:
 
 def test_a_context_is_made_used_and_listed(home: Path, fake: Fake, token_file: Path) -> None:
     fake.on("GET", "/api/v1/statistics", (200, {"tasks": 1}))
-    assert clarion("context", "set", "prod", "--server", fake.address, "--token-file", str(token_file)).stdout == f"prod: {fake.address} (in use)\n"
+    assert (
+        clarion("context", "set", "prod", "--server", fake.address, "--token-file", str(token_file)).stdout
+        == f"prod: {fake.address} (in use)\n"
+    )
     assert clarion("context", "set", "test", "--server", "http://test.example").exit_code == 0
     assert clarion("stats").stdout == "tasks  1\n"
     assert clarion("context", "use", "test").stdout == "test: http://test.example\n"
@@ -51,7 +54,9 @@ def test_a_contexts_token_goes_to_its_server_only(home: Path, token_file: Path) 
     for server, variables in (("http://other.example", {}), (None, {"CLARION_SERVER": "http://other.example"})):
         with pytest.raises(CliFailure, match="no token"):
             find(server, None, variables, home, home)
-    assert find(None, None, {"CLARION_SERVER": "http://other.example"}, home, home, "prod").server == "http://prod.example"
+    assert (
+        find(None, None, {"CLARION_SERVER": "http://other.example"}, home, home, "prod").server == "http://prod.example"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,18 @@ def test_wrong_contexts_are_refused(home: Path, args: list[str], said: str) -> N
     assert result.exit_code == 64 and said in result.stderr
 
 
-@pytest.mark.parametrize("text", ["x = ", "colour = 1", "current = 1", "contexts = 1", "[contexts.a]", "[contexts.a]\nserver = 1", '[contexts.a]\nserver = "http://h"\ntoken = "secret"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = ",
+        "colour = 1",
+        "current = 1",
+        "contexts = 1",
+        "[contexts.a]",
+        "[contexts.a]\nserver = 1",
+        '[contexts.a]\nserver = "http://h"\ntoken = "secret"',
+    ],
+)
 def test_a_file_that_is_not_understood_is_named(home: Path, text: str) -> None:
     path_in(home).parent.mkdir(parents=True)
     path_in(home).write_text(text)

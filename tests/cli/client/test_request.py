@@ -21,11 +21,17 @@ def sent(clarion: Clarion, fake: Fake, *args: str, input: bytes | None = None) -
 
 
 def test_words_after_the_dashes_are_a_program_without_a_shell(clarion: Clarion, fake: Fake) -> None:
-    assert sent(clarion, fake, "--hosts", "all", "--", "sh", "-c", "exit 3") == {"targets": ["all"], "argv": ["sh", "-c", "exit 3"]}
+    assert sent(clarion, fake, "--hosts", "all", "--", "sh", "-c", "exit 3") == {
+        "targets": ["all"],
+        "argv": ["sh", "-c", "exit 3"],
+    }
 
 
 def test_a_program_needs_no_dashes_before_it_and_keeps_its_own_options(clarion: Clarion, fake: Fake) -> None:
-    assert sent(clarion, fake, "--hosts", "all", "uname", "-a", "--json") == {"targets": ["all"], "argv": ["uname", "-a", "--json"]}
+    assert sent(clarion, fake, "--hosts", "all", "uname", "-a", "--json") == {
+        "targets": ["all"],
+        "argv": ["uname", "-a", "--json"],
+    }
 
 
 def test_hosts_may_be_separated_by_commas_and_repeated(clarion: Clarion, fake: Fake) -> None:
@@ -33,19 +39,38 @@ def test_hosts_may_be_separated_by_commas_and_repeated(clarion: Clarion, fake: F
 
 
 def test_shell_text_goes_as_a_command(clarion: Clarion, fake: Fake) -> None:
-    assert sent(clarion, fake, "--hosts", "all", "--shell", "df -h | tail -1") == {"targets": ["all"], "command": "df -h | tail -1"}
+    assert sent(clarion, fake, "--hosts", "all", "--shell", "df -h | tail -1") == {
+        "targets": ["all"],
+        "command": "df -h | tail -1",
+    }
 
 
-def test_a_script_goes_with_its_interpreter_its_arguments_and_its_name(clarion: Clarion, fake: Fake, tmp_path: Path) -> None:
+def test_a_script_goes_with_its_interpreter_its_arguments_and_its_name(
+    clarion: Clarion, fake: Fake, tmp_path: Path
+) -> None:
     script = tmp_path / "check.py"
     script.write_text("print('é')\n")
-    body = sent(clarion, fake, "--hosts", "all", "--script", str(script), "--interpreter", "python3", "--", "--fast", "x y")
-    assert body == {"targets": ["all"], "name": "check.py", "script": "print('é')\n", "interpreter": "python3", "args": ["--fast", "x y"]}
+    body = sent(
+        clarion, fake, "--hosts", "all", "--script", str(script), "--interpreter", "python3", "--", "--fast", "x y"
+    )
+    assert body == {
+        "targets": ["all"],
+        "name": "check.py",
+        "script": "print('é')\n",
+        "interpreter": "python3",
+        "args": ["--fast", "x y"],
+    }
 
 
 def test_every_option_reaches_its_field(clarion: Clarion, fake: Fake) -> None:
-    options = "--hosts all -t 5m --grace 500ms --start-within 10 --task-timeout 2h --name N --description D --type deploy --concurrency 7 --param k=v=w "
-    options += "--env A= --cwd /tmp --run-as bob --umask 027 --success-code 0 --success-code 3 --max-output 1000 --leave-children"
+    options = (
+        "--hosts all -t 5m --grace 500ms --start-within 10 --task-timeout 2h --name N --description D --type "
+        "deploy --concurrency 7 --param k=v=w "
+    )
+    options += (
+        "--env A= --cwd /tmp --run-as bob --umask 027 --success-code 0 --success-code 3 --max-output 1000 "
+        "--leave-children"
+    )
     assert sent(clarion, fake, *options.split(), "--", "true") == {
         "targets": ["all"],
         "argv": ["true"],
@@ -73,7 +98,17 @@ def test_standard_input_goes_exactly(clarion: Clarion, fake: Fake, tmp_path: Pat
     data = bytes(range(256))
     file = tmp_path / "in"
     file.write_bytes(data)
-    body = sent(clarion, fake, "--hosts", "all", "--stdin", str(file) if from_file else "-", "--", "cat", input=None if from_file else data)
+    body = sent(
+        clarion,
+        fake,
+        "--hosts",
+        "all",
+        "--stdin",
+        str(file) if from_file else "-",
+        "--",
+        "cat",
+        input=None if from_file else data,
+    )
     assert b64decode(body["stdin_base64"]) == data
 
 

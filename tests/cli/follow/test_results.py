@@ -28,7 +28,11 @@ def plays(fake: Fake, *stages: Stage) -> None:
     at = 0
 
     def task(final: bool) -> dict[str, Any]:
-        ended = {"failed" if any(row["status"] == "failed" for row in stages[at]) else "completed"} if final else {"running"}
+        ended = (
+            {"failed" if any(row["status"] == "failed" for row in stages[at]) else "completed"}
+            if final
+            else {"running"}
+        )
         return task_json(ended.pop(), stages[at])
 
     def progress(seen: Seen) -> tuple[int, Any]:
@@ -43,7 +47,13 @@ def plays(fake: Fake, *stages: Stage) -> None:
     fake.on("POST", "/api/v1/run", (201, task_json("running", stages[0])))
     fake.on("GET", f"{BASE}/progress", progress)
     fake.on("GET", f"{BASE}/hosts", lambda seen: paged([plain(row) for row in stages[at]])(seen))
-    fake.on("GET", f"{BASE}/groups", lambda seen: groups_route(task(at == len(stages) - 1), [row for row in stages[at] if row["status"] != "running"])(seen))
+    fake.on(
+        "GET",
+        f"{BASE}/groups",
+        lambda seen: groups_route(
+            task(at == len(stages) - 1), [row for row in stages[at] if row["status"] != "running"]
+        )(seen),
+    )
 
 
 def going(done: int, total: int, text: bytes = b"ok\n") -> Stage:
@@ -72,13 +82,21 @@ def test_many_hosts_come_as_groups_on_standard_error_and_whole_at_the_end(clario
     total = results.FEW + 10
     odd = host_row(7, "failed", exit_code=3, out=b"odd\n")
     last = [*going(7, 7), odd, *[host_row(number, out=b"ok\n") for number in range(8, total)]]
-    plays(fake, going(0, total), going(4, total), [*going(7, 7), odd, *[host_row(number, "running") for number in range(8, total)]], last)
+    plays(
+        fake,
+        going(0, total),
+        going(4, total),
+        [*going(7, 7), odd, *[host_row(number, "running") for number in range(8, total)]],
+        last,
+    )
     result = clarion("run", "all", "--", "true")
     assert result.exit_code == 2
     assert result.stderr.count("so far: completed, exit code 0") == 1, "a group that grows is not shown anew"
     assert "web07 so far: failed, exit code 3\n  odd\n" in result.stderr
     heads = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
-    assert len(heads) == 2 and f"({total - 1} hosts): completed" in heads[0] and heads[1] == "web07: failed, exit code 3"
+    assert (
+        len(heads) == 2 and f"({total - 1} hosts): completed" in heads[0] and heads[1] == "web07: failed, exit code 3"
+    )
     assert "so far" not in result.stdout
 
 
@@ -99,9 +117,18 @@ def test_jsonl_gives_each_host_once_as_it_ends(clarion: Clarion, fake: Fake, tot
     assert json.loads(result.stdout.splitlines()[0])["stdout"]["text"] == "ok\n"
 
 
-def test_a_server_that_breaks_off_in_between_costs_no_answer_and_repeats_none(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_breaks_off_in_between_costs_no_answer_and_repeats_none(
+    clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(results.time, "sleep", lambda seconds: None)
-    stages = (going(0, 4), [host_row(0, out=b"zero is long\n"), host_row(1, out=b"one is long\n"), *[host_row(number, "running") for number in (2, 3)]])
+    stages = (
+        going(0, 4),
+        [
+            host_row(0, out=b"zero is long\n"),
+            host_row(1, out=b"one is long\n"),
+            *[host_row(number, "running") for number in (2, 3)],
+        ],
+    )
     final = [host_row(number, out=b"%d is long\n" % number) for number in range(4)]
     plays(fake, *stages, final)
     path = f"{BASE}/hosts/{host_row(1)['host_id']}/output"
@@ -109,11 +136,19 @@ def test_a_server_that_breaks_off_in_between_costs_no_answer_and_repeats_none(cl
     fake.on("GET", path, (0, None), (0, None), (0, None), good)
     result = clarion("run", "all", "-q", "--", "true")
     assert result.exit_code == 0
-    assert sorted(line for line in result.stdout.splitlines() if not line.startswith(" ")) == [f"web0{number}: completed, exit code 0" for number in range(4)]
+    assert sorted(line for line in result.stdout.splitlines() if not line.startswith(" ")) == [
+        f"web0{number}: completed, exit code 0" for number in range(4)
+    ]
 
 
 def test_notes_and_hints_stand_below_an_answer(clarion: Clarion, fake: Fake) -> None:
-    note = {"code": "leftovers_killed", "message": "processes were ended with it", "hint": "set leave_children (--leave-children)", "count": 2, "hosts": None}
+    note = {
+        "code": "leftovers_killed",
+        "message": "processes were ended with it",
+        "hint": "set leave_children (--leave-children)",
+        "count": 2,
+        "hosts": None,
+    }
     fake.task("completed", [host_row(1, notes=[note]), host_row(2, notes=[])])
     assert clarion("run", "all", "-q", "--", "true").stdout.splitlines() == [
         "web[01-02] (2 hosts): completed, exit code 0",
@@ -124,7 +159,14 @@ def test_notes_and_hints_stand_below_an_answer(clarion: Clarion, fake: Fake) -> 
 @pytest.mark.parametrize("other", [b"same\r\n", b"same", b"same \n", b"\x1b[32msame\x1b[0m\n"])
 @pytest.mark.parametrize("many", [0, results.FEW])
 def test_answers_that_look_alike_and_differ_say_so(clarion: Clarion, fake: Fake, other: bytes, many: int) -> None:
-    fake.task("completed", [host_row(1, out=b"same\n"), host_row(2, out=other), *(host_row(3 + number, out=b"quite another\n") for number in range(many))])
+    fake.task(
+        "completed",
+        [
+            host_row(1, out=b"same\n"),
+            host_row(2, out=other),
+            *(host_row(3 + number, out=b"quite another\n") for number in range(many)),
+        ],
+    )
     result = clarion("run", "all", "-q", "--", "true")
     assert result.stdout.count("looks like the answer of web01 and differs from it in what cannot be seen") == 1
     assert result.stdout.count("looks like") == 1

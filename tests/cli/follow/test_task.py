@@ -29,14 +29,21 @@ def running(done: int, total: int, version: int) -> dict[str, Any]:
     return progress_json(task_json("running", rows), version)
 
 
-def test_each_long_poll_asks_for_what_is_newer_than_the_last_answer(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_each_long_poll_asks_for_what_is_newer_than_the_last_answer(
+    clarion: Clarion, fake: Fake, pauses: list[float]
+) -> None:
     fake.task("completed", [host_row(1)], waits=[running(0, 1, 4), running(0, 1, 7)])
     assert clarion("run", "--hosts", "all", "--", "true").exit_code == 0
-    assert [seen.query for seen in fake.asked("GET", PROGRESS)] == [{}, *({"wait": "25", "since": since} for since in ("1", "4", "7"))]
+    assert [seen.query for seen in fake.asked("GET", PROGRESS)] == [
+        {},
+        *({"wait": "25", "since": since} for since in ("1", "4", "7")),
+    ]
     assert pauses == []
 
 
-def test_an_answer_without_news_that_comes_too_soon_does_not_make_a_busy_loop(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_an_answer_without_news_that_comes_too_soon_does_not_make_a_busy_loop(
+    clarion: Clarion, fake: Fake, pauses: list[float]
+) -> None:
     fake.task("completed", [host_row(1)], waits=[running(0, 1, 1), running(0, 1, 1)])
     assert clarion("run", "--hosts", "all", "--", "true").exit_code == 0
     assert pauses == [task.EARLY, task.EARLY]
@@ -54,14 +61,18 @@ def test_a_server_that_restarts_meanwhile_is_waited_for(clarion: Clarion, fake: 
     fake.task("completed", [host_row(1)])
     final = progress_json(task_json("completed", [host_row(1)]), 9)
     away = (503, error("shutting_down", "the server is shutting down", "try again"))
-    fake.on("GET", PROGRESS, (200, running(0, 1, 1)), (0, None), away, (503, away[1], {"Retry-After": "3"}), (200, final))
+    fake.on(
+        "GET", PROGRESS, (200, running(0, 1, 1)), (0, None), away, (503, away[1], {"Retry-After": "3"}), (200, final)
+    )
     result = clarion("run", "--hosts", "all", "--", "true")
     assert result.exit_code == 0
     assert result.stderr.count("the server does not answer") == 1
     assert pauses == [0.25, 0.5, 3.0]
 
 
-def test_a_server_that_stays_away_ends_the_wait_and_says_how_to_go_on(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_a_server_that_stays_away_ends_the_wait_and_says_how_to_go_on(
+    clarion: Clarion, fake: Fake, pauses: list[float]
+) -> None:
     fake.task("completed", [host_row(1)])
     fake.on("GET", PROGRESS, (200, running(0, 1, 1)), (0, None))
     result = clarion("run", "--hosts", "all", "--", "true")
@@ -72,13 +83,20 @@ def test_a_server_that_stays_away_ends_the_wait_and_says_how_to_go_on(clarion: C
 
 def test_a_task_deleted_meanwhile_is_an_error_at_once(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.task("completed", [host_row(1)])
-    fake.on("GET", PROGRESS, (200, running(0, 1, 1)), (404, error("task_not_found", "there is no task with this id", "list tasks")))
+    fake.on(
+        "GET",
+        PROGRESS,
+        (200, running(0, 1, 1)),
+        (404, error("task_not_found", "there is no task with this id", "list tasks")),
+    )
     result = clarion("run", "--hosts", "all", "--", "true")
     assert (result.exit_code, pauses) == (74, [])
     assert "there is no task with this id" in result.stderr and f"task {TASK} was started" in result.stderr
 
 
-def test_ctrl_c_says_that_the_task_goes_on_and_how_to_attach_or_cancel(clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_that_the_task_goes_on_and_how_to_attach_or_cancel(
+    clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake.task("completed", [host_row(1)])
 
     def interrupt(*_: object, **__: object) -> None:
@@ -107,7 +125,10 @@ def test_quiet_shows_no_progress(clarion: Clarion, fake: Fake) -> None:
 
 
 def test_rate_and_time_left_are_shown_when_the_server_knows_them() -> None:
-    assert describe(running(3, 20, 1) | {"rate_per_s": 4.0, "eta_ms": 4250}) == "running: 3 of 20 hosts ended (3 completed, 4.0/s, about 4.2 s left)"
+    assert (
+        describe(running(3, 20, 1) | {"rate_per_s": 4.0, "eta_ms": 4250})
+        == "running: 3 of 20 hosts ended (3 completed, 4.0/s, about 4.2 s left)"
+    )
 
 
 def test_plain_lines_come_only_with_news_and_not_too_often(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,15 @@ def test_a_whole_life_in_one_batch() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
-    reports = [kind for host in "ab" for kind in (Accepted(host, "c1", 1), Started(host, "c1", 1, 7, 7), Result(host, "c1", 1, Outcome.COMPLETED, exit_code=0))]
+    reports = [
+        kind
+        for host in "ab"
+        for kind in (
+            Accepted(host, "c1", 1),
+            Started(host, "c1", 1, 7, 7),
+            Result(host, "c1", 1, Outcome.COMPLETED, exit_code=0),
+        )
+    ]
     acts = story.tell(*reports)
     assert [ack.host_id for ack in kinds(acts, Ack) if isinstance(ack, Ack)] == ["a", "b"]
     assert story.task().status is T.COMPLETED
@@ -21,7 +29,10 @@ def test_the_second_result_of_one_batch_is_late() -> None:
     story = Story()
     story.come("a")
     story.run("a")
-    effects = story.engine.handle([Result("a", "c1", 1, Outcome.COMPLETED, exit_code=0), Result("a", "c1", 1, Outcome.FAILED, exit_code=1)], story.now)
+    effects = story.engine.handle(
+        [Result("a", "c1", 1, Outcome.COMPLETED, exit_code=0), Result("a", "c1", 1, Outcome.FAILED, exit_code=1)],
+        story.now,
+    )
     assert [type(save) is SaveLate for save in effects.saves].count(True) == 1
     story.shadow.apply(effects)
     assert story.row("a").status is E.COMPLETED and story.row("a").exit_code == 0
@@ -32,7 +43,12 @@ def test_what_follows_the_end_in_one_batch_changes_nothing() -> None:
     story = Story()
     story.come("a")
     story.run("a")
-    story.tell(Rejected("a", "c1", 1, "busy"), Started("a", "c1", 1, 7, 99), Accepted("a", "c1", 1), Rejected("a", "c1", 1, "disk_full"))
+    story.tell(
+        Rejected("a", "c1", 1, "busy"),
+        Started("a", "c1", 1, 7, 99),
+        Accepted("a", "c1", 1),
+        Rejected("a", "c1", 1, "disk_full"),
+    )
     row = story.row("a")
     assert (row.status, row.error_code, row.agent_started_at) == (E.DISPATCH_FAILED, "busy", None)
     assert story.engine.world.contradictions == 0

@@ -51,9 +51,15 @@ def test_a_host_cannot_deny_what_it_has_accepted(by: str, reason: str) -> None:
     story = accepted(by)
     story.tell(Rejected("a", "c1", 1, reason))
     row = story.row("a")
-    assert row.status in (E.DISPATCHED, E.RUNNING) and row.accepted_at is not None and story.engine.world.contradictions == 1
+    assert (
+        row.status in (E.DISPATCHED, E.RUNNING)
+        and row.accepted_at is not None
+        and story.engine.world.contradictions == 1
+    )
     story.later(61)
-    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost"), "it ends, and says that it may have run"
+    assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost"), (
+        "it ends, and says that it may have run"
+    )
 
 
 @pytest.mark.parametrize("by", WAYS)
@@ -76,7 +82,9 @@ def test_a_denial_repeated_for_ever_does_not_put_off_the_end() -> None:
 def test_a_denied_one_that_is_canceled_is_not_called_canceled_before_its_start() -> None:
     story = accepted("accepted")
     story.tell(Rejected("a", "c1", 1, "busy"))
-    assert not kinds(story.tell(TaskCanceled("t1")), Cancel), "a host without a trace of it would answer that it never started"
+    assert not kinds(story.tell(TaskCanceled("t1")), Cancel), (
+        "a host without a trace of it would answer that it never started"
+    )
     story.tell(Rejected("a", "c1", 1, "canceled_before_start"))
     story.later(61)
     assert story.row("a").status is E.LOST
@@ -104,7 +112,9 @@ def test_a_denial_of_an_earlier_attempt_touches_neither_attempt() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=Retry(3, ("exit_nonzero",), 0, 0, idempotent=True))
-    story.tell(Accepted("a", "c1", 1), Result("a", "c1", 1, Outcome.FAILED, error_code="exit_nonzero", agent_finished_at=9))
+    story.tell(
+        Accepted("a", "c1", 1), Result("a", "c1", 1, Outcome.FAILED, error_code="exit_nonzero", agent_finished_at=9)
+    )
     story.later(1)
     story.tell(Rejected("a", "c1", 1, "busy"))
     assert (story.row("a").status, story.row("a").attempt) == (E.DISPATCHED, 2)
@@ -125,7 +135,8 @@ def test_what_was_never_accepted_may_be_refused_as_ever() -> None:
 
 @pytest.mark.parametrize("seed", range(300))
 def test_no_order_of_reports_calls_an_accepted_one_never_started(seed: int) -> None:
-    """One execution, its host's reports in any order, several Hellos and restarts: once a report says that the host has it, it ends as nothing
+    """One execution, its host's reports in any order, several Hellos and restarts: once a report says that the host has
+    it, it ends as nothing
     that says it never started, unless the host's own result says so."""
     pick = random.Random(seed)
     story = Story()

@@ -74,7 +74,9 @@ def in_doubt(**limits: float) -> Story:
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(59.9, E.DISPATCHED), (60.0, E.LOST)])
-def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_never_sent_again(seconds: float, status: E) -> None:
+def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_never_sent_again(
+    seconds: float, status: E
+) -> None:
     story = in_doubt()
     assert not kinds(story.later(seconds), Dispatch)
     assert (story.row("a").status, story.row("a").error_code) == (status, "journal_lost" if status is E.LOST else None)

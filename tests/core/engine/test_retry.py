@@ -31,7 +31,11 @@ def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -
     story.tell(Rejected("a", "c1", 1, "busy", "all slots are taken"))
     row = story.row("a")
     assert (row.status, row.attempt, row.retry_at, row.seq, row.error_code) == (E.PENDING, 2, 11_000, None, None)
-    assert (row.earlier[0]["status"], row.earlier[0]["error_code"], row.earlier[0]["attempt"]) == ("dispatch_failed", "busy", 1)
+    assert (row.earlier[0]["status"], row.earlier[0]["error_code"], row.earlier[0]["attempt"]) == (
+        "dispatch_failed",
+        "busy",
+        1,
+    )
     assert story.task().counts[E.PENDING] == 1 and story.engine.world.in_flight == 0
     assert not kinds(story.later(9), Dispatch)
     (dispatch,) = kinds(story.later(2), Dispatch)
@@ -41,7 +45,13 @@ def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -
     story.later(16)
     story.tell(Rejected("a", "c1", 3, "busy", "still"))
     row = story.row("a")
-    assert (row.status, row.attempt, row.error_code, row.error_message, len(row.earlier)) == (E.DISPATCH_FAILED, 3, "busy", "still", 2)
+    assert (row.status, row.attempt, row.error_code, row.error_message, len(row.earlier)) == (
+        E.DISPATCH_FAILED,
+        3,
+        "busy",
+        "still",
+        2,
+    )
     assert story.task().status is T.FAILED
 
 
@@ -84,7 +94,9 @@ def test_what_may_have_run_is_not_run_again() -> None:
     story.result("a", Outcome.FAILED, error_code="exit_nonzero")
     story.tell(HostDisconnected("b", 1))
     story.later(51)
-    assert (story.row("a").status, story.row("b").status) == (E.FAILED, E.LOST), "nobody can say that the dispatch did not arrive"
+    assert (story.row("a").status, story.row("b").status) == (E.FAILED, E.LOST), (
+        "nobody can say that the dispatch did not arrive"
+    )
     assert story.row("a").attempt == story.row("b").attempt == 1
 
 
@@ -96,12 +108,20 @@ def test_an_idempotent_task_runs_again_what_failed_and_keeps_what_the_first_atte
     acts = story.result("a", Outcome.FAILED, error_code="exit_nonzero", exit_code=3, agent_finished_at=90)
     assert kinds(acts, Ack) == [Ack("a", 1, "c1", 1)], "the attempt's result is kept, so its agent may drop it"
     row = story.row("a")
-    assert (row.status, row.exit_code, row.started_at, row.earlier[0]["exit_code"], row.earlier[0]["status"]) == (E.PENDING, None, None, 3, "failed")
+    assert (row.status, row.exit_code, row.started_at, row.earlier[0]["exit_code"], row.earlier[0]["status"]) == (
+        E.PENDING,
+        None,
+        None,
+        3,
+        "failed",
+    )
     acts = story.result("a", Outcome.FAILED, error_code="exit_nonzero", exit_code=3, agent_finished_at=90)
     assert kinds(acts, Ack) and not story.shadow.late, "a repetition of what is known is no late report"
     story.later(11)
     story.result("a", Outcome.FAILED, agent_finished_at=91)
-    assert len(story.shadow.late) == 1 and story.row("a").status is E.DISPATCHED, "another report of the first attempt is"
+    assert len(story.shadow.late) == 1 and story.row("a").status is E.DISPATCHED, (
+        "another report of the first attempt is"
+    )
     story.result("a", attempt=2)
     assert (story.row("a").status, story.task().status, story.row("a").attempt) == (E.COMPLETED, T.COMPLETED, 2)
 

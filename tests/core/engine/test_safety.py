@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from server.core.effects import Alarm, Dispatch, Forget
-from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Restored, Stage, Started, TaskCanceled
+from server.core.events import (
+    Accepted,
+    Entry,
+    HostConnected,
+    HostDisconnected,
+    Outcome,
+    Restored,
+    Stage,
+    Started,
+    TaskCanceled,
+)
 from server.core.model import Retry
 from server.core.state import Limits
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
@@ -19,9 +29,13 @@ def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
     assert not kinds(story.result("a", number=4), Forget), "the third is open"
     assert kinds(story.result("a", number=3), Forget) == [Forget("a", 1, 4)]
     assert not kinds(story.result("a", number=5), Forget), "it has not moved far enough"
-    assert kinds(story.come("a", session=2), Forget) == [Forget("a", 2, 5)], "a new session is told what the last one was not"
+    assert kinds(story.come("a", session=2), Forget) == [Forget("a", 2, 5)], (
+        "a new session is told what the last one was not"
+    )
     assert not kinds(story.come("a", session=3), Forget)
-    assert kinds(story.come("a", session=4, journal="journal-2"), Forget) == [Forget("a", 4, 5)], "another journal knows nothing yet"
+    assert kinds(story.come("a", session=4, journal="journal-2"), Forget) == [Forget("a", 4, 5)], (
+        "another journal knows nothing yet"
+    )
 
 
 def test_no_number_is_called_over_that_the_agent_may_never_have_met() -> None:
@@ -92,7 +106,9 @@ def test_a_database_that_was_set_back_is_found_out_and_starts_nothing_twice() ->
         assert isinstance(alarm, Alarm) and alarm.code == "store_rolled_back"
         assert (again.row("a", number).status, again.row("a", number).error_code) == (E.LOST, "rolled_back")
         again.run("a", number=3)
-        assert again.row("a", 3).seq == 701 and again.row("a", 3).status is E.DISPATCHED, "what is new goes on above its numbers"
+        assert again.row("a", 3).seq == 701 and again.row("a", 3).status is E.DISPATCHED, (
+            "what is new goes on above its numbers"
+        )
         del again.shadow.rows["c3", "a"], again.shadow.tasks["t3"]
         assert not kinds(back(again, 701), Alarm), "once"
 

@@ -132,7 +132,9 @@ def test_a_host_that_was_away_is_told_the_true_reason() -> None:
     story.come("a", "b")
     story.run("a", timeout_ms=1_000)
     story.run("b", number=2)
-    story.tell(Started("a", "c1", 1, 7, 7), Started("b", "c2", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1))
+    story.tell(
+        Started("a", "c1", 1, 7, 7), Started("b", "c2", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1)
+    )
     story.later(2)
     story.tell(TaskCanceled("t2"))
     acts = story.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)

@@ -23,19 +23,36 @@ def test_a_command_goes_out_runs_and_completes() -> None:
     story = Story()
     story.come("a")
     (dispatch,) = kinds(story.run("a"), Dispatch)
-    assert isinstance(dispatch, Dispatch) and (dispatch.host_id, dispatch.session, dispatch.seq, dispatch.attempt) == ("a", 1, 1, 1)
+    assert isinstance(dispatch, Dispatch) and (dispatch.host_id, dispatch.session, dispatch.seq, dispatch.attempt) == (
+        "a",
+        1,
+        1,
+        1,
+    )
     assert story.row("a").status is E.DISPATCHED and story.row("a").dispatched_at == 1_000
     story.later(1)
     story.tell(Accepted("a", "c1", 1))
     assert story.row("a").accepted_at == 2_000
     story.later(1)
     story.tell(Started("a", "c1", 1, 77, 555))
-    assert (story.row("a").status, story.row("a").started_at, story.row("a").agent_started_at) == (E.RUNNING, 3_000, 555)
+    assert (story.row("a").status, story.row("a").started_at, story.row("a").agent_started_at) == (
+        E.RUNNING,
+        3_000,
+        555,
+    )
     story.later(1)
     out = Output(b"i" * 32, b"hi", b"", 2, b"i" * 32)
-    acts = story.result("a", exit_code=0, agent_finished_at=600, execution_ms=45, stdout=out, stderr=out, report={"max_rss_kb": 9})
+    acts = story.result(
+        "a", exit_code=0, agent_finished_at=600, execution_ms=45, stdout=out, stderr=out, report={"max_rss_kb": 9}
+    )
     row = story.row("a")
-    assert (row.status, row.exit_code, row.finished_at, row.execution_ms, row.stdout_id) == (E.COMPLETED, 0, 4_000, 45, b"i" * 32)
+    assert (row.status, row.exit_code, row.finished_at, row.execution_ms, row.stdout_id) == (
+        E.COMPLETED,
+        0,
+        4_000,
+        45,
+        b"i" * 32,
+    )
     assert Ack("a", 1, "c1", 1) in acts
     assert story.task().status is T.COMPLETED and story.task().finished_at == 4_000 and story.task().started_at == 1_000
     assert story.engine.task("t1") is None and story.engine.next_deadline() is None
@@ -51,7 +68,12 @@ def test_a_result_that_comes_with_its_start_still_tells_when_it_began() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "status", "ends"),
-    [(Outcome.FAILED, E.FAILED, T.FAILED), (Outcome.TIMEOUT, E.TIMEOUT, T.FAILED), (Outcome.CANCELED, E.CANCELED, T.FAILED), (Outcome.LOST, E.LOST, T.FAILED)],
+    [
+        (Outcome.FAILED, E.FAILED, T.FAILED),
+        (Outcome.TIMEOUT, E.TIMEOUT, T.FAILED),
+        (Outcome.CANCELED, E.CANCELED, T.FAILED),
+        (Outcome.LOST, E.LOST, T.FAILED),
+    ],
 )
 def test_a_task_fails_when_one_host_did_not_complete(outcome: Outcome, status: E, ends: T) -> None:
     story = Story()
@@ -84,7 +106,11 @@ def test_an_agents_refusal_is_never_a_start() -> None:
     story.come("a")
     story.run("a")
     story.tell(Rejected("a", "c1", 1, "busy", "16 of 16"))
-    assert (story.row("a").status, story.row("a").error_code, story.row("a").error_message) == (E.DISPATCH_FAILED, "busy", "16 of 16")
+    assert (story.row("a").status, story.row("a").error_code, story.row("a").error_message) == (
+        E.DISPATCH_FAILED,
+        "busy",
+        "16 of 16",
+    )
 
 
 def test_a_refusal_of_what_runs_is_a_contradiction_and_ends_nothing() -> None:
@@ -100,7 +126,12 @@ def test_reports_of_others_and_of_old_attempts_touch_no_row() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a")
-    for event in (Accepted("b", "c1", 1), Started("a", "c1", 0, 1, 1), Rejected("b", "c1", 1, "busy"), Accepted("nobody", "c1", 1)):
+    for event in (
+        Accepted("b", "c1", 1),
+        Started("a", "c1", 0, 1, 1),
+        Rejected("b", "c1", 1, "busy"),
+        Accepted("nobody", "c1", 1),
+    ):
         assert not story.tell(event)
     acts = story.result("b")
     assert kinds(acts, Ack) and story.row("a").status is E.DISPATCHED

@@ -1,11 +1,24 @@
-"""What time may end, and what it may not: nothing that a host has taken on, nothing that could not leave, and no clock that was set."""
+"""What time may end, and what it may not: nothing that a host has taken on, nothing that could not leave, and no clock
+that was set."""
 
 from __future__ import annotations
 
 import pytest
 
 from server.core.effects import Alarm, Cancel, Dispatch
-from server.core.events import Accepted, Entry, Event, Now, Outcome, Result, Stage, Started, Stopping, TaskCanceled, TaskStarted
+from server.core.events import (
+    Accepted,
+    Entry,
+    Event,
+    Now,
+    Outcome,
+    Result,
+    Stage,
+    Started,
+    Stopping,
+    TaskCanceled,
+    TaskStarted,
+)
 from server.core.state import Limits
 from tests.core.story import E, Story, T, kinds, reload
 
@@ -91,14 +104,20 @@ SPOKEN = [Accepted("a", "c1", 1), Started("a", "c1", 1, 7, 7), Result("a", "c1",
 
 @pytest.mark.parametrize("started", [True, False])
 @pytest.mark.parametrize("spoken", SPOKEN, ids=lambda event: type(event).__name__)
-def test_what_an_older_database_believes_unsent_and_its_host_tells_of_is_never_called_unstarted(spoken: Event, started: bool) -> None:
+def test_what_an_older_database_believes_unsent_and_its_host_tells_of_is_never_called_unstarted(
+    spoken: Event, started: bool
+) -> None:
     story = Story()
     story.create("a", "b")
     again = reload(story, "a", "b")
     if started:
         again.tell(TaskStarted("t1"))
     acts = again.tell(spoken)
-    assert (again.row("a").status, again.row("a").error_code, again.row("b").status) == (E.LOST, "rolled_back", E.PENDING)
+    assert (again.row("a").status, again.row("a").error_code, again.row("b").status) == (
+        E.LOST,
+        "rolled_back",
+        E.PENDING,
+    )
     assert kinds(acts, Alarm)
     assert bool(again.shadow.late) is isinstance(spoken, Result), "what it says is kept beside"
     assert not kinds(again.tell(spoken, TaskCanceled("t1")), Alarm), "once"

@@ -55,7 +55,9 @@ def test_the_oldest_counts_until_it_is_sent() -> None:
 @pytest.mark.parametrize("end", ["cancel", "cancel one", "timeout", "wait is over", "sent"])
 def test_whatever_ends_the_wait_ends_its_age(end: str) -> None:
     story = Story()
-    story.run("a", wait_ms=50_000 if end == "wait is over" else 500_000, timeout_ms=50_000 if end == "timeout" else None)
+    story.run(
+        "a", wait_ms=50_000 if end == "wait is over" else 500_000, timeout_ms=50_000 if end == "timeout" else None
+    )
     story.later(40)
     assert age(story) == 40
     if end == "cancel":
@@ -91,7 +93,9 @@ def test_a_further_attempt_waits_since_the_one_before_has_ended() -> None:
     assert (story.row("a").status, age(story)) == (E.PENDING, 20), "in the pause"
     story.tell(HostDisconnected("a", 1))
     story.later(50)
-    assert (story.row("a").attempt, story.row("a").status, age(story)) == (3, E.PENDING, 0), "refused while it waited: another attempt waits anew"
+    assert (story.row("a").attempt, story.row("a").status, age(story)) == (3, E.PENDING, 0), (
+        "refused while it waited: another attempt waits anew"
+    )
     story.come("a", session=2)
     story.later(70)
     assert age(story) is None
@@ -126,7 +130,10 @@ def test_a_delivery_is_counted_once_from_its_decision_to_the_agents_word() -> No
     story.later(2)
     story.tell(Started("a", "c1", 1, 9, 1), Started("b", "c1", 1, 9, 1), Accepted("b", "c1", 1))
     delivery = story.engine.delivery
-    assert {bound: number for bound, number in zip((*DELIVERY, None), delivery.counts, strict=True) if number} == {0.05: 1, 2.5: 1}
+    assert {bound: number for bound, number in zip((*DELIVERY, None), delivery.counts, strict=True) if number} == {
+        0.05: 1,
+        2.5: 1,
+    }
     assert delivery.total == pytest.approx(0.03 + 2.03)
 
 

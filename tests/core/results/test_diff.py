@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from server.core.results.diff import NO_NEW_LINE, unified
 
-PIECES = st.lists(st.sampled_from([b"a", b"b", b" ", b"\t", b"\r", b"\n", b"\r\n", b"\x1b[1m", b"\x00", b"\xff", "\u200b".encode(), b"\\", b"\\r"]), max_size=8).map(b"".join)
+PIECES = st.lists(
+    st.sampled_from(
+        [b"a", b"b", b" ", b"\t", b"\r", b"\n", b"\r\n", b"\x1b[1m", b"\x00", b"\xff", "\u200b".encode(), b"\\", b"\\r"]
+    ),
+    max_size=8,
+).map(b"".join)
 
 
 @pytest.mark.parametrize(
@@ -41,15 +46,36 @@ def test_what_differs_is_seen_and_named(old: bytes, new: bytes, lines: list[str]
 
 
 def test_only_lines_that_look_alike_are_written_byte_for_byte() -> None:
-    found = unified(b"\x1b[1mhead\x1b[m\none\nx\ny\nz\nlast\n", b"\x1b[1mhead\x1b[m\none\r\nx\ny\nz\n\x1b[1mend\x1b[m\n", 1)
-    assert found.text.splitlines() == ["@@ -1,3 +1,3 @@", " head", "-one", "+one\\r", " x", "@@ -5,2 +5,2 @@", " z", "-last", "+end"]
+    found = unified(
+        b"\x1b[1mhead\x1b[m\none\nx\ny\nz\nlast\n", b"\x1b[1mhead\x1b[m\none\r\nx\ny\nz\n\x1b[1mend\x1b[m\n", 1
+    )
+    assert found.text.splitlines() == [
+        "@@ -1,3 +1,3 @@",
+        " head",
+        "-one",
+        "+one\\r",
+        " x",
+        "@@ -5,2 +5,2 @@",
+        " z",
+        "-last",
+        "+end",
+    ]
     assert found.exact and (found.removed, found.added) == (2, 2)
 
 
 @given(PIECES, PIECES)
-def test_outputs_that_differ_never_have_a_diff_that_looks_empty_or_the_same_on_both_sides(old: bytes, new: bytes) -> None:
+def test_outputs_that_differ_never_have_a_diff_that_looks_empty_or_the_same_on_both_sides(
+    old: bytes, new: bytes
+) -> None:
     found = unified(old, new, 3)
     assert (found.text == "") is (old == new)
     lines = found.text.splitlines()
-    sides = [[line[1:] if line != NO_NEW_LINE else line for at, line in enumerate(lines) if line[0] == mark or (line == NO_NEW_LINE and lines[at - 1][0] == mark)] for mark in "-+"]
+    sides = [
+        [
+            line[1:] if line != NO_NEW_LINE else line
+            for at, line in enumerate(lines)
+            if line[0] == mark or (line == NO_NEW_LINE and lines[at - 1][0] == mark)
+        ]
+        for mark in "-+"
+    ]
     assert old == new or sides[0] != sides[1]

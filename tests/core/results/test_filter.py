@@ -15,7 +15,9 @@ from server.core.results.groups import Answer
 from server.core.selectors.expression import ExpressionError
 from server.core.states import ExecutionStatus as E
 
-DOCUMENT = b'{"disk": {"free": 12.5, "name": "sda1", "ok": true}, "list": [1, "two", null], "version": "1.10", "text": "5"}\n'
+DOCUMENT = (
+    b'{"disk": {"free": 12.5, "name": "sda1", "ok": true}, "list": [1, "two", null], "version": "1.10", "text": "5"}\n'
+)
 FAILED = Reply(Answer(E.FAILED, 3, None, "exit_nonzero", b"a", b"b", 1, ("h1", "h2"), 2), DOCUMENT, b"No space left\n")
 OFFLINE = Reply(Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, ("h3",), 1))
 
@@ -160,7 +162,7 @@ def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_read_from_an_output_is_read_once() -> None:
-    reply = Reply(FAILED.answer, b'[[1], [2], [3], [4], [5], [6]]')
+    reply = Reply(FAILED.answer, b"[[1], [2], [3], [4], [5], [6]]")
     first = [reply.at((index,))[0] for index in range(6)]
     assert first == ["[1]", "[2]", "[3]", "[4]", "[5]", "[6]"]
     assert reply.at((5,))[0] is first[5] and reply.at((0,))[0] is not first[0], f"the last {DUMPED} are kept"

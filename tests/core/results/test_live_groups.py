@@ -17,26 +17,45 @@ Found = dict[tuple[object, ...], tuple[int | None, frozenset[str]]]
 
 
 def found(answers: Iterable[Answer]) -> Found:
-    return {(a.status, a.exit_code, a.signal, a.error_code, a.stdout_id, a.stderr_id): (a.first_at, frozenset(a.host_ids)) for a in answers}
+    return {
+        (a.status, a.exit_code, a.signal, a.error_code, a.stdout_id, a.stderr_id): (a.first_at, frozenset(a.host_ids))
+        for a in answers
+    }
 
 
 def together(rows: Iterable[CommandHost]) -> list[Answer]:
     """As a store puts rows together."""
     kinds: dict[tuple[object, ...], list[CommandHost]] = {}
     for row in rows:
-        kinds.setdefault((row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id), []).append(row)
+        kinds.setdefault(
+            (row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id), []
+        ).append(row)
     return [
-        Answer(one.status, one.exit_code, one.signal, one.error_code, one.stdout_id, one.stderr_id, min((r.finished_at for r in rows if r.finished_at is not None), default=None), tuple(r.host_id for r in rows))
+        Answer(
+            one.status,
+            one.exit_code,
+            one.signal,
+            one.error_code,
+            one.stdout_id,
+            one.stderr_id,
+            min((r.finished_at for r in rows if r.finished_at is not None), default=None),
+            tuple(r.host_id for r in rows),
+        )
         for rows in kinds.values()
         for one in rows[:1]
     ]
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from([b"a", b"b", None]), st.integers(1, 99)), max_size=60)
+STEPS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from([b"a", b"b", None]), st.integers(1, 99)),
+    max_size=60,
+)
 
 
 @given(STEPS, st.data())
-def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(steps: list[tuple[int, int, bytes | None, int]], data: st.DataObject) -> None:
+def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
+    steps: list[tuple[int, int, bytes | None, int]], data: st.DataObject
+) -> None:
     rows = {f"h{number}": CommandHost("c", f"h{number}") for number in range(6)}
     history: list[CommandHost] = []
     for number, code, output_id, at in steps:
@@ -46,13 +65,22 @@ def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(steps: li
         if before.status is E.PENDING:
             row = CommandHost("c", before.host_id, status=E.RUNNING)
         else:
-            row = CommandHost("c", before.host_id, status=E.FAILED if code else E.COMPLETED, exit_code=code, stdout_id=output_id, finished_at=at)
+            row = CommandHost(
+                "c",
+                before.host_id,
+                status=E.FAILED if code else E.COMPLETED,
+                exit_code=code,
+                stdout_id=output_id,
+                finished_at=at,
+            )
         rows[before.host_id] = row
         history.append(row)
     follows_from = data.draw(st.integers(0, len(history)))
     read_at = data.draw(st.integers(follows_from, len(history)))
     told_by_then = data.draw(st.integers(follows_from, len(history)))
-    stored = {f"h{number}": CommandHost("c", f"h{number}") for number in range(6)} | {row.host_id: row for row in history[:read_at]}
+    stored = {f"h{number}": CommandHost("c", f"h{number}") for number in range(6)} | {
+        row.host_id: row for row in history[:read_at]
+    }
     sheet = AnswerSheet()
     for row in history[follows_from:told_by_then]:
         sheet.note(row)

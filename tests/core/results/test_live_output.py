@@ -1,4 +1,5 @@
-"""Output while it comes: whatever arrives in whatever order, a viewer gets each byte at most once and is told of all that it misses."""
+"""Output while it comes: whatever arrives in whatever order, a viewer gets each byte at most once and is told of all
+that it misses."""
 
 from __future__ import annotations
 
@@ -8,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.results.live_output import OVERHEAD, PIECE, STDERR, STDOUT, STREAMS, Credit, Gap, Piece, Position, Ring, rest, share
+from server.core.results.live_output import (
+    OVERHEAD,
+    PIECE,
+    STDERR,
+    STDOUT,
+    STREAMS,
+    Credit,
+    Gap,
+    Piece,
+    Position,
+    Ring,
+    rest,
+    share,
+)
 
 TRUTH = {STDOUT: bytes(range(256)) * 8, STDERR: bytes(range(255, -1, -1)) * 8}
 PIECES = st.tuples(st.sampled_from(STREAMS), st.integers(0, 2_000), st.integers(1, 48)).map(
@@ -65,8 +79,13 @@ def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int,
         viewer.true()
 
 
-@given(cuts=st.lists(st.tuples(st.sampled_from(STREAMS), st.integers(1, 40)), max_size=40), resumes=st.lists(st.integers(0, 40), max_size=5))
-def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_viewer_comes_again(cuts: list[tuple[int, int]], resumes: list[int]) -> None:
+@given(
+    cuts=st.lists(st.tuples(st.sampled_from(STREAMS), st.integers(1, 40)), max_size=40),
+    resumes=st.lists(st.integers(0, 40), max_size=5),
+)
+def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_viewer_comes_again(
+    cuts: list[tuple[int, int]], resumes: list[int]
+) -> None:
     ring, at = Ring(1 << 20, NOWHERE), dict(NOWHERE)
     viewer, order = Assembled(), []
     for number, (stream, size) in enumerate(cuts):
@@ -102,7 +121,11 @@ def test_the_result_gives_the_rest_and_names_what_is_nowhere(seen: int, head: in
 
 def test_the_rest_comes_in_pieces() -> None:
     position = Position()
-    sizes = [len(one.data) for one in rest(position, STDERR, bytes(2 * PIECE + 1), b"", 2 * PIECE + 1) if isinstance(one, Piece)]
+    sizes = [
+        len(one.data)
+        for one in rest(position, STDERR, bytes(2 * PIECE + 1), b"", 2 * PIECE + 1)
+        if isinstance(one, Piece)
+    ]
     assert sizes == [PIECE, PIECE, 1]
 
 
@@ -148,5 +171,7 @@ def test_a_viewer_that_joined_elsewhere_gets_the_part_of_a_piece_that_it_lacks_a
     ring = Ring(10_000, NOWHERE)
     ring.add(Piece(STDOUT, 0, b"abcdef"))
     ring.add(Piece(STDOUT, 6, b"ghi"))
-    assert [(one.offset, one.data) for one in ring.news(Position({STDOUT: 4, STDERR: 0})) if isinstance(one, Piece)] == [(4, b"ef"), (6, b"ghi")]
+    assert [
+        (one.offset, one.data) for one in ring.news(Position({STDOUT: 4, STDERR: 0})) if isinstance(one, Piece)
+    ] == [(4, b"ef"), (6, b"ghi")]
     assert ring.news(Position({STDOUT: 9, STDERR: 0})) == []

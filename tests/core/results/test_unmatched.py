@@ -1,4 +1,5 @@
-"""Results for no open execution: acknowledged at a bounded pace, claimed by a Hello or dropped, and a flood of them is cut off."""
+"""Results for no open execution: acknowledged at a bounded pace, claimed by a Hello or dropped, and a flood of them is
+cut off."""
 
 from __future__ import annotations
 
@@ -18,10 +19,27 @@ def stray(number: int, attempt: int = 1, output: Output | None = None) -> Result
 
 def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> None:
     story = Story()
-    story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry("x1", 1, 5, Stage.DONE), Entry("x3", 1, 10, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)]))
-    effects = story.engine.handle([stray(1, output=BIG), stray(2, output=BIG), stray(3), stray(4), stray(1, 2)], story.now)
+    story.tell(
+        HostConnected(
+            "a",
+            1,
+            JOURNAL,
+            4,
+            9,
+            [Entry("x1", 1, 5, Stage.DONE), Entry("x3", 1, 10, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)],
+        )
+    )
+    effects = story.engine.handle(
+        [stray(1, output=BIG), stray(2, output=BIG), stray(3), stray(4), stray(1, 2)], story.now
+    )
     saved = [save for save in effects.saves if isinstance(save, SaveLate)]
-    assert [(save.command_id, save.attempt, save.claimed) for save in saved] == [("x1", 1, True), ("x2", 1, False), ("x3", 1, False), ("x4", 1, False), ("x1", 2, False)]
+    assert [(save.command_id, save.attempt, save.claimed) for save in saved] == [
+        ("x1", 1, True),
+        ("x2", 1, False),
+        ("x3", 1, False),
+        ("x4", 1, False),
+        ("x1", 2, False),
+    ]
     assert not [save for save in effects.saves if isinstance(save, SaveOutput)] and saved[0].outputs == (BIG,)
     assert len(kinds(effects.acts, Ack)) == 5, "whatever becomes of it, its agent may forget it"
 
@@ -86,19 +104,37 @@ def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() 
     story.come("a")
     story.run("a")
     again = reload(story, "a")
-    held = [Entry("c1", 1, 1, Stage.RUNNING), Entry("x1", 1, 200, Stage.DONE), Entry("x2", 1, 256, Stage.ACKED), Entry("x3", 1, 257, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)]
+    held = [
+        Entry("c1", 1, 1, Stage.RUNNING),
+        Entry("x1", 1, 200, Stage.DONE),
+        Entry("x2", 1, 256, Stage.ACKED),
+        Entry("x3", 1, 257, Stage.DONE),
+        Entry("x4", 1, 0, Stage.DONE),
+    ]
     acts = again.come("a", session=5, entries=held)
-    assert kinds(acts, Inquire) == [Inquire("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4)])], "the numbers up to 256 were given out by this database"
+    assert kinds(acts, Inquire) == [Inquire("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4)])], (
+        "the numbers up to 256 were given out by this database"
+    )
     assert not kinds(again.come("a", session=6, entries=held), Inquire), "only after a start can something be missing"
 
 
 def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
     story = Story(Limits(orphans=2))
     story.come("a")
-    effects = story.engine.handle([Unaccounted("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now)
-    assert effects.saves == [SaveOrphan("a", "x1", 1, story.now.wall_ms, 200, 3), SaveOrphan("a", "x2", 1, story.now.wall_ms, 256, 4)]
+    effects = story.engine.handle(
+        [Unaccounted("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now
+    )
+    assert effects.saves == [
+        SaveOrphan("a", "x1", 1, story.now.wall_ms, 200, 3),
+        SaveOrphan("a", "x2", 1, story.now.wall_ms, 256, 4),
+    ]
     (alarm,) = effects.acts
-    assert isinstance(alarm, Alarm) and alarm.code == "orphans" and "holds 3 executions" in alarm.message and "x1" in alarm.message
+    assert (
+        isinstance(alarm, Alarm)
+        and alarm.code == "orphans"
+        and "holds 3 executions" in alarm.message
+        and "x1" in alarm.message
+    )
 
 
 def test_a_host_that_the_store_does_not_know_proves_no_loss() -> None:

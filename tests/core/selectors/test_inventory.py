@@ -13,7 +13,40 @@ from server.core.selectors.evaluate import select
 from server.core.selectors.inventory import Directory
 from server.core.selectors.parser import parse
 
-ODD = ["web1", "web2", "web10", "WEB1", "all", "online", "not", "in", "web*", "web?", "web[1-3]", "web[1", "a,b", "role=db", "task:x", "", " ", "a b", "web1.", "a:b", "a/b", "bücher", "漢", '"', "'", "\\", "(", ")", "!", "<", "a\nb", "\u202eweb"]
+ODD = [
+    "web1",
+    "web2",
+    "web10",
+    "WEB1",
+    "all",
+    "online",
+    "not",
+    "in",
+    "web*",
+    "web?",
+    "web[1-3]",
+    "web[1",
+    "a,b",
+    "role=db",
+    "task:x",
+    "",
+    " ",
+    "a b",
+    "web1.",
+    "a:b",
+    "a/b",
+    "bücher",
+    "漢",
+    '"',
+    "'",
+    "\\",
+    "(",
+    ")",
+    "!",
+    "<",
+    "a\nb",
+    "\u202eweb",
+]
 
 
 def an_id(number: int) -> str:
@@ -22,9 +55,9 @@ def an_id(number: int) -> str:
 
 HOSTS = st.builds(
     lambda number, hostname, former, met, replaced, label: Host(
-        an_id(number), hostname, former=tuple(former), first_seen_at=1 if met else None, replaced_by=an_id(99) if replaced else None, labels={"k": label}, os=label, ip="10.0.0.1"
+        an_id(number), hostname, former=tuple(former), first_seen_at=1 if met else None, replaced_by=an_id(99) if replaced else None, labels={"k": label}, os=label, ip="10.0.0.1"  # noqa: E501
     ),
-    st.integers(0, 8), st.sampled_from([*ODD, *map(an_id, range(9))]), st.lists(st.sampled_from(ODD[:4]), max_size=2, unique=True), st.booleans(), st.booleans(), st.sampled_from("ab"),
+    st.integers(0, 8), st.sampled_from([*ODD, *map(an_id, range(9))]), st.lists(st.sampled_from(ODD[:4]), max_size=2, unique=True), st.booleans(), st.booleans(), st.sampled_from("ab"),  # noqa: E501
 )  # fmt: skip
 
 
@@ -40,7 +73,9 @@ def meant(directory: Directory, text: str) -> set[str]:
 
 
 @given(st.lists(HOSTS, min_size=1, max_size=12), st.data())
-def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(hosts: list[Host], data: st.DataObject) -> None:
+def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(
+    hosts: list[Host], data: st.DataObject
+) -> None:
     directory = filled(hosts)
     chosen = data.draw(st.sets(st.sampled_from(sorted(directory.hosts)), min_size=1))
     found = select([parse(directory.text(chosen))], directory, set(), {})
@@ -59,17 +94,39 @@ def test_what_it_knows_after_changes_is_what_it_knows_of_the_hosts_as_they_are(c
             known[change.host_id] = change
             directory.put(change)
     fresh = filled(list(known.values()))
-    assert (directory.hosts, directory.order, directory.replaced, directory.addresses) == (fresh.hosts, fresh.order, fresh.replaced, fresh.addresses)
+    assert (directory.hosts, directory.order, directory.replaced, directory.addresses) == (
+        fresh.hosts,
+        fresh.order,
+        fresh.replaced,
+        fresh.addresses,
+    )
     for name in ODD:
-        assert (directory.named(name), directory.formerly(name), directory.bearing(name)) == (fresh.named(name), fresh.formerly(name), fresh.bearing(name))
+        assert (directory.named(name), directory.formerly(name), directory.bearing(name)) == (
+            fresh.named(name),
+            fresh.formerly(name),
+            fresh.bearing(name),
+        )
     assert directory.labelled("k") == fresh.labelled("k") and directory.fact("os") == fresh.fact("os")
 
 
 def test_a_host_that_was_replaced_is_meant_by_its_id_only() -> None:
     old = Host(an_id(1), "web1", ip="10.0.0.1", os="debian", labels={"role": "web"}, former=("was1",), first_seen_at=1)
-    directory = filled([old, Host(an_id(2), "web2", ip="10.0.0.2", os="debian", labels={"role": "web"}), Host(an_id(3), "web1")])
+    directory = filled(
+        [old, Host(an_id(2), "web2", ip="10.0.0.2", os="debian", labels={"role": "web"}), Host(an_id(3), "web1")]
+    )
     directory.put(replace(old, replaced_by=an_id(3)))
-    for text in ("all", "offline", "web*", "w?b*", "role=web", "os=debian", "ip=10.0.0.0/8", "ip=10.*", "not web2", "name=web1"):
+    for text in (
+        "all",
+        "offline",
+        "web*",
+        "w?b*",
+        "role=web",
+        "os=debian",
+        "ip=10.0.0.0/8",
+        "ip=10.*",
+        "not web2",
+        "name=web1",
+    ):
         assert an_id(1) not in meant(directory, text), text
     assert meant(directory, "web1") == {an_id(3)} and directory.formerly("was1") == set()
     assert meant(directory, an_id(1)) == {an_id(1)} and directory.word(an_id(1)) == an_id(1)
@@ -113,6 +170,11 @@ def test_a_host_that_never_connected_does_not_count_beside_one_that_has() -> Non
     ],
 )
 def test_names_that_may_have_been_meant_are_found(written: str, near: list[str]) -> None:
-    directory = filled([Host(an_id(number), name) for number, name in enumerate(["web01", "db1.example", "db2.example", "UPPER", "x" * 100 + "y"])])
+    directory = filled(
+        [
+            Host(an_id(number), name)
+            for number, name in enumerate(["web01", "db1.example", "db2.example", "UPPER", "x" * 100 + "y"])
+        ]
+    )
     directory.put(Host(an_id(90), "web02", replaced_by=an_id(1)))
     assert directory.near(written) == near

@@ -27,9 +27,26 @@ def an_id(number: int) -> str:
 
 
 HOSTS = [
-    Host(an_id(1), "web1", ip="10.0.0.1", os="debian 12", arch="x86_64", version="1.0", labels={"role": "web", "env": "prod"}, agent_labels={"env": "test", "rack": "7"}),
+    Host(
+        an_id(1),
+        "web1",
+        ip="10.0.0.1",
+        os="debian 12",
+        arch="x86_64",
+        version="1.0",
+        labels={"role": "web", "env": "prod"},
+        agent_labels={"env": "test", "rack": "7"},
+    ),
     Host(an_id(2), "web2", ip="10.0.1.2", os="debian 12", arch="arm64", version="1.1", labels={"role": "web"}),
-    Host(an_id(3), "web10", ip="192.168.0.1", os="rhel", arch="x86_64", version="1.1", labels={"role": "web", "status": "old"}),
+    Host(
+        an_id(3),
+        "web10",
+        ip="192.168.0.1",
+        os="rhel",
+        arch="x86_64",
+        version="1.1",
+        labels={"role": "web", "status": "old"},
+    ),
     Host(an_id(4), "db1", ip="fd00::4", os="rhel", arch="x86_64", version="1.1", labels={"role": "db"}),
     Host(an_id(5), "twin", ip="not an address"),
     Host(an_id(6), "twin"),
@@ -112,7 +129,10 @@ def test_what_an_expression_means(directory: Directory, text: str, meant: str) -
 
 
 def test_names_that_nobody_has_and_names_that_many_have_are_told(directory: Directory) -> None:
-    found = choose(directory, f"web[1-4],twin and not nobody or {an_id(99)} or zz* or role=none or ip=1.0.0.0/8 or ip=9* or role=mq")
+    found = choose(
+        directory,
+        f"web[1-4],twin and not nobody or {an_id(99)} or zz* or role=none or ip=1.0.0.0/8 or ip=9* or role=mq",
+    )
     assert list(found.unknown) == ["web3", "web4", "nobody", an_id(99)]
     assert found.ambiguous == {"twin": (an_id(5), an_id(6))}
     assert list(found.unmatched) == ["zz*", "role=none", "ip=1.0.0.0/8", "ip=9*", "role=mq"]
@@ -122,7 +142,9 @@ def test_results_of_a_task_are_hosts_like_any_other(directory: Directory) -> Non
     text = f"task:{TASK} and status=failed and role=web or task:{OTHER} group=2 exit_code in (1,2) reason!=timed_out"
     tree = parse(text)
     first, second = results_in(tree)
-    assert [(one.task_id, [(part.field, part.negate, part.values) for part in one.refinements]) for one in (first, second)] == [
+    assert [
+        (one.task_id, [(part.field, part.negate, part.values) for part in one.refinements]) for one in (first, second)
+    ] == [
         (TASK, [("status", False, {int(ExecutionStatus.FAILED)})]),
         (OTHER, [("group", False, {2}), ("exit_code", False, {1, 2}), ("reason", True, {"timed_out"})]),
     ]
@@ -130,7 +152,10 @@ def test_results_of_a_task_are_hosts_like_any_other(directory: Directory) -> Non
     assert (found.host_ids, found.gone) == ([an_id(4), an_id(1)], 1)
     assert [one.task_id for one in results_in(parse(f"not task:{TASK.upper()}, web1"))] == [TASK]
     (negated,) = results_in(parse(f"task:{TASK} and status not in (completed, cancelled)"))
-    assert negated.refinements[0].negate and negated.refinements[0].values == {int(ExecutionStatus.COMPLETED), int(ExecutionStatus.CANCELED)}
+    assert negated.refinements[0].negate and negated.refinements[0].values == {
+        int(ExecutionStatus.COMPLETED),
+        int(ExecutionStatus.CANCELED),
+    }
 
 
 @pytest.mark.parametrize(
@@ -198,14 +223,32 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["*1,*2,*3", "*a?*", "all and not web1 and not web2", "all and online", "all or online", "web[1-90]", "web*", "ip=10.0.0.0/8", "ip=1*", f"task:{TASK}", "role=web", "role=*?b", "*" + "?" * 101, "all"],
+    [
+        "*1,*2,*3",
+        "*a?*",
+        "all and not web1 and not web2",
+        "all and online",
+        "all or online",
+        "web[1-90]",
+        "web*",
+        "ip=10.0.0.0/8",
+        "ip=1*",
+        f"task:{TASK}",
+        "role=web",
+        "role=*?b",
+        "*" + "?" * 101,
+        "all",
+    ],
 )
 def test_whatever_an_evaluation_does_is_counted(directory: Directory, text: str) -> None:
     results = {Results(TASK, (), 1): frozenset({an_id(1)})}
     chosen = [parse(text)]
     needed = next(most for most in range(1_000) if _is_enough(chosen, directory, results, most))
     assert needed > 0
-    assert select(chosen * 2, directory, set(), results, Bounds(comparisons=10_000)).host_ids == select(chosen, directory, set(), results).host_ids
+    assert (
+        select(chosen * 2, directory, set(), results, Bounds(comparisons=10_000)).host_ids
+        == select(chosen, directory, set(), results).host_ids
+    )
 
 
 def _is_enough(trees: list[Selector], directory: Directory, results: dict[Results, frozenset[str]], most: int) -> bool:
@@ -219,13 +262,24 @@ def _is_enough(trees: list[Selector], directory: Directory, results: dict[Result
 def fleet(number: int) -> Directory:
     made = Directory()
     for index in range(number):
-        made.put(Host(an_id(index), f"web{index:05d}", ip=f"10.0.{index >> 8}.{index & 255}", labels={"serial": f"s{index}"}))
+        made.put(
+            Host(an_id(index), f"web{index:05d}", ip=f"10.0.{index >> 8}.{index & 255}", labels={"serial": f"s{index}"})
+        )
     return made
 
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("*b?00?*", 100), ("serial=*?9", 300), ("serial in (s1,s2,nothing)", 2), ("ip=10.0.?.*", 2_560), ("web[00000-02999]", 3_000), ("ip=10.0.1.0/24", 256), (" and ".join(["not web00001"] * 40), 2_999), ("*" + "?" * 200 + ",serial=" + "?" * 200, 0)],
+    [
+        ("*b?00?*", 100),
+        ("serial=*?9", 300),
+        ("serial in (s1,s2,nothing)", 2),
+        ("ip=10.0.?.*", 2_560),
+        ("web[00000-02999]", 3_000),
+        ("ip=10.0.1.0/24", 256),
+        (" and ".join(["not web00001"] * 40), 2_999),
+        ("*" + "?" * 200 + ",serial=" + "?" * 200, 0),
+    ],
 )
 def test_a_slice_is_small_and_all_slices_together_are_the_same(text: str, count: int) -> None:
     directory, trees = fleet(3_000), [parse(text)]
@@ -266,7 +320,20 @@ def test_names_of_all_texts_share_one_limit() -> None:
 
 
 def test_the_hosts_of_a_task_in_slices_are_the_same() -> None:
-    answers = [Answer(ExecutionStatus.COMPLETED, number % 3, None, None, None, None, 1, tuple(an_id(number * 40 + host) for host in range(40)), number) for number in range(1, 900)]
+    answers = [
+        Answer(
+            ExecutionStatus.COMPLETED,
+            number % 3,
+            None,
+            None,
+            None,
+            None,
+            1,
+            tuple(an_id(number * 40 + host) for host in range(40)),
+            number,
+        )
+        for number in range(1, 900)
+    ]
     wanted = next(results_in(parse(f"task:{TASK} exit_code=1")))
     steps, slices = hosts_in_slices(answers, wanted), 0
     while True:
@@ -279,14 +346,27 @@ def test_the_hosts_of_a_task_in_slices_are_the_same() -> None:
     assert slices >= 2
 
 
-@pytest.mark.parametrize(("text", "bounds"), [("web1", Bounds(chars=3)), ("web[1-3]", Bounds(names=2)), ("web[1-3]*", Bounds(patterns=2))])
+@pytest.mark.parametrize(
+    ("text", "bounds"), [("web1", Bounds(chars=3)), ("web[1-3]", Bounds(names=2)), ("web[1-3]*", Bounds(patterns=2))]
+)
 def test_every_bound_of_an_expression_is_an_argument(text: str, bounds: Bounds) -> None:
     with pytest.raises(ExpressionError, match=r"at most [23] "):
         parse(text, bounds)
     parse(text)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b"]), st.dictionaries(st.sampled_from("xy"), st.sampled_from("12")), st.sampled_from(["", "10.0.0.1", "::1"]), st.booleans()), max_size=30))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.sampled_from(["a", "b"]),
+            st.dictionaries(st.sampled_from("xy"), st.sampled_from("12")),
+            st.sampled_from(["", "10.0.0.1", "::1"]),
+            st.booleans(),
+        ),
+        max_size=30,
+    )
+)
 def test_the_directory_is_what_a_new_one_would_be(changes: list[tuple[int, str, dict[str, str], str, bool]]) -> None:
     directory = Directory()
     known: dict[str, Host] = {}
@@ -307,7 +387,16 @@ def test_the_directory_is_what_a_new_one_would_be(changes: list[tuple[int, str, 
     assert directory.fact("os") == fresh.fact("os")
 
 
-@given(st.recursive(st.sampled_from(["web1", "role=web", "online", "all", "db1,web2"]), lambda inner: st.one_of(inner.map(lambda a: f"not ({a})"), st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})")), max_leaves=8))
+@given(
+    st.recursive(
+        st.sampled_from(["web1", "role=web", "online", "all", "db1,web2"]),
+        lambda inner: st.one_of(
+            inner.map(lambda a: f"not ({a})"),
+            st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
+        ),
+        max_leaves=8,
+    )
+)
 def test_set_operations_are_those_of_sets(text: str) -> None:
     directory = Directory()
     for host in HOSTS:
@@ -327,7 +416,11 @@ def test_set_operations_are_those_of_sets(text: str) -> None:
 
 
 def test_several_selectors_mean_all_their_hosts_once(directory: Directory) -> None:
-    assert directory.hostnames(select([parse("web1"), parse("web*")], directory, set(), {}).host_ids) == ["web1", "web10", "web2"]
+    assert directory.hostnames(select([parse("web1"), parse("web*")], directory, set(), {}).host_ids) == [
+        "web1",
+        "web10",
+        "web2",
+    ]
     assert directory.hostnames(["nobody", an_id(1)]) == ["web1"]
 
 
@@ -362,14 +455,25 @@ RUNNING = Answer(E.RUNNING, None, None, None, None, None, None, ("h7",))
 def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:
     order = KindOrder()
     found = order.numbered([RUNNING, COMPLETED, OFFLINE, FAILED])
-    assert [(one.status, one.number) for one in found] == [(E.FAILED, 1), (E.DISPATCH_FAILED, 2), (E.COMPLETED, 3), (E.RUNNING, 0)]
+    assert [(one.status, one.number) for one in found] == [
+        (E.FAILED, 1),
+        (E.DISPATCH_FAILED, 2),
+        (E.COMPLETED, 3),
+        (E.RUNNING, 0),
+    ]
     assert [one.number for one in KindOrder().numbered([FAILED, OFFLINE])] == [1, 2]
     assert len(bytes(order)) == 3 * KIND
     assert [one.number for one in largest_first(found)] == [3, 2, 0, 1]
-    assert [one.number for one in KindOrder(bytes(order)).numbered([OFFLINE, COMPLETED])] == [2, 3], "a number is not given to another kind"
+    assert [one.number for one in KindOrder(bytes(order)).numbered([OFFLINE, COMPLETED])] == [2, 3], (
+        "a number is not given to another kind"
+    )
     earlier = KindOrder()
     earlier.numbered([COMPLETED])
-    assert [(one.status, one.number) for one in KindOrder(bytes(earlier)).numbered([FAILED, OFFLINE, COMPLETED])] == [(E.COMPLETED, 1), (E.FAILED, 2), (E.DISPATCH_FAILED, 3)], "what was shown as 1 stays 1"
+    assert [(one.status, one.number) for one in KindOrder(bytes(earlier)).numbered([FAILED, OFFLINE, COMPLETED])] == [
+        (E.COMPLETED, 1),
+        (E.FAILED, 2),
+        (E.DISPATCH_FAILED, 3),
+    ], "what was shown as 1 stays 1"
     assert [one.number for one in outliers_first(found)] == [0, 1, 2, 3]
     assert (FAILED.outputs, OFFLINE.outputs, COMPLETED.count) == ((b"a", b"b"), (), 3)
 

@@ -8,12 +8,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROMISED = set(["run", "build", "test", "test-fast", "test-pure", "lint", "types", "proto", "docs", "bench", "loadtest", "coverage", "fuzz-lane", "clean"])
+PROMISED = set(
+    [
+        "run",
+        "build",
+        "test",
+        "test-fast",
+        "test-pure",
+        "lint",
+        "types",
+        "proto",
+        "docs",
+        "bench",
+        "loadtest",
+        "coverage",
+        "fuzz-lane",
+        "clean",
+    ]
+)
 
 
 def test_make_help_lists_every_target_with_a_sentence() -> None:
     phony = set(re.search(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE).group(1).split())  # type: ignore[union-attr]
-    listed = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     targets = {line.split()[1]: line.split(maxsplit=2)[2:] for line in listed.splitlines()}
     assert set(targets) == phony
     assert phony >= PROMISED
@@ -33,5 +52,8 @@ def test_no_recipe_names_a_package_registry() -> None:
 
 def test_every_source_of_a_compiled_module_is_a_dependency_of_the_build() -> None:
     listed = re.search(r"^SPEEDUPS := (.+)$", MAKEFILE, re.MULTILINE).group(1).split()  # type: ignore[union-attr]
-    needed = {*re.findall(r'"(_speedups/[\w/]+\.py)"', (ROOT / "setup.py").read_text()), *(str(path.relative_to(ROOT)) for path in ROOT.glob("_speedups/**/*.pxd"))}
+    needed = {
+        *re.findall(r'"(_speedups/[\w/]+\.py)"', (ROOT / "setup.py").read_text()),
+        *(str(path.relative_to(ROOT)) for path in ROOT.glob("_speedups/**/*.pxd")),
+    }
     assert set(listed) == needed

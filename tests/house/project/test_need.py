@@ -22,7 +22,9 @@ def need(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def lacking(need: ModuleType, monkeypatch: pytest.MonkeyPatch, *, uid: int, without: str | None = None, cured: bool = False) -> list[list[str]]:
+def lacking(
+    need: ModuleType, monkeypatch: pytest.MonkeyPatch, *, uid: int, without: str | None = None, cured: bool = False
+) -> list[list[str]]:
     """Make the step `build` lack one thing; returns the packages that apt is asked for."""
     asked: list[list[str]] = []
     thing = need.Need("a thing", lambda: cured and bool(asked), ("thing-dev", "libthing"), without)
@@ -39,7 +41,9 @@ def test_root_gets_it_installed(need: ModuleType, monkeypatch: pytest.MonkeyPatc
     assert asked == [["thing-dev", "libthing"]]
 
 
-def test_others_get_the_one_command_to_run(need: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_others_get_the_one_command_to_run(
+    need: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = lacking(need, monkeypatch, uid=1000)
     assert need.main("build") == 1
     assert asked == []
@@ -54,7 +58,9 @@ def test_what_can_be_done_without_is_done_without_and_said(
     assert "going on without a thing: it is slower" in capsys.readouterr().out
 
 
-def test_an_installation_that_changes_nothing_is_not_taken_for_a_cure(need: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_that_changes_nothing_is_not_taken_for_a_cure(
+    need: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lacking(need, monkeypatch, uid=0)
     assert need.main("build") == 1
 

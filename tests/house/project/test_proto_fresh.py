@@ -19,4 +19,6 @@ def test_proto_gen_is_what_command_proto_generates(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "proto/generate.py"), str(tmp_path)], check=True)
     assert sources(tmp_path) == sources(ROOT / "proto/gen"), "run 'make proto' and commit the result"
     fresh = FileDescriptorProto.FromString((tmp_path / "command.binpb").read_bytes())
-    assert fresh == FileDescriptorProto.FromString((ROOT / "proto/command.binpb").read_bytes()), "run 'make proto' and commit the result"
+    assert fresh == FileDescriptorProto.FromString((ROOT / "proto/command.binpb").read_bytes()), (
+        "run 'make proto' and commit the result"
+    )

@@ -32,15 +32,22 @@ def kinds(agent: Agent) -> list[str]:
     return [kind for kind, _ in said(agent)]
 
 
-def run(agent: Agent, number: int = 1, command: str = "echo a", *, attempt: int = 1, session: int = 5, **more: int) -> None:
-    agent.hear(heard.Content(command_id=ID % number, command=command, attempt=attempt, seq=number, session=session, **more), NOW)
+def run(
+    agent: Agent, number: int = 1, command: str = "echo a", *, attempt: int = 1, session: int = 5, **more: int
+) -> None:
+    agent.hear(
+        heard.Content(command_id=ID % number, command=command, attempt=attempt, seq=number, session=session, **more),
+        NOW,
+    )
 
 
 def ack(agent: Agent, number: int = 1) -> None:
     agent.hear(heard.Ack(ID % number, 1), NOW)
 
 
-def cancel(agent: Agent, number: int = 1, *, journal_id: str = "journal-a", session: int = 5, reason: str = "canceled") -> None:
+def cancel(
+    agent: Agent, number: int = 1, *, journal_id: str = "journal-a", session: int = 5, reason: str = "canceled"
+) -> None:
     agent.hear(heard.Cancel(ID % number, 1, number, journal_id, reason, session), NOW)
 
 
@@ -120,7 +127,9 @@ def test_a_result_is_told_of_and_sent_again_after_every_welcome_until_it_is_ackn
 
 
 @pytest.mark.parametrize("decision", [Decision.KEEP, Decision.STOP])
-def test_an_acknowledged_result_that_the_server_asks_for_is_sent_without_its_output(agent: Agent, decision: Decision) -> None:
+def test_an_acknowledged_result_that_the_server_asks_for_is_sent_without_its_output(
+    agent: Agent, decision: Decision
+) -> None:
     run(agent)
     ack(agent)
     reconnect(agent, {(ID % 1, 1): int(decision)})
@@ -176,7 +185,12 @@ def test_a_cancel_ends_what_runs_once(agent: Agent) -> None:
     agent.say.clear()
     cancel(agent)
     ended = result(agent)
-    assert (ended.outcome, ended.exit_code, ended.kill.reason, ended.kill.tree_empty) == (Outcome.CANCELED, None, "canceled", True)
+    assert (ended.outcome, ended.exit_code, ended.kill.reason, ended.kill.tree_empty) == (
+        Outcome.CANCELED,
+        None,
+        "canceled",
+        True,
+    )
     agent.due(wake)
     assert agent.say == []
 

@@ -46,13 +46,28 @@ def wrapped(**member: Any) -> bytes:
 def test_a_command_is_read_as_betterproto_wrote_it(content: pb.CommandContent) -> None:
     read = decode.decode(wrapped(command_content=content))
     assert isinstance(read, decode.Content)
-    for name in ("command_id", "task_id", "command", "argv", "script", "args", "timeout_ms", "success_codes", "attempt", "seq", "session"):
+    for name in (
+        "command_id",
+        "task_id",
+        "command",
+        "argv",
+        "script",
+        "args",
+        "timeout_ms",
+        "success_codes",
+        "attempt",
+        "seq",
+        "session",
+    ):
         assert getattr(read, name) == getattr(content, name), name
 
 
 @given(st.text(max_size=30), st.lists(st.text(max_size=5), max_size=3), NUMBER32, NUMBER64)
 def test_a_command_in_two_pieces_is_merged(command: str, argv: list[str], attempt: int, seq: int) -> None:
-    shared, own = bytes(pb.CommandContent(command=command, argv=argv, attempt=7)), bytes(pb.CommandContent(attempt=attempt, seq=seq))
+    shared, own = (
+        bytes(pb.CommandContent(command=command, argv=argv, attempt=7)),
+        bytes(pb.CommandContent(attempt=attempt, seq=seq)),
+    )
     raw = shared + own
     read = decode.decode(b"\x0a" + varint(len(raw)) + raw)
     both = pb.decode(b"\x0a" + varint(len(raw)) + raw).command_content
@@ -61,7 +76,9 @@ def test_a_command_in_two_pieces_is_merged(command: str, argv: list[str], attemp
 
 
 @given(NUMBER64, NUMBER64, NUMBER32, NUMBER64, NUMBER64, st.dictionaries(KEYS, st.integers(1, 4), max_size=5))
-def test_a_welcome_is_read_as_betterproto_wrote_it(epoch: int, session: int, credit: int, beat: int, silence: int, verdicts: dict[Any, int]) -> None:
+def test_a_welcome_is_read_as_betterproto_wrote_it(
+    epoch: int, session: int, credit: int, beat: int, silence: int, verdicts: dict[Any, int]
+) -> None:
     said_verdicts = [pb.Verdict(*key, pb.Decision(decision)) for key, decision in verdicts.items()]
     read = decode.decode(wrapped(welcome=pb.Welcome(epoch, session, credit, beat, silence, said_verdicts)))
     assert read == decode.Welcome(epoch, session, credit, beat, silence, verdicts)
@@ -82,7 +99,9 @@ def test_small_messages_are_read_as_betterproto_wrote_them(data: st.DataObject) 
     yes, small = data.draw(st.booleans()), data.draw(NUMBER32)
     assert decode.decode(wrapped(result_ack=pb.ResultAck(*key))) == decode.Ack(*key)
     assert decode.decode(wrapped(forget=pb.Forget(number))) == decode.Forget(number)
-    assert decode.decode(wrapped(cancel=pb.Cancel(*key, number, word, "timeout", other))) == decode.Cancel(*key, number, word, "timeout", other)
+    assert decode.decode(wrapped(cancel=pb.Cancel(*key, number, word, "timeout", other))) == decode.Cancel(
+        *key, number, word, "timeout", other
+    )
     assert decode.decode(wrapped(heartbeat=pb.Heartbeat(number, yes, small))) == decode.Heartbeat(number, yes, small)
     assert decode.decode(wrapped(drain=pb.Drain(number, other, word))) == decode.Drain(number, other, word)
     assert decode.decode(wrapped(credit=pb.Credit(small, number))) == decode.Credit(small, number)
@@ -135,12 +154,23 @@ REPORTS = st.builds(
 
 
 @given(KEYS, REPORTS, BLOB, BLOB, st.integers(0, 2**40), BLOB)
-def test_a_result_is_written_as_betterproto_reads_it(key: tuple[str, int], report: encode.Report, head: bytes, tail: bytes, total: int, sha: bytes) -> None:
+def test_a_result_is_written_as_betterproto_reads_it(
+    key: tuple[str, int], report: encode.Report, head: bytes, tail: bytes, total: int, sha: bytes
+) -> None:
     raw = encode.result(key, report, encode.digest(head, tail, total, sha), encode.digest(tail, b"", 1, sha))
     kind, read = pb.kind_of(pb.decode(raw))
     assert kind == "command_result" and isinstance(read, pb.CommandResult)
-    assert (read.command_id, read.attempt, int(read.outcome), read.exit_code, read.signal) == (*key, report.outcome, report.exit_code, report.signal)
-    assert (read.error_code, read.error_message, read.duration_us) == (report.error_code, report.error_message, report.duration_us)
+    assert (read.command_id, read.attempt, int(read.outcome), read.exit_code, read.signal) == (
+        *key,
+        report.outcome,
+        report.exit_code,
+        report.signal,
+    )
+    assert (read.error_code, read.error_message, read.duration_us) == (
+        report.error_code,
+        report.error_message,
+        report.duration_us,
+    )
     assert (read.started_at_ms, read.finished_at_ms) == (report.started_at_ms, report.finished_at_ms)
     assert read.stdout == pb.OutputDigest(head, tail, total, sha)
     assert read.stderr == pb.OutputDigest(tail, b"", 1, sha)
@@ -148,18 +178,46 @@ def test_a_result_is_written_as_betterproto_reads_it(key: tuple[str, int], repor
 
 
 @given(KEYS, TEXT, TEXT, NUMBER32, st.integers(0, 2**62))
-def test_what_an_agent_says_of_a_command_is_written_as_betterproto_reads_it(key: tuple[str, int], reason: str, message: str, pid: int, at: int) -> None:
+def test_what_an_agent_says_of_a_command_is_written_as_betterproto_reads_it(
+    key: tuple[str, int], reason: str, message: str, pid: int, at: int
+) -> None:
     assert pb.kind_of(pb.decode(encode.accepted(key))) == ("accepted", pb.Accepted(*key))
-    assert pb.kind_of(pb.decode(encode.rejected(key, reason, message))) == ("rejected", pb.Rejected(*key, reason, message))
+    assert pb.kind_of(pb.decode(encode.rejected(key, reason, message))) == (
+        "rejected",
+        pb.Rejected(*key, reason, message),
+    )
     assert pb.kind_of(pb.decode(encode.started(key, pid, at))) == ("started", pb.Started(*key, pid, at))
-    assert pb.kind_of(pb.decode(encode.heartbeat(at, answer=True, running=pid))) == ("heartbeat", pb.Heartbeat(at, True, pid))
+    assert pb.kind_of(pb.decode(encode.heartbeat(at, answer=True, running=pid))) == (
+        "heartbeat",
+        pb.Heartbeat(at, True, pid),
+    )
 
 
-@given(TEXT, TEXT, NUMBER64, NUMBER64, st.lists(st.tuples(KEYS, NUMBER64, st.integers(1, 4), st.integers(0, 5)), max_size=5), NUMBER32)
-def test_a_hello_is_written_as_betterproto_reads_it(host: str, name: str, seq: int, epoch: int, entries: list[Any], slots: int) -> None:
+@given(
+    TEXT,
+    TEXT,
+    NUMBER64,
+    NUMBER64,
+    st.lists(st.tuples(KEYS, NUMBER64, st.integers(1, 4), st.integers(0, 5)), max_size=5),
+    NUMBER32,
+)
+def test_a_hello_is_written_as_betterproto_reads_it(
+    host: str, name: str, seq: int, epoch: int, entries: list[Any], slots: int
+) -> None:
     told = [encode.entry(*one) for one in entries]
-    raw = encode.hello(host_id=host, hostname=name, journal_id="j", boot_id="b", max_seq=seq, max_epoch=epoch, entries=told, slots=slots)
+    raw = encode.hello(
+        host_id=host,
+        hostname=name,
+        journal_id="j",
+        boot_id="b",
+        max_seq=seq,
+        max_epoch=epoch,
+        entries=told,
+        slots=slots,
+    )
     read = pb.decode(raw).hello
     assert (read.host_id, read.journal_id, read.boot_id, read.max_seq, read.max_epoch) == (host, "j", "b", seq, epoch)
     assert (read.facts.hostname, read.slots, read.protocol) == (name, slots, pb.PROTOCOL)
-    assert [((one.command_id, one.attempt), one.seq, int(one.stage), int(one.outcome)) for one in read.entries] == entries
+    assert [
+        ((one.command_id, one.attempt), one.seq, int(one.stage), int(one.outcome)) for one in read.entries
+    ] == entries

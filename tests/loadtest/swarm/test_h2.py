@@ -31,7 +31,9 @@ def sent(call: Call) -> list[tuple[int, int, int, bytes]]:
     raw, at, frames = bytes(call.out), 0, []
     while at < len(raw):
         length = int.from_bytes(raw[at : at + 3], "big")
-        frames.append((raw[at + 3], raw[at + 4], int.from_bytes(raw[at + 5 : at + 9], "big"), raw[at + 9 : at + 9 + length]))
+        frames.append(
+            (raw[at + 3], raw[at + 4], int.from_bytes(raw[at + 5 : at + 9], "big"), raw[at + 9 : at + 9 + length])
+        )
         at += 9 + length
     call.out.clear()
     return frames
@@ -113,7 +115,9 @@ def test_settings_change_the_window_of_the_stream_and_the_size_of_frames() -> No
     assert sent(call) == [(h2.SETTINGS, h2.ACK, 0, b"")]
     call.receive(frame(h2.WINDOW_UPDATE, 0, 1, struct.pack(">I", 60)))
     assert [len(payload) for *_, payload in sent(call)] == [10]
-    call.receive(settings(initial_window=1 << 20, max_frame=1 << 20) + frame(h2.WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 20)))
+    call.receive(
+        settings(initial_window=1 << 20, max_frame=1 << 20) + frame(h2.WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 20))
+    )
     sent(call)
     call.send(bytes(60_000))
     assert [len(payload) for *_, payload in sent(call)] == [60_005]
@@ -123,7 +127,9 @@ def test_what_is_read_is_granted_again() -> None:
     call = fresh()
     for _ in range(200):
         call.receive(frame(h2.DATA, 0, 1, message(bytes(16_000))))
-    granted = [(stream, int.from_bytes(payload, "big")) for kind, _, stream, payload in sent(call) if kind == h2.WINDOW_UPDATE]
+    granted = [
+        (stream, int.from_bytes(payload, "big")) for kind, _, stream, payload in sent(call) if kind == h2.WINDOW_UPDATE
+    ]
     for stream in (0, 1):
         assert sum(amount for where, amount in granted if where == stream) > 200 * 16_005 - h2.WINDOW // 2
 
@@ -146,7 +152,9 @@ def test_trailers_end_the_call_with_their_status_after_the_messages_before_them(
     trailers = Encoder().encode([("grpc-status", "16"), ("grpc-message", "no such token")])
     half = len(trailers) // 2
     raw = frame(h2.HEADERS, h2.END_HEADERS, 1, OK_HEADERS) + frame(h2.DATA, 0, 1, message(b"last"))
-    raw += frame(h2.HEADERS, h2.END_STREAM, 1, trailers[:half]) + frame(h2.CONTINUATION, h2.END_HEADERS, 1, trailers[half:])
+    raw += frame(h2.HEADERS, h2.END_STREAM, 1, trailers[:half]) + frame(
+        h2.CONTINUATION, h2.END_HEADERS, 1, trailers[half:]
+    )
     assert call.receive(raw) == [b"last"]
     assert call.ended == "status 16: no such token"
     assert call.status == 16

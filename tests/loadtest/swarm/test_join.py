@@ -1,4 +1,5 @@
-"""Simulated hosts at an enrolment port: each gets a certificate of its own, waits when it is told to, and believes nobody but the right CA."""
+"""Simulated hosts at an enrolment port: each gets a certificate of its own, waits when it is told to, and believes
+nobody but the right CA."""
 
 from __future__ import annotations
 
@@ -30,14 +31,17 @@ BUSY, FORBIDDEN = 8, 7
 
 
 class Port:
-    """An enrolment port. busy: how many asks are put off. seen: host names in the order in which they asked. calls: of each connection."""
+    """An enrolment port. busy: how many asks are put off. seen: host names in the order in which they asked. calls: of
+    each connection."""
 
     def __init__(self, busy: int = 0) -> None:
         self.authority, self.busy = trustme.CA(), busy
         self.seen: list[str] = []
         self.calls: Counter[str] = Counter()
         root = x509.load_pem_x509_certificate(self.authority.cert_pem.bytes())
-        spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        spki = root.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         self.pin, self._root = f"sha256:{hashlib.sha256(spki).hexdigest()}", root
 
     async def authority_of(self, call: Call) -> bytes:
@@ -54,8 +58,15 @@ class Port:
             raise LinkRefused(FORBIDDEN, "join_refused: no such token")
         signing = serialization.load_pem_private_key(self.authority.private_key_pem.bytes(), None)
         csr, now = x509.load_pem_x509_csr(request.csr), datetime.datetime.now(datetime.UTC)
-        made = x509.CertificateBuilder().subject_name(csr.subject).issuer_name(self._root.subject).public_key(csr.public_key())
-        made = made.serial_number(len(self.seen)).not_valid_before(now).not_valid_after(now + datetime.timedelta(hours=1))
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(csr.subject)
+            .issuer_name(self._root.subject)
+            .public_key(csr.public_key())
+        )
+        made = (
+            made.serial_number(len(self.seen)).not_valid_before(now).not_valid_after(now + datetime.timedelta(hours=1))
+        )
         certificate = made.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
         host_id = host_id_of(9, int(request.hostname.removeprefix("sim-")))
         return bytes(EnrolResponse(host_id, certificate, b"", 0, 1, "", 1))
@@ -68,11 +79,15 @@ class Port:
         sock = bind("127.0.0.1", 0)
         handlers = {AUTHORITY: self.authority_of, ENROL: self.enrol}
         with trio.fail_after(30):
-            async with serve_calls(handlers, sock, ssl=context, deadline=10, handshake_timeout=10, refused=lambda peer, error: None):
+            async with serve_calls(
+                handlers, sock, ssl=context, deadline=10, handshake_timeout=10, refused=lambda peer, error: None
+            ):
                 yield sock.getsockname()[1]
 
 
-async def join_at(port: Port, hosts: int = 1, *, first: int = 0, token: str = "jt_good", pin: str | None = None) -> tuple[list[Joined], list[int]]:
+async def join_at(
+    port: Port, hosts: int = 1, *, first: int = 0, token: str = "jt_good", pin: str | None = None
+) -> tuple[list[Joined], list[int]]:
     told: list[int] = []
     async with port.open() as number:
         door = Door("127.0.0.1", number, token, pin or port.pin)
@@ -88,7 +103,10 @@ async def test_every_host_gets_the_id_and_the_certificate_that_the_server_gave_t
     assert sorted(port.seen) == [f"sim-{index:06d}" for index in range(100, 120)]
     assert told == list(range(1, 21))
     assert len({id(one.context) for one in joined}) == 20
-    assert all(one.context.minimum_version == ssl.TLSVersion.TLSv1_3 and one.context.verify_mode == ssl.CERT_REQUIRED for one in joined)
+    assert all(
+        one.context.minimum_version == ssl.TLSVersion.TLSv1_3 and one.context.verify_mode == ssl.CERT_REQUIRED
+        for one in joined
+    )
 
 
 async def test_a_server_that_takes_no_more_joins_for_the_moment_is_asked_again() -> None:
@@ -121,4 +139,6 @@ async def test_an_enrolment_port_that_is_not_there_is_named() -> None:
     with bind("127.0.0.1", 0) as sock:
         number = sock.getsockname()[1]
     with pytest.raises(CannotJoin, match=f"127.0.0.1:{number}"):
-        await trio.to_thread.run_sync(join, Door("127.0.0.1", number, "jt_good", "sha256:"), 0, 1, 1, lambda joined: None)
+        await trio.to_thread.run_sync(
+            join, Door("127.0.0.1", number, "jt_good", "sha256:"), 0, 1, 1, lambda joined: None
+        )

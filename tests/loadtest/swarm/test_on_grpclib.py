@@ -40,7 +40,12 @@ async def test_a_quick_command_is_answered_with_accepted_started_and_its_result(
     assert (first, second, third) == ("accepted", "started", "command_result")
     assert accepted.command_id == started.command_id == ID % 1
     text = b"hello from sim-000000\n"
-    assert (result.outcome, result.exit_code, result.stdout.head, result.stdout.sha256) == (Outcome.COMPLETED, 0, text, sha256(text).digest())
+    assert (result.outcome, result.exit_code, result.stdout.head, result.stdout.sha256) == (
+        Outcome.COMPLETED,
+        0,
+        text,
+        sha256(text).digest(),
+    )
 
 
 async def test_outputs_and_commands_larger_than_every_window_arrive_whole() -> None:
@@ -235,10 +240,23 @@ async def test_a_host_without_the_right_certificate_says_why_it_cannot_connect(a
         assert loop.shared.counts["welcomed"] == 0
 
 
-def test_a_handshake_that_does_not_go_on_is_given_up_after_the_connect_timeout_and_not_after_that_of_the_hello(authority: trustme.CA) -> None:
+def test_a_handshake_that_does_not_go_on_is_given_up_after_the_connect_timeout_and_not_after_that_of_the_hello(
+    authority: trustme.CA,
+) -> None:
     stranger = client_context(authority, "sim-0")
     with socket.create_server(("127.0.0.1", 0)) as mute:  # the kernel takes the connection, and nobody says anything
-        config = Config("127.0.0.1", mute.getsockname()[1], "", 0, 1, 1, connect_timeout=0.05, hello_timeout=60.0, backoff_base=0.01, backoff_max=0.01)
+        config = Config(
+            "127.0.0.1",
+            mute.getsockname()[1],
+            "",
+            0,
+            1,
+            1,
+            connect_timeout=0.05,
+            hello_timeout=60.0,
+            backoff_base=0.01,
+            backoff_max=0.01,
+        )
         loop = Loop(config, lambda index: stranger)
         loop.want_dial(loop.peers[0])
         deadline = time.monotonic() + 20

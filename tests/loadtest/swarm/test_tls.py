@@ -24,20 +24,35 @@ FILES = 260
 
 def harness(*arguments: str, files: int | None = None) -> subprocess.CompletedProcess[str]:
     limit = None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    return subprocess.run([sys.executable, "-m", "loadtest", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=170, preexec_fn=limit)
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        preexec_fn=limit,
+    )
 
 
 def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_server_was_killed(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     quick = ["--samples", "5", "--idle-seconds", "1", "--backoff-max", "3", "--limit", "150"]
     scenarios = [flag for name in ("idle", "echo", "latency", "restart") for flag in ("--scenario", name)]
-    done = harness("--agents", "500", "--rounds", "1", "--tls", "--seed", "500", "--report", str(report), *quick, *scenarios)
+    done = harness(
+        "--agents", "500", "--rounds", "1", "--tls", "--seed", "500", "--report", str(report), *quick, *scenarios
+    )
     assert done.returncode == GOOD, done.stdout + done.stderr
     figures = json.loads(report.read_text())
     assert tuple(figures) == KEYS
     assert (figures["agents"], figures["tls"]) == (500, True)
     assert [(one["lost"], one["doubled"]) for one in figures["rounds"]] == [(0, 0)]
-    needed = ("connect_seconds", "connect_cpu_us_per_agent", "server_rss_kb_per_agent", "reconnect_seconds", "api_p99_ms_during_reconnect")
+    needed = (
+        "connect_seconds",
+        "connect_cpu_us_per_agent",
+        "server_rss_kb_per_agent",
+        "reconnect_seconds",
+        "api_p99_ms_during_reconnect",
+    )
     assert all(figures[key] > 0 for key in needed), figures
     more = json.loads(report.with_suffix(".details.json").read_text())
     assert more["scenarios"]["join"]["seconds"] > 0
@@ -50,10 +65,20 @@ def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_serv
 def test_a_foreign_server_with_tls_is_used_by_as_many_processes_as_the_limit_on_files_asks_for(tmp_path: Path) -> None:
     target = Started(tmp_path, Options(agents=200, tls=True))
     report = tmp_path / "report.json"
-    where = ["--server", target.url, "--token-file", str(tmp_path / "data/admin.token"), "--agent-address", f"127.0.0.1:{target.agent_port}", "--tls"]
+    where = [
+        "--server",
+        target.url,
+        "--token-file",
+        str(tmp_path / "data/admin.token"),
+        "--agent-address",
+        f"127.0.0.1:{target.agent_port}",
+        "--tls",
+    ]
     try:
         target.start()
-        done = harness("--agents", "100", "--rounds", "1", "--scenario", "echo", "--report", str(report), *where, files=FILES)
+        done = harness(
+            "--agents", "100", "--rounds", "1", "--scenario", "echo", "--report", str(report), *where, files=FILES
+        )
         assert done.returncode == GOOD, done.stdout + done.stderr
         assert f"100 agents in 2 process(es): a process may open {FILES} files" in done.stdout
         assert json.loads(report.with_suffix(".details.json").read_text())["processes"] == [50, 50]
@@ -71,7 +96,15 @@ def test_a_server_of_its_own_that_cannot_open_enough_files_is_not_started(tmp_pa
 
 def test_a_foreign_server_without_tls_is_told_from_one_with_it(tmp_path: Path) -> None:
     target = Started(tmp_path, Options(agents=1))
-    where = ["--server", target.url, "--token-file", str(tmp_path / "data/admin.token"), "--agent-address", f"127.0.0.1:{target.agent_port}", "--tls"]
+    where = [
+        "--server",
+        target.url,
+        "--token-file",
+        str(tmp_path / "data/admin.token"),
+        "--agent-address",
+        f"127.0.0.1:{target.agent_port}",
+        "--tls",
+    ]
     try:
         target.start()
         done = harness("--agents", "1", "--report", str(tmp_path / "report.json"), *where)

@@ -31,11 +31,15 @@ async def echo(stream: ServerStream) -> None:
 
 
 @asynccontextmanager
-async def talk(handler: Handler, *, max_message: int = 4 << 20, client_limit: int = 4 << 20) -> AsyncIterator[ClientStream]:
+async def talk(
+    handler: Handler, *, max_message: int = 4 << 20, client_limit: int = 4 << 20
+) -> AsyncIterator[ClientStream]:
     sock = bind("127.0.0.1", 0)
     async with (
         serve(handler, sock, max_message=max_message),
-        connect("127.0.0.1", sock.getsockname()[1], metadata={"authorization": "Bearer x"}, max_message=client_limit) as stream,
+        connect(
+            "127.0.0.1", sock.getsockname()[1], metadata={"authorization": "Bearer x"}, max_message=client_limit
+        ) as stream,
     ):
         with trio.fail_after(20):
             yield stream
@@ -148,8 +152,11 @@ async def test_nobody_listening_is_a_closed_link() -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link(nursery: trio.Nursery, reset: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As behind a proxy whose server is gone, on a machine that is busy enough for the end to be heard before the call begins."""
+async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link(
+    nursery: trio.Nursery, reset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a proxy whose server is gone, on a machine that is busy enough for the end to be heard before the call
+    begins."""
     dial = Channel._create_connection
 
     async def dial_and_hear(channel: Channel) -> H2Protocol:

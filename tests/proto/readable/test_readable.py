@@ -1,4 +1,5 @@
-"""Output and names are made readable as cases.json says, however the bytes are cut. The page's tests hold its JavaScript to the same file."""
+"""Output and names are made readable as cases.json says, however the bytes are cut. The page's tests hold its
+JavaScript to the same file."""
 
 from __future__ import annotations
 
@@ -16,7 +17,30 @@ from proto.readable import HIDDEN_RANGES, STRING, WINDOW, Readable, escaped, hid
 
 CORPUS: dict[str, Any] = json.loads((Path(__file__).parent / "cases.json").read_text())
 STEERING = st.binary(max_size=40) | st.lists(
-    st.sampled_from([b"\r", b"\n", b"\b", b"\t", b"\0", b"\x1b", b"\x1b[K", b"\x1b[2K", b"\x1b[3G", b"\x1b[D", b"\x1b[C", b"[", b"]0;", b"\x07", b"\xc2", b"\x9b", b"ab", "é".encode(), "\u202e".encode()]), max_size=30
+    st.sampled_from(
+        [
+            b"\r",
+            b"\n",
+            b"\b",
+            b"\t",
+            b"\0",
+            b"\x1b",
+            b"\x1b[K",
+            b"\x1b[2K",
+            b"\x1b[3G",
+            b"\x1b[D",
+            b"\x1b[C",
+            b"[",
+            b"]0;",
+            b"\x07",
+            b"\xc2",
+            b"\x9b",
+            b"ab",
+            "é".encode(),
+            "\u202e".encode(),
+        ]
+    ),
+    max_size=30,
 ).map(b"".join)
 
 
@@ -73,7 +97,17 @@ def test_bytes_that_differ_are_told_apart_when_every_byte_tells(one: bytes, othe
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(b"same\r", b"same"), (b"a ", b"a"), (b"a\tb", b"a b"), (b"a\xc2\xa0b", b"a b"), ("é".encode(), "e\u0301".encode()), (b"\xff", b"\xfe"), (b"1\r2", b"2"), (b"\x1b[1ma", b"a"), ("a\ufe0f".encode(), b"a")],
+    [
+        (b"same\r", b"same"),
+        (b"a ", b"a"),
+        (b"a\tb", b"a b"),
+        (b"a\xc2\xa0b", b"a b"),
+        ("é".encode(), "e\u0301".encode()),
+        (b"\xff", b"\xfe"),
+        (b"1\r2", b"2"),
+        (b"\x1b[1ma", b"a"),
+        ("a\ufe0f".encode(), b"a"),
+    ],
 )
 def test_texts_that_only_look_the_same_have_one_look_and_differ_visibly(one: bytes, other: bytes) -> None:
     assert look(readable(one)) == look(readable(other))
@@ -83,7 +117,18 @@ def test_texts_that_only_look_the_same_have_one_look_and_differ_visibly(one: byt
 
 @pytest.mark.parametrize(
     "hostile",
-    [b"\x1b]" * 300_000, b"\x1b[" * 300_000, b"\x1b[" + b"0" * 500_000, b"\x1b]" + b"0" * 500_000, b"\xc2\x9d" * 300_000, b"x\b" * 300_000, b"a" * 60_000 + b"\x1b[2Kx" * 100_000, b"a" * 60_000 + b"\rb\x1b[K" * 100_000, b"a\x1b[9999G" * 100_000, b"\0" * 500_000],
+    [
+        b"\x1b]" * 300_000,
+        b"\x1b[" * 300_000,
+        b"\x1b[" + b"0" * 500_000,
+        b"\x1b]" + b"0" * 500_000,
+        b"\xc2\x9d" * 300_000,
+        b"x\b" * 300_000,
+        b"a" * 60_000 + b"\x1b[2Kx" * 100_000,
+        b"a" * 60_000 + b"\rb\x1b[K" * 100_000,
+        b"a\x1b[9999G" * 100_000,
+        b"\0" * 500_000,
+    ],
 )
 def test_hostile_output_takes_time_in_proportion_to_its_length(hostile: bytes) -> None:
     started = time.process_time()

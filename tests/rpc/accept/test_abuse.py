@@ -1,4 +1,5 @@
-"""Whoever is cut off leaves one line and one count with a reason, and whose address offends too often is not let in for a while."""
+"""Whoever is cut off leaves one line and one count with a reason, and whose address offends too often is not let in for
+a while."""
 
 from __future__ import annotations
 
@@ -31,7 +32,11 @@ def reasons() -> set[str]:
     found = set()
     for path in (ROOT / "_speedups" / "http2").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("Refusal", "refuse") and len(node.args) == 2:
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("Refusal", "refuse")
+                and len(node.args) == 2
+            ):
                 words = node.args[1]
                 if isinstance(words, ast.JoinedStr):
                     words = words.values[0]
@@ -44,16 +49,21 @@ def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
     assert len(reasons()) >= 10
     labels = {reason: label(f"guard: {reason}") for reason in reasons()}
     vague = {reason for reason, word in labels.items() if word == "protocol_error"}
-    assert vague == {"the first frame is not SETTINGS", "header block interrupted", "padding longer than its frame", "SETTINGS with ACK and a payload"}
+    assert vague == {
+        "the first frame is not SETTINGS",
+        "header block interrupted",
+        "padding longer than its frame",
+        "SETTINGS with ACK and a payload",
+    }
     assert all(labels.values())
 
 
 @pytest.mark.parametrize(
     ("reason", "word"),
     [
-        ("guard: flood of window updates", "flood_of_window_updates"), ("guard: frame not ended within 30 s", "slow_frame"),
-        ("protocol error", "protocol_error"), ("write queue full", "slow_reader"), ("no_hello", "no_hello"), ("tls: BAD_RECORD_MAC", "tls"),
-        ("AssertionError: x", "internal"), ("eof", None), ("reset", None), ("goaway", None), ("closed", None), ("Connection timed out", None),
+        ("guard: flood of window updates", "flood_of_window_updates"), ("guard: frame not ended within 30 s", "slow_frame"),  # noqa: E501
+        ("protocol error", "protocol_error"), ("write queue full", "slow_reader"), ("no_hello", "no_hello"), ("tls: BAD_RECORD_MAC", "tls"),  # noqa: E501
+        ("AssertionError: x", "internal"), ("eof", None), ("reset", None), ("goaway", None), ("closed", None), ("Connection timed out", None),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | None) -> None:
@@ -85,14 +95,29 @@ def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
     assert offenders.shut_out("a", 19.9) and not offenders.shut_out("a", 20.1)
     for _ in range(9):
         offenders.refused("a", 20.1, grave=True)
-    assert offenders.shut_out("a", 45.0) and not offenders.shut_out("a", 45.2), "those that were open already add nothing: from -4 to 1"
+    assert offenders.shut_out("a", 45.0) and not offenders.shut_out("a", 45.2), (
+        "those that were open already add nothing: from -4 to 1"
+    )
     offenders.refused("a", 45.2, grave=True)
     for _ in range(3):
         offenders.refused("a", 45.2)
-    assert offenders.shut_out("a", 65.0) and not offenders.shut_out("a", 70.3), "nor do light ones, and they take nothing off"
+    assert offenders.shut_out("a", 65.0) and not offenders.shut_out("a", 70.3), (
+        "nor do light ones, and they take nothing off"
+    )
 
 
-@pytest.mark.parametrize(("reason", "grave"), [("guard: flood of pings", True), ("protocol error: x", True), ("guard: message of 5 bytes", True), ("no_hello", False), ("tls: x", False), ("guard: crowded out", False), ("guard: frame not ended", False)])
+@pytest.mark.parametrize(
+    ("reason", "grave"),
+    [
+        ("guard: flood of pings", True),
+        ("protocol error: x", True),
+        ("guard: message of 5 bytes", True),
+        ("no_hello", False),
+        ("tls: x", False),
+        ("guard: crowded out", False),
+        ("guard: frame not ended", False),
+    ],
+)
 def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
     word = label(reason)
     assert word is not None and is_grave(word) is grave
@@ -131,7 +156,9 @@ async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_
             with socket.create_connection(made.address) as second:
                 assert await made.refusal() == "address_shut_out"
                 first.setblocking(True)
-                assert await trio.to_thread.run_sync(first.recv, 1) == b"", "the oldest has to go when there are too many"
+                assert await trio.to_thread.run_sync(first.recv, 1) == b"", (
+                    "the oldest has to go when there are too many"
+                )
                 assert await trio.to_thread.run_sync(second.recv, 1) == b""
                 assert trio.current_time() - begin >= 0.8
 
@@ -175,8 +202,12 @@ async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None
     assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["no_hello"]
 
 
-@pytest.mark.parametrize(("metadata", "first", "times"), [(GOOD, True, 1), ({"authorization": "Bearer bad"}, False, 10)])
-async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(metadata: dict[str, str], first: bool, times: int) -> None:
+@pytest.mark.parametrize(
+    ("metadata", "first", "times"), [(GOOD, True, 1), ({"authorization": "Bearer bad"}, False, 10)]
+)
+async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(
+    metadata: dict[str, str], first: bool, times: int
+) -> None:
     async with Edge().serve(Limits(refusals_per_minute=10)) as edge:
         for _ in range(times):
             assert "address_shut_out" not in edge.counts.reasons

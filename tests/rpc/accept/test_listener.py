@@ -24,7 +24,14 @@ class Door:
         self.sock = bind("127.0.0.1", 0)
         self.address = self.sock.getsockname()
         self.came, self.refused = trio.open_memory_channel[Arrival](100), trio.open_memory_channel[str](100)
-        self.listener = Listener(self.sock, limits, self._took, self.refused[0].send_nowait, tls, lambda peer, error: self.refused[0].send_nowait(reason_of(error)))
+        self.listener = Listener(
+            self.sock,
+            limits,
+            self._took,
+            self.refused[0].send_nowait,
+            tls,
+            lambda peer, error: self.refused[0].send_nowait(reason_of(error)),
+        )
         self.open: list[socket.socket] = []
 
     def _took(self, arrival: Arrival) -> None:

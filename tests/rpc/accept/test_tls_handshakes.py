@@ -23,7 +23,9 @@ RECORD = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
 """The beginning of a record of 16,384 bytes with a ClientHello (RFC 8446 sections 4 and 5.1)."""
 
 
-@pytest.mark.parametrize(("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")])
+@pytest.mark.parametrize(
+    ("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")]
+)
 async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> None:
     async with door(Limits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
@@ -33,7 +35,11 @@ async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> 
 
 
 def test_bytes_that_were_not_read_are_not_counted() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client, server.accept()[0] as ours:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as ours,
+    ):
         client.sendall(bytes(1_000))
         assert len(ours.recv(400, socket.MSG_WAITALL)) == 400
         assert taken(ours) == 400
@@ -76,7 +82,9 @@ async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(au
     crowded = handshakes._shakers = [Crowded()]  # type: ignore[list-item,assignment]
     begun = trio.current_time()
     with ExitStack() as stack:
-        computed, first, second = (HandshakeSlot(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3))
+        computed, first, second = (
+            HandshakeSlot(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3)
+        )
     for place in (computed, first, second):
         place.shaker = crowded[0]  # type: ignore[assignment]
         handshakes._open[place] = None
@@ -103,8 +111,14 @@ async def meet(made: Door, *greeting: bytes) -> str:
     return await made.refusal()
 
 
-@pytest.mark.parametrize(("patience", "second"), [(60.0, "address_shut_out"), (-1.0, "handshake_cut_off")], ids=["served at once", "kept waiting"])
-async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(monkeypatch: pytest.MonkeyPatch, patience: float, second: str) -> None:
+@pytest.mark.parametrize(
+    ("patience", "second"),
+    [(60.0, "address_shut_out"), (-1.0, "handshake_cut_off")],
+    ids=["served at once", "kept waiting"],
+)
+async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(
+    monkeypatch: pytest.MonkeyPatch, patience: float, second: str
+) -> None:
     monkeypatch.setattr(tls_worker, "PATIENCE", patience)
     async with door(Limits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         assert await meet(made, RECORD) == "handshake_cut_off"
@@ -126,7 +140,9 @@ class Shaking:
     def __init__(self, timeout: float = 8.0, largest: int = 1 << 20, clients: int = 1) -> None:
         self.now = 100.0
         self.ended: list[HandshakeSlot] = []
-        self.shaker = TlsWorker(contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now)
+        self.shaker = TlsWorker(
+            contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now
+        )
         with socket.create_server(("127.0.0.1", 0)) as server:
             pairs = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(clients)]
         self.clients = [client for client, _ in pairs]
@@ -208,7 +224,9 @@ def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: 
         place.crowded = True
         made.shaker.crowd(place)
         made.shaker.step(5.0)
-        assert [reason_of(place.error or OSError()) for place in made.ended] == (["handshake_crowded_out"] if crowded else [])
+        assert [reason_of(place.error or OSError()) for place in made.ended] == (
+            ["handshake_crowded_out"] if crowded else []
+        )
         assert place.crowded is False
 
 
@@ -223,7 +241,10 @@ def test_what_has_come_meanwhile_is_heard_first() -> None:
             assert place.waited(made.now) == 3.0
             made.shaker.crowd(place)
         made.shaker.step(5.0)
-        assert [(place, reason_of(place.error or OSError())) for place in made.ended] == [(second, "handshake_cut_off"), (first, "handshake_crowded_out")]
+        assert [(place, reason_of(place.error or OSError())) for place in made.ended] == [
+            (second, "handshake_cut_off"),
+            (first, "handshake_crowded_out"),
+        ]
 
 
 def test_the_loop_is_told_of_as_many_as_are_done_and_of_a_few_at_a_time() -> None:

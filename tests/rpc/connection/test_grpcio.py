@@ -1,4 +1,5 @@
-"""A gRPC client with its library's defaults (grpcio, the C core) is an honest peer: what it does under load is within the budgets."""
+"""A gRPC client with its library's defaults (grpcio, the C core) is an honest peer: what it does under load is within
+the budgets."""
 
 from __future__ import annotations
 
@@ -11,7 +12,17 @@ import pytest
 import trio
 
 from _speedups import http2
-from proto.messages import CONNECT, Accepted, CommandContent, CommandMessage, CommandResult, Outcome, OutputDigest, decode, kind_of
+from proto.messages import (
+    CONNECT,
+    Accepted,
+    CommandContent,
+    CommandMessage,
+    CommandResult,
+    Outcome,
+    OutputDigest,
+    decode,
+    kind_of,
+)
 from server.core.engine import Engine
 from server.core.events import TaskCreated, TaskStarted
 from server.core.model import Command
@@ -68,15 +79,23 @@ class Client:
 
     def _answer(self, content: CommandContent) -> None:
         data = content.seq.to_bytes(8, "big") * (self.size // 8)
-        digest = OutputDigest(head=data[: 256 << 10], tail=data[256 << 10 :], total_bytes=len(data), sha256=sha256(data).digest())
+        digest = OutputDigest(
+            head=data[: 256 << 10], tail=data[256 << 10 :], total_bytes=len(data), sha256=sha256(data).digest()
+        )
         self._say.put(bytes(CommandMessage(accepted=Accepted(content.command_id, 1))))
-        self._say.put(bytes(CommandMessage(command_result=CommandResult(content.command_id, 1, Outcome.COMPLETED, 0, stdout=digest))))
+        self._say.put(
+            bytes(
+                CommandMessage(command_result=CommandResult(content.command_id, 1, Outcome.COMPLETED, 0, stdout=digest))
+            )
+        )
 
 
 def give(edge: Edge, number: int) -> None:
     for _ in range(number):
         task_id = new_id()
-        edge.door.submit(TaskCreated(task(task_id, (HOST,)), Command(new_id(), task_id, argv=("true",))), TaskStarted(task_id))
+        edge.door.submit(
+            TaskCreated(task(task_id, (HOST,)), Command(new_id(), task_id, argv=("true",))), TaskStarted(task_id)
+        )
 
 
 async def played(edge: Edge, client: Client, results: int) -> None:
@@ -98,7 +117,8 @@ def loaded() -> Edge:
 @pytest.mark.parametrize(("results", "size"), [(RESULTS, SIZE), (64, 512 << 10), (600, 8)])
 @pytest.mark.timeout(120)
 async def test_results_of_a_grpcio_client_come_through(results: int, size: int) -> None:
-    """The second is all that one session may hold; the third, many small ones, is answered with many small acknowledgements."""
+    """The second is all that one session may hold; the third, many small ones, is answered with many small
+    acknowledgements."""
     edge = loaded()
     async with edge.serve(patience=90):
         client = Client(edge.address, size)
@@ -110,7 +130,8 @@ async def test_results_of_a_grpcio_client_come_through(results: int, size: int) 
 
 @pytest.mark.timeout(120)
 async def test_a_client_that_asks_for_the_servers_health_again_and_again_is_served() -> None:
-    """One call after the other, below guard.streams_per_minute: its library measures the bandwidth after each answer."""
+    """One call after the other, below guard.streams_per_minute: its library measures the bandwidth after each
+    answer."""
     edge = Edge()
     async with edge.serve(patience=60):
         client = Client(edge.address, 0)

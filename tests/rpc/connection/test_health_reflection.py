@@ -22,7 +22,10 @@ from tests.rpc.peer import GOOD, HOST, Edge, until
 
 TOKEN = tuple(GOOD.items())
 HEALTH = "/grpc.health.v1.Health/"
-REFLECTIONS = ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+REFLECTIONS = (
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
 OURS = "clarion.v1.CommandService"
 WITHIN = 15.0
 
@@ -48,7 +51,9 @@ def answered(question: Ask, channel: grpc.Channel) -> Any:
 
 def check(service: str, metadata: Any = TOKEN) -> Ask:
     def question(channel: grpc.Channel) -> Any:
-        call = channel.unary_unary(f"{HEALTH}Check", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString)
+        call = channel.unary_unary(
+            f"{HEALTH}Check", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+        )
         return call(HealthCheckRequest(service=service), metadata=metadata, timeout=WITHIN).status
 
     return question
@@ -56,7 +61,9 @@ def check(service: str, metadata: Any = TOKEN) -> Ask:
 
 def reflect(path: str, *requests: ServerReflectionRequest, metadata: Any = TOKEN) -> Ask:
     def question(channel: grpc.Channel) -> Any:
-        call = channel.stream_stream(path, ServerReflectionRequest.SerializeToString, ServerReflectionResponse.FromString)
+        call = channel.stream_stream(
+            path, ServerReflectionRequest.SerializeToString, ServerReflectionResponse.FromString
+        )
         return list(call(iter(requests), metadata=metadata, timeout=WITHIN))
 
     return question
@@ -86,7 +93,9 @@ async def test_watchers_are_told_of_a_drain_and_new_calls_hear_the_same() -> Non
         assert edge.port is not None
         seen: list[Any] = []
         with grpc.insecure_channel("{}:{}".format(*edge.address)) as channel:
-            call = channel.unary_stream(f"{HEALTH}Watch", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString)
+            call = channel.unary_stream(
+                f"{HEALTH}Watch", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+            )
             answers: Iterator[Any] = call(HealthCheckRequest(service=OURS), metadata=TOKEN, timeout=WITHIN)
 
             def look() -> None:
@@ -120,7 +129,11 @@ async def test_reflection_gives_the_services_and_the_agents_schema(path: str) ->
 
 async def test_nobody_is_answered_without_the_token() -> None:
     async with Edge().serve() as edge:
-        for question in (check("", ()), check("", (("authorization", "Bearer bad"),)), reflect(REFLECTIONS[0], metadata=())):
+        for question in (
+            check("", ()),
+            check("", (("authorization", "Bearer bad"),)),
+            reflect(REFLECTIONS[0], metadata=()),
+        ):
             code, details = await ask(edge, question)
             assert code is grpc.StatusCode.UNAUTHENTICATED and details.startswith("join_refused: ")
         assert edge.counts.joins_refused == 3
@@ -148,7 +161,9 @@ async def test_a_caller_that_says_nothing_is_given_up() -> None:
         yield from ()
 
     def question(channel: grpc.Channel) -> Any:
-        call = channel.stream_stream(REFLECTIONS[0], ServerReflectionRequest.SerializeToString, ServerReflectionResponse.FromString)
+        call = channel.stream_stream(
+            REFLECTIONS[0], ServerReflectionRequest.SerializeToString, ServerReflectionResponse.FromString
+        )
         try:
             return list(call(mute(), metadata=TOKEN, timeout=WITHIN))
         finally:
@@ -162,7 +177,9 @@ async def test_a_caller_stays_for_its_time_and_no_longer() -> None:
     async with Edge(hello_timeout=0.2).serve() as edge:
         object.__setattr__(edge.settings, "caller_age", 1.0)
         with grpc.insecure_channel("{}:{}".format(*edge.address)) as channel:
-            call = channel.unary_stream(f"{HEALTH}Watch", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString)
+            call = channel.unary_stream(
+                f"{HEALTH}Watch", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+            )
             answers = call(HealthCheckRequest(), metadata=TOKEN, timeout=WITHIN)
 
             def look() -> Any:
@@ -220,4 +237,3 @@ async def test_with_mutual_tls_only_a_valid_certificate_is_answered(site: Border
     site.identities.put(replace(record, revoked_at=site.clock.now().wall_ms))
     code, details = await over_tls(site, "one")
     assert code is grpc.StatusCode.PERMISSION_DENIED and details.startswith("host_revoked: ")
-

@@ -1,4 +1,5 @@
-"""The short way in: what h2 and grpclib said of one opening serves all that open alike, and nobody can tell the ways apart."""
+"""The short way in: what h2 and grpclib said of one opening serves all that open alike, and nobody can tell the ways
+apart."""
 
 from __future__ import annotations
 
@@ -18,12 +19,23 @@ from server.rpc.connection.lazy_grpc import LazyGrpcConnection
 from server.rpc.connection.opening_cache import KEPT, HandshakeTemplate, HandshakeTemplates, an_agents, whole
 from tests.rpc.peer import HOST, JOURNAL, Edge, until
 
-HEADERS = [(":method", "POST"), (":scheme", "http"), (":path", CONNECT), (":authority", "x"), ("te", "trailers"), ("content-type", "application/grpc")]
+HEADERS = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", CONNECT),
+    (":authority", "x"),
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+]
 GOOD = [*HEADERS, ("authorization", "Bearer good")]
 
 
 def hello(host_id: str = HOST) -> bytes:
-    return bytes(CommandMessage(hello=Hello(host_id=host_id, journal_id=JOURNAL, boot_id="boot", slots=4, facts=Facts(hostname="web01"))))
+    return bytes(
+        CommandMessage(
+            hello=Hello(host_id=host_id, journal_id=JOURNAL, boot_id="boot", slots=4, facts=Facts(hostname="web01"))
+        )
+    )
 
 
 WINDOW_UPDATE = 8
@@ -39,7 +51,9 @@ class Raw:
         self.heard: list[Any] = []
         self.bytes_in = b""
 
-    def begin(self, headers: list[tuple[str, str]] = GOOD, more: Callable[[H2Connection], object] = lambda http2: None) -> None:
+    def begin(
+        self, headers: list[tuple[str, str]] = GOOD, more: Callable[[H2Connection], object] = lambda http2: None
+    ) -> None:
         self.h2.initiate_connection()
         more(self.h2)
         self.h2.send_headers(1, headers)
@@ -100,7 +114,9 @@ async def session(edge: Edge, more: Callable[[H2Connection], object] = lambda ht
     return raw
 
 
-async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(fronts: list[LazyGrpcConnection]) -> None:
+async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(
+    fronts: list[LazyGrpcConnection],
+) -> None:
     async with Edge().serve() as edge:
         asked: list[bytes] = []
         openings = edge.port._handshake.openings  # type: ignore[union-attr]
@@ -146,7 +162,10 @@ async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[
         sent = 65_535 + 1_000 - still.outbound_flow_control_window
         await until(lambda: still.outbound_flow_control_window > 65_535)
         assert still.stream is not None
-        assert still.stream.outbound_flow_control_window - still.outbound_flow_control_window == 1_000 and fronts[0]._real is None, sent
+        assert (
+            still.stream.outbound_flow_control_window - still.outbound_flow_control_window == 1_000
+            and fronts[0]._real is None
+        ), sent
         raw.sock.sendall(struct.pack(">I", 4)[1:] + bytes((WINDOW_UPDATE, 0)) + struct.pack(">II", 1, 0x7FFFFFFF))
         reset = await raw.hear(StreamReset)
         assert reset.error_code == 3, "a window that is opened too far is h2's to judge (RFC 9113 section 6.9.1)"
@@ -185,7 +204,9 @@ async def test_what_does_not_open_as_agents_do_goes_the_long_way(fronts: list[La
         other.sock.close()
 
 
-async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(fronts: list[LazyGrpcConnection]) -> None:
+async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(
+    fronts: list[LazyGrpcConnection],
+) -> None:
     async with Edge().serve() as edge:
         answers = []
         for more in (lambda http2: None, lambda http2: http2.ping(b"12345678")):
@@ -251,10 +272,20 @@ AS_AGENTS = {":path": CONNECT, ":method": "POST", "content-type": "application/g
 
 @pytest.mark.parametrize(
     "change",
-    [{"grpc-timeout": "5S"}, {"grpc-timeout": ""}, {"grpc-timeout": "nonsense"}, {":path": "/x"}, {":method": "GET"}, {"content-type": "text/plain"}, {"te": "gzip"}],
+    [
+        {"grpc-timeout": "5S"},
+        {"grpc-timeout": ""},
+        {"grpc-timeout": "nonsense"},
+        {":path": "/x"},
+        {":method": "GET"},
+        {"content-type": "text/plain"},
+        {"te": "gzip"},
+    ],
 )
 def test_a_call_that_is_not_as_agents_make_it_goes_the_long_way(change: dict[str, str]) -> None:
-    assert an_agents(AS_AGENTS) and an_agents({**AS_AGENTS, "content-type": "application/grpc+proto", "grpc-encoding": "identity"})
+    assert an_agents(AS_AGENTS) and an_agents(
+        {**AS_AGENTS, "content-type": "application/grpc+proto", "grpc-encoding": "identity"}
+    )
     assert not an_agents({**AS_AGENTS, **change})
 
 
@@ -268,6 +299,8 @@ async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[LazyGrpcCo
             raw.say(hello())
             await raw.message("welcome")
             trailers = await raw.hear(TrailersReceived)
-            assert ("grpc-status", "4") in [(str(name), str(value)) for name, value in trailers.headers], "DEADLINE_EXCEEDED"
+            assert ("grpc-status", "4") in [(str(name), str(value)) for name, value in trailers.headers], (
+                "DEADLINE_EXCEEDED"
+            )
             raw.sock.close()
     assert all(front._real is not None for front in fronts)

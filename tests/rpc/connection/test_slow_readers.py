@@ -1,4 +1,5 @@
-"""An agent that does not take what is sent to it is cut off at the send timeout: one line, one count, and its work is not lost."""
+"""An agent that does not take what is sent to it is cut off at the send timeout: one line, one count, and its work is
+not lost."""
 
 from __future__ import annotations
 
@@ -17,14 +18,27 @@ from server.core.events import TaskCreated, TaskStarted
 from server.core.model import Command
 from tests.core.shadow import task
 from tests.rpc.peer import COMMAND, HOST, JOURNAL, Edge, until
-from tests.speedups.http2.kit import DATA, HEADERS, HEADERS_OF_A_CALL, PREFACE, PRIORITY, SETTINGS, WINDOW_UPDATE, block, frame, grpc
+from tests.speedups.http2.kit import (
+    DATA,
+    HEADERS,
+    HEADERS_OF_A_CALL,
+    PREFACE,
+    PRIORITY,
+    SETTINGS,
+    WINDOW_UPDATE,
+    block,
+    frame,
+    grpc,
+)
 
 HEARTBEAT, SEND_TIMEOUT = 0.1, 0.4
 BIG = 3 << 20
 """Bytes of a command: more than both ends' socket buffers take while nobody reads."""
 WIDE = struct.pack(">HI", 4, (1 << 31) - 1)
 """SETTINGS_INITIAL_WINDOW_SIZE as large as can be (RFC 9113 section 6.5.2)."""
-HELLO = CommandMessage(hello=Hello(host_id=HOST, journal_id=JOURNAL, boot_id="boot", slots=4, facts=Facts(hostname="web01")))
+HELLO = CommandMessage(
+    hello=Hello(host_id=HOST, journal_id=JOURNAL, boot_id="boot", slots=4, facts=Facts(hostname="web01"))
+)
 
 
 @contextmanager
@@ -36,7 +50,14 @@ def session(edge: Edge, *, open_windows: bool, short_way: bool) -> Iterator[sock
     call = frame(HEADERS, 4, 1, block([*HEADERS_OF_A_CALL, ("authorization", "Bearer good")]))
     wider = frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", (1 << 31) - 1 - 65_535)) if open_windows else b""
     unusual = b"" if short_way else frame(PRIORITY, 0, 101, struct.pack(">IB", 0, 1))
-    sock.sendall(PREFACE + frame(SETTINGS, 0, 0, WIDE if open_windows else b"") + unusual + wider + call + frame(DATA, 0, 1, grpc(bytes(HELLO))))
+    sock.sendall(
+        PREFACE
+        + frame(SETTINGS, 0, 0, WIDE if open_windows else b"")
+        + unusual
+        + wider
+        + call
+        + frame(DATA, 0, 1, grpc(bytes(HELLO)))
+    )
     with sock:
         yield sock
 

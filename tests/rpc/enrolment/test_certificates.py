@@ -1,4 +1,5 @@
-"""Who does not get in: every wrong certificate and every wrong handshake leaves one line and one count, and gets no byte (I11)."""
+"""Who does not get in: every wrong certificate and every wrong handshake leaves one line and one count, and gets no
+byte (I11)."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Border]:
 
 
 async def not_admitted(site: Border, name: str, host_id: str, **hello: str) -> str:
-    """Dial and say Hello: it must fail before a byte comes. The server's words, or an empty text when it only closed."""
+    """Dial and say Hello: it must fail before a byte comes. The server's words, or an empty text when it only
+    closed."""
     try:
         async with site.dial(name) as stream:
             await say_hello(stream, host_id, **hello)
@@ -45,7 +47,9 @@ async def not_admitted(site: Border, name: str, host_id: str, **hello: str) -> s
         return ""
 
 
-def give(site: Border, name: str, issuing: ca.Authority, host_id: str, *, generation: int = 1, now: int | None = None) -> ca.Issued:
+def give(
+    site: Border, name: str, issuing: ca.Authority, host_id: str, *, generation: int = 1, now: int | None = None
+) -> ca.Issued:
     """A state directory with a certificate of this CA, made at `now`."""
     key = credentials.Key()
     at = site.clock.now().wall_ms if now is None else now
@@ -220,7 +224,9 @@ async def test_of_two_renewals_of_one_certificate_the_one_that_is_not_the_last_i
     assert "host_quarantined" in await not_admitted(site, "a", where.host_id)
 
 
-async def test_a_session_whose_certificate_comes_to_its_end_is_cut(site: Border, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_whose_certificate_comes_to_its_end_is_cut(
+    site: Border, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("server.rpc.authenticate.LOOK_EVERY", 0.02)
     await site.join("a")
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,5 @@
-"""What agents call their hosts: taken if it can be a name, said in the log if not; and who may take whose name by joining."""
+"""What agents call their hosts: taken if it can be a name, said in the log if not; and who may take whose name by
+joining."""
 
 from __future__ import annotations
 
@@ -33,7 +34,25 @@ async def visit(edge: Edge, hostname: str, **facts: object) -> Host:
     return host
 
 
-@pytest.mark.parametrize("odd", ["web*", "all", "NOT", "web[1-3]", "a,b", "role=db", "task:x", " ", "", "web\u202e1", "x" * 300, NAME, "web1.", "bücher"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "web*",
+        "all",
+        "NOT",
+        "web[1-3]",
+        "a,b",
+        "role=db",
+        "task:x",
+        " ",
+        "",
+        "web\u202e1",
+        "x" * 300,
+        NAME,
+        "web1.",
+        "bücher",
+    ],
+)
 async def test_a_claim_that_cannot_be_a_name_is_not_taken_and_is_logged(odd: str) -> None:
     async with Edge().serve() as edge:
         with structlog.testing.capture_logs() as logs:
@@ -54,7 +73,11 @@ async def test_a_good_claim_is_taken_and_the_name_before_is_kept() -> None:
 async def test_facts_and_labels_of_agents_are_shown_with_what_cannot_be_seen() -> None:
     async with Edge().serve() as edge:
         host = await visit(edge, "web01", os="De\u202ebian", arch="x\u200b", labels={"a\u2066": "b\n", "ok": "é"})
-        assert (host.os, host.arch, host.agent_labels) == ("De\\u202ebian", "x\\u200b", {"a\\u2066": "b\\x0a", "ok": "é"})
+        assert (host.os, host.arch, host.agent_labels) == (
+            "De\\u202ebian",
+            "x\\u200b",
+            {"a\\u2066": "b\\x0a", "ok": "é"},
+        )
 
 
 async def test_a_host_that_was_replaced_and_comes_back_is_a_host_again() -> None:
@@ -85,7 +108,10 @@ async def test_a_join_under_an_odd_name_gets_its_id_for_a_name(site: Border) -> 
     joined = await site.join("a*b")
     host = site.registry.host(joined.host_id)
     assert host is not None and host.hostname == joined.host_id
-    assert any(line["event"].startswith("the name that a host joins under must consist of") and line["claimed"] == "a*b" for line in site.logs)
+    assert any(
+        line["event"].startswith("the name that a host joins under must consist of") and line["claimed"] == "a*b"
+        for line in site.logs
+    )
 
 
 async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Border) -> None:
@@ -97,7 +123,9 @@ async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Bord
     new = (await site.join("h")).host_id
     async with site.session("h"):
         assert {host_id: site.registry.host(host_id).replaced_by for host_id in (old, new)} == {old: None, new: None}  # type: ignore[union-attr]
-    assert [line["others"] for line in site.logs if line["event"] == "a host joins under the name of another one"] == [[old]]
+    assert [line["others"] for line in site.logs if line["event"] == "a host joins under the name of another one"] == [
+        [old]
+    ]
 
 
 async def test_a_token_that_says_so_gives_the_place_of_a_host_that_is_offline(site: Border) -> None:
@@ -119,6 +147,8 @@ async def test_a_host_that_is_online_keeps_its_name_whatever_the_token_says(site
         await until(lambda: old in site.registry.online())
         new = (await site.join("h", await site.token(replace=True))).host_id
         stored = {host.host_id: host for host in await site.store.hosts()}
-        assert stored[old].replaced_by is None and stored[new].labels == {}, "nothing of it is taken, in the database as well"
+        assert stored[old].replaced_by is None and stored[new].labels == {}, (
+            "nothing of it is taken, in the database as well"
+        )
         assert site.registry.host(old).replaced_by is None  # type: ignore[union-attr]
         assert site.registry.directory.bearing("h") == {old, new}

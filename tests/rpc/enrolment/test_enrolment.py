@@ -80,7 +80,9 @@ async def test_wrong_tokens_from_one_address_do_not_use_up_what_is_for_all(tmp_p
             with pytest.raises(JoinFailed, match="join_refused"):
                 await site.join(f"w{number}", "jt_wrong" if number % 2 else with_another_secret)
         for _ in range(30):
-            with pytest.raises(JoinFailed, match="too_many_logins: too many wrong join tokens came from this address; ask again in"):
+            with pytest.raises(
+                JoinFailed, match="too_many_logins: too many wrong join tokens came from this address; ask again in"
+            ):
                 await site.join("again", "jt_wrong")
         await site.join("right", right)
         await site.refused(*["join_refused"] * 20, *["too_many_logins"] * 30)

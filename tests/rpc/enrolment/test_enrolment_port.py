@@ -35,9 +35,21 @@ FLOODS: dict[str, tuple[bytes, str]] = {
     "continuations": (frame(HEADERS, 0, 1, POST) + frame(CONTINUATION, 0, 1) * 100, "flood_of_continuations"),
     "a long header block": (frame(HEADERS, 0, 1, POST) + frame(CONTINUATION, 0, 1, b"x" * 16_000) * 2, "header_block"),
     "a block that is interrupted": (frame(HEADERS, 0, 1, POST) + frame(PING, 0, 0, bytes(8)), "protocol_error"),
-    "streams": (b"".join(frame(HEADERS, END_HEADERS, 2 * number + 1, POST) for number in range(50)), "too_many_streams"),
-    "streams and resets": (b"".join(frame(HEADERS, END_HEADERS, 2 * number + 1, POST) + frame(RST, 0, 2 * number + 1, bytes(4)) for number in range(100)), "flood_of_resets"),
-    "a message of 4 GiB": (frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1, b"\0\xff\xff\xff\xff"), "message_too_large"),
+    "streams": (
+        b"".join(frame(HEADERS, END_HEADERS, 2 * number + 1, POST) for number in range(50)),
+        "too_many_streams",
+    ),
+    "streams and resets": (
+        b"".join(
+            frame(HEADERS, END_HEADERS, 2 * number + 1, POST) + frame(RST, 0, 2 * number + 1, bytes(4))
+            for number in range(100)
+        ),
+        "flood_of_resets",
+    ),
+    "a message of 4 GiB": (
+        frame(HEADERS, END_HEADERS, 1, POST) + frame(DATA, 0, 1, b"\0\xff\xff\xff\xff"),
+        "message_too_large",
+    ),
     "a long frame": (frame(DATA, 0, 1, bytes(17_000)), "frame_too_large"),
     "a first frame that is no SETTINGS": (b"", "protocol_error"),
     "no HTTP/2": (b"", "not_http2"),
@@ -72,10 +84,16 @@ async def ended(stream: trio.SSLStream[trio.SocketStream]) -> bytes:
 @pytest.mark.parametrize("name", FLOODS)
 async def test_whoever_asks_too_much_is_cut_off_and_hosts_join_meanwhile(tmp_path: Path, name: str) -> None:
     data, reason = FLOODS[name]
-    opening = {"a first frame that is no SETTINGS": PREFACE + frame(PING, 0, 0, bytes(8)), "no HTTP/2": b"GET / HTTP/1.1\r\n\r\n"}.get(name, BEGIN)
+    opening = {
+        "a first frame that is no SETTINGS": PREFACE + frame(PING, 0, 0, bytes(8)),
+        "no HTTP/2": b"GET / HTTP/1.1\r\n\r\n",
+    }.get(name, BEGIN)
     async with border(tmp_path) as site:
         async with dialled(site) as stream:
-            with trio.move_on_after(5), suppress(trio.BrokenResourceError):  # it may be cut off while it is still sending
+            with (
+                trio.move_on_after(5),
+                suppress(trio.BrokenResourceError),
+            ):  # it may be cut off while it is still sending
                 await stream.send_all(opening + data)
             goodbye = await ended(stream)
         assert frame(7, 0, 0)[3:5] in goodbye or not goodbye
@@ -96,7 +114,9 @@ async def pings(stream: trio.SSLStream[trio.SocketStream]) -> None:
 
 
 @pytest.mark.parametrize("say", [nothing, preface, pings], ids=lambda say: say.__name__)
-async def test_a_connection_without_a_call_is_closed(tmp_path: Path, say: Callable[[trio.SSLStream[trio.SocketStream]], object]) -> None:
+async def test_a_connection_without_a_call_is_closed(
+    tmp_path: Path, say: Callable[[trio.SSLStream[trio.SocketStream]], object]
+) -> None:
     async with border(tmp_path, port_limits=PortLimits(idle=0.3)) as site, dialled(site) as stream:
         await say(stream)  # type: ignore[misc]
         await ended(stream)
@@ -105,7 +125,10 @@ async def test_a_connection_without_a_call_is_closed(tmp_path: Path, say: Callab
 
 @pytest.mark.parametrize(
     ("limits", "said", "reason"),
-    [(Limits(frame_timeout=0.3), BEGIN + frame(PING, 0, 0, bytes(8))[:12], "slow_frame"), (Limits(header_timeout=0.3), BEGIN + frame(HEADERS, 0, 1, POST), "slow_headers")],
+    [
+        (Limits(frame_timeout=0.3), BEGIN + frame(PING, 0, 0, bytes(8))[:12], "slow_frame"),
+        (Limits(header_timeout=0.3), BEGIN + frame(HEADERS, 0, 1, POST), "slow_headers"),
+    ],
 )
 async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: Limits, said: bytes, reason: str) -> None:
     async with border(tmp_path, port_limits=PortLimits(guard=limits)) as site, dialled(site) as stream:
@@ -115,7 +138,11 @@ async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: Limits, said: 
 
 
 async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> None:
-    async with border(tmp_path, port_limits=PortLimits(connections=3, per_address=2)) as site, dialled(site) as oldest, dialled(site) as newer:
+    async with (
+        border(tmp_path, port_limits=PortLimits(connections=3, per_address=2)) as site,
+        dialled(site) as oldest,
+        dialled(site) as newer,
+    ):
         for stream in (oldest, newer):
             await stream.send_all(BEGIN)
         await site.join("honest")

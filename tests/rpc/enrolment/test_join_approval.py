@@ -39,9 +39,17 @@ async def decide(site: Border, request: JoinRequest, *, approved: bool = True) -
 
 
 @pytest.mark.parametrize(
-    ("networks", "good"), [(("127.0.0.0/8",), True), (("10.0.0.0/8", "127.0.0.1/32"), True), (("127.0.0.2/32",), False), (("::1/128", "10.0.0.0/8"), False)]
+    ("networks", "good"),
+    [
+        (("127.0.0.0/8",), True),
+        (("10.0.0.0/8", "127.0.0.1/32"), True),
+        (("127.0.0.2/32",), False),
+        (("::1/128", "10.0.0.0/8"), False),
+    ],
 )
-async def test_a_token_that_is_bound_to_networks_is_good_there_only(site: Border, networks: tuple[str, ...], good: bool) -> None:
+async def test_a_token_that_is_bound_to_networks_is_good_there_only(
+    site: Border, networks: tuple[str, ...], good: bool
+) -> None:
     token = await site.token(networks=networks, env="prod")
     if good:
         where = await site.join("a", token)
@@ -58,7 +66,11 @@ async def test_a_join_waits_until_it_is_approved_and_takes_one_use(site: Border)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(site.join, "a", token)
         request = await asked(site)
-        assert await site.store.join_requests() == [request] and (request.hostname, request.address, request.state) == ("a", "127.0.0.1", "pending")
+        assert await site.store.join_requests() == [request] and (request.hostname, request.address, request.state) == (
+            "a",
+            "127.0.0.1",
+            "pending",
+        )
         assert len(site.identities) == 0 and (await site.store.join_token(request.token_id)).uses_left == 2  # type: ignore[union-attr]
         await decide(site, request)
     host_id = credentials.joined(site.folder / "a").host_id
@@ -82,7 +94,9 @@ async def test_a_join_that_is_denied_ends_and_takes_no_use(site: Border) -> None
     assert not (site.folder / "a" / credentials.WAITING).exists()
 
 
-async def test_neither_a_restart_of_the_agent_nor_one_of_the_server_loses_a_join_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_neither_a_restart_of_the_agent_nor_one_of_the_server_loses_a_join_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "ASK_MAX", 0.01)
     async with border(tmp_path) as site:
         token = await site.token(approve=True)
@@ -150,7 +164,8 @@ async def test_a_key_of_a_waiting_join_that_is_damaged_is_an_error_with_a_remedy
 
 
 async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path: Path) -> None:
-    """Same directory, same journal, same boot: each takes over from the other until there have been too many takeovers."""
+    """Same directory, same journal, same boot: each takes over from the other until there have been too many
+    takeovers."""
     async with border(tmp_path, max_takeovers=3, takeover_window=60) as site:
         where = await site.join("a")
         async with site.session("a"), site.session("a"), site.session("a"), site.session("a"):
@@ -158,7 +173,9 @@ async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path
                 async with site.session("a"):
                     pass
         record = site.identities.get(where.host_id)
-        assert record is not None and record.state == "quarantined" and "3 times in 60 s" in str(record.quarantine_reason)
+        assert (
+            record is not None and record.state == "quarantined" and "3 times in 60 s" in str(record.quarantine_reason)
+        )
         assert [line.get("alarm") for line in site.logs if line["event"] == "host quarantined"] == [True]
         assert site.metrics.quarantines._value.get() == 1
         site.identities.put(replace(record, released_at=1, quarantined_at=None))

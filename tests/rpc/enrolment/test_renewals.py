@@ -1,4 +1,5 @@
-"""Renewing over real TLS: a way back for a host whose certificate has ended, a budget for each host, and whose clock counts."""
+"""Renewing over real TLS: a way back for a host whose certificate has ended, a budget for each host, and whose clock
+counts."""
 
 from __future__ import annotations
 
@@ -27,7 +28,15 @@ def age(site: Border, name: str, where: Joined, ended_ms: int) -> None:
     record = site.identities.get(where.host_id)
     assert record is not None
     key, now = credentials.Key(), site.clock.now().wall_ms
-    issued = ca.issue(site.entrance._issuing, key.request(), where.host_id, record.generation, now - ended_ms - DAY, DAY, os.urandom(20))
+    issued = ca.issue(
+        site.entrance._issuing,
+        key.request(),
+        where.host_id,
+        record.generation,
+        now - ended_ms - DAY,
+        DAY,
+        os.urandom(20),
+    )
     credentials.save(site.folder / name, key, issued.certificate, issued.chain)
     site.identities.put(replace(record, serial=issued.serial, not_after=issued.not_after))
 
@@ -74,7 +83,9 @@ async def test_after_the_window_it_stays_out(tmp_path: Path, window: float, ende
         ({"serial": "1"}, "host_quarantined"),
     ],
 )
-async def test_an_ended_certificate_of_an_identity_that_is_out_stays_out(tmp_path: Path, change: dict[str, object], code: str) -> None:
+async def test_an_ended_certificate_of_an_identity_that_is_out_stays_out(
+    tmp_path: Path, change: dict[str, object], code: str
+) -> None:
     async with border(tmp_path) as site:
         where = await site.join("a")
         age(site, "a", where, DAY)
@@ -110,7 +121,8 @@ def test_a_budget_for_each_of_many_hosts_keeps_no_more_than_it_needs() -> None:
     assert len(rates) < 200
 
 
-# --- whose clock counts for the server's certificate -------------------------------------------------------------------------
+# --- whose clock counts for the server's certificate
+# -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ahead_days", [2, 80, 4_000, -80, -4_000])
@@ -129,7 +141,9 @@ async def test_an_agent_whose_clock_is_wrong_connects(tmp_path: Path, ahead_days
             async with site.session("a"):
                 pass
         else:
-            assert "had ended before" in await tls_refuses(site, "a"), "an old certificate of the server, perhaps stolen, is told by the server's own times"
+            assert "had ended before" in await tls_refuses(site, "a"), (
+                "an old certificate of the server, perhaps stolen, is told by the server's own times"
+            )
 
 
 def _holding(key: ec.EllipticCurvePrivateKey) -> credentials.Key:

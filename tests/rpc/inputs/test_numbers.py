@@ -1,4 +1,5 @@
-"""Every number of every message of an agent at the ends of its type, on a server with a real store: it bears them, and so does its next start."""
+"""Every number of every message of an agent at the ends of its type, on a server with a real store: it bears them, and
+so does its next start."""
 
 from __future__ import annotations
 
@@ -39,7 +40,15 @@ from tests.store.make import new_id
 __all__ = ["opener"]
 NUMBERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 KINDS = {"uint32", "uint64", "int32", "int64", "sint32", "sint64", "bool", "enum"}
-MEMBERS = {"hello": Hello, "accepted": Accepted, "rejected": Rejected, "started": Started, "output": Output, "command_result": CommandResult, "heartbeat": Heartbeat}
+MEMBERS = {
+    "hello": Hello,
+    "accepted": Accepted,
+    "rejected": Rejected,
+    "started": Started,
+    "output": Output,
+    "command_result": CommandResult,
+    "heartbeat": Heartbeat,
+}
 """Of CommandMessage: what an agent says."""
 INNER = {"entries": Entry, "stdout": OutputDigest, "stderr": OutputDigest, "usage": Usage, "kill": KillReport}
 
@@ -63,7 +72,8 @@ def varint(value: int) -> bytes:
 
 
 def nested(numbers: tuple[int, ...], value: int) -> bytes:
-    """The field of these numbers, from the outermost in, as protobuf has it: a repeated singular message merges, the last number counts."""
+    """The field of these numbers, from the outermost in, as protobuf has it: a repeated singular message merges, the
+    last number counts."""
     first, *rest = numbers
     if not rest:
         return varint(first << 3) + varint(value)
@@ -75,7 +85,9 @@ ALL = [(member, names, numbers) for member, kind in MEMBERS.items() for names, n
 
 
 def member_number(name: str) -> int:
-    (found,) = [field.metadata["betterproto"].number for field in dataclasses.fields(CommandMessage) if field.name == name]
+    (found,) = [
+        field.metadata["betterproto"].number for field in dataclasses.fields(CommandMessage) if field.name == name
+    ]
     return int(found)
 
 
@@ -88,9 +100,19 @@ def with_number(base: bytes, member: str, numbers: tuple[int, ...], value: int) 
 def test_no_numeric_field_is_left_out() -> None:
     assert len(ALL) >= 39
     named = {(member, *names) for member, names, _ in ALL}
-    for one in (("hello", "max_epoch"), ("hello", "entries", "seq"), ("command_result", "usage", "max_rss_kb"), ("command_result", "stderr", "total_bytes")):
+    for one in (
+        ("hello", "max_epoch"),
+        ("hello", "entries", "seq"),
+        ("command_result", "usage", "max_rss_kb"),
+        ("command_result", "stderr", "total_bytes"),
+    ):
         assert one in named
-    unknown = {field.name for kind in MEMBERS.values() for field in dataclasses.fields(kind) if field.metadata["betterproto"].proto_type == "message"}
+    unknown = {
+        field.name
+        for kind in MEMBERS.values()
+        for field in dataclasses.fields(kind)
+        if field.metadata["betterproto"].proto_type == "message"
+    }
     assert unknown - INNER.keys() == {"facts"}, "a message within a message that this test does not go into"
 
 
@@ -99,7 +121,16 @@ LIAR, HONEST = new_id(), new_id()
 
 def messages(command_id: str) -> dict[str, bytes]:
     digest = OutputDigest(head=b"x", total_bytes=1)
-    result = CommandResult(command_id, 1, Outcome.FAILED, 3, stdout=digest, stderr=digest, usage=Usage(1, 1, 1), kill=KillReport("timeout", 1, 1, True))
+    result = CommandResult(
+        command_id,
+        1,
+        Outcome.FAILED,
+        3,
+        stdout=digest,
+        stderr=digest,
+        usage=Usage(1, 1, 1),
+        kill=KillReport("timeout", 1, 1, True),
+    )
     output = Output(command_id, 1, Stream.STDOUT, 0, b"x", 1, 1)
     return {
         "accepted": bytes(CommandMessage(accepted=Accepted(command_id, 1))),
@@ -166,7 +197,9 @@ async def test_no_number_of_one_host_reaches_another_one_or_the_next_start(opene
             await honest(one)
         async with served(await opener()) as again:
             assert again.epoch == 2, "the next epoch is one more, whatever a host says"
-            assert not [alarm for alarm in again.alarms if alarm.code == "stored_value"], "what was stored was within its bounds"
+            assert not [alarm for alarm in again.alarms if alarm.code == "stored_value"], (
+                "what was stored was within its bounds"
+            )
             await honest(again)
             await lie(again, "heartbeat", (1,), 1)  # and the liar may come as well
 
@@ -182,7 +215,9 @@ async def test_an_epoch_that_one_host_claims_is_known_of_this_host_alone(opener:
             assert one.epoch == epoch
             await said.say(hello(LIAR, max_epoch=claim))
             await said.until("welcome")
-            assert [alarm.code for alarm in one.alarms] == ["store_rolled_back"] * is_new, f"claim {claim} at epoch {epoch}"
+            assert [alarm.code for alarm in one.alarms] == ["store_rolled_back"] * is_new, (
+                f"claim {claim} at epoch {epoch}"
+            )
 
 
 async def test_a_dispatch_number_is_believed_within_a_leap_and_numbers_go_on(opener: Opener) -> None:

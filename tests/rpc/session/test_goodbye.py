@@ -1,4 +1,5 @@
-"""How a connection is ended by a drain: Drain, the end of the call, GOAWAY with the last stream's number; others get the GOAWAY at once."""
+"""How a connection is ended by a drain: Drain, the end of the call, GOAWAY with the last stream's number; others get
+the GOAWAY at once."""
 
 from __future__ import annotations
 
@@ -11,7 +12,19 @@ from hpack import Decoder
 
 from proto.messages import CommandMessage, Drain, Facts, Hello, decode, kind_of
 from tests.rpc.peer import HOST, JOURNAL, Edge, until
-from tests.tools.h2.wire import DATA, END_STREAM, GOAWAY, HEADERS, HOLD, NO_ERROR, PREFACE, data, frame, headers, settings
+from tests.tools.h2.wire import (
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    HOLD,
+    NO_ERROR,
+    PREFACE,
+    data,
+    frame,
+    headers,
+    settings,
+)
 
 Frames = list[tuple[int, int, int, bytes]]
 
@@ -54,7 +67,9 @@ async def dial(edge: Edge) -> AsyncIterator[trio.SocketStream]:
 
 
 async def test_an_agent_hears_drain_then_the_end_of_its_call_then_goaway() -> None:
-    hello = bytes(CommandMessage(hello=Hello(host_id=HOST, journal_id=JOURNAL, boot_id="b", slots=1, facts=Facts(hostname="h"))))
+    hello = bytes(
+        CommandMessage(hello=Hello(host_id=HOST, journal_id=JOURNAL, boot_id="b", slots=1, facts=Facts(hostname="h")))
+    )
     async with Edge().serve() as edge, dial(edge) as stream:
         assert edge.port is not None
         await stream.send_all(headers(5, payload=HOLD) + data(b"\0" + len(hello).to_bytes(4, "big") + hello, 5, 0))

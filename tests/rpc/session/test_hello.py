@@ -15,7 +15,8 @@ MOST = 20_000
 
 
 class Encoded:
-    """A Hello with so many entries, as the bytes of a CommandMessage: betterproto takes seconds for what is a repetition."""
+    """A Hello with so many entries, as the bytes of a CommandMessage: betterproto takes seconds for what is a
+    repetition."""
 
     def __init__(self, entries: int) -> None:
         entry = bytes(Entry(COMMAND, 1, 1, Stage.DONE))

@@ -42,7 +42,9 @@ def test_changes_of_one_host_are_written_a_bounded_number_of_times_a_minute() ->
         assert known is not None and known.agent_labels == {"n": str(number)}, "what it says now is known at once"
     assert len(queue.saves) == 1 + WRITES, "the first one makes it known"
     memory.record_hello(hello("b", 7), "127.0.0.1:1")
-    assert isinstance(last := queue.saves[-1], SaveHost) and last.host.host_id == "b", "another host has a budget of its own"
+    assert isinstance(last := queue.saves[-1], SaveHost) and last.host.host_id == "b", (
+        "another host has a budget of its own"
+    )
     clock.mono += 61
     memory.record_hello(hello(label=99), "127.0.0.1:1")
     assert isinstance(last := queue.saves[-1], SaveHost) and last.host.agent_labels == {"n": "99"}

@@ -1,4 +1,5 @@
-"""A part of the database is lost: what hosts still hold proves it, raises an alarm, is recorded, and brings back what can be brought back."""
+"""A part of the database is lost: what hosts still hold proves it, raises an alarm, is recorded, and brings back what
+can be brought back."""
 
 from __future__ import annotations
 
@@ -34,7 +35,11 @@ async def dispatched(one: Served, said: Said) -> tuple[str, str, int]:
 async def forget(store: AnyStore, *task_ids: str) -> None:
     """As when the log of the database was damaged: these tasks were never written."""
     for task_id in task_ids:
-        for table in ("command_host WHERE command_id IN (SELECT command_id FROM command WHERE task_id = :task_id)", "command WHERE task_id = :task_id", "task WHERE task_id = :task_id"):
+        for table in (
+            "command_host WHERE command_id IN (SELECT command_id FROM command WHERE task_id = :task_id)",
+            "command WHERE task_id = :task_id",
+            "task WHERE task_id = :task_id",
+        ):
             await put(store, f"DELETE FROM {table}", task_id=task_id)
 
 
@@ -51,7 +56,9 @@ async def test_what_is_lost_is_found_out_recorded_and_restored(opener: Opener) -
         await forget(store, lost[0], silent[0])
         async with served(store) as one, dialled(one.address) as said:
             stages = (Stage.RUNNING, Stage.DONE, Stage.DONE, Stage.ACKED)
-            entries = [Entry(command_id, 1, seq, stage) for (_, command_id, seq), stage in zip(made, stages, strict=True)]
+            entries = [
+                Entry(command_id, 1, seq, stage) for (_, command_id, seq), stage in zip(made, stages, strict=True)
+            ]
             invented = Entry(new_id(), 1, 100_000, Stage.DONE)
             await said.say(hello(HOST, entries=[*entries, invented], max_seq=4))
             welcome = await said.until("welcome")
@@ -83,7 +90,9 @@ async def test_nothing_is_said_when_nothing_is_lost(opener: Opener) -> None:
                 await said.say(result(command_id, b"x"))
                 await said.until("result_ack")
         async with served(store := await opener()) as one, dialled(one.address) as said:
-            await said.say(hello(HOST, entries=[Entry(command_id, 1, seq, Stage.DONE) for _, command_id, seq in made], max_seq=3))
+            await said.say(
+                hello(HOST, entries=[Entry(command_id, 1, seq, Stage.DONE) for _, command_id, seq in made], max_seq=3)
+            )
             await said.until("welcome")
             for _, command_id, _ in made:
                 await said.say(result(command_id, b"x"))

@@ -7,7 +7,9 @@ import pytest
 from server.rpc.session.read_batching import AWAKE, REST, SMALL, ReadBatcher
 
 
-def slices(pace: ReadBatcher, number: int, apart: float, rows: int = 2, heartbeats: bool = False, begin: float = 100.0) -> list[float]:
+def slices(
+    pace: ReadBatcher, number: int, apart: float, rows: int = 2, heartbeats: bool = False, begin: float = 100.0
+) -> list[float]:
     """The rests before each of so many slices."""
     rests, now = [], begin
     for _ in range(number):

@@ -9,7 +9,8 @@ from tests.rpc.session.test_session import start, status
 
 
 async def test_a_rejected_of_a_replaced_session_says_nothing_about_what_was_sent_again() -> None:
-    """The first connection's Rejected is read after the second one's Hello: since then the dispatch is under way once more."""
+    """The first connection's Rejected is read after the second one's Hello: since then the dispatch is under way once
+    more."""
     async with Edge().serve() as edge, edge.agent() as first:
         await first.hello()
         await first.hear()
@@ -18,7 +19,9 @@ async def test_a_rejected_of_a_replaced_session_says_nothing_about_what_was_sent
         old = edge.registry.session(HOST)
         assert old is not None
         live = edge.port.edge._live[old.number]  # type: ignore[union-attr]
-        edge.registry.attach(HOST, "127.0.0.1:9", 0, lambda session: None)  # as the second Hello does, in the same slice
+        edge.registry.attach(
+            HOST, "127.0.0.1:9", 0, lambda session: None
+        )  # as the second Hello does, in the same slice
         now = edge.port.edge._clock.now().mono  # type: ignore[union-attr]
         edge.port.edge.take([(live, 5, COMMAND, 1)], now)  # type: ignore[union-attr]
         assert old.ended == "superseded" and edge.engine.world.tasks["t"].executions[HOST].row.accepted_at is None

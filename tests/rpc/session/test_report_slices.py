@@ -38,10 +38,15 @@ def test_when_all_are_small_nothing_is_left_over() -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_nothing_is_lost_and_each_command_keeps_its_order(seed: int) -> None:
     rng = random.Random(seed)
-    reports = [Accepted(f"h{number}", f"c{rng.choice((0, 0, 0, rng.randrange(20)))}", 1) for number in range(rng.randrange(120))] or said("a", 1)
+    reports = [
+        Accepted(f"h{number}", f"c{rng.choice((0, 0, 0, rng.randrange(20)))}", 1)
+        for number in range(rng.randrange(120))
+    ] or said("a", 1)
     groups = apart(reports)
     flat = [report for some in groups for report in some]
     assert sorted(flat, key=reports.index) == reports and all(groups)
     for command in {report.command_id for report in reports}:
-        assert [report for report in flat if report.command_id == command] == [report for report in reports if report.command_id == command]
+        assert [report for report in flat if report.command_id == command] == [
+            report for report in reports if report.command_id == command
+        ]
         assert sum(any(report.command_id == command for report in some) for some in groups) == 1

@@ -31,7 +31,15 @@ def sessions(unsent: SendQueue, number: int) -> list[Session]:
 
 @pytest.mark.parametrize(
     ("pushed", "quick"),
-    [([dispatch(True)], True), ([ACK, dispatch(True)], True), ([dispatch(True), ACK], True), ([dispatch(False)], False), ([ACK], False), ([CANCEL, ACK], False), ([], False)],
+    [
+        ([dispatch(True)], True),
+        ([ACK, dispatch(True)], True),
+        ([dispatch(True), ACK], True),
+        ([dispatch(False)], False),
+        ([ACK], False),
+        ([CANCEL, ACK], False),
+        ([], False),
+    ],
     ids=range(7),
 )
 async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: list[Any], quick: bool) -> None:
@@ -71,7 +79,9 @@ class Turns:
 
 
 @pytest.mark.parametrize(("quick", "others"), [(1_000, 0), (0, 1_000), (500, 500)])
-async def test_however_many_wait_the_loop_gets_its_turns(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, quick: int, others: int) -> None:
+async def test_however_many_wait_the_loop_gets_its_turns(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, quick: int, others: int
+) -> None:
     turns, unread = Turns(), Any
     monkeypatch.setattr("server.rpc.session.streams.let_others", turns)
     known, hub = Registry(1), unread

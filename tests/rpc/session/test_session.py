@@ -57,7 +57,13 @@ async def test_a_command_goes_down_and_its_result_is_acknowledged() -> None:
         start(edge)
         _, content = await agent.hear()
         assert isinstance(content, CommandContent)
-        assert (content.command_id, content.argv, content.attempt, content.seq, content.session) == (COMMAND, ["true"], 1, 1, welcome.session)
+        assert (content.command_id, content.argv, content.attempt, content.seq, content.session) == (
+            COMMAND,
+            ["true"],
+            1,
+            1,
+            welcome.session,
+        )
         await agent.say(accepted=Accepted(COMMAND, 1))
         await agent.say(started=Started(COMMAND, 1, 77, 123))
         await until(lambda: status(edge) is ExecutionStatus.RUNNING)
@@ -90,12 +96,18 @@ async def test_the_ack_waits_for_the_commit() -> None:
         assert (await agent.hear())[0] == "result_ack"
 
 
-@pytest.mark.parametrize("metadata", [{}, {"authorization": "Bearer bad"}, {"authorization": "good"}, {"authorization": "Basic good"}])
+@pytest.mark.parametrize(
+    "metadata", [{}, {"authorization": "Bearer bad"}, {"authorization": "good"}, {"authorization": "Basic good"}]
+)
 async def test_a_wrong_token_gets_not_a_byte(metadata: dict[str, str]) -> None:
     async with Edge().serve() as edge, edge.agent(metadata) as agent:
         with pytest.raises(LinkRefused) as caught:
             await agent.hear()
-        assert caught.value.code == 16 and caught.value.message.startswith("join_refused:") and edge.counts.joins_refused == 1
+        assert (
+            caught.value.code == 16
+            and caught.value.message.startswith("join_refused:")
+            and edge.counts.joins_refused == 1
+        )
 
 
 async def test_silence_before_the_hello_is_cut_off() -> None:
@@ -158,9 +170,26 @@ async def test_the_first_message_must_be_a_hello() -> None:
         ({"accepted": Accepted(COMMAND, 0)}, "attempt"),
         ({"rejected": Rejected("nonsense", 1, "busy")}, "command_id"),
         ({"command_result": CommandResult(COMMAND, 1)}, "outcome"),
-        ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"abc", b"", 1, b""))}, "stdout"),
-        ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"a", b"", 1 << 63, b"x" * 32))}, "stdout"),
-        ({"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stderr=OutputDigest(b"a" * 524_289, b"", 524_289, b"x" * 32))}, "stderr"),
+        (
+            {"command_result": CommandResult(COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"abc", b"", 1, b""))},
+            "stdout",
+        ),
+        (
+            {
+                "command_result": CommandResult(
+                    COMMAND, 1, Outcome.FAILED, stdout=OutputDigest(b"a", b"", 1 << 63, b"x" * 32)
+                )
+            },
+            "stdout",
+        ),
+        (
+            {
+                "command_result": CommandResult(
+                    COMMAND, 1, Outcome.FAILED, stderr=OutputDigest(b"a" * 524_289, b"", 524_289, b"x" * 32)
+                )
+            },
+            "stderr",
+        ),
     ],
 )
 async def test_nonsense_ends_that_one_session_with_a_reason(member: dict[str, object], words: str) -> None:
@@ -270,7 +299,10 @@ async def test_an_outbox_that_is_full_ends_the_session() -> None:
         await agent.hear()
         for number in range(6):
             made = task(f"t{number}", (HOST,))
-            edge.door.submit(TaskCreated(made, Command(COMMAND[:-1] + str(number), f"t{number}", argv=("true",))), TaskStarted(f"t{number}"))
+            edge.door.submit(
+                TaskCreated(made, Command(COMMAND[:-1] + str(number), f"t{number}", argv=("true",))),
+                TaskStarted(f"t{number}"),
+            )
             edge.door.submit(TaskCanceled(f"t{number}"))
         error = await agent.end()
         assert isinstance(error, LinkRefused) and error.code == 8
@@ -325,7 +357,12 @@ async def test_a_host_is_remembered_and_written_only_when_something_is_new() -> 
 
         assert await visit() == 1
         host = edge.registry.host(HOST)
-        assert host is not None and (host.os, host.ip, host.agent_labels, host.journal_id) == ("Debian", "127.0.0.1", {"role": "web"}, JOURNAL)
+        assert host is not None and (host.os, host.ip, host.agent_labels, host.journal_id) == (
+            "Debian",
+            "127.0.0.1",
+            {"role": "web"},
+            JOURNAL,
+        )
         assert await visit() == 0
         assert await visit(boot_id="boot-2") == 1
 
@@ -342,7 +379,9 @@ async def test_a_full_writer_holds_reading_back() -> None:
             await trio.sleep(0.1)
         await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.COMPLETED, 0))
         await trio.sleep(0.1)
-        assert status(edge) in (ExecutionStatus.DISPATCHED, ExecutionStatus.RUNNING), "what was waited for is taken, the rest is not"
+        assert status(edge) in (ExecutionStatus.DISPATCHED, ExecutionStatus.RUNNING), (
+            "what was waited for is taken, the rest is not"
+        )
         edge.queue.room.set()
         await until(lambda: status(edge) is None)
 
@@ -377,7 +416,11 @@ async def test_a_refusal_and_a_text_that_would_spoil_a_terminal() -> None:
         await agent.say(rejected=Rejected(COMMAND, 1, "made_up", "no\x1b[31m"))
         await until(lambda: status(edge) is None)
         row = next(save.execution for save in reversed(edge.queue.saved) if type(save).__name__ == "SaveExecution")
-        assert (row.status, row.error_code, row.error_message) == (ExecutionStatus.DISPATCH_FAILED, "unknown", "no\N{REPLACEMENT CHARACTER}[31m")
+        assert (row.status, row.error_code, row.error_message) == (
+            ExecutionStatus.DISPATCH_FAILED,
+            "unknown",
+            "no\N{REPLACEMENT CHARACTER}[31m",
+        )
 
 
 async def test_heartbeats_of_idle_agents_are_read_together_and_what_follows_a_command_at_once() -> None:

@@ -46,7 +46,12 @@ async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_e
         await agent.say(output=piece(0, b"err", Stream.STDERR, 2))
         await agent.say(output=piece(5, b"fg", order=3))
         await until(lambda: len(watching._watched[KEY].ring) == 8 + 3 * OVERHEAD)
-        expected = [Piece(STDOUT, 0, b"abc", 1, 5), Piece(STDERR, 0, b"err", 2, 5), Gap(STDOUT, 3, 5), Piece(STDOUT, 5, b"fg", 3, 5)]
+        expected = [
+            Piece(STDOUT, 0, b"abc", 1, 5),
+            Piece(STDERR, 0, b"err", 2, 5),
+            Gap(STDOUT, 3, 5),
+            Piece(STDOUT, 5, b"fg", 3, 5),
+        ]
         assert first.news() == second.news() == expected
         first.close()
         first.close()
@@ -125,7 +130,11 @@ async def test_the_end_of_an_execution_wakes_its_viewers_and_so_does_the_servers
         viewer = watching.open(KEY, Position())
         other = watching.open((HOST, COMMAND, 2), Position())
         silent = OutputDigest()
-        await agent.say(command_result=CommandResult(COMMAND, 1, Outcome.FAILED, 1, error_code="exit_nonzero", stdout=silent, stderr=silent))
+        await agent.say(
+            command_result=CommandResult(
+                COMMAND, 1, Outcome.FAILED, 1, error_code="exit_nonzero", stdout=silent, stderr=silent
+            )
+        )
         await viewer.wait(60)
         assert viewer.ended and not other.ended
         shutdown.set()

@@ -1,4 +1,5 @@
-"""One end of a connection of the lane with grpclib's real protocol object, and the other end with a real h2 client or raw frames."""
+"""One end of a connection of the lane with grpclib's real protocol object, and the other end with a real h2 client or
+raw frames."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ from h2.settings import SettingCodes
 from _speedups.http2.limits import Limits
 
 PURE = os.environ.get("CLARION_PURE", "") == "1"
-MODULES = {"py": "_speedups.http2.connection_py"} if PURE else {"c": "_speedups.http2.connection_c", "py": "_speedups.http2.connection_py"}
+MODULES = (
+    {"py": "_speedups.http2.connection_py"}
+    if PURE
+    else {"c": "_speedups.http2.connection_c", "py": "_speedups.http2.connection_py"}
+)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -50,7 +55,9 @@ def load(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise RuntimeError(f"{name} is not compiled: run 'make build', or 'make test-pure' to test without it") from None
+        raise RuntimeError(
+            f"{name} is not compiled: run 'make build', or 'make test-pure' to test without it"
+        ) from None
 
 
 def part(impl: ModuleType, name: str) -> Any:
@@ -71,7 +78,11 @@ def frames(data: bytes) -> list[tuple[int, int, int, bytes]]:
     found, position = [], 0
     while position < len(data):
         size = int.from_bytes(data[position : position + 3], "big")
-        kind, flags, stream = data[position + 3], data[position + 4], int.from_bytes(data[position + 5 : position + 9], "big")
+        kind, flags, stream = (
+            data[position + 3],
+            data[position + 4],
+            int.from_bytes(data[position + 5 : position + 9], "big"),
+        )
         assert position + 9 + size <= len(data), "a frame was cut"
         found.append((kind, flags, stream, data[position + 9 : position + 9 + size]))
         position += 9 + size
@@ -125,7 +136,9 @@ class Protocol(H2Protocol):  # type: ignore[misc]
     """grpclib's own, with a record of what it was given."""
 
     def __init__(self, handler: Handler, window: int) -> None:
-        config = Configuration(http2_connection_window_size=window, http2_stream_window_size=window, _keepalive_time=None)
+        config = Configuration(
+            http2_connection_window_size=window, http2_stream_window_size=window, _keepalive_time=None
+        )
         super().__init__(handler, config.__for_server__(), H2)
         self.config = config
         self.fed: list[bytes] = []
@@ -144,9 +157,12 @@ class Protocol(H2Protocol):  # type: ignore[misc]
 
 
 class Rig:
-    """conn: the server's end. peer: the other end's socket. `turn` polls until nothing is left to do and keeps the rows."""
+    """conn: the server's end. peer: the other end's socket. `turn` polls until nothing is left to do and keeps the
+    rows."""
 
-    def __init__(self, impl: ModuleType, limits: Limits | None = None, window: int = 256 << 10, pair: Any = None, hub: Any = None) -> None:
+    def __init__(
+        self, impl: ModuleType, limits: Limits | None = None, window: int = 256 << 10, pair: Any = None, hub: Any = None
+    ) -> None:
         self.limits = limits or Limits()
         self.hub = hub or impl.Hub(self.limits)
         self.own_hub = hub is None

@@ -36,10 +36,15 @@ WINDOW = 100_000
 
 def updates(made: Rig) -> list[tuple[int, int]]:
     """(stream, increment) of each WINDOW_UPDATE sent since the last look."""
-    return [(stream, int.from_bytes(payload, "big")) for kind, _, stream, payload in frames(made.take()) if kind == WINDOW_UPDATE]
+    return [
+        (stream, int.from_bytes(payload, "big"))
+        for kind, _, stream, payload in frames(made.take())
+        if kind == WINDOW_UPDATE
+    ]
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------------
+# --- in
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_client_can_send_many_times_its_windows(impl: ModuleType) -> None:
@@ -85,7 +90,9 @@ def test_the_smaller_window_is_exact(impl: ModuleType, over: int, refused: bool,
 
 
 @pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
-def test_what_was_consumed_and_not_given_back_is_missing_from_the_window(impl: ModuleType, over: int, refused: bool) -> None:
+def test_what_was_consumed_and_not_given_back_is_missing_from_the_window(
+    impl: ModuleType, over: int, refused: bool
+) -> None:
     with attached(impl, limits=HUGE, window=WINDOW) as r:
         r.give(frame(DATA, 0, 1, bytes(30_000)))
         assert updates(r) == []
@@ -126,7 +133,8 @@ def test_a_large_hello_that_grpclib_has_read_does_not_stall_the_lane(impl: Modul
             talk(r, peer)
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------------
+# --- out
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def received(r: Rig, peer: object, acknowledge: bool = True) -> bytes:

@@ -1,4 +1,5 @@
-"""The frame splitter: bytes may come in any pieces, grpclib gets whole frames, the attached stream's DATA becomes rows."""
+"""The frame splitter: bytes may come in any pieces, grpclib gets whole frames, the attached stream's DATA becomes
+rows."""
 
 from __future__ import annotations
 
@@ -36,7 +37,11 @@ MANY = Limits(frames_per_second=100_000, messages_per_second=100_000)
 
 def test_frames_cut_at_every_place_give_the_same_rows(impl: ModuleType) -> None:
     messages = grpc(ACCEPTED) + grpc(STARTED) + grpc(BEAT)
-    data = frame(DATA, 0, 1, messages[:20]) + frame(PING, 0, 0, b"12345678") + frame(DATA, 8, 1, b"\x03" + messages[20:] + bytes(3))
+    data = (
+        frame(DATA, 0, 1, messages[:20])
+        + frame(PING, 0, 0, b"12345678")
+        + frame(DATA, 8, 1, b"\x03" + messages[20:] + bytes(3))
+    )
     for cut in range(len(data) + 1):
         with attached(impl) as r:
             assert r.give(data[:cut]) + r.give(data[cut:]) == ROWS
@@ -95,7 +100,9 @@ def test_frames_of_unknown_types_are_dropped_before_grpclib_sees_them(impl: Modu
     with attached(impl) as r:
         r.protocol.fed.clear()
         ping = frame(PING, 0, 0, b"12345678")
-        r.give(ping + frame(10, 0, 0, b"x") + frame(0xFA, 0xFF, 1, bytes(100)) + ping + frame(DATA, 0, 1, grpc(ACCEPTED)))
+        r.give(
+            ping + frame(10, 0, 0, b"x") + frame(0xFA, 0xFF, 1, bytes(100)) + ping + frame(DATA, 0, 1, grpc(ACCEPTED))
+        )
         assert b"".join(r.protocol.fed) == ping + ping
         assert r.rows == ROWS[:1]
         assert not r.conn.closed
@@ -109,17 +116,25 @@ def test_an_unknown_frame_in_the_middle_of_a_header_block_is_an_error(impl: Modu
 
 def test_data_of_the_attached_stream_in_the_middle_of_a_header_block_is_an_error(impl: ModuleType) -> None:
     with attached(impl) as r:
-        assert r.give(frame(HEADERS, 0, 3, block()[:10]) + frame(DATA, 0, 1, grpc(ACCEPTED))) == [(7, -1, "guard: header block interrupted")]
+        assert r.give(frame(HEADERS, 0, 3, block()[:10]) + frame(DATA, 0, 1, grpc(ACCEPTED))) == [
+            (7, -1, "guard: header block interrupted")
+        ]
 
 
 def test_a_header_block_in_pieces_opens_its_stream(impl: ModuleType) -> None:
     with attached(impl) as r:
         data = block()
-        r.give(frame(HEADERS, 0, 3, data[:10]) + frame(CONTINUATION, 0, 3, data[10:20]) + frame(CONTINUATION, 4, 3, data[20:]))
+        r.give(
+            frame(HEADERS, 0, 3, data[:10])
+            + frame(CONTINUATION, 0, 3, data[10:20])
+            + frame(CONTINUATION, 4, 3, data[20:])
+        )
         assert list(r.handler.streams) == [1, 3]
 
 
-@pytest.mark.parametrize("junk", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01", PREFACE[:-1] + b"x"])
+@pytest.mark.parametrize(
+    "junk", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01", PREFACE[:-1] + b"x"]
+)
 def test_whoever_does_not_speak_http2_is_cut_off_at_the_first_byte_that_shows_it(impl: ModuleType, junk: bytes) -> None:
     with rig(impl) as r:
         r.give(junk)
@@ -152,7 +167,9 @@ def test_messages_that_are_not_hot_come_whole(impl: ModuleType) -> None:
         (b"\x00\x00\x40\x00\x01", "message too large: 4194305 bytes, the limit is 4194304"),
     ],
 )
-def test_what_is_malformed_ends_that_session_and_not_the_connection(impl: ModuleType, message: bytes, reason: str) -> None:
+def test_what_is_malformed_ends_that_session_and_not_the_connection(
+    impl: ModuleType, message: bytes, reason: str
+) -> None:
     with attached(impl) as r:
         assert r.give(frame(DATA, 0, 1, grpc(ACCEPTED) + message + grpc(STARTED))) == [ROWS[0], (7, 0, reason)]
         assert r.give(frame(DATA, 0, 1, grpc(STARTED))) == []

@@ -1,4 +1,5 @@
-"""Every limit of the guard: one less, exactly it, and one more. Attacks end with GOAWAY before grpclib sees them through."""
+"""Every limit of the guard: one less, exactly it, and one more. Attacks end with GOAWAY before grpclib sees them
+through."""
 
 from __future__ import annotations
 
@@ -53,7 +54,12 @@ FLOODS: dict[str, tuple[dict[str, int], Callable[[int], bytes], int, float]] = {
     "flood of settings": ({"settings_per_second": 10}, lambda n: frame(SETTINGS), 2, 0.1),
     "flood of pings": ({"pings_per_minute": 10}, lambda n: frame(PING, 0, 0, bytes(8)), 0, 6.0),
     "flood of priorities": ({"priorities_per_second": 10}, lambda n: frame(PRIORITY, 0, 2 * n + 11, bytes(5)), 0, 0.1),
-    "flood of window updates": ({"window_updates_per_second": 10}, lambda n: frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1"), 0, 0.1),
+    "flood of window updates": (
+        {"window_updates_per_second": 10},
+        lambda n: frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1"),
+        0,
+        0.1,
+    ),
     "flood of resets": ({"resets_per_minute": 10}, lambda n: frame(RST, 0, 2 * n + 3, bytes(4)), 0, 6.0),
     "flood of empty data": ({"empty_data_per_second": 10}, lambda n: frame(DATA, 0, 1), 0, 0.1),
     "flood of frames": ({"frames_per_second": 10}, lambda n: frame(0xFA, 0, n, b"?"), 3, 0.1),
@@ -186,7 +192,9 @@ def test_the_length_of_a_frame_is_judged_by_its_header(impl: ModuleType, kind: i
 @both
 @pytest.mark.parametrize(("length", "refused"), [(99, False), (100, False), (101, True), ((1 << 32) - 1, True)])
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(impl: ModuleType, length: int, refused: bool, cut: int) -> None:
+def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(
+    impl: ModuleType, length: int, refused: bool, cut: int
+) -> None:
     with attached(impl, limits=Limits(max_message=100)) as r:
         data = grpc(b"x" * 50) + struct.pack(">BI", 0, length)
         r.give(frame(HEADERS, 4, 3, block()) + frame(DATA, 0, 3, data[: 55 + cut]))
@@ -210,7 +218,9 @@ def test_lengths_are_followed_on_each_stream_by_itself_and_forgotten_at_its_end(
 
 @both
 def test_a_client_that_does_not_read_is_cut_off_when_the_queue_is_full(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(settings_per_second=1_000_000, frames_per_second=1_000_000, write_queue_bytes=10_000)) as r:
+    with attached(
+        impl, limits=Limits(settings_per_second=1_000_000, frames_per_second=1_000_000, write_queue_bytes=10_000)
+    ) as r:
         data = frame(SETTINGS) * 10_000
         for _ in range(200):
             r.give(data)

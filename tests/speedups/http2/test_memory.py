@@ -1,4 +1,5 @@
-"""Bytes held for those that have no session: over all connections together they have a limit, and who fills it makes room."""
+"""Bytes held for those that have no session: over all connections together they have a limit, and who fills it makes
+room."""
 
 from __future__ import annotations
 
@@ -53,7 +54,9 @@ def waiting(r: Rig) -> int:
 @both
 @pytest.mark.parametrize("attach", [True, False], ids=["lane", "grpclib"])
 @pytest.mark.parametrize(("over", "cut"), [(-1, 0), (0, 0), (1, 1)])
-def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(impl: ModuleType, attach: bool, over: int, cut: int) -> None:
+def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(
+    impl: ModuleType, attach: bool, over: int, cut: int
+) -> None:
     with guests(impl, 2, attach=attach) as (first, second):
         second.give(part(60_000))
         first.give(part(40_000 + over))

@@ -14,7 +14,22 @@ import trustme
 
 from _speedups.http2.limits import Limits
 from proto.messages import Accepted, CommandMessage
-from tests.speedups.http2.kit import DATA, HEADERS, PING, Rig, attached, block, both, frame, frames, grpc, opening, part, readable, rig
+from tests.speedups.http2.kit import (
+    DATA,
+    HEADERS,
+    PING,
+    Rig,
+    attached,
+    block,
+    both,
+    frame,
+    frames,
+    grpc,
+    opening,
+    part,
+    readable,
+    rig,
+)
 
 pytestmark = both
 
@@ -77,8 +92,11 @@ def test_one_that_always_has_more_does_not_starve_the_others_when_slices_are_sho
     end(hub, rigs)
 
 
-def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(impl: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the clock finds it a millisecond on; so what comes between two looks is all that a slice can be late by."""
+def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(
+    impl: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the clock finds it a millisecond on; so what comes between two looks is all that a slice can be late
+    by."""
     hub, rigs = together(impl, 1)
     clock = count(0.0, 0.001)
     for module in (impl, part(impl, "http2.poller")):
@@ -99,7 +117,12 @@ def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(im
 def test_frames_left_over_by_a_short_slice_are_not_lost_or_reordered(impl: ModuleType) -> None:
     hub, rigs = together(impl, 1)
     messages = [bytes(CommandMessage(accepted=Accepted(str(number), 1))) for number in range(500)]
-    rigs[0].peer.send(b"".join(frame(DATA, 0, 1, grpc(message)) + (frame(PING, 0, 0, bytes(8)) if not number % 7 else b"") for number, message in enumerate(messages)))
+    rigs[0].peer.send(
+        b"".join(
+            frame(DATA, 0, 1, grpc(message)) + (frame(PING, 0, 0, bytes(8)) if not number % 7 else b"")
+            for number, message in enumerate(messages)
+        )
+    )
     rows = []
     while readable(hub.fileno()):
         rows += hub.poll(200.0, budget_s=0.0)
@@ -139,7 +162,8 @@ def test_closing_the_hub_tells_every_connection(impl: ModuleType) -> None:
         r.peer.close()
 
 
-# --- out ---------------------------------------------------------------------------------------------------------------------
+# --- out
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def slow(r: Rig) -> None:
@@ -234,7 +258,8 @@ def test_aborting_closes_the_socket_at_once(impl: ModuleType) -> None:
         assert r.turn() == [(7, -1, "aborted")]
 
 
-# --- TLS ---------------------------------------------------------------------------------------------------------------------
+# --- TLS
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def tls_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
@@ -309,7 +334,9 @@ def test_messages_cross_tls_in_both_directions(impl: ModuleType) -> None:
         agent.wait(lambda: r.conn.queued_bytes == 0 and len(agent.data) > 200 * 30_005)
         while readable(agent.sock.fileno()):
             agent.recv()
-        assert b"".join(payload for kind, _, _, payload in frames(agent.data) if kind == DATA) == b"".join(map(grpc, messages))
+        assert b"".join(payload for kind, _, _, payload in frames(agent.data) if kind == DATA) == b"".join(
+            map(grpc, messages)
+        )
 
 
 def test_bytes_that_tls_has_decrypted_already_are_not_forgotten(impl: ModuleType) -> None:

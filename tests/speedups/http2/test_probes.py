@@ -17,7 +17,8 @@ FEW = {"pings_per_minute": 2, **LOOSE}
 
 @both
 def test_a_ping_may_follow_each_data_frame_that_was_sent(impl: ModuleType) -> None:
-    """As with a library that measures the bandwidth: it sends one after DATA, and waits for its answer before the next."""
+    """As with a library that measures the bandwidth: it sends one after DATA, and waits for its answer before the
+    next."""
     with attached(impl, limits=Limits(**FEW)) as r:
         r.give(PROBE * 2)
         for _ in range(60):
@@ -66,6 +67,13 @@ def test_data_of_a_session_costs_less_the_fuller_it_is(impl: ModuleType, size: i
             sent, frames = sent + size, frames + 1
         assert ended(r) is None, f"{frames} frames of {size} bytes"
         for _ in range(int(2 * used / cost) + 2):
-            r.give(frame(DATA, 0, 1, bytes(0) if not size else (message * 2)[sent % len(message) : sent % len(message) + size]))
+            r.give(
+                frame(
+                    DATA,
+                    0,
+                    1,
+                    bytes(0) if not size else (message * 2)[sent % len(message) : sent % len(message) + size],
+                )
+            )
             sent += size
         assert ended(r) == (CALM, "flood of frames")

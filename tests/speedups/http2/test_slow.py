@@ -7,7 +7,20 @@ from types import ModuleType
 import pytest
 
 from _speedups.http2.limits import Limits
-from tests.speedups.http2.kit import CONTINUATION, DATA, HEADERS, PING, Rig, attached, block, both, frame, grpc, opening, rig
+from tests.speedups.http2.kit import (
+    CONTINUATION,
+    DATA,
+    HEADERS,
+    PING,
+    Rig,
+    attached,
+    block,
+    both,
+    frame,
+    grpc,
+    opening,
+    rig,
+)
 
 CALM = 11
 

@@ -1,4 +1,5 @@
-"""The life of the attached stream beside others: what was buffered before, its end, its reset, and going back to grpclib."""
+"""The life of the attached stream beside others: what was buffered before, its end, its reset, and going back to
+grpclib."""
 
 from __future__ import annotations
 
@@ -42,7 +43,10 @@ def test_messages_that_grpclib_had_buffered_come_first(impl: ModuleType) -> None
         with rig(impl) as r:
             r.give(opening())
             r.conn.attach(1, 7, messages[:cut])
-            assert r.turn() + r.give(frame(DATA, 0, 1, messages[cut:]) if cut < len(messages) else b"") == [ROW, BEAT_ROW]
+            assert r.turn() + r.give(frame(DATA, 0, 1, messages[cut:]) if cut < len(messages) else b"") == [
+                ROW,
+                BEAT_ROW,
+            ]
 
 
 def test_the_hub_wakes_for_rows_of_what_was_buffered(impl: ModuleType) -> None:
@@ -77,7 +81,10 @@ def test_data_after_the_end_is_h2s_to_judge(impl: ModuleType) -> None:
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_trailers_of_the_agent_end_the_stream(impl: ModuleType, pieces: int) -> None:
     trailers = block([("x-reason", "done")])
-    whole, cut = frame(HEADERS, 5, 1, trailers), frame(HEADERS, 1, 1, trailers[:3]) + frame(CONTINUATION, 4, 1, trailers[3:])
+    whole, cut = (
+        frame(HEADERS, 5, 1, trailers),
+        frame(HEADERS, 1, 1, trailers[:3]) + frame(CONTINUATION, 4, 1, trailers[3:]),
+    )
     data = whole if pieces == 1 else cut
     with attached(impl) as r:
         assert r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) + data) == [ROW, (7, -1, "ended")]

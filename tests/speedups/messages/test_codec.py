@@ -1,4 +1,5 @@
-"""Protobuf of the lane against two independent decoders: betterproto, and google's runtime on code generated from the schema."""
+"""Protobuf of the lane against two independent decoders: betterproto, and google's runtime on code generated from the
+schema."""
 
 from __future__ import annotations
 
@@ -24,7 +25,17 @@ UINT32, UINT64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT, BYTES = st.text(max_size=40), st.binary(max_size=40)
 RESULT_FIELDS = [
-    *("command_id", "attempt", "outcome", "exit_code", "signal", "error_code", "error_message", "started_at_ms", "finished_at_ms"),
+    *(
+        "command_id",
+        "attempt",
+        "outcome",
+        "exit_code",
+        "signal",
+        "error_code",
+        "error_message",
+        "started_at_ms",
+        "finished_at_ms",
+    ),
     *("duration_us", "stdout", "stderr", "usage", "kill", "pipe_held", "leftovers_killed", "left_running", "observed"),
 ]
 NESTED = {
@@ -59,7 +70,9 @@ MESSAGES = st.one_of(
     RESULTS.map(lambda v: m.CommandMessage(command_result=v)),
     st.builds(m.Accepted, TEXT, UINT32).map(lambda v: m.CommandMessage(accepted=v)),
     st.builds(m.Started, TEXT, UINT32, UINT32, INT64).map(lambda v: m.CommandMessage(started=v)),
-    st.builds(m.Output, TEXT, UINT32, st.sampled_from(list(m.Stream)), UINT64, BYTES, UINT64, INT64).map(lambda v: m.CommandMessage(output=v)),
+    st.builds(m.Output, TEXT, UINT32, st.sampled_from(list(m.Stream)), UINT64, BYTES, UINT64, INT64).map(
+        lambda v: m.CommandMessage(output=v)
+    ),
     st.builds(m.Heartbeat, UINT64, st.booleans(), UINT32).map(lambda v: m.CommandMessage(heartbeat=v)),
     st.builds(m.Rejected, TEXT, UINT32, TEXT, TEXT).map(lambda v: m.CommandMessage(rejected=v)),
     st.builds(m.Hello, host_id=TEXT, max_seq=UINT64).map(lambda v: m.CommandMessage(hello=v)),
@@ -96,8 +109,12 @@ def row_of_google(message: Any, data: bytes) -> tuple[Any, ...] | None:
             else:
                 fields.append(getattr(value, field))
         return (TAG, number, *fields)
-    names = {"accepted": ("command_id", "attempt"), "started": ("command_id", "attempt", "pid", "started_at_ms"), "heartbeat": ("beat", "answer", "running"),
-             "output": ("command_id", "attempt", "stream", "offset", "data", "order", "at_ms")}
+    names = {
+        "accepted": ("command_id", "attempt"),
+        "started": ("command_id", "attempt", "pid", "started_at_ms"),
+        "heartbeat": ("beat", "answer", "running"),
+        "output": ("command_id", "attempt", "stream", "offset", "data", "order", "at_ms"),
+    }
     if name in names:
         return (TAG, number, *(getattr(value, field) for field in names[name]))
     return (TAG, number, data)
@@ -161,9 +178,24 @@ def test_a_row_says_what_google_and_betterproto_say(impl: ModuleType, google: An
     kind, value = m.kind_of(message)
     if kind == "command_result":
         assert isinstance(value, m.CommandResult)
-        assert row[2:12] == (value.command_id, value.attempt, int(value.outcome), value.exit_code, value.signal, value.error_code,
-                             value.error_message, value.started_at_ms, value.finished_at_ms, value.duration_us)
-        assert (row[12] or (b"", b"", 0, b"")) == (value.stdout.head, value.stdout.tail, value.stdout.total_bytes, value.stdout.sha256)
+        assert row[2:12] == (
+            value.command_id,
+            value.attempt,
+            int(value.outcome),
+            value.exit_code,
+            value.signal,
+            value.error_code,
+            value.error_message,
+            value.started_at_ms,
+            value.finished_at_ms,
+            value.duration_us,
+        )
+        assert (row[12] or (b"", b"", 0, b"")) == (
+            value.stdout.head,
+            value.stdout.tail,
+            value.stdout.total_bytes,
+            value.stdout.sha256,
+        )
         assert (row[14] or (0, 0, 0)) == (value.usage.user_us, value.usage.system_us, value.usage.max_rss_kb)
         assert row[16:] == (value.pipe_held, value.leftovers_killed, value.left_running, value.observed)
     for boolean in row:
@@ -178,12 +210,18 @@ SCALARS = st.one_of(
     st.tuples(st.integers(17, 40), st.binary(min_size=4, max_size=4)).map(lambda p: key(p[0], 5) + p[1]),
 )
 BODIES = st.lists(st.one_of(SCALARS, SCALARS, RESULTS.map(bytes)), max_size=6).map(b"".join)
-PIECES = st.lists(st.tuples(st.sampled_from([2, 2, 5, 7, 8, 12, 16, 40]), BODIES), max_size=4).map(lambda p: b"".join(ld(*x) for x in p))
+PIECES = st.lists(st.tuples(st.sampled_from([2, 2, 5, 7, 8, 12, 16, 40]), BODIES), max_size=4).map(
+    lambda p: b"".join(ld(*x) for x in p)
+)
 
 
 @both
 @settings(max_examples=300, deadline=None)
-@given(data=st.one_of(PIECES, st.binary(max_size=60), st.tuples(MESSAGES.map(bytes), st.binary(max_size=6)).map(lambda p: p[0] + p[1])))
+@given(
+    data=st.one_of(
+        PIECES, st.binary(max_size=60), st.tuples(MESSAGES.map(bytes), st.binary(max_size=6)).map(lambda p: p[0] + p[1])
+    )
+)
 def test_whatever_the_bytes_google_agrees_or_the_lane_is_stricter(impl: ModuleType, google: Any, data: bytes) -> None:
     try:
         row = decode(impl, data)
@@ -192,7 +230,8 @@ def test_whatever_the_bytes_google_agrees_or_the_lane_is_stricter(impl: ModuleTy
     try:
         message = google.FromString(data)
     except DecodeError:
-        # Members that are not hot are looked into by whoever wants them, and not at all when another one takes their place.
+        # Members that are not hot are looked into by whoever wants them, and not at all when another one takes their
+        # place.
         assert cold_member(data), f"{row} from what google refuses"
         return
     expected = row_of_google(message, data)
@@ -205,7 +244,9 @@ def test_whatever_the_bytes_google_agrees_or_the_lane_is_stricter(impl: ModuleTy
 @both
 @settings(max_examples=100, deadline=None)
 @given(message=MESSAGES.map(bytes), data=st.data())
-def test_a_truncated_hot_message_is_malformed_or_a_shorter_message(impl: ModuleType, google: Any, message: bytes, data: Any) -> None:
+def test_a_truncated_hot_message_is_malformed_or_a_shorter_message(
+    impl: ModuleType, google: Any, message: bytes, data: Any
+) -> None:
     cut = message[: data.draw(st.integers(0, max(0, len(message) - 1)))]
     if not cut:
         assert decode(impl, cut) is None
@@ -237,7 +278,11 @@ def test_malformed_bytes_are_named_at_every_depth(impl: ModuleType, reason: str,
         decode(impl, whole)
 
 
-WRONG_TYPES = [(field, 0) for field in (1, 6, 7, 11, 12, 13, 14)] + [(field, 2) for field in (2, 3, 4, 5, 8, 9, 10, 15, 16)] + [(1, 5), (2, 1)]
+WRONG_TYPES = (
+    [(field, 0) for field in (1, 6, 7, 11, 12, 13, 14)]
+    + [(field, 2) for field in (2, 3, 4, 5, 8, 9, 10, 15, 16)]
+    + [(1, 5), (2, 1)]
+)
 
 
 @both
@@ -315,8 +360,15 @@ def test_fields_of_one_message_have_a_limit(impl: ModuleType, fields: int, allow
 
 @both
 @settings(max_examples=100, deadline=None)
-@given(shared=st.builds(m.CommandContent, command_id=TEXT, command=TEXT, stdin=BYTES, timeout_ms=UINT64), attempt=UINT32, seq=UINT64, session=UINT64)
-def test_a_dispatch_is_encoded_as_betterproto_does(impl: ModuleType, shared: m.CommandContent, attempt: int, seq: int, session: int) -> None:
+@given(
+    shared=st.builds(m.CommandContent, command_id=TEXT, command=TEXT, stdin=BYTES, timeout_ms=UINT64),
+    attempt=UINT32,
+    seq=UINT64,
+    session=UINT64,
+)
+def test_a_dispatch_is_encoded_as_betterproto_does(
+    impl: ModuleType, shared: m.CommandContent, attempt: int, seq: int, session: int
+) -> None:
     got = impl.encode_dispatch(bytes(shared), attempt, seq, session)
     shared.attempt, shared.seq, shared.session = attempt, seq, session
     assert got == bytes(m.CommandMessage(command_content=shared))
@@ -325,9 +377,13 @@ def test_a_dispatch_is_encoded_as_betterproto_does(impl: ModuleType, shared: m.C
 @both
 @settings(max_examples=100, deadline=None)
 @given(command_id=TEXT, attempt=UINT32, beat=UINT64, answer=st.booleans())
-def test_acks_and_heartbeats_are_encoded_as_betterproto_does(impl: ModuleType, command_id: str, attempt: int, beat: int, answer: bool) -> None:
+def test_acks_and_heartbeats_are_encoded_as_betterproto_does(
+    impl: ModuleType, command_id: str, attempt: int, beat: int, answer: bool
+) -> None:
     assert impl.encode_ack(command_id, attempt) == bytes(m.CommandMessage(result_ack=m.ResultAck(command_id, attempt)))
-    assert impl.encode_heartbeat(beat, answer) == bytes(m.CommandMessage(heartbeat=m.Heartbeat(beat=beat, answer=answer)))
+    assert impl.encode_heartbeat(beat, answer) == bytes(
+        m.CommandMessage(heartbeat=m.Heartbeat(beat=beat, answer=answer))
+    )
 
 
 @both

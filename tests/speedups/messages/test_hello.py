@@ -16,8 +16,14 @@ from tests.speedups.http2.kit import MODULES
 from tests.speedups.messages.test_codec import BYTES, TEXT, UINT32, UINT64, google
 
 __all__ = ["google"]
-TWINS = {name: importlib.import_module(module.replace("http2.connection", "messages.hello")) for name, module in MODULES.items()}
-ENTRIES = st.lists(st.builds(m.Entry, TEXT, UINT32, UINT64, st.sampled_from(list(m.Stage)), st.sampled_from(list(m.Outcome))), max_size=4)
+TWINS = {
+    name: importlib.import_module(module.replace("http2.connection", "messages.hello"))
+    for name, module in MODULES.items()
+}
+ENTRIES = st.lists(
+    st.builds(m.Entry, TEXT, UINT32, UINT64, st.sampled_from(list(m.Stage)), st.sampled_from(list(m.Outcome))),
+    max_size=4,
+)
 FACTS = st.builds(m.Facts, TEXT, TEXT, TEXT, TEXT, TEXT, st.dictionaries(TEXT, TEXT, max_size=3))
 HELLOS = st.builds(m.Hello, TEXT, TEXT, TEXT, UINT64, UINT64, UINT64, ENTRIES, FACTS, UINT32, UINT32)
 VERDICTS = st.lists(st.tuples(TEXT, UINT32, st.sampled_from([0, 1, 2, 3, 4])), max_size=4)
@@ -27,7 +33,18 @@ def told_by_google(value: Any) -> tuple[Any, ...]:
     facts = value.facts
     told = (facts.hostname, facts.ip, facts.os, facts.arch, facts.version, dict(facts.labels))
     entries = [(entry.command_id, entry.attempt, entry.seq, entry.stage) for entry in value.entries]
-    return (value.host_id, value.journal_id, value.boot_id, value.generation, value.max_seq, value.max_epoch, entries, told, value.slots, value.protocol)
+    return (
+        value.host_id,
+        value.journal_id,
+        value.boot_id,
+        value.generation,
+        value.max_seq,
+        value.max_epoch,
+        entries,
+        told,
+        value.slots,
+        value.protocol,
+    )
 
 
 @pytest.fixture(params=list(TWINS.values()), ids=list(TWINS))
@@ -38,8 +55,14 @@ def twin(request: pytest.FixtureRequest) -> ModuleType:
 
 @settings(max_examples=150, deadline=None)
 @given(first=HELLOS, second=st.none() | HELLOS, unknown=st.sampled_from([b"", b"\xf8\x06\x01", b"\xfa\x06\x01x"]))
-def test_a_hello_is_read_as_others_read_it_also_when_it_comes_in_two_parts(google: Any, first: m.Hello, second: m.Hello | None, unknown: bytes) -> None:
-    data = bytes(m.CommandMessage(hello=first)) + unknown + (bytes(m.CommandMessage(hello=second)) if second is not None else b"")
+def test_a_hello_is_read_as_others_read_it_also_when_it_comes_in_two_parts(
+    google: Any, first: m.Hello, second: m.Hello | None, unknown: bytes
+) -> None:
+    data = (
+        bytes(m.CommandMessage(hello=first))
+        + unknown
+        + (bytes(m.CommandMessage(hello=second)) if second is not None else b"")
+    )
     expected = told_by_google(google.FromString(data).hello)
     for module in TWINS.values():
         assert module.decode_hello(data) == expected
@@ -47,7 +70,9 @@ def test_a_hello_is_read_as_others_read_it_also_when_it_comes_in_two_parts(googl
 
 @settings(max_examples=300, deadline=None)
 @given(hello=HELLOS, cut=st.integers(0, 400), patch=BYTES)
-def test_a_spoiled_hello_is_refused_by_both_twins_or_read_by_both_as_google_reads_it(google: Any, hello: m.Hello, cut: int, patch: bytes) -> None:
+def test_a_spoiled_hello_is_refused_by_both_twins_or_read_by_both_as_google_reads_it(
+    google: Any, hello: m.Hello, cut: int, patch: bytes
+) -> None:
     data = bytes(m.CommandMessage(hello=hello))
     data = data[:cut] + patch + data[cut + len(patch) :]
     told = []
@@ -66,22 +91,36 @@ def test_a_spoiled_hello_is_refused_by_both_twins_or_read_by_both_as_google_read
             assert message.WhichOneof("message") == "hello" and told[0] == told_by_google(message.hello)
 
 
-@pytest.mark.parametrize(("data", "words"), [(bytes(m.CommandMessage(heartbeat=m.Heartbeat(1))), "not heartbeat"), (b"", "not of an unknown kind"), (b"\x1a\x05\x0a", "truncated")])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (bytes(m.CommandMessage(heartbeat=m.Heartbeat(1))), "not heartbeat"),
+        (b"", "not of an unknown kind"),
+        (b"\x1a\x05\x0a", "truncated"),
+    ],
+)
 def test_what_is_no_hello_is_refused_with_its_name(twin: ModuleType, data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         twin.decode_hello(data)
 
 
 def test_a_hello_with_every_entry_that_is_allowed_is_read(twin: ModuleType) -> None:
-    entries = [m.Entry("0190b0c4-7e4e-7abc-9def-0123456789ab", 1, number, m.Stage.DONE, m.Outcome.FAILED) for number in range(20_000)]
+    entries = [
+        m.Entry("0190b0c4-7e4e-7abc-9def-0123456789ab", 1, number, m.Stage.DONE, m.Outcome.FAILED)
+        for number in range(20_000)
+    ]
     found = twin.decode_hello(bytes(m.CommandMessage(hello=m.Hello(host_id="h", entries=entries))))
     assert [entry[2] for entry in found[6]] == list(range(20_000))
 
 
 @settings(max_examples=150, deadline=None)
 @given(numbers=st.tuples(UINT64, UINT64, UINT32, UINT64, UINT64), verdicts=VERDICTS)
-def test_a_welcome_is_written_byte_for_byte_as_betterproto_writes_it(google: Any, numbers: tuple[int, ...], verdicts: list[tuple[str, int, int]]) -> None:
-    welcome = m.Welcome(*numbers, [m.Verdict(command_id, attempt, m.Decision(decision)) for command_id, attempt, decision in verdicts])
+def test_a_welcome_is_written_byte_for_byte_as_betterproto_writes_it(
+    google: Any, numbers: tuple[int, ...], verdicts: list[tuple[str, int, int]]
+) -> None:
+    welcome = m.Welcome(
+        *numbers, [m.Verdict(command_id, attempt, m.Decision(decision)) for command_id, attempt, decision in verdicts]
+    )
     expected = bytes(m.CommandMessage(welcome=welcome))
     for module in TWINS.values():
         assert module.encode_welcome(*numbers, verdicts) == expected

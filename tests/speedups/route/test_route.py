@@ -1,4 +1,5 @@
-"""What route promises, for both twins: every event to its handler, with what a dict of all open executions holds at that moment."""
+"""What route promises, for both twins: every event to its handler, with what a dict of all open executions holds at
+that moment."""
 
 from __future__ import annotations
 
@@ -56,15 +57,21 @@ class Told:
         self.calls.append((event, "other"))
 
     def route(self, twin: ModuleType, events: Any) -> list[Any]:
-        twin.route(self, self.peers, events, dict.fromkeys((Accepted, Rejected, Started), self.report), {Tick: self.other})
+        twin.route(
+            self, self.peers, events, dict.fromkeys((Accepted, Rejected, Started), self.report), {Tick: self.other}
+        )
         return self.calls
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(keys, max_size=6), events=st.lists(reports | st.just(Tick()), max_size=12), whole=st.booleans())
-def test_each_twin_finds_what_a_dict_of_everything_open_holds(twin: ModuleType, rows: list[Any], events: list[Any], whole: bool) -> None:
+def test_each_twin_finds_what_a_dict_of_everything_open_holds(
+    twin: ModuleType, rows: list[Any], events: list[Any], whole: bool
+) -> None:
     peers = world(rows)
-    everything = {(peer.host_id, command, one.row.attempt): one for peer in peers.values() for command, one in peer.open.items()}
+    everything = {
+        (peer.host_id, command, one.row.attempt): one for peer in peers.values() for command, one in peer.open.items()
+    }
     expected: list[Any] = []
     for event in events:
         key = (event.host_id, event.command_id, event.attempt) if not isinstance(event, Tick) else None

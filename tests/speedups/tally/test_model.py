@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 WIDTH = 9
 slots = st.integers(-1, 5) | st.sampled_from([63, 64, 200])
 statuses = st.integers(-1, WIDTH)
-counts = st.lists(st.integers(0, 3), min_size=WIDTH, max_size=WIDTH) | st.lists(st.integers(-1, 2**31), max_size=WIDTH + 1)
+counts = st.lists(st.integers(0, 3), min_size=WIDTH, max_size=WIDTH) | st.lists(
+    st.integers(-1, 2**31), max_size=WIDTH + 1
+)
 moves = st.lists(st.tuples(slots, statuses, statuses), max_size=6)
 steps = st.one_of(
     st.tuples(st.just("add"), slots, counts),

@@ -101,7 +101,9 @@ def test_room_grows_and_keeps_what_is_there(impl: ModuleType) -> None:
         "olds too long",
     ],
 )
-def test_a_batch_with_one_bad_entry_changes_nothing(impl: ModuleType, slots: list[int], olds: list[int], news: list[int]) -> None:
+def test_a_batch_with_one_bad_entry_changes_nothing(
+    impl: ModuleType, slots: list[int], olds: list[int], news: list[int]
+) -> None:
     tally = impl.Tally()
     tally.add(0, ALL_PENDING)
     with pytest.raises(ValueError):
@@ -122,7 +124,12 @@ def test_an_entry_that_is_no_number_changes_nothing(impl: ModuleType) -> None:
 @pytest.mark.parametrize("slot", [-1, tally_py.MAX_SLOTS, 1 << 70])
 def test_a_slot_outside_the_limits_is_refused(impl: ModuleType, slot: int) -> None:
     tally = impl.Tally()
-    for call in (lambda: tally.add(slot, ALL_PENDING), lambda: tally.counts(slot), lambda: tally.open(slot), lambda: tally.drop(slot)):
+    for call in (
+        lambda: tally.add(slot, ALL_PENDING),
+        lambda: tally.counts(slot),
+        lambda: tally.open(slot),
+        lambda: tally.drop(slot),
+    ):
         with pytest.raises(ValueError, match=f"slot {slot}"):
             call()
     assert len(tally) == 0

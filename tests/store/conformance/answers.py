@@ -25,8 +25,25 @@ class AnswerConformance:
             replace(done, host_id=targets[1]),
             replace(done, host_id=targets[2], stdout_id=TWO),
             replace(done, host_id=targets[3], stderr_id=ONE),
-            replace(done, host_id=targets[4], status=E.FAILED, exit_code=None, signal=9, error_code="signaled", stdout_id=None, finished_at=40),
-            replace(done, host_id=targets[5], status=E.FAILED, exit_code=None, signal=9, error_code="output_limit", stdout_id=None),
+            replace(
+                done,
+                host_id=targets[4],
+                status=E.FAILED,
+                exit_code=None,
+                signal=9,
+                error_code="signaled",
+                stdout_id=None,
+                finished_at=40,
+            ),
+            replace(
+                done,
+                host_id=targets[5],
+                status=E.FAILED,
+                exit_code=None,
+                signal=9,
+                error_code="output_limit",
+                stdout_id=None,
+            ),
             CommandHost(command_id, targets[6], status=E.RUNNING, version=2, unreachable=True),
             CommandHost(command_id, targets[7], status=E.RUNNING, version=2),
         ]
@@ -57,12 +74,31 @@ class AnswerConformance:
             replace(done, host_id=targets[2], report=plain),
             replace(done, host_id=targets[3], report=None),
             replace(done, host_id=targets[4], stdout_id=TWO, report=plain | {"left_running": 1}),
-            replace(done, host_id=targets[5], status=E.FAILED, exit_code=None, signal=9, error_code="signaled", report=plain | {"kill": {"tree_empty": False}}),
-            replace(done, host_id=targets[6], status=E.RUNNING, exit_code=None, finished_at=None, report={"leftovers_killed": 1}),
+            replace(
+                done,
+                host_id=targets[5],
+                status=E.FAILED,
+                exit_code=None,
+                signal=9,
+                error_code="signaled",
+                report=plain | {"kill": {"tree_empty": False}},
+            ),
+            replace(
+                done,
+                host_id=targets[6],
+                status=E.RUNNING,
+                exit_code=None,
+                finished_at=None,
+                report={"leftovers_killed": 1},
+            ),
         ]
-        elsewhere = replace(done, command_id=other.command.command_id, host_id=other.task.targets[0], report={"leftovers_killed": 1})
+        elsewhere = replace(
+            done, command_id=other.command.command_id, host_id=other.task.targets[0], report={"leftovers_killed": 1}
+        )
         await store.write([made, other, *map(SaveExecution, [*rows, elsewhere])])
-        found = {kind: dict(zip(MARKED, counts, strict=True)) for kind, counts in (await store.notes(command_id)).items()}
+        found = {
+            kind: dict(zip(MARKED, counts, strict=True)) for kind, counts in (await store.notes(command_id)).items()
+        }
         assert {kind: {code: n for code, n in counts.items() if n} for kind, counts in found.items()} == {
             (E.COMPLETED, 0, None, None, ONE, None): {"leftovers_killed": 2, "pipe_held": 1},
             (E.COMPLETED, 0, None, None, TWO, None): {"left_running": 1},
@@ -70,7 +106,9 @@ class AnswerConformance:
         }
         assert await store.notes(command_id[::-1]) == {}
 
-    async def test_the_order_of_a_tasks_kinds_of_answers_is_kept_only_grows_and_goes_with_the_task(self, store: AnyStore) -> None:
+    async def test_the_order_of_a_tasks_kinds_of_answers_is_kept_only_grows_and_goes_with_the_task(
+        self, store: AnyStore
+    ) -> None:
         made = create(hosts(1))
         command_id = made.command.command_id
         assert await store.answer_kinds(command_id) == b""
@@ -88,7 +126,13 @@ class AnswerConformance:
     async def test_the_state_of_every_row_is_read_without_the_rest(self, store: AnyStore) -> None:
         made, other = create(hosts(3)), create(hosts(2))
         command_id, targets = made.command.command_id, made.task.targets
-        await store.write([made, other, SaveExecution(CommandHost(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True))])
+        await store.write(
+            [
+                made,
+                other,
+                SaveExecution(CommandHost(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True)),
+            ]
+        )
         assert sorted(await store.states(command_id)) == [f"0 0 {targets[0]}", f"0 0 {targets[2]}", f"2 1 {targets[1]}"]
         assert await store.states(command_id[::-1]) == []
 

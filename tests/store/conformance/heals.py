@@ -1,4 +1,5 @@
-"""What every store must do for a start on numbers that no server can have written: replace them, say so, and read everything."""
+"""What every store must do for a start on numbers that no server can have written: replace them, say so, and read
+everything."""
 
 from __future__ import annotations
 
@@ -49,18 +50,18 @@ async def filled(store: AnyStore) -> str:
     (host,) = hosts(1)
     made = create([host])
     row = CommandHost(
-        made.command.command_id, host, status=ExecutionStatus.RUNNING, version=2, seq=3, journal_id="j", cancel_requested_at=4, dispatched_at=5, accepted_at=6,
-        started_at=7, finished_at=8, agent_started_at=9, agent_finished_at=10, execution_ms=11, exit_code=12, signal=13, retry_at=14,
+        made.command.command_id, host, status=ExecutionStatus.RUNNING, version=2, seq=3, journal_id="j", cancel_requested_at=4, dispatched_at=5, accepted_at=6,  # noqa: E501
+        started_at=7, finished_at=8, agent_started_at=9, agent_finished_at=10, execution_ms=11, exit_code=12, signal=13, retry_at=14,  # noqa: E501
     )  # fmt: skip
     task = replace(
-        made.task, status=TaskStatus.RUNNING, version=2, counts=(0, 0, 1, *[0] * 6), targets=(), timeout_ms=1, concurrency=2, cancel_requested_at=3, started_at=4, finished_at=5, wait_ms=6, spent_ms=7,
+        made.task, status=TaskStatus.RUNNING, version=2, counts=(0, 0, 1, *[0] * 6), targets=(), timeout_ms=1, concurrency=2, cancel_requested_at=3, started_at=4, finished_at=5, wait_ms=6, spent_ms=7,  # noqa: E501
     )  # fmt: skip
     identity = HostIdentity(host, 3, 2, "ab", 4, 5, "tok", "cd", 6, 7, "x", 8, "y", 9)
     request = JoinRequest(new_id().replace("-", ""), "tok", b"csr", "h", "", "::1", 1, 2, 3, "x", True)
     await store.write(
         [
-            SaveHost(Host(host, "h", first_seen_at=1, last_seen_at=2, last_heartbeat_at=3)), SaveSeq(host, 5, 6), SaveSeen(host, 4), made, SaveTask(task), SaveExecution(row),
-            SaveIdentity(identity), SaveJoinRequest(request), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),
+            SaveHost(Host(host, "h", first_seen_at=1, last_seen_at=2, last_heartbeat_at=3)), SaveSeq(host, 5, 6), SaveSeen(host, 4), made, SaveTask(task), SaveExecution(row),  # noqa: E501
+            SaveIdentity(identity), SaveJoinRequest(request), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),  # noqa: E501
         ]
     )  # fmt: skip
     return host
@@ -85,7 +86,12 @@ class HealConformance:
         await filled(store)
         before = (await store.hosts(), await store.identities(), await store.join_requests(), await store.open_tasks())
         assert await store.heal() == [] and store.unreadable() == []
-        assert (await store.hosts(), await store.identities(), await store.join_requests(), await store.open_tasks()) == before
+        assert (
+            await store.hosts(),
+            await store.identities(),
+            await store.join_requests(),
+            await store.open_tasks(),
+        ) == before
 
     @pytest.mark.parametrize(("table", "column"), CASES)
     async def test_an_impossible_number_is_replaced_and_named(self, store: AnyStore, table: str, column: str) -> None:
@@ -113,7 +119,11 @@ class HealConformance:
         await put(store, "UPDATE host_identity SET generation = -1")
         assert len(await store.heal()) == 6
         (identity,), (opened,) = await store.identities(), await store.open_tasks()
-        assert (identity.revoked_at, identity.quarantined_at, identity.released_at) == (0, 0, 0) and identity.generation == 2**31
+        assert (identity.revoked_at, identity.quarantined_at, identity.released_at) == (
+            0,
+            0,
+            0,
+        ) and identity.generation == 2**31
         assert opened.executions[0].accepted_at is not None
 
     async def test_counters_that_cannot_be_are_counted_again(self, store: AnyStore) -> None:
@@ -127,7 +137,10 @@ class HealConformance:
                 (healed,) = await store.heal()
                 assert (healed.table, healed.rows) == ("task", 1)
                 (opened,) = await store.open_tasks()
-                assert opened.task.counts == (0, 0, 1, *[0] * 6) and (await store.sum_executions())[ExecutionStatus.RUNNING] == 1
+                assert (
+                    opened.task.counts == (0, 0, 1, *[0] * 6)
+                    and (await store.sum_executions())[ExecutionStatus.RUNNING] == 1
+                )
 
     async def test_a_text_that_cannot_be_read_is_passed_over_and_named(self, store: AnyStore) -> None:
         host = await filled(store)
@@ -139,7 +152,9 @@ class HealConformance:
 
     @pytest.mark.parametrize("epoch", [-1, EPOCH_SAFE + 1, EPOCH_MAX, 2**32 - 1, 2**32, 2**62, 2**63 - 1])
     @pytest.mark.parametrize("beat", [0, 7, -5, 2**62, 2**63 - 1])
-    async def test_a_lease_that_no_server_wrote_keeps_no_server_out(self, store: AnyStore, epoch: int, beat: int) -> None:
+    async def test_a_lease_that_no_server_wrote_keeps_no_server_out(
+        self, store: AnyStore, epoch: int, beat: int
+    ) -> None:
         await put(store, "UPDATE lease SET epoch = :epoch, beat = :beat", epoch=epoch, beat=beat)
         await store.write([SaveMeta("epoch", str(epoch)), SaveMeta("epoch_seen", str(2**64 - 1))])
         first = await store.take_lease(OURS, 1)
@@ -151,7 +166,9 @@ class HealConformance:
 
     @pytest.mark.parametrize("number", [2**53, 2**62, 2**63 - 1])
     async def test_a_length_that_no_lease_has_runs_out_all_the_same(self, store: AnyStore, number: int) -> None:
-        await put(store, "UPDATE lease SET epoch = 3, length_ms = :number, until_ms = :number, pid = :number", number=number)
+        await put(
+            store, "UPDATE lease SET epoch = 3, length_ms = :number, until_ms = :number, pid = :number", number=number
+        )
         with pytest.raises(LeaseHeld) as held:
             await store.take_lease(OURS, 1)
         assert held.value.lease.left <= LENGTH_MAX_MS / 1000 and "epoch 3" in str(held.value)
@@ -159,9 +176,19 @@ class HealConformance:
 
     @pytest.mark.parametrize(
         ("epoch", "seen", "next_one"),
-        [("4", "7", 8), ("4", "1000000", 5), ("x", "9", 10), ("4", "-3", 5), ("4", "18446744073709551615", 5), ("4", "٣٣", 34), ("", "", 1)],
+        [
+            ("4", "7", 8),
+            ("4", "1000000", 5),
+            ("x", "9", 10),
+            ("4", "-3", 5),
+            ("4", "18446744073709551615", 5),
+            ("4", "٣٣", 34),
+            ("", "", 1),
+        ],
     )
-    async def test_a_fact_about_epochs_is_believed_within_a_leap(self, store: AnyStore, epoch: str, seen: str, next_one: int) -> None:
+    async def test_a_fact_about_epochs_is_believed_within_a_leap(
+        self, store: AnyStore, epoch: str, seen: str, next_one: int
+    ) -> None:
         if epoch == "4":
             await put(store, "UPDATE lease SET epoch = 4")
         await store.write([SaveMeta("epoch", epoch), SaveMeta("epoch_seen", seen)])

@@ -43,10 +43,26 @@ class JoinConformance:
         await store.write([CreateJoinToken(bound)])
         assert await store.join_token("abcDEF12") == bound
 
-    async def test_joins_that_wait_come_back_as_they_were_last_saved_until_they_are_deleted(self, store: AnyStore) -> None:
+    async def test_joins_that_wait_come_back_as_they_were_last_saved_until_they_are_deleted(
+        self, store: AnyStore
+    ) -> None:
         bare = JoinRequest("0a" * 16, "abcDEF12", b"\x00csr'%\xff", "wéb-1", "", "10.0.0.1", 5, 1 << 42)
-        full = JoinRequest("0b" * 16, "abcDEF12", b"x" * 8192, "h" * 255, new_id(), "2001:db8::1", 5, 9, decided_at=7, decided_by="ädmin", approved=True)
-        await store.write([SaveJoinRequest(bare), SaveJoinRequest(replace(full, decided_at=None)), SaveJoinRequest(full)])
+        full = JoinRequest(
+            "0b" * 16,
+            "abcDEF12",
+            b"x" * 8192,
+            "h" * 255,
+            new_id(),
+            "2001:db8::1",
+            5,
+            9,
+            decided_at=7,
+            decided_by="ädmin",
+            approved=True,
+        )
+        await store.write(
+            [SaveJoinRequest(bare), SaveJoinRequest(replace(full, decided_at=None)), SaveJoinRequest(full)]
+        )
         assert sorted(await store.join_requests(), key=lambda one: one.request_id) == [bare, full]
         batch = [DeleteJoinRequest(bare.request_id), SaveJoinRequest(replace(full, approved=False))]
         for _ in range(2):
@@ -86,7 +102,11 @@ class JoinConformance:
         assert await store.meta("a") is None and await store.identities() == []
 
     async def test_replaying_a_join_takes_no_second_use(self, store: AnyStore) -> None:
-        batch = [CreateJoinToken(token(uses=2)), use("s1"), SaveIdentity(HostIdentity(new_id(), 1, 1, "s1", 2, 3, "abcDEF12"))]
+        batch = [
+            CreateJoinToken(token(uses=2)),
+            use("s1"),
+            SaveIdentity(HostIdentity(new_id(), 1, 1, "s1", 2, 3, "abcDEF12")),
+        ]
         for _ in range(3):
             await store.write(batch)
         assert (await store.join_token("abcDEF12")).uses_left == 1  # type: ignore[union-attr]
@@ -109,7 +129,7 @@ class JoinConformance:
     async def test_an_identity_comes_back_with_every_field_and_goes_with_its_host(self, store: AnyStore) -> None:
         bare = HostIdentity(new_id(), 1, 1, "0a" * 20, 2, 3, "abcDEF12")
         full = HostIdentity(
-            new_id(), 7, 5, "ff", 1 << 42, 9, "t", next_serial="0b", next_not_after=11, revoked_at=12, revoked_by="ädmin",
+            new_id(), 7, 5, "ff", 1 << 42, 9, "t", next_serial="0b", next_not_after=11, revoked_at=12, revoked_by="ädmin",  # noqa: E501
             quarantined_at=13, quarantine_reason="why\n'%", released_at=14,
         )  # fmt: skip
         await store.write([SaveIdentity(bare), SaveIdentity(full)])

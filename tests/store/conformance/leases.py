@@ -37,7 +37,9 @@ class LeaseConformance:
         assert LONG - 10 < lease.left <= LONG
         assert all(word in str(lease) for word in ("here", "11", "epoch 1", "+00:00"))
 
-    async def test_a_lease_that_has_run_out_is_taken_and_the_old_server_writes_nothing_more(self, store: AnyStore, other: AnyStore) -> None:
+    async def test_a_lease_that_has_run_out_is_taken_and_the_old_server_writes_nothing_more(
+        self, store: AnyStore, other: AnyStore
+    ) -> None:
         assert await store.take_lease(OURS, SHORT) == 1
         await held(other)
         await store.write([SaveMeta("who", "first")])
@@ -57,7 +59,9 @@ class LeaseConformance:
         await store.give_back_lease()
         assert (await held(store)).epoch == 2
 
-    async def test_a_lease_that_has_run_out_and_that_nobody_took_is_still_good(self, store: AnyStore, other: AnyStore) -> None:
+    async def test_a_lease_that_has_run_out_and_that_nobody_took_is_still_good(
+        self, store: AnyStore, other: AnyStore
+    ) -> None:
         await store.take_lease(OURS, SHORT)
         await trio.sleep(2 * SHORT)
         await store.renew_lease()
@@ -78,7 +82,9 @@ class LeaseConformance:
         with pytest.raises(StoreFenced):
             await store.write([SaveMeta("who", "late")])
 
-    async def test_who_is_known_to_be_gone_is_not_waited_for_but_who_renewed_since_is(self, store: AnyStore, other: AnyStore) -> None:
+    async def test_who_is_known_to_be_gone_is_not_waited_for_but_who_renewed_since_is(
+        self, store: AnyStore, other: AnyStore
+    ) -> None:
         await store.take_lease(OURS, LONG)
         seen = await held(other)
         await store.renew_lease()

@@ -26,7 +26,19 @@ WHAT: list[dict[str, object]] = [
     {"command": "100%_[x] yes"},
     {"command": "100xx[x] no"},
 ]
-NAMES = ["a[1]", "deploy", "deploy/web", "deploy/web/1", "Deploy", "deploz", "déploy", "a%b", "a_b", "密码", "a\U0010ffff"]
+NAMES = [
+    "a[1]",
+    "deploy",
+    "deploy/web",
+    "deploy/web/1",
+    "Deploy",
+    "deploz",
+    "déploy",
+    "a%b",
+    "a_b",
+    "密码",
+    "a\U0010ffff",
+]
 FILTERS = [
     TaskFilter(),
     TaskFilter(status=(T.PENDING,)),
@@ -43,7 +55,9 @@ FILTERS = [
     TaskFilter(created_from=1000, created_before=1050),
     TaskFilter(created_from=5000),
     TaskFilter(status=(T.PENDING, T.FAILED), type="script", created_by="eve", created_from=1020, created_before=1100),
-    TaskFilter(name="deploy*", status=(T.COMPLETED, T.RUNNING), created_by="eve", created_before=1080, created_from=1001),
+    TaskFilter(
+        name="deploy*", status=(T.COMPLETED, T.RUNNING), created_by="eve", created_before=1080, created_from=1001
+    ),
     TaskFilter(name="deploy", status=(T.COMPLETED,), type="command"),
     TaskFilter(name="?eplo*"),
     TaskFilter(name="*[1]*"),
@@ -70,12 +84,20 @@ class ListConformance:
         for number in range(120):
             status, targets = rng.choice(list(T)), rng.choice([[], [HOST], [HOST, new_id()], [new_id()]])
             made = create(
-                targets, at=1000 + number, name=rng.choice(NAMES), type=rng.choice(["script", "command"]), created_by=rng.choice(["eve", "bob"])
+                targets,
+                at=1000 + number,
+                name=rng.choice(NAMES),
+                type=rng.choice(["script", "command"]),
+                created_by=rng.choice(["eve", "bob"]),
             )
             made = replace(made, command=replace(made.command, **{"command": None, **rng.choice(WHAT)}))
             tasks.append((replace(made.task, status=status, version=1), made.command))
             await store.write([made, SaveTask(tasks[-1][0])])
-        expected = sorted((replace(task, targets=()) for task, command in tasks if _matches(task, command, where)), key=lambda task: task.task_id, reverse=True)
+        expected = sorted(
+            (replace(task, targets=()) for task, command in tasks if _matches(task, command, where)),
+            key=lambda task: task.task_id,
+            reverse=True,
+        )
         for limit, looked_at in ((1, 3), (7, 5_000), (7, 10), (1000, 5_000)):
             found: list[Task] = []
             after = None
@@ -88,7 +110,9 @@ class ListConformance:
                     break
             assert (found, after) == (expected, None), (limit, looked_at)
 
-    async def test_a_list_goes_on_where_many_names_match(self, store: AnyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_list_goes_on_where_many_names_match(
+        self, store: AnyStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(task_list, "NAMED_MAX", 5)
         made = [create([], at=1000 + number, name=f"job {number % 2}") for number in range(20)]
         await store.write(made)
@@ -106,7 +130,9 @@ class ListConformance:
         statuses = [status for status, _ in zip(itertools.cycle(E), made.task.targets, strict=False)]
         await store.write([made, *moved(made, statuses, version=1)])
         for wanted in [(), (E.COMPLETED,), (E.LOST, E.PENDING, E.FAILED), tuple(E)]:
-            expected = sorted(host for host, one in zip(made.task.targets, statuses, strict=True) if not wanted or one in wanted)
+            expected = sorted(
+                host for host, one in zip(made.task.targets, statuses, strict=True) if not wanted or one in wanted
+            )
             for limit in (1, 3, 100):
                 found: list[str] = []
                 while page := await store.executions(
@@ -119,7 +145,10 @@ class ListConformance:
     async def test_rows_carry_their_hosts_name(self, store: AnyStore) -> None:
         made = create(hosts(2))
         await store.write([made, SaveHost(Host(made.task.targets[0], "web-1"))])
-        assert [view.hostname for view in await store.executions(made.command.command_id, after=None, limit=9)] == ["web-1", ""]
+        assert [view.hostname for view in await store.executions(made.command.command_id, after=None, limit=9)] == [
+            "web-1",
+            "",
+        ]
 
     async def test_a_hosts_rows_are_listed_newest_first(self, store: AnyStore) -> None:
         (host,) = hosts(1)

@@ -1,4 +1,5 @@
-"""What every store must do with reports for rows that are not open: bounded per host, nothing for what was never dispatched."""
+"""What every store must do with reports for rows that are not open: bounded per host, nothing for what was never
+dispatched."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts, new_id, output
 
 
-def late(host_id: str, command_id: str, attempt: int = 1, text: bytes = b"", *, claimed: bool = True, at: int = 40) -> SaveLate:
+def late(
+    host_id: str, command_id: str, attempt: int = 1, text: bytes = b"", *, claimed: bool = True, at: int = 40
+) -> SaveLate:
     outputs = (output(text),) if text else ()
     report = {"attempt": attempt, "at": at, "stdout_id": outputs[0].output_id.hex() if outputs else None}
     return SaveLate(host_id, command_id, attempt, 50, at, report, outputs, claimed)
@@ -52,7 +55,11 @@ class OrphanConformance:
         for _ in range(6):
             await store.write([late(host, new_id(), text=new_id().encode() * (size // 36))])
         assert await sizes(store) == (4, 6)
-        dropped = [orphan for orphan in await all_orphans(store) if orphan.report is not None and orphan.report.get("output_dropped")]
+        dropped = [
+            orphan
+            for orphan in await all_orphans(store)
+            if orphan.report is not None and orphan.report.get("output_dropped")
+        ]
         assert len(dropped) == 2 and all(orphan.report["stdout_id"] is None for orphan in dropped if orphan.report)
 
     async def test_the_first_report_of_an_orphan_stays(self, store: AnyStore) -> None:
@@ -63,7 +70,9 @@ class OrphanConformance:
         assert await store.output(output(b"first").output_id) == output(b"first")
 
     @pytest.mark.parametrize("each_by_itself", [True, False])
-    async def test_beside_a_row_there_is_one_output_for_each_attempt(self, store: AnyStore, each_by_itself: bool) -> None:
+    async def test_beside_a_row_there_is_one_output_for_each_attempt(
+        self, store: AnyStore, each_by_itself: bool
+    ) -> None:
         """Whether a host repeats each attempt's report, or all of them again and again."""
         made = create(hosts(1))
         row = CommandHost(made.command.command_id, made.task.targets[0], attempt=2, status=E.LOST, version=1)
@@ -73,7 +82,13 @@ class OrphanConformance:
             await store.write([late(row.host_id, row.command_id, attempt, b"%d %d" % (attempt, number), at=number)])
         assert await sizes(store) == (2, 0)
         view = await store.execution(row.command_id, row.host_id)
-        assert view is not None and view.execution.late_result == {"attempt": 3, "at": 4, "stdout_id": None, "stderr_id": None, "output_dropped": True}
+        assert view is not None and view.execution.late_result == {
+            "attempt": 3,
+            "at": 4,
+            "stdout_id": None,
+            "stderr_id": None,
+            "output_dropped": True,
+        }
 
     async def test_the_same_late_report_again_changes_nothing(self, store: AnyStore) -> None:
         made = create(hosts(1))
@@ -115,7 +130,9 @@ class OrphanConformance:
         await store.write([made, other, DeleteTask(made.task.task_id)])
         host, command = made.task.targets[0], made.command.command_id
         assert await store.known_executions(host, [command, other.command.command_id]) == {command}
-        assert await store.known_executions(other.task.targets[0], [other.command.command_id, new_id()]) == {other.command.command_id}
+        assert await store.known_executions(other.task.targets[0], [other.command.command_id, new_id()]) == {
+            other.command.command_id
+        }
         await store.write([late(host, command, text=b"x")])
         assert await sizes(store) == (0, 0)
         await store.write([DeleteTask(made.task.task_id)])
@@ -132,20 +149,32 @@ class OrphanConformance:
     async def test_orphans_are_paged_by_host_command_and_attempt(self, store: AnyStore) -> None:
         first, second = sorted(hosts(2))
         commands = sorted(new_id() for _ in range(3))
-        await store.write([late(host, command, attempt) for host in (first, second) for command in commands for attempt in (1, 2)])
+        await store.write(
+            [late(host, command, attempt) for host in (first, second) for command in commands for attempt in (1, 2)]
+        )
         every = await all_orphans(store)
-        assert [(one.host_id, one.command_id, one.attempt) for one in every] == [(h, c, a) for h in (first, second) for c in commands for a in (1, 2)]
+        assert [(one.host_id, one.command_id, one.attempt) for one in every] == [
+            (h, c, a) for h in (first, second) for c in commands for a in (1, 2)
+        ]
         seen: list[Orphan] = []
-        while page := await store.orphans(host_id=None, after="/".join(map(str, (seen[-1].host_id, seen[-1].command_id, seen[-1].attempt))) if seen else None, limit=5):
+        while page := await store.orphans(
+            host_id=None,
+            after="/".join(map(str, (seen[-1].host_id, seen[-1].command_id, seen[-1].attempt))) if seen else None,
+            limit=5,
+        ):
             seen += page
         assert seen == every
         assert await all_orphans(store, second) == every[6:]
 
     @pytest.mark.parametrize("number", [3])
-    async def test_the_oldest_deleted_commands_are_forgotten_at_a_start(self, store: AnyStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    async def test_the_oldest_deleted_commands_are_forgotten_at_a_start(
+        self, store: AnyStore, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
         monkeypatch.setattr("server.store.heal.DELETED", number)
         made = [create(hosts(1), at=1_700_000_000_000 + n) for n in range(5)]
         await store.write([*made, *[DeleteTask(one.task.task_id) for one in made]])
         assert await store.heal() == []
         known = await store.known_executions(new_id(), [one.command.command_id for one in made])
-        assert known == {one.command.command_id for one in sorted(made, key=lambda one: one.command.command_id)[-number:]}
+        assert known == {
+            one.command.command_id for one in sorted(made, key=lambda one: one.command.command_id)[-number:]
+        }

@@ -115,7 +115,8 @@ def _sqlite_faults(plan: list[tuple[Any, ...]]) -> list[str]:
 
 
 def _mysql_faults(plan: list[tuple[Any, ...]]) -> list[str]:
-    """https://mariadb.com/kb/en/explain/; columns: id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra."""
+    """https://mariadb.com/kb/en/explain/; columns: id, select_type, table, type, possible_keys, key, key_len, ref,
+    rows, Extra."""
     faults = []
     for row in plan:
         kind, key, extra = row[3], row[5], str(row[-1])

@@ -1,4 +1,5 @@
-"""What every store must do: server/store/base.py, executed. A store's test module inherits the class and adds `store`."""
+"""What every store must do: server/store/base.py, executed. A store's test module inherits the class and adds
+`store`."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ NASTY = "100%s %(x)s 'a' \"b\" \\ \\' `;-- \x00 \x1a\r\n\t 密码 🙂 {x} :name
 class StoreConformance:
     async def test_a_task_comes_back_as_it_went_in_but_for_its_targets(self, store: AnyStore) -> None:
         made = create(
-            hosts(3), name=NASTY, description=NASTY * 50, type="t'%", created_by=NASTY, target_text=NASTY, parameters={NASTY: NASTY},
+            hosts(3), name=NASTY, description=NASTY * 50, type="t'%", created_by=NASTY, target_text=NASTY, parameters={NASTY: NASTY},  # noqa: E501
             timeout_ms=5, concurrency=7, cancel_requested_at=8, cancel_reason="why", started_at=9, finished_at=10,
             wait_ms=11, retry=Retry(3, ("busy", "offline"), 5, 6, idempotent=True), rerun_of=new_id(), spent_ms=12,
         )  # fmt: skip
@@ -44,8 +45,8 @@ class StoreConformance:
     async def test_a_command_comes_back_with_every_field(self, store: AnyStore) -> None:
         made = create(hosts(1))
         full = Command(
-            made.command.command_id, made.task.task_id, argv=("a", NASTY), script=NASTY, interpreter="/bin/sh", args=(NASTY,),
-            parameters={"p": NASTY}, env={"E": NASTY}, cwd="/", run_as="nobody", umask=0o22, stdin=bytes(range(256)), timeout_ms=1,
+            made.command.command_id, made.task.task_id, argv=("a", NASTY), script=NASTY, interpreter="/bin/sh", args=(NASTY,),  # noqa: E501
+            parameters={"p": NASTY}, env={"E": NASTY}, cwd="/", run_as="nobody", umask=0o22, stdin=bytes(range(256)), timeout_ms=1,  # noqa: E501
             grace_ms=2, start_within_ms=3, max_output=1 << 40, detach=True, success_codes=(0, 3),
         )  # fmt: skip
         await store.write([replace(made, command=full)])
@@ -55,15 +56,17 @@ class StoreConformance:
         made = create(hosts(3))
         await store.write([made])
         views = await store.executions(made.command.command_id, after=None, limit=10)
-        assert [view.execution for view in views] == [CommandHost(made.command.command_id, host) for host in sorted(made.task.targets)]
+        assert [view.execution for view in views] == [
+            CommandHost(made.command.command_id, host) for host in sorted(made.task.targets)
+        ]
 
     async def test_a_row_comes_back_with_every_field(self, store: AnyStore) -> None:
         made = create(hosts(1))
         row = CommandHost(
-            made.command.command_id, made.task.targets[0], attempt=2, status=E.FAILED, version=9, seq=3, journal_id="j" * 36, unreachable=True,
-            cancel_requested_at=1, dispatched_at=2, accepted_at=3, started_at=4, finished_at=5, agent_started_at=-6, agent_finished_at=7,
-            execution_ms=8, exit_code=-1, signal=9, error_code="e" * 100, error_message=NASTY * 100, stdout_id=bytes(range(32)),
-            stderr_id=bytes(range(224, 256)), report={"usage": {"cpu": 1.5, "t": NASTY}, "flags": [True, None]}, cancel_reason="expired",
+            made.command.command_id, made.task.targets[0], attempt=2, status=E.FAILED, version=9, seq=3, journal_id="j" * 36, unreachable=True,  # noqa: E501
+            cancel_requested_at=1, dispatched_at=2, accepted_at=3, started_at=4, finished_at=5, agent_started_at=-6, agent_finished_at=7,  # noqa: E501
+            execution_ms=8, exit_code=-1, signal=9, error_code="e" * 100, error_message=NASTY * 100, stdout_id=bytes(range(32)),  # noqa: E501
+            stderr_id=bytes(range(224, 256)), report={"usage": {"cpu": 1.5, "t": NASTY}, "flags": [True, None]}, cancel_reason="expired",  # noqa: E501
             earlier=({"attempt": 1, "error_message": NASTY},), retry_at=10,
         )  # fmt: skip
         await store.write([made, SaveExecution(row)])
@@ -73,7 +76,11 @@ class StoreConformance:
     async def test_replaying_any_prefix_of_the_history_of_a_batch_changes_nothing(self, store: AnyStore) -> None:
         made = create(hosts(4))
         last = moved(made, [E.COMPLETED, E.FAILED, E.LOST, E.RUNNING], version=2)
-        batch = [replace(made, idempotency_key="k", request_digest=b"d" * 32), *moved(made, [E.DISPATCHED] * 4, version=1), *last]
+        batch = [
+            replace(made, idempotency_key="k", request_digest=b"d" * 32),
+            *moved(made, [E.DISPATCHED] * 4, version=1),
+            *last,
+        ]
         await store.write(batch)
         before = await _everything(store, made)
         await store.write(batch)
@@ -136,7 +143,9 @@ class StoreConformance:
         await store.write([SaveOutput(one) for one in [*kept, cut]])
         asked = [one.output_id for one in [*kept, cut]] + [bytes(32)]
         told = await store.output_summaries(asked)
-        assert told == {one.output_id: OutputSummary(len(one.head), len(one.tail), one.total_bytes) for one in [*kept, cut]}
+        assert told == {
+            one.output_id: OutputSummary(len(one.head), len(one.tail), one.total_bytes) for one in [*kept, cut]
+        }
         assert await store.output_summaries([]) == {}
 
     async def test_a_late_report_is_kept_beside_the_row(self, store: AnyStore) -> None:
@@ -152,7 +161,11 @@ class StoreConformance:
     async def test_the_report_that_ended_the_row_is_not_late(self, store: AnyStore, finished: int | None) -> None:
         made = create(hosts(1))
         row = CommandHost(
-            *(made.command.command_id, made.task.targets[0]), status=E.COMPLETED, version=1, agent_finished_at=finished, report={"a": 1}
+            *(made.command.command_id, made.task.targets[0]),
+            status=E.COMPLETED,
+            version=1,
+            agent_finished_at=finished,
+            report={"a": 1},
         )
         again = SaveLate(row.host_id, row.command_id, 1, received_at=50, agent_finished_at=finished, report={"a": 1})
         await store.write([made, SaveExecution(row), again])
@@ -164,7 +177,15 @@ class StoreConformance:
     async def test_the_report_that_ended_an_earlier_attempt_is_not_late(self, store: AnyStore) -> None:
         made = create(hosts(1))
         earlier = ({"attempt": 1, "agent_finished_at": 40},)
-        row = CommandHost(made.command.command_id, made.task.targets[0], attempt=2, status=E.COMPLETED, version=1, agent_finished_at=90, earlier=earlier)
+        row = CommandHost(
+            made.command.command_id,
+            made.task.targets[0],
+            attempt=2,
+            status=E.COMPLETED,
+            version=1,
+            agent_finished_at=90,
+            earlier=earlier,
+        )
         again = SaveLate(row.host_id, row.command_id, 1, received_at=50, agent_finished_at=40, report={"a": 1})
         await store.write([made, SaveExecution(row), again])
         assert await self._row(store, row) == row
@@ -179,10 +200,14 @@ class StoreConformance:
         assert [tuple(row) for row in rows] == [(late.host_id, late.command_id, 1, 50)]
 
     async def test_deleting_a_task_leaves_nothing_of_it_and_everything_of_others(self, store: AnyStore) -> None:
-        gone, kept = (replace(create(hosts(3)), idempotency_key=key, request_digest=b"d" * 32) for key in ("gone", "kept"))
+        gone, kept = (
+            replace(create(hosts(3)), idempotency_key=key, request_digest=b"d" * 32) for key in ("gone", "kept")
+        )
         await store.write([gone, kept])
         before = await _everything(store, kept)
-        await store.write([*moved(gone, [E.COMPLETED] * 3, version=1, status=T.COMPLETED), DeleteTask(gone.task.task_id)])
+        await store.write(
+            [*moved(gone, [E.COMPLETED] * 3, version=1, status=T.COMPLETED), DeleteTask(gone.task.task_id)]
+        )
         assert await _everything(store, gone) == (None, (), [], [], None)
         assert await _everything(store, kept) == before
         await store.write([DeleteTask(gone.task.task_id), *moved(gone, [E.FAILED] * 3, version=2)])
@@ -208,7 +233,10 @@ class StoreConformance:
             lambda made: [replace(made, task=replace(made.task, name="\ud800"))],
             lambda made: [replace(made, task=replace(made.task, parameters={"a": object()}))],
             lambda made: [replace(made, task=replace(made.task, name=None))],
-            lambda made: [made, SaveExecution(CommandHost(made.command.command_id, made.task.targets[0], version=1, exit_code=1 << 70))],
+            lambda made: [
+                made,
+                SaveExecution(CommandHost(made.command.command_id, made.task.targets[0], version=1, exit_code=1 << 70)),
+            ],
         ],
         ids=["too long", "not Unicode", "not JSON", "missing", "too large"],
     )
@@ -223,13 +251,15 @@ class StoreConformance:
 
     async def test_hosts_are_overwritten_but_their_dispatch_number_never_falls(self, store: AnyStore) -> None:
         host = Host(
-            new_id(), NASTY, ip="::1", os=NASTY, arch="x", version="1", labels={NASTY: NASTY}, agent_labels={"a": ""}, status="online",
-            journal_id="j", boot_id="b", max_seq=5, first_seen_at=1, last_seen_at=2, last_heartbeat_at=3, created_at=4, updated_at=5,
+            new_id(), NASTY, ip="::1", os=NASTY, arch="x", version="1", labels={NASTY: NASTY}, agent_labels={"a": ""}, status="online",  # noqa: E501
+            journal_id="j", boot_id="b", max_seq=5, first_seen_at=1, last_seen_at=2, last_heartbeat_at=3, created_at=4, updated_at=5,  # noqa: E501
             claimed="web", given=NASTY, former=(NASTY, "before"), replaced_by=new_id(), replaced_at=6,
         )  # fmt: skip
         await store.write([SaveHost(host)])
         assert await store.hosts() == [host]
-        await store.write([SaveSeq(host.host_id, 9), SaveSeq(host.host_id, 7), SaveHost(replace(host, hostname="new", max_seq=1))])
+        await store.write(
+            [SaveSeq(host.host_id, 9), SaveSeq(host.host_id, 7), SaveHost(replace(host, hostname="new", max_seq=1))]
+        )
         await store.write([SaveSeq(host.host_id, 8)])
         assert await store.hosts() == [replace(host, hostname="new", max_seq=9)]
         await store.write([DeleteHost(host.host_id), SaveHost(replace(host, max_seq=0))])
@@ -268,14 +298,22 @@ class StoreConformance:
         assert [row.host_id for row in third.executions] == [thinned.task.targets[0], thinned.task.targets[2]]
         assert (first.task, first.command, list(first.executions)) == (pending.task, pending.command, [])
         assert (second.task.task_id, second.task.targets) == (running.task.task_id, running.task.targets)
-        assert {row.host_id: row.status for row in second.executions} == dict(zip(running.task.targets[:3], (E.PENDING, E.DISPATCHED, E.RUNNING), strict=True))
+        assert {row.host_id: row.status for row in second.executions} == dict(
+            zip(running.task.targets[:3], (E.PENDING, E.DISPATCHED, E.RUNNING), strict=True)
+        )
 
     async def test_a_pending_task_that_is_half_canceled_comes_with_the_other_half(self, store: AnyStore) -> None:
-        """A cancel goes in slices: a server that died between two of them must not take what it has canceled for pending."""
+        """A cancel goes in slices: a server that died between two of them must not take what it has canceled for
+        pending."""
         made = create(hosts(4))
         await store.write([made])
         saves = moved(made, [E.CANCELED, E.CANCELED, E.PENDING, E.PENDING], version=1, status=T.PENDING)
-        await store.write([replace(save, task=replace(save.task, cancel_reason="canceled")) if isinstance(save, SaveTask) else save for save in saves])
+        await store.write(
+            [
+                replace(save, task=replace(save.task, cancel_reason="canceled")) if isinstance(save, SaveTask) else save
+                for save in saves
+            ]
+        )
         (found,) = await store.open_tasks()
         assert found.task.cancel_reason == "canceled"
         assert [row.host_id for row in found.executions] == sorted(made.task.targets[2:])

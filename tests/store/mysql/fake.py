@@ -14,12 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 SALT = b"abcdefghijklmnopqrst"
 OK = b"\0\0\0\2\0\0\0"
-# LONG_PASSWORD, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH, PLUGIN_AUTH_LENENC_CLIENT_DATA
+# LONG_PASSWORD, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH,
+# PLUGIN_AUTH_LENENC_CLIENT_DATA
 CAPABILITIES = 1 | 1 << 3 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 19 | 1 << 21
 
 
 class FakeMySQL:
-    """cached: the server knows the password's hash, so that the scramble is enough; else it wants the password itself."""
+    """cached: the server knows the password's hash, so that the scramble is enough; else it wants the password
+    itself."""
 
     def __init__(self, password: str, *, cached: bool) -> None:
         self._password = password.encode()
@@ -30,7 +32,13 @@ class FakeMySQL:
     async def serve(self, stream: trio.SocketStream) -> None:
         self._stream, self._number = stream, 0
         greeting = b"\x0a9.7.4\0" + struct.pack("<I", 7) + SALT[:8] + b"\0" + struct.pack("<H", CAPABILITIES & 0xFFFF)
-        greeting += b"\xff" + struct.pack("<HHB", 2, CAPABILITIES >> 16, 21) + bytes(10) + SALT[8:] + b"\0caching_sha2_password\0"
+        greeting += (
+            b"\xff"
+            + struct.pack("<HHB", 2, CAPABILITIES >> 16, 21)
+            + bytes(10)
+            + SALT[8:]
+            + b"\0caching_sha2_password\0"
+        )
         await self._send(greeting)
         await self._receive()
         await self._send(b"\xfecaching_sha2_password\0" + SALT + b"\0")

@@ -52,7 +52,9 @@ def test_literals_cannot_be_ended_from_within() -> None:
         literal(1.5)
 
 
-async def test_a_server_stopped_within_a_transaction_holds_the_lease_no_longer_than_its_lease_lasts(mariadb: MariaDB) -> None:
+async def test_a_server_stopped_within_a_transaction_holds_the_lease_no_longer_than_its_lease_lasts(
+    mariadb: MariaDB,
+) -> None:
     database = mariadb.new_database()
     stopped, other = on(mariadb, database, stopped_after=1), on(mariadb, database, lock_timeout=1, replays=0)
     await stopped.open()
@@ -92,7 +94,9 @@ async def test_a_lock_held_too_long_repeats_the_whole_batch(store: MySQLStore) -
     assert await store.meta("a") == "1"
 
 
-async def test_a_lock_that_is_never_released_is_unavailable_and_nothing_is_written(mariadb: MariaDB, store: MySQLStore) -> None:
+async def test_a_lock_that_is_never_released_is_unavailable_and_nothing_is_written(
+    mariadb: MariaDB, store: MySQLStore
+) -> None:
     impatient = on(mariadb, store._make().db, lock_timeout=1, replays=1)
     made = create(hosts(1))
     await store.write([made])
@@ -134,7 +138,9 @@ async def _blocked(server: MariaDB) -> None:
             pass
 
 
-async def test_a_commit_whose_answer_never_came_is_harmless_to_repeat(store: MySQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_whose_answer_never_came_is_harmless_to_repeat(
+    store: MySQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World(7)
     run = Connection.run
     unknown = 0
@@ -167,7 +173,16 @@ async def test_every_confirmed_unit_survives_kill_9_under_load(mortal: MariaDB) 
     store = on(mortal, mortal.new_database())
     await store.open()
     confirmed: list[str] = []
-    writer = Writer(store, clock=TrioClock(), entropy=half, max_rows=50, high_water=2000, low_water=1000, retry_min=0.01, retry_max=0.2)
+    writer = Writer(
+        store,
+        clock=TrioClock(),
+        entropy=half,
+        max_rows=50,
+        high_water=2000,
+        low_water=1000,
+        retry_min=0.01,
+        retry_max=0.2,
+    )
     feeding = True
     fed: list[str] = []
 
@@ -195,7 +210,11 @@ async def test_every_confirmed_unit_survives_kill_9_under_load(mortal: MariaDB) 
         await writer.aclose()
     assert confirmed == fed and writer.statistics().retries > 0
     ((tasks, rows, counted),) = await store.fetch(
-        "SELECT COUNT(*), (SELECT COUNT(*) FROM command_host WHERE status >= 3 AND version = 1), SUM(count_completed + count_failed) FROM task", {}
+        (
+            "SELECT COUNT(*), (SELECT COUNT(*) FROM command_host WHERE status >= 3 AND version = 1), "
+            "SUM(count_completed + count_failed) FROM task"
+        ),
+        {},
     )
     assert (tasks, rows, int(counted)) == (len(fed), 2 * len(fed), 2 * len(fed))
     await store.aclose()
@@ -227,7 +246,9 @@ async def test_a_storm_of_cancellations_leaves_no_damage(store: MySQLStore) -> N
     async def reader(number: int) -> None:
         for _ in range(20):
             with trio.move_on_after(rng.random() * 0.01):
-                answer = await store.fetch("SELECT :number, :text", {"number": number, "text": "x" * rng.randrange(100_000)})
+                answer = await store.fetch(
+                    "SELECT :number, :text", {"number": number, "text": "x" * rng.randrange(100_000)}
+                )
                 if answer[0][0] != number:
                     wrong.append(answer)
 
@@ -247,7 +268,9 @@ async def test_a_storm_of_cancellations_leaves_no_damage(store: MySQLStore) -> N
         rows = await store.executions(one.command.command_id, after=None, limit=9)
         assert len(rows) == (2 if await store.task(one.task.task_id) else 0)
         assert rows or number not in confirmed
-    with trio.move_on_after(0.2):  # on a busy machine none of the others may have been cut off in the middle of an answer
+    with trio.move_on_after(
+        0.2
+    ):  # on a busy machine none of the others may have been cut off in the middle of an answer
         await store.fetch("SELECT SLEEP(:seconds)", {"seconds": 5})
     statistics = store.statistics()
     assert (statistics.reading.lent, statistics.writing.lent) == (0, 0)
@@ -282,7 +305,9 @@ async def test_a_schema_of_a_later_release_is_refused(mariadb: MariaDB, store: M
 
 
 @pytest.mark.parametrize("when", ["before the step", "after the step", "after its record"])
-async def test_a_migration_killed_between_any_two_steps_goes_on(mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+async def test_a_migration_killed_between_any_two_steps_goes_on(
+    mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     steps = sum(len(migration.statements) for migration in migrate.migrations("mysql"))
     for fatal in range(steps):
         store = on(mariadb, mariadb.new_database())
@@ -323,6 +348,15 @@ async def test_ghosts_and_stale_rows_in_one_batch_with_good_ones(store: MySQLSto
     made = create(hosts(3))
     command_id, (one, two, three) = made.command.command_id, made.task.targets
     await store.write([made, SaveExecution(CommandHost(command_id, two, status=E.LOST, version=1))])
-    await store.write([SaveExecution(CommandHost(command_id, host, status=E.RUNNING, version=2)) for host in (one, two, three, hosts(1)[0])])
+    await store.write(
+        [
+            SaveExecution(CommandHost(command_id, host, status=E.RUNNING, version=2))
+            for host in (one, two, three, hosts(1)[0])
+        ]
+    )
     rows = await store.executions(command_id, after=None, limit=9)
-    assert [(view.execution.host_id, view.execution.status) for view in rows] == [(one, E.RUNNING), (two, E.LOST), (three, E.RUNNING)]
+    assert [(view.execution.host_id, view.execution.status) for view in rows] == [
+        (one, E.RUNNING),
+        (two, E.LOST),
+        (three, E.RUNNING),
+    ]

@@ -80,7 +80,9 @@ async def test_an_absent_server_is_unavailable(mariadb: MariaDB, tmp_path: Path)
         await MySQLStore(user=USER, password=PASSWORD, database=database, socket=str(tmp_path / "none")).open()
 
 
-async def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     store = MySQLStore(user="u", password="p", database="d", host="127.0.0.1", port=port, connect_timeout=7)

@@ -47,22 +47,55 @@ async def store(another: Open) -> AsyncIterator[AnyStore]:
     await store.aclose()
 
 
-class TestMySQL(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HealConformance, OrphanConformance, HistoryConformance):
+class TestMySQL(
+    StoreConformance,
+    LeaseConformance,
+    AnswerConformance,
+    ListConformance,
+    JoinConformance,
+    PlanConformance,
+    HealConformance,
+    OrphanConformance,
+    HistoryConformance,
+):
     @pytest.mark.parametrize("part", [1, 4, 9, 10])
-    async def test_a_tasks_rows_come_as_texts_of_any_number_of_lines(self, store: AnyStore, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    async def test_a_tasks_rows_come_as_texts_of_any_number_of_lines(
+        self, store: AnyStore, monkeypatch: pytest.MonkeyPatch, part: int
+    ) -> None:
         monkeypatch.setattr(text_queries, "PART", part)
         made = create(hosts(9))
-        failed = CommandHost(made.command.command_id, made.task.targets[4], status=E.FAILED, version=3, exit_code=-7, error_code="nö\tcode\n" * 40, finished_at=7)
-        silent = CommandHost(made.command.command_id, made.task.targets[5], status=E.FAILED, version=3, error_code="", stdout_id=bytes(32))
+        failed = CommandHost(
+            made.command.command_id,
+            made.task.targets[4],
+            status=E.FAILED,
+            version=3,
+            exit_code=-7,
+            error_code="nö\tcode\n" * 40,
+            finished_at=7,
+        )
+        silent = CommandHost(
+            made.command.command_id,
+            made.task.targets[5],
+            status=E.FAILED,
+            version=3,
+            error_code="",
+            stdout_id=bytes(32),
+        )
         await store.write([made, SaveExecution(failed), SaveExecution(silent)])
         by_hosts = {one.host_ids: one for one in await store.answers(made.command.command_id)}
         rest = tuple(host for host in made.task.targets if host not in (failed.host_id, silent.host_id))
         assert set(by_hosts) == {(failed.host_id,), (silent.host_id,), rest}
-        assert (by_hosts[failed.host_id,].exit_code, by_hosts[failed.host_id,].error_code, by_hosts[failed.host_id,].first_at) == (-7, ("nö\tcode\n" * 40)[:200], 7)
+        assert (
+            by_hosts[failed.host_id,].exit_code,
+            by_hosts[failed.host_id,].error_code,
+            by_hosts[failed.host_id,].first_at,
+        ) == (-7, ("nö\tcode\n" * 40)[:200], 7)
         assert (by_hosts[silent.host_id,].error_code, by_hosts[silent.host_id,].stdout_id) == ("", bytes(32))
         assert [line[4:] for line in await store.states(made.command.command_id)] == sorted(made.task.targets)
 
-    async def test_a_text_that_the_database_cuts_is_refused_and_not_believed(self, another: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_text_that_the_database_cuts_is_refused_and_not_believed(
+        self, another: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(mysql, "_CONCAT_BYTES", 300)
         store = await another()
         made = create(hosts(9))

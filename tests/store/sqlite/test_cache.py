@@ -21,7 +21,8 @@ _library.sqlite3_memory_used.restype = ctypes.c_int64
 
 
 def used() -> int:
-    """Bytes that SQLite has allocated in this process, by its own count: https://www.sqlite.org/c3ref/memory_highwater.html."""
+    """Bytes that SQLite has allocated in this process, by its own count:
+    https://www.sqlite.org/c3ref/memory_highwater.html."""
     return int(_library.sqlite3_memory_used())
 
 

@@ -80,7 +80,9 @@ async def test_a_full_database_is_unavailable_and_takes_writes_again_when_there_
     await store.aclose()
 
 
-async def test_a_lock_of_another_process_is_waited_for_then_unavailable_and_the_writer_gets_through(tmp_path: Path) -> None:
+async def test_a_lock_of_another_process_is_waited_for_then_unavailable_and_the_writer_gets_through(
+    tmp_path: Path,
+) -> None:
     store = await opened(tmp_path / "c.db", busy_seconds=0.1)
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -223,7 +225,9 @@ async def test_a_schema_of_a_later_release_is_refused_and_left_alone(tmp_path: P
         await opened(store.path)
 
 
-async def test_a_migration_that_is_killed_anywhere_leaves_nothing_and_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_that_is_killed_anywhere_leaves_nothing_and_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (first, *_) = migrate.migrations("sqlite")
     for steps in range(len(first.statements)):
         path = tmp_path / f"{steps}.db"
@@ -264,7 +268,9 @@ CHILD = """
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5])
 async def test_what_a_killed_process_had_confirmed_is_there_and_whole(tmp_path: Path, seconds: float) -> None:
     path = tmp_path / "c.db"
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - starting takes a millisecond
+    child = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     first = await trio.to_thread.run_sync(child.stdout.readline)
     await trio.sleep(seconds)

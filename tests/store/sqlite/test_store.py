@@ -37,5 +37,15 @@ def another(tmp_path: Path) -> Open:
     return opened
 
 
-class TestSqlite(StoreConformance, LeaseConformance, AnswerConformance, ListConformance, JoinConformance, PlanConformance, HealConformance, OrphanConformance, HistoryConformance):
+class TestSqlite(
+    StoreConformance,
+    LeaseConformance,
+    AnswerConformance,
+    ListConformance,
+    JoinConformance,
+    PlanConformance,
+    HealConformance,
+    OrphanConformance,
+    HistoryConformance,
+):
     pass

@@ -13,7 +13,12 @@ from tests.system.rig import BIN, INSECURE, Rig, until
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(BIN / "clarion-server"), "run", "--init", "--enrol-port", "0", *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [str(BIN / "clarion-server"), "run", "--init", "--enrol-port", "0", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
@@ -54,7 +59,9 @@ def test_a_typo_in_the_config_file_is_named_with_what_was_meant(tmp_path: Path) 
     config = tmp_path / "server.toml"
     config.write_text("[htp]\nport = 1\n[writer]\nlinger = 5\n")
     done = start("--data", str(tmp_path / "data"), "--config", str(config))
-    assert done.returncode == 78 and "http" in done.stderr and "linger_ms" in done.stderr and str(config) in done.stderr, done
+    assert (
+        done.returncode == 78 and "http" in done.stderr and "linger_ms" in done.stderr and str(config) in done.stderr
+    ), done
     assert not (tmp_path / "data").exists(), "nothing was made"
 
 

@@ -1,4 +1,5 @@
-"""Agents with wrong clocks, and a server whose clock jumps, under mutual TLS and with real processes: nobody renews in a loop or stays out."""
+"""Agents with wrong clocks, and a server whose clock jumps, under mutual TLS and with real processes: nobody renews in
+a loop or stays out."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def ran(rig: Rig) -> bool:
 
 
 @pytest.mark.parametrize("clock", ["+20h", "-8h", "-30h", "+3650d", "-3650d"])
-def test_an_agent_whose_clock_is_wrong_connects_and_does_not_renew_in_a_loop(make_rig: Callable[..., Rig], clock: str, tmp_path: Path) -> None:
+def test_an_agent_whose_clock_is_wrong_connects_and_does_not_renew_in_a_loop(
+    make_rig: Callable[..., Rig], clock: str, tmp_path: Path
+) -> None:
     rig, said = make_rig(), tmp_path / "clock"
     said.write_text(clock)
     rig.start_server()
@@ -36,7 +39,9 @@ def test_an_agent_whose_clock_is_wrong_connects_and_does_not_renew_in_a_loop(mak
     assert log.count("certificate renewed") == 0 and log.count("could not be renewed") == 0, log
 
 
-def test_a_host_whose_certificate_has_ended_is_cut_and_comes_back_by_itself(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
+def test_a_host_whose_certificate_has_ended_is_cut_and_comes_back_by_itself(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
     rig, said = make_rig(), tmp_path / "clock"
     said.write_text("+0")
     rig.server_env.update(faked(said))

@@ -1,4 +1,5 @@
-"""The clocks on the wall jump by ten years, back, and stand still, under a real server and a real agent: nothing ends, starts or expires by that."""
+"""The clocks on the wall jump by ten years, back, and stand still, under a real server and a real agent: nothing ends,
+starts or expires by that."""
 
 from __future__ import annotations
 
@@ -13,20 +14,33 @@ import pytest
 from tests.system.rig import INSECURE, Rig
 
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
-CLOCKS = {"ten years on": "+3650d", "ten years back": "-3650d", "standing still": "2021-03-04 05:06:07", "right again": "+0"}
+CLOCKS = {
+    "ten years on": "+3650d",
+    "ten years back": "-3650d",
+    "standing still": "2021-03-04 05:06:07",
+    "right again": "+0",
+}
 LIMIT = 1
 """Seconds of the commands that are to run into their timeout."""
 
 
 def faked(said: Path) -> dict[str, str]:
-    """The environment of a process whose clock on the wall is what this file says, whenever it looks; its monotonic clocks are the kernel's."""
+    """The environment of a process whose clock on the wall is what this file says, whenever it looks; its monotonic
+    clocks are the kernel's."""
     assert LIBRARY is not None, "apt-get install libfaketime"
-    more = {"FAKETIME_TIMESTAMP_FILE": str(said), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+    more = {
+        "FAKETIME_TIMESTAMP_FILE": str(said),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
     return {"LD_PRELOAD": str(LIBRARY), "TZ": "UTC", **more}
 
 
 @pytest.mark.parametrize("whose", ["server", "agent"])
-def test_clocks_that_are_set_end_nothing_early_and_nothing_late(make_rig: Callable[..., Rig], whose: str, tmp_path: Path) -> None:
+def test_clocks_that_are_set_end_nothing_early_and_nothing_late(
+    make_rig: Callable[..., Rig], whose: str, tmp_path: Path
+) -> None:
     # In plaintext: a certificate does end when the clock says so, which is what it is for.
     rig, said = make_rig(INSECURE), tmp_path / "clock"
     said.write_text("+0")
@@ -53,5 +67,17 @@ def test_clocks_that_are_set_end_nothing_early_and_nothing_late(make_rig: Callab
     assert rig.output(held, rig.rows(held)[0]["host_id"]) == b"real\n"
     assert rig.log().count("session opened") == 1, "no heartbeat was missed"
     tasks = [task["created_at"] for task in rig.json("GET", "/tasks")["items"]]
-    ends = [line["at_ms"] for line in map(json.loads, (rig.folder / "node1.log").read_text().splitlines()) if line["event"] == "result"]
-    assert len({datetime.datetime.fromtimestamp(at / 1000, datetime.UTC).year for at in (tasks if whose == "server" else ends)}) == 4, "the clock was set"
+    ends = [
+        line["at_ms"]
+        for line in map(json.loads, (rig.folder / "node1.log").read_text().splitlines())
+        if line["event"] == "result"
+    ]
+    assert (
+        len(
+            {
+                datetime.datetime.fromtimestamp(at / 1000, datetime.UTC).year
+                for at in (tasks if whose == "server" else ends)
+            }
+        )
+        == 4
+    ), "the clock was set"

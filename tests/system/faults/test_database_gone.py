@@ -24,7 +24,23 @@ def test_a_removed_database_ends_the_server_and_is_put_back_from_the_copy(make_r
     (copy,) = rig.data.glob("clarion.db.rescued-*")
     assert "was removed or moved away while the server used it" in last and str(copy) in last
 
-    again = subprocess.run([str(BIN / "clarion-server"), "run", "--data", str(rig.data), "--http-port", "0", "--agent-port", "0", "--enrol-port", "0"], capture_output=True, text=True, timeout=60)
+    again = subprocess.run(
+        [
+            str(BIN / "clarion-server"),
+            "run",
+            "--data",
+            str(rig.data),
+            "--http-port",
+            "0",
+            "--agent-port",
+            "0",
+            "--enrol-port",
+            "0",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert again.returncode == 78 and "is missing or empty" in again.stderr and "Traceback" not in again.stderr
 
     os.rename(copy, rig.data / "clarion.db")

@@ -17,7 +17,12 @@ def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path
     rig.start_agents(*names)
     count = tmp_path / "count"
     count.mkdir()
-    task_id = rig.run(command=f"mktemp {count}/XXXXXXXX >/dev/null; while [ -e {count}/hold ]; do sleep 0.1; done; echo real; exit $(( $$ % 2 ))")
+    task_id = rig.run(
+        command=(
+            f"mktemp {count}/XXXXXXXX >/dev/null; while [ -e {count}/hold ]; do sleep 0.1; done; echo real; exit "
+            f"$(( $$ % 2 ))"
+        )
+    )
     (count / "hold").touch()
     running(rig, task_id, 20)
     assert rig.server is not None
@@ -75,7 +80,10 @@ def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig
     running(rig, task_id, 1)
     rig.agents["node1"].kill()
     rig.start_agent("node1")
-    until("it is back", lambda: not rig.rows(task_id)[0]["unreachable"] and rig.json("GET", "/statistics")["hosts"]["connected"] == 1)
+    until(
+        "it is back",
+        lambda: not rig.rows(task_id)[0]["unreachable"] and rig.json("GET", "/statistics")["hosts"]["connected"] == 1,
+    )
     hold.unlink()
     assert rig.wait_final(task_id)["status"] == "completed"
 
@@ -87,7 +95,9 @@ def test_a_cancel_reaches_a_command_whose_agent_was_away(rig: Rig) -> None:
     rig.agents["node1"].kill()
     until("the server has noticed", lambda: rig.rows(task_id)[0]["unreachable"])
     rig.json("POST", f"/tasks/{task_id}/cancel")
-    assert rig.json("GET", f"/tasks/{task_id}")["status"] == "running", "a cancel ends when the processes are known to be gone"
+    assert rig.json("GET", f"/tasks/{task_id}")["status"] == "running", (
+        "a cancel ends when the processes are known to be gone"
+    )
     rig.start_agent("node1")
     assert rig.wait_final(task_id)["status"] == "canceled"
     assert not rig.commands()

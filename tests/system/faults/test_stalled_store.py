@@ -1,4 +1,5 @@
-"""The database stalls: everything waits where it is, in limits, down to the agent's disk; then everything goes on and nothing is missing."""
+"""The database stalls: everything waits where it is, in limits, down to the agent's disk; then everything goes on and
+nothing is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from tests.system.rig import Rig, until
 FIRST, CREDITS, HIGH = 6, 2, 40
 KEPT = 100_000
 ROOM = 10
-"""MiB of the agent's spool; a command is promised 1.5 MiB until it has ended: what is kept of its streams, and the newest for those who look."""
+"""MiB of the agent's spool; a command is promised 1.5 MiB until it has ended: what is kept of its streams, and the
+newest for those who look."""
 
 
 def queued(rig: Rig) -> int:
@@ -24,8 +26,16 @@ def queued(rig: Rig) -> int:
     return int(float(found[1]))
 
 
-def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_nothing_is_lost(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
-    rig = make_rig(f"agent_port.max_unacked_results={CREDITS}", "limits.in_flight_per_host=64", f"writer.high_water={HIGH}", "writer.low_water=10", "writer.max_rows=20")
+def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_nothing_is_lost(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    rig = make_rig(
+        f"agent_port.max_unacked_results={CREDITS}",
+        "limits.in_flight_per_host=64",
+        f"writer.high_water={HIGH}",
+        "writer.low_water=10",
+        "writer.max_rows=20",
+    )
     rig.start_server()
     (rig.folder / "agents").mkdir()
     config = rig.folder / "agent.toml"
@@ -35,7 +45,10 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     hold, gate = tmp_path / "hold", tmp_path / "gate"
     hold.touch()
     gate.touch()
-    first = [rig.run(command=f"while [ -e {hold} ]; do sleep 0.1; done; head -c {KEPT} /dev/zero | tr '\\0' {number}") for number in range(FIRST)]
+    first = [
+        rig.run(command=f"while [ -e {hold} ]; do sleep 0.1; done; head -c {KEPT} /dev/zero | tr '\\0' {number}")
+        for number in range(FIRST)
+    ]
     until("all run", lambda: all(rig.json("GET", f"/tasks/{task_id}")["counts"]["running"] == 1 for task_id in first))
     # as a database that takes nothing for a while: the server's transactions find it locked
     database = sqlite3.connect(rig.data / "clarion.db", isolation_level=None)
@@ -56,15 +69,27 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     database.close()
     for thread in many:
         thread.join()
-    assert all(answer.json()["error"]["code"] in ("overloaded", "store_unavailable") for answer in created if answer.status_code == 503)
+    assert all(
+        answer.json()["error"]["code"] in ("overloaded", "store_unavailable")
+        for answer in created
+        if answer.status_code == 503
+    )
     for number, task_id in enumerate(first):
         assert rig.wait_final(task_id)["status"] == "completed"
         (row,) = rig.rows(task_id)
-        assert rig.output(task_id, row["host_id"]) == str(number).encode() * KEPT, "every byte of what the agent had kept"
+        assert rig.output(task_id, row["host_id"]) == str(number).encode() * KEPT, (
+            "every byte of what the agent had kept"
+        )
     later = [answer.json()["task_id"] for answer in created if answer.is_success]
-    until("what the disk has no room for is refused, not dropped", lambda: any(rig.rows(task_id)[0]["status"] == "dispatch_failed" for task_id in later))
+    until(
+        "what the disk has no room for is refused, not dropped",
+        lambda: any(rig.rows(task_id)[0]["status"] == "dispatch_failed" for task_id in later),
+    )
     gate.unlink()
     ends = [rig.wait_final(task_id) and rig.rows(task_id)[0] for task_id in later]
-    assert {(row["status"], (row["error"] or {}).get("code")) for row in ends} <= {("completed", None), ("dispatch_failed", "spool_full")}
+    assert {(row["status"], (row["error"] or {}).get("code")) for row in ends} <= {
+        ("completed", None),
+        ("dispatch_failed", "spool_full"),
+    }
     again = rig.run(argv=["true"])
     assert rig.wait_final(again)["status"] == "completed" and queued(rig) == 0

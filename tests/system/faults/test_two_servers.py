@@ -47,7 +47,9 @@ def names(rig: Rig) -> set[str]:
     return {task["name"] for task in rig.json("GET", "/tasks", params={"limit": 100})["items"]}
 
 
-def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and_ends(make_rig: Callable[..., Rig], shared: Settings) -> None:
+def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and_ends(
+    make_rig: Callable[..., Rig], shared: Settings
+) -> None:
     first, second = (make_rig(*shared("store.lease_seconds=1")) for _ in range(2))
     old = first.start_server()
     first.start_agents("node1")
@@ -73,12 +75,17 @@ def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and
     assert len(answers) == LATE and all(status in (0, 503) for status in answers), answers
     assert names(second) == {"before", "after"}, "no commit by the stale epoch"
     words = said(first)
-    assert "another server has taken over the database" in words and f"process {second.server and second.server.pid}, epoch 2" in words
+    assert (
+        "another server has taken over the database" in words
+        and f"process {second.server and second.server.pid}, epoch 2" in words
+    )
     log = (first.folder / "server.log").read_text()
     assert log.count("has taken over") == 1 and "Traceback" not in log, log
 
 
-def test_a_second_server_refuses_to_start_and_says_who_has_the_database(make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path) -> None:
+def test_a_second_server_refuses_to_start_and_says_who_has_the_database(
+    make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path
+) -> None:
     shared = mysql(mariadb, tmp_path, "store.lease_seconds=600")
     first = make_rig(*shared)
     running = first.start_server()
@@ -90,14 +97,22 @@ def test_a_second_server_refuses_to_start_and_says_who_has_the_database(make_rig
         done = subprocess.run([str(BIN / "clarion-server"), *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 69 and time.monotonic() - begun > 1.5, done
         line = done.stderr.splitlines()[-1]
-        assert f"host {os.uname().nodename}, process {running.pid}, epoch 1, until 20" in line and "store.lease_wait" in line, line
+        assert (
+            f"host {os.uname().nodename}, process {running.pid}, epoch 1, until 20" in line
+            and "store.lease_wait" in line
+        ), line
     waiting = [json.loads(line) for line in done.stdout.splitlines() + done.stderr.splitlines() if line.startswith("{")]
     assert all("waiting" in entry["event"] for entry in waiting)
     assert running.alive() and create(first, "still mine").status_code in (201, 422)
 
 
-def test_neither_a_clean_stop_nor_a_kill_makes_the_next_start_wait(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
-    first, second = (make_rig(f"store.path={tmp_path / 'shared.db'}", "store.lease_seconds=600", "store.lease_wait=0") for _ in range(2))
+def test_neither_a_clean_stop_nor_a_kill_makes_the_next_start_wait(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    first, second = (
+        make_rig(f"store.path={tmp_path / 'shared.db'}", "store.lease_seconds=600", "store.lease_wait=0")
+        for _ in range(2)
+    )
     first.start_server().kill()
     first.start_server()  # the same data directory, so its lock says that the killed one is gone
     assert "is gone; its lease is taken over" in (first.folder / "server.log").read_text()
@@ -118,12 +133,21 @@ def test_a_server_that_waits_for_the_lease_can_be_told_to_stop(make_rig: Callabl
         assert waiting.wait(10) == 0
 
 
-def test_a_restore_takes_the_database_from_a_server_that_was_killed_elsewhere_only_after_its_lease(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
+def test_a_restore_takes_the_database_from_a_server_that_was_killed_elsewhere_only_after_its_lease(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
     first = make_rig(f"store.path={tmp_path / 'shared.db'}", "store.lease_seconds=1")
     first.start_server().kill()
     other = tmp_path / "other"
     other.mkdir()
-    command = [str(BIN / "clarion-server"), "restore", "--data", str(other), "--set", f"store.path={tmp_path / 'shared.db'}"]
+    command = [
+        str(BIN / "clarion-server"),
+        "restore",
+        "--data",
+        str(other),
+        "--set",
+        f"store.path={tmp_path / 'shared.db'}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     # Before it, when the lease has not run out yet, a line says that it is waited for.
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "0 open executions are given up as lost", done

@@ -1,4 +1,5 @@
-"""The command line while a task runs: answers as hosts end, every line of many hosts, and ends that lose no answer and repeat no command."""
+"""The command line while a task runs: answers as hosts end, every line of many hosts, and ends that lose no answer and
+repeat no command."""
 
 from __future__ import annotations
 
@@ -67,7 +68,10 @@ def session(rig: Rig, *arguments: str) -> Iterator[Session]:
 
 def turns(folder: Path) -> str:
     """Shell text with which each host takes a number, and ends when the file of this number is there."""
-    return f"cd {folder}; for n in 1 2 3; do mkdir slot$n 2>/dev/null && break; done; echo begun; while [ ! -e go$n ]; do sleep 0.05; done; echo turn $n"
+    return (
+        f"cd {folder}; for n in 1 2 3; do mkdir slot$n 2>/dev/null && break; done; echo begun; while [ ! -e go$n "
+        f"]; do sleep 0.05; done; echo turn $n"
+    )
 
 
 @pytest.fixture
@@ -118,7 +122,11 @@ def test_ctrl_c_shows_what_has_come_and_the_task_goes_on(rig3: Rig, options: tup
 
 def test_lines_of_real_hosts_come_while_they_are_written(rig3: Rig) -> None:
     with session(rig3, "run", "all", "--stream", "--shell", turns(rig3.folder)) as cli:
-        until("all have said that they begin, and none has ended", lambda: sorted(cli.out.splitlines()) == [f"{name}: begun" for name in NAMES], within=30)
+        until(
+            "all have said that they begin, and none has ended",
+            lambda: sorted(cli.out.splitlines()) == [f"{name}: begun" for name in NAMES],
+            within=30,
+        )
         for number in (1, 2, 3):
             (rig3.folder / f"go{number}").touch()
         assert cli.end() == 0
@@ -131,20 +139,31 @@ def test_more_hosts_than_may_be_followed_lose_no_line(make_rig: Callable[..., Ri
     rig = make_rig("limits.live_output_executions=1")
     rig.start_server()
     rig.start_agents(*NAMES)
-    text = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; echo bad $i >&2; sleep 0.01; done; printf 'no new line'"
+    text = (
+        "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; echo bad $i >&2; sleep 0.01; done; printf 'no new "
+        "line'"
+    )
     done = rig.clarion("run", "all", "--stream", "--shell", text)
     assert done.returncode == 0, done.stderr
     for name in NAMES:
         ours = [line.removeprefix(f"{name}: ") for line in done.stdout.splitlines() if line.startswith(f"{name}: ")]
         assert ours == [*(f"line {number}" for number in range(1, 201)), "no new line"]
-        assert [line for line in done.stderr.splitlines() if line.startswith(f"{name}: ")] == [f"{name}: bad {number}" for number in range(1, 201)]
+        assert [line for line in done.stderr.splitlines() if line.startswith(f"{name}: ")] == [
+            f"{name}: bad {number}" for number in range(1, 201)
+        ]
 
 
 def test_three_hundred_hosts_lose_no_line(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(INSECURE)
     files = limit()
     rig.start_server()
-    where = Foreign(f"http://127.0.0.1:{rig.http_port}", rig.data / "admin.token", "127.0.0.1", rig.agent_port, rig.data / "join.token")
+    where = Foreign(
+        f"http://127.0.0.1:{rig.http_port}",
+        rig.data / "admin.token",
+        "127.0.0.1",
+        rig.agent_port,
+        rig.data / "join.token",
+    )
     fleet = Fleet(Running(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
     try:
         fleet.dial()
@@ -163,15 +182,26 @@ def test_three_hundred_hosts_lose_no_line(make_rig: Callable[..., Rig]) -> None:
         rows = rig.rows(task_id)
         assert len(rows) == len(by_host) == HOSTS
         for row in rows:
-            assert by_host[row["hostname"]] == rig.output(task_id, row["host_id"]).decode().splitlines(), row["hostname"]
+            assert by_host[row["hostname"]] == rig.output(task_id, row["host_id"]).decode().splitlines(), row[
+                "hostname"
+            ]
     finally:
         fleet.close()
 
 
 def test_raw_gives_exactly_the_bytes_and_the_exit_code_may_be_passed_on(rig3: Rig) -> None:
-    every = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); sys.stderr.buffer.write(b'\\x1b[31mred\\x00'); sys.exit(7)"
+    every = (
+        "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); "
+        "sys.stderr.buffer.write(b'\\x1b[31mred\\x00'); sys.exit(7)"
+    )
     for option in (("--raw",), ("-o", "text")):
-        done = subprocess.run([str(BIN / "clarion"), "run", "node1", *option, "-S", "--", "python3", "-c", every], capture_output=True, timeout=60, env=rig3.cli_env(), stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [str(BIN / "clarion"), "run", "node1", *option, "-S", "--", "python3", "-c", every],
+            capture_output=True,
+            timeout=60,
+            env=rig3.cli_env(),
+            stdin=subprocess.DEVNULL,
+        )
         assert (done.returncode, done.stdout, done.stderr) == (7, bytes(range(256)) * 3, b"\x1b[31mred\x00")
     assert rig3.clarion("run", "node1", "-S", "--shell", "kill -9 $$").returncode == 137
     assert rig3.clarion("run", "node1", "-S", "--", "/no/such/program").returncode == 255
@@ -199,11 +229,19 @@ def test_raw_gives_exactly_the_bytes_and_the_exit_code_may_be_passed_on(rig3: Ri
         ("-q >/dev/full", 74, "No space left on device"),
     ],
 )
-def test_a_lost_output_is_one_sentence_with_the_task_and_never_invites_to_repeat(rig: Rig, how: str, code: int, said: str | None) -> None:
+def test_a_lost_output_is_one_sentence_with_the_task_and_never_invites_to_repeat(
+    rig: Rig, how: str, code: int, said: str | None
+) -> None:
     rig.start_agents("node1")
     options = " ".join(word for word in how.split() if word.startswith("-"))
     streams = " ".join(word for word in how.split() if not word.startswith("-"))
-    done = subprocess.run(["sh", "-c", f"'{BIN / 'clarion'}' run node1 {options} --shell 'echo hi' {streams}"], capture_output=True, text=True, timeout=60, env=rig.cli_env())
+    done = subprocess.run(
+        ["sh", "-c", f"'{BIN / 'clarion'}' run node1 {options} --shell 'echo hi' {streams}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=rig.cli_env(),
+    )
     task_id = rig.json("GET", "/tasks")["items"][0]["task_id"]
     assert rig.wait_final(task_id)["status"] == "completed"
     assert done.returncode == code, done
@@ -218,19 +256,50 @@ def test_a_lost_output_is_one_sentence_with_the_task_and_never_invites_to_repeat
 def test_a_reader_that_leaves_ends_it_and_names_the_task(rig: Rig) -> None:
     rig.start_agents("node1")
     done = subprocess.run(
-        ["bash", "-c", f"'{BIN / 'clarion'}' run node1 --stream --shell 'yes | head -n 200000' | head -n 1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=60, env=rig.cli_env()
+        [
+            "bash",
+            "-c",
+            (
+                f"'{BIN / 'clarion'}' run node1 --stream --shell 'yes | head -n 200000' | head -n 1; exit "
+                f"${{PIPESTATUS[0]}}"
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=rig.cli_env(),
     )
     task_id = rig.json("GET", "/tasks")["items"][0]["task_id"]
     assert (done.returncode, done.stdout) == (141, "node1: y\n")
     assert task_id in done.stderr.splitlines()[-1]
-    listed = subprocess.run(["bash", "-c", f"'{BIN / 'clarion'}' tasks list --no-headers | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=60, env=rig.cli_env())
+    listed = subprocess.run(
+        ["bash", "-c", f"'{BIN / 'clarion'}' tasks list --no-headers | true; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=rig.cli_env(),
+    )
     assert listed.returncode in (0, 141) and listed.stderr == ""
 
 
-@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"TERM": "dumb", "COLUMNS": "10"}])
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"TERM": "dumb", "COLUMNS": "10"},
+    ],
+)
 def test_a_narrow_terminal_or_encoding_costs_no_answer(rig: Rig, env: dict[str, str]) -> None:
     rig.start_agents("node1")
-    done = subprocess.run([str(BIN / "clarion"), "run", "node1", "--", "echo", "漢字 → é"], capture_output=True, timeout=60, env={**rig.cli_env(), **env}, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [str(BIN / "clarion"), "run", "node1", "--", "echo", "漢字 → é"],
+        capture_output=True,
+        timeout=60,
+        env={**rig.cli_env(), **env},
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr
     encoding = env.get("PYTHONIOENCODING", "ascii" if "LANG" in env else "utf-8")
     text = done.stdout.decode(encoding)

@@ -1,4 +1,5 @@
-"""Hosts that write as fast as they can, or whatever bytes they like: counts and hash stay exact, and nobody has to wait or to keep it all."""
+"""Hosts that write as fast as they can, or whatever bytes they like: counts and hash stay exact, and nobody has to wait
+or to keep it all."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def peak_kb(pid: int) -> int:
 
 
 class Tree(threading.Thread):
-    """Looks at the agent and what it has forked: the fork server and the shims. peaks: name → the most that was ever resident. pss: the
+    """Looks at the agent and what it has forked: the fork server and the shims. peaks: name → the most that was ever
+    resident. pss: the
     most that all of them together had at once, what they share counted once."""
 
     def __init__(self, rig: Rig) -> None:
@@ -63,7 +65,11 @@ class Tree(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(0.1):
             forks = [pid for pid in children(self._agents) if _name(pid) == "clarion-fork"]
-            kinds = [("agent", self._agents), ("fork server", forks), ("shim", [pid for pid in children(forks) if _name(pid) == "clarion-shim"])]
+            kinds = [
+                ("agent", self._agents),
+                ("fork server", forks),
+                ("shim", [pid for pid in children(forks) if _name(pid) == "clarion-shim"]),
+            ]
             self.pss = max(self.pss, sum(self._look(kind, pid) for kind, pids in kinds for pid in pids))
 
     def _look(self, kind: str, pid: int) -> int:
@@ -102,8 +108,14 @@ def observed(rig: Rig, what: str) -> Iterator[Tree]:
         probe.close()
         tree.close()
     server = peak_kb(rig.server.pid)
-    print(f"{what}: API p50 {percentile(probe.took_ms, 0.5):.1f} ms, p99 {percentile(probe.took_ms, 0.99):.1f} ms of {len(probe.took_ms)} requests")
-    print(f"{what}: peaks {', '.join(f'{name} {kb / 1024:.1f} MiB' for name, kb in tree.peaks.items())}; agent, fork server and shim together {tree.pss / 1024:.1f} MiB")
+    print(
+        f"{what}: API p50 {percentile(probe.took_ms, 0.5):.1f} ms, p99 {percentile(probe.took_ms, 0.99):.1f} "
+        f"ms of {len(probe.took_ms)} requests"
+    )
+    print(
+        f"{what}: peaks {', '.join(f'{name} {kb / 1024:.1f} MiB' for name, kb in tree.peaks.items())}; agent, "
+        f"fork server and shim together {tree.pss / 1024:.1f} MiB"
+    )
     print(f"{what}: server {before / 1024:.1f} MiB before, {server / 1024:.1f} MiB at its peak")
     assert not probe.failures and len(probe.took_ms) > 10
     assert server - before <= SERVER_KB
@@ -124,11 +136,21 @@ def follow(rig: Rig, command: str, gate: Path, what: str) -> Viewer:
     stdout = viewer.end["stdout"]
     assert stdout["total_bytes"] == viewer.total["stdout"]
     kept = rig.json("GET", f"/tasks/{task_id}/hosts/{viewer.end['host_id']}/output", params={"limit": 1})
-    viewer.end["stdout"] |= {"sha256": kept["sha256"], "head_bytes": kept["head_bytes"], "tail_bytes": kept["tail_bytes"]}
+    viewer.end["stdout"] |= {
+        "sha256": kept["sha256"],
+        "head_bytes": kept["head_bytes"],
+        "tail_bytes": kept["tail_bytes"],
+    }
     shown, ran = viewer.total["stdout"] - viewer.skipped, viewer.end["execution_ms"] / 1000
-    print(f"{what}: {stdout['total_bytes']:,} bytes in {ran:.2f} s, {shown:,} of them shown while it ran, the rest as {len(viewer.gaps)} gaps")
+    print(
+        f"{what}: {stdout['total_bytes']:,} bytes in {ran:.2f} s, {shown:,} of them shown while it ran, the "
+        f"rest as {len(viewer.gaps)} gaps"
+    )
     if viewer.ages:  # a short one may be over before a piece of it is shown
-        print(f"{what}: a piece was {percentile(viewer.ages, 0.5):.2f} s old when it was shown, at most {max(viewer.ages):.2f} s; longest time without news {max(viewer.pauses):.2f} s")
+        print(
+            f"{what}: a piece was {percentile(viewer.ages, 0.5):.2f} s old when it was shown, at most "
+            f"{max(viewer.ages):.2f} s; longest time without news {max(viewer.pauses):.2f} s"
+        )
     return viewer
 
 
@@ -137,7 +159,11 @@ def test_yes_as_fast_as_it_goes_fills_nothing_and_its_counts_are_true(rig: Rig, 
     viewer = follow(rig, f"yes | head -c {BYTES}; echo done >&2", tmp_path / "gate", f"yes, {BYTES:,} bytes")
     assert viewer.end is not None and viewer.total == {"stdout": BYTES, "stderr": 5}
     stdout = viewer.end["stdout"]
-    assert (stdout["sha256"], stdout["head_bytes"], stdout["tail_bytes"]) == (digest_of_repeats(b"y\n", BYTES), KEPT, KEPT)
+    assert (stdout["sha256"], stdout["head_bytes"], stdout["tail_bytes"]) == (
+        digest_of_repeats(b"y\n", BYTES),
+        KEPT,
+        KEPT,
+    )
     assert 2 * KEPT <= BYTES - viewer.skipped < BYTES // 4, "head and tail at least, and by far not everything"
 
 
@@ -158,8 +184,13 @@ def test_a_million_lines_a_second_are_counted_to_the_last(rig: Rig, tmp_path: Pa
 def test_zero_bytes_and_bytes_that_are_no_text_come_through_every_way_as_they_are(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     rng, gate = Random(19), tmp_path / "gate"
-    broken = b"\xff\xfe\x80\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80 \xe2\x82" + b"\0" * 5_000 + b"\xac \xf0\x9f\r\n"  # the euro sign is torn apart
-    wanted = {name: b"".join(rng.choice((broken, rng.randbytes(700), "日本\n".encode(), b"\0\n")) for _ in range(60)) for name in ("stdout", "stderr")}
+    broken = (
+        b"\xff\xfe\x80\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80 \xe2\x82" + b"\0" * 5_000 + b"\xac \xf0\x9f\r\n"
+    )  # the euro sign is torn apart
+    wanted = {
+        name: b"".join(rng.choice((broken, rng.randbytes(700), "日本\n".encode(), b"\0\n")) for _ in range(60))
+        for name in ("stdout", "stderr")
+    }
     for name, data in wanted.items():
         (tmp_path / name).write_bytes(data)
     script = tmp_path / "both.py"
@@ -176,5 +207,7 @@ def test_zero_bytes_and_bytes_that_are_no_text_come_through_every_way_as_they_ar
         assert bytes(viewer.got[name]) == data and viewer.end[name]["total_bytes"] == len(data)
         assert rig.output(task_id, host_id, name) == data
         told = rig.json("GET", f"/tasks/{task_id}/hosts/{host_id}/output", params={"stream": name, "limit": 65_536})
-        assert told["sha256"] == sha256(data).hexdigest() and told["text"] == data[: told["length"]].decode("utf-8", "replace")
+        assert told["sha256"] == sha256(data).hexdigest() and told["text"] == data[: told["length"]].decode(
+            "utf-8", "replace"
+        )
         assert rig.clarion_bytes("tasks", "output", "-f", "--raw", "--stream", name, task_id, "node1") == data

@@ -41,14 +41,18 @@ def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
     task_id = rig.run(command="head -c 3000000 /dev/zero | tr '\\0' x; echo end")
     rig.wait_final(task_id)
     (row,) = rig.rows(task_id)
-    answer = rig.json("GET", f"/tasks/{task_id}/hosts/{row['host_id']}/output", params={"stream": "stdout", "part": "tail"})
+    answer = rig.json(
+        "GET", f"/tasks/{task_id}/hosts/{row['host_id']}/output", params={"stream": "stdout", "part": "tail"}
+    )
     assert answer["truncated"] and answer["total_bytes"] == 3_000_004 and answer["text"].endswith("xend\n")
     assert answer["sha256"] == hashlib.sha256(b"x" * 3_000_000 + b"end\n").hexdigest()
 
 
 def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> None:
     rig.start_agents("web01")
-    task_id = rig.run(command='printf %s "$P_name" "$1"', parameters={"name": "$(touch /tmp/pwned); `id`"}, args=["a b;c"])
+    task_id = rig.run(
+        command='printf %s "$P_name" "$1"', parameters={"name": "$(touch /tmp/pwned); `id`"}, args=["a b;c"]
+    )
     rig.wait_final(task_id)
     (row,) = rig.rows(task_id)
     assert rig.output(task_id, row["host_id"]) == b"$(touch /tmp/pwned); `id`a b;c"
@@ -57,7 +61,9 @@ def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> N
 def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
     rig.start_agents("web01")
     script = "import os, sys\nprint(os.getcwd(), sys.argv[1:], sys.stdin.read(), os.environ['COLOUR'])"
-    task_id = rig.run(script=script, interpreter="python3", args=["x y"], stdin="from stdin", cwd="/usr", env={"COLOUR": "blue"})
+    task_id = rig.run(
+        script=script, interpreter="python3", args=["x y"], stdin="from stdin", cwd="/usr", env={"COLOUR": "blue"}
+    )
     assert rig.wait_final(task_id)["status"] == "completed"
     (row,) = rig.rows(task_id)
     assert rig.output(task_id, row["host_id"]) == b"/usr ['x y'] from stdin blue\n"

@@ -16,7 +16,9 @@ AS_OF = re.compile(r"Not connected, as of \d\d:\d\d:\d\d\.")
 
 
 @pytest.mark.browser
-def test_a_page_says_that_its_server_hangs_or_is_gone_and_goes_on_with_the_one_that_comes_after(make_rig: Callable[..., Rig]) -> None:
+def test_a_page_says_that_its_server_hangs_or_is_gone_and_goes_on_with_the_one_that_comes_after(
+    make_rig: Callable[..., Rig],
+) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")
     rig.start_server()
     rig.start_agents("web-1")

@@ -1,4 +1,5 @@
-"""An operator's hour with many hosts: real server, simulated agents and one real one, Chromium. `make page-10000` takes ten thousand."""
+"""An operator's hour with many hosts: real server, simulated agents and one real one, Chromium. `make page-10000` takes
+ten thousand."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ HOSTS = int(os.environ.get("PAGE_HOSTS", "200"))
 SECONDS = float(os.environ.get("PAGE_SECONDS", "2"))
 """Within which the simulated hosts answer, one after the other."""
 INTERACTIVE_S, BYTES, LONG_MS = 2.0, 1_000_000, 100
-"""What a task's page may take until it answers, may transfer, and how long it may not answer while updates come. Times are judged only
+"""What a task's page may take until it answers, may transfer, and how long it may not answer while updates come. Times
+are judged only
 where the test has the machine to itself, which is when it is asked for by `make page-10000`."""
 JUDGED = HOSTS >= 10_000
 ODD = -(-HOSTS // 7)
@@ -32,7 +34,13 @@ ODD = -(-HOSTS // 7)
 @contextmanager
 def simulated(rig: Rig) -> Iterator[Fleet]:
     files = limit()
-    where = Foreign(f"http://127.0.0.1:{rig.http_port}", rig.data / "admin.token", "127.0.0.1", rig.agent_port, rig.data / "join.token")
+    where = Foreign(
+        f"http://127.0.0.1:{rig.http_port}",
+        rig.data / "admin.token",
+        "127.0.0.1",
+        rig.agent_port,
+        rig.data / "join.token",
+    )
     fleet = Fleet(Running(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
     try:
         fleet.dial()
@@ -55,7 +63,8 @@ class Clock:
 
 
 def opened(page: Page, address: str) -> float:
-    """Open a task's page with nothing in the browser's cache; seconds until its map of all hosts is there and has answered a key."""
+    """Open a task's page with nothing in the browser's cache; seconds until its map of all hosts is there and has
+    answered a key."""
     began = time.monotonic()
     page.goto(address)
     expect(page.locator("#map-here")).to_contain_text("sim-000000")
@@ -86,7 +95,9 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
     rig.start_server()
     rig.start_agents("real-1")
     gate = rig.folder / "gate"
-    counting = rig.run(targets=["real-1"], command=f"i=0; while [ ! -e {gate} ]; do i=$((i+1)); echo line $i; sleep 0.05; done")
+    counting = rig.run(
+        targets=["real-1"], command=f"i=0; while [ ! -e {gate} ]; do i=$((i+1)); echo line $i; sleep 0.05; done"
+    )
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page, (rig.data / "admin.token").read_text().strip())
@@ -106,9 +117,14 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         received = Received(page)
         interactive = opened(page, first)
         loading, loaded = page.evaluate("longs.splice(0)"), received.total
-        clock.took(f"for a first look: interactive after {interactive:.2f} s and {loaded:,} bytes; long tasks meanwhile: {loading} ms")
+        clock.took(
+            f"for a first look: interactive after {interactive:.2f} s and {loaded:,} bytes; long tasks "
+            f"meanwhile: {loading} ms"
+        )
         # meanwhile a real host's output, live in another tab
-        elsewhere = browser.new_context(base_url=f"http://127.0.0.1:{rig.http_port}", storage_state=page.context.storage_state(), locale="en-GB")
+        elsewhere = browser.new_context(
+            base_url=f"http://127.0.0.1:{rig.http_port}", storage_state=page.context.storage_state(), locale="en-GB"
+        )
         other = elsewhere.new_page()
         other.goto(f"/tasks/{counting}")
         other.locator("ul.hosts button").first.click()

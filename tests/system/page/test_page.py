@@ -14,7 +14,10 @@ from tests.web.browser import browse, settled, sign_in
 
 def script_for(folder: Path) -> str:
     """Three hosts, one of which fails until the file `healed` is there."""
-    return f"#!/bin/sh\necho common\nif mkdir {folder}/first 2>/dev/null && [ ! -e {folder}/healed ]; then echo odd one out; exit 3; fi\necho fine\n"
+    return (
+        f"#!/bin/sh\necho common\nif mkdir {folder}/first 2>/dev/null && [ ! -e {folder}/healed ]; then echo odd "
+        f"one out; exit 3; fi\necho fine\n"
+    )
 
 
 @pytest.mark.browser
@@ -38,7 +41,13 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
     def script(page: Page, browser: Browser) -> None:
         sign_in(page, (rig.data / "admin.token").read_text().strip())
         # create, and watch it live: nothing is reloaded
-        run(page, "script", script_for(rig.folder).replace("echo common\n", f"echo at the gate\nwhile [ ! -e {gate} ]; do sleep 0.05; done\necho common\n"))
+        run(
+            page,
+            "script",
+            script_for(rig.folder).replace(
+                "echo common\n", f"echo at the gate\nwhile [ ! -e {gate} ]; do sleep 0.05; done\necho common\n"
+            ),
+        )
         expect(page.locator("[data-count=running]")).to_contain_text("3")
         expect(page.locator("[data-status=running]")).to_be_visible()
         # one host's output while it runs, by keyboard, from the map

@@ -1,4 +1,5 @@
-"""`make api-check`: the API as generators of clients, fuzzers and Prometheus see it. Exit code 1: something was found."""
+"""`make api-check`: the API as generators of clients, fuzzers and Prometheus see it. Exit code 1: something was
+found."""
 
 from __future__ import annotations
 

@@ -13,10 +13,38 @@ from tests.tools.api.site import KNOWN, Site
 ROOT = Path(__file__).parents[3]
 
 
-def fuzz(here: Site, examples: int, seed: int, arguments: Sequence[str] = (), *, quiet: bool = False) -> tuple[int, str]:
+def fuzz(
+    here: Site, examples: int, seed: int, arguments: Sequence[str] = (), *, quiet: bool = False
+) -> tuple[int, str]:
     """Exit code and, when quiet, what it printed. examples: valid and invalid requests of each operation and kind."""
-    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(ROOT / "schemathesis.toml"), "run", f"{here.address}/openapi.json"]
-    command += ["--header", f"Authorization: Bearer {here.token}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed), "--workers", "1", "--no-color", *arguments]
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        "--config-file",
+        str(ROOT / "schemathesis.toml"),
+        "run",
+        f"{here.address}/openapi.json",
+    ]
+    command += [
+        "--header",
+        f"Authorization: Bearer {here.token}",
+        "--checks",
+        "all",
+        "--max-examples",
+        str(examples),
+        "--seed",
+        str(seed),
+        "--workers",
+        "1",
+        "--no-color",
+        *arguments,
+    ]
     environment = os.environ | {KNOWN: str(here.known), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=here.rig.folder, env=environment, text=True, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command,
+        cwd=here.rig.folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode, done.stdout or ""

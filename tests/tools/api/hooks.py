@@ -1,4 +1,5 @@
-"""What the API's description cannot say in JSON Schema, for schemathesis. Each rule says why the server refuses what it leaves out.
+"""What the API's description cannot say in JSON Schema, for schemathesis. Each rule says why the server refuses what it
+leaves out.
 
 Left out are valid requests only (by the description): what is invalid by it is sent as it is, and must be refused.
 """
@@ -26,18 +27,36 @@ KNOWN_IDS: dict[str, list[str]] = json.loads(Path(os.environ[KNOWN]).read_text()
 LONGEST_WAIT_S = 0.2
 _WORD = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 _HOST = st.sampled_from([AGENT, *HOSTS, "all", "web*", "web[01-03]", "role=db", "env=prod"])
-_TEST = st.builds("exit_code = {}".format, st.integers(0, 255)) | st.builds('text contains "{}"'.format, _WORD) | st.sampled_from(["status = failed", "status != completed"])
+_TEST = (
+    st.builds("exit_code = {}".format, st.integers(0, 255))
+    | st.builds('text contains "{}"'.format, _WORD)
+    | st.sampled_from(["status = failed", "status != completed"])
+)
 _ODD = "\u00a0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
 """Spaces that are none to a shell."""
 
 
 def _any(one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.recursive(one, lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner) | st.builds("not {}".format, inner), max_leaves=4)
+    return st.recursive(
+        one,
+        lambda inner: (
+            st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner)
+            | st.builds("not {}".format, inner)
+        ),
+        max_leaves=4,
+    )
 
 
 def _some(one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Of selectors that mean hosts, others that do: what means none is refused."""
-    return st.recursive(one, lambda inner: st.builds("({} or {})".format, inner, inner) | st.builds("({} and {})".format, inner, st.sampled_from(["all", "not nothing-*"])), max_leaves=4)
+    return st.recursive(
+        one,
+        lambda inner: (
+            st.builds("({} or {})".format, inner, inner)
+            | st.builds("({} and {})".format, inner, st.sampled_from(["all", "not nothing-*"]))
+        ),
+        max_leaves=4,
+    )
 
 
 def _network(address: int, bits: int) -> str:
@@ -60,7 +79,11 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
     if not _positive(case):
         return True
     path, query, body = case.operation.path, case.query or {}, case.body
-    if path.endswith("/events") and not query.get("task") and all(topic in OF_TASKS for topic in query.get("topic") or ()):
+    if (
+        path.endswith("/events")
+        and not query.get("task")
+        and all(topic in OF_TASKS for topic in query.get("topic") or ())
+    ):
         return False  # there is nothing to watch
     if any(new in query and old in query for new, old in (("since", "created_from"), ("until", "created_before"))):
         return False  # two names of one parameter
@@ -81,7 +104,11 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     _name_what_exists(case)
     if isinstance((wait := (case.query or {}).get("wait")), int | float):
         case.query["wait"] = min(wait, LONGEST_WAIT_S)
-    if case.operation.path.endswith("/rerun") and isinstance(case.body, dict) and isinstance(case.body.get("only"), list):
+    if (
+        case.operation.path.endswith("/rerun")
+        and isinstance(case.body, dict)
+        and isinstance(case.body.get("only"), list)
+    ):
         case.body["only"] = [*case.body["only"], "unsuccessful"]  # of which there is one
     for name in case.headers or {}:
         if name.lower() == "idempotency-key":
@@ -92,10 +119,16 @@ def _name_what_exists(case: schemathesis.Case) -> None:
     """Three of four times an id that the server knows; what is deleted is none of those that others read."""
     path: dict[str, Any] = case.path_parameters or {}
     if "host" in path and "task_id" not in path and case.operation.method.upper() != "GET":
-        path["host"] = SPARE[sum(str(path["host"]).encode()) % len(SPARE)]  # what others run on keeps its name and its place, also if a link leads here
+        path["host"] = SPARE[
+            sum(str(path["host"]).encode()) % len(SPARE)
+        ]  # what others run on keeps its name and its place, also if a link leads here
         return
     given = "".join(map(str, path.values()))
-    if not KNOWN_IDS or sum(given.encode()) % 4 == 0 or (case.operation.method.upper() == "DELETE" and "task_id" not in path):
+    if (
+        not KNOWN_IDS
+        or sum(given.encode()) % 4 == 0
+        or (case.operation.method.upper() == "DELETE" and "task_id" not in path)
+    ):
         return
     changes = case.operation.path.endswith("/start") or case.operation.method.upper() == "DELETE"
     tasks = "pending" if changes else "failed" if case.operation.path.endswith("/rerun") else "tasks"
@@ -107,8 +140,12 @@ def _name_what_exists(case: schemathesis.Case) -> None:
 def _has_points(body: Mapping[str, Any]) -> bool:
     """JSON Schema takes 3.0 for an integer, and Clarion does not: a client that sends a point may have rounded."""
     retry = body.get("retry")
-    numbers = [body.get(name) for name in ("sample", "uses", "concurrency", "max_output")] + list(body.get("success_codes") or ())
-    return any(isinstance(number, float) for number in [*numbers, retry.get("attempts") if isinstance(retry, dict) else None])
+    numbers = [body.get(name) for name in ("sample", "uses", "concurrency", "max_output")] + list(
+        body.get("success_codes") or ()
+    )
+    return any(
+        isinstance(number, float) for number in [*numbers, retry.get("attempts") if isinstance(retry, dict) else None]
+    )
 
 
 def _goes_together(body: Mapping[str, Any]) -> bool:
@@ -118,9 +155,17 @@ def _goes_together(body: Mapping[str, Any]) -> bool:
         (argv and not argv[0].strip())  # the first word is the program
         or (body.get("stdin") is not None and body.get("stdin_base64") is not None)  # one of them
         or (body.get("leave_children") is not None and body.get("detach") is not None)  # two names of one field
-        or any("\r" in text or text.startswith("\ufffe") or any(odd in text for odd in _ODD) for text in texts)  # what an editor adds, docs/reference/api.md
-        or (isinstance(script, str) and body.get("interpreter") is None and script.lstrip().startswith("#!"))  # its first line is read
-        or (isinstance(retry, dict) and not retry.get("idempotent") and any(code in RAN for code in retry.get("codes") or ()))  # it may have run
+        or any(
+            "\r" in text or text.startswith("\ufffe") or any(odd in text for odd in _ODD) for text in texts
+        )  # what an editor adds, docs/reference/api.md
+        or (
+            isinstance(script, str) and body.get("interpreter") is None and script.lstrip().startswith("#!")
+        )  # its first line is read
+        or (
+            isinstance(retry, dict)
+            and not retry.get("idempotent")
+            and any(code in RAN for code in retry.get("codes") or ())
+        )  # it may have run
         or not _is_base64(body.get("stdin_base64"))  # contentEncoding is an annotation
     )
 

@@ -15,7 +15,8 @@ def find() -> str | None:
 
 
 def unpack(folder: Path) -> str:
-    """Of Debian's package, which is not installed: only its files are unpacked into a folder. Raises RuntimeError where that cannot be done."""
+    """Of Debian's package, which is not installed: only its files are unpacked into a folder. Raises RuntimeError where
+    that cannot be done."""
     binary = folder / "usr/bin/promtool"
     if not binary.exists():
         if os.geteuid() != 0 or shutil.which("apt-get") is None or shutil.which("dpkg") is None:

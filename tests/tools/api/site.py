@@ -1,4 +1,5 @@
-"""A real server for the tools. One agent runs a few commands and goes before a fuzzer comes: what a fuzzer sends is run nowhere."""
+"""A real server for the tools. One agent runs a few commands and goes before a fuzzer comes: what a fuzzer sends is run
+nowhere."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ KNOWN = "CLARION_API_KNOWN"
 
 @dataclass(frozen=True)
 class Site:
-    """address: of the server, without a path. token: of an administrator. read_only: the token for metrics and the description."""
+    """address: of the server, without a path. token: of an administrator. read_only: the token for metrics and the
+    description."""
 
     rig: Rig
 
@@ -41,7 +43,9 @@ class Site:
 
     def read(self, path: str) -> bytes:
         """With the token that only reads."""
-        answer = httpx.get(self.address + path, headers={"Authorization": f"Bearer {self.read_only}"}, trust_env=False, timeout=60)
+        answer = httpx.get(
+            self.address + path, headers={"Authorization": f"Bearer {self.read_only}"}, trust_env=False, timeout=60
+        )
         assert answer.status_code == 200, answer.text
         return answer.content
 
@@ -66,7 +70,11 @@ def prepare(here: Site) -> None:
     """Tasks with results and outputs, hosts and join tokens that exist, and no agent any more."""
     rig = here.rig
     for name in (*HOSTS, *SPARE):
-        rig.json("POST", "/hosts", json={"hostname": name, "labels": {"role": "db" if name == "web-db" else "web", "env": "prod"}})
+        rig.json(
+            "POST",
+            "/hosts",
+            json={"hostname": name, "labels": {"role": "db" if name == "web-db" else "web", "env": "prod"}},
+        )
     kept = [rig.run(targets=[AGENT], command=f"seq {number}; echo no >&2; exit {number % 2}") for number in (20, 21)]
     for task_id in kept:
         rig.wait_final(task_id)
@@ -74,4 +82,6 @@ def prepare(here: Site) -> None:
     rig.wait_connected(0)
     pending = [rig.json("POST", "/tasks", json={"targets": [AGENT], "command": "true"})["task_id"] for _ in range(3)]
     tokens = [rig.json("POST", "/join-tokens", json={})["token_id"] for _ in range(3)]
-    here.known.write_text(json.dumps({"tasks": kept, "failed": kept[1:], "pending": pending, "hosts": [AGENT], "tokens": tokens}))
+    here.known.write_text(
+        json.dumps({"tasks": kept, "failed": kept[1:], "pending": pending, "hosts": [AGENT], "tokens": tokens})
+    )

@@ -1,6 +1,8 @@
-"""`make attack`: every attack for a while beside healthy agents, in clear and with TLS; one table, one JSON file, and 1 if a criterion fails.
+"""`make attack`: every attack for a while beside healthy agents, in clear and with TLS; one table, one JSON file, and 1
+if a criterion fails.
 
-p99 is judged in words only: a machine that others share moves it by more than an attack does. So each attack stands between two whiles without one, and what the
+p99 is judged in words only: a machine that others share moves it by more than an attack does. So each attack stands
+between two whiles without one, and what the
 hypervisor has disturbed is made again.
 """
 
@@ -24,7 +26,8 @@ from tests.tools.attack.site import Seen, Site, Watching, launch, order, outcome
 PATIENCE = 90.0
 """Seconds beyond which a connection that was to be cut off is called left alone."""
 HOLD = 75.0
-"""Seconds after which who does not read looks whether it was cut off: guard.send_timeout, looked at with every heartbeat."""
+"""Seconds after which who does not read looks whether it was cut off: guard.send_timeout, looked at with every
+heartbeat."""
 FEW = 3
 """Hosts that the attacker is; so many may be told to read slowly."""
 ATTEMPTS = 3
@@ -36,13 +39,17 @@ def measured(site: Site, name: str, who: str, place: int, seconds: float, before
     refused, told, came = site.refused(), site.told(), site.came_back()
     work = site.attacker_ids[:FEW] if ATTACKS[name].work else ()
     with Watching(site, work) as watching:
-        process = launch(order(site, name, who, source=f"127.0.1.{place}", seconds=seconds, connections=0, patience=PATIENCE, hold=HOLD))
+        process = launch(
+            order(
+                site, name, who, source=f"127.0.1.{place}", seconds=seconds, connections=0, patience=PATIENCE, hold=HOLD
+            )
+        )
         done = outcome(process, seconds + PATIENCE + 30)
     settled(site, PATIENCE)
     with site.api() as api:
         answers = site.everybody_answers(api)
     case = Case(
-        name, who, "TLS" if site.tls else "plaintext", done, watching.seen(), dict(site.refused() - refused), dict(site.told() - told), before, before, busy,
+        name, who, "TLS" if site.tls else "plaintext", done, watching.seen(), dict(site.refused() - refused), dict(site.told() - told), before, before, busy,  # noqa: E501
         site.came_back() - came, answers, watching.failure,
     )  # fmt: skip
     return replace(case, after=control(site, IDLE, seconds))
@@ -52,7 +59,10 @@ def control(site: Site, kind: str, seconds: float) -> Seen:
     """The healthy ones beside a process that does not attack; again when the hypervisor has disturbed them."""
     for _ in range(ATTEMPTS):
         with Watching(site) as watching:
-            outcome(launch(order(site, kind, "nobody", source="127.0.1.1", seconds=seconds, connections=0, patience=0)), seconds + 30)
+            outcome(
+                launch(order(site, kind, "nobody", source="127.0.1.1", seconds=seconds, connections=0, patience=0)),
+                seconds + 30,
+            )
         if watching.seen().stolen <= MOST_STOLEN:
             break
     return watching.seen()
@@ -65,7 +75,13 @@ def on(port: str, agents: int, seconds: float, only: list[str]) -> list[Case]:
         try:
             site.start()
             busy, calm = control(site, BURN, seconds), control(site, IDLE, seconds)
-            print(f"{port}: {agents} agents connected; p99 beside a computing process {busy.p99 or 0:.1f} ms, beside a sleeping one {calm.p99 or 0:.1f} ms", flush=True)
+            print(
+                (
+                    f"{port}: {agents} agents connected; p99 beside a computing process {busy.p99 or 0:.1f} ms, "
+                    f"beside a sleeping one {calm.p99 or 0:.1f} ms"
+                ),
+                flush=True,
+            )
             wanted = [(name, who) for name in only or ATTACKS for who in pairs(name, site.tls)]
             for place, (name, who) in enumerate(wanted):
                 for attempt in range(ATTEMPTS):  # each from an address of its own: the one before may still be shut out
@@ -86,19 +102,33 @@ def main() -> int:
     parser.add_argument("--agents", type=int, default=500)
     parser.add_argument("--report", type=Path, default=Path("attack.json"))
     parser.add_argument("--port", choices=("plain", "tls"), action="append", help="only this one")
-    parser.add_argument("--attack", action="append", choices=tuple(ATTACKS), metavar="NAME", help="only this one: " + ", ".join(ATTACKS))
+    parser.add_argument(
+        "--attack", action="append", choices=tuple(ATTACKS), metavar="NAME", help="only this one: " + ", ".join(ATTACKS)
+    )
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server and the agents are ended with it
     limit()
     about = machine()
-    cases = [case for port in asked.port or ("plain", "tls") for case in on(port, asked.agents, asked.seconds, asked.attack or [])]
-    report = {"machine": about, "seconds": asked.seconds, "agents": asked.agents, "cases": [{**asdict(case), "verdict": case.verdict(), "growth_mib": case.growth} for case in cases]}
+    cases = [
+        case
+        for port in asked.port or ("plain", "tls")
+        for case in on(port, asked.agents, asked.seconds, asked.attack or [])
+    ]
+    report = {
+        "machine": about,
+        "seconds": asked.seconds,
+        "agents": asked.agents,
+        "cases": [{**asdict(case), "verdict": case.verdict(), "growth_mib": case.growth} for case in cases],
+    }
     asked.report.write_text(json.dumps(report, indent=1) + "\n")
     print(table(cases))
     failed = [case for case in cases if case.faults()]
     judged = [case for case in cases if not case.disturbed]
     moved = sum(not case.calmly for case in judged)
-    print(f"{len(cases)} attacks, {len(failed)} failed; p99 moved by a fifth or more in {moved} of the {len(judged)} that were not disturbed; written: {asked.report}")
+    print(
+        f"{len(cases)} attacks, {len(failed)} failed; p99 moved by a fifth or more in {moved} of the "
+        f"{len(judged)} that were not disturbed; written: {asked.report}"
+    )
     return 1 if failed else 0
 
 

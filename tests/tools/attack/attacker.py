@@ -1,4 +1,5 @@
-"""One attack as a process of its own: `python -m tests.tools.attack.attacker`, told what to do by a line of JSON on stdin."""
+"""One attack as a process of its own: `python -m tests.tools.attack.attacker`, told what to do by a line of JSON on
+stdin."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ IDLE, BURN = "idle", "burn"
 
 @dataclass
 class Outcome:
-    """frames: that the server's end has taken. answers: how connections ended → how many. took: seconds from a connection's first byte to its end.
+    """frames: that the server's end has taken. answers: how connections ended → how many. took: seconds from a
+    connection's first byte to its end.
 
     left: connections that were still open when patience was over. cpu: seconds of this process."""
 
@@ -46,7 +48,9 @@ class Slot:
         self.link = Link(aim)
         self.link.open()
         play = attack.play()
-        self.play: Play = play if aim.who in (AGENT, NOBODY) else called(play, aim.token) if aim.who == GUEST else opened(play)
+        self.play: Play = (
+            play if aim.who in (AGENT, NOBODY) else called(play, aim.token) if aim.who == GUEST else opened(play)
+        )
         self.due, self.data, self.half, self.reads = 0.0, b"", attack.half, attack.reads
         self.looks_up = self.began + hold if attack.looks_up else float("inf")
         self.frames = 0
@@ -86,7 +90,8 @@ class Slot:
 
 
 def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: float, hold: float = 0.0) -> Outcome:
-    """Attack for so long, or with so many connections if that is not 0; then wait for the server to end what is still open.
+    """Attack for so long, or with so many connections if that is not 0; then wait for the server to end what is still
+    open.
 
     hold: seconds after which one that does not read looks up."""
     width = min(attack.width, connections or attack.width)
@@ -98,7 +103,17 @@ def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: fl
         if more and len(slots) < width:
             done.connections += 1
             try:
-                slots.append(Slot(attack, replace(aim, number=aim.number + (done.connections % width if aim.number else done.connections % IDENTITIES)), hold))
+                slots.append(
+                    Slot(
+                        attack,
+                        replace(
+                            aim,
+                            number=aim.number
+                            + (done.connections % width if aim.number else done.connections % IDENTITIES),
+                        ),
+                        hold,
+                    )
+                )
             except Cut as cut:
                 done.ended(str(cut), time.monotonic() - now)
         if not more and (not slots or now > end + patience or attack.must == "ignore"):
@@ -144,7 +159,13 @@ def obey(order: dict[str, Any]) -> Outcome:
     if order["name"] in (IDLE, BURN):
         return control(order["name"], order["seconds"])
     attack = ATTACKS[order["name"]]
-    aim = Aim(**{**order["aim"], "address": tuple(order["aim"]["address"])}, window=attack.window, receive_buffer=attack.receive_buffer, claims=attack.claims, facts=attack.facts)
+    aim = Aim(
+        **{**order["aim"], "address": tuple(order["aim"]["address"])},
+        window=attack.window,
+        receive_buffer=attack.receive_buffer,
+        claims=attack.claims,
+        facts=attack.facts,
+    )
     return run(attack, aim, order["seconds"], order["connections"], order["patience"], order["hold"])
 
 

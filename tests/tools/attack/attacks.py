@@ -11,17 +11,22 @@ from tests.tools.attack.plays import Play
 
 HTTP2 = (STRANGER, AGENT)
 CUT, IGNORE, DROP = "cut off", "ignore", "drop"
-"""What the server must do: end the connection and say why; go on as if nothing had come; end it, which needs no reason."""
+"""What the server must do: end the connection and say why; go on as if nothing had come; end it, which needs no
+reason."""
 SHUT_OUT = "address_shut_out"
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """who: makes it on the plaintext port. On the TLS port a stranger comes no further than the handshake, so only bare sockets and hosts attack it.
+    """who: makes it on the plaintext port. On the TLS port a stranger comes no further than the handshake, so only bare
+    sockets and hosts attack it.
 
-    reasons: of which each connection that was cut off must have left one. width: connections at once. reads: whether it takes what the
-    server sends. half: whether it shuts its side down after the first bytes. work: whether the host is given something to do.
-    slow: whether it is time that ends it. looks_up: whether it reads after all, once the server must have cut it off: what is on its way holds the end back. only: "tls" or "plain" where it makes sense on one of the ports alone."""
+    reasons: of which each connection that was cut off must have left one. width: connections at once. reads: whether it
+    takes what the
+    server sends. half: whether it shuts its side down after the first bytes. work: whether the host is given something
+    to do.
+    slow: whether it is time that ends it. looks_up: whether it reads after all, once the server must have cut it off:
+    what is on its way holds the end back. only: "tls" or "plain" where it makes sense on one of the ports alone."""
 
     play: Callable[[], Play]
     who: tuple[str, ...] = HTTP2
@@ -48,60 +53,113 @@ def _reasons(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
-ANY = _reasons("protocol_error", "flow_control", "frame_too_large", "too_many_streams", "header_block", "flood_of_frames", "flood_of_settings", "flood_of_pings",
-               "flood_of_resets", "flood_of_resets_sent", "flood_of_streams", "flood_of_priorities", "flood_of_empty_data", "flood_of_continuations",
+ANY = _reasons("protocol_error", "flow_control", "frame_too_large", "too_many_streams", "header_block", "flood_of_frames", "flood_of_settings", "flood_of_pings",  # noqa: E501
+               "flood_of_resets", "flood_of_resets_sent", "flood_of_streams", "flood_of_priorities", "flood_of_empty_data", "flood_of_continuations",  # noqa: E501
                "flood_of_window_updates", "malformed_message", "message_too_large")  # fmt: skip
-MADE = _reasons("flood_of_resets_sent", "flood_of_resets", "flood_of_streams", "protocol_error", "flood_of_priorities", "too_many_streams")
+MADE = _reasons(
+    "flood_of_resets_sent",
+    "flood_of_resets",
+    "flood_of_streams",
+    "protocol_error",
+    "flood_of_priorities",
+    "too_many_streams",
+)
 LATE = _reasons("no_hello")
 NOT_TLS = _reasons("not_tls", "tls")
 SHAKEN = _reasons("handshake_timeout", "handshake_crowded_out")
 
 ATTACKS: dict[str, Attack] = {
-    "lying 4 GiB length": Attack(plays.lying_length, reasons=_reasons("message_too_large", "protocol_error", "second_call")),
+    "lying 4 GiB length": Attack(
+        plays.lying_length, reasons=_reasons("message_too_large", "protocol_error", "second_call")
+    ),
     "lying 4 GiB length in a session": Attack(plays.lying_length_of_a_session, (AGENT,), reasons=ANY),
     "hoarding before Hello": Attack(plays.hoard, (GUEST,), reasons=LATE | _reasons("crowded_out"), width=60, slow=True),
     "rapid reset": Attack(plays.rapid_reset, reasons=_reasons("flood_of_resets")),
     "MadeYouReset: window overflow": Attack(plays.reset_by_overflow, reasons=MADE),
     "MadeYouReset: increment of 0": Attack(plays.reset_by_no_increment, reasons=MADE),
-    "MadeYouReset: DATA after the end": Attack(plays.reset_by_data_after_the_end, reasons=MADE | _reasons("message_too_large")),
+    "MadeYouReset: DATA after the end": Attack(
+        plays.reset_by_data_after_the_end, reasons=MADE | _reasons("message_too_large")
+    ),
     "MadeYouReset: depends on itself": Attack(plays.reset_by_a_stream_on_itself, reasons=MADE),
     "SETTINGS flood, unread": Attack(plays.settings, reads=False, reasons=_reasons("flood_of_settings")),
     "PING flood": Attack(plays.pings, reasons=_reasons("flood_of_pings")),
     "PING flood, unread": Attack(plays.pings, reads=False, reasons=_reasons("flood_of_pings")),
     "PRIORITY flood": Attack(plays.priorities, reasons=_reasons("flood_of_priorities")),
     "WINDOW_UPDATE flood": Attack(plays.window_updates, reasons=_reasons("flood_of_window_updates")),
-    "empty DATA flood": Attack(plays.empty_data, reasons=_reasons("flood_of_empty_data", "flood_of_resets_sent", "second_call")),
-    "empty DATA flood in a session": Attack(plays.empty_data_of_a_session, (AGENT,), reasons=_reasons("flood_of_empty_data")),
+    "empty DATA flood": Attack(
+        plays.empty_data, reasons=_reasons("flood_of_empty_data", "flood_of_resets_sent", "second_call")
+    ),
+    "empty DATA flood in a session": Attack(
+        plays.empty_data_of_a_session, (AGENT,), reasons=_reasons("flood_of_empty_data")
+    ),
     "CONTINUATION flood": Attack(plays.continuations, reasons=_reasons("flood_of_continuations")),
     "big CONTINUATIONs": Attack(plays.big_continuations, reasons=_reasons("header_block")),
     "HPACK bomb": Attack(plays.hpack_bomb, reasons=_reasons("protocol_error")),
-    "header block never ended": Attack(plays.headers_without_end, width=20, slow=True, reasons=_reasons("slow_headers")),
+    "header block never ended": Attack(
+        plays.headers_without_end, width=20, slow=True, reasons=_reasons("slow_headers")
+    ),
     "slow headers, 1 byte/s": Attack(plays.slow_headers, width=20, slow=True, reasons=_reasons("slow_headers")),
     "slow frame, 1 byte/s": Attack(plays.slow_frame, width=20, slow=True, reasons=_reasons("slow_frame", "no_hello")),
     "slow preface, 1 byte/s": Attack(plays.slow_preface, (NOBODY,), width=20, slow=True, only="plain", reasons=LATE),
-    "silent connections": Attack(plays.silence, (NOBODY,), width=800, slow=True, reasons=LATE | _reasons("too_many_from_address", "handshake_timeout", "handshake_crowded_out")),
+    "silent connections": Attack(
+        plays.silence,
+        (NOBODY,),
+        width=800,
+        slow=True,
+        reasons=LATE | _reasons("too_many_from_address", "handshake_timeout", "handshake_crowded_out"),
+    ),
     "streams at once": Attack(plays.streams_at_once, reasons=_reasons("too_many_streams", "second_call")),
     "calls one after the other": Attack(plays.calls, reasons=_reasons("flood_of_streams", "too_many_streams")),
     "frame too long": Attack(plays.long_frame, reasons=_reasons("frame_too_large")),
-    "second call in a session": Attack(plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")),
-    "not reading, with work to do": Attack(plays.beats, (AGENT,), reads=False, work=True, slow=True, looks_up=True, window=0, receive_buffer=4_096, width=3, reasons=_reasons("slow_reader")),
+    "second call in a session": Attack(
+        plays.second_calls, (AGENT,), slow=True, only="tls", reasons=_reasons("second_call")
+    ),
+    "not reading, with work to do": Attack(
+        plays.beats,
+        (AGENT,),
+        reads=False,
+        work=True,
+        slow=True,
+        looks_up=True,
+        window=0,
+        receive_buffer=4_096,
+        width=3,
+        reasons=_reasons("slow_reader"),
+    ),
     "message flood": Attack(plays.messages, (AGENT,), reasons=_reasons("flood_of_messages")),
-    "results of invented executions, at their pace": Attack(plays.invented_results(plays.PACE), (AGENT,), IGNORE, database=True),
-    "results of invented executions, flood": Attack(plays.invented_results(0.0), (AGENT,), reasons=_reasons("flood_of_reports", "flood_of_frames", "flow_control"), database=True),
-    "results of executions that a false Hello named": Attack(plays.claimed_results, (AGENT,), IGNORE, claims=True, database=True),
+    "results of invented executions, at their pace": Attack(
+        plays.invented_results(plays.PACE), (AGENT,), IGNORE, database=True
+    ),
+    "results of invented executions, flood": Attack(
+        plays.invented_results(0.0),
+        (AGENT,),
+        reasons=_reasons("flood_of_reports", "flood_of_frames", "flow_control"),
+        database=True,
+    ),
+    "results of executions that a false Hello named": Attack(
+        plays.claimed_results, (AGENT,), IGNORE, claims=True, database=True
+    ),
     "one late result again and again": Attack(plays.repeated_results, (AGENT,), IGNORE, claims=True, database=True),
-    "other facts and labels each time": Attack(plays.comes_again, (AGENT,), DROP, claims=True, facts=True, database=True),
+    "other facts and labels each time": Attack(
+        plays.comes_again, (AGENT,), DROP, claims=True, facts=True, database=True
+    ),
     "unknown frame types": Attack(plays.unknown_frames, must=IGNORE),
     "unknown frame flood": Attack(plays.unknown_frame_flood, reasons=_reasons("flood_of_frames")),
     "random frames": Attack(plays.random_frames, reasons=ANY),
     "random bytes": Attack(plays.random_bytes, (NOBODY,), reasons=_reasons("not_http2") | NOT_TLS),
     "plaintext on the TLS port": Attack(plays.preface_in_clear, (NOBODY,), only="tls", reasons=NOT_TLS),
     "no certificate": Attack(plays.silence, (STRANGER,), only="tls", reasons=_reasons("certificate_missing")),
-    "stalled handshakes": Attack(plays.stalled_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN),
-    "slow handshakes, 1 byte/s": Attack(plays.slow_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN),
+    "stalled handshakes": Attack(
+        plays.stalled_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN
+    ),
+    "slow handshakes, 1 byte/s": Attack(
+        plays.slow_client_hello, (NOBODY,), only="tls", width=50, slow=True, reasons=SHAKEN
+    ),
     "big handshakes": Attack(plays.big_client_hello, (NOBODY,), only="tls", reasons=_reasons("handshake_too_large")),
     "half-closed sockets": Attack(plays.preface_in_clear, (NOBODY,), DROP, half=True, only="plain"),
-    "half-closed in a handshake": Attack(plays.stalled_client_hello, (NOBODY,), half=True, only="tls", reasons=_reasons("handshake_cut_off", "tls")),
+    "half-closed in a handshake": Attack(
+        plays.stalled_client_hello, (NOBODY,), half=True, only="tls", reasons=_reasons("handshake_cut_off", "tls")
+    ),
 }
 
 

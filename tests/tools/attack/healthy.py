@@ -1,4 +1,5 @@
-"""One process of healthy simulated agents, with TLS or without: `python -m tests.tools.attack.healthy`, started by `site`."""
+"""One process of healthy simulated agents, with TLS or without: `python -m tests.tools.attack.healthy`, started by
+`site`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from tests.tools.attack.site import Seen
 MOST_MIB = 64
 """By which the server may grow."""
 MOST_STORED_MIB = 24
-"""By which the database may grow in the while of an attack that tries to leave something there, beyond what it grows by without: a host's orphans,
+"""By which the database may grow in the while of an attack that tries to leave something there, beyond what it grows by
+without: a host's orphans,
 and SQLite's log, which is as long as its longest transaction."""
 MOST_MOVED = 0.2
 """Share by which the healthy ones' p99 may move."""
@@ -21,7 +22,8 @@ MOST_STOLEN = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """outcome: as the attacker tells it. refused, told: reason → counts and lines. before, after: the same while beside a process that sleeps;
+    """outcome: as the attacker tells it. refused, told: reason → counts and lines. before, after: the same while beside
+    a process that sleeps;
     busy: beside one that computes, once per port."""
 
     name: str
@@ -100,8 +102,8 @@ class Case:
         took, done = sorted(self.outcome["took"]), self.outcome
         reason = max(self.refused, key=lambda one: (one != SHUT_OUT, self.refused[one]), default="none")
         return (
-            self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,
-            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.stored:.1f}", *(_ms(seen) for seen in (self.before, self.during, self.after)),
+            self.name, f"{self.who}, {self.port}", str(done["connections"]), str(done["frames"]) if done["frames"] else f"{done['bytes']} B", reason,  # noqa: E501
+            f"{took[len(took) // 2]:.3g} / {took[-1]:.3g}" if took else "not", f"{self.growth:.1f}", f"{self.stored:.1f}", *(_ms(seen) for seen in (self.before, self.during, self.after)),  # noqa: E501
             " / ".join(f"{seen.stolen:.0%}" for seen in (self.before, self.during, self.after)), self.verdict(),
         )  # fmt: skip
 
@@ -110,7 +112,21 @@ def _ms(seen: Seen) -> str:
     return "none" if seen.p99 is None else f"{seen.p99:.0f}"
 
 
-COLUMNS = ("attack", "by", "connections", "frames taken", "answer", "cut off after s, median / most", "growth MiB", "database MiB", "p99 ms before", "during", "after", "taken by the hypervisor", "verdict")
+COLUMNS = (
+    "attack",
+    "by",
+    "connections",
+    "frames taken",
+    "answer",
+    "cut off after s, median / most",
+    "growth MiB",
+    "database MiB",
+    "p99 ms before",
+    "during",
+    "after",
+    "taken by the hypervisor",
+    "verdict",
+)
 
 
 def table(cases: list[Case]) -> str:

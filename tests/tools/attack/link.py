@@ -1,4 +1,5 @@
-"""One hostile connection: it dials, perhaps shakes hands, perhaps becomes a session, and then sends what it is told to."""
+"""One hostile connection: it dials, perhaps shakes hands, perhaps becomes a session, and then sends what it is told
+to."""
 
 from __future__ import annotations
 
@@ -23,14 +24,17 @@ IDENTITIES = 20
 ATTACKERS = 666
 """Seed of their host ids without TLS."""
 NOBODY, STRANGER, GUEST, AGENT = "nobody", "stranger", "guest", "agent"
-"""Who attacks: bytes on a bare socket; somebody without credentials; a host that has made its call and said no Hello; one that has said it."""
+"""Who attacks: bytes on a bare socket; somebody without credentials; a host that has made its call and said no Hello;
+one that has said it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """address: of the agent port. source: this end's. tls: whether the port speaks it. states: folder with a folder for each identity.
+    """address: of the agent port. source: this end's. tls: whether the port speaks it. states: folder with a folder for
+    each identity.
 
-    number: of the identity. token: for the plaintext port. slots, window: what an agent says in its Hello and grants of HTTP/2 window."""
+    number: of the identity. token: for the plaintext port. slots, window: what an agent says in its Hello and grants of
+    HTTP/2 window."""
 
     address: tuple[str, int]
     source: str
@@ -93,9 +97,14 @@ class Link:
             # the last value counts (RFC 9113 section 6.5.3)
             call.out[24:24] = b"\0\0\x06\x04\0\0\0\0\0\0\x04" + (1 << 20).to_bytes(4, "big")
         host_id = credentials.joined(state_of(aim)).host_id if aim.tls else host_id_of(ATTACKERS, aim.number)
-        hello = Hello(host_id=host_id, journal_id="attack-journal", boot_id="attack-boot", slots=aim.slots, facts=_facts(aim))
+        hello = Hello(
+            host_id=host_id, journal_id="attack-journal", boot_id="attack-boot", slots=aim.slots, facts=_facts(aim)
+        )
         if aim.claims:
-            hello.entries = [Entry(claimed_id(number), 1, 1 + number % 256, Stage.DONE, Outcome.COMPLETED) for number in range(CLAIMS)]
+            hello.entries = [
+                Entry(claimed_id(number), 1, 1 + number % 256, Stage.DONE, Outcome.COMPLETED)
+                for number in range(CLAIMS)
+            ]
             hello.max_seq = 256
         call.send(bytes(CommandMessage(hello=hello)))
         self.sock.sendall(call.out)
@@ -173,7 +182,11 @@ def state_of(aim: Aim) -> Path:
 def _context(aim: Aim) -> ssl.SSLContext:
     key = (state := state_of(aim), aim.who)
     if key not in _CONTEXTS:
-        _CONTEXTS[key] = credentials.client_context(state) if aim.who in (GUEST, AGENT) else credentials.trusting((state / credentials.ROOT).read_text())
+        _CONTEXTS[key] = (
+            credentials.client_context(state)
+            if aim.who in (GUEST, AGENT)
+            else credentials.trusting((state / credentials.ROOT).read_text())
+        )
     return _CONTEXTS[key]
 
 

@@ -1,4 +1,5 @@
-"""What each attack sends on one connection: bytes, and between them pauses in seconds. They go on until they are cut off."""
+"""What each attack sends on one connection: bytes, and between them pauses in seconds. They go on until they are cut
+off."""
 
 from __future__ import annotations
 
@@ -45,7 +46,11 @@ def _calls(flags: int = END_HEADERS, each: bytes = b"", kind: int | None = None)
     """Call after call, each followed by a frame of this kind on its stream."""
     streams = count(3, 2)
     while True:
-        yield b"".join(frame(HEADERS, flags, s, BLOCK) + (b"" if kind is None else frame(kind, 0, s, each)) for _ in range(BATCH) for s in [next(streams)])
+        yield b"".join(
+            frame(HEADERS, flags, s, BLOCK) + (b"" if kind is None else frame(kind, 0, s, each))
+            for _ in range(BATCH)
+            for s in [next(streams)]
+        )
 
 
 def _same(one: bytes) -> Play:
@@ -73,7 +78,11 @@ def reset_by_a_stream_on_itself() -> Play:
     """PRIORITY that makes a stream depend on itself (RFC 9113 section 5.3.1)."""
     streams = count(3, 2)
     while True:
-        yield b"".join(frame(HEADERS, END_HEADERS, s, BLOCK) + frame(PRIORITY, 0, s, struct.pack(">IB", s, 1)) for _ in range(BATCH) for s in [next(streams)])
+        yield b"".join(
+            frame(HEADERS, END_HEADERS, s, BLOCK) + frame(PRIORITY, 0, s, struct.pack(">IB", s, 1))
+            for _ in range(BATCH)
+            for s in [next(streams)]
+        )
 
 
 def settings() -> Play:
@@ -280,7 +289,10 @@ def random_bytes() -> Play:
 def random_frames() -> Play:
     rng = random.Random(SEED)
     while True:
-        yield b"".join(frame(rng.randrange(11), rng.randrange(256), rng.randrange(8), rng.randbytes(rng.randrange(64))) for _ in range(BATCH))
+        yield b"".join(
+            frame(rng.randrange(11), rng.randrange(256), rng.randrange(8), rng.randbytes(rng.randrange(64)))
+            for _ in range(BATCH)
+        )
 
 
 def preface_in_clear() -> Play:

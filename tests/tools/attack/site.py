@@ -36,7 +36,7 @@ NICE = 19
 GIFTS = 50
 """Commands for each host that does not read."""
 SHORT = [
-    "agent_port.hello_timeout=3", "agent_port.handshake_timeout=1", "guard.header_timeout=1", "guard.frame_timeout=1", "guard.send_timeout=1",
+    "agent_port.hello_timeout=3", "agent_port.handshake_timeout=1", "guard.header_timeout=1", "guard.frame_timeout=1", "guard.send_timeout=1",  # noqa: E501
     "liveness.heartbeat=1", "liveness.heartbeat_timeout=20",
 ]  # fmt: skip
 """Settings for attacks that end by time, where the defaults would take too long."""
@@ -44,7 +44,8 @@ SHORT = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, what share of a core the hypervisor gave to others,
+    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, what share of a core
+    the hypervisor gave to others,
     and by how many bytes the database grew."""
 
     p50: float | None
@@ -61,7 +62,12 @@ class Site:
 
     def __init__(self, folder: Path, agents: int, *, tls: bool, settings: Sequence[str] = ()) -> None:
         self.tls, self.agents = tls, agents
-        room = [f"agent_port.connections_per_address={agents + 50}", "limits.in_flight_per_host=256", "log.level=warning", "liveness.mass_silence_hosts=1000"]  # that attackers are hosts, and go, is no news
+        room = [
+            f"agent_port.connections_per_address={agents + 50}",
+            "limits.in_flight_per_host=256",
+            "log.level=warning",
+            "liveness.mass_silence_hosts=1000",
+        ]  # that attackers are hosts, and go, is no news
         self.rig = Rig(folder, [*room, *settings, *([] if tls else [INSECURE])])
         self.states = folder / "states"
         self.ids: list[str] = []
@@ -71,7 +77,15 @@ class Site:
 
     def start(self) -> None:
         self.rig.start_server()
-        config: dict[str, Any] = {"host": "127.0.0.1", "port": self.rig.agent_port, "first": 0, "agents": self.agents, "seed": SEED, "token": "", "states": ""}
+        config: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.rig.agent_port,
+            "first": 0,
+            "agents": self.agents,
+            "seed": SEED,
+            "token": "",
+            "states": "",
+        }
         if self.tls:
             trio.run(self._join_all)
             self.ids = [joined(self.states / str(number)).host_id for number in range(self.agents)]
@@ -116,7 +130,12 @@ class Site:
     def _start_swarm(self, config: dict[str, Any]) -> None:
         with (self.rig.folder / "swarm.log").open("ab") as log:
             self._swarm = subprocess.Popen(
-                [sys.executable, "-m", "tests.tools.attack.healthy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment()
+                [sys.executable, "-m", "tests.tools.attack.healthy"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=ROOT,
+                env=environment(),
             )
         assert self._swarm.stdin is not None
         self._swarm.stdin.write(json.dumps(config).encode() + b"\n" + b'{"do": "dial"}\n')
@@ -128,16 +147,26 @@ class Site:
     def refused(self) -> Counter[str]:
         """Reason → how often, as the metrics say."""
         pattern = r'^clarion_connections_refused_total\{port="agent",reason="(\w+)"\} (\S+)'
-        return Counter({reason: round(float(number)) for reason, number in re.findall(pattern, self._metrics(), re.MULTILINE)})
+        return Counter(
+            {reason: round(float(number)) for reason, number in re.findall(pattern, self._metrics(), re.MULTILINE)}
+        )
 
     def told(self) -> Counter[str]:
         """Reason → how many lines of the log say so."""
         lines = (self.rig.folder / "server.log").read_text(errors="replace").splitlines()
-        return Counter(found[1] for line in lines if '"connection refused"' in line and (found := re.search(r'"reason": ?"(\w+)"', line)))
+        return Counter(
+            found[1]
+            for line in lines
+            if '"connection refused"' in line and (found := re.search(r'"reason": ?"(\w+)"', line))
+        )
 
     def internal_errors(self) -> list[str]:
         """Lines of the log that no peer should be able to cause."""
-        return [line for line in (self.rig.folder / "server.log").read_text(errors="replace").splitlines() if "Traceback" in line or '"level":"error"' in line]
+        return [
+            line
+            for line in (self.rig.folder / "server.log").read_text(errors="replace").splitlines()
+            if "Traceback" in line or '"level":"error"' in line
+        ]
 
     def _metrics(self) -> str:
         return self.rig.api("GET", "/metrics", prefix="").text
@@ -178,7 +207,8 @@ def environment() -> dict[str, str]:
 
 
 class Watching:
-    """From `with` to its end: one command after the other, each on one random healthy host, and the server's memory. work: hosts of the
+    """From `with` to its end: one command after the other, each on one random healthy host, and the server's memory.
+    work: hosts of the
     attacker that are given commands which they will not take."""
 
     def __init__(self, site: Site, work: Sequence[str] = ()) -> None:
@@ -186,7 +216,10 @@ class Watching:
         self._stop = threading.Event()
         self._took: list[float] = []
         self._rss: list[float] = []
-        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._probe, self._look, *([self._give] if work else []))]
+        self._threads = [
+            threading.Thread(target=one, daemon=True)
+            for one in (self._probe, self._look, *([self._give] if work else []))
+        ]
         self._begun = self._before = self._stolen = self._stored = 0.0
         self.failure = ""
 
@@ -205,7 +238,15 @@ class Watching:
             thread.join(ECHO_SECONDS)
 
     def seen(self) -> Seen:
-        return Seen(percentile(self._took, 0.5), percentile(self._took, 0.99), len(self._took), self._rss[0], max(self._rss), self._stolen, self._stored)
+        return Seen(
+            percentile(self._took, 0.5),
+            percentile(self._took, 0.99),
+            len(self._took),
+            self._rss[0],
+            max(self._rss),
+            self._stolen,
+            self._stored,
+        )
 
     def _memory(self) -> float:
         assert self._site.rig.server is not None
@@ -228,7 +269,8 @@ class Watching:
             self.failure = repr(error)
 
     def _give(self) -> None:
-        """Commands of 60 KiB for hosts that do not read: more than their sockets take, and no more than may wait for them."""
+        """Commands of 60 KiB for hosts that do not read: more than their sockets take, and no more than may wait for
+        them."""
         rng = random.Random(SEED)
         with self._site.api() as api:
             given = 0
@@ -244,17 +286,51 @@ class Watching:
                     self._stop.wait(0.1)
 
 
-def order(site: Site, name: str, who: str, *, source: str, seconds: float, connections: int, patience: float, number: int = 0, hold: float = 0.0) -> dict[str, Any]:
-    """What `attacker` is told. connections: in all; 0 for as many as there is time for. number: of the first identity; 0: any. hold: see `attacker.run`."""
-    aim = {"address": ["127.0.0.1", site.rig.agent_port], "source": source, "tls": site.tls, "who": who, "token": site.token, "slots": 1_000, "number": number}
+def order(
+    site: Site,
+    name: str,
+    who: str,
+    *,
+    source: str,
+    seconds: float,
+    connections: int,
+    patience: float,
+    number: int = 0,
+    hold: float = 0.0,
+) -> dict[str, Any]:
+    """What `attacker` is told. connections: in all; 0 for as many as there is time for. number: of the first identity;
+    0: any. hold: see `attacker.run`."""
+    aim = {
+        "address": ["127.0.0.1", site.rig.agent_port],
+        "source": source,
+        "tls": site.tls,
+        "who": who,
+        "token": site.token,
+        "slots": 1_000,
+        "number": number,
+    }
     aim["states"] = str(site.states) if site.tls else ""
-    return {"name": name, "aim": aim, "seconds": seconds, "connections": connections, "patience": patience, "hold": hold}
+    return {
+        "name": name,
+        "aim": aim,
+        "seconds": seconds,
+        "connections": connections,
+        "patience": patience,
+        "hold": hold,
+    }
 
 
 def launch(told: dict[str, Any]) -> subprocess.Popen[str]:
-    """An attacker as a process of its own, of the lowest priority: in life it is another machine. It prints its Outcome as JSON."""
+    """An attacker as a process of its own, of the lowest priority: in life it is another machine. It prints its Outcome
+    as JSON."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tools.attack.attacker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
+        [sys.executable, "-m", "tests.tools.attack.attacker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
     )
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     assert process.stdin is not None
@@ -280,5 +356,3 @@ def outcome(process: subprocess.Popen[str], within: float) -> dict[str, Any]:
 def settled(site: Site, within: float = 30.0) -> None:
     """Wait until only the healthy ones are connected."""
     until("only the healthy ones are connected", lambda: site.connected() == site.agents, within)
-
-

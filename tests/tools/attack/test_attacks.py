@@ -1,4 +1,5 @@
-"""Each attack on a real server, a few connections long: it is cut off, told in one line and one count each, and costs nobody else anything.
+"""Each attack on a real server, a few connections long: it is cut off, told in one line and one count each, and costs
+nobody else anything.
 
 `make attack` is the long version: each for half a minute beside 500 agents, with the latency of the healthy ones.
 """
@@ -19,14 +20,27 @@ from tests.tools.attack.site import Site, Watching, order, settled
 
 CONNECTIONS, SECONDS, PATIENCE, HOLD = 2, 10.0, 15.0, 5.0
 WIDE, HOSTS, GUESTS = 60, 3, 60
-"""Connections of an attack that is wide, more than one address may have; of one that hosts make, each of another host; and of one before Hello."""
+"""Connections of an attack that is wide, more than one address may have; of one that hosts make, each of another host;
+and of one before Hello."""
 
 
 def attack(site: Site, name: str, who: str, number: int = 0) -> Outcome:
     """In this process, from an address of its own. number: of the first of the hosts that attack."""
     place = 2 + sorted(ATTACKS).index(name) * 4 + ["nobody", "stranger", "guest", "agent"].index(who)
     connections = max(CONNECTIONS, min({"agent": HOSTS, "guest": GUESTS}.get(who, WIDE), ATTACKS[name].width))
-    return obey(order(site, name, who, source=f"127.0.1.{place}", seconds=SECONDS, connections=connections, patience=PATIENCE, number=number, hold=HOLD))
+    return obey(
+        order(
+            site,
+            name,
+            who,
+            source=f"127.0.1.{place}",
+            seconds=SECONDS,
+            connections=connections,
+            patience=PATIENCE,
+            number=number,
+            hold=HOLD,
+        )
+    )
 
 
 def memory(site: Site) -> float:

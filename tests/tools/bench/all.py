@@ -1,4 +1,5 @@
-"""`make bench`: runs every bench_*.py in parts/, one after the other, and says on which machine. No bench fails on a time."""
+"""`make bench`: runs every bench_*.py in parts/, one after the other, and says on which machine. No bench fails on a
+time."""
 
 from __future__ import annotations
 
@@ -20,11 +21,19 @@ def cpu() -> str:
 
 
 def main() -> int:
-    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} x {cpu()}, Python {platform.python_version()}", flush=True)
+    print(
+        f"{platform.system()} {platform.release()}, {os.cpu_count()} x {cpu()}, Python {platform.python_version()}",
+        flush=True,
+    )
     failed = []
     for bench in sorted(HERE.glob("parts/bench_*.py")):
         print(f"\n{bench.stem}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"tests.tools.bench.parts.{bench.stem}"], cwd=HERE.parents[2], check=False).returncode != 0:
+        if (
+            subprocess.run(
+                [sys.executable, "-m", f"tests.tools.bench.parts.{bench.stem}"], cwd=HERE.parents[2], check=False
+            ).returncode
+            != 0
+        ):
             failed.append(bench.name)
     if failed:
         print(f"\ncould not be measured: {', '.join(failed)}", file=sys.stderr)

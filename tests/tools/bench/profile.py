@@ -1,7 +1,10 @@
-"""Where the server's CPU goes, per agent: `make profile`, or `python -m tests.tools.bench.profile --agents 2000 --rounds 3 --out profile`.
+"""Where the server's CPU goes, per agent: `make profile`, or `python -m tests.tools.bench.profile --agents 2000
+--rounds 3 --out profile`.
 
-A real server on SQLite and simulated agents; py-spy samples the server while they connect, idle, and answer rounds. The kernel's
-part is what the kernel accounts as system time; the rest is split by the innermost frame that belongs to a known part. Beside the
+A real server on SQLite and simulated agents; py-spy samples the server while they connect, idle, and answer rounds. The
+kernel's
+part is what the kernel accounts as system time; the rest is split by the innermost frame that belongs to a known part.
+Beside the
 table each phase leaves its folded stacks, from which flamegraph.pl and speedscope.app draw flame graphs.
 """
 
@@ -63,14 +66,18 @@ def spent(pid: int) -> tuple[float, float]:
 
 
 def sample(spy: str, pid: int, out: Path, work: Callable[[], None]) -> tuple[float, float, float]:
-    """Seconds of user, system and wall time while `work` ran. Raises RuntimeError when the process may not be looked at."""
+    """Seconds of user, system and wall time while `work` ran. Raises RuntimeError when the process may not be looked
+    at."""
     watcher = subprocess.Popen(
-        [spy, "record", "--pid", str(pid), "--rate", str(RATE), "--format", "raw", "--output", str(out), "--duration", "3600"],
+        [spy, "record", "--pid", str(pid), "--rate", str(RATE), "--format", "raw", "--output", str(out), "--duration", "3600"],  # noqa: E501
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     time.sleep(ATTACH_SECONDS)
     if watcher.poll() is not None:
-        raise RuntimeError(f"py-spy cannot look at the server (does the kernel allow ptrace? try it as root): {watcher.communicate()[1].strip()}")
+        raise RuntimeError(
+            f"py-spy cannot look at the server (does the kernel allow ptrace? try it as root): "
+            f"{watcher.communicate()[1].strip()}"
+        )
     user, system = spent(pid)
     begin = time.monotonic()
     work()
@@ -88,7 +95,10 @@ def table(phase: str, agents: int, times: tuple[float, float, float], found: Cou
     total = max(1, sum(found.values()))
     cells = {"kernel": system, **{part: user * found[part] / total for part in (*PARTS, "rest")}}
     line = "  ".join(f"{name} {seconds * 1e6 / agents:8.1f}" for name, seconds in cells.items())
-    return f"{phase:8} {(user + system) * 1e6 / agents:9.1f} µs per agent ({(user + system) / took * 100:5.1f} % of a core over {took:.1f} s):  {line}"
+    return (
+        f"{phase:8} {(user + system) * 1e6 / agents:9.1f} µs per agent ({(user + system) / took * 100:5.1f} % of a "
+        f"core over {took:.1f} s):  {line}"
+    )
 
 
 def run(agents: int, rounds: int, idle_seconds: float, out: Path, sets: tuple[str, ...]) -> None:
@@ -98,7 +108,10 @@ def run(agents: int, rounds: int, idle_seconds: float, out: Path, sets: tuple[st
     out.mkdir(parents=True, exist_ok=True)
     limit = files.limit()
     files.check_server(agents, limit)
-    options = Options(agents=agents, sets=("agent_port.connections_per_address=100000", "agent_port.handshakes_per_second=100000", *sets))
+    options = Options(
+        agents=agents,
+        sets=("agent_port.connections_per_address=100000", "agent_port.handshakes_per_second=100000", *sets),
+    )
     with tempfile.TemporaryDirectory() as folder:
         target = Started(Path(folder), options)
         try:
@@ -118,7 +131,9 @@ def _phases(target: Started, fleet: Fleet, rounds: int, idle_seconds: float, out
     def connect() -> None:
         fleet.dial()
         if not fleet.wait(lambda: fleet.connected >= fleet.size, 300.0):
-            raise RuntimeError(f"{fleet.connected} of {fleet.size} agents had connected: {fleet.reasons().most_common(3)}")
+            raise RuntimeError(
+                f"{fleet.connected} of {fleet.size} agents had connected: {fleet.reasons().most_common(3)}"
+            )
         time.sleep(1.0)
 
     def echo() -> None:
@@ -130,7 +145,11 @@ def _phases(target: Started, fleet: Fleet, rounds: int, idle_seconds: float, out
                 if done["status"] != "completed":
                     raise RuntimeError(f"round {number} has ended as {done['status']}: {done['counts']}")
 
-    for phase, work, times in (("connect", connect, 1), ("idle", lambda: time.sleep(idle_seconds), 1), ("rounds", echo, rounds)):
+    for phase, work, times in (
+        ("connect", connect, 1),
+        ("idle", lambda: time.sleep(idle_seconds), 1),
+        ("rounds", echo, rounds),
+    ):
         folded = out / f"{phase}.folded"
         measured = sample(spy, target.pid, folded, work)
         print(table(phase, fleet.size * times, measured, shares(folded)), flush=True)
@@ -143,7 +162,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--idle-seconds", type=float, default=15.0)
     parser.add_argument("--out", type=Path, default=Path("profile"))
-    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a setting of the server")
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a setting of the server"
+    )
     options = parser.parse_args()
     run(options.agents, options.rounds, options.idle_seconds, options.out, tuple(options.sets))
     return 0

@@ -1,4 +1,5 @@
-"""`make chaos`, `soak`, `partition`, `lines`, `outage`, `race` and `ack-edge`: prints what was found, writes a JSON report, and ends with 1 if anything is not right."""
+"""`make chaos`, `soak`, `partition`, `lines`, `outage`, `race` and `ack-edge`: prints what was found, writes a JSON
+report, and ends with 1 if anything is not right."""
 
 from __future__ import annotations
 
@@ -35,10 +36,14 @@ def main() -> int:
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="steady load instead, with one percent of faults")
     parser.add_argument("--pace", type=float, default=1.0, help="of the soak: seconds between two tasks on all agents")
     parser.add_argument("--partition", type=float, metavar="SECONDS", help="half of the agents are cut off for so long")
-    parser.add_argument("--lines", type=float, metavar="SECONDS", help="each kind of bad line for so long upon half of the agents")
+    parser.add_argument(
+        "--lines", type=float, metavar="SECONDS", help="each kind of bad line for so long upon half of the agents"
+    )
     parser.add_argument("--outage", type=float, metavar="SECONDS", help="the database is gone for so long")
     parser.add_argument("--race", type=int, metavar="COMMANDS", help="so many commands that end as they are canceled")
-    parser.add_argument("--edge", action="store_true", help="kill the server at an acknowledgement, as often as --kills says")
+    parser.add_argument(
+        "--edge", action="store_true", help="kill the server at an acknowledgement, as often as --kills says"
+    )
     parser.add_argument("--report", type=Path, default=Path("chaos.json"))
     parser.add_argument("--keep", type=Path, help="a directory that does not exist yet, for all logs and states")
     asked = parser.parse_args()
@@ -70,13 +75,21 @@ def stormy(asked: argparse.Namespace, folder: Path) -> int:
 
 
 def steady(asked: argparse.Namespace, folder: Path) -> int:
-    print(f"seed {asked.seed}; again: make soak MINUTES={asked.soak:g} AGENTS={asked.agents} SEED={asked.seed}", flush=True)
-    found = trio.run(partial(soak, folder, agents=asked.agents, seconds=asked.soak * 60, seed=asked.seed, pace=asked.pace))
+    print(
+        f"seed {asked.seed}; again: make soak MINUTES={asked.soak:g} AGENTS={asked.agents} SEED={asked.seed}",
+        flush=True,
+    )
+    found = trio.run(
+        partial(soak, folder, agents=asked.agents, seconds=asked.soak * 60, seed=asked.seed, pace=asked.pace)
+    )
     return tell(asked, found, set(found["rows"]) <= GOOD_ENDS)
 
 
 def divided(asked: argparse.Namespace, folder: Path) -> int:
-    print(f"seed {asked.seed}; again: make partition AGENTS={asked.agents} SECONDS={asked.partition:g} SEED={asked.seed}", flush=True)
+    print(
+        f"seed {asked.seed}; again: make partition AGENTS={asked.agents} SECONDS={asked.partition:g} SEED={asked.seed}",
+        flush=True,
+    )
     found = trio.run(partial(partition, folder, agents=asked.agents, seconds=asked.partition, seed=asked.seed))
     return tell(asked, found.as_json(), found.good)
 
@@ -92,7 +105,9 @@ def without(asked: argparse.Namespace, folder: Path) -> int:
 
 
 def racing(asked: argparse.Namespace, folder: Path) -> int:
-    print(f"seed {asked.seed}; again: make race AGENTS={asked.agents} COMMANDS={asked.race} SEED={asked.seed}", flush=True)
+    print(
+        f"seed {asked.seed}; again: make race AGENTS={asked.agents} COMMANDS={asked.race} SEED={asked.seed}", flush=True
+    )
     found = trio.run(partial(race, folder, agents=asked.agents, commands=asked.race, seed=asked.seed))
     return tell(asked, found.as_json(), found.good)
 

@@ -24,8 +24,11 @@ def said(state: Path) -> dict[Key, tuple[str, str]]:
     return found
 
 
-async def judge_all(api: Api, work: Work, names: Sequence[str], verdict: Verdict, befell: Mapping[str, set[str]] | None = None) -> None:
-    """Of all tasks that were asked for. befell: agent → kinds of faults that it has met and that may end an execution."""
+async def judge_all(
+    api: Api, work: Work, names: Sequence[str], verdict: Verdict, befell: Mapping[str, set[str]] | None = None
+) -> None:
+    """Of all tasks that were asked for. befell: agent → kinds of faults that it has met and that may end an
+    execution."""
     once, twice, log = await trio.to_thread.run_sync(work.files)
     journals = {name: await trio.to_thread.run_sync(said, work.site.state(name)) for name in names}
     known: set[str] = set()
@@ -35,6 +38,10 @@ async def judge_all(api: Api, work: Work, names: Sequence[str], verdict: Verdict
         for row in rows:
             name, host = work.name_of(row), row["hostname"]
             known.add(name)
-            evidence = Evidence(name in once, frozenset((befell or {}).get(host, ())), journals[host].get((row["command_id"], row["attempt"])))
+            evidence = Evidence(
+                name in once,
+                frozenset((befell or {}).get(host, ())),
+                journals[host].get((row["command_id"], row["attempt"])),
+            )
             judge_row(verdict, row, KINDS[kind].expected, evidence)
     judge_files(verdict, known, once, twice, log)

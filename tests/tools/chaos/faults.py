@@ -23,8 +23,10 @@ SETTLE = SILENCE + CONNECT_TIMEOUT + 2 * BACKOFF_MAX
 
 @dataclass
 class Storm:
-    """recovered: kind → seconds from the fault's beginning, or from its end for what only stops, until all that it took away are back.
-    away: agents that are not expected to be connected, each with how many faults say so. done: how often each kind came.
+    """recovered: kind → seconds from the fault's beginning, or from its end for what only stops, until all that it took
+    away are back.
+    away: agents that are not expected to be connected, each with how many faults say so. done: how often each kind
+    came.
     befell: agent → kinds of faults that it has met."""
 
     site: Site
@@ -64,7 +66,8 @@ class Storm:
             else:
                 await self._network(fault, nursery)
 
-    # --- server and database --------------------------------------------------------------------------------------------
+    # --- server and database
+    # --------------------------------------------------------------------------------------------
 
     async def _server(self, fault: Fault) -> None:
         begun, site = trio.current_time(), self.site
@@ -90,7 +93,9 @@ class Storm:
         else:
             database = site.database
             assert database is not None
-            await trio.to_thread.run_sync(database.kill, signal.SIGKILL if fault.kind == "kill database" else signal.SIGSTOP)
+            await trio.to_thread.run_sync(
+                database.kill, signal.SIGKILL if fault.kind == "kill database" else signal.SIGSTOP
+            )
             await trio.sleep(fault.seconds)
             if fault.kind == "kill database":
                 await trio.to_thread.run_sync(database.start)
@@ -142,14 +147,21 @@ class Storm:
             with suppress(trio.TooSlowError):
                 gone = await self.api.gone() - {self.names[number] for number in self._missing()}
             self.troubles.append(
-                f"{fault.kind} at {fault.at:g} s: not everybody was back within {PATIENCE:g} s; server: {await self.api.unwell()}; "
-                + "; ".join(f"{name}, which met {sorted(self.befell[name])}: {self.site.tell(name)}" for name in sorted(gone)[:3])
+                (
+                    f"{fault.kind} at {fault.at:g} s: not everybody was back within {PATIENCE:g} s; server: "
+                    f"{await self.api.unwell()}; "
+                )
+                + "; ".join(
+                    f"{name}, which met {sorted(self.befell[name])}: {self.site.tell(name)}"
+                    for name in sorted(gone)[:3]
+                )
             )
 
     def _missing(self) -> list[int]:
         return [number for number, times in self.away.items() if times]
 
-    # --- agents ---------------------------------------------------------------------------------------------------------
+    # --- agents
+    # ---------------------------------------------------------------------------------------------------------
 
     async def _agents(self, fault: Fault, nursery: trio.Nursery) -> None:
         for number in fault.hosts:
@@ -180,11 +192,15 @@ class Storm:
             with suppress(trio.TooSlowError):
                 await self.site.session_open(name, since, 0.5)
                 self.recovered["kill agents: its session"].append(trio.current_time() - begun)
-                self.recovered["kill agents: its session, while the server was well"].append(waited + up * (trio.current_time() - looked))
+                self.recovered["kill agents: its session, while the server was well"].append(
+                    waited + up * (trio.current_time() - looked)
+                )
                 break
             waited += (up and self.server_up) * (trio.current_time() - looked)
             if waited > PATIENCE:
-                self.troubles.append(f"{name}, killed at {fault.at:g} s, was not back within {PATIENCE:g} s: {self.site.tell(name)}")
+                self.troubles.append(
+                    f"{name}, killed at {fault.at:g} s, was not back within {PATIENCE:g} s: {self.site.tell(name)}"
+                )
                 break
         self.away[number] -= 1
 
@@ -194,7 +210,8 @@ class Storm:
         for number in hosts:
             self.away[number] -= 1
 
-    # --- network and disks ----------------------------------------------------------------------------------------------
+    # --- network and disks
+    # ----------------------------------------------------------------------------------------------
 
     async def _network(self, fault: Fault, nursery: trio.Nursery) -> None:
         for number in fault.hosts:

@@ -24,7 +24,8 @@ KILLS = frozenset(("kill server", "stop server", "kill database", "stop database
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """at: seconds from the beginning; it never comes earlier, and later when one before it on the same lane takes longer. hosts:
+    """at: seconds from the beginning; it never comes earlier, and later when one before it on the same lane takes
+    longer. hosts:
     numbers of agents. seconds: how long it lasts, or after how long what was killed is started again."""
 
     at: float
@@ -35,11 +36,18 @@ class Fault:
     @property
     def lane(self) -> str:
         """Faults of a lane come one after the other, those of different lanes at the same time."""
-        return "server" if self.kind in (*SERVER, *DATABASE, COMMIT, "fill server disk") else "agents" if self.kind in AGENT else "network"
+        return (
+            "server"
+            if self.kind in (*SERVER, *DATABASE, COMMIT, "fill server disk")
+            else "agents"
+            if self.kind in AGENT
+            else "network"
+        )
 
 
 def shares(kills: int, store: Store, disks: Sequence[str]) -> Counter[str]:
-    """How often each kind comes. Of the kills: 30 of 100 the server's, 8 stop it, 10 stop agents, on MySQL 8 kill and 4 stop the database."""
+    """How often each kind comes. Of the kills: 30 of 100 the server's, 8 stop it, 10 stop agents, on MySQL 8 kill and 4
+    stop the database."""
     counts: Counter[str] = Counter()
     counts["kill server"] = max(1, kills * 30 // 100)
     counts["stop server"] = kills * 8 // 100
@@ -58,14 +66,32 @@ def shares(kills: int, store: Store, disks: Sequence[str]) -> Counter[str]:
     return +counts
 
 
-def draw(seed: int, *, kills: int, agents: int, store: Store, seconds: float, silence: float, disks: Sequence[str] = (), small: int = 0) -> list[Fault]:
-    """The plan of `seconds`. silence: after which the peers give each other up; some faults are shorter, some longer. disks: kinds of
+def draw(
+    seed: int,
+    *,
+    kills: int,
+    agents: int,
+    store: Store,
+    seconds: float,
+    silence: float,
+    disks: Sequence[str] = (),
+    small: int = 0,
+) -> list[Fault]:
+    """The plan of `seconds`. silence: after which the peers give each other up; some faults are shorter, some longer.
+    disks: kinds of
     DISKS that this machine can make. small: the first so many agents live on small disks."""
     rng = random.Random(seed)
     faults: list[Fault] = []
     for kind, number in shares(kills, store, disks).items():
         for _ in range(number):
-            faults.append(Fault(round(rng.uniform(0, seconds), 3), kind, round(_length(rng, kind, silence), 3), _hosts(rng, kind, agents, small)))
+            faults.append(
+                Fault(
+                    round(rng.uniform(0, seconds), 3),
+                    kind,
+                    round(_length(rng, kind, silence), 3),
+                    _hosts(rng, kind, agents, small),
+                )
+            )
     return sorted(faults, key=lambda fault: (fault.at, fault.kind))
 
 

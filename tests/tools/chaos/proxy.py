@@ -1,6 +1,8 @@
-"""A TCP proxy that spoils what it carries, in ways that a kernel can spoil it: one door for each peer, one weather for each door.
+"""A TCP proxy that spoils what it carries, in ways that a kernel can spoil it: one door for each peer, one weather for
+each door.
 
-What has been lost on a connection stays lost: a connection that swallowed bytes never carries any again, as with a network that
+What has been lost on a connection stays lost: a connection that swallowed bytes never carries any again, as with a
+network that
 forgot it (RFC 9293 3.5.1, half-open connections). Runs in trio; its doors are used from the same loop.
 """
 
@@ -22,16 +24,21 @@ CHUNK = 65_536
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends RST (socket(7))."""
 RETRANSMIT = 0.2
-"""Seconds: the least time after which Linux sends again what was not acknowledged (TCP_RTO_MIN in net/tcp.h; RFC 6298 5.5 doubles it)."""
+"""Seconds: the least time after which Linux sends again what was not acknowledged (TCP_RTO_MIN in net/tcp.h; RFC 6298
+5.5 doubles it)."""
 Tap = Callable[["Link", Direction, bytes], None]
 
 
 @dataclass
 class Weather:
-    """delay: seconds each chunk waits. rate: bytes per second. swallow: directions whose bytes vanish without a word. hold: nothing
-    is carried until it is over, and nothing is lost. cut: the next chunk in one of these directions is passed by half, then the
-    connection is reset. deaf: a new connection is accepted and never carried on. loss: share of chunks that are lost on the way, as the ends
-    of a TCP connection see it: they come when they have been sent again, after RETRANSMIT and twice as long with each further loss."""
+    """delay: seconds each chunk waits. rate: bytes per second. swallow: directions whose bytes vanish without a word.
+    hold: nothing
+    is carried until it is over, and nothing is lost. cut: the next chunk in one of these directions is passed by half,
+    then the
+    connection is reset. deaf: a new connection is accepted and never carried on. loss: share of chunks that are lost on
+    the way, as the ends
+    of a TCP connection see it: they come when they have been sent again, after RETRANSMIT and twice as long with each
+    further loss."""
 
     delay: float = 0.0
     rate: float | None = None
@@ -43,7 +50,8 @@ class Weather:
 
 
 class Link:
-    """One connection that is carried. lost: directions in which bytes were swallowed. drop_reply: the next bytes from the server
+    """One connection that is carried. lost: directions in which bytes were swallowed. drop_reply: the next bytes from
+    the server
     end it instead of being passed on."""
 
     def __init__(self, door: Door, outside: trio.SocketStream) -> None:
@@ -121,7 +129,8 @@ class Link:
 
 @dataclass
 class Door:
-    """One port in front of one server. tap: called before bytes are passed on; passed: after. cuts, swallowed, carried: of all its
+    """One port in front of one server. tap: called before bytes are passed on; passed: after. cuts, swallowed, carried:
+    of all its
     connections, swallowed and carried in bytes."""
 
     target: tuple[str, int]

@@ -1,4 +1,5 @@
-"""What the storm falls upon: a server, its database, agents behind a door each, all as real processes; and the API as a client sees it."""
+"""What the storm falls upon: a server, its database, agents behind a door each, all as real processes; and the API as a
+client sees it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from tests.tools.chaos.proxy import Door
 
 SILENCE, BACKOFF_MAX, CONNECT_TIMEOUT = 8.0, 5.0, 10.0
 SERVER = {
-    # with half of both, the beats of 200 agents and the loss of those that were given no core for 4 s were most of what two busy cores did
+    # with half of both, the beats of 200 agents and the loss of those that were given no core for 4 s were most of what
+    # two busy cores did
     "liveness.heartbeat": "2",
     "liveness.heartbeat_timeout": f"{SILENCE:g}",
     "liveness.watchdog_margin": "5",
@@ -35,8 +37,10 @@ SERVER = {
 AGENT = {
     "CLARION_AGENT_BACKOFF_BASE": "0.2",
     "CLARION_AGENT_BACKOFF_MAX": f"{BACKOFF_MAX:g}",
-    # the times for a handshake and a welcome are the product's own: with shorter ones, and pauses of 2 s at most, 200 agents that were given too
-    # little CPU gave up each handshake before its turn came, and kept the server busy with handshakes that nobody waited for any more
+    # the times for a handshake and a welcome are the product's own: with shorter ones, and pauses of 2 s at most, 200
+    # agents that were given too
+    # little CPU gave up each handshake before its turn came, and kept the server busy with handshakes that nobody
+    # waited for any more
     "CLARION_AGENT_CONNECT_TIMEOUT": f"{CONNECT_TIMEOUT:g}",
     # what is set aside on disk for each journal: 200 agents share one disk here
     "CLARION_AGENT_JOURNAL_BYTES": "262144",
@@ -47,10 +51,13 @@ TAKE_AGAIN = frozenset((429, 500, 502, 503, 504, 507))
 
 
 class Site(Rig):
-    """doors: one for each agent, by name. own_exits: codes with which the server ended without being killed; agent_exits: name and code of
+    """doors: one for each agent, by name. own_exits: codes with which the server ended without being killed;
+    agent_exits: name and code of
     agents that did. down: agents that were killed and are not to be started again by the supervisor."""
 
-    def __init__(self, folder: Path, store: Sequence[str] = (), database: MariaDB | None = None, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, store: Sequence[str] = (), database: MariaDB | None = None, more: Sequence[str] = ()
+    ) -> None:
         super().__init__(folder, [*(f"{key}={value}" for key, value in SERVER.items()), *store, *more])
         self.agent_env = dict(AGENT)
         self.database = database
@@ -70,7 +77,8 @@ class Site(Rig):
     def state(self, name: str) -> Path:
         return self._places.get(name) or super().state(name)
 
-    # --- processes ------------------------------------------------------------------------------------------------------
+    # --- processes
+    # ------------------------------------------------------------------------------------------------------
 
     async def open(self, names: Sequence[str], nursery: trio.Nursery, at_once: int = 6) -> None:
         """Server and agents running and connected; a supervisor starts each again when it ends, as systemd would."""
@@ -169,7 +177,8 @@ class Api:
         self.repeats = 0
 
     async def ask(self, method: str, path: str, *, within: float = 120.0, also: str = "", **how: Any) -> Any:
-        """Repeated until it is answered: only with GET, with an Idempotency-Key, or where twice is as good as once. also: code of an
+        """Repeated until it is answered: only with GET, with an Idempotency-Key, or where twice is as good as once.
+        also: code of an
         error that is as good an answer.
 
         Raises trio.TooSlowError, AssertionError for an answer that no fault explains.
@@ -196,11 +205,16 @@ class Api:
         return await self._client.request(method, f"/api/v1{path}", **how)
 
     async def well(self) -> bool:
-        """It takes work and each of its parts is well. An alarm is left out: it is shown for minutes after its cause has gone."""
+        """It takes work and each of its parts is well. An alarm is left out: it is shown for minutes after its cause
+        has gone."""
         with suppress(httpx.TransportError), trio.move_on_after(3):
             ready, deep = await self._client.get("/health/ready"), await self._client.get("/health/deep")
             checks = deep.json().get("checks", {})
-            return ready.status_code == 200 and bool(checks) and all(check["ok"] for part, check in checks.items() if part != "alarms")
+            return (
+                ready.status_code == 200
+                and bool(checks)
+                and all(check["ok"] for part, check in checks.items() if part != "alarms")
+            )
         return False
 
     async def connected(self) -> int:
@@ -216,7 +230,9 @@ class Api:
         found: set[str] = set()
         after: str | None = None
         while True:
-            page = await self.ask("GET", "/hosts", within=10, params={"limit": 200, **({"after": after} if after else {})})
+            page = await self.ask(
+                "GET", "/hosts", within=10, params={"limit": 200, **({"after": after} if after else {})}
+            )
             found |= {host["hostname"] for host in page["items"] if not host["connected"]}
             after = page["next"]
             if after is None:
@@ -228,13 +244,17 @@ class Api:
             ready, deep = await self._client.get("/health/ready"), await self._client.get("/health/deep")
         except httpx.TransportError as error:
             return repr(error)
-        return f"{ready.status_code}, " + str({part: check for part, check in deep.json().get("checks", {}).items() if not check["ok"]})
+        return f"{ready.status_code}, " + str(
+            {part: check for part, check in deep.json().get("checks", {}).items() if not check["ok"]}
+        )
 
     async def rows(self, task_id: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         after: str | None = None
         while True:
-            page = await self.ask("GET", f"/tasks/{task_id}/hosts", params={"limit": 200, **({"after": after} if after else {})})
+            page = await self.ask(
+                "GET", f"/tasks/{task_id}/hosts", params={"limit": 200, **({"after": after} if after else {})}
+            )
             rows += page["items"]
             after = page["next"]
             if after is None:
@@ -246,7 +266,10 @@ async def api_of(site: Site) -> AsyncIterator[Api]:
     token = (site.data / "admin.token").read_text().strip()
     limits = httpx.Limits(max_connections=20)
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{site.http_port}", headers={"Authorization": f"Bearer {token}"}, timeout=10, limits=limits
+        base_url=f"http://127.0.0.1:{site.http_port}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+        limits=limits,
     ) as client:
         yield Api(site, client)
 
@@ -260,7 +283,16 @@ def database(folder: Path) -> Iterator[tuple[MariaDB, list[str]]]:
     with running() as server:
         try:
             name = server.new_database()
-            yield server, ["store.kind=mysql", "store.host=127.0.0.1", f"store.user={USER}", f"store.database={name}", f"store.password_file={secret}"]
+            yield (
+                server,
+                [
+                    "store.kind=mysql",
+                    "store.host=127.0.0.1",
+                    f"store.user={USER}",
+                    f"store.database={name}",
+                    f"store.password_file={secret}",
+                ],
+            )
         finally:
             with suppress(ProcessLookupError):
                 server.kill(signal.SIGCONT)  # a stopped one would be killed as well, but a test must not rely on it
@@ -273,7 +305,9 @@ _numbers = itertools.count()
 def small_disk(place: Path, size: str) -> Iterator[Path]:
     """A file system in memory at `place`. Only root can make one; raises CalledProcessError."""
     place.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "clarion-chaos", place], check=True, capture_output=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "clarion-chaos", place], check=True, capture_output=True
+    )
     try:
         yield place
     finally:

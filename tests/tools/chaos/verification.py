@@ -1,6 +1,8 @@
-"""After the storm: does every row say what the host's files say? Rows come from the server, starts from the commands themselves.
+"""After the storm: does every row say what the host's files say? Rows come from the server, starts from the commands
+themselves.
 
-Each execution names a file after itself, exclusively, before it does anything else; one that finds its file there leaves another
+Each execution names a file after itself, exclusively, before it does anything else; one that finds its file there
+leaves another
 mark. So the files count starts without asking anything that is under test.
 """
 
@@ -20,7 +22,8 @@ CERTAIN = frozenset(("completed", "failed"))
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one execution should have come to if it ran to its end. size: bytes on stdout. ends: reasons for which it may end otherwise,
+    """What one execution should have come to if it ran to its end. size: bytes on stdout. ends: reasons for which it
+    may end otherwise,
     because that is what was asked for."""
 
     exit_code: int
@@ -31,7 +34,8 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of an execution from elsewhere than the server. started: its file is there. befell: kinds of faults that its host
+    """What is known of an execution from elsewhere than the server. started: its file is there. befell: kinds of faults
+    that its host
     has met. journal: (outcome, reason) by that host's journal, None: nothing is said of it there."""
 
     started: bool
@@ -39,14 +43,21 @@ class Evidence:
     journal: tuple[str, str] | None = None
 
 
-EXPLAINS = {"agent_died": "kill agents", "spawn_failed": "fill agent disk", "journal_failed": "fill agent disk", "spool_full": "fill agent disk"}
-"""Reason of an execution that was not to end so → the only kind of fault that explains it. `lost` has none: no fault of the plan takes a
+EXPLAINS = {
+    "agent_died": "kill agents",
+    "spawn_failed": "fill agent disk",
+    "journal_failed": "fill agent disk",
+    "spool_full": "fill agent disk",
+}
+"""Reason of an execution that was not to end so → the only kind of fault that explains it. `lost` has none: no fault of
+the plan takes a
 host's journal or kills what watches over a command."""
 
 
 @dataclass
 class Verdict:
-    """lost: rows that are `lost`, by reason. explained: rows that ended in a way that nobody asked for, by reason, whose fault was made and
+    """lost: rows that are `lost`, by reason. explained: rows that ended in a way that nobody asked for, by reason,
+    whose fault was made and
     whose host's journal agrees. faults: what must not be, each in words."""
 
     executions: int = 0
@@ -92,7 +103,10 @@ def judge_row(verdict: Verdict, row: Mapping[str, Any], expected: Expected, evid
 
 def _explain(verdict: Verdict, row: Mapping[str, Any], code: str, evidence: Evidence, name: str) -> None:
     """An end that nobody asked for: was the fault made that leads to it, and does the host's journal say the same?"""
-    known = f"its file is {'there' if evidence.started else 'not there'}, its journal says {evidence.journal}, its host met {sorted(evidence.befell)}"
+    known = (
+        f"its file is {'there' if evidence.started else 'not there'}, its journal says {evidence.journal}, its "
+        f"host met {sorted(evidence.befell)}"
+    )
     fault = EXPLAINS.get(code)
     if fault is None or fault not in evidence.befell:
         verdict.add("unexplained", f"{name}, and no fault was made that ends one so; {known}; {row['error']}")
@@ -113,8 +127,11 @@ def _judge_end(verdict: Verdict, row: Mapping[str, Any], started: bool, expected
         verdict.add("wrong_results", f"{name} with {size} bytes of output, and not {expected.size}")
 
 
-def judge_files(verdict: Verdict, known: Iterable[str], once: set[str], twice: Sequence[str], log: Sequence[str]) -> None:
-    """known: names of all executions there are rows of. once, twice: files left by first and by further starts. log: one line per start."""
+def judge_files(
+    verdict: Verdict, known: Iterable[str], once: set[str], twice: Sequence[str], log: Sequence[str]
+) -> None:
+    """known: names of all executions there are rows of. once, twice: files left by first and by further starts. log:
+    one line per start."""
     verdict.starts = len(log)
     for name in twice:
         verdict.add("doubled", f"{name} was started again")

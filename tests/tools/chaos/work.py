@@ -22,7 +22,8 @@ set -C
 if true 2>/dev/null > $PLACE/once/$k; then :; else true 2>/dev/null > $PLACE/twice/$k.$$; fi
 set +C
 """
-"""`set -C` makes the shell open with O_EXCL (POSIX.1-2017, 2.7.2). CLARION_RUN tells apart agents that share this machine."""
+"""`set -C` makes the shell open with O_EXCL (POSIX.1-2017, 2.7.2). CLARION_RUN tells apart agents that share this
+machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,17 @@ class Work:
                 nursery.start_soon(partial(self.ask, api, kind, targets, pause=rng.uniform(0.2, 3)))
 
     async def ask(self, api: Api, name: str, targets: list[str], *, pause: float = 0.5, before: str = "") -> str:
-        """One task of that kind; its id. pause: seconds until the cancel of one that is to be canceled. before: what its commands do between
+        """One task of that kind; its id. pause: seconds until the cancel of one that is to be canceled. before: what
+        its commands do between
         their count and the rest."""
         kind = KINDS[name]
         self.asked += 1
         env = {"PLACE": str(self.place), "RIG": str(self.site.folder)}
         times = {"if_offline": "wait", "wait_for": 3600, "start_within": 3600, "timeout": 3600, **dict(kind.more)}
         body = {"command": COUNT + before + kind.body, "targets": targets, "env": env, **times}
-        answer = await api.ask("POST", "/run", json=body, headers={"Idempotency-Key": f"chaos-{self.seed}-{self.asked}"})
+        answer = await api.ask(
+            "POST", "/run", json=body, headers={"Idempotency-Key": f"chaos-{self.seed}-{self.asked}"}
+        )
         task_id: str = answer["task_id"]
         self.tasks[task_id] = name
         if kind.canceled:

@@ -1,4 +1,5 @@
-"""Cases for the lane's fuzzing: a number makes a mutant of what was recorded from well-behaved agents, always the same one."""
+"""Cases for the lane's fuzzing: a number makes a mutant of what was recorded from well-behaved agents, always the same
+one."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ SHARE_OF_MESSAGES, SHARE_OF_FRAMES = 0.80, 0.19
 
 @dataclass(frozen=True)
 class Case:
-    """kind: message, frames or session. data: of the first two. steps, cuts: of a session, and how its bytes are cut."""
+    """kind: message, frames or session. data: of the first two. steps, cuts: of a session, and how its bytes are
+    cut."""
 
     kind: str
     data: bytes = b""
@@ -49,20 +51,31 @@ def make(number: int) -> Case:
 
 def _frames(rng: Random, messages: list[bytes]) -> bytes:
     if rng.random() < 0.5:
-        data = b"".join(frames_of(rng, b"".join(grpc(spoil(rng, rng.choice(messages))) for _ in range(rng.randrange(1, 4)))))
+        data = b"".join(
+            frames_of(rng, b"".join(grpc(spoil(rng, rng.choice(messages))) for _ in range(rng.randrange(1, 4))))
+        )
         return data + frame(DATA, 0, 1, spoil(rng, grpc(rng.choice(messages)))[:16_384])
     data = b"".join(frames_of(rng, grpc(rng.choice(messages))))
     return spoil_frames(rng, data) if rng.random() < 0.7 else spoil(rng, data)
 
 
-# --- kept cases --------------------------------------------------------------------------------------------------------------
+# --- kept cases
+# --------------------------------------------------------------------------------------------------------------
 
 
 def keep(folder: Path, number: int, begun: int, why: str) -> Path:
     """Write a case that has failed to a file. begun: the case with which the connection was new on which it failed."""
     case = make(number)
     steps = [[name, _to_json(value)] for name, value in case.steps]
-    content = {"case": number, "begun": begun, "why": why, "kind": case.kind, "data": case.data.hex(), "steps": steps, "cuts": case.cuts}
+    content = {
+        "case": number,
+        "begun": begun,
+        "why": why,
+        "kind": case.kind,
+        "data": case.data.hex(),
+        "steps": steps,
+        "cuts": case.cuts,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"case-{number}.json"
     path.write_text(json.dumps(content, indent=1) + "\n")

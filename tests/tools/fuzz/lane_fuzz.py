@@ -1,8 +1,12 @@
-"""Throws spoiled messages, frames and sessions at the lane. `python -m tests.tools.fuzz.lane_fuzz [--cases N] [--seed S] [--impl c|py|both]`
+"""Throws spoiled messages, frames and sessions at the lane. `python -m tests.tools.fuzz.lane_fuzz [--cases N] [--seed
+S] [--impl c|py|both]`
 
-A case is one mutant of a recorded message, frame sequence or session; its number makes it. With `both`, all that can be seen from
-outside must be the same from both twins. Any exception or difference ends the run, names the case and keeps it in a file, which
-`--replay FILE` gives to the lane again. `make fuzz-lane` runs the compiled twin under AddressSanitizer (lane_run.py, asan.sh).
+A case is one mutant of a recorded message, frame sequence or session; its number makes it. With `both`, all that can be
+seen from
+outside must be the same from both twins. Any exception or difference ends the run, names the case and keeps it in a
+file, which
+`--replay FILE` gives to the lane again. `make fuzz-lane` runs the compiled twin under AddressSanitizer (lane_run.py,
+asan.sh).
 """
 
 from __future__ import annotations
@@ -63,7 +67,13 @@ class Attached:
         rows += r.turn()
         seen = (rows, list(r.gone), r.take())
         # What may be left is half a frame or half a life; the next case begins on a new connection then.
-        if r.conn.closed or data[:1] == b"\xff" or not whole(data) or not r.h2.streams.get(1) or r.handler.streams[1].buffer._eof:
+        if (
+            r.conn.closed
+            or data[:1] == b"\xff"
+            or not whole(data)
+            or not r.h2.streams.get(1)
+            or r.handler.streams[1].buffer._eof
+        ):
             self.close()
         return seen
 
@@ -84,7 +94,8 @@ def whole(data: bytes) -> bool:
 
 
 def decoded(impl: ModuleType, data: bytes) -> Any:
-    """Not at the end of its bytes object, so that a sanitizer sees reads beyond `end` only where the lane must not read either."""
+    """Not at the end of its bytes object, so that a sanitizer sees reads beyond `end` only where the lane must not read
+    either."""
     try:
         return part(impl, "messages.codec").decode(7, data, 0, len(data))
     except ValueError as error:
@@ -101,7 +112,8 @@ def tried(case: Case, impls: list[ModuleType], streams: list[Attached]) -> list[
 
 
 def run(cases: int, seed: int, names: list[str], at: Callable[[int], None] = lambda number: None) -> Counter[str]:
-    """Cases `seed` to `seed + cases - 1`; how many there were of each kind. at: told the number before each. Raises Failed."""
+    """Cases `seed` to `seed + cases - 1`; how many there were of each kind. at: told the number before each. Raises
+    Failed."""
     impls = [load(MODULES[name]) for name in names]
     counts: Counter[str] = Counter()
     streams = [Attached(impl) for impl in impls]
@@ -122,7 +134,9 @@ def run(cases: int, seed: int, names: list[str], at: Callable[[int], None] = lam
     return counts
 
 
-def _check(case: Case, number: int, begun: int, names: list[str], impls: list[ModuleType], streams: list[Attached]) -> None:
+def _check(
+    case: Case, number: int, begun: int, names: list[str], impls: list[ModuleType], streams: list[Attached]
+) -> None:
     try:
         seen = tried(case, impls, streams)
     except Exception as error:
@@ -154,7 +168,11 @@ class Meter:
             now = time.monotonic()
             self.next = now + SHOW_EVERY
             rate = (number - self.first) / (now - self.begin)
-            print(f"lane fuzzing: at case {number:,} of {self.last:,}, {rate:,.0f} cases/s, {memory():.0f} MiB", file=sys.stderr, flush=True)
+            print(
+                f"lane fuzzing: at case {number:,} of {self.last:,}, {rate:,.0f} cases/s, {memory():.0f} MiB",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def main() -> int:
@@ -162,7 +180,9 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=CASES)
     parser.add_argument("--seed", type=int, default=1, help="number of the first case")
     parser.add_argument("--impl", choices=["c", "py", "both"], default="both")
-    parser.add_argument("--grows", type=float, help="MiB that the process may grow by after the first tenth of the cases")
+    parser.add_argument(
+        "--grows", type=float, help="MiB that the process may grow by after the first tenth of the cases"
+    )
     parser.add_argument("--mark", help="file that holds the number of the case being tried")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder for cases that fail")
     parser.add_argument("--replay", type=Path, help="try one kept case, and nothing else")
@@ -182,10 +202,16 @@ def main() -> int:
         counts += run(options.cases - first, options.seed + first, names, meter)
     except Failed as error:
         traceback.print_exc()
-        print(json.dumps({"failed": error.number, "kept": str(keep(options.failures, error.number, error.begun, error.why))}))
+        print(
+            json.dumps(
+                {"failed": error.number, "kept": str(keep(options.failures, error.number, error.begun, error.why))}
+            )
+        )
         return FAILED
     grown = memory() - before
-    print(json.dumps({"cases": options.cases, "seed": options.seed, "on": names, "grown_mib": round(grown, 1), **counts}))
+    print(
+        json.dumps({"cases": options.cases, "seed": options.seed, "on": names, "grown_mib": round(grown, 1), **counts})
+    )
     return 1 if options.grows is not None and grown > options.grows else 0
 
 

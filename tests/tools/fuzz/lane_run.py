@@ -1,4 +1,5 @@
-"""Runs tests/tools/fuzz/lane_fuzz.py in a process of its own, goes on after a crash, and says in one line what came of it.
+"""Runs tests/tools/fuzz/lane_fuzz.py in a process of its own, goes on after a crash, and says in one line what came of
+it.
 
 `python -m tests.tools.fuzz.lane_run [--cases N] [--seed S] [--failures DIR]`. Exit code 0 only if nothing was found.
 """
@@ -37,17 +38,35 @@ class Tally:
 
 
 def fuzz(cases: int, seed: int, failures: Path, impl: str = "c", grows: float = GROWS_MIB) -> Tally:
-    """Try cases `seed` to `seed + cases - 1`; what fails is kept in `failures`. It ends early after MOST_FAILURES of them."""
+    """Try cases `seed` to `seed + cases - 1`; what fails is kept in `failures`. It ends early after MOST_FAILURES of
+    them."""
     tally, start, end = Tally(), seed, seed + cases
     with tempfile.TemporaryDirectory() as folder:
         mark = Path(folder, "mark")
         while start < end and tally.crashes + tally.exceptions < MOST_FAILURES:
             mark.write_bytes(start.to_bytes(8, "big"))
-            command = [sys.executable, "-m", "tests.tools.fuzz.lane_fuzz", "--impl", impl, "--cases", str(end - start), "--seed", str(start), "--mark", str(mark)]
+            command = [
+                sys.executable,
+                "-m",
+                "tests.tools.fuzz.lane_fuzz",
+                "--impl",
+                impl,
+                "--cases",
+                str(end - start),
+                "--seed",
+                str(start),
+                "--mark",
+                str(mark),
+            ]
             ended = subprocess.run(
-                [*command, "--grows", str(grows), "--failures", str(failures)], stdout=subprocess.PIPE, text=True, check=False
+                [*command, "--grows", str(grows), "--failures", str(failures)],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
             )
-            said = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode in (0, 1, FAILED) and ended.stdout else {}
+            said = (
+                json.loads(ended.stdout.splitlines()[-1]) if ended.returncode in (0, 1, FAILED) and ended.stdout else {}
+            )
             if "cases" in said:
                 tally.leaks += ended.returncode
                 tally.grown = said["grown_mib"]
@@ -61,7 +80,13 @@ def fuzz(cases: int, seed: int, failures: Path, impl: str = "c", grows: float = 
                 at = int.from_bytes(mark.read_bytes(), "big")
                 path = keep(failures, at, max(start, at - at % REUSED), f"the process ended with {ended.returncode}")
                 tally.crashes += 1
-            print(f"fuzz-lane: case {at} failed, kept in {path}; again: make fuzz-lane REPLAY={path}, or SEED={max(start, at - at % REUSED)} CASES={REUSED}", flush=True)
+            print(
+                (
+                    f"fuzz-lane: case {at} failed, kept in {path}; again: make fuzz-lane REPLAY={path}, or "
+                    f"SEED={max(start, at - at % REUSED)} CASES={REUSED}"
+                ),
+                flush=True,
+            )
             tally.done += at + 1 - start
             start = at + 1
     return tally
@@ -78,8 +103,10 @@ def main() -> int:
     tally = fuzz(options.cases, options.seed, options.failures)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.kinds.items()))
     print(
-        f"fuzz-lane: {tally.done:,} of {options.cases:,} cases from seed {options.seed} in {time.monotonic() - begin:.0f} s: {tally.crashes} crashes,"
-        f" {tally.exceptions} uncaught exceptions, {tally.leaks} leaks (grown by {tally.grown:.1f} MiB){'; ' + kinds if kinds else ''}"
+        f"fuzz-lane: {tally.done:,} of {options.cases:,} cases from seed {options.seed} in "
+        f"{time.monotonic() - begin:.0f} s: {tally.crashes} crashes,"
+        f" {tally.exceptions} uncaught exceptions, {tally.leaks} leaks (grown by {tally.grown:.1f} "
+        f"MiB){'; ' + kinds if kinds else ''}"
     )
     return 0 if tally.clean and tally.done == options.cases else 1
 

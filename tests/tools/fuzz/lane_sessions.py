@@ -26,7 +26,9 @@ from tests.speedups.http2.kit import (
     opening,
 )
 
-LIMITS = Limits(frames_per_second=1_000_000, messages_per_second=1_000_000, window_updates_per_second=1_000, max_message=300_000)
+LIMITS = Limits(
+    frames_per_second=1_000_000, messages_per_second=1_000_000, window_updates_per_second=1_000, max_message=300_000
+)
 WINDOW = 100_000
 
 Step = tuple[str, Any]
@@ -63,7 +65,11 @@ def message(rng: Random) -> bytes:
     if kind == 4:
         return b""
     result = m.CommandResult(
-        command_id=text(rng), attempt=number, outcome=m.Outcome(rng.randrange(6)), exit_code=rng.choice((None, 0, -1, 255)), error_code=text(rng)
+        command_id=text(rng),
+        attempt=number,
+        outcome=m.Outcome(rng.randrange(6)),
+        exit_code=rng.choice((None, 0, -1, 255)),
+        error_code=text(rng),
     )
     if rng.random() < 0.7:
         result.stdout = m.OutputDigest(rng.randbytes(rng.choice((0, 5, 300, 40_000))), b"", 9, bytes(32))
@@ -91,7 +97,9 @@ def session(rng: Random) -> list[Step]:
     for _ in range(rng.randrange(3, 14)):
         kind = rng.randrange(12)
         if kind < 5:
-            steps.append(("give", b"".join(frames_of(rng, b"".join(grpc(message(rng)) for _ in range(rng.randrange(1, 5)))))))
+            steps.append(
+                ("give", b"".join(frames_of(rng, b"".join(grpc(message(rng)) for _ in range(rng.randrange(1, 5))))))
+            )
         elif kind == 5 and len(open_calls) < 3:
             whole = block()
             cut = rng.randrange(len(whole))
@@ -105,11 +113,25 @@ def session(rng: Random) -> list[Step]:
             steps.append(("give", frame(PING, 0, 0, rng.randbytes(8)) + frame(0xFA, 3, 1, b"unknown")))
             steps.append(("wait", 6.0))
         elif kind == 8:
-            steps.append(("give", frame(PRIORITY, 0, 101, bytes(5)) + frame(SETTINGS, 0, 0, struct.pack(">HI", 5, rng.choice((16_384, 20_000))))))
+            steps.append(
+                (
+                    "give",
+                    frame(PRIORITY, 0, 101, bytes(5))
+                    + frame(SETTINGS, 0, 0, struct.pack(">HI", 5, rng.choice((16_384, 20_000)))),
+                )
+            )
         elif kind == 9:
-            steps.append(("give", frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 50_000)) + frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 50_000))))
+            steps.append(
+                (
+                    "give",
+                    frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 50_000))
+                    + frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 50_000)),
+                )
+            )
         else:
-            steps.append(("send", [rng.randbytes(rng.choice((0, 10, 300, 30_000))) for _ in range(rng.randrange(1, 4))]))
+            steps.append(
+                ("send", [rng.randbytes(rng.choice((0, 10, 300, 30_000))) for _ in range(rng.randrange(1, 4))])
+            )
     ending = rng.randrange(4)
     if ending == 0:
         steps.append(("give", frame(DATA, 1, 1, grpc(message(rng)))))
@@ -153,7 +175,11 @@ def play(impl: ModuleType, steps: list[Step], cuts: Random | None = None) -> Out
             r.turn()
             r.take()
         h2 = r.h2 if hasattr(r.protocol, "connection") else None
-        windows = (h2.inbound_flow_control_window, h2.outbound_flow_control_window, r.conn.queued_bytes, r.protocol.lost) if h2 else ()
+        windows = (
+            (h2.inbound_flow_control_window, h2.outbound_flow_control_window, r.conn.queued_bytes, r.protocol.lost)
+            if h2
+            else ()
+        )
         r.turn()
         r.take()
         return Outcome(r.rows, r.gone, r.received, b"".join(r.protocol.fed), windows)
@@ -192,7 +218,8 @@ def cut_frames(data: bytes) -> list[bytes]:
 
 
 def spoil_frames(rng: Random, data: bytes) -> bytes:
-    """Frames lost, repeated, exchanged, and their headers changed; the lengths stay right but for one kind of change."""
+    """Frames lost, repeated, exchanged, and their headers changed; the lengths stay right but for one kind of
+    change."""
     found = cut_frames(data)
     for _ in range(rng.choice((1, 1, 2))):
         if not found:
@@ -208,7 +235,9 @@ def spoil_frames(rng: Random, data: bytes) -> bytes:
             other = rng.randrange(len(found))
             found[at], found[other] = found[other], one
         elif kind == 3:
-            found[at] = one[:3] + bytes((rng.randrange(12), rng.choice((0, 1, 4, 5, 8, 9, 0x20, rng.randrange(256))))) + one[5:]
+            found[at] = (
+                one[:3] + bytes((rng.randrange(12), rng.choice((0, 1, 4, 5, 8, 9, 0x20, rng.randrange(256))))) + one[5:]
+            )
         elif kind == 4:
             found[at] = one[:5] + struct.pack(">I", rng.choice((0, 1, 2, 3, 5, 99, (1 << 31) + 1))) + one[9:]
         else:

@@ -33,7 +33,9 @@ def test_two_thousand_cases_find_nothing_in_the_lane(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_crash_is_counted_its_case_kept_and_the_rest_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_is_counted_its_case_kept_and_the_rest_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     worker = tmp_path / "python"
     worker.write_text(WORKER)
     worker.chmod(0o700)
@@ -69,7 +71,9 @@ def test_what_a_case_raises_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make(caught.value.number).kind == "message" and caught.value.begun == 1_000
 
 
-def test_a_kept_case_is_tried_again_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kept_case_is_tried_again_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = keep(tmp_path, next(number for number in range(500) if make(number).kind == "session"), 0, "it failed")
     monkeypatch.setattr(sys, "argv", ["lane_fuzz", "--impl", "py", "--replay", str(path)])
     assert lane_fuzz.main() == 0

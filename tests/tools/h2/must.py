@@ -1,6 +1,8 @@
-"""What must come back: each function makes a step for a case. Strict: an error is a GOAWAY or a RST_STREAM with the right code.
+"""What must come back: each function makes a step for a case. Strict: an error is a GOAWAY or a RST_STREAM with the
+right code.
 
-Where RFC 9113 asks for a stream error, a connection error of the same code will do (section 5.4.1: "an endpoint MAY choose to
+Where RFC 9113 asks for a stream error, a connection error of the same code will do (section 5.4.1: "an endpoint MAY
+choose to
 treat a stream error as a connection error"). A connection error is a GOAWAY and then the end of the connection.
 """
 
@@ -84,7 +86,8 @@ def pong(word: bytes = bytes(8)) -> Check:
 
 
 def ping_ack_before_goaway_or_close(client: Client) -> None:
-    """Section 7: an unknown error code triggers nothing special; the end of the connection in order is nothing special."""
+    """Section 7: an unknown error code triggers nothing special; the end of the connection in order is nothing
+    special."""
     for found in client.frames():
         if found.kind == PING:
             assert found.flags == ACK

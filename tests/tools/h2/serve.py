@@ -1,4 +1,5 @@
-"""An agent port on plaintext loopback for conformance runs: `python -m tests.tools.h2.serve` prints its port and serves until stdin ends."""
+"""An agent port on plaintext loopback for conformance runs: `python -m tests.tools.h2.serve` prints its port and serves
+until stdin ends."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ async def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.ERROR)
     edge = Edge(hello_timeout=600)
-    async with edge.serve(Limits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")):
+    async with edge.serve(
+        Limits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")
+    ):
         print(edge.address[1], flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
 

@@ -16,7 +16,9 @@ def serving(*, plain: str) -> Iterator[int]:
     Fails if it does not start, or has died meanwhile.
     """
     command, environment = [sys.executable, "-m", "tests.tools.h2.serve"], os.environ | {"CLARION_PURE": plain}
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    server = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
     assert server.stdin is not None and server.stdout is not None
     try:
         line = server.stdout.readline()

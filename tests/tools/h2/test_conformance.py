@@ -1,4 +1,5 @@
-"""HTTP/2 on the agent port, strictly, against the lane as it was built and against its plain twin (docs/design/protocol.md lists the sections).
+"""HTTP/2 on the agent port, strictly, against the lane as it was built and against its plain twin
+(docs/design/protocol.md lists the sections).
 
 One server for all cases; each case is a connection of its own.
 """

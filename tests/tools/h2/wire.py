@@ -1,6 +1,7 @@
 """A client of HTTP/2 on a plain socket, for conformance cases: it sends any bytes, and knows what must come back.
 
-A case is a list of steps: bytes are sent, functions are called with the client. Header blocks are literals without indexing
+A case is a list of steps: bytes are sent, functions are called with the client. Header blocks are literals without
+indexing
 (RFC 7541 section 6.2.2), so that each is the same bytes whatever was sent before.
 """
 
@@ -17,7 +18,18 @@ from hpack import Decoder
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM = ACK = 0x01
 END_HEADERS, PADDED, PRIORITIZED = 0x04, 0x08, 0x20
-NO_ERROR, PROTOCOL_ERROR, _, FLOW_CONTROL_ERROR, _, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = range(10)
+(
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    _,
+    FLOW_CONTROL_ERROR,
+    _,
+    STREAM_CLOSED,
+    FRAME_SIZE_ERROR,
+    REFUSED_STREAM,
+    CANCEL,
+    COMPRESSION_ERROR,
+) = range(10)
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, WINDOW, MAX_FRAME, MAX_HEADER_LIST = range(1, 7)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE = 5.0
@@ -42,7 +54,9 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
-def request(method: str = "POST", path: str = "/grpc.health.v1.Health/Check", more: Fields = ()) -> list[tuple[str, str]]:
+def request(
+    method: str = "POST", path: str = "/grpc.health.v1.Health/Check", more: Fields = ()
+) -> list[tuple[str, str]]:
     """The fields of a health check, which is a gRPC call with one message each way."""
     pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "h")]
     return [*pseudo, ("content-type", "application/grpc"), ("te", "trailers"), ("authorization", "Bearer good"), *more]

@@ -1,4 +1,5 @@
-"""`make mutants`: do one line after the other wrong in a copy of the tree, and require that its tests fail. Exit code 1 if a mutant survives."""
+"""`make mutants`: do one line after the other wrong in a copy of the tree, and require that its tests fail. Exit code 1
+if a mutant survives."""
 
 from __future__ import annotations
 
@@ -28,7 +29,13 @@ def main() -> int:
             with applied(mutant, root):
                 code, words = tried(root, mutant.tests, pure=mutant.pure)
             killed = code == FAILED
-            print(f"{number:3} {'killed  ' if killed else 'SURVIVED'} {mutant.promise} ({mutant.file}){'' if killed else f': pytest exited with {code}: {words}'}", flush=True)
+            print(
+                (
+                    f"{number:3} {'killed  ' if killed else 'SURVIVED'} {mutant.promise} "
+                    f"({mutant.file}){'' if killed else f': pytest exited with {code}: {words}'}"
+                ),
+                flush=True,
+            )
             if not killed:
                 survived.append(mutant)
     print(f"{len(wanted)} mutants, {len(survived)} survived")

@@ -28,7 +28,12 @@ def text_of(mutant: Mutant, root: Path = ROOT) -> str:
 
 def copy(folder: Path) -> Path:
     """What git knows of the tree, and what was compiled."""
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
     compiled = [path.relative_to(ROOT) for path in (ROOT / "_speedups").rglob("*.so")]
     for name in [*map(os.fsdecode, names.split(b"\0")), *map(str, compiled)]:
         if name and (ROOT / name).is_file():
@@ -50,7 +55,12 @@ def applied(mutant: Mutant, root: Path) -> Iterator[None]:
 
 def tried(root: Path, tests: Sequence[str], *, pure: bool) -> tuple[int, str]:
     """pytest's exit code and its last lines, on the tree at root."""
-    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **({"CLARION_PURE": "1"} if pure else {})}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **({"CLARION_PURE": "1"} if pure else {}),
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
     try:
         done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)

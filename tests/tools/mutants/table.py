@@ -1,4 +1,5 @@
-"""The mutants. Each is one line where a promise is kept; its tests fail when it is done wrong, and none of them is the simulator alone."""
+"""The mutants. Each is one line where a promise is kept; its tests fail when it is done wrong, and none of them is the
+simulator alone."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """promise: what the line keeps. file: of the tree. right: a piece of it that stands there exactly once. wrong: what stands there instead.
-    tests: pytest's names, of which at least one must fail. pure: run on the plain twins of _speedups, where the line is in one of those."""
+    """promise: what the line keeps. file: of the tree. right: a piece of it that stands there exactly once. wrong: what
+    stands there instead.
+    tests: pytest's names, of which at least one must fail. pure: run on the plain twins of _speedups, where the line is
+    in one of those."""
 
     promise: str
     file: str
@@ -19,7 +22,8 @@ class Mutant:
 
 
 MUTANTS = (
-    # --- those that survived an earlier trial ---------------------------------------------------------------------------------
+    # --- those that survived an earlier trial
+    # ---------------------------------------------------------------------------------
     Mutant(
         "a re-run of what has not started leaves out what has run", "server/web/api/tasks/rerun.py",
         "row.error_code is not None and not reason(row.error_code).started", "row.error_code is not None",
@@ -50,15 +54,16 @@ MUTANTS = (
         "    if claim.boot_id != boot_id:", "    if False:",
         ("tests/agent/test_cannot_look.py",),
     ),
-    # --- what was accepted can never be called never started -------------------------------------------------------------------
+    # --- what was accepted can never be called never started
+    # -------------------------------------------------------------------
     Mutant(
         "a Rejected after Accepted is a contradiction", "server/core/executions.py",
-        "row.status is not ExecutionStatus.DISPATCHED or row.accepted_at is not None", "row.status is not ExecutionStatus.DISPATCHED",
+        "row.status is not ExecutionStatus.DISPATCHED or row.accepted_at is not None", "row.status is not ExecutionStatus.DISPATCHED",  # noqa: E501
         ("tests/core/engine/test_denials.py",),
     ),
     Mutant(
         "what a Hello names as ended is accepted", "server/core/hosts.py",
-        "        else:\n            accept(world, execution)  #", "        elif entry.stage is Stage.INTENT:\n            accept(world, execution)  #",
+        "        else:\n            accept(world, execution)  #", "        elif entry.stage is Stage.INTENT:\n            accept(world, execution)  #",  # noqa: E501
         ("tests/core/engine/test_denials.py",),
     ),
     Mutant(
@@ -71,7 +76,8 @@ MUTANTS = (
         " and live.session.ended in HEARD:", ":",
         ("tests/rpc/session/test_replaced_session.py",),
     ),
-    # --- what one host says is believed within bounds, and of this host alone --------------------------------------------------
+    # --- what one host says is believed within bounds, and of this host alone
+    # --------------------------------------------------
     Mutant(
         "an epoch that no server can have is not believed", "server/rpc/session/hello.py",
         "if value.max_epoch > EPOCH_MAX:", "if False:",
@@ -97,10 +103,11 @@ MUTANTS = (
         "return ms if 0 < ms <= TIME_MAX_MS else None", "return ms if 0 < ms else None",
         ("tests/rpc/inputs/test_bounds.py",),
     ),
-    # --- a stored number never keeps a server from starting ---------------------------------------------------------------------
+    # --- a stored number never keeps a server from starting
+    # ---------------------------------------------------------------------
     Mutant(
         "a lease of an epoch that no server reached is replaced", "server/store/lease.py",
-        "if not (isinstance(lease.epoch, int) and 0 <= lease.epoch <= EPOCH_SAFE):", "if not isinstance(lease.epoch, int):",
+        "if not (isinstance(lease.epoch, int) and 0 <= lease.epoch <= EPOCH_SAFE):", "if not isinstance(lease.epoch, int):",  # noqa: E501
         ("tests/store/sqlite/test_store.py::TestSqlite::test_a_lease_that_no_server_wrote_keeps_no_server_out",),
     ),
     Mutant(
@@ -110,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "a lease lasts no longer than leases may", "server/store/lease.py",
-        "min(self.until_ms - self.now_ms, self.length_ms, LENGTH_MAX_MS)", "min(self.until_ms - self.now_ms, self.length_ms)",
+        "min(self.until_ms - self.now_ms, self.length_ms, LENGTH_MAX_MS)", "min(self.until_ms - self.now_ms, self.length_ms)",  # noqa: E501
         ("tests/store/sqlite/test_store.py::TestSqlite::test_a_length_that_no_lease_has_runs_out_all_the_same",),
     ),
     Mutant(
@@ -124,7 +131,8 @@ MUTANTS = (
         "                found.append(make(row))\n            except MemoryError as error:",
         ("tests/store/sqlite/test_store.py::TestSqlite::test_a_text_that_cannot_be_read_is_passed_over_and_named",),
     ),
-    # --- what a host may leave behind -----------------------------------------------------------------------------------------
+    # --- what a host may leave behind
+    # -----------------------------------------------------------------------------------------
     Mutant(
         "nothing is stored for what was never dispatched", "server/store/late_reports.py",
         "if not late.claimed or late.command_id in deleted", "if late.command_id in deleted",
@@ -165,7 +173,8 @@ MUTANTS = (
         "if len(written) == WRITES and now - written[0] < MINUTE:", "if False:",
         ("tests/rpc/session/test_host_facts.py",),
     ),
-    # --- a part of the database that is lost is found out ------------------------------------------------------------------------
+    # --- a part of the database that is lost is found out
+    # ------------------------------------------------------------------------
     Mutant(
         "what the database has dispatched and does not know is asked for", "server/core/rollback.py",
         "    if asked:\n        world.act(Inquire(peer.host_id, asked))\n", "",
@@ -181,7 +190,8 @@ MUTANTS = (
         '    world.act(Alarm("orphans", text))', "    del text",
         ("tests/core/results/test_unmatched.py", "tests/rpc/session/test_orphans.py"),
     ),
-    # --- budgets that honest libraries meet, and floods do not --------------------------------------------------------------------
+    # --- budgets that honest libraries meet, and floods do not
+    # --------------------------------------------------------------------
     Mutant(
         "a PING may follow each DATA frame that was sent", "_speedups/http2/guard.py",
         " and not (kind == PING and self._probes(now)):", ":",
@@ -197,7 +207,8 @@ MUTANTS = (
         "FULL_IS_LESS = 0.9", "FULL_IS_LESS = 0.0",
         ("tests/speedups/http2/test_probes.py",), pure=True,
     ),
-    # --- the REST port, the agent ---------------------------------------------------------------------------------------------
+    # --- the REST port, the agent
+    # ---------------------------------------------------------------------------------------------
     Mutant(
         "a request has one length", "server/web/http/http1.py",
         '        if b"content-length" in names:', "        if False:",
@@ -213,7 +224,8 @@ MUTANTS = (
         "        if one is None and not _ended(fd):", "        if False:",
         ("tests/agent/test_cannot_look.py",),
     ),
-    # --- names of hosts -------------------------------------------------------------------------------------------------------
+    # --- names of hosts
+    # -------------------------------------------------------------------------------------------------------
     Mutant(
         "a host's place is taken only with a token that allows it", "server/rpc/enrolment.py",
         "if other.host_id in online or not token.replace]", "if other.host_id in online]",
@@ -225,7 +237,7 @@ MUTANTS = (
         ("tests/rpc/enrolment/test_claimed_names.py",),
     ),
     Mutant(
-        "the name that an operator has given goes before what the agent calls itself", "server/core/inputs/hostnames.py",
+        "the name that an operator has given goes before what the agent calls itself", "server/core/inputs/hostnames.py",  # noqa: E501
         "host.given or claim)", "claim)",
         ("tests/core/inputs/test_hostnames.py",),
     ),
@@ -249,7 +261,8 @@ MUTANTS = (
         "            while pending and not self._queue.full:", "            while pending:",
         ("tests/fleet/test_seen.py",),
     ),
-    # --- one request does not hold the loop -----------------------------------------------------------------------------------
+    # --- one request does not hold the loop
+    # -----------------------------------------------------------------------------------
     Mutant(
         "a selector that costs too much is refused", "server/core/selectors/evaluate.py",
         "        if self._left < 0:\n            raise TooCostly\n", "",
@@ -257,7 +270,7 @@ MUTANTS = (
     ),
     Mutant(
         "a selector is evaluated in slices", "server/core/selectors/evaluate.py",
-        "            self._slice = SLICE\n            yield\n", "            self._slice = SLICE\n            yield from ()\n",
+        "            self._slice = SLICE\n            yield\n", "            self._slice = SLICE\n            yield from ()\n",  # noqa: E501
         ("tests/web/api/hosts/test_selection.py",),
     ),
     Mutant(

@@ -25,7 +25,9 @@ def test_its_tests_are_there_and_not_the_simulator_alone(mutant: Mutant) -> None
         assert (ROOT / file).is_file(), file
         if names:
             name = names[-1].partition("[")[0]
-            assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests" / file.split("/")[1]).rglob("*.py")), f"{file}: no {name}"
+            assert any(
+                f"def {name}(" in path.read_text() for path in (ROOT / "tests" / file.split("/")[1]).rglob("*.py")
+            ), f"{file}: no {name}"
 
 
 def test_there_are_as_many_as_were_asked_for_and_each_is_one_of_its_own() -> None:

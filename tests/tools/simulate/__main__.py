@@ -1,4 +1,5 @@
-"""`python -m tests.tools.simulate --seeds 20000` plays seeds on all cores; `--seed N --trace` plays one and prints all that happened.
+"""`python -m tests.tools.simulate --seeds 20000` plays seeds on all cores; `--seed N --trace` plays one and prints all
+that happened.
 
 Exit code: 0 when no promise was broken, 1 otherwise.
 """
@@ -25,7 +26,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, help="play this one only")
     parser.add_argument("--trace", action="store_true", help="with --seed: print every happening")
-    parser.add_argument("--shrink", action="store_true", help="with --seed: look for faults that the failure does not need")
+    parser.add_argument(
+        "--shrink", action="store_true", help="with --seed: look for faults that the failure does not need"
+    )
     parser.add_argument("--without", default="", help="with --seed: faults to leave out, with commas between")
     given = parser.parse_args(arguments)
     return one(given) if given.seed is not None else many(given.first, given.seeds, given.processes)

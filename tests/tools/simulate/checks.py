@@ -1,4 +1,5 @@
-"""The promises, as code. Those of docs/design/guarantees.md that can be seen without a kernel, a socket and a certificate."""
+"""The promises, as code. Those of docs/design/guarantees.md that can be seen without a kernel, a socket and a
+certificate."""
 
 from __future__ import annotations
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 S = ExecutionStatus
 _ONE = {(old, new) for (old, _), new in EXECUTION_STEPS.items()}
 _TWO = _ONE | {(old, new) for old, middle in _ONE for begun, new in _ONE if begun == middle}
-REACHABLE = _TWO | {(old, new) for old, middle in _TWO for begun, new in _ONE if begun == middle} | {(status, status) for status in S}
+REACHABLE = (
+    _TWO
+    | {(old, new) for old, middle in _TWO for begun, new in _ONE if begun == middle}
+    | {(status, status) for status in S}
+)
 RAN = (S.COMPLETED, S.FAILED, S.TIMEOUT)
 WHY_LOST = {"rebooted": "rebooted", "journal_lost": "journal"}
 """Reason of a lost row → what must truly have happened to its host."""
@@ -49,12 +54,17 @@ class Checks:
         self._writers: dict[int, Server] = {}
         self._lease_kept = -1e9
 
-    # --- after every commit ----------------------------------------------------------------------------------------------
+    # --- after every commit
+    # ----------------------------------------------------------------------------------------------
 
     def committed(self, server: Server, changed: list[tuple[CommandHost, CommandHost]], saves: list[object]) -> None:
         tables = self.world.database.tables
         epoch = tables.lease[""].epoch
-        require(server.current and self._writers.setdefault(epoch, server) is server, "I13", f"{server.place} writes in epoch {epoch} of another server")
+        require(
+            server.current and self._writers.setdefault(epoch, server) is server,
+            "I13",
+            f"{server.place} writes in epoch {epoch} of another server",
+        )
         touched = {save.task.task_id: None for save in saves if isinstance(save, SaveTask)}
         for old, new in changed:
             self._row(old, new)
@@ -63,8 +73,16 @@ class Checks:
             task = tables.tasks.get(task_id)
             if task is not None:
                 self.done += 1
-                require(task.counts == tables.counted(task_id), "I4", f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}")
-                require(not task.status.final or sum(task.counts[:3]) == 0, "I4", f"{task_id} is {task.status.label} with open rows")
+                require(
+                    task.counts == tables.counted(task_id),
+                    "I4",
+                    f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}",
+                )
+                require(
+                    not task.status.final or sum(task.counts[:3]) == 0,
+                    "I4",
+                    f"{task_id} is {task.status.label} with open rows",
+                )
                 require(task_id not in self._finished or task.status.final, "I2", f"{task_id} is open again")
                 if task.status.final:
                     self._finished.add(task_id)
@@ -87,11 +105,21 @@ class Checks:
         if row.status is S.FAILED and row.error_code in ("spawn_failed", "agent_died"):
             require(where in ghost.unforked and starts == 0, "I6", f"{named}: {starts} starts")
         elif row.status in RAN:
-            require(starts == 1 and process is not None and process.report is not None, "I6", f"{named}: {starts} starts, no such report")
+            require(
+                starts == 1 and process is not None and process.report is not None,
+                "I6",
+                f"{named}: {starts} starts, no such report",
+            )
             assert process is not None and process.report is not None
-            require(row.cancel_reason != "expired", "I20", f"{named}: it is said to have been ended because it had not started")
+            require(
+                row.cancel_reason != "expired",
+                "I20",
+                f"{named}: it is said to have been ended because it had not started",
+            )
             self._honest(row, process, named)
-        elif row.status is S.DISPATCH_FAILED or (row.status is S.CANCELED and row.error_code == "canceled_before_start"):
+        elif row.status is S.DISPATCH_FAILED or (
+            row.status is S.CANCELED and row.error_code == "canceled_before_start"
+        ):
             require(ghost.unknowable(where) or starts == 0, "I7", f"{named}: {starts} starts")
             if row.error_code == "expired":
                 self._expired(row, named)
@@ -107,22 +135,39 @@ class Checks:
         """What has run is not tried again, unless its task says that it may be."""
         world = self.world
         policy = world.database.tables.tasks[world.database.tables.commands[row.command_id].task_id].retry
-        require(policy is not None and row.attempt <= policy.attempts, "I1", f"attempt {row.attempt} of {row.command_id}, asked for was {policy}")
+        require(
+            policy is not None and row.attempt <= policy.attempts,
+            "I1",
+            f"attempt {row.attempt} of {row.command_id}, asked for was {policy}",
+        )
         for one in row.earlier:
             where = (row.host_id, (row.command_id, int(str(one["attempt"]))))
             never = one["status"] == "dispatch_failed" or not (policy and policy.idempotent)
             starts = world.ghost.starts[where]
-            require(not never or world.ghost.unknowable(where) or starts == 0, "I1", f"{where} is tried again after {one}: {starts} starts")
+            require(
+                not never or world.ghost.unknowable(where) or starts == 0,
+                "I1",
+                f"{where} is tried again after {one}: {starts} starts",
+            )
 
     def decided(self, row: CommandHost, server: Server) -> None:
-        """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by that."""
+        """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by
+        that."""
         if row.status is S.LOST and row.error_code == "silent":
-            require(self.world.loop.now >= server.loss_suspended_until - SLACK, "I5", f"{row.command_id} on {row.host_id} is lost while many hosts are away")
+            require(
+                self.world.loop.now >= server.loss_suspended_until - SLACK,
+                "I5",
+                f"{row.command_id} on {row.host_id} is lost while many hosts are away",
+            )
 
     def _honest(self, row: CommandHost, process: Process, named: str) -> None:
         report, world = process.report, self.world
         assert report is not None and process.ended is not None
-        require((report.exit_code, report.signal or None) == (row.exit_code, row.signal), "I6", f"{named}: it ended with {report}")
+        require(
+            (report.exit_code, report.signal or None) == (row.exit_code, row.signal),
+            "I6",
+            f"{named}: it ended with {report}",
+        )
         require(report.outcome.name.lower() == row.status.label, "I6", f"{named}: it ended as {report.outcome.name}")
         if row.status is S.TIMEOUT:
             command = world.database.tables.commands[row.command_id]
@@ -135,7 +180,9 @@ class Checks:
         said = (output.total_bytes, output.sha256) if output else (0, b"")
         if world.ghost.restored_at >= process.ended and output is None:
             return  # acknowledged before the restore: the agent has kept the result, not the bytes
-        require(said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said")
+        require(
+            said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said"
+        )
 
     def _expired(self, row: CommandHost, named: str) -> None:
         """Neither the time to start nor the time to come is over early."""
@@ -167,15 +214,22 @@ class Checks:
             holds = WHY_LOST.get(reason, reason) in world.ghost.suspects(row.host_id)
         require(holds, "I5", f"{named}: nothing has happened to that host that explains it")
 
-    # --- the lease -----------------------------------------------------------------------------------------------------------
+    # --- the lease
+    # -----------------------------------------------------------------------------------------------------------
 
     def lease_taken(self, lease: Lease) -> None:
         """It was nobody's, or its holder has not renewed it for as long as it lasts, by no clock that can be set."""
         self.done += 1
         holder, kept = self.world.server, self.world.loop.now - self._lease_kept
         alive = holder is not None and holder.life.alive and holder.epoch == lease.epoch and lease.until_ms != 0
-        clock = "db_clock" in self.world.swarm.enabled  # sets it: who is fenced by that starts anew, and nothing else comes of it
-        require(not alive or clock or kept >= lease.length_ms / 1000 - SLACK, "I13", f"{lease} is taken {kept:.3f} s after it was renewed")
+        clock = (
+            "db_clock" in self.world.swarm.enabled
+        )  # sets it: who is fenced by that starts anew, and nothing else comes of it
+        require(
+            not alive or clock or kept >= lease.length_ms / 1000 - SLACK,
+            "I13",
+            f"{lease} is taken {kept:.3f} s after it was renewed",
+        )
 
     def lease_kept(self) -> None:
         self._lease_kept = self.world.loop.now
@@ -185,7 +239,8 @@ class Checks:
         self._writers.clear()
         self._finished = {task_id for task_id, task in self.world.database.tables.tasks.items() if task.status.final}
 
-    # --- when something is decided ------------------------------------------------------------------------------------------
+    # --- when something is decided
+    # ------------------------------------------------------------------------------------------
 
     def saved(self, task: Task) -> None:
         """A task's own timeout ends it when that time has truly passed, whatever the clock on the wall says."""
@@ -194,9 +249,14 @@ class Checks:
         if task.cancel_reason == "timeout" and task.timeout_ms is not None:
             began = self._began.get(task.task_id, -1e9)
             ran = self.world.loop.now - began
-            require(ran >= task.timeout_ms / 1000 - 1.0, "I20", f"{task.task_id} timed out after {ran:.3f} of {task.timeout_ms / 1000} s")
+            require(
+                ran >= task.timeout_ms / 1000 - 1.0,
+                "I20",
+                f"{task.task_id} timed out after {ran:.3f} of {task.timeout_ms / 1000} s",
+            )
 
-    # --- when something is said ------------------------------------------------------------------------------------------
+    # --- when something is said
+    # ------------------------------------------------------------------------------------------
 
     def acked(self, ack: Ack) -> None:
         """The agent may forget it from here on: what it reported must be in the database."""
@@ -209,16 +269,28 @@ class Checks:
         row = tables.rows.get((key[0], host_id))
         if row is None:
             deleted = key[0] not in tables.commands
-            require(deleted or (host_id, *key) in tables.orphans, "I3", f"result of {key} on {host_id} was acknowledged and is nowhere")
+            require(
+                deleted or (host_id, *key) in tables.orphans,
+                "I3",
+                f"result of {key} on {host_id} was acknowledged and is nowhere",
+            )
         else:
             ended = row.status.final and row.report is not None
             kept = ended or (key[0], host_id) in tables.lates or any(one["attempt"] == key[1] for one in row.earlier)
-            require(kept, "I3", f"result of {key} on {host_id} was acknowledged and is neither in its row nor beside it")
-            require(row.status.final or row.attempt > key[1], "I3", f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}")
+            require(
+                kept, "I3", f"result of {key} on {host_id} was acknowledged and is neither in its row nor beside it"
+            )
+            require(
+                row.status.final or row.attempt > key[1],
+                "I3",
+                f"result of {key} on {host_id} was acknowledged, its row is {row.status.label}",
+            )
 
     def dispatched(self, dispatch: Dispatch, server: Server) -> None:
         self.done += 1
-        self.world.ghost.left.setdefault((dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)), self.world.loop.now)
+        self.world.ghost.left.setdefault(
+            (dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)), self.world.loop.now
+        )
         host_id, key = dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)
         row = self.world.database.tables.rows.get((key[0], host_id))
         known = row is not None and row.seq == dispatch.seq and row.status is not S.PENDING
@@ -237,27 +309,39 @@ class Checks:
     def hello(self, event: HostConnected, server: Server) -> None:
         if self.world.ghost.restored_at >= 0:
             # numbers that an older database does not remember and the agent has not met may be given again
-            self.world.seqs = {at: key for at, key in self.world.seqs.items() if at[0] != event.host_id or at[1] <= event.max_seq}
-        held = self._greeted[server.epoch, event.session] = {(entry.command_id, entry.attempt) for entry in event.entries}
+            self.world.seqs = {
+                at: key for at, key in self.world.seqs.items() if at[0] != event.host_id or at[1] <= event.max_seq
+            }
+        held = self._greeted[server.epoch, event.session] = {
+            (entry.command_id, entry.attempt) for entry in event.entries
+        }
         if server.current:
             self.world.ghost.told.update((event.host_id, key) for key in held)
 
     def welcomed(self, welcome: Welcome, server: Server) -> None:
         self.done += 1
         judged = {(verdict.command_id, verdict.attempt) for verdict in welcome.verdicts}
-        require(judged >= self._greeted.pop((server.epoch, welcome.session)), "I9", f"entries of {welcome.host_id} without a verdict")
+        require(
+            judged >= self._greeted.pop((server.epoch, welcome.session)),
+            "I9",
+            f"entries of {welcome.host_id} without a verdict",
+        )
 
     def said(self, spoken: Spoken, session: Session) -> None:
         """An agent that hears anything before its Welcome hangs up."""
         self.done += 1
-        require(isinstance(spoken, Welcome) or session.welcomed, "I9", f"{spoken} to {session.host_id} before its Welcome")
+        require(
+            isinstance(spoken, Welcome) or session.welcomed, "I9", f"{spoken} to {session.host_id} before its Welcome"
+        )
 
     def promise(self, key: str, task_id: str) -> None:
         """An operator is told that the task exists."""
         self.done += 1
         require(self.world.ghost.promised.setdefault(key, task_id) == task_id, "I10", f"two tasks for {key}")
         known = self.world.database.tables.keys.get(key)
-        require(known is not None and known.task_id == task_id, "I10", f"{task_id} was promised and is not in the database")
+        require(
+            known is not None and known.task_id == task_id, "I10", f"{task_id} was promised and is not in the database"
+        )
 
     def shown(self, progress: Progress) -> None:
         """What is shown is committed."""
@@ -265,9 +349,14 @@ class Checks:
         task = progress.task
         if task.status.final or task.status is TaskStatus.RUNNING:
             stored = self.world.database.tables.tasks.get(task.task_id)
-            require(stored is None or stored.version >= task.version, "I3", f"{task.task_id} is shown as {task.status.label} before it is committed")
+            require(
+                stored is None or stored.version >= task.version,
+                "I3",
+                f"{task.task_id} is shown as {task.status.label} before it is committed",
+            )
 
-    # --- when faults are over --------------------------------------------------------------------------------------------
+    # --- when faults are over
+    # --------------------------------------------------------------------------------------------
 
     def attached(self) -> None:
         """ATTACHED_WITHIN seconds after the last fault."""
@@ -275,7 +364,11 @@ class Checks:
         require(server is not None and server.listening, "I8", "the server is not up")
         require(self.world.other is None, "I13", "a server that has not the lease still runs")
         assert server is not None
-        missing = [host_id for host_id, machine in self.world.machines.items() if not machine.gone and host_id not in server.attached]
+        missing = [
+            host_id
+            for host_id, machine in self.world.machines.items()
+            if not machine.gone and host_id not in server.attached
+        ]
         require(not missing, "I8", f"{missing} not attached {ATTACHED_WITHIN:g} s after the last fault")
 
     def everything(self) -> None:
@@ -283,7 +376,11 @@ class Checks:
         world, tables = self.world, self.world.database.tables
         for task_id, task in tables.tasks.items():
             require(task.status.final, "I5", f"{task_id} is still {task.status.label}: {task.counts}")
-            require(task.counts == tables.counted(task_id), "I4", f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}")
+            require(
+                task.counts == tables.counted(task_id),
+                "I4",
+                f"{task_id} counts {task.counts}, its rows are {tables.counted(task_id)}",
+            )
         for row in tables.rows.values():
             if row.earlier:
                 self._again(row)

@@ -33,10 +33,14 @@ class Faults:
         world = self.world
         machine = world.rng.choice(list(world.machines.values()))
         if not world.calm and getattr(self, f"_{name}")(machine):
-            world.met(name, machine.host_id if name.startswith(("agent", "host", "disk", "shim", "link", "partition")) else None)
+            world.met(
+                name,
+                machine.host_id if name.startswith(("agent", "host", "disk", "shim", "link", "partition")) else None,
+            )
 
     def heal(self) -> None:
-        """Everything works from here on; hosts that are gone stay gone, and what the faults have broken stays broken."""
+        """Everything works from here on; hosts that are gone stay gone, and what the faults have broken stays
+        broken."""
         world = self.world
         self.slow_disks.clear()
         world.slow_until = world.database.away_until = world.database.slow_until = 0.0
@@ -57,7 +61,8 @@ class Faults:
         link = machine.agent.link if machine.agent is not None else None
         return link if link is not None and link.whole else None
 
-    # --- each returns whether there was anything to harm -------------------------------------------------------------------
+    # --- each returns whether there was anything to harm
+    # -------------------------------------------------------------------
 
     def _link_cut(self, machine: Machine) -> bool:
         link, rng = self._link(machine), self.world.rng
@@ -122,7 +127,8 @@ class Faults:
             clock.stand(self.world.span(1.0, 30.0))
 
     def _server_twin(self, machine: Machine) -> bool:
-        """A second server on the same database, while the first one goes on, or is stopped for a while and goes on later."""
+        """A second server on the same database, while the first one goes on, or is stopped for a while and goes on
+        later."""
         world, server = self.world, self.world.server
         if server is None or not server.listening or server.draining or server.life.stopped or world.other is not None:
             return False
@@ -132,7 +138,9 @@ class Faults:
         return True
 
     def _db_down(self, machine: Machine) -> bool:
-        self.world.database.away_until = self.world.loop.now + self.world.rng.choice((0.5, 10.0, 60.0)) * self.world.rng.random()
+        self.world.database.away_until = (
+            self.world.loop.now + self.world.rng.choice((0.5, 10.0, 60.0)) * self.world.rng.random()
+        )
         return True
 
     def _db_stall(self, machine: Machine) -> bool:

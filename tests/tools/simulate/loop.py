@@ -1,7 +1,10 @@
-"""Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the shells use.
+"""Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the
+shells use.
 
-`server.store.writer`, `server.store.water`, `server.conductor`, `server.turns`, `server.lifecycle.recovery`, `server.cluster.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
-simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of it; a task is
+`server.store.writer`, `server.store.water`, `server.conductor`, `server.turns`, `server.lifecycle.recovery`,
+`server.cluster.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
+simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of
+it; a task is
 resumed by the heap and by nothing else, so the order of everything follows from the seed.
 """
 
@@ -84,7 +87,8 @@ class Loop:
 
 
 class Task:
-    """A coroutine that is resumed by the heap. turn: counts its waits, so that a wake-up for an earlier one is passed over."""
+    """A coroutine that is resumed by the heap. turn: counts its waits, so that a wake-up for an earlier one is passed
+    over."""
 
     def __init__(self, life: Life, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.life, self.coroutine = life, coroutine
@@ -204,7 +208,9 @@ class move_on_after(AbstractContextManager["move_on_after"]):
         if self._inside:
             self._task.interrupt(self._error)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         self._inside = False
         self.cancelled_caught = error is self._error
         return self.cancelled_caught

@@ -1,4 +1,5 @@
-"""People and scripts: they create tasks, start, cancel and delete them, and repeat a request whose answer they did not get.
+"""People and scripts: they create tasks, start, cancel and delete them, and repeat a request whose answer they did not
+get.
 
 As server/web/service/create_task.py and tasks.py do it, HTTP left out.
 """
@@ -51,7 +52,9 @@ class Operators:
 
     def _create(self, key: str) -> None:
         rng, swarm = self.world.rng, self.world.swarm
-        hosts = tuple(host_id for host_id in self.world.machines if rng.random() < 0.8) or tuple(self.world.machines)[:1]
+        hosts = (
+            tuple(host_id for host_id in self.world.machines if rng.random() < 0.8) or tuple(self.world.machines)[:1]
+        )
         if rng.random() < 0.03:
             hosts = (*hosts, "host-never-seen")
         timeout_ms = rng.choice((None, None, 3_000, 60_000))
@@ -63,20 +66,38 @@ class Operators:
             "start_within_ms": rng.choice((50, 2_000, 60_000)),
         }
         start = rng.random() < 0.8
-        how = {"timeout_ms": timeout_ms, "concurrency": concurrency, "wait_ms": rng.choice((None, None, 5_000, 60_000)), "retry": _policy(rng)}
+        how = {
+            "timeout_ms": timeout_ms,
+            "concurrency": concurrency,
+            "wait_ms": rng.choice((None, None, 5_000, 60_000)),
+            "retry": _policy(rng),
+        }
         self._ask(key, hosts, how, command, start)
-        for what, odds in ((self._start, 0.4), (self._cancel, 0.3), (self._cancel_some, 0.2), (self._force, 0.1), (self._delete, 0.1)):
+        for what, odds in (
+            (self._start, 0.4),
+            (self._cancel, 0.3),
+            (self._cancel_some, 0.2),
+            (self._force, 0.1),
+            (self._delete, 0.1),
+        ):
             if rng.random() < odds:
                 self.world.loop.at(rng.choice((0.1, 2.0, swarm.seconds)) * rng.random(), what, key)
         self.world.loop.at(swarm.seconds * (0.5 + rng.random()), self._start, key)
 
-    # --- requests --------------------------------------------------------------------------------------------------------
+    # --- requests
+    # --------------------------------------------------------------------------------------------------------
 
     def _server(self) -> Server | None:
         server = self.world.server
-        return server if server is not None and server.listening and not server.writer.full and not server.life.stopped else None
+        return (
+            server
+            if server is not None and server.listening and not server.writer.full and not server.life.stopped
+            else None
+        )
 
-    def _ask(self, key: str, hosts: tuple[str, ...], how: dict[str, Any], command: dict[str, object], start: bool) -> None:
+    def _ask(
+        self, key: str, hosts: tuple[str, ...], how: dict[str, Any], command: dict[str, object], start: bool
+    ) -> None:
         """Once, and again with the same key until there is an answer."""
         if key in self.world.ghost.promised:
             return
@@ -94,7 +115,13 @@ class Operators:
             self._asking[key] -= 1
 
     async def _creation(
-        self, server: Server, key: str, hosts: tuple[str, ...], how: dict[str, Any], command: dict[str, object], start: bool
+        self,
+        server: Server,
+        key: str,
+        hosts: tuple[str, ...],
+        how: dict[str, Any],
+        command: dict[str, object],
+        start: bool,
     ) -> None:
         world = self.world
         try:

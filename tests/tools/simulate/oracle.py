@@ -1,4 +1,5 @@
-"""What truly happened, kept outside of everything that is under test: who was started how often, what it said, who was told what."""
+"""What truly happened, kept outside of everything that is under test: who was started how often, what it said, who was
+told what."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class Ghost:
     forced: set[str] = field(default_factory=set)
     """Tasks that an operator ended by force, or some hosts of theirs."""
     given_up: bool = False
-    """The last time that an older database was put in place, all that was open in it was given up, as `restore` does."""
+    """The last time that an older database was put in place, all that was open in it was given up, as `restore`
+    does."""
     promised: dict[str, str] = field(default_factory=dict)
     """Idempotency key → the task that an operator was told of."""
     acked: dict[Where, float] = field(default_factory=dict)
@@ -58,7 +60,8 @@ class Ghost:
     restored_at: float = -1.0
 
     def unknowable(self, where: Where) -> bool:
-        """An older database does not remember that it was sent, and its host had not been able to say so since when this was first asked."""
+        """An older database does not remember that it was sent, and its host had not been able to say so since when
+        this was first asked."""
         if not self.given_up and self.left.get(where, self.restored_at) < self.restored_at and where not in self.told:
             self.excused.add(where)
         return where in self.excused

@@ -6,7 +6,8 @@ from tests.tools.simulate.run import Outcome
 from tests.tools.simulate.swarm import FAULTS
 
 STATUSES = ("pending", "dispatched", "accepted", "running", "unreachable", "final")
-"""Of an execution when a fault struck: accepted is dispatched, and known to be in the agent's journal; unreachable, whatever its status."""
+"""Of an execution when a fault struck: accepted is dispatched, and known to be in the agent's journal; unreachable,
+whatever its status."""
 
 
 def table(outcome: Outcome) -> list[str]:
@@ -25,16 +26,23 @@ def summary(outcome: Outcome, wall: float, processes: int) -> list[str]:
     return [
         *table(outcome),
         "",
-        "named places at which something struck: " + ", ".join(f"{name} {count:,}" for name, count in sorted(outcome.places.items())),
+        "named places at which something struck: "
+        + ", ".join(f"{name} {count:,}" for name, count in sorted(outcome.places.items())),
         "how executions ended: " + ", ".join(f"{name} {count:,}" for name, count in outcome.ends.most_common()),
         "",
-        f"{outcome.runs:,} schedules, {faults:,} faults, {outcome.starts:,} starts, {outcome.steps:,} happenings, {outcome.checks:,} checks, "
+        f"{outcome.runs:,} schedules, {faults:,} faults, {outcome.starts:,} starts, {outcome.steps:,} "
+        f"happenings, {outcome.checks:,} checks, "
         f"{outcome.seconds / 3600:,.0f} simulated hours",
-        f"{per_minute:,.0f} schedules per minute on {processes} processes; {met} of {len(STATUSES) * len(FAULTS)} pairs of status and fault met",
+        (
+            f"{per_minute:,.0f} schedules per minute on {processes} processes; {met} of "
+            f"{len(STATUSES) * len(FAULTS)} pairs of status and fault met"
+        ),
         f"{len(outcome.failures)} violations",
     ]
 
 
 def replay(seed: int, without: list[str] | None = None) -> str:
     """The one command that plays it again."""
-    return f"python -m tests.tools.simulate --seed {seed} --trace" + (f" --without {','.join(without)}" if without else "")
+    return f"python -m tests.tools.simulate --seed {seed} --trace" + (
+        f" --without {','.join(without)}" if without else ""
+    )

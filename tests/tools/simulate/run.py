@@ -33,7 +33,11 @@ _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.turns, "trio", loop.pieces),
     (server.fleet.registry, "trio", loop.pieces),
     (server.cluster.lease, "trio", loop.pieces),
-    (server.cluster.lease, "log", SimpleNamespace(info=lambda *_, **__: None, warning=lambda *_, **__: None)),  # structlog heeds no logging.disable
+    (
+        server.cluster.lease,
+        "log",
+        SimpleNamespace(info=lambda *_, **__: None, warning=lambda *_, **__: None),
+    ),  # structlog heeds no logging.disable
     (agent.conductor, "trio", loop.pieces),
     (agent.storage.journal, "os", disk.OS),
     (agent.recovery, "close_to_shims", shims.close_to_shims),
@@ -87,7 +91,12 @@ class Outcome:
 
 
 def play(
-    seed: int, *, trace: bool = False, without: Sequence[str] = (), record: bool = False, aim: Mapping[str, Any] | None = None
+    seed: int,
+    *,
+    trace: bool = False,
+    without: Sequence[str] = (),
+    record: bool = False,
+    aim: Mapping[str, Any] | None = None,
 ) -> tuple[World, Outcome]:
     """Inside `simulated`. record: keep the saves of every commit. without, aim: see World."""
     world = World(seed, trace=trace, without=without, aim=aim)

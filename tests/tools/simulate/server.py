@@ -1,6 +1,7 @@
 """One life of the server's process: its start, its sessions, its sudden end.
 
-Real here: server/lifecycle/recovery.py, server/core, server/conductor.py, server/store/writer.py, server/fleet, server/rpc's reading of Hello.
+Real here: server/lifecycle/recovery.py, server/core, server/conductor.py, server/store/writer.py, server/fleet,
+server/rpc's reading of Hello.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Watched(Engine):
 
 
 class Server:
-    """listening: agents are let in. life: ends with the process. place: of its data directory; two that run have two."""
+    """listening: agents are let in. life: ends with the process. place: of its data directory; two that run have
+    two."""
 
     def __init__(self, world: World, place: str) -> None:
         self.world, self.place = world, place
@@ -106,15 +108,15 @@ class Server:
             self.epoch = await recovery.open_store(parts, Holder(self.place, "simulated", 1), SETTINGS)
             self.registry = Registry(epoch=self.epoch)
             limits = Limits(
-                in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,
+                in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,  # noqa: E501
                 start_grace=swarm.start_grace, watchdog_margin=5.0, cancel_retry=5.0, forget_every=swarm.forget_every,
-                small_task=swarm.small_task, mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE, lap=5.0,
+                small_task=swarm.small_task, mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE, lap=5.0,  # noqa: E501
             )  # fmt: skip
             if world.to_be_given_up:
                 await self._give_up()
             self.engine = Watched(limits, self)
             self.writer = Writer(
-                parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2,
+                parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2,  # noqa: E501
                 small_rows=swarm.small_rows, max_rows=swarm.max_rows,
             )  # fmt: skip
             self.memory = HostRecorder(self.registry, self.writer, self)
@@ -194,7 +196,8 @@ class Server:
             for host_id in self.world.machines:
                 self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
 
-    # --- the conductor's Shown -------------------------------------------------------------------------------------------
+    # --- the conductor's Shown
+    # -------------------------------------------------------------------------------------------
 
     def committed(self, saves: Sequence[Save]) -> None:
         pass
@@ -205,7 +208,8 @@ class Server:
     def forget(self, task_id: str) -> None:
         pass
 
-    # --- sessions, as server/rpc does them -------------------------------------------------------------------------------
+    # --- sessions, as server/rpc does them
+    # -------------------------------------------------------------------------------
 
     @property
     def busy_for(self) -> float:
@@ -258,7 +262,11 @@ class Server:
         now = self.world.loop.now
         self._left[host_id] = now
         away = sum(now - at <= MASS_WINDOW for at in self._left.values())
-        if away >= self.world.swarm.mass_hosts and away > 0.3 * (len(self.registry.sessions()) + away) and now >= self.loss_suspended_until:
+        if (
+            away >= self.world.swarm.mass_hosts
+            and away > 0.3 * (len(self.registry.sessions()) + away)
+            and now >= self.loss_suspended_until
+        ):
             self.loss_suspended_until = now + MASS_PAUSE
             self.world.struck_by_silence += 1
 

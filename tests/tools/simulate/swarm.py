@@ -1,7 +1,9 @@
 """What a run may meet: its sizes, its limits and the faults it enables, all drawn from the seed.
 
-A run enables a random part of the faults only (swarm testing: Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", ISSTA 2012): faults that
-hide each other, such as a server that is dead half of the time, would otherwise keep whole regions from ever being reached.
+A run enables a random part of the faults only (swarm testing: Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", ISSTA
+2012): faults that
+hide each other, such as a server that is dead half of the time, would otherwise keep whole regions from ever being
+reached.
 """
 
 from __future__ import annotations
@@ -40,10 +42,13 @@ FAULTS = (
     "disk_damage",
     "shim_kill",
 )
-"""Everything that can go wrong. Those that end in _point kill at a named place in the code, db_error, db_unknown and duplicate strike a
+"""Everything that can go wrong. Those that end in _point kill at a named place in the code, db_error, db_unknown and
+duplicate strike a
 single call or message; the others happen at a random instant."""
 
-AT_AN_INSTANT = tuple(name for name in FAULTS if name not in ("server_point", "agent_point", "db_error", "db_unknown", "duplicate"))
+AT_AN_INSTANT = tuple(
+    name for name in FAULTS if name not in ("server_point", "agent_point", "db_error", "db_unknown", "duplicate")
+)
 LOSES_A_JOURNAL = ("host_wiped", "disk_damage")
 """Never together with db_restored: with both stores lost, nobody can know what was started (outside the promise I1).
 For the same reason tombstones are many then: a backup must not be older than what agents remember."""
@@ -51,7 +56,8 @@ For the same reason tombstones are many then: a backup must not be older than wh
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """seconds: how long faults happen. often: mean seconds between two faults at an instant. strike: probability per call or message."""
+    """seconds: how long faults happen. often: mean seconds between two faults at an instant. strike: probability per
+    call or message."""
 
     enabled: frozenset[str]
     seconds: float

@@ -1,7 +1,8 @@
 """Between the two engines: what one side's effects are as the other side's events, the way the shells translate them.
 
 To encode and to decode each of them would take half of the simulator's time, so they are translated here;
-tests/tools/simulate/tests/test_translate.py compares that with what agent/session/wire.py, server/rpc and the encoded bytes between them make of the same.
+tests/tools/simulate/tests/test_translate.py compares that with what agent/session/wire.py, server/rpc and the encoded
+bytes between them make of the same.
 """
 
 from __future__ import annotations
@@ -34,7 +35,16 @@ def hello(agent: Agent) -> from_agent.Hello:
     facts = from_agent.Facts(f"host-{machine.host_id}", FACTS.ip, FACTS.os, FACTS.arch, FACTS.version, {})
     entries = [(*entry.key, entry.seq, int(entry.stage)) for entry in said.entries]
     return from_agent.Hello(
-        machine.host_id, said.journal_id, machine.boot_id, 0, said.max_seq, said.max_epoch, entries, facts, agent.engine.config.slots, pb.PROTOCOL
+        machine.host_id,
+        said.journal_id,
+        machine.boot_id,
+        0,
+        said.max_seq,
+        said.max_epoch,
+        entries,
+        facts,
+        agent.engine.config.slots,
+        pb.PROTOCOL,
     )
 
 
@@ -70,7 +80,12 @@ def _result(agent: Agent, message: out.Result) -> events.Result:
         stdout=_output(report.stdout, output),
         stderr=_output(report.stderr, b""),
         report=decode._report(
-            None, (kill.reason, kill.term_at_ms, kill.kill_at_ms, kill.tree_empty) if kill else None, report.pipe_held, report.leftovers_killed, report.left_running, report.observed
+            None,
+            (kill.reason, kill.term_at_ms, kill.kill_at_ms, kill.tree_empty) if kill else None,
+            report.pipe_held,
+            report.leftovers_killed,
+            report.left_running,
+            report.observed,
         ),
     )
 
@@ -96,7 +111,14 @@ class Orders:
             value.attempt = value.seq = 1
             known = self._known[command_id] = wire.dispatch(value, lambda spec: None)
         return ev.Dispatch(
-            (command_id, spoken.attempt), spoken.seq, spoken.session, known.start_within_ms, known.digest, known.size, known.spec, known.refusal
+            (command_id, spoken.attempt),
+            spoken.seq,
+            spoken.session,
+            known.start_within_ms,
+            known.digest,
+            known.size,
+            known.spec,
+            known.refusal,
         )
 
 

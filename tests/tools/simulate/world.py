@@ -1,4 +1,5 @@
-"""One run: machines, one database, one server at a time, operators, and what goes wrong, all of it drawn from one seed."""
+"""One run: machines, one database, one server at a time, operators, and what goes wrong, all of it drawn from one
+seed."""
 
 from __future__ import annotations
 
@@ -31,10 +32,14 @@ MOST_STEPS = 200_000
 
 
 class World:
-    """calm: nothing goes wrong any more. trace: a line per happening, or None. covered: (status, fault) → executions it met."""
+    """calm: nothing goes wrong any more. trace: a line per happening, or None. covered: (status, fault) → executions it
+    met."""
 
-    def __init__(self, seed: int, *, trace: bool = False, without: Sequence[str] = (), aim: Mapping[str, Any] | None = None) -> None:
-        """without: faults that are left out of those that the seed enables. aim: sizes of the Swarm that are not left to chance."""
+    def __init__(
+        self, seed: int, *, trace: bool = False, without: Sequence[str] = (), aim: Mapping[str, Any] | None = None
+    ) -> None:
+        """without: faults that are left out of those that the seed enables. aim: sizes of the Swarm that are not left
+        to chance."""
         OS.forget()
         self.rng = Random(seed)
         drawn = draw(self.rng, Random(seed + 1_000_003))
@@ -70,7 +75,8 @@ class World:
         self.faults = Faults(self)
         self.faults.plan()
 
-    # --- the run ---------------------------------------------------------------------------------------------------------
+    # --- the run
+    # ---------------------------------------------------------------------------------------------------------
 
     def play(self) -> None:
         """Raises Violation, or whatever the code under test raises."""
@@ -90,7 +96,9 @@ class World:
 
     def _quiet(self) -> bool:
         agents = [machine.agent for machine in self.machines.values() if machine.agent is not None and not machine.gone]
-        return all(task.status.final for task in self.database.tables.tasks.values()) and not any(agent.engine.running for agent in agents)
+        return all(task.status.final for task in self.database.tables.tasks.values()) and not any(
+            agent.engine.running for agent in agents
+        )
 
     def _until(self, when: float) -> None:
         loop = self.loop
@@ -111,7 +119,8 @@ class World:
                 raise Violation("I5", f"{MOST_STEPS} steps and no end")
         loop.now = max(loop.now, when)
 
-    # --- the server ------------------------------------------------------------------------------------------------------
+    # --- the server
+    # ------------------------------------------------------------------------------------------------------
 
     def start_server(self, place: str = "here") -> None:
         """The one that is to run all the time."""
@@ -137,7 +146,8 @@ class World:
             self.server_ended(self.server, seconds)
 
     def server_ended(self, server: Server, seconds: float) -> None:
-        """Its process is gone. The one that has the lease, or is to have it, is started anew after so many seconds; nobody starts the
+        """Its process is gone. The one that has the lease, or is to have it, is started anew after so many seconds;
+        nobody starts the
         other one again."""
         if not server.life.alive:
             return
@@ -174,7 +184,8 @@ class World:
         ghost.promised = {key: known.task_id for key, known in database.tables.keys.items()}
         self.checks.restored()
 
-    # --- chance ----------------------------------------------------------------------------------------------------------
+    # --- chance
+    # ----------------------------------------------------------------------------------------------------------
 
     def span(self, least: float, most: float) -> float:
         return least + (most - least) * self.rng.random()
@@ -207,7 +218,11 @@ class World:
         return self.span(0.2, 4.0) if slow else self.span(0.0002, 0.01)
 
     def disk_delay(self, machine: Machine) -> float:
-        return self.span(0.1, 3.0) if self.loop.now < self.faults.slow_disks.get(machine.host_id, 0.0) else self.span(0.0002, 0.003)
+        return (
+            self.span(0.1, 3.0)
+            if self.loop.now < self.faults.slow_disks.get(machine.host_id, 0.0)
+            else self.span(0.0002, 0.003)
+        )
 
     def again(self, host_id: str, event: ev.Event) -> None:
         """The same message reaches the agent once more, at any time, in this session or in a later one."""

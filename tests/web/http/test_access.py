@@ -13,8 +13,13 @@ READER = {"Authorization": f"Bearer {METRICS.text}"}
 PROBLEM = "application/problem+json"
 
 
-@pytest.mark.parametrize(("phase", "status", "code"), [(Phase.READY, 200, None), (Phase.STARTING, 503, "store_unavailable"), (Phase.DRAINING, 503, "shutting_down")])
-async def test_readiness_needs_no_token_and_says_nothing_else(world: World, phase: Phase, status: int, code: str | None) -> None:
+@pytest.mark.parametrize(
+    ("phase", "status", "code"),
+    [(Phase.READY, 200, None), (Phase.STARTING, 503, "store_unavailable"), (Phase.DRAINING, 503, "shutting_down")],
+)
+async def test_readiness_needs_no_token_and_says_nothing_else(
+    world: World, phase: Phase, status: int, code: str | None
+) -> None:
     world.health.phase = phase
     answer = await world.get("/health/ready", token=False)
     assert answer.status == status
@@ -33,7 +38,12 @@ async def test_the_read_only_token_is_good_for_nothing_else(world: World) -> Non
     for route in ROUTES:
         if route.access is not Access.TOKEN:
             continue
-        path = route.path.replace("<task_id>", "01900000-0000-7000-8000-000000000000").replace("<host>", "web-1").replace("<", "").replace(">", "")
+        path = (
+            route.path.replace("<task_id>", "01900000-0000-7000-8000-000000000000")
+            .replace("<host>", "web-1")
+            .replace("<", "")
+            .replace(">", "")
+        )
         answer = await world.call(route.method, path, headers=READER, token=False)
         assert (answer.status, answer.error["code"]) == (403, "token_read_only"), (route.method, route.path)
     answer = await world.post("/api/v1/session", {"token": METRICS.text}, token=False)
@@ -52,7 +62,9 @@ async def test_the_read_only_token_is_good_for_nothing_else(world: World) -> Non
         ("/metrics", {"GET", "HEAD"}),
     ],
 )
-async def test_allow_names_the_methods_of_this_address_and_no_others(world: World, path: str, methods: set[str]) -> None:
+async def test_allow_names_the_methods_of_this_address_and_no_others(
+    world: World, path: str, methods: set[str]
+) -> None:
     options = await world.call("OPTIONS", path, token=False)
     assert (options.status, options.data) == (204, b"")
     assert set(options.headers["Allow"].split(", ")) == methods | {"OPTIONS"}
@@ -81,16 +93,30 @@ async def test_options_of_an_address_that_is_not_there_is_404(world: World) -> N
         ("application/*", False),
     ],
 )
-async def test_errors_are_problem_details_for_clients_that_ask_for_them(world: World, accept: str, problem: bool) -> None:
-    answer = await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true", "umask": 77}, headers={"Accept": accept})
+async def test_errors_are_problem_details_for_clients_that_ask_for_them(
+    world: World, accept: str, problem: bool
+) -> None:
+    answer = await world.post(
+        "/api/v1/tasks", {"targets": ["web-1"], "command": "true", "umask": 77}, headers={"Accept": accept}
+    )
     assert answer.headers["Vary"] == "Accept" and answer.status == 422
     if not problem:
         assert answer.headers["Content-Type"] == "application/json" and set(answer.json) == {"error"}
         return
     assert answer.headers["Content-Type"] == PROBLEM
     body = answer.json
-    assert (body["type"], body["status"], body["code"], body["field"]) == ("urn:clarion:error:wrong_type", 422, "wrong_type", "umask")
-    assert body["title"] and body["detail"] and "077" in body["hint"] and body["request_id"] == answer.headers["X-Request-Id"]
+    assert (body["type"], body["status"], body["code"], body["field"]) == (
+        "urn:clarion:error:wrong_type",
+        422,
+        "wrong_type",
+        "umask",
+    )
+    assert (
+        body["title"]
+        and body["detail"]
+        and "077" in body["hint"]
+        and body["request_id"] == answer.headers["X-Request-Id"]
+    )
 
 
 async def test_problem_details_carry_the_members_of_their_code(world: World) -> None:

@@ -15,7 +15,21 @@ from tests.web.world import ADMIN, OTHER, Answer, World
 
 STRANGER = make(Kind.API, os.urandom)
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
-SHELL = {("GET", path) for path in ("/", "/login", "/tasks", "/tasks/<task_id>", "/hosts", "/hosts/<host>", "/new", "/help", "/favicon.ico", "/static/<digest>/<path:name>")}
+SHELL = {
+    ("GET", path)
+    for path in (
+        "/",
+        "/login",
+        "/tasks",
+        "/tasks/<task_id>",
+        "/hosts",
+        "/hosts/<host>",
+        "/new",
+        "/help",
+        "/favicon.ico",
+        "/static/<digest>/<path:name>",
+    )
+}
 LOGIN = {("POST", "/api/v1/session")}
 
 
@@ -51,7 +65,9 @@ async def test_every_route_without_a_good_token_is_401(world: World, header: str
         if (route.method, route.path) in OPEN | SHELL | LOGIN:
             continue
         sent = {} if header is None else {"Authorization": header}
-        answer = await world.call(route.method, address(route.path), {} if route.body else None, headers=sent, token=False)
+        answer = await world.call(
+            route.method, address(route.path), {} if route.body else None, headers=sent, token=False
+        )
         assert (answer.status, answer.error["code"]) == (401, "unauthenticated"), route
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert ADMIN.text not in answer.data.decode()
@@ -66,7 +82,13 @@ async def test_every_route_with_a_token_is_not_401(world: World) -> None:
 
 
 async def test_a_token_in_the_address_is_refused_with_and_without_a_header(world: World) -> None:
-    for query in (f"token={ADMIN.text}", "access_token=x", f"q={ADMIN.text}", "Authorization=Bearer%20x", f"{ADMIN.text}=1"):
+    for query in (
+        f"token={ADMIN.text}",
+        "access_token=x",
+        f"q={ADMIN.text}",
+        "Authorization=Bearer%20x",
+        f"{ADMIN.text}=1",
+    ):
         for token in (True, False):
             answer = await world.get(f"/api/v1/tasks?{query}", token=token)
             assert (answer.status, answer.error["code"]) == (400, "token_misplaced")
@@ -84,7 +106,19 @@ def failures(world: World) -> float:
     return float(world.metrics.auth_failures.labels("http")._value.get())
 
 
-@pytest.mark.parametrize("wrong", ["Bearer cl_wrong", "Basic YTpi", "Bearer", "", f"Bearer {STRANGER.text}", f"Bearer {ADMIN.text[:-1]}", "Bearer \xff"], ids=range(7))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Bearer cl_wrong",
+        "Basic YTpi",
+        "Bearer",
+        "",
+        f"Bearer {STRANGER.text}",
+        f"Bearer {ADMIN.text[:-1]}",
+        "Bearer \xff",
+    ],
+    ids=range(7),
+)
 async def test_an_attempt_with_a_wrong_token_is_counted(world: World, wrong: str) -> None:
     for number in (1, 2):
         answer = await world.get("/api/v1/tasks", token=False, headers={"Authorization": wrong})

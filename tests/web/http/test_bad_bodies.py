@@ -65,10 +65,16 @@ BAD_FIELDS = [
 
 @pytest.mark.parametrize(("body", "code", "field"), BAD_FIELDS, ids=lambda value: repr(value)[:50])
 @pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/run"])
-async def test_one_wrong_field_is_named_and_nothing_is_written(world: World, path: str, body: object, code: str, field: str | None) -> None:
+async def test_one_wrong_field_is_named_and_nothing_is_written(
+    world: World, path: str, body: object, code: str, field: str | None
+) -> None:
     answer = await world.post(path, body)
     assert (answer.status, answer.error["code"], answer.error["field"]) == (422, code, field), answer.data[:500]
-    assert answer.error["hint"] and answer.error["message"] and answer.error["request_id"] == answer.headers["X-Request-Id"]
+    assert (
+        answer.error["hint"]
+        and answer.error["message"]
+        and answer.error["request_id"] == answer.headers["X-Request-Id"]
+    )
     assert (await world.get("/api/v1/tasks")).json["items"] == []
 
 
@@ -146,7 +152,11 @@ async def test_a_body_of_another_kind_is_415(world: World) -> None:
     data = orjson.dumps(GOOD)
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         answer = await world.post("/api/v1/tasks", data=data, headers={"Content-Type": kind})
-        assert (answer.status, answer.error["code"], answer.error["field"]) == (415, "unsupported_media_type", "Content-Type")
+        assert (answer.status, answer.error["code"], answer.error["field"]) == (
+            415,
+            "unsupported_media_type",
+            "Content-Type",
+        )
     assert (await world.post("/api/v1/tasks", data=data)).status == 415
     zipped = await world.post("/api/v1/tasks", data=data, headers=JSON | {"Content-Encoding": "gzip"})
     assert (zipped.status, zipped.error["field"]) == (415, "Content-Encoding")
@@ -179,7 +189,9 @@ async def test_a_body_over_the_limit_is_413(world: World) -> None:
         ("type=%27%20OR%201=1", None, None),
     ],
 )
-async def test_one_wrong_query_parameter_is_named(world: World, query: str, code: str | None, field: str | None) -> None:
+async def test_one_wrong_query_parameter_is_named(
+    world: World, query: str, code: str | None, field: str | None
+) -> None:
     answer = await world.get(f"/api/v1/tasks?{query}")
     if code is None:
         assert (answer.status, answer.json["items"]) == (200, [])
@@ -187,7 +199,9 @@ async def test_one_wrong_query_parameter_is_named(world: World, query: str, code
         assert (answer.status, answer.error["code"], answer.error["field"]) == (422, code, field)
 
 
-@pytest.mark.parametrize("name", ["nonsense", "01900000-0000-7000-8000-0000000000ff", "..%2f..%2fetc", "%00", "x" * 500])
+@pytest.mark.parametrize(
+    "name", ["nonsense", "01900000-0000-7000-8000-0000000000ff", "..%2f..%2fetc", "%00", "x" * 500]
+)
 async def test_unknown_and_malformed_ids_are_the_same_404(world: World, name: str) -> None:
     for path in (f"tasks/{name}", f"tasks/{name}/progress", f"tasks/{name}/hosts", f"tasks/{name}/hosts/web-1/output"):
         answer = await world.get(f"/api/v1/{path}")

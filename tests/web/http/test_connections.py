@@ -97,7 +97,9 @@ PEER = ("10.0.0.1", 5)
         (("not an address", 5), {"x-forwarded-for": "1.2.3.4"}, ("not an address", False)),
     ],
 )
-def test_the_client_is_the_last_address_that_no_trusted_proxy_has(peer: tuple[str, int], headers: dict[str, str], client: tuple[str, bool]) -> None:
+def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
+    peer: tuple[str, int], headers: dict[str, str], client: tuple[str, bool]
+) -> None:
     proxies = Proxies(networks("10.0.0.0/24, ::1"))
     found, secure = proxies.client(peer, [(name.encode(), value.encode()) for name, value in headers.items()])
     assert found is not None and (found[0], secure) == client

@@ -66,7 +66,9 @@ async def test_what_a_client_has_is_not_sent_again_until_it_changes(busy: World)
 async def test_an_etag_of_its_own_is_honoured_too(world: World) -> None:
     task = await world.run("web-1")
     states = await world.get(f"/api/v1/tasks/{task['task_id']}/states")
-    again = await world.get(f"/api/v1/tasks/{task['task_id']}/states", headers={"If-None-Match": states.headers["ETag"]})
+    again = await world.get(
+        f"/api/v1/tasks/{task['task_id']}/states", headers={"If-None-Match": states.headers["ETag"]}
+    )
     assert (again.status, again.data) == (304, b"")
 
 

@@ -1,4 +1,5 @@
-"""What people read holds no character that they cannot see or that changes how they read the rest: refused where it is written, shown as its number where it is there."""
+"""What people read holds no character that they cannot see or that changes how they read the rest: refused where it is
+written, shown as its number where it is there."""
 
 from __future__ import annotations
 
@@ -8,7 +9,19 @@ import pytest
 
 from tests.web.world import World
 
-HIDDEN = [("\u202e", "U+202E"), ("\u2066", "U+2066"), ("\u200b", "U+200B"), ("\u200d", "U+200D"), ("\ufeff", "U+FEFF"), ("\u00ad", "U+00AD"), ("\u3164", "U+3164"), ("\U000e0041", "U+E0041"), ("\x9b", "U+009B"), ("\u2028", "U+2028"), ("a\ufe0f", "U+FE0F")]
+HIDDEN = [
+    ("\u202e", "U+202E"),
+    ("\u2066", "U+2066"),
+    ("\u200b", "U+200B"),
+    ("\u200d", "U+200D"),
+    ("\ufeff", "U+FEFF"),
+    ("\u00ad", "U+00AD"),
+    ("\u3164", "U+3164"),
+    ("\U000e0041", "U+E0041"),
+    ("\x9b", "U+009B"),
+    ("\u2028", "U+2028"),
+    ("a\ufe0f", "U+FE0F"),
+]
 RUN = {"targets": ["web-1"], "command": "true"}
 PLACES: list[tuple[str, str, str, Callable[[str], object]]] = [
     ("POST", "/api/v1/run", "name", lambda text: RUN | {"name": text}),
@@ -22,8 +35,12 @@ PLACES: list[tuple[str, str, str, Callable[[str], object]]] = [
 
 
 @pytest.mark.parametrize(("text", "named"), HIDDEN, ids=[named for _, named in HIDDEN])
-@pytest.mark.parametrize(("method", "path", "field", "body"), PLACES, ids=[f"{place[0]} {place[1]} {place[2]}" for place in PLACES])
-async def test_it_is_refused_with_field_and_character(world: World, text: str, named: str, method: str, path: str, field: str, body: Callable[[str], object]) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "field", "body"), PLACES, ids=[f"{place[0]} {place[1]} {place[2]}" for place in PLACES]
+)
+async def test_it_is_refused_with_field_and_character(
+    world: World, text: str, named: str, method: str, path: str, field: str, body: Callable[[str], object]
+) -> None:
     answer = await world.call(method, path, body(text))
     assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "invalid_value", field)
     assert named in answer.error["message"] and text not in answer.error["message"]
@@ -41,7 +58,9 @@ async def test_a_rerun_is_not_named_so_either(world: World) -> None:
 async def test_letters_of_every_script_and_emoji_are_good(world: World, text: str) -> None:
     task = (await world.post("/api/v1/run", RUN | {"name": text, "description": f"{text}\n\tsecond line\r\n"})).json
     assert (task["name"], task["description"]) == (text, f"{text}\n\tsecond line\r\n")
-    assert (await world.call("PATCH", "/api/v1/hosts/web-1", {"labels": {"note": text}})).json["labels"] == {"note": text}
+    assert (await world.call("PATCH", "/api/v1/hosts/web-1", {"labels": {"note": text}})).json["labels"] == {
+        "note": text
+    }
 
 
 async def test_a_name_that_is_made_from_a_command_shows_them_as_numbers(world: World) -> None:

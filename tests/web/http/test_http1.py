@@ -1,4 +1,5 @@
-"""What a peer without a token may send to the REST port: nothing costs a traceback, a second protocol, or the place of another client."""
+"""What a peer without a token may send to the REST port: nothing costs a traceback, a second protocol, or the place of
+another client."""
 
 from __future__ import annotations
 
@@ -71,13 +72,17 @@ async def reading(port: int, data: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-async def test_what_can_be_read_in_two_ways_is_refused_and_the_connection_ends(world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str) -> None:
+async def test_what_can_be_read_in_two_ways_is_refused_and_the_connection_ends(
+    world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     port = await serving(world, nursery)
     with caplog.at_level(logging.DEBUG):
         async with reading(port, AMBIGUOUS[name] + REQUEST) as answer:
             assert len(statuses(answer)) == 1, answer
             # A body that is cut off after the head was answered: the request had no token.
-            assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 401 ") if name.startswith("a chunk") else b"HTTP/1.1 400 "), answer
+            assert answer.startswith(
+                (b"HTTP/1.1 400 ", b"HTTP/1.1 401 ") if name.startswith("a chunk") else b"HTTP/1.1 400 "
+            ), answer
             if answer.startswith(b"HTTP/1.1 400"):
                 assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "malformed_request"
     assert not [record for record in caplog.records if record.exc_info], caplog.text
@@ -97,7 +102,9 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("name", TOO_MUCH)
-async def test_what_is_too_large_or_another_protocol_gets_its_own_status(world: World, nursery: trio.Nursery, name: str) -> None:
+async def test_what_is_too_large_or_another_protocol_gets_its_own_status(
+    world: World, nursery: trio.Nursery, name: str
+) -> None:
     port = await serving(world, nursery)
     data, status = TOO_MUCH[name]
     async with reading(port, data) as answer:
@@ -118,9 +125,21 @@ async def test_http_2_is_spoken_with_no_client(world: World, nursery: trio.Nurse
 
 
 QUIET = {
-    "a WebSocket": (b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 401),
+    "a WebSocket": (
+        (
+            b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
+            b"websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ),
+        401,
+    ),
     "a WebSocket to nowhere": (b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 404),
-    "a WebSocket by POST": (b"POST /health/live HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", 405),
+    "a WebSocket by POST": (
+        (
+            b"POST /health/live HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: "
+            b"websocket\r\nContent-Length: 0\r\n\r\n"
+        ),
+        405,
+    ),
     "a method of its own": (b"BREW /health/live HTTP/1.1\r\nHost: x\r\n\r\n", 405),
     "a method in lower case": (b"get /health/live HTTP/1.1\r\nHost: x\r\n\r\n", 200),
     "TRACE": (b"TRACE /health/live HTTP/1.1\r\nHost: x\r\n\r\n", 405),
@@ -136,19 +155,39 @@ QUIET = {
     "a host with half a bracket": (b"GET /health/live HTTP/1.1\r\nHost: [::1\r\n\r\n", 200),
     "HTTP/1.0 without a host": (b"GET /health/live HTTP/1.0\r\n\r\n", 200),
     "a header that is no ASCII": (OK + b"X-A: \xff\xfe\r\n\r\n", 200),
-    "a cookie that is none": (b"GET /api/v1/tasks HTTP/1.1\r\nHost: x\r\nCookie: clarion-80=\xff; ;=;\"\r\n\r\n", 401),
-    "an authorization that is none": (b"GET /api/v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n", 401),
+    "a cookie that is none": (b'GET /api/v1/tasks HTTP/1.1\r\nHost: x\r\nCookie: clarion-80=\xff; ;=;"\r\n\r\n', 401),
+    "an authorization that is none": (
+        b"GET /api/v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n",
+        401,
+    ),
     "Basic": (b"GET /api/v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n", 401),
     "an unknown expectation": (OK + b"Expect: 200-ok\r\n\r\n", 200),
-    "a content type that is none": (b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: ;;=\r\nContent-Length: 2\r\n\r\n{}", 415),
-    "a charset that is none": (b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json; charset=no\r\nContent-Length: 2\r\n\r\n{}", 422),
-    "trailers": (b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nX-A: 1\r\n\r\n", 422),
+    "a content type that is none": (
+        b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: ;;=\r\nContent-Length: 2\r\n\r\n{}",
+        415,
+    ),
+    "a charset that is none": (
+        (
+            b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json; "
+            b"charset=no\r\nContent-Length: 2\r\n\r\n{}"
+        ),
+        422,
+    ),
+    "trailers": (
+        (
+            b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nX-A: 1\r\n\r\n"
+        ),
+        422,
+    ),
     "a length of twenty digits": (POST + b"Content-Length: 99999999999999999999\r\n\r\n", 401),
 }
 
 
 @pytest.mark.parametrize("name", QUIET)
-async def test_an_odd_request_without_a_token_costs_no_traceback(world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str) -> None:
+async def test_an_odd_request_without_a_token_costs_no_traceback(
+    world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     port = await serving(world, nursery)
     data, status = QUIET[name]
     with caplog.at_level(logging.DEBUG):
@@ -159,7 +198,9 @@ async def test_an_odd_request_without_a_token_costs_no_traceback(world: World, n
         assert bytes(answer).startswith(f"HTTP/1.1 {status} ".encode()), bytes(answer)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=AUTH) as client:
             assert (await client.get("/api/v1/statistics")).status_code == 200
-    assert not [record for record in caplog.records if record.exc_info or "Traceback" in record.getMessage()], caplog.text
+    assert not [record for record in caplog.records if record.exc_info or "Traceback" in record.getMessage()], (
+        caplog.text
+    )
     world.shutdown.set()
 
 
@@ -168,7 +209,10 @@ async def test_a_head_and_a_body_byte_by_byte_are_read(world: World, nursery: tr
     body = b'{"token": "x"}'
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     async with dialled(port) as stream:
-        for byte in b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks:
+        for byte in (
+            b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n"
+        ) + chunks:
             await stream.send_all(bytes((byte,)))
         with trio.fail_after(5):
             assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 401 ")
@@ -183,13 +227,15 @@ async def test_pipelined_requests_are_answered_in_order(world: World, nursery: t
     world.shutdown.set()
 
 
-async def test_connections_that_only_wait_make_room_and_those_that_work_do_not(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_connections_that_only_wait_make_room_and_those_that_work_do_not(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(connections_per_address=3))
     await world.know("web-1")
     task = (await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true"})).json
     refusals: list[str] = []
     port = await serving(world, nursery, refused=refusals.append)
-    poll = f"GET /api/v1/tasks/{task['task_id']}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: {AUTH['Authorization']}\r\n\r\n".encode()
+    poll = f"GET /api/v1/tasks/{task['task_id']}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: {AUTH['Authorization']}\r\n\r\n".encode()  # noqa: E501
     with trio.fail_after(10):
         async with dialled(port) as working, dialled(port) as oldest, dialled(port) as newer:
             await working.send_all(poll)
@@ -208,11 +254,20 @@ async def test_connections_that_only_wait_make_room_and_those_that_work_do_not(t
     await world.aclose()
 
 
-async def test_another_address_and_a_trusted_proxy_have_places_of_their_own(tmp_path: Path, nursery: trio.Nursery) -> None:
-    world = await open_world(tmp_path, nursery, Limits(connections_per_address=1, proxies=Proxies(networks("127.0.0.3"))))
+async def test_another_address_and_a_trusted_proxy_have_places_of_their_own(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    world = await open_world(
+        tmp_path, nursery, Limits(connections_per_address=1, proxies=Proxies(networks("127.0.0.3")))
+    )
     port = await serving(world, nursery)
     with trio.fail_after(10):
-        async with from_address("127.0.0.1", port) as one, from_address("127.0.0.2", port) as two, from_address("127.0.0.3", port) as three, from_address("127.0.0.3", port) as four:
+        async with (
+            from_address("127.0.0.1", port) as one,
+            from_address("127.0.0.2", port) as two,
+            from_address("127.0.0.3", port) as three,
+            from_address("127.0.0.3", port) as four,
+        ):
             for stream in (one, two, three, four):
                 assert (await ask_alive(stream)).startswith(b"HTTP/1.1 200 ")
     world.shutdown.set()

@@ -1,4 +1,5 @@
-"""Each limit of the settings that a request can exceed is answered with its own name; a limit behind another one does not start."""
+"""Each limit of the settings that a request can exceed is answered with its own name; a limit behind another one does
+not start."""
 
 from __future__ import annotations
 
@@ -69,16 +70,20 @@ CASES: list[tuple[str, Limits, Exceed]] = [
 ]
 NO_REQUEST = {
     # of the server's own work, not of what one request asks for; or named elsewhere
-    "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "live_output_executions", "live_output_bytes", "live_output_rate", "live_output_rate_total",
+    "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "live_output_executions", "live_output_bytes", "live_output_rate", "live_output_rate_total",  # noqa: E501
     # http: what a connection is, and figures that only slow down or shorten
-    "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",
-    "keep_alive", "compress_above", "wait_max", "search_max_outputs", "search_max_bytes", "search_max_tasks", "viewer_updates", "session_idle", "session_max_age", "plain_session_idle", "plain_session_max_age", "answers_kept",
+    "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",  # noqa: E501
+    "keep_alive", "compress_above", "wait_max", "search_max_outputs", "search_max_bytes", "search_max_tasks", "viewer_updates", "session_idle", "session_max_age", "plain_session_idle", "plain_session_max_age", "answers_kept",  # noqa: E501
     "wrong_logins", "wrong_tokens", "event_beat",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("setting", "limits", "exceed"), CASES, ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)])
-async def test_the_answer_names_the_setting_and_the_bound(tmp_path: Path, nursery: trio.Nursery, setting: str, limits: Limits, exceed: Exceed) -> None:
+@pytest.mark.parametrize(
+    ("setting", "limits", "exceed"), CASES, ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)]
+)
+async def test_the_answer_names_the_setting_and_the_bound(
+    tmp_path: Path, nursery: trio.Nursery, setting: str, limits: Limits, exceed: Exceed
+) -> None:
     world = await open_world(tmp_path, nursery, replace(limits))
     await world.know("web-1", "web-2", "db-1")
     answer: Answer = await exceed(world)
@@ -92,7 +97,9 @@ async def test_the_answer_names_the_setting_and_the_bound(tmp_path: Path, nurser
 
 def test_every_limit_of_the_settings_is_in_the_list() -> None:
     named = {case[0] for case in CASES}
-    assert {key for key, row in rows().items() if row.section in ("limits", "http") and row.name not in NO_REQUEST} <= named
+    assert {
+        key for key, row in rows().items() if row.section in ("limits", "http") and row.name not in NO_REQUEST
+    } <= named
 
 
 @pytest.mark.parametrize(
@@ -133,5 +140,10 @@ def value_of_minimum(key: str) -> int:
 async def test_a_standard_input_of_the_largest_size_fits_into_a_body(world: World) -> None:
     data = "\n" * world.deps.limits.stdin_bytes
     assert (await world.post("/api/v1/tasks", ASK | {"stdin": data})).status == 201
-    full = {"stdin": data, "command": "\n" * 65_535 + ":", "env": {f"E{n}": '"' * 4096 for n in range(64)}, "parameters": {f"E{n}": "\\" * 4096 for n in range(64)}}
+    full = {
+        "stdin": data,
+        "command": "\n" * 65_535 + ":",
+        "env": {f"E{n}": '"' * 4096 for n in range(64)},
+        "parameters": {f"E{n}": "\\" * 4096 for n in range(64)},
+    }
     assert (await world.post("/api/v1/tasks", ASK | full)).status == 201

@@ -65,7 +65,9 @@ WRITE = [
 
 
 @pytest.mark.parametrize(("body", "field", "says"), WRITE, ids=lambda value: repr(value)[:50])
-async def test_the_field_is_named_with_what_to_write(world: World, body: dict[str, object], field: str, says: str) -> None:
+async def test_the_field_is_named_with_what_to_write(
+    world: World, body: dict[str, object], field: str, says: str
+) -> None:
     answer = await world.post("/api/v1/tasks", GOOD | body)
     assert (answer.status, answer.error["field"]) == (422, field), answer.data
     assert says in answer.error["hint"], answer.error
@@ -73,18 +75,24 @@ async def test_the_field_is_named_with_what_to_write(world: World, body: dict[st
     assert (await world.get("/api/v1/tasks")).json["items"] == []
 
 
-@pytest.mark.parametrize(("text", "shown"), [("022", "022"), ("77", "077"), ("0", "000"), ("0o27", "027"), ("0077", "077"), ("777", "777")])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("022", "022"), ("77", "077"), ("0", "000"), ("0o27", "027"), ("0077", "077"), ("777", "777")]
+)
 async def test_a_umask_is_octal_text(world: World, text: str, shown: str) -> None:
     assert (await world.post("/api/v1/tasks", GOOD | {"umask": text})).json["command"]["umask"] == shown
 
 
-@pytest.mark.parametrize("text", ["", "8", "0x12", "0b11", "-022", "+022", " 022", "022\n", "1777", "0_22", "٠٢٢", "u=rwx", "18"])
+@pytest.mark.parametrize(
+    "text", ["", "8", "0x12", "0b11", "-022", "+022", " 022", "022\n", "1777", "0_22", "٠٢٢", "u=rwx", "18"]
+)
 async def test_other_texts_are_no_umask(world: World, text: str) -> None:
     answer = await world.post("/api/v1/tasks", GOOD | {"umask": text})
     assert (answer.status, answer.error["field"]) == (422, "umask") and '"022"' in answer.error["hint"]
 
 
-@pytest.mark.parametrize("text", ["010", "0x10", "1e1", "1_0", "10.0", "+10", " 10", "٣", "1k", "ten", "true", "", "9" * 30, "NaN"])
+@pytest.mark.parametrize(
+    "text", ["010", "0x10", "1e1", "1_0", "10.0", "+10", " 10", "٣", "1k", "ten", "true", "", "9" * 30, "NaN"]
+)
 @pytest.mark.parametrize("name", ["limit", "offset"])
 async def test_a_whole_number_in_an_address_is_decimal_digits(world: World, name: str, text: str) -> None:
     task = await world.run("web-1")
@@ -99,7 +107,30 @@ async def test_a_small_number_in_an_address_may_be_written_as_programs_write_it(
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}?wait={text}")).status == 200
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e3", "1e+3", "1E-3", "10e-3", "0e-3", "1e-", "1e-0007", "1_0", "010", "0x10", "1.", ".5", " 5", "5s", "٣", "9" * 30])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nan",
+        "inf",
+        "-inf",
+        "1e3",
+        "1e+3",
+        "1E-3",
+        "10e-3",
+        "0e-3",
+        "1e-",
+        "1e-0007",
+        "1_0",
+        "010",
+        "0x10",
+        "1.",
+        ".5",
+        " 5",
+        "5s",
+        "٣",
+        "9" * 30,
+    ],
+)
 async def test_a_number_in_an_address_has_no_other_form(world: World, text: str) -> None:
     task = await world.run("web-1")
     answer = await world.get(f"/api/v1/tasks/{task['task_id']}?wait={quote(text)}")
@@ -113,7 +144,16 @@ async def test_a_bad_value_of_a_mapping_is_named_beside_values_that_may_be_null(
 
 @pytest.mark.parametrize("digits", [2**53 + 1, 2**63, 2**64 + 1, 10**30])
 async def test_numbers_beyond_what_json_carries_exactly_are_refused(world: World, digits: int) -> None:
-    bodies: list[dict[str, Any]] = [{"max_output": digits}, {"concurrency": digits}, {"timeout": digits}, {"success_codes": [digits]}]
+    bodies: list[dict[str, Any]] = [
+        {"max_output": digits},
+        {"concurrency": digits},
+        {"timeout": digits},
+        {"success_codes": [digits]},
+    ]
     for body in bodies:
-        answer = await world.post("/api/v1/tasks", data=str(GOOD | body).replace("'", '"').encode(), headers={"Content-Type": "application/json"})
+        answer = await world.post(
+            "/api/v1/tasks",
+            data=str(GOOD | body).replace("'", '"').encode(),
+            headers={"Content-Type": "application/json"},
+        )
         assert answer.status == 422 and answer.error["field"].partition("[")[0] in body, answer.data

@@ -18,7 +18,9 @@ from tests.web.world import World
 
 def references(node: Any) -> set[str]:
     if isinstance(node, dict):
-        return {value for key, value in node.items() if key == "$ref"} | set().union(*(references(value) for value in node.values()), set())
+        return {value for key, value in node.items() if key == "$ref"} | set().union(
+            *(references(value) for value in node.values()), set()
+        )
     if isinstance(node, list):
         return set().union(*(references(value) for value in node), set())
     return set()
@@ -27,7 +29,12 @@ def references(node: Any) -> set[str]:
 async def test_every_rule_of_the_router_but_the_pages_is_described_and_nothing_else(world: World) -> None:
     spec = (await world.get("/openapi.json")).json
     pages = {route.path for route in ROUTES if route.access is Access.SHELL}
-    routed = {(method.lower(), template(rule.rule)) for rule in world.app.url_map.iter_rules() if rule.rule not in pages for method in (rule.methods or set()) - {"HEAD"}}
+    routed = {
+        (method.lower(), template(rule.rule))
+        for rule in world.app.url_map.iter_rules()
+        if rule.rule not in pages
+        for method in (rule.methods or set()) - {"HEAD"}
+    }
     assert {(method, path) for path, operations in spec["paths"].items() for method in operations} == routed
     assert spec["openapi"].startswith("3.1") and spec["info"]["version"] == "0.0.test"
 
@@ -50,7 +57,9 @@ def test_every_error_names_the_one_shape_and_every_closed_route_its_token() -> N
     for path, operations in spec["paths"].items():  # type: ignore[attr-defined]
         for method, operation in operations.items():
             open_ = operation.get("security") == []
-            assert open_ == (path in ("/health/live", "/health/ready") or (method, path) == ("post", "/api/v1/session")), (method, path)
+            assert open_ == (
+                path in ("/health/live", "/health/ready") or (method, path) == ("post", "/api/v1/session")
+            ), (method, path)
             assert ("401" in operation["responses"]) != open_ or path == "/api/v1/session"
             for status, response in operation["responses"].items():
                 if status >= "400" and "content" in response and path != "/health/deep":
@@ -97,12 +106,16 @@ def parameters(method: str, path: str) -> dict[str, dict[str, Any]]:
     return {parameter["name"]: parameter for parameter in found}
 
 
-@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/tasks/pending", "/api/v1/tasks/running", "/api/v1/hosts/{host}/tasks"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/tasks", "/api/v1/tasks/pending", "/api/v1/tasks/running", "/api/v1/hosts/{host}/tasks"]
+)
 async def test_a_host_that_is_not_known_is_a_described_answer_of_every_list_of_tasks(world: World, path: str) -> None:
     address = path.format(host="nobody") if "{" in path else f"{path}?host=nobody"
     answer = await world.get(address)
     described = document(ROUTES, "1")["paths"][path]["get"]["responses"]  # type: ignore[index]
-    assert (answer.status, answer.error["code"]) == (404, "host_not_found") and "`host_not_found`" in described["404"]["description"]
+    assert (answer.status, answer.error["code"]) == (404, "host_not_found") and "`host_not_found`" in described["404"][
+        "description"
+    ]
     assert "`host_ambiguous`" in "".join(response["description"] for response in described.values())
 
 
@@ -111,7 +124,9 @@ async def test_a_parameter_is_needed_where_the_description_says_so_and_nowhere_e
     for path, operations in document(ROUTES, "1")["paths"].items():  # type: ignore[attr-defined]
         if "get" not in operations or path.endswith(("/live", "/events")):
             continue
-        needed = [one["name"] for one in operations["get"]["parameters"] if one["in"] == "query" and one.get("required")]
+        needed = [
+            one["name"] for one in operations["get"]["parameters"] if one["in"] == "query" and one.get("required")
+        ]
         answer = await world.get(path.format(task_id=task, host="web-1", number="1"))
         missing = answer.status == 422 and answer.error["code"] == "missing_field"
         assert missing == bool(needed), path
@@ -130,7 +145,10 @@ async def test_a_range_that_is_none_is_ignored_and_not_described_as_wrong(world:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"0123456789")
     await world.door.committed()
-    answer = await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output", headers={"Range": header, "Accept": "application/octet-stream"})
+    answer = await world.get(
+        f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output",
+        headers={"Range": header, "Accept": "application/octet-stream"},
+    )
     assert (answer.status, answer.data) == (200, b"0123456789")
     described = parameters("get", "/api/v1/tasks/{task_id}/hosts/{host}/output")["Range"]
     assert "pattern" not in described["schema"] and "ignored" in described["description"]
@@ -138,7 +156,9 @@ async def test_a_range_that_is_none_is_ignored_and_not_described_as_wrong(world:
 
 @pytest.mark.parametrize(("name", "good"), [("Last-Event-ID", ["", "1.2.3"]), ("after", ["1.2.3"])])
 @pytest.mark.parametrize("bad", ["x", "1.2", "1.2.3.4", "-1.2.3", "1.2.3 ", "٣.1.1"])
-async def test_what_the_live_output_takes_for_an_id_is_what_is_described(world: World, name: str, good: list[str], bad: str) -> None:
+async def test_what_the_live_output_takes_for_an_id_is_what_is_described(
+    world: World, name: str, good: list[str], bad: str
+) -> None:
     path = "/api/v1/tasks/{task_id}/hosts/{host}/output/live"
     pattern = re.compile(parameters("get", path)[name]["schema"]["pattern"])
     assert all(pattern.search(text) for text in good) and not pattern.search(bad)
@@ -168,12 +188,14 @@ def what_runs(**body: object) -> bool:
 @pytest.mark.parametrize(
     "body",
     [
-        {"command": "a"}, {"argv": ["a"]}, {"script": "a"}, {"command": "a", "argv": None}, {"script": "a", "command": None, "interpreter": "sh"},
+        {"command": "a"}, {"argv": ["a"]}, {"script": "a"}, {"command": "a", "argv": None}, {"script": "a", "command": None, "interpreter": "sh"},  # noqa: E501
         {"argv": ["a"], "args": []}, {"command": "a", "args": ["b"]}, {},
-        {"command": None}, {"command": "a", "script": "b"}, {"command": "a", "argv": ["b"], "script": "c"}, {"argv": ["a"], "args": ["b"]},
-        {"command": "a", "interpreter": "sh"}, {"argv": ["a"], "interpreter": "sh"}, {"command": None, "script": None, "argv": None},
+        {"command": None}, {"command": "a", "script": "b"}, {"command": "a", "argv": ["b"], "script": "c"}, {"argv": ["a"], "args": ["b"]},  # noqa: E501
+        {"command": "a", "interpreter": "sh"}, {"argv": ["a"], "interpreter": "sh"}, {"command": None, "script": None, "argv": None},  # noqa: E501
     ],
 )  # fmt: skip
-async def test_the_description_and_the_server_agree_on_what_there_is_to_run(world: World, body: dict[str, object]) -> None:
+async def test_the_description_and_the_server_agree_on_what_there_is_to_run(
+    world: World, body: dict[str, object]
+) -> None:
     answer = await world.post("/api/v1/tasks", {"targets": ["web-1"], **body})
     assert (answer.status == 201) == what_runs(**body), answer.data

@@ -16,11 +16,15 @@ from server.web.app import serve
 from server.web.http.limits import Limits
 from tests.web.world import ADMIN, AUTH, World, open_world, whole
 
-HEAD = f"POST /api/v1/run HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN.text}\r\nContent-Type: application/json\r\n"
+HEAD = (
+    f"POST /api/v1/run HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN.text}\r\nContent-Type: application/json\r\n"
+)
 
 
 async def serving(world: World, nursery: trio.Nursery, **more: float) -> int:
-    start: Callable[..., object] = partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits, **more)  # type: ignore[arg-type]
+    start: Callable[..., object] = partial(
+        serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits, **more
+    )  # type: ignore[arg-type]
     host, port = await nursery.start(start)
     assert host == "127.0.0.1"
     return port
@@ -65,7 +69,9 @@ async def test_an_ordinary_client_over_loopback(world: World, nursery: trio.Nurs
         polls: list[httpx.Response] = []
 
         async def poll() -> None:
-            polls.append(await client.get(made.headers["Location"], params={"wait": 30, "since": made.json()["version"]}))
+            polls.append(
+                await client.get(made.headers["Location"], params={"wait": 30, "since": made.json()["version"]})
+            )
 
         async with trio.open_nursery() as waiting:
             waiting.start_soon(poll)
@@ -128,8 +134,12 @@ async def test_a_slow_body_is_cut_off_and_others_are_served_meanwhile(tmp_path: 
         await world.aclose()
 
 
-@pytest.mark.parametrize("opening", [b"", b"GET / HT", HEAD.encode()[:60]], ids=["silent", "half a line", "half a head"])
-async def test_a_client_that_never_finishes_its_head_is_closed(tmp_path: Path, nursery: trio.Nursery, opening: bytes) -> None:
+@pytest.mark.parametrize(
+    "opening", [b"", b"GET / HT", HEAD.encode()[:60]], ids=["silent", "half a line", "half a head"]
+)
+async def test_a_client_that_never_finishes_its_head_is_closed(
+    tmp_path: Path, nursery: trio.Nursery, opening: bytes
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(keep_alive=0.2))
     port = await serving(world, nursery)
     async with dialled(port) as stream:
@@ -140,7 +150,9 @@ async def test_a_client_that_never_finishes_its_head_is_closed(tmp_path: Path, n
         await world.aclose()
 
 
-async def test_beyond_the_limit_the_connection_that_waits_longest_makes_room(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_beyond_the_limit_the_connection_that_waits_longest_makes_room(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(max_connections=2))
     port = await serving(world, nursery)
     async with dialled(port) as one, dialled(port) as two:
@@ -160,7 +172,12 @@ async def test_long_polls_end_at_shutdown_and_the_port_is_free_again(world: Worl
         async with trio.open_nursery() as nursery:
             port = await serving(world, nursery)
             async with dialled(port) as stream:
-                await stream.send_all(f"GET /api/v1/tasks/{task['task_id']}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN.text}\r\n\r\n".encode())
+                await stream.send_all(
+                    (
+                        f"GET /api/v1/tasks/{task['task_id']}?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                        f"{ADMIN.text}\r\n\r\n"
+                    ).encode()
+                )
                 while not world.metrics.http_waiting._value.get():  # noqa: ASYNC110 - a condition inside another connection
                     await trio.sleep(0.005)
                 world.shutdown.set()
@@ -175,7 +192,10 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_stop(world: Worl
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=whole(b"x" * 262_144) or b"")
     await world.door.committed()
-    ask = f"GET /api/v1/tasks/{task['task_id']}/hosts/web-1/output HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN.text}\r\n\r\n".encode()
+    ask = (
+        f"GET /api/v1/tasks/{task['task_id']}/hosts/web-1/output HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        f"{ADMIN.text}\r\n\r\n"
+    ).encode()
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             port = await serving(world, nursery, grace=0.2)

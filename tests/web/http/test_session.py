@@ -56,7 +56,12 @@ async def test_a_token_is_exchanged_for_a_cookie_that_no_script_can_read(world: 
 
 @pytest.mark.parametrize(
     ("scheme", "host", "name"),
-    [("https", "clarion.example", "__Host-clarion"), ("http", "127.0.0.1:8440", "clarion-8440"), ("http", "[::1]:9", "clarion-9"), ("http", "localhost", "clarion-80")],
+    [
+        ("https", "clarion.example", "__Host-clarion"),
+        ("http", "127.0.0.1:8440", "clarion-8440"),
+        ("http", "[::1]:9", "clarion-9"),
+        ("http", "localhost", "clarion-80"),
+    ],
 )
 def test_over_https_the_cookie_belongs_to_this_very_host(scheme: str, host: str, name: str) -> None:
     assert cookie_name(scheme, host) == name
@@ -76,12 +81,22 @@ async def test_a_session_reads_without_and_writes_with_its_csrf_token_only(world
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"}],
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},
+    ],
     ids=repr,
 )
 async def test_what_another_origin_makes_a_browser_send_is_refused(world: World, headers: dict[str, str]) -> None:
     csrf = await log_in(world)
-    for method, path, body in (("GET", "/api/v1/tasks", None), ("GET", "/api/v1/events?topic=tasks", None), ("POST", "/api/v1/run", RUN)):
+    for method, path, body in (
+        ("GET", "/api/v1/tasks", None),
+        ("GET", "/api/v1/events?topic=tasks", None),
+        ("POST", "/api/v1/run", RUN),
+    ):
         answer = await world.call(method, path, body, token=False, headers=headers | {"X-Clarion-CSRF": csrf})
         assert (answer.status, answer.error["code"]) == (403, "cross_site")
     login = await world.post("/api/v1/session", {"token": ADMIN.text}, token=False, headers=headers)
@@ -193,22 +208,31 @@ def test_over_plain_http_a_session_is_shorter_and_a_secret_is_good_only_the_way_
     assert ours.find(plain, secure=False) is None
 
 
-async def test_behind_a_trusted_proxy_that_speaks_tls_the_cookie_is_bound_to_this_host(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_behind_a_trusted_proxy_that_speaks_tls_the_cookie_is_bound_to_this_host(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(proxies=Proxies(networks("127.0.0.1"))))
     port = await serving(world, nursery)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         https = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Host": "clarion.example"}
         plain = await client.post("/api/v1/session", json={"token": ADMIN.text})
-        assert plain.headers["Set-Cookie"].startswith(f"clarion-{port}=") and "Secure" not in plain.headers["Set-Cookie"]
+        assert (
+            plain.headers["Set-Cookie"].startswith(f"clarion-{port}=") and "Secure" not in plain.headers["Set-Cookie"]
+        )
         assert "Max-Age=43200;" in plain.headers["Set-Cookie"]
         made = await client.post("/api/v1/session", json={"token": ADMIN.text}, headers=https)
         (morsel,) = SimpleCookie(made.headers["Set-Cookie"]).values()
         assert (morsel.key, morsel["secure"], morsel["path"], morsel["domain"]) == ("__Host-clarion", True, "/", "")
         client.cookies.clear()
-        seen = [(await client.get("/api/v1/session", headers=more | {"Cookie": f"{name}={morsel.value}"})).status_code for more, name in ((https, "__Host-clarion"), ({}, f"clarion-{port}"))]
+        seen = [
+            (await client.get("/api/v1/session", headers=more | {"Cookie": f"{name}={morsel.value}"})).status_code
+            for more, name in ((https, "__Host-clarion"), ({}, f"clarion-{port}"))
+        ]
         assert seen == [200, 401]
         for client_address, status in (*[("192.0.2.7", 401)] * TRIES, ("192.0.2.7", 429), ("192.0.2.8", 401)):
-            answer = await client.post("/api/v1/session", json={"token": "cl_wrong"}, headers={"X-Forwarded-For": f"6.6.6.6, {client_address}"})
+            answer = await client.post(
+                "/api/v1/session", json={"token": "cl_wrong"}, headers={"X-Forwarded-For": f"6.6.6.6, {client_address}"}
+            )
             assert answer.status_code == status and ("Retry-After" in answer.headers) == (status == 429)
     world.shutdown.set()
     await world.aclose()

@@ -1,4 +1,5 @@
-"""What a page could not read once it reads again by itself, whatever it was; what could not be told apart from being done says so."""
+"""What a page could not read once it reads again by itself, whatever it was; what could not be told apart from being
+done says so."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def of_connections(complaints: list[str]) -> bool:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("how", [503, 0])
-async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is_well(world: World, nursery: trio.Nursery, how: int) -> None:
+async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is_well(
+    world: World, nursery: trio.Nursery, how: int
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="told")
     world.report(task, "web-1", 0, b"what it said\n")
@@ -146,7 +149,9 @@ async def test_a_list_of_a_tasks_hosts_says_as_of_when_it_is(world: World, nurse
 
 
 @pytest.mark.browser
-async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(world: World, nursery: trio.Nursery) -> None:
+async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", name="again and again")
     world.report(task, "web-1", 1)

@@ -19,9 +19,37 @@ from tests.web.browser import browse, served, sign_in
 from tests.web.world import ADMIN, AUTH, World
 
 FULL = {
-    **{"name": "It's a name", "description": 'some "words"', "type": "release", "concurrency": 2, "task_timeout": 900.5, "if_offline": "wait", "wait_for": 60},
-    **{"retry": {"attempts": 3, "codes": ["offline", "exit_nonzero"], "backoff": 2.5, "backoff_max": 30, "idempotent": True}, "parameters": {"x": "it's $HOME", "y": ""}},
-    **{"env": {"A": "b c"}, "cwd": "/tmp", "run_as": "nobody", "umask": "027", "timeout": 12.5, "grace": 1, "start_within": 30, "max_output": 1000, "detach": True, "success_codes": [0, 3]},
+    **{
+        "name": "It's a name",
+        "description": 'some "words"',
+        "type": "release",
+        "concurrency": 2,
+        "task_timeout": 900.5,
+        "if_offline": "wait",
+        "wait_for": 60,
+    },
+    **{
+        "retry": {
+            "attempts": 3,
+            "codes": ["offline", "exit_nonzero"],
+            "backoff": 2.5,
+            "backoff_max": 30,
+            "idempotent": True,
+        },
+        "parameters": {"x": "it's $HOME", "y": ""},
+    },
+    **{
+        "env": {"A": "b c"},
+        "cwd": "/tmp",
+        "run_as": "nobody",
+        "umask": "027",
+        "timeout": 12.5,
+        "grace": 1,
+        "start_within": 30,
+        "max_output": 1000,
+        "detach": True,
+        "success_codes": [0, 3],
+    },
 }
 KINDS: tuple[dict[str, Any], ...] = (
     {"command": "echo 'a b' | tr a-z A-Z\necho $P_x"},
@@ -33,8 +61,22 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 def same(task: dict[str, Any]) -> dict[str, Any]:
     """What two tasks have in common that ask for the same."""
-    kept = ("name", "description", "type", "target_text", "total_hosts", "concurrency", "timeout_ms", "if_offline", "wait_for_ms", "retry", "parameters")
-    return {key: task[key] for key in kept} | {"command": {key: value for key, value in task["command"].items() if key != "command_id"}}
+    kept = (
+        "name",
+        "description",
+        "type",
+        "target_text",
+        "total_hosts",
+        "concurrency",
+        "timeout_ms",
+        "if_offline",
+        "wait_for_ms",
+        "retry",
+        "parameters",
+    )
+    return {key: task[key] for key in kept} | {
+        "command": {key: value for key, value in task["command"].items() if key != "command_id"}
+    }
 
 
 @pytest.mark.browser
@@ -48,7 +90,12 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
     await world.door.committed()
     repeated = (await world.post(f"/api/v1/tasks/{ended['task_id']}/rerun", {"only": ["failed"]})).json
     with_stdin = await world.run("web-1", command="cat", stdin="four")
-    env = {**os.environ, "CLARION_SERVER": address, "CLARION_TOKEN_FILE": str(tmp_path / "admin.token"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    env = {
+        **os.environ,
+        "CLARION_SERVER": address,
+        "CLARION_TOKEN_FILE": str(tmp_path / "admin.token"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
 
     def copied(page: Page, task: dict[str, Any], name: str) -> str:
         page.goto(f"/tasks/{task['task_id']}")
@@ -67,7 +114,10 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
     def requested(text: str) -> dict[str, Any]:
         """By the request that curl would send; not every machine has it."""
         words = shlex.split(text)
-        assert words[:3] == ["curl", "-H", "Authorization: Bearer $(cat DATA/admin.token)"] and words[3:5] == ["-H", "Content-Type: application/json"]
+        assert words[:3] == ["curl", "-H", "Authorization: Bearer $(cat DATA/admin.token)"] and words[3:5] == [
+            "-H",
+            "Content-Type: application/json",
+        ]
         assert words[5] == "-d" and len(words) == 8
         answer = httpx.post(words[7], content=words[6].encode(), headers={**AUTH, "Content-Type": "application/json"})
         assert answer.status_code == 201, answer.text
@@ -81,7 +131,9 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
             assert same(made(copied(page, task, "Copy as CLI"))) == same(task)
             assert same(requested(copied(page, task, "Copy as curl"))) == same(task)
         again = made(copied(page, repeated, "Copy as CLI"))
-        assert (again["target_text"], again["total_hosts"]) == (f"task:{repeated['task_id']}", 1), "a repeated task is for its own hosts only"
+        assert (again["target_text"], again["total_hosts"]) == (f"task:{repeated['task_id']}", 1), (
+            "a repeated task is for its own hosts only"
+        )
         (tmp_path / "STDIN").write_text("four")
         text = copied(page, with_stdin, "Copy as CLI")
         assert text.startswith("# put its standard input, 4 bytes, into the file STDIN\n")

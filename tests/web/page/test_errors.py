@@ -1,4 +1,5 @@
-"""What goes wrong is told where it went wrong, and stays until the user acts: no reading in the background takes it away."""
+"""What goes wrong is told where it went wrong, and stays until the user acts: no reading in the background takes it
+away."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ def only_refusals(complaints: list[str]) -> bool:
 
 
 @pytest.mark.browser
-async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(world: World, nursery: trio.Nursery) -> None:
+async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="all of them")
     world.report(task, "web-1", stdout=b"fine\n")
@@ -60,7 +63,9 @@ async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(wo
 
 
 @pytest.mark.browser
-async def test_an_error_of_an_action_outlives_every_reading_in_the_background(world: World, nursery: trio.Nursery) -> None:
+async def test_an_error_of_an_action_outlives_every_reading_in_the_background(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="busy")
     world.begin(task, "web-1")
@@ -96,7 +101,14 @@ async def test_an_error_of_an_action_outlives_every_reading_in_the_background(wo
         expect(page.locator(".bulk")).to_contain_text("1 row chosen")
         # an action on a task that the server refuses
         page.goto(f"/tasks/{task['task_id']}")
-        page.route("**/cancel", lambda route: route.fulfill(status=503, content_type="application/json", body='{"error":{"code":"overloaded","message":"no room","field":null,"hint":"later","request_id":"1"}}'))
+        page.route(
+            "**/cancel",
+            lambda route: route.fulfill(
+                status=503,
+                content_type="application/json",
+                body='{"error":{"code":"overloaded","message":"no room","field":null,"hint":"later","request_id":"1"}}',
+            ),
+        )
         page.get_by_role("button", name="Cancel", exact=True).click()
         stays(page, ".top .problem")
         page.locator(".top .problem button").click()
@@ -107,12 +119,19 @@ async def test_an_error_of_an_action_outlives_every_reading_in_the_background(wo
 
 
 @pytest.mark.browser
-async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_them(world: World, nursery: trio.Nursery) -> None:
+async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_them(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
-        for field, value, named in (("umask", "9", "umask"), ("success_codes", "0, 999", "success_codes"), ("env", "1BAD=x", "env"), ("cwd", "relative", "cwd")):
+        for field, value, named in (
+            ("umask", "9", "umask"),
+            ("success_codes", "0, 999", "success_codes"),
+            ("env", "1BAD=x", "env"),
+            ("cwd", "relative", "cwd"),
+        ):
             page.goto("/new")
             page.get_by_role("button", name="Begin with an empty form").or_(page.locator("h1")).first.click()
             page.locator("#text").fill("true")
@@ -138,7 +157,9 @@ async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_the
 
 @pytest.mark.browser
 @pytest.mark.parametrize("fails", ["no answer", "an error of the server"])
-async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(world: World, nursery: trio.Nursery, fails: str) -> None:
+async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(
+    world: World, nursery: trio.Nursery, fails: str
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", name="quiet")
     world.report(task, "web-1", stdout=b"fine\n")
@@ -147,7 +168,9 @@ async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(world: Wo
 
     def script(page: Page, browser: Browser) -> None:
         def fail(route: Route) -> None:
-            route.abort() if fails == "no answer" else route.fulfill(status=500, content_type="application/json", body=body)
+            route.abort() if fails == "no answer" else route.fulfill(
+                status=500, content_type="application/json", body=body
+            )
 
         sign_in(page)
         for path, field, asked, text in (

@@ -15,7 +15,9 @@ from tests.web.world import World
 
 
 @pytest.mark.browser
-async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_on_under_its_old_address(world: World, nursery: trio.Nursery) -> None:
+async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_on_under_its_old_address(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     asked: list[str] = []
 
@@ -53,14 +55,31 @@ async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("language", "title", "remove"), [("en-GB", "Executions that the database has lost", "Delete these"), ("zh-CN", "数据库丢失的执行", "删除这些")])
-async def test_executions_that_the_database_has_lost_are_shown_and_deleted(world: World, nursery: trio.Nursery, language: str, title: str, remove: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "title", "remove"),
+    [("en-GB", "Executions that the database has lost", "Delete these"), ("zh-CN", "数据库丢失的执行", "删除这些")],
+)
+async def test_executions_that_the_database_has_lost_are_shown_and_deleted(
+    world: World, nursery: trio.Nursery, language: str, title: str, remove: str
+) -> None:
     address = await served(world, nursery)
     host, other = world.ids["web-1"], world.ids["web-2"]
     said = output(b"what it <b>said</b>\n")
-    report = {"attempt": 1, "outcome": "completed", "exit_code": 0, "stdout_id": said.output_id.hex(), "stderr_id": None}
+    report = {
+        "attempt": 1,
+        "outcome": "completed",
+        "exit_code": 0,
+        "stdout_id": said.output_id.hex(),
+        "stderr_id": None,
+    }
     ended = new_id()
-    await world.writer.commit([SaveOrphan(host, ended, 1, 30, 7, 3), SaveOrphan(host, new_id(), 1, 30, 8, 2), SaveOrphan(other, new_id(), 1, 30, 9, 1)])
+    await world.writer.commit(
+        [
+            SaveOrphan(host, ended, 1, 30, 7, 3),
+            SaveOrphan(host, new_id(), 1, 30, 8, 2),
+            SaveOrphan(other, new_id(), 1, 30, 9, 1),
+        ]
+    )
     await world.writer.commit([SaveLate(host, ended, 1, 50, 40, report, (said,))])
 
     def script(page: Page, browser: Browser) -> None:

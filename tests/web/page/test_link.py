@@ -1,4 +1,5 @@
-"""A page knows when it is not live: a dead network, a hanging server, a laptop that slept, a session that ended; and it comes back by itself."""
+"""A page knows when it is not live: a dead network, a hanging server, a laptop that slept, a session that ended; and it
+comes back by itself."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def dead(wire: Wire, yes: bool) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/", "/tasks", "/hosts", "/hosts/web-1", "task", "/new", "/help"])
-async def test_every_page_says_that_it_is_not_live_and_since_when_and_comes_back_by_itself(world: World, nursery: trio.Nursery, path: str) -> None:
+async def test_every_page_says_that_it_is_not_live_and_since_when_and_comes_back_by_itself(
+    world: World, nursery: trio.Nursery, path: str
+) -> None:
     wire, address = await wired(world, nursery)
     task = await world.run("web-1", "web-2", name="going on")
 
@@ -50,7 +53,9 @@ async def test_every_page_says_that_it_is_not_live_and_since_when_and_comes_back
         expect(page.locator("#link")).to_be_hidden()
         dead(wire, True)
         expect(page.locator("#link")).to_contain_text(AS_OF, timeout=20_000)
-        assert page.evaluate(GREY) in ("", "grayscale(1)") and "stale" in page.evaluate("document.body.className").split()
+        assert (
+            page.evaluate(GREY) in ("", "grayscale(1)") and "stale" in page.evaluate("document.body.className").split()
+        )
         assert violations(page) == []
         trio.from_thread.run_sync(lambda: world.report(task, "web-1"))
         dead(wire, False)
@@ -89,7 +94,9 @@ async def test_a_page_that_polls_because_there_is_no_room_for_it_knows_too(world
 
 
 @pytest.mark.browser
-async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew(world: World, nursery: trio.Nursery) -> None:
+async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew(
+    world: World, nursery: trio.Nursery
+) -> None:
     wire, address = await wired(world, nursery)
     await world.run("web-1", name="before")
 
@@ -118,7 +125,9 @@ async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew
 
 
 @pytest.mark.browser
-async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_nothing(world: World, nursery: trio.Nursery) -> None:
+async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_nothing(
+    world: World, nursery: trio.Nursery
+) -> None:
     _, address = await wired(world, nursery)
 
     def end() -> None:

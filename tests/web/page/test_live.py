@@ -1,4 +1,5 @@
-"""One host's output in a real browser while its command writes it: all of it once, harmless, in bounded room, at the reader's pace."""
+"""One host's output in a real browser while its command writes it: all of it once, harmless, in bounded room, at the
+reader's pace."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ PIECE, KEPT = 30_000, 256 * 1024
 
 
 class Writer:
-    """The host: what its command writes is sent while somebody looks, from wherever the server has it, as an agent does."""
+    """The host: what its command writes is sent while somebody looks, from wherever the server has it, as an agent
+    does."""
 
     def __init__(self, viewed: Viewed) -> None:
         self._viewed = viewed
@@ -70,7 +72,9 @@ def shown(page: Page) -> list[str]:
 
 
 @pytest.mark.browser
-async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_place(world: World, nursery: trio.Nursery) -> None:
+async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_place(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
@@ -78,12 +82,29 @@ async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_pla
         write = Writer(viewed)
         expect(page.locator("[data-live]")).to_contain_text("waiting for output")
         # cut within a colour and within a character, as pieces are
-        for piece in (b"one \x1b[3", b"1mred\x1b[0m caf\xc3", b"\xa9 \x00\n", NASTY.encode() + b"\n", "right\u202eleft\n".encode(), b"\x1b]0;title\nnot hidden\n", b"10%\r20%\r30%\r\n"):
+        for piece in (
+            b"one \x1b[3",
+            b"1mred\x1b[0m caf\xc3",
+            b"\xa9 \x00\n",
+            NASTY.encode() + b"\n",
+            "right\u202eleft\n".encode(),
+            b"\x1b]0;title\nnot hidden\n",
+            b"10%\r20%\r30%\r\n",
+        ):
             write(piece)
         write(b"oops\n", STDERR)
         write(b"after\n")
         expect(page.locator(TAIL)).to_contain_text("after")
-        assert shown(page) == ["one red café \\x00", NASTY, "right\\u202eleft", "\\x1b]0;title", "not hidden", "30%", "oops", "after"]
+        assert shown(page) == [
+            "one red café \\x00",
+            NASTY,
+            "right\\u202eleft",
+            "\\x1b]0;title",
+            "not hidden",
+            "30%",
+            "oops",
+            "after",
+        ]
         expect(page.locator(f"{TAIL} .all .stderr")).to_have_text("oops")
         expect(page.locator("[data-live=on]")).to_be_visible()
         assert page.locator("main img, main script, svg[onload]").count() == 0 and page.title() not in ("1", "2", "3")
@@ -107,7 +128,9 @@ async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_pla
 
 
 @pytest.mark.browser
-async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_room(world: World, nursery: trio.Nursery) -> None:
+async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_room(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
@@ -116,10 +139,16 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
         write(b"".join(b"line %d\n" % number for number in range(1, 10_001)))
         expect(page.locator(TAIL)).to_contain_text("line 10000")
         lines = shown(page)
-        assert 1_800 <= len(lines) <= 2_101 and lines[0] == f"… {10_000 - len(lines) + 1:,} earlier lines are not shown here …"
+        assert (
+            1_800 <= len(lines) <= 2_101
+            and lines[0] == f"… {10_000 - len(lines) + 1:,} earlier lines are not shown here …"
+        )
         assert lines[1:] == [f"line {number}" for number in range(10_002 - len(lines), 10_001)]
         assert page.locator(f"{TAIL} *").count() < 60
-        at_end = f"(() => {{ const box = document.querySelector('{TAIL}'); return box.scrollHeight - box.scrollTop - box.clientHeight; }})()"
+        at_end = (
+            f"(() => {{ const box = document.querySelector('{TAIL}'); return box.scrollHeight - box.scrollTop - "
+            f"box.clientHeight; }})()"
+        )
         assert page.evaluate(at_end) < 2
         # reading further up holds it; nothing moves below the reader's eyes
         page.locator(TAIL).hover()
@@ -139,7 +168,10 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
         page.get_by_role("button", name="Jump to the end").click()
         expect(page.locator(TAIL)).to_contain_text("more 8999")
         lines = shown(page)
-        assert len(lines) <= 2_101 and lines[0] == f"… {10_003 + 9_000 - len(lines) + 1:,} earlier lines are not shown here …"
+        assert (
+            len(lines) <= 2_101
+            and lines[0] == f"… {10_003 + 9_000 - len(lines) + 1:,} earlier lines are not shown here …"
+        )
         # a line that never ends is broken, not grown without end
         write(b"x" * 900_000)
         expect(page.locator(TAIL)).to_contain_text("x" * 4_000)
@@ -168,7 +200,10 @@ async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: Worl
                     trio.from_thread.run_sync(wire.cut)
             expect(page.locator(TAIL)).to_contain_text(f"line 49 of turn {turn}")
         # a tab that nobody sees lets go of its connection, and goes on where it was
-        page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))")
+        page.evaluate(
+            "Object.defineProperty(document, 'hidden', {value: true, configurable: true}); "
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
         deadline = time.monotonic() + 15
         while world.fleet.watching._watched:
             assert time.monotonic() < deadline
@@ -188,7 +223,9 @@ async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: Worl
 
 
 @pytest.mark.browser
-async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_anew(world: World, nursery: trio.Nursery) -> None:
+async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_anew(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     world.fleet.watching._limits = type(world.fleet.watching._limits)(executions=1)
 

@@ -1,4 +1,5 @@
-"""Facts of a report that change what an operator must do stand on the page, for a host and for its group, in both languages."""
+"""Facts of a report that change what an operator must do stand on the page, for a host and for its group, in both
+languages."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ from tests.web.browser import browse, served, sign_in, violations
 from tests.web.test_notes import reported
 from tests.web.world import World
 
-REPORT: dict[str, object] = {"leftovers_killed": 3, "pipe_held": True, "kill": {"reason": "canceled", "term_at_ms": 1, "kill_at_ms": 2, "tree_empty": False}, "oom_killed": 1}
+REPORT: dict[str, object] = {
+    "leftovers_killed": 3,
+    "pipe_held": True,
+    "kill": {"reason": "canceled", "term_at_ms": 1, "kill_at_ms": 2, "tree_empty": False},
+    "oom_killed": 1,
+}
 CODES = ("leftovers_killed", "pipe_held", "may_still_run", "oom_killed")
 
 

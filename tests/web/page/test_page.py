@@ -1,4 +1,5 @@
-"""The page in a real browser: strict, readable by everybody, in two languages, and deaf to markup that came from elsewhere."""
+"""The page in a real browser: strict, readable by everybody, in two languages, and deaf to markup that came from
+elsewhere."""
 
 from __future__ import annotations
 
@@ -35,7 +36,11 @@ def catalogue(language: str) -> dict[str, Any]:
 
 
 def sources() -> dict[str, str]:
-    return {name: data.decode() for name, data in assets()[1].items() if name.endswith(".js") and not name.startswith("vendor/")}
+    return {
+        name: data.decode()
+        for name, data in assets()[1].items()
+        if name.endswith(".js") and not name.startswith("vendor/")
+    }
 
 
 async def mixed(world: World) -> dict[str, Any]:
@@ -58,12 +63,25 @@ async def test_the_shells_are_strict_and_their_files_are_immutable(world: World)
         assert all(name in found for name in re.findall(rf"/static/{digest}/([\w./-]+)", text))
     for name in found:
         file = await world.get(f"/static/{digest}/{name}", token=False)
-        assert file.status == 200 and "immutable" in file.headers["Cache-Control"] and file.headers["X-Content-Type-Options"] == "nosniff"
-    for name in (f"{digest}/app.py", f"{digest}/../app.py", f"{digest}/..%2fapp.py", "0000000000000000/base.css", f"{digest}/"):
+        assert (
+            file.status == 200
+            and "immutable" in file.headers["Cache-Control"]
+            and file.headers["X-Content-Type-Options"] == "nosniff"
+        )
+    for name in (
+        f"{digest}/app.py",
+        f"{digest}/../app.py",
+        f"{digest}/..%2fapp.py",
+        "0000000000000000/base.css",
+        f"{digest}/",
+    ):
         assert (await world.get(f"/static/{name}", token=False)).error["code"] == "route_not_found"
 
 
-@pytest.mark.parametrize("word", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"])
+@pytest.mark.parametrize(
+    "word",
+    ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"],
+)
 def test_no_script_turns_text_into_markup_or_loads_from_elsewhere(word: str) -> None:
     assert not [name for name, text in sources().items() if word in text]
 
@@ -85,7 +103,11 @@ def test_both_languages_say_the_same_things_and_nothing_is_left_unsaid() -> None
     assert {status.label for status in ExecutionStatus} < set(english["words"]["states"])
     places = re.compile(r"\{\w+\}")
     for key in set(chinese) - {"words"}:
-        assert english[key] and chinese[key] and sorted(places.findall(english[key])) == sorted(places.findall(chinese[key])), key
+        assert (
+            english[key]
+            and chinese[key]
+            and sorted(places.findall(english[key])) == sorted(places.findall(chinese[key]))
+        ), key
     used = {key for text in sources().values() for key in re.findall(r'\bt\("([^"]+)"', text)}
     used |= {f"title.{page}" for page in PAGES} | {f"task.{status.label}" for status in TaskStatus}
     assert used <= set(english)
@@ -93,21 +115,44 @@ def test_both_languages_say_the_same_things_and_nothing_is_left_unsaid() -> None
 
 def test_the_chinese_words_for_states_are_those_that_were_asked_for() -> None:
     said = {label: words[0] for label, words in catalogue("zh-CN")["words"]["states"].items()}
-    wanted = {"pending": "等待中", "running": "运行中", "dispatch_failed": "未启动", "completed": "已完成", "failed": "失败", "timeout": "已超时", "canceled": "已取消"}
+    wanted = {
+        "pending": "等待中",
+        "running": "运行中",
+        "dispatch_failed": "未启动",
+        "completed": "已完成",
+        "failed": "失败",
+        "timeout": "已超时",
+        "canceled": "已取消",
+    }
     assert wanted.items() <= said.items()
 
 
 @pytest.mark.parametrize(
     ("cookie", "accepted", "wanted"),
-    [(None, "", "en"), (None, "zh", "zh-CN"), (None, "de, zh-TW;q=0.8, en;q=0.5", "zh-CN"), (None, "zh;q=0, en", "en"), ("en", "zh-CN", "en"), ("zh-CN", "en", "zh-CN"), ("../x", "fr", "en"), (None, "zh;q=x", "zh-CN")],
+    [
+        (None, "", "en"),
+        (None, "zh", "zh-CN"),
+        (None, "de, zh-TW;q=0.8, en;q=0.5", "zh-CN"),
+        (None, "zh;q=0, en", "en"),
+        ("en", "zh-CN", "en"),
+        ("zh-CN", "en", "zh-CN"),
+        ("../x", "fr", "en"),
+        (None, "zh;q=x", "zh-CN"),
+    ],
 )
 def test_the_language_is_the_browsers_unless_another_was_chosen(cookie: str | None, accepted: str, wanted: str) -> None:
     assert language_of(cookie, accepted) == wanted
 
 
 def test_vendored_files_are_exactly_those_that_were_looked_at() -> None:
-    kept = {name.removeprefix("vendor/"): sha256(data).hexdigest() for name, data in assets()[1].items() if name.startswith("vendor/")}
-    listed = dict(reversed(line.split()) for line in files("tests.web").joinpath("vendor", "SHA256SUMS").read_text().splitlines())
+    kept = {
+        name.removeprefix("vendor/"): sha256(data).hexdigest()
+        for name, data in assets()[1].items()
+        if name.startswith("vendor/")
+    }
+    listed = dict(
+        reversed(line.split()) for line in files("tests.web").joinpath("vendor", "SHA256SUMS").read_text().splitlines()
+    )
     axe = files("tests.web").joinpath("vendor", "axe.js").read_bytes()
     assert kept | {"axe.js": sha256(axe).hexdigest()} == listed
 
@@ -145,19 +190,49 @@ async def test_logging_in_is_asked_for_goes_on_where_one_was_and_ends(world: Wor
 @pytest.mark.browser
 async def test_nothing_that_came_from_hosts_or_users_is_executed(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
-    evil = Host("01900000-0000-7000-8000-0000000000ee", NASTY, ip=NASTY, os=NASTY, arch=NASTY, version=NASTY, labels={"x": NASTY}, agent_labels={"y": NASTY}, created_at=1, updated_at=1)
+    evil = Host(
+        "01900000-0000-7000-8000-0000000000ee",
+        NASTY,
+        ip=NASTY,
+        os=NASTY,
+        arch=NASTY,
+        version=NASTY,
+        labels={"x": NASTY},
+        agent_labels={"y": NASTY},
+        created_at=1,
+        updated_at=1,
+    )
     await world.writer.commit([SaveHost(evil)])
     world.fleet.put(evil)
-    task = await world.run("all", name=NASTY[:180], description=NASTY, parameters={"x": NASTY}, command=f"echo '{NASTY}'")
+    task = await world.run(
+        "all", name=NASTY[:180], description=NASTY, parameters={"x": NASTY}, command=f"echo '{NASTY}'"
+    )
     world.report(task, "web-1", stdout=OUTPUT, stderr=OUTPUT)
-    detail = Result(world.ids["web-2"], task["command"]["command_id"], 1, Outcome.FAILED, error_code="spawn_failed", error_message=NASTY, stdout=whole(b"{}" + OUTPUT))
+    detail = Result(
+        world.ids["web-2"],
+        task["command"]["command_id"],
+        1,
+        Outcome.FAILED,
+        error_code="spawn_failed",
+        error_message=NASTY,
+        stdout=whole(b"{}" + OUTPUT),
+    )
     world.door.submit(detail)
     await world.door.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
         where = f"/tasks/{task['task_id']}"
-        for path in ("/", "/tasks", f"{where}?host={world.ids['web-1']}", f"{where}?host={world.ids['web-2']}", f"{where}?host={evil.host_id}", "/hosts", f"/hosts/{evil.host_id}", "/new?targets=" + NASTY[:60]):
+        for path in (
+            "/",
+            "/tasks",
+            f"{where}?host={world.ids['web-1']}",
+            f"{where}?host={world.ids['web-2']}",
+            f"{where}?host={evil.host_id}",
+            "/hosts",
+            f"/hosts/{evil.host_id}",
+            "/new?targets=" + NASTY[:60],
+        ):
             page.goto(path)
             settled(page)
             assert "<img src=x" in page.locator("main").inner_text() or path.startswith("/new"), path
@@ -189,7 +264,18 @@ async def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world
     task = await mixed(world)
     running = await world.run("web-1", "web-2", name="sleep")
     world.begin(running, "web-1")
-    paths = ("/", "/tasks", f"/tasks/{task['task_id']}?host={world.ids['web-2']}", f"/tasks/{running['task_id']}", "/hosts", f"/hosts/{world.ids['web-1']}", "/new", "/help", "/tasks/none", "/hosts?select=nobody*")
+    paths = (
+        "/",
+        "/tasks",
+        f"/tasks/{task['task_id']}?host={world.ids['web-2']}",
+        f"/tasks/{running['task_id']}",
+        "/hosts",
+        f"/hosts/{world.ids['web-1']}",
+        "/new",
+        "/help",
+        "/tasks/none",
+        "/hosts?select=nobody*",
+    )
     found: list[str] = []
 
     def script(page: Page, browser: Browser) -> None:
@@ -212,7 +298,9 @@ async def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world
 
 
 @pytest.mark.browser
-async def test_the_page_speaks_chinese_when_the_browser_does_and_can_be_switched(world: World, nursery: trio.Nursery) -> None:
+async def test_the_page_speaks_chinese_when_the_browser_does_and_can_be_switched(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await mixed(world)
 

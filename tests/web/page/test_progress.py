@@ -13,7 +13,12 @@ from server.core.events import Outcome, Result
 from tests.web.browser import browse, served, sign_in, violations
 from tests.web.world import World
 
-METER = "() => { const one = document.querySelector('.figures .meter'), all = one.getBoundingClientRect().width; return [[...one.querySelectorAll('i')].map(i => Math.round(100 * i.getBoundingClientRect().width / all)), [...one.querySelectorAll('b')].map(b => [Math.round(100 * b.getBoundingClientRect().width / all), Math.round(b.getBoundingClientRect().height)])]; }"
+METER = (
+    "() => { const one = document.querySelector('.figures .meter'), all = one.getBoundingClientRect().width; "
+    "return [[...one.querySelectorAll('i')].map(i => Math.round(100 * i.getBoundingClientRect().width / all)), "
+    "[...one.querySelectorAll('b')].map(b => [Math.round(100 * b.getBoundingClientRect().width / all), "
+    "Math.round(b.getBoundingClientRect().height)])]; }"
+)
 
 
 def answered(body: dict[str, Any], route: Route) -> None:
@@ -28,7 +33,17 @@ async def many(world: World, count: int, **more: Any) -> tuple[list[str], dict[s
 
 
 def canceled(world: World, task: dict[str, Any], name: str) -> None:
-    world.door.submit(Result(world.ids[name], task["command"]["command_id"], 1, Outcome.CANCELED, signal=15, error_code="canceled", execution_ms=7))
+    world.door.submit(
+        Result(
+            world.ids[name],
+            task["command"]["command_id"],
+            1,
+            Outcome.CANCELED,
+            signal=15,
+            error_code="canceled",
+            execution_ms=7,
+        )
+    )
 
 
 @pytest.mark.browser
@@ -50,7 +65,9 @@ async def test_a_bar_is_empty_at_nothing_and_split_by_how_hosts_ended(world: Wor
         expect(page.locator("[data-count=failed]")).to_contain_text("2")
         page.wait_for_timeout(500)
         assert page.evaluate(METER) == [[30, 20], [[50, 3]]]
-        expect(page.locator(".figures .meter")).to_have_attribute("aria-valuetext", "50 %: completed 3, failed 2, running 5")
+        expect(page.locator(".figures .meter")).to_have_attribute(
+            "aria-valuetext", "50 %: completed 3, failed 2, running 5"
+        )
         page.goto("/tasks")
         expect(page.locator("td .meter")).to_have_attribute("aria-valuenow", "50")
 
@@ -59,7 +76,9 @@ async def test_a_bar_is_empty_at_nothing_and_split_by_how_hosts_ended(world: Wor
 
 
 @pytest.mark.browser
-async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_what_is_offered_acts(world: World, nursery: trio.Nursery) -> None:
+async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_what_is_offered_acts(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2")
     world.begin(task, "web-1")
@@ -109,13 +128,18 @@ async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_
 
 
 @pytest.mark.browser
-async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_and_what_is_not_chosen_is_pale(world: World, nursery: trio.Nursery) -> None:
+async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_and_what_is_not_chosen_is_pale(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     names, task = await many(world, 100)
     for name in names:
         world.report(task, name, code=int(name == "node-077"))
     await world.door.committed()
-    pixel = "() => { const one = document.querySelector('.map canvas'); return one ? [...one.getContext('2d').getImageData(5, 5, 1, 1).data] : [0, 0, 0, 0]; }"
+    pixel = (
+        "() => { const one = document.querySelector('.map canvas'); return one ? "
+        "[...one.getContext('2d').getImageData(5, 5, 1, 1).data] : [0, 0, 0, 0]; }"
+    )
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
@@ -145,7 +169,9 @@ async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_a
 
 
 @pytest.mark.browser
-async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_called_offline(world: World, nursery: trio.Nursery) -> None:
+async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_called_offline(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await world.run("all", command="true")
     world.report(task, "web-1")
@@ -156,7 +182,19 @@ async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_ca
     def identity(state: str | None) -> Any:
         def answer(route: Any) -> None:
             found = route.fetch().json()
-            found["identity"] = None if state is None else {"state": state, "generation": 1, "certificate_expires_at": 1, "revoked_at": 1, "revoked_by": "admin", "quarantined_at": None, "quarantine_reason": None}
+            found["identity"] = (
+                None
+                if state is None
+                else {
+                    "state": state,
+                    "generation": 1,
+                    "certificate_expires_at": 1,
+                    "revoked_at": 1,
+                    "revoked_by": "admin",
+                    "quarantined_at": None,
+                    "quarantine_reason": None,
+                }
+            )
             route.fulfill(json=found)
 
         return answer
@@ -168,7 +206,12 @@ async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_ca
         expect(page.locator(".what")).to_contain_text("Run by")
         expect(page.locator(".what pre").first).to_have_text("true")
         # db-1 was offline when it was due; what is to be done hangs on what has become of it since
-        for state, text in ((None, "join an agent"), ("released", "released since: join it again"), ("revoked", "revoked since: release it"), ("quarantined", "quarantined")):
+        for state, text in (
+            (None, "join an agent"),
+            ("released", "released since: join it again"),
+            ("revoked", "revoked since: release it"),
+            ("quarantined", "quarantined"),
+        ):
             page.unroute_all(behavior="ignoreErrors")
             page.route(f"**/api/v1/hosts/{world.ids['db-1']}", identity(state))
             page.goto(f"/tasks/{task['task_id']}?host={world.ids['db-1']}")
@@ -212,14 +255,31 @@ async def test_groups_that_are_behind_the_counts_say_so_and_until_when(world: Wo
 async def test_labels_of_charts_have_the_room_that_they_need(world: World, nursery: trio.Nursery) -> None:
     """What is cut off at the canvas' left edge would leave ink in its first column."""
     address = await served(world, nursery)
-    seen = "() => [...document.querySelectorAll('.chart canvas')].map(one => { const d = one.getContext('2d').getImageData(0, 0, 2, one.height).data; let ink = 0; for (let i = 3; i < d.length; i += 4) ink += d[i] > 0; return ink; })"
+    seen = (
+        "() => [...document.querySelectorAll('.chart canvas')].map(one => { const d = "
+        "one.getContext('2d').getImageData(0, 0, 2, one.height).data; let ink = 0; for (let i = 3; i < d.length; i "
+        "+= 4) ink += d[i] > 0; return ink; })"
+    )
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
         for factor in (1, 1_000, 123_456, 99_999_999):
-            figures = {"tasks": {}, "executions": {"running": 7 * factor, "dispatched": 0}, "hosts": {"known": 9 * factor, "connected": 9 * factor}}
-            full = {**figures, "tasks": dict.fromkeys(("pending", "running", "completed", "failed", "canceled", "timeout"), 0)}
-            full["executions"] = {**dict.fromkeys(("pending", "dispatched", "completed", "failed", "timeout", "canceled", "dispatch_failed", "lost"), 0), "running": 7 * factor}
+            figures = {
+                "tasks": {},
+                "executions": {"running": 7 * factor, "dispatched": 0},
+                "hosts": {"known": 9 * factor, "connected": 9 * factor},
+            }
+            full = {
+                **figures,
+                "tasks": dict.fromkeys(("pending", "running", "completed", "failed", "canceled", "timeout"), 0),
+            }
+            full["executions"] = {
+                **dict.fromkeys(
+                    ("pending", "dispatched", "completed", "failed", "timeout", "canceled", "dispatch_failed", "lost"),
+                    0,
+                ),
+                "running": 7 * factor,
+            }
             page.unroute_all(behavior="ignoreErrors")
             page.route("**/api/v1/statistics", partial(answered, full))
             page.route("**/api/v1/events*", lambda route: route.abort())

@@ -1,4 +1,5 @@
-"""The page makes output and names readable as proto/readable.py does: the shared cases in a browser, however the bytes are cut."""
+"""The page makes output and names readable as proto/readable.py does: the shared cases in a browser, however the bytes
+are cut."""
 
 from __future__ import annotations
 
@@ -75,7 +76,9 @@ async def test_the_shared_cases_hold_in_a_browser(world: World, nursery: trio.Nu
         (b"\x1b[31mred\x1b[0m\n", b"red\n", {"\\e[31mred\\e[0m\\n", "red\\n"}),
     ],
 )
-async def test_answers_that_differ_look_different(world: World, nursery: trio.Nursery, one: bytes, other: bytes, shown: set[str]) -> None:
+async def test_answers_that_differ_look_different(
+    world: World, nursery: trio.Nursery, one: bytes, other: bytes, shown: set[str]
+) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2")
     world.report(task, "web-1", stdout=one)
@@ -95,9 +98,17 @@ async def test_answers_that_differ_look_different(world: World, nursery: trio.Nu
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("written", "text"),
-    [(b"10%\r20%\r100%\n", "100%"), (b"Downloading\r\x1b[KDone\n", "Done"), (b"abc\b\bX\n", "aXc"), (b"one\r\ntwo\r\n", "one\ntwo"), (b"a\x1b[32mb\x1b[0m\xe2\x80\xaec\n", "ab\\u202ec")],
+    [
+        (b"10%\r20%\r100%\n", "100%"),
+        (b"Downloading\r\x1b[KDone\n", "Done"),
+        (b"abc\b\bX\n", "aXc"),
+        (b"one\r\ntwo\r\n", "one\ntwo"),
+        (b"a\x1b[32mb\x1b[0m\xe2\x80\xaec\n", "ab\\u202ec"),
+    ],
 )
-async def test_live_output_and_the_result_show_the_same(world: World, nursery: trio.Nursery, written: bytes, text: str) -> None:
+async def test_live_output_and_the_result_show_the_same(
+    world: World, nursery: trio.Nursery, written: bytes, text: str
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:

@@ -1,4 +1,5 @@
-"""What the page shows is what is, also when something came in between: another tab, another clock, a proxy, a resized window."""
+"""What the page shows is what is, also when something came in between: another tab, another clock, a proxy, a resized
+window."""
 
 from __future__ import annotations
 
@@ -12,12 +13,17 @@ from tests.web.browser import browse, served, sign_in
 from tests.web.world import ADMIN, World
 
 AHEAD = "const real = Date.now; Date.now = () => real.call(Date) + 3600000;"
-LOGIN = "token => fetch('/api/v1/session', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({token})})"
+LOGIN = (
+    "token => fetch('/api/v1/session', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: "
+    "JSON.stringify({token})})"
+)
 CELL = "([x, y]) => [...document.querySelector('.map canvas').getContext('2d').getImageData(x, y, 1, 1).data].join()"
 
 
 @pytest.mark.browser
-async def test_a_plan_is_shown_for_the_hosts_that_are_named_now_and_never_for_those_before(world: World, nursery: trio.Nursery) -> None:
+async def test_a_plan_is_shown_for_the_hosts_that_are_named_now_and_never_for_those_before(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
@@ -43,7 +49,9 @@ async def test_a_plan_is_shown_for_the_hosts_that_are_named_now_and_never_for_th
 
 
 @pytest.mark.browser
-async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_nobody(world: World, nursery: trio.Nursery) -> None:
+async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_nobody(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     world.connect("web-1")
     task = await world.run("web-1", name="first")
@@ -71,7 +79,10 @@ async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_n
         page.keyboard.press("Enter")
         expect(page.locator(".chips")).to_contain_text("role=web")
         # what stands between answers in its own way
-        page.route("**/api/v1/hosts/*", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>"))
+        page.route(
+            "**/api/v1/hosts/*",
+            lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>"),
+        )
         page.locator("#label").fill("x=y")
         page.keyboard.press("Enter")
         expect(page.locator("#label-wrong")).to_contain_text("it may have done what was asked all the same")
@@ -82,7 +93,9 @@ async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_n
 
 
 @pytest.mark.browser
-async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_changes(world: World, nursery: trio.Nursery) -> None:
+async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_changes(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     names = [f"node-{index:03}" for index in range(90)]
     await world.know(*names)
@@ -118,7 +131,9 @@ async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_chang
 
 
 @pytest.mark.browser
-async def test_a_difference_has_its_lines_and_the_pictures_of_help_can_be_read_on_a_phone(world: World, nursery: trio.Nursery) -> None:
+async def test_a_difference_has_its_lines_and_the_pictures_of_help_can_be_read_on_a_phone(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     world.connect("web-1", "web-2")
     task = await world.run("web-1", "web-2")
@@ -136,7 +151,10 @@ async def test_a_difference_has_its_lines_and_the_pictures_of_help_can_be_read_o
         page.set_viewport_size({"width": 390, "height": 844})
         page.goto("/help")
         page.locator(".scroll svg text").first.wait_for()
-        shrunk = page.evaluate("[...document.querySelectorAll('.scroll svg')].map(one => [one.getBoundingClientRect().width, one.viewBox.baseVal.width])")
+        shrunk = page.evaluate(
+            "[...document.querySelectorAll('.scroll svg')].map(one => [one.getBoundingClientRect().width, "
+            "one.viewBox.baseVal.width])"
+        )
         assert len(shrunk) == 2 and all(drawn == meant for drawn, meant in shrunk), shrunk
 
     assert await trio.to_thread.run_sync(browse, script, address) == []

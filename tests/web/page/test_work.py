@@ -1,4 +1,5 @@
-"""An operator's daily work on the page: filters, choices over rows, files, drafts, keys, and addresses that lead nowhere."""
+"""An operator's daily work on the page: filters, choices over rows, files, drafts, keys, and addresses that lead
+nowhere."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ async def test_an_address_that_leads_nowhere_is_a_page_for_people_and_json_for_p
     for path in ("/nothing", "/tasks/x/y/z", "/hosts/a/b", "/new/old"):
         page = await world.get(path, token=False, headers=HTML)
         assert (page.status, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8"), path
-        assert "pages/missing.js" in page.data.decode() and page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert "pages/missing.js" in page.data.decode() and page.headers["Content-Security-Policy"].startswith(
+            "default-src 'none'"
+        )
         assert (await world.get(path, token=False)).error["code"] == "route_not_found"
     for path in ("/api/v1/nothing", "/static/0/x.js"):
         assert (await world.get(path, headers=HTML)).error["code"] == "route_not_found", path
@@ -34,7 +37,9 @@ async def test_an_address_that_leads_nowhere_is_a_page_for_people_and_json_for_p
 
 async def test_browsers_find_an_icon_where_they_look_for_it(world: World) -> None:
     icon = await world.get("/favicon.ico", token=False)
-    assert (icon.status, icon.headers["Content-Type"]) == (200, "image/svg+xml") and icon.data == assets()[1]["icon.svg"]
+    assert (icon.status, icon.headers["Content-Type"]) == (200, "image/svg+xml") and icon.data == assets()[1][
+        "icon.svg"
+    ]
 
 
 async def test_a_page_whose_address_holds_more_than_it_knows_is_shown_all_the_same(world: World) -> None:
@@ -44,7 +49,9 @@ async def test_a_page_whose_address_holds_more_than_it_knows_is_shown_all_the_sa
 
 
 @pytest.mark.browser
-async def test_rows_of_hosts_are_sorted_chosen_labeled_saved_and_given_a_task(world: World, nursery: trio.Nursery, tmp_path: Path) -> None:
+async def test_rows_of_hosts_are_sorted_chosen_labeled_saved_and_given_a_task(
+    world: World, nursery: trio.Nursery, tmp_path: Path
+) -> None:
     address = await served(world, nursery)
 
     def names(page: Page) -> list[str]:
@@ -77,7 +84,9 @@ async def test_rows_of_hosts_are_sorted_chosen_labeled_saved_and_given_a_task(wo
         expect(page.get_by_role("columnheader", name="Agent")).to_have_count(0)
         # a file of all rows, and of those that are chosen
         rows = list(csv.DictReader(io.StringIO(saved(page, "CSV"))))
-        assert [row["hostname"] for row in rows] == ["db-1", "web-1", "web-2"] and {row["connected"] for row in rows} == {"online", "offline"}
+        assert [row["hostname"] for row in rows] == ["db-1", "web-1", "web-2"] and {
+            row["connected"] for row in rows
+        } == {"online", "offline"}
         page.get_by_label("Choose web-1").check()
         page.get_by_label("Choose web-2").check()
         assert [host["hostname"] for host in json.loads(saved(page, "JSON"))] == ["web-1", "web-2"]
@@ -109,19 +118,26 @@ async def test_rows_of_hosts_are_sorted_chosen_labeled_saved_and_given_a_task(wo
 async def test_csv_cannot_carry_a_formula_into_a_spreadsheet(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     base = f"/static/{assets()[0]}"
-    script_text = "async ([base, rows]) => (await import(`${base}/parts/table.js`)).csv([{key: 'a', value: (row) => row[0]}, {key: 'b', value: (row) => row[1]}], rows)"
+    script_text = (
+        "async ([base, rows]) => (await import(`${base}/parts/table.js`)).csv([{key: 'a', value: (row) => row[0]}, "
+        "{key: 'b', value: (row) => row[1]}], rows)"
+    )
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
-        text = page.evaluate(script_text, [base, [["=1+1", -5], ["+x", 'say "hi", now'], ["@a", "two\nlines"], ["plain", None]]])
-        assert text == "a,b\r\n'=1+1,-5\r\n'+x,\"say \"\"hi\"\", now\"\r\n'@a,\"two\nlines\"\r\nplain,\r\n"
+        text = page.evaluate(
+            script_text, [base, [["=1+1", -5], ["+x", 'say "hi", now'], ["@a", "two\nlines"], ["plain", None]]]
+        )
+        assert text == 'a,b\r\n\'=1+1,-5\r\n\'+x,"say ""hi"", now"\r\n\'@a,"two\nlines"\r\nplain,\r\n'
 
     assert await trio.to_thread.run_sync(browse, script, address) == []
     world.shutdown.set()
 
 
 @pytest.mark.browser
-async def test_filters_of_tasks_are_chips_with_presets_that_an_address_keeps(world: World, nursery: trio.Nursery) -> None:
+async def test_filters_of_tasks_are_chips_with_presets_that_an_address_keeps(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     for name in ("deploy one", "deploy two", "backup"):
         task = await world.run("web-1", name=name, command=f"echo {name}")
@@ -161,7 +177,11 @@ async def test_filters_of_tasks_are_chips_with_presets_that_an_address_keeps(wor
         expect(page.get_by_role("link", name="backup")).to_have_count(0)
         page.get_by_label("Choose deploy three").check()
         page.get_by_role("button", name="Cancel 1").click()
-        expect(page.locator("tr", has_text="deploy three").locator("[data-status=canceled]").or_(page.locator("tr", has_text="deploy three"))).to_have_count(1)
+        expect(
+            page.locator("tr", has_text="deploy three")
+            .locator("[data-status=canceled]")
+            .or_(page.locator("tr", has_text="deploy three"))
+        ).to_have_count(1)
 
     assert await trio.to_thread.run_sync(browse, script, address) == []
     world.shutdown.set()
@@ -197,7 +217,10 @@ async def test_answers_fold_are_copied_found_and_saved_as_one_file(world: World,
             page.get_by_role("button", name="Download all outputs").click()
         assert download.value.suggested_filename == "both_of_them.txt"
         text = Path(download.value.path()).read_text()
-        assert "==== 1 host: completed, Exit code 0: web-1\n---- stdout\nalpha\nneedle in the hay\n\n---- stderr\nwarned\n" in text
+        assert (
+            "==== 1 host: completed, Exit code 0: web-1\n---- stdout\nalpha\nneedle in the hay\n\n---- stderr\nwarned\n"
+            in text
+        )
         assert "==== 1 host: failed, Exit code 3: web-2\n---- stdout\nbeta\n" in text
         page.locator("h1").click()
         page.keyboard.press("/")
@@ -219,7 +242,9 @@ async def test_answers_fold_are_copied_found_and_saved_as_one_file(world: World,
 
 
 @pytest.mark.browser
-async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_completes_hosts(world: World, nursery: trio.Nursery) -> None:
+async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_completes_hosts(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     sent: list[dict[str, Any]] = []
 
@@ -240,8 +265,27 @@ async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_complete
         expect(page.locator("#preview")).to_contain_text("1 host")
         page.locator("form.new > details summary").last.click()
         values = {
-            **{"run_as": "nobody", "cwd": "/tmp", "umask": "027", "success_codes": "0, 3", "max_output": "5000", "parameters": "version=1=2", "env": "LANG=C.UTF-8\nEMPTY=", "stdin": "fed\n"},
-            **{"concurrency": "5", "start_within": "30", "grace": "2.5", "task_timeout": "900", "attempts": "3", "description": "why", "type": "release", "name": "full", "interpreter": "/bin/sh"},
+            **{
+                "run_as": "nobody",
+                "cwd": "/tmp",
+                "umask": "027",
+                "success_codes": "0, 3",
+                "max_output": "5000",
+                "parameters": "version=1=2",
+                "env": "LANG=C.UTF-8\nEMPTY=",
+                "stdin": "fed\n",
+            },
+            **{
+                "concurrency": "5",
+                "start_within": "30",
+                "grace": "2.5",
+                "task_timeout": "900",
+                "attempts": "3",
+                "description": "why",
+                "type": "release",
+                "name": "full",
+                "interpreter": "/bin/sh",
+            },
         }
         for name, value in values.items():
             page.locator(f"#{name}").fill(value)
@@ -259,7 +303,9 @@ async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_complete
             expect(page.locator(f"#{name}")).to_have_value(value)
         expect(page.locator("#text")).to_have_value("#!/bin/sh\necho $1\n")
         assert violations(page) == []
-        page.on("request", lambda request: sent.append(request.post_data_json) if request.url.endswith("/run") else None)
+        page.on(
+            "request", lambda request: sent.append(request.post_data_json) if request.url.endswith("/run") else None
+        )
         page.locator("#text").press("Control+Enter")
         expect(page.get_by_role("button", name="Run now")).to_be_focused()
         page.keyboard.press("Control+Enter")
@@ -271,10 +317,44 @@ async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_complete
     assert await trio.to_thread.run_sync(browse, script, address) == []
     (body,) = sent
     assert body == {
-        **{"targets": ["web-2"], "timeout": 3600, "if_offline": "wait", "wait_for": 60, "script": "#!/bin/sh\necho $1\n", "interpreter": "/bin/sh", "args": ["one two", "-x"]},
-        **{"name": "full", "description": "why", "type": "release", "cwd": "/tmp", "run_as": "nobody", "umask": "027", "task_timeout": 900, "concurrency": 5, "grace": 2.5, "start_within": 30, "max_output": 5000},
-        **{"parameters": {"version": "1=2"}, "env": {"LANG": "C.UTF-8", "EMPTY": ""}, "stdin": "fed\n", "success_codes": [0, 3], "leave_children": True},
-        **{"retry": {"attempts": 3, "idempotent": True, "codes": ["offline", "exit_nonzero"], "backoff": 2, "backoff_max": 20}},
+        **{
+            "targets": ["web-2"],
+            "timeout": 3600,
+            "if_offline": "wait",
+            "wait_for": 60,
+            "script": "#!/bin/sh\necho $1\n",
+            "interpreter": "/bin/sh",
+            "args": ["one two", "-x"],
+        },
+        **{
+            "name": "full",
+            "description": "why",
+            "type": "release",
+            "cwd": "/tmp",
+            "run_as": "nobody",
+            "umask": "027",
+            "task_timeout": 900,
+            "concurrency": 5,
+            "grace": 2.5,
+            "start_within": 30,
+            "max_output": 5000,
+        },
+        **{
+            "parameters": {"version": "1=2"},
+            "env": {"LANG": "C.UTF-8", "EMPTY": ""},
+            "stdin": "fed\n",
+            "success_codes": [0, 3],
+            "leave_children": True,
+        },
+        **{
+            "retry": {
+                "attempts": 3,
+                "idempotent": True,
+                "codes": ["offline", "exit_nonzero"],
+                "backoff": 2,
+                "backoff_max": 20,
+            }
+        },
     }
     world.shutdown.set()
 
@@ -314,7 +394,9 @@ async def test_keys_lead_everywhere_and_a_field_takes_them_as_text(world: World,
 
 
 @pytest.mark.browser
-async def test_wide_screens_are_used_and_a_phone_that_is_touched_can_choose(world: World, nursery: trio.Nursery) -> None:
+async def test_wide_screens_are_used_and_a_phone_that_is_touched_can_choose(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     names = [f"node-{index:03}" for index in range(80)]
     await world.know(*names)
@@ -332,8 +414,18 @@ async def test_wide_screens_are_used_and_a_phone_that_is_touched_can_choose(worl
             settled(page)
             expect(page.locator("main .card").first).to_be_visible()
             assert page.evaluate("document.querySelector('main').getBoundingClientRect().width") > 2_000, path
-        assert page.evaluate("(() => { const [a, b] = [...document.querySelector('.split').children].map(one => one.getBoundingClientRect()); return a.top === b.top && b.left >= a.right; })()"), "hosts and answers stand side by side"
-        phone = browser.new_context(base_url=address, storage_state=page.context.storage_state(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, locale="en-GB")
+        assert page.evaluate(
+            "(() => { const [a, b] = [...document.querySelector('.split').children].map(one => "
+            "one.getBoundingClientRect()); return a.top === b.top && b.left >= a.right; })()"
+        ), "hosts and answers stand side by side"
+        phone = browser.new_context(
+            base_url=address,
+            storage_state=page.context.storage_state(),
+            viewport={"width": 390, "height": 844},
+            has_touch=True,
+            is_mobile=True,
+            locale="en-GB",
+        )
         other = phone.new_page()
         other.goto(f"/tasks/{task['task_id']}")
         expect(other.locator("#map-here")).to_contain_text("node-000")
@@ -372,7 +464,12 @@ async def test_names_that_would_mislead_show_what_is_in_them(world: World, nurse
 
         page.route(re.compile(r"/api/v1/(hosts|tasks)(\?|$)"), rename)
         page.route(re.compile(rf"/api/v1/(hosts/{world.ids['web-1']}|tasks/{task['task_id']})$"), rename)
-        for path, where in (("/hosts", "tbody"), ("/tasks", "tbody"), (f"/hosts/{world.ids['web-1']}", "h1"), (f"/tasks/{task['task_id']}", "h1")):
+        for path, where in (
+            ("/hosts", "tbody"),
+            ("/tasks", "tbody"),
+            (f"/hosts/{world.ids['web-1']}", "h1"),
+            (f"/tasks/{task['task_id']}", "h1"),
+        ):
             page.goto(path)
             expect(page.locator(where).first).to_contain_text(re.compile(shown))
             assert not re.search("[\u202e\u200b\x1b]", page.locator("body").inner_text() + page.title()), path

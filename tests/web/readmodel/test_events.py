@@ -53,10 +53,28 @@ class Stream:
 @asynccontextmanager
 async def watching(world: World, query: str, path: str = PATH, **headers: str) -> AsyncIterator[Stream]:
     send, receive = trio.open_memory_channel[bytes](0)
-    sent = [(name.lower().encode(), value.encode()) for name, value in ({"Host": "localhost"} | (headers if "Cookie" in headers else AUTH | headers)).items()]
+    sent = [
+        (name.lower().encode(), value.encode())
+        for name, value in ({"Host": "localhost"} | (headers if "Cookie" in headers else AUTH | headers)).items()
+    ]
     scope = {
-        **{"type": "http", "http_version": "1.1", "asgi": {}, "method": "GET", "scheme": "http", "path": path, "raw_path": path.encode()},
-        **{"query_string": query.encode(), "root_path": "", "headers": sent, "client": ("127.0.0.1", 1), "server": None, "extensions": {}},
+        **{
+            "type": "http",
+            "http_version": "1.1",
+            "asgi": {},
+            "method": "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+        },
+        **{
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": sent,
+            "client": ("127.0.0.1", 1),
+            "server": None,
+            "extensions": {},
+        },
     }
 
     async def hear() -> dict[str, Any]:
@@ -80,7 +98,9 @@ async def test_a_viewer_gets_what_there_is_and_then_what_changes(world: World) -
     async with watching(world, f"topic=statistics,hosts,tasks&task={task['task_id']}") as stream:
         assert (await stream.until("statistics"))["tasks"]["running"] == 1
         assert (await stream.until("hosts"))["connected"] == 2
-        assert (await stream.until("task"))["version"] == (await world.get(f"/api/v1/tasks/{task['task_id']}")).json["version"]
+        assert (await stream.until("task"))["version"] == (await world.get(f"/api/v1/tasks/{task['task_id']}")).json[
+            "version"
+        ]
         world.report(task, "web-1")
         while (shown := await stream.until("task"))["completed"] < 1:
             pass
@@ -207,7 +227,12 @@ async def test_a_stream_ends_with_its_session_its_task_and_its_server(world: Wor
 
 @pytest.mark.parametrize(
     ("query", "code"),
-    [("", "missing_field"), ("topic=weather", "invalid_value"), ("task=x", "task_not_found"), ("task=01900000-0000-7000-8000-00000000beef", "task_not_found")],
+    [
+        ("", "missing_field"),
+        ("topic=weather", "invalid_value"),
+        ("task=x", "task_not_found"),
+        ("task=01900000-0000-7000-8000-00000000beef", "task_not_found"),
+    ],
 )
 async def test_what_cannot_be_watched_is_refused_before_anything_is_sent(world: World, query: str, code: str) -> None:
     answer = await world.get(f"{PATH}?{query}")
@@ -260,7 +285,10 @@ async def test_what_many_watch_is_read_and_made_once(world: World, monkeypatch: 
     monkeypatch.setattr(world.store, "states", states)
     monkeypatch.setattr(world.store, "answers", answers)
     async with AsyncExitStack() as stack:
-        streams = [await stack.enter_async_context(watching(world, f"topic=states,groups&task={task['task_id']}")) for _ in range(10)]
+        streams = [
+            await stack.enter_async_context(watching(world, f"topic=states,groups&task={task['task_id']}"))
+            for _ in range(10)
+        ]
         for stream in streams:
             await stream.until("groups")
         assert made.count("states") == made.count("answers") == 1
@@ -312,11 +340,15 @@ async def test_what_wakes_all_viewers_is_sent_to_one_after_the_other(world: Worl
             await world.post(f"/api/v1/tasks/{task['task_id']}/start")
     told.sort()
     assert told[-1] - told[0] > 0.6 * round_s
-    quarters = [sum(1 for at in told if part <= (at - told[0]) / (told[-1] - told[0]) * 4 < part + 1) for part in range(4)]
+    quarters = [
+        sum(1 for at in told if part <= (at - told[0]) / (told[-1] - told[0]) * 4 < part + 1) for part in range(4)
+    ]
     assert max(quarters) <= number / 2, quarters
 
 
-async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = await world.run("web-1", "web-2")
     viewers, asked = world.app.desk.viewers, 0  # type: ignore[attr-defined]
     news = viewers.news

@@ -20,10 +20,14 @@ class Clock:
         return Now(self.mono, int(self.mono * 1000))
 
 
-def progress(task_id: str = "t", done: int = 0, total: int = 100, version: int = 0, status: TaskStatus = TaskStatus.RUNNING) -> Progress:
+def progress(
+    task_id: str = "t", done: int = 0, total: int = 100, version: int = 0, status: TaskStatus = TaskStatus.RUNNING
+) -> Progress:
     counts = [0] * len(ExecutionStatus)
     counts[ExecutionStatus.RUNNING], counts[ExecutionStatus.COMPLETED] = total - done, done
-    return Progress(Task(task_id, "n", "", "command", status, "me", 0, 0, "all", (), counts=tuple(counts), version=version))
+    return Progress(
+        Task(task_id, "n", "", "command", status, "me", 0, 0, "all", (), counts=tuple(counts), version=version)
+    )
 
 
 def test_the_rate_is_that_of_the_last_seconds_and_falls_while_nothing_ends() -> None:
@@ -48,10 +52,31 @@ def test_what_ends_without_running_to_its_end_counts_in_no_rate(quick: Execution
     for second in range(11):
         clock.mono = float(second)
         counts = [0] * len(ExecutionStatus)
-        counts[ExecutionStatus.COMPLETED], counts[ExecutionStatus.FAILED], counts[ExecutionStatus.TIMEOUT] = second, second, second
+        counts[ExecutionStatus.COMPLETED], counts[ExecutionStatus.FAILED], counts[ExecutionStatus.TIMEOUT] = (
+            second,
+            second,
+            second,
+        )
         counts[quick] = 1_000 * second
         counts[ExecutionStatus.RUNNING] = 100_000 - sum(counts)
-        live.publish(Progress(Task("t", "n", "", "command", TaskStatus.RUNNING, "me", 0, 0, "all", (), counts=tuple(counts), version=second)))
+        live.publish(
+            Progress(
+                Task(
+                    "t",
+                    "n",
+                    "",
+                    "command",
+                    TaskStatus.RUNNING,
+                    "me",
+                    0,
+                    0,
+                    "all",
+                    (),
+                    counts=tuple(counts),
+                    version=second,
+                )
+            )
+        )
     assert live.rate("t") == 3.0
 
 
@@ -88,7 +113,11 @@ def test_an_older_version_does_not_replace_a_newer_one() -> None:
 def test_ended_executions_are_counted_once() -> None:
     live = Live(Clock())
     for done in (0, 3, 3, 10):
-        live.publish(progress(done=done, total=10, version=done, status=TaskStatus.COMPLETED if done == 10 else TaskStatus.RUNNING))
+        live.publish(
+            progress(
+                done=done, total=10, version=done, status=TaskStatus.COMPLETED if done == 10 else TaskStatus.RUNNING
+            )
+        )
     live.publish(progress(done=10, total=10, version=10, status=TaskStatus.COMPLETED))
     assert live.ended[ExecutionStatus.COMPLETED] == 10 and sum(live.ended) == 10
 

@@ -21,7 +21,11 @@ def command() -> None:
     outer = (click.get_current_context().obj or {}).get("context")
     name = outer or os.environ.get("CLARION_CONTEXT") or contexts.current
     if name is None:
-        raise CliFailure(USAGE, "no context is in use", "'clarion context list' shows those there are, 'clarion context use NAME' chooses one")
+        raise CliFailure(
+            USAGE,
+            "no context is in use",
+            "'clarion context list' shows those there are, 'clarion context use NAME' chooses one",
+        )
     say(f"{name}: {contexts.get(name, 'context current').server}")
     if os.environ.get("CLARION_SERVER") and outer is None:
         say(f"CLARION_SERVER is set and goes before it: {os.environ['CLARION_SERVER']}", err=True)

@@ -18,10 +18,18 @@ def command(form: str) -> None:
     from server.cli.render.table import Column
 
     contexts = load(Path.home())
-    rows = [{"name": name, "current": name == contexts.current, "server": one.server, "token_file": one.token_file} for name, one in contexts.known.items()]
+    rows = [
+        {"name": name, "current": name == contexts.current, "server": one.server, "token_file": one.token_file}
+        for name, one in contexts.known.items()
+    ]
     columns = (
         Column("CONTEXT", lambda row: f"{row['name']}{' *' if row['current'] else ''}"),
         Column("SERVER", lambda row: str(row["server"])),
         Column("TOKEN FILE", lambda row: str(row["token_file"] or "-")),
     )
-    lists.listing(form, [rows] if rows else [], columns, "no contexts; make one with 'clarion context set NAME --server URL --token-file FILE'")
+    lists.listing(
+        form,
+        [rows] if rows else [],
+        columns,
+        "no contexts; make one with 'clarion context set NAME --server URL --token-file FILE'",
+    )

@@ -26,7 +26,13 @@ def command(name: str, server: str | None, token_file: str | None) -> None:
         raise click.UsageError(f"{name} is a new context: give its --server")
     address = server if server is not None else old.server if old is not None else ""
     check_address(address, "--server")
-    token = str(Path(token_file).expanduser().absolute()) if token_file is not None else old.token_file if old is not None else None
+    token = (
+        str(Path(token_file).expanduser().absolute())
+        if token_file is not None
+        else old.token_file
+        if old is not None
+        else None
+    )
     contexts.known[name] = Context(address, token)
     contexts.current = contexts.current or name
     save(contexts, Path.home())

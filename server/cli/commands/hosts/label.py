@@ -39,7 +39,10 @@ def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
         if form == "jsonl":
             lists.json_line(found)
         elif form == "human":
-            say(f"{one_line(str(found['hostname']))}: {labels(found.get('labels')) if found.get('labels') else 'no labels'}")
+            say(
+                f"{one_line(str(found['hostname']))}: "
+                f"{labels(found.get('labels')) if found.get('labels') else 'no labels'}"
+            )
     if form in ("json", "yaml"):
         lists.one(form, done[0] if len(done) == 1 and len(named) == 1 else {"items": done})
     elif form == "human" and len(done) > 1:
@@ -47,7 +50,8 @@ def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
 
 
 def _meant(api: Api, named: list[str]) -> list[str]:
-    """Parts of addresses. One plain name goes to the server as it is; anything else is looked up first, all of it, before anything changes."""
+    """Parts of addresses. One plain name goes to the server as it is; anything else is looked up first, all of it,
+    before anything changes."""
     from server.cli.client.api import segment
     from server.cli.client.errors import CliFailure
     from server.cli.host_arguments import is_name
@@ -58,7 +62,11 @@ def _meant(api: Api, named: list[str]) -> list[str]:
         return [segment(named[0])]
     found = api.post("hosts/select", {"targets": named, "sample": 0})
     if found["refused"]:
-        raise CliFailure(USAGE, "; ".join(one_line(warning["message"]) for warning in found["warnings"]) or "the selector means no host", "'clarion hosts select' shows what a selector means")
+        raise CliFailure(
+            USAGE,
+            "; ".join(one_line(warning["message"]) for warning in found["warnings"]) or "the selector means no host",
+            "'clarion hosts select' shows what a selector means",
+        )
     return [segment(str(host["host_id"])) for page in api.pages("hosts", {"select": found["text"]}) for host in page]
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(api: Api, old: str, new: str, form: str) -> None:
     """Replace the offline host OLD by the host NEW. Use it when a machine was reinstalled and has joined again.
 
-    Both are given by id or name. NEW gets OLD's labels that it has not itself, and the name that was given to OLD. OLD is then meant by its id only,
+    Both are given by id or name. NEW gets OLD's labels that it has not itself, and the name that was given to OLD. OLD
+    is then meant by its id only,
     and no selector leads to it. Its results stay.
     """
     from server.cli.client.api import segment

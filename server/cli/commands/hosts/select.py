@@ -31,7 +31,10 @@ def command(api: Api, expression: tuple[str, ...], form: str) -> int:
     from server.errors import USAGE
 
     targets = targets_of(expression, "EXPRESSION")
-    found = api.post("hosts/select", {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20})
+    found = api.post(
+        "hosts/select",
+        {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20},
+    )
     if form in ("json", "jsonl", "yaml"):
         lists.one(form, found)
     elif form == "folded":

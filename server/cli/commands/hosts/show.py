@@ -53,7 +53,20 @@ def describe(host: dict[str, Any], now_ms: float) -> list[tuple[str, str]]:
         ("agent", str(host.get("version") or "")),
         ("labels", labels(host.get("labels"))),
         ("agent's labels", labels(host.get("agent_labels"))),
-        ("certificate", f"{'until ' if expires and expires > now_ms else 'expired '}{when(expires)}" if expires else "none"),
-        ("revoked", f"{moment(identity.get('revoked_at'))}{' by ' + str(identity['revoked_by']) if identity.get('revoked_by') else ''}" if identity.get("revoked_at") else ""),
-        ("quarantined", f"{moment(identity.get('quarantined_at'))}: {identity.get('quarantine_reason') or ''}" if identity.get("quarantined_at") else ""),
+        (
+            "certificate",
+            f"{'until ' if expires and expires > now_ms else 'expired '}{when(expires)}" if expires else "none",
+        ),
+        (
+            "revoked",
+            f"{moment(identity.get('revoked_at'))}{' by ' + str(identity['revoked_by']) if identity.get('revoked_by') else ''}"  # noqa: E501
+            if identity.get("revoked_at")
+            else "",
+        ),
+        (
+            "quarantined",
+            f"{moment(identity.get('quarantined_at'))}: {identity.get('quarantine_reason') or ''}"
+            if identity.get("quarantined_at")
+            else "",
+        ),
     ]

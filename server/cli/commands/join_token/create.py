@@ -19,27 +19,82 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 @click.command("create")
-@click.option("--ttl", default="30m", show_default=True, metavar="TIME", help="How long it is good: seconds, or a number with s, m, h or d.")
-@click.option("--uses", default=1, show_default=True, type=Whole(1), metavar="N", help="How many hosts may join with it.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label for every host that joins with it. May be repeated.")
-@click.option("--network", "networks", multiple=True, metavar="CIDR", help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.")
-@click.option("--replace", is_flag=True, help="A host that joins with this token replaces the offline hosts that have its name. Use it for reinstalled machines.")
+@click.option(
+    "--ttl",
+    default="30m",
+    show_default=True,
+    metavar="TIME",
+    help="How long it is good: seconds, or a number with s, m, h or d.",
+)
+@click.option(
+    "--uses", default=1, show_default=True, type=Whole(1), metavar="N", help="How many hosts may join with it."
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A label for every host that joins with it. May be repeated.",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Hosts may join only from these addresses, e.g. 10.1.0.0/16. May be repeated.",
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help=(
+        "A host that joins with this token replaces the offline hosts that have its name. Use it for reinstalled "
+        "machines."
+    ),
+)
 @click.option("--approve", is_flag=True, help="Each join waits for 'clarion join approve'.")
 @format_option()
 @with_api
-def command(api: Api, ttl: str, uses: int, labels: tuple[str, ...], networks: tuple[str, ...], approve: bool, replace: bool, form: str) -> None:
+def command(
+    api: Api,
+    ttl: str,
+    uses: int,
+    labels: tuple[str, ...],
+    networks: tuple[str, ...],
+    approve: bool,
+    replace: bool,
+    form: str,
+) -> None:
     """Make a join token. It is shown this once: alone on standard output, so that it can be piped."""
     from server.cli.render import lists
     from server.cli.render.text import when
 
-    made = api.post("join-tokens", {"ttl": seconds(ttl), "uses": uses, "labels": pairs(labels), "networks": list(networks), "approve": approve, **({"replace": True} if replace else {})})
+    made = api.post(
+        "join-tokens",
+        {
+            "ttl": seconds(ttl),
+            "uses": uses,
+            "labels": pairs(labels),
+            "networks": list(networks),
+            "approve": approve,
+            **({"replace": True} if replace else {}),
+        },
+    )
     if form != "human":
         lists.one(form, made)
         return
     say(made["token"])
-    say(f"good for {made['uses_left']} host{'s' if made['uses_left'] != 1 else ''} until {when(made['expires_at'])}", err=True)
+    say(
+        f"good for {made['uses_left']} host{'s' if made['uses_left'] != 1 else ''} until {when(made['expires_at'])}",
+        err=True,
+    )
     if made["ca_pin"]:
-        say(f"on the host: clarion-agent join --server HOST:{made['enrol_port']} --token-file - --ca-pin {made['ca_pin']}", err=True)
+        say(
+            (
+                f"on the host: clarion-agent join --server HOST:{made['enrol_port']} --token-file - --ca-pin "
+                f"{made['ca_pin']}"
+            ),
+            err=True,
+        )
 
 
 def seconds(text: str) -> float:

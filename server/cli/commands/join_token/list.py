@@ -32,4 +32,10 @@ def command(api: Api, limit: int | None, form: str) -> None:
         Column("BY", lambda token: str(token["created_by"])),
         Column("ID", lambda token: str(token["token_id"])),
     )
-    lists.listing(form, api.pages("join-tokens", {}, limit), columns, "no join tokens; make one with 'clarion join-token create'", limit)
+    lists.listing(
+        form,
+        api.pages("join-tokens", {}, limit),
+        columns,
+        "no join tokens; make one with 'clarion join-token create'",
+        limit,
+    )

@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
 @click.command("cancel")
 @task_argument()
-@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all of them.", shell_complete=completion.hosts)
-@click.option("--force", is_flag=True, help="Give up hosts that are offline: they count as lost, and what they run may go on.")
-@click.option("--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="A,B,C",
+    help="Only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all of them.",
+    shell_complete=completion.hosts,
+)
+@click.option(
+    "--force", is_flag=True, help="Give up hosts that are offline: they count as lost, and what they run may go on."
+)
+@click.option(
+    "--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled."
+)
 @format_option()
 @with_api
 def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: bool, form: str) -> int:
@@ -35,7 +46,9 @@ def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: b
     from server.cli.render.outcome import task_word
 
     names = given_names(hosts, "--host")
-    task = api.post(f"tasks/{segment(task_id)}/cancel", ({"hosts": names} if names else {}) | ({"force": True} if force else {}))
+    task = api.post(
+        f"tasks/{segment(task_id)}/cancel", ({"hosts": names} if names else {}) | ({"force": True} if force else {})
+    )
     if wait:
         return attach(api, task, form)
     if form == "human":

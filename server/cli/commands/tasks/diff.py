@@ -50,11 +50,22 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
         if form == "jsonl":
             lists.json_line(diff)
             continue
-        say(click.style(f"#{diff['against']} → #{diff['group']} ({stream}): {count(diff['removed'], 'line')} removed, {diff['added']:,} added", bold=True))
+        say(
+            click.style(
+                (
+                    f"#{diff['against']} → #{diff['group']} ({stream}): {count(diff['removed'], 'line')} removed, "
+                    f"{diff['added']:,} added"
+                ),
+                bold=True,
+            )
+        )
         if diff.get("difference"):
             say(f"  they look the same and differ in {diff['difference']}")
         if diff.get("exact"):
-            say("  lines that look the same are written with every byte visible: \\r is a carriage return, \\t a tab, \\\\ a backslash")
+            say(
+                "  lines that look the same are written with every byte visible: \\r is a carriage return, \\t "
+                "a tab, \\\\ a backslash"
+            )
         for line in text_lines(diff["diff"]):
             say(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
         if not diff["complete"]:

@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 @click.command("groups")
 @task_argument()
 @click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
-@click.option("--where", metavar="EXPR", help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".")
-@click.option("--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show.")
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".",
+)
+@click.option(
+    "--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show."
+)
 @click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
 @click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
 @format_option(hosts=True)
 @with_api
-def command(api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str) -> None:
+def command(
+    api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str
+) -> None:
     """Show what a task's hosts answered, equal answers together.
 
     --format names and folded print the hosts of these groups only.

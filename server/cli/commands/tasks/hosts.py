@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @click.command("hosts")
 @task_argument()
-@click.option("--status", metavar="WORD[,WORD]", help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.", shell_complete=completion.states)
+@click.option(
+    "--status",
+    metavar="WORD[,WORD]",
+    help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.",
+    shell_complete=completion.states,
+)
 @click.option("--limit", type=Whole(1), metavar="N", help="At most so many rows. Default: all.")
 @format_option(table=True, names=True)
 @with_api
@@ -32,7 +37,12 @@ def command(api: Api, task_id: str, status: str | None, limit: int | None, form:
     pages = api.pages(f"tasks/{segment(task_id)}/hosts", {"status": status} if status else {}, limit)
     columns = (
         Column("HOST", lambda item: str(item["hostname"]), keep=True, whole=True),
-        Column("STATUS", lambda item: word(item["status"], unreachable=bool(item.get("unreachable"))), keep=True, whole=True),
+        Column(
+            "STATUS",
+            lambda item: word(item["status"], unreachable=bool(item.get("unreachable"))),
+            keep=True,
+            whole=True,
+        ),
         Column("EXIT", _exit, keep=True, whole=True),
         Column("TIME", lambda item: lasted(item.get("execution_ms"))),
         Column("OUT", lambda item: _size(item, "stdout")),
@@ -42,7 +52,14 @@ def command(api: Api, task_id: str, status: str | None, limit: int | None, form:
         Column("NOTES", lambda item: ", ".join(str(note["code"]) for note in item.get("notes") or [])),
         Column("ID", lambda item: str(item["host_id"]), wide=True),
     )
-    lists.listing(form, pages, columns, "no hosts of the task are like that" if status else "the task has no hosts", limit, name=lambda item: str(item["hostname"]))
+    lists.listing(
+        form,
+        pages,
+        columns,
+        "no hosts of the task are like that" if status else "the task has no hosts",
+        limit,
+        name=lambda item: str(item["hostname"]),
+    )
 
 
 def _exit(item: dict[str, Any]) -> str:

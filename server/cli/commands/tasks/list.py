@@ -17,18 +17,39 @@ DEFAULT = 50
 
 
 @click.command("list")
-@click.option("--status", metavar="WORD[,WORD]", help="Only these: waiting, running, completed, failed, canceled, 'timed out'.", shell_complete=completion.task_states)
-@click.option("--since", "--from", "since", type=Moment(), metavar="TIME", help="Created then or later: 90m, 1h, 7d ago; 2026-03-01 or '2026-03-01 14:00', local; today; RFC 3339.")
+@click.option(
+    "--status",
+    metavar="WORD[,WORD]",
+    help="Only these: waiting, running, completed, failed, canceled, 'timed out'.",
+    shell_complete=completion.task_states,
+)
+@click.option(
+    "--since",
+    "--from",
+    "since",
+    type=Moment(),
+    metavar="TIME",
+    help="Created then or later: 90m, 1h, 7d ago; 2026-03-01 or '2026-03-01 14:00', local; today; RFC 3339.",
+)
 @click.option("--until", "--before", "until", type=Moment(), metavar="TIME", help="Created before then.")
-@click.option("--host", metavar="NAME", help="Only tasks that have this host, by name or id.", shell_complete=completion.hosts)
-@click.option("--command", "command_", metavar="PATTERN", help="Only tasks whose command or name is so; with * and ?, such as 'apt*'.")
+@click.option(
+    "--host", metavar="NAME", help="Only tasks that have this host, by name or id.", shell_complete=completion.hosts
+)
+@click.option(
+    "--command",
+    "command_",
+    metavar="PATTERN",
+    help="Only tasks whose command or name is so; with * and ?, such as 'apt*'.",
+)
 @click.option("--name", metavar="NAME[*]", help="The name, or with * at the end its beginning.")
 @click.option("--type", "type_", metavar="WORD", help="Only tasks of this type.")
 @click.option("--creator", metavar="NAME", help="Only tasks created with the token of this name.")
 @limited(DEFAULT)
 @format_option(table=True, names=True)
 @with_api
-def command(api: Api, form: str, limit: int | None, type_: str | None, command_: str | None, **filters: str | None) -> None:
+def command(
+    api: Api, form: str, limit: int | None, type_: str | None, command_: str | None, **filters: str | None
+) -> None:
     """List tasks, newest first. The end of an id is enough to name a task; -o wide and -o names give whole ids."""
     from server.cli.render import lists
     from server.cli.render.outcome import task_word
@@ -38,7 +59,12 @@ def command(api: Api, form: str, limit: int | None, type_: str | None, command_:
     where = {**filters, "type": type_, "command": command_}
     given = {name: value for name, value in where.items() if value is not None}
     columns = (
-        Column("TASK", lambda task: str(task["task_id"]) if form == "wide" else short(task["task_id"]), keep=True, whole=True),
+        Column(
+            "TASK",
+            lambda task: str(task["task_id"]) if form == "wide" else short(task["task_id"]),
+            keep=True,
+            whole=True,
+        ),
         Column("STATUS", lambda task: task_word(task["status"]), keep=True, whole=True),
         Column("HOSTS", lambda task: f"{task['completed_hosts']:,}/{task['total_hosts']:,}"),
         Column("FAILED", lambda task: f"{task['failed_hosts']:,}"),
@@ -48,4 +74,11 @@ def command(api: Api, form: str, limit: int | None, type_: str | None, command_:
         Column("TYPE", lambda task: str(task.get("type") or "-"), wide=True),
         Column("NAME", lambda task: str(task["name"]), keep=True),
     )
-    lists.listing(form, api.pages("tasks", given, limit), columns, "no such tasks" if given else "no tasks yet", limit, name=lambda task: str(task["task_id"]))
+    lists.listing(
+        form,
+        api.pages("tasks", given, limit),
+        columns,
+        "no such tasks" if given else "no tasks yet",
+        limit,
+        name=lambda task: str(task["task_id"]),
+    )

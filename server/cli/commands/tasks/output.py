@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 @click.argument("host", shell_complete=completion.hosts)
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
 @click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
-@click.option("-f", "--follow", is_flag=True, help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.",
+)
 @format_option()
 @with_api
 def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: bool, form: str) -> None:
@@ -53,7 +58,10 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: b
     elif raw:
         say(kept.head + kept.tail, nl=False)
         if kept.truncated:
-            say(f"{count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept, after the first {len(kept.head):,}", err=True)
+            say(
+                f"{count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept, after the first {len(kept.head):,}",
+                err=True,
+            )
     else:
         for text in readable(kept):
             say(text)

@@ -18,16 +18,43 @@ if TYPE_CHECKING:
 
 @click.command("rerun")
 @task_argument()
-@click.option("--only", multiple=True, metavar="WORD[,WORD]", help="failed, 'timed out', canceled, lost, 'not started', offline, completed, unsuccessful or all. Default: unsuccessful.")
-@click.option("--host", "hosts", multiple=True, metavar="A,B,C", help="Only these hosts of the task; @FILE or - for a list. May be repeated.", shell_complete=completion.hosts)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="WORD[,WORD]",
+    help=(
+        "failed, 'timed out', canceled, lost, 'not started', offline, completed, unsuccessful or all. Default: "
+        "unsuccessful."
+    ),
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="A,B,C",
+    help="Only these hosts of the task; @FILE or - for a list. May be repeated.",
+    shell_complete=completion.hosts,
+)
 @click.option("--name", metavar="TEXT", help="The new task's name. Default: the old one's.")
 @click.option("--no-start", is_flag=True, help="Create the new task without starting it.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended, as 'clarion run' does.")
-@click.option("--idempotency-key", metavar="TEXT", help="The same key with the same request makes one task, however often it is sent.")
+@click.option(
+    "--idempotency-key",
+    metavar="TEXT",
+    help="The same key with the same request makes one task, however often it is sent.",
+)
 @format_option()
 @with_api
 def command(
-    api: Api, task_id: str, only: tuple[str, ...], hosts: tuple[str, ...], name: str | None, no_start: bool, wait: bool, idempotency_key: str | None, form: str
+    api: Api,
+    task_id: str,
+    only: tuple[str, ...],
+    hosts: tuple[str, ...],
+    name: str | None,
+    no_start: bool,
+    wait: bool,
+    idempotency_key: str | None,
+    form: str,
 ) -> int:
     """Run a task that has ended again, as a new task, on some of its hosts."""
     from server.cli.client.api import segment
@@ -38,7 +65,10 @@ def command(
     if wait and no_start:
         raise click.UsageError("--wait and --no-start exclude each other")
     body: dict[str, Any] = {"start": False} if no_start else {}
-    for field, words in (("only", [word.strip() for part in only for word in part.split(",")]), ("hosts", names(hosts, "--host"))):
+    for field, words in (
+        ("only", [word.strip() for part in only for word in part.split(",")]),
+        ("hosts", names(hosts, "--host")),
+    ):
         if not all(words):
             raise click.UsageError(f"--{field} has an empty word between its commas")
         if words:

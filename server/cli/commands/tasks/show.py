@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @task_argument()
-@click.option("--wait", is_flag=True, help="Attach: wait until it has ended, then show what every host said, as 'clarion run' does.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Attach: wait until it has ended, then show what every host said, as 'clarion run' does.",
+)
 @format_option()
 @with_api
 def command(api: Api, task_id: str, wait: bool, form: str) -> int:
@@ -60,15 +64,32 @@ def describe(task: dict[str, Any], api: Api) -> list[tuple[str, str]]:
         ("umask", str(run.get("umask") or "")),
         ("timeout", lasted(run.get("timeout_ms"))),
         ("task timeout", lasted(task.get("timeout_ms"))),
-        ("success codes", ", ".join(map(str, run.get("success_codes") or [])) if run.get("success_codes") not in (None, [0]) else ""),
+        (
+            "success codes",
+            ", ".join(map(str, run.get("success_codes") or [])) if run.get("success_codes") not in (None, [0]) else "",
+        ),
         ("children", "left running" if run.get("leave_children", run.get("detach")) else ""),
         ("concurrency", f"{count(task['concurrency'], 'host')} at a time" if task.get("concurrency") else ""),
-        ("offline hosts", f"waited for, up to {lasted(task.get('wait_for_ms'))}" if task.get("if_offline") == "wait" else ""),
+        (
+            "offline hosts",
+            f"waited for, up to {lasted(task.get('wait_for_ms'))}" if task.get("if_offline") == "wait" else "",
+        ),
         ("tried", f"up to {task['retry']['attempts']} times" if task.get("retry") else ""),
         ("repeats", str(task.get("rerun_of") or "")),
-        ("created", f"{when(task['created_at'])} ({age(task['created_at'], api.now_ms)} ago){' by ' + str(task['created_by']) if task.get('created_by') else ''}"),
+        (
+            "created",
+            (
+                f"{when(task['created_at'])} ({age(task['created_at'], api.now_ms)} "
+                f"ago){' by ' + str(task['created_by']) if task.get('created_by') else ''}"
+            ),
+        ),
         ("started", when(task.get("started_at"))),
-        ("finished", f"{when(task['finished_at'])}{f', after {lasted(took)}' if took is not None else ''}" if task.get("finished_at") else ""),
+        (
+            "finished",
+            f"{when(task['finished_at'])}{f', after {lasted(took)}' if took is not None else ''}"
+            if task.get("finished_at")
+            else "",
+        ),
         ("cancel asked", f"{when(task['cancel_requested_at'])}" if task.get("cancel_requested_at") else ""),
     ]
 
@@ -81,7 +102,10 @@ def _what(run: dict[str, Any]) -> str:
     if run.get("script"):
         lines = str(run["script"]).splitlines()
         by = f" with {run['interpreter']}" if run.get("interpreter") else ""
-        return f"a script of {len(lines):,} line{'s' if len(lines) != 1 else ''}{by}{_arguments(run)}: {next((line for line in lines if line.strip()), '')}"
+        return (
+            f"a script of {len(lines):,} line{'s' if len(lines) != 1 else ''}{by}{_arguments(run)}: "
+            f"{next((line for line in lines if line.strip()), '')}"
+        )
     return ""
 
 

@@ -21,13 +21,24 @@ async def list_history(call: ApiRequest, host: str) -> ApiResponse:
     Newest first. By id also for a host that has been deleted.
     """
     limits = call.deps.limits
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = call.query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     after = call.query.text("after")
     if after is not None and not is_id(after):
-        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
+        raise ClarionError(
+            "invalid_value",
+            "after is not the `next` of a page of this list",
+            field="after",
+            hint="pass `next` unchanged",
+        )
     found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)
     page = found[:limit]
-    return ApiResponse(PastPage(items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None))
+    return ApiResponse(
+        PastPage(
+            items=[_view(past) for past in page], next=page[-1].execution.command_id if len(found) > limit else None
+        )
+    )
 
 
 def _view(past: Past) -> PastView:

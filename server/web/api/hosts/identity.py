@@ -20,7 +20,8 @@ log = structlog.get_logger("server.web.api.hosts.identity")
 async def revoke_host(call: ApiRequest, host: str) -> ApiResponse:
     """Revoke a host.
 
-    Its session is cut at once, before this is answered, and its certificates are no good any more, whatever their dates say. What runs on it
+    Its session is cut at once, before this is answered, and its certificates are no good any more, whatever their dates
+    say. What runs on it
     goes on, and its results are not taken. Revoking twice changes nothing.
     """
     now, by = call.deps.clock.now().wall_ms, call.by
@@ -34,13 +35,16 @@ async def revoke_host(call: ApiRequest, host: str) -> ApiResponse:
 async def release_host(call: ApiRequest, host: str) -> ApiResponse:
     """Release a host.
 
-    Ends a quarantine or a revocation by letting the host join again: with a new join token it keeps its id, and every certificate that it
+    Ends a quarantine or a revocation by letting the host join again: with a new join token it keeps its id, and every
+    certificate that it
     had before stays worthless. Also for a host that was away for longer than its certificate lived.
     """
     now = call.deps.clock.now().wall_ms
 
     def released(old: HostIdentity) -> HostIdentity:
-        return replace(old, released_at=now, revoked_at=None, revoked_by=None, quarantined_at=None, quarantine_reason=None)
+        return replace(
+            old, released_at=now, revoked_at=None, revoked_by=None, quarantined_at=None, quarantine_reason=None
+        )
 
     return await _change(call, host, released, "revoked")
 
@@ -49,7 +53,11 @@ async def _change(call: ApiRequest, host: str, change: Callable[[HostIdentity], 
     deps = call.deps
     host_id = known_host(deps, host).host.host_id
     if deps.identities.get(host_id) is None:
-        raise ClarionError("host_not_enrolled", "the host has never joined with a certificate", hint="there is nothing to take away from it")
+        raise ClarionError(
+            "host_not_enrolled",
+            "the host has never joined with a certificate",
+            hint="there is nothing to take away from it",
+        )
 
     async def write() -> None:
         async with call.desk.hosts:

@@ -15,7 +15,13 @@ from server.security.tokens import Kind, make
 from server.web.api.hosts.hosts import check_labels, check_number
 from server.web.request import API, ApiRequest, ApiResponse
 from server.web.schemas.requests import JoinTokenBody
-from server.web.schemas.responses import JoinRequestPage, JoinRequestView, JoinTokenCreated, JoinTokenPage, JoinTokenView
+from server.web.schemas.responses import (
+    JoinRequestPage,
+    JoinRequestView,
+    JoinTokenCreated,
+    JoinTokenPage,
+    JoinTokenView,
+)
 
 log = structlog.get_logger("server.web.api.hosts.join_tokens")
 
@@ -31,23 +37,50 @@ async def create_join_token(call: ApiRequest) -> ApiResponse:
     body, deps = call.body, call.deps
     assert isinstance(body, JoinTokenBody)
     if not TTL_MIN <= body.ttl <= TTL_MAX:
-        raise ClarionError("invalid_value", f"ttl must lie between {TTL_MIN:g} and {TTL_MAX:g} seconds", field="ttl", hint="use a time within these bounds; a token can be made again at any time")
+        raise ClarionError(
+            "invalid_value",
+            f"ttl must lie between {TTL_MIN:g} and {TTL_MAX:g} seconds",
+            field="ttl",
+            hint="use a time within these bounds; a token can be made again at any time",
+        )
     if not 1 <= body.uses <= USES_MAX:
-        raise ClarionError("invalid_value", f"uses must lie between 1 and {USES_MAX}", field="uses", hint="make several tokens for more hosts")
+        raise ClarionError(
+            "invalid_value",
+            f"uses must lie between 1 and {USES_MAX}",
+            field="uses",
+            hint="make several tokens for more hosts",
+        )
     check_labels(body.labels, deps.limits)
     check_number(body.labels, deps.limits)
     try:
         networks = approval.networks(body.networks)
     except ValueError as error:
-        raise ClarionError("invalid_value", f"networks: {error}", field="networks", hint="write CIDR blocks such as 10.1.0.0/16") from None
+        raise ClarionError(
+            "invalid_value", f"networks: {error}", field="networks", hint="write CIDR blocks such as 10.1.0.0/16"
+        ) from None
     await call.desk.room()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
-    kept = JoinToken(token.id, token.digest, now + round(body.ttl * 1000), body.uses, dict(body.labels), call.by, now, networks, body.approve, body.replace)
+    kept = JoinToken(
+        token.id,
+        token.digest,
+        now + round(body.ttl * 1000),
+        body.uses,
+        dict(body.labels),
+        call.by,
+        now,
+        networks,
+        body.approve,
+        body.replace,
+    )
     await call.desk.run_to_completion(lambda: deps.commits.commit([CreateJoinToken(kept)]))
     address = deps.enrolment.address
     shown = JoinTokenCreated(
-        **_fields(kept), token=token.text, ca_pin=deps.ca_pin, enrol_host=address[0] if address else None, enrol_port=address[1] if address else None
+        **_fields(kept),
+        token=token.text,
+        ca_pin=deps.ca_pin,
+        enrol_host=address[0] if address else None,
+        enrol_port=address[1] if address else None,
     )
     return ApiResponse(shown, 201, {"Location": f"{API}/join-tokens/{kept.token_id}"})
 
@@ -58,10 +91,17 @@ async def list_join_tokens(call: ApiRequest) -> ApiResponse:
     By id, those out of date and used up included. Their texts are not known.
     """
     limits = call.deps.limits
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = call.query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     found = await call.deps.store.join_tokens(after=call.query.text("after"), limit=limit + 1)
     page = found[:limit]
-    return ApiResponse(JoinTokenPage(items=[JoinTokenView(**_fields(token)) for token in page], next=page[-1].token_id if len(found) > limit else None))
+    return ApiResponse(
+        JoinTokenPage(
+            items=[JoinTokenView(**_fields(token)) for token in page],
+            next=page[-1].token_id if len(found) > limit else None,
+        )
+    )
 
 
 async def delete_join_token(call: ApiRequest, token_id: str) -> ApiResponse:
@@ -78,13 +118,20 @@ async def delete_join_token(call: ApiRequest, token_id: str) -> ApiResponse:
 async def list_join_requests(call: ApiRequest) -> ApiResponse:
     """List joins that wait for approval.
 
-    By id; those that were approved and have not asked since, and those denied, included. What is out of date is left out.
+    By id; those that were approved and have not asked since, and those denied, included. What is out of date is left
+    out.
     """
     limits, after = call.deps.limits, call.query.text("after") or ""
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
-    found = [one for one in call.deps.requests.all(call.deps.clock.now().wall_ms) if one.request_id > after][: limit + 1]
+    limit = call.query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
+    found = [one for one in call.deps.requests.all(call.deps.clock.now().wall_ms) if one.request_id > after][
+        : limit + 1
+    ]
     page = found[:limit]
-    return ApiResponse(JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None))
+    return ApiResponse(
+        JoinRequestPage(items=[_request(one) for one in page], next=page[-1].request_id if len(found) > limit else None)
+    )
 
 
 async def approve_join_request(call: ApiRequest, request_id: str) -> ApiResponse:
@@ -131,8 +178,8 @@ async def _decide(call: ApiRequest, request_id: str, *, approved: bool) -> ApiRe
 
 def _request(one: JoinRequest) -> JoinRequestView:
     return JoinRequestView(
-        request_id=one.request_id, state=one.state, hostname=one.hostname, address=one.address, previous_host_id=one.previous_host_id or None,
-        token_id=one.token_id, created_at=one.created_at, expires_at=one.expires_at, decided_at=one.decided_at, decided_by=one.decided_by,
+        request_id=one.request_id, state=one.state, hostname=one.hostname, address=one.address, previous_host_id=one.previous_host_id or None,  # noqa: E501
+        token_id=one.token_id, created_at=one.created_at, expires_at=one.expires_at, decided_at=one.decided_at, decided_by=one.decided_by,  # noqa: E501
     )  # fmt: skip
 
 

@@ -21,15 +21,27 @@ Cursor = Annotated[str | None, Meta(description="Pass it as `after` for the next
 
 
 class OrphanView(Struct, kw_only=True):
-    """An execution that a host holds and the database does not know: what it was of is lost with a part of the database."""
+    """An execution that a host holds and the database does not know: what it was of is lost with a part of the
+    database."""
 
     host_id: str
     command_id: str
     attempt: int
     received_at: Annotated[int, Meta(description="When the host first told of it.")]
-    seq: Annotated[int | None, Meta(description="The host's dispatch number, which this database has given out; null where only a report came.")]
-    stage: Annotated[str | None, Meta(description="How far it had come when the host told of it: accepted, running, ended, acknowledged.")]
-    report: Annotated[dict[str, Any] | None, Meta(description="How it ended, as the agent still knew it; null while it has not said so.")]
+    seq: Annotated[
+        int | None,
+        Meta(
+            description="The host's dispatch number, which this database has given out; null where only a report came."
+        ),
+    ]
+    stage: Annotated[
+        str | None,
+        Meta(description="How far it had come when the host told of it: accepted, running, ended, acknowledged."),
+    ]
+    report: Annotated[
+        dict[str, Any] | None,
+        Meta(description="How it ended, as the agent still knew it; null while it has not said so."),
+    ]
     stdout: Annotated[str | None, Meta(description="How it begins, up to 16 KiB; null when nothing is kept.")]
     stderr: str | None
 
@@ -44,7 +56,8 @@ class OrphanPage(Struct, kw_only=True):
 async def list_orphans(call: ApiRequest) -> ApiResponse:
     """List executions that the database has lost.
 
-    By host, command and attempt: executions that a host named after a start of the server, with a dispatch number that this database has given
+    By host, command and attempt: executions that a host named after a start of the server, with a dispatch number that
+    this database has given
     out, and that are neither known nor of a deleted task. What the agents could still report of them is with them.
     """
     limits, store = call.deps.limits, call.deps.store
@@ -56,7 +69,9 @@ async def list_orphans(call: ApiRequest) -> ApiResponse:
         raise refuse("host", "is no host id", "pass the host's id; the host may be deleted, so its name is not enough")
     found = await store.orphans(host_id=host, after=after, limit=limit + 1)
     page = found[:limit]
-    last = None if len(found) <= limit else "/".join(map(str, (page[-1].host_id, page[-1].command_id, page[-1].attempt)))
+    last = (
+        None if len(found) <= limit else "/".join(map(str, (page[-1].host_id, page[-1].command_id, page[-1].attempt)))
+    )
     return ApiResponse(OrphanPage(items=[await _view(call, one) for one in page], next=last))
 
 
@@ -73,7 +88,14 @@ async def delete_orphans(call: ApiRequest, host_id: str) -> ApiResponse:
 
 def _is_key(after: str) -> bool:
     parts = after.split("/")
-    return len(parts) == 3 and is_id(parts[0]) and is_id(parts[1]) and parts[2].isascii() and parts[2].isdecimal() and len(parts[2]) <= 4
+    return (
+        len(parts) == 3
+        and is_id(parts[0])
+        and is_id(parts[1])
+        and parts[2].isascii()
+        and parts[2].isdecimal()
+        and len(parts[2]) <= 4
+    )
 
 
 async def _view(call: ApiRequest, one: Orphan) -> OrphanView:
@@ -81,7 +103,7 @@ async def _view(call: ApiRequest, one: Orphan) -> OrphanView:
     streams = {name: await _text(call, report.pop(f"{name}_id", None)) for name in ("stdout", "stderr")}
     return OrphanView(
         host_id=one.host_id, command_id=one.command_id, attempt=one.attempt, received_at=one.received_at, seq=one.seq,
-        stage=None if one.stage is None else STAGES.get(one.stage), report=report if one.report is not None else None, **streams,
+        stage=None if one.stage is None else STAGES.get(one.stage), report=report if one.report is not None else None, **streams,  # noqa: E501
     )  # fmt: skip
 
 

@@ -25,7 +25,11 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
     body, deps = call.body, call.deps
     assert isinstance(body, SelectBody)
     if not 0 <= body.sample <= SAMPLE_MAX:
-        raise refuse("sample", f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}", f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them")
+        raise refuse(
+            "sample",
+            f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}",
+            f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them",
+        )
     chosen = await read(body.targets, deps)
     for text, error in chosen.malformed.items():
         raise wrong(error, chosen.where, text)
@@ -33,9 +37,19 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
     found = await evaluate(chosen, deps)
     hosts, online = deps.fleet.directory.hosts, deps.fleet.online()
     offline = sum(host_id not in online for host_id in found.host_ids)
-    sample = [SelectedHost(host_id=host_id, hostname=hosts[host_id].hostname, selector=deps.fleet.directory.word(host_id), connected=host_id in online) for host_id in found.host_ids[: body.sample]]
+    sample = [
+        SelectedHost(
+            host_id=host_id,
+            hostname=hosts[host_id].hostname,
+            selector=deps.fleet.directory.word(host_id),
+            connected=host_id in online,
+        )
+        for host_id in found.host_ids[: body.sample]
+    ]
     # last: while it waits, hosts may come and go
-    folded = await folded_names(deps, [deps.fleet.directory.handle(host_id) for host_id in found.host_ids], None if body.whole else FOLDED_CHARS)
+    folded = await folded_names(
+        deps, [deps.fleet.directory.handle(host_id) for host_id in found.host_ids], None if body.whole else FOLDED_CHARS
+    )
     return ApiResponse(
         SelectionView(
             text=text_of(chosen.texts),
@@ -45,7 +59,12 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
             more=folded.more,
             sample=sample,
             warnings=_warnings(found, deps.fleet),
-            refused=bool(found.unknown or found.ambiguous or not found.host_ids or len(found.host_ids) > deps.limits.hosts_per_task),
+            refused=bool(
+                found.unknown
+                or found.ambiguous
+                or not found.host_ids
+                or len(found.host_ids) > deps.limits.hosts_per_task
+            ),
         )
     )
 
@@ -53,13 +72,32 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
 def _warnings(found: Selection, fleet: Fleet) -> list[WarningView]:
     warnings = []
     if unknown := list(found.unknown):
-        warnings.append(WarningView(code="unknown_hosts", message=no_hosts(fleet, unknown), count=len(unknown), names=unknown[:NAMED]))
+        warnings.append(
+            WarningView(
+                code="unknown_hosts", message=no_hosts(fleet, unknown), count=len(unknown), names=unknown[:NAMED]
+            )
+        )
     if several := {name: list(ids)[:NAMED] for name, ids in islice(found.ambiguous.items(), NAMED)}:
         message = " ".join(several_hosts(name, ids) for name, ids in list(several.items())[:SHOWN])
-        warnings.append(WarningView(code="ambiguous_hosts", message=message, count=len(found.ambiguous), names=list(several), ids=several))
+        warnings.append(
+            WarningView(
+                code="ambiguous_hosts", message=message, count=len(found.ambiguous), names=list(several), ids=several
+            )
+        )
     if (message_of_none := nothing_matched(found)) is not None:
-        warnings.append(WarningView(code="nothing_matched", message=message_of_none, count=len(found.unmatched), names=list(islice(found.unmatched, NAMED))))
+        warnings.append(
+            WarningView(
+                code="nothing_matched",
+                message=message_of_none,
+                count=len(found.unmatched),
+                names=list(islice(found.unmatched, NAMED)),
+            )
+        )
     if found.gone:
-        message = "1 host of the task has been deleted or replaced since" if found.gone == 1 else f"{found.gone} hosts of the task have been deleted or replaced since"
+        message = (
+            "1 host of the task has been deleted or replaced since"
+            if found.gone == 1
+            else f"{found.gone} hosts of the task have been deleted or replaced since"
+        )
         warnings.append(WarningView(code="hosts_deleted", message=message, count=found.gone, names=[]))
     return warnings

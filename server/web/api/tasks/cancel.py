@@ -22,8 +22,10 @@ LOOKED_UP = 1_000
 async def cancel_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Cancel a task, or some of its hosts.
 
-    A request, answered once it is committed: hosts that have not started never will, on the others every process of the command is
-    ended. The task is `canceled` when the last host has reported; with `hosts` the others go on. Each host's `stop` says what came of
+    A request, answered once it is committed: hosts that have not started never will, on the others every process of the
+    command is
+    ended. The task is `canceled` when the last host has reported; with `hosts` the others go on. Each host's `stop`
+    says what came of
     it. Repeating it does no harm; repeating it with `force` gives up the hosts that are away.
     """
     assert isinstance(call.body, CancelBody)
@@ -41,7 +43,8 @@ async def cancel_task(call: ApiRequest, task_id: str) -> ApiResponse:
 
 
 async def chosen(call: ApiRequest, task_id: str, names: list[str]) -> list[str]:
-    """Host ids. Raises ClarionError execution_not_found with every name that is none of the task's hosts, host_ambiguous."""
+    """Host ids. Raises ClarionError execution_not_found with every name that is none of the task's hosts,
+    host_ambiguous."""
     hosts = await task_hosts(call.deps, task_id)
     found: dict[str, None] = {}
     strangers = []
@@ -57,6 +60,14 @@ async def chosen(call: ApiRequest, task_id: str, names: list[str]) -> list[str]:
             strangers.append(name[:255])
     if strangers:
         count = "1 name is" if len(strangers) == 1 else f"{len(strangers):,} names are"
-        message = f"{count} not those of the task's hosts: {listed([label(name) for name in strangers[:SHOWN]], len(strangers))}."
-        raise ClarionError("execution_not_found", message, field="hosts", details={"unknown": strangers[:NAMED], "total": len(strangers)})
+        message = (
+            f"{count} not those of the task's hosts: "
+            f"{listed([label(name) for name in strangers[:SHOWN]], len(strangers))}."
+        )
+        raise ClarionError(
+            "execution_not_found",
+            message,
+            field="hosts",
+            details={"unknown": strangers[:NAMED], "total": len(strangers)},
+        )
     return list(found)

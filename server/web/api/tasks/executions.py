@@ -23,10 +23,24 @@ STATUSES = tuple(status.label for status in ExecutionStatus)
 OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
-FILTERS = (Param("status", "string", "Only these: codes or words of docs/reference/states.md, such as `dispatch_failed` or `not started`.", many=True, choices=STATUSES), *PAGING)
+FILTERS = (
+    Param(
+        "status",
+        "string",
+        "Only these: codes or words of docs/reference/states.md, such as `dispatch_failed` or `not started`.",
+        many=True,
+        choices=STATUSES,
+    ),
+    *PAGING,
+)
 OUTPUT = (
     Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
-    Param("part", "string", "What was kept of its beginning (default), or of its end when the middle was dropped.", choices=("head", "tail")),
+    Param(
+        "part",
+        "string",
+        "What was kept of its beginning (default), or of its end when the middle was dropped.",
+        choices=("head", "tail"),
+    ),
     Param("offset", "integer", "First byte within that part; 416 beyond its end, as for a Range."),
     Param("limit", "integer", "Number of bytes; by default all that is kept."),
 )
@@ -45,10 +59,17 @@ async def list_executions(call: ApiRequest, task_id: str) -> ApiResponse:
     """
     deps, limits = call.deps, call.deps.limits
     status = call.query.each("status", execution_status, STATUSES)
-    limit = call.query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = call.query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     after = call.query.text("after")
     if after is not None and not is_id(after):
-        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged")
+        raise ClarionError(
+            "invalid_value",
+            "after is not the `next` of a page of this list",
+            field="after",
+            hint="pass `next` unchanged",
+        )
     command = await command_of(deps, task_id)
     found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
@@ -75,13 +96,16 @@ async def get_execution(call: ApiRequest, task_id: str, host: str) -> ApiRespons
     """
     found = await find(call, task_id, host)
     summaries = await sizes(call.deps, [found.execution])
-    return ApiResponse(execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet))
+    return ApiResponse(
+        execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet)
+    )
 
 
 async def get_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Read a host's output.
 
-    As JSON, or exactly as it was written with `Accept: application/octet-stream`; then a Range header is honoured too. Bytes are counted
+    As JSON, or exactly as it was written with `Accept: application/octet-stream`; then a Range header is honoured too.
+    Bytes are counted
     within the part: the head, or the tail that follows the dropped middle. A silent stream is an empty one.
     """
     stream = call.query.choice("stream", "stdout", ("stdout", "stderr"))
@@ -100,7 +124,8 @@ async def get_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
 
 
 def _wanted(call: ApiRequest, size: int) -> tuple[int, int, bool]:
-    """Half-open range within the part, and whether a Range header asked for it. Raises ClarionError range_not_satisfiable."""
+    """Half-open range within the part, and whether a Range header asked for it. Raises ClarionError
+    range_not_satisfiable."""
     header = call.request.headers.get("Range")
     raw = OCTETS in call.request.headers.get("Accept", "")
     if header is not None and raw:

@@ -21,8 +21,21 @@ from server.web.service.targets import SHORT, wrong
 AFTER = Param("after", "integer", "The `next` of the page before.")
 LIMIT = Param("limit", "integer", "Groups on a page, at most http.page_size_max.", example=20)
 FILTERS = (
-    Param("order", "string", "`largest` (default), or `outliers`: what did not complete before what did, the rarest first.", choices=("largest", "outliers")),
-    Param("where", "string", "Only answers for which this expression holds, over status, exit_code, reason, text and json.PATH; see docs/guide/results.md.", example="exit_code!=0 and text contains 'disk full'"),
+    Param(
+        "order",
+        "string",
+        "`largest` (default), or `outliers`: what did not complete before what did, the rarest first.",
+        choices=("largest", "outliers"),
+    ),
+    Param(
+        "where",
+        "string",
+        (
+            "Only answers for which this expression holds, over status, exit_code, reason, text and json.PATH; see "
+            "docs/guide/results.md."
+        ),
+        example="exit_code!=0 and text contains 'disk full'",
+    ),
     LIMIT,
     AFTER,
 )
@@ -36,13 +49,16 @@ DIFF = (
 async def list_groups(call: ApiRequest, task_id: str) -> HttpReply:
     """See what a task's hosts answered.
 
-    Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs by the number of
+    Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs
+    by the number of
     groups, not of hosts. Hosts that have not ended are counted in `open`.
     """
     query, deps, limits = call.query, call.deps, call.deps.limits
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
     where = await _filter(query.text("where"), deps)
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     after = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     ordered = order(answers.groups)
@@ -55,7 +71,9 @@ async def _filter(text: str | None, deps: Deps) -> Filter | None:
         return None
     bounds = deps.limits.expressions
     try:
-        return parse_filter(text, bounds) if len(text) <= SHORT else await deps.slices.thread(parse_filter, text, bounds)
+        return (
+            parse_filter(text, bounds) if len(text) <= SHORT else await deps.slices.thread(parse_filter, text, bounds)
+        )
     except ExpressionError as error:
         raise wrong(error, "where", text) from None
 
@@ -65,7 +83,11 @@ def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
     wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
     found = next((one for one in answers.groups if one.number == wanted), None)
     if found is None:
-        raise ClarionError("group_not_found", f"the task has {len(answers.groups)} groups of answers, and none is {number[:20]!r}", field=field)
+        raise ClarionError(
+            "group_not_found",
+            f"the task has {len(answers.groups)} groups of answers, and none is {number[:20]!r}",
+            field=field,
+        )
     return found
 
 
@@ -94,7 +116,9 @@ async def get_diff(call: ApiRequest, task_id: str, number: str) -> HttpReply:
             added=found.added,
             exact=found.exact,
             difference=found.kind,
-            complete=found.complete and not (old is not None and old.truncated) and not (new is not None and new.truncated),
+            complete=found.complete
+            and not (old is not None and old.truncated)
+            and not (new is not None and new.truncated),
         )
     )
 

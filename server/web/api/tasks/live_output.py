@@ -24,9 +24,15 @@ from server.web.request import ApiRequest, ApiResponse
 
 PARAMS = (
     Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
-    Param("beats", "boolean", "Send the event `beat`, as `/events` does, instead of a comment when there was nothing to send."),
+    Param(
+        "beats",
+        "boolean",
+        "Send the event `beat`, as `/events` does, instead of a comment when there was nothing to send.",
+    ),
 )
-LAST = (("Last-Event-ID", "The `id` of the last event that you have: attempt, and how many bytes of stdout and stderr."),)
+LAST = (
+    ("Last-Event-ID", "The `id` of the last event that you have: attempt, and how many bytes of stdout and stderr."),
+)
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 BATCH = 64 * 1024
 """Bytes of output put into one write."""
@@ -40,15 +46,24 @@ _ID = re.compile(r"([0-9]{1,9})\.([0-9]{1,15})\.([0-9]{1,15})")
 async def get_live_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Follow a host's output.
 
-    Server-sent events, in the order in which the bytes came: `attempt` (first, and again when the host is tried again: its output begins
-    anew), `output` (`stream`, `offset`, `base64`; `order` and `at` are the agent's and may be 0), `gap` (`stream`, `offset`, `end`: bytes that
-    were skipped; look for them in the result) and at last `end`, with the execution, after whatever the result holds beyond what was
-    sent. Comments keep the connection. `bye` comes before the server ends the stream without `end`: come again with Last-Event-ID.
+    Server-sent events, in the order in which the bytes came: `attempt` (first, and again when the host is tried again:
+    its output begins
+    anew), `output` (`stream`, `offset`, `base64`; `order` and `at` are the agent's and may be 0), `gap` (`stream`,
+    `offset`, `end`: bytes that
+    were skipped; look for them in the result) and at last `end`, with the execution, after whatever the result holds
+    beyond what was
+    sent. Comments keep the connection. `bye` comes before the server ends the stream without `end`: come again with
+    Last-Event-ID.
     """
     given = call.request.headers.get("Last-Event-ID") or call.query.text("after")
     match = _ID.fullmatch(given) if given else None
     if given and match is None:
-        raise ClarionError("invalid_value", "this is not the id of one of this stream's events", field="after", hint="pass the last `id` unchanged, or none")
+        raise ClarionError(
+            "invalid_value",
+            "this is not the id of one of this stream's events",
+            field="after",
+            hint="pass the last `id` unchanged, or none",
+        )
     found = await find(call, task_id, host)
     stream = _Follow(call, task_id, host, found, match)
     call.deps.watching.refuse_more(stream.key)
@@ -56,7 +71,9 @@ async def get_live_output(call: ApiRequest, task_id: str, host: str) -> ApiRespo
 
 
 class _Follow(Stream):
-    def __init__(self, call: ApiRequest, task_id: str, host: str, found: ExecutionView, after: re.Match[str] | None) -> None:
+    def __init__(
+        self, call: ApiRequest, task_id: str, host: str, found: ExecutionView, after: re.Match[str] | None
+    ) -> None:
         super().__init__(call)
         self._task_id, self._host = task_id, host
         row = found.execution
@@ -169,7 +186,9 @@ class _Follow(Stream):
 
     async def _end(self, found: ExecutionView) -> bytes:
         row, deps = found.execution, self.call.deps
-        view = execution_view(row, found.hostname, await sizes(deps, [row]), deps.door.live_task(self._task_id), deps.fleet)
+        view = execution_view(
+            row, found.hostname, await sizes(deps, [row]), deps.door.live_task(self._task_id), deps.fleet
+        )
         self.over = True
         return event("end", orjson.dumps(view, default=msgspec.to_builtins), self._id())
 
@@ -185,7 +204,13 @@ class _Follow(Stream):
             else:
                 size += len(one.data)
                 text = base64.b64encode(one.data).decode("ascii")
-                data = {"stream": NAMES[one.stream], "offset": one.offset, "base64": text, "order": one.order, "at": one.at_ms}
+                data = {
+                    "stream": NAMES[one.stream],
+                    "offset": one.offset,
+                    "base64": text,
+                    "order": one.order,
+                    "at": one.at_ms,
+                }
                 parts.append(event("output", orjson.dumps(data), self._id()))
         return b"".join(parts)
 

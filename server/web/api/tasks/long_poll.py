@@ -1,6 +1,7 @@
 """Long polls: `wait=seconds&since=version`.
 
-The answer comes at once when the version differs from `since` or the task has ended, else when it changes, else unchanged at the end
+The answer comes at once when the version differs from `since` or the task has ended, else when it changes, else
+unchanged at the end
 of the wait or when the server stops.
 """
 
@@ -16,7 +17,12 @@ from server.web.readmodel.lookup import committed_task
 from server.web.request import ApiRequest
 
 WAIT = (
-    Param("wait", "number", "Seconds to wait for a change before answering; the server cuts it to its own limit.", example=5),
+    Param(
+        "wait",
+        "number",
+        "Seconds to wait for a change before answering; the server cuts it to its own limit.",
+        example=5,
+    ),
     Param("since", "integer", "The version you have; by default the one there is now.", example=3),
 )
 

@@ -31,7 +31,8 @@ PAGE = 2_000
 async def rerun_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Run a task again on some of its hosts.
 
-    A new task, linked to the old one by `rerun_of`, with the same command, on those hosts of the old one's frozen list that are asked
+    A new task, linked to the old one by `rerun_of`, with the same command, on those hosts of the old one's frozen list
+    that are asked
     for. The old one must have ended. Nothing of the old one changes.
     """
     assert isinstance(call.body, RerunBody)
@@ -53,7 +54,9 @@ async def rerun_task(call: ApiRequest, task_id: str) -> ApiResponse:
             if wanted(row) and (named is None or row.host_id in named):
                 hosts.append(row.host_id)
         if not hosts:
-            raise ClarionError("no_hosts", _nothing(body), field="only", hint="the task's counts show how its hosts ended")
+            raise ClarionError(
+                "no_hosts", _nothing(body), field="only", hint="the task's counts show how its hosts ended"
+            )
         text = old.target_text if len(hosts) == total else _text(call.deps, hosts)
         return _again(call, old, command, tuple(hosts), name, text)
 
@@ -83,8 +86,14 @@ def _wanted(body: RerunBody) -> Wanted:
 
 
 def _nothing(body: RerunBody) -> str:
-    asked = " or ".join(plain(word)[:60] for word in (body.only or ["unsuccessful" if body.hosts is None else "all"])[:5])
-    return f"No host of the task {'that was named ' if body.hosts is not None else ''}is {asked}." if asked != "all" else "No host of the task was named."
+    asked = " or ".join(
+        plain(word)[:60] for word in (body.only or ["unsuccessful" if body.hosts is None else "all"])[:5]
+    )
+    return (
+        f"No host of the task {'that was named ' if body.hosts is not None else ''}is {asked}."
+        if asked != "all"
+        else "No host of the task was named."
+    )
 
 
 async def _rows(call: ApiRequest, command: Command) -> AsyncIterator[CommandHost]:
@@ -104,7 +113,9 @@ def _text(deps: Deps, hosts: Sequence[str]) -> str:
     return fold(deps.fleet.directory.handle(host_id) if host_id in known else host_id for host_id in hosts).text
 
 
-def _again(call: ApiRequest, old: Task, command: Command, hosts: tuple[str, ...], name: str | None, text: str) -> tuple[Task, Command]:
+def _again(
+    call: ApiRequest, old: Task, command: Command, hosts: tuple[str, ...], name: str | None, text: str
+) -> tuple[Task, Command]:
     now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
     task_id = uuid7(now, entropy(10))
     task = Task(

@@ -18,7 +18,8 @@ from server.web.schemas.result_responses import FirstHost, SearchHit, SearchPage
 LINE_CHARS = 300
 NEEDLE_BYTES = 1_000
 AT_ONCE = 16 * 1024
-"""Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the text, in a thread."""
+"""Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the
+text, in a thread."""
 
 SEARCH = (
     Param("text", "string", "What to look for, at most 1,000 bytes, as it is.", required=True),
@@ -40,7 +41,8 @@ class _Found:
 async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     """Search all outputs of a task.
 
-    In what is kept of them. Each different output is read once, in the order of the groups. A page may be empty although there is a next
+    In what is kept of them. Each different output is read once, in the order of the groups. A page may be empty
+    although there is a next
     one: a request reads at most http.search_max_outputs outputs.
     """
     query, deps, limits = call.query, call.deps, call.deps.limits
@@ -48,10 +50,17 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     if text is None:
         raise ClarionError("missing_field", "say what to look for", field="text", hint="add text=")
     if len(text.encode()) > NEEDLE_BYTES:
-        raise ClarionError("invalid_value", f"text is longer than {NEEDLE_BYTES:,} bytes", field="text", hint=f"look for at most {NEEDLE_BYTES:,} bytes")
+        raise ClarionError(
+            "invalid_value",
+            f"text is longer than {NEEDLE_BYTES:,} bytes",
+            field="text",
+            hint=f"look for at most {NEEDLE_BYTES:,} bytes",
+        )
     ignore_case = query.flag("ignore_case") is True
     needle = text.encode().lower() if ignore_case else text.encode()
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     start = at = query.integer("after", 0, 0, MAX_MS)
     answers = await call.desk.answers.of(task_id)
     outputs = list(_distinct(answers.groups).items())
@@ -60,11 +69,17 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
         output_id, places = outputs[at]
         output = await budget.output(output_id)
         large = output is not None and len(output.head) + len(output.tail) > AT_ONCE
-        found = await deps.slices.thread(_find, output, needle, ignore_case) if large else _find(output, needle, ignore_case)
+        found = (
+            await deps.slices.thread(_find, output, needle, ignore_case)
+            if large
+            else _find(output, needle, ignore_case)
+        )
         if found is not None:
             hits += [_hit(await people_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
         at += 1
-    return ApiResponse(SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None))
+    return ApiResponse(
+        SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None)
+    )
 
 
 def _distinct(groups: Sequence[Answer]) -> dict[bytes, list[tuple[Answer, str]]]:

@@ -26,13 +26,29 @@ PAGING = (
     Param("after", "string", "The `next` of the page before."),
 )
 FILTERS = (
-    Param("status", "string", "Only these: codes or words of docs/reference/states.md, such as `timeout` or `timed out`.", many=True, choices=STATUSES),
+    Param(
+        "status",
+        "string",
+        "Only these: codes or words of docs/reference/states.md, such as `timeout` or `timed out`.",
+        many=True,
+        choices=STATUSES,
+    ),
     Param("type", "string", "Only of this type."),
     Param("creator", "string", "Only those created with the token of this name.", example="admin"),
     Param("name", "string", "Only of this name; with * and ?, of names that match.", example="deploy*"),
-    Param("command", "string", "Only tasks whose name, shell text, script, or argv with spaces between its words matches; with * and ?.", example="apt*"),
+    Param(
+        "command",
+        "string",
+        "Only tasks whose name, shell text, script, or argv with spaces between its words matches; with * and ?.",
+        example="apt*",
+    ),
     Param("host", "string", "Only tasks that have this host among theirs, by id or name.", example="web-1"),
-    Param("since", "string", "Created at or after: RFC 3339, milliseconds since 1970, or how long ago, such as 90m, 1h or 7d.", example="1h"),
+    Param(
+        "since",
+        "string",
+        "Created at or after: RFC 3339, milliseconds since 1970, or how long ago, such as 90m, 1h or 7d.",
+        example="1h",
+    ),
     Param("until", "string", "Created before; written like `since`."),
     Param("created_from", "string", "The earlier name of `since`; send one of the two.", deprecated=True),
     Param("created_before", "string", "The earlier name of `until`; send one of the two.", deprecated=True),
@@ -42,7 +58,8 @@ FILTERS = (
 async def create_task(call: ApiRequest) -> ApiResponse:
     """Create a task.
 
-    Stored, and not started: it waits for POST …/start. The list of hosts is frozen now; hosts that are not known are all named in
+    Stored, and not started: it waits for POST …/start. The list of hosts is frozen now; hosts that are not known are
+    all named in
     one error. Answers 200 instead of 201 when the Idempotency-Key was used for the same request before.
     """
     return _created(*await create(call, start=False))
@@ -51,7 +68,8 @@ async def create_task(call: ApiRequest) -> ApiResponse:
 async def run_task(call: ApiRequest) -> ApiResponse:
     """Create a task and start it.
 
-    The same as creating and starting it, in one call. The answer comes once both are committed; use `wait=` on the task to follow it.
+    The same as creating and starting it, in one call. The answer comes once both are committed; use `wait=` on the task
+    to follow it.
     """
     return _created(*await create(call, start=True))
 
@@ -63,8 +81,10 @@ def _created(task: Task, command: object, new: bool) -> ApiResponse:
 async def list_tasks(call: ApiRequest) -> ApiResponse:
     """List tasks.
 
-    Newest first whatever the filter; all filters given must hold. Pages are found by key, so page 10,000 costs as much as the first. With
-    `host`, `command` or a pattern in `name` a page looks at http.search_max_tasks tasks at most: it may be short, or empty, and `next` goes on.
+    Newest first whatever the filter; all filters given must hold. Pages are found by key, so page 10,000 costs as much
+    as the first. With
+    `host`, `command` or a pattern in `name` a page looks at http.search_max_tasks tasks at most: it may be short, or
+    empty, and `next` goes on.
     """
     return await _page(call, tuple(call.query.each("status", task_status, STATUSES)))
 
@@ -92,10 +112,17 @@ async def _page(call: ApiRequest, status: tuple[TaskStatus, ...]) -> ApiResponse
         host=None if host is None else host_id_of(call.deps, host),
         command=_pattern(query.text("command"), "command"),
     )
-    limit = query.integer("limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max")
+    limit = query.integer(
+        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
+    )
     after = query.text("after")
     if after is not None and not is_id(after):
-        raise ClarionError("invalid_value", "after is not the `next` of a page of this list", field="after", hint="pass `next` unchanged, with the same filters")
+        raise ClarionError(
+            "invalid_value",
+            "after is not the `next` of a page of this list",
+            field="after",
+            hint="pass `next` unchanged, with the same filters",
+        )
     page = await call.deps.store.tasks(where, after=after, limit=limit, looked_at=limits.scan_tasks)
     return ApiResponse(TaskPage(items=[task_row(task) for task in page.tasks], next=page.next))
 
@@ -104,21 +131,32 @@ def _time(call: ApiRequest, name: str, earlier: str) -> int | None:
     now = call.deps.clock.now().wall_ms
     value, same = call.query.time_ms(name, now), call.query.time_ms(earlier, now)
     if value is not None and same is not None:
-        raise ClarionError("invalid_value", f"{name} and {earlier} are two names of one parameter", field=earlier, hint=f"send {name} alone")
+        raise ClarionError(
+            "invalid_value",
+            f"{name} and {earlier} are two names of one parameter",
+            field=earlier,
+            hint=f"send {name} alone",
+        )
     return same if value is None else value
 
 
 def _pattern(text: str | None, name: str) -> str | None:
     """Raises ClarionError for one whose comparison could be costly."""
     if text is not None and (len(text) > PATTERN_CHARS or text.count("*") > PATTERN_STARS):
-        raise ClarionError("invalid_value", f"{name} has more than {PATTERN_CHARS} characters or {PATTERN_STARS} stars", field=name, hint="write a shorter pattern")
+        raise ClarionError(
+            "invalid_value",
+            f"{name} has more than {PATTERN_CHARS} characters or {PATTERN_STARS} stars",
+            field=name,
+            hint="write a shorter pattern",
+        )
     return text
 
 
 async def get_task(call: ApiRequest, task_id: str) -> ApiResponse:
     """Look at a task.
 
-    With `wait` the answer is held back until the task changes: pass the version you have as `since`. It comes at once when the version
+    With `wait` the answer is held back until the task changes: pass the version you have as `since`. It comes at once
+    when the version
     is another one or the task has ended, and unchanged when the wait is over.
     """
     await task_after_wait(call, task_id)
@@ -128,7 +166,8 @@ async def get_task(call: ApiRequest, task_id: str) -> ApiResponse:
 async def get_progress(call: ApiRequest, task_id: str) -> ApiResponse:
     """Look at a task's progress.
 
-    Counts per status, rate, time left, and the slowest hosts. Costs the same for one host and for ten thousand; takes `wait` and
+    Counts per status, rate, time left, and the slowest hosts. Costs the same for one host and for ten thousand; takes
+    `wait` and
     `since` as the task itself does.
     """
     task = await task_after_wait(call, task_id)

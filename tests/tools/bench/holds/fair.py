@@ -1,5 +1,7 @@
-"""How long the server's loop is held at once: `python -m tests.tools.bench.holds.fair --agents 10000 [--store mysql]`, beside each load of the load test's
-scenario `fairness` and while nothing goes on. Prints the longest and the ninety-ninth of a hundred, and where the long ones were.
+"""How long the server's loop is held at once: `python -m tests.tools.bench.holds.fair --agents 10000 [--store mysql]`,
+beside each load of the load test's
+scenario `fairness` and while nothing goes on. Prints the longest and the ninety-ninth of a hundred, and where the long
+ones were.
 """
 
 from __future__ import annotations
@@ -46,11 +48,15 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         show = Show()
-        options = with_database(Options(agents=given.agents, store=given.store, sets=tuple(given.sets), seed=1), folder, stack, show)
+        options = with_database(
+            Options(agents=given.agents, store=given.store, sets=tuple(given.sets), seed=1), folder, stack, show
+        )
         target = Instrumented(folder, options)
         stack.callback(target.close)
         target.start()
-        fleet = Fleet(target, files.split(given.agents, files.limit(), None, min(APART, given.agents - 1)), seed=1, folder=folder)
+        fleet = Fleet(
+            target, files.split(given.agents, files.limit(), None, min(APART, given.agents - 1)), seed=1, folder=folder
+        )
         stack.callback(fleet.close)
         run = Run(options, target, fleet, Watch(target, fleet), show, time.monotonic() + 3600)
         fleet.dial()
@@ -89,11 +95,15 @@ def _tell(name: str, out: Path, begin: float, end: float) -> None:
     over = sum(wall >= TARGET for wall, _ in steps)
     busy = sum(cpu >= TARGET for _, cpu in steps)
     print(
-        f"\n{name}: longest step {longest[0] * 1000:.1f} ms ({longest[1] * 1000:.1f} of CPU), {over} above {TARGET * 1000:g} ms, {busy} by CPU; "
+        f"\n{name}: longest step {longest[0] * 1000:.1f} ms ({longest[1] * 1000:.1f} of CPU), {over} above "
+        f"{TARGET * 1000:g} ms, {busy} by CPU; "
         f"longest pass of the loop {max(passes, default=0.0) * 1000:.1f} ms"
     )
     for key, times in sorted(where.items(), key=lambda item: -worst[item[0]][0])[:ROWS]:
-        print(f"  {times:4} times, up to {worst[key][0] * 1000:5.1f} ms ({worst[key][1] * 1000:5.1f} of CPU)  {key}", flush=True)
+        print(
+            f"  {times:4} times, up to {worst[key][0] * 1000:5.1f} ms ({worst[key][1] * 1000:5.1f} of CPU)  {key}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""The server with an instrument in its loop: `python -m tests.tools.bench.holds.fair_server OUT run …` writes every step of a task that held the loop for long.
+"""The server with an instrument in its loop: `python -m tests.tools.bench.holds.fair_server OUT run …` writes every
+step of a task that held the loop for long.
 
-A line of OUT is one such step: when it ended (monotonic seconds), seconds on the wall, seconds of the loop thread's CPU, the task, and the place in
-the code at which it was last seen while it went on. What the wall shows beyond the CPU is waiting for the interpreter's lock, which the writing
+A line of OUT is one such step: when it ended (monotonic seconds), seconds on the wall, seconds of the loop thread's
+CPU, the task, and the place in
+the code at which it was last seen while it went on. What the wall shows beyond the CPU is waiting for the interpreter's
+lock, which the writing
 thread of SQLite has meanwhile, or for the processor.
 """
 
@@ -43,7 +46,13 @@ class Holds(trio.abc.Instrument):
         if phase == "start":
             self._collecting = now
         elif now - self._collecting >= LONG:
-            self._say("step", now, now - self._collecting, now - self._collecting, f"garbage of generation {info['generation']}")
+            self._say(
+                "step",
+                now,
+                now - self._collecting,
+                now - self._collecting,
+                f"garbage of generation {info['generation']}",
+            )
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._where = ""

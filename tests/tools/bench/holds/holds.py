@@ -1,7 +1,10 @@
-"""`make holds`: the longest time for which any route, asked for as much as its limits allow, keeps the event loop from everything else.
+"""`make holds`: the longest time for which any route, asked for as much as its limits allow, keeps the event loop from
+everything else.
 
-A server in this process, with HOSTS connected hosts, answers requests over a socket; an instrument of trio notes the longest step of any task
-and the longest turn of the loop during each request. Exits with 1 if a step took longer than LIMIT_MS. Before each request the collector runs,
+A server in this process, with HOSTS connected hosts, answers requests over a socket; an instrument of trio notes the
+longest step of any task
+and the longest turn of the loop during each request. Exits with 1 if a step took longer than LIMIT_MS. Before each
+request the collector runs,
 as the server's own settings of it are used.
 """
 
@@ -65,12 +68,22 @@ async def main(hosts: int, only: str) -> int:
         async with trio.open_nursery() as nursery:
             world = await open_world(Path(folder), nursery, Limits())
             ids = await prepare(world, hosts)
-            _, port = await nursery.start(partial(serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits))
+            _, port = await nursery.start(
+                partial(
+                    serve, world.app, "127.0.0.1", 0, shutdown=world.shutdown, live=world.live, limits=world.deps.limits
+                )
+            )
             gc.set_threshold(20_000, 10, 10)
             gc.collect()
             gc.freeze()
             trio.lowlevel.add_instrument(holds)
-            print(f"{hosts:,} hosts\n{'request':58} {'status':>6} {'answer':>10} {'takes ms':>9} {'step ms':>8} {'turn ms':>8}  task", flush=True)
+            print(
+                (
+                    f"{hosts:,} hosts\n{'request':58} {'status':>6} {'answer':>10} {'takes ms':>9} {'step ms':>8} "
+                    f"{'turn ms':>8}  task"
+                ),
+                flush=True,
+            )
             worst = 0.0
             for case in cases(ids):
                 if only in case.name:
@@ -84,7 +97,8 @@ async def main(hosts: int, only: str) -> int:
 
 
 async def measure(holds: Holds, port: int, case: Case) -> float:
-    """Of ROUNDS requests the one with the shortest longest step, in ms: what the machine does beside us is not the route's."""
+    """Of ROUNDS requests the one with the shortest longest step, in ms: what the machine does beside us is not the
+    route's."""
     rows = []
     for _ in range(ROUNDS):
         gc.collect()
@@ -92,7 +106,9 @@ async def measure(holds: Holds, port: int, case: Case) -> float:
         holds.reset()
         began = time.perf_counter()
         status, size = await trio.to_thread.run_sync(ask, port, case)
-        rows.append((holds.step * 1000, holds.turn * 1000, (time.perf_counter() - began) * 1000, status, size, holds.name))
+        rows.append(
+            (holds.step * 1000, holds.turn * 1000, (time.perf_counter() - began) * 1000, status, size, holds.name)
+        )
     step, turn, took, status, size, name = min(rows)
     print(f"{case.name[:58]:58} {status:6} {size:10,} {took:9.1f} {step:8.1f} {turn:8.1f}  {name}", flush=True)
     return step
@@ -116,28 +132,56 @@ def ask(port: int, case: Case) -> tuple[int, int]:
 
 
 async def prepare(world: World, number: int) -> Ids:
-    """Connected hosts, a task that all have ended with two large answers, one with as many answers as hosts, and one that runs."""
+    """Connected hosts, a task that all have ended with two large answers, one with as many answers as hosts, and one
+    that runs."""
     with timed("hosts"):
         saves: list[Save] = []
         for index in range(number):
             many = index < 500  # the first page of hosts has as many labels as they may have
-            labels = {"role": ("web", "db", "cache")[index % 3], "serial": f"{index:08x}-{'aeiou'[index % 5] * 100}", **{f"label{one}": "value" * (51 if many else 10) for one in range(62 if many else 20)}}
-            host = Host(f"01900000-0000-7000-8000-{index:012d}", f"web{index:05d}.rack{index % 40:02d}.example.com", ip=f"10.{index >> 8 & 255}.{index & 255}.7", os="linux", labels=labels, agent_labels={f"agent{one}": "v" * 256 for one in range(64 if many else 1)}, created_at=1, updated_at=1)
+            labels = {
+                "role": ("web", "db", "cache")[index % 3],
+                "serial": f"{index:08x}-{'aeiou'[index % 5] * 100}",
+                **{f"label{one}": "value" * (51 if many else 10) for one in range(62 if many else 20)},
+            }
+            host = Host(
+                f"01900000-0000-7000-8000-{index:012d}",
+                f"web{index:05d}.rack{index % 40:02d}.example.com",
+                ip=f"10.{index >> 8 & 255}.{index & 255}.7",
+                os="linux",
+                labels=labels,
+                agent_labels={f"agent{one}": "v" * 256 for one in range(64 if many else 1)},
+                created_at=1,
+                updated_at=1,
+            )
             saves.append(SaveHost(host))
             world.fleet.put(host)
             world.ids[host.hostname] = host.host_id
         await world.writer.commit(saves)
         events: list[Event] = []
         for host_id in world.ids.values():
-            events.append(HostConnected(host_id, world.fleet.attach(host_id, "test", 5, lambda session: None).number, JOURNAL, 16))
+            events.append(
+                HostConnected(host_id, world.fleet.attach(host_id, "test", 5, lambda session: None).number, JOURNAL, 16)
+            )
         await submit(world, events)
     with timed("two large answers"):
-        documents = [orjson.dumps({"rows": [{"name": f"row {row} {kind}", "value": row * kind, "text": "a" * 150} for row in range(1_200)]})[: 1 << 18] for kind in (1, 2)]
+        documents = [
+            orjson.dumps(
+                {
+                    "rows": [
+                        {"name": f"row {row} {kind}", "value": row * kind, "text": "a" * 150} for row in range(1_200)
+                    ]
+                }
+            )[: 1 << 18]
+            for kind in (1, 2)
+        ]
         two = await ended(world, [documents[index % 2] for index in range(number)])
     with timed("an answer each"):
         each = await ended(world, [b"output of host %d\n" % index * 20 for index in range(number)])
     with timed("lines"):
-        lines = [b"".join(b"%d a line of some text that differs %d\n" % (row, row * kind) for row in range(6_000)) for kind in (1, 2)]
+        lines = [
+            b"".join(b"%d a line of some text that differs %d\n" % (row, row * kind) for row in range(6_000))
+            for kind in (1, 2)
+        ]
         differ = await ended(world, [lines[index % 2] for index in range(number)])
         unlike = [b"".join(b"line %d\n" % (row * factor % 997) for row in range(997)) for factor in (1, 500)]
         shuffled = await ended(world, [unlike[index % 2] for index in range(number)])
@@ -149,7 +193,13 @@ async def prepare(world: World, number: int) -> Ids:
 async def ended(world: World, outputs: Sequence[bytes]) -> str:
     task = await world.run("all")
     command_id, kept = task["command"]["command_id"], {data: whole(data) for data in set(outputs)}
-    await submit(world, [Result(host_id, command_id, 1, Outcome.COMPLETED, exit_code=0, execution_ms=7, stdout=kept[data]) for host_id, data in zip(world.ids.values(), outputs, strict=True)])
+    await submit(
+        world,
+        [
+            Result(host_id, command_id, 1, Outcome.COMPLETED, exit_code=0, execution_ms=7, stdout=kept[data])
+            for host_id, data in zip(world.ids.values(), outputs, strict=True)
+        ],
+    )
     task_id: str = task["task_id"]
     return task_id
 

@@ -1,4 +1,5 @@
-"""How long it takes to group 10,000 answers, in each database and for whoever asks. `python -m tests.tools.bench.parts.bench_answers`"""
+"""How long it takes to group 10,000 answers, in each database and for whoever asks. `python -m
+tests.tools.bench.parts.bench_answers`"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ KINDS = (3, 100, HOSTS)
 
 
 async def measure(name: str, store: Store) -> None:
-    """Prints wall time of the statement and what comes of it. Raises RuntimeError when the groups are not those that were written."""
+    """Prints wall time of the statement and what comes of it. Raises RuntimeError when the groups are not those that
+    were written."""
     await store.open()
     machines = hosts(HOSTS)
     for kinds in KINDS:
@@ -38,8 +40,8 @@ async def measure(name: str, store: Store) -> None:
             command_id = made.command.command_id
             rows = [
                 CommandHost(
-                    command_id, host, status=E.COMPLETED, version=3, seq=1, journal_id=made.task.task_id, dispatched_at=1, accepted_at=2, started_at=3,
-                    finished_at=1_790_000_000_000 + index, exit_code=0, stdout_id=(index % kinds).to_bytes(32, "big"), report={"usage": {"cpu_ms": 3, "max_rss": 123456}},
+                    command_id, host, status=E.COMPLETED, version=3, seq=1, journal_id=made.task.task_id, dispatched_at=1, accepted_at=2, started_at=3,  # noqa: E501
+                    finished_at=1_790_000_000_000 + index, exit_code=0, stdout_id=(index % kinds).to_bytes(32, "big"), report={"usage": {"cpu_ms": 3, "max_rss": 123456}},  # noqa: E501
                 )
                 for index, host in enumerate(machines)
             ]  # fmt: skip
@@ -51,12 +53,20 @@ async def measure(name: str, store: Store) -> None:
             read.append(time.perf_counter() - begun)
             cpu.append(time.process_time() - spent)
         if len(answers) != kinds or sum(one.count for one in answers) != HOSTS:
-            raise RuntimeError(f"{len(answers)} groups of {sum(one.count for one in answers)} hosts instead of {kinds} of {HOSTS}")
-        print(f"{name:8} {HOSTS:,} hosts, {kinds:6,} different answers   {min(read) * 1e3:6.0f} ms, of it {min(cpu) * 1e3:.0f} ms of this process")
+            raise RuntimeError(
+                f"{len(answers)} groups of {sum(one.count for one in answers)} hosts instead of {kinds} of {HOSTS}"
+            )
+        print(
+            f"{name:8} {HOSTS:,} hosts, {kinds:6,} different answers   {min(read) * 1e3:6.0f} ms, of it "
+            f"{min(cpu) * 1e3:.0f} ms of this process"
+        )
     names = [f"web{number:05}.example" for number in range(HOSTS)]
     begun = time.process_time()
     fold(names)
-    print(f"{'':8} {HOSTS:,} names folded                      {(time.process_time() - begun) * 1e3:6.0f} ms, once per group")
+    print(
+        f"{'':8} {HOSTS:,} names folded                      {(time.process_time() - begun) * 1e3:6.0f} ms, "
+        f"once per group"
+    )
     await store.aclose()
 
 

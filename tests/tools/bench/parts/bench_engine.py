@@ -39,7 +39,9 @@ class Run:
         self.engine = Engine()
         self.hosts = [uuid7(WALL, number.to_bytes(10, "big")) for number in range(HOSTS)]
         self.mono = 0.0
-        self.handle([HostConnected(host, session, f"journal-{session}", 16) for session, host in enumerate(self.hosts, 1)])
+        self.handle(
+            [HostConnected(host, session, f"journal-{session}", 16) for session, host in enumerate(self.hosts, 1)]
+        )
 
     def handle(self, events: Sequence[Event]) -> Effects:
         self.mono += 0.001
@@ -50,7 +52,17 @@ class Run:
         task_id, command_id = (uuid7(WALL, name.ljust(10)) for name in (b"task", b"command"))
         counts = (HOSTS, *COUNTS_ZERO[1:])
         task = Task(
-            task_id, "bench", "", "command", TaskStatus.PENDING, "bench", WALL, WALL, "all", tuple(self.hosts), counts=counts
+            task_id,
+            "bench",
+            "",
+            "command",
+            TaskStatus.PENDING,
+            "bench",
+            WALL,
+            WALL,
+            "all",
+            tuple(self.hosts),
+            counts=counts,
         )
         effects = [self.handle([TaskCreated(task, Command(command_id, task_id, command="true")), TaskStarted(task_id)])]
         while self.engine.has_more:
@@ -69,7 +81,10 @@ def answers(dispatches: Sequence[Dispatch]) -> list[Event]:
     """What HOSTS agents say: all accept, then all start, then all end."""
     accepted = [Accepted(one.host_id, one.command.command_id, one.attempt) for one in dispatches]
     started = [Started(one.host_id, one.command.command_id, one.attempt, 4711, WALL) for one in dispatches]
-    results = [Result(one.host_id, one.command.command_id, one.attempt, Outcome.COMPLETED, exit_code=0, execution_ms=3) for one in dispatches]
+    results = [
+        Result(one.host_id, one.command.command_id, one.attempt, Outcome.COMPLETED, exit_code=0, execution_ms=3)
+        for one in dispatches
+    ]
     return [*accepted, *started, *results]
 
 

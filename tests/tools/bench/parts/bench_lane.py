@@ -1,4 +1,5 @@
-"""What the lane costs per message, plain and compiled, kernel included and not. `python -m tests.tools.bench.parts.bench_lane`
+"""What the lane costs per message, plain and compiled, kernel included and not. `python -m
+tests.tools.bench.parts.bench_lane`
 
 The socket's part is measured by itself, by moving the same bytes over the same kind of socket pair without the lane.
 """
@@ -14,7 +15,17 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from _speedups.http2.limits import Limits
-from proto.messages import Accepted, CommandContent, CommandMessage, CommandResult, Heartbeat, Outcome, OutputDigest, Started, Usage
+from proto.messages import (
+    Accepted,
+    CommandContent,
+    CommandMessage,
+    CommandResult,
+    Heartbeat,
+    Outcome,
+    OutputDigest,
+    Started,
+    Usage,
+)
 from tests.speedups.http2.kit import Rig, frame, grpc, opening
 
 SECONDS = 0.5
@@ -70,7 +81,8 @@ def decoding(module: ModuleType, message: bytes) -> float:
 
 
 def receiving(module: ModuleType, message: bytes) -> tuple[float, float]:
-    """µs per DATA frame: ROUND frames in one read; each frame in a read of its own. The lane and its poll, and the kernel."""
+    """µs per DATA frame: ROUND frames in one read; each frame in a read of its own. The lane and its poll, and the
+    kernel."""
     rig = Rig(module, limits=LIMITS, window=WINDOW)
     rig.give(opening())
     rig.conn.attach(1, 7)
@@ -168,9 +180,13 @@ def lines() -> Iterator[str]:
             batch, single = receiving(module, data)
             yield (
                 f"lane {name:18} {kind:9} {len(data):4} bytes  decoded {decoding(module, data):6.2f} µs  "
-                f"read among {ROUND} {batch:6.2f} µs  read alone {single:6.2f} µs (kernel {kernel(len(data) + 14):.2f} µs)"
+                f"read among {ROUND} {batch:6.2f} µs  read alone {single:6.2f} µs (kernel "
+                f"{kernel(len(data) + 14):.2f} µs)"
             )
-        yield f"lane {name:18} dispatch encoded and sent {sending(module):6.2f} µs (kernel {kernel(len(SHARED) + 30):.2f} µs)"
+        yield (
+            f"lane {name:18} dispatch encoded and sent {sending(module):6.2f} µs (kernel "
+            f"{kernel(len(SHARED) + 30):.2f} µs)"
+        )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def main() -> None:
             times = sorted(one(client) * 1000 for _ in range(ROUNDS))
         finally:
             rig.stop()
-    print(f"  POST to final, {ROUNDS} times: p50 {times[ROUNDS // 2]:.1f} ms, p99 {times[ROUNDS * 99 // 100]:.1f} ms, max {times[-1]:.1f} ms")
+    print(
+        f"  POST to final, {ROUNDS} times: p50 {times[ROUNDS // 2]:.1f} ms, p99 "
+        f"{times[ROUNDS * 99 // 100]:.1f} ms, max {times[-1]:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def main() -> None:
         rig = Rig(Path(folder))
         rig.start_server()
         try:
-            hosts = [rig.json("POST", "/hosts", json={"hostname": f"node{number}"})["host_id"] for number in range(HOSTS)]
+            hosts = [
+                rig.json("POST", "/hosts", json={"hostname": f"node{number}"})["host_id"] for number in range(HOSTS)
+            ]
             task = {"targets": hosts, "argv": ["true"]}
             task_id = rig.json("POST", "/tasks", json=task)["task_id"]
             print(f"  {CONNECTIONS} connections, {SECONDS:g} s each, requests/s:")

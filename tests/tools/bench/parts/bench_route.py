@@ -1,4 +1,5 @@
-"""How long it takes to hand one report and its execution to a handler, plain and compiled, by size of batch, beside a loop that
+"""How long it takes to hand one report and its execution to a handler, plain and compiled, by size of batch, beside a
+loop that
 makes one Python call a report. `python -m tests.tools.bench.parts.bench_route`"""
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ SECONDS = 0.5
 BATCHES = (1, 100, 10_000)
 
 
-def one_by_one(world: Any, peers: dict[str, Any], events: list[Any], reports: dict[type, Any], others: dict[type, Any]) -> None:
+def one_by_one(
+    world: Any, peers: dict[str, Any], events: list[Any], reports: dict[type, Any], others: dict[type, Any]
+) -> None:
     """What the batch call replaces."""
     for event in events:
         reports[type(event)](world, event, _open(peers, event))
@@ -61,7 +64,10 @@ def lines() -> Iterator[str]:
             yield f"route {name:20} not built: run 'make build'"
     for name, way in ways:
         for batch in BATCHES:
-            yield f"route {name:20} batches of {batch:6,}  {nanoseconds_per_report(way, peers, reports, batch):8.0f} ns per report"
+            yield (
+                f"route {name:20} batches of {batch:6,}  {nanoseconds_per_report(way, peers, reports, batch):8.0f} "
+                f"ns per report"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How long it takes to read a selector and find its hosts among 10,000. `python -m tests.tools.bench.parts.bench_selector`"""
+"""How long it takes to read a selector and find its hosts among 10,000. `python -m
+tests.tools.bench.parts.bench_selector`"""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ SELECTORS: dict[str, Callable[[int], bool]] = {
     "web-0* and role in (web,mq) and env=prod": lambda index: index % 3 != 0 and index % 4 != 0,
     "*dc3* or ip=10.3.0.0/16": lambda index: index % 7 == 3 or index // 256 == 3,
     "web-[00000-00499]*": lambda index: index < 500,
-    "not (role!=db or env=test) and os=debian and rack in (1,2,3,4,5)": lambda index: index % 3 == 0 and index % 4 != 0 and index % 2 == 1 and 1 <= index % 100 <= 5,
+    "not (role!=db or env=test) and os=debian and rack in (1,2,3,4,5)": lambda index: (
+        index % 3 == 0 and index % 4 != 0 and index % 2 == 1 and 1 <= index % 100 <= 5
+    ),
 }
 """Each with what it should mean, by the number of a host."""
 

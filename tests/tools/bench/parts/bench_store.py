@@ -1,6 +1,8 @@
-"""How many rows per second each store takes, in batches of 1, 100 and 1,000. `python -m tests.tools.bench.parts.bench_store`
+"""How many rows per second each store takes, in batches of 1, 100 and 1,000. `python -m
+tests.tools.bench.parts.bench_store`
 
-Every row is a SaveExecution of one 10,000-host task, moved through dispatched, running and completed; a batch is one durable
+Every row is a SaveExecution of one 10,000-host task, moved through dispatched, running and completed; a batch is one
+durable
 transaction. Figures are printed with the machine they were measured on; no test depends on them.
 """
 
@@ -36,8 +38,8 @@ def moves(made: CreateTask, status: E, count: int) -> list[Save]:
     return [
         SaveExecution(
             CommandHost(
-                made.command.command_id, host, status=status, version=int(status), seq=1, journal_id=made.task.task_id, dispatched_at=1,
-                accepted_at=2, started_at=3, exit_code=0 if status.final else None, stdout_id=bytes(32) if status.final else None, report=report,
+                made.command.command_id, host, status=status, version=int(status), seq=1, journal_id=made.task.task_id, dispatched_at=1,  # noqa: E501
+                accepted_at=2, started_at=3, exit_code=0 if status.final else None, stdout_id=bytes(32) if status.final else None, report=report,  # noqa: E501
             )
         )
         for host in made.task.targets[:count]
@@ -86,11 +88,16 @@ async def trickle(name: str, store: Store, linger: float) -> None:
         await writer.aclose()
     seconds = time.perf_counter() - begun
     batches = writer.statistics().batches
-    print(f"{name:8} writer, linger {linger} ms                  {len(saves) / seconds:9.0f} rows/s in {batches} commits")
+    print(
+        f"{name:8} writer, linger {linger} ms                  {len(saves) / seconds:9.0f} rows/s in {batches} commits"
+    )
 
 
 def main() -> None:
-    print(f"{platform.platform()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}")
+    print(
+        f"{platform.platform()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, Python "
+        f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    )
     makers: list[Callable[[], None]] = [_sqlite, _mariadb]
     for make in makers:
         make()

@@ -1,4 +1,5 @@
-"""How long one move of the tally takes, plain and compiled, by size of batch. `python -m tests.tools.bench.parts.bench_tally`"""
+"""How long one move of the tally takes, plain and compiled, by size of batch. `python -m
+tests.tools.bench.parts.bench_tally`"""
 
 from __future__ import annotations
 

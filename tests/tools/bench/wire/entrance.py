@@ -1,4 +1,5 @@
-"""How the agents of tests.tools.bench.wire.wire get in: plaintext with a token, or TLS after a real enrolment, which has a database of its own."""
+"""How the agents of tests.tools.bench.wire.wire get in: plaintext with a token, or TLS after a real enrolment, which
+has a database of its own."""
 
 from __future__ import annotations
 
@@ -32,13 +33,17 @@ TOKEN_MS = 3_600_000
 
 
 @asynccontextmanager
-async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool) -> AsyncIterator[tuple[AgentAuth, dict[str, Any]]]:
+async def entrance(
+    agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool
+) -> AsyncIterator[tuple[AgentAuth, dict[str, Any]]]:
     """For the duration of the block, with what the agents must know. sock: of the agent port."""
     if not tls:
         yield AgentAuth(verify=lambda token: token == TOKEN), {"token": TOKEN}
         return
     with tempfile.TemporaryDirectory() as folder, bind("127.0.0.1", 0) as enrolment:
-        settings = Settings(data=Path(folder) / "data", agent_port=AgentPort(port=0), enrol=Enrol(port=0, per_second=100_000.0))
+        settings = Settings(
+            data=Path(folder) / "data", agent_port=AgentPort(port=0), enrol=Enrol(port=0, per_second=100_000.0)
+        )
         initialise(settings.data, clock.now().wall_ms)
         store = SqliteStore(settings.data / "clarion.db")
         await store.open()
@@ -48,7 +53,9 @@ async def entrance(agents: int, sock: socket, registry: Registry, clock: Clock, 
             await nursery.start(writer.run)
             now, token = clock.now().wall_ms, make(Kind.JOIN, os.urandom)
             # a host whose answer got lost asks again, and takes another use
-            await writer.commit([CreateJoinToken(JoinToken(token.id, token.digest, now + TOKEN_MS, 2 * agents, {}, "bench", now))])
+            await writer.commit(
+                [CreateJoinToken(JoinToken(token.id, token.digest, now + TOKEN_MS, 2 * agents, {}, "bench", now))]
+            )
             async with entry.serve(enrolment, sock.getsockname()[1], store):
                 door = {"host": "127.0.0.1", "port": enrolment.getsockname()[1], "token": token.text, "pin": entry.pin}
                 yield AgentAuth(entry.agent_tls, entry.gate, None, entry.handshake_failed), {"token": "", "door": door}

@@ -1,6 +1,7 @@
 """The agent port with registry, conductor and engine, and a writer that commits at once: no database, no REST.
 
-Started by tests.tools.bench.wire.wire. One JSON object per line: orders on stdin (`sessions`, `look`, `round`), an answer to each on stdout.
+Started by tests.tools.bench.wire.wire. One JSON object per line: orders on stdin (`sessions`, `look`, `round`), an
+answer to each on stdout.
 """
 
 from __future__ import annotations
@@ -116,9 +117,23 @@ class Bench:
         settings = Settings(Terms(epoch=1, heartbeat=15.0, silence=45.0), hello_timeout=60.0)
         clock = Clock()
         with bind("127.0.0.1", 0) as sock:
-            async with trio.open_nursery() as nursery, entrance(self._agents, sock, self.registry, clock, self._tls) as (entry, way):
+            async with (
+                trio.open_nursery() as nursery,
+                entrance(self._agents, sock, self.registry, clock, self._tls) as (entry, way),
+            ):
                 await nursery.start(self.door.run)
-                async with agent_port(sock, self.registry, self.door, Commits(), clock, settings, Counts(), limits=rate, lane_limits=http2.Limits(), entry=entry):
+                async with agent_port(
+                    sock,
+                    self.registry,
+                    self.door,
+                    Commits(),
+                    clock,
+                    settings,
+                    Counts(),
+                    limits=rate,
+                    lane_limits=http2.Limits(),
+                    entry=entry,
+                ):
                     if self._long_way:
                         HandshakeTemplates.find = lambda openings, data: None  # type: ignore[method-assign]
                     gc.collect()
@@ -143,8 +158,24 @@ class Bench:
         now = time.time_ns() // 1_000_000
         task_id, command_id = uuid7(now, os.urandom(10)), uuid7(now, os.urandom(10))
         counts = (len(self.hosts), *[0] * (len(ExecutionStatus) - 1))
-        task = Task(task_id, f"round {number}", "", "command", TaskStatus.PENDING, "bench", now, now, "all", self.hosts, timeout_ms=None, concurrency=None, counts=counts)
-        self.door.submit(TaskCreated(task, Command(command_id, task_id, command=f"echo {number}")), TaskStarted(task_id))
+        task = Task(
+            task_id,
+            f"round {number}",
+            "",
+            "command",
+            TaskStatus.PENDING,
+            "bench",
+            now,
+            now,
+            "all",
+            self.hosts,
+            timeout_ms=None,
+            concurrency=None,
+            counts=counts,
+        )
+        self.door.submit(
+            TaskCreated(task, Command(command_id, task_id, command=f"echo {number}")), TaskStarted(task_id)
+        )
         while self.door.live_task(task_id) is not None:  # noqa: ASYNC110 - as above
             await trio.sleep(STEP)
         done = self.shown.last.pop(task_id)
@@ -157,7 +188,13 @@ def spent() -> dict[str, Any]:
     times = os.times()
     with open("/proc/self/statm", "rb") as statm:
         pages = int(statm.read().split()[1])
-    return {"cpu": times.user + times.system, "user": times.user, "system": times.system, "fine": time.process_time(), "rss_kb": pages * os.sysconf("SC_PAGE_SIZE") / 1024}
+    return {
+        "cpu": times.user + times.system,
+        "user": times.user,
+        "system": times.system,
+        "fine": time.process_time(),
+        "rss_kb": pages * os.sysconf("SC_PAGE_SIZE") / 1024,
+    }
 
 
 def say(**answer: Any) -> None:

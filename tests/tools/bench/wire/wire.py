@@ -1,7 +1,9 @@
 """What agents cost the server without database and REST: connecting, idling, and one round from wire to tally.
 
-`python -m tests.tools.bench.wire.wire --agents 10000 --rounds 5` prints one JSON object. The real listener, lane, conductor and engine run in
-a process of their own (tests.tools.bench.wire.server), which commits at once; the agents are those of loadtest/swarm, in others.
+`python -m tests.tools.bench.wire.wire --agents 10000 --rounds 5` prints one JSON object. The real listener, lane,
+conductor and engine run in
+a process of their own (tests.tools.bench.wire.server), which commits at once; the agents are those of loadtest/swarm,
+in others.
 """
 
 from __future__ import annotations
@@ -33,8 +35,17 @@ class Server:
     """The process under test. Raises RuntimeError when it ends by itself."""
 
     def __init__(self, agents: int, long_way: bool = False, tls: bool = False) -> None:
-        command = [sys.executable, "-m", "tests.tools.bench.wire.server", str(agents), *(["long"] if long_way else []), *(["tls"] if tls else [])]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
+        command = [
+            sys.executable,
+            "-m",
+            "tests.tools.bench.wire.server",
+            str(agents),
+            *(["long"] if long_way else []),
+            *(["tls"] if tls else []),
+        ]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]
+        )
         self.pid = self._process.pid
         self.first = self._answer()
 
@@ -60,11 +71,21 @@ class Server:
         self._process.wait(30)
 
 
-def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int | None = None, *, long_way: bool = False, tls: bool = False) -> dict[str, Any]:
-    """Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one core, heartbeats
+def measure(
+    agents: int,
+    rounds: int,
+    idle_seconds: float = 0.0,
+    processes: int | None = None,
+    *,
+    long_way: bool = False,
+    tls: bool = False,
+) -> dict[str, Any]:
+    """Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one
+    core, heartbeats
     every 15 s from both sides.
 
-    long_way: h2 and grpclib for every connection, as for those that do not open as agents do. tls: mutual; joining is no part of any
+    long_way: h2 and grpclib for every connection, as for those that do not open as agents do. tls: mutual; joining is
+    no part of any
     figure. Raises CannotRun when this machine cannot hold so many agents, RuntimeError when a part fails.
     """
     limit = files.limit()
@@ -74,8 +95,17 @@ def measure(agents: int, rounds: int, idle_seconds: float = 0.0, processes: int 
     way = server.first["way"]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            target: Any = SimpleNamespace(agent_host="127.0.0.1", agent_port=server.first["port"], join_token=way["token"])
-            fleet = Fleet(target, split, seed=1, folder=Path(folder), door=Door(**way["door"]) if tls else None, hello_timeout=60.0)
+            target: Any = SimpleNamespace(
+                agent_host="127.0.0.1", agent_port=server.first["port"], join_token=way["token"]
+            )
+            fleet = Fleet(
+                target,
+                split,
+                seed=1,
+                folder=Path(folder),
+                door=Door(**way["door"]) if tls else None,
+                hello_timeout=60.0,
+            )
             try:
                 if tls and not fleet.wait(fleet.joined, JOIN_SECONDS):
                     raise RuntimeError(f"{fleet.joining} of {agents} hosts had joined after {JOIN_SECONDS:g} s")
@@ -90,7 +120,10 @@ def _figures(server: Server, fleet: Fleet, rounds: int, idle_seconds: float) -> 
     agents, base, begin = fleet.size, server.order("look"), time.monotonic()
     fleet.dial()
     if not fleet.wait(lambda: fleet.connected >= agents, CONNECT_SECONDS):
-        raise RuntimeError(f"{fleet.connected} of {agents} agents had connected after {CONNECT_SECONDS:g} s: {fleet.reasons().most_common(3)}")
+        raise RuntimeError(
+            f"{fleet.connected} of {agents} agents had connected after {CONNECT_SECONDS:g} s: "
+            f"{fleet.reasons().most_common(3)}"
+        )
     took = time.monotonic() - begin
     server.order("sessions", number=agents)
     time.sleep(SETTLE_SECONDS)
@@ -113,7 +146,13 @@ def _figures(server: Server, fleet: Fleet, rounds: int, idle_seconds: float) -> 
         server.order("round", number=number)
         took = time.monotonic() - begin
         after = server.order("look")
-        each.append({"wall_seconds": round(took, 3), "cpu_us_per_agent": _us(before, after, agents), "kernel_us_per_agent": _us(before, after, agents, "system")})
+        each.append(
+            {
+                "wall_seconds": round(took, 3),
+                "cpu_us_per_agent": _us(before, after, agents),
+                "kernel_us_per_agent": _us(before, after, agents, "system"),
+            }
+        )
     found["rounds"] = each
     if each:
         found["wire_cpu_us_per_agent"] = sorted(one["cpu_us_per_agent"] for one in each)[len(each) // 2]
@@ -129,11 +168,25 @@ def main() -> int:
     parser.add_argument("--agents", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=0.0)
-    parser.add_argument("--processes", type=int, help="of simulated agents; default: as few as the limit on open files allows")
+    parser.add_argument(
+        "--processes", type=int, help="of simulated agents; default: as few as the limit on open files allows"
+    )
     parser.add_argument("--tls", action="store_true", help="mutual TLS, after a real enrolment")
     parser.add_argument("--long-way", action="store_true", help="h2 and grpclib for every connection")
     options = parser.parse_args()
-    print(json.dumps(measure(options.agents, options.rounds, options.idle_seconds, options.processes, long_way=options.long_way, tls=options.tls), indent=2))
+    print(
+        json.dumps(
+            measure(
+                options.agents,
+                options.rounds,
+                options.idle_seconds,
+                options.processes,
+                long_way=options.long_way,
+                tls=options.tls,
+            ),
+            indent=2,
+        )
+    )
     return 0
 
 

@@ -1,4 +1,5 @@
-"""Processes that write as server and agent do, and claim what has been confirmed: `python -m tests.tools.chaos.disk.children WHAT DIR BROKEN`.
+"""Processes that write as server and agent do, and claim what has been confirmed: `python -m
+tests.tools.chaos.disk.children WHAT DIR BROKEN`.
 
 BROKEN takes one thing out that keeps a promise, so that a test can show that it would notice.
 """
@@ -34,7 +35,8 @@ def claim(folder: Path, text: str) -> None:
 
 
 async def store(folder: Path, broken: str) -> None:
-    """Tasks of three executions and an output of 8,000 bytes each; the log is taken over into the file after each 40 pages."""
+    """Tasks of three executions and an output of 8,000 bytes each; the log is taken over into the file after each 40
+    pages."""
     made = SqliteStore(folder / "c.db")
     connect = made._connect
 

@@ -1,7 +1,9 @@
 """What is left on a disk when the power fails: rebuilt from the log that fault.c has written, at any instant of it.
 
-The rules are those of POSIX and no kinder: a file's bytes and length are safe up to its last fsync or fdatasync; that a name exists, or is
-another file now, is safe up to the last fsync of its directory. Of what came since, nothing may be there, or any part of it: writes are taken in
+The rules are those of POSIX and no kinder: a file's bytes and length are safe up to its last fsync or fdatasync; that a
+name exists, or is
+another file now, is safe up to the last fsync of its directory. Of what came since, nothing may be there, or any part
+of it: writes are taken in
 whole sectors and in any order.
 """
 
@@ -60,7 +62,11 @@ class File:
             assert rng is not None
             if rng.random() < 0.5:
                 continue
-            cut = rng.randrange(len(step.data) // SECTOR + 1) * SECTOR if step.kind == "w" and rng.random() < 0.5 else len(step.data)
+            cut = (
+                rng.randrange(len(step.data) // SECTOR + 1) * SECTOR
+                if step.kind == "w" and rng.random() < 0.5
+                else len(step.data)
+            )
             _apply(data, Step(step.kind, step.path, step.offset, step.data[:cut]))
         return bytes(data)
 

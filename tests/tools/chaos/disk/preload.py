@@ -25,7 +25,10 @@ def library() -> Path:
     if not built.exists():
         place.mkdir(mode=0o700, exist_ok=True)
         new = place / f"{os.getpid()}.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", new, SOURCE, "-ldl", "-lpthread"], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", new, SOURCE, "-ldl", "-lpthread"],
+            check=True,
+        )
         new.replace(built)
     return built
 

@@ -1,6 +1,8 @@
-"""The power fails at any instant: what was confirmed is there. And with any one sync taken out, these tests would notice.
+"""The power fails at any instant: what was confirmed is there. And with any one sync taken out, these tests would
+notice.
 
-Only that makes them worth anything: a kill -9 loses nothing that the kernel has, so no test that merely kills can see a missing fsync.
+Only that makes them worth anything: a kill -9 loses nothing that the kernel has, so no test that merely kills can see a
+missing fsync.
 """
 
 from __future__ import annotations
@@ -28,7 +30,13 @@ def recorded(what: str, folder: Path, broken: str = "") -> Path:
     place, log = folder / "place", folder / "log"
     place.mkdir(parents=True)
     command = [sys.executable, "-m", "tests.tools.chaos.disk.children", what, str(place), broken]
-    subprocess.run(command, env={**os.environ, **environment(place, log=log)}, check=True, timeout=60, cwd=Path(__file__).parents[4])
+    subprocess.run(
+        command,
+        env={**os.environ, **environment(place, log=log)},
+        check=True,
+        timeout=60,
+        cwd=Path(__file__).parents[4],
+    )
     return log
 
 
@@ -97,7 +105,8 @@ def test_a_sync_that_is_taken_out_is_noticed(what: str, broken: str, tmp_path: P
     assert lost > 0
 
 
-# --- the model itself --------------------------------------------------------------------------------------------------------
+# --- the model itself
+# --------------------------------------------------------------------------------------------------------
 
 
 def left(*steps: Step, rng: random.Random | None = None, folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,5 @@
-"""The edge of an acknowledgement: the server is killed the moment a ResultAck has passed by. What it acknowledged must be in its database.
+"""The edge of an acknowledgement: the server is killed the moment a ResultAck has passed by. What it acknowledged must
+be in its database.
 
 Only in plaintext can a proxy see what passes; the order of commit and acknowledgement is the same with TLS.
 """
@@ -34,7 +35,8 @@ ACK = 9 << 3 | 2
 
 @dataclass
 class Reader:
-    """The messages in one direction of one connection: HTTP/2 frames (RFC 9113 4.1, 6.1), gRPC's length prefix, without compression."""
+    """The messages in one direction of one connection: HTTP/2 frames (RFC 9113 4.1, 6.1), gRPC's length prefix, without
+    compression."""
 
     frames: bytearray = field(default_factory=bytearray)
     body: bytearray = field(default_factory=bytearray)
@@ -42,13 +44,17 @@ class Reader:
     def take(self, data: bytes) -> list[bytes]:
         """All messages that are complete now."""
         self.frames += data
-        while len(self.frames) >= HEADER and len(self.frames) >= HEADER + (size := int.from_bytes(self.frames[:3], "big")):
+        while len(self.frames) >= HEADER and len(self.frames) >= HEADER + (
+            size := int.from_bytes(self.frames[:3], "big")
+        ):
             payload = self.frames[HEADER : HEADER + size]
             if self.frames[3] == DATA:
                 self.body += payload[1 : size - payload[0]] if self.frames[4] & PADDED else payload
             del self.frames[: HEADER + size]
         found = []
-        while len(self.body) >= PREFIX and len(self.body) >= PREFIX + (length := int.from_bytes(self.body[1:PREFIX], "big")):
+        while len(self.body) >= PREFIX and len(self.body) >= PREFIX + (
+            length := int.from_bytes(self.body[1:PREFIX], "big")
+        ):
             found.append(bytes(self.body[PREFIX : PREFIX + length]))
             del self.body[: PREFIX + length]
         return found
@@ -56,7 +62,8 @@ class Reader:
 
 @dataclass
 class Edge:
-    """acked: (agent, command, attempt) of the acknowledgements that have passed since the last kill. seen: how many in all. missing: those
+    """acked: (agent, command, attempt) of the acknowledgements that have passed since the last kill. seen: how many in
+    all. missing: those
     that the database did not hold, with their output. took: seconds from the arrival of an acknowledgement's bytes at
     the proxy to the kill."""
 
@@ -103,8 +110,8 @@ class Edge:
     def as_json(self) -> dict[str, object]:
         took = sorted(self.took)
         return {
-            "kills": self.kills, "acks_seen": self.seen, "missing": self.missing, "agents_ended": self.site.agent_exits, "killed_within_1_ms": sum(one <= 0.001 for one in took),
-            "kill_after_ack_ms": {"p50": round(took[len(took) // 2] * 1000, 3), "max": round(took[-1] * 1000, 3)} if took else None,
+            "kills": self.kills, "acks_seen": self.seen, "missing": self.missing, "agents_ended": self.site.agent_exits, "killed_within_1_ms": sum(one <= 0.001 for one in took),  # noqa: E501
+            "kill_after_ack_ms": {"p50": round(took[len(took) // 2] * 1000, 3), "max": round(took[-1] * 1000, 3)} if took else None,  # noqa: E501
         }  # fmt: skip
 
     def check(self) -> None:
@@ -137,7 +144,10 @@ async def acks(folder: Path, *, agents: int, times: int) -> Edge:
                 for number in range(times):
                     await _once(edge, number, names, api)
                     if number % 50 == 49:
-                        print(f"{edge.kills} kills, {edge.seen} acknowledgements seen, missing: {len(edge.missing)}", flush=True)
+                        print(
+                            f"{edge.kills} kills, {edge.seen} acknowledgements seen, missing: {len(edge.missing)}",
+                            flush=True,
+                        )
             site.wanted = False
             nursery.cancel_scope.cancel()
     finally:
@@ -155,10 +165,14 @@ async def _once(edge: Edge, number: int, names: list[str], api: Api) -> None:
     made: list[str] = []
 
     async def ask() -> None:
-        made.append((await api.ask("POST", "/run", json=body, headers={"Idempotency-Key": f"edge-{number}"}))["task_id"])
+        made.append(
+            (await api.ask("POST", "/run", json=body, headers={"Idempotency-Key": f"edge-{number}"}))["task_id"]
+        )
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)  # the ack of an earlier task may end the server before it has answered; it is asked again then
+        nursery.start_soon(
+            ask
+        )  # the ack of an earlier task may end the server before it has answered; it is asked again then
         with trio.fail_after(60):
             while edge.armed:  # noqa: ASYNC110
                 await trio.sleep(0.005)

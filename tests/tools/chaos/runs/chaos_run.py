@@ -27,7 +27,8 @@ from tests.tools.chaos.verification import Verdict
 from tests.tools.chaos.work import Work
 
 PACE = 8.0
-"""Seconds of the plan for each kill. With half of that, 200 agents and what they run need all of two cores, and everybody is late for that reason alone."""
+"""Seconds of the plan for each kill. With half of that, 200 agents and what they run need all of two cores, and
+everybody is late for that reason alone."""
 CALM = 180.0
 """Seconds after the last fault within which everything must have ended."""
 FEW_DISKS = 2
@@ -49,9 +50,10 @@ class Options:
 
     @property
     def command(self) -> str:
-        return f"make chaos AGENTS={self.agents} EXECUTIONS={self.executions} KILLS={self.kills} SEED={self.seed} STORE={self.store}" + (
-            f" ARGS='--seconds {self.seconds:g}'" if self.seconds else ""
-        )
+        return (
+            f"make chaos AGENTS={self.agents} EXECUTIONS={self.executions} KILLS={self.kills} SEED={self.seed} "
+            f"STORE={self.store}"
+        ) + (f" ARGS='--seconds {self.seconds:g}'" if self.seconds else "")
 
 
 @dataclass
@@ -71,9 +73,13 @@ class Report:
         return not (self.verdict.faults or self.leftovers or self.troubles)
 
     def as_json(self) -> dict[str, Any]:
-        times = {kind: {"times": len(all_), "p50": round(statistics.median(all_), 2), "max": round(max(all_), 2)} for kind, all_ in sorted(self.times.items()) if all_}
+        times = {
+            kind: {"times": len(all_), "p50": round(statistics.median(all_), 2), "max": round(max(all_), 2)}
+            for kind, all_ in sorted(self.times.items())
+            if all_
+        }
         return {
-            "good": self.good, "again": self.options.command, "options": asdict(self.options), "faults": dict(sorted(self.done.items())),
+            "good": self.good, "again": self.options.command, "options": asdict(self.options), "faults": dict(sorted(self.done.items())),  # noqa: E501
             "census": vars(self.verdict), "leftovers": self.leftovers, "troubles": self.troubles, "recovery_s": times,
             "shortened": {"server": SERVER, "agents": AGENT}, **self.about,
         }  # fmt: skip
@@ -81,17 +87,31 @@ class Report:
     def text(self) -> str:
         found, about = self.verdict, self.about
         lines = [f"chaos   seed {self.options.seed}; again: {self.options.command}"]
-        lines.append(f"faults  {sum(self.done.values())}: " + ", ".join(f"{number} {kind}" for kind, number in sorted(self.done.items())))
-        lines.append(f"rows    {found.executions}: " + ", ".join(f"{number} {kind}" for kind, number in found.statuses.most_common()))
+        lines.append(
+            f"faults  {sum(self.done.values())}: "
+            + ", ".join(f"{number} {kind}" for kind, number in sorted(self.done.items()))
+        )
+        lines.append(
+            f"rows    {found.executions}: "
+            + ", ".join(f"{number} {kind}" for kind, number in found.statuses.most_common())
+        )
         lines.append("reasons " + ", ".join(f"{number} {kind}" for kind, number in found.reasons.most_common()))
         lines.append(
-            f"census  {found.starts} starts, doubled {found.doubled}, stuck {found.stuck}, wrong results {found.wrong_results}, wrong counters "
-            f"{found.wrong_counters}, lost {sum(found.lost.values())}, unexplained {found.unexplained}, leftovers {len(self.leftovers)}"
+            f"census  {found.starts} starts, doubled {found.doubled}, stuck {found.stuck}, wrong results "
+            f"{found.wrong_results}, wrong counters "
+            f"{found.wrong_counters}, lost {sum(found.lost.values())}, unexplained {found.unexplained}, "
+            f"leftovers {len(self.leftovers)}"
         )
-        lines.append("ended otherwise than asked for, by a fault that was made: " + (", ".join(f"{number} {kind}" for kind, number in found.explained.items()) or "none"))
+        lines.append(
+            "ended otherwise than asked for, by a fault that was made: "
+            + (", ".join(f"{number} {kind}" for kind, number in found.explained.items()) or "none")
+        )
         for kind, all_ in sorted(self.times.items()):
             lines.append(f"back    {kind}: p50 {statistics.median(all_):.1f} s, max {max(all_):.1f} s of {len(all_)}")
-        lines.append(f"took    {about['seconds']:.0f} s, {about['api_repeats']} requests repeated, load average {about['machine']['load_average']} at the start")
+        lines.append(
+            f"took    {about['seconds']:.0f} s, {about['api_repeats']} requests repeated, load average "
+            f"{about['machine']['load_average']} at the start"
+        )
         lines += [f"  BAD   {one}" for one in (*found.faults, *self.leftovers, *self.troubles)][:40]
         lines.append("good" if self.good else "NOT GOOD")
         return "\n".join(lines)
@@ -149,11 +169,24 @@ async def _prepare(
 
 
 async def _rage(
-    options: Options, site: Site, api: Api, names: list[str], disks: dict[str, Path], server_disk: Path | None, about: dict[str, Any]
+    options: Options,
+    site: Site,
+    api: Api,
+    names: list[str],
+    disks: dict[str, Path],
+    server_disk: Path | None,
+    about: dict[str, Any],
 ) -> Report:
     kinds = [*(["fill agent disk"] if disks else []), *(["fill server disk"] if server_disk else [])]
     plan = draw(
-        options.seed, kills=options.kills, agents=options.agents, store=options.store, seconds=options.length, silence=SILENCE, disks=kinds, small=len(disks)
+        options.seed,
+        kills=options.kills,
+        agents=options.agents,
+        store=options.store,
+        seconds=options.length,
+        silence=SILENCE,
+        disks=kinds,
+        small=len(disks),
     )
     place = site.folder / "place"
     place.mkdir()
@@ -171,7 +204,12 @@ async def _rage(
     await _census(api, work, verdict, raging)
     if site.server is not None:
         about["server_rss_mib"] = round((rss_kb(site.server.pid) or 0) / 1024, 1)
-    about |= {"api_repeats": api.repeats, "commits_cut": raging.commits_cut, "server_own_exits": site.own_exits, "tasks": len(work.tasks)}
+    about |= {
+        "api_repeats": api.repeats,
+        "commits_cut": raging.commits_cut,
+        "server_own_exits": site.own_exits,
+        "tasks": len(work.tasks),
+    }
     about["agent_own_exits"] = site.agent_exits
     troubles = [*raging.troubles, *api.trouble, *_said(site, options, disks)]
     return Report(options, verdict, dict(raging.recovered), dict(raging.done), leftovers, troubles)
@@ -189,14 +227,18 @@ async def _census(api: Api, work: Work, verdict: Verdict, raging: Storm) -> None
     await judge_all(api, work, raging.names, verdict, raging.befell)
     told = await api.ask("GET", "/statistics")
     if sum(told["tasks"].values()) != work.asked or len(work.tasks) != work.asked:
-        verdict.add("wrong_counters", f"{work.asked} tasks were asked for, {len(work.tasks)} confirmed, and the server has {told['tasks']}")
+        verdict.add(
+            "wrong_counters",
+            f"{work.asked} tasks were asked for, {len(work.tasks)} confirmed, and the server has {told['tasks']}",
+        )
     executions = {status: number for status, number in told["executions"].items() if number}
     if executions != dict(verdict.statuses):
         verdict.add("wrong_counters", f"the server counts {executions}, its rows are {dict(verdict.statuses)}")
 
 
 async def _leftovers(site: Site, names: Sequence[str]) -> list[str]:
-    """Commands that still run, directories that were not removed, executions that a journal still holds open. Looked at for 20 s."""
+    """Commands that still run, directories that were not removed, executions that a journal still holds open. Looked at
+    for 20 s."""
     found: list[str] = []
     with trio.move_on_after(20):
         while found := await trio.to_thread.run_sync(_look, site, names):  # noqa: ASYNC110
@@ -217,7 +259,11 @@ def _look(site: Site, names: Sequence[str]) -> list[str]:
             continue
         if told["journal_damage"]:
             found.append(f"{name}: {told['journal_damage']}")
-        found += [f"{name}'s journal says {one['stage']} of {one['command_id']}" for one in told["executions"] if one["stage"] != "acked"]
+        found += [
+            f"{name}'s journal says {one['stage']} of {one['command_id']}"
+            for one in told["executions"]
+            if one["stage"] != "acked"
+        ]
     return found
 
 
@@ -228,7 +274,9 @@ def _said(site: Site, options: Options, disks: Mapping[str, Path]) -> list[str]:
         text = path.read_text(errors="replace")
         for word in ("Traceback", "internal error", "AssertionError"):
             if word in text:
-                found.append(f"{path.name} says {word!r}: {text[max(0, text.index(word) - 200) : text.index(word) + 300]!r}")
+                found.append(
+                    f"{path.name} says {word!r}: {text[max(0, text.index(word) - 200) : text.index(word) + 300]!r}"
+                )
     # a server that starts while its database is away ends with EX_UNAVAILABLE and is started again
     allowed = {69} if options.store == "mysql" else set()
     found += [f"{name} ended by itself with {code}" for name, code in site.agent_exits if name not in disks]

@@ -1,4 +1,5 @@
-"""Each way in which a line goes bad, one after the other, upon some agents, and agents that are stopped: when is it noticed, when are they back, is
+"""Each way in which a line goes bad, one after the other, upon some agents, and agents that are stopped: when is it
+noticed, when are they back, is
 every row right, and do the others feel it?
 """
 
@@ -27,7 +28,11 @@ SWALLOWS: dict[str, Callable[[], Weather]] = {
     "one-way down": lambda: Weather(swallow=frozenset(("down",))),
 }
 """Until the server has noticed; nobody hears anything of it."""
-SPOILS: dict[str, Callable[[], Weather]] = {"loss of 20 %": lambda: Weather(loss=0.2), "1 Mbit/s": lambda: Weather(rate=MBIT), "RST storm": Weather}
+SPOILS: dict[str, Callable[[], Weather]] = {
+    "loss of 20 %": lambda: Weather(loss=0.2),
+    "1 Mbit/s": lambda: Weather(rate=MBIT),
+    "RST storm": Weather,
+}
 """For a while."""
 STOPPED = "stopped agents"
 RESETS_EVERY = 0.3
@@ -36,7 +41,8 @@ PATIENCE = 150.0
 
 @dataclass
 class Trial:
-    """One kind. Seconds. noticed: until the server took all of them for away; back: after the end, until all had a session again and every row
+    """One kind. Seconds. noticed: until the server took all of them for away; back: after the end, until all had a
+    session again and every row
     had ended. others_ms: how long a task of one command took on an agent that was left alone."""
 
     noticed: float | None = None
@@ -47,7 +53,7 @@ class Trial:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "noticed_s": self.noticed, "back_s": self.back, "executions": self.executions, "completed": self.completed, "others_tasks": len(self.others_ms),
+            "noticed_s": self.noticed, "back_s": self.back, "executions": self.executions, "completed": self.completed, "others_tasks": len(self.others_ms),  # noqa: E501
             "others_p50_ms": percentile(self.others_ms, 0.5), "others_p99_ms": percentile(self.others_ms, 0.99),
         }  # fmt: skip
 
@@ -70,12 +76,12 @@ class Lines:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "good": self.good, "agents": len(self.names), "spoiled": len(self.bad), "trials": {kind: trial.as_json() for kind, trial in self.trials.items()},
+            "good": self.good, "agents": len(self.names), "spoiled": len(self.bad), "trials": {kind: trial.as_json() for kind, trial in self.trials.items()},  # noqa: E501
             "census": vars(self.verdict), "troubles": self.troubles,
         }  # fmt: skip
 
     async def trial(self, kind: str) -> None:
-        """"none" is what the others are compared with."""
+        """ "none" is what the others are compared with."""
         trial = self.trials[kind] = Trial()
         tasks = [await self.work.ask(self.api, "long", self.names)]
         async with trio.open_nursery() as nursery:
@@ -153,8 +159,17 @@ class Lines:
         await judge_all(self.api, self.work, self.names, self.verdict)
 
 
-async def lines(folder: Path, *, agents: int, seconds: float, kinds: tuple[str, ...] = (), settings: tuple[str, ...] = (), defaults: bool = False) -> Lines:
-    """seconds: of each kind, at least; kinds: by default all. settings: of the server. defaults: with the product's own times instead of the
+async def lines(
+    folder: Path,
+    *,
+    agents: int,
+    seconds: float,
+    kinds: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+    defaults: bool = False,
+) -> Lines:
+    """seconds: of each kind, at least; kinds: by default all. settings: of the server. defaults: with the product's own
+    times instead of the
     shortened ones of `make chaos`. Raises trio.TooSlowError when the agents cannot be started."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site = Site(folder, more=settings)

@@ -1,4 +1,5 @@
-"""The database is gone for minutes while commands end and more are asked for: what has ended waits on its hosts, what is asked for is refused or
+"""The database is gone for minutes while commands end and more are asked for: what has ended waits on its hosts, what
+is asked for is refused or
 waits, and afterwards everything is there.
 """
 
@@ -25,9 +26,11 @@ DRAINED = 120.0
 TASKS = 8
 """On all agents before the outage; their commands end evenly over it."""
 BEGIN = "until [ -e $PLACE/gone ]; do sleep 0.1; done; sleep {:.2f}; "
-"""Counted from the outage and not from the command's own start: on a slow machine the first would have ended before the last had begun."""
+"""Counted from the outage and not from the command's own start: on a slow machine the first would have ended before the
+last had begun."""
 PATIENCE = 35.0
-"""Seconds that a client waits for its answer, which the server gives after 30; an outage that is shorter is not waited through."""
+"""Seconds that a client waits for its answer, which the server gives after 30; an outage that is shorter is not waited
+through."""
 
 
 @dataclass
@@ -52,14 +55,15 @@ class Outage:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "good": self.good, "agents": self.agents, "seconds": self.seconds, "store": self.store, "executions_that_ended_meanwhile": self.ended_meanwhile,
-            "requests_refused": self.refused, "requests_unanswered": self.unanswered, "server_rss_mib": {"before": self.rss[0], "peak": max(self.rss), "after": self.rss[-1]} if self.rss else None,
+            "good": self.good, "agents": self.agents, "seconds": self.seconds, "store": self.store, "executions_that_ended_meanwhile": self.ended_meanwhile,  # noqa: E501
+            "requests_refused": self.refused, "requests_unanswered": self.unanswered, "server_rss_mib": {"before": self.rss[0], "peak": max(self.rss), "after": self.rss[-1]} if self.rss else None,  # noqa: E501
             "drained_s": self.drained, "census": vars(self.verdict), "troubles": self.troubles,
         }  # fmt: skip
 
 
 async def outage(folder: Path, *, agents: int, seconds: float, store: Store) -> Outage:
-    """Raises trio.TooSlowError when the agents cannot be started, AssertionError for an answer that an outage does not explain."""
+    """Raises trio.TooSlowError when the agents cannot be started, AssertionError for an answer that an outage does not
+    explain."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     found = Outage(agents, seconds, store)
     names = [f"node{number:03}" for number in range(agents)]
@@ -95,12 +99,16 @@ async def _without_database(site: Site, api: Api, work: Work, names: list[str], 
     while trio.current_time() < begun + found.seconds:
         _sample(site, found)
         try:
-            answer = await api.once("POST", "/run", json={"targets": names, "argv": ["true"]}, timeout=min(PATIENCE, found.seconds))
+            answer = await api.once(
+                "POST", "/run", json={"targets": names, "argv": ["true"]}, timeout=min(PATIENCE, found.seconds)
+            )
         except httpx.ReadTimeout:
             found.unanswered += 1  # the database may be back at any moment, so it is waited for
             continue
         if answer.status_code != 503 or "Retry-After" not in answer.headers:
-            found.troubles.append(f"without a database a request for work was answered with {answer.status_code}: {answer.text[:200]}")
+            found.troubles.append(
+                f"without a database a request for work was answered with {answer.status_code}: {answer.text[:200]}"
+            )
         found.refused += 1
         await trio.sleep(1.0)
     found.ended_meanwhile = len(work.files()[0]) - len(site.commands())

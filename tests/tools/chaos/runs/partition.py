@@ -1,4 +1,5 @@
-"""Half of the agents are cut off for minutes while commands run and come: what had begun goes on, what is asked for waits, and after
+"""Half of the agents are cut off for minutes while commands run and come: what had begun goes on, what is asked for
+waits, and after
 the healing every row tells what its host did.
 
 The network swallows: nobody hears of an end, and what dials in meanwhile gets no answer.
@@ -29,7 +30,8 @@ REACHED_WITHIN = 10.0
 
 @dataclass
 class Cut:
-    """What a run found. Seconds; reached: of tasks on the other half, during the partition. noticed: until the server takes them for away."""
+    """What a run found. Seconds; reached: of tasks on the other half, during the partition. noticed: until the server
+    takes them for away."""
 
     agents: int
     seconds: float
@@ -47,14 +49,15 @@ class Cut:
     def as_json(self) -> dict[str, Any]:
         times = sorted(self.reached)
         return {
-            "good": self.good, "agents": self.agents, "cut_off": self.agents // 2, "seconds": self.seconds, "census": vars(self.verdict),
+            "good": self.good, "agents": self.agents, "cut_off": self.agents // 2, "seconds": self.seconds, "census": vars(self.verdict),  # noqa: E501
             "noticed_s": self.noticed, "others_tasks": len(times), "others_task_s_max": times[-1] if times else None,
-            "attached_after_healing_s": self.attached, "rows_right_after_healing_s": self.settled, "troubles": self.troubles,
+            "attached_after_healing_s": self.attached, "rows_right_after_healing_s": self.settled, "troubles": self.troubles,  # noqa: E501
         }  # fmt: skip
 
 
 async def partition(folder: Path, *, agents: int, seconds: float, seed: int, short: bool = False) -> Cut:
-    """short: with the shortened times of `make chaos`; otherwise with the product's own. The server has to notice, so that `seconds` must be
+    """short: with the shortened times of `make chaos`; otherwise with the product's own. The server has to notice, so
+    that `seconds` must be
     well above its `liveness.heartbeat_timeout`. Raises trio.TooSlowError when the agents cannot be started."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found = Site(folder), Cut(agents, seconds)
@@ -103,7 +106,9 @@ async def _divided(site: Site, api: Api, work: Work, names: list[str], cut_off: 
     lost = Counter[str]()
     for task_id in work.tasks:
         lost.update(row["hostname"] for row in await api.rows(task_id) if row["status"] in ("lost", "dispatch_failed"))
-    found.troubles += [f"{name}: {number} rows were given up during the partition" for name, number in sorted(lost.items())]
+    found.troubles += [
+        f"{name}: {number} rows were given up during the partition" for name, number in sorted(lost.items())
+    ]
 
 
 async def _notice(api: Api, cut_off: list[str], begun: float, found: Cut) -> None:
@@ -137,4 +142,6 @@ async def _heal(site: Site, api: Api, work: Work, agents: int, found: Cut) -> No
                 await trio.sleep(0.1)
         found.settled = round(trio.current_time() - healed, 1)
     if found.settled is None or found.settled > SETTLED:
-        found.troubles.append(f"not every row was right within {SETTLED:g} s of the healing, but after {found.settled} s")
+        found.troubles.append(
+            f"not every row was right within {SETTLED:g} s of the healing, but after {found.settled} s"
+        )

@@ -1,6 +1,8 @@
-"""Commands that end at the very moment at which they are canceled: each end is the one or the other, and the row says what happened.
+"""Commands that end at the very moment at which they are canceled: each end is the one or the other, and the row says
+what happened.
 
-Each round's commands are aimed at the moment at which their cancel reaches them, a few milliseconds before or after; when that is is learnt from the rounds
+Each round's commands are aimed at the moment at which their cancel reaches them, a few milliseconds before or after;
+when that is is learnt from the rounds
 before, host by host: as many are to end by themselves as are to be canceled.
 """
 
@@ -26,8 +28,10 @@ SPREAD_MS = 5.0
 LEAD = 1.0
 """Seconds from a round's beginning to its cancel: by then the last of its commands has to run."""
 FIRST_AIM, STEP = 30.0, 6.0
-"""Milliseconds from asking for a round's cancels to the moment aimed at, before anything is known; by how much a host's is put off when its
-command ended by itself, and brought forward when it was canceled: so it comes to where half of them are (Robbins and Monro, 1951)."""
+"""Milliseconds from asking for a round's cancels to the moment aimed at, before anything is known; by how much a host's
+is put off when its
+command ended by itself, and brought forward when it was canceled: so it comes to where half of them are (Robbins and
+Monro, 1951)."""
 AIMED = """
 left=$(( $UNTIL - $(date +%s%N) ))
 [ $left -gt 0 ] && sleep $(printf '%d.%09d' $(( left / 1000000000 )) $(( left % 1000000000 )))
@@ -39,7 +43,8 @@ SAID = len("ended\n")
 
 @dataclass
 class Race:
-    """within: commands that were decided within SPREAD_MS of the moment aimed at. ends: how rows ended. took_ms: from the request to TERM.
+    """within: commands that were decided within SPREAD_MS of the moment aimed at. ends: how rows ended. took_ms: from
+    the request to TERM.
     aims_ms: of each host in the next round, from the request."""
 
     site: Site
@@ -59,8 +64,8 @@ class Race:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "good": self.good, "commands": self.commands, f"decided_within_{SPREAD_MS:g}_ms_of_the_moment": self.within, "ends": dict(self.ends),
-            "doubled": self.verdict.doubled, "wrong_counters": self.verdict.wrong_counters, "faults": self.verdict.faults[:20],
+            "good": self.good, "commands": self.commands, f"decided_within_{SPREAD_MS:g}_ms_of_the_moment": self.within, "ends": dict(self.ends),  # noqa: E501
+            "doubled": self.verdict.doubled, "wrong_counters": self.verdict.wrong_counters, "faults": self.verdict.faults[:20],  # noqa: E501
             "contradictions": len(self.contradictions), "examples": self.contradictions[:20],
             "cancel_took_ms_p50": round(statistics.median(self.took_ms), 1) if self.took_ms else None,
         }  # fmt: skip
@@ -72,7 +77,9 @@ class Race:
         for name in names:
             aim = strike * 1000 + self.aims_ms[name] + rng.uniform(-SPREAD_MS, SPREAD_MS)
             env = {"PLACE": str(self.work.place), "RIG": str(self.site.folder), "UNTIL": str(int(aim * 1_000_000))}
-            answer = await api.ask("POST", "/run", json={"command": COUNT + AIMED, "targets": [name], "env": env, "grace": 1})
+            answer = await api.ask(
+                "POST", "/run", json={"command": COUNT + AIMED, "targets": [name], "env": env, "grace": 1}
+            )
             tasks.append(answer["task_id"])
             aims.append(aim)
         await trio.sleep(max(0.0, strike - time.time()))
@@ -110,11 +117,14 @@ class Race:
             self.ends[code or row["status"]] += 1
             journal = journals[row["hostname"]].get((row["command_id"], row["attempt"]))
             if not right(row, name in once, name in ended, journal):
-                self.contradictions.append(f"{name}: started {name in once}, ended {name in ended}, journal {journal}, row {row}")
+                self.contradictions.append(
+                    f"{name}: started {name in once}, ended {name in ended}, journal {journal}, row {row}"
+                )
 
 
 def right(row: dict[str, Any], started: bool, ended: bool, journal: tuple[str, str] | None) -> bool:
-    """The row does not contradict what is known otherwise. A canceled one may have ended by itself: a durable decision to kill goes before."""
+    """The row does not contradict what is known otherwise. A canceled one may have ended by itself: a durable decision
+    to kill goes before."""
     code = row["error"]["code"] if row["error"] else ""
     signals = bool(row["stop"] and row["stop"]["term_at"])
     if code == "canceled_before_start":
@@ -128,7 +138,8 @@ def right(row: dict[str, Any], started: bool, ended: bool, journal: tuple[str, s
 
 
 async def race(folder: Path, *, agents: int, commands: int, seed: int) -> Race:
-    """At least so many commands. Raises trio.TooSlowError when the agents cannot be started or something does not end within a minute."""
+    """At least so many commands. Raises trio.TooSlowError when the agents cannot be started or something does not end
+    within a minute."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, rng = Site(folder), random.Random(seed)
     work = Work(site, folder / "place", seed)

@@ -1,6 +1,7 @@
 """Steady load with a few faults for a long time: does the memory of server and agents grow, do descriptors stay open?
 
-What fills up to a limit by itself is at its limit when the figures begin, so that whatever else grows shows: the server's SQLite has
+What fills up to a limit by itself is at its limit when the figures begin, so that whatever else grows shows: the
+server's SQLite has
 a small cache, and each agent remembers as many commands of its past as it ever does.
 """
 
@@ -39,7 +40,8 @@ CACHE = "store.cache_bytes=1048576"
 
 
 def past(number: int, now_ms: int) -> State:
-    """What is left of so many commands that an agent has run. Their dispatch numbers are 0, so that none of the future is over."""
+    """What is left of so many commands that an agent has run. Their dispatch numbers are 0, so that none of the future
+    is over."""
     ids = [uuid7(now_ms - number + at, os.urandom(10)) for at in range(number)]
     return fold([Tombstone(command_id, 1, 0, Outcome.COMPLETED, "", now_ms, 0) for command_id in ids])
 
@@ -48,7 +50,9 @@ def season(state: Path) -> None:
     """Make the journal of an agent that has run as many commands as it remembers."""
     state.mkdir(parents=True)
     now_ms = time.time_ns() // 1_000_000
-    journal, _ = open_journal(state / "journal", new_id=os.urandom(16).hex(), now_ms=now_ms, warn=print, sizes=Sizes(1 << 20, 0))
+    journal, _ = open_journal(
+        state / "journal", new_id=os.urandom(16).hex(), now_ms=now_ms, warn=print, sizes=Sizes(1 << 20, 0)
+    )
     journal.rewrite(past(Limits().tombs, now_ms).records())
     journal.close()
 
@@ -78,11 +82,21 @@ class Soak:
             self.database = [*self.database[:1], size]
         groups = {"server": [site.server.pid], "agents": [agent.pid for agent in site.agents.values()]}
         for name, pids in groups.items():
-            self.samples[name].append((at, sum(rss_kb(pid) or 0 for pid in pids) / 1024, sum(descriptors(pid) for pid in pids)))
+            self.samples[name].append(
+                (at, sum(rss_kb(pid) or 0 for pid in pids) / 1024, sum(descriptors(pid) for pid in pids))
+            )
 
     def as_json(self, agents: int) -> dict[str, Any]:
-        """growth: MiB per hour, of one agent for the agents. course: RSS at each tenth of the time, the left out ones included: does it level off?"""
-        out: dict[str, Any] = {"seconds": self.seconds, "hosts": agents, "database_mib": self.database, "tasks": self.tasks, "faults": self.faults, "rows": self.ended}
+        """growth: MiB per hour, of one agent for the agents. course: RSS at each tenth of the time, the left out ones
+        included: does it level off?"""
+        out: dict[str, Any] = {
+            "seconds": self.seconds,
+            "hosts": agents,
+            "database_mib": self.database,
+            "tasks": self.tasks,
+            "faults": self.faults,
+            "rows": self.ended,
+        }
         for name, all_ in self.samples.items():
             kept = [one for one in all_ if one[0] >= WARM_UP * self.seconds]
             number = agents if name == "agents" else 1
@@ -96,8 +110,11 @@ class Soak:
         return out
 
 
-async def soak(folder: Path, *, agents: int, seconds: float, seed: int, every: float = 5.0, pace: float = 1.0) -> dict[str, Any]:
-    """A task on all agents every `pace` seconds; in each second one agent of a hundred, at least one, has a bad line with a chance of
+async def soak(
+    folder: Path, *, agents: int, seconds: float, seed: int, every: float = 5.0, pace: float = 1.0
+) -> dict[str, Any]:
+    """A task on all agents every `pace` seconds; in each second one agent of a hundred, at least one, has a bad line
+    with a chance of
     agents in a hundred. Every row must end."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found, rng = Site(folder, more=[CACHE]), Soak(seconds, every), random.Random(seed)
@@ -120,7 +137,9 @@ async def soak(folder: Path, *, agents: int, seconds: float, seed: int, every: f
                 for door in site.doors.values():
                     door.reset()
                 with trio.move_on_after(ENDED):
-                    while (await api.ask("GET", "/tasks", params={"status": ["pending", "running"], "limit": 1}))["items"]:  # noqa: ASYNC110
+                    while (await api.ask("GET", "/tasks", params={"status": ["pending", "running"], "limit": 1}))[  # noqa: ASYNC110
+                        "items"
+                    ]:
                         await trio.sleep(0.3)
                 for task_id in tasks:
                     for status, number in (await api.ask("GET", f"/tasks/{task_id}"))["counts"].items():
@@ -147,4 +166,8 @@ async def _spoil(site: Site, found: Soak, names: list[str], rng: random.Random) 
         await trio.sleep(1)
         if rng.random() < len(names) / 100:
             found.faults += 1
-            await spoil([site.doors[name] for name in rng.sample(names, max(1, len(names) // 100))], rng.choice(NETWORK), rng.uniform(0.5, 6))
+            await spoil(
+                [site.doors[name] for name in rng.sample(names, max(1, len(names) // 100))],
+                rng.choice(NETWORK),
+                rng.uniform(0.5, 6),
+            )

@@ -16,7 +16,15 @@ NEVER = ("failed", "agent_died")
 
 def row(status: str, code: str | None = None, exit_code: int | None = None, size: int = 37) -> dict[str, Any]:
     error = {"code": code} if code else None
-    return {"command_id": "c", "attempt": 1, "hostname": "h", "status": status, "error": error, "exit_code": exit_code, "stdout": {"total_bytes": size}}
+    return {
+        "command_id": "c",
+        "attempt": 1,
+        "hostname": "h",
+        "status": status,
+        "error": error,
+        "exit_code": exit_code,
+        "stdout": {"total_bytes": size},
+    }
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,9 @@ def row(status: str, code: str | None = None, exit_code: int | None = None, size
         (row("pending"), ENDS, Evidence(False), "stuck"),
     ],
 )
-def test_a_row_against_what_its_host_has_left(one: dict[str, Any], expected: Expected, evidence: Evidence, kind: str | None) -> None:
+def test_a_row_against_what_its_host_has_left(
+    one: dict[str, Any], expected: Expected, evidence: Evidence, kind: str | None
+) -> None:
     verdict = Verdict()
     judge_row(verdict, one, expected, evidence)
     assert [fault.split(":")[0] for fault in verdict.faults] == ([kind] if kind else [])
@@ -72,7 +82,9 @@ def test_a_row_against_what_its_host_has_left(one: dict[str, Any], expected: Exp
         (["a"], set(), [], ["a"], "wrong_results"),
     ],
 )
-def test_the_files_against_all_rows(known: list[str], once: set[str], twice: list[str], log: list[str], kind: str | None) -> None:
+def test_the_files_against_all_rows(
+    known: list[str], once: set[str], twice: list[str], log: list[str], kind: str | None
+) -> None:
     verdict = Verdict()
     judge_files(verdict, known, once, twice, log)
     assert {fault.split(":")[0] for fault in verdict.faults} == ({kind} if kind else set())
@@ -89,7 +101,14 @@ def test_the_files_against_all_rows(known: list[str], once: set[str], twice: lis
     ],
 )
 def test_a_task_against_its_rows(changes: dict[str, Any], kinds: list[str]) -> None:
-    task = {"task_id": "t", "status": "failed", "total_hosts": 2, "completed_hosts": 1, "counts": {"completed": 1, "lost": 1, "pending": 0}, **changes}
+    task = {
+        "task_id": "t",
+        "status": "failed",
+        "total_hosts": 2,
+        "completed_hosts": 1,
+        "counts": {"completed": 1, "lost": 1, "pending": 0},
+        **changes,
+    }
     verdict = Verdict()
     judge_task(verdict, task, [row("completed"), row("lost", "shim_died")])
     assert [fault.split(":")[0] for fault in verdict.faults] == kinds

@@ -25,7 +25,12 @@ def test_as_many_kills_as_were_asked_for_and_every_kind_of_the_long_run(store: S
     assert counts["kill server"] and counts["kill agents"]
     if kills >= 100:
         assert set(counts) >= {*NETWORK, *AGENT, *DISKS, "stop server"}
-        assert (counts[COMMIT] > 0) == (counts["kill database"] > 0) == (store == "mysql") == (counts["lock database"] == 0)
+        assert (
+            (counts[COMMIT] > 0)
+            == (counts["kill database"] > 0)
+            == (store == "mysql")
+            == (counts["lock database"] == 0)
+        )
 
 
 def test_faults_come_in_order_within_the_time_and_name_agents_that_there_are() -> None:
@@ -33,4 +38,6 @@ def test_faults_come_in_order_within_the_time_and_name_agents_that_there_are() -
     assert [fault.at for fault in plan] == sorted(fault.at for fault in plan)
     assert all(0 <= fault.at <= 400 and 0 <= fault.seconds < 10 for fault in plan)
     assert all(set(fault.hosts) <= set(range(200)) for fault in plan)
-    assert all(fault.hosts for fault in plan if fault.kind in (*NETWORK, *AGENT)) and {fault.lane for fault in plan} == {"server", "agents", "network"}
+    assert all(fault.hosts for fault in plan if fault.kind in (*NETWORK, *AGENT)) and {
+        fault.lane for fault in plan
+    } == {"server", "agents", "network"}

@@ -85,7 +85,9 @@ async def test_in_fine_weather_every_byte_comes_through_and_so_does_the_end() ->
 
 
 @pytest.mark.parametrize(("direction", "reached"), [("up", b""), ("down", b"more")])
-async def test_what_a_direction_swallows_is_gone_for_ever_and_nobody_hears_of_it(direction: str, reached: bytes) -> None:
+async def test_what_a_direction_swallows_is_gone_for_ever_and_nobody_hears_of_it(
+    direction: str, reached: bytes
+) -> None:
     async with site() as (echo, door):
         stream = await dial(echo, door)
         await stream.send_all(b"first")

@@ -22,16 +22,32 @@ def frame(kind: int, payload: bytes, flags: int = 0) -> bytes:
 def test_acks_are_found_however_the_bytes_are_cut() -> None:
     message = bytes(CommandMessage(result_ack=ResultAck(command_id="c", attempt=2)))
     grpc = b"\0" + len(message).to_bytes(4, "big") + message
-    stream = frame(4, b"") + frame(0, grpc[:3]) + frame(8, b"1234") + frame(0, b"\2" + grpc[3:] + b"\0\0", flags=0x8) + frame(0, grpc + grpc)
+    stream = (
+        frame(4, b"")
+        + frame(0, grpc[:3])
+        + frame(8, b"1234")
+        + frame(0, b"\2" + grpc[3:] + b"\0\0", flags=0x8)
+        + frame(0, grpc + grpc)
+    )
     for size in (1, 2, 7, len(stream)):
         reader = Reader()
         found = [one for place in range(0, len(stream), size) for one in reader.take(stream[place : place + size])]
-        assert found == [message] * 3 and message[0] == ACK and kind_of(decode(message))[1] == ResultAck(command_id="c", attempt=2)
+        assert (
+            found == [message] * 3
+            and message[0] == ACK
+            and kind_of(decode(message))[1] == ResultAck(command_id="c", attempt=2)
+        )
 
 
 @pytest.mark.parametrize(
     ("status", "output", "missing"),
-    [(ExecutionStatus.COMPLETED, b"kept 7\n", 0), (ExecutionStatus.RUNNING, None, 1), (ExecutionStatus.COMPLETED, None, 1), (ExecutionStatus.COMPLETED, b"kept", 1), (None, None, 1)],
+    [
+        (ExecutionStatus.COMPLETED, b"kept 7\n", 0),
+        (ExecutionStatus.RUNNING, None, 1),
+        (ExecutionStatus.COMPLETED, None, 1),
+        (ExecutionStatus.COMPLETED, b"kept", 1),
+        (None, None, 1),
+    ],
     ids=["kept", "not final", "no output", "another output", "no row"],
 )
 def test_what_a_database_does_not_hold_is_missing(
@@ -43,7 +59,9 @@ def test_what_a_database_does_not_hold_is_missing(
         database.execute("CREATE TABLE command_host (command_id, host_id, attempt, status, stdout_id)")
         database.execute("CREATE TABLE output (output_id, head)")
         if status is not None:
-            database.execute("INSERT INTO command_host VALUES ('c', 'h', 1, ?, ?)", (int(status), b"o" if output else None))
+            database.execute(
+                "INSERT INTO command_host VALUES ('c', 'h', 1, ?, ?)", (int(status), b"o" if output else None)
+            )
         if output is not None:
             database.execute("INSERT INTO output VALUES (?, ?)", (b"o", output))
         database.commit()

@@ -1,4 +1,5 @@
-"""Disks that fail under the running server and the running agent: nothing starts unnoticed, nothing is lost, work goes on when they are well."""
+"""Disks that fail under the running server and the running agent: nothing starts unnoticed, nothing is lost, work goes
+on when they are well."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["eio", "enospc"])
-def test_results_wait_on_their_hosts_while_the_servers_disk_fails(make_rig: Callable[..., Rig], place: Path, tmp_path: Path, how: str) -> None:
+def test_results_wait_on_their_hosts_while_the_servers_disk_fails(
+    make_rig: Callable[..., Rig], place: Path, tmp_path: Path, how: str
+) -> None:
     rig = make_rig(INSECURE)
     rig.server_env, switch = spoilt(rig, rig.data)
     rig.start_server()
@@ -49,7 +52,9 @@ def test_results_wait_on_their_hosts_while_the_servers_disk_fails(make_rig: Call
 
 
 @pytest.mark.parametrize("how", ["eio", "enospc"])
-def test_nothing_starts_on_a_host_whose_journal_cannot_be_written_and_it_heals(make_rig: Callable[..., Rig], place: Path, how: str) -> None:
+def test_nothing_starts_on_a_host_whose_journal_cannot_be_written_and_it_heals(
+    make_rig: Callable[..., Rig], place: Path, how: str
+) -> None:
     rig = make_rig(INSECURE)
     rig.start_server()
     rig.agent_env, switch = spoilt(rig, rig.folder / "agents")

@@ -11,7 +11,13 @@ SILENCE = 1.5
 
 
 async def test_bad_lines_are_noticed_healed_and_lose_nothing(tmp_path: Path) -> None:
-    found = await lines(tmp_path / "site", agents=3, seconds=1, kinds=KINDS, settings=(f"liveness.heartbeat_timeout={SILENCE}", "liveness.heartbeat=0.4"))
+    found = await lines(
+        tmp_path / "site",
+        agents=3,
+        seconds=1,
+        kinds=KINDS,
+        settings=(f"liveness.heartbeat_timeout={SILENCE}", "liveness.heartbeat=0.4"),
+    )
     print(found.as_json())
     assert found.good, found.as_json()
     assert list(found.trials) == ["none", *KINDS]

@@ -14,8 +14,11 @@ from tests.tools.chaos.work import Work
 
 
 @pytest.mark.parametrize("store", ["sqlite", "mysql"])
-async def test_what_ends_without_a_database_is_there_when_it_is_back(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking for the work takes longer than the outage is long, as on a machine that is busy: all of it must run when the outage begins."""
+async def test_what_ends_without_a_database_is_there_when_it_is_back(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking for the work takes longer than the outage is long, as on a machine that is busy: all of it must run when
+    the outage begins."""
     plain = Work.ask
 
     async def slow(self: Work, *args: Any, **how: Any) -> str:
@@ -26,4 +29,8 @@ async def test_what_ends_without_a_database_is_there_when_it_is_back(tmp_path: P
     found = await outage(tmp_path / "site", agents=2, seconds=3, store=store)
     print(found.as_json())
     assert found.good, found.as_json()
-    assert found.refused + found.unanswered and found.ended_meanwhile and found.verdict.statuses == {"completed": 2 * TASKS}
+    assert (
+        found.refused + found.unanswered
+        and found.ended_meanwhile
+        and found.verdict.statuses == {"completed": 2 * TASKS}
+    )

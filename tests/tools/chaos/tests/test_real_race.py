@@ -10,9 +10,17 @@ import pytest
 from tests.tools.chaos.runs.race import SAID, race, right
 
 
-def row(status: str, code: str = "", exit_code: int | None = None, term_at: int | None = None, size: int = SAID) -> dict[str, Any]:
+def row(
+    status: str, code: str = "", exit_code: int | None = None, term_at: int | None = None, size: int = SAID
+) -> dict[str, Any]:
     stop = {"term_at": term_at} if code else None
-    return {"status": status, "error": {"code": code} if code else None, "exit_code": exit_code, "stop": stop, "stdout": {"total_bytes": size}}
+    return {
+        "status": status,
+        "error": {"code": code} if code else None,
+        "exit_code": exit_code,
+        "stop": stop,
+        "stdout": {"total_bytes": size},
+    }
 
 
 CANCELED = ("canceled", "canceled")
@@ -36,7 +44,9 @@ CANCELED = ("canceled", "canceled")
         (row("lost", "shim_died"), True, False, ("lost", "shim_died"), False),
     ],
 )
-def test_a_row_contradicts_what_its_command_left_or_not(one: dict[str, Any], started: bool, ended: bool, journal: Any, holds: bool) -> None:
+def test_a_row_contradicts_what_its_command_left_or_not(
+    one: dict[str, Any], started: bool, ended: bool, journal: Any, holds: bool
+) -> None:
     assert right(one, started, ended, journal) is holds
 
 

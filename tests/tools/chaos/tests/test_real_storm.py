@@ -29,7 +29,9 @@ def check(report: Report, options: Options) -> None:
 async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Path) -> None:
     report = await storm(SQLITE, tmp_path / "site")
     check(report, SQLITE)
-    assert bool(report.about["notes"]) == (os.geteuid() != 0 or not report.done.get(DISKS[0])), "what could not be made is said"
+    assert bool(report.about["notes"]) == (os.geteuid() != 0 or not report.done.get(DISKS[0])), (
+        "what could not be made is said"
+    )
     assert report.done["lock database"]
 
 

@@ -1,4 +1,5 @@
-"""The agent's shells under trio's own scheduler: its session with all that it starts, its conductor, its journal. Not real: shims."""
+"""The agent's shells under trio's own scheduler: its session with all that it starts, its conductor, its journal. Not
+real: shims."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ from tests.tools.simulate.adapters.wire import ClientStream, Wire
 if TYPE_CHECKING:
     from tests.tools.simulate.adapters.base import Fleet
 
-QUIET: Any = SimpleNamespace(debug=lambda *_, **__: None, info=lambda *_, **__: None, warning=lambda *_, **__: None, error=lambda *_, **__: None)
+QUIET: Any = SimpleNamespace(
+    debug=lambda *_, **__: None, info=lambda *_, **__: None, warning=lambda *_, **__: None, error=lambda *_, **__: None
+)
 
 
 class NoSync(Disk):
@@ -75,7 +78,13 @@ class Hands:
         lasts, limit = rng.choice((0.01, 1.0, 60.0)) * rng.random(), order.spec.timeout_ms / 1000 or float("inf")
         with trio.move_on_after(min(lasts, limit)):
             await stopped.wait()
-        reason = STOP_REASONS.get(self._reasons.get(key, ""), "canceled") if stopped.is_set() else "timeout" if lasts > limit else None
+        reason = (
+            STOP_REASONS.get(self._reasons.get(key, ""), "canceled")
+            if stopped.is_set()
+            else "timeout"
+            if lasts > limit
+            else None
+        )
         del self._stops[key]
         said = f"{host.host_id} {key[0]}\n".encode() * rng.randrange(3)
         (directory / FILES["stdout"][0]).write_bytes(said)
@@ -83,8 +92,8 @@ class Hands:
         finished = host.now().wall_ms
         process.ended = trio.current_time()
         process.report = Report(
-            _OUTCOMES[end.outcome], end.exit_code, end.signal or 0, end.error_code, end.error_message, started, finished, max(0, finished - started) * 1000,
-            Digest(len(said), len(said), 0, sha256(said).digest()) if said else Digest(), kill=Kill(reason, 1, 0, True) if reason else None,
+            _OUTCOMES[end.outcome], end.exit_code, end.signal or 0, end.error_code, end.error_message, started, finished, max(0, finished - started) * 1000,  # noqa: E501
+            Digest(len(said), len(said), 0, sha256(said).digest()) if said else Digest(), kill=Kill(reason, 1, 0, True) if reason else None,  # noqa: E501
         )  # fmt: skip
         host.conductor.submit(ev.ShimExited(key, process.report))
 
@@ -102,7 +111,12 @@ class Host:
         self.spool = Spool(root / self.host_id / "commands")
         sizes = journals.Sizes(1 << 14, 1 << 14)
         self.journal, state = journals.open_journal(
-            root / self.host_id / "journal", new_id=f"journal-{number}", now_ms=1, warn=lambda text: None, sizes=sizes, disk=NoSync()
+            root / self.host_id / "journal",
+            new_id=f"journal-{number}",
+            now_ms=1,
+            warn=lambda text: None,
+            sizes=sizes,
+            disk=NoSync(),
         )
         self.engine = Engine(state, self.journal.header.journal_id, "boot", Config(slots=16))
         self._syncing = False
@@ -112,7 +126,7 @@ class Host:
         facts = Facts("host", "192.0.2.1", "linux", "x86_64", "1", {})
         timing, quiet = Timing(), QUIET
         self.sessions = Sessions(
-            self.conductor, self._dial, lambda: wire.hello(self.host_id, "boot", self.engine.hello(), facts, 16), self.spool, Policy(),
+            self.conductor, self._dial, lambda: wire.hello(self.host_id, "boot", self.engine.hello(), facts, 16), self.spool, Policy(),  # noqa: E501
             timing, fleet.rng, quiet,
         )  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The real trio shells of both sides under trio's own scheduler, on memory streams and a clock that jumps to whatever is due next."""
+"""The real trio shells of both sides under trio's own scheduler, on memory streams and a clock that jumps to whatever
+is due next."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ SECONDS, OFTEN = 60.0, 4.0
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """trio runs what is ready in an order that follows from the seed alone. Private names of trio, made for Hypothesis; a test that
+    """trio runs what is ready in an order that follows from the seed alone. Private names of trio, made for Hypothesis;
+    a test that
     compares the traces of several processes tells when they no longer do that."""
     kept = trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r
     trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r = True, Random(seed)  # type: ignore[misc]
@@ -74,7 +76,8 @@ class Fleet:
         self.faults: Counter[str] = Counter()
         self.calm = False
 
-    # --- of the World ------------------------------------------------------------------------------------------------------
+    # --- of the World
+    # ------------------------------------------------------------------------------------------------------
 
     def note(self, *what: object) -> None:
         self.trace.append(f"{trio.current_time():.6f} {' '.join(map(str, what))}")
@@ -94,7 +97,8 @@ class Fleet:
     def took_over(self, server: Any) -> None:
         """There is one server at a time."""
 
-    # --- the network -------------------------------------------------------------------------------------------------------
+    # --- the network
+    # -------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def connection(self, host: Host) -> AsyncIterator[Wire]:
@@ -110,7 +114,8 @@ class Fleet:
             host.wire = None
             wire.close(wire.client)
 
-    # --- the run -----------------------------------------------------------------------------------------------------------
+    # --- the run
+    # -----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Raises Violation, in a group."""
@@ -139,7 +144,11 @@ class Fleet:
 
     def _over(self) -> bool:
         tasks = self.database.tables.tasks
-        return len(tasks) == TASKS and all(task.status.final for task in tasks.values()) and not any(host.engine.running for host in self.machines.values())
+        return (
+            len(tasks) == TASKS
+            and all(task.status.final for task in tasks.values())
+            and not any(host.engine.running for host in self.machines.values())
+        )
 
     async def _servers(self) -> None:
         while True:
@@ -158,14 +167,29 @@ class Fleet:
         rng, targets = self.rng, tuple(self.machines)
         await trio.sleep(rng.uniform(0.0, SECONDS * 0.8))
         counts = (len(targets), *[0] * (len(ExecutionStatus) - 1))
-        task = Task(f"t{number}", f"t{number}", "", "command", TaskStatus.PENDING, "me", 0, 0, "all", targets, counts=counts, wait_ms=60_000)
+        task = Task(
+            f"t{number}",
+            f"t{number}",
+            "",
+            "command",
+            TaskStatus.PENDING,
+            "me",
+            0,
+            0,
+            "all",
+            targets,
+            counts=counts,
+            wait_ms=60_000,
+        )
         limits = {"timeout_ms": rng.choice((0, 300, 30_000)), "grace_ms": 1_000, "start_within_ms": 60_000}
         command = Command(f"00000000-0000-7000-8000-{number + 100:012}", task.task_id, command="true", **limits)
         while task.task_id not in self.database.tables.tasks:
             server = self.server
             try:
                 if server is not None and server.listening:
-                    await server.writer.commit([CreateTask(task, command, task.task_id, sha256(task.task_id.encode()).digest())])
+                    await server.writer.commit(
+                        [CreateTask(task, command, task.task_id, sha256(task.task_id.encode()).digest())]
+                    )
                     server.conductor.submit(TaskCreated(task, command), TaskStarted(task.task_id))
                     await server.conductor.committed(task.task_id)
                     self.checks.promise(task.task_id, task.task_id)

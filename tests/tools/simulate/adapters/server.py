@@ -1,6 +1,7 @@
 """The server's shells under trio's own scheduler, and what the promises say of what it says.
 
-Real beyond what the simulator proper has: trio; server/rpc/session/streams.py with its three tasks, the handshake's judgement, the encoder and the
+Real beyond what the simulator proper has: trio; server/rpc/session/streams.py with its three tasks, the handshake's
+judgement, the encoder and the
 lane's decoder. Not real: HTTP/2 and sockets.
 """
 
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 
 LOST_AFTER = 120.0
 COUNTS: Any = SimpleNamespace(
-    session_opened=lambda: None, session_closed=lambda: None, join_refused=lambda: None, refused=lambda reason: None, command_reported=lambda seconds: None
+    session_opened=lambda: None,
+    session_closed=lambda: None,
+    join_refused=lambda: None,
+    refused=lambda reason: None,
+    command_reported=lambda seconds: None,
 )
 
 
@@ -119,7 +124,9 @@ class Server:
             try:
                 self.epoch = await recovery.open_store(parts, Holder(self.place, "simulated", 1), StoreSettings())
                 self.registry = Registry(epoch=self.epoch)
-                self.engine = Watched(Limits(lost_after=LOST_AFTER, start_grace=20.0, watchdog_margin=5.0, cancel_retry=5.0), self)  # type: ignore[arg-type]
+                self.engine = Watched(
+                    Limits(lost_after=LOST_AFTER, start_grace=20.0, watchdog_margin=5.0, cancel_retry=5.0), self
+                )  # type: ignore[arg-type]
                 self.writer = Writer(parts, clock=self, entropy=rng.randbytes)
                 self.conductor = Conductor(self.engine, self.writer, Seen(self), self, self)
                 door: Any = Doors(self)
@@ -127,7 +134,16 @@ class Server:
                 terms = Settings(Terms(self.epoch, 2))
                 self.edge = AgentStreams(self.hub, self.registry, door, self.writer, self, terms, COUNTS)
                 entry = AgentAuth(verify=lambda token: token == "good")
-                self.handshake = SessionSetup(self.edge, HostRecorder(self.registry, self.writer, self), door, self, entry, terms, COUNTS, http2.Limits())
+                self.handshake = SessionSetup(
+                    self.edge,
+                    HostRecorder(self.registry, self.writer, self),
+                    door,
+                    self,
+                    entry,
+                    terms,
+                    COUNTS,
+                    http2.Limits(),
+                )
                 await recovery.load_hosts(parts, self.registry, self.engine, self.now())
                 async with trio.open_nursery() as nursery:
                     self.nursery = nursery

@@ -1,4 +1,5 @@
-"""What lies between the trio shells: memory streams with a delay, which can be cut or go dumb, and the lane's place in the server's edge."""
+"""What lies between the trio shells: memory streams with a delay, which can be cut or go dumb, and the lane's place in
+the server's edge."""
 
 from __future__ import annotations
 
@@ -117,7 +118,8 @@ class ClientStream:
 
 
 class Conn:
-    """As the lane's connection on the server's side, with the front that grpclib and h2 have there. Empty messages end the call."""
+    """As the lane's connection on the server's side, with the front that grpclib and h2 have there. Empty messages end
+    the call."""
 
     certificate: bytes | None = None
     peer = "192.0.2.1:1"
@@ -135,7 +137,8 @@ class Conn:
         self._tag: Any = None
         self._sent = 0
 
-    # --- as the edge and the handshake use it ----------------------------------------------------------------------------
+    # --- as the edge and the handshake use it
+    # ----------------------------------------------------------------------------
 
     def attach(self, stream: int, tag: Any, leftover: bytes, most: int) -> None:
         self._tag = tag
@@ -170,7 +173,8 @@ class Conn:
 
     close = abort
 
-    # --- its two tasks ---------------------------------------------------------------------------------------------------
+    # --- its two tasks
+    # ---------------------------------------------------------------------------------------------------
 
     async def write(self) -> None:
         with suppress(*BROKEN):
@@ -193,7 +197,11 @@ class Conn:
                 self.last_read = self._clock()
                 if self._tag is not None:
                     first = getattr(self._tag, "session", None) is None
-                    self._hub.put((self._tag, HELLO, data) if first else row_of(self._tag, data, 0, len(data)) or (self._tag, 0, data))
+                    self._hub.put(
+                        (self._tag, HELLO, data)
+                        if first
+                        else row_of(self._tag, data, 0, len(data)) or (self._tag, 0, data)
+                    )
         except BROKEN:
             why = "reset"
         self.closed = True

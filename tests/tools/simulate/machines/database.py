@@ -1,7 +1,9 @@
 """A database in memory that takes the real saves in transactions, and fails in every way a database fails.
 
-The order and the meaning of the saves are those of server/store: `plan` sorts them, `sort_out` judges late reports, and the conditions
-are those of queries/write_*.sql. tests/tools/simulate/tests/test_database.py compares it with SQLite over whole recorded runs.
+The order and the meaning of the saves are those of server/store: `plan` sorts them, `sort_out` judges late reports, and
+the conditions
+are those of queries/write_*.sql. tests/tools/simulate/tests/test_database.py compares it with SQLite over whole
+recorded runs.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class Tables:
         """A backup. What the tables hold is never changed in place."""
         return Tables(*(dict(getattr(self, name)) for name in self.__slots__))
 
-    # --- one transaction -------------------------------------------------------------------------------------------------
+    # --- one transaction
+    # -------------------------------------------------------------------------------------------------
 
     def apply(self, saves: list[Save]) -> list[tuple[CommandHost, CommandHost]]:
         """(row before, row after) of every row that changed. Raises KeyTaken, and then has changed nothing."""
@@ -103,8 +106,18 @@ class Tables:
         for late in lates:
             row = self.rows.get((late.command_id, late.host_id))
             if row is not None:
-                ends[row.command_id, row.host_id] = RowEnd(row.attempt, row.status, row.agent_finished_at, as_json(row.report), as_json(row.earlier), self.lates.get((row.command_id, row.host_id)))
-        rooms = {late.host_id: Room(filled=frozenset(key[1:] for key in self.orphans if key[0] == late.host_id)) for late in lates}
+                ends[row.command_id, row.host_id] = RowEnd(
+                    row.attempt,
+                    row.status,
+                    row.agent_finished_at,
+                    as_json(row.report),
+                    as_json(row.earlier),
+                    self.lates.get((row.command_id, row.host_id)),
+                )
+        rooms = {
+            late.host_id: Room(filled=frozenset(key[1:] for key in self.orphans if key[0] == late.host_id))
+            for late in lates
+        }
         found = sort(lates, ends, rooms, frozenset())
         self.outputs.update((output.output_id, output) for output in found.outputs)
         for report, command_id, host_id in found.beside:
@@ -159,7 +172,8 @@ class Store:
     async def open(self) -> None:
         self._reach()
 
-    # --- the lease: the conditions are those of queries/lease.*.sql -------------------------------------------------------
+    # --- the lease: the conditions are those of queries/lease.*.sql
+    # -------------------------------------------------------
 
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
         await self._sleep(0.002)
@@ -211,11 +225,14 @@ class Store:
         if self.tables.lease[""].epoch != self.epoch:
             raise fenced(self.epoch, self._lease())
 
-    # --- one transaction -------------------------------------------------------------------------------------------------
+    # --- one transaction
+    # -------------------------------------------------------------------------------------------------
 
     async def write(self, saves: list[Save]) -> None:
         world = self.world
-        await self._sleep(world.span(0.0003, 0.004) + (world.span(0.2, 3.0) if world.loop.now < self.database.slow_until else 0.0))
+        await self._sleep(
+            world.span(0.0003, 0.004) + (world.span(0.2, 3.0) if world.loop.now < self.database.slow_until else 0.0)
+        )
         self._reach()
         if world.strikes("db_error", "db.error"):
             raise StoreUnavailable("deadlock")
@@ -232,7 +249,8 @@ class Store:
         if self.world.loop.now < self.database.away_until:
             raise StoreUnavailable("away")
 
-    # --- reads -----------------------------------------------------------------------------------------------------------
+    # --- reads
+    # -----------------------------------------------------------------------------------------------------------
 
     async def meta(self, key: str) -> str | None:
         self._reach()
@@ -272,6 +290,8 @@ class Store:
                 if command.task_id == task_id:
                     rows = [tables.rows[command_id, host_id] for host_id in sorted(targets)]
                     opened = [row.snapshot() for row in rows if not row.status.final]
-                    untouched = task.status is TaskStatus.PENDING and task.counts[ExecutionStatus.PENDING] == task.total_hosts
+                    untouched = (
+                        task.status is TaskStatus.PENDING and task.counts[ExecutionStatus.PENDING] == task.total_hosts
+                    )
                     found.append(OpenTask(replace(task, targets=targets), command, [] if untouched else opened))
         return found

@@ -1,6 +1,8 @@
-"""A disk that loses what was not synced: files with a cached and a durable side, a full disk, errors, and flipped bytes.
+"""A disk that loses what was not synced: files with a cached and a durable side, a full disk, errors, and flipped
+bytes.
 
-agent/storage/journal.py runs unmodified on it: `Disk` stands in for agent.storage.disk.Disk, `Path` for pathlib.Path, and `OS` for the module `os`.
+agent/storage/journal.py runs unmodified on it: `Disk` stands in for agent.storage.disk.Disk, `Path` for pathlib.Path,
+and `OS` for the module `os`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import Protocol
 
 
 class File:
-    """cached: what a process reads. durable: what is there after a loss of power. unsynced: writes since the last sync."""
+    """cached: what a process reads. durable: what is there after a loss of power. unsynced: writes since the last
+    sync."""
 
     def __init__(self) -> None:
         self.cached, self.durable = bytearray(), bytearray()
@@ -50,7 +53,8 @@ class Disk:
         self.syncs_to_fail = self.writes_to_fail = 0
         self._renamed: tuple[str, File | None] | None = None
 
-    # --- what agent.storage.disk.Disk does ---------------------------------------------------------------------------------------
+    # --- what agent.storage.disk.Disk does
+    # ---------------------------------------------------------------------------------------
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
         self.points.point("journal.before_write")
@@ -66,7 +70,8 @@ class Disk:
         file = OS.files[fd]
         if self.syncs_to_fail:
             self.syncs_to_fail -= 1
-            file.unsynced.clear()  # the kernel has marked the pages clean: a second sync succeeds without having written them
+            # the kernel has marked the pages clean: a second sync succeeds without having written them
+            file.unsynced.clear()
             raise OSError(errno.EIO, "input/output error")
         file.sync()
         self.points.point("journal.after_sync")
@@ -91,7 +96,8 @@ class Disk:
         if old is not None:
             self.free += len(old.cached)
 
-    # --- what happens to it ----------------------------------------------------------------------------------------------
+    # --- what happens to it
+    # ----------------------------------------------------------------------------------------------
 
     def lose_power(self) -> None:
         if self._renamed is not None and self._renamed[1] is not None and self.rng.random() < 0.5:

@@ -55,14 +55,18 @@ class Link:
         if end is None or number > self.until[way]:
             return
         if number != self.arrived[way] + 1 or not end.receive(self, message):
-            self.loop.at(end.busy_for, self._arrive, way, number, message)  # behind one that its receiver has not taken yet
+            self.loop.at(
+                end.busy_for, self._arrive, way, number, message
+            )  # behind one that its receiver has not taken yet
             return
         self.arrived[way] = number
 
-    # --- ends ------------------------------------------------------------------------------------------------------------
+    # --- ends
+    # ------------------------------------------------------------------------------------------------------------
 
     def close(self, way: int, why: str) -> None:
-        """The side that speaks in this direction is gone, in order or not: the other hears of it behind what was sent before."""
+        """The side that speaks in this direction is gone, in order or not: the other hears of it behind what was sent
+        before."""
         if self.ends[way] is None:
             return
         self.ends[way] = None
@@ -82,7 +86,8 @@ class Link:
         if end is not None:
             end.lost(self, why)
 
-    # --- faults ------------------------------------------------------------------------------------------------------------
+    # --- faults
+    # ------------------------------------------------------------------------------------------------------------
 
     def cut(self, kept_up: int, kept_down: int) -> None:
         """Reset: of what is under way so many messages still arrive, then both sides hear of the end."""

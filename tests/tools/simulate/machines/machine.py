@@ -1,6 +1,7 @@
 """A host: its boots, its disk, its shims, and the agent on it, which dials, is killed and comes back.
 
-Real here: agent/core, agent/conductor.py, agent/storage/journal.py with its files' format and recovery, agent/recovery.py, agent/session/wire.py for Hello.
+Real here: agent/core, agent/conductor.py, agent/storage/journal.py with its files' format and recovery,
+agent/recovery.py, agent/session/wire.py for Hello.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Machine:
         if self.agent is not None:
             self.agent.life.at(self.world.span(0.0005, 0.01), self.agent.hands.look, directory)
 
-    # --- what happens to it ----------------------------------------------------------------------------------------------
+    # --- what happens to it
+    # ----------------------------------------------------------------------------------------------
 
     def kill_agent(self, restart: float) -> None:
         if self.agent is not None:
@@ -144,7 +146,8 @@ class Agent:
             self.hands.remove(key)
         self._dial()
 
-    # --- start, as agent/app.py does it ------------------------------------------------------------------------------------
+    # --- start, as agent/app.py does it
+    # ------------------------------------------------------------------------------------
 
     def _open(self) -> list[recovery.Found]:
         machine, swarm = self.machine, self.world.swarm
@@ -200,7 +203,8 @@ class Agent:
         self.world.note("agent event", self.machine.host_id, event)
         self.conductor.submit(event)
 
-    # --- the journal's thread ------------------------------------------------------------------------------------------------
+    # --- the journal's thread
+    # ------------------------------------------------------------------------------------------------
 
     def put(self, item: out.Append | out.Rewrite | out.Message) -> None:
         """Work for the journal, or a message for the server: both are put somewhere in agent/conductor.py."""
@@ -220,7 +224,8 @@ class Agent:
         self.journal._queue.put(None)
         self.journal._run(lambda event: self.life.at(0.0, self.submit, event))
 
-    # --- the stream, as agent/session/session.py does it -------------------------------------------------------------------------------
+    # --- the stream, as agent/session/session.py does it
+    # -------------------------------------------------------------------------------
 
     def _dial(self) -> None:
         self.welcomed_at = None
@@ -264,7 +269,8 @@ class Agent:
         self._failures += 1
         self.life.at(pause, self._dial)
 
-    # --- told to stop --------------------------------------------------------------------------------------------------------
+    # --- told to stop
+    # --------------------------------------------------------------------------------------------------------
 
     def stop(self, restart: float) -> None:
         """SIGTERM: takes nothing new, lets what it promised start, ends."""

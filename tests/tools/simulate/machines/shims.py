@@ -1,6 +1,7 @@
 """The executions' directories and what lives in them: shims, their commands, and the runner's part of the agent.
 
-A shim outlives its agent and dies with its machine; who claims a directory first, a shim or a recovering agent, decides whether
+A shim outlives its agent and dies with its machine; who claims a directory first, a shim or a recovering agent, decides
+whether
 it starts (docs/guide/agents.md). What it reports is durable before it ends.
 """
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 class Directory:
-    """One execution's. claim: of a shim. closed: a recovering agent will let none begin. started_at: wall clock, ms, of its process."""
+    """One execution's. claim: of a shim. closed: a recovering agent will let none begin. started_at: wall clock, ms, of
+    its process."""
 
     def __init__(self, machine: Machine, key: Key, order: Order) -> None:
         self.machine, self.key, self.order = machine, key, order
@@ -90,12 +92,16 @@ class Directory:
             return
         machine, claim = self.machine, self.claim
         assert claim is not None
-        self.output = b"" if self.started_at is None else b"%s %s\n" % (machine.host_id.encode(), self.key[0].encode() * (claim.pid % 3))
+        self.output = (
+            b""
+            if self.started_at is None
+            else b"%s %s\n" % (machine.host_id.encode(), self.key[0].encode() * (claim.pid % 3))
+        )
         said = Digest(len(self.output), len(self.output), 0, sha256(self.output).digest()) if self.output else Digest()
         kill = Kill(self.ending, 1, 0, True) if self.ending else None
         started, finished = self.started_at or 0, machine.wall_ms()
         self.report = Report(
-            _OUTCOMES[end.outcome], end.exit_code, end.signal or 0, end.error_code, end.error_message, started, finished,
+            _OUTCOMES[end.outcome], end.exit_code, end.signal or 0, end.error_code, end.error_message, started, finished,  # noqa: E501
             max(0, finished - started) * 1000, said, kill=kill,
         )  # fmt: skip
         machine.world.note("exit", machine.host_id, self.key, end)
@@ -117,7 +123,8 @@ class Directory:
 
 
 class Spool:
-    """As agent.storage.spool.Spool, for agent/recovery.py, which runs unmodified on it: a path is the Directory itself."""
+    """As agent.storage.spool.Spool, for agent/recovery.py, which runs unmodified on it: a path is the Directory
+    itself."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -198,7 +205,9 @@ class Hands:
         except OSError as error:
             self.starting -= 1
             machine.world.ghost.unforked.add((machine.host_id, key))
-            self.agent.submit(ev.ShimExited(key, Report(Outcome.FAILED, error_code="spawn_failed", error_message=str(error))))
+            self.agent.submit(
+                ev.ShimExited(key, Report(Outcome.FAILED, error_code="spawn_failed", error_message=str(error)))
+            )
             return
         machine.point("agent.before_fork_request")
         machine.life.at(machine.world.span(0.001, 0.02 if machine.world.rng.random() < 0.9 else 3.0), directory.take)

@@ -16,7 +16,17 @@ CLOCKS = {
 }
 SEEDS = 60
 HOSTS = 20
-APART = {"enabled": frozenset(), "hosts": HOSTS, "tasks": 8, "slots": 16, "in_flight": 20_000, "seconds": 660.0, "longest": 900.0, "lost_after": 3600.0, "mass_hosts": 10}
+APART = {
+    "enabled": frozenset(),
+    "hosts": HOSTS,
+    "tasks": 8,
+    "slots": 16,
+    "in_flight": 20_000,
+    "seconds": 660.0,
+    "longest": 900.0,
+    "lost_after": 3600.0,
+    "mass_hosts": 10,
+}
 ENDLESS = {"command": "true", "timeout_ms": 0, "grace_ms": 2_000, "start_within_ms": 60_000}
 CUT_AT, HEALED_AT, RIGHT_WITHIN = 30.0, 630.0, 30.0
 
@@ -30,8 +40,13 @@ def test_clocks_that_jump_by_ten_years_go_backwards_or_stand_end_nothing_early()
             ends.update(outcome.ends)
             failures += [f"{replay(seed)}: {failure}" for failure in outcome.failures.values()]
     clocks = sum(faults[name] for name in ("server_clock", "agent_clock", "db_clock"))
-    timeouts = sum(count for end, count in ends.items() if "timed_out" in end or "task_timeout" in end or "expired" in end)
-    print(f"clocks were set or stood {clocks} times in {SEEDS} runs; {timeouts} of {ends.total()} executions timed out or expired, {len(failures)} runs went wrong")
+    timeouts = sum(
+        count for end, count in ends.items() if "timed_out" in end or "task_timeout" in end or "expired" in end
+    )
+    print(
+        f"clocks were set or stood {clocks} times in {SEEDS} runs; {timeouts} of {ends.total()} executions "
+        f"timed out or expired, {len(failures)} runs went wrong"
+    )
     assert not failures, failures
     assert clocks > 10 * SEEDS and timeouts > SEEDS
 
@@ -66,28 +81,51 @@ class Divided(World):
             process = self.ghost.processes.get((host_id, (command_id, row.attempt)))
             ended = process is not None and process.report is not None
             if row.unreachable or row.status is ExecutionStatus.LOST:
-                wrong.append(f"{command_id} on {host_id} is {row.status.label} ({row.error_code}), unreachable: {row.unreachable}")
-            elif process is not None and (row.status.final is not ended or (not ended and row.status is not ExecutionStatus.RUNNING)):
-                wrong.append(f"{command_id} on {host_id} is {row.status.label}, its process has {'ended' if ended else 'not ended'}")
+                wrong.append(
+                    f"{command_id} on {host_id} is {row.status.label} ({row.error_code}), unreachable: "
+                    f"{row.unreachable}"
+                )
+            elif process is not None and (
+                row.status.final is not ended or (not ended and row.status is not ExecutionStatus.RUNNING)
+            ):
+                wrong.append(
+                    f"{command_id} on {host_id} is {row.status.label}, its process has "
+                    f"{'ended' if ended else 'not ended'}"
+                )
         return wrong
 
 
-def test_after_ten_minutes_without_half_of_the_fleet_every_row_is_right_within_half_a_minute_and_nothing_is_lost() -> None:
+def test_after_ten_minutes_without_half_of_the_fleet_every_row_is_right_within_half_a_minute_and_nothing_is_lost() -> (
+    None
+):
     with simulated():
         for seed in range(4):
             world = Divided(seed, aim=APART)
             world.divide()
             world._until(HEALED_AT)
             cut = {machine.host_id for machine in world.half}
-            away = [row for (_, host_id), row in world.database.tables.rows.items() if host_id in cut and row.unreachable]
+            away = [
+                row for (_, host_id), row in world.database.tables.rows.items() if host_id in cut and row.unreachable
+            ]
             running = sum(row.status is ExecutionStatus.RUNNING for row in away)
-            ended = sum(process.ended is not None and process.ended > CUT_AT for (host_id, _), process in world.ghost.processes.items() if host_id in cut)
+            ended = sum(
+                process.ended is not None and process.ended > CUT_AT
+                for (host_id, _), process in world.ghost.processes.items()
+                if host_id in cut
+            )
             waited = 0.0
-            while (world.wrong() or world.server is None or len(world.server.attached) < HOSTS) and waited < RIGHT_WITHIN:
+            while (
+                world.wrong() or world.server is None or len(world.server.attached) < HOSTS
+            ) and waited < RIGHT_WITHIN:
                 waited += 0.5
                 world._until(HEALED_AT + waited)
-            print(f"seed {seed}: {len(away)} rows unreachable, {running} of them running, {ended} ended meanwhile; right {waited:.1f} s after the healing")
+            print(
+                f"seed {seed}: {len(away)} rows unreachable, {running} of them running, {ended} ended "
+                f"meanwhile; right {waited:.1f} s after the healing"
+            )
             assert not world.wrong() and away and running
-            assert world.server is not None and len(world.server.attached) == HOSTS and world.alarms["mass_silence"] == 1
+            assert (
+                world.server is not None and len(world.server.attached) == HOSTS and world.alarms["mass_silence"] == 1
+            )
             world.play()
             assert not world.wrong()

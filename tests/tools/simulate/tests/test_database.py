@@ -41,7 +41,9 @@ async def test_it_holds_what_sqlite_holds_after_the_same_saves(tmp_path: Path, s
             assert await store.targets(task_id) == tables.targets[task_id]
         for output_id, output in tables.outputs.items():
             assert await store.output(output_id) == output
-        assert {host.host_id: host.max_seq for host in await store.hosts()} == {host_id: tables.seqs.get(host_id, 0) for host_id in tables.hosts}
+        assert {host.host_id: host.max_seq for host in await store.hosts()} == {
+            host_id: tables.seqs.get(host_id, 0) for host_id in tables.hosts
+        }
         for name, value in tables.meta.items():
             assert await store.meta(name) == value
         for key, known in tables.keys.items():

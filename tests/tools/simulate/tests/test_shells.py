@@ -61,7 +61,14 @@ def test_a_connection_that_nobody_gives_up_is_found(tmp_path: Path, monkeypatch:
 def test_trios_schedule_follows_from_the_seed_whatever_the_process() -> None:
     code = "from tests.tools.simulate.tests.test_shells import digest; print(digest(1, 2))"
     told = {
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": number}, capture_output=True, text=True, check=True).stdout.split()[-1]
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": number},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[-1]
         for number in "12"
     }
     assert len(told) == 1

@@ -36,8 +36,13 @@ def test_every_fault_strikes_and_meets_executions_in_every_status(outcome: Outco
 
 def digest(seeds: str, **environment: str) -> str:
     """Of the traces of these seeds, made in a process of its own."""
-    code = f"from tests.tools.simulate.tests.test_simulation import traces; from _speedups import route; from _speedups import tally; print(route.IMPLEMENTATION, tally.IMPLEMENTATION, traces({seeds}))"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True)
+    code = (
+        f"from tests.tools.simulate.tests.test_simulation import traces; from _speedups import route; from "
+        f"_speedups import tally; print(route.IMPLEMENTATION, tally.IMPLEMENTATION, traces({seeds}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True
+    )
     return ran.stdout.strip()
 
 

@@ -34,13 +34,19 @@ class Heard:
         def spy_hello(agent: Agent) -> from_agent.Hello:
             read, machine = hello(agent), agent.machine
             facts = replace(translate.FACTS, hostname=f"host-{machine.host_id}")
-            message = wire.hello(machine.host_id, machine.boot_id, agent.engine.hello(), facts, agent.engine.config.slots)
+            message = wire.hello(
+                machine.host_id, machine.boot_id, agent.engine.hello(), facts, agent.engine.config.slots
+            )
             self.hellos.append((bytes(message), read))
             return read
 
         def spy_up(agent: Agent, message: out.Message) -> events.Event:
             event = to_server(agent, message)
-            data = bytes(wire.message(message, lambda key, stream, digest: (agent.output(key) if stream == "stdout" else b"", b"")))
+            data = bytes(
+                wire.message(
+                    message, lambda key, stream, digest: (agent.output(key) if stream == "stdout" else b"", b"")
+                )
+            )
             self.up.append((agent.machine.host_id, data, event))
             return event
 

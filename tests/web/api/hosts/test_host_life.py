@@ -1,4 +1,5 @@
-"""The life of a host: named, renamed, replaced by the machine that was set up anew, deleted; and when it was last heard of."""
+"""The life of a host: named, renamed, replaced by the machine that was set up anew, deleted; and when it was last heard
+of."""
 
 from __future__ import annotations
 
@@ -22,11 +23,18 @@ async def stored(world: World, host_id: str) -> Any:
 
 async def test_a_host_is_renamed_and_the_name_is_free_again(world: World) -> None:
     answer = await patch(world, "web-1", {"hostname": "front-1", "labels": {"a": "b"}})
-    assert (answer.status, answer.json["hostname"], answer.json["labels"], answer.json["former_names"]) == (200, "front-1", {"a": "b"}, ["web-1"])
+    assert (answer.status, answer.json["hostname"], answer.json["labels"], answer.json["former_names"]) == (
+        200,
+        "front-1",
+        {"a": "b"},
+        ["web-1"],
+    )
     kept = await stored(world, world.ids["web-1"])
     assert (kept.hostname, kept.given, kept.former) == ("front-1", "front-1", ("web-1",))
     taken = await patch(world, "web-2", {"hostname": "front-1"})
-    assert (taken.status, taken.error["code"], taken.error["field"]) == (409, "host_exists", "hostname") and world.ids["web-1"] in taken.error["message"]
+    assert (taken.status, taken.error["code"], taken.error["field"]) == (409, "host_exists", "hostname") and world.ids[
+        "web-1"
+    ] in taken.error["message"]
     assert (await patch(world, "front-1", {"hostname": "front-1"})).status == 200, "its own name again is no change"
     assert (await world.post("/api/v1/hosts", {"hostname": "web-1"})).status == 201
     for bad in ({"hostname": 3}, {"name": "x"}):
@@ -39,7 +47,11 @@ async def test_a_name_that_is_taken_back_is_what_the_agent_says(world: World) ->
     world.fleet.put(replace(known, claimed="agent-name"))
     await patch(world, "web-1", {"hostname": "front-1"})
     back = await patch(world, "front-1", {"hostname": None})
-    assert (back.json["hostname"], back.json["given_name"], back.json["former_names"]) == ("agent-name", None, ["front-1", "web-1"])
+    assert (back.json["hostname"], back.json["given_name"], back.json["former_names"]) == (
+        "agent-name",
+        None,
+        ["front-1", "web-1"],
+    )
 
 
 async def test_of_two_renames_to_one_name_one_wins(world: World) -> None:
@@ -63,14 +75,23 @@ async def test_a_machine_set_up_anew_takes_its_place(world: World) -> None:
     world.connect("reborn")
     await patch(world, "reborn", {"labels": {"tier": "2"}})
     answer = await world.post("/api/v1/hosts/main-db/replace", {"by": new})
-    assert (answer.status, answer.json["host_id"], answer.json["hostname"], answer.json["labels"]) == (200, new, "main-db", {"role": "db", "tier": "2"})
+    assert (answer.status, answer.json["host_id"], answer.json["hostname"], answer.json["labels"]) == (
+        200,
+        new,
+        "main-db",
+        {"role": "db", "tier": "2"},
+    )
     gone = (await world.get(f"/api/v1/hosts/{old}")).json
-    assert (gone["replaced_by"], gone["hostname"], gone["selector"]) == (new, "main-db", old) and gone["replaced_at"] is not None
+    assert (gone["replaced_by"], gone["hostname"], gone["selector"]) == (new, "main-db", old) and gone[
+        "replaced_at"
+    ] is not None
     assert ((await stored(world, old)).replaced_by, (await stored(world, new)).given) == (new, "main-db")
     run = await world.run("main-db")
     assert (run["total_hosts"], (await world.store.targets(run["task_id"]))) == (1, (new,))
     assert old not in await world.store.targets((await world.run("all"))["task_id"])
-    assert (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/main-db")).json["host_id"] == old, "what it has done stays with it"
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/main-db")).json["host_id"] == old, (
+        "what it has done stays with it"
+    )
     listed = [host["host_id"] for host in (await world.get("/api/v1/hosts")).json["items"]]
     assert old not in listed and new in listed
     assert old in [host["host_id"] for host in (await world.get("/api/v1/hosts?replaced=true")).json["items"]]

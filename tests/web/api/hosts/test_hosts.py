@@ -23,7 +23,9 @@ async def test_a_host_can_be_made_known_before_it_connects(world: World) -> None
     assert (again.status, again.error["code"], again.error["field"]) == (409, "host_exists", "hostname")
 
 
-@pytest.mark.parametrize("name", ["", "all", "a b", "-x", "x" * 257, "01900000-0000-7000-8000-000000000001", "a/b", "<b>"])
+@pytest.mark.parametrize(
+    "name", ["", "all", "a b", "-x", "x" * 257, "01900000-0000-7000-8000-000000000001", "a/b", "<b>"]
+)
 async def test_a_bad_name_is_refused(world: World, name: str) -> None:
     answer = await world.post("/api/v1/hosts", {"hostname": name})
     assert (answer.status, answer.error["field"]) == (422, "hostname")
@@ -53,10 +55,19 @@ async def test_labels_are_set_kept_and_taken_away(world: World) -> None:
     await world.call("PATCH", "/api/v1/hosts/db-1", {"labels": {"a": "1", "b": "2"}})
     answer = await world.call("PATCH", f"/api/v1/hosts/{world.ids['db-1']}", {"labels": {"a": None, "c": ""}})
     assert (answer.status, answer.json["labels"]) == (200, {"b": "2", "c": ""})
-    for labels in ({"": "x"}, {"a b": "x"}, {"a": "x" * 257}, {"a": "\n"}, {"k" * 65: "x"}, {f"k{n}": "x" for n in range(63)}):
+    for labels in (
+        {"": "x"},
+        {"a b": "x"},
+        {"a": "x" * 257},
+        {"a": "\n"},
+        {"k" * 65: "x"},
+        {f"k{n}": "x" for n in range(63)},
+    ):
         bad = await world.call("PATCH", "/api/v1/hosts/db-1", {"labels": labels})
         assert (bad.status, bad.error["code"]) == (422, "invalid_value") and bad.error["field"].startswith("labels")
-    assert (await world.call("PATCH", "/api/v1/hosts/db-1", {"labels": {f"k{n}": "x" for n in range(62)}})).status == 200
+    assert (
+        await world.call("PATCH", "/api/v1/hosts/db-1", {"labels": {f"k{n}": "x" for n in range(62)}})
+    ).status == 200
     assert (await world.call("PATCH", "/api/v1/hosts/nobody", {"labels": {}})).error["code"] == "host_not_found"
 
 

@@ -13,9 +13,17 @@ async def test_the_list_shows_what_is_known_page_by_page(world: World) -> None:
     host, other = sorted(new_id() for _ in range(2))
     lost = sorted(new_id() for _ in range(3))
     said = output("what it said: ü".encode())
-    report = {"attempt": 1, "outcome": "completed", "exit_code": 0, "stdout_id": said.output_id.hex(), "stderr_id": None}
+    report = {
+        "attempt": 1,
+        "outcome": "completed",
+        "exit_code": 0,
+        "stdout_id": said.output_id.hex(),
+        "stderr_id": None,
+    }
     await world.writer.commit([SaveOrphan(host, command, 1, 30, 7, 3) for command in lost])
-    await world.writer.commit([SaveLate(host, lost[0], 1, 50, 40, report, (said,)), SaveOrphan(other, lost[0], 2, 31, 8, 2)])
+    await world.writer.commit(
+        [SaveLate(host, lost[0], 1, 50, 40, report, (said,)), SaveOrphan(other, lost[0], 2, 31, 8, 2)]
+    )
     page = (await world.get(f"{PATH}?limit=3")).json
     assert [item["command_id"] for item in page["items"]] == lost
     assert page["items"][0] == {
@@ -24,7 +32,9 @@ async def test_the_list_shows_what_is_known_page_by_page(world: World) -> None:
     }  # fmt: skip
     assert page["items"][1]["report"] is None and page["items"][1]["stdout"] is None
     rest = (await world.get(f"{PATH}?limit=3&after={page['next']}")).json
-    assert [(item["host_id"], item["stage"], item["attempt"]) for item in rest["items"]] == [(other, "running", 2)] and rest["next"] is None
+    assert [(item["host_id"], item["stage"], item["attempt"]) for item in rest["items"]] == [
+        (other, "running", 2)
+    ] and rest["next"] is None
     assert [item["host_id"] for item in (await world.get(f"{PATH}?host={other}")).json["items"]] == [other]
 
 
@@ -38,6 +48,12 @@ async def test_what_was_looked_at_is_deleted_for_one_host(world: World) -> None:
 
 
 async def test_wrong_parameters_are_refused_by_name(world: World) -> None:
-    for query, field in (("after=x", "after"), ("after=a/b/c", "after"), (f"after={new_id()}/{new_id()}/99999", "after"), ("host=web-1", "host"), ("limit=0", "limit")):
+    for query, field in (
+        ("after=x", "after"),
+        ("after=a/b/c", "after"),
+        (f"after={new_id()}/{new_id()}/99999", "after"),
+        ("host=web-1", "host"),
+        ("limit=0", "limit"),
+    ):
         answer = await world.get(f"{PATH}?{query}")
         assert (answer.status, answer.json["error"]["field"]) == (422, field), answer.json

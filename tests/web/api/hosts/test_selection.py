@@ -31,7 +31,9 @@ async def test_a_preview_counts_folds_and_samples(world: World) -> None:
     found = await select(world, "role in (web,db)", sample=1)
     assert (found["text"], found["count"], found["offline"], found["refused"]) == ("role in (web,db)", 2, 1, False)
     assert (found["folded"], found["more"], found["warnings"]) == ("db-1,web-1", 0, [])
-    assert found["sample"] == [{"host_id": world.ids["db-1"], "hostname": "db-1", "selector": "db-1", "connected": False}]
+    assert found["sample"] == [
+        {"host_id": world.ids["db-1"], "hostname": "db-1", "selector": "db-1", "connected": False}
+    ]
     assert (await select(world, "online"))["folded"] == "web-[1-2]"
     assert (await select(world, "web-1", "db-1 or role=web"))["text"] == "web-1, (db-1 or role=web)"
     assert (await world.post(SELECT, {"targets": ["all"], "sample": 501})).error["field"] == "sample"
@@ -42,14 +44,22 @@ async def test_a_preview_warns_where_a_task_would_be_refused(world: World) -> No
     await world.know("twin")
     found = await select(world, "web-[1-3], twin, zz*, role=none")
     assert found["count"] == 2 and found["refused"]
-    assert {warning["code"]: warning["names"] for warning in found["warnings"]} == {"unknown_hosts": ["web-3"], "ambiguous_hosts": ["twin"], "nothing_matched": ["zz*", "role=none"]}
+    assert {warning["code"]: warning["names"] for warning in found["warnings"]} == {
+        "unknown_hosts": ["web-3"],
+        "ambiguous_hosts": ["twin"],
+        "nothing_matched": ["zz*", "role=none"],
+    }
     assert (await select(world, "zz*"))["refused"]
     assert not (await select(world, "web-1, zz*"))["refused"]
 
 
 async def test_long_lists_of_names_are_cut_unless_all_are_asked_for(world: World) -> None:
     for index in range(300):
-        world.fleet.put(type(world.fleet.directory.hosts[world.ids["db-1"]])(f"01900000-0000-7000-8000-1{index:011d}", f"{index:03}-{'x' * 20}-{index * 7:05}.{chr(97 + index % 26)}"))
+        world.fleet.put(
+            type(world.fleet.directory.hosts[world.ids["db-1"]])(
+                f"01900000-0000-7000-8000-1{index:011d}", f"{index:03}-{'x' * 20}-{index * 7:05}.{chr(97 + index % 26)}"
+            )
+        )
     found = await select(world, "all")
     assert found["count"] == 303 and found["more"] > 0 and len(found["folded"]) < 4_100
     whole = await select(world, "all", whole=True)
@@ -60,7 +70,12 @@ async def test_an_expression_that_is_wrong_names_the_column(world: World) -> Non
     for path in (SELECT, "/api/v1/tasks"):
         more = {} if path == SELECT else {"command": "true"}
         answer = await world.post(path, {"targets": ["web-1 and"]} | more)
-        assert (answer.status, answer.error["code"], answer.error["field"], answer.error["column"]) == (422, "invalid_expression", "targets", 10)
+        assert (answer.status, answer.error["code"], answer.error["field"], answer.error["column"]) == (
+            422,
+            "invalid_expression",
+            "targets",
+            10,
+        )
         assert answer.error["message"].startswith("targets: at column 10: expected a host's name")
     assert (await world.post(SELECT, {"targets": ["web-1", "(("]})).error["code"] == "invalid_expression"
     listed = await world.get("/api/v1/hosts?select=role%3D")
@@ -110,7 +125,9 @@ async def test_hosts_of_a_task_that_were_deleted_since_are_told(world: World) ->
 
 async def test_patterns_that_cost_too_much_are_refused(world: World) -> None:
     for index in range(600):
-        world.fleet.put(type(world.fleet.directory.hosts[world.ids["db-1"]])(f"01900000-0000-7000-8000-2{index:011d}", f"h{index}"))
+        world.fleet.put(
+            type(world.fleet.directory.hosts[world.ids["db-1"]])(f"01900000-0000-7000-8000-2{index:011d}", f"h{index}")
+        )
     answer = await world.post(SELECT, {"targets": ["*x?[1-1000],*y?[1-1000]"]})
     assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "invalid_expression", "targets")
 
@@ -130,7 +147,10 @@ async def test_patterns_that_cost_too_much_are_refused(world: World) -> None:
 )
 async def test_others_are_served_while_a_selector_is_evaluated(world: World, text: str) -> None:
     """Counted, not timed: the loop has turns, and what is computed between two of them is a slice."""
-    hosts = [Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:05d}.example.com", labels={"role": f"r{index}"}) for index in range(3_000)]
+    hosts = [
+        Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:05d}.example.com", labels={"role": f"r{index}"})
+        for index in range(3_000)
+    ]
     for host in hosts:
         world.fleet.put(host)
     turns = 0
@@ -202,9 +222,16 @@ async def test_hosts_that_change_all_the_time_are_an_error(world: World) -> None
 async def test_an_answer_lists_a_thousand_names_and_counts_them_all(world: World) -> None:
     found = await select(world, "nobody-[1-5000]")
     assert [(warning["count"], len(warning["names"])) for warning in found["warnings"]] == [(5_000, 1_000)]
-    refused = await world.post("/api/v1/run", {"targets": ["nobody-[1-5000]", "web-1", *(f"bad{index} and" for index in range(1_500))], "command": "true"})
+    refused = await world.post(
+        "/api/v1/run",
+        {"targets": ["nobody-[1-5000]", "web-1", *(f"bad{index} and" for index in range(1_500))], "command": "true"},
+    )
     assert refused.error["code"] == "unknown_hosts" and refused.error["total"] == 6_500
-    assert (len(refused.error["unknown"]), len(refused.error["malformed"]), len(refused.error["errors"])) == (1_000, 1_000, 1_000)
+    assert (len(refused.error["unknown"]), len(refused.error["malformed"]), len(refused.error["errors"])) == (
+        1_000,
+        1_000,
+        1_000,
+    )
     assert refused.error["message"].startswith("5,000 names belong to no host: 'nobody-1'")
 
 
@@ -217,7 +244,9 @@ async def test_tasks_that_a_selector_names_are_bounded(world: World) -> None:
     tasks = [(await world.run("web-1"))["task_id"] for _ in range(17)]
     assert (await select(world, " or ".join(f"task:{task}" for task in [*tasks[:16]] * 3)))["count"] == 1
     answer = await world.post(SELECT, {"targets": [f"task:{task}" for task in tasks]})
-    assert (answer.status, answer.error["code"]) == (422, "invalid_expression") and "16 tasks" in answer.error["message"]
+    assert (answer.status, answer.error["code"]) == (422, "invalid_expression") and "16 tasks" in answer.error[
+        "message"
+    ]
 
 
 async def test_the_list_of_hosts_takes_selectors_and_folds(world: World) -> None:

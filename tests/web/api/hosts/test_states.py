@@ -37,7 +37,9 @@ def unpack(data: bytes, have: bytearray | None = None) -> tuple[int, bytearray]:
     return kind, have
 
 
-async def states(world: World, task: dict[str, Any], since: str | None = None, have: bytearray | None = None) -> tuple[int, bytearray, str]:
+async def states(
+    world: World, task: dict[str, Any], since: str | None = None, have: bytearray | None = None
+) -> tuple[int, bytearray, str]:
     await world.door.committed()
     answer = await world.get(f"/api/v1/tasks/{task['task_id']}/states" + (f"?since={since}" if since else ""))
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/octet-stream"
@@ -50,7 +52,9 @@ async def test_states_come_in_the_order_of_the_names_and_then_only_what_changed(
     cells = (await world.get(f"/api/v1/tasks/{task['task_id']}/cells")).json
     names, ids = cells["names"], base64.b64decode(cells["ids"])
     assert len(names) == cells["total"] == 43
-    assert [str(uuid.UUID(bytes=ids[place * 16 : place * 16 + 16])) for place in range(43)] == [world.ids[name] for name in names]
+    assert [str(uuid.UUID(bytes=ids[place * 16 : place * 16 + 16])) for place in range(43)] == [
+        world.ids[name] for name in names
+    ]
     one, two, db = (names.index(name) for name in ("web-1", "web-2", "db-1"))
     kind, have, etag = await states(world, task)
     assert kind == 0 and have[db] == ExecutionStatus.DISPATCH_FAILED
@@ -80,7 +84,9 @@ async def test_the_end_of_a_task_is_always_shown_and_read_once(world: World) -> 
 def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -> None:
     size = 10_000
     ids = tuple(str(index) for index in range(size))
-    cells = HostStateSnapshot(None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g")  # type: ignore[arg-type]
+    cells = HostStateSnapshot(
+        None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g"
+    )  # type: ignore[arg-type]
     assert len(cells.packed(0)) == HEAD.size + size
     cells.take(["3 0 17", "2 1 9999", "3 0 stranger"])
     assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
@@ -128,7 +134,9 @@ def packed(lines: Sequence[str], cells: HostStateSnapshot) -> bytes:
     return bytes(found[host_id] for host_id in cells.host_ids)
 
 
-async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_between(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"n{index:02}" for index in range(30)]
     await world.know(*names)
     world.connect(*names)
@@ -151,7 +159,9 @@ async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_be
     assert reading.times == 2 and len(world.live.followed) == 0
 
 
-async def test_what_is_committed_while_states_are_read_at_first_is_shown(world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_committed_while_states_are_read_at_first_is_shown(
+    world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.connect("web-1", "web-2")
     task = await world.run("web-1", "web-2")
     await world.door.committed()
@@ -162,10 +172,15 @@ async def test_what_is_committed_while_states_are_read_at_first_is_shown(world: 
     world.report(task, "web-1")
     await world.door.committed()
     reading.gate.set()
-    assert sorted((await states(world, task))[1]) == [ExecutionStatus.DISPATCHED, ExecutionStatus.COMPLETED] and reading.times == 1
+    assert (
+        sorted((await states(world, task))[1]) == [ExecutionStatus.DISPATCHED, ExecutionStatus.COMPLETED]
+        and reading.times == 1
+    )
 
 
-async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.connect("web-1", "web-2")
     task = await world.run("web-1", "web-2")
     reading = Reading(world, monkeypatch)
@@ -191,7 +206,11 @@ async def test_a_host_has_a_history_newest_first(world: World) -> None:
     await world.door.committed()
     page = (await world.get("/api/v1/hosts/web-1/tasks?limit=2")).json
     assert [item["name"] for item in page["items"]] == ["task 2", "task 1"]
-    assert (page["items"][1]["status"], page["items"][1]["word"], page["items"][1]["exit_code"]) == ("failed", "failed", 9)
+    assert (page["items"][1]["status"], page["items"][1]["word"], page["items"][1]["exit_code"]) == (
+        "failed",
+        "failed",
+        9,
+    )
     rest = (await world.get(f"/api/v1/hosts/web-1/tasks?limit=2&after={page['next']}")).json
     assert [item["task_id"] for item in rest["items"]] == [made[0]["task_id"]] and rest["next"] is None
     assert (await world.get("/api/v1/hosts/db-1/tasks")).json == {"items": [], "next": None}
@@ -205,13 +224,21 @@ async def test_the_words_cover_every_state_and_every_reason(world: World) -> Non
     assert set(words["reasons"]) == set(REASONS)
     assert {"before": "pending", "step": "refuse", "after": "dispatch_failed"} in words["execution_steps"]
     chinese = (await world.get("/api/v1/words?language=zh-CN")).json
-    assert {kind: set(words[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")} == {kind: set(chinese[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")}
-    assert (words["states"]["timeout"]["word"], chinese["states"]["timeout"]["word"], chinese["hosts"]["offline"]["word"]) == ("timed out", "已超时", "离线")
+    assert {kind: set(words[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")} == {
+        kind: set(chinese[kind]) for kind in ("states", "tasks", "hosts", "reasons", "notes")
+    }
+    assert (
+        words["states"]["timeout"]["word"],
+        chinese["states"]["timeout"]["word"],
+        chinese["hosts"]["offline"]["word"],
+    ) == ("timed out", "已超时", "离线")
     assert "leave_children" in chinese["notes"]["leftovers_killed"]["hint"]
     assert (await world.get("/api/v1/words?language=zh")).error["field"] == "language"
 
 
-async def test_the_hosts_of_many_tasks_are_listed_at_once_when_few_are_kept(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_the_hosts_of_many_tasks_are_listed_at_once_when_few_are_kept(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(answers_kept=1))
     await world.know("web-1")
     tasks = [await world.run("web-1") for _ in range(4)]

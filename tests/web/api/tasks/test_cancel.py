@@ -34,7 +34,13 @@ async def test_one_host_is_canceled_and_its_row_says_when_it_was_killed(world: W
     found = await rows(world, task)
     assert found["web-1"]["status"] == "canceled" and found["web-2"]["status"] == "completed"
     stop = found["web-1"]["stop"]
-    assert stop == {"outcome": "killed", "reason": "canceled", "requested_at": asked["requested_at"], "term_at": 1_000, "kill_at": 6_000}
+    assert stop == {
+        "outcome": "killed",
+        "reason": "canceled",
+        "requested_at": asked["requested_at"],
+        "term_at": 1_000,
+        "kill_at": 6_000,
+    }
     assert found["web-2"]["stop"] is None
 
 
@@ -49,7 +55,11 @@ async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(
     await world.door.committed()
     found = await rows(world, task)
     assert (found["web-1"]["stop"]["outcome"], found["web-1"]["status"]) == ("finished", "completed")
-    assert (found["web-2"]["stop"]["outcome"], found["web-2"]["status"], found["web-2"]["unreachable"]) == ("unreachable", "running", True)
+    assert (found["web-2"]["stop"]["outcome"], found["web-2"]["status"], found["web-2"]["unreachable"]) == (
+        "unreachable",
+        "running",
+        True,
+    )
     forced = await world.post(f"/api/v1/tasks/{task['task_id']}/cancel", {"force": True})
     assert (forced.status, forced.json["status"]) == (202, "canceled")
     row = (await rows(world, task))["web-2"]
@@ -59,16 +69,31 @@ async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(
     world.door.submit(Rejected(world.ids["web-1"], late["command"]["command_id"], 1, "canceled_before_start"))
     await world.door.committed()
     found = await rows(world, late)
-    assert found["web-1"]["stop"]["outcome"] == "never_started" and found["db-1"]["stop"] is None, "db-1 was offline before anybody asked"
+    assert found["web-1"]["stop"]["outcome"] == "never_started" and found["db-1"]["stop"] is None, (
+        "db-1 was offline before anybody asked"
+    )
 
 
 async def test_a_timeout_by_the_agent_and_an_end_that_nobody_saw(world: World) -> None:
     task = await world.run("web-1", "web-2")
-    result(world, task, "web-1", Outcome.TIMEOUT, error_code="timed_out", report={"kill": KILL | {"reason": "timeout", "kill_at_ms": None}})
+    result(
+        world,
+        task,
+        "web-1",
+        Outcome.TIMEOUT,
+        error_code="timed_out",
+        report={"kill": KILL | {"reason": "timeout", "kill_at_ms": None}},
+    )
     result(world, task, "web-2", Outcome.TIMEOUT, error_code="timed_out", report={"kill": KILL | {"tree_empty": False}})
     await world.door.committed()
     found = await rows(world, task)
-    assert found["web-1"]["stop"] == {"outcome": "killed", "reason": "timeout", "requested_at": None, "term_at": 1_000, "kill_at": None}
+    assert found["web-1"]["stop"] == {
+        "outcome": "killed",
+        "reason": "timeout",
+        "requested_at": None,
+        "term_at": 1_000,
+        "kill_at": None,
+    }
     assert found["web-2"]["stop"]["outcome"] == "unconfirmed"
 
 
@@ -82,7 +107,9 @@ async def test_a_pending_task_goes_on_without_the_hosts_that_were_taken_out(worl
     await world.post(f"{path}/start")
     world.report(task, "web-2")
     await world.door.committed()
-    assert (await world.get(path)).json["counts"] | {"canceled": 1, "completed": 1} == (await world.get(path)).json["counts"]
+    assert (await world.get(path)).json["counts"] | {"canceled": 1, "completed": 1} == (await world.get(path)).json[
+        "counts"
+    ]
 
 
 @pytest.mark.parametrize(("body", "status", "code", "field"), [
@@ -91,7 +118,9 @@ async def test_a_pending_task_goes_on_without_the_hosts_that_were_taken_out(worl
     ({"hosts": "web-1"}, 422, "wrong_type", "hosts"),
     ({"host": ["web-1"]}, 422, "unknown_field", "host"),
 ])  # fmt: skip
-async def test_a_bad_cancel_cancels_nothing(world: World, body: dict[str, object], status: int, code: str, field: str) -> None:
+async def test_a_bad_cancel_cancels_nothing(
+    world: World, body: dict[str, object], status: int, code: str, field: str
+) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
     answer = await world.post(f"/api/v1/tasks/{task['task_id']}/cancel", body)
@@ -112,4 +141,6 @@ async def test_progress_says_that_a_task_is_being_canceled_and_then_foretells_no
     assert (await world.get(f"{path}/progress")).json["cancel_requested_at"] is None, "a part is not the whole"
     await world.post(f"{path}/cancel")
     progress = (await world.get(f"{path}/progress")).json
-    assert progress["cancel_requested_at"] is not None and progress["status"] == "running" and progress["eta_ms"] is None
+    assert (
+        progress["cancel_requested_at"] is not None and progress["status"] == "running" and progress["eta_ms"] is None
+    )

@@ -1,4 +1,5 @@
-"""Bytes that an editor adds never change what runs, nor by what it is run: such a text is refused, with the place and the remedy."""
+"""Bytes that an editor adds never change what runs, nor by what it is run: such a text is refused, with the place and
+the remedy."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("body", "field", "says", "hint"), BAD, ids=lambda value: ascii(value)[:60])
-async def test_a_text_with_what_an_editor_added_is_refused(world: World, body: dict[str, str], field: str, says: str, hint: str) -> None:
+async def test_a_text_with_what_an_editor_added_is_refused(
+    world: World, body: dict[str, str], field: str, says: str, hint: str
+) -> None:
     answer = await world.post("/api/v1/run", {"targets": ["web-1"], **body})
     assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "invalid_value", field), answer.data
     assert says in answer.error["message"] and hint in answer.error["hint"], answer.error
@@ -91,7 +94,13 @@ async def test_a_task_from_before_the_check_is_not_run_again_as_it_is(world: Wor
     old = await world.store.task(task["task_id"])
     assert old is not None
     fresh = replace(old, task_id=old.task_id[:-4] + "beef", targets=(world.ids["web-1"],), status=TaskStatus.FAILED)
-    spoilt = replace(command, command_id=command.command_id[:-4] + "beef", task_id=fresh.task_id, command=None, script="#!/bin/sh\r\ntrue\r\n")
+    spoilt = replace(
+        command,
+        command_id=command.command_id[:-4] + "beef",
+        task_id=fresh.task_id,
+        command=None,
+        script="#!/bin/sh\r\ntrue\r\n",
+    )
     await world.writer.commit([CreateTask(fresh, spoilt)])
     answer = await world.post(f"/api/v1/tasks/{fresh.task_id}/rerun", {"only": ["all"]})
     assert (answer.status, answer.error["field"]) == (422, "script"), answer.data

@@ -37,7 +37,12 @@ async def three(world: World) -> dict[str, Any]:
     """web-8 is still at it, web-0 is offline; two hosts say the same, web-9 something else."""
     await world.know("web-9", "web-8", "web-0")
     world.connect("web-9", "web-8")
-    return await answered(world, ("web-1", 0, b"same\nline\n", b""), ("web-9", 3, b"same\nother\n", b"Disk FULL\n"), ("web-2", 0, b"same\nline\n", b""))
+    return await answered(
+        world,
+        ("web-1", 0, b"same\nline\n", b""),
+        ("web-9", 3, b"same\nother\n", b"Disk FULL\n"),
+        ("web-2", 0, b"same\nline\n", b""),
+    )
 
 
 async def test_hosts_that_said_the_same_are_one_group(world: World, three: dict[str, Any]) -> None:
@@ -45,12 +50,34 @@ async def test_hosts_that_said_the_same_are_one_group(world: World, three: dict[
     assert (page["task_id"], page["groups"], page["hosts"], page["next"]) == (three["task_id"], 3, 4, None)
     assert sum(page["open"].values()) == 1
     largest, offline, other = page["items"]
-    assert (largest["count"], largest["folded"], largest["more"], largest["word"], largest["exit_code"]) == (2, "web-[1-2]", 0, "completed", 0)
+    assert (largest["count"], largest["folded"], largest["more"], largest["word"], largest["exit_code"]) == (
+        2,
+        "web-[1-2]",
+        0,
+        "completed",
+        0,
+    )
     assert largest["first_host"] == {"host_id": world.ids["web-1"], "hostname": "web-1"}
-    assert (largest["stdout"]["text"], largest["stdout"]["whole"], largest["stderr"], largest["error"]) == ("same\nline\n", True, None, None)
-    assert (other["folded"], other["status"], other["word"], other["exit_code"], other["error"]["code"]) == ("web-9", "failed", "failed", 3, "exit_nonzero")
+    assert (largest["stdout"]["text"], largest["stdout"]["whole"], largest["stderr"], largest["error"]) == (
+        "same\nline\n",
+        True,
+        None,
+        None,
+    )
+    assert (other["folded"], other["status"], other["word"], other["exit_code"], other["error"]["code"]) == (
+        "web-9",
+        "failed",
+        "failed",
+        3,
+        "exit_nonzero",
+    )
     assert other["stderr"]["text"] == "Disk FULL\n"
-    assert (offline["folded"], offline["status"], offline["word"], offline["error"]["code"]) == ("web-0", "dispatch_failed", "not started", "never_seen")
+    assert (offline["folded"], offline["status"], offline["word"], offline["error"]["code"]) == (
+        "web-0",
+        "dispatch_failed",
+        "not started",
+        "never_seen",
+    )
     assert [one["number"] for one in (offline, largest, other)] == [1, 2, 3]
 
 
@@ -74,7 +101,9 @@ async def test_a_group_keeps_its_number_and_is_a_selector(world: World) -> None:
     assert (found["folded"], first["selector"]) == ("web-1", f"task:{task['task_id']} group=1")
 
 
-async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_same_time_or_before(world: World) -> None:
+async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_same_time_or_before(
+    world: World,
+) -> None:
     """Milliseconds are coarse, and a clock may be set back."""
     await world.know("web-9")
     world.connect("web-9")
@@ -98,7 +127,9 @@ async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_s
     assert numbers[2] == {"web-1": 1, "web-2": 2, "web-9": 3}
 
 
-async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbers_that_may_change(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbers_that_may_change(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await open_world(tmp_path, nursery, Limits(write_timeout=0.5))
     await world.know("web-1", "web-2")
     world.connect("web-1", "web-2")
@@ -112,7 +143,9 @@ async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbe
     await world.aclose()
 
 
-async def test_answers_are_read_once_per_change(world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_are_read_once_per_change(
+    world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
     real = world.store.answers
 
@@ -126,7 +159,11 @@ async def test_answers_are_read_once_per_change(world: World, three: dict[str, A
     assert len(asked) == 1 and len(world.live.followed) == 1
     world.report(three, "web-8", 3, b"same\nother\n", b"Disk FULL\n")
     await world.door.committed()
-    assert [(one["folded"], one["count"]) for one in (await groups(world, three))["items"] if one["status"] != "dispatch_failed"] == [("web-[1-2]", 2), ("web-[8-9]", 2)]
+    assert [
+        (one["folded"], one["count"])
+        for one in (await groups(world, three))["items"]
+        if one["status"] != "dispatch_failed"
+    ] == [("web-[1-2]", 2), ("web-[8-9]", 2)]
     await groups(world, three)
     assert len(asked) == 2 and len(world.live.followed) == 0, "read once more when it has ended, then never again"
 
@@ -152,31 +189,55 @@ async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monk
             kept.read_at = float("-inf")
         shown = await book.of(task["task_id"])
         stored = await real(task["command"]["command_id"])
-        assert {(one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in shown.all} == {
-            (one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in stored
-        }
+        assert {
+            (one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in shown.all
+        } == {(one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in stored}
     assert asked == 1
 
 
 @pytest.mark.parametrize(
     ("where", "found"),
-    [("exit_code!=0", ["web-9"]), ("text contains FULL", ["web-9"]), ("stdout contains same", ["web-[1-2]", "web-9"]), ("hosts>1 and not text contains other", ["web-[1-2]"]), ("status=dispatch_failed", ["web-0"]), ("json.a=1", [])],
+    [
+        ("exit_code!=0", ["web-9"]),
+        ("text contains FULL", ["web-9"]),
+        ("stdout contains same", ["web-[1-2]", "web-9"]),
+        ("hosts>1 and not text contains other", ["web-[1-2]"]),
+        ("status=dispatch_failed", ["web-0"]),
+        ("json.a=1", []),
+    ],
 )
-async def test_groups_are_filtered_by_an_expression(world: World, three: dict[str, Any], where: str, found: list[str]) -> None:
-    assert [one["folded"] for one in (await groups(world, three, f"?where={where.replace(' ', '%20')}"))["items"]] == found
+async def test_groups_are_filtered_by_an_expression(
+    world: World, three: dict[str, Any], where: str, found: list[str]
+) -> None:
+    assert [
+        one["folded"] for one in (await groups(world, three, f"?where={where.replace(' ', '%20')}"))["items"]
+    ] == found
 
 
 async def test_a_filter_that_is_wrong_names_the_column(world: World, three: dict[str, Any]) -> None:
     answer = await world.get(f"/api/v1/tasks/{three['task_id']}/groups?where=colour=red")
-    assert (answer.status, answer.error["code"], answer.error["field"], answer.error["column"]) == (422, "invalid_expression", "where", 1)
+    assert (answer.status, answer.error["code"], answer.error["field"], answer.error["column"]) == (
+        422,
+        "invalid_expression",
+        "where",
+        1,
+    )
 
 
 async def test_a_group_is_compared_with_the_largest(world: World, three: dict[str, Any]) -> None:
     number = next(one["number"] for one in (await groups(world, three))["items"] if one["folded"] == "web-9")
     base = f"/api/v1/tasks/{three['task_id']}/groups"
     diff = (await world.get(f"{base}/{number}/diff")).json
-    assert (diff["diff"], diff["removed"], diff["added"], diff["complete"], diff["against"]) == ("@@ -1,2 +1,2 @@\n same\n-line\n+other\n", 1, 1, True, 2)
-    assert (await world.get(f"{base}/{number}/diff?stream=stderr&context=0")).json["diff"] == "@@ -0,0 +1 @@\n+Disk FULL\n"
+    assert (diff["diff"], diff["removed"], diff["added"], diff["complete"], diff["against"]) == (
+        "@@ -1,2 +1,2 @@\n same\n-line\n+other\n",
+        1,
+        1,
+        True,
+        2,
+    )
+    assert (await world.get(f"{base}/{number}/diff?stream=stderr&context=0")).json[
+        "diff"
+    ] == "@@ -0,0 +1 @@\n+Disk FULL\n"
     assert (await world.get(f"{base}/{number}/diff?against={number}")).json["diff"] == ""
     for path, field in ((f"{base}/9/diff", None), (f"{base}/x/diff", None), (f"{base}/1/diff?against=9", "against")):
         answer = await world.get(path)
@@ -195,7 +256,9 @@ async def test_a_diff_of_what_is_not_wholly_kept_says_so(world: World) -> None:
     assert (shown["text"], shown["whole"], shown["truncated"]) == ("begin\n", False, True)
 
 
-async def test_a_text_is_found_in_all_outputs_each_read_once(world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_text_is_found_in_all_outputs_each_read_once(
+    world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[bytes] = []
     real = world.store.output
 
@@ -206,11 +269,19 @@ async def test_a_text_is_found_in_all_outputs_each_read_once(world: World, three
     monkeypatch.setattr(world.store, "output", counted)
     base = f"/api/v1/tasks/{three['task_id']}/search"
     found = (await world.get(f"{base}?text=same")).json
-    assert [(hit["folded"], hit["stream"], hit["matches"], hit["line"], hit["text"]) for hit in found["items"]] == [("web-[1-2]", "stdout", 1, 1, "same"), ("web-9", "stdout", 1, 1, "same")]
+    assert [(hit["folded"], hit["stream"], hit["matches"], hit["line"], hit["text"]) for hit in found["items"]] == [
+        ("web-[1-2]", "stdout", 1, 1, "same"),
+        ("web-9", "stdout", 1, 1, "same"),
+    ]
     assert (found["searched"], found["next"], len(read)) == (3, None, 3)
     assert (await world.get(f"{base}?text=full")).json["items"] == []
     (hit,) = (await world.get(f"{base}?text=full&ignore_case=true")).json["items"]
-    assert (hit["stream"], hit["line"], hit["text"], hit["first_host"]["hostname"]) == ("stderr", 1, "Disk FULL", "web-9")
+    assert (hit["stream"], hit["line"], hit["text"], hit["first_host"]["hostname"]) == (
+        "stderr",
+        1,
+        "Disk FULL",
+        "web-9",
+    )
     first = (await world.get(f"{base}?text=same&limit=1")).json
     assert (len(first["items"]), first["next"]) == (1, 1)
     assert len((await world.get(f"{base}?text=same&after=1")).json["items"]) == 1
@@ -233,7 +304,10 @@ async def test_one_request_reads_no_more_than_it_may(world: World, three: dict[s
     assert (found["searched"], found["items"], found["next"]) == (1, [], 1)
     page = await groups(world, three, "?where=text%20contains%20FULL")
     assert page["items"] == [] and page["next"] is not None
-    assert [one["folded"] for one in (await groups(world, three, f"?where=text%20contains%20FULL&after={page['next']}"))["items"]] == ["web-9"]
+    assert [
+        one["folded"]
+        for one in (await groups(world, three, f"?where=text%20contains%20FULL&after={page['next']}"))["items"]
+    ] == ["web-9"]
 
 
 async def test_a_task_that_is_not_there_has_no_answers(world: World) -> None:

@@ -24,7 +24,11 @@ async def test_another_body_or_another_verb_is_refused(world: World) -> None:
     await world.post("/api/v1/tasks", BODY, headers=KEY)
     for path, body in (("/api/v1/tasks", BODY | {"command": "false"}), ("/api/v1/run", BODY)):
         answer = await world.post(path, body, headers=KEY)
-        assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "idempotency_mismatch", "Idempotency-Key")
+        assert (answer.status, answer.error["code"], answer.error["field"]) == (
+            422,
+            "idempotency_mismatch",
+            "Idempotency-Key",
+        )
 
 
 async def test_a_key_belongs_to_whoever_used_it(world: World) -> None:
@@ -63,7 +67,9 @@ async def test_twenty_at_once_make_one_task_and_a_different_one_among_them_is_re
 
 
 async def test_after_a_failed_first_try_the_key_is_free(world: World) -> None:
-    assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).error["code"] == "unknown_hosts"
+    assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).error[
+        "code"
+    ] == "unknown_hosts"
     await world.know("later")
     assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).status == 201
 

@@ -29,7 +29,9 @@ class Viewed:
         session = self.world.sessions["web-1"]
         session.output_credit = session.output_credit or Credit()
         session.output_credit.grant(1 << 30)
-        self.world.fleet.watching.take(session, self.task["command"]["command_id"], attempt, Piece(stream, offset, data, order, 7))
+        self.world.fleet.watching.take(
+            session, self.task["command"]["command_id"], attempt, Piece(stream, offset, data, order, 7)
+        )
 
     def end(self, code: int = 0, stdout: Any = b"", stderr: bytes = b"") -> None:
         self.world.report(self.task, "web-1", code, stdout, stderr)
@@ -71,7 +73,10 @@ async def test_bytes_come_as_they_are_said_and_the_result_brings_the_rest(world:
         assert await stream.next() == ("attempt", {"attempt": 1})
         viewed.say(STDOUT, 0, b"one\xff", order=1)
         viewed.say(STDERR, 0, b"two", order=2)
-        assert await stream.next() == ("output", {"stream": "stdout", "offset": 0, "base64": base64.b64encode(b"one\xff").decode(), "order": 1, "at": 7})
+        assert await stream.next() == (
+            "output",
+            {"stream": "stdout", "offset": 0, "base64": base64.b64encode(b"one\xff").decode(), "order": 1, "at": 7},
+        )
         assert (await stream.next())[1]["stream"] == "stderr"
         assert stream.id == "1.4.3"
         viewed.end(3, b"one\xff and more", b"two!")
@@ -110,7 +115,9 @@ async def test_the_end_is_told_after_the_fact_too_and_the_dropped_middle_is_a_ga
         async with viewed.open() as stream:
             got, events, end = await whole(stream)
             assert got["stdout"] == b"H" * 100_000 + bytes(899_950) + b"T" * 50
-            assert [data for name, data in events if name == "gap"] == [{"stream": "stdout", "offset": 100_000, "end": 999_950}]
+            assert [data for name, data in events if name == "gap"] == [
+                {"stream": "stdout", "offset": 100_000, "end": 999_950}
+            ]
             assert end["stdout"]["truncated"] is True
 
 
@@ -128,7 +135,10 @@ async def test_a_slow_viewer_misses_what_the_ring_could_not_keep_and_is_told_whi
         viewed.end(0, truth)
         while name != "end":
             name, data = await stream.next()
-        answer = await world.get(viewed.path.removesuffix("/live"), headers={"Accept": "application/octet-stream", "Range": f"bytes=0-{gap['end'] - 1}"})
+        answer = await world.get(
+            viewed.path.removesuffix("/live"),
+            headers={"Accept": "application/octet-stream", "Range": f"bytes=0-{gap['end'] - 1}"},
+        )
         assert answer.data == truth[: gap["end"]], "what was skipped can be had from the result"
 
 

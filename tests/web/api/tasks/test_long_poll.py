@@ -1,4 +1,5 @@
-"""Long polls return on change, at once when there is something new, unchanged at their end, and when the server stops."""
+"""Long polls return on change, at once when there is something new, unchanged at their end, and when the server
+stops."""
 
 from __future__ import annotations
 

@@ -29,7 +29,12 @@ async def test_json_gives_text_and_exact_bytes(world: World) -> None:
     found = (await world.get(f"{path}/web-1/output")).json
     assert base64.b64decode(found["base64"]) == NASTY
     assert found["text"] == NASTY.decode("utf-8", "replace")
-    assert (found["total_bytes"], found["head_bytes"], found["tail_bytes"], found["truncated"]) == (len(NASTY), len(NASTY), 0, False)
+    assert (found["total_bytes"], found["head_bytes"], found["tail_bytes"], found["truncated"]) == (
+        len(NASTY),
+        len(NASTY),
+        0,
+        False,
+    )
     assert (found["sha256"], found["final"]) == (hashlib.sha256(NASTY).hexdigest(), True)
 
 
@@ -69,7 +74,9 @@ async def test_octets_are_an_attachment_that_no_browser_runs(world: World) -> No
         ("bytes=0-1,3-4", 200, b"0123456789", None),
     ],
 )
-async def test_range_headers(world: World, header: str, status: int, data: bytes | None, content_range: str | None) -> None:
+async def test_range_headers(
+    world: World, header: str, status: int, data: bytes | None, content_range: str | None
+) -> None:
     path = await ran(world, b"0123456789")
     answer = await world.get(f"{path}/web-1/output", headers=OCTETS | {"Range": header})
     assert answer.status == status

@@ -49,7 +49,9 @@ async def test_a_name_with_a_star_is_a_pattern_and_the_list_stays_newest_first(w
 
 async def test_filters(world: World) -> None:
     ids = await made(world, 2, type="audit")
-    await world.post("/api/v1/run", {"targets": ["web-1"], "command": "true"}, headers={"Authorization": f"Bearer {OTHER.text}"})
+    await world.post(
+        "/api/v1/run", {"targets": ["web-1"], "command": "true"}, headers={"Authorization": f"Bearer {OTHER.text}"}
+    )
     await world.post(f"/api/v1/tasks/{ids[0]}/cancel")
     assert len(await pages(world, "&type=audit")) == 2
     assert [row["created_by"] for row in await pages(world, "&creator=other")] == ["other"]
@@ -73,23 +75,47 @@ async def test_times_may_be_relative(world: World) -> None:
     assert {row["task_id"] for row in await pages(world, "&since=1h")} == set(ids)
     assert {row["task_id"] for row in await pages(world, "&since=90m&until=0s")} <= set(ids)
     assert await pages(world, "&until=1m") == [] and await pages(world, "&until=2w&since=7d") == []
-    assert {row["task_id"] for row in await pages(world, "&since=2020-01-01T00:00:00Z&until=2999-01-01T00:00:00%2B02:00")} == set(ids)
+    assert {
+        row["task_id"] for row in await pages(world, "&since=2020-01-01T00:00:00Z&until=2999-01-01T00:00:00%2B02:00")
+    } == set(ids)
     assert {row["task_id"] for row in await pages(world, "&since=999999w")} == set(ids)
 
 
-@pytest.mark.parametrize("query", ["since=1", "since=1y", "since=h", "since=-1h", "since=1.5h", "until=1%20h", "since=tomorrow", "until=2026-01-01T00:00:00", "since=1h&created_from=2h", "until=1h&created_before=2h"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=1",
+        "since=1y",
+        "since=h",
+        "since=-1h",
+        "since=1.5h",
+        "until=1%20h",
+        "since=tomorrow",
+        "until=2026-01-01T00:00:00",
+        "since=1h&created_from=2h",
+        "until=1h&created_before=2h",
+    ],
+)
 async def test_a_time_that_cannot_be_read_or_is_given_twice_is_refused(world: World, query: str) -> None:
     answer = await world.get(f"/api/v1/tasks?{query}")
     if query == "since=1":
         assert answer.status == 200, "milliseconds since 1970"
         return
-    assert answer.status == 422 and answer.error["field"] in query and ("7d" in answer.error["hint"] or "alone" in answer.error["hint"])
+    assert (
+        answer.status == 422
+        and answer.error["field"] in query
+        and ("7d" in answer.error["hint"] or "alone" in answer.error["hint"])
+    )
 
 
 async def test_tasks_of_a_host_and_of_a_command(world: World) -> None:
     both = (await world.post("/api/v1/tasks", {"targets": ["web-1", "db-1"], "command": "apt update"})).json["task_id"]
-    argv = (await world.post("/api/v1/tasks", {"targets": ["db-1"], "argv": ["apt", "install", "x"], "name": "install"})).json["task_id"]
-    script = (await world.post("/api/v1/tasks", {"targets": ["web-2"], "script": "#!/bin/sh\napt clean\n", "name": "apt*"})).json["task_id"]
+    argv = (
+        await world.post("/api/v1/tasks", {"targets": ["db-1"], "argv": ["apt", "install", "x"], "name": "install"})
+    ).json["task_id"]
+    script = (
+        await world.post("/api/v1/tasks", {"targets": ["web-2"], "script": "#!/bin/sh\napt clean\n", "name": "apt*"})
+    ).json["task_id"]
 
     async def found(query: str) -> list[str]:
         return [row["task_id"] for row in await pages(world, f"&{query}")]
@@ -112,7 +138,9 @@ async def test_a_page_that_looked_at_enough_may_be_empty_and_the_next_goes_on(wo
     assert len(rows := await pages(world, "&command=*update")) == 7 and rows[-1]["task_id"] == wanted
 
 
-@pytest.mark.parametrize("status", ["timed out", "TIMED_OUT", "timeout", "timedout", "cancelled", "waiting", "pending", "等待中"])
+@pytest.mark.parametrize(
+    "status", ["timed out", "TIMED_OUT", "timeout", "timedout", "cancelled", "waiting", "pending", "等待中"]
+)
 async def test_statuses_may_be_written_as_codes_words_or_in_the_old_way(world: World, status: str) -> None:
     assert (await world.get(f"/api/v1/tasks?status={quote(status)}")).status == 200
     task = await world.run("web-1")

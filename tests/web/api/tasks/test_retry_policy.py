@@ -40,23 +40,39 @@ async def test_a_wait_is_not_the_default(world: World) -> None:
 
 
 async def test_what_a_pending_row_waits_for(world: World) -> None:
-    task = (await world.post("/api/v1/tasks", {"targets": ["web-1", "web-2"], "command": "true", "concurrency": 1, "retry": {"attempts": 2, "backoff": 500, "backoff_max": 500}})).json
+    task = (
+        await world.post(
+            "/api/v1/tasks",
+            {
+                "targets": ["web-1", "web-2"],
+                "command": "true",
+                "concurrency": 1,
+                "retry": {"attempts": 2, "backoff": 500, "backoff_max": 500},
+            },
+        )
+    ).json
     assert {row["waits_for"] for row in (await rows(world, task)).values()} == {"start"}
     await world.post(f"/api/v1/tasks/{task['task_id']}/start")
     world.door.submit(Rejected(world.ids["web-1"], task["command"]["command_id"], 1, "busy"))
     found = await rows(world, task)
     await world.door.committed()
     found = await rows(world, task)
-    assert (found["web-1"]["waits_for"], found["web-1"]["attempt"]) == ("retry", 2) and found["web-1"]["retry_at"] > task["created_at"]
+    assert (found["web-1"]["waits_for"], found["web-1"]["attempt"]) == ("retry", 2) and found["web-1"][
+        "retry_at"
+    ] > task["created_at"]
     one = (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1")).json
-    assert [(ended["attempt"], ended["error_code"], ended["status"]) for ended in one["earlier"]] == [(1, "busy", "dispatch_failed")]
+    assert [(ended["attempt"], ended["error_code"], ended["status"]) for ended in one["earlier"]] == [
+        (1, "busy", "dispatch_failed")
+    ]
 
 
 async def test_the_default_reasons_are_those_that_cannot_run_it_twice(world: World) -> None:
     careful = await world.run("web-1", retry={"attempts": 3})
     assert "offline" in careful["retry"]["codes"] and "exit_nonzero" not in careful["retry"]["codes"]
     bold = await world.run("web-1", retry={"attempts": 3, "idempotent": True})
-    assert {"offline", "exit_nonzero", "silent"} <= set(bold["retry"]["codes"]) and "canceled" not in bold["retry"]["codes"]
+    assert {"offline", "exit_nonzero", "silent"} <= set(bold["retry"]["codes"]) and "canceled" not in bold["retry"][
+        "codes"
+    ]
 
 
 @pytest.mark.parametrize(("more", "field"), [
@@ -76,7 +92,9 @@ async def test_a_bad_wish_names_its_field(world: World, more: dict[str, object],
 
 async def ended(world: World) -> dict[str, Any]:
     """web-1 completed, web-2 failed, db-1 was never there."""
-    task = await world.run("web-1", "web-2", "db-1", name="nightly", parameters={"a": "b"}, timeout=77, retry={"attempts": 1})
+    task = await world.run(
+        "web-1", "web-2", "db-1", name="nightly", parameters={"a": "b"}, timeout=77, retry={"attempts": 1}
+    )
     world.report(task, "web-1")
     world.report(task, "web-2", code=1)
     await world.door.committed()
@@ -100,7 +118,9 @@ async def test_a_rerun_takes_the_hosts_asked_for(world: World, body: dict[str, o
     kept = ("name", "parameters", "retry", "timeout_ms")
     assert {key: answer.json[key] for key in kept} == {key: old[key] for key in kept}
     assert answer.json["command"] | {"command_id": ""} == old["command"] | {"command_id": ""}
-    assert (await world.get(f"/api/v1/tasks/{old['task_id']}")).json["counts"]["failed"] == 1, "the old one stays as it is"
+    assert (await world.get(f"/api/v1/tasks/{old['task_id']}")).json["counts"]["failed"] == 1, (
+        "the old one stays as it is"
+    )
 
 
 async def test_a_rerun_runs_at_once_and_once_per_key(world: World) -> None:
@@ -130,7 +150,9 @@ async def test_hosts_that_were_deleted_since_are_on_the_frozen_list_still(world:
     ({"hosts": ["nobody"]}, 404, "execution_not_found", "hosts"),
     ({"name": " "}, 422, "invalid_value", "name"),
 ])  # fmt: skip
-async def test_a_bad_rerun_makes_nothing(world: World, body: dict[str, object], status: int, code: str, field: str) -> None:
+async def test_a_bad_rerun_makes_nothing(
+    world: World, body: dict[str, object], status: int, code: str, field: str
+) -> None:
     old = await ended(world)
     answer = await world.post(f"/api/v1/tasks/{old['task_id']}/rerun", body)
     assert (answer.status, answer.error["code"], answer.error["field"]) == (status, code, field)
@@ -174,7 +196,10 @@ async def every_end(world: World) -> str:
     await world.know(*ENDS)
     targets = tuple(sorted(world.ids[name] for name in ENDS))
     made = create(targets, status=TaskStatus.PENDING)
-    rows = [CommandHost(made.command.command_id, world.ids[name], status=status, error_code=code, version=1) for name, (status, code) in ENDS.items()]
+    rows = [
+        CommandHost(made.command.command_id, world.ids[name], status=status, error_code=code, version=1)
+        for name, (status, code) in ENDS.items()
+    ]
     over = replace(made.task, status=TaskStatus.FAILED, version=1, counts=made.task.counts)
     await world.writer.commit([made])
     await world.writer.commit([*map(SaveExecution, rows), SaveTask(over)])
@@ -195,7 +220,9 @@ async def every_end(world: World) -> str:
     (["all"], set(ENDS)),
 ])  # fmt: skip
 @pytest.mark.parametrize("page", [1, 3, len(ENDS), 2_000])
-async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_not_started(world: World, monkeypatch: pytest.MonkeyPatch, page: int, only: list[str], hosts: set[str]) -> None:
+async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_not_started(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: int, only: list[str], hosts: set[str]
+) -> None:
     monkeypatch.setattr(rerun, "PAGE", page)
     task_id = await every_end(world)
     answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"only": only, "start": False})
@@ -204,13 +231,18 @@ async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_n
 
 
 @pytest.mark.parametrize("page", [1, 4])
-async def test_the_hosts_named_are_looked_for_on_every_page(world: World, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+async def test_the_hosts_named_are_looked_for_on_every_page(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
     monkeypatch.setattr(rerun, "PAGE", page)
     task_id = await every_end(world)
     for name in ENDS:
         answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"hosts": [name], "start": False})
         assert set(await rows(world, answer.json)) == {name}
-    named = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"hosts": ["stopped", "oddly", "busy"], "only": ["not_started"], "start": False})
+    named = await world.post(
+        f"/api/v1/tasks/{task_id}/rerun",
+        {"hosts": ["stopped", "oddly", "busy"], "only": ["not_started"], "start": False},
+    )
     assert set(await rows(world, named.json)) == {"busy"}
 
 

@@ -13,11 +13,18 @@ ASK = {"targets": ["web-1", "web-2"], "command": "uname -a"}
 
 
 async def test_a_task_is_created_pending_and_says_what_it_waits_for(world: World) -> None:
-    answer = await world.post("/api/v1/tasks", ASK | {"description": "d", "type": "audit", "parameters": {"A": "1"}, "umask": "022"})
+    answer = await world.post(
+        "/api/v1/tasks", ASK | {"description": "d", "type": "audit", "parameters": {"A": "1"}, "umask": "022"}
+    )
     assert answer.status == 201
     task = answer.json
     assert answer.headers["Location"] == f"/api/v1/tasks/{task['task_id']}"
-    assert (task["status"], task["waits_for"], task["created_by"], task["type"]) == ("pending", "start", "admin", "audit")
+    assert (task["status"], task["waits_for"], task["created_by"], task["type"]) == (
+        "pending",
+        "start",
+        "admin",
+        "audit",
+    )
     assert (task["name"], task["total_hosts"], task["counts"]["pending"]) == ("uname -a", 2, 2)
     assert task["command"]["umask"] == "022"
     assert task["target_text"] == "web-1, web-2"
@@ -36,8 +43,16 @@ async def test_a_task_runs_to_its_end_and_every_host_says_how(world: World) -> N
     done = (await world.get(path)).json
     assert (done["status"], done["partial"], done["completed_hosts"], done["failed_hosts"]) == ("failed", True, 1, 2)
     rows = {row["hostname"]: row for row in (await world.get(f"{path}/hosts")).json["items"]}
-    assert {name: row["status"] for name, row in rows.items()} == {"web-1": "completed", "web-2": "failed", "db-1": "dispatch_failed"}
-    assert rows["web-1"]["stdout"] == {"output_id": rows["web-1"]["stdout"]["output_id"], "total_bytes": 6, "truncated": False}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "web-1": "completed",
+        "web-2": "failed",
+        "db-1": "dispatch_failed",
+    }
+    assert rows["web-1"]["stdout"] == {
+        "output_id": rows["web-1"]["stdout"]["output_id"],
+        "total_bytes": 6,
+        "truncated": False,
+    }
     assert rows["web-1"]["error"] is None
     assert rows["web-2"]["error"]["code"] == "exit_nonzero" and rows["web-2"]["exit_code"] == 3
     assert rows["db-1"]["error"] | {"hint": ""} == {
@@ -49,7 +64,13 @@ async def test_a_task_runs_to_its_end_and_every_host_says_how(world: World) -> N
         "retryable": True,
     }
     progress = (await world.get(f"{path}/progress")).json
-    assert (progress["percent"], progress["total"], progress["completed"], progress["failed"], progress["eta_ms"]) == (100.0, 3, 1, 2, 0)
+    assert (progress["percent"], progress["total"], progress["completed"], progress["failed"], progress["eta_ms"]) == (
+        100.0,
+        3,
+        1,
+        2,
+        0,
+    )
 
 
 async def test_a_second_start_is_refused_and_runs_nothing(world: World) -> None:
@@ -89,7 +110,14 @@ async def test_a_task_that_does_not_run_can_be_deleted(world: World, ended: bool
     assert sum(before.values()) == 1
     gone = await world.call("DELETE", path)
     assert (gone.status, gone.data) == (204, b"")
-    for method, more in (("GET", ""), ("POST", "/start"), ("POST", "/cancel"), ("GET", "/progress"), ("GET", "/hosts"), ("DELETE", "")):
+    for method, more in (
+        ("GET", ""),
+        ("POST", "/start"),
+        ("POST", "/cancel"),
+        ("GET", "/progress"),
+        ("GET", "/hosts"),
+        ("DELETE", ""),
+    ):
         answer = await world.call(method, path + more)
         assert (answer.status, answer.error["code"]) == (404, "task_not_found"), (method, more)
     assert sum((await world.get("/api/v1/statistics")).json["tasks"].values()) == 0
@@ -142,7 +170,11 @@ async def test_statistics_and_shortcut_lists_agree_with_what_was_done(world: Wor
     world.report(finished, "web-2")
     await world.door.committed()
     found = (await world.get("/api/v1/statistics")).json
-    assert {key: number for key, number in found["tasks"].items() if number} == {"pending": 1, "running": 1, "completed": 1}
+    assert {key: number for key, number in found["tasks"].items() if number} == {
+        "pending": 1,
+        "running": 1,
+        "completed": 1,
+    }
     assert found["executions"]["pending"] == 2 and found["executions"]["completed"] == 1
     assert found["hosts"] == {"known": 3, "connected": 2}
     assert [row["task_id"] for row in (await world.get("/api/v1/tasks/pending")).json["items"]] == [pending["task_id"]]
