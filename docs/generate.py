@@ -3,7 +3,7 @@
 docs/reference/states.md from server/core/states.py and proto/words.py, docs/reference/errors.md from server/errors.py,
 docs/reference/reasons.md from proto/reasons.py
 and proto/notes.py,
-docs/reference/configuration.md from server/settings/schema.py, docs/reference/commands.md from the commands of
+docs/reference/configuration.md from server/settings/sections, docs/reference/commands.md from the commands of
 server/cli.
 """
 

@@ -21,10 +21,11 @@ from server.security import ca_files
 from server.security.init import InitFailed, Initialised, ensure_token, initialise, read_token
 from server.security.lock import InUse, locked
 from server.security.tokens import Kind
+from server.settings.faults import SettingsError
 from server.settings.load import Flag, load
 from server.settings.password_file import read_password
 from server.settings.rules import value_of
-from server.settings.schema import Loaded, Settings, SettingsError
+from server.settings.schema import Loaded, Settings
 from server.settings.table import plain, rows
 
 CONFIG, CANNOT_CREATE = 78, 73

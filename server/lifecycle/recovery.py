@@ -15,7 +15,7 @@ from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
-from server.settings.schema import Store as StoreSettings
+from server.settings.sections.store import Store as StoreSettings
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.lease import Holder
 

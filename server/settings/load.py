@@ -1,4 +1,7 @@
-"""Settings from defaults < file < environment < flags, each value checked by itself, all faults reported at once."""
+"""Loads settings from defaults, file, environment and flags; later sources override earlier ones.
+
+Every value is checked, and all errors are reported together.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,29 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from server.settings.faults import Fault, SettingsError
 from server.settings.renamed import current_names, variable, warning
 from server.settings.rules import broken, value_of
-from server.settings.schema import Fault, Loaded, Settings, SettingsError
+from server.settings.schema import Loaded, Settings
 from server.settings.table import Row, plain, rows, sections
 
 FILE_LIMIT = 1 << 20
+"""Maximum bytes of a configuration file."""
 SHOWN_LIMIT = 80
+"""Maximum characters of a value in an error message."""
 _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
-"""msgspec takes `1e3` for 1000, too."""
+"""A whole number as an operator writes it. msgspec also accepts `1e3`."""
 CONFIG_VARIABLE = "CLARION_CONFIG"
 
 
 class Flag(NamedTuple):
-    """One setting from the command line: the flag's name as typed, the dotted key, the text."""
+    """One setting from the command line.
+
+    Attributes:
+        name: The flag as the user typed it.
+        key: The dotted key.
+        text: The value.
+    """
 
     name: str
     key: str
@@ -33,6 +45,8 @@ class Flag(NamedTuple):
 
 
 class _Given(NamedTuple):
+    """A value as one source gives it. Values from the environment and from flags are text; TOML values have a type."""
+
     value: Any
     source: str
     is_text: bool
@@ -45,10 +59,17 @@ def load(
     flags: Iterable[Flag] = (),
     sets: Iterable[str] = (),
 ) -> Loaded:
-    """`config`: a TOML file that must exist; otherwise that named by CLARION_CONFIG, otherwise server.toml in the data
-    directory where there is one. `sets`: texts `section.key=value` as given to --set. Of two flags for one key the
-    later
-    one counts, named flags after --set. Raises SettingsError with every fault found.
+    """Load and check the settings.
+
+    Args:
+        config: A TOML file that must exist. Default: the file that CLARION_CONFIG names, else server.toml in the data
+            directory if it exists.
+        environ: The environment; default: that of the process.
+        flags: Named flags. Of two flags for one key the later one wins; they override `sets`.
+        sets: Values of --set, as `section.key=value`.
+
+    Raises:
+        SettingsError: Holds every error found.
     """
     env = os.environ if environ is None else environ
     faults: list[Fault] = []
@@ -80,8 +101,8 @@ def _file(config: Path | None, env: Mapping[str, str], data: _Given | None) -> P
         return config
     if env.get(CONFIG_VARIABLE):
         return Path(env[CONFIG_VARIABLE])
-    beside = Path(data.value if data else cast(Path, rows()["data"].default)) / "server.toml"
-    return beside if os.path.lexists(beside) else None
+    in_data = Path(data.value if data else cast(Path, rows()["data"].default)) / "server.toml"
+    return in_data if os.path.lexists(in_data) else None
 
 
 def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
@@ -97,7 +118,7 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
             Fault(
                 key="--config",
                 source=source,
-                message=f"cannot be read: {error.strerror}; name a file that is there and readable",
+                message=f"cannot be read: {error.strerror}; name a file that exists and is readable",
             )
         )
         return {}
@@ -112,7 +133,7 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
                     Fault(
                         key=name,
                         source=source,
-                        message=f"is a section, not a value; write [{name}] on a line of its own and its keys below",
+                        message=f"is a section, not a value; write [{name}] on its own line and the keys below it",
                     )
                 )
                 continue
@@ -126,7 +147,7 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
                     Fault(
                         key=key,
                         source=source,
-                        message=f"is the old name of {new}, which is given too; keep one of them",
+                        message=f"is the old name of {new}, which is set too; keep one of them",
                     )
                 )
             elif new in rows():
@@ -137,9 +158,10 @@ def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Gi
 
 
 def _environment(env: Mapping[str, str], faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
-    """Other programs' variables begin with CLARION_ too (the agent's, the CLI's, Kubernetes' CLARION_PORT), so an
-    unknown name
-    is a fault only where it can hardly mean anything else: below a section's name, or a near miss of a known one.
+    """Read the settings in the environment.
+
+    Variables of other programs begin with CLARION_ too: the agent's, the CLI's, CLARION_PORT of Kubernetes. An unknown
+    name is therefore an error only if it begins with a section's name or is close to a known name.
     """
     known = {row.variable.removeprefix("CLARION_"): row for row in rows().values()}
     old_names = {variable(old).removeprefix("CLARION_"): (old, new) for old, new in current_names().items()}
@@ -158,7 +180,7 @@ def _environment(env: Mapping[str, str], faults: list[Fault], warnings: list[str
                     Fault(
                         key=variable_name,
                         source="environment",
-                        message=f"is the old name of {new.variable}, which is given too; keep one of them",
+                        message=f"is the old name of {new.variable}, which is set too; keep one of them",
                     )
                 )
                 continue
@@ -179,7 +201,7 @@ def _parse_sets(sets: Iterable[str], faults: list[Fault]) -> list[Flag]:
             parsed.append(Flag("--set", key.strip(), value.strip()))
         else:
             faults.append(
-                Fault(key="--set", source="flag --set", message="must be section.key=value, as in --set http.port=8440")
+                Fault(key="--set", source="flag --set", message="must be section.key=value, as in http.port=8440")
             )
     return parsed
 
@@ -196,7 +218,7 @@ def _known(flags: Iterable[Flag], faults: list[Fault], warnings: list[str]) -> l
 
 
 def _current(key: str, source: str, warnings: list[str]) -> str:
-    """The key under its present name. An old one adds a warning."""
+    """Return the current name of a key; an old name adds a warning."""
     new = current_names().get(key, key)
     if new != key:
         warnings.append(warning(key, new, source))
@@ -204,13 +226,13 @@ def _current(key: str, source: str, warnings: list[str]) -> str:
 
 
 def _unknown(key: str, source: str, known: Iterable[str], groups: Iterable[str]) -> Fault:
-    """Never shows the value: a misspelt key may well hold a password."""
+    """Describe an unknown key. The value is never shown: a misspelt key may hold a password."""
     names = [*known, *groups]
     last = {name.rpartition(".")[2]: name for name in reversed(names)}
     close = get_close_matches(key, names, n=1, cutoff=0.6) or [
         last[word] for word in get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
     ]
-    advice = f"did you mean {close[0]}?" if close else "'clarion-server config show' lists them all"
+    advice = f"did you mean {close[0]}?" if close else "'clarion-server config show' lists all settings"
     return Fault(key=key, source=source, message=f"there is no such setting; {advice}")
 
 
@@ -231,7 +253,10 @@ def _convert(row: Row, one: _Given, faults: list[Fault]) -> Any:
 
 
 def _as_typed(row: Row, text: str) -> str:
-    """msgspec reads the word `null` as None where None is allowed; a host or a file may be called that."""
+    """Reject texts that msgspec would convert to something else.
+
+    msgspec reads `null` as None where None is allowed; a host or a file may have that name.
+    """
     if text.lower() == "null":
         raise ValueError(f"{row.key} cannot be unset by a word")
     if row.allowed.startswith("a whole number") and not _DIGITS.fullmatch(text):
@@ -247,7 +272,7 @@ def _path(wanted: type, value: object) -> Path:
 
 def _shown(row: Row, value: object) -> str | None:
     if "password" in row.name:
-        return None  # somebody may have put the password itself where its file belongs
+        return None  # the operator may have written the password itself instead of its file
     text = repr(value)
     return text if len(text) <= SHOWN_LIMIT else f"{text[:SHOWN_LIMIT]}… ({len(text)} characters)"
 

@@ -1,4 +1,4 @@
-"""Networks as a setting names them."""
+"""Parses lists of networks in settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ Network = IPv4Network | IPv6Network
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks with commas between them. Raises ValueError that names the bad one."""
+    """Parse addresses and networks separated by commas.
+
+    Raises:
+        ValueError: One part is neither; the message names it.
+    """
     found: list[Network] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
         try:

@@ -1,16 +1,22 @@
-"""Secrets that settings point to. They are read when used and never become part of the settings."""
+"""Reads the secrets that settings point to. They are read when needed and never become part of the settings."""
 
 from __future__ import annotations
 
-from server.settings.schema import Fault, SettingsError, Store
+from server.settings.faults import Fault, SettingsError
+from server.settings.sections.store import Store
 
 PASSWORD_LIMIT = 4096
+"""Maximum bytes of a password."""
 
 
 def read_password(store: Store) -> str:
-    """The database account's password: the first line of `store.password_file`, or an empty text without one.
+    """Return the password of the database account.
 
-    Raises SettingsError that names the file and never what is in it.
+    Returns:
+        The first line of `store.password_file`; empty if there is no such setting.
+
+    Raises:
+        SettingsError: The file cannot be used. The message names the file and never shows its content.
     """
     if store.password_file is None:
         return ""

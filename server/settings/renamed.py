@@ -1,4 +1,4 @@
-"""Old names of settings. They are still accepted, and each use gives a warning that names the new one."""
+"""Old names of settings. The server still accepts them and writes a warning with the new name for each."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ RENAMED: dict[str, dict[str, str]] = {
         "time_saved_every": "elapsed_checkpoint_interval",
     },
 }
-"""section → old name → new name"""
+"""Section to old name to new name."""
 
 
 @cache
 def current_names() -> dict[str, str]:
-    """Old dotted key → new dotted key."""
+    """Map each old dotted key to the new one."""
     return {f"{section}.{old}": f"{section}.{new}" for section, names in RENAMED.items() for old, new in names.items()}
 
 
 def variable(key: str) -> str:
-    """The environment variable of a dotted key."""
+    """Return the environment variable of a dotted key."""
     return "CLARION_" + key.replace(".", "_").upper()
 
 
 def warning(old: str, new: str, source: str) -> str:
-    """Text for the operator. `source`: where the old name was found, as in `Loaded.sources`."""
-    return f"{old} ({source}) is now called {new}; the old name is still accepted, and a later version may refuse it"
+    """Return the warning for the operator. `source` tells where the old name was found, as in `Loaded.sources`."""
+    return f"{old} ({source}) is now called {new}; the old name still works, but a later version may refuse it"

@@ -1,4 +1,4 @@
-"""What must hold between settings, and what this release does not allow yet."""
+"""Rules between settings, and values that this release does not support yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from server.settings.schema import Settings
 from server.settings.table import plain, rows
 
 Found = tuple[str, str]
-"""(dotted key, what is wrong with it and what to do)."""
+"""Dotted key, and what is wrong with its value and how to correct it."""
 
 _MYSQL_ONLY = (
     "host",
@@ -28,17 +28,17 @@ _MYSQL_ONLY = (
 )
 _SQLITE_ONLY = ("path", "cache_bytes")
 _NAME = re.compile(r"[A-Za-z0-9_*](?:[A-Za-z0-9._-]{0,253})|[0-9A-Fa-f:.]{2,45}")
-_REASON = "in this release this port speaks no TLS, so it must be a loopback address such as 127.0.0.1 or ::1"
+_NO_TLS = "this port has no TLS yet, so it must be a loopback address such as 127.0.0.1 or ::1"
 
 
 def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
-    """Every rule that `settings` break. `given(key)` tells whether somebody set that key."""
+    """Yield every rule that `settings` break. `given(key)` is true if the operator set that key."""
     if not loopback(settings.http.host):
-        yield "http.host", f"{_REASON}; let others reach it through an SSH tunnel or a TLS proxy on this machine"
+        yield "http.host", f"{_NO_TLS}; give others access through an SSH tunnel or a TLS proxy on this machine"
     try:
         networks(settings.http.trusted_proxies or "")
     except ValueError as error:
-        yield "http.trusted_proxies", f"{error}; write them with commas between them"
+        yield "http.trusted_proxies", f"{error}; separate several with commas"
     yield from _plaintext(settings)
     yield from _ports(settings)
     yield from _store(settings, given)
@@ -48,7 +48,7 @@ def broken(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
 
 
 def loopback(host: str) -> bool:
-    """`localhost` or an address that never leaves this machine (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    """Return whether `host` is `localhost` or a loopback address (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
     if host == "localhost":
         return True
     try:
@@ -68,19 +68,19 @@ def _plaintext(settings: Settings) -> Iterator[Found]:
         if port.names is not None and not _NAME.fullmatch(name.strip()):
             yield (
                 "agent_port.names",
-                f"{name.strip()!r} is neither a host name nor an address; write them with commas between them",
+                f"{name.strip()!r} is neither a host name nor an address; separate several with commas",
             )
 
 
 def _ports(settings: Settings) -> Iterator[Found]:
     if settings.http.port == settings.agent_port.port != 0:
-        yield "agent_port.port", "http.port is the same; give the two different ports"
+        yield "agent_port.port", "http.port is the same; set two different ports"
     if (
         not settings.agent_port.insecure_loopback
         and settings.enrol.port in (settings.http.port, settings.agent_port.port)
         and settings.enrol.port
     ):
-        yield "enrol.port", "http.port or agent_port.port is the same; give the three different ports"
+        yield "enrol.port", "http.port or agent_port.port is the same; set three different ports"
 
 
 def _store(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
@@ -99,12 +99,12 @@ def _store(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
     if store.host is None and store.socket is None:
         yield "store.host", "store.kind = mysql needs either store.host or store.socket; set one of them"
     if store.host is not None and store.socket is not None:
-        yield "store.socket", "store.host is set too; keep the one that is meant"
+        yield "store.socket", "store.host is set too; keep one of them"
     if store.socket is not None:
         if given("store.port"):
             yield "store.port", "has no effect with store.socket; remove one of them"
         if store.tls != "off":
-            yield "store.tls", "a Unix socket carries no TLS; use store.host, or set store.tls = off"
+            yield "store.tls", "a Unix socket does not use TLS; use store.host, or set store.tls = off"
     if store.tls_ca is not None and store.tls != "verify":
         yield "store.tls_ca", f"has no effect with store.tls = {store.tls}; set store.tls = verify, or remove this"
 
@@ -117,13 +117,13 @@ def _sizes(settings: Settings) -> Iterator[Found]:
         yield "writer.reading_high_water", f"must be above writer.high_water, which is {writer.high_water}"
     if writer.max_rows > writer.high_water:
         yield "writer.max_rows", f"must not be above writer.high_water, which is {writer.high_water}"
-    # Parameters and environment have the same limits, and 64 KiB leaves room for the message's other fields.
+    # Parameters and environment have the same limits; 64 KiB are for the other fields of the message.
     largest = limits.command_bytes + 2 * limits.parameters * limits.parameter_bytes + limits.stdin_bytes + (64 << 10)
     if largest > port.max_message:
         parts = "limits.command_bytes, limits.parameters x limits.parameter_bytes (twice) and limits.stdin_bytes"
         yield "agent_port.max_message", f"{parts} allow a command of {largest} bytes; raise this or lower those"
-    # In JSON, base64 makes four bytes of three, and an escape two of a line end, a quote or a backslash; an id takes 39
-    # bytes in a list.
+    # In JSON, base64 turns three bytes into four. An escape turns a line end, a quote or a backslash into two bytes. A
+    # host id takes 39 bytes in a list.
     texts = max(limits.command_bytes, limits.expression_chars) + 2 * limits.parameters * limits.parameter_bytes
     body = limits.stdin_bytes * 4 // 3 + 2 * texts + 40 * limits.hosts_per_task + (64 << 10)
     if body > settings.http.max_body:
@@ -152,7 +152,7 @@ WITHIN = (
     ("http.session_idle", "http.session_max_age"),
     ("http.plain_session_idle", "http.plain_session_max_age"),
 )
-"""A limit, and the one that it lies within: above that it would never be reached."""
+"""A limit and the wider limit that contains it. A value above the wider one would have no effect."""
 
 
 def _unreachable(settings: Settings, given: Callable[[str], bool]) -> Iterator[Found]:
@@ -179,7 +179,11 @@ def _times(settings: Settings) -> Iterator[Found]:
 
 
 def value_of(settings: Settings, key: str) -> Any:
-    """The value of a dotted key, with what stands in for an absent one filled in. Raises KeyError."""
+    """Return the value of a dotted key; `store.path` has its effective default.
+
+    Raises:
+        KeyError: There is no such setting.
+    """
     row = rows()[key]
     if key == "store.path" and settings.store.kind == "sqlite":
         return settings.database_file

@@ -1,4 +1,4 @@
-"""The settings as a table: dotted key, type, default, what is allowed, environment variable, meaning."""
+"""The settings as a table: dotted key, type, default, allowed values, environment variable, description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from server.settings.schema import Settings
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting. `section` is empty for a key at the top level."""
+    """One setting.
+
+    Attributes:
+        section: The TOML section; empty for a key at the top level.
+        name: The key within the section.
+        type: The annotation with its limits.
+        default: The default value.
+        allowed: The allowed values in words.
+        meaning: The description.
+    """
 
     section: str
     name: str
@@ -35,12 +44,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def rows() -> dict[str, Row]:
-    """dotted key → Row, in the order in which they are declared."""
+    """Map each dotted key to its row, in the order of declaration."""
     return {row.key: row for row in _rows()}
 
 
 @cache
 def sections() -> tuple[str, ...]:
+    """Return the section names in the order of declaration."""
     return tuple(dict.fromkeys(row.section for row in rows().values() if row.section))
 
 
@@ -74,7 +84,7 @@ def _allowed(info: inspect.Type, declared: Any) -> str:
     if isinstance(info, inspect.UnionType):
         return " or ".join(_allowed(part, declared) for part in info.types if not isinstance(part, inspect.NoneType))
     if isinstance(info, inspect.LiteralType):
-        # msgspec sorts the words; they are declared in an order that means something.
+        # msgspec sorts the words alphabetically; the declaration has the order that readers expect.
         return "one of " + ", ".join(map(str, get_args(get_args(declared)[0])))
     if isinstance(info, inspect.IntType):
         return f"a whole number from {info.ge} to {info.le}"
@@ -90,7 +100,7 @@ def _allowed(info: inspect.Type, declared: Any) -> str:
 
 
 def plain(value: object) -> str:
-    """A value as a person would write it: 15, not 15.0; true, not True; nothing for None."""
+    """Format a value as an operator writes it: 15 for 15.0, true for True, empty text for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

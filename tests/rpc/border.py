@@ -38,7 +38,9 @@ from server.rpc.session.encode import Terms
 from server.rpc.settings import Settings as RpcSettings
 from server.security.init import initialise
 from server.security.tokens import Kind, make
-from server.settings.schema import AgentPort, Enrol, Settings
+from server.settings.schema import Settings
+from server.settings.sections.agent_port import AgentPort
+from server.settings.sections.enrol import Enrol
 from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 from tests.conductor.test_conductor import Seen

@@ -32,7 +32,7 @@ from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.encode import Terms
 from server.rpc.session.orphans import Orphans
 from server.rpc.settings import Settings
-from server.settings.schema import Store as StoreSettings
+from server.settings.sections.store import Store as StoreSettings
 from server.store.base import Store
 from server.store.lease import Holder
 from server.store.mysql.store import MySQLStore

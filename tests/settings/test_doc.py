@@ -13,7 +13,7 @@ DOC = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert DOC.read_text() == render(), "python -m server.settings.document > docs/reference/configuration.md"
+    assert DOC.read_text() == render(), "run docs/generate.py"
 
 
 def test_every_setting_has_its_line_with_its_meaning() -> None:

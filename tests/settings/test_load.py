@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from server.settings.faults import SettingsError
 from server.settings.load import FILE_LIMIT, Flag, load
-from server.settings.schema import Loaded, Settings, SettingsError
+from server.settings.schema import Loaded, Settings
 from server.settings.table import rows
 
 
@@ -82,7 +83,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         sets=["liveness.heartbeat_timeout=-1", "nonsense"],
     )
     assert found == [
-        "--set (flag --set): must be section.key=value, as in --set http.port=8440",
+        "--set (flag --set): must be section.key=value, as in http.port=8440",
         "CLARION_HTTP_HOTS (environment): there is no such setting; did you mean CLARION_HTTP_HOST?",
         "http.prot (file c.toml): there is no such setting; did you mean http.port?",
         "wirter (file c.toml): there is no such setting; did you mean writer?",
@@ -107,7 +108,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ('data = "a\\u0000b"', "data = 'a\\x00b' (file c.toml): must be a path"),
         (
             "http = 5",
-            "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below",
+            "http (file c.toml): is a section, not a value; write [http] on its own line and the keys below it",
         ),
         (
             "[log]\nlevel = 2026-01-01",
@@ -119,12 +120,12 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ),
         (
             "[[http]]\nport = 1",
-            "http (file c.toml): is a section, not a value; write [http] on a line of its own and its keys below",
+            "http (file c.toml): is a section, not a value; write [http] on its own line and the keys below it",
         ),
         ("port = 1", "port (file c.toml): there is no such setting; did you mean http.port?"),
         (
             "[qqqq.wwww]\nx=1",
-            "qqqq (file c.toml): there is no such setting; 'clarion-server config show' lists them all",
+            "qqqq (file c.toml): there is no such setting; 'clarion-server config show' lists all settings",
         ),
     ],
 )

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from server.settings.faults import SettingsError
 from server.settings.load import Flag, load
 from server.settings.renamed import current_names, variable
 from server.settings.rules import value_of
-from server.settings.schema import SettingsError
 from server.settings.table import plain, rows
 
 PAIRS = list(current_names().items())
@@ -74,11 +74,11 @@ def test_new_names_give_no_warning() -> None:
 def test_a_file_with_both_names_is_refused(lines: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "both.toml"
     file.write_text("[guard]\n" + "\n".join(lines) + "\n")
-    with pytest.raises(SettingsError, match="abuse_weight, which is given too"):
+    with pytest.raises(SettingsError, match="abuse_weight, which is set too"):
         load(file, environ={})
 
 
 def test_an_environment_with_both_names_is_refused() -> None:
     both = {variable("guard.grave_" + "refusals"): "3", variable("guard.abuse_weight"): "4"}
-    with pytest.raises(SettingsError, match="which is given too"):
+    with pytest.raises(SettingsError, match="which is set too"):
         load(environ=both)

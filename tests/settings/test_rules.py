@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from server.settings.faults import SettingsError
 from server.settings.load import load
 from server.settings.rules import loopback
-from server.settings.schema import SettingsError
 
 MYSQL = ["store.kind=mysql", "store.user=u", "store.database=d", "store.host=h"]
 
@@ -70,7 +70,7 @@ def broken(*sets: str) -> dict[str, str]:
         (MYSQL[:3], "store.host", "either store.host or store.socket"),
         ([*MYSQL, "store.socket=/s"], "store.socket", "store.host is set too"),
         ([*MYSQL[:3], "store.socket=/s", "store.port=3307"], "store.port", "no effect with store.socket"),
-        ([*MYSQL[:3], "store.socket=/s", "store.tls=verify"], "store.tls", "carries no TLS"),
+        ([*MYSQL[:3], "store.socket=/s", "store.tls=verify"], "store.tls", "does not use TLS"),
         ([*MYSQL, "store.tls=require", "store.tls_ca=/ca"], "store.tls_ca", "no effect with store.tls = require"),
     ],
 )

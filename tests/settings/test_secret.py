@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from server.settings.faults import SettingsError
 from server.settings.password_file import PASSWORD_LIMIT, read_password
-from server.settings.schema import SettingsError, Store
+from server.settings.sections.store import Store
 
 
 def test_the_first_line_is_the_password(tmp_path: Path) -> None:

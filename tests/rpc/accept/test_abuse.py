@@ -19,7 +19,8 @@ from server.lifecycle.wiring import lane_limits, listener_limits, rpc_settings
 from server.rpc.accept.abuse import ADDRESSES, AbuseTracker, Tarpit, is_grave, label
 from server.rpc.accept.listener import Limits
 from server.rpc.session.streams import AgentStream
-from server.settings.schema import Guard, Settings
+from server.settings.schema import Settings
+from server.settings.sections.guard import Guard
 from tests.rpc.accept.test_listener import door
 from tests.rpc.peer import GOOD, Edge, until
 from tests.speedups.http2.kit import PING, PREFACE, SETTINGS, frame

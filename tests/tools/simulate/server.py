@@ -22,7 +22,7 @@ from server.fleet.session import Session
 from server.lifecycle import recovery
 from server.rpc.session import hello as from_agent
 from server.rpc.session.host_facts import HostRecorder
-from server.settings.schema import Store as Settings
+from server.settings.sections.store import Store as Settings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder, StoreFenced
 from server.store.writer import Writer, WriterClosed

@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from server.core.selectors.expression import Bounds
+from server.settings.faults import SettingsError
 from server.settings.load import load
 from server.settings.rules import WITHIN
-from server.settings.schema import SettingsError
 from server.settings.table import rows
 from server.web.http.limits import Limits
 from tests.web.world import Answer, World, open_world

@@ -24,7 +24,9 @@ from server.ports import Clock
 from server.rpc.agent_auth import AgentAuth
 from server.security.init import initialise
 from server.security.tokens import Kind, make
-from server.settings.schema import AgentPort, Enrol, Settings
+from server.settings.schema import Settings
+from server.settings.sections.agent_port import AgentPort
+from server.settings.sections.enrol import Enrol
 from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 

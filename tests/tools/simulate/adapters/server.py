@@ -27,7 +27,7 @@ from server.rpc.session.host_facts import HostRecorder
 from server.rpc.session.setup import SessionSetup
 from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import Settings
-from server.settings.schema import Store as StoreSettings
+from server.settings.sections.store import Store as StoreSettings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder
 from server.store.writer import Writer
