@@ -25,7 +25,7 @@ from proto.link import server as link
 from server.cluster import lease
 from server.conductor import Conductor
 from server.core.engine import Engine
-from server.core.events import Now, Stopping
+from server.core.events import Now, ServerStopping
 from server.core.states import TaskStatus
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -278,7 +278,7 @@ class App:
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
-            deps.door.submit(Stopping())
+            deps.door.submit(ServerStopping())
             agents.edge.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()

@@ -31,27 +31,27 @@ from server.core.effects import (
 )
 from server.core.engine import Engine
 from server.core.events import Event, Tick
-from server.core.figures.delivery import Spread
+from server.core.figures.delivery import DurationHistogram
 from server.core.figures.statistics import Statistics
 from server.core.model import Task
-from server.core.write_order import LAST, Order, about, order_of
+from server.core.write_order import AFTER_ALL, WriteOrder, after_ids, order_of
 from server.ports import Clock, ProgressSink
-from server.turns import let_others
+from server.turns import let_other_tasks_run
 
 
-class Queue(Protocol):
+class SaveQueue(Protocol):
     """The writer, as the conductor sees it."""
 
     def put(
-        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
     ) -> None: ...
 
-    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None: ...
+    async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None: ...
 
     async def wait_room(self) -> None: ...
 
 
-class Outboxes(Protocol):
+class SessionSender(Protocol):
     """The sessions, as the conductor sees them. A message for a session that is over is dropped: resync covers it."""
 
     def send(self, act: Welcome | Dispatch | Cancel | Ack | Forget | Cut) -> None: ...
@@ -63,8 +63,8 @@ class Conductor:
     def __init__(
         self,
         engine: Engine,
-        queue: Queue,
-        outboxes: Outboxes,
+        queue: SaveQueue,
+        outboxes: SessionSender,
         shown: ProgressSink,
         clock: Clock,
         alarm: Callable[[Alarm], None] = lambda alarm: None,
@@ -86,11 +86,11 @@ class Conductor:
         if forgets:
             # Everything up to some number is over, and that is durable: this is said after every unit before, and holds
             # up none of them.
-            self._queue.put((), lambda: self._carry_out(Effects(acts=[*forgets])), LAST)
+            self._queue.put((), lambda: self._carry_out(Effects(acts=[*forgets])), AFTER_ALL)
         self._stirred.set()
 
     def _carry_out(self, effects: Effects) -> None:
-        effects.departure.at = self._clock.now().mono
+        effects.send_time.at = self._clock.now().mono
         self._shown.committed(effects.saves)
         for act in effects.acts:
             if isinstance(act, Progress):
@@ -110,7 +110,7 @@ class Conductor:
         while not self._ended:
             if self._engine.has_more:
                 await self._queue.wait_room()
-                await let_others()
+                await let_other_tasks_run()
                 self._tick()
                 continue
             self._stirred = trio.Event()
@@ -146,7 +146,7 @@ class Conductor:
         return 0.0 if oldest is None else self._clock.now().mono - oldest
 
     @property
-    def delivery(self) -> Spread:
+    def delivery(self) -> DurationHistogram:
         """How long it took to bring executions to their agents."""
         return self._engine.delivery
 
@@ -158,4 +158,4 @@ class Conductor:
         """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is
         about them."""
         commands = [command_id for command_id in map(self._engine.command_of, ids) if command_id is not None]
-        await self._queue.commit((), about(*ids, *commands) if ids else LAST)
+        await self._queue.commit((), after_ids(*ids, *commands) if ids else AFTER_ALL)

@@ -10,7 +10,7 @@ from server.core.effects import Progress, Save
 from server.core.events import Event, Now
 from server.core.figures.statistics import Statistics
 from server.core.model import Host, Task
-from server.core.selectors.inventory import Directory
+from server.core.selectors.inventory import HostDirectory
 
 
 class Clock(Protocol):
@@ -77,7 +77,7 @@ class HostPresence:
 class Fleet(Protocol):
     """Who is known and who is connected; all in memory."""
 
-    directory: Directory
+    directory: HostDirectory
     """All known hosts; not to be changed through this."""
 
     def online(self) -> Set[str]:

@@ -19,7 +19,7 @@ SWITCH_SECONDS = 0.001
 holds it."""
 
 
-async def let_others() -> None:
+async def let_other_tasks_run() -> None:
     """Give everything else that can go on some turns of the loop."""
     for _ in range(TURNS):
         await trio.lowlevel.checkpoint()

@@ -12,7 +12,7 @@ from proto.readable import hidden
 from server.cluster import lease
 from server.core.effects import CreateJoinToken, Save
 from server.core.engine import Engine
-from server.core.events import Now, Restored, TaskLoaded
+from server.core.events import DatabaseRestored, Now, TaskLoaded
 from server.core.model import JoinToken
 from server.errors import ClarionError
 from server.lifecycle import database_id as boot_database
@@ -95,7 +95,7 @@ async def _restore(settings: Settings, place: str) -> int:
         for one in await store.open_tasks():
             saves += engine.handle([TaskLoaded(one.task, one.command, one.executions)], now).saves
         open_before = sum(engine.statistics().executions[:3])
-        saves += engine.handle([Restored()], now).saves
+        saves += engine.handle([DatabaseRestored()], now).saves
         await store.write(saves)
         await lease.give_back(store)
         return open_before

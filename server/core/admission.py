@@ -5,219 +5,220 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from server.core import retry
-from server.core.state import EngineState, Execution, HostState, LiveTask, Stop
+from server.core.state import EngineState, HostState, LiveExecution, LiveTask, StopRequest
 from server.core.states import ExecutionStatus, ExecutionStep
 
 
-def admit_slice(world: EngineState, *, everything: bool) -> None:
+def admit_slice(state: EngineState, *, everything: bool) -> None:
     """Take on at most one slice of what is to be stopped and of what waits.
 
-    everything: of all tasks. Otherwise only of those for which this call has made work or room, so that what is done
+    everything: of all tasks. Otherwise only of those for which this call has created work or room, so that what is done
     for a small task shares
     no transaction with a slice of a large one.
     """
-    budget = _stop(world, world.limits.slice, world.stopping if everything else world.halted)
+    budget = _stop(state, state.limits.slice, state.stopping if everything else state.halted)
     if everything:
         # At most half of it, so that no number of small tasks keeps a large one from going on.
-        used = _admit(world, (budget + 1) // 2, world.quick)
-        _admit(world, budget - used, world.ready)
+        used = _admit(state, (budget + 1) // 2, state.ready_small)
+        _admit(state, budget - used, state.ready_large)
     else:
-        _admit(world, budget, world.woken)
+        _admit(state, budget, state.woken)
 
 
-def has_more(world: EngineState) -> bool:
+def has_more(state: EngineState) -> bool:
     """Another slice is due at once. Full limits are not a reason: they open with the next result."""
-    return bool(world.stopping) or any(
-        turns and world.in_flight < world.room(next(iter(turns))) for turns in (world.quick, world.ready)
+    return bool(state.stopping) or any(
+        turns and state.in_flight < state.in_flight_limit(next(iter(turns)))
+        for turns in (state.ready_small, state.ready_large)
     )
 
 
-def _admit(world: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+def _admit(state: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
     """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the
     single host of another."""
     used = 0
     while used < budget and turns:
-        live = next(iter(turns))
-        if world.in_flight >= world.room(live):
-            if turns is world.ready or turns is world.quick:
+        live_task = next(iter(turns))
+        if state.in_flight >= state.in_flight_limit(live_task):
+            if turns is state.ready_large or turns is state.ready_small:
                 break  # all of them are of one size
-            del turns[live]
-        elif not live.waiting or live.in_flight >= live.limit:
-            turns.pop(live)
-            world.turns(live).pop(live, None)
+            del turns[live_task]
+        elif not live_task.waiting or live_task.in_flight >= live_task.limit:
+            turns.pop(live_task)
+            state.ready_queue(live_task).pop(live_task, None)
         else:
-            execution = live.waiting.popleft()
+            execution = live_task.waiting.popleft()
             if execution.row.status is ExecutionStatus.PENDING:
-                _consider(world, execution)
+                _try_dispatch(state, execution)
                 used += 1
-            turns.move_to_end(live)
+            turns.move_to_end(live_task)
     return used
 
 
-def _consider(world: EngineState, execution: Execution) -> None:
+def _try_dispatch(state: EngineState, execution: LiveExecution) -> None:
     row = execution.row
-    peer = world.peers.get(row.host_id)
-    if peer is None:
-        peer = world.peers[row.host_id] = HostState(row.host_id)
-    if peer.session is None:
-        _consider_absent(world, peer, execution)
-    elif len(peer.open) >= peer.capacity or row.command_id in peer.open:
-        world.park(peer, execution)
+    host = state.hosts.get(row.host_id)
+    if host is None:
+        host = state.hosts[row.host_id] = HostState(row.host_id)
+    if host.session is None:
+        _park_or_refuse(state, host, execution)
+    elif len(host.open) >= host.capacity or row.command_id in host.open:
+        state.park(host, execution)
     else:
-        _dispatch(world, peer, execution)
+        _dispatch(state, host, execution)
 
 
-def _consider_absent(world: EngineState, peer: HostState, execution: Execution) -> None:
-    patience, limits = execution.live.patience, world.limits
-    if world.grace.ticket:
-        world.park(peer, execution)
-    elif patience is None:
-        refuse(world, execution, "offline" if peer.journal_id or peer.seq_reserved else "never_seen")
-    elif not patience.ticket:
-        end_waiting(world, execution)
-    elif len(peer.parked) >= limits.waiting_per_host or world.parked >= limits.waiting:
-        refuse(world, execution, "queue_full")
+def _park_or_refuse(state: EngineState, host: HostState, execution: LiveExecution) -> None:
+    offline_wait, limits = execution.live_task.offline_wait, state.limits
+    if state.grace.ticket:
+        state.park(host, execution)
+    elif offline_wait is None:
+        refuse(state, execution, "offline" if host.journal_id or host.seq_reserved else "never_seen")
+    elif not offline_wait.ticket:
+        expire_waiting(state, execution)
+    elif len(host.parked) >= limits.waiting_per_host or state.parked >= limits.waiting:
+        refuse(state, execution, "queue_full")
     else:
-        world.park(peer, execution)
+        state.park(host, execution)
 
 
-def end_waiting(world: EngineState, execution: Execution) -> None:
-    """The task's patience with hosts that are not connected is over; there is no further attempt."""
+def expire_waiting(state: EngineState, execution: LiveExecution) -> None:
+    """The wait of the task for hosts that are not connected is over; there is no further attempt."""
     execution.row.error_code, execution.row.error_message = "expired", "the host was not connected within wait_for"
-    world.step(execution, ExecutionStep.REFUSE)
+    state.step(execution, ExecutionStep.REFUSE)
 
 
-def _dispatch(world: EngineState, peer: HostState, execution: Execution) -> None:
-    row, live = execution.row, execution.live
-    assert peer.session is not None
-    peer.open[row.command_id] = execution
-    live.in_flight += 1
-    world.in_flight += 1
-    row.seq = world.next_seq(peer)
-    row.journal_id = peer.journal_id
-    row.dispatched_at = world.now.wall_ms
-    world.step(execution, ExecutionStep.DISPATCH)
-    renew_deadline(world, execution)
-    world.dispatch(peer.session, execution, row.seq)
+def _dispatch(state: EngineState, host: HostState, execution: LiveExecution) -> None:
+    row, live_task = execution.row, execution.live_task
+    assert host.session is not None
+    host.open[row.command_id] = execution
+    live_task.in_flight += 1
+    state.in_flight += 1
+    row.seq = state.next_seq(host)
+    row.journal_id = host.journal_id
+    row.dispatched_at = state.now.wall_ms
+    state.step(execution, ExecutionStep.DISPATCH)
+    renew_deadline(state, execution)
+    state.dispatch(host.session, execution, row.seq)
 
 
-def _stop(world: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
+def _stop(state: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
     """Use the rest of the budget, with one execution of each task in turn."""
     while budget > 0 and turns:
-        live = next(iter(turns))
-        if not live.stopping:
-            del turns[live]
-            world.stopping.pop(live, None)
+        live_task = next(iter(turns))
+        if not live_task.stopping:
+            del turns[live_task]
+            state.stopping.pop(live_task, None)
             continue
-        stop = live.stopping[0]
+        stop = live_task.stopping[0]
         if stop.executions:
             budget -= 1
             execution = stop.executions.popleft()
             if not execution.row.status.final:
-                _stop_one(world, execution, stop)
+                _stop_one(state, execution, stop)
         else:
-            live.stopping.popleft()
-        turns.move_to_end(live)
+            live_task.stopping.popleft()
+        turns.move_to_end(live_task)
     return budget
 
 
-def _stop_one(world: EngineState, execution: Execution, stop: Stop) -> None:
+def _stop_one(state: EngineState, execution: LiveExecution, stop: StopRequest) -> None:
     row = execution.row
     if stop.reason == "expired":
-        # Those that were not considered yet find the patience at its end when their turn comes.
-        if row.status is ExecutionStatus.PENDING and world.waits_for_absent(execution):
-            end_waiting(world, execution)
+        # Those that were not considered yet find the offline_wait at its end when their turn comes.
+        if row.status is ExecutionStatus.PENDING and state.waits_for_offline_host(execution):
+            expire_waiting(state, execution)
     elif row.status is not ExecutionStatus.PENDING:
         if stop.force and (row.unreachable or execution.suspect_until is not None):
-            lose(world, execution, "force_canceled")
+            lose(state, execution, "force_canceled")
         else:
-            ask_to_end(world, execution, stop.reason)
+            request_end(state, execution, stop.reason)
     elif stop.reason == "timeout":
-        refuse(world, execution, "task_timeout")
+        refuse(state, execution, "task_timeout")
     else:
         row.error_code = "canceled_before_start"
-        world.step(execution, ExecutionStep.CANCEL)
+        state.step(execution, ExecutionStep.CANCEL)
 
 
-def ask_to_end(world: EngineState, execution: Execution, reason: str) -> None:
-    """Its host decides how it ended; until it has said so, it is asked again and again. reason: canceled, timeout or
+def request_end(state: EngineState, execution: LiveExecution, reason: str) -> None:
+    """Its host decides how it ended; until it has said so, it is asked again. reason: canceled, timeout or
     expired."""
     row = execution.row
     if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
-        row.cancel_requested_at, row.cancel_reason = world.now.wall_ms, reason
-        world.changed(execution)
-    if execution.asked is None and not row.unreachable and execution.suspect_until is None:
-        execution.asked = world.now.mono
-    world.send_cancel(execution)
-    renew_deadline(world, execution)
+        row.cancel_requested_at, row.cancel_reason = state.now.wall_ms, reason
+        state.changed(execution)
+    if execution.end_requested_at is None and not row.unreachable and execution.suspect_until is None:
+        execution.end_requested_at = state.now.mono
+    state.send_cancel(execution)
+    renew_deadline(state, execution)
 
 
-def end_if_unheard_of(world: EngineState, execution: Execution) -> None:
+def expire_if_not_accepted(state: EngineState, execution: LiveExecution) -> None:
     """Nobody has accepted it. The time that its host has for that counts from when it could leave."""
-    departed, now = execution.departure.at, world.now.mono
-    due = (now if departed is None else departed) + _to_be_accepted(world, execution)
+    departed, now = execution.send_time.at, state.now.mono
+    due = (now if departed is None else departed) + _accept_timeout(state, execution)
     if due > now and execution.row.cancel_requested_at is None:
-        world.deadlines.set(execution, due)
+        state.deadlines.set(execution, due)
     else:
-        ask_to_end(world, execution, "expired")
+        request_end(state, execution, "expired")
 
 
-def clear_expiry(world: EngineState, execution: Execution) -> None:
+def clear_expiry(state: EngineState, execution: LiveExecution) -> None:
     """Its host has it after all: that nobody had said so in time is no reason to end it any more."""
     row = execution.row
     if row.cancel_reason == "expired":
-        row.cancel_requested_at = row.cancel_reason = execution.asked = None
-        world.changed(execution)
+        row.cancel_requested_at = row.cancel_reason = execution.end_requested_at = None
+        state.changed(execution)
 
 
-def suspect_until(world: EngineState, execution: Execution) -> None:
+def mark_suspect(state: EngineState, execution: LiveExecution) -> None:
     """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost;
     until then it is neither
     sent again nor asked to end, because a host that has no trace of it would answer that it never started."""
-    execution.asked = None
-    execution.suspect_until = world.now.mono + world.limits.suspect_until
-    renew_deadline(world, execution)
+    execution.end_requested_at = None
+    execution.suspect_until = state.now.mono + state.limits.suspect_until
+    renew_deadline(state, execution)
 
 
-def _to_be_accepted(world: EngineState, execution: Execution) -> float:
-    return world.limits.watchdog_margin + execution.live.command.start_within_ms / 1000
+def _accept_timeout(state: EngineState, execution: LiveExecution) -> float:
+    return state.limits.watchdog_margin + execution.live_task.command.start_within_ms / 1000
 
 
-def lose(world: EngineState, execution: Execution, reason: str) -> None:
+def lose(state: EngineState, execution: LiveExecution, reason: str) -> None:
     """It may have run and nobody can say. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
-    if not retry.try_retry(world, execution, ExecutionStatus.LOST):
-        world.step(execution, ExecutionStep.LOSE)
+    if not retry.try_retry(state, execution, ExecutionStatus.LOST):
+        state.step(execution, ExecutionStep.LOSE)
 
 
-def refuse(world: EngineState, execution: Execution, reason: str, message: str | None = None) -> None:
+def refuse(state: EngineState, execution: LiveExecution, reason: str, message: str | None = None) -> None:
     """This attempt never started and never will. reason: a code of proto/reasons.py."""
     execution.row.error_code = reason
     execution.row.error_message = message or None
-    if not retry.try_retry(world, execution, ExecutionStatus.DISPATCH_FAILED):
-        world.step(execution, ExecutionStep.REFUSE)
+    if not retry.try_retry(state, execution, ExecutionStatus.DISPATCH_FAILED):
+        state.step(execution, ExecutionStep.REFUSE)
 
 
-def renew_deadline(world: EngineState, execution: Execution) -> None:
+def renew_deadline(state: EngineState, execution: LiveExecution) -> None:
     """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
 
     away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted:
     ended as expired.
     Otherwise: the watchdog, after the agent's own timeout and grace.
     """
-    row, command, limits = execution.row, execution.live.command, world.limits
+    row, command, limits = execution.row, execution.live_task.command, state.limits
     if execution.suspect_until is not None:
-        world.deadlines.set(execution, execution.suspect_until)
+        state.deadlines.set(execution, execution.suspect_until)
         return
     if row.unreachable:
         wait = limits.lost_after
     elif row.cancel_requested_at is not None:
         wait = limits.cancel_retry + command.grace_ms / 1000
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
-        wait = _to_be_accepted(world, execution)
+        wait = _accept_timeout(state, execution)
     elif command.timeout_ms:
         wait = limits.watchdog_margin + (command.timeout_ms + command.grace_ms) / 1000
     else:
-        world.deadlines.clear(execution)
+        state.deadlines.clear(execution)
         return
-    world.deadlines.set(execution, world.now.mono + wait)
+    state.deadlines.set(execution, state.now.mono + wait)

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 # --- saves -----------------------------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ class SaveTask:
 class SaveExecution(Struct, frozen=True, gc=False):
     """A row that exists, as it is after this transaction. Taken only if its version is newer than the stored one."""
 
-    execution: CommandHost
+    execution: Execution
 
 
 class SaveOutput(Struct, frozen=True, gc=False):
@@ -347,12 +347,12 @@ class SendTime:
 @dataclass(slots=True)
 class Effects:
     """What one call of the engine asks for: one transaction, then the acts in order. Whoever carries them out sets
-    `departure.at`
+    `send_time.at`
     first: a database that is away holds them back, and nobody is to be judged by when they were decided."""
 
     saves: list[Save] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
-    departure: SendTime = field(default_factory=SendTime)
+    send_time: SendTime = field(default_factory=SendTime)
 
     def __bool__(self) -> bool:
         return bool(self.saves or self.acts)

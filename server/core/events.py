@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from msgspec import Struct, field
 
-from server.core.model import Command, CommandHost, Output, Task
+from server.core.model import Command, Execution, Output, Task
 
 
 class Now(Struct, frozen=True, gc=False):
@@ -28,7 +28,7 @@ class Outcome(IntEnum):
     LOST = 5
 
 
-class Stage(IntEnum):
+class JournalStage(IntEnum):
     """How far an agent's journal says an execution has come; numbers as in proto/command.proto."""
 
     INTENT = 1
@@ -75,7 +75,7 @@ class ExecutionsCanceled:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskForgotten:
+class TaskDeleted:
     """An operator deletes it, and the deletion is committed. Only for tasks that do not run."""
 
     task: Task
@@ -90,7 +90,7 @@ class TaskLoaded:
 
     task: Task
     command: Command
-    executions: Sequence[CommandHost] = ()
+    executions: Sequence[Execution] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class HostLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class DatabaseRestored:
     """The database is a backup: what has happened since it was made is not known of any open execution."""
 
 
@@ -112,13 +112,13 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One execution that an agent's journal still holds."""
 
     command_id: str
     attempt: int
     seq: int
-    stage: Stage
+    stage: JournalStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class HostConnected:
     journal_id: str
     slots: int
     max_seq: int = 0
-    entries: Sequence[Entry] = ()
+    entries: Sequence[JournalEntry] = ()
     max_epoch: int = 0
 
 
@@ -143,14 +143,14 @@ class HostDisconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class HostForgotten:
+class HostDeleted:
     """An operator deletes the host. Only for hosts that are not connected and have nothing open."""
 
     host_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unaccounted:
+class UnknownExecutions:
     """Of these executions, which its Hello named, the database knows nothing, and no deleted task had them.
     entries: (command_id, attempt, seq, stage)."""
 
@@ -210,7 +210,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping:
+class ServerStopping:
     """This server is about to end in good order: what only it knows is to be saved."""
 
 
@@ -222,18 +222,18 @@ Event = (
     | TaskStarted
     | TaskCanceled
     | ExecutionsCanceled
-    | TaskForgotten
+    | TaskDeleted
     | TaskLoaded
     | HostLoaded
-    | Restored
+    | DatabaseRestored
     | HostConnected
     | HostDisconnected
-    | HostForgotten
-    | Unaccounted
+    | HostDeleted
+    | UnknownExecutions
     | Accepted
     | Rejected
     | Started
     | Result
     | Tick
-    | Stopping
+    | ServerStopping
 )

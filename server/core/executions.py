@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from server.core import retry, rollback
-from server.core.admission import clear_expiry, refuse, renew_deadline, suspect_until
+from server.core.admission import clear_expiry, mark_suspect, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.results import unmatched
-from server.core.state import EngineState, Execution, HostState
+from server.core.state import EngineState, HostState, LiveExecution
 from server.core.states import ExecutionStatus, ExecutionStep
 
 STEPS = {
@@ -28,52 +28,52 @@ ENDS = {
 }
 
 
-def accepted(world: EngineState, event: Accepted, execution: Execution | None) -> None:
+def accepted(state: EngineState, event: Accepted, execution: LiveExecution | None) -> None:
     if execution is not None:
-        accept(world, execution)
+        accept(state, execution)
     else:
-        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
+        rollback.check_unsent(state, event.host_id, event.command_id, event.attempt)
 
 
-def accept(world: EngineState, execution: Execution) -> None:
+def accept(state: EngineState, execution: LiveExecution) -> None:
     """The agent's journal holds it: from here on it may run at any moment."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
-        row.accepted_at = world.now.wall_ms
-        _delivered(world, execution)
-        clear_expiry(world, execution)
-        world.changed(execution)
-        renew_deadline(world, execution)
+        row.accepted_at = state.now.wall_ms
+        _delivered(state, execution)
+        clear_expiry(state, execution)
+        state.changed(execution)
+        renew_deadline(state, execution)
 
 
-def _delivered(world: EngineState, execution: Execution) -> None:
-    decided = execution.departure.decided
+def _delivered(state: EngineState, execution: LiveExecution) -> None:
+    decided = execution.send_time.decided
     if decided is not None:
-        world.measures.delivery.add(world.now.mono - decided)
+        state.measures.delivery.add(state.now.mono - decided)
 
 
-def started(world: EngineState, event: Started, execution: Execution | None) -> None:
+def started(state: EngineState, event: Started, execution: LiveExecution | None) -> None:
     if execution is not None:
         execution.row.agent_started_at = event.agent_started_at
-        start(world, execution)
+        start(state, execution)
     else:
-        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
+        rollback.check_unsent(state, event.host_id, event.command_id, event.attempt)
 
 
-def start(world: EngineState, execution: Execution) -> None:
+def start(state: EngineState, execution: LiveExecution) -> None:
     """Its process exists."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED:
         if row.accepted_at is None:
-            row.accepted_at = world.now.wall_ms
-            _delivered(world, execution)
-        row.started_at = world.now.wall_ms
-        clear_expiry(world, execution)
-        world.step(execution, ExecutionStep.START)
-        renew_deadline(world, execution)
+            row.accepted_at = state.now.wall_ms
+            _delivered(state, execution)
+        row.started_at = state.now.wall_ms
+        clear_expiry(state, execution)
+        state.step(execution, ExecutionStep.START)
+        renew_deadline(state, execution)
 
 
-def rejected(world: EngineState, event: Rejected, execution: Execution | None) -> None:
+def rejected(state: EngineState, event: Rejected, execution: LiveExecution | None) -> None:
     """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and
     the execution is in
     doubt until its host reports a result, says Hello again, or has stayed connected for so long that it is lost."""
@@ -81,55 +81,56 @@ def rejected(world: EngineState, event: Rejected, execution: Execution | None) -
         return
     row = execution.row
     if row.status is not ExecutionStatus.DISPATCHED or row.accepted_at is not None:
-        world.contradictions += 1
+        state.contradictions += 1
         if execution.suspect_until is None:
-            suspect_until(world, execution)
+            mark_suspect(state, execution)
     elif event.reason == "canceled_before_start":
         row.error_code = event.reason
-        world.step(execution, ExecutionStep.CANCEL)
+        state.step(execution, ExecutionStep.CANCEL)
     else:
-        refuse(world, execution, event.reason, event.message)
+        refuse(state, execution, event.reason, event.message)
 
 
-def result(world: EngineState, event: Result, execution: Execution | None) -> None:
+def result(state: EngineState, event: Result, execution: LiveExecution | None) -> None:
     """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the
     commit."""
-    peer = world.peers.get(event.host_id)
+    host = state.hosts.get(event.host_id)
     if execution is None:
-        _unsolicited(world, event, peer)
+        _unsolicited(state, event, host)
         return
     for output in (event.stdout, event.stderr):
         if output is not None:
-            world.save(SaveOutput(output))
-    clear_expiry(world, execution)
-    _fill(world, execution.row, event)
-    if not retry.try_retry(world, execution, ENDS[event.outcome]):
-        world.step(execution, STEPS[event.outcome])
-    if peer is not None and peer.session is not None:
-        world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
-        world.forget(peer, world.limits.forget_every)
+            state.save(SaveOutput(output))
+    clear_expiry(state, execution)
+    _copy_result(state, execution.row, event)
+    if not retry.try_retry(state, execution, ENDS[event.outcome]):
+        state.step(execution, STEPS[event.outcome])
+    if host is not None and host.session is not None:
+        state.act(Ack(event.host_id, host.session, event.command_id, event.attempt))
+        state.forget(host, state.limits.forget_every)
 
 
-def _unsolicited(world: EngineState, event: Result, peer: HostState | None) -> None:
+def _unsolicited(state: EngineState, event: Result, host: HostState | None) -> None:
     """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and
     so is the pace."""
-    if unmatched.is_flood(world, peer):
+    if unmatched.is_flood(state, host):
         return
-    if not _ended_an_attempt(world, event):
-        world.save(_late(world, event, claimed=peer is not None and (event.command_id, event.attempt) in peer.claims))
-        rollback.was_sent(world, event.host_id, event.command_id, event.attempt)
-    if peer is not None and peer.session is not None:
-        unmatched.acknowledge(world, peer, event)
-        world.forget(peer, world.limits.forget_every)
+    if not _ended_earlier_attempt(state, event):
+        claimed = host is not None and (event.command_id, event.attempt) in host.claims
+        state.save(_late_report(state, event, claimed=claimed))
+        rollback.check_unsent(state, event.host_id, event.command_id, event.attempt)
+    if host is not None and host.session is not None:
+        unmatched.acknowledge(state, host, event)
+        state.forget(host, state.limits.forget_every)
 
 
-def _ended_an_attempt(world: EngineState, event: Result) -> bool:
-    live = world.by_command.get(event.command_id)
-    execution = live.executions.get(event.host_id) if live is not None else None
+def _ended_earlier_attempt(state: EngineState, event: Result) -> bool:
+    live_task = state.by_command.get(event.command_id)
+    execution = live_task.executions.get(event.host_id) if live_task is not None else None
     return execution is not None and retry.ended_earlier_attempt(execution.row, event.attempt, event.agent_finished_at)
 
 
-def _fill(world: EngineState, row: CommandHost, event: Result) -> None:
+def _copy_result(state: EngineState, row: Execution, event: Result) -> None:
     row.exit_code, row.signal = event.exit_code, event.signal
     row.error_code, row.error_message = event.error_code, event.error_message
     row.agent_started_at = event.agent_started_at or row.agent_started_at
@@ -140,10 +141,10 @@ def _fill(world: EngineState, row: CommandHost, event: Result) -> None:
     row.stderr_id = event.stderr.output_id if event.stderr else None
     if row.started_at is None and event.agent_started_at is not None:
         # Accepted, started and result came together: the server's own clock still tells when it began.
-        row.started_at = max(0, world.now.wall_ms - (event.execution_ms or 0))
+        row.started_at = max(0, state.now.wall_ms - (event.execution_ms or 0))
 
 
-def _late(world: EngineState, event: Result, *, claimed: bool) -> SaveLate:
+def _late_report(state: EngineState, event: Result, *, claimed: bool) -> SaveLate:
     report = {
         "attempt": event.attempt,
         "outcome": event.outcome.name.lower(),
@@ -163,7 +164,7 @@ def _late(world: EngineState, event: Result, *, claimed: bool) -> SaveLate:
         event.host_id,
         event.command_id,
         event.attempt,
-        world.now.wall_ms,
+        state.now.wall_ms,
         event.agent_finished_at,
         report,
         outputs,

@@ -118,7 +118,7 @@ class Task:
         return self.completed_hosts > 0 and self.failed_hosts > 0
 
 
-class CommandHost(Struct, gc=False):
+class Execution(Struct, gc=False):
     """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
 
     `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
@@ -157,7 +157,7 @@ class CommandHost(Struct, gc=False):
     earlier: tuple[Mapping[str, object], ...] = ()
     retry_at: int | None = None
 
-    def snapshot(self) -> CommandHost:
+    def snapshot(self) -> Execution:
         """A copy that later changes leave alone."""
         return copy(self)
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from server.core.admission import lose
 from server.core.effects import Alarm, Inquire, SaveOrphan, SaveSeq
-from server.core.events import Entry, HostConnected, Restored, Unaccounted
+from server.core.events import DatabaseRestored, HostConnected, JournalEntry, UnknownExecutions
 from server.core.inputs.bounds import SEQ_LEAP, SEQ_MAX
-from server.core.state import EngineState, Execution, HostState
+from server.core.state import EngineState, HostState, LiveExecution
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.tasks import make_rows
+from server.core.tasks import create_rows
 
 EPOCH_SEEN = "epoch_seen"
 """In the facts of databases of earlier releases: an epoch that an agent had met. Taken into account by one start, and
@@ -19,137 +19,139 @@ only within a small leap
 whole."""
 
 
-def gone(world: EngineState, host_id: str) -> None:
+def record_disconnect(state: EngineState, host_id: str) -> None:
     """One more host is away. Too many of them within the window are taken for a fault of ours (Kubernetes does so with
     zones)."""
-    limits, now = world.limits, world.now.mono
-    world.left.pop(host_id, None)
-    world.left[host_id] = now
-    while (first := next(iter(world.left))) and now - world.left[first] > limits.mass_window:
-        del world.left[first]
-    away = len(world.left)
+    limits, now = state.limits, state.now.mono
+    state.recent_disconnects.pop(host_id, None)
+    state.recent_disconnects[host_id] = now
+    while (first := next(iter(state.recent_disconnects))) and now - state.recent_disconnects[
+        first
+    ] > limits.mass_window:
+        del state.recent_disconnects[first]
+    away = len(state.recent_disconnects)
     if (
         away >= limits.mass_hosts
-        and away > limits.mass_share * (world.connected + away)
-        and now >= world.loss_suspended_until
+        and away > limits.mass_share * (state.connected + away)
+        and now >= state.loss_suspended_until
     ):
-        world.loss_suspended_until = now + limits.mass_pause
+        state.loss_suspended_until = now + limits.mass_pause
         text = (
-            f"{away} of {world.connected + away} hosts went away within {limits.mass_window:g} s; none is called "
+            f"{away} of {state.connected + away} hosts went away within {limits.mass_window:g} s; none is called "
             f"lost for {limits.mass_pause:g} s"
         )
-        world.act(Alarm("mass_silence", text))
+        state.act(Alarm("mass_silence", text))
 
 
-def believed_seq(peer: HostState, event: HostConnected) -> int:
+def plausible_seq(host: HostState, event: HostConnected) -> int:
     """The highest dispatch number that this host can honestly have met: what was reserved for it, and a leap for a
     database set back."""
-    return min(event.max_seq, peer.seq_reserved + SEQ_LEAP, SEQ_MAX)
+    return min(event.max_seq, host.seq_reserved + SEQ_LEAP, SEQ_MAX)
 
 
-def is_behind(world: EngineState, peer: HostState, event: HostConnected) -> bool:
+def is_rolled_back(state: EngineState, host: HostState, event: HostConnected) -> bool:
     """The agent has met higher numbers than the store remembers giving: the store was set back. An epoch that this host
     has claimed at an
     earlier start proves nothing new: this server's epochs may still be below it."""
-    later = world.epoch > 0 and event.max_epoch > max(world.epoch, peer.epoch_seen)
-    return peer.loaded and (event.max_seq > peer.seq_reserved or later)
+    later = state.epoch > 0 and event.max_epoch > max(state.epoch, host.epoch_seen)
+    return host.loaded and (event.max_seq > host.seq_reserved or later)
 
 
-def quarantine(world: EngineState, peer: HostState, event: HostConnected) -> None:
+def quarantine(state: EngineState, host: HostState, event: HostConnected) -> None:
     """Of what the store knew before this start, only what this very journal still holds is still true of this host. Its
     numbers are stored, so
     that the next start does not take them for another loss; they count for this host alone."""
-    world.act(
+    state.act(
         Alarm(
             "store_rolled_back",
             (
-                f"host {peer.host_id} has met dispatch {event.max_seq} of epoch {event.max_epoch}, the database "
-                f"remembers {peer.seq_reserved} of {world.epoch}"
+                f"host {host.host_id} has met dispatch {event.max_seq} of epoch {event.max_epoch}, the database "
+                f"remembers {host.seq_reserved} of {state.epoch}"
             ),
         )
     )
-    peer.epoch_seen = max(peer.epoch_seen, event.max_epoch)
-    peer.seq_reserved = max(peer.seq_reserved, believed_seq(peer, event))
-    world.save(SaveSeq(peer.host_id, peer.seq_reserved, peer.epoch_seen))
+    host.epoch_seen = max(host.epoch_seen, event.max_epoch)
+    host.seq_reserved = max(host.seq_reserved, plausible_seq(host, event))
+    state.save(SaveSeq(host.host_id, host.seq_reserved, host.epoch_seen))
     held = {(entry.command_id, entry.attempt) for entry in event.entries}
-    for execution in _inherited(world, peer.host_id):
+    for execution in _loaded_executions(state, host.host_id):
         row = execution.row
         if (
-            row.command_id not in peer.open
+            row.command_id not in host.open
             or row.journal_id != event.journal_id
             or (row.command_id, row.attempt) not in held
         ):
-            lose(world, execution, "rolled_back")
+            lose(state, execution, "rolled_back")
 
 
-def was_sent(world: EngineState, host_id: str, command_id: str, attempt: int) -> None:
+def check_unsent(state: EngineState, host_id: str, command_id: str, attempt: int) -> None:
     """An agent speaks of this attempt. If the store believes that it has yet to be sent, the store was set back: it may
     have run."""
-    live = world.by_command.get(command_id)
-    if live is None:
+    live_task = state.by_command.get(command_id)
+    if live_task is None:
         return
-    if live.task.status is TaskStatus.PENDING and host_id in live.task.targets:
-        make_rows(live)
-    execution = live.executions.get(host_id)
+    if live_task.task.status is TaskStatus.PENDING and host_id in live_task.task.targets:
+        create_rows(live_task)
+    execution = live_task.executions.get(host_id)
     if execution is None:
         return
     row = execution.row
     if attempt > row.attempt or (attempt == row.attempt and row.status is ExecutionStatus.PENDING):
-        world.act(
+        state.act(
             Alarm(
                 "store_rolled_back", f"host {host_id} tells of {command_id}, which the database believes was never sent"
             )
         )
-        lose(world, execution, "rolled_back")
+        lose(state, execution, "rolled_back")
 
 
-def claim(world: EngineState, peer: HostState, entries: Sequence[Entry], given: int) -> None:
+def record_claims(state: EngineState, host: HostState, entries: Sequence[JournalEntry], given: int) -> None:
     """Remember which reports are to be expected for what is not open. given: the numbers up to which the database, as
     it was loaded, has given
-    out; what has one of those and is unknown is proof that a part of the database is lost, so the store is asked."""
+    out; what has one of those and is unknown is proof that a part of the database is lost, so the store is unknown."""
     known = [
         entry
         for entry in entries
-        if entry.command_id not in peer.open and 0 < entry.seq <= max(peer.seq_reserved, peer.seq)
+        if entry.command_id not in host.open and 0 < entry.seq <= max(host.seq_reserved, host.seq)
     ]
-    peer.claims = {(entry.command_id, entry.attempt): None for entry in known[: world.limits.claims]}
-    asked = [
+    host.claims = {(entry.command_id, entry.attempt): None for entry in known[: state.limits.claims]}
+    unknown = [
         (entry.command_id, entry.attempt, entry.seq, int(entry.stage))
-        for entry in known[: world.limits.claims]
+        for entry in known[: state.limits.claims]
         if entry.seq <= given
     ]
-    if asked:
-        world.act(Inquire(peer.host_id, asked))
+    if unknown:
+        state.act(Inquire(host.host_id, unknown))
 
 
-def unaccounted(world: EngineState, event: Unaccounted) -> None:
+def unaccounted(state: EngineState, event: UnknownExecutions) -> None:
     """The database has given out these numbers and knows nothing of what they were for."""
-    for command_id, attempt, seq, stage in event.entries[: world.limits.orphans]:
-        world.save(SaveOrphan(event.host_id, command_id, attempt, world.now.wall_ms, seq, stage))
+    for command_id, attempt, seq, stage in event.entries[: state.limits.orphans]:
+        state.save(SaveOrphan(event.host_id, command_id, attempt, state.now.wall_ms, seq, stage))
     first = event.entries[0]
     text = (
         f"host {event.host_id} holds {len(event.entries)} executions that the database has dispatched and does not "
         f"know any more, the first is {first[0]}: a part of the database is lost"
     )
-    world.act(Alarm("orphans", text))
+    state.act(Alarm("orphans", text))
 
 
-def restored(world: EngineState, event: Restored) -> None:
+def restored(state: EngineState, event: DatabaseRestored) -> None:
     """Every open execution is given up: none of them may be started again, and none can be called unstarted."""
-    for live in list(world.tasks.values()):
-        if live.task.status is TaskStatus.PENDING:
-            make_rows(live)
-        for execution in list(live.executions.values()):
-            lose(world, execution, "restored")
+    for live_task in list(state.tasks.values()):
+        if live_task.task.status is TaskStatus.PENDING:
+            create_rows(live_task)
+        for execution in list(live_task.executions.values()):
+            lose(state, execution, "restored")
 
 
-def _inherited(world: EngineState, host_id: str) -> list[Execution]:
+def _loaded_executions(state: EngineState, host_id: str) -> list[LiveExecution]:
     found = []
-    for live in world.tasks.values():
-        if live.loaded:
-            if live.task.status is TaskStatus.PENDING and host_id in live.task.targets:
-                make_rows(live)
-            execution = live.executions.get(host_id)
+    for live_task in state.tasks.values():
+        if live_task.loaded:
+            if live_task.task.status is TaskStatus.PENDING and host_id in live_task.task.targets:
+                create_rows(live_task)
+            execution = live_task.executions.get(host_id)
             if execution is not None:
                 found.append(execution)
     return found

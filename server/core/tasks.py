@@ -11,255 +11,259 @@ from server.core import retry
 from server.core.effects import Forgotten, Progress, SaveTask
 from server.core.events import (
     ExecutionsCanceled,
-    Stopping,
+    ServerStopping,
     TaskCanceled,
     TaskCreated,
-    TaskForgotten,
+    TaskDeleted,
     TaskLoaded,
     TaskStarted,
 )
-from server.core.model import CommandHost, Task
-from server.core.state import EngineState, Execution, HostState, LiveTask, Stop
+from server.core.model import Execution, Task
+from server.core.state import EngineState, HostState, LiveExecution, LiveTask, StopRequest
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
 from server.core.timing.timers import ElapsedCheckpoint, OfflineWait
 
-SLOWEST = 5
+SLOWEST_SHOWN = 5
 
 
-def created(world: EngineState, event: TaskCreated) -> None:
+def created(state: EngineState, event: TaskCreated) -> None:
     pending = [0] * len(ExecutionStatus)
     pending[ExecutionStatus.PENDING] = len(event.task.targets)
     event.task.counts = tuple(pending)
-    live = world.add_task(event.task, event.command, pending)
-    world.ledger.created(event.task)
-    _show(world, live)
+    live_task = state.add_task(event.task, event.command, pending)
+    state.ledger.created(event.task)
+    _publish(state, live_task)
 
 
-def loaded(world: EngineState, event: TaskLoaded) -> None:
+def loaded(state: EngineState, event: TaskLoaded) -> None:
     """After a restart. Rows that were dispatched or running wait for their agents; deadlines begin anew."""
     task = event.task
-    world.ledger.reopened(task)
-    live = world.add_task(task, event.command, task.counts)
-    live.loaded = True
-    live.made = (
+    state.ledger.reopened(task)
+    live_task = state.add_task(task, event.command, task.counts)
+    live_task.loaded = True
+    live_task.rows_created = (
         task.status is not TaskStatus.PENDING
         or bool(event.executions)
         or task.counts[ExecutionStatus.PENDING] < len(task.targets)
     )
     for row in event.executions:
-        execution = live.executions[row.host_id] = Execution(row, live)
+        execution = live_task.executions[row.host_id] = LiveExecution(row, live_task)
         if row.retry_at is not None:
-            retry.resume(world, execution)
+            retry.restart_pause(state, execution)
         elif row.status is ExecutionStatus.PENDING:
-            live.waiting.append(execution)
+            live_task.waiting.append(execution)
         else:
-            _reclaim(world, live, execution)
+            _expect_host(state, live_task, execution)
     if task.status is TaskStatus.RUNNING:
-        _wait_as_before(world, live)
-        _keep_time(world, live)
+        _resume_waiting(state, live_task)
+        _track_elapsed(state, live_task)
         if task.cancel_reason is None:
-            _limit(world, live)
-        _be_patient(world, live)
-        world.wake(live)
+            _set_timeout(state, live_task)
+        _start_offline_wait(state, live_task)
+        state.wake(live_task)
     if task.cancel_reason is not None:
         if task.status is TaskStatus.PENDING:
-            make_rows(live)
-        _stop(world, live, live.executions.values(), task.cancel_reason)
-    _show(world, live)
+            create_rows(live_task)
+        _stop(state, live_task, live_task.executions.values(), task.cancel_reason)
+    _publish(state, live_task)
 
 
-def _wait_as_before(world: EngineState, live: LiveTask) -> None:
+def _resume_waiting(state: EngineState, live_task: LiveTask) -> None:
     """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is
     shown, and nothing is
     decided by it. Of further attempts nothing tells when they began to wait, so they do since now."""
-    waiting = [execution for execution in live.executions.values() if execution.row.status is ExecutionStatus.PENDING]
-    started_at = live.task.started_at or world.now.wall_ms
-    _wait(
-        world,
+    waiting = [
+        execution for execution in live_task.executions.values() if execution.row.status is ExecutionStatus.PENDING
+    ]
+    started_at = live_task.task.started_at or state.now.wall_ms
+    _begin_waiting(
+        state,
         [execution for execution in waiting if execution.row.attempt == 1],
-        world.now.mono - max(0, world.now.wall_ms - started_at) / 1000,
+        state.now.mono - max(0, state.now.wall_ms - started_at) / 1000,
     )
-    _wait(world, [execution for execution in waiting if execution.row.attempt > 1], world.now.mono)
+    _begin_waiting(state, [execution for execution in waiting if execution.row.attempt > 1], state.now.mono)
 
 
-def _keep_time(world: EngineState, live: LiveTask) -> None:
+def _track_elapsed(state: EngineState, live_task: LiveTask) -> None:
     """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what
     a server has
     counted is saved, and the time between two servers is nobody's."""
-    task = live.task
+    task = live_task.task
     if task.timeout_ms is not None or task.wait_ms is not None:
-        live.lap = ElapsedCheckpoint(live, world.now.mono - task.spent_ms / 1000)
-        world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
+        live_task.elapsed = ElapsedCheckpoint(live_task, state.now.mono - task.spent_ms / 1000)
+        state.deadlines.set(live_task.elapsed, state.now.mono + state.limits.elapsed_checkpoint_interval)
 
 
-def lap_over(world: EngineState, live: LiveTask) -> None:
-    assert live.lap is not None
-    world.deadlines.set(live.lap, world.now.mono + world.limits.lap)
-    world.touched[live] = None
+def checkpoint_due(state: EngineState, live_task: LiveTask) -> None:
+    assert live_task.elapsed is not None
+    state.deadlines.set(live_task.elapsed, state.now.mono + state.limits.elapsed_checkpoint_interval)
+    state.touched[live_task] = None
 
 
-def stopping(world: EngineState, event: Stopping) -> None:
-    world.touched.update({live: None for live in world.tasks.values() if live.lap is not None})
+def stopping(state: EngineState, event: ServerStopping) -> None:
+    state.touched.update({live_task: None for live_task in state.tasks.values() if live_task.elapsed is not None})
 
 
-def _limit(world: EngineState, live: LiveTask) -> None:
-    if live.lap is not None and live.task.timeout_ms is not None:
-        world.deadlines.set(live, live.lap.began + live.task.timeout_ms / 1000)
+def _set_timeout(state: EngineState, live_task: LiveTask) -> None:
+    if live_task.elapsed is not None and live_task.task.timeout_ms is not None:
+        state.deadlines.set(live_task, live_task.elapsed.began + live_task.task.timeout_ms / 1000)
 
 
-def _be_patient(world: EngineState, live: LiveTask) -> None:
-    if live.lap is not None and live.task.wait_ms is not None:
-        live.patience = OfflineWait(live)
-        world.deadlines.set(live.patience, live.lap.began + live.task.wait_ms / 1000)
+def _start_offline_wait(state: EngineState, live_task: LiveTask) -> None:
+    if live_task.elapsed is not None and live_task.task.wait_ms is not None:
+        live_task.offline_wait = OfflineWait(live_task)
+        state.deadlines.set(live_task.offline_wait, live_task.elapsed.began + live_task.task.wait_ms / 1000)
 
 
-def patience_over(world: EngineState, live: LiveTask) -> None:
+def offline_wait_over(state: EngineState, live_task: LiveTask) -> None:
     """Hosts that have not come by now are no longer waited for."""
-    _stop(world, live, live.executions.values(), "expired")
+    _stop(state, live_task, live_task.executions.values(), "expired")
 
 
-def _reclaim(world: EngineState, live: LiveTask, execution: Execution) -> None:
+def _expect_host(state: EngineState, live_task: LiveTask, execution: LiveExecution) -> None:
     row = execution.row
-    peer = world.peers.setdefault(row.host_id, HostState(row.host_id))
-    peer.open[row.command_id] = execution
-    live.in_flight += 1
-    world.in_flight += 1
+    host = state.hosts.setdefault(row.host_id, HostState(row.host_id))
+    host.open[row.command_id] = execution
+    live_task.in_flight += 1
+    state.in_flight += 1
     if row.status is ExecutionStatus.RUNNING:
-        live.started[row.host_id] = None
+        live_task.started[row.host_id] = None
     if not row.unreachable:
         row.unreachable = True
-        world.changed(execution)
-    world.deadlines.set(execution, world.now.mono + world.limits.lost_after)
+        state.changed(execution)
+    state.deadlines.set(execution, state.now.mono + state.limits.lost_after)
 
 
-def started(world: EngineState, event: TaskStarted) -> None:
+def started(state: EngineState, event: TaskStarted) -> None:
     """Of no effect unless the task is pending: two starts run it once."""
-    live = world.tasks.get(event.task_id)
-    if live is None or live.task.status is not TaskStatus.PENDING or live.task.cancel_reason is not None:
+    live_task = state.tasks.get(event.task_id)
+    if live_task is None or live_task.task.status is not TaskStatus.PENDING or live_task.task.cancel_reason is not None:
         return
-    live.task.started_at = world.now.wall_ms
-    world.step_task(live, TaskStep.START)
-    make_rows(live)
-    _wait(world, live.executions.values(), world.now.mono)
-    _keep_time(world, live)
-    _limit(world, live)
-    _be_patient(world, live)
-    world.wake(live)
+    live_task.task.started_at = state.now.wall_ms
+    state.step_task(live_task, TaskStep.START)
+    create_rows(live_task)
+    _begin_waiting(state, live_task.executions.values(), state.now.mono)
+    _track_elapsed(state, live_task)
+    _set_timeout(state, live_task)
+    _start_offline_wait(state, live_task)
+    state.wake(live_task)
 
 
-def _wait(world: EngineState, executions: Collection[Execution], when: float) -> None:
+def _begin_waiting(state: EngineState, executions: Collection[LiveExecution], when: float) -> None:
     """They wait since `when`, in monotonic seconds."""
     if executions:
-        since = world.measures.wait(len(executions), when)
+        waiting_group = state.measures.begin_wait(len(executions), when)
         for execution in executions:
-            execution.since = since
+            execution.waiting_group = waiting_group
 
 
-def make_rows(live: LiveTask) -> None:
+def create_rows(live_task: LiveTask) -> None:
     """Once: rows that have ended are not open any more, and would come again."""
-    if live.made:
+    if live_task.rows_created:
         return
-    live.made = True
-    command_id = live.command.command_id
-    for host_id in live.task.targets:
-        execution = live.executions[host_id] = Execution(CommandHost(command_id, host_id), live)
-        live.waiting.append(execution)
+    live_task.rows_created = True
+    command_id = live_task.command.command_id
+    for host_id in live_task.task.targets:
+        execution = live_task.executions[host_id] = LiveExecution(Execution(command_id, host_id), live_task)
+        live_task.waiting.append(execution)
 
 
-def canceled(world: EngineState, event: TaskCanceled) -> None:
+def canceled(state: EngineState, event: TaskCanceled) -> None:
     """Of no effect on a task that has ended, or is being ended already, unless by force."""
-    live = world.tasks.get(event.task_id)
-    if live is None:
+    live_task = state.tasks.get(event.task_id)
+    if live_task is None:
         return
-    if live.task.cancel_reason is None:
-        live.task.cancel_requested_at = world.now.wall_ms
-        _end_all(world, live, "canceled", force=event.force)
+    if live_task.task.cancel_reason is None:
+        live_task.task.cancel_requested_at = state.now.wall_ms
+        _stop_all(state, live_task, "canceled", force=event.force)
     elif event.force:
-        _stop(world, live, live.executions.values(), live.task.cancel_reason, force=True)
+        _stop(state, live_task, live_task.executions.values(), live_task.task.cancel_reason, force=True)
 
 
-def some_canceled(world: EngineState, event: ExecutionsCanceled) -> None:
-    live = world.tasks.get(event.task_id)
-    if live is not None:
-        if live.task.status is TaskStatus.PENDING:
-            make_rows(live)
-        found = (live.executions.get(host_id) for host_id in event.host_ids)
-        _stop(world, live, [execution for execution in found if execution is not None], "canceled", force=event.force)
+def executions_canceled(state: EngineState, event: ExecutionsCanceled) -> None:
+    live_task = state.tasks.get(event.task_id)
+    if live_task is not None:
+        if live_task.task.status is TaskStatus.PENDING:
+            create_rows(live_task)
+        found = (live_task.executions.get(host_id) for host_id in event.host_ids)
+        _stop(
+            state, live_task, [execution for execution in found if execution is not None], "canceled", force=event.force
+        )
 
 
-def timed_out(world: EngineState, live: LiveTask) -> None:
+def timed_out(state: EngineState, live_task: LiveTask) -> None:
     """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it.
 
     A cancel takes the deadline away, so of the two whichever comes first names the end.
     """
-    _end_all(world, live, "timeout")
+    _stop_all(state, live_task, "timeout")
 
 
-def _end_all(world: EngineState, live: LiveTask, reason: str, *, force: bool = False) -> None:
-    live.task.cancel_reason = reason
-    world.deadlines.clear(live)
-    world.touched[live] = None
-    if live.task.status is TaskStatus.PENDING:
-        make_rows(live)
-    _stop(world, live, live.executions.values(), reason, force=force)
+def _stop_all(state: EngineState, live_task: LiveTask, reason: str, *, force: bool = False) -> None:
+    live_task.task.cancel_reason = reason
+    state.deadlines.clear(live_task)
+    state.touched[live_task] = None
+    if live_task.task.status is TaskStatus.PENDING:
+        create_rows(live_task)
+    _stop(state, live_task, live_task.executions.values(), reason, force=force)
 
 
 def _stop(
-    world: EngineState, live: LiveTask, executions: Iterable[Execution], reason: str, *, force: bool = False
+    state: EngineState, live_task: LiveTask, executions: Iterable[LiveExecution], reason: str, *, force: bool = False
 ) -> None:
-    live.stopping.append(Stop(deque(executions), reason, force))
-    world.stopping[live] = world.halted[live] = None
+    live_task.stopping.append(StopRequest(deque(executions), reason, force))
+    state.stopping[live_task] = state.halted[live_task] = None
 
 
-def forgotten(world: EngineState, event: TaskForgotten) -> None:
+def forgotten(state: EngineState, event: TaskDeleted) -> None:
     """A task that never started, or has ended."""
-    live = world.tasks.get(event.task.task_id)
-    if live is not None:
-        world.drop_task(live)
-    world.ledger.deleted(event.task, was_open=live is not None)
-    world.act(Forgotten(event.task.task_id))
+    live_task = state.tasks.get(event.task.task_id)
+    if live_task is not None:
+        state.drop_task(live_task)
+    state.ledger.deleted(event.task, was_open=live_task is not None)
+    state.act(Forgotten(event.task.task_id))
 
 
-def settle(world: EngineState) -> None:
+def settle(state: EngineState) -> None:
     """After all events of a call: bring the counts into the tasks, end those with nothing open, save and show them."""
-    world.apply_moves()
-    changed = [world.by_slot[slot] for slot in world.tally.take_changed() if slot in world.by_slot]
-    for live in dict.fromkeys([*changed, *world.touched]):
-        task = live.task
-        task.counts = world.tally.counts(live.slot)
-        if world.tally.open(live.slot) == 0:
-            _finish(world, live)
-        if live.lap is not None:
-            task.spent_ms = int((world.now.mono - live.lap.began) * 1000)
+    state.apply_counts()
+    changed = [state.by_slot[slot] for slot in state.tally.take_changed() if slot in state.by_slot]
+    for live_task in dict.fromkeys([*changed, *state.touched]):
+        task = live_task.task
+        task.counts = state.tally.counts(live_task.slot)
+        if state.tally.open(live_task.slot) == 0:
+            _finish(state, live_task)
+        if live_task.elapsed is not None:
+            task.spent_ms = int((state.now.mono - live_task.elapsed.began) * 1000)
         task.version += 1
-        task.updated_at = world.now.wall_ms
-        world.save(SaveTask(_show(world, live)))
+        task.updated_at = state.now.wall_ms
+        state.save(SaveTask(_publish(state, live_task)))
 
 
-def _finish(world: EngineState, live: LiveTask) -> None:
-    task = live.task
-    task.finished_at = world.now.wall_ms
-    world.step_task(live, _last_step(live))
-    world.ledger.settled(task)
-    world.drop_task(live)
+def _finish(state: EngineState, live_task: LiveTask) -> None:
+    task = live_task.task
+    task.finished_at = state.now.wall_ms
+    state.step_task(live_task, _last_step(live_task))
+    state.ledger.settled(task)
+    state.drop_task(live_task)
 
 
-def _last_step(live: LiveTask) -> TaskStep:
-    counts, reason = live.task.counts, live.task.cancel_reason
-    if live.task.completed_hosts == live.task.total_hosts:
+def _last_step(live_task: LiveTask) -> TaskStep:
+    counts, reason = live_task.task.counts, live_task.task.cancel_reason
+    if live_task.task.completed_hosts == live_task.task.total_hosts:
         return TaskStep.COMPLETE
     if reason == "timeout":
         return TaskStep.EXPIRE
     if reason == "canceled" and counts[ExecutionStatus.CANCELED] + counts[ExecutionStatus.LOST]:
         return TaskStep.CANCEL
-    if counts[ExecutionStatus.CANCELED] == live.task.total_hosts:
+    if counts[ExecutionStatus.CANCELED] == live_task.task.total_hosts:
         return TaskStep.CANCEL  # host by host
     return TaskStep.FAIL
 
 
-def _show(world: EngineState, live: LiveTask) -> Task:
+def _publish(state: EngineState, live_task: LiveTask) -> Task:
     """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also
     what is saved."""
-    image = replace(live.task, targets=())
-    world.act(Progress(image, tuple(islice(live.started, SLOWEST))))
+    image = replace(live_task.task, targets=())
+    state.act(Progress(image, tuple(islice(live_task.started, SLOWEST_SHOWN))))
     return image

@@ -45,7 +45,7 @@ _SAID = frozenset({Dispatch, Cancel, Ack})
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WriteOrder:
     """holds: ids about which a later unit has to wait for this one. behind: ids about which this one waits for earlier
     units; None: it waits
     for all of them. barrier: every later unit waits for this one."""
@@ -55,16 +55,16 @@ class Order:
     barrier: bool = False
 
 
-LAST = Order()
+AFTER_ALL = WriteOrder()
 """Of a unit that waits for every earlier one and that no later one waits for."""
 
 
-def about(*ids: str) -> Order:
+def after_ids(*ids: str) -> WriteOrder:
     """Of a unit without saves that waits for all that earlier ones say about these tasks, commands or hosts."""
-    return Order(behind=frozenset(ids))
+    return WriteOrder(behind=frozenset(ids))
 
 
-def order_of(saves: Sequence[Save], acts: Sequence[Act] = ()) -> Order:
+def order_of(saves: Sequence[Save], acts: Sequence[Act] = ()) -> WriteOrder:
     """Of a unit with these saves, whose callback carries out these acts."""
     holds: set[str] = set()
     hosts: set[str] = set()
@@ -92,7 +92,7 @@ def order_of(saves: Sequence[Save], acts: Sequence[Act] = ()) -> Order:
         elif isinstance(save, SaveIdentity):
             holds.add(save.identity.host_id)
         elif isinstance(save, DeleteTask):
-            return Order(barrier=True)
+            return WriteOrder(barrier=True)
     for act in acts:
         if type(act) in _SAID:
             hosts.add(act.host_id)  # type: ignore[union-attr]
@@ -103,4 +103,4 @@ def order_of(saves: Sequence[Save], acts: Sequence[Act] = ()) -> Order:
             passes = False
         else:
             passes = False
-    return Order(frozenset(holds), frozenset(holds | hosts) if passes else None)
+    return WriteOrder(frozenset(holds), frozenset(holds | hosts) if passes else None)

@@ -8,9 +8,9 @@ import trio
 
 from server.core.effects import Cut, Welcome
 from server.core.model import Host
-from server.core.selectors.inventory import Directory
+from server.core.selectors.inventory import HostDirectory
 from server.fleet.session import OutboxLimits, Outgoing, Session
-from server.fleet.watching import Watching, WatchLimits
+from server.fleet.watching import OutputWatches, WatchLimits
 from server.ports import HostPresence
 
 
@@ -22,7 +22,7 @@ class Registry:
     ) -> None:
         """epoch: of this start of the server; session numbers of different starts never meet."""
         self._limits = limits or OutboxLimits()
-        self.directory = Directory()
+        self.directory = HostDirectory()
         self._sessions: dict[str, Session] = {}
         self._offline: set[str] = set()
         """Ids of known hosts, but for those that were replaced, without a session."""
@@ -31,7 +31,7 @@ class Registry:
         self._seen: dict[str, int] = {}
         self._unsaved: dict[str, int] = {}
         self.changes = 0
-        self.watching = Watching(self.session, watching or WatchLimits())
+        self.watching = OutputWatches(self.session, watching or WatchLimits())
         """Output while it comes."""
 
     # --- hosts

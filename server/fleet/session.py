@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.events import Now
-from server.core.results.live_output import Credit, OutputCredit, WatchOutput
+from server.core.results.live_output import OutputCredit, SessionCredit, WatchOutput
 
 Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCredit
 
@@ -57,7 +57,7 @@ class Session:
         self.quick = False
         self.ended: str | None = None
         self.welcomed = False
-        self.output_credit: Credit | None = None
+        self.output_credit: SessionCredit | None = None
         self._limits, self._stir = limits, stir
         self._outbox: deque[Outgoing] = deque()
 

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 import trio
 
 from proto.messages import MalformedMessage
-from server.core.results.live_output import Credit, Gap, OutputCredit, Piece, Position, Ring, WatchOutput, share
+from server.core.results.live_output import (
+    Gap,
+    OutputCredit,
+    OutputRing,
+    Piece,
+    SessionCredit,
+    ViewerPosition,
+    WatchOutput,
+    credit_share,
+)
 from server.errors import ClarionError
 from server.fleet.session import Session
 
@@ -35,10 +44,10 @@ class WatchLimits:
     total: int = 1024 * 1024
 
 
-class Watched:
+class WatchedExecution:
     """One execution that somebody looks at. ended: its result has come, so nothing more will."""
 
-    def __init__(self, key: Key, ring: Ring) -> None:
+    def __init__(self, key: Key, ring: OutputRing) -> None:
         self.key, self.ring = key, ring
         self.viewers: list[Viewer] = []
         self.ended = False
@@ -52,7 +61,7 @@ class Watched:
 class Viewer:
     """One who looks. `close` it."""
 
-    def __init__(self, book: Watching, watched: Watched, position: Position) -> None:
+    def __init__(self, book: OutputWatches, watched: WatchedExecution, position: ViewerPosition) -> None:
         self._book, self._watched, self.position = book, watched, position
 
     def news(self) -> list[Piece | Gap]:
@@ -74,14 +83,14 @@ class Viewer:
         self._book.leave(self._watched, self)
 
 
-class Watching:
+class OutputWatches:
     """`run` must be running for credit to be granted."""
 
     def __init__(self, session: Callable[[str], Session | None], limits: WatchLimits) -> None:
         """session: of a host, None while it is away."""
         self._session, self._limits = session, limits
-        self._watched: dict[Key, Watched] = {}
-        self._hosts: dict[str, dict[Key, Watched]] = {}
+        self._watched: dict[Key, WatchedExecution] = {}
+        self._hosts: dict[str, dict[Key, WatchedExecution]] = {}
         self._wanted = trio.Event()
         self.closed = False
 
@@ -90,12 +99,12 @@ class Watching:
         if key not in self._watched and len(self._watched) >= self._limits.executions:
             raise ClarionError("too_many_watched")
 
-    def open(self, key: Key, position: Position) -> Viewer:
+    def open(self, key: Key, position: ViewerPosition) -> Viewer:
         """Look on from this position. Raises ClarionError too_many_watched."""
         watched = self._watched.get(key)
         if watched is None:
             self.refuse_more(key)
-            watched = self._watched[key] = Watched(key, Ring(self._limits.ring, position.offsets))
+            watched = self._watched[key] = WatchedExecution(key, OutputRing(self._limits.ring, position.offsets))
             self._hosts.setdefault(key[0], {})[key] = watched
             self._tell(watched)
             self._wanted.set()
@@ -107,7 +116,7 @@ class Watching:
         watched.viewers.append(viewer)
         return viewer
 
-    def leave(self, watched: Watched, viewer: Viewer) -> None:
+    def leave(self, watched: WatchedExecution, viewer: Viewer) -> None:
         if viewer in watched.viewers:
             watched.viewers.remove(viewer)
             if not watched.viewers:
@@ -157,10 +166,10 @@ class Watching:
         sessions = [
             session for host_id in self._hosts if (session := self._session(host_id)) is not None and session.welcomed
         ]
-        window = share(self._limits.window, self._limits.total, len(sessions))
+        window = credit_share(self._limits.window, self._limits.total, len(sessions))
         for session in sessions:
             if session.output_credit is None:
-                session.output_credit = Credit()
+                session.output_credit = SessionCredit()
             more = session.output_credit.grant(window)
             if more:
                 session.push(OutputCredit(session.host_id, session.number, more))
@@ -170,7 +179,7 @@ class Watching:
         for watched in self._hosts.get(session.host_id, {}).values():
             self._tell(watched)
 
-    def _tell(self, watched: Watched, *, stop: bool = False) -> None:
+    def _tell(self, watched: WatchedExecution, *, stop: bool = False) -> None:
         host_id, command_id, attempt = watched.key
         session = self._session(host_id)
         if session is not None and session.welcomed:

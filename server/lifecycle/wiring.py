@@ -9,8 +9,9 @@ from collections.abc import Callable
 import msgspec
 
 from _speedups.http2 import Limits as LaneLimits
+from server.core.limits import EngineLimits
 from server.core.selectors.expression import Bounds
-from server.core.state import Limits as EngineLimits
+from server.core.state import EngineLimits as EngineLimits
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits
@@ -101,7 +102,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         mass_pause=liveness.mass_silence_pause,
         start_grace=liveness.start_grace,
         watchdog_margin=liveness.watchdog_margin,
-        lap=liveness.elapsed_checkpoint_interval,
+        elapsed_checkpoint_interval=liveness.elapsed_checkpoint_interval,
         unsolicited_waiting=2 * settings.agent_port.max_unacked_results,
     )
 

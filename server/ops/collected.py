@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.core.figures.delivery import Spread
+from server.core.figures.delivery import DurationHistogram
 from server.core.figures.statistics import Statistics
 from server.core.states import ExecutionStatus, TaskStatus
 
@@ -86,7 +86,7 @@ class Durations(Collector):
 
     def __init__(self, name: str, words: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
         self._name, self._words = name, words
-        self.kept = Spread(buckets)
+        self.kept = DurationHistogram(buckets)
         self.observe = self.kept.add
         registry.register(self)
 

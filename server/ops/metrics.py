@@ -14,9 +14,9 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from server.core.figures.delivery import DELIVERY, Spread
+from server.core.figures.delivery import DELIVERY, DurationHistogram
 from server.core.figures.statistics import Statistics
-from server.core.selectors.inventory import Directory
+from server.core.selectors.inventory import HostDirectory
 from server.ops.collected import Durations, StatusCollector, VersionCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,13 +37,13 @@ class Door(Protocol):
         """Seconds for which the execution waits that has waited longest; 0.0 if none does."""
 
     @property
-    def delivery(self) -> Spread: ...
+    def delivery(self) -> DurationHistogram: ...
 
 
 class Fleet(Protocol):
     """The registry, as metrics see it."""
 
-    directory: Directory
+    directory: HostDirectory
 
     def known(self) -> int: ...
 

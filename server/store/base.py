@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from server.core.effects import Save
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
-from server.core.results.groups import Answer, Kind
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.results.groups import Kind, ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.heal import Healed
 from server.store.lease import Holder, Lease
@@ -64,7 +64,7 @@ class TaskPage:
 class ExecutionView:
     """A row with its host's name, for lists."""
 
-    execution: CommandHost
+    execution: Execution
     hostname: str
 
 
@@ -74,7 +74,7 @@ class Past:
 
     task_id: str
     name: str
-    execution: CommandHost
+    execution: Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class OpenTask:
 
     task: Task
     command: Command
-    executions: Sequence[CommandHost]
+    executions: Sequence[Execution]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Store(Protocol):
     async def answer_kinds(self, command_id: str) -> bytes:
         """As SaveKinds left it; empty if it never did."""
 
-    async def answers(self, command_id: str) -> list[Answer]:
+    async def answers(self, command_id: str) -> list[ResultGroup]:
         """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
 
     async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
@@ -236,7 +236,7 @@ class Store(Protocol):
     async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
         """The first `size` bytes of each; ids that are not kept are left out. At most 1,000 ids at once."""
 
-    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
+    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[Execution]:
         """Newest command first; `after` is a command_id."""
 
     async def known_executions(self, host_id: str, command_ids: Sequence[str]) -> set[str]:

@@ -33,7 +33,7 @@ from server.core.effects import (
     SaveTask,
     UseJoinToken,
 )
-from server.core.model import CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 _DELETES = (DeleteTask, DeleteHost, DeleteJoinToken, DeleteJoinRequest, DeleteOrphans)
 
@@ -43,7 +43,7 @@ class Phase:
     created: dict[str, CreateTask] = field(default_factory=dict)
     outputs: dict[bytes, Output] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
-    executions: dict[tuple[str, str], CommandHost] = field(default_factory=dict)
+    executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
     lates: list[SaveLate] = field(default_factory=list)
     orphans: list[SaveOrphan] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Phase:
     plain: bool = True
     """Nothing in it that a row's next version could have to stay behind of."""
 
-    def takes(self, row: CommandHost) -> bool:
+    def takes(self, row: Execution) -> bool:
         """Add it if that is the plain case, which nearly every save is."""
         if not self.plain:
             return False

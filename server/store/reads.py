@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import orjson
 
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
-from server.core.results.groups import Answer, Kind
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.results.groups import Kind, ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store import task_list
 from server.store.base import (
@@ -159,7 +159,7 @@ class Reads(ABC):
             found.append(OpenTask(task, command, rows))
         return found
 
-    async def _open_executions(self, command_id: str) -> list[CommandHost]:
+    async def _open_executions(self, command_id: str) -> list[Execution]:
         rows = [
             execution_from(row) for row in await self.fetch(self._read["open_executions"], {"command_id": command_id})
         ]
@@ -186,7 +186,7 @@ class Reads(ABC):
         rows = await self.fetch(self._read["answer_kinds"], {"command_id": command_id})
         return bytes(rows[0][0] or b"") if rows else b""
 
-    async def answers(self, command_id: str) -> list[Answer]:
+    async def answers(self, command_id: str) -> list[ResultGroup]:
         return [answer_from(row) for row in await self.fetch(self._read["answers"], {"command_id": command_id})]
 
     async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
@@ -208,7 +208,7 @@ class Reads(ABC):
         # A task deleted between the two readings has no history any more.
         return [Past(*tasks[row.command_id], row) for row in rows if row.command_id in tasks]
 
-    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[CommandHost]:
+    async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[Execution]:
         page = {"host_id": host_id, "after": after or task_list.LAST_ID, "limit": limit}
         return [execution_from(row) for row in await self.fetch(self._read["executions_of_host"], page)]
 

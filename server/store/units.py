@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from server.core.effects import CreateTask, Save, SaveExecution, SaveLate, SaveOutput
-from server.core.write_order import Order
+from server.core.write_order import WriteOrder
 
 _ROW = 512
 """Bytes of an ordinary row in memory, roughly; outputs, scripts and target lists are counted."""
@@ -32,7 +32,7 @@ class Unit:
         since: float,
         then: Callable[[], None] | None,
         done: trio.Event | None,
-        order: Order,
+        order: WriteOrder,
     ) -> None:
         self.saves = saves
         self.since = since

@@ -26,7 +26,7 @@ from itertools import islice
 import trio
 
 from server.core.effects import Save
-from server.core.write_order import LAST, Order, order_of
+from server.core.write_order import AFTER_ALL, WriteOrder, order_of
 from server.ports import Clock, Entropy
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.batches import BatchSize
@@ -126,7 +126,9 @@ class Writer:
 
     # --- for those who have something to write ---
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
+    ) -> None:
         """Queue one unit; never awaits. `then` is called after its commit, and after the `then` of every unit before
         that it has to do with.
         order: what it has to do with, if its saves do not tell it all.
@@ -136,7 +138,7 @@ class Writer:
         """
         self._enqueue(Unit(saves, self._clock.now().mono, then, None, order_of(saves) if order is None else order))
 
-    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+    async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None:
         """Return once these saves, and everything before them that they have to do with, are committed. Of no saves,
         and without an
         order: everything before.
@@ -145,7 +147,7 @@ class Writer:
         """
         done = trio.Event()
         if order is None:
-            order = order_of(saves) if saves else LAST
+            order = order_of(saves) if saves else AFTER_ALL
         unit = Unit(saves, self._clock.now().mono, None, done, order)
         self._enqueue(unit)
         await done.wait()

@@ -16,13 +16,13 @@ from server.core.events import (
     Outcome,
     Result,
     TaskCreated,
-    TaskForgotten,
+    TaskDeleted,
     TaskStarted,
 )
+from server.core.limits import EngineLimits
 from server.core.model import Command
-from server.core.state import Limits
 from server.core.states import ExecutionStatus
-from server.core.write_order import LAST, Order
+from server.core.write_order import AFTER_ALL, WriteOrder
 from tests.core.shadow import task
 
 
@@ -42,10 +42,12 @@ class Queue:
         self.room = trio.Event()
         self.room.set()
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
+    ) -> None:
         self.units.append((saves, then))
 
-    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+    async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None:
         self.put(saves)
         self.flush()
 
@@ -83,7 +85,7 @@ class Seen:
         self.acts.append(Forgotten(task_id))
 
 
-def make(limits: Limits | None = None) -> tuple[Conductor, Queue, Seen]:
+def make(limits: EngineLimits | None = None) -> tuple[Conductor, Queue, Seen]:
     queue, seen = Queue(), Seen()
     return Conductor(Engine(limits), queue, seen, seen, Clock()), queue, seen
 
@@ -106,7 +108,7 @@ async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
     door, _, seen = make()
     made = task("t", ("a",))
     door.submit(TaskCreated(made, Command("c", "t", command="true")))
-    door.submit(TaskForgotten(made))
+    door.submit(TaskDeleted(made))
     await door.committed()
     assert seen.acts[-1] == Forgotten("t") and door.live_task("t") is None
 
@@ -114,7 +116,7 @@ async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
 async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    door, queue, seen = make(Limits(slice=10))
+    door, queue, seen = make(EngineLimits(slice=10))
     hosts = [f"h{n}" for n in range(35)]
     async with trio.open_nursery() as nursery:
         await nursery.start(door.run)
@@ -150,7 +152,7 @@ async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> Non
 async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
     alarms: list[Alarm] = []
     queue, seen = Queue(), Seen()
-    conductor = Conductor(Engine(Limits(mass_hosts=1)), queue, seen, seen, Clock(), alarms.append)
+    conductor = Conductor(Engine(EngineLimits(mass_hosts=1)), queue, seen, seen, Clock(), alarms.append)
     conductor.submit(HostConnected("a", 1, "journal", 4), HostDisconnected("a", 1))
     queue.flush()
     assert [alarm.code for alarm in alarms] == ["mass_silence"]
@@ -181,7 +183,7 @@ async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted
 
 
 async def test_nothing_more_is_put_once_it_has_ended(autojump_clock: trio.testing.MockClock) -> None:
-    door, queue, _ = make(Limits(slice=1))
+    door, queue, _ = make(EngineLimits(slice=1))
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
             await nursery.start(door.run)
@@ -200,27 +202,29 @@ class Orders(Queue):
 
     def __init__(self) -> None:
         super().__init__()
-        self.orders: list[Order | None] = []
+        self.orders: list[WriteOrder | None] = []
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
+    ) -> None:
         super().put(saves, then, order)
         self.orders.append(order)
 
-    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+    async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None:
         self.put(saves, None, order)
         self.flush()
 
 
 async def test_a_forget_waits_for_everything_and_holds_up_none_of_what_it_came_with() -> None:
     queue, seen = Orders(), Seen()
-    door = Conductor(Engine(Limits(forget_every=1)), queue, seen, seen, Clock())
+    door = Conductor(Engine(EngineLimits(forget_every=1)), queue, seen, seen, Clock())
     door.submit(HostConnected("a", 1, "journal-1", 4))
     door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")), TaskStarted("t"))
     queue.orders.clear()
     door.submit(Result("a", "c", 1, Outcome.COMPLETED, exit_code=0))
     result, forget = queue.orders
     assert result is not None and result.behind == {"t", "c", "a"}
-    assert forget == LAST
+    assert forget == AFTER_ALL
     queue.flush()
     assert [type(act).__name__ for act in seen.acts][-3:] == ["Ack", "Progress", "Forget"]
 

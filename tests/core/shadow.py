@@ -28,28 +28,28 @@ from server.core.effects import (
 from server.core.engine import Engine
 from server.core.events import (
     Accepted,
-    Entry,
     Event,
     ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
     HostLoaded,
+    JournalEntry,
+    JournalStage,
     Now,
     Outcome,
     Rejected,
     Result,
-    Stage,
+    ServerStopping,
     Started,
-    Stopping,
     TaskCanceled,
     TaskCreated,
-    TaskForgotten,
+    TaskDeleted,
     TaskLoaded,
     TaskStarted,
     Tick,
 )
-from server.core.model import Command, CommandHost, Retry, Task
-from server.core.state import Limits
+from server.core.limits import EngineLimits
+from server.core.model import Command, Execution, Retry, Task
 from server.core.states import EXECUTION_STEPS, TASK_STEPS, ExecutionStatus, TaskStatus
 
 REACHABLE = {(old, new) for (old, _), new in EXECUTION_STEPS.items()}
@@ -69,7 +69,7 @@ class Shadow:
     """Rows and tasks as a database would hold them after each call's effects."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], CommandHost] = {}
+        self.rows: dict[tuple[str, str], Execution] = {}
         self.tasks: dict[str, Task] = {}
         self.command_of: dict[str, str] = {}
         self.late: list[SaveLate] = []
@@ -79,7 +79,7 @@ class Shadow:
         self.tasks[created.task_id] = replace(created)
         self.command_of[command.command_id] = created.task_id
         for host_id in created.targets:
-            self.rows[command.command_id, host_id] = CommandHost(command.command_id, host_id)
+            self.rows[command.command_id, host_id] = Execution(command.command_id, host_id)
 
     def apply(self, effects: Effects) -> None:
         touched: set[str] = set()
@@ -109,7 +109,7 @@ class Shadow:
                 assert all(seq > act.low for seq in open_seqs), "an open execution's number is said to be over"
         self.acts.extend(effects.acts)
 
-    def _row(self, row: CommandHost) -> None:
+    def _row(self, row: Execution) -> None:
         old = self.rows[row.command_id, row.host_id]
         assert row.version > old.version
         assert not old.status.final, "a final row changed"
@@ -123,7 +123,7 @@ class Shadow:
             assert row.seq is not None and row.journal_id is not None
         self.rows[row.command_id, row.host_id] = row
 
-    def _attempts(self, old: CommandHost, row: CommandHost) -> None:
+    def _attempts(self, old: Execution, row: Execution) -> None:
         assert row.attempt == len(row.earlier) + 1 and row.earlier[: len(old.earlier)] == old.earlier
         policy = self.tasks[self.command_of[row.command_id]].retry
         for ended in row.earlier[len(old.earlier) :]:
@@ -164,7 +164,7 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         pick = self.random
-        limits = Limits(
+        limits = EngineLimits(
             in_flight=pick.choice([1, 3, 50]), in_flight_per_host=pick.choice([1, 2, 16]), waiting=pick.choice([0, 2, 50]), waiting_per_host=pick.choice([1, 50]), slice=pick.choice([1, 2, 500]),  # noqa: E501
             lost_after=100, unanswered_after=150, forget_every=pick.choice([1, 3, 64]), mass_hosts=pick.choice([1, 2, 10]), start_grace=20, seq_block=pick.choice([1, 4]),  # noqa: E501
         )  # fmt: skip
@@ -186,7 +186,7 @@ class History:
         effects = self.engine.handle(events, self.now)
         self.shadow.apply(effects)
         if self.random.random() < 0.8:  # else the store is still busy with it
-            effects.departure.at = self.now.mono
+            effects.send_time.at = self.now.mono
         if not self.loading:
             self._check_waits()
 
@@ -235,7 +235,7 @@ class History:
             self._create()
             return None
         if roll < 0.20:
-            return TaskStarted(self._task_id()) if self.random.random() < 0.95 else Stopping()
+            return TaskStarted(self._task_id()) if self.random.random() < 0.95 else ServerStopping()
         if roll < 0.24:
             force = self.random.random() < 0.3
             if self.random.random() < 0.4:
@@ -293,7 +293,7 @@ class History:
         for host_id in HOSTS:
             self.shadow.rows.pop((command_id, host_id), None)
         del self.shadow.tasks[held.task_id]
-        self.handle(TaskForgotten(held))
+        self.handle(TaskDeleted(held))
 
     def _task_id(self) -> str:
         return f"t{self.random.randint(1, max(1, self.made))}"
@@ -303,7 +303,7 @@ class History:
         self.session += 1
         self.sessions[host] = self.session
         entries = [
-            Entry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(Stage)))
+            JournalEntry(f"c{n}", self.random.choice([1, 1, 2]), n, self.random.choice(list(JournalStage)))
             for n in range(1, self.made + 1)
             if self.random.random() < 0.4
         ]

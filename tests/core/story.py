@@ -8,10 +8,10 @@ from dataclasses import replace
 from server.core.effects import Act
 from server.core.engine import Engine
 from server.core.events import (
-    Entry,
     Event,
     HostConnected,
     HostLoaded,
+    JournalEntry,
     Now,
     Outcome,
     Result,
@@ -20,8 +20,8 @@ from server.core.events import (
     TaskStarted,
     Tick,
 )
-from server.core.model import Command, CommandHost, Task
-from server.core.state import Limits
+from server.core.limits import EngineLimits
+from server.core.model import Command, Execution, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from tests.core.shadow import Shadow, task
 
@@ -32,7 +32,7 @@ JOURNAL = "journal-1"
 class Story:
     """An engine, a store that checks, and a clock turned by hand."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: EngineLimits | None = None) -> None:
         self.limits = limits
         self.engine, self.shadow, self.now = Engine(limits), Shadow(), Now(0.0, 1_000)
         self.last: list[Act] = []
@@ -42,7 +42,7 @@ class Story:
     def tell(self, *events: Event) -> list[Act]:
         effects = self.engine.handle(events, self.now)
         self.shadow.apply(effects)
-        effects.departure.at = self.now.mono if self.departs else None
+        effects.send_time.at = self.now.mono if self.departs else None
         self.last = effects.acts
         return self.last
 
@@ -51,7 +51,12 @@ class Story:
         return self.tell(Tick())
 
     def come(
-        self, *hosts: str, slots: int = 16, journal: str = JOURNAL, entries: Sequence[Entry] = (), session: int = 1
+        self,
+        *hosts: str,
+        slots: int = 16,
+        journal: str = JOURNAL,
+        entries: Sequence[JournalEntry] = (),
+        session: int = 1,
     ) -> list[Act]:
         return self.tell(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
 
@@ -69,7 +74,7 @@ class Story:
         self.create(*hosts, number=number, **how)  # type: ignore[arg-type]
         return self.tell(TaskStarted(f"t{number}"))
 
-    def row(self, host: str, number: int = 1) -> CommandHost:
+    def row(self, host: str, number: int = 1) -> Execution:
         return self.shadow.rows[f"c{number}", host]
 
     def task(self, number: int = 1) -> Task:

@@ -67,8 +67,8 @@ def test_every_history_can_be_brought_to_an_end(seed: int) -> None:
         history.handle(Tick())
     assert not [row for row in history.shadow.rows.values() if not row.status.final]
     assert all(task.status.final for task in history.shadow.tasks.values())
-    assert history.engine.world.in_flight == 0 and history.engine.world.parked == 0
-    assert history.engine.next_deadline() is None or history.engine.world.grace.ticket
+    assert history.engine.state.in_flight == 0 and history.engine.state.parked == 0
+    assert history.engine.next_deadline() is None or history.engine.state.grace.ticket
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 300))

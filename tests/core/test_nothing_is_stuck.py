@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from server.core.events import Accepted, HostDisconnected, Rejected, Started, TaskCanceled
+from server.core.limits import EngineLimits
 from server.core.model import Retry
-from server.core.state import Limits
 from server.core.states import ExecutionStatus, TaskStatus
 from tests.core.story import E, Story, T, reload
 
-LIMITS = Limits(lost_after=100, unanswered_after=200, suspect_until=50)
+LIMITS = EngineLimits(lost_after=100, unanswered_after=200, suspect_until=50)
 
 
 def parked(story: Story) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proto.ids import is_id, uuid7
 from server.core.effects import Effects
 from server.core.model import HostIdentity, Output
-from server.core.results.outputs import DishonestOutput, identify, receive
+from server.core.results.outputs import InconsistentOutput, build_output, output_id_of
 from server.core.timing.deadlines import Deadlines
 from tests.core.shadow import task
 
@@ -44,20 +44,20 @@ def test_other_texts_are_not_ids(text: str) -> None:
 
 def test_a_whole_output_is_known_by_its_digest() -> None:
     digest = sha256(b"hello").digest()
-    output = receive(b"hello", b"", 5, digest)
+    output = build_output(b"hello", b"", 5, digest)
     assert output == Output(digest, b"hello", b"", 5, digest) and not output.truncated
 
 
 def test_a_cut_output_keeps_the_agents_digest_but_not_as_its_id() -> None:
     digest = sha256(b"everything").digest()
-    output = receive(b"ev", b"ng", 10, digest)
+    output = build_output(b"ev", b"ng", 10, digest)
     assert output is not None and output.truncated and output.sha256 == digest
-    assert output.output_id == identify(b"ev", b"ng", 10, digest) != digest
-    assert identify(b"e", b"vng", 10, digest) != output.output_id
+    assert output.output_id == output_id_of(b"ev", b"ng", 10, digest) != digest
+    assert output_id_of(b"e", b"vng", 10, digest) != output.output_id
 
 
 def test_silence_is_no_output() -> None:
-    assert receive(b"", b"", 0, b"") is None
+    assert build_output(b"", b"", 0, b"") is None
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_silence_is_no_output() -> None:
 def test_an_output_that_contradicts_itself_is_refused(
     head: bytes, tail: bytes, total: int, digest: bytes, words: str
 ) -> None:
-    with pytest.raises(DishonestOutput, match=words):
-        receive(head, tail, total, digest)
+    with pytest.raises(InconsistentOutput, match=words):
+        build_output(head, tail, total, digest)
 
 
 @dataclass(eq=False)

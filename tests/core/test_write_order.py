@@ -41,12 +41,12 @@ from server.core.effects import (
     UseJoinToken,
     Welcome,
 )
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output
-from server.core.write_order import LAST, about, order_of
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output
+from server.core.write_order import AFTER_ALL, after_ids, order_of
 from tests.core.shadow import task
 
 COMMAND = Command("c", "t", command="true")
-EXECUTION = SaveExecution(CommandHost("c", "a"))
+EXECUTION = SaveExecution(Execution("c", "a"))
 TASK = SaveTask(task("t", ("a",)))
 
 
@@ -130,11 +130,11 @@ def test_what_is_said_counts_too(act: Act, holds: set[str], behind: set[str] | N
 
 def test_what_only_shows_something_passes_and_what_is_nothing_waits_for_everything() -> None:
     assert order_of([], [Progress(task("t", ()))]).behind == {"t"}
-    assert order_of([]) == LAST and LAST.behind is None and not LAST.holds and not LAST.barrier
+    assert order_of([]) == AFTER_ALL and AFTER_ALL.behind is None and not AFTER_ALL.holds and not AFTER_ALL.barrier
 
 
 def test_a_barrier_about_something_stands_behind_that_alone() -> None:
-    assert about("t", "c").behind == {"t", "c"} and not about("t").holds
+    assert after_ids("t", "c").behind == {"t", "c"} and not after_ids("t").holds
 
 
 def conflict(first: Sequence[Save | Act], then: Sequence[Save | Act]) -> bool:
@@ -149,7 +149,7 @@ def conflict(first: Sequence[Save | Act], then: Sequence[Save | Act]) -> bool:
 
 OTHERS = [
     SaveTask(task("t2", ("a",))),
-    SaveExecution(CommandHost("c2", "a")),
+    SaveExecution(Execution("c2", "a")),
     Dispatch("a", 1, Command("c2", "t2", command="x"), 1, 7),
 ]
 
@@ -160,7 +160,7 @@ OTHERS = [
         ([TASK, EXECUTION, Dispatch("a", 1, COMMAND, 1, 6)], False),
         ([TASK, EXECUTION, Ack("a", 1, "c", 1)], False),
         ([SaveTask(task("t2", ()))], True),
-        ([SaveExecution(CommandHost("c2", "b"))], True),
+        ([SaveExecution(Execution("c2", "b"))], True),
         ([CreateTask(task("t2", ("a",)), Command("c2", "t2", command="x"))], True),
         ([SaveSeq("a", 512)], True),
         ([SaveSeq("b", 512)], False),

@@ -17,7 +17,7 @@ from server.conductor import Conductor
 from server.core.effects import Save
 from server.core.engine import Engine
 from server.core.model import Host
-from server.core.write_order import Order
+from server.core.write_order import WriteOrder
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
 from server.rpc.accept.listener import Limits
@@ -65,7 +65,9 @@ class Commits(Queue):
     def full(self) -> bool:
         return not self.room.is_set()
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
+    ) -> None:
         super().put(saves, then)
         if not self.held:
             self.flush()

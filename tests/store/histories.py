@@ -8,7 +8,7 @@ import random
 import pytest
 
 from server.core.effects import CreateTask, DeleteTask, Save, SaveExecution, SaveLate, SaveTask
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import EXECUTION_STEPS
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
@@ -26,7 +26,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.made: list[CreateTask] = []
-        self.rows: dict[tuple[str, str], CommandHost] = {}
+        self.rows: dict[tuple[str, str], Execution] = {}
         self.tasks: dict[str, CreateTask] = {}
         self.gone: set[str] = set()
 
@@ -36,8 +36,7 @@ class World:
             made = create(hosts(MACHINES))
             self.tasks[made.task.task_id] = made
             self.rows |= {
-                (made.command.command_id, host): CommandHost(made.command.command_id, host)
-                for host in made.task.targets
+                (made.command.command_id, host): Execution(made.command.command_id, host) for host in made.task.targets
             }
             return [made]
         task_id = self.rng.choice(list(self.tasks))

@@ -9,8 +9,8 @@ from hashlib import sha256
 
 from proto.ids import uuid7
 from server.core.effects import CreateTask, Save, SaveExecution, SaveTask
-from server.core.model import Command, CommandHost, Output, Task
-from server.core.results.outputs import identify
+from server.core.model import Command, Execution, Output, Task
+from server.core.results.outputs import output_id_of
 from server.core.states import ExecutionStatus, TaskStatus
 
 _numbers = itertools.count(1)
@@ -53,7 +53,7 @@ def moved(
     for one in statuses:
         counts[one] += 1
     rows = [
-        CommandHost(made.command.command_id, host_id, status=one, version=version)
+        Execution(made.command.command_id, host_id, status=one, version=version)
         for host_id, one in zip(made.task.targets, statuses, strict=True)
     ]
     task = replace(made.task, status=status, counts=tuple(counts), version=version, targets=())
@@ -62,4 +62,4 @@ def moved(
 
 def output(head: bytes, tail: bytes = b"", dropped: int = 0) -> Output:
     total, digest = len(head) + len(tail) + dropped, sha256(head + tail).digest()
-    return Output(identify(head, tail, total, digest), head, tail, total, digest)
+    return Output(output_id_of(head, tail, total, digest), head, tail, total, digest)

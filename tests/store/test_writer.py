@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from server.core.effects import Save, SaveExecution, SaveMeta, SaveOutput
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.store.base import StoreRefused, StoreUnavailable
 from server.store.writer import Writer, WriterClosed
 from tests.store.fakes import FakeStore, TrioClock, half
@@ -363,7 +363,7 @@ async def test_each_commit_is_measured(make: Make, nursery: Any, autojump_clock:
 
 
 def executions(command: str, number: int) -> list[Save]:
-    return [SaveExecution(CommandHost(command, f"h{place}")) for place in range(number)]
+    return [SaveExecution(Execution(command, f"h{place}")) for place in range(number)]
 
 
 async def test_a_small_unit_is_written_before_large_ones_that_wait(

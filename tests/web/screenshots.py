@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, expect
 from server.core.effects import SaveHost
 from server.core.events import Now, Outcome, Result
 from server.core.model import Host
-from server.core.results.live_output import STDERR, STDOUT, Credit, Piece
+from server.core.results.live_output import STDERR, STDOUT, Piece, SessionCredit
 from server.web.page.pages import assets
 from tests.web.browser import browse, served, settled, sign_in
 from tests.web.world import World, open_world, whole
@@ -242,7 +242,7 @@ class Stage:
             (STDOUT, "migrating session store: 41 %\n"),
         ]
         session = self.world.sessions[self.shown]
-        session.output_credit = Credit()
+        session.output_credit = SessionCredit()
         session.output_credit.grant(1 << 20)
         for stream, text in lines:
             self.world.fleet.watching.take(

@@ -19,7 +19,7 @@ from server.core.effects import Save, SaveHost
 from server.core.engine import Engine
 from server.core.events import Accepted, HostConnected, HostDisconnected, Now, Outcome, Result, Started
 from server.core.model import Host, Output
-from server.core.results.outputs import receive
+from server.core.results.outputs import build_output
 from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ops.health import Health, Phase
@@ -224,7 +224,7 @@ class World:
 
 
 def whole(data: bytes) -> Output | None:
-    return receive(data, b"", len(data), sha256(data).digest())
+    return build_output(data, b"", len(data), sha256(data).digest())
 
 
 async def log_in(world: World) -> str:

@@ -14,7 +14,7 @@ DELIVERY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 """Seconds: upper bounds of the classes into which deliveries are counted."""
 
 
-class Spread:
+class DurationHistogram:
     """Durations counted in classes. bounds: the upper bounds of the classes in seconds, ascending; longer durations are
     in one more class.
     counts: by class. total: of all durations, in seconds."""
@@ -39,10 +39,10 @@ class WaitingGroup:
     ticket: int = 0
 
 
-class Waits(Protocol):
+class WaitingExecution(Protocol):
     """An execution, as far as this file knows it."""
 
-    since: WaitingGroup | None
+    waiting_group: WaitingGroup | None
 
 
 class DeliveryTimes:
@@ -53,19 +53,19 @@ class DeliveryTimes:
     __slots__ = ("_waits", "delivery")
 
     def __init__(self) -> None:
-        self.delivery = Spread(DELIVERY)
+        self.delivery = DurationHistogram(DELIVERY)
         self._waits: Deadlines[WaitingGroup] = Deadlines()
 
-    def wait(self, number: int, when: float) -> WaitingGroup:
+    def begin_wait(self, number: int, when: float) -> WaitingGroup:
         """For so many executions, at least one, that wait since `when`, in monotonic seconds; each of them keeps it as
         its `since`."""
         since = WaitingGroup(number)
         self._waits.set(since, when)
         return since
 
-    def waits_no_more(self, execution: Waits) -> None:
+    def end_wait(self, execution: WaitingExecution) -> None:
         """The execution, which has a `since`, was sent or has ended."""
-        since, execution.since = execution.since, None
+        since, execution.waiting_group = execution.waiting_group, None
         assert since is not None
         since.number -= 1
         if not since.number:

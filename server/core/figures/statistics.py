@@ -17,7 +17,7 @@ class Statistics:
     executions: tuple[int, ...]
 
 
-class Ledger:
+class StatusCounts:
     """Keeps the counts: loaded once, then told of each task that comes, changes status, ends or goes.
 
     Executions of tasks that are still open are the tally's business; `settled` covers the others.

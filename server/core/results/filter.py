@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proto.reasons import REASONS
-from server.core.results.groups import Answer
+from server.core.results.groups import ResultGroup
 from server.core.selectors.expression import (
     BOUNDS,
     COMPARISONS,
@@ -69,13 +69,13 @@ class Condition:
 Filter = Tree[Condition]
 
 
-class Reply:
+class GroupWithOutput:
     """An answer with what its hosts wrote; b"" where that is not wanted or not kept. What is read from the bytes is
     read once."""
 
     __slots__ = ("_document", "_dumped", "_texts", "answer", "stderr", "stdout")
 
-    def __init__(self, answer: Answer, stdout: bytes = b"", stderr: bytes = b"") -> None:
+    def __init__(self, answer: ResultGroup, stdout: bytes = b"", stderr: bytes = b"") -> None:
         self.answer, self.stdout, self.stderr = answer, stdout, stderr
         self._texts: dict[str, str] = {}
         self._document: object = _UNREAD
@@ -131,11 +131,11 @@ def parse_filter(text: str, bounds: Bounds = BOUNDS) -> Filter:
     return _FilterParser(text, bounds).parse()
 
 
-def reads(tree: Filter) -> bool:
+def needs_output(tree: Filter) -> bool:
     """Whether it can be judged only with the outputs at hand."""
     if isinstance(tree, And | Or):
-        return any(map(reads, tree.parts))
-    return reads(tree.part) if isinstance(tree, Not) else tree.field in (*TEXTS, "json")
+        return any(map(needs_output, tree.parts))
+    return needs_output(tree.part) if isinstance(tree, Not) else tree.field in (*TEXTS, "json")
 
 
 def cost(tree: Filter, size: int) -> int:
@@ -152,18 +152,18 @@ def cost(tree: Filter, size: int) -> int:
     )
 
 
-def holds(tree: Filter, reply: Reply) -> bool:
+def matches(tree: Filter, reply: GroupWithOutput) -> bool:
     """Whether the answer is meant."""
     if isinstance(tree, And):
-        return all(holds(part, reply) for part in tree.parts)
+        return all(matches(part, reply) for part in tree.parts)
     if isinstance(tree, Or):
-        return any(holds(part, reply) for part in tree.parts)
+        return any(matches(part, reply) for part in tree.parts)
     if isinstance(tree, Not):
-        return not holds(tree.part, reply)
+        return not matches(tree.part, reply)
     return any(_compare(tree, value) for value in _found(tree, reply))
 
 
-def _found(condition: Condition, reply: Reply) -> list[Value]:
+def _found(condition: Condition, reply: GroupWithOutput) -> list[Value]:
     """What there is to compare with."""
     answer, name = reply.answer, condition.field
     if name == "json":

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from server.core.selectors.parser import Refinement, Results
+from server.core.selectors.parser import Refinement, TaskResults
 from server.core.states import ExecutionStatus
 
 KIND = 8
@@ -17,7 +17,7 @@ Kind = tuple[ExecutionStatus, int | None, int | None, str | None, bytes | None, 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResultGroup:
     """A kind of answer. host_ids: in no order. first_at: ms since 1970, when the first of them ended.
 
     number: from 1, in the order in which the kinds first came; 0 for rows that have not ended, which are no answer yet.
@@ -60,7 +60,7 @@ class KindOrder:
     def __bytes__(self) -> bytes:
         return b"".join(self._numbers)
 
-    def numbered(self, answers: Iterable[Answer]) -> list[Answer]:
+    def numbered(self, answers: Iterable[ResultGroup]) -> list[ResultGroup]:
         """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in
         the order of their
         first times; equal times are ordered by content."""
@@ -77,16 +77,16 @@ class KindOrder:
         return shown + [one for one in found if not one.status.final]
 
 
-def largest_first(answers: Iterable[Answer]) -> list[Answer]:
+def largest_first(answers: Iterable[ResultGroup]) -> list[ResultGroup]:
     return sorted(answers, key=lambda one: (-one.count, one.number))
 
 
-def outliers_first(answers: Iterable[Answer]) -> list[Answer]:
+def outliers_first(answers: Iterable[ResultGroup]) -> list[ResultGroup]:
     """What did not complete before what did, and in each the rarest first."""
     return sorted(answers, key=lambda one: (one.status is ExecutionStatus.COMPLETED, one.count, one.number))
 
 
-def hosts_of(answers: Sequence[Answer], results: Results) -> frozenset[str]:
+def hosts_of(answers: Sequence[ResultGroup], results: TaskResults) -> frozenset[str]:
     """The hosts whose rows pass all of its refinements."""
     return frozenset(
         host_id
@@ -100,7 +100,7 @@ SLICE = 2_000
 """Tests of an answer, or hosts taken over, after which others have a turn; about a millisecond."""
 
 
-def hosts_in_slices(answers: Sequence[Answer], results: Results) -> Generator[None, None, frozenset[str]]:
+def hosts_in_slices(answers: Sequence[ResultGroup], results: TaskResults) -> Generator[None, None, frozenset[str]]:
     """As `hosts_of`, a slice at a time."""
     found: set[str] = set()
     left = SLICE
@@ -114,7 +114,7 @@ def hosts_in_slices(answers: Sequence[Answer], results: Results) -> Generator[No
     return frozenset(found)
 
 
-def _passes(answer: Answer, refinement: Refinement) -> bool:
+def _passes(answer: ResultGroup, refinement: Refinement) -> bool:
     value = {
         "status": int(answer.status),
         "group": answer.number or None,
@@ -124,13 +124,13 @@ def _passes(answer: Answer, refinement: Refinement) -> bool:
     return (value in refinement.values) is not refinement.negate
 
 
-def _digest(answer: Answer) -> bytes:
+def _digest(answer: ResultGroup) -> bytes:
     """KIND bytes that stand for what makes two answers the same: among ten thousand, two have the same with a
     probability of 3e-12."""
     return sha256(repr(_kind(answer)).encode()).digest()[:KIND]
 
 
-def _kind(answer: Answer) -> tuple[object, ...]:
+def _kind(answer: ResultGroup) -> tuple[object, ...]:
     nothing = b""
     return (
         int(answer.status),

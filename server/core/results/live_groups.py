@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server.core.model import CommandHost
-from server.core.results.groups import Answer, Kind
+from server.core.model import Execution
+from server.core.results.groups import Kind, ResultGroup
 
 
-class AnswerSheet:
+class LiveGroups:
     """`begin` with what the store has; rows noted before that are newer than what it had, and are kept until then."""
 
     def __init__(self) -> None:
-        self._early: list[CommandHost] | None = []
+        self._early: list[Execution] | None = []
         self._hosts: dict[Kind, dict[str, None]] = {}
         self._first: dict[Kind, int | None] = {}
         self._kind_of: dict[str, Kind] = {}
 
-    def begin(self, answers: Iterable[Answer]) -> None:
+    def begin(self, answers: Iterable[ResultGroup]) -> None:
         for one in answers:
             kind = one.kind
             self._hosts[kind], self._first[kind] = dict.fromkeys(one.host_ids), one.first_at
@@ -26,7 +26,7 @@ class AnswerSheet:
         for row in early or ():
             self.note(row)
 
-    def note(self, row: CommandHost) -> None:
+    def note(self, row: Execution) -> None:
         """This has been committed."""
         if self._early is not None:
             self._early.append(row)
@@ -49,6 +49,6 @@ class AnswerSheet:
         if first is not None and row.finished_at is not None:
             self._first[kind] = min(first, row.finished_at)
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[ResultGroup]:
         """As the store would give them."""
-        return [Answer(*kind, self._first[kind], tuple(hosts)) for kind, hosts in self._hosts.items()]
+        return [ResultGroup(*kind, self._first[kind], tuple(hosts)) for kind, hosts in self._hosts.items()]

@@ -62,7 +62,7 @@ class Gap:
 
 
 @dataclass(slots=True)
-class Position:
+class ViewerPosition:
     """What a viewer has: of each stream everything before its offset, but for the gaps that it was told of. serial: of
     the ring's pieces."""
 
@@ -70,7 +70,7 @@ class Position:
     serial: int = 0
 
 
-class Ring:
+class OutputRing:
     """The last `limit` bytes of one execution's output, each piece counted with its OVERHEAD, in the order in which
     they came.
 
@@ -112,7 +112,7 @@ class Ring:
             self._begins[old.stream] = old.end
         return True
 
-    def reaches(self, position: Position) -> bool:
+    def reaches(self, position: ViewerPosition) -> bool:
         """Whether a viewer with this position misses nothing that was dropped here."""
         return all(position.offsets[stream] >= self._begins[stream] for stream in STREAMS)
 
@@ -124,16 +124,16 @@ class Ring:
         self.ends = dict(offsets)
         self._begins = dict(offsets)
 
-    def news(self, position: Position) -> list[Piece | Gap]:
+    def news(self, position: ViewerPosition) -> list[Piece | Gap]:
         """What a viewer does not have yet; its position is moved on."""
         found: list[Piece | Gap] = []
         for piece in islice(self._pieces, max(0, position.serial - self._dropped), None):
-            found += advance(position, piece)
+            found += new_part(position, piece)
         position.serial = self.serial
         return found
 
 
-def advance(position: Position, piece: Piece) -> Iterator[Piece | Gap]:
+def new_part(position: ViewerPosition, piece: Piece) -> Iterator[Piece | Gap]:
     """What of this piece is new at that position, with the gap before it, if there is one. The position is moved on."""
     have = position.offsets[piece.stream]
     if piece.end <= have:
@@ -147,18 +147,18 @@ def advance(position: Position, piece: Piece) -> Iterator[Piece | Gap]:
         yield Piece(piece.stream, have, piece.data[have - piece.offset :], piece.order, piece.at_ms)
 
 
-def rest(position: Position, stream: int, head: bytes, tail: bytes, total: int) -> Iterator[Piece | Gap]:
+def remaining(position: ViewerPosition, stream: int, head: bytes, tail: bytes, total: int) -> Iterator[Piece | Gap]:
     """What the final result holds beyond that position, in pieces: head, the gap where the middle was dropped, tail."""
     for begin, data in ((0, head), (total - len(tail), tail)):
         first = max(0, position.offsets[stream] - begin)
         for at in range(first, len(data), PIECE):
-            yield from advance(position, Piece(stream, begin + at, data[at : at + PIECE]))
+            yield from new_part(position, Piece(stream, begin + at, data[at : at + PIECE]))
     if position.offsets[stream] < total:
         yield Gap(stream, position.offsets[stream], total)
         position.offsets[stream] = total
 
 
-class Credit:
+class SessionCredit:
     """Of one session: what was granted and has not come yet."""
 
     __slots__ = ("outstanding",)
@@ -180,7 +180,7 @@ class Credit:
         return self.outstanding >= 0
 
 
-def share(window: int, total: int, sessions: int) -> int:
+def credit_share(window: int, total: int, sessions: int) -> int:
     """What each of the sessions that are watched may send at a time, all of them together about `total`: a piece at
     least."""
     return max(PIECE + OVERHEAD, min(window, total // max(1, sessions)))

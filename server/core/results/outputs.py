@@ -7,11 +7,11 @@ from hashlib import sha256
 from server.core.model import Output
 
 
-class DishonestOutput(ValueError):
+class InconsistentOutput(ValueError):
     """An agent's counts or digest contradict the bytes it sent."""
 
 
-def identify(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> bytes:
+def output_id_of(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> bytes:
     """The output's id, 32 bytes.
 
     Of a stream kept whole it is the stream's own SHA-256. With the middle dropped nobody can verify the agent's digest,
@@ -24,16 +24,16 @@ def identify(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> bytes
     return sha256(frame + digest + head + tail).digest()
 
 
-def receive(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> Output | None:
+def build_output(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> Output | None:
     """The Output of what an agent reported; None for a silent stream. Raises DishonestOutput."""
     kept = len(head) + len(tail)
     if total_bytes < kept:
-        raise DishonestOutput(f"{kept} bytes kept of {total_bytes}")
+        raise InconsistentOutput(f"{kept} bytes kept of {total_bytes}")
     if total_bytes == 0:
         return None
     if len(digest) != 32:
-        raise DishonestOutput(f"a SHA-256 has 32 bytes, not {len(digest)}")
-    output_id = identify(head, tail, total_bytes, digest)
+        raise InconsistentOutput(f"a SHA-256 has 32 bytes, not {len(digest)}")
+    output_id = output_id_of(head, tail, total_bytes, digest)
     if total_bytes == kept and output_id != digest:
-        raise DishonestOutput("the digest is not that of the bytes")
+        raise InconsistentOutput("the digest is not that of the bytes")
     return Output(output_id, head, tail, total_bytes, digest)

@@ -1,7 +1,7 @@
 """Results for no open execution: late, repeated or invented ones. What they may cost is bounded per host.
 
 Each costs its bytes, at least SMALLEST. They are paid for at `unsolicited_rate`; up to `unsolicited_burst` a host may
-be in debt and is
+be in paid_until and is
 acknowledged at once, beyond that later. An agent has credits for few results that are not acknowledged, so it is held
 to the rate, and an honest
 one that repeats many results only becomes slower. A host that sends on without credits is cut off.
@@ -19,46 +19,46 @@ SMALLEST = 4_096
 FLOOD = "flood_of_reports"
 
 
-def is_flood(world: EngineState, peer: HostState | None) -> bool:
+def is_flood(state: EngineState, host: HostState | None) -> bool:
     """Whether this host has sent far more than it has credits for: nothing of what it says is looked at any more."""
-    if peer is None or peer.owed is None or len(peer.owed.acks) < world.limits.unsolicited_waiting:
+    if host is None or host.delayed_acks is None or len(host.delayed_acks.acks) < state.limits.unsolicited_waiting:
         return False
-    assert peer.session is not None, "a session that ends is owed nothing"
-    world.act(Cut(peer.host_id, peer.session, FLOOD))
+    assert host.session is not None, "a session that ends is delayed_acks nothing"
+    state.act(Cut(host.host_id, host.session, FLOOD))
     return True
 
 
-def acknowledge(world: EngineState, peer: HostState, event: Result) -> None:
+def acknowledge(state: EngineState, host: HostState, event: Result) -> None:
     """At once, or when it is paid for."""
-    assert peer.session is not None
-    now, limits = world.now.mono, world.limits
+    assert host.session is not None
+    now, limits = state.now.mono, state.limits
     cost = SMALLEST + sum(len(one.head) + len(one.tail) for one in (event.stdout, event.stderr) if one is not None)
-    peer.debt = max(peer.debt, now) + cost / limits.unsolicited_rate
-    due = peer.debt - limits.unsolicited_burst / limits.unsolicited_rate
+    host.paid_until = max(host.paid_until, now) + cost / limits.unsolicited_rate
+    due = host.paid_until - limits.unsolicited_burst / limits.unsolicited_rate
     if due <= now:
-        world.act(Ack(event.host_id, peer.session, event.command_id, event.attempt))
+        state.act(Ack(event.host_id, host.session, event.command_id, event.attempt))
         return
-    if peer.owed is None:
-        peer.owed = DelayedAcks(peer)
-        world.deadlines.set(peer.owed, due)
-    peer.owed.acks.append((due, event.command_id, event.attempt))
+    if host.delayed_acks is None:
+        host.delayed_acks = DelayedAcks(host)
+        state.deadlines.set(host.delayed_acks, due)
+    host.delayed_acks.acks.append((due, event.command_id, event.attempt))
 
 
-def due(world: EngineState, owed: DelayedAcks) -> None:
+def send_due_acks(state: EngineState, delayed_acks: DelayedAcks) -> None:
     """Some are paid for."""
-    peer = owed.peer
-    assert peer.session is not None, "a session that ends is owed nothing"
-    while owed.acks and owed.acks[0][0] <= world.now.mono:
-        _, command_id, attempt = owed.acks.popleft()
-        world.act(Ack(peer.host_id, peer.session, command_id, attempt))
-    if owed.acks:
-        world.deadlines.set(owed, owed.acks[0][0])
+    host = delayed_acks.host
+    assert host.session is not None, "a session that ends is delayed_acks nothing"
+    while delayed_acks.acks and delayed_acks.acks[0][0] <= state.now.mono:
+        _, command_id, attempt = delayed_acks.acks.popleft()
+        state.act(Ack(host.host_id, host.session, command_id, attempt))
+    if delayed_acks.acks:
+        state.deadlines.set(delayed_acks, delayed_acks.acks[0][0])
     else:
-        peer.owed = None
+        host.delayed_acks = None
 
 
-def forget(world: EngineState, peer: HostState) -> None:
+def drop_delayed_acks(state: EngineState, host: HostState) -> None:
     """Its session is over, or has been replaced: the agent repeats what was not acknowledged. What it owes stays."""
-    if peer.owed is not None:
-        world.deadlines.clear(peer.owed)
-        peer.owed = None
+    if host.delayed_acks is not None:
+        state.deadlines.clear(host.delayed_acks)
+        host.delayed_acks = None

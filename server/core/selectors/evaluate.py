@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from server.core.selectors.expression import BOUNDS, And, Bounds, Not, Or
 from server.core.selectors.glob import Glob
-from server.core.selectors.inventory import Directory
-from server.core.selectors.parser import Atom, Keyword, Names, Network, Patterns, Results, Selector, Test
+from server.core.selectors.inventory import HostDirectory
+from server.core.selectors.parser import Atom, AttributeTest, Keyword, Names, Network, Patterns, Selector, TaskResults
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -46,9 +46,9 @@ class Selection:
 
 def select(
     trees: Iterable[Selector],
-    directory: Directory,
+    directory: HostDirectory,
     online: Set[str],
-    results: Mapping[Results, Set[str]],
+    results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
 ) -> Selection:
     """Hosts for which any of the trees holds. online: ids. results: host ids for each mention of a task. Raises
@@ -64,9 +64,9 @@ def select(
 
 def select_in_slices(
     trees: Iterable[Selector],
-    directory: Directory,
+    directory: HostDirectory,
     online: Set[str],
-    results: Mapping[Results, Set[str]],
+    results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
 ) -> Steps[Selection]:
     """As `select`, a slice at a time. The directory must not change meanwhile: compare its `version` before and
@@ -83,7 +83,7 @@ def select_in_slices(
 
 class _Evaluation:
     def __init__(
-        self, directory: Directory, online: Set[str], results: Mapping[Results, Set[str]], comparisons: int
+        self, directory: HostDirectory, online: Set[str], results: Mapping[TaskResults, Set[str]], comparisons: int
     ) -> None:
         self.selection = Selection()
         self._directory, self._results = directory, results
@@ -117,7 +117,7 @@ class _Evaluation:
             return self._keywords[tree.word]
         if isinstance(tree, Names):
             return (yield from self._names(tree))
-        if isinstance(tree, Results):
+        if isinstance(tree, TaskResults):
             return (yield from self._of_task(tree))
         found: Set[str] = set()
         if isinstance(tree, Patterns):
@@ -172,7 +172,7 @@ class _Evaluation:
                     selection.unknown[name] = None
         return found
 
-    def _of_task(self, tree: Results) -> Steps[Set[str]]:
+    def _of_task(self, tree: TaskResults) -> Steps[Set[str]]:
         hosts = self._results[tree]
         known = self._tasks.get(id(hosts))
         if known is None:
@@ -196,7 +196,7 @@ class _Evaluation:
                     found.update([host_id for hostname, host_id in batch if matches(hostname)])
         return found - self._directory.replaced
 
-    def _test(self, tree: Test) -> Steps[Set[str]]:
+    def _test(self, tree: AttributeTest) -> Steps[Set[str]]:
         directory = self._directory
         if tree.kind == "label":
             return (

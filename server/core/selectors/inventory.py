@@ -23,7 +23,7 @@ Address = tuple[int, int]
 """(4 or 6, value)."""
 
 
-class Directory:
+class HostDirectory:
     """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one.
     replaced: ids of hosts whose
     place another has taken; they are in `hosts` and in `order`, and no name, label, fact or address leads to them.

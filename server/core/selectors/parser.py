@@ -54,7 +54,7 @@ class Patterns:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class AttributeTest:
     """kind: `label` or `fact`. text: as it was written."""
 
     kind: str
@@ -83,7 +83,7 @@ class Refinement:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class TaskResults:
     """The hosts of a task whose row passes all refinements."""
 
     task_id: str
@@ -91,7 +91,7 @@ class Results:
     column: int = 0
 
 
-Atom = Keyword | Names | Patterns | Test | Network | Results
+Atom = Keyword | Names | Patterns | AttributeTest | Network | TaskResults
 Selector = Tree[Atom]
 
 
@@ -114,9 +114,9 @@ def parse_all(texts: Iterable[str], bounds: Bounds = BOUNDS) -> list[Selector | 
     return found
 
 
-def results_in(tree: Selector) -> Iterator[Results]:
+def results_in(tree: Selector) -> Iterator[TaskResults]:
     """Every mention of a task: what they stand for must be known before the selector can be evaluated."""
-    if isinstance(tree, Results):
+    if isinstance(tree, TaskResults):
         yield tree
     elif isinstance(tree, And | Or):
         for part in tree.parts:
@@ -166,7 +166,7 @@ class _Selector(Parser[Atom]):
             raise ExpressionError(key.column + 6, "the name of a label", "nothing")
         text = f"{name}={','.join(value.text for value in values)}"
         if label != name or name not in (*TESTED, "hostname"):
-            tree: Selector = Test("label", label, tuple(_value(value) for value in values), text)
+            tree: Selector = AttributeTest("label", label, tuple(_value(value) for value in values), text)
         elif name in ("name", "hostname"):
             tree = _either(self._hosts(value) for value in values)
         elif name == "id":
@@ -174,7 +174,7 @@ class _Selector(Parser[Atom]):
         elif name == "ip":
             tree = _either(_network(value) for value in values)
         else:
-            tree = Test("fact", name, tuple(_value(value) for value in values), text)
+            tree = AttributeTest("fact", name, tuple(_value(value) for value in values), text)
         return Not(tree) if negate else tree
 
     def _values(self) -> tuple[bool, list[Token]]:
@@ -241,7 +241,7 @@ class _Selector(Parser[Atom]):
             field = self.take().text
             negate, values = self._values()
             refinements.append(Refinement(field, negate, frozenset(_refine(field, value) for value in values)))
-        return Results(task_id, tuple(refinements), token.column)
+        return TaskResults(task_id, tuple(refinements), token.column)
 
     def _refines(self) -> int | None:
         """How many words to step over to the next test of the same task; None if there is none."""
@@ -279,7 +279,7 @@ def _value(token: Token) -> Glob:
 
 def _network(token: Token) -> Atom:
     if "*" in token.text or "?" in token.text:
-        return Test("fact", "ip", (_value(token),), f"ip={token.text}")
+        return AttributeTest("fact", "ip", (_value(token),), f"ip={token.text}")
     try:
         network = ip_network(token.text, strict=False)
     except ValueError:

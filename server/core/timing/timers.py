@@ -15,7 +15,7 @@ class DelayedAcks:
     """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds,
     command_id, attempt)."""
 
-    peer: HostState
+    host: HostState
     acks: deque[tuple[float, str, int]] = field(default_factory=deque)
     ticket: int = 0
 
@@ -31,7 +31,7 @@ class StartGrace:
 class OfflineWait:
     """The deadline after which a task's hosts that are not connected are no longer waited for."""
 
-    live: LiveTask
+    live_task: LiveTask
     ticket: int = 0
 
 
@@ -41,6 +41,6 @@ class ElapsedCheckpoint:
     seconds at
     which it would have started, had this server run all the while."""
 
-    live: LiveTask
+    live_task: LiveTask
     began: float
     ticket: int = 0

@@ -24,7 +24,7 @@ from server.core.inputs.bounds import (
 )
 from server.core.model import Output
 from server.core.results.live_output import PIECE, STREAMS, Piece
-from server.core.results.outputs import DishonestOutput, receive
+from server.core.results.outputs import InconsistentOutput, build_output
 
 MAX_TEXT = 1_000
 MAX_KEPT = 512 * 1024
@@ -123,8 +123,8 @@ def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None
     if total_bytes > MAX_NUMBER:
         raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be told")
     try:
-        return receive(head, tail, total_bytes, sha256)
-    except DishonestOutput as error:
+        return build_output(head, tail, total_bytes, sha256)
+    except InconsistentOutput as error:
         raise MalformedMessage(f"command_result.{name}: {error}") from error
 
 

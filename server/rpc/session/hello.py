@@ -8,7 +8,7 @@ from typing import NamedTuple
 from _speedups import http2
 from proto.ids import is_id
 from proto.messages import MalformedMessage
-from server.core.events import Entry, HostConnected, Stage
+from server.core.events import HostConnected, JournalEntry, JournalStage
 from server.core.inputs.bounds import EPOCH_MAX, GENERATION_MAX, SEQ_MAX
 from server.rpc.session.decode import key
 
@@ -77,7 +77,7 @@ def hello(message: bytes) -> Hello:
 def connected(value: Hello, session: int) -> HostConnected:
     """The event of a session that begins."""
     entries = [
-        Entry(command_id, attempt, seq, Stage(stage))
+        JournalEntry(command_id, attempt, seq, JournalStage(stage))
         for command_id, attempt, seq, stage in value.entries
         if 1 <= stage <= 4
     ]

@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from server.core.effects import Inquire
-from server.core.events import Unaccounted
+from server.core.events import UnknownExecutions
 from server.ports import EngineHandle
 from server.store.base import Store, StoreUnavailable
 
@@ -51,4 +51,4 @@ class Orphans:
                     number=len(lost),
                     command_ids=[entry[0] for entry in lost[:20]],
                 )
-                door.submit(Unaccounted(act.host_id, lost))
+                door.submit(UnknownExecutions(act.host_id, lost))

@@ -37,7 +37,7 @@ from server.rpc.session.result_credits import Credits
 from server.rpc.session.send_queue import SendQueue
 from server.rpc.session.timer_wheel import Wheel
 from server.rpc.settings import Counts, Queue, Settings
-from server.turns import let_others
+from server.turns import let_other_tasks_run
 
 log = structlog.get_logger("rpc")
 
@@ -220,7 +220,7 @@ class AgentStreams:
             batch = self._hub.poll(now, READ_AT_ONCE)
             self.take(batch, now)
             if len(batch) >= BULK:
-                await let_others()
+                await let_other_tasks_run()
             if self._pace.idle(now):
                 with trio.move_on_after(NAP):
                     await self._unsent.stirred.wait()
@@ -339,7 +339,7 @@ class AgentStreams:
                 self._flush(session, now)
                 now, number = self._clock.now().mono, number + 1
                 if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:
-                    await let_others()
+                    await let_other_tasks_run()
                     now = begun = self._clock.now().mono
 
     def _flush(self, session: Session, now: float) -> None:

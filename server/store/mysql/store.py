@@ -20,7 +20,7 @@ import trio
 from trio_mysql import err
 
 from server.core.effects import Save
-from server.core.results.groups import Answer
+from server.core.results.groups import ResultGroup
 from server.core.rollback import EPOCH_SEEN
 from server.store import migrate
 from server.store.base import StoreRefused
@@ -281,7 +281,7 @@ class MySQLStore(Reads):
         except Exception as error:
             _raise(error)
 
-    async def answers(self, command_id: str) -> list[Answer]:
+    async def answers(self, command_id: str) -> list[ResultGroup]:
         return await self._lines.answers(command_id)
 
     async def states(self, command_id: str) -> Sequence[str]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 import trio
 
-from server.core.results.groups import Answer
+from server.core.results.groups import ResultGroup
 from server.store.base import StoreRefused
 from server.store.mysql.text_rows import answers_from_lines
 from server.store.sql import Dialect
@@ -27,7 +27,7 @@ class MySQLLines:
         self._sql = dialect.load("answers_mysql")
         self._fetch = fetch
 
-    async def answers(self, command_id: str) -> list[Answer]:
+    async def answers(self, command_id: str) -> list[ResultGroup]:
         """Raises StoreUnavailable, StoreRefused."""
         return await trio.to_thread.run_sync(partial(_answers, await self._texts("answer_lines", command_id)))
 
@@ -54,7 +54,7 @@ class MySQLLines:
             after = last
 
 
-def _answers(texts: Sequence[tuple[int, str]]) -> list[Answer]:
+def _answers(texts: Sequence[tuple[int, str]]) -> list[ResultGroup]:
     return answers_from_lines(_lines(texts))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server.core.results.groups import Answer
+from server.core.results.groups import ResultGroup
 from server.core.states import ExecutionStatus
 
 _STATUSES = tuple(ExecutionStatus)
 _NONE = "-"
 
 
-def answers_from_lines(lines: Iterable[str]) -> list[Answer]:
+def answers_from_lines(lines: Iterable[str]) -> list[ResultGroup]:
     """Lines of the query `answer_lines`, in any order, as kinds of answers."""
     kinds: dict[str, list[str]] = {}
     for line in lines:
@@ -20,10 +20,10 @@ def answers_from_lines(lines: Iterable[str]) -> list[Answer]:
     return [_answer(kind.split(" "), rows) for kind, rows in kinds.items()]
 
 
-def _answer(kind: list[str], rows: list[str]) -> Answer:
+def _answer(kind: list[str], rows: list[str]) -> ResultGroup:
     status, exit_code, signal, error_code, _, stdout_id, stderr_id = kind
     times, host_ids = zip(*(row.split(" ") for row in rows), strict=True)
-    return Answer(
+    return ResultGroup(
         status=_STATUSES[int(status)],
         exit_code=_number(exit_code),
         signal=_number(signal),

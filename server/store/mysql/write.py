@@ -8,7 +8,7 @@ from typing import Any
 
 from trio_mysql import err
 
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.store.base import KeyTaken, StoreRefused, TokenSpent
 from server.store.late_reports import Room, RowEnd, noted, room, sort
 from server.store.mysql.connection import Connection, literal, literal_row
@@ -60,7 +60,7 @@ class MySQLWrite:
             newer = (task for task in phase.tasks.values() if task.version > versions.get(task.task_id, task.version))
             await self._rows(connection, "save_task", (task_row(task) for task in newer))
         if phase.executions:
-            rows: Iterable[CommandHost] = phase.executions.values()
+            rows: Iterable[Execution] = phase.executions.values()
             if careful:
                 rows = await self._takers(connection, rows)
             await self._executions(connection, sorted(rows, key=lambda row: (row.command_id, row.host_id)))
@@ -151,7 +151,7 @@ class MySQLWrite:
         rows = ((save.command.command_id, host_id) for save in saves for host_id in sorted(save.task.targets))
         await self._rows(connection, "create_execution", rows, at_most=4 * ROWS)
 
-    async def _executions(self, connection: Connection, executions: list[CommandHost]) -> None:
+    async def _executions(self, connection: Connection, executions: list[Execution]) -> None:
         try:
             changed = await self._rows(connection, "save_execution", map(execution_row, executions))
         except err.MySQLError as error:
@@ -161,7 +161,7 @@ class MySQLWrite:
         if changed != 2 * len(executions):
             raise NotAllTake
 
-    async def _takers(self, connection: Connection, executions: Iterable[CommandHost]) -> list[CommandHost]:
+    async def _takers(self, connection: Connection, executions: Iterable[Execution]) -> list[Execution]:
         """Of these rows the ones that exist, are older and have not ended; they stay locked."""
         takers = []
         for version, group in groupby(sorted(executions, key=_version), key=_version):
@@ -201,7 +201,7 @@ class MySQLWrite:
         return found
 
 
-def _version(row: CommandHost) -> int:
+def _version(row: Execution) -> int:
     return row.version
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from server.core.model import Command, CommandHost, Host, HostIdentity, JoinRequest, JoinToken, Output, Retry, Task
-from server.core.results.groups import Answer, Kind
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Retry, Task
+from server.core.results.groups import Kind, ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 
 Row = Sequence[Any]
@@ -335,7 +335,7 @@ def command_from(row: Row) -> Command:
     )
 
 
-def execution_row(row: CommandHost) -> tuple[Any, ...]:
+def execution_row(row: Execution) -> tuple[Any, ...]:
     report, late = row.report, row.late_result
     return (
         row.command_id,
@@ -368,8 +368,8 @@ def execution_row(row: CommandHost) -> tuple[Any, ...]:
     )
 
 
-def execution_from(row: Row) -> CommandHost:
-    return CommandHost(
+def execution_from(row: Row) -> Execution:
+    return Execution(
         command_id=row[0],
         host_id=row[1],
         attempt=row[2],
@@ -400,9 +400,9 @@ def execution_from(row: Row) -> CommandHost:
     )
 
 
-def answer_from(row: Row) -> Answer:
+def answer_from(row: Row) -> ResultGroup:
     """A row of the query `answers`, whose ids come in one text with commas between."""
-    return Answer(
+    return ResultGroup(
         status=_ALL_EXECUTION_STATUSES[row[0]],
         exit_code=row[1],
         signal=row[2],

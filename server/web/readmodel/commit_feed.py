@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from server.core.effects import Save, SaveExecution
-from server.core.model import CommandHost
+from server.core.model import Execution
 
-Note = Callable[[CommandHost], None]
+Note = Callable[[Execution], None]
 
 
 class CommitFeed:

@@ -8,7 +8,7 @@ import trio
 
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
-from server.fleet.watching import Watching
+from server.fleet.watching import OutputWatches
 from server.ops.health import Health
 from server.ops.metrics import Metrics
 from server.ports import Clock, Commits, EngineHandle, Entropy, Fleet
@@ -39,7 +39,7 @@ class Deps:
     live: Live
     clock: Clock
     entropy: Entropy
-    watching: Watching
+    watching: OutputWatches
     tokens: TokenVerifier
     nursery: trio.Nursery
     shutdown: trio.Event

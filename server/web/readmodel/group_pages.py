@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
-from server.core.results.filter import Filter, Reply, cost, holds, reads
-from server.core.results.groups import Answer, largest_first
+from server.core.results.filter import Filter, GroupWithOutput, cost, matches, needs_output
+from server.core.results.groups import ResultGroup, largest_first
 from server.core.states import ExecutionStatus
 from server.store.base import Beginning
 from server.web.readmodel.deps import Deps
@@ -29,7 +29,7 @@ async def first_page(deps: Deps, answers: Answers, limit: int) -> GroupPage:
 
 
 async def page_of(
-    deps: Deps, answers: Answers, ordered: Sequence[Answer], start: int, limit: int, where: Filter | None
+    deps: Deps, answers: Answers, ordered: Sequence[ResultGroup], start: int, limit: int, where: Filter | None
 ) -> GroupPage:
     """From position `start` on; `next` goes on after the last one that was looked at."""
     page, last = await _chosen(deps, ordered, start, where, limit, ReadBudget(deps))
@@ -52,16 +52,16 @@ def _open(answers: Answers) -> dict[str, int]:
     return counts
 
 
-def _holds(where: Filter, answer: Answer, texts: Sequence[bytes]) -> bool:
-    return holds(where, Reply(answer, *texts))
+def _holds(where: Filter, answer: ResultGroup, texts: Sequence[bytes]) -> bool:
+    return matches(where, GroupWithOutput(answer, *texts))
 
 
 async def _chosen(
-    deps: Deps, ordered: Sequence[Answer], start: int, where: Filter | None, limit: int, budget: ReadBudget
-) -> tuple[list[Answer], int]:
+    deps: Deps, ordered: Sequence[ResultGroup], start: int, where: Filter | None, limit: int, budget: ReadBudget
+) -> tuple[list[ResultGroup], int]:
     """The answers on the page, and the position after the last one that was looked at."""
-    page: list[Answer] = []
-    needs_outputs = where is not None and reads(where)
+    page: list[ResultGroup] = []
+    needs_outputs = where is not None and needs_output(where)
     fixed, since = 0 if where is None else cost(where, 0), 0
     for index in range(start, len(ordered)):
         if len(page) == limit or budget.spent:
@@ -80,7 +80,7 @@ async def _chosen(
                 since = 0
                 await trio.lowlevel.checkpoint()
             if not (
-                holds(where, Reply(one, *texts))
+                matches(where, GroupWithOutput(one, *texts))
                 if work <= AT_ONCE
                 else await deps.slices.thread(_holds, where, one, texts)
             ):
@@ -89,7 +89,7 @@ async def _chosen(
     return page, len(ordered)
 
 
-async def _views(deps: Deps, answers: Answers, page: Sequence[Answer]) -> list[GroupView]:
+async def _views(deps: Deps, answers: Answers, page: Sequence[ResultGroup]) -> list[GroupView]:
     ids = list({output_id for one in page for output_id in one.outputs})
     begins: Mapping[bytes, Beginning] = await deps.store.output_beginnings(ids, BEGINNING) if ids else {}
     command = await command_of(deps, answers.task.task_id)

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 import trio
 
-from server.core.model import CommandHost, Task
+from server.core.model import Execution, Task
 from server.web.readmodel.commit_feed import Subscription
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, committed_task
@@ -63,7 +63,7 @@ class HostStateSnapshot:
         self.news = read | self.news
         self.settle()
 
-    def note(self, row: CommandHost) -> None:
+    def note(self, row: Execution) -> None:
         """This has been committed."""
         if (place := self.places.get(row.host_id)) is not None:
             self.news[place] = _packed(row.status, row.unreachable)

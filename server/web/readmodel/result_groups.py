@@ -12,8 +12,8 @@ import trio
 
 from server.core.effects import SaveKinds
 from server.core.model import Output, Task
-from server.core.results.groups import Answer, Kind, KindOrder
-from server.core.results.live_groups import AnswerSheet
+from server.core.results.groups import Kind, KindOrder, ResultGroup
+from server.core.results.live_groups import LiveGroups
 from server.core.selectors.fold import Folded, fold
 from server.store.base import StoreUnavailable
 from server.web.readmodel.commit_feed import Subscription
@@ -50,15 +50,15 @@ class Answers:
     once asked for."""
 
     task: Task
-    groups: Sequence[Answer]
-    open: Sequence[Answer]
+    groups: Sequence[ResultGroup]
+    open: Sequence[ResultGroup]
     people: dict[int, GroupMembers] = field(default_factory=dict)
     notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
     """Hosts per note of proto.notes.MARKED, of the kinds that have any. Of a task that has not ended, up to
     NOTES_FRESH_S old."""
 
     @property
-    def all(self) -> list[Answer]:
+    def all(self) -> list[ResultGroup]:
         return [*self.groups, *self.open]
 
 
@@ -69,7 +69,7 @@ class _Kept:
     follower: Subscription
     lock: trio.Lock = field(default_factory=trio.Lock)
     answers: Answers | None = None
-    sheet: AnswerSheet | None = None
+    sheet: LiveGroups | None = None
     order: bytes | None = None
     read_at: float = 0.0
     notes: Mapping[Kind, tuple[int, ...]] = field(default_factory=dict)
@@ -115,14 +115,14 @@ class ResultGroupCache:
         if final or kept.noted_at is None or now - kept.noted_at >= NOTES_FRESH_S:
             kept.notes, kept.noted_at = await self._deps.store.notes(command_id), now
 
-    async def _rows(self, kept: _Kept, command_id: str, final: bool) -> list[Answer]:
+    async def _rows(self, kept: _Kept, command_id: str, final: bool) -> list[ResultGroup]:
         if final:
             rows = await self._deps.store.answers(command_id)
             kept.follower.end()
             kept.sheet = None
             return rows
         if kept.sheet is None or not kept.follower.follows:
-            sheet = AnswerSheet()
+            sheet = LiveGroups()
             with kept.follower.beginning(command_id, sheet.note):
                 sheet.begin(await self._deps.store.answers(command_id))
             kept.sheet = sheet
@@ -189,7 +189,7 @@ async def folded_names(deps: Deps, names: Sequence[str], max_chars: int | None) 
     return fold(names, max_chars) if len(names) <= FEW_NAMES else await deps.slices.thread(fold, names, max_chars)
 
 
-async def people_of(deps: Deps, answers: Answers, answer: Answer) -> GroupMembers:
+async def people_of(deps: Deps, answers: Answers, answer: ResultGroup) -> GroupMembers:
     """A host that has been deleted, or shares its name, goes by its id."""
     people = answers.people.get(answer.number)
     if people is None:

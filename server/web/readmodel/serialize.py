@@ -10,8 +10,8 @@ from msgspec.structs import asdict
 from proto.notes import MARKED, NOTES, facts_of
 from proto.reasons import reason, said
 from server.core.effects import Progress
-from server.core.model import Command, CommandHost, Host, HostIdentity, Task
-from server.core.results.groups import Answer
+from server.core.model import Command, Execution, Host, HostIdentity, Task
+from server.core.results.groups import ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.ports import Fleet, HostPresence
 from server.store.base import Beginning, OutputSummary
@@ -132,7 +132,7 @@ def _hostname(fleet: Fleet, host_id: str) -> str | None:
     return presence.host.hostname if presence is not None else None
 
 
-def _error(row: CommandHost) -> responses.ErrorView | None:
+def _error(row: Execution) -> responses.ErrorView | None:
     return error_view(row.error_code, row.error_message)
 
 
@@ -150,7 +150,7 @@ def _note_view(code: str, *, count: int | None = None, hosts: int | None = None)
     return responses.NoteView(code=code, message=note.message, hint=note.hint, count=count, hosts=hosts)
 
 
-def _notes(row: CommandHost, sizes: Mapping[bytes, OutputSummary]) -> list[responses.NoteView]:
+def _notes(row: Execution, sizes: Mapping[bytes, OutputSummary]) -> list[responses.NoteView]:
     cut = any(
         sizes[output_id].truncated
         for output_id in (row.stdout_id, row.stderr_id)
@@ -159,7 +159,9 @@ def _notes(row: CommandHost, sizes: Mapping[bytes, OutputSummary]) -> list[respo
     return [_note_view(code, count=count) for code, count in facts_of(row.report, cut)]
 
 
-def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequence[int]) -> list[responses.NoteView]:
+def _group_notes(
+    answer: ResultGroup, begins: Mapping[bytes, Beginning], counts: Sequence[int]
+) -> list[responses.NoteView]:
     found = [_note_view(code, hosts=hosts) for code, hosts in zip(MARKED, counts, strict=False) if hosts]
     cut = any(begins[output_id].sizes.truncated for output_id in answer.outputs if output_id in begins)
     return found + ([_note_view("output_cut", hosts=answer.count)] if cut else [])
@@ -167,7 +169,7 @@ def _group_notes(answer: Answer, begins: Mapping[bytes, Beginning], counts: Sequ
 
 def group_view(
     task_id: str,
-    answer: Answer,
+    answer: ResultGroup,
     people: GroupMembers,
     begins: Mapping[bytes, Beginning],
     detail: str | None,
@@ -215,7 +217,7 @@ def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> re
     )
 
 
-def _stop(row: CommandHost) -> responses.StopView | None:
+def _stop(row: Execution) -> responses.StopView | None:
     kill = (row.report or {}).get("kill")
     never = row.error_code in ("canceled_before_start", "task_timeout")
     if row.cancel_requested_at is None and kill is None and not never:
@@ -233,7 +235,7 @@ def _stop(row: CommandHost) -> responses.StopView | None:
     )
 
 
-def _stopped(row: CommandHost, signals: Mapping[str, object]) -> str:
+def _stopped(row: Execution, signals: Mapping[str, object]) -> str:
     if not row.status.final:
         return "unreachable" if row.unreachable else "stopping"
     if signals:
@@ -256,7 +258,7 @@ def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> r
     )
 
 
-def _awaits(row: CommandHost, task: Task | None, fleet: Fleet) -> str | None:
+def _awaits(row: Execution, task: Task | None, fleet: Fleet) -> str | None:
     if row.status is not ExecutionStatus.PENDING:
         return None
     if task is None or task.status is TaskStatus.PENDING:
@@ -268,7 +270,7 @@ def _awaits(row: CommandHost, task: Task | None, fleet: Fleet) -> str | None:
 
 
 def execution_row(
-    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+    row: Execution, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
 ) -> responses.ExecutionRow:
     """task: the engine's record, if it has not ended."""
     return responses.ExecutionRow(
@@ -299,7 +301,7 @@ def execution_row(
 
 
 def execution_view(
-    row: CommandHost, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
+    row: Execution, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
 ) -> responses.ExecutionView:
     report = dict(row.report) if row.report is not None else None
     late = dict(row.late_result) if row.late_result is not None else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proto.reasons import reason
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus
 
 OFFLINE = ("offline", "never_seen", "expired", "queue_full")
-Wanted = Callable[[CommandHost], bool]
+Wanted = Callable[[Execution], bool]
 
 
-def not_started(row: CommandHost) -> bool:
+def not_started(row: Execution) -> bool:
     return (
         row.status in (ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.CANCELED)
         and row.error_code is not None
@@ -20,7 +20,7 @@ def not_started(row: CommandHost) -> bool:
     )
 
 
-def offline(row: CommandHost) -> bool:
+def offline(row: Execution) -> bool:
     return row.status is ExecutionStatus.LOST or row.error_code in OFFLINE
 
 

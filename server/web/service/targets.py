@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from proto.ids import is_id
-from server.core.results.groups import Answer, hosts_in_slices
+from server.core.results.groups import ResultGroup, hosts_in_slices
 from server.core.selectors.evaluate import Selection, TooCostly, select_in_slices
 from server.core.selectors.expression import Bounds, ExpressionError, tokens
 from server.core.selectors.fold import quoted
-from server.core.selectors.parser import Names, Refinement, Results, Selector, parse_all, results_in
+from server.core.selectors.parser import Names, Refinement, Selector, TaskResults, parse_all, results_in
 from server.errors import ClarionError
 from server.web.http.limits import Limits
 from server.web.readmodel.deps import Deps
@@ -43,9 +43,9 @@ class Chosen:
     trees: list[Selector]
     texts: list[str]
     where: str
-    mentions: list[Results] = field(default_factory=list)
+    mentions: list[TaskResults] = field(default_factory=list)
     malformed: dict[str, ExpressionError] = field(default_factory=dict)
-    results: dict[Results, frozenset[str]] = field(default_factory=dict)
+    results: dict[TaskResults, frozenset[str]] = field(default_factory=dict)
 
 
 async def read(texts: Sequence[str], deps: Deps, name: str = "targets") -> Chosen:
@@ -77,7 +77,7 @@ async def read(texts: Sequence[str], deps: Deps, name: str = "targets") -> Chose
     return chosen
 
 
-def _parse(texts: Sequence[str], bounds: Bounds) -> tuple[list[Selector | ExpressionError], list[Results]]:
+def _parse(texts: Sequence[str], bounds: Bounds) -> tuple[list[Selector | ExpressionError], list[TaskResults]]:
     """Each text's tree or what is wrong with it, and every mention of a task."""
     parsed = parse_all(texts, bounds)
     return parsed, [results for tree in parsed if not isinstance(tree, ExpressionError) for results in results_in(tree)]
@@ -123,7 +123,7 @@ async def look_up(chosen: Chosen, deps: Deps, book: ResultGroupCache) -> None:
         chosen.results[results] = found[key]
 
 
-async def _answers(chosen: Chosen, results: Results, book: ResultGroupCache) -> list[Answer]:
+async def _answers(chosen: Chosen, results: TaskResults, book: ResultGroupCache) -> list[ResultGroup]:
     try:
         return (await book.of(results.task_id)).all
     except ClarionError as error:

@@ -11,7 +11,7 @@ from server.core.events import (
     TaskStarted,
     Tick,
 )
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.core.story import JOURNAL, E, Story, kinds
 
 
@@ -34,7 +34,7 @@ def test_a_task_runs_on_no_more_hosts_at_once_than_it_asks_for() -> None:
 
 
 def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
-    story = Story(Limits(in_flight=1))
+    story = Story(EngineLimits(in_flight=1))
     story.come("a", "b")
     story.run("a", "b")
     assert [story.row(h).status for h in "ab"] == [E.DISPATCHED, E.PENDING] and not story.engine.has_more
@@ -44,7 +44,7 @@ def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
 
 def test_a_big_fan_out_comes_in_slices_and_lets_a_small_task_pass() -> None:
     hosts = [f"h{n:03}" for n in range(100)]
-    story = Story(Limits(slice=10))
+    story = Story(EngineLimits(slice=10))
     story.come(*hosts, "z")
     assert len(kinds(story.run(*hosts), Dispatch)) == 10 and story.engine.has_more
     assert any(act.host_id == "z" for act in kinds(story.run("z", number=2), Dispatch))  # type: ignore[union-attr]
@@ -65,7 +65,7 @@ def test_what_waits_for_a_host_that_leaves_is_refused_as_offline() -> None:
 
 
 def test_numbers_are_reserved_in_blocks_and_never_given_twice() -> None:
-    story = Story(Limits(seq_block=4))
+    story = Story(EngineLimits(seq_block=4))
     story.come("a")
     reserved = []
     for number in range(1, 6):
@@ -86,7 +86,7 @@ def test_an_agent_that_has_seen_higher_numbers_raises_ours() -> None:
 
 def test_what_is_done_for_a_small_task_shares_no_transaction_with_a_slice_of_a_large_one() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
-    story = Story(Limits(slice=10, small_task=2))
+    story = Story(EngineLimits(slice=10, small_task=2))
     story.come(*hosts, "z", "y")
     story.run(*hosts)
     assert {act.command.command_id for act in kinds(story.run("z", "y", number=2), Dispatch)} == {"c2"}  # type: ignore[union-attr]
@@ -97,14 +97,14 @@ def test_what_is_done_for_a_small_task_shares_no_transaction_with_a_slice_of_a_l
 
 def test_a_result_of_a_large_task_lets_the_next_of_it_go_at_once() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
-    story = Story(Limits(small_task=2))
+    story = Story(EngineLimits(small_task=2))
     story.come(*hosts)
     story.run(*hosts, concurrency=5)
     assert len(kinds(story.result("h000"), Dispatch)) == 1 and not story.engine.has_more
 
 
 def test_room_on_a_host_is_for_its_next_one_at_once_if_that_is_small_and_with_the_next_slice_if_it_is_large() -> None:
-    story = Story(Limits(small_task=1))
+    story = Story(EngineLimits(small_task=1))
     story.come("a", "b", "c", slots=1)
     story.run("a", number=1)
     story.run("a", "b", "c", number=2)
@@ -116,10 +116,10 @@ def test_room_on_a_host_is_for_its_next_one_at_once_if_that_is_small_and_with_th
 
 def test_large_tasks_leave_room_for_small_ones() -> None:
     hosts = [f"h{n:03}" for n in range(60)]
-    story = Story(Limits(in_flight=40, small_task=2, slice=100))
+    story = Story(EngineLimits(in_flight=40, small_task=2, slice=100))
     story.come(*hosts)
     story.run(*hosts)
-    assert story.engine.world.in_flight == 38 and not story.engine.has_more
+    assert story.engine.state.in_flight == 38 and not story.engine.has_more
     for number, host in ((2, "h058"), (3, "h059")):
         assert len(kinds(story.run(host, number=number), Dispatch)) == 1
     assert kinds(story.run("h057", number=4), Dispatch) == [], "the limit over all holds for them too"
@@ -130,7 +130,7 @@ def test_large_tasks_leave_room_for_small_ones() -> None:
 
 def test_many_small_tasks_do_not_keep_a_large_one_from_going_on() -> None:
     hosts = [f"h{n:03}" for n in range(60)]
-    story = Story(Limits(slice=4, small_task=1, in_flight=1_000))
+    story = Story(EngineLimits(slice=4, small_task=1, in_flight=1_000))
     story.come(*hosts)
     for number in range(2, 30):
         story.create("h001", number=number)
@@ -146,7 +146,7 @@ def test_many_small_tasks_do_not_keep_a_large_one_from_going_on() -> None:
 
 def test_one_host_is_stopped_at_once_beside_a_large_cancel() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
-    story = Story(Limits(slice=10, small_task=1))
+    story = Story(EngineLimits(slice=10, small_task=1))
     story.come(*hosts, "z")
     story.run(*hosts)
     while story.engine.has_more:

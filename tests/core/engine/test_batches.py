@@ -51,7 +51,7 @@ def test_what_follows_the_end_in_one_batch_changes_nothing() -> None:
     )
     row = story.row("a")
     assert (row.status, row.error_code, row.agent_started_at) == (E.DISPATCH_FAILED, "busy", None)
-    assert story.engine.world.contradictions == 0
+    assert story.engine.state.contradictions == 0
 
 
 def test_a_report_after_a_hello_in_one_batch_sees_what_the_hello_did() -> None:

@@ -9,14 +9,14 @@ import pytest
 from server.core.effects import Cancel, Dispatch
 from server.core.events import (
     Accepted,
-    Entry,
     Event,
     HostConnected,
     HostDisconnected,
+    JournalEntry,
+    JournalStage,
     Outcome,
     Rejected,
     Result,
-    Stage,
     Started,
     TaskCanceled,
     Tick,
@@ -38,7 +38,7 @@ def accepted(by: str) -> Story:
     if by == "started":
         story.tell(Started("a", "c1", 1, 7, 7))
     if by.startswith("hello"):
-        story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage[by.removeprefix("hello ").upper()])])
+        story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage[by.removeprefix("hello ").upper()])])
     return story
 
 
@@ -54,7 +54,7 @@ def test_a_host_cannot_deny_what_it_has_accepted(by: str, reason: str) -> None:
     assert (
         row.status in (E.DISPATCHED, E.RUNNING)
         and row.accepted_at is not None
-        and story.engine.world.contradictions == 1
+        and story.engine.state.contradictions == 1
     )
     story.later(61)
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost"), (
@@ -93,12 +93,12 @@ def test_a_denied_one_that_is_canceled_is_not_called_canceled_before_its_start()
 def test_a_result_stands_against_a_later_denial() -> None:
     story = accepted("accepted")
     story.tell(Result("a", "c1", 1, Outcome.FAILED, exit_code=3), Rejected("a", "c1", 1, "busy"))
-    assert story.row("a").status is E.FAILED and story.engine.world.contradictions == 0
+    assert story.row("a").status is E.FAILED and story.engine.state.contradictions == 0
 
 
 def test_what_was_accepted_before_a_restart_of_the_server_cannot_be_denied_after_it() -> None:
     again = reload(accepted("accepted"), "a")
-    again.come("a", entries=[Entry("c1", 1, 1, Stage.INTENT)], session=3)
+    again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.INTENT)], session=3)
     again.tell(Rejected("a", "c1", 1, "busy"))
     assert again.row("a").status is E.DISPATCHED
     absent = reload(accepted("accepted"), "a")
@@ -130,7 +130,7 @@ def test_what_was_never_accepted_may_be_refused_as_ever() -> None:
     story.tell(HostDisconnected("a", 1))
     assert kinds(story.come("a", session=2), Dispatch)
     story.tell(Rejected("a", "c1", 1, "busy"))
-    assert story.row("a").status is E.DISPATCH_FAILED and story.engine.world.contradictions == 0
+    assert story.row("a").status is E.DISPATCH_FAILED and story.engine.state.contradictions == 0
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -157,7 +157,7 @@ def test_no_order_of_reports_calls_an_accepted_one_never_started(seed: int) -> N
             events = [Rejected("a", "c1", 1, pick.choice(DENIALS))]
         elif roll < 0.75:
             session += 1
-            entries = [Entry("c1", 1, 1, pick.choice(list(Stage)))] if pick.random() < 0.5 else []
+            entries = [JournalEntry("c1", 1, 1, pick.choice(list(JournalStage)))] if pick.random() < 0.5 else []
             events = [HostConnected("a", session, JOURNAL, 16, 0, entries)]
         elif roll < 0.8:
             events = [HostDisconnected("a", session)]

@@ -7,13 +7,13 @@ import pytest
 from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
 from server.core.events import (
     Accepted,
-    Entry,
     HostDisconnected,
-    Stage,
+    JournalEntry,
+    JournalStage,
     Started,
     TaskCanceled,
 )
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.changed import replace
 from tests.core.story import E, Story, T, kinds
 
@@ -25,7 +25,7 @@ def test_what_runs_on_a_host_that_goes_away_is_flagged_not_judged() -> None:
     story.tell(Started("a", "c1", 1, 7, 7))
     story.tell(HostDisconnected("a", 1))
     assert story.row("a").unreachable and story.row("a").status is E.RUNNING
-    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert not story.row("a").unreachable
     story.result("a")
     assert story.task().status is T.COMPLETED
@@ -38,7 +38,7 @@ def test_a_host_silent_for_too_long_loses_its_executions_and_a_late_report_stays
     story.tell(HostDisconnected("a", 1))
     story.later(3_601)
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "silent")
-    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    (welcome, *_) = story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage.DONE)])
     assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.KEEP)])
     story.result("a")
     assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
@@ -65,7 +65,7 @@ def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() ->
 
 def in_doubt(**limits: float) -> Story:
     """Host a has accepted c1, and is here by a Hello that does not know of it."""
-    story = Story(Limits(suspect_until=60, **limits))  # type: ignore[arg-type]
+    story = Story(EngineLimits(suspect_until=60, **limits))  # type: ignore[arg-type]
     story.come("a")
     story.run("a")
     story.tell(Accepted("a", "c1", 1), HostDisconnected("a", 1))
@@ -87,14 +87,14 @@ def test_a_hello_that_comes_after_that_of_the_next_agent_ends_nothing() -> None:
     story.later(1)
     story.tell(HostDisconnected("a", 2))
     assert story.row("a").unreachable
-    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("a", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     story.later(100)
     assert (story.row("a").status, story.row("a").unreachable) == (E.RUNNING, False)
 
 
 def test_the_next_hello_ends_the_doubt_of_one_that_took_its_place() -> None:
     story = in_doubt()
-    story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("a", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     story.later(61)
     assert story.row("a").status is E.RUNNING
 
@@ -112,7 +112,7 @@ def test_who_has_no_trace_of_it_is_not_asked_to_end_it() -> None:
 def test_what_was_canceled_in_doubt_is_asked_of_who_knows_it() -> None:
     story = in_doubt()
     story.tell(TaskCanceled("t1"))
-    welcome = kinds(story.come("a", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)]), Welcome)[0]
+    welcome = kinds(story.come("a", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)]), Welcome)[0]
     assert isinstance(welcome, Welcome) and [verdict.decision for verdict in welcome.verdicts] == [Decision.STOP]
 
 
@@ -123,14 +123,14 @@ def test_force_ends_what_is_in_doubt() -> None:
 
 
 def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
-    story = Story(Limits(suspect_until=60))
+    story = Story(EngineLimits(suspect_until=60))
     story.come("a", journal="journal-1")
     story.come("a", session=2, journal="journal-2")
     story.run("a")
     story.tell(Started("a", "c1", 1, 7, 7))
     story.come("a", session=3, journal="journal-1")
     assert story.row("a").status is E.RUNNING
-    story.come("a", session=4, journal="journal-2", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    story.come("a", session=4, journal="journal-2", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     story.later(61)
     assert story.row("a").status is E.RUNNING
 
@@ -147,9 +147,9 @@ def test_the_journal_tells_how_far_it_had_come() -> None:
     story = Story()
     story.come("a", "b", "c")
     story.run("a", "b", "c")
-    story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.INTENT)])
-    story.come("b", session=3, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
-    story.come("c", session=4, entries=[Entry("c1", 1, 1, Stage.DONE)])
+    story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage.INTENT)])
+    story.come("b", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
+    story.come("c", session=4, entries=[JournalEntry("c1", 1, 1, JournalStage.DONE)])
     assert (story.row("a").status, story.row("a").accepted_at) == (E.DISPATCHED, 1_000)
     assert (story.row("b").status, story.row("b").started_at) == (E.RUNNING, 1_000)
     assert story.row("c").status is E.DISPATCHED
@@ -161,7 +161,7 @@ def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
     story.run("a", "b")
     story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1), HostDisconnected("b", 1))
     assert not kinds(story.tell(TaskCanceled("t1")), Cancel)
-    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    (welcome, *_) = story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.STOP)])
     acts = story.come("b", session=3)
     assert kinds(acts, Cancel) and not kinds(acts, Dispatch)
@@ -172,5 +172,9 @@ def test_what_was_acknowledged_is_not_asked_for_again() -> None:
     story.come("a")
     story.run("a")
     story.result("a")
-    (welcome, *_) = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.ACKED), Entry("c9", 1, 2, Stage.DONE)])
+    (welcome, *_) = story.come(
+        "a",
+        session=2,
+        entries=[JournalEntry("c1", 1, 1, JournalStage.ACKED), JournalEntry("c9", 1, 2, JournalStage.DONE)],
+    )
     assert welcome == Welcome("a", 2, [Verdict("c1", 1, Decision.ACK), Verdict("c9", 1, Decision.KEEP)])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from server.core.effects import Cancel, Decision, Progress, Verdict, Welcome
 from server.core.events import (
-    Entry,
+    HostDeleted,
     HostDisconnected,
-    HostForgotten,
+    JournalEntry,
+    JournalStage,
     Outcome,
-    Stage,
     Started,
     TaskCanceled,
     TaskStarted,
     Tick,
 )
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.core.story import E, Story, T, kinds, reload
 
 
@@ -38,7 +38,7 @@ def test_after_a_restart_running_rows_wait_for_their_agents() -> None:
     story.tell(Started("a", "c1", 1, 7, 7))
     again = reload(story, "a")
     assert again.row("a").unreachable and again.row("a").status is E.RUNNING
-    again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert not kinds(again.later(94), Cancel)
     assert kinds(again.later(2), Cancel), "the task's time goes on: 5 of 100 seconds were over"
     again.result("a", Outcome.TIMEOUT)
@@ -51,12 +51,12 @@ def test_a_cancel_survives_a_restart() -> None:
     story.run("a")
     story.tell(TaskCanceled("t1"))
     again = reload(story, "a")
-    acts = again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    acts = again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert acts[0] == Welcome("a", 1, [Verdict("c1", 1, Decision.STOP)])
 
 
 def test_a_pending_task_that_was_being_canceled_is_canceled_after_the_restart() -> None:
-    story = Story(Limits(slice=1))
+    story = Story(EngineLimits(slice=1))
     story.create("a", "b")
     story.tell(TaskCanceled("t1"))
     assert story.task().status is T.PENDING and story.row("a").status is E.CANCELED
@@ -69,10 +69,10 @@ def test_a_pending_task_that_was_being_canceled_is_canceled_after_the_restart() 
 def test_a_host_is_forgotten_only_when_nothing_is_open_on_it() -> None:
     story = Story()
     story.come("a")
-    story.tell(HostForgotten("a"), HostForgotten("unknown"))
-    assert "a" in story.engine.world.peers
-    story.tell(HostDisconnected("a", 1), HostForgotten("a"))
-    assert "a" not in story.engine.world.peers
+    story.tell(HostDeleted("a"), HostDeleted("unknown"))
+    assert "a" in story.engine.state.hosts
+    story.tell(HostDisconnected("a", 1), HostDeleted("a"))
+    assert "a" not in story.engine.state.hosts
 
 
 def test_progress_names_the_longest_running_hosts() -> None:

@@ -7,17 +7,17 @@ import pytest
 from server.core.effects import Ack, Cancel, Decision, Dispatch, Verdict, Welcome
 from server.core.events import (
     Accepted,
-    Entry,
     ExecutionsCanceled,
     HostDisconnected,
+    JournalEntry,
+    JournalStage,
     Outcome,
     Rejected,
-    Stage,
     Started,
     TaskCanceled,
 )
+from server.core.limits import EngineLimits
 from server.core.model import Retry
-from server.core.state import Limits
 from tests.core.story import E, Story, T, kinds, reload
 
 CAREFUL = Retry(3, ("busy", "offline", "expired", "silent", "exit_nonzero"), 10_000, 15_000)
@@ -36,7 +36,7 @@ def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -
         "busy",
         1,
     )
-    assert story.task().counts[E.PENDING] == 1 and story.engine.world.in_flight == 0
+    assert story.task().counts[E.PENDING] == 1 and story.engine.state.in_flight == 0
     assert not kinds(story.later(9), Dispatch)
     (dispatch,) = kinds(story.later(2), Dispatch)
     assert isinstance(dispatch, Dispatch) and (dispatch.attempt, dispatch.seq) == (2, 2)
@@ -57,7 +57,7 @@ def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -
 
 def test_a_random_half_is_taken_off_the_pause() -> None:
     story = Story()
-    story.engine.world.chance = lambda: 0.5
+    story.engine.state.chance = lambda: 0.5
     story.come("a")
     story.run("a", retry=CAREFUL)
     story.tell(Rejected("a", "c1", 1, "busy"))
@@ -88,7 +88,7 @@ def test_a_refusal_of_what_was_accepted_is_not_tried_again() -> None:
 
 
 def test_what_may_have_run_is_not_run_again() -> None:
-    story = Story(Limits(lost_after=50))
+    story = Story(EngineLimits(lost_after=50))
     story.come("a", "b")
     story.run("a", "b", retry=CAREFUL)
     story.result("a", Outcome.FAILED, error_code="exit_nonzero")
@@ -127,13 +127,13 @@ def test_an_idempotent_task_runs_again_what_failed_and_keeps_what_the_first_atte
 
 
 def test_an_attempt_that_was_given_up_is_ended_when_its_host_returns() -> None:
-    story = Story(Limits(lost_after=50))
+    story = Story(EngineLimits(lost_after=50))
     story.come("a")
     story.run("a", retry=BOLD, wait_ms=600_000)
     story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1))
     story.later(51)
     assert (story.row("a").status, story.row("a").attempt, story.row("a").unreachable) == (E.PENDING, 2, False)
-    entries = [Entry("c1", 1, 1, Stage.RUNNING), Entry("c9", 1, 2, Stage.DONE)]
+    entries = [JournalEntry("c1", 1, 1, JournalStage.RUNNING), JournalEntry("c9", 1, 2, JournalStage.DONE)]
     acts = story.come("a", entries=entries, session=2)
     assert acts[0] == Welcome("a", 2, [Verdict("c1", 1, Decision.STOP), Verdict("c9", 1, Decision.KEEP)])
     assert kinds(story.later(11), Dispatch)

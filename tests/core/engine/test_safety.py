@@ -5,22 +5,22 @@ from __future__ import annotations
 from server.core.effects import Alarm, Dispatch, Forget
 from server.core.events import (
     Accepted,
-    Entry,
+    DatabaseRestored,
     HostConnected,
     HostDisconnected,
+    JournalEntry,
+    JournalStage,
     Outcome,
-    Restored,
-    Stage,
     Started,
     TaskCanceled,
 )
+from server.core.limits import EngineLimits
 from server.core.model import Retry
-from server.core.state import Limits
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
 
 
 def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
-    story = Story(Limits(forget_every=3))
+    story = Story(EngineLimits(forget_every=3))
     story.come("a")
     for number in range(1, 6):
         story.run("a", number=number)
@@ -39,7 +39,7 @@ def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
 
 
 def test_no_number_is_called_over_that_the_agent_may_never_have_met() -> None:
-    story = Story(Limits(seq_block=256))
+    story = Story(EngineLimits(seq_block=256))
     story.come("a")
     story.run("a")
     story.result("a")
@@ -49,7 +49,7 @@ def test_no_number_is_called_over_that_the_agent_may_never_have_met() -> None:
 
 
 def fleet(number: int, **limits: object) -> Story:
-    story = Story(Limits(lost_after=100, **limits))  # type: ignore[arg-type]
+    story = Story(EngineLimits(lost_after=100, **limits))  # type: ignore[arg-type]
     hosts = [f"h{n:02}" for n in range(number)]
     story.come(*hosts)
     story.run(*hosts)
@@ -65,7 +65,7 @@ def test_when_many_hosts_go_at_once_nothing_is_called_lost_for_a_while() -> None
     assert not kinds(story.tell(HostDisconnected("h13", 1)), Alarm), "once"
     story.later(200)
     assert story.task().counts[E.LOST] == 0
-    story.come("h00", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    story.come("h00", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=2)
     story.later(101)
     assert story.task().counts[E.LOST] == 13 and story.row("h00").status is E.RUNNING
 
@@ -85,11 +85,11 @@ def test_hosts_that_come_back_do_not_count() -> None:
     story = fleet(40)
     for n in range(20):
         assert not kinds(story.tell(HostDisconnected(f"h{n:02}", n + 1)), Alarm) or n > 12
-        story.come(f"h{n:02}", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=n + 2)
-    assert story.engine.world.connected == 40 and not story.engine.world.left
+        story.come(f"h{n:02}", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=n + 2)
+    assert story.engine.state.connected == 40 and not story.engine.state.recent_disconnects
 
 
-def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[Entry, ...] = ()) -> list[object]:
+def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[JournalEntry, ...] = ()) -> list[object]:
     return list(story.tell(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
 
 
@@ -118,7 +118,7 @@ def test_what_the_agents_journal_holds_is_still_true_after_the_database_was_set_
     story.come("a")
     story.run("a")
     again = reload(story, "a")
-    back(again, 700, entries=(Entry("c1", 1, 1, Stage.RUNNING),))
+    back(again, 700, entries=(JournalEntry("c1", 1, 1, JournalStage.RUNNING),))
     assert again.row("a").status is E.RUNNING
     again.result("a", Outcome.COMPLETED)
     assert again.task().status is T.COMPLETED
@@ -144,10 +144,10 @@ def test_a_later_epoch_gives_a_database_away_that_was_set_back() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")
-    again.engine.world.epoch = 3
+    again.engine.state.epoch = 3
     assert not kinds(back(again, 5, 3), Alarm)
     once_more = reload(story, "a")
-    once_more.engine.world.epoch = 3
+    once_more.engine.state.epoch = 3
     assert kinds(back(once_more, 5, 4), Alarm) and once_more.row("a").error_code == "rolled_back"
 
 
@@ -161,10 +161,10 @@ def test_after_a_restore_everything_open_is_lost_and_nothing_starts() -> None:
     story.come("a")
     story.run("a", "b", wait_ms=50_000)
     again = reload(story, "a", "b")
-    assert not kinds(again.tell(Restored()), Dispatch)
+    assert not kinds(again.tell(DatabaseRestored()), Dispatch)
     assert {again.row(host).error_code for host in "ab"} == {"restored"} and again.task().status is T.FAILED
     waiting = Story()
     waiting.create("a")
     later = reload(waiting, "a")
-    later.tell(Restored())
+    later.tell(DatabaseRestored())
     assert later.task().status is T.FAILED and later.row("a").status is E.LOST

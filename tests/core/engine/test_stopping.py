@@ -5,18 +5,18 @@ from __future__ import annotations
 from server.core.effects import Cancel, Decision, Dispatch, Verdict, Welcome
 from server.core.events import (
     Accepted,
-    Entry,
     ExecutionsCanceled,
     HostDisconnected,
+    JournalEntry,
+    JournalStage,
     Outcome,
-    Stage,
     Started,
     TaskCanceled,
-    TaskForgotten,
+    TaskDeleted,
     TaskStarted,
     Tick,
 )
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
 
 
@@ -80,7 +80,7 @@ def test_one_host_that_is_away_can_be_given_up_while_the_others_run_on() -> None
 
 
 def test_a_big_cancel_comes_in_slices() -> None:
-    story = Story(Limits(slice=2))
+    story = Story(EngineLimits(slice=2))
     hosts = [f"h{n}" for n in range(5)]
     story.create(*hosts)
     story.tell(ExecutionsCanceled("t1", hosts))
@@ -91,17 +91,17 @@ def test_a_big_cancel_comes_in_slices() -> None:
 
 
 def test_a_task_that_is_deleted_while_its_hosts_are_taken_out_leaves_nothing_behind() -> None:
-    story = Story(Limits(slice=1))
+    story = Story(EngineLimits(slice=1))
     story.create("a", "b", "c")
     story.tell(ExecutionsCanceled("t1", ["a", "b"]))
-    story.tell(TaskForgotten(story.task()))
-    assert not story.engine.world.tasks and sum(story.engine.statistics().executions) == 0
+    story.tell(TaskDeleted(story.task()))
+    assert not story.engine.state.tasks and sum(story.engine.statistics().executions) == 0
     story.tell(Tick())
     assert not story.engine.has_more
 
 
 def test_an_agent_that_is_here_and_never_says_how_it_ended_is_not_waited_for_for_ever() -> None:
-    story = Story(Limits(unanswered_after=100))
+    story = Story(EngineLimits(unanswered_after=100))
     story.come("a")
     story.run("a")
     story.tell(Accepted("a", "c1", 1), TaskCanceled("t1"))
@@ -113,14 +113,14 @@ def test_an_agent_that_is_here_and_never_says_how_it_ended_is_not_waited_for_for
 
 
 def test_the_time_in_which_a_host_is_away_is_not_counted_as_its_silence() -> None:
-    story = Story(Limits(unanswered_after=100))
+    story = Story(EngineLimits(unanswered_after=100))
     story.come("a")
     story.run("a")
     story.tell(Accepted("a", "c1", 1), TaskCanceled("t1"))
     story.later(90)
     story.tell(HostDisconnected("a", 1))
     story.later(90)
-    story.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    story.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=2)
     story.later(90)
     assert story.row("a").status is E.RUNNING
     story.later(40)
@@ -137,9 +137,9 @@ def test_a_host_that_was_away_is_told_the_true_reason() -> None:
     )
     story.later(2)
     story.tell(TaskCanceled("t2"))
-    acts = story.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)], session=2)
+    acts = story.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=2)
     assert acts == [Welcome("a", 2, [Verdict("c1", 1, Decision.KEEP)]), Cancel("a", 2, "c1", 1, 1, JOURNAL, "timeout")]
-    acts = story.come("b", entries=[Entry("c2", 1, 1, Stage.RUNNING)], session=2)
+    acts = story.come("b", entries=[JournalEntry("c2", 1, 1, JournalStage.RUNNING)], session=2)
     assert acts == [Welcome("b", 2, [Verdict("c2", 1, Decision.STOP)])]
 
 

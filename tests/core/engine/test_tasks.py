@@ -119,7 +119,7 @@ def test_a_refusal_of_what_runs_is_a_contradiction_and_ends_nothing() -> None:
     story.run("a")
     story.tell(Started("a", "c1", 1, 7, 7))
     story.tell(Rejected("a", "c1", 1, "busy"))
-    assert story.row("a").status is E.RUNNING and story.engine.world.contradictions == 1
+    assert story.row("a").status is E.RUNNING and story.engine.state.contradictions == 1
 
 
 def test_reports_of_others_and_of_old_attempts_touch_no_row() -> None:
@@ -153,9 +153,9 @@ def test_an_illegal_step_names_the_execution() -> None:
     story = Story()
     story.come("a")
     story.run("a")
-    execution = story.engine.world.tasks["t1"].executions["a"]
+    execution = story.engine.state.tasks["t1"].executions["a"]
     with pytest.raises(IllegalStep, match="execution c1 on a: no step DISPATCH from DISPATCHED"):
-        story.engine.world.step(execution, ExecutionStep.DISPATCH)
+        story.engine.state.step(execution, ExecutionStep.DISPATCH)
 
 
 def test_the_command_of_a_task_is_known_until_it_ends() -> None:

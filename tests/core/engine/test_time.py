@@ -8,18 +8,18 @@ import pytest
 from server.core.effects import Alarm, Cancel, Dispatch
 from server.core.events import (
     Accepted,
-    Entry,
     Event,
+    JournalEntry,
+    JournalStage,
     Now,
     Outcome,
     Result,
-    Stage,
+    ServerStopping,
     Started,
-    Stopping,
     TaskCanceled,
     TaskStarted,
 )
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.core.story import E, Story, T, kinds, reload
 
 
@@ -41,7 +41,7 @@ def test_a_hello_that_holds_it_takes_the_expiry_back() -> None:
     story.come("a")
     story.run("a")
     story.later(41)
-    acts = story.come("a", session=2, entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    acts = story.come("a", session=2, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert not kinds(acts, Cancel) and story.row("a").status is E.RUNNING and story.row("a").cancel_reason is None
 
 
@@ -54,7 +54,7 @@ def test_the_time_to_accept_counts_from_when_the_dispatch_could_leave() -> None:
     made = effects.handle([TaskStarted("t1")], story.now)
     story.shadow.apply(made)
     assert not kinds(story.later(600), Cancel), "the store is still away"
-    made.departure.at = story.now.mono
+    made.send_time.at = story.now.mono
     assert not kinds(story.later(39), Cancel)
     (cancel,) = kinds(story.later(2), Cancel)
     assert isinstance(cancel, Cancel) and cancel.reason == "expired"
@@ -76,16 +76,16 @@ def test_a_clock_that_was_set_between_two_servers_ends_no_task(leap_ms: int) -> 
     story.run("a", timeout_ms=100_000, wait_ms=50_000)
     story.tell(Accepted("a", "c1", 1))
     story.later(30)
-    story.tell(Stopping())
+    story.tell(ServerStopping())
     story.now = Now(story.now.mono, story.now.wall_ms + leap_ms)
     again = reload(story, "a")
-    again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert not kinds(again.later(69), Cancel)
     assert kinds(again.later(2), Cancel)[0].reason == "timeout", "30 of 100 seconds were over"
 
 
 def test_the_time_that_a_task_has_run_is_saved_now_and_then() -> None:
-    story = Story(Limits(lap=10))
+    story = Story(EngineLimits(elapsed_checkpoint_interval=10))
     story.come("a")
     story.run("a", number=1, timeout_ms=100_000)
     story.run("a", number=2)
@@ -93,7 +93,7 @@ def test_the_time_that_a_task_has_run_is_saved_now_and_then() -> None:
     story.later(10)
     story.later(10)
     assert story.task(1).spent_ms == 20_000
-    story.tell(Stopping())
+    story.tell(ServerStopping())
     assert story.task(2).version == before, "one without a limit is left alone"
     story.tell(Accepted("a", "c1", 1), Result("a", "c1", 1, Outcome.COMPLETED))
     assert story.task(1).status is T.COMPLETED
@@ -129,7 +129,7 @@ def test_a_hello_tells_of_what_an_older_database_believes_unsent() -> None:
     story.create("a")
     again = reload(story, "a")
     again.tell(TaskStarted("t1"))
-    acts = again.come("a", entries=[Entry("c1", 1, 1, Stage.RUNNING)])
+    acts = again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     assert again.row("a").error_code == "rolled_back" and not kinds(acts, Dispatch)
 
 

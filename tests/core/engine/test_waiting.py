@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from server.core.effects import Dispatch
-from server.core.events import HostDisconnected, HostForgotten, Stopping, TaskCanceled, TaskStarted, Tick
-from server.core.state import Limits
+from server.core.events import HostDeleted, HostDisconnected, ServerStopping, TaskCanceled, TaskStarted, Tick
+from server.core.limits import EngineLimits
 from tests.core.story import E, Story, T, kinds, reload
 
 
@@ -45,7 +45,7 @@ def test_the_wait_has_an_end() -> None:
     assert (story.row("a").status, story.row("a").error_code) == (E.DISPATCH_FAILED, "expired")
     assert "wait_for" in (story.row("a").error_message or "")
     assert story.task().status is T.FAILED and not kinds(story.come("a"), Dispatch)
-    assert story.engine.world.parked == 0 and not story.engine.world.peers["a"].parked
+    assert story.engine.state.parked == 0 and not story.engine.state.hosts["a"].parked
 
 
 def test_a_host_that_leaves_after_the_wait_is_over_is_not_waited_for_again() -> None:
@@ -63,7 +63,7 @@ def test_waiting_survives_a_restart_and_so_does_its_end() -> None:
     story = Story()
     story.run("a", "b", wait_ms=100_000)
     story.later(5)
-    story.tell(Stopping())
+    story.tell(ServerStopping())
     again = reload(story, "a", "b")
     assert again.engine.open_on("a") == 1
     again.later(61)
@@ -84,7 +84,7 @@ def test_a_wait_that_ends_within_the_grace_after_a_start_ends_with_it() -> None:
 
 
 def test_no_more_wait_than_is_allowed() -> None:
-    story = Story(Limits(waiting_per_host=2, waiting=3))
+    story = Story(EngineLimits(waiting_per_host=2, waiting=3))
     for number in (1, 2, 3):
         story.run("a", number=number, wait_ms=60_000)
     assert story.row("a", 3).error_code == "queue_full"
@@ -96,7 +96,7 @@ def test_no_more_wait_than_is_allowed() -> None:
 
 
 def test_a_big_wait_ends_in_slices() -> None:
-    story = Story(Limits(slice=2))
+    story = Story(EngineLimits(slice=2))
     story.run(*[f"h{n}" for n in range(5)], wait_ms=20_000)
     while story.engine.has_more:
         story.tell(Tick())
@@ -122,5 +122,5 @@ def test_a_deleted_host_is_waited_for_under_its_id() -> None:
     story.come("a")
     story.tell(HostDisconnected("a", 1))
     story.create("a", wait_ms=20_000)
-    story.tell(TaskStarted("t1"), HostForgotten("a"))
+    story.tell(TaskStarted("t1"), HostDeleted("a"))
     assert dispatched(story.come("a", session=2)) == ["c1"]

@@ -6,20 +6,20 @@ import pytest
 
 from server.core.events import (
     Accepted,
-    Entry,
     ExecutionsCanceled,
     HostConnected,
     HostDisconnected,
+    JournalEntry,
+    JournalStage,
     Outcome,
     Rejected,
-    Stage,
     Started,
     TaskCanceled,
     TaskStarted,
 )
-from server.core.figures.delivery import DELIVERY, DeliveryTimes, Spread
+from server.core.figures.delivery import DELIVERY, DeliveryTimes, DurationHistogram
+from server.core.limits import EngineLimits
 from server.core.model import Retry
-from server.core.state import Limits
 from tests.core.story import E, Story, reload
 
 
@@ -40,7 +40,7 @@ def test_nothing_waits_before_a_task_is_started_and_after_all_were_sent() -> Non
 
 
 def test_the_oldest_counts_until_it_is_sent() -> None:
-    story = Story(Limits(in_flight_per_host=1))
+    story = Story(EngineLimits(in_flight_per_host=1))
     story.come("a")
     for number in (1, 2, 3):
         story.run("a", number=number)
@@ -83,7 +83,7 @@ def test_a_task_of_which_some_were_canceled_before_its_start_waits_since_its_sta
 
 
 def test_a_further_attempt_waits_since_the_one_before_has_ended() -> None:
-    story = Story(Limits(in_flight_per_host=1))
+    story = Story(EngineLimits(in_flight_per_host=1))
     policy = Retry(3, ("exit_nonzero", "offline", "never_seen"), 60_000, 60_000, True)
     story.come("a")
     story.run("a", number=1, retry=policy)
@@ -152,12 +152,12 @@ def test_what_was_refused_sent_anew_or_by_an_earlier_server_is_no_delivery_from_
     story.run("a", number=2)
     again = reload(story, "a", number=2)
     again.later(3)
-    again.tell(HostConnected("a", 9, "journal-1", 16, 0, (Entry("c2", 1, 2, Stage.RUNNING),)))
+    again.tell(HostConnected("a", 9, "journal-1", 16, 0, (JournalEntry("c2", 1, 2, JournalStage.RUNNING),)))
     assert again.row("a", 2).status is E.RUNNING and sum(again.engine.delivery.counts) == 0
 
 
 def test_a_bound_belongs_to_its_class_and_longer_durations_have_one_too() -> None:
-    spread = Spread((1, 2))
+    spread = DurationHistogram((1, 2))
     for seconds in (0, 1, 1.5, 2, 2.5, 1e9):
         spread.add(seconds)
     assert (spread.counts, spread.total) == ([2, 2, 2], 1e9 + 7)
@@ -169,8 +169,8 @@ def test_ten_thousand_that_have_waited_leave_nothing_behind() -> None:
 
     measures, ones = DeliveryTimes(), [One() for _ in range(10_000)]
     oldest = One()
-    oldest.since = measures.wait(1, 1.0)  # type: ignore[assignment]
+    oldest.waiting_group = measures.begin_wait(1, 1.0)  # type: ignore[assignment]
     for one in ones:
-        one.since = measures.wait(1, 2.0)  # type: ignore[assignment]
-        measures.waits_no_more(one)
+        one.waiting_group = measures.begin_wait(1, 2.0)  # type: ignore[assignment]
+        measures.end_wait(one)
     assert measures.oldest() == 1.0 and len(measures._waits) == 1 and len(measures._waits._heap) < 200

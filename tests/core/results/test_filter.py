@@ -10,16 +10,27 @@ from hypothesis import strategies as st
 
 from server.core.results import diff as module
 from server.core.results.diff import unified
-from server.core.results.filter import CONDITION, DUMPED, JSON_BYTES, Reply, cost, holds, parse_filter, reads
-from server.core.results.groups import Answer
+from server.core.results.filter import (
+    CONDITION,
+    DUMPED,
+    JSON_BYTES,
+    GroupWithOutput,
+    cost,
+    matches,
+    needs_output,
+    parse_filter,
+)
+from server.core.results.groups import ResultGroup
 from server.core.selectors.expression import ExpressionError
 from server.core.states import ExecutionStatus as E
 
 DOCUMENT = (
     b'{"disk": {"free": 12.5, "name": "sda1", "ok": true}, "list": [1, "two", null], "version": "1.10", "text": "5"}\n'
 )
-FAILED = Reply(Answer(E.FAILED, 3, None, "exit_nonzero", b"a", b"b", 1, ("h1", "h2"), 2), DOCUMENT, b"No space left\n")
-OFFLINE = Reply(Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, ("h3",), 1))
+FAILED = GroupWithOutput(
+    ResultGroup(E.FAILED, 3, None, "exit_nonzero", b"a", b"b", 1, ("h1", "h2"), 2), DOCUMENT, b"No space left\n"
+)
+OFFLINE = GroupWithOutput(ResultGroup(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, ("h3",), 1))
 
 
 @pytest.mark.parametrize(
@@ -74,18 +85,18 @@ OFFLINE = Reply(Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 1, 
 )
 def test_what_a_filter_means(text: str, failed: bool, offline: bool) -> None:
     tree = parse_filter(text)
-    assert (holds(tree, FAILED), holds(tree, OFFLINE)) == (failed, offline)
+    assert (matches(tree, FAILED), matches(tree, OFFLINE)) == (failed, offline)
 
 
 def test_only_a_filter_over_outputs_needs_them() -> None:
-    assert reads(parse_filter("not (status=failed or text contains x)"))
-    assert reads(parse_filter("json.a"))
-    assert not reads(parse_filter("status=failed and not exit_code=1"))
+    assert needs_output(parse_filter("not (status=failed or text contains x)"))
+    assert needs_output(parse_filter("json.a"))
+    assert not needs_output(parse_filter("status=failed and not exit_code=1"))
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b'"' + b"x" * JSON_BYTES + b'"', b"\xff", b"1" * 5000])
 def test_what_is_no_json_or_too_much_has_no_fields(data: bytes) -> None:
-    assert not holds(parse_filter("json.a"), Reply(OFFLINE.answer, data))
+    assert not matches(parse_filter("json.a"), GroupWithOutput(OFFLINE.answer, data))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +173,7 @@ def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_read_from_an_output_is_read_once() -> None:
-    reply = Reply(FAILED.answer, b"[[1], [2], [3], [4], [5], [6]]")
+    reply = GroupWithOutput(FAILED.answer, b"[[1], [2], [3], [4], [5], [6]]")
     first = [reply.at((index,))[0] for index in range(6)]
     assert first == ["[1]", "[2]", "[3]", "[4]", "[5]", "[6]"]
     assert reply.at((5,))[0] is first[5] and reply.at((0,))[0] is not first[0], f"the last {DUMPED} are kept"
@@ -172,7 +183,7 @@ def test_what_is_read_from_an_output_is_read_once() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b'"' + b"a" * JSON_BYTES + b'"'])
 def test_what_is_no_json_has_nothing_at_all(data: bytes) -> None:
-    reply = Reply(FAILED.answer, data)
+    reply = GroupWithOutput(FAILED.answer, data)
     assert reply.at(()) == [] and reply.at(("a", 1)) == []
 
 

@@ -7,31 +7,31 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.model import CommandHost
-from server.core.results.groups import Answer
-from server.core.results.live_groups import AnswerSheet
+from server.core.model import Execution
+from server.core.results.groups import ResultGroup
+from server.core.results.live_groups import LiveGroups
 from server.core.states import ExecutionStatus
 
 E = ExecutionStatus
 Found = dict[tuple[object, ...], tuple[int | None, frozenset[str]]]
 
 
-def found(answers: Iterable[Answer]) -> Found:
+def found(answers: Iterable[ResultGroup]) -> Found:
     return {
         (a.status, a.exit_code, a.signal, a.error_code, a.stdout_id, a.stderr_id): (a.first_at, frozenset(a.host_ids))
         for a in answers
     }
 
 
-def together(rows: Iterable[CommandHost]) -> list[Answer]:
+def together(rows: Iterable[Execution]) -> list[ResultGroup]:
     """As a store puts rows together."""
-    kinds: dict[tuple[object, ...], list[CommandHost]] = {}
+    kinds: dict[tuple[object, ...], list[Execution]] = {}
     for row in rows:
         kinds.setdefault(
             (row.status, row.exit_code, row.signal, row.error_code, row.stdout_id, row.stderr_id), []
         ).append(row)
     return [
-        Answer(
+        ResultGroup(
             one.status,
             one.exit_code,
             one.signal,
@@ -56,16 +56,16 @@ STEPS = st.lists(
 def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
     steps: list[tuple[int, int, bytes | None, int]], data: st.DataObject
 ) -> None:
-    rows = {f"h{number}": CommandHost("c", f"h{number}") for number in range(6)}
-    history: list[CommandHost] = []
+    rows = {f"h{number}": Execution("c", f"h{number}") for number in range(6)}
+    history: list[Execution] = []
     for number, code, output_id, at in steps:
         before = rows[f"h{number}"]
         if before.status.final:
             continue  # a final row never changes
         if before.status is E.PENDING:
-            row = CommandHost("c", before.host_id, status=E.RUNNING)
+            row = Execution("c", before.host_id, status=E.RUNNING)
         else:
-            row = CommandHost(
+            row = Execution(
                 "c",
                 before.host_id,
                 status=E.FAILED if code else E.COMPLETED,
@@ -78,10 +78,10 @@ def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
     follows_from = data.draw(st.integers(0, len(history)))
     read_at = data.draw(st.integers(follows_from, len(history)))
     told_by_then = data.draw(st.integers(follows_from, len(history)))
-    stored = {f"h{number}": CommandHost("c", f"h{number}") for number in range(6)} | {
+    stored = {f"h{number}": Execution("c", f"h{number}") for number in range(6)} | {
         row.host_id: row for row in history[:read_at]
     }
-    sheet = AnswerSheet()
+    sheet = LiveGroups()
     for row in history[follows_from:told_by_then]:
         sheet.note(row)
     sheet.begin(together(stored.values()))
@@ -91,8 +91,8 @@ def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
 
 
 def test_a_host_that_the_store_did_not_have_is_taken_in() -> None:
-    sheet = AnswerSheet()
+    sheet = LiveGroups()
     sheet.begin([])
-    sheet.note(CommandHost("c", "h"))
-    sheet.note(CommandHost("c", "h", version=1))
+    sheet.note(Execution("c", "h"))
+    sheet.note(Execution("c", "h", version=1))
     assert found(sheet.answers()) == {(E.PENDING, None, None, None, None, None): (None, frozenset("h"))}

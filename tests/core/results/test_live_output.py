@@ -15,13 +15,13 @@ from server.core.results.live_output import (
     STDERR,
     STDOUT,
     STREAMS,
-    Credit,
     Gap,
+    OutputRing,
     Piece,
-    Position,
-    Ring,
-    rest,
-    share,
+    SessionCredit,
+    ViewerPosition,
+    credit_share,
+    remaining,
 )
 
 TRUTH = {STDOUT: bytes(range(256)) * 8, STDERR: bytes(range(255, -1, -1)) * 8}
@@ -36,7 +36,7 @@ class Assembled:
     """What a viewer makes of what it is given, by the rules that the stream promises."""
 
     def __init__(self) -> None:
-        self.position = Position()
+        self.position = ViewerPosition()
         self.bytes = {stream: bytearray() for stream in STREAMS}
         self.missing = {stream: set[int]() for stream in STREAMS}
 
@@ -58,7 +58,7 @@ class Assembled:
 
 @given(limit=st.integers(200, 2_000), steps=STEPS)
 def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int, steps: list[Piece | str]) -> None:
-    ring = Ring(limit, NOWHERE)
+    ring = OutputRing(limit, NOWHERE)
     viewers = [Assembled()]
     for step in steps:
         if isinstance(step, Piece):
@@ -86,17 +86,17 @@ def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int,
 def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_viewer_comes_again(
     cuts: list[tuple[int, int]], resumes: list[int]
 ) -> None:
-    ring, at = Ring(1 << 20, NOWHERE), dict(NOWHERE)
+    ring, at = OutputRing(1 << 20, NOWHERE), dict(NOWHERE)
     viewer, order = Assembled(), []
     for number, (stream, size) in enumerate(cuts):
         ring.add(Piece(stream, at[stream], TRUTH[stream][at[stream] : at[stream] + size], number + 1))
         at[stream] += size
         if number in resumes:
-            viewer.position = Position(dict(viewer.position.offsets))
+            viewer.position = ViewerPosition(dict(viewer.position.offsets))
             news = ring.news(viewer.position)
             order += [piece.order for piece in news if isinstance(piece, Piece)]
             viewer.take(news)
-    assert ring.reaches(Position())
+    assert ring.reaches(ViewerPosition())
     news = ring.news(viewer.position)
     order += [piece.order for piece in news if isinstance(piece, Piece)]
     viewer.take(news)
@@ -113,35 +113,35 @@ def test_the_result_gives_the_rest_and_names_what_is_nowhere(seen: int, head: in
     viewer = Assembled()
     viewer.position.offsets[STDOUT] = seen
     viewer.bytes[STDOUT] += truth[:seen]
-    viewer.take(rest(viewer.position, STDOUT, truth[:head], truth[total - tail :], total))
+    viewer.take(remaining(viewer.position, STDOUT, truth[:head], truth[total - tail :], total))
     assert len(viewer.bytes[STDOUT]) == total
     assert viewer.missing[STDOUT] == {at for at in range(seen, total) if head <= at < total - tail}
     viewer.true()
 
 
 def test_the_rest_comes_in_pieces() -> None:
-    position = Position()
+    position = ViewerPosition()
     sizes = [
         len(one.data)
-        for one in rest(position, STDERR, bytes(2 * PIECE + 1), b"", 2 * PIECE + 1)
+        for one in remaining(position, STDERR, bytes(2 * PIECE + 1), b"", 2 * PIECE + 1)
         if isinstance(one, Piece)
     ]
     assert sizes == [PIECE, PIECE, 1]
 
 
 def test_a_ring_that_dropped_something_does_not_reach_a_newcomer() -> None:
-    ring = Ring(3 * (OVERHEAD + 10), NOWHERE)
+    ring = OutputRing(3 * (OVERHEAD + 10), NOWHERE)
     for number in range(4):
         ring.add(Piece(STDOUT, 10 * number, bytes(10)))
-    assert not ring.reaches(Position())
-    assert ring.reaches(Position({STDOUT: 10, STDERR: 0}))
-    newcomer = Position()
+    assert not ring.reaches(ViewerPosition())
+    assert ring.reaches(ViewerPosition({STDOUT: 10, STDERR: 0}))
+    newcomer = ViewerPosition()
     assert ring.news(newcomer)[0] == Gap(STDOUT, 0, 10)
 
 
 @given(window=st.integers(PIECE + OVERHEAD, 10 * PIECE), takes=st.lists(st.integers(1, PIECE), max_size=30))
 def test_never_more_than_a_window_is_outstanding(window: int, takes: list[int]) -> None:
-    credit, agent = Credit(), 0
+    credit, agent = SessionCredit(), 0
     for size in takes:
         agent += credit.grant(window)
         assert credit.outstanding == agent <= window
@@ -154,7 +154,7 @@ def test_never_more_than_a_window_is_outstanding(window: int, takes: list[int]) 
 
 
 def test_nothing_is_granted_while_half_a_window_is_left() -> None:
-    credit = Credit()
+    credit = SessionCredit()
     assert credit.grant(10 * OVERHEAD) == 10 * OVERHEAD
     assert credit.take(3 * OVERHEAD)
     assert credit.grant(10 * OVERHEAD) == 0
@@ -164,14 +164,14 @@ def test_nothing_is_granted_while_half_a_window_is_left() -> None:
 
 @pytest.mark.parametrize(("sessions", "each"), [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, PIECE + OVERHEAD)])
 def test_agents_share_what_all_may_send_but_each_gets_a_piece(sessions: int, each: int) -> None:
-    assert share(100_000, 500_000, sessions) == each
+    assert credit_share(100_000, 500_000, sessions) == each
 
 
 def test_a_viewer_that_joined_elsewhere_gets_the_part_of_a_piece_that_it_lacks_and_nothing_of_one_that_it_has() -> None:
-    ring = Ring(10_000, NOWHERE)
+    ring = OutputRing(10_000, NOWHERE)
     ring.add(Piece(STDOUT, 0, b"abcdef"))
     ring.add(Piece(STDOUT, 6, b"ghi"))
     assert [
-        (one.offset, one.data) for one in ring.news(Position({STDOUT: 4, STDERR: 0})) if isinstance(one, Piece)
+        (one.offset, one.data) for one in ring.news(ViewerPosition({STDOUT: 4, STDERR: 0})) if isinstance(one, Piece)
     ] == [(4, b"ef"), (6, b"ghi")]
-    assert ring.news(Position({STDOUT: 9, STDERR: 0})) == []
+    assert ring.news(ViewerPosition({STDOUT: 9, STDERR: 0})) == []

@@ -4,10 +4,19 @@ cut off."""
 from __future__ import annotations
 
 from server.core.effects import Ack, Alarm, Cut, Inquire, SaveLate, SaveOrphan, SaveOutput
-from server.core.events import Accepted, Entry, HostConnected, HostDisconnected, Outcome, Result, Stage, Unaccounted
+from server.core.events import (
+    Accepted,
+    HostConnected,
+    HostDisconnected,
+    JournalEntry,
+    JournalStage,
+    Outcome,
+    Result,
+    UnknownExecutions,
+)
+from server.core.limits import EngineLimits
 from server.core.model import Output
 from server.core.results.unmatched import SMALLEST
-from server.core.state import Limits
 from tests.core.story import JOURNAL, Story, kinds, reload
 
 BIG = Output(b"i" * 32, b"x" * 60_000, b"", 60_000, b"i" * 32)
@@ -26,7 +35,11 @@ def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> N
             JOURNAL,
             4,
             9,
-            [Entry("x1", 1, 5, Stage.DONE), Entry("x3", 1, 10, Stage.DONE), Entry("x4", 1, 0, Stage.DONE)],
+            [
+                JournalEntry("x1", 1, 5, JournalStage.DONE),
+                JournalEntry("x3", 1, 10, JournalStage.DONE),
+                JournalEntry("x4", 1, 0, JournalStage.DONE),
+            ],
         )
     )
     effects = story.engine.handle(
@@ -45,15 +58,17 @@ def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> N
 
 
 def test_no_more_than_a_number_of_claims_is_remembered_and_none_after_the_session() -> None:
-    story = Story(Limits(claims=3))
-    story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry(f"x{n}", 1, 5, Stage.DONE) for n in range(10)]))
-    assert len(story.engine.world.peers["a"].claims) == 3
+    story = Story(EngineLimits(claims=3))
+    story.tell(
+        HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry(f"x{n}", 1, 5, JournalStage.DONE) for n in range(10)])
+    )
+    assert len(story.engine.state.hosts["a"].claims) == 3
     story.tell(HostDisconnected("a", 1))
-    assert not story.engine.world.peers["a"].claims
+    assert not story.engine.state.hosts["a"].claims
 
 
 def test_acknowledgements_come_at_the_pace_that_is_allowed() -> None:
-    story = Story(Limits(unsolicited_rate=SMALLEST, unsolicited_burst=3 * SMALLEST))
+    story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=3 * SMALLEST))
     story.come("a")
     acts = story.tell(*[stray(n) for n in range(5)])
     assert [act.command_id for act in kinds(acts, Ack)] == ["x0", "x1", "x2"], "the burst"  # type: ignore[attr-defined]
@@ -66,7 +81,7 @@ def test_acknowledgements_come_at_the_pace_that_is_allowed() -> None:
 
 
 def test_a_large_result_costs_its_bytes_and_what_is_solicited_costs_nothing() -> None:
-    story = Story(Limits(unsolicited_rate=1_000, unsolicited_burst=70_000))
+    story = Story(EngineLimits(unsolicited_rate=1_000, unsolicited_burst=70_000))
     story.come("a")
     assert len(kinds(story.tell(stray(1, output=BIG), stray(2)), Ack)) == 2
     assert not kinds(story.tell(stray(3)), Ack)
@@ -77,7 +92,7 @@ def test_a_large_result_costs_its_bytes_and_what_is_solicited_costs_nothing() ->
 
 
 def test_a_debt_outlives_its_session_and_what_was_owed_does_not() -> None:
-    story = Story(Limits(unsolicited_rate=SMALLEST, unsolicited_burst=SMALLEST))
+    story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=SMALLEST))
     story.come("a")
     assert len(kinds(story.tell(stray(1), stray(2)), Ack)) == 1
     story.tell(HostDisconnected("a", 1))
@@ -90,7 +105,7 @@ def test_a_debt_outlives_its_session_and_what_was_owed_does_not() -> None:
 
 
 def test_who_sends_on_without_credits_is_cut_off_and_nothing_of_it_is_kept() -> None:
-    story = Story(Limits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
+    story = Story(EngineLimits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
     story.come("a")
     assert not story.tell(*[stray(n) for n in range(4)])
     effects = story.engine.handle([stray(5), stray(6)], story.now)
@@ -105,11 +120,11 @@ def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() 
     story.run("a")
     again = reload(story, "a")
     held = [
-        Entry("c1", 1, 1, Stage.RUNNING),
-        Entry("x1", 1, 200, Stage.DONE),
-        Entry("x2", 1, 256, Stage.ACKED),
-        Entry("x3", 1, 257, Stage.DONE),
-        Entry("x4", 1, 0, Stage.DONE),
+        JournalEntry("c1", 1, 1, JournalStage.RUNNING),
+        JournalEntry("x1", 1, 200, JournalStage.DONE),
+        JournalEntry("x2", 1, 256, JournalStage.ACKED),
+        JournalEntry("x3", 1, 257, JournalStage.DONE),
+        JournalEntry("x4", 1, 0, JournalStage.DONE),
     ]
     acts = again.come("a", session=5, entries=held)
     assert kinds(acts, Inquire) == [Inquire("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4)])], (
@@ -119,10 +134,10 @@ def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() 
 
 
 def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
-    story = Story(Limits(orphans=2))
+    story = Story(EngineLimits(orphans=2))
     story.come("a")
     effects = story.engine.handle(
-        [Unaccounted("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now
+        [UnknownExecutions("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now
     )
     assert effects.saves == [
         SaveOrphan("a", "x1", 1, story.now.wall_ms, 200, 3),
@@ -139,4 +154,6 @@ def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
 
 def test_a_host_that_the_store_does_not_know_proves_no_loss() -> None:
     story = Story()
-    assert not kinds(story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [Entry("x1", 1, 5, Stage.DONE)])), Inquire)
+    assert not kinds(
+        story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry("x1", 1, 5, JournalStage.DONE)])), Inquire
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.core.model import Host
 from server.core.selectors.evaluate import select
-from server.core.selectors.inventory import Directory
+from server.core.selectors.inventory import HostDirectory
 from server.core.selectors.parser import parse
 
 ODD = [
@@ -61,14 +61,14 @@ HOSTS = st.builds(
 )  # fmt: skip
 
 
-def filled(hosts: list[Host]) -> Directory:
-    made = Directory()
+def filled(hosts: list[Host]) -> HostDirectory:
+    made = HostDirectory()
     for host in hosts:
         made.put(host)
     return made
 
 
-def meant(directory: Directory, text: str) -> set[str]:
+def meant(directory: HostDirectory, text: str) -> set[str]:
     return set(select([parse(text)], directory, set(), {}).host_ids)
 
 
@@ -86,7 +86,7 @@ def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(
 
 @given(st.lists(st.one_of(HOSTS, st.integers(0, 8)), max_size=30))
 def test_what_it_knows_after_changes_is_what_it_knows_of_the_hosts_as_they_are(changes: list[Host | int]) -> None:
-    directory, known = Directory(), dict[str, Host]()
+    directory, known = HostDirectory(), dict[str, Host]()
     for change in changes:
         if isinstance(change, int):
             assert directory.remove(an_id(change)) == known.pop(an_id(change), None)

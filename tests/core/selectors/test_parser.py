@@ -10,12 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.core.model import Host
-from server.core.results.groups import KIND, Answer, KindOrder, hosts_in_slices, hosts_of, largest_first, outliers_first
+from server.core.results.groups import (
+    KIND,
+    KindOrder,
+    ResultGroup,
+    hosts_in_slices,
+    hosts_of,
+    largest_first,
+    outliers_first,
+)
 from server.core.selectors.evaluate import Selection, TooCostly, select, select_in_slices
 from server.core.selectors.expression import BOUNDS, MAX_DEPTH, Bounds, ExpressionError, Not, Or, Parser, Tree
 from server.core.selectors.glob import Glob
-from server.core.selectors.inventory import Directory
-from server.core.selectors.parser import Names, Results, Selector, parse, parse_all, results_in
+from server.core.selectors.inventory import HostDirectory
+from server.core.selectors.parser import Names, Selector, TaskResults, parse, parse_all, results_in
 from server.core.states import ExecutionStatus
 
 TASK = "01900000-0000-7000-8000-00000000000a"
@@ -55,18 +63,18 @@ HOSTS = [
 
 
 @pytest.fixture
-def directory() -> Directory:
-    made = Directory()
+def directory() -> HostDirectory:
+    made = HostDirectory()
     for host in HOSTS:
         made.put(host)
     return made
 
 
-def choose(directory: Directory, text: str, results: dict[Results, frozenset[str]] | None = None) -> Selection:
+def choose(directory: HostDirectory, text: str, results: dict[TaskResults, frozenset[str]] | None = None) -> Selection:
     return select([parse(text)], directory, {an_id(1), an_id(4)}, results or {})
 
 
-def names(directory: Directory, text: str) -> str:
+def names(directory: HostDirectory, text: str) -> str:
     found = choose(directory, text)
     return " ".join(directory.hostnames(found.host_ids))
 
@@ -124,11 +132,11 @@ def names(directory: Directory, text: str) -> str:
         (" web1 OR\nweb2 ", "web1 web2"),
     ],
 )
-def test_what_an_expression_means(directory: Directory, text: str, meant: str) -> None:
+def test_what_an_expression_means(directory: HostDirectory, text: str, meant: str) -> None:
     assert names(directory, text) == meant
 
 
-def test_names_that_nobody_has_and_names_that_many_have_are_told(directory: Directory) -> None:
+def test_names_that_nobody_has_and_names_that_many_have_are_told(directory: HostDirectory) -> None:
     found = choose(
         directory,
         f"web[1-4],twin and not nobody or {an_id(99)} or zz* or role=none or ip=1.0.0.0/8 or ip=9* or role=mq",
@@ -138,7 +146,7 @@ def test_names_that_nobody_has_and_names_that_many_have_are_told(directory: Dire
     assert list(found.unmatched) == ["zz*", "role=none", "ip=1.0.0.0/8", "ip=9*", "role=mq"]
 
 
-def test_results_of_a_task_are_hosts_like_any_other(directory: Directory) -> None:
+def test_results_of_a_task_are_hosts_like_any_other(directory: HostDirectory) -> None:
     text = f"task:{TASK} and status=failed and role=web or task:{OTHER} group=2 exit_code in (1,2) reason!=timed_out"
     tree = parse(text)
     first, second = results_in(tree)
@@ -203,7 +211,7 @@ def test_an_error_points_at_the_column_and_says_what_could_stand_there(text: str
     assert f"at column {column}: expected " in str(caught.value)
 
 
-def test_deep_but_allowed_expressions_are_read(directory: Directory) -> None:
+def test_deep_but_allowed_expressions_are_read(directory: HostDirectory) -> None:
     assert names(directory, "(" * MAX_DEPTH + "web1" + ")" * MAX_DEPTH) == "web1"
     assert names(directory, " or ".join(["(web1)"] * 200)) == "web1"
 
@@ -240,8 +248,8 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
         "all",
     ],
 )
-def test_whatever_an_evaluation_does_is_counted(directory: Directory, text: str) -> None:
-    results = {Results(TASK, (), 1): frozenset({an_id(1)})}
+def test_whatever_an_evaluation_does_is_counted(directory: HostDirectory, text: str) -> None:
+    results = {TaskResults(TASK, (), 1): frozenset({an_id(1)})}
     chosen = [parse(text)]
     needed = next(most for most in range(1_000) if _is_enough(chosen, directory, results, most))
     assert needed > 0
@@ -251,7 +259,9 @@ def test_whatever_an_evaluation_does_is_counted(directory: Directory, text: str)
     )
 
 
-def _is_enough(trees: list[Selector], directory: Directory, results: dict[Results, frozenset[str]], most: int) -> bool:
+def _is_enough(
+    trees: list[Selector], directory: HostDirectory, results: dict[TaskResults, frozenset[str]], most: int
+) -> bool:
     try:
         select(trees, directory, set(), results, Bounds(comparisons=most))
     except TooCostly:
@@ -259,8 +269,8 @@ def _is_enough(trees: list[Selector], directory: Directory, results: dict[Result
     return True
 
 
-def fleet(number: int) -> Directory:
-    made = Directory()
+def fleet(number: int) -> HostDirectory:
+    made = HostDirectory()
     for index in range(number):
         made.put(
             Host(an_id(index), f"web{index:05d}", ip=f"10.0.{index >> 8}.{index & 255}", labels={"serial": f"s{index}"})
@@ -321,7 +331,7 @@ def test_names_of_all_texts_share_one_limit() -> None:
 
 def test_the_hosts_of_a_task_in_slices_are_the_same() -> None:
     answers = [
-        Answer(
+        ResultGroup(
             ExecutionStatus.COMPLETED,
             number % 3,
             None,
@@ -368,7 +378,7 @@ def test_every_bound_of_an_expression_is_an_argument(text: str, bounds: Bounds) 
     )
 )
 def test_the_directory_is_what_a_new_one_would_be(changes: list[tuple[int, str, dict[str, str], str, bool]]) -> None:
-    directory = Directory()
+    directory = HostDirectory()
     known: dict[str, Host] = {}
     for number, hostname, labels, ip, gone in changes:
         if gone:
@@ -376,7 +386,7 @@ def test_the_directory_is_what_a_new_one_would_be(changes: list[tuple[int, str, 
             continue
         known[an_id(number)] = Host(an_id(number), hostname, ip=ip, os=hostname, labels=labels, agent_labels={"x": "0"})
         directory.put(known[an_id(number)])
-    fresh = Directory()
+    fresh = HostDirectory()
     for host in known.values():
         fresh.put(host)
     assert (directory.hosts, directory.order, directory.addresses) == (fresh.hosts, fresh.order, fresh.addresses)
@@ -398,7 +408,7 @@ def test_the_directory_is_what_a_new_one_would_be(changes: list[tuple[int, str, 
     )
 )
 def test_set_operations_are_those_of_sets(text: str) -> None:
-    directory = Directory()
+    directory = HostDirectory()
     for host in HOSTS:
         directory.put(host)
     everybody = frozenset(directory.hosts)
@@ -415,7 +425,7 @@ def test_set_operations_are_those_of_sets(text: str) -> None:
     assert frozenset(choose(directory, text).host_ids) == value(parse(text))
 
 
-def test_several_selectors_mean_all_their_hosts_once(directory: Directory) -> None:
+def test_several_selectors_mean_all_their_hosts_once(directory: HostDirectory) -> None:
     assert directory.hostnames(select([parse("web1"), parse("web*")], directory, set(), {}).host_ids) == [
         "web1",
         "web10",
@@ -426,7 +436,7 @@ def test_several_selectors_mean_all_their_hosts_once(directory: Directory) -> No
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=30), st.sets(st.integers(0, 35)))
 def test_few_hosts_come_in_the_same_order_as_many(hostnames: list[str], wanted: set[int]) -> None:
-    directory = Directory()
+    directory = HostDirectory()
     for number, hostname in enumerate(hostnames):
         directory.put(Host(an_id(number), hostname))
     asked = {an_id(number) for number in wanted}
@@ -446,10 +456,10 @@ def test_a_grammar_must_say_what_its_atoms_are() -> None:
 
 
 E = ExecutionStatus
-COMPLETED = Answer(E.COMPLETED, 0, None, None, b"a", None, 5, ("h1", "h2", "h3"))
-FAILED = Answer(E.FAILED, 1, None, "exit_nonzero", b"a", b"b", 3, ("h4",))
-OFFLINE = Answer(E.DISPATCH_FAILED, None, None, "offline", None, None, 3, ("h5", "h6"))
-RUNNING = Answer(E.RUNNING, None, None, None, None, None, None, ("h7",))
+COMPLETED = ResultGroup(E.COMPLETED, 0, None, None, b"a", None, 5, ("h1", "h2", "h3"))
+FAILED = ResultGroup(E.FAILED, 1, None, "exit_nonzero", b"a", b"b", 3, ("h4",))
+OFFLINE = ResultGroup(E.DISPATCH_FAILED, None, None, "offline", None, None, 3, ("h5", "h6"))
+RUNNING = ResultGroup(E.RUNNING, None, None, None, None, None, None, ("h7",))
 
 
 def test_answers_are_numbered_in_the_order_in_which_they_came() -> None:

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from proto.link.errors import LinkClosed, LinkRefused
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from tests.rpc.peer import until
 from tests.rpc.served import Opener, dialled, hello, opener, served
 from tests.rpc.session.test_orphans import result
@@ -16,7 +16,7 @@ from tests.store.make import new_id
 __all__ = ["opener"]
 
 HOST = new_id()
-SLOW = Limits(unsolicited_rate=8_192, unsolicited_burst=8_192, unsolicited_waiting=16)
+SLOW = EngineLimits(unsolicited_rate=8_192, unsolicited_burst=8_192, unsolicited_waiting=16)
 
 
 @pytest.mark.timeout(60)

@@ -31,7 +31,7 @@ from proto.messages import (
     decode,
 )
 from server.core.inputs.bounds import EPOCH_MAX
-from server.core.state import Limits
+from server.core.limits import EngineLimits
 from server.core.states import ExecutionStatus
 from tests.rpc.peer import until
 from tests.rpc.served import Opener, Served, dialled, hello, opener, served
@@ -187,7 +187,7 @@ async def honest(one: Served) -> None:
 @pytest.mark.timeout(300)
 async def test_no_number_of_one_host_reaches_another_one_or_the_next_start(opener: Opener, member: str) -> None:
     with trio.fail_after(280):
-        async with served(await opener(), Limits(in_flight_per_host=1_000)) as one:
+        async with served(await opener(), EngineLimits(in_flight_per_host=1_000)) as one:
             assert one.epoch == 1
             for said, names, numbers in ALL:
                 if said == member:

@@ -76,7 +76,7 @@ async def test_what_is_lost_is_found_out_recorded_and_restored(opener: Opener) -
             report = found[lost[1]].report
             assert report is not None and report["outcome"] == "completed" and found[silent[1]].report is None
             assert await store.output(output(b"what it said").output_id) == output(b"what it said")
-            assert one.engine.world.tasks.keys() == {kept[0]}
+            assert one.engine.state.tasks.keys() == {kept[0]}
 
 
 @pytest.mark.timeout(60)

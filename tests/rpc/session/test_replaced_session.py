@@ -24,7 +24,7 @@ async def test_a_rejected_of_a_replaced_session_says_nothing_about_what_was_sent
         )  # as the second Hello does, in the same slice
         now = edge.port.edge._clock.now().mono  # type: ignore[union-attr]
         edge.port.edge.take([(live, 5, COMMAND, 1)], now)  # type: ignore[union-attr]
-        assert old.ended == "superseded" and edge.engine.world.tasks["t"].executions[HOST].row.accepted_at is None
+        assert old.ended == "superseded" and edge.engine.state.tasks["t"].executions[HOST].row.accepted_at is None
         refused = bytes(CommandMessage(rejected=Rejected(COMMAND, 1, "busy")))
         edge.port.edge.take([(live, 6, refused)], now)  # type: ignore[union-attr]
         assert status(edge) is ExecutionStatus.DISPATCHED

@@ -40,12 +40,12 @@ def start(edge: Edge) -> None:
 
 
 def status(edge: Edge) -> ExecutionStatus | None:
-    live = edge.engine.world.tasks.get("t")
+    live = edge.engine.state.tasks.get("t")
     return live.executions[HOST].row.status if live else None
 
 
 def flagged(edge: Edge) -> bool:
-    return edge.engine.world.tasks["t"].executions[HOST].row.unreachable
+    return edge.engine.state.tasks["t"].executions[HOST].row.unreachable
 
 
 async def test_a_command_goes_down_and_its_result_is_acknowledged() -> None:

@@ -7,7 +7,7 @@ import trio
 
 from proto.link.errors import LinkRefused
 from proto.messages import CommandResult, Credit, Outcome, Output, OutputDigest, Stream, Watch
-from server.core.results.live_output import OVERHEAD, PIECE, STDERR, STDOUT, Gap, Piece, Position
+from server.core.results.live_output import OVERHEAD, PIECE, STDERR, STDOUT, Gap, Piece, ViewerPosition
 from server.errors import ClarionError
 from server.fleet.watching import WatchLimits
 from tests.rpc.peer import COMMAND, HOST, Agent, Edge, until
@@ -37,7 +37,7 @@ async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_e
     async with Edge().serve() as edge, edge.agent() as agent:
         await welcomed(agent)
         watching = edge.registry.watching
-        first, second = watching.open(KEY, Position()), watching.open(KEY, Position())
+        first, second = watching.open(KEY, ViewerPosition()), watching.open(KEY, ViewerPosition())
         assert await hear(agent, "watch") == Watch(COMMAND, 1)
         watching.grant()
         credit = await hear(agent, "credit")
@@ -66,7 +66,7 @@ async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_e
 async def test_a_new_session_is_asked_to_go_on_where_the_old_one_broke_off() -> None:
     async with Edge().serve() as edge:
         watching = edge.registry.watching
-        viewer = watching.open(KEY, Position({STDOUT: 10, STDERR: 20}))
+        viewer = watching.open(KEY, ViewerPosition({STDOUT: 10, STDERR: 20}))
         async with edge.agent() as agent:
             await welcomed(agent)
             assert await hear(agent, "watch") == Watch(COMMAND, 1, stdout_offset=10, stderr_offset=20)
@@ -88,12 +88,12 @@ async def test_a_viewer_who_comes_late_has_the_agent_begin_anew_and_nobody_sees_
     async with Edge().serve() as edge, edge.agent() as agent:
         await welcomed(agent)
         watching = edge.registry.watching
-        early = watching.open(KEY, Position({STDOUT: 100, STDERR: 0}))
+        early = watching.open(KEY, ViewerPosition({STDOUT: 100, STDERR: 0}))
         await hear(agent, "watch")
         watching.grant()
         await agent.say(output=piece(100, b"x" * 10))
         await until(lambda: early.news())
-        late = watching.open(KEY, Position())
+        late = watching.open(KEY, ViewerPosition())
         again = await hear(agent, "watch")
         assert again == Watch(COMMAND, 1)
         await agent.say(output=piece(0, b"o" * 100))
@@ -127,8 +127,8 @@ async def test_the_end_of_an_execution_wakes_its_viewers_and_so_does_the_servers
         await welcomed(agent)
         watching, shutdown = edge.registry.watching, trio.Event()
         nursery.start_soon(watching.run, shutdown)
-        viewer = watching.open(KEY, Position())
-        other = watching.open((HOST, COMMAND, 2), Position())
+        viewer = watching.open(KEY, ViewerPosition())
+        other = watching.open((HOST, COMMAND, 2), ViewerPosition())
         silent = OutputDigest()
         await agent.say(
             command_result=CommandResult(
@@ -147,10 +147,10 @@ async def test_no_more_than_so_many_are_watched_at_once() -> None:
     edge = Edge()
     watching = edge.registry.watching
     watching._limits = WatchLimits(executions=2)
-    viewers = [watching.open((HOST, COMMAND, attempt), Position()) for attempt in (1, 2)]
-    watching.open((HOST, COMMAND, 2), Position())
+    viewers = [watching.open((HOST, COMMAND, attempt), ViewerPosition()) for attempt in (1, 2)]
+    watching.open((HOST, COMMAND, 2), ViewerPosition())
     with pytest.raises(ClarionError, match="followed"):
-        watching.open((HOST, COMMAND, 3), Position())
+        watching.open((HOST, COMMAND, 3), ViewerPosition())
     viewers[0].close()
-    watching.open((HOST, COMMAND, 3), Position())
+    watching.open((HOST, COMMAND, 3), ViewerPosition())
     edge.sock.close()

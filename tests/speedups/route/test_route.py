@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from server.core.events import Accepted, Rejected, Started, Tick
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.state import HostState
 
 HOSTS, COMMANDS, ATTEMPTS = ("a", "b", "c"), ("x", "y"), (1, 2)
@@ -27,8 +27,8 @@ reports = st.one_of(
 
 
 @dataclass(eq=False)
-class Execution:
-    row: CommandHost
+class RoutedExecution:
+    row: Execution
 
 
 def world(rows: list[tuple[str, str, int]]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def world(rows: list[tuple[str, str, int]]) -> dict[str, Any]:
     peers: dict[str, Any] = {}
     for host_id, command_id, attempt in rows:
         peer = peers.setdefault(host_id, HostState(host_id))
-        peer.open[command_id] = Execution(CommandHost(command_id, host_id, attempt=attempt))
+        peer.open[command_id] = RoutedExecution(Execution(command_id, host_id, attempt=attempt))
     return peers
 
 
@@ -46,7 +46,7 @@ class Told:
     def __init__(self, peers: dict[str, Any]) -> None:
         self.peers, self.calls = peers, []  # type: ignore[var-annotated]
 
-    def report(self, world: object, event: Any, execution: Execution | None) -> None:
+    def report(self, world: object, event: Any, execution: RoutedExecution | None) -> None:
         assert world is self
         self.calls.append((event, execution))
         if execution is not None and isinstance(event, Accepted):

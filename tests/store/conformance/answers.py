@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proto.notes import MARKED
 from server.core.effects import DeleteTask, SaveExecution, SaveKinds, SaveOutput
-from server.core.model import CommandHost
-from server.core.results.groups import Answer, KindOrder
+from server.core.model import Execution
+from server.core.results.groups import KindOrder, ResultGroup
 from server.core.states import ExecutionStatus as E
 from server.store.base import Beginning, OutputSummary
 from tests.changed import replace
@@ -19,7 +19,7 @@ class AnswerConformance:
     async def test_rows_that_say_the_same_are_one_answer(self, store: AnyStore) -> None:
         made, other = create(hosts(9)), create(hosts(2))
         command_id, targets = made.command.command_id, made.task.targets
-        done = CommandHost(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
+        done = Execution(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
         rows = [
             replace(done, host_id=targets[0], finished_at=70),
             replace(done, host_id=targets[1]),
@@ -44,19 +44,19 @@ class AnswerConformance:
                 error_code="output_limit",
                 stdout_id=None,
             ),
-            CommandHost(command_id, targets[6], status=E.RUNNING, version=2, unreachable=True),
-            CommandHost(command_id, targets[7], status=E.RUNNING, version=2),
+            Execution(command_id, targets[6], status=E.RUNNING, version=2, unreachable=True),
+            Execution(command_id, targets[7], status=E.RUNNING, version=2),
         ]
         await store.write([made, other, *map(SaveExecution, rows)])
         found = {tuple(sorted(one.host_ids)): one for one in await store.answers(command_id)}
         wanted = [
-            Answer(E.COMPLETED, 0, None, None, ONE, None, 50, targets[0:2]),
-            Answer(E.COMPLETED, 0, None, None, TWO, None, 50, targets[2:3]),
-            Answer(E.COMPLETED, 0, None, None, ONE, ONE, 50, targets[3:4]),
-            Answer(E.FAILED, None, 9, "signaled", None, None, 40, targets[4:5]),
-            Answer(E.FAILED, None, 9, "output_limit", None, None, 50, targets[5:6]),
-            Answer(E.RUNNING, None, None, None, None, None, None, targets[6:8]),
-            Answer(E.PENDING, None, None, None, None, None, None, targets[8:9]),
+            ResultGroup(E.COMPLETED, 0, None, None, ONE, None, 50, targets[0:2]),
+            ResultGroup(E.COMPLETED, 0, None, None, TWO, None, 50, targets[2:3]),
+            ResultGroup(E.COMPLETED, 0, None, None, ONE, ONE, 50, targets[3:4]),
+            ResultGroup(E.FAILED, None, 9, "signaled", None, None, 40, targets[4:5]),
+            ResultGroup(E.FAILED, None, 9, "output_limit", None, None, 50, targets[5:6]),
+            ResultGroup(E.RUNNING, None, None, None, None, None, None, targets[6:8]),
+            ResultGroup(E.PENDING, None, None, None, None, None, None, targets[8:9]),
         ]
         assert set(found) == {one.host_ids for one in wanted}
         assert [replace(found[one.host_ids], host_ids=one.host_ids) for one in wanted] == wanted
@@ -66,7 +66,7 @@ class AnswerConformance:
     async def test_notes_are_counted_by_kind_of_answer(self, store: AnyStore) -> None:
         made, other = create(hosts(9)), create(hosts(1))
         command_id, targets = made.command.command_id, made.task.targets
-        done = CommandHost(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
+        done = Execution(command_id, "", status=E.COMPLETED, version=3, exit_code=0, stdout_id=ONE, finished_at=50)
         plain = {"user_us": 1, "kill": {"reason": 'a "pipe_held" text', "tree_empty": True}}
         rows = [
             replace(done, host_id=targets[0], report=plain | {"leftovers_killed": 2}),
@@ -130,7 +130,7 @@ class AnswerConformance:
             [
                 made,
                 other,
-                SaveExecution(CommandHost(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True)),
+                SaveExecution(Execution(command_id, targets[1], status=E.RUNNING, version=2, unreachable=True)),
             ]
         )
         assert sorted(await store.states(command_id)) == [f"0 0 {targets[0]}", f"0 0 {targets[2]}", f"2 1 {targets[1]}"]

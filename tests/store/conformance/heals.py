@@ -18,7 +18,7 @@ from server.core.effects import (
     SaveTask,
 )
 from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_MAX, EPOCH_SAFE
-from server.core.model import CommandHost, Host, HostIdentity, JoinRequest, JoinToken
+from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import StoreRefused
 from server.store.heal import ALWAYS, COUNTERS, OPEN
@@ -49,7 +49,7 @@ async def filled(store: AnyStore) -> str:
     """A row of everything that a start reads, with a number in every column that may be empty; the host's id."""
     (host,) = hosts(1)
     made = create([host])
-    row = CommandHost(
+    row = Execution(
         made.command.command_id, host, status=ExecutionStatus.RUNNING, version=2, seq=3, journal_id="j", cancel_requested_at=4, dispatched_at=5, accepted_at=6,  # noqa: E501
         started_at=7, finished_at=8, agent_started_at=9, agent_finished_at=10, execution_ms=11, exit_code=12, signal=13, retry_at=14,  # noqa: E501
     )  # fmt: skip

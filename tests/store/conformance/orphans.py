@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from server.core.effects import DeleteTask, SaveExecution, SaveLate, SaveOrphan
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.store.base import Orphan
 from server.store.late_reports import ORPHAN_BYTES, ORPHANS
@@ -75,7 +75,7 @@ class OrphanConformance:
     ) -> None:
         """Whether a host repeats each attempt's report, or all of them again and again."""
         made = create(hosts(1))
-        row = CommandHost(made.command.command_id, made.task.targets[0], attempt=2, status=E.LOST, version=1)
+        row = Execution(made.command.command_id, made.task.targets[0], attempt=2, status=E.LOST, version=1)
         await store.write([made, SaveExecution(row)])
         pairs = [(attempt, number) for attempt in (1, 2, 3) for number in range(5)]
         for attempt, number in pairs if each_by_itself else sorted(pairs, key=lambda pair: pair[1]):
@@ -92,7 +92,7 @@ class OrphanConformance:
 
     async def test_the_same_late_report_again_changes_nothing(self, store: AnyStore) -> None:
         made = create(hosts(1))
-        row = CommandHost(made.command.command_id, made.task.targets[0], status=E.LOST, version=1)
+        row = Execution(made.command.command_id, made.task.targets[0], status=E.LOST, version=1)
         one = late(row.host_id, row.command_id, 1, b"kept")
         await store.write([made, SaveExecution(row), one, one])
         await store.write([one])

@@ -18,7 +18,7 @@ from server.core.effects import (
     SaveSeq,
     SaveTask,
 )
-from server.core.model import Command, CommandHost, Host, Retry
+from server.core.model import Command, Execution, Host, Retry
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
 from server.store.base import KeyTaken, KnownKey, OutputSummary, StoreRefused
@@ -57,12 +57,12 @@ class StoreConformance:
         await store.write([made])
         views = await store.executions(made.command.command_id, after=None, limit=10)
         assert [view.execution for view in views] == [
-            CommandHost(made.command.command_id, host) for host in sorted(made.task.targets)
+            Execution(made.command.command_id, host) for host in sorted(made.task.targets)
         ]
 
     async def test_a_row_comes_back_with_every_field(self, store: AnyStore) -> None:
         made = create(hosts(1))
-        row = CommandHost(
+        row = Execution(
             made.command.command_id, made.task.targets[0], attempt=2, status=E.FAILED, version=9, seq=3, journal_id="j" * 36, unreachable=True,  # noqa: E501
             cancel_requested_at=1, dispatched_at=2, accepted_at=3, started_at=4, finished_at=5, agent_started_at=-6, agent_finished_at=7,  # noqa: E501
             execution_ms=8, exit_code=-1, signal=9, error_code="e" * 100, error_message=NASTY * 100, stdout_id=bytes(range(32)),  # noqa: E501
@@ -90,7 +90,7 @@ class StoreConformance:
 
     async def test_only_a_newer_version_of_an_open_row_is_taken(self, store: AnyStore) -> None:
         made = create(hosts(1))
-        row = CommandHost(made.command.command_id, made.task.targets[0], status=E.RUNNING, version=5)
+        row = Execution(made.command.command_id, made.task.targets[0], status=E.RUNNING, version=5)
         await store.write([made, SaveExecution(row)])
         for stale in (replace(row, version=5, seq=1), replace(row, version=4, status=E.COMPLETED)):
             await store.write([SaveExecution(stale)])
@@ -102,15 +102,15 @@ class StoreConformance:
 
     async def test_within_one_batch_a_final_row_is_not_changed_either(self, store: AnyStore) -> None:
         made = create(hosts(1))
-        ended = CommandHost(made.command.command_id, made.task.targets[0], status=E.COMPLETED, version=1)
+        ended = Execution(made.command.command_id, made.task.targets[0], status=E.COMPLETED, version=1)
         await store.write([made, SaveExecution(ended), SaveExecution(replace(ended, version=2, status=E.FAILED))])
         assert await self._row(store, ended) == ended
 
     async def test_saving_what_does_not_exist_creates_nothing(self, store: AnyStore) -> None:
         made = create(hosts(2))
         await store.write([made])
-        stranger = CommandHost(made.command.command_id, new_id(), status=E.RUNNING, version=1)
-        known = CommandHost(made.command.command_id, made.task.targets[0], status=E.RUNNING, version=1)
+        stranger = Execution(made.command.command_id, new_id(), status=E.RUNNING, version=1)
+        known = Execution(made.command.command_id, made.task.targets[0], status=E.RUNNING, version=1)
         await store.write([SaveTask(create([]).task), SaveExecution(stranger), SaveExecution(known)])
         assert len(await store.executions(made.command.command_id, after=None, limit=10)) == 2
         assert await self._row(store, known) == known
@@ -150,7 +150,7 @@ class StoreConformance:
 
     async def test_a_late_report_is_kept_beside_the_row(self, store: AnyStore) -> None:
         made = create(hosts(1))
-        row = CommandHost(made.command.command_id, made.task.targets[0], status=E.LOST, version=1)
+        row = Execution(made.command.command_id, made.task.targets[0], status=E.LOST, version=1)
         late = SaveLate(row.host_id, row.command_id, 1, received_at=50, agent_finished_at=40, report={"exit_code": 0})
         await store.write([made, SaveExecution(row), late])
         assert await self._row(store, row) == replace(row, late_result={"exit_code": 0})
@@ -160,7 +160,7 @@ class StoreConformance:
     @pytest.mark.parametrize("finished", [40, None])
     async def test_the_report_that_ended_the_row_is_not_late(self, store: AnyStore, finished: int | None) -> None:
         made = create(hosts(1))
-        row = CommandHost(
+        row = Execution(
             *(made.command.command_id, made.task.targets[0]),
             status=E.COMPLETED,
             version=1,
@@ -177,7 +177,7 @@ class StoreConformance:
     async def test_the_report_that_ended_an_earlier_attempt_is_not_late(self, store: AnyStore) -> None:
         made = create(hosts(1))
         earlier = ({"attempt": 1, "agent_finished_at": 40},)
-        row = CommandHost(
+        row = Execution(
             made.command.command_id,
             made.task.targets[0],
             attempt=2,
@@ -235,7 +235,7 @@ class StoreConformance:
             lambda made: [replace(made, task=replace(made.task, name=None))],
             lambda made: [
                 made,
-                SaveExecution(CommandHost(made.command.command_id, made.task.targets[0], version=1, exit_code=1 << 70)),
+                SaveExecution(Execution(made.command.command_id, made.task.targets[0], version=1, exit_code=1 << 70)),
             ],
         ],
         ids=["too long", "not Unicode", "not JSON", "missing", "too large"],
@@ -339,7 +339,7 @@ class StoreConformance:
         await store.write([])
         await store.ping()
 
-    async def _row(self, store: AnyStore, row: CommandHost) -> CommandHost:
+    async def _row(self, store: AnyStore, row: Execution) -> Execution:
         view = await store.execution(row.command_id, row.host_id)
         assert view is not None
         return view.execution

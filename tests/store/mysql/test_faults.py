@@ -11,7 +11,7 @@ import trio
 from trio_mysql import err
 
 from server.core.effects import SaveExecution, SaveMeta, SaveTask
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.store import migrate
 from server.store.base import StoreRefused, StoreUnavailable
@@ -347,10 +347,10 @@ def _die_at(patch: pytest.MonkeyPatch, fatal: int, when: str) -> None:
 async def test_ghosts_and_stale_rows_in_one_batch_with_good_ones(store: MySQLStore) -> None:
     made = create(hosts(3))
     command_id, (one, two, three) = made.command.command_id, made.task.targets
-    await store.write([made, SaveExecution(CommandHost(command_id, two, status=E.LOST, version=1))])
+    await store.write([made, SaveExecution(Execution(command_id, two, status=E.LOST, version=1))])
     await store.write(
         [
-            SaveExecution(CommandHost(command_id, host, status=E.RUNNING, version=2))
+            SaveExecution(Execution(command_id, host, status=E.RUNNING, version=2))
             for host in (one, two, three, hosts(1)[0])
         ]
     )

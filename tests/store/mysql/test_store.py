@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from server.core.effects import SaveExecution
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.store.base import StoreRefused
 from server.store.mysql import store as mysql
@@ -64,7 +64,7 @@ class TestMySQL(
     ) -> None:
         monkeypatch.setattr(text_queries, "PART", part)
         made = create(hosts(9))
-        failed = CommandHost(
+        failed = Execution(
             made.command.command_id,
             made.task.targets[4],
             status=E.FAILED,
@@ -73,7 +73,7 @@ class TestMySQL(
             error_code="nö\tcode\n" * 40,
             finished_at=7,
         )
-        silent = CommandHost(
+        silent = Execution(
             made.command.command_id,
             made.task.targets[5],
             status=E.FAILED,

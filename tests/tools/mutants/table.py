@@ -63,12 +63,13 @@ MUTANTS = (
     ),
     Mutant(
         "what a Hello names as ended is accepted", "server/core/hosts.py",
-        "        else:\n            accept(world, execution)  #", "        elif entry.stage is Stage.INTENT:\n            accept(world, execution)  #",  # noqa: E501
+        "        else:\n            accept(state, execution)  #", "        elif entry.stage is JournalStage.INTENT:\n            accept(state, execution)  #",  # noqa: E501
         ("tests/core/engine/test_denials.py",),
     ),
     Mutant(
         "repeating a denial does not put off the end of an execution in doubt", "server/core/executions.py",
-        "        if execution.doubt is None:\n            doubt(world, execution)", "        doubt(world, execution)",
+        "        if execution.suspect_until is None:\n            mark_suspect(state, execution)",
+        "        mark_suspect(state, execution)",
         ("tests/core/engine/test_denials.py",),
     ),
     Mutant(
@@ -85,12 +86,12 @@ MUTANTS = (
     ),
     Mutant(
         "an epoch that a host has claimed before is no news at the next start", "server/core/rollback.py",
-        "event.max_epoch > max(world.epoch, peer.epoch_seen)", "event.max_epoch > world.epoch",
+        "event.max_epoch > max(state.epoch, host.epoch_seen)", "event.max_epoch > state.epoch",
         ("tests/rpc/inputs/test_numbers.py::test_an_epoch_that_one_host_claims_is_known_of_this_host_alone[sqlite]",),
     ),
     Mutant(
         "dispatch numbers are believed within a leap", "server/core/rollback.py",
-        "min(event.max_seq, peer.seq_reserved + SEQ_LEAP, SEQ_MAX)", "event.max_seq",
+        "min(event.max_seq, host.seq_reserved + SEQ_LEAP, SEQ_MAX)", "event.max_seq",
         ("tests/rpc/inputs/test_numbers.py::test_a_dispatch_number_is_believed_within_a_leap_and_numbers_go_on[sqlite]",),
     ),
     Mutant(
@@ -155,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         "a claim is a number that was given out", "server/core/rollback.py",
-        "and 0 < entry.seq <= max(peer.seq_reserved, peer.seq)]", "]",
+        " and 0 < entry.seq <= max(host.seq_reserved, host.seq)", "",
         ("tests/core/results/test_unmatched.py",),
     ),
     Mutant(
@@ -165,7 +166,7 @@ MUTANTS = (
     ),
     Mutant(
         "a host that sends on without credits is cut off", "server/core/results/unmatched.py",
-        "len(peer.owed.acks) < world.limits.unsolicited_waiting", "True",
+        "len(host.delayed_acks.acks) < state.limits.unsolicited_waiting", "True",
         ("tests/core/results/test_unmatched.py",),
     ),
     Mutant(
@@ -176,8 +177,8 @@ MUTANTS = (
     # --- a part of the database that is lost is found out
     # ------------------------------------------------------------------------
     Mutant(
-        "what the database has dispatched and does not know is asked for", "server/core/rollback.py",
-        "    if asked:\n        world.act(Inquire(peer.host_id, asked))\n", "",
+        "what the database has dispatched and does not know is end_requested_at for", "server/core/rollback.py",
+        "    if unknown:\n        state.act(Inquire(host.host_id, unknown))\n", "",
         ("tests/core/results/test_unmatched.py", "tests/rpc/session/test_orphans.py"),
     ),
     Mutant(
@@ -187,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         "a lost part of the database is an alarm", "server/core/rollback.py",
-        '    world.act(Alarm("orphans", text))', "    del text",
+        '    state.act(Alarm("orphans", text))', "    del text",
         ("tests/core/results/test_unmatched.py", "tests/rpc/session/test_orphans.py"),
     ),
     # --- budgets that honest libraries meet, and floods do not

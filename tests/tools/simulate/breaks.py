@@ -163,7 +163,7 @@ NO_DIRECTORIES = Break(
     "what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()"
 )
 NO_FORGET = Break(
-    "nothing is ever said to be over", server_world.EngineState, "forget", "peer.session is not None and", "False and"
+    "nothing is ever said to be over", server_world.EngineState, "forget", "host.session is not None and", "False and"
 )
 
 BREAKS = (
@@ -186,16 +186,16 @@ BREAKS = (
         "the task's counters are saved one transaction late",
         server_tasks,
         "settle",
-        "world.tally.counts(live.slot)",
-        "task.counts if task.counts[0] else world.tally.counts(live.slot)",
+        "state.tally.counts(live_task.slot)",
+        "task.counts if task.counts[0] else state.tally.counts(live_task.slot)",
     ),
     # the server's rules
     Break(
         "a hello that comes late is believed at once",
         server_admission,
-        "doubt",
-        "world.now.mono + world.limits.doubt",
-        "world.now.mono",
+        "mark_suspect",
+        "state.now.mono + state.limits.suspect_until",
+        "state.now.mono",
         first=1430,
         aim=STOPS,
     ),
@@ -203,29 +203,26 @@ BREAKS = (
         "a late result is acknowledged and not kept",
         server_executions,
         "_unsolicited",
-        (
-            "world.save(_late(world, event, claimed=peer is not None and (event.command_id, event.attempt) in "
-            "peer.claims))"
-        ),
+        "state.save(_late_report(state, event, claimed=claimed))",
         "pass",
         first=15,
     ),
     Break(
-        "an output is not saved with its result", server_executions, "result", "world.save(SaveOutput(output))", "pass"
+        "an output is not saved with its result", server_executions, "result", "state.save(SaveOutput(output))", "pass"
     ),
     Break(
         "unreachable is treated as lost",
         server_hosts,
         "disconnected",
-        "in peer.open.values():",
-        "in list(peer.open.values()):\n        lose(world, execution, 'silent'); continue",
+        "in host.open.values():",
+        "in list(host.open.values()):\n        lose(state, execution, 'silent'); continue",
     ),
     Break(
         "what is given up is called completed",
         server_admission,
         "lose",
-        "world.step(execution, ExecutionStep.LOSE)",
-        "world.step(execution, ExecutionStep.COMPLETE)",
+        "state.step(execution, ExecutionStep.LOSE)",
+        "state.step(execution, ExecutionStep.COMPLETE)",
     ),
     Break(
         "lost_after is ignored",
@@ -238,7 +235,7 @@ BREAKS = (
         "what is away is never given up",
         server_engine,
         "_overdue",
-        'admission.lose(world, execution, "silent")',
+        'admission.lose(state, execution, "silent")',
         "pass",
         first=20,
     ),
@@ -246,21 +243,21 @@ BREAKS = (
         "a dispatch number is given again after a restart",
         server_world.EngineState,
         "next_seq",
-        "self.save(SaveSeq(peer.host_id, peer.seq_reserved))",
+        "self.save(SaveSeq(host.host_id, host.seq_reserved))",
         "pass",
     ),
     Break(
         "a dispatch number is given again after a restore",
         server_hosts,
         "connected",
-        "peer.seq, peer.seen = max(peer.seq, seen), max(peer.seen, seen)",
-        "peer.seen = max(peer.seen, event.max_seq)",
+        "host.seq, host.seq_seen = max(host.seq, seen), max(host.seq_seen, seen)",
+        "host.seq_seen = max(host.seq_seen, event.max_seq)",
     ),
     Break(
         "another journal is trusted",
         server_hosts,
         "_resync",
-        "row.journal_id != peer.journal_id",
+        "row.journal_id != host.journal_id",
         "False",
         aim=WIPED,
         first=10,
@@ -268,8 +265,8 @@ BREAKS = (
     Break(
         "nobody resumes after a restart",
         server_tasks,
-        "_reclaim",
-        "world.deadlines.set(execution, world.now.mono + world.limits.lost_after)",
+        "_expect_host",
+        "state.deadlines.set(execution, state.now.mono + state.limits.lost_after)",
         "pass",
         aim=GONE,
         first=5,
@@ -291,11 +288,18 @@ BREAKS = (
         aim=LATE | {"enabled": frozenset({"link_slow", "link_one_way", "link_cut", "db_down"}), "slots": 16},
         first=38,
     ),
-    Break("an expiry is not taken back", server_admission, "keep", 'row.cancel_reason == "expired"', "False", aim=LATE),
+    Break(
+        "an expiry is not taken back",
+        server_admission,
+        "clear_expiry",
+        'row.cancel_reason == "expired"',
+        "False",
+        aim=LATE,
+    ),
     Break(
         "the time to start counts from the decision",
         server_admission,
-        "end_if_unheard_of",
+        "expire_if_not_accepted",
         "now if departed is None else departed",
         "float('-inf')",
         aim=OUTAGES,
@@ -303,15 +307,15 @@ BREAKS = (
     Break(
         "a task's time is read off the clock on the wall",
         server_tasks,
-        "_keep_time",
+        "_track_elapsed",
         "task.spent_ms / 1000",
-        "(world.now.wall_ms - task.started_at) / 1000",
+        "(state.now.wall_ms - task.started_at) / 1000",
         aim=CLOCKS,
     ),
     Break(
         "what an older database believes unsent may be called never started",
         server_safety,
-        "was_sent",
+        "check_unsent",
         "if execution is None:",
         "if True:",
         aim=OLDER,
@@ -320,16 +324,22 @@ BREAKS = (
         "a restored database goes on as if nothing had happened since",
         server_safety,
         "restored",
-        'lose(world, execution, "restored")',
+        'lose(state, execution, "restored")',
         "pass",
         aim=OLDER,
     ),
-    Break("what may have run is tried again", server_retry, "_wanted", "policy.idempotent or not may_have_run", "True"),
+    Break(
+        "what may have run is tried again",
+        server_retry,
+        "_is_retryable",
+        "policy.idempotent or not may_have_run",
+        "True",
+    ),
     Break(
         "many hosts gone at once are lost like one",
         server_safety,
-        "gone",
-        "world.calm_at = now + limits.mass_pause",
+        "record_disconnect",
+        "state.loss_suspended_until = now + limits.mass_pause",
         "pass",
         aim=SILENCE,
     ),
@@ -337,8 +347,8 @@ BREAKS = (
         "what is canceled by force is called canceled",
         server_admission,
         "_stop_one",
-        'lose(world, execution, "force_canceled")',
-        "world.step(execution, ExecutionStep.CANCEL)",
+        'lose(state, execution, "force_canceled")',
+        "state.step(execution, ExecutionStep.CANCEL)",
         aim=SILENCE | {"longest": 40.0, "tasks": 8},
         first=35,
     ),
@@ -346,8 +356,8 @@ BREAKS = (
         "the agent is told to forget too much",
         server_world.EngineState,
         "forget",
-        "default=peer.seen + 1) - 1",
-        "default=peer.seen + 1)",
+        "default=host.seq_seen + 1) - 1",
+        "default=host.seq_seen + 1)",
         aim={"forget_every": 1},
     ),
     # what passes what in the writer
@@ -459,11 +469,11 @@ BREAKS = (
         "False",
         aim=WIPED,
         given=Break(
-            "a cancel is asked of another journal",
+            "a cancel is end_requested_at of another journal",
             server_hosts,
             "_resync",
-            "row.journal_id != peer.journal_id",
-            "row.journal_id != peer.journal_id and row.cancel_requested_at is None",
+            "row.journal_id != host.journal_id",
+            "row.journal_id != host.journal_id and row.cancel_requested_at is None",
         ),
     ),
     Break(

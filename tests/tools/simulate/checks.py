@@ -11,7 +11,7 @@ from agent.core.model import Key
 from agent.storage import journal_file
 from server.core.effects import Ack, Dispatch, Progress, SaveTask, Welcome
 from server.core.events import HostConnected
-from server.core.model import CommandHost, Task
+from server.core.model import Execution, Task
 from server.core.states import EXECUTION_STEPS, ExecutionStatus, TaskStatus
 from tests.tools.simulate.oracle import Process, Violation
 
@@ -57,7 +57,7 @@ class Checks:
     # --- after every commit
     # ----------------------------------------------------------------------------------------------
 
-    def committed(self, server: Server, changed: list[tuple[CommandHost, CommandHost]], saves: list[object]) -> None:
+    def committed(self, server: Server, changed: list[tuple[Execution, Execution]], saves: list[object]) -> None:
         tables = self.world.database.tables
         epoch = tables.lease[""].epoch
         require(
@@ -87,7 +87,7 @@ class Checks:
                 if task.status.final:
                     self._finished.add(task_id)
 
-    def _row(self, old: CommandHost, new: CommandHost) -> None:
+    def _row(self, old: Execution, new: Execution) -> None:
         self.done += 1
         require(not old.status.final, "I2", f"a final row changed: {old} → {new}")
         require((old.status, new.status) in REACHABLE, "I2", f"no way from {old.status.label} to {new.status.label}")
@@ -96,7 +96,7 @@ class Checks:
         if new.status.final:
             self.ended(new)
 
-    def ended(self, row: CommandHost) -> None:
+    def ended(self, row: Execution) -> None:
         """A final row says what truly happened."""
         world, key = self.world, (row.command_id, row.attempt)
         ghost, where = world.ghost, (row.host_id, (row.command_id, row.attempt))
@@ -131,7 +131,7 @@ class Checks:
         if row.stdout_id is not None:
             require(row.stdout_id in world.database.tables.outputs, "I3", f"{named}: its output is not in the database")
 
-    def _again(self, row: CommandHost) -> None:
+    def _again(self, row: Execution) -> None:
         """What has run is not tried again, unless its task says that it may be."""
         world = self.world
         policy = world.database.tables.tasks[world.database.tables.commands[row.command_id].task_id].retry
@@ -150,7 +150,7 @@ class Checks:
                 f"{where} is tried again after {one}: {starts} starts",
             )
 
-    def decided(self, row: CommandHost, server: Server) -> None:
+    def decided(self, row: Execution, server: Server) -> None:
         """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by
         that."""
         if row.status is S.LOST and row.error_code == "silent":
@@ -160,7 +160,7 @@ class Checks:
                 f"{row.command_id} on {row.host_id} is lost while many hosts are away",
             )
 
-    def _honest(self, row: CommandHost, process: Process, named: str) -> None:
+    def _honest(self, row: Execution, process: Process, named: str) -> None:
         report, world = process.report, self.world
         assert report is not None and process.ended is not None
         require(
@@ -184,7 +184,7 @@ class Checks:
             said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said"
         )
 
-    def _expired(self, row: CommandHost, named: str) -> None:
+    def _expired(self, row: Execution, named: str) -> None:
         """Neither the time to start nor the time to come is over early."""
         tables, now = self.world.database.tables, self.world.loop.now
         sent = None if row.dispatched_at is None else self.world.ghost.left[row.host_id, (row.command_id, row.attempt)]
@@ -198,7 +198,7 @@ class Checks:
             within, waited = command.start_within_ms / 1000, now - sent
         require(waited >= within - SLACK, "I20", f"{named}: after {waited:.3f} of {within} s")
 
-    def _lost(self, row: CommandHost, named: str) -> None:
+    def _lost(self, row: Execution, named: str) -> None:
         world, reason = self.world, row.error_code or ""
         if reason == "silent":
             holds = world.ghost.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)

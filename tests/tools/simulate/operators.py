@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from server.core.effects import CreateTask, DeleteTask
-from server.core.events import Event, ExecutionsCanceled, TaskCanceled, TaskCreated, TaskForgotten, TaskStarted
+from server.core.events import Event, ExecutionsCanceled, TaskCanceled, TaskCreated, TaskDeleted, TaskStarted
 from server.core.model import Command, Retry, Task
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import KeyTaken, StoreUnavailable
@@ -194,7 +194,7 @@ class Operators:
                 return
             world.note("operator", "delete", task_id)
             await server.writer.commit([DeleteTask(task_id)])
-            server.conductor.submit(TaskForgotten(task))
+            server.conductor.submit(TaskDeleted(task))
         except StoreUnavailable:
             return  # the server has stopped
         finally:

@@ -14,8 +14,8 @@ from server.cluster import lease
 from server.conductor import Conductor
 from server.core.effects import Ack, Alarm, Dispatch, Effects, Progress, Save, SaveExecution, SaveTask, Welcome
 from server.core.engine import Engine
-from server.core.events import Event, HostDisconnected, Now, Restored, Stopping, TaskLoaded
-from server.core.state import Limits
+from server.core.events import DatabaseRestored, Event, HostDisconnected, Now, ServerStopping, TaskLoaded
+from server.core.limits import EngineLimits
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.session import Session
@@ -53,7 +53,7 @@ class Crashed(BaseException):
 class Watched(Engine):
     """The engine, and a note of when it decided what."""
 
-    def __init__(self, limits: Limits, server: Server) -> None:
+    def __init__(self, limits: EngineLimits, server: Server) -> None:
         super().__init__(limits, server.world.rng.random, server.epoch)
         self._server = server
 
@@ -107,10 +107,11 @@ class Server:
         try:
             self.epoch = await recovery.open_store(parts, Holder(self.place, "simulated", 1), SETTINGS)
             self.registry = Registry(epoch=self.epoch)
-            limits = Limits(
+            limits = EngineLimits(
                 in_flight=swarm.in_flight, in_flight_per_host=4, slice=swarm.slice, seq_block=swarm.seq_block, lost_after=swarm.lost_after,  # noqa: E501
                 start_grace=swarm.start_grace, watchdog_margin=5.0, cancel_retry=5.0, forget_every=swarm.forget_every,
-                small_task=swarm.small_task, mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE, lap=5.0,  # noqa: E501
+                small_task=swarm.small_task, mass_hosts=swarm.mass_hosts, mass_window=MASS_WINDOW, mass_pause=MASS_PAUSE,  # noqa: E501
+                elapsed_checkpoint_interval=5.0,
             )  # fmt: skip
             if world.to_be_given_up:
                 await self._give_up()
@@ -152,7 +153,7 @@ class Server:
         saves: list[Save] = []
         for one in await store.open_tasks():
             saves += engine.handle([TaskLoaded(one.task, one.command, one.executions)], self.now()).saves
-        saves += engine.handle([Restored()], self.now()).saves
+        saves += engine.handle([DatabaseRestored()], self.now()).saves
         await store.write(saves)
         self.world.to_be_given_up = False
 
@@ -164,7 +165,7 @@ class Server:
         """SIGTERM, as server/app.py and server/rpc/session/streams.py."""
         self.world.note("server stops")
         self.listening, self.draining = False, True
-        self.conductor.submit(Stopping())
+        self.conductor.submit(ServerStopping())
         for link in list(self._links.values()):
             link.close(DOWN, "the server is shutting down")
             self.lost(link, "drained")

@@ -19,7 +19,7 @@ from proto import messages as pb
 from server.core import effects as act
 from server.core import events
 from server.core.model import Command, Output
-from server.core.results.outputs import receive
+from server.core.results.outputs import build_output
 from server.rpc.session import decode, encode
 from server.rpc.session import hello as from_agent
 
@@ -91,7 +91,7 @@ def _result(agent: Agent, message: out.Result) -> events.Result:
 
 
 def _output(digest: Digest, kept: bytes) -> Output | None:
-    return receive(kept, b"", digest.total_bytes, digest.sha256)
+    return build_output(kept, b"", digest.total_bytes, digest.sha256)
 
 
 Spoken = act.Welcome | act.Dispatch | act.Cancel | act.Ack | act.Forget

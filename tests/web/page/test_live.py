@@ -11,8 +11,8 @@ import pytest
 import trio
 from playwright.sync_api import Browser, Page, expect
 
-from server.core.results.live_output import STDERR, STDOUT, Position
-from server.core.results.outputs import receive
+from server.core.results.live_output import STDERR, STDOUT, ViewerPosition
+from server.core.results.outputs import build_output
 from tests.web.api.tasks.test_live_output import Viewed, running
 from tests.web.browser import browse, served, sign_in, violations
 from tests.web.page.test_page import NASTY
@@ -57,7 +57,7 @@ class Writer:
 
     def end(self, code: int = 0) -> None:
         out, err = self.wrote[STDOUT], self.wrote[STDERR]
-        kept = receive(out[:KEPT], out[KEPT:][-KEPT:], len(out), sha256(out).digest())
+        kept = build_output(out[:KEPT], out[KEPT:][-KEPT:], len(out), sha256(out).digest())
         trio.from_thread.run_sync(lambda: self._viewed.end(code, kept, err))
 
 
@@ -230,7 +230,7 @@ async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_an
     world.fleet.watching._limits = type(world.fleet.watching._limits)(executions=1)
 
     def script(page: Page, browser: Browser) -> None:
-        first = trio.from_thread.run_sync(world.fleet.watching.open, ("elsewhere", "c", 1), Position())
+        first = trio.from_thread.run_sync(world.fleet.watching.open, ("elsewhere", "c", 1), ViewerPosition())
         sign_in(page)
         page.goto(f"/tasks/{viewed.task['task_id']}?host={world.ids['web-1']}")
         expect(page.locator("[data-live=broken]")).to_contain_text("the limit of followed outputs is reached")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from server.core.effects import SaveExecution, SaveSeq
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.web.readmodel.commit_feed import CommitFeed
 
 
 def test_each_is_told_of_the_rows_of_its_command_in_order_until_it_leaves() -> None:
-    followed, one, two = CommitFeed(), list[CommandHost](), list[CommandHost]()
-    rows = [CommandHost("c", "a"), CommandHost("other", "a"), CommandHost("c", "b"), CommandHost("c", "a", version=2)]
+    followed, one, two = CommitFeed(), list[Execution](), list[Execution]()
+    rows = [Execution("c", "a"), Execution("other", "a"), Execution("c", "b"), Execution("c", "a", version=2)]
     saves = [SaveSeq("a", 1), *(SaveExecution(row) for row in rows)]
     followed.committed(saves)
     tell_one, tell_two = one.append, two.append

@@ -13,7 +13,7 @@ from msgspec import UnsetType
 
 from proto.ids import is_id, uuid7
 from server.core.effects import DeleteHost, SaveHost
-from server.core.events import HostForgotten
+from server.core.events import HostDeleted
 from server.core.inputs.hostnames import RULE, fault, given
 from server.core.model import Host
 from server.errors import ClarionError
@@ -373,7 +373,7 @@ async def _delete(call: ApiRequest, host_id: str) -> None:
         identity = deps.identities.get(host_id)
         deps.fleet.remove(host_id)
         deps.identities.remove(host_id)
-        deps.door.submit(HostForgotten(host_id))
+        deps.door.submit(HostDeleted(host_id))
         try:
             await deps.commits.commit([DeleteHost(host_id)])
         except BaseException:

@@ -6,7 +6,7 @@ import base64
 import re
 
 from proto.ids import is_id
-from server.core.model import CommandHost, Output
+from server.core.model import Execution, Output
 from server.core.states import ExecutionStatus, execution_status
 from server.errors import ClarionError
 from server.store.base import ExecutionView, OutputSummary
@@ -46,7 +46,7 @@ OUTPUT = (
 )
 
 
-async def sizes(deps: Deps, rows: list[CommandHost]) -> dict[bytes, OutputSummary]:
+async def sizes(deps: Deps, rows: list[Execution]) -> dict[bytes, OutputSummary]:
     """Of the rows' outputs, by output_id."""
     ids = {output_id for row in rows for output_id in (row.stdout_id, row.stderr_id) if output_id is not None}
     return await deps.store.output_summaries(list(ids)) if ids else {}
@@ -156,7 +156,7 @@ def _outside(field: str, size: int) -> ClarionError:
     return ClarionError("range_not_satisfiable", f"{size} bytes are kept of this part", field=field)
 
 
-def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> ApiResponse:
+def _octets(row: Execution, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> ApiResponse:
     headers = {
         "Content-Disposition": f'attachment; filename="{row.host_id}.{stream}"',
         "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -167,7 +167,7 @@ def _octets(row: CommandHost, stream: str, piece: bytes, first: int, size: int, 
     return ApiResponse(piece, 206 if by_header else 200, headers, OCTETS)
 
 
-def _view(output: Output | None, row: CommandHost, stream: str, part: str, first: int, piece: bytes) -> OutputView:
+def _view(output: Output | None, row: Execution, stream: str, part: str, first: int, piece: bytes) -> OutputView:
     return OutputView(
         stream=stream,
         part=part,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from server.core.model import Output
 from server.core.results.diff import Difference, unified
 from server.core.results.filter import Filter, parse_filter
-from server.core.results.groups import Answer, largest_first, outliers_first
+from server.core.results.groups import ResultGroup, largest_first, outliers_first
 from server.core.selectors.expression import ExpressionError
 from server.errors import ClarionError
 from server.web.http.query import MAX_MS
@@ -78,7 +78,7 @@ async def _filter(text: str | None, deps: Deps) -> Filter | None:
         raise wrong(error, "where", text) from None
 
 
-def _group(answers: Answers, number: str, field: str | None = None) -> Answer:
+def _group(answers: Answers, number: str, field: str | None = None) -> ResultGroup:
     """Raises ClarionError group_not_found."""
     wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
     found = next((one for one in answers.groups if one.number == wanted), None)
@@ -128,7 +128,7 @@ def _difference(old: Output | None, new: Output | None, context: int) -> Differe
     return unified(before, after, context)
 
 
-async def _output(deps: Deps, answer: Answer, stream: str) -> Output | None:
+async def _output(deps: Deps, answer: ResultGroup, stream: str) -> Output | None:
     """None for a silent stream. Raises ClarionError output_not_found."""
     output_id = answer.stdout_id if stream == "stdout" else answer.stderr_id
     if output_id is None:

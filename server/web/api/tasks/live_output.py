@@ -10,8 +10,8 @@ import msgspec
 import orjson
 import trio
 
-from server.core.model import CommandHost
-from server.core.results.live_output import STDERR, STDOUT, Gap, Piece, Position, rest
+from server.core.model import Execution
+from server.core.results.live_output import STDERR, STDOUT, Gap, Piece, ViewerPosition, remaining
 from server.errors import ClarionError
 from server.fleet.watching import Viewer
 from server.store.base import ExecutionView, StoreUnavailable
@@ -79,7 +79,7 @@ class _Follow(Stream):
         row = found.execution
         self._attempt = max(1, row.attempt)
         self.key = (row.host_id, row.command_id, self._attempt)
-        self._position = Position()
+        self._position = ViewerPosition()
         if after is not None and int(after[1]) == self._attempt:
             self._position.offsets = {STDOUT: int(after[2]), STDERR: int(after[3])}
         self._told = dict(self._position.offsets)
@@ -173,15 +173,15 @@ class _Follow(Stream):
         # what is left of the attempt before is in the task's history
         self._waiting.clear()
         self._attempt, self.key = row.attempt, (row.host_id, row.command_id, row.attempt)
-        self._position = Position()
+        self._position = ViewerPosition()
         self._told = dict(self._position.offsets)
         return self._begin()
 
-    async def _take_rest(self, row: CommandHost) -> None:
+    async def _take_rest(self, row: Execution) -> None:
         for stream, output_id in ((STDOUT, row.stdout_id), (STDERR, row.stderr_id)):
             output = await self.call.deps.store.output(output_id) if output_id is not None else None
             if output is not None:
-                self._waiting.extend(rest(self._position, stream, output.head, output.tail, output.total_bytes))
+                self._waiting.extend(remaining(self._position, stream, output.head, output.tail, output.total_bytes))
         self._rested = True
 
     async def _end(self, found: ExecutionView) -> bytes:

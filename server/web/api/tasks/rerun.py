@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from proto.ids import uuid7
 from proto.words import plain
-from server.core.model import Command, CommandHost, Task
+from server.core.model import Command, Execution, Task
 from server.core.selectors.fold import fold
 from server.core.states import ExecutionStatus, TaskStatus, execution_status
 from server.errors import ClarionError
@@ -96,7 +96,7 @@ def _nothing(body: RerunBody) -> str:
     )
 
 
-async def _rows(call: ApiRequest, command: Command) -> AsyncIterator[CommandHost]:
+async def _rows(call: ApiRequest, command: Command) -> AsyncIterator[Execution]:
     after = None
     while True:
         page = await call.deps.store.executions(command.command_id, after=after, limit=PAGE)

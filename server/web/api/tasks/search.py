@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.core.model import Output
-from server.core.results.groups import Answer
+from server.core.results.groups import ResultGroup
 from server.errors import ClarionError
 from server.web.api.tasks.groups import AFTER, LIMIT
 from server.web.http.query import MAX_MS
@@ -82,9 +82,9 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     )
 
 
-def _distinct(groups: Sequence[Answer]) -> dict[bytes, list[tuple[Answer, str]]]:
+def _distinct(groups: Sequence[ResultGroup]) -> dict[bytes, list[tuple[ResultGroup, str]]]:
     """Output id → which groups' streams it is; in an order that later groups only add to."""
-    found: dict[bytes, list[tuple[Answer, str]]] = {}
+    found: dict[bytes, list[tuple[ResultGroup, str]]] = {}
     for answer in groups:
         for stream, output_id in (("stdout", answer.stdout_id), ("stderr", answer.stderr_id)):
             if output_id is not None:
@@ -111,7 +111,7 @@ def _find(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | N
     return _Found(matches, None if in_tail else original.count(b"\n", 0, at) + 1, line)
 
 
-def _hit(people: GroupMembers, answer: Answer, stream: str, found: _Found) -> SearchHit:
+def _hit(people: GroupMembers, answer: ResultGroup, stream: str, found: _Found) -> SearchHit:
     return SearchHit(
         group=answer.number,
         count=answer.count,

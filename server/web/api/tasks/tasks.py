@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proto.ids import is_id
 from server.core.effects import DeleteTask, Progress
-from server.core.events import TaskForgotten, TaskStarted
+from server.core.events import TaskDeleted, TaskStarted
 from server.core.model import Task
 from server.core.states import TaskStatus, task_status
 from server.errors import ClarionError
@@ -209,7 +209,7 @@ async def _delete(call: ApiRequest, task_id: str) -> None:
     try:
         task = await committed_task(deps, task_id)
         await deps.commits.commit([DeleteTask(task_id)])
-        deps.door.submit(TaskForgotten(task))
+        deps.door.submit(TaskDeleted(task))
         await deps.door.committed()
     finally:
         call.desk.deleting.discard(task_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from server.core.effects import SaveExecution
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.results.groups import KindOrder
 from server.core.selectors.fold import fold
 from server.core.states import ExecutionStatus as E
@@ -39,7 +39,7 @@ async def measure(name: str, store: Store) -> None:
             made = create(machines)
             command_id = made.command.command_id
             rows = [
-                CommandHost(
+                Execution(
                     command_id, host, status=E.COMPLETED, version=3, seq=1, journal_id=made.task.task_id, dispatched_at=1, accepted_at=2, started_at=3,  # noqa: E501
                     finished_at=1_790_000_000_000 + index, exit_code=0, stdout_id=(index % kinds).to_bytes(32, "big"), report={"usage": {"cpu_ms": 3, "max_rss": 123456}},  # noqa: E501
                 )

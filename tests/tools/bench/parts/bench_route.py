@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from server.core.events import Accepted
-from server.core.state import Execution
+from server.core.state import LiveExecution
 from tests.tools.bench.parts.bench_engine import Run, answers
 
 SECONDS = 0.5
@@ -25,7 +25,7 @@ def one_by_one(
         reports[type(event)](world, event, _open(peers, event))
 
 
-def _open(peers: dict[str, Any], event: Any) -> Execution | None:
+def _open(peers: dict[str, Any], event: Any) -> LiveExecution | None:
     peer = peers.get(event.host_id)
     execution = peer.open.get(event.command_id) if peer is not None else None
     return execution if execution is not None and execution.row.attempt == event.attempt else None
@@ -36,7 +36,7 @@ def nanoseconds_per_report(route: Callable[..., None], peers: dict[str, Any], ev
     batches = [events[index : index + batch] for index in range(0, len(events), batch)]
     missed = []
 
-    def handle(world: Any, event: Any, execution: Execution | None) -> None:
+    def handle(world: Any, event: Any, execution: LiveExecution | None) -> None:
         if execution is None:
             missed.append(event)
 
@@ -55,7 +55,7 @@ def nanoseconds_per_report(route: Callable[..., None], peers: dict[str, Any], ev
 def lines() -> Iterator[str]:
     run = Run()
     dispatches = run.start()
-    peers, reports = run.engine.world.peers, answers(dispatches)[: len(dispatches)]
+    peers, reports = run.engine.state.hosts, answers(dispatches)[: len(dispatches)]
     ways: list[tuple[str, Callable[..., list[Any]]]] = [("one by one", one_by_one)]
     for name in ("_speedups.route.route_py", "_speedups.route.route_c"):
         try:

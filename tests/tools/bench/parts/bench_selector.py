@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from server.core.model import Host
 from server.core.selectors.evaluate import select
 from server.core.selectors.fold import fold
-from server.core.selectors.inventory import Directory
+from server.core.selectors.inventory import HostDirectory
 from server.core.selectors.parser import parse
 
 HOSTS = 10_000
@@ -27,8 +27,8 @@ SELECTORS: dict[str, Callable[[int], bool]] = {
 """Each with what it should mean, by the number of a host."""
 
 
-def fleet() -> Directory:
-    directory = Directory()
+def fleet() -> HostDirectory:
+    directory = HostDirectory()
     for index in range(HOSTS):
         directory.put(
             Host(

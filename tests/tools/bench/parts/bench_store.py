@@ -20,7 +20,7 @@ from pathlib import Path
 import trio
 
 from server.core.effects import CreateTask, DeleteTask, Save, SaveExecution
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.store.base import Store
 from server.store.mysql.store import MySQLStore
@@ -37,7 +37,7 @@ def moves(made: CreateTask, status: E, count: int) -> list[Save]:
     report: dict[str, object] | None = {"usage": {"cpu_ms": 3}} if status.final else None
     return [
         SaveExecution(
-            CommandHost(
+            Execution(
                 made.command.command_id, host, status=status, version=int(status), seq=1, journal_id=made.task.task_id, dispatched_at=1,  # noqa: E501
                 accepted_at=2, started_at=3, exit_code=0 if status.final else None, stdout_id=bytes(32) if status.final else None, report=report,  # noqa: E501
             )

@@ -24,10 +24,11 @@ from server.conductor import Conductor
 from server.core.effects import Progress, Save
 from server.core.engine import Engine
 from server.core.events import Now, TaskCreated, TaskStarted
+from server.core.limits import EngineLimits
 from server.core.model import Command, Task
-from server.core.state import Limits as EngineLimits
+from server.core.state import EngineLimits as EngineLimits
 from server.core.states import ExecutionStatus, TaskStatus
-from server.core.write_order import Order
+from server.core.write_order import WriteOrder
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
 from server.rpc.accept.listener import Limits
@@ -55,7 +56,9 @@ class Commits:
         self._waiting: list[Callable[[], None]] = []
         self._busy = False
 
-    def put(self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: Order | None = None) -> None:
+    def put(
+        self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
+    ) -> None:
         if then is None:
             return
         self._waiting.append(then)
@@ -65,7 +68,7 @@ class Commits:
                 self._waiting.pop(0)()
             self._busy = False
 
-    async def commit(self, saves: Sequence[Save], order: Order | None = None) -> None:
+    async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None:
         self.put(saves)
 
     async def wait_reading(self) -> None:

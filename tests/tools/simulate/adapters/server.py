@@ -16,8 +16,8 @@ from _speedups import http2
 from server.cluster import lease
 from server.conductor import Conductor
 from server.core.effects import Ack, Dispatch, Welcome
-from server.core.events import Now, Stopping
-from server.core.state import Limits
+from server.core.events import Now, ServerStopping
+from server.core.limits import EngineLimits
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
@@ -125,7 +125,7 @@ class Server:
                 self.epoch = await recovery.open_store(parts, Holder(self.place, "simulated", 1), StoreSettings())
                 self.registry = Registry(epoch=self.epoch)
                 self.engine = Watched(
-                    Limits(lost_after=LOST_AFTER, start_grace=20.0, watchdog_margin=5.0, cancel_retry=5.0), self
+                    EngineLimits(lost_after=LOST_AFTER, start_grace=20.0, watchdog_margin=5.0, cancel_retry=5.0), self
                 )  # type: ignore[arg-type]
                 self.writer = Writer(parts, clock=self, entropy=rng.randbytes)
                 self.conductor = Conductor(self.engine, self.writer, Seen(self), self, self)
@@ -171,7 +171,7 @@ class Server:
     async def stop(self) -> None:
         """In good order."""
         self.listening = False
-        self.conductor.submit(Stopping())
+        self.conductor.submit(ServerStopping())
         self.edge.drain()
         with trio.move_on_after(5.0):
             await self.registry.wait_empty()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from server.core.effects import Save, SaveLate
-from server.core.model import Command, CommandHost, Host, HostIdentity, Output, Task
+from server.core.model import Command, Execution, Host, HostIdentity, Output, Task
 from server.core.rollback import EPOCH_SEEN
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable
@@ -37,7 +37,7 @@ class Tables:
     tasks: dict[str, Task] = field(default_factory=dict)
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
-    rows: dict[Where, CommandHost] = field(default_factory=dict)
+    rows: dict[Where, Execution] = field(default_factory=dict)
     outputs: dict[bytes, Output] = field(default_factory=dict)
     lates: dict[Where, str] = field(default_factory=dict)
     orphans: dict[tuple[str, str, int], str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Tables:
     # --- one transaction
     # -------------------------------------------------------------------------------------------------
 
-    def apply(self, saves: list[Save]) -> list[tuple[CommandHost, CommandHost]]:
+    def apply(self, saves: list[Save]) -> list[tuple[Execution, Execution]]:
         """(row before, row after) of every row that changed. Raises KeyTaken, and then has changed nothing."""
         phases = plan(saves)
         owners: dict[str, str] = {}
@@ -67,12 +67,12 @@ class Tables:
                     owner = owners.setdefault(key, known.task_id if known is not None else created.task.task_id)
                     if owner != created.task.task_id:
                         raise KeyTaken(key)
-        changed: list[tuple[CommandHost, CommandHost]] = []
+        changed: list[tuple[Execution, Execution]] = []
         for phase in phases:
             self._phase(phase, changed)
         return changed
 
-    def _phase(self, phase: Phase, changed: list[tuple[CommandHost, CommandHost]]) -> None:
+    def _phase(self, phase: Phase, changed: list[tuple[Execution, Execution]]) -> None:
         for created in phase.created.values():
             task, command_id = created.task, created.command.command_id
             if created.idempotency_key is not None:
@@ -81,7 +81,7 @@ class Tables:
             self.targets.setdefault(task.task_id, task.targets)
             self.commands.setdefault(command_id, created.command)
             for host_id in task.targets:
-                self.rows.setdefault((command_id, host_id), CommandHost(command_id, host_id))
+                self.rows.setdefault((command_id, host_id), Execution(command_id, host_id))
         for output_id, output in phase.outputs.items():
             self.outputs.setdefault(output_id, output)
         for task_id, task in phase.tasks.items():

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from server.core.events import Now
-from server.core.results.outputs import receive
+from server.core.results.outputs import build_output
 from server.web.app import create_app
 from server.web.http.limits import Limits
 from tests.web.world import World, open_world
@@ -248,7 +248,7 @@ async def test_a_diff_of_what_is_not_wholly_kept_says_so(world: World) -> None:
     task = await world.run("web-*")
     for name, tail in (("web-1", b"end1\n"), ("web-2", b"end2\n")):
         world.begin(task, name)
-        world.report(task, name, stdout=receive(b"begin\n", tail, 5_000, tail * 6 + bytes(2)))
+        world.report(task, name, stdout=build_output(b"begin\n", tail, 5_000, tail * 6 + bytes(2)))
     await world.door.committed()
     diff = (await world.get(f"/api/v1/tasks/{task['task_id']}/groups/2/diff")).json
     assert not diff["complete"] and " [… 4,989 bytes not kept …]" in diff["diff"]
@@ -292,7 +292,7 @@ async def test_a_text_is_found_in_all_outputs_each_read_once(
 async def test_a_text_after_a_gap_has_no_line_number(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
-    world.report(task, "web-1", stdout=receive(b"begin\n", b"the end\n", 5_000, bytes(32)))
+    world.report(task, "web-1", stdout=build_output(b"begin\n", b"the end\n", 5_000, bytes(32)))
     await world.door.committed()
     (hit,) = (await world.get(f"/api/v1/tasks/{task['task_id']}/search?text=end")).json["items"]
     assert (hit["line"], hit["text"]) == (None, "the end")

@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from server.core.results.live_output import STDERR, STDOUT, Credit, Piece
-from server.core.results.outputs import receive
+from server.core.results.live_output import STDERR, STDOUT, Piece, SessionCredit
+from server.core.results.outputs import build_output
 from server.fleet.watching import WatchLimits
 from tests.web.readmodel.test_events import Stream, watching
 from tests.web.world import World
@@ -27,7 +27,7 @@ class Viewed:
 
     def say(self, stream: int, offset: int, data: bytes, attempt: int = 1, order: int = 0) -> None:
         session = self.world.sessions["web-1"]
-        session.output_credit = session.output_credit or Credit()
+        session.output_credit = session.output_credit or SessionCredit()
         session.output_credit.grant(1 << 30)
         self.world.fleet.watching.take(
             session, self.task["command"]["command_id"], attempt, Piece(stream, offset, data, order, 7)
@@ -110,7 +110,7 @@ async def test_a_viewer_who_comes_again_goes_on_after_what_it_has(world: World) 
 
 async def test_the_end_is_told_after_the_fact_too_and_the_dropped_middle_is_a_gap(world: World) -> None:
     async with running(world) as viewed:
-        kept = receive(b"H" * 100_000, b"T" * 50, 1_000_000, bytes(32))
+        kept = build_output(b"H" * 100_000, b"T" * 50, 1_000_000, bytes(32))
         viewed.end(0, kept)
         async with viewed.open() as stream:
             got, events, end = await whole(stream)

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from server.core.results.outputs import receive
+from server.core.results.outputs import build_output
 from tests.web.world import World
 
 OCTETS = {"Accept": "application/octet-stream"}
@@ -17,7 +17,7 @@ NASTY = b"<script>alert(1)</script>\x00\xff\xfe\x1b[31mred\x1b]8;;http://x\x07"
 async def ran(world: World, stdout: bytes = NASTY) -> str:
     task = await world.run("web-1", "web-2")
     world.report(task, "web-1", stdout=stdout)
-    big = receive(b"H" * 100, b"T" * 50, 10_000_000_000, hashlib.sha256(b"big").digest())
+    big = build_output(b"H" * 100, b"T" * 50, 10_000_000_000, hashlib.sha256(b"big").digest())
     assert big is not None
     world.report(task, "web-2", stdout=big)
     await world.door.committed()

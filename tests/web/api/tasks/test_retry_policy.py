@@ -8,7 +8,7 @@ import pytest
 
 from server.core.effects import Dispatch, SaveExecution, SaveTask
 from server.core.events import Outcome, Rejected, Result
-from server.core.model import CommandHost
+from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus
 from server.web.api.tasks import rerun
@@ -197,7 +197,7 @@ async def every_end(world: World) -> str:
     targets = tuple(sorted(world.ids[name] for name in ENDS))
     made = create(targets, status=TaskStatus.PENDING)
     rows = [
-        CommandHost(made.command.command_id, world.ids[name], status=status, error_code=code, version=1)
+        Execution(made.command.command_id, world.ids[name], status=status, error_code=code, version=1)
         for name, (status, code) in ENDS.items()
     ]
     over = replace(made.task, status=TaskStatus.FAILED, version=1, counts=made.task.counts)
