@@ -11,7 +11,6 @@ import msgspec
 from _speedups.http2 import Limits as LaneLimits
 from server.core.limits import EngineLimits
 from server.core.selectors.expression import Bounds
-from server.core.state import EngineLimits as EngineLimits
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits

@@ -24,7 +24,6 @@ from server.core.engine import Engine
 from server.core.events import Now, TaskCreated, TaskStarted
 from server.core.limits import EngineLimits
 from server.core.model import Command
-from server.core.state import EngineLimits as EngineLimits
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
 from server.rpc.accept.listener import Limits

@@ -27,7 +27,6 @@ from server.core.engine import Engine
 from server.core.events import TaskCreated, TaskStarted
 from server.core.limits import EngineLimits
 from server.core.model import Command
-from server.core.state import EngineLimits as EngineLimits
 from tests.core.shadow import task
 from tests.rpc.peer import HOST, Edge, until
 from tests.rpc.served import hello

@@ -26,7 +26,6 @@ from server.core.engine import Engine
 from server.core.events import Now, TaskCreated, TaskStarted
 from server.core.limits import EngineLimits
 from server.core.model import Command, Task
-from server.core.state import EngineLimits as EngineLimits
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.write_order import WriteOrder
 from server.fleet.registry import Registry
