@@ -19,8 +19,8 @@ from agent.conductor import Conductor
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
-from agent.core.live import Config
 from agent.core.model import Key, Stage
+from agent.core.runtime import EngineConfig
 from agent.core.state import State
 from agent.enrolment import client, credentials, facts
 from agent.enrolment.renewal import Renewal
@@ -102,7 +102,7 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
     spool = Spool(settings.state / "commands")
     journal, state, found, left_over = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
     engine = Engine(
-        state, journal.header.journal_id, boot_id, Config(slots=settings.slots, spool_bytes=settings.spool_bytes)
+        state, journal.header.journal_id, boot_id, EngineConfig(slots=settings.slots, spool_bytes=settings.spool_bytes)
     )
     rules = policy.load(settings.policy_file)
     about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)

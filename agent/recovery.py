@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from agent.core.executions import Execution
 from agent.core.journal import Intent
-from agent.core.model import Key, Outcome, Report, Stage, lost
+from agent.core.model import Key, Outcome, Report, Stage, lost_report
 from agent.core.state import State
 from agent.runner import Found, close_to_shims, end_orphans
 from agent.shim import records
@@ -22,7 +22,7 @@ def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
     """
     added = []
     for key in spool.held():
-        if key not in state.executions and key not in state.tombs:
+        if key not in state.executions and key not in state.tombstones:
             claim = _claim(spool, key)
             state.apply(Intent(*key, 0, claim.boot_id if claim else "", b"", 0, wall_ms))
             added.append(key)
@@ -34,7 +34,7 @@ def left_over(state: State, spool: Spool) -> list[Key]:
     return [
         key
         for key in spool.held()
-        if key in state.tombs or (key in state.executions and not _needed(state.executions[key]))
+        if key in state.tombstones or (key in state.executions and not _needed(state.executions[key]))
     ]
 
 
@@ -64,16 +64,16 @@ def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
             return Found(key, report)
         known = execution.started.boot_id if execution.started else execution.intent.boot_id
         if known and known != boot_id:
-            return Found(key, lost("rebooted", "the host was restarted while it ran"))
+            return Found(key, lost_report("rebooted", "the host was restarted while it ran"))
         # a shim of the agent before this one may be about to take the directory: from here on none can
         claim = close_to_shims(directory)
     except RecordError as error:
-        return _by_journal(execution) or Found(key, lost("shim_died", f"its report cannot be read: {error}"))
+        return _by_journal(execution) or Found(key, lost_report("shim_died", f"its report cannot be read: {error}"))
     if claim is None:
         return Found(key, reject_unstarted(execution))
     shim = ShimRef(claim.pid, claim.starttime, claim.boot_id)
     if claim.boot_id != boot_id:
-        return Found(key, lost("rebooted", "the host was restarted while it ran"))
+        return Found(key, lost_report("rebooted", "the host was restarted while it ran"))
     if shim_alive(shim, claim.boot_id):
         return Found(key, shim=shim)
     # it may have reported between our two looks
@@ -105,7 +105,7 @@ def reject_unstarted(execution: Execution) -> Report:
             error_code="agent_died",
             error_message="the agent was killed before it could start it; it never ran",
         )
-    return lost(
+    return lost_report(
         "journal_lost", "part of the agent's journal could not be read, and nothing is left that tells whether it ran"
     )
 

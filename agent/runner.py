@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from agent.core import events as ev
-from agent.core.model import Key, Outcome, Report, lost
+from agent.core.model import Key, Outcome, Report, lost_report
 from agent.log import Log
 from agent.shim import client, records
 from agent.shim.records import Claim, RecordError, ShimRef, StopReason
@@ -118,7 +118,7 @@ class Runner:
         if isinstance(claim, RecordError) or not await self._insist(key, lambda: closed(directory)):
             self._submit(
                 ev.ShimExited(
-                    key, lost("shim_died", TAKEN_AWAY if claim is None else f"its claim cannot be read: {claim}")
+                    key, lost_report("shim_died", TAKEN_AWAY if claim is None else f"its claim cannot be read: {claim}")
                 )
             )
         else:
@@ -148,7 +148,7 @@ class Runner:
     async def _look_again(self, key: Key, look: Callable[[], Found], resume: Callable[[Found], None]) -> None:
         found = await self._insist(key, look, in_thread=True)
         if not isinstance(found, Found):
-            found = Found(key, lost("shim_died", f"its report cannot be read: {found}"))
+            found = Found(key, lost_report("shim_died", f"its report cannot be read: {found}"))
         resume(found)
 
     async def _announce(self, key: Key, directory: Path) -> None:
@@ -183,19 +183,19 @@ class Runner:
             else await self._insist(key, lambda: close_to_shims(directory))
         )
         if isinstance(claim, RecordError | OSError):
-            return lost("shim_died", f"its report cannot be read: {claim}")
+            return lost_report("shim_died", f"its report cannot be read: {claim}")
         if claim is None:
             # on a full disk a shim cannot even say that the directory is its own
             never = await self._insist(key, lambda: closed(directory))
             return (
                 not_started("its shim ended before it took it; is the disk full?")
                 if never is True
-                else lost("shim_died", TAKEN_AWAY)
+                else lost_report("shim_died", TAKEN_AWAY)
             )
         ended = await self._insist(key, lambda: end_orphans(directory), in_thread=True)
         if isinstance(ended, ShimAlive):
             return None
-        return ended if isinstance(ended, Report) else lost("shim_died", f"what it left may still run: {ended}")
+        return ended if isinstance(ended, Report) else lost_report("shim_died", f"what it left may still run: {ended}")
 
     async def _insist(
         self, key: Key, look: Callable[[], T], *, in_thread: bool = False
@@ -286,5 +286,5 @@ def end_orphans(directory: Path) -> Report:
     try:
         ended = sweep(directory)
     except (RecordError, TimeoutError) as error:
-        return lost("shim_died", f"{message}; what it left may still run: {error}")
-    return lost("shim_died", f"{message}; {ended} processes that it left were ended" if ended else message)
+        return lost_report("shim_died", f"{message}; what it left may still run: {error}")
+    return lost_report("shim_died", f"{message}; {ended} processes that it left were ended" if ended else message)

@@ -30,7 +30,7 @@ def status(state: Path) -> dict[str, Any]:
             "max_seq": folded.max_seq,
             "low": folded.low,
             "max_epoch": folded.max_epoch,
-            "tombstones": len(folded.tombs),
+            "tombstones": len(folded.tombstones),
             "executions": [
                 {
                     "command_id": execution.key[0],

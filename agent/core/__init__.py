@@ -1,0 +1,1 @@
+"""The agent's decisions as pure code: no clock, files, sockets or trio."""

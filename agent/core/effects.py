@@ -1,4 +1,4 @@
-"""What the engine asks for. Effects are carried out in the order given."""
+"""Effects: what the engine asks its caller to do, in the order given."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from agent.core.model import Key, Outcome, Report, Stage
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """The agent has accepted a dispatch."""
+
     key: Key
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
+    """The agent refuses a dispatch."""
+
     key: Key
     reason: str
     message: str
@@ -25,6 +29,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The command's main process exists."""
+
     key: Key
     pid: int
     started_at_ms: int
@@ -32,7 +38,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """stored: head and tail lie in the execution's directory and go with it."""
+    """The end of an execution.
+
+    Attributes:
+        stored: True if head and tail of the output are in the execution's directory and must be sent with the result.
+    """
 
     key: Key
     report: Report
@@ -44,6 +54,8 @@ Message = Accepted | Rejected | Started | Result
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """One execution in a Hello."""
+
     key: Key
     seq: int
     stage: Stage
@@ -52,7 +64,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What this agent still holds, as far as it is on its disk."""
+    """The executions that this agent still holds, as far as its durable records show."""
 
     journal_id: str
     max_seq: int
@@ -65,7 +77,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Write these and, when they are on disk, say JournalDurable with this position."""
+    """Append these records; report JournalDurable with this position when they are on disk."""
 
     position: int
     records: Sequence[Record]
@@ -73,7 +85,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Replace the whole journal by these records, under the same journal_id; then as with Append."""
+    """Replace the whole journal by these records under the same journal_id; then report JournalDurable."""
 
     position: int
     records: Sequence[Record]
@@ -81,40 +93,44 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
+    """Start the shim of an execution."""
+
     key: Key
     spec: object
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
+    """Ask the shim of an execution to end it."""
+
     key: Key
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Only ever given while a session is open."""
+    """Send a message. The engine emits it only while a session is open."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The execution's directory is no longer needed."""
+    """Delete the directory of an execution."""
 
     key: Key
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Say Tick at this time of the boot-time clock."""
+    """Deliver a Tick at this time of the boot-time clock, in milliseconds."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """For the log: something was met that the protocol says to pass over."""
+    """Log something that the protocol says to ignore."""
 
     what: str
     key: Key | None = None

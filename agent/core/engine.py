@@ -1,10 +1,11 @@
-"""The agent's decisions: events in, effects out; no clock, no files, no sockets.
+"""The agent's engine: events in, effects out.
 
-The rules that it keeps, whatever dies at whatever instant:
+These rules hold no matter which process dies at which moment:
+
 - INTENT is durable before the fork, KILL_INTENT before the first signal, EXIT before the result is sent.
-- An id met before is never started again: the journal's executions are asked first, then the tombstones, then `seq <=
-  low`.
-- Every Dispatch and every Cancel of the present session gets an answer; those of another session are dropped.
+- A known id is never started again. The engine checks the journal's executions, then the tombstones, then whether
+  `seq <= low`.
+- Every Dispatch and every Cancel of the present session is answered; those of another session are dropped.
 - A result is sent again after every Welcome until it is acknowledged.
 """
 
@@ -12,41 +13,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.core import admission
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.executions import Execution
 from agent.core.journal import Acked, Exit, Intent, KillIntent, Low, Seen, Started, Tombstone
-from agent.core.ledger import Ledger, Then
-from agent.core.live import Config, Live
-from agent.core.model import Key, Now, Outcome, Report, Stage, lost
+from agent.core.ledger import FollowUp, Ledger
+from agent.core.model import Key, Now, Outcome, Report, Stage, lost_report
 from agent.core.reporting import Reporting
+from agent.core.runtime import EngineConfig, RuntimeState
 from agent.core.state import State
 
 
 class Engine:
-    def __init__(self, state: State, journal_id: str, boot_id: str, config: Config | None = None) -> None:
-        """state: the fold of a journal all of whose records are durable."""
+    """The state machine of one agent."""
+
+    def __init__(self, state: State, journal_id: str, boot_id: str, config: EngineConfig | None = None) -> None:
+        """Start from a journal.
+
+        Args:
+            state: The fold of a journal whose records are all durable.
+            journal_id: The id of that journal.
+            boot_id: The present boot of this host.
+            config: Limits; defaults if None.
+        """
         self.state, self.journal_id, self.boot_id = state, journal_id, boot_id
-        self.config = config or Config()
+        self.config = config or EngineConfig()
         self.session: int | None = None
         self.draining = False
-        self.live: dict[Key, Live] = {
-            key: Live(stage=execution.stage, spawned=True, kill_noted=True)
+        self.live: dict[Key, RuntimeState] = {
+            key: RuntimeState(stage=execution.stage, spawned=True, kill_noted=True)
             for key, execution in state.executions.items()
         }
         self._reporting = Reporting()
         self._rejected: dict[Key, out.Rejected] = {}
-        self._buried: dict[Key, Tombstone] = {}  # not durable yet
+        self._unwritten_tombstones: dict[Key, Tombstone] = {}  # tombstones that are not durable yet
         self._out: list[out.Effect] = []
         self._ledger = Ledger(
             state, self.config.rewrite_records, self.config.retry_ms, lambda effect: self._out.append(effect)
         )
         self._now = Now(0, 0)
 
-    # --- what others may ask ------------------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------------------------
 
     def hello(self) -> out.Hello:
-        """What to say first on a new stream."""
+        """Return the first message of a new stream."""
         entries = []
         for key, execution in self.state.executions.items():
             stage = self.live[key].stage
@@ -57,20 +68,21 @@ class Engine:
 
     @property
     def running(self) -> int:
+        """Number of executions that use a slot."""
         return sum(execution.open for execution in self.state.executions.values())
 
     @property
     def spool_bytes(self) -> int:
-        """Room taken in the spool, that promised to running executions included."""
+        """Bytes taken in the spool, including what is reserved for running executions."""
         return sum(execution.spool_bytes for execution in self.state.executions.values())
 
     def handle(self, event: ev.Event, now: Now) -> Sequence[out.Effect]:
-        """Take in one event; what to do about it, in order."""
+        """Handle one event and return the effects, in order."""
         self._now, self._out = now, []
         match event:
             case ev.JournalDurable():
                 for then, key in self._ledger.durable(event.position):
-                    self._go_on(then, key)
+                    self._follow_up(then, key)
             case ev.Dispatch():
                 self._dispatch(event)
             case ev.ShimStarted():
@@ -109,22 +121,21 @@ class Engine:
                     self._ledger.rewrite()
         return self._out
 
-    # --- the server wants something run
-    # ---------------------------------------------------------------------------------
+    # --- dispatch -----------------------------------------------------------------------------------------------------
 
     def _dispatch(self, event: ev.Dispatch) -> None:
         key = event.key
         if event.session != self.session:
             self._out.append(out.Note("dispatch of another session dropped", key))
         elif key in self.state.executions:
-            self._repeat(key)
-        elif tomb := self._tomb(key):
-            self._answer_tomb(tomb)
+            self._answer_again(key)
+        elif tombstone := self._known_tombstone(key):
+            self._answer_from_tombstone(tombstone)
         elif event.seq <= self.state.low:
             self._send(
                 out.Result(
                     key,
-                    lost("journal_lost", f"dispatch number {event.seq} is over, and this host no longer knows how"),
+                    lost_report("journal_lost", admission.forgotten(event.seq)),
                     False,
                 )
             )
@@ -135,39 +146,29 @@ class Engine:
             if refusal:
                 self._reject(key, refusal)
             else:
-                self._intend(event)
+                self._journal_intent(event)
 
     def _refusal(self, event: ev.Dispatch) -> ev.Refusal | None:
-        command_id, attempt = event.key
-        if self.state.newest.get(command_id, attempt) > attempt:
-            return ev.Refusal(
-                "duplicate", f"attempt {self.state.newest[command_id]} of this command has been seen already"
-            )
-        if self.draining:
-            return ev.Refusal("draining", "the agent is shutting down")
-        if event.refusal:
-            return event.refusal
-        if self._ledger.error:
-            return ev.Refusal("journal_failed", self._ledger.error)
-        if self.running >= self.config.slots:
-            return ev.Refusal("busy", f"all {self.config.slots} slots are taken")
-        if self.spool_bytes + event.size > self.config.spool_bytes:
-            return ev.Refusal(
-                "spool_full",
-                f"{self.spool_bytes} of {self.config.spool_bytes} bytes are taken, {event.size} more are needed",
-            )
-        return None
+        return admission.refusal(
+            event,
+            newest_attempt=self.state.newest.get(event.key[0], event.key[1]),
+            draining=self.draining,
+            journal_error=self._ledger.error,
+            running=self.running,
+            spool_bytes=self.spool_bytes,
+            config=self.config,
+        )
 
-    def _intend(self, event: ev.Dispatch) -> None:
+    def _journal_intent(self, event: ev.Dispatch) -> None:
         deadline = self._now.boot_ms + event.start_within_ms if event.start_within_ms else None
-        self.live[event.key] = Live(spec=event.spec, deadline_ms=deadline)
+        self.live[event.key] = RuntimeState(spec=event.spec, deadline_ms=deadline)
         intent = Intent(*event.key, event.seq, self.boot_id, event.digest, event.size, self._now.wall_ms)
-        self._ledger.append(intent, then=Then.START, key=event.key)
+        self._ledger.append(intent, then=FollowUp.START, key=event.key)
 
     def _reject(self, key: Key, refusal: ev.Refusal) -> None:
         rejected = out.Rejected(key, refusal.reason, refusal.message)
-        # a refusal is not journaled; the server repeats a dispatch only in a new session, and only while it has not
-        # seen this
+        # A refusal is not journaled: the server repeats a dispatch only in a new session, and only if it has not
+        # received the refusal.
         self._rejected[key] = rejected
         if len(self._rejected) > self.config.rejected:
             del self._rejected[next(iter(self._rejected))]
@@ -180,35 +181,35 @@ class Engine:
             self.reject_unstarted(
                 key,
                 "canceled_before_start" if live.stop != "expired" else "expired",
-                "its cancel came before its start",
+                "it was canceled before it started",
             )
         elif live.deadline_ms is not None and self._now.boot_ms > live.deadline_ms:
-            self.reject_unstarted(key, "expired", "the journal took longer than start_within")
+            self.reject_unstarted(key, "expired", "writing the journal took longer than start_within")
         else:
             spec, live.spec, live.spawned = live.spec, None, True
             self._send(out.Accepted(key))
             self._out.append(out.Spawn(key, spec))
 
     def reject_unstarted(self, key: Key, reason: str, message: str) -> None:
+        """End an execution that was not started, so that it never starts."""
         seq = self.state.executions[key].seq
         self.add_tombstone(Tombstone(*key, seq, Outcome.NEVER, reason, self._now.wall_ms, message=message))
 
-    def _repeat(self, key: Key) -> None:
+    def _answer_again(self, key: Key) -> None:
         execution, live = self.state.executions[key], self.live[key]
         if live.stage is None:
-            return  # its answer comes when its INTENT is durable
+            return  # it is answered when its INTENT is durable
         if execution.stage is Stage.ACKED:
             self._send(self._result(execution))
         elif live.stage is Stage.DONE:
-            self._reporting.again(key)
+            self._reporting.resend(key)
             self._report()
         else:
             self._send(out.Accepted(key))
             if live.process:
                 self._send(live.process)
 
-    # --- the server wants something stopped
-    # -----------------------------------------------------------------------------
+    # --- cancel -------------------------------------------------------------------------------------------------------
 
     def _cancel(self, event: ev.Cancel) -> None:
         key = event.key
@@ -216,38 +217,30 @@ class Engine:
             self._out.append(out.Note("cancel of another session dropped", key))
         elif key in self.state.executions:
             self._stop(key, event.reason)
-        elif tomb := self._tomb(key):
-            self._answer_tomb(tomb)
+        elif tombstone := self._known_tombstone(key):
+            self._answer_from_tombstone(tombstone)
         else:
             self.cancel_unknown(event)
 
     def cancel_unknown(self, event: ev.Cancel) -> None:
-        if event.journal_id != self.journal_id:
-            outcome, reason = Outcome.LOST, "journal_lost"
-            message = "it was given to another journal than this host has now"
-        elif event.seq <= self.state.low:
-            outcome, reason = Outcome.LOST, "journal_lost"
-            message = f"dispatch number {event.seq} is over, and this host no longer knows how"
-        else:
-            outcome, reason = Outcome.NEVER, "expired" if event.reason == "expired" else "canceled_before_start"
-            message = "it had not arrived when its cancel did"
+        """Answer a Cancel for an execution that is not in the journal, so that it never starts later."""
+        outcome, reason, message = admission.end_of_unknown(event, self.journal_id, self.state.low)
         self.add_tombstone(Tombstone(*event.key, event.seq, outcome, reason, self._now.wall_ms, message=message))
 
     def _stop(self, key: Key, reason: str) -> None:
         execution, live = self.state.executions[key], self.live[key]
         if not execution.open or (reason == "expired" and live.stage is not None):
-            self._repeat(key)  # of what it has accepted the server had not heard: no reason to end it
+            self._answer_again(key)  # the server had not received the acceptance: that is no reason to end it
         elif execution.stage is Stage.INTENT:
-            live.stop = live.stop or reason  # carried out when its INTENT is durable, or when its shim is known
+            live.stop = live.stop or reason  # it takes effect when the INTENT is durable or the shim is known
         elif execution.kill:
             if live.kill_noted:
                 self._out.append(out.Stop(key, execution.kill.reason))
         else:
             live.kill_noted = False
-            self._ledger.append(KillIntent(*key, reason, self._now.wall_ms), then=Then.STOP, key=key)
+            self._ledger.append(KillIntent(*key, reason, self._now.wall_ms), then=FollowUp.STOP, key=key)
 
-    # --- the runner reports
-    # ---------------------------------------------------------------------------------------------
+    # --- reports of the runner ----------------------------------------------------------------------------------------
 
     def _shim_started(self, event: ev.ShimStarted) -> None:
         execution = self.state.executions.get(event.key)
@@ -271,7 +264,7 @@ class Engine:
         if execution is None or not execution.open:
             self._out.append(out.Note("a second end of the same execution", event.key))
             return
-        self._ledger.append(Exit(*event.key, event.report, self._now.wall_ms), then=Then.REPORT, key=event.key)
+        self._ledger.append(Exit(*event.key, event.report, self._now.wall_ms), then=FollowUp.REPORT, key=event.key)
 
     def _ended(self, key: Key) -> None:
         live = self.live[key]
@@ -282,11 +275,10 @@ class Engine:
             self._reporting.offer(key)
             self._report()
 
-    # --- results
-    # --------------------------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------------------------
 
     def _result(self, execution: Execution) -> out.Result:
-        report = execution.report or lost("journal_lost", "its report was lost with a damaged record")
+        report = execution.report or lost_report("journal_lost", "its report was lost with a damaged record")
         return out.Result(execution.key, report, execution.stage is Stage.DONE)
 
     def _report(self) -> None:
@@ -296,11 +288,11 @@ class Engine:
     def _ack(self, key: Key) -> None:
         execution = self.state.executions.get(key)
         if execution is None or execution.stage is not Stage.DONE or self.live[key].stage is not Stage.DONE:
-            return  # acknowledged before, or an answer from a tombstone
+            return  # it was acknowledged before, or the result was read from a tombstone
         self.live[key].stage = Stage.ACKED
-        self._ledger.append(Acked(*key, self._now.wall_ms), then=Then.REMOVE, key=key)
+        self._ledger.append(Acked(*key, self._now.wall_ms), then=FollowUp.REMOVE, key=key)
         self._prune_live()
-        self._reporting.settle(key)
+        self._reporting.discard(key)
         self._report()
 
     def _drop(self, key: Key) -> None:
@@ -308,29 +300,31 @@ class Engine:
         if execution.open or self.live[key].stage not in (Stage.DONE, Stage.ACKED):
             self.live[key].dropped = True
             return
-        self._ledger.append(execution.tomb(self._now.wall_ms), then=Then.REMOVE, key=key)
+        self._ledger.append(execution.tombstone(self._now.wall_ms), then=FollowUp.REMOVE, key=key)
         self._prune_live()
-        self._reporting.settle(key)
+        self._reporting.discard(key)
 
-    def add_tombstone(self, tomb: Tombstone) -> None:
-        self._buried[tomb.key] = tomb
-        self._ledger.append(tomb, then=Then.ANSWER, key=tomb.key)
+    def add_tombstone(self, tombstone: Tombstone) -> None:
+        """Write a tombstone and answer the server once it is durable."""
+        self._unwritten_tombstones[tombstone.key] = tombstone
+        self._ledger.append(tombstone, then=FollowUp.ANSWER, key=tombstone.key)
         self._prune_live()
 
-    def _tomb(self, key: Key) -> Tombstone | None:
-        return self._buried.get(key) or self.state.tombs.get(key)
+    def _known_tombstone(self, key: Key) -> Tombstone | None:
+        return self._unwritten_tombstones.get(key) or self.state.tombstones.get(key)
 
-    def _answer_tomb(self, tomb: Tombstone) -> None:
-        if tomb.key in self._buried:
-            return  # its answer comes when it is durable
-        if tomb.outcome is Outcome.NEVER:
-            self._send(out.Rejected(tomb.key, tomb.reason, tomb.message))
+    def _answer_from_tombstone(self, tombstone: Tombstone) -> None:
+        if tombstone.key in self._unwritten_tombstones:
+            return  # it is answered when it is durable
+        if tombstone.outcome is Outcome.NEVER:
+            self._send(out.Rejected(tombstone.key, tombstone.reason, tombstone.message))
         else:
-            report = Report(tomb.outcome, tomb.exit_code, tomb.signal, tomb.reason, tomb.message)
-            self._send(out.Result(tomb.key, report, False))
+            report = Report(
+                tombstone.outcome, tombstone.exit_code, tombstone.signal, tombstone.reason, tombstone.message
+            )
+            self._send(out.Result(tombstone.key, report, False))
 
-    # --- sessions
-    # -------------------------------------------------------------------------------------------------------
+    # --- sessions -----------------------------------------------------------------------------------------------------
 
     def _welcome(self, event: ev.Welcome) -> None:
         self.session = event.session
@@ -341,10 +335,10 @@ class Engine:
         decisions = {verdict.key: verdict.decision for verdict in event.verdicts}
         for key in list(self.state.executions):
             if key in self.state.executions:
-                self._judge(key, decisions.get(key, ev.Decision.KEEP), told=key in decisions)
+                self._apply_verdict(key, decisions.get(key, ev.Decision.KEEP), listed=key in decisions)
         self._report()
 
-    def _judge(self, key: Key, decision: ev.Decision, told: bool) -> None:
+    def _apply_verdict(self, key: Key, decision: ev.Decision, listed: bool) -> None:
         execution, live = self.state.executions[key], self.live[key]
         if decision is ev.Decision.DROP:
             self._drop(key)
@@ -354,7 +348,7 @@ class Engine:
             self._ack(key)
         elif execution.stage is Stage.DONE and live.stage is Stage.DONE:
             self._reporting.offer(key)
-        elif execution.stage is Stage.ACKED and told and decision in (ev.Decision.KEEP, ev.Decision.STOP):
+        elif execution.stage is Stage.ACKED and listed and decision in (ev.Decision.KEEP, ev.Decision.STOP):
             self._send(self._result(execution))
         elif execution.open and live.process:
             self._send(live.process)
@@ -366,35 +360,34 @@ class Engine:
     def _prune_live(self) -> None:
         for key in [key for key in self.live if key not in self.state.executions]:
             del self.live[key]
-            self._reporting.settle(key)
+            self._reporting.discard(key)
 
-    # --- the journal
-    # ----------------------------------------------------------------------------------------------------
+    # --- the journal --------------------------------------------------------------------------------------------------
 
-    def _go_on(self, then: Then, key: Key) -> None:
-        if then is Then.START:
+    def _follow_up(self, then: FollowUp, key: Key) -> None:
+        if then is FollowUp.START:
             self._start(key)
-        elif then is Then.STOP:
+        elif then is FollowUp.STOP:
             execution = self.state.executions.get(key)
             if execution and execution.open and execution.kill:
                 self.live[key].kill_noted = True
                 self._out.append(out.Stop(key, execution.kill.reason))
-        elif then is Then.REPORT:
+        elif then is FollowUp.REPORT:
             self._ended(key)
-        elif then is Then.REMOVE:
+        elif then is FollowUp.REMOVE:
             self._out.append(out.Remove(key))
-        elif then is Then.ANSWER:
-            self._answer_tomb(self._buried.pop(key))
+        elif then is FollowUp.ANSWER:
+            self._answer_from_tombstone(self._unwritten_tombstones.pop(key))
 
     def _journal_failed(self, message: str) -> None:
         first = not self._ledger.error
         self._ledger.fail(message, self._now.boot_ms)
-        for _, key in self._ledger.withdraw(Then.START):
+        for _, key in self._ledger.withdraw(FollowUp.START):
             self.state.discard(key)
             del self.live[key]
             self._reject(key, ev.Refusal("journal_failed", message))
-        for then, key in self._ledger.withdraw(Then.STOP):
-            # not killing on a full disk would help nobody; the shim writes its own kill record before the first signal
-            self._go_on(then, key)
+        for then, key in self._ledger.withdraw(FollowUp.STOP):
+            # a full disk must not prevent a kill; the shim writes its own kill record before the first signal
+            self._follow_up(then, key)
         if first:
             self._ledger.rewrite()

@@ -1,4 +1,4 @@
-"""What the engine is told. Everything it knows of the world came in as one of these."""
+"""Events: the engine's only input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.core.model import Key, Report
 
 
 class Decision(IntEnum):
-    """The server's word on an entry of a Hello; numbers as in proto/command.proto."""
+    """The server's decision about one entry of a Hello; the numbers are those of proto/command.proto."""
 
     KEEP = 1
     STOP = 2
@@ -23,13 +23,22 @@ class Decision(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """One decision of the server with the execution it is about."""
+
     key: Key
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """A session is open. credits: results that may be unacknowledged at once; 0: the server states no limit."""
+    """A session is open.
+
+    Attributes:
+        epoch: Epoch of the server.
+        session: Number of the session.
+        credits: Number of results that may be unacknowledged at the same time; 0 means no limit.
+        verdicts: Decisions about the executions in the agent's Hello.
+    """
 
     epoch: int
     session: int
@@ -39,7 +48,12 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """reason: a code of proto/reasons.py."""
+    """Why the agent refuses a dispatch.
+
+    Attributes:
+        reason: A code of proto/reasons.py.
+        message: The explanation for people.
+    """
 
     reason: str
     message: str
@@ -47,11 +61,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Run this, if it was never seen before.
+    """The server asks the agent to run a command, unless the agent knows the execution already.
 
-    start_within_ms: from now on, 0: no limit. digest: SHA-256 of what is to be run. size: bytes that it may need in the
-    spool.
-    spec: handed on to Spawn untouched. refusal: why it cannot or must not be run here, if so.
+    Attributes:
+        start_within_ms: Time from now in which the command must start; 0 means no limit.
+        digest: SHA-256 of what is to be run.
+        size: Largest number of bytes that its output may need in the spool.
+        spec: Passed on to Spawn unchanged.
+        refusal: Why the command cannot or must not run here, or None.
     """
 
     key: Key
@@ -66,7 +83,11 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """reason: canceled, timeout or expired."""
+    """The server asks the agent to stop an execution.
+
+    Attributes:
+        reason: canceled, timeout or expired.
+    """
 
     key: Key
     seq: int
@@ -77,22 +98,28 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class ResultAck:
+    """The server has committed a result."""
+
     key: Key
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
+    """The server has committed the end of every dispatch number up to and including `low`."""
+
     low: int
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
+    """The server allows this many more unacknowledged results."""
+
     results: int
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The stream is gone, or was never there."""
+    """The stream has ended or could not be opened."""
 
 
 # --- from the runner --------------------------------------------------------------------------------------------------
@@ -100,6 +127,8 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class ShimStarted:
+    """The shim of an execution exists."""
+
     key: Key
     pid: int
     starttime: int
@@ -108,7 +137,12 @@ class ShimStarted:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStarted:
-    """The command's own process exists. started_at_ms: wall clock."""
+    """The command's main process exists.
+
+    Attributes:
+        pid: Process id of the main process.
+        started_at_ms: Wall-clock time of its start.
+    """
 
     key: Key
     pid: int
@@ -117,43 +151,47 @@ class ProcessStarted:
 
 @dataclass(frozen=True, slots=True)
 class ShimAdopted:
-    """Found alive when the agent came back."""
+    """The agent found this shim alive after its own restart."""
 
     key: Key
 
 
 @dataclass(frozen=True, slots=True)
 class ShimExited:
+    """The execution has ended with this report."""
+
     key: Key
     report: Report
 
 
-# --- from the journal, the clock and the process itself
-# -----------------------------------------------------------------
+# --- from the journal, the clock and the process itself ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class JournalDurable:
-    """Everything up to and including this position is on disk."""
+    """All records up to and including this position are on disk."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFailed:
-    """Nothing after the last durable position is on disk, and nothing more will be taken until a Rewrite."""
+    """The journal accepts no records until it is rewritten.
+
+    Records after the last durable position are not on disk.
+    """
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The agent is being shut down."""
+    """The agent is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed."""
+    """The time that the last Wake asked for has passed."""
 
 
 Event = (

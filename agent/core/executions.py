@@ -1,10 +1,10 @@
-"""One execution on this host: its stages, and the only records that lead from one to the next, as data."""
+"""One execution on this host: its stages, and as data the records that lead from one stage to the next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.journal import Acked, Exit, Intent, KillIntent, OfExecution, Started, Tombstone
+from agent.core.journal import Acked, ExecutionRecord, Exit, Intent, KillIntent, Started, Tombstone
 from agent.core.model import Key, Outcome, Report, Stage
 
 STEPS: dict[tuple[Stage | None, type], Stage] = {
@@ -20,16 +20,16 @@ STEPS: dict[tuple[Stage | None, type], Stage] = {
     (Stage.DONE, Tombstone): Stage.TOMB,
     (Stage.ACKED, Tombstone): Stage.TOMB,
 }
-"""No way leads back from an end, and none from RUNNING to a tombstone without an Exit."""
+"""Final stages have no way back, and RUNNING reaches a tombstone only through an Exit."""
 
 
 class IllegalStep(Exception):
-    """A record that its execution's stage does not allow."""
+    """The stage of an execution does not allow this record."""
 
 
 @dataclass(slots=True)
 class Execution:
-    """What the journal says of one execution. seq 0: its Intent was lost with a damaged record."""
+    """What the journal says of one execution."""
 
     key: Key
     stage: Stage
@@ -42,22 +42,27 @@ class Execution:
 
     @property
     def seq(self) -> int:
+        """Dispatch number; 0 if the Intent was lost with a damaged record."""
         return self.intent.seq
 
     @property
     def open(self) -> bool:
-        """It may still be running: it takes a slot."""
+        """True if the execution may still be running; it then uses a slot."""
         return self.stage in (Stage.INTENT, Stage.RUNNING)
 
     @property
     def spool_bytes(self) -> int:
-        """Room that it takes in the spool, or may come to take."""
+        """Bytes that the execution takes up in the spool or may need there."""
         if self.open:
             return self.intent.size
         return self.report.kept_bytes if self.stage is Stage.DONE and self.report else 0
 
-    def take(self, record: OfExecution) -> None:
-        """Go where the record leads. Raises IllegalStep."""
+    def apply(self, record: ExecutionRecord) -> None:
+        """Apply one record.
+
+        Raises:
+            IllegalStep: The stage does not allow this record.
+        """
         self.stage = step(self.key, self.stage, type(record))
         if isinstance(record, Started):
             self.started = record
@@ -68,8 +73,8 @@ class Execution:
         elif isinstance(record, Acked):
             self.acked_wall_ms = record.wall_ms
 
-    def tomb(self, wall_ms: int) -> Tombstone:
-        """What stays of it when all else may go."""
+    def tombstone(self, wall_ms: int) -> Tombstone:
+        """Return the tombstone that replaces this execution."""
         report = self.report or Report(Outcome.LOST, error_code="journal_lost")
         return Tombstone(
             *self.key,
@@ -82,9 +87,9 @@ class Execution:
             report.error_message,
         )
 
-    def records(self) -> list[OfExecution]:
-        """The shortest list of records that makes it again."""
-        out: list[OfExecution] = [self.intent]
+    def records(self) -> list[ExecutionRecord]:
+        """Return the shortest list of records that rebuilds this execution."""
+        out: list[ExecutionRecord] = [self.intent]
         if self.started:
             out.append(self.started)
         if self.kill:
@@ -97,7 +102,11 @@ class Execution:
 
 
 def step(key: Key, stage: Stage | None, record: type) -> Stage:
-    """The stage after such a record. Raises IllegalStep."""
+    """Return the stage after a record of this type.
+
+    Raises:
+        IllegalStep: The stage does not allow it.
+    """
     try:
         return STEPS[stage, record]
     except KeyError:

@@ -1,6 +1,7 @@
-"""What the journal holds: the record types, each saying one thing that must survive a crash.
+"""Journal record types: each states one fact that must survive a crash.
 
-Times (`wall_ms`) are this machine's wall clock in milliseconds since 1970. New fields go to the end, with a default.
+`wall_ms` is this machine's wall clock in milliseconds since 1970. New fields are added at the end, with a default, so
+that older journals can still be read.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ import msgspec
 from agent.core.model import Key, Outcome, Report
 
 
-class _Of(msgspec.Struct, frozen=True, array_like=True):
+class _ExecutionRecord(msgspec.Struct, frozen=True, array_like=True):
     command_id: str
     attempt: int
 
     @property
     def key(self) -> Key:
+        """The execution that the record is about."""
         return self.command_id, self.attempt
 
 
-class Intent(_Of, frozen=True, array_like=True, tag="intent"):
-    """It will be started. Durable before the fork.
+class Intent(_ExecutionRecord, frozen=True, array_like=True, tag="intent"):
+    """The agent will start the execution. This record is durable before the fork.
 
-    boot_id: of the boot in which that was decided. digest: SHA-256 of what is to be run. size: bytes that the spool
-    must have
-    for it in the worst case.
+    Attributes:
+        seq: Dispatch number.
+        boot_id: Boot during which the agent decided to start it.
+        digest: SHA-256 of what is to be run.
+        size: Largest number of bytes that its output may need in the spool.
     """
 
     seq: int
@@ -34,8 +38,14 @@ class Intent(_Of, frozen=True, array_like=True, tag="intent"):
     wall_ms: int
 
 
-class Started(_Of, frozen=True, array_like=True, tag="started"):
-    """Its shim exists. starttime: the shim's, in clock ticks since boot, as in /proc/PID/stat."""
+class Started(_ExecutionRecord, frozen=True, array_like=True, tag="started"):
+    """The execution's shim exists.
+
+    Attributes:
+        pid: Process id of the shim.
+        starttime: Start time of the shim in clock ticks since boot, as in /proc/PID/stat.
+        boot_id: Boot during which the shim was started.
+    """
 
     pid: int
     starttime: int
@@ -43,28 +53,35 @@ class Started(_Of, frozen=True, array_like=True, tag="started"):
     wall_ms: int
 
 
-class KillIntent(_Of, frozen=True, array_like=True, tag="kill"):
-    """It will be stopped. Durable before the first signal. reason: canceled or timeout."""
+class KillIntent(_ExecutionRecord, frozen=True, array_like=True, tag="kill"):
+    """The agent will stop the execution. This record is durable before the first signal.
+
+    Attributes:
+        reason: canceled, timeout or expired.
+    """
 
     reason: str
     wall_ms: int
 
 
-class Exit(_Of, frozen=True, array_like=True, tag="exit"):
-    """It has ended. Durable before the result is sent."""
+class Exit(_ExecutionRecord, frozen=True, array_like=True, tag="exit"):
+    """The execution has ended. This record is durable before the result is sent."""
 
     report: Report
     wall_ms: int
 
 
-class Acked(_Of, frozen=True, array_like=True, tag="acked"):
-    """The server has committed the result; the output may go, the id stays."""
+class Acked(_ExecutionRecord, frozen=True, array_like=True, tag="acked"):
+    """The server has committed the result. The output may be deleted; the id stays."""
 
     wall_ms: int
 
 
-class Tombstone(_Of, frozen=True, array_like=True, tag="tomb"):
-    """Nothing but the id and how it ended. outcome NEVER: it did not start and must never start."""
+class Tombstone(_ExecutionRecord, frozen=True, array_like=True, tag="tomb"):
+    """Only the id of an execution and how it ended.
+
+    The outcome NEVER means that the execution did not start and must never start.
+    """
 
     seq: int
     outcome: Outcome
@@ -76,18 +93,18 @@ class Tombstone(_Of, frozen=True, array_like=True, tag="tomb"):
 
 
 class Low(msgspec.Struct, frozen=True, array_like=True, tag="low"):
-    """The server has committed the end of every dispatch number up to and including seq."""
+    """The server has committed the end of every dispatch number up to and including `seq`."""
 
     seq: int
     wall_ms: int
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, tag="seen"):
-    """The highest dispatch number and server epoch ever met."""
+    """The highest dispatch number and the highest server epoch that the agent has received."""
 
     max_seq: int
     max_epoch: int
 
 
 Record = Intent | Started | KillIntent | Exit | Acked | Tombstone | Low | Seen
-OfExecution = Intent | Started | KillIntent | Exit | Acked
+ExecutionRecord = Intent | Started | KillIntent | Exit | Acked

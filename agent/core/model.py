@@ -1,4 +1,4 @@
-"""The agent's nouns: keys, clocks, outcomes and the report of one execution."""
+"""Basic types of the agent: keys, clocks, outcomes and the report of one execution."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from enum import IntEnum
 import msgspec
 
 Key = tuple[str, int]
-"""(command_id, attempt): what one execution is called on this host."""
+"""(command_id, attempt): identifies one execution on this host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """boot_ms: milliseconds of the boot-time clock, for deadlines. wall_ms: milliseconds since 1970, for people and for
-    the
-    age of tombstones only."""
+    """The current time on both clocks.
+
+    Attributes:
+        boot_ms: Boot-time clock in milliseconds. Deadlines use this clock.
+        wall_ms: Wall clock in milliseconds since 1970. It is used for display and for the age of tombstones only.
+    """
 
     boot_ms: int
     wall_ms: int
 
 
 class Outcome(IntEnum):
-    """How an execution ended; numbers as in proto/command.proto. NEVER: it did not start, and never will."""
+    """How an execution ended; the numbers are those of proto/command.proto.
+
+    NEVER means that the execution did not start and must never start.
+    """
 
     NEVER = 0
     COMPLETED = 1
@@ -33,7 +39,10 @@ class Outcome(IntEnum):
 
 
 class Stage(IntEnum):
-    """How far an execution has come; numbers as in proto/command.proto. TOMB: only its id and outcome are kept."""
+    """How far an execution has progressed; the numbers are those of proto/command.proto.
+
+    TOMB means that only the id and the outcome are kept.
+    """
 
     INTENT = 1
     RUNNING = 2
@@ -43,7 +52,14 @@ class Stage(IntEnum):
 
 
 class Digest(msgspec.Struct, frozen=True, array_like=True):
-    """One output stream: bytes written in all, bytes kept of its head and tail, and the SHA-256 of all of it."""
+    """Size and hash of one output stream.
+
+    Attributes:
+        total_bytes: Bytes that the command wrote.
+        head_bytes: Bytes kept of the beginning.
+        tail_bytes: Bytes kept of the end.
+        sha256: SHA-256 of the whole stream.
+    """
 
     total_bytes: int = 0
     head_bytes: int = 0
@@ -52,13 +68,22 @@ class Digest(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """CPU time in microseconds and peak memory in KiB of one execution."""
+
     user_us: int = 0
     system_us: int = 0
     max_rss_kb: int = 0
 
 
 class Kill(msgspec.Struct, frozen=True, array_like=True):
-    """reason: timeout, canceled or output_limit. Times are the wall clock's, 0: that signal was not sent."""
+    """How the shim ended the command.
+
+    Attributes:
+        reason: timeout, canceled, expired or output_limit.
+        term_at_ms: Wall-clock time of SIGTERM, or 0 if it was not sent.
+        kill_at_ms: Wall-clock time of SIGKILL, or 0 if it was not sent.
+        tree_empty: True if it is proven that no process of the command is left.
+    """
 
     reason: str
     term_at_ms: int = 0
@@ -67,8 +92,12 @@ class Kill(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
-    """The end of one execution, without the output's bytes. error_code: a code of proto/reasons.py, empty when
-    completed."""
+    """The end of one execution, without the bytes of its output.
+
+    Attributes:
+        error_code: A code of proto/reasons.py; empty when the command completed.
+        observed: Bits of `Observed` in proto/command.proto.
+    """
 
     outcome: Outcome
     exit_code: int | None = None
@@ -86,14 +115,18 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     leftovers_killed: int = 0
     left_running: int = 0
     observed: int = 0
-    """Bits of Observed in proto/command.proto."""
 
     @property
     def kept_bytes(self) -> int:
-        """What its output takes up in the spool."""
+        """Bytes that the output takes up in the spool."""
         return self.stdout.head_bytes + self.stdout.tail_bytes + self.stderr.head_bytes + self.stderr.tail_bytes
 
 
-def lost(reason: str, message: str) -> Report:
-    """It may have run, and nobody can say. reason: journal_lost, shim_died or rebooted."""
+def lost_report(reason: str, message: str) -> Report:
+    """Build the report of an execution that may have run, with an unknown result.
+
+    Args:
+        reason: journal_lost, shim_died or rebooted.
+        message: The explanation for people.
+    """
     return Report(Outcome.LOST, error_code=reason, error_message=message)

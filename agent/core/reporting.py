@@ -1,4 +1,4 @@
-"""Which results are to be sent, and how many of them may be unacknowledged at once."""
+"""Selects the results to send, within the limit of unacknowledged results."""
 
 from __future__ import annotations
 
@@ -8,44 +8,51 @@ from agent.core.model import Key
 
 
 class Reporting:
-    """Results of one session, first in, first out. Between sessions nothing is due and nothing is remembered."""
+    """Results of one session, first in, first out. Nothing is kept between sessions."""
 
     def __init__(self) -> None:
+        """Start without a session."""
         self._window: int | None = 0
         self._waiting: dict[Key, None] = {}
         self._unacked: dict[Key, None] = {}
 
     def open(self, window: int) -> None:
-        """window: results that may be unacknowledged at once; 0: no limit."""
+        """Start a session.
+
+        Args:
+            window: Number of results that may be unacknowledged at the same time; 0 means no limit.
+        """
         self.close()
         self._window = window or None
 
     def close(self) -> None:
+        """End the session."""
         self._window = 0
         self._waiting.clear()
         self._unacked.clear()
 
     def grant(self, results: int) -> None:
+        """Allow this many more unacknowledged results."""
         if self._window is not None:
             self._window += results
 
     def offer(self, key: Key) -> None:
-        """This one is to be sent in this session, once."""
+        """Queue a result that is sent once in this session."""
         if key not in self._unacked:
             self._waiting[key] = None
 
-    def again(self, key: Key) -> None:
-        """This one was asked for: it is sent also if it was sent before."""
+    def resend(self, key: Key) -> None:
+        """Queue a result that the server asked for, even if it was sent before."""
         self._unacked.pop(key, None)
         self._waiting[key] = None
 
-    def settle(self, key: Key) -> None:
-        """This one needs no sending any more."""
+    def discard(self, key: Key) -> None:
+        """Remove a result that need not be sent any more."""
         self._waiting.pop(key, None)
         self._unacked.pop(key, None)
 
     def due(self) -> Iterator[Key]:
-        """Those that may be sent now; each is counted as sent."""
+        """Yield the results that may be sent now; each one counts as sent."""
         while self._waiting and (self._window is None or len(self._unacked) < self._window):
             key = next(iter(self._waiting))
             del self._waiting[key]

@@ -1,4 +1,4 @@
-"""Which executions somebody looks at, and how much of their output may be sent in this session."""
+"""Selects the executions whose output is streamed, and how much of it may be sent in this session."""
 
 from __future__ import annotations
 
@@ -7,32 +7,45 @@ from collections.abc import Iterator
 from agent.core.model import Key
 
 PIECE = 32 * 1024
-"""Bytes of output in one message, at most."""
+"""Maximum bytes of output in one message."""
 OVERHEAD = 64
-"""What a piece costs of the credit beside its bytes: many small ones are not for nothing. The server counts the
-same."""
+"""Bytes of credit that each message costs in addition to its output, so that many small messages are not free. The
+server
+counts the same way.
+"""
 MAX_WATCHED = 1_024
-"""More than a server asks for; the oldest is dropped."""
+"""More executions than a server asks for. When the limit is exceeded, the oldest watch is dropped."""
 PIECES = 64
-"""In one look: what else there is to say waits behind no more than these."""
+"""Maximum messages per round, so that other traffic waits behind a bounded number of them."""
 
 
 class Watching:
-    """Keys take turns, so that one that says much does not silence the others. Nothing is sent without credit, which
-    ends with the session."""
+    """The watched executions and the output credit of the session.
+
+    Executions take turns, so that one with much output does not block the others. Nothing is sent without credit;
+    credit
+    ends with the session.
+    """
 
     def __init__(self) -> None:
+        """Start without watches and without credit."""
         self._keys: dict[Key, None] = {}
         self.credit = 0
 
     def __contains__(self, key: Key) -> bool:
+        """Return True if the execution is watched."""
         return key in self._keys
 
     def __bool__(self) -> bool:
+        """Return True if any execution is watched."""
         return bool(self._keys)
 
     def watch(self, key: Key) -> Key | None:
-        """The key that is no longer watched because of it, if any."""
+        """Watch an execution.
+
+        Returns:
+            The key whose watch was dropped because of the limit, if any.
+        """
         self._keys.pop(key, None)
         self._keys[key] = None
         if len(self._keys) <= MAX_WATCHED:
@@ -42,27 +55,32 @@ class Watching:
         return oldest
 
     def stop(self, key: Key) -> None:
+        """Stop watching an execution."""
         self._keys.pop(key, None)
 
     def grant(self, output_bytes: int) -> None:
+        """Add bytes of credit."""
         self.credit += output_bytes
 
     def clear(self) -> None:
+        """Remove all watches and all credit."""
         self._keys.clear()
         self.credit = 0
 
     @property
     def room(self) -> int:
-        """Bytes that the next piece may have; 0: none may be sent."""
+        """Maximum bytes of the next message; 0 if none may be sent."""
         return max(0, min(PIECE, self.credit - OVERHEAD))
 
     def spend(self, length: int) -> None:
-        """A piece of so many bytes is sent."""
+        """Take the cost of a message with `length` bytes of output from the credit."""
         self.credit -= length + OVERHEAD
 
     def turns(self) -> Iterator[Key]:
-        """Whose turn it is, again and again until all of them said nothing in their turn or nothing may be sent; at
-        most PIECES times."""
+        """Yield watched executions round-robin.
+
+        The iteration ends when all of them are idle, when the credit is used up, or after PIECES turns.
+        """
         silent: set[Key] = set()
         for _ in range(PIECES):
             key = next((key for key in self._keys if key not in silent), None)
@@ -70,7 +88,7 @@ class Watching:
                 return
             before = self.credit
             yield key
-            if key in self._keys:  # to the end of the line
+            if key in self._keys:  # move it to the end of the queue
                 del self._keys[key]
                 self._keys[key] = None
             if self.credit == before:

@@ -19,12 +19,12 @@ from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.journal import Exit, Intent, KillIntent, Record
-from agent.core.live import Config
-from agent.core.model import Key, Now, Outcome, Report, Stage, lost
+from agent.core.model import Key, Now, Outcome, Report, Stage, lost_report
+from agent.core.runtime import EngineConfig
 from agent.core.state import Limits, fold
 
-LIMITS = Limits(acked=1, tombs=3, tomb_ms=15)
-CONFIG = Config(slots=3, spool_bytes=1_000, rejected=100, retry_ms=10, rewrite_records=12)
+LIMITS = Limits(acked=1, tombstones=3, tombstone_ms=15)
+CONFIG = EngineConfig(slots=3, spool_bytes=1_000, rejected=100, retry_ms=10, rewrite_records=12)
 BOOT = "boot-a"
 
 
@@ -70,7 +70,7 @@ class World(RuleBasedStateMachine):
                 else:
                     self.tell(ev.ShimAdopted(key))
             else:
-                self.tell(ev.ShimExited(key, lost("shim_died", "")))
+                self.tell(ev.ShimExited(key, lost_report("shim_died", "")))
 
     def tell(self, event: ev.Event) -> None:
         self.now += 1
@@ -321,7 +321,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def the_bounds_hold(self) -> None:
-        assert len(self.engine.state.tombs) <= LIMITS.tombs
+        assert len(self.engine.state.tombstones) <= LIMITS.tombstones
         assert set(self.engine.live) == set(self.engine.state.executions)
 
     @invariant()

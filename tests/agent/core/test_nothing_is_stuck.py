@@ -12,8 +12,8 @@ from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.journal import Exit, Intent, KillIntent, Record, Started
-from agent.core.live import Config
 from agent.core.model import Now, Outcome, Report, Stage
+from agent.core.runtime import EngineConfig
 from agent.core.state import fold
 from agent.shim import client
 from tests.agent.conftest import BOOT, REPORT
@@ -36,7 +36,7 @@ class Host:
     runner, the shim, the server. broken: so many of the journal's next writes fail. hung: no fork server answers."""
 
     def __init__(self, *records: Record) -> None:
-        self.engine = Engine(fold(records), "j1", BOOT, Config(retry_ms=RETRY))
+        self.engine = Engine(fold(records), "j1", BOOT, EngineConfig(retry_ms=RETRY))
         self.broken, self.hung = 0, False
         self.ms = self._number = 0
         self._due: list[tuple[int, int, Callable[[], ev.Event]]] = []

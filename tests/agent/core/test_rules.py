@@ -9,8 +9,8 @@ from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.executions import IllegalStep
 from agent.core.journal import Acked, Exit, Intent, Low, Record, Seen, Tombstone
-from agent.core.live import Config
 from agent.core.model import Now, Outcome, Report, Stage
+from agent.core.runtime import EngineConfig
 from agent.core.state import Limits, State, fold, salvage
 from tests.agent.conftest import BOOT, REPORT, a_record_of_each_kind
 
@@ -18,7 +18,7 @@ KEY = ("a", 1)
 
 
 class Rig:
-    def __init__(self, config: Config | None = None, *records: Record) -> None:
+    def __init__(self, config: EngineConfig | None = None, *records: Record) -> None:
         self.engine = Engine(fold(records), "j1", BOOT, config)
         self.ms = 1_000
         self.tell(ev.Welcome(1, 1, 0))
@@ -50,11 +50,11 @@ def test_a_start_that_the_journal_made_late_is_expired_and_never_made_up_for() -
     [rejected] = rig.sent(dispatch(within=5), ms=10)
     assert isinstance(rejected, out.Rejected) and rejected.reason == "expired"
     assert rig.sent(dispatch()) == [rejected]
-    assert KEY in rig.engine.state.tombs
+    assert KEY in rig.engine.state.tombstones
 
 
 def test_a_spool_that_is_full_refuses_and_frees_with_the_ack() -> None:
-    rig = Rig(Config(spool_bytes=100))
+    rig = Rig(EngineConfig(spool_bytes=100))
     rig.tell(dispatch(size=90))
     [rejected] = rig.sent(dispatch(("b", 1), 2, size=20))
     assert isinstance(rejected, out.Rejected) and rejected.reason == "spool_full" and "100 bytes" in rejected.message
@@ -86,7 +86,7 @@ def test_forget_turns_what_is_acknowledged_into_tombstones_that_still_answer() -
     removed = [effect for effect in rig.tell(ev.ResultAck(KEY)) if isinstance(effect, out.Remove)]
     assert removed == [out.Remove(KEY)]
     rig.tell(ev.Forget(5))
-    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombs
+    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombstones
     [result] = rig.sent(dispatch())
     assert isinstance(result, out.Result) and (result.report.outcome, result.report.exit_code) == (Outcome.FAILED, 3)
 
@@ -98,7 +98,7 @@ def test_forget_keeps_what_has_not_been_acknowledged() -> None:
     [result] = rig.sent(ev.ShimExited(KEY, REPORT))
     assert isinstance(result, out.Result)
     rig.tell(ev.ResultAck(KEY))
-    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombs
+    assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombstones
 
 
 def test_a_dropped_execution_is_reported_no_more() -> None:
@@ -168,17 +168,17 @@ def test_salvage_keeps_every_id_that_can_be_read() -> None:
     for gone in range(len(records)):
         state, _ = salvage(records[:gone] + records[gone + 1 :])
         ids = {record.key for index, record in enumerate(records) if index != gone and hasattr(record, "key")}
-        assert ids <= set(state.executions) | set(state.tombs)
+        assert ids <= set(state.executions) | set(state.tombstones)
 
 
 def test_tombstones_go_by_age_only_below_low_and_by_number_only_with_their_number() -> None:
-    limits = Limits(tombs=2, tomb_ms=100)
-    tombs = [Tombstone(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
-    state = fold([*tombs, Low(1, 500)], limits)
-    assert set(state.tombs) == {("t2", 1)}, "number 2 could still arrive"
+    limits = Limits(tombstones=2, tombstone_ms=100)
+    tombstones = [Tombstone(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
+    state = fold([*tombstones, Low(1, 500)], limits)
+    assert set(state.tombstones) == {("t2", 1)}, "number 2 could still arrive"
     state.apply(Tombstone("t3", 1, 3, Outcome.NEVER, "canceled_before_start", 501))
     state.apply(Tombstone("t4", 1, 4, Outcome.NEVER, "canceled_before_start", 502))
-    assert set(state.tombs) == {("t3", 1), ("t4", 1)} and state.low == 2
+    assert set(state.tombstones) == {("t3", 1), ("t4", 1)} and state.low == 2
 
 
 def test_the_highest_numbers_survive_compaction() -> None:
@@ -202,7 +202,7 @@ def test_a_cancel_that_comes_before_intent_is_durable_prevents_the_start() -> No
 
 
 def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> None:
-    rig = Rig(Config(rewrite_records=0))
+    rig = Rig(EngineConfig(rewrite_records=0))
     early: list[out.Rewrite] = []
     for number in range(1, 20):
         found = rig.tell(
@@ -237,7 +237,7 @@ def test_no_signal_is_sent_before_its_kill_intent_is_durable_however_often_it_is
 
 
 def test_a_refused_dispatch_that_is_repeated_in_its_session_is_refused_again() -> None:
-    rig = Rig(Config(slots=1))
+    rig = Rig(EngineConfig(slots=1))
     rig.tell(dispatch())
     [busy] = rig.sent(dispatch(("b", 1), 2))
     assert isinstance(busy, out.Rejected) and busy.reason == "busy"

@@ -301,7 +301,7 @@ async def test_commands_and_cancels_of_another_session_are_dropped(autojump_cloc
     kinds = []
     while "heartbeat" not in kinds:
         kinds.append(kind_of(await connection.from_agent.receive())[0])
-    assert kinds == ["heartbeat"] and rig.hands.spawned == [] and not rig.engine.state.tombs
+    assert kinds == ["heartbeat"] and rig.hands.spawned == [] and not rig.engine.state.tombstones
 
 
 async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(

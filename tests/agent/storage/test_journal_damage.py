@@ -34,7 +34,7 @@ def reopen(path: Path, data: bytes) -> tuple[str, set[tuple[str, int]], list[str
     again.start(lambda event: None)
     again.close()
     assert same == state and again.header.journal_id == journal.header.journal_id, "what was salvaged must be on disk"
-    return journal.header.journal_id, set(state.executions) | set(state.tombs), warnings
+    return journal.header.journal_id, set(state.executions) | set(state.tombstones), warnings
 
 
 def ids_before(limit: int) -> set[tuple[str, int]]:

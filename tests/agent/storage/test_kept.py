@@ -9,7 +9,7 @@ from agent.core.journal import Acked, Exit, Intent, Low, Record, Started, Tombst
 from agent.core.model import Key, Outcome, Report
 from agent.core.state import Limits, State
 
-LIMITS = Limits(acked=8, tombs=200)
+LIMITS = Limits(acked=8, tombstones=200)
 
 
 def life(number: int, attempt: int = 1) -> list[Record]:
@@ -28,7 +28,7 @@ def life(number: int, attempt: int = 1) -> list[Record]:
 def kept(state: State) -> tuple[int, ...]:
     return (
         len(state.executions),
-        len(state.tombs),
+        len(state.tombstones),
         len(state.newest),
         len(state._attempts),
         len(state._acked),
@@ -45,8 +45,13 @@ def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -
             seen.append(kept(state))
     print(seen)
     assert len(set(seen)) == 1
-    executions, tombs, newest, several, _, _ = seen[-1]
-    assert tombs == LIMITS.tombs and executions <= LIMITS.acked and newest == tombs + executions and several == 0
+    executions, tombstones, newest, several, _, _ = seen[-1]
+    assert (
+        tombstones == LIMITS.tombstones
+        and executions <= LIMITS.acked
+        and newest == tombstones + executions
+        and several == 0
+    )
 
 
 class Unlooked(dict[Key, Tombstone]):
@@ -61,21 +66,21 @@ def test_a_tombstone_that_makes_room_for_another_is_no_reason_to_look_at_all_of_
     for number in range(1, 300):
         for record in life(number):
             state.apply(record)
-    assert len(state.tombs) == LIMITS.tombs
-    state.tombs = Unlooked(state.tombs.items())
+    assert len(state.tombstones) == LIMITS.tombstones
+    state.tombstones = Unlooked(state.tombstones.items())
     for number in range(300, 319):
         for record in life(number):
             state.apply(record)
-    assert len(state.tombs) == LIMITS.tombs and ("c100", 1) not in state.tombs
+    assert len(state.tombstones) == LIMITS.tombstones and ("c100", 1) not in state.tombstones
 
 
 def test_the_newest_attempt_is_known_for_as_long_as_any_is() -> None:
     rng = random.Random(7)
-    state = State(Limits(acked=3, tombs=12))
+    state = State(Limits(acked=3, tombstones=12))
     for number in range(1, 2_000):
         command_id, attempt = f"c{rng.randrange(number // 20 + 1)}", rng.randrange(1, 6)
         key = (command_id, attempt)
-        if key in state.executions or key in state.tombs:
+        if key in state.executions or key in state.tombstones:
             continue
         state.apply(Intent(command_id, attempt, number, "boot", bytes(32), 1024, number))
         if rng.random() < 0.2:
@@ -87,7 +92,7 @@ def test_the_newest_attempt_is_known_for_as_long_as_any_is() -> None:
             state.apply(Exit(command_id, attempt, Report(Outcome.COMPLETED, 0), number))
             state.apply(Acked(command_id, attempt, number))
         known: dict[str, list[int]] = {}
-        for one, its in (*state.executions, *state.tombs):
+        for one, its in (*state.executions, *state.tombstones):
             known.setdefault(one, []).append(its)
         assert state.newest == {one: max(attempts) for one, attempts in known.items()}
         assert state._attempts == {one: sorted(attempts) for one, attempts in known.items() if len(attempts) > 1}

@@ -17,7 +17,7 @@ from tests.tools.chaos.work import KINDS, Work
 def said(state: Path) -> dict[Key, tuple[str, str]]:
     """What a journal says. Key → (outcome, reason); of one that has not ended: its stage, and nothing."""
     _, folded, _, _ = read_journal(state / "journal")
-    found = {key: (tomb.outcome.name.lower(), tomb.reason) for key, tomb in folded.tombs.items()}
+    found = {key: (tomb.outcome.name.lower(), tomb.reason) for key, tomb in folded.tombstones.items()}
     for key, execution in folded.executions.items():
         report = execution.report
         found[key] = (report.outcome.name.lower(), report.error_code) if report else (execution.stage.name.lower(), "")

@@ -25,8 +25,8 @@ MUTANTS = (
     # --- those that survived an earlier trial
     # ---------------------------------------------------------------------------------
     Mutant(
-        "a re-run of what has not started leaves out what has run", "server/web/api/tasks/rerun.py",
-        "row.error_code is not None and not reason(row.error_code).started", "row.error_code is not None",
+        "a re-run of what has not started leaves out what has run", "server/web/service/rerun_groups.py",
+        "        and not reason(row.error_code).started", "        and True",
         ("tests/web/api/tasks/test_retry_policy.py",),
     ),
     Mutant(
@@ -136,7 +136,8 @@ MUTANTS = (
     # -----------------------------------------------------------------------------------------
     Mutant(
         "nothing is stored for what was never dispatched", "server/store/late_reports.py",
-        "if not late.claimed or late.command_id in deleted", "if late.command_id in deleted",
+        "            not late.claimed\n            or late.command_id in deleted",
+        "            late.command_id in deleted",
         ("tests/store/sqlite/test_store.py::TestSqlite::test_a_report_that_no_hello_claimed_leaves_nothing",),
     ),
     Mutant(

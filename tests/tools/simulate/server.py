@@ -234,7 +234,7 @@ class Server:
         if self.current:
             self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
         self._left.pop(hello.host_id, None)
-        self.memory.met(hello, "192.0.2.1:1")
+        self.memory.record_hello(hello, "192.0.2.1:1")
         event = from_agent.connected(hello, session.number)
         self.world.checks.hello(event, self)
         self.world.note("server event", event)

@@ -72,7 +72,7 @@ class Swarm:
     slice: int
     in_flight: int
     acked: int
-    tombs: int
+    tombstones: int
     rewrite_records: int
     capacity: int
     high_water: int
@@ -105,7 +105,7 @@ def draw(rng: Random, sizes: Random) -> Swarm:
         slice=rng.choice((1, 2, 500)),
         in_flight=rng.choice((1, 3, 20_000)),
         acked=rng.choice((1, 4, 32)),
-        tombs=10_000 if "db_restored" in enabled else rng.choice((4, 10_000)),
+        tombstones=10_000 if "db_restored" in enabled else rng.choice((4, 10_000)),
         rewrite_records=rng.choice((12, 60, 8_192)),
         capacity=rng.choice((1_024, 8_192)),
         high_water=rng.choice((4, 20_000)),

@@ -53,7 +53,7 @@ def season(state: Path) -> None:
     journal, _ = open_journal(
         state / "journal", new_id=os.urandom(16).hex(), now_ms=now_ms, warn=print, sizes=Sizes(1 << 20, 0)
     )
-    journal.rewrite(past(Limits().tombs, now_ms).records())
+    journal.rewrite(past(Limits().tombstones, now_ms).records())
     journal.close()
 
 

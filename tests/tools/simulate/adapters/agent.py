@@ -16,8 +16,8 @@ from agent.conductor import Conductor
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
-from agent.core.live import Config
 from agent.core.model import Digest, Key, Kill, Now, Report
+from agent.core.runtime import EngineConfig
 from agent.enrolment.facts import Facts
 from agent.policy import Policy
 from agent.runner import STOP_REASONS
@@ -118,7 +118,7 @@ class Host:
             sizes=sizes,
             disk=NoSync(),
         )
-        self.engine = Engine(state, self.journal.header.journal_id, "boot", Config(slots=16))
+        self.engine = Engine(state, self.journal.header.journal_id, "boot", EngineConfig(slots=16))
         self._syncing = False
         outbox: Outbox[Any] = Outbox()
         parts: list[Any] = [self, Hands(self), outbox, self, nursery, QUIET]

@@ -14,8 +14,8 @@ from agent.conductor import Conductor
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
-from agent.core.live import Config
 from agent.core.model import Key, Now, Stage
+from agent.core.runtime import EngineConfig
 from agent.core.state import Limits
 from agent.errors import StateUnusable
 from agent.storage import journal as journals
@@ -136,7 +136,9 @@ class Agent:
             machine.kill_agent(RESTART)
             return
         swarm = self.world.swarm
-        config = Config(slots=swarm.slots, spool_bytes=8_000_000, retry_ms=2_000, rewrite_records=swarm.rewrite_records)
+        config = EngineConfig(
+            slots=swarm.slots, spool_bytes=8_000_000, retry_ms=2_000, rewrite_records=swarm.rewrite_records
+        )
         self.engine = Engine(self.state, self.journal.header.journal_id, machine.boot_id, config)
         self.hands = Hands(self)
         parts: list[Any] = [self, self.hands, self, machine, self.life, self]
@@ -156,7 +158,7 @@ class Agent:
         parts: Any = {
             "path": Path(machine.disk, "journal"),
             "disk": machine.disk,
-            "limits": Limits(acked=swarm.acked, tombs=swarm.tombs),
+            "limits": Limits(acked=swarm.acked, tombstones=swarm.tombstones),
             "sizes": journals.Sizes(swarm.capacity, 2 * swarm.capacity),
         }
         try:

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from agent.core import events as ev
-from agent.core.model import Digest, Key, Kill, Outcome, Report, lost
+from agent.core.model import Digest, Key, Kill, Outcome, Report, lost_report
 from agent.runner import STOP_REASONS
 from agent.shim.records import ShimRef, StopReason
 from agent.shim.report import Ending, ending, never_started
@@ -167,7 +167,7 @@ def shim_alive(shim: ShimRef, boot_id: str) -> bool:
 def end_orphans(directory: Directory) -> Report:
     """As agent.runner.end_orphans."""
     directory.sweep()
-    return lost("shim_died", "the process that watched over it was killed")
+    return lost_report("shim_died", "the process that watched over it was killed")
 
 
 def read_claim(directory: Directory | None) -> ShimRef | None:

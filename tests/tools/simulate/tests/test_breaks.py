@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tools.simulate.breaks import BREAKS, Break, altered, applied
+from tests.tools.simulate.breaks import BREAKS
+from tests.tools.simulate.breaks.apply import Break, altered, applied
 from tests.tools.simulate.run import play, simulated
 
 
