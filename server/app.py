@@ -21,6 +21,7 @@ from functools import partial
 import structlog
 import trio
 
+from proto.common.exception_groups import first_leaf
 from proto.link import server as link
 from server.cluster import lease
 from server.conductor import Conductor
@@ -294,12 +295,10 @@ def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
     """Raises ClarionError if the group is that and nothing but what follows from it: whoever wanted to write finds the
     writer closed."""
     fenced, others = group.split(StoreFenced)
-    while isinstance(fenced, BaseExceptionGroup):
-        fenced = fenced.exceptions[0]  # type: ignore[assignment]
     if fenced is not None and (others is None or others.split(WriterClosed)[1] is None):
-        raise ClarionError(
-            "database_replaced" if isinstance(fenced, DatabaseReplaced) else "fenced", str(fenced)
-        ) from group
+        cause = first_leaf(fenced)
+        code = "database_replaced" if isinstance(cause, DatabaseReplaced) else "fenced"
+        raise ClarionError(code, str(cause)) from group
 
 
 def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:

@@ -12,7 +12,7 @@ from agent.enrolment.credentials import Joined
 from agent.errors import AgentError, BadSettings, TokenUnreadable
 from agent.settings import address, read_token
 from agent.storage.lock import hold
-from proto.link.loop import sole
+from proto.common.exception_groups import sole
 
 ENROL_PORT = 8442
 TOKEN_LIMIT = 4096

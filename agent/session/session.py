@@ -21,6 +21,7 @@ from agent.output.streamer import Showing
 from agent.policy import Policy
 from agent.session import wire
 from agent.storage.spool import Spool
+from proto.common.exception_groups import first_leaf
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.messages import CommandMessage, Credit, Drain, Heartbeat, MalformedMessage, Watch, Welcome, kind_of
 
@@ -126,7 +127,7 @@ class Sessions:
                 self.certificate_refused()
             self._log.error("the server ended the session", why=_first(group), **_remedy(group))
         except* Ended as group:
-            ended = _leaf(group)
+            ended = first_leaf(group)
             assert isinstance(ended, Ended)
             self._log.warning("session ended", why=str(ended))
             pause = ended.pause
@@ -242,19 +243,13 @@ class _Heard:
     at: float
 
 
-def _leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    leaf = _leaf(group)
+    leaf = first_leaf(group)
     return str(leaf) or repr(leaf)
 
 
 def _remedy(group: BaseExceptionGroup[BaseException]) -> dict[str, object]:
-    leaf = _leaf(group)
+    leaf = first_leaf(group)
     if isinstance(leaf, LinkRefused) and leaf.code in (UNAUTHENTICATED, PERMISSION_DENIED):
         return {
             "remedy": (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from agent.errors import StateInUse, StateUnusable
+from proto.common.lock_file import LockHeld, lock_file
 
 NAME = "lock"
 
@@ -20,27 +21,22 @@ def hold(state: Path) -> Iterator[None]:
     The kernel gives the lock back when this process is gone, however it went; children do not inherit it across exec.
     Raises StateUnusable, StateInUse.
     """
+    stack = ExitStack()
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(state / NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        stack.enter_context(lock_file(state / NAME))
+    except LockHeld as held:
+        raise StateInUse(
+            f"state directory {state}: in use by another agent (pid {held.holder or 'unknown'})",
+            "stop that agent, or give this one a directory of its own with --state",
+        ) from None
     except OSError as error:
         raise StateUnusable(
             f"state directory {state}: {error.strerror}",
             "make it writable for the agent's user, or name another with --state",
         ) from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StateInUse(
-                f"state directory {state}: in use by another agent (pid {holder(state) or 'unknown'})",
-                "stop that agent, or give this one a directory of its own with --state",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    with stack:
         yield
-    finally:
-        os.close(fd)
 
 
 def holder(state: Path) -> int | None:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from loadtest.swarm.door import Door
 from loadtest.swarm.names import hostname_of
+from proto.common.exception_groups import first_leaf
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.link.loop import asyncio_loop
 from proto.link.unary import call, calling
@@ -60,10 +61,7 @@ def join(door: Door, first: int, hosts: int, seed: int, told: Callable[[int], No
     try:
         return trio.run(_join, door, first, hosts, random.Random(seed), told)
     except BaseExceptionGroup as group:
-        leaf: BaseException = group
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        raise leaf from group
+        raise first_leaf(group) from group
 
 
 async def _join(door: Door, first: int, hosts: int, rng: random.Random, told: Callable[[int], None]) -> list[Joined]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 
 from loadtest.swarm.commands import Plan, plan, words_of
 from loadtest.swarm.protocol.decode import Content
+from proto.common.lru import LruCache
 
 COMMANDS_KEPT = 4_096
 
@@ -16,17 +17,16 @@ class Shared:
     def __init__(self, first: int, agents: int) -> None:
         self.first, self.agents = first, agents
         self.counts: Counter[str] = Counter()
-        self._plans: OrderedDict[str, tuple[str, Plan]] = OrderedDict()
-        self._starts: OrderedDict[str, bytearray] = OrderedDict()
+        self._plans: LruCache[str, tuple[str, Plan]] = LruCache(COMMANDS_KEPT)
+        self._starts: LruCache[str, bytearray] = LruCache(COMMANDS_KEPT)
 
     def plan_of(self, content: Content) -> tuple[str, Plan]:
         """(the one text object of this command_id, what to do). A command_id always means the same command."""
         known = self._plans.get(content.command_id)
         if known is None:
             words = words_of(content.command, content.argv, content.script.decode("utf-8", "replace"), content.args)
-            known = self._plans[content.command_id] = (content.command_id, plan(words))
-            if len(self._plans) > COMMANDS_KEPT:
-                self._plans.popitem(last=False)
+            known = (content.command_id, plan(words))
+            self._plans.put(content.command_id, known)
         return known
 
     def started(self, command_id: str, index: int) -> None:
@@ -34,9 +34,8 @@ class Shared:
         self.counts["started"] += 1
         starts = self._starts.get(command_id)
         if starts is None:
-            starts = self._starts[command_id] = bytearray(self.agents)
-            if len(self._starts) > COMMANDS_KEPT:
-                self._starts.popitem(last=False)
+            starts = bytearray(self.agents)
+            self._starts.put(command_id, starts)
         starts[index - self.first] = min(255, starts[index - self.first] + 1)
 
     def starts_of(self, command_id: str) -> bytes:

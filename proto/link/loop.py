@@ -7,12 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio_asyncio
 
-
-def sole(error: BaseException) -> BaseException:
-    """The exception inside groups that hold only one; other exceptions and groups as they are."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+from proto.common.exception_groups import sole
 
 
 @asynccontextmanager

@@ -15,10 +15,11 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Server
 
+from proto.common.exception_groups import sole
 from proto.link.accept import accepting
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.frames import Bytes, read
-from proto.link.loop import asyncio_loop, sole
+from proto.link.loop import asyncio_loop
 from proto.messages import CONNECT
 
 RESOURCE_EXHAUSTED = 8

@@ -17,11 +17,12 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
+from proto.common.exception_groups import sole
 from proto.link.accept import Connections, accepting
 from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.frames import read
-from proto.link.loop import asyncio_loop, sole
+from proto.link.loop import asyncio_loop
 from proto.link.server import RESOURCE_EXHAUSTED, Refused, _make, peer_of
 
 DEADLINE_EXCEEDED = 4

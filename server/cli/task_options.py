@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from proto.common import duration
 from server.cli import completion, host_arguments, standard_streams, stdin_argument
 from server.cli.numbers import Whole
 from server.cli.options import Verb
@@ -19,10 +20,9 @@ SCRIPT_LIMIT, STDIN_LIMIT = 16 << 20, 64 << 20
 """No server takes so much; these only keep a wrong file name from filling the memory."""
 
 _OCTAL = re.compile(r"(?:0o)?0?[0-7]{1,3}")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+
 LONGEST = 1e12
 """Seconds. The server's own limits are far below; larger numbers are none in JSON."""
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
 class Duration(click.ParamType[float]):
@@ -33,10 +33,10 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        match = _DURATION.fullmatch(value)
-        if match is None:
-            self.fail(f"{value!r} is not a duration; give seconds, or 500ms, 30s, 5m, 2h, 1d", param, ctx)
-        seconds = float(match[1]) * _UNITS[match[2]]
+        try:
+            seconds = duration.parse(value)
+        except ValueError as error:
+            self.fail(f"{error}; write seconds, or 500ms, 30s, 5m, 2h, 1d", param, ctx)
         if seconds > LONGEST:
             self.fail(f"{value[:40]!r} is longer than any time that the server takes", param, ctx)
         return seconds

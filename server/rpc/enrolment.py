@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from proto.common.token_bucket import TokenBucket
 from proto.ids import is_id, uuid7
 from proto.link.errors import LinkRefused
 from proto.link.unary import Call
@@ -36,7 +37,7 @@ from server.ports import Clock, Commits, Entropy
 from server.rpc.authenticate import HostAuthenticator
 from server.security import approval, ca
 from server.security.attempts import Attempts
-from server.security.rate import Rate, RatePerHost
+from server.security.rate import RatePerHost
 from server.security.tls import identity_of
 from server.security.tokens import BadToken, Kind, matches
 from server.security.tokens import parse as parse_token
@@ -103,7 +104,7 @@ class Enrolment:
         self._issuing, self._identities, self._gate, self._registry = issuing, identities, gate, registry
         self._store, self._commits, self._clock, self._entropy = store, commits, clock, entropy
         self._settings, self._counts, self._requests = settings, counts, requests
-        self._rate = Rate(settings.per_second, clock.now().mono)
+        self._rate = TokenBucket(settings.per_second, max(1.0, settings.per_second), clock.now().mono)
         self._attempts = Attempts(settings.wrong_tokens)
         self._per_host = RatePerHost(
             RENEWALS_AT_ONCE, max(RENEWAL_EVERY, settings.lifetime_ms / 1000 / RENEWALS_PER_LIFE)

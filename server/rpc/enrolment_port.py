@@ -20,8 +20,8 @@ from hyperframe.frame import GoAwayFrame
 
 from _speedups.http2.guard import HEADER, Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
+from proto.common.token_bucket import TokenBucket
 from server.rpc.accept.abuse import AbuseTracker, is_grave, label
-from server.rpc.accept.listener import Bucket
 from server.security.connection_slots import NoRoom, Place, Places
 
 log = structlog.get_logger("rpc.enrolment_port")
@@ -53,14 +53,14 @@ class EnrolmentConnections:
         self._limits, self._refused = limits, refused
         self._places = Places(limits.connections, limits.per_address)
         self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
-        self._bucket: Bucket | None = None
+        self._bucket: TokenBucket | None = None
         self._rates = rates(limits.guard) | {"frames": (float(limits.guard.frames_per_second),) * 2}
 
     async def room(self) -> None:
         """Return when another connection may be accepted; the others wait in the kernel's queue."""
         now = trio.current_time()
         if self._bucket is None:
-            self._bucket = Bucket(
+            self._bucket = TokenBucket(
                 self._limits.handshakes_per_second, max(1, int(self._limits.handshakes_per_second)), now
             )
         if (wait := self._bucket.wait(now)) > 0:

@@ -1,40 +1,46 @@
-"""One server per data directory: a second one would take the first one's tasks for its own."""
+"""The lock on a data directory. Only one server may use it, because a second one would run the first one's tasks."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from proto.common.lock_file import LockHeld, lock_file
+
 
 class InUse(Exception):
-    """Another server runs on this data directory. `holder`: what it wrote into the lock file, its process id."""
+    """Another server uses this data directory.
+
+    Attributes:
+        data: The data directory.
+        holder: Process id of that server, or empty text.
+    """
 
     def __init__(self, data: Path, holder: str) -> None:
-        self.data, self.holder = data, holder
-        super().__init__(
-            f"{data}: another server uses this data directory{f' (process {holder})' if holder.isdigit() else ''}"
-        )
+        self.data = data
+        self.holder = holder
+        process = f" (process {holder})" if holder.isdigit() else ""
+        super().__init__(f"{data}: another server uses this data directory{process}")
 
 
 @contextmanager
 def locked(data: Path) -> Iterator[str]:
-    """Hold DATA/server.lock. The kernel lets go of it when the process ends, however it ends. Raises InUse, OSError.
+    """Hold DATA/server.lock for the duration of the block.
 
-    Yields the lock's place: this boot of this kernel, and the file. Whoever held a lock at the same place holds it no
-    more.
+    Yields:
+        The lock's place: the boot id of this kernel and the file's device and inode. An earlier holder of a lock at
+        the same place cannot run any more.
+
+    Raises:
+        InUse: Another server holds the lock.
+        OSError: The lock file cannot be opened.
     """
-    descriptor = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUse(data, os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        boot, status = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(), os.fstat(descriptor)
-        yield f"{boot}:{status.st_dev}:{status.st_ino}"
-    finally:
-        os.close(descriptor)
+        with lock_file(data / "server.lock") as descriptor:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+            status = os.fstat(descriptor)
+            yield f"{boot}:{status.st_dev}:{status.st_ino}"
+    except LockHeld as held:
+        raise InUse(data, held.holder) from None

@@ -60,6 +60,7 @@ ROOMS: dict[str, set[str]] = {
         "proto.words",
         "proto.notes",
         "proto.readable",
+        "proto.common",
     },
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},

@@ -16,7 +16,6 @@ from agent.errors import PinMismatch
 from server.security import ca, ca_files, setup
 from server.security.ca_files import CaFiles
 from server.security.failure import InitFailed
-from server.security.rate import Rate
 
 NOW = 1_800_000_000_000
 HOST = "01900000-0000-7000-8000-00000000000a"
@@ -135,10 +134,3 @@ def test_the_servers_certificate_is_made_anew_when_it_is_old_or_its_names_or_its
     assert fresh(["localhost"], edge)
     ca_files.make_issuing(files, edge, os.urandom)
     assert fresh(["localhost"], edge) and not fresh(["localhost"], edge)
-
-
-def test_a_rate_lets_a_burst_through_and_then_so_many_a_second() -> None:
-    rate = Rate(10, now=0.0)
-    assert [rate.allows(0.0) for _ in range(11)] == [True] * 10 + [False]
-    assert not rate.allows(0.09) and rate.allows(0.15) and not rate.allows(0.15)
-    assert sum(rate.allows(100.0) for _ in range(20)) == 10

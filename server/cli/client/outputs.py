@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections import OrderedDict
 from typing import Any, NamedTuple
 
+from proto.common.lru import LruCache
 from server.cli.client.api import Api, Json, segment
 from server.cli.client.errors import CliFailure
 from server.errors import UNAVAILABLE
@@ -49,7 +49,7 @@ class Outputs:
 
     def __init__(self, api: Api, task_id: str) -> None:
         self._api, self._task = api, task_id
-        self._seen: OrderedDict[str, Kept] = OrderedDict()
+        self._seen: LruCache[str, Kept] = LruCache(KEPT)
 
     def of(self, item: Json, stream: str) -> Kept | None:
         """`item`: a row of the task's hosts. None for a stream that stayed silent."""
@@ -57,13 +57,10 @@ class Outputs:
         if not reference:
             return None
         output_id = str(reference["output_id"])
-        if output_id in self._seen:
-            self._seen.move_to_end(output_id)
-            return self._seen[output_id]
-        kept = self.fetch(str(item["host_id"]), stream)
-        self._seen[output_id] = kept
-        if len(self._seen) > KEPT:
-            self._seen.popitem(last=False)
+        kept = self._seen.get(output_id)
+        if kept is None:
+            kept = self.fetch(str(item["host_id"]), stream)
+            self._seen.put(output_id, kept)
         return kept
 
     def fetch(self, host: str, stream: str) -> Kept:

@@ -12,6 +12,7 @@ from typing import NoReturn
 import structlog
 import trio
 
+from proto.common.token_bucket import TokenBucket
 from server.rpc.accept.abuse import AbuseTracker, Tarpit
 from server.rpc.accept.tls_handshakes import TlsHandshakes
 from server.rpc.accept.tls_worker import HandshakeSlot
@@ -57,19 +58,6 @@ class Arrival:
     certificate: bytes | None
 
 
-class Bucket:
-    """A token bucket on a clock that is an argument: `rate` tokens a second, at most `burst` saved."""
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate, self._burst, self._tokens, self._at = rate, burst, float(burst), now
-
-    def wait(self, now: float) -> float:
-        """Take one token; the seconds to wait before using it, 0 when one was there."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1
-        self._at = now
-        return max(0.0, -self._tokens / self._rate)
-
-
 class Listener:
     """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
 
@@ -110,7 +98,7 @@ class Listener:
     async def _accept(
         self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]
     ) -> NoReturn:
-        bucket = Bucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
+        bucket = TokenBucket(self._limits.handshakes_per_second, self._limits.burst, trio.current_time())
         task_status.started()
         while True:
             await trio.lowlevel.wait_readable(self._sock)

@@ -13,7 +13,7 @@ import trio
 import trustme
 
 from proto.link.server import bind
-from server.rpc.accept.listener import Arrival, Bucket, Limits, Listener
+from server.rpc.accept.listener import Arrival, Limits, Listener
 from server.security.tls import reason_of
 
 
@@ -57,13 +57,6 @@ async def door(limits: Limits, tls: ssl.SSLContext | None = None) -> AsyncIterat
             nursery.cancel_scope.cancel()
         for sock in made.open:
             sock.close()
-
-
-def test_a_bucket_saves_up_to_its_burst_and_then_gives_at_its_rate() -> None:
-    bucket = Bucket(rate=10, burst=2, now=0.0)
-    assert [bucket.wait(0.0) for _ in range(4)] == pytest.approx([0, 0, 0.1, 0.2])
-    assert bucket.wait(0.5) == 0
-    assert [bucket.wait(100.0) for _ in range(3)] == pytest.approx([0, 0, 0.1])
 
 
 async def test_connections_come_in_up_to_the_limit_and_again_when_one_has_left() -> None:

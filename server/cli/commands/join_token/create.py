@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
 
+from proto.common import duration
 from server.cli.numbers import Whole
 from server.cli.options import format_option, with_api
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
-
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 @click.command("create")
@@ -99,10 +96,10 @@ def command(
 
 def seconds(text: str) -> float:
     """90, 30m, 12h, 7d. Raises click.UsageError."""
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text.strip())
-    if match is None:
-        raise click.UsageError(f"--ttl: {text!r} must be a number of seconds, or a number with s, m, h or d")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        return duration.parse_whole(text)
+    except ValueError:
+        raise click.UsageError(f"--ttl: {text!r} must be a number of seconds, or a number with s, m, h or d") from None
 
 
 def pairs(labels: tuple[str, ...]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from trio._core import _run as trio_run
 from trio.testing import MockClock
 
 from agent.core.model import Key
+from proto.common.exception_groups import first_leaf
 from proto.link.errors import LinkClosed
 from server.core.effects import CreateTask
 from server.core.events import TaskCreated, TaskStarted
@@ -252,9 +253,7 @@ def play(seed: int, root: Path) -> Fleet:
             trio.run(fleet.run, clock=MockClock(autojump_threshold=0))
         except BaseExceptionGroup as group:
             broken, _ = group.split(Violation)
-            while isinstance(broken, BaseExceptionGroup):
-                broken = broken.exceptions[0]  # type: ignore[assignment]
             if broken is None:
                 raise
-            raise broken from group
+            raise first_leaf(broken) from group
     return fleet
