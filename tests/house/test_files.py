@@ -42,7 +42,6 @@ TO_BE_SPLIT = {
     "_speedups/http2/connection_py.py",
     "_speedups/messages/codec_py.py",
     "agent/shim/shim.py",
-    "server/admin/main.py",
     "server/cli/task_options.py",
     "server/errors.py",
     "server/rpc/enrolment.py",

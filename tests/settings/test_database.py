@@ -44,7 +44,7 @@ def test_a_database_that_is_gone_is_not_made_anew_and_the_way_out_works() -> Non
         assert "d/clarion.db is missing or empty" in result.stderr and "--accept-database" in result.stderr
         assert not Path("d/clarion.db").exists()
     accepted = run("init", "--data", "d", "--accept-database")
-    assert accepted.exit_code == 0 and "from now on" in accepted.stdout
+    assert accepted.exit_code == 0 and "now uses the database" in accepted.stdout
     assert token().exit_code == 0 and Path("d/database.id").read_text() != first
 
 

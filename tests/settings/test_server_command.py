@@ -261,7 +261,7 @@ def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(
     result, _ = ending(monkeypatch, error)
     assert result.exit_code == 70
     assert "internal error" in result.stderr
-    assert logged == [("the server failed in a way it did not foresee", error)]
+    assert logged == [("server_failed", error)]
 
 
 def test_a_second_server_on_the_same_data_is_refused_before_it_touches_anything(

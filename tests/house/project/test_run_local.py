@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from server.admin.main import CANNOT_CREATE
+from server.admin.failures import CANNOT_CREATE
 from server.errors import UNAVAILABLE
 
 SCRIPT = Path(__file__).parents[3] / "deploy/run_local.py"

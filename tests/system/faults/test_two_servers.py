@@ -150,7 +150,7 @@ def test_a_restore_takes_the_database_from_a_server_that_was_killed_elsewhere_on
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     # Before it, when the lease has not run out yet, a line says that it is waited for.
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "0 open executions are given up as lost", done
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "marked 0 open executions as lost", done
     with sqlite3.connect(tmp_path / "shared.db") as database:
         assert database.execute("SELECT epoch, until_ms FROM lease").fetchone() == (2, 0)
     database.close()

@@ -1,0 +1,71 @@
+"""`clarion-server run`: runs the server."""
+
+from __future__ import annotations
+
+import click
+
+from server.admin.failures import CANNOT_CREATE, explain, fail, fail_settings, known_causes
+from server.admin.init import prepare
+from server.admin.options import settings_options
+from server.errors import SOFTWARE
+from server.security import ca_files
+from server.security.init import InitFailed, ensure_token, read_token
+from server.security.lock import locked
+from server.security.tokens import Kind
+from server.settings.faults import SettingsError
+from server.settings.password_file import read_password
+from server.settings.schema import Loaded, Settings
+
+
+@click.command()
+@click.option("--init", "with_init", is_flag=True, help="Run 'clarion-server init' first.")
+@settings_options
+def run(loaded: Loaded, with_init: bool) -> int:
+    """Run the server in the foreground until SIGTERM or SIGINT."""
+    settings = loaded.settings
+    if with_init:
+        for path in prepare(settings).made:
+            click.echo(f"made {path}", err=True)
+    try:
+        _check_files(settings)
+    except InitFailed as error:
+        fail(CANNOT_CREATE, str(error), error.hint)
+    except SettingsError as error:
+        fail_settings(error)
+    return _serve(settings)
+
+
+def _check_files(settings: Settings) -> None:
+    """Read every secret once, so that a missing one is reported before the server starts.
+
+    Raises:
+        InitFailed: A token or a certificate is missing or damaged.
+        SettingsError: The password file cannot be used.
+    """
+    read_token(settings.admin_token, Kind.API)
+    ensure_token(settings.metrics_token, Kind.API)
+    if settings.agent_port.insecure_loopback:
+        read_token(settings.join_token, Kind.JOIN)
+    else:
+        ca_files.load_issuing(ca_files.CaFiles(settings.data))
+    read_password(settings.store)
+
+
+def _serve(settings: Settings) -> int:
+    from server import app
+    from server.ops import logs
+
+    logs.configure(settings.log.level)
+    try:
+        with locked(settings.data) as place:
+            return int(app.run(settings, place))
+    except BaseException as error:
+        known = known_causes(error)
+        if known is None:
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C and SystemExit are not failures
+            logs.logger("server.admin.run").error("server_failed", exc_info=error)
+            fail(SOFTWARE, f"internal error: {type(error).__name__}", "the log line before this one has the details")
+        for cause in known[:-1]:
+            click.echo(f"clarion-server: {explain(cause, settings)[1]}", err=True)
+        fail(*explain(known[-1], settings))
