@@ -40,7 +40,7 @@ VIEWERS ?= 50
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
-SPEEDUPS := _speedups/http2/connection_c.pxd _speedups/messages/hello_c.pxd _speedups/messages/hello_py.py _speedups/http2/poller_c.pxd _speedups/http2/poller_py.py _speedups/http2/socket_c.pxd _speedups/http2/socket_py.py _speedups/http2/connection_py.py _speedups/http2/stream_c.pxd _speedups/http2/stream_py.py _speedups/messages/codec_c.pxd _speedups/messages/codec_py.py _speedups/route/route_c.pxd _speedups/route/route_py.py _speedups/tally/tally_c.pxd _speedups/tally/tally_py.py
+SPEEDUPS := $(wildcard _speedups/*/*_c.pxd _speedups/*/*_py.py)
 SYSTEM_TESTS := system or browser
 
 .PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean

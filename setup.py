@@ -23,7 +23,8 @@ DEBUG = os.environ.get("CLARION_DEBUG_BUILD", "") == "1"
 SOURCES = {
     "_speedups.tally.tally_c": "_speedups/tally/tally_py.py",
     "_speedups.route.route_c": "_speedups/route/route_py.py",
-    "_speedups.messages.codec_c": "_speedups/messages/codec_py.py",
+    "_speedups.messages.decode_c": "_speedups/messages/decode_py.py",
+    "_speedups.messages.encode_c": "_speedups/messages/encode_py.py",
     "_speedups.messages.hello_c": "_speedups/messages/hello_py.py",
     "_speedups.http2.socket_c": "_speedups/http2/socket_py.py",
     "_speedups.http2.stream_c": "_speedups/http2/stream_py.py",

@@ -1,4 +1,7 @@
-"""Picks the compiled modules where they were built, else their plain twins; CLARION_PURE=1 forces the plain ones."""
+"""Picks the compiled modules where they were built, else their plain twins. CLARION_PURE=1 forces the plain ones.
+
+A module `name_py` is compiled a second time as `name_c`; the two are called twins.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,17 @@ def pick(*names: str) -> tuple[str, list[ModuleType]]:
         try:
             return "c", [import_module(f"{name}_c") for name in names]
         except ModuleNotFoundError as error:
-            # A build without a compiler has no such module. One that is there and cannot be loaded is a fault to be
-            # seen.
+            # A build without a compiler has no such module. A module that exists and cannot be loaded is an error.
             if error.name != f"{names[0]}_c":
                 raise
     return "py", [import_module(f"{name}_py") for name in names]
+
+
+def same_twin(importer: str, name: str) -> ModuleType:
+    """Import the twin of `name` that belongs to the importing module.
+
+    Args:
+        importer: `__name__` of the importing module, which ends in `_c` or `_py`.
+        name: the wanted module without that ending.
+    """
+    return import_module(f"{name}_{importer.rpartition('_')[2]}")

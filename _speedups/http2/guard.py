@@ -7,6 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from _speedups.http2.frames import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADER,
+    HEADERS,
+    PADDED,
+    PING,
+    PRIORITY,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+)
 from _speedups.http2.limits import (
     ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
@@ -16,13 +31,9 @@ from _speedups.http2.limits import (
     Limits,
 )
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, END_HEADERS, PADDED = 0x01, 0x04, 0x08
-ACK = END_STREAM
-HEADER = 9
 PREFIX = 5
 
-SAVED = 100
+MAX_SAVED_PROBES = 100
 """DATA frames that were sent and not yet followed by a PING, of which a peer may make use later."""
 BUCKETS = {
     PRIORITY: "priorities",
@@ -55,19 +66,19 @@ class Guard:
         "_block_bytes",
         "_block_frames",
         "_block_since",
-        "_frame",
+        "_frame_number",
         "_frame_since",
+        "_frames_written",
         "_highest",
         "_limits",
-        "_probed",
+        "_probes_counted",
         "_started",
         "_watched",
-        "_written",
         "block",
         "buckets",
+        "data_frames_sent",
         "held",
         "http2",
-        "lane_sent",
         "opened",
     )
 
@@ -75,12 +86,12 @@ class Guard:
         self._limits = limits
         self.buckets = Buckets(table)
         self.http2: Any = None
-        self.opened = self.held = self.lane_sent = self._written = self._probed = 0
+        self.opened = self.held = self.data_frames_sent = self._frames_written = self._probes_counted = 0
         self._started = False
         self._highest = 0
         self.block = self._block_frames = self._block_bytes = 0
         self._block_since = self._frame_since = 0.0
-        self._frame = -1
+        self._frame_number = -1
         self._watched: dict[int, tuple[bytes, int, int] | None] = {}
 
     def admit(
@@ -95,7 +106,7 @@ class Guard:
                 raise Refusal(PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._started = True
         if self.block:
-            self._continue(kind, flags, stream, stop - start)
+            self._continuation(kind, flags, stream, stop - start)
             return True
         if kind > CONTINUATION:
             return False
@@ -104,7 +115,7 @@ class Guard:
             raise Refusal(
                 FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload"
             )  # h2 calls it a PROTOCOL_ERROR (RFC 9113 section 6.5)
-        if name is not None and not self.buckets.take(name, now) and not (kind == PING and self._probes(now)):
+        if name is not None and not self.buckets.take(name, now) and not (kind == PING and self._is_allowed_probe(now)):
             raise Refusal(ENHANCE_YOUR_CALM, f"flood of {name}")
         if kind == DATA:
             self._data(flags, stream, data, start, stop, debt, now)
@@ -114,21 +125,21 @@ class Guard:
             self._forget(stream)
         return True
 
-    def _probes(self, now: float) -> bool:
+    def _is_allowed_probe(self, now: float) -> bool:
         """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and
         waits for its answer before
         the next. So there may be one for each DATA frame that was sent, SAVED of them at once."""
-        sent = self.lane_sent + self._written
-        if sent <= self._probed or not self.buckets.take("probes", now):
+        sent = self.data_frames_sent + self._frames_written
+        if sent <= self._probes_counted or not self.buckets.take("probes", now):
             return False
-        self._probed = max(self._probed + 1, sent - SAVED)
+        self._probes_counted = max(self._probes_counted + 1, sent - MAX_SAVED_PROBES)
         return True
 
     def sent(self, data: bytes, now: float) -> None:
         """Counts DATA and resets in what grpclib writes, which is whole frames. Raises Refusal."""
         position, end = 0, len(data)
         while end - position >= HEADER:
-            self._written += data[position + 3] == DATA
+            self._frames_written += data[position + 3] == DATA
             if data[position + 3] == RST_STREAM and not self.buckets.take("resets sent", now):
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of resets sent")
             position += HEADER + int.from_bytes(data[position : position + 3], "big")
@@ -138,7 +149,7 @@ class Guard:
         self._forget(stream)
         self._watched[stream] = None
 
-    def holds(self) -> int:
+    def held_bytes(self) -> int:
         """Bytes that are kept of calls that have not ended, and of a header block."""
         if self.held:
             for number in [
@@ -154,20 +165,20 @@ class Guard:
         if not self.buckets.take("empty data", now):
             raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
 
-    def unfinished(self, frames: int, within: bool, now: float) -> bool:
+    def track_unfinished(self, frames: int, within: bool, now: float) -> bool:
         """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole
         ones so far."""
         if not within:
-            self._frame = -1
-        elif frames != self._frame:
-            self._frame, self._frame_since = frames, now
+            self._frame_number = -1
+        elif frames != self._frame_number:
+            self._frame_number, self._frame_since = frames, now
         return within or self.block != 0
 
     def overdue(self, now: float) -> None:
         """Raises Refusal when what is unfinished takes too long."""
         if self.block and now - self._block_since > self._limits.header_timeout:
             raise Refusal(ENHANCE_YOUR_CALM, f"header block not ended within {self._limits.header_timeout:g} s")
-        if self._frame >= 0 and now - self._frame_since > self._limits.frame_timeout:
+        if self._frame_number >= 0 and now - self._frame_since > self._limits.frame_timeout:
             raise Refusal(ENHANCE_YOUR_CALM, f"frame not ended within {self._limits.frame_timeout:g} s")
 
     def _headers(self, flags: int, stream: int, size: int, now: float) -> None:
@@ -185,7 +196,7 @@ class Guard:
         if not flags & END_HEADERS:
             self.block, self._block_frames, self._block_bytes, self._block_since = stream, 0, size, now
 
-    def _continue(self, kind: int, flags: int, stream: int, size: int) -> None:
+    def _continuation(self, kind: int, flags: int, stream: int, size: int) -> None:
         if kind != CONTINUATION or stream != self.block:
             raise Refusal(PROTOCOL_ERROR, "header block interrupted")
         self._block_frames += 1

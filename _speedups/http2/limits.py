@@ -11,7 +11,7 @@ NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CAL
 """Error codes of RFC 9113 section 7."""
 
 
-FULL_IS_LESS = 0.9
+FULL_FRAME_DISCOUNT = 0.9
 """Of the cost of a frame, for DATA of a session as long as it may be: ten of them cost as much as an empty one, so that
 results may come as
 fast as the network brings them."""

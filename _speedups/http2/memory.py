@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Waiting:
+class PreSessionMemory:
     """limit: of bytes in all. total: bytes now."""
 
     __slots__ = ("_held", "limit", "total")
@@ -15,7 +15,7 @@ class Waiting:
         self.limit, self.total = limit, 0
         self._held: dict[Any, int] = {}
 
-    def holds(self, conn: Any, size: int) -> None:
+    def record(self, conn: Any, size: int) -> None:
         """So many bytes are held for this connection now."""
         self.total += size - self._held.get(conn, 0)
         if size:
@@ -23,7 +23,7 @@ class Waiting:
         else:
             self._held.pop(conn, None)
 
-    def excess(self) -> Any:
+    def connection_to_drop(self) -> Any:
         """Who is to make room, None while there is no need: of those that hold an equal share of the limit or more, the
         one that waits longest.
 

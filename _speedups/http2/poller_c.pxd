@@ -5,22 +5,22 @@ from libc.stdint cimport uint64_t
 from _speedups.http2.connection_c cimport Conn
 
 
-cdef class Hub:
+cdef class Poller:
     cdef public object limits
     cdef public dict rates             # of the buckets
     cdef public list rows              # of this slice
     cdef public double now             # of the last poll
     cdef public object epoll
-    cdef int _alarm                    # an eventfd, to be readable on request
-    cdef bint _alarmed
+    cdef int _wakeup_fd                    # an eventfd, to be readable on request
+    cdef bint _wakeup_pending
     cdef dict _conns                   # file descriptor → Conn
-    cdef object _turns                 # deque of Conns that are to be served
+    cdef object _ready                 # deque of Conns that are to be served
     cdef dict _preferred               # Conn → until when it is served first
-    cdef list _dead                    # Conns whose owners do not know yet
-    cdef dict _leaving                 # Conn → when it is closed by force
-    cdef dict _slow                    # Conn → Guard, of those within a frame or a header block
-    cdef object _waiting               # bytes held for those without a session
-    cdef uint64_t _turned
+    cdef list _closed                    # Conns whose owners do not know yet
+    cdef dict _draining                 # Conn → when it is closed by force
+    cdef dict _unfinished                    # Conn → Guard, of those within a frame or a header block
+    cdef object _pre_session               # bytes held for those without a session
+    cdef uint64_t _turns_served
     cdef dict _counts
     cdef dict _past                    # sums over Conns that are gone
 
@@ -28,15 +28,15 @@ cdef class Hub:
     cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)
 
     cpdef prefer(self, object conn, double until)
-    cpdef count(self, Conn conn)
-    cpdef again(self, Conn conn)
+    cpdef update_memory(self, Conn conn)
+    cpdef schedule(self, Conn conn)
 
-    cpdef bint unfinished(self, Conn conn, object guard, object frames, bint within, double now) except -1
+    cpdef bint track_unfinished(self, Conn conn, object guard, object frames, bint within, double now) except -1
 
     cpdef wake(self)
-    cpdef dead(self, Conn conn)
-    cpdef leaving(self, Conn conn)
-    cdef _bury(self)
-    cdef _hurry(self)
+    cpdef mark_closed(self, Conn conn)
+    cpdef close_when_drained(self, Conn conn)
+    cdef _finalize_closed(self)
+    cdef _abort_overdue(self)
     @cython.locals(conn=Conn)
-    cdef _favour(self, double now, double deadline, Py_ssize_t max_bytes)
+    cdef _serve_preferred(self, double now, double deadline, Py_ssize_t max_bytes)

@@ -13,14 +13,14 @@ from typing import Any
 
 from _speedups.http2.guard import Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, Limits, rates
-from _speedups.http2.memory import Waiting
+from _speedups.http2.memory import PreSessionMemory
 
 PREFERRED, ANSWERS = 64, 4
 """Connections that may be served before all others, and how often something may come of one before it waits for its
 turn again."""
 
 
-class Hub:
+class Poller:
     """limits: of each connection. `fileno()` is readable while `poll` has something to do; one task waits for that and
     calls it.
 
@@ -33,17 +33,17 @@ class Hub:
         self.rows: list[tuple[Any, ...]] = []
         self.now = 0.0
         self.epoll = epoll()
-        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.epoll.register(self._alarm, EPOLLIN)
-        self._alarmed = False
+        self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.epoll.register(self._wakeup_fd, EPOLLIN)
+        self._wakeup_pending = False
         self._conns: dict[int, Any] = {}
-        self._turns: deque[Any] = deque()
+        self._ready: deque[Any] = deque()
         self._preferred: dict[Any, tuple[float, int]] = {}
-        self._dead: list[Any] = []
-        self._leaving: dict[Any, float] = {}
-        self._slow: dict[Any, Guard] = {}
-        self._waiting = Waiting(limits.waiting_bytes)
-        self._turned = 0
+        self._closed: list[Any] = []
+        self._draining: dict[Any, float] = {}
+        self._unfinished: dict[Any, Guard] = {}
+        self._pre_session = PreSessionMemory(limits.waiting_bytes)
+        self._turns_served = 0
         self._counts = {"polls": 0, "late": 0, "rows": 0, "gone": 0}
         self._past = {"frames": 0, "messages": 0, "bytes_in": 0, "bytes_out": 0, "sends": 0}
 
@@ -55,45 +55,45 @@ class Hub:
         if conn.fd in self._conns:
             raise ValueError(f"file descriptor {conn.fd} is in the hub already")
         self._conns[conn.fd] = conn
-        conn.pipe.register()
-        if not conn.pipe.announced():
-            self.again(conn)
+        conn.buffered.register()
+        if not conn.buffered.epoll_reports_all():
+            self.schedule(conn)
 
     def discard(self, conn: Any) -> None:
         """Serve it no more, without a row; its socket stays open and is the caller's."""
         fd = conn.fd
         if fd in self._conns and self._conns[fd] is conn:
             del self._conns[fd]
-            conn.pipe.unregister()
-        self._leaving.pop(conn, None)
-        self._slow.pop(conn, None)
+            conn.buffered.unregister()
+        self._draining.pop(conn, None)
+        self._unfinished.pop(conn, None)
         self._preferred.pop(conn, None)
-        self._waiting.holds(conn, 0)
+        self._pre_session.record(conn, 0)
 
     def overdue(self, now: float) -> None:
         """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as
         `poll`'s."""
-        for conn, guard in list(self._slow.items()):
+        for conn, guard in list(self._unfinished.items()):
             try:
                 guard.overdue(now)
             except Refusal as refusal:
                 conn.refuse(refusal.code, refusal.reason)
 
-    def unfinished(self, conn: Any, guard: Guard, frames: int, within: bool, now: float) -> bool:
+    def track_unfinished(self, conn: Any, guard: Guard, frames: int, within: bool, now: float) -> bool:
         """Whether `overdue` looks at it from now on: it is within a frame or a header block. frames: whole ones so
         far."""
-        if guard.unfinished(frames, within, now):
-            self._slow[conn] = guard
+        if guard.track_unfinished(frames, within, now):
+            self._unfinished[conn] = guard
             return True
-        self._slow.pop(conn, None)
+        self._unfinished.pop(conn, None)
         return False
 
-    def count(self, conn: Any) -> None:
+    def update_memory(self, conn: Any) -> None:
         """Note how much is held for it. Who has to make room, should it be too much over all, is cut off."""
-        conn.counted = 0 if conn.closed else conn.held_back()
-        waiting = self._waiting
-        waiting.holds(conn, conn.counted)
-        while (other := waiting.excess()) is not None:
+        conn.recorded_bytes = 0 if conn.closed else conn.pre_session_bytes()
+        waiting = self._pre_session
+        waiting.record(conn, conn.recorded_bytes)
+        while (other := waiting.connection_to_drop()) is not None:
             other.refuse(
                 ENHANCE_YOUR_CALM, f"crowded out: more than {waiting.limit} bytes are held for all that have no session"
             )
@@ -123,20 +123,20 @@ class Hub:
         self.now = now
         deadline = monotonic() + budget_s
         self._counts["polls"] += 1
-        if self._dead:
-            self._bury()
-        if self._leaving:
-            self._hurry()
-        turns = self._turns
-        announced = self.epoll.poll(0, max_events)
-        if self._preferred and (turns or len(announced) >= max_events):
-            self._favour(now, deadline, max_bytes_per_conn)
-        for fd, _ in announced:
+        if self._closed:
+            self._finalize_closed()
+        if self._draining:
+            self._abort_overdue()
+        turns = self._ready
+        epoll_reports_all = self.epoll.poll(0, max_events)
+        if self._preferred and (turns or len(epoll_reports_all) >= max_events):
+            self._serve_preferred(now, deadline, max_bytes_per_conn)
+        for fd, _ in epoll_reports_all:
             conn = self._conns.get(fd)
             if conn is None:
-                if fd == self._alarm:
-                    os.eventfd_read(self._alarm)
-                    self._alarmed = False
+                if fd == self._wakeup_fd:
+                    os.eventfd_read(self._wakeup_fd)
+                    self._wakeup_pending = False
             elif not conn.waiting:
                 conn.waiting = True
                 turns.append(conn)
@@ -145,14 +145,14 @@ class Hub:
             conn.waiting = False
             if conn.closed:
                 continue
-            self._turned += 1
-            if conn.ready(now, deadline, max_bytes_per_conn) and not conn.closed and not conn.waiting:
+            self._turns_served += 1
+            if conn.serve(now, deadline, max_bytes_per_conn) and not conn.closed and not conn.waiting:
                 conn.waiting = True
                 turns.append(conn)
-            if not conn.closed and conn.held_back() != conn.counted:
-                self.count(conn)
-            if self._dead:
-                self._bury()
+            if not conn.closed and conn.pre_session_bytes() != conn.recorded_bytes:
+                self.update_memory(conn)
+            if self._closed:
+                self._finalize_closed()
             if monotonic() >= deadline:
                 break
         if turns:
@@ -163,42 +163,42 @@ class Hub:
         self._counts["rows"] += len(rows)
         return rows
 
-    def again(self, conn: Any) -> None:
+    def schedule(self, conn: Any) -> None:
         """Give it a turn in the next slice, whether epoll announces something or not."""
         if not conn.waiting:
             conn.waiting = True
-            self._turns.append(conn)
+            self._ready.append(conn)
         self.wake()
 
     def wake(self) -> None:
         """Make `fileno()` readable."""
-        if not self._alarmed:
-            self._alarmed = True
-            os.eventfd_write(self._alarm, 1)
+        if not self._wakeup_pending:
+            self._wakeup_pending = True
+            os.eventfd_write(self._wakeup_fd, 1)
 
-    def dead(self, conn: Any) -> None:
+    def mark_closed(self, conn: Any) -> None:
         """Its socket is closed; who has to know is told by the next `poll`."""
         self.discard(conn)
-        self._dead.append(conn)
+        self._closed.append(conn)
         self.wake()
 
-    def leaving(self, conn: Any) -> None:
+    def close_when_drained(self, conn: Any) -> None:
         """It closes once its queue is empty, or by force when the time for that is up."""
-        self._leaving[conn] = self.now + self.limits.linger
+        self._draining[conn] = self.now + self.limits.linger
 
     def statistics(self) -> dict[str, int]:
         """Counts since the start; connections, attached, waiting_bytes and queued_bytes as they are now."""
         conns = list(self._conns.values())
         sums = dict(self._past)
         for conn in conns:
-            for name, count in conn.counts().items():
-                sums[name] += count
+            for name, number in conn.counts().items():
+                sums[name] += number
         return {
             "connections": len(conns),
             "attached": sum(1 for conn in conns if conn.tag),
-            "waiting_bytes": self._waiting.total,
+            "waiting_bytes": self._pre_session.total,
             "queued_bytes": sum(conn.queued_bytes for conn in conns),
-            "turns": self._turned,
+            "turns": self._turns_served,
             **self._counts,
             **sums,
         }
@@ -207,12 +207,12 @@ class Hub:
         """Abort every connection, tell those who have to know, and give the file descriptors back."""
         for conn in list(self._conns.values()):
             conn.abort()
-        self._bury()
+        self._finalize_closed()
         self.epoll.close()
-        os.close(self._alarm)
-        self._alarmed = True
+        os.close(self._wakeup_fd)
+        self._wakeup_pending = True
 
-    def _favour(self, now: float, deadline: float, max_bytes: int) -> None:
+    def _serve_preferred(self, now: float, deadline: float, max_bytes: int) -> None:
         """More waits than one slice serves: those that are preferred come first, whether anything has come of them or
         not, and keep their turn."""
         for conn, (until, answers) in list(self._preferred.items()):
@@ -220,26 +220,26 @@ class Hub:
                 self._preferred.pop(conn, None)
                 continue
             rows = len(self.rows)
-            if conn.ready(now, deadline, max_bytes):
-                self.again(conn)
+            if conn.serve(now, deadline, max_bytes):
+                self.schedule(conn)
             if conn in self._preferred and len(self.rows) > rows:
                 self._preferred[conn] = (until, answers - 1)
-            if not conn.closed and conn.held_back() != conn.counted:
-                self.count(conn)
+            if not conn.closed and conn.pre_session_bytes() != conn.recorded_bytes:
+                self.update_memory(conn)
             if monotonic() >= deadline:
                 break
 
-    def _bury(self) -> None:
-        while self._dead:
-            conn = self._dead.pop(0)
+    def _finalize_closed(self) -> None:
+        while self._closed:
+            conn = self._closed.pop(0)
             self._counts["gone"] += 1
-            for name, count in conn.counts().items():
-                self._past[name] += count
-            conn.bury()
+            for name, number in conn.counts().items():
+                self._past[name] += number
+            conn.finalize()
 
-    def _hurry(self) -> None:
-        for conn, when in list(self._leaving.items()):
+    def _abort_overdue(self) -> None:
+        for conn, when in list(self._draining.items()):
             if self.now >= when:
                 conn.abort()
-        if self._dead:
-            self._bury()
+        if self._closed:
+            self._finalize_closed()

@@ -14,12 +14,12 @@ CHUNK = 65_536
 """Bytes given to the socket at a time while there is a queue, and how far small pieces are put together for that."""
 
 FULL = "write queue full"
-DRAINED = 4
+DISCARDED_CHUNKS = 4
 """Chunks read and thrown away before closing: a kernel that holds unread bytes sends a reset, which can overtake a
 GOAWAY."""
 
 
-def why(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """Short words for a row."""
     if isinstance(error, ssl.SSLError):
         return f"tls: {error.reason or error}"
@@ -28,7 +28,7 @@ def why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-class Pipe:
+class BufferedSocket:
     """epoll: the set that `register` puts the socket in. limit: of bytes queued; more is an error like a failed socket.
 
     corked: while true, writes only queue. error: why the socket failed, None while it has not; it is not closed then.
@@ -43,14 +43,14 @@ class Pipe:
         "_queue",
         "_recv",
         "_send",
-        "_tried",
-        "_waits",
+        "_tls_retry_length",
+        "_wants_write",
         "closed",
         "corked",
         "error",
         "fd",
-        "listening",
         "queued",
+        "reading",
         "registered",
         "secure",
         "sends",
@@ -64,7 +64,7 @@ class Pipe:
         self.secure = isinstance(sock, ssl.SSLSocket)
         self.corked = False
         self.closed = False
-        self.listening = True
+        self.reading = True
         self.registered = False
         self.error: str | None = None
         self.queued = 0
@@ -77,8 +77,8 @@ class Pipe:
         self._queue: deque[bytes] = deque()
         self._head = b""
         self._offset = 0
-        self._tried = 0
-        self._waits = False
+        self._tls_retry_length = 0
+        self._wants_write = False
         self._interest = EPOLLIN
 
     def register(self) -> None:
@@ -98,14 +98,14 @@ class Pipe:
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except ssl.SSLWantWriteError:
-            self._waits = True
-            self._watch()
+            self._wants_write = True
+            self._update_interest()
             return None
         except OSError as error:
             self._fail(error)
             return b""
 
-    def announced(self) -> bool:
+    def epoll_reports_all(self) -> bool:
         """Whether epoll tells of all that there is to read; TLS may hold bytes that it has decrypted already."""
         return not self.secure or not self.sock.pending()  # type: ignore[attr-defined]
 
@@ -130,15 +130,15 @@ class Pipe:
         """Send what is queued as far as the socket takes it; the epoll set then waits for it to take more."""
         if self.closed or self.error is not None:
             return
-        self._waits = False
+        self._wants_write = False
         while self.queued > 0:
             if self._offset == len(self._head):
-                self._take_head()
+                self._next_head()
             left = len(self._head) - self._offset
             try:
                 sent = self._send(self._piece(left))
             except (BlockingIOError, ssl.SSLWantWriteError):
-                self._waits = True
+                self._wants_write = True
                 break
             except ssl.SSLWantReadError:
                 break
@@ -147,21 +147,21 @@ class Pipe:
                 return
             self.sends += 1
             self.sent += sent
-            self._tried = 0
+            self._tls_retry_length = 0
             self._offset += sent
             self.queued -= sent
             if sent < left and not self.secure and left <= CHUNK:
-                self._waits = True
+                self._wants_write = True
                 break
         if self.queued == 0:
             self._head = b""
             self._offset = 0
-        self._watch()
+        self._update_interest()
 
-    def deaf(self) -> None:
+    def stop_reading(self) -> None:
         """Read no more; only what is queued still matters."""
-        self.listening = False
-        self._watch()
+        self.reading = False
+        self._update_interest()
 
     def close(self, *, gently: bool = False) -> None:
         """gently: so that what was sent has a chance to arrive although the peer's last bytes were not read."""
@@ -173,7 +173,7 @@ class Pipe:
             try:
                 if not self.secure:
                     self.sock.shutdown(SHUT_WR)
-                for _ in range(DRAINED):
+                for _ in range(DISCARDED_CHUNKS):
                     if not self._recv(CHUNK):
                         break
             except OSError:
@@ -187,10 +187,10 @@ class Pipe:
         # OpenSSL must be given the same bytes again after it wanted to wait (SSL_write), so a piece keeps its length.
         if left <= CHUNK and self._offset == 0:
             return self._head
-        length = self._tried = self._tried or min(left, CHUNK)
+        length = self._tls_retry_length = self._tls_retry_length or min(left, CHUNK)
         return memoryview(self._head)[self._offset : self._offset + length]
 
-    def _take_head(self) -> None:
+    def _next_head(self) -> None:
         queue = self._queue
         head = queue.popleft()
         if queue and len(head) < CHUNK:
@@ -204,8 +204,8 @@ class Pipe:
         self._head = head
         self._offset = 0
 
-    def _watch(self) -> None:
-        interest = (EPOLLIN if self.listening else 0) | (EPOLLOUT if self._waits else 0)
+    def _update_interest(self) -> None:
+        interest = (EPOLLIN if self.reading else 0) | (EPOLLOUT if self._wants_write else 0)
         if interest != self._interest:
             self._interest = interest
             if self.registered:
@@ -213,4 +213,4 @@ class Pipe:
 
     def _fail(self, error: OSError) -> None:
         if self.error is None:
-            self.error = why(error)
+            self.error = error_text(error)

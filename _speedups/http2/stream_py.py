@@ -12,34 +12,34 @@ not yet been given back; once it is given back, h2's view is exact again.
 
 from __future__ import annotations
 
-from importlib import import_module
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+from _speedups.http2.frames import END_STREAM, PADDED
 from _speedups.http2.guard import Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, Limits
+from _speedups.pick import same_twin
 
 if TYPE_CHECKING:
-    from _speedups.http2 import socket_py as pipes
-    from _speedups.messages import codec_py as wire
+    from _speedups.http2 import socket_py as sockets
+    from _speedups.messages import decode_py as wire
 else:
-    wire = import_module(f"_speedups.messages.codec_{__name__.rpartition('_')[2]}")
+    wire = same_twin(__name__, "_speedups.messages.decode")
 
 PREFIX = 5
-END_STREAM, PADDED = 0x01, 0x08
 FULL = "write queue full"
-CACHED = 4_096
+CACHED_SIZES = 4_096
 """Sizes of DATA up to which the bytes in front of a single message on stream 1, where agents live, are kept ready
 made."""
 
 _decode = wire.decode
-_frame = Struct(">HBBBI").pack
+_frame_header = Struct(">HBBBI").pack
 _prefix = Struct(">BI").pack
 _update = Struct(">HBBBII").pack
-_heads: dict[int, bytes] = {}
+_frame_heads: dict[int, bytes] = {}
 
 
-class Lane:
+class AttachedStream:
     """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come
     before
     the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold
@@ -47,28 +47,28 @@ class Lane:
 
     __slots__ = (
         "_broken",
+        "_buffered",
         "_debt_stream",
+        "_grant_at",
         "_guard",
         "_h2",
         "_h2_stream",
-        "_half",
-        "_left",
         "_limits",
-        "_need",
-        "_part",
-        "_pipe",
-        "_refilled",
+        "_needed",
+        "_partial",
+        "_refilled_at",
         "_rows",
         "_stream_window",
+        "_tokens",
         "_window",
         "debt",
-        "expects",
+        "expects_hello",
         "largest",
         "messages",
-        "room",
         "stream",
         "tag",
         "waiting",
+        "window_left",
     )
 
     def __init__(
@@ -77,7 +77,7 @@ class Lane:
         tag: Any,
         h2: Any,
         h2_stream: Any,
-        pipe: pipes.Pipe,
+        buffered: sockets.BufferedSocket,
         guard: Guard,
         limits: Limits,
         rows: list[tuple[Any, ...]],
@@ -85,30 +85,30 @@ class Lane:
         self.stream = stream
         self.tag = tag
         self.debt = 0
-        self.room = 0
+        self.window_left = 0
         self.messages = 0
         self.waiting: bytearray | None = None
         self._h2 = h2
         self._h2_stream = h2_stream
-        self._pipe = pipe
+        self._buffered = buffered
         self._guard = guard
         self._limits = limits
         self.largest = limits.max_message
-        self.expects = False
+        self.expects_hello = False
         self._rows = rows
         self._debt_stream = 0
-        self._half = 0
-        self._need = 0
-        self._part: bytearray | None = None
+        self._grant_at = 0
+        self._needed = 0
+        self._partial: bytearray | None = None
         self._broken = False
         self._window = self._stream_window = 0
-        self._left = float(limits.messages_per_second)
-        self._refilled = -1.0
+        self._tokens = float(limits.messages_per_second)
+        self._refilled_at = -1.0
 
-    def become(self, h2: Any, h2_stream: Any) -> None:
+    def bind_h2(self, h2: Any, h2_stream: Any) -> None:
         """These objects count the windows from now on, and have them as they are."""
         self._h2, self._h2_stream = h2, h2_stream
-        self.room = 0
+        self.window_left = 0
 
     # --- in
     # ------------------------------------------------------------------------------------------------------------------
@@ -116,11 +116,11 @@ class Lane:
     def frame(self, data: bytes, flags: int, start: int, stop: int, now: float) -> bool:
         """One DATA frame with the payload data[start:stop]. True if it was the peer's last. Raises Refusal."""
         length = stop - start
-        if length > self.room:
-            self._measure()
-            if length > self.room:
+        if length > self.window_left:
+            self._read_windows()
+            if length > self.window_left:
                 raise Refusal(FLOW_CONTROL_ERROR, "flow control: the window was exceeded")
-        self.room -= length
+        self.window_left -= length
         self.debt += length
         self._debt_stream += length
         if flags & PADDED:
@@ -132,7 +132,7 @@ class Lane:
             self.consume(data, start, stop, now)
         elif not flags & END_STREAM:
             self._guard.empty(now)
-        if self._debt_stream >= self._half:
+        if self._debt_stream >= self._grant_at:
             self.grant()
         return flags & END_STREAM != 0
 
@@ -140,78 +140,80 @@ class Lane:
         """Bytes of gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), cut anywhere. Raises Refusal."""
         if self._broken:
             return
-        if now != self._refilled:
+        if now != self._refilled_at:
             self._refill(now)
-        if self._part is not None:
-            self._part += data[start:stop]
-            if len(self._part) < self._need:
+        if self._partial is not None:
+            self._partial += data[start:stop]
+            if len(self._partial) < self._needed:
                 return
-            data = bytes(self._part)
+            data = bytes(self._partial)
             start, stop = 0, len(data)
-            self._part = None
+            self._partial = None
         while stop - start >= PREFIX:
             size = data[start + 1] << 16 | data[start + 2] << 8 | data[start + 3]
             size = size << 8 | data[start + 4]  # in two steps: a C int has 31 bits
             if data[start] != 0:
-                self._break("compressed message, and no compression was agreed on")
+                self._mark_malformed("compressed message, and no compression was agreed on")
                 return
             if size > self.largest:
-                self._break(f"message too large: {size} bytes, the limit is {self.largest}")
+                self._mark_malformed(f"message too large: {size} bytes, the limit is {self.largest}")
                 return
             if size > stop - start - PREFIX:
-                self._need = PREFIX + size
-                self._part = bytearray(data[start:stop])
+                self._needed = PREFIX + size
+                self._partial = bytearray(data[start:stop])
                 return
             if self.messages == 0:
                 self.largest = self._limits.max_message
             self.messages += 1
-            self._left -= 1.0
-            if self._left < 0.0:
+            self._tokens -= 1.0
+            if self._tokens < 0.0:
                 raise Refusal(ENHANCE_YOUR_CALM, "flood of messages")
             start += PREFIX
             try:
                 row = _decode(self.tag, data, start, start + size)
             except ValueError as error:
-                self._break(f"malformed message: {error}")
+                self._mark_malformed(f"malformed message: {error}")
                 return
             if row is not None:
                 self._rows.append(row)
-            elif self.expects and self.messages == 1:
+            elif self.expects_hello and self.messages == 1:
                 self._rows.append((self.tag, 3, data[start : start + size]))  # not a Hello, and to be refused as none
             start += size
         if start < stop:
-            self._need = PREFIX
-            self._part = bytearray(data[start:stop])
+            self._needed = PREFIX
+            self._partial = bytearray(data[start:stop])
 
-    def begun(self) -> int:
+    def partial_bytes(self) -> int:
         """Bytes of a message that has begun."""
-        return 0 if self._part is None else len(self._part)
+        return 0 if self._partial is None else len(self._partial)
 
     def grant(self) -> None:
         """Give back to the peer what was consumed."""
         if self.debt > 0:
-            self._pipe.write(_update(0, 4, 8, 0, 0, self.debt))
+            self._buffered.write(_update(0, 4, 8, 0, 0, self.debt))
             self.debt = 0
         if self._debt_stream > 0:
             if not self._h2_stream.closed and self._h2_stream.state_machine.state.name != "HALF_CLOSED_REMOTE":
-                self._pipe.write(_update(0, 4, 8, 0, self.stream, self._debt_stream))
+                self._buffered.write(_update(0, 4, 8, 0, self.stream, self._debt_stream))
             self._debt_stream = 0
-        self.room = 0
+        self.window_left = 0
 
-    def _measure(self) -> None:
+    def _read_windows(self) -> None:
         connection: int = self._h2.inbound_flow_control_window
         stream: int = self._h2_stream.inbound_flow_control_window
-        self._half = max(1, min(connection, stream) // 2)
-        self.room = max(0, min(connection - self.debt, stream - self._debt_stream))
+        self._grant_at = max(1, min(connection, stream) // 2)
+        self.window_left = max(0, min(connection - self.debt, stream - self._debt_stream))
 
     def _refill(self, now: float) -> None:
         full = float(self._limits.messages_per_second)
-        self._left = full if self._refilled < 0.0 else min(full, self._left + max(0.0, now - self._refilled) * full)
-        self._refilled = now
+        self._tokens = (
+            full if self._refilled_at < 0.0 else min(full, self._tokens + max(0.0, now - self._refilled_at) * full)
+        )
+        self._refilled_at = now
 
-    def _break(self, reason: str) -> None:
+    def _mark_malformed(self, reason: str) -> None:
         self._broken = True
-        self._part = None
+        self._partial = None
         self._rows.append((self.tag, 0, reason))
 
     # --- out
@@ -222,12 +224,14 @@ class Lane:
         if len(messages) == 1 and self.stream == 1 and self.waiting is None:
             message = messages[0]
             total = PREFIX + len(message)
-            if total <= CACHED and total <= self._allowed():
+            if total <= CACHED_SIZES and total <= self._allowed():
                 self._spend(total)
-                head = _heads.get(total)
+                head = _frame_heads.get(total)
                 if head is None:
-                    head = _heads[total] = _frame(total >> 8, total & 0xFF, 0, 0, 1) + _prefix(0, len(message))
-                self._pipe.write(head + message)
+                    head = _frame_heads[total] = _frame_header(total >> 8, total & 0xFF, 0, 0, 1) + _prefix(
+                        0, len(message)
+                    )
+                self._buffered.write(head + message)
                 return
         parts = [b""]
         total = 0
@@ -237,15 +241,15 @@ class Lane:
             total += PREFIX + len(message)
         if self.waiting is None and 0 < total <= self._allowed():
             self._spend(total)
-            parts[0] = _frame(total >> 8, total & 0xFF, 0, 0, self.stream)
-            self._pipe.write(b"".join(parts))
+            parts[0] = _frame_header(total >> 8, total & 0xFF, 0, 0, self.stream)
+            self._buffered.write(b"".join(parts))
         elif total > 0:
             if self.waiting is None:
                 self.waiting = bytearray()
             self.waiting += b"".join(parts)
-            self.pump()
+            self.send_waiting()
 
-    def pump(self) -> None:
+    def send_waiting(self) -> None:
         """Send what waits, as far as the peer's windows allow."""
         waiting = self.waiting
         if waiting is None:
@@ -257,16 +261,16 @@ class Lane:
             if size <= 0:
                 break
             self._spend(size)
-            frames.append(_frame(size >> 8, size & 0xFF, 0, 0, self.stream))
+            frames.append(_frame_header(size >> 8, size & 0xFF, 0, 0, self.stream))
             frames.append(bytes(waiting[done : done + size]))
             done += size
         if frames:
             del waiting[:done]
-            self._pipe.write(b"".join(frames))
+            self._buffered.write(b"".join(frames))
         if not waiting:
             self.waiting = None
-        elif len(waiting) + self._pipe.queued > self._limits.write_queue_bytes and self._pipe.error is None:
-            self._pipe.error = FULL
+        elif len(waiting) + self._buffered.queued > self._limits.write_queue_bytes and self._buffered.error is None:
+            self._buffered.error = FULL
 
     def _allowed(self) -> int:
         """Bytes that may be sent now; `_spend` of some of them must follow at once, if at all."""
@@ -278,4 +282,4 @@ class Lane:
     def _spend(self, size: int) -> None:
         self._h2.outbound_flow_control_window = self._window - size
         self._h2_stream.outbound_flow_control_window = self._stream_window - size
-        self._guard.lane_sent += 1
+        self._guard.data_frames_sent += 1

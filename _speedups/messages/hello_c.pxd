@@ -2,10 +2,9 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from _speedups.messages.codec_c cimport Cursor
+from _speedups.messages.decode_c cimport Cursor
 
 cdef int HELLO, NEWEST, LENGTH, MAX_FIELDS
-cdef object _varint
 
 @cython.locals(cursor=Cursor, member=int, body=bytes, piece=bytes)
 cpdef tuple decode_hello(bytes message)
@@ -22,6 +21,3 @@ cdef tuple _facts(Cursor cursor, tuple before)
 
 @cython.locals(key=str, value=str, end=Py_ssize_t)
 cdef tuple _label(Cursor cursor)
-
-@cython.locals(parts=list, own=bytes, text=bytes, body=bytes)
-cpdef bytes encode_welcome(object epoch, object session, object credits, object heartbeat_ms, object silence_ms, list verdicts)

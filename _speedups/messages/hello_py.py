@@ -2,18 +2,19 @@
 
 This file is run as it is, and compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. As
 strict
-as codec_py, whose Cursor it uses.
+as decode_py, whose Cursor it uses.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from _speedups.pick import same_twin
+
 if TYPE_CHECKING:
-    from _speedups.messages import codec_py as wire
+    from _speedups.messages import decode_py as wire
 else:
-    wire = import_module(f"_speedups.messages.codec_{__name__.rpartition('_')[2]}")
+    wire = same_twin(__name__, "_speedups.messages.decode")
 
 Malformed = wire.Malformed
 HELLO, NEWEST = 3, 14
@@ -37,8 +38,6 @@ known yet."""
 
 Entries = list[tuple[str, int, int, int]]
 Facts = tuple[str, str, str, str, str, dict[str, str]]
-
-_varint = wire.varint
 
 
 def decode_hello(message: bytes) -> tuple[str, str, str, int, int, int, Entries, Facts, int, int]:
@@ -158,30 +157,3 @@ def _label(cursor: wire.Cursor) -> tuple[str, str]:
             cursor.skip()
     cursor.end = end
     return (key, value)
-
-
-def encode_welcome(
-    epoch: int, session: int, credits: int, heartbeat_ms: int, silence_ms: int, verdicts: list[tuple[str, int, int]]
-) -> bytes:
-    """CommandMessage(welcome). verdicts: (command_id, attempt, decision)."""
-    parts: list[bytes] = []
-    if epoch:
-        parts += (b"\x08", _varint(epoch))
-    if session:
-        parts += (b"\x10", _varint(session))
-    if credits:
-        parts += (b"\x18", _varint(credits))
-    if heartbeat_ms:
-        parts += (b"\x20", _varint(heartbeat_ms))
-    if silence_ms:
-        parts += (b"\x28", _varint(silence_ms))
-    for command_id, attempt, decision in verdicts:
-        text = command_id.encode()
-        own = b"".join((b"\x0a", _varint(len(text)), text)) if text else b""
-        if attempt:
-            own += b"\x10" + _varint(attempt)
-        if decision:
-            own += b"\x18" + _varint(decision)
-        parts += (b"\x32", _varint(len(own)), own)
-    body = b"".join(parts)
-    return b"".join((b"\x22", _varint(len(body)), body))

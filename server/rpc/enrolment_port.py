@@ -16,9 +16,9 @@ from typing import Any
 
 import structlog
 import trio
-from hyperframe.frame import GoAwayFrame
 
-from _speedups.http2.guard import HEADER, Guard, Refusal
+from _speedups.http2.frames import HEADER, PREFACE, goaway
+from _speedups.http2.guard import Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
 from proto.common.token_bucket import TokenBucket
 from server.rpc.accept.abuse import AbuseTracker, is_grave, label
@@ -26,7 +26,6 @@ from server.security.connection_slots import NoRoom, Place, Places
 
 log = structlog.get_logger("rpc.enrolment_port")
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LOOK_S = 1.0
 """Seconds between two looks at what is overdue on a connection."""
 
@@ -197,7 +196,7 @@ class GuardedProtocol(asyncio.Protocol):
                 self._feed(stop)
             else:
                 del buffer[:stop]
-        self._guard.unfinished(self._number, len(buffer) > 0, now)
+        self._guard.track_unfinished(self._number, len(buffer) > 0, now)
 
     def _feed(self, size: int) -> None:
         data = bytes(self._buffer[:size])
@@ -242,9 +241,7 @@ class GuardedProtocol(asyncio.Protocol):
     def _end(self, code: int) -> None:
         """GOAWAY, and nothing more."""
         self._over = True
-        self._transport.write(
-            GoAwayFrame(0, last_stream_id=self._guard.http2.highest_inbound_stream_id, error_code=code).serialize()
-        )
+        self._transport.write(goaway(self._guard.http2.highest_inbound_stream_id, code))
         self._transport.close()
         asyncio.get_running_loop().call_later(
             LOOK_S, self._transport.abort

@@ -42,9 +42,9 @@ class AgentPort:
         lane_limits: http2.Limits,
         entry: AgentAuth,
     ) -> None:
-        self._hub = http2.Hub(lane_limits)
+        self._poller = http2.Poller(lane_limits)
         self._counts = counts
-        self.edge = AgentStreams(self._hub, registry, door, queue, clock, settings, counts)
+        self.edge = AgentStreams(self._poller, registry, door, queue, clock, settings, counts)
         self._handshake = SessionSetup(
             self.edge, HostRecorder(registry, queue, clock), door, clock, entry, settings, counts, lane_limits
         )
@@ -54,11 +54,11 @@ class AgentPort:
         front = LazyGrpcConnection(
             arrival, self._handshake.openings, self._handshake, partial(self._listener.offended, arrival.peername[0])
         )
-        conn = front.conn = http2.Conn(arrival.sock, front, hub=self._hub, http2=front.still)
-        conn.on_gone = partial(self._gone, front, arrival.peername)
+        conn = front.conn = http2.Conn(arrival.sock, front, poller=self._poller, http2=front.still)
+        conn.on_closed = partial(self._gone, front, arrival.peername)
         try:
             arrival.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            self._hub.add(conn)
+            self._poller.add(conn)
         except OSError as error:  # the peer has gone already
             log.info("connection lost at once", peer=arrival.peername[0], error=str(error))
             conn.abort()
@@ -81,7 +81,7 @@ class AgentPort:
                 await nursery.start(self._listener.run)
                 task_status.started()
         finally:
-            self._hub.close()
+            self._poller.close()
 
 
 @asynccontextmanager

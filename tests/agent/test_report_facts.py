@@ -36,7 +36,7 @@ def ended(**facts: Any) -> records.Exit:
 
 def kept(wire: CommandResult) -> dict[str, object]:
     """The report as the server keeps it, from the bytes on the wire."""
-    from _speedups.messages.codec_py import decode
+    from _speedups.messages import decode
 
     data = bytes(CommandMessage(command_result=wire))
     row = decode(0, data, 0, len(data))

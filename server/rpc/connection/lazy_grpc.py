@@ -126,10 +126,10 @@ class LazyGrpcConnection:
         """The peer's call is a session. The headers that say so leave together with the first message."""
         assert self._opening is not None
         self._answered = True
-        pipe = self.conn.pipe
-        pipe.corked = True
+        buffered = self.conn.buffered
+        buffered.corked = True
         self.conn.write(self._opening.answer)
-        pipe.corked = False
+        buffered.corked = False
         for opening in self._learnt or ():
             self._openings.keep(opening)
         self._learnt = None
@@ -276,4 +276,4 @@ class LazyGrpcConnection:
 
     def _take_over(self, transport: Transport) -> None:
         transport.conn = self.conn
-        self.conn.become(self._real.connection._connection)
+        self.conn.bind_h2(self._real.connection._connection)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from _speedups import http2
-from _speedups.messages.codec_py import varint
+from _speedups.messages import encode_ack, encode_dispatch, encode_heartbeat, encode_welcome, varint
 from proto.messages import CommandContent, CommandMessage, Drain
 from proto.messages import Credit as CreditMessage
 from proto.messages import Forget as ForgetMessage
@@ -47,7 +46,7 @@ class Encoder:
         if isinstance(act, Dispatch):
             return self._dispatch(act)
         if isinstance(act, Ack):
-            return http2.encode_ack(act.command_id, act.attempt)
+            return encode_ack(act.command_id, act.attempt)
         if isinstance(act, Cancel):
             return _cancel(act)
         if isinstance(act, Forget):
@@ -62,12 +61,12 @@ class Encoder:
     def _welcome(self, act: Welcome, credits: int) -> bytes:
         terms = self._terms
         verdicts = [(v.command_id, v.attempt, int(v.decision)) for v in act.verdicts]
-        return http2.encode_welcome(
+        return encode_welcome(
             terms.epoch, act.session, credits, round(terms.heartbeat * 1000), round(terms.silence * 1000), verdicts
         )
 
     def _dispatch(self, act: Dispatch) -> bytes:
-        return http2.encode_dispatch(self._content(act.command), act.attempt, act.seq, act.session)
+        return encode_dispatch(self._content(act.command), act.attempt, act.seq, act.session)
 
     def _content(self, command: Command) -> bytes:
         shared = self._shared.get(command.command_id)
@@ -83,7 +82,7 @@ def credit(results: int) -> bytes:
 
 
 def heartbeat(beat: int, *, answer: bool = False) -> bytes:
-    return http2.encode_heartbeat(beat, answer)
+    return encode_heartbeat(beat, answer)
 
 
 def drain(retry_min: float, retry_max: float) -> bytes:

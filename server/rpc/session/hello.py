@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from _speedups import http2
+from _speedups.messages import decode_hello
 from proto.ids import is_id
 from proto.messages import MalformedMessage
 from server.core.events import HostConnected, JournalEntry, JournalStage
@@ -49,7 +49,7 @@ class Hello(NamedTuple):
 def hello(message: bytes) -> Hello:
     """The Hello in the first message, a whole CommandMessage. Raises MalformedMessage, naming what is wrong."""
     try:
-        read = http2.decode_hello(message)
+        read = decode_hello(message)
     except ValueError as error:
         raise MalformedMessage(str(error)) from error
     value = Hello(*read[:7], Facts(*read[7]), *read[8:])

@@ -109,7 +109,7 @@ class AgentStreams:
 
     def __init__(
         self,
-        hub: Any,
+        poller: Any,
         registry: Registry,
         door: EngineHandle,
         queue: Queue,
@@ -117,7 +117,7 @@ class AgentStreams:
         settings: Settings,
         counts: Counts,
     ) -> None:
-        self._hub, self._registry, self._door, self._queue = hub, registry, door, queue
+        self._poller, self._registry, self._door, self._queue = poller, registry, door, queue
         self._clock, self._settings, self._counts = clock, settings, counts
         self._encoder = Encoder(settings.terms)
         self._live: dict[int, AgentStream] = {}
@@ -212,12 +212,12 @@ class AgentStreams:
             await (
                 self._queue.wait_reading()
             )  # a full writer leaves what agents send in the sockets, and so on the agents' disks
-            await trio.lowlevel.wait_readable(self._hub.fileno())
+            await trio.lowlevel.wait_readable(self._poller.fileno())
             now = self._clock.now().mono
             if rest := self._pace.rest(now):
                 await trio.sleep(rest)
                 now = self._clock.now().mono
-            batch = self._hub.poll(now, READ_AT_ONCE)
+            batch = self._poller.poll(now, READ_AT_ONCE)
             self.take(batch, now)
             if len(batch) >= BULK:
                 await let_other_tasks_run()
@@ -347,7 +347,7 @@ class AgentStreams:
         if live is None:
             return
         if session.quick:
-            self._hub.prefer(live.conn, now + PREFERRED_SECONDS)
+            self._poller.prefer(live.conn, now + PREFERRED_SECONDS)
         messages = [self._encoder.encode(act, self._credits.of(session, act)) for act in session.take()]
         if messages:
             self._pace.sent(now)
@@ -387,7 +387,7 @@ class AgentStreams:
             await trio.sleep(self._settings.pulse)
             now = self._clock.now().mono
             self._cut_silent(now)
-            self._hub.overdue(now)
+            self._poller.overdue(now)
             results, sessions = self._credits.granted()
             for granted in sessions:
                 if (owed := self._live.get(granted.number)) is not None:

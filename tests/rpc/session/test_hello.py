@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from _speedups.http2.limits import Limits
-from _speedups.messages.codec_py import varint
+from _speedups.messages import varint
 from proto.link.errors import LinkRefused
 from proto.messages import Entry, Facts, Hello, MalformedMessage, Stage
 from server.rpc.session import hello

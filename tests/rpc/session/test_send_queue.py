@@ -84,8 +84,8 @@ async def test_however_many_wait_the_loop_gets_its_turns(
 ) -> None:
     turns, unread = Turns(), Any
     monkeypatch.setattr("server.rpc.session.streams.let_other_tasks_run", turns)
-    known, hub = Registry(1), unread
-    one = AgentStreams(hub, known, unread, unread, SystemClock(), Settings(Terms(1)), unread)  # type: ignore[arg-type]
+    known, poller = Registry(1), unread
+    one = AgentStreams(poller, known, unread, unread, SystemClock(), Settings(Terms(1)), unread)  # type: ignore[arg-type]
     waiting = sessions(one._unsent, quick + others)
     for number, session in enumerate(waiting):
         session.push(dispatch(number < quick))

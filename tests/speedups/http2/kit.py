@@ -61,7 +61,7 @@ def load(name: str) -> ModuleType:
 
 
 def part(impl: ModuleType, name: str) -> Any:
-    """A module that a twin is made of: part(connection_c, "messages.codec") is codec_c."""
+    """A module that a twin is made of: part(connection_c, "messages.decode") is decode_c."""
     return importlib.import_module(impl.__name__.replace("http2.connection", name))
 
 
@@ -161,22 +161,27 @@ class Rig:
     rows."""
 
     def __init__(
-        self, impl: ModuleType, limits: Limits | None = None, window: int = 256 << 10, pair: Any = None, hub: Any = None
+        self,
+        impl: ModuleType,
+        limits: Limits | None = None,
+        window: int = 256 << 10,
+        pair: Any = None,
+        poller: Any = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.hub = hub or impl.Hub(self.limits)
-        self.own_hub = hub is None
+        self.poller = poller or part(impl, "http2.poller").Poller(self.limits)
+        self.own_poller = poller is None
         ours, self.peer = pair or socket.socketpair()
         ours.setblocking(False)
         self.peer.setblocking(False)
         self.handler = Handler()
         self.protocol = Protocol(self.handler, window)
         self.transport = Transport(ours)
-        self.conn = impl.Conn(ours, self.protocol, hub=self.hub)
+        self.conn = impl.Conn(ours, self.protocol, poller=self.poller)
         self.transport.conn = self.conn
         self.gone: list[str] = []
-        self.conn.on_gone = self.gone.append
-        self.hub.add(self.conn)
+        self.conn.on_closed = self.gone.append
+        self.poller.add(self.conn)
         self.protocol.connection_made(self.transport)
         self.rows: list[tuple[Any, ...]] = []
         self.received = b""
@@ -189,8 +194,8 @@ class Rig:
     def turn(self, **arguments: Any) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
         for _ in range(10_000):
-            rows += self.hub.poll(self.now, **{"budget_s": 5.0} | arguments)
-            if not readable(self.hub.fileno()):
+            rows += self.poller.poll(self.now, **{"budget_s": 5.0} | arguments)
+            if not readable(self.poller.fileno()):
                 break
         self.rows += rows
         return rows
@@ -232,10 +237,10 @@ class Rig:
     def close(self) -> None:
         self.peer.close()
         self.conn.abort()
-        if self.own_hub:
-            self.hub.close()
+        if self.own_poller:
+            self.poller.close()
         else:
-            self.hub.poll(self.now)
+            self.poller.poll(self.now)
 
 
 def readable(fd: int) -> bool:

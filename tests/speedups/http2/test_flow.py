@@ -186,10 +186,10 @@ def test_frames_are_no_longer_than_the_client_takes(impl: ModuleType) -> None:
 
 def test_several_messages_leave_in_one_frame_and_one_send(impl: ModuleType) -> None:
     with attached(impl) as r:
-        before = r.hub.statistics()["sends"]
+        before = r.poller.statistics()["sends"]
         r.conn.send([b"one", b"", b"three"])
         assert frames(r.take()) == [(DATA, 0, 1, grpc(b"one") + grpc(b"") + grpc(b"three"))]
-        assert r.hub.statistics()["sends"] == before + 1
+        assert r.poller.statistics()["sends"] == before + 1
 
 
 def test_nothing_to_send_sends_nothing(impl: ModuleType) -> None:

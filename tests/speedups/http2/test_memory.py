@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from _speedups.http2.limits import Limits
-from _speedups.http2.memory import Waiting
+from _speedups.http2.memory import PreSessionMemory
 from proto.messages import Accepted, CommandMessage
-from tests.speedups.http2.kit import DATA, HEADERS, RST, Rig, block, both, frame, grpc, opening
+from tests.speedups.http2.kit import DATA, HEADERS, RST, Rig, block, both, frame, grpc, opening, part
 
 ACCEPTED = bytes(CommandMessage(accepted=Accepted("a", 1)))
 HELLO = 1 << 20
@@ -22,8 +22,8 @@ HELLO = 1 << 20
 @contextmanager
 def guests(impl: ModuleType, count: int, limit: int = 100_000, attach: bool = True) -> Iterator[list[Rig]]:
     """Connections of one hub whose call has begun, with the lane waiting for their Hello, if not grpclib."""
-    hub = impl.Hub(Limits(waiting_bytes=limit))
-    rigs = [Rig(impl, limits=hub.limits, hub=hub) for _ in range(count)]
+    poller = part(impl, "http2.poller").Poller(Limits(waiting_bytes=limit))
+    rigs = [Rig(impl, limits=poller.limits, poller=poller) for _ in range(count)]
     for number, r in enumerate(rigs, 1):
         r.give(opening())
         if attach:
@@ -33,10 +33,10 @@ def guests(impl: ModuleType, count: int, limit: int = 100_000, attach: bool = Tr
     finally:
         for r in rigs:
             r.close()
-        hub.close()
+        poller.close()
 
 
-def part(size: int, stream: int = 1) -> bytes:
+def data_of(size: int, stream: int = 1) -> bytes:
     """The first so many bytes of a long message, in frames."""
     message = b"\0" + HELLO.to_bytes(4, "big") + bytes(size - 5)
     return b"".join(frame(DATA, 0, stream, message[at : at + 16_000]) for at in range(0, size, 16_000))
@@ -47,7 +47,7 @@ def more(size: int, stream: int = 1) -> bytes:
 
 
 def waiting(r: Rig) -> int:
-    found: int = r.hub.statistics()["waiting_bytes"]
+    found: int = r.poller.statistics()["waiting_bytes"]
     return found
 
 
@@ -58,8 +58,8 @@ def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(
     impl: ModuleType, attach: bool, over: int, cut: int
 ) -> None:
     with guests(impl, 2, attach=attach) as (first, second):
-        second.give(part(60_000))
-        first.give(part(40_000 + over))
+        second.give(data_of(60_000))
+        first.give(data_of(40_000 + over))
         assert waiting(first) == (40_001 if cut else 100_000 + over)
         assert (first.conn.closed, second.conn.closed) == (False, bool(cut))
         if cut:
@@ -70,8 +70,8 @@ def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(
 def test_who_holds_less_than_its_share_is_left_alone_however_long_it_waits(impl: ModuleType) -> None:
     with guests(impl, 4) as rigs:
         for r in rigs[:3]:
-            r.give(part(10))
-        rigs[3].give(part(99_970))
+            r.give(data_of(10))
+        rigs[3].give(data_of(99_970))
         assert [r.conn.closed for r in rigs] == [False] * 4
         rigs[0].give(more(1))
         assert [r.conn.closed for r in rigs] == [False, False, False, True]
@@ -91,9 +91,9 @@ def test_a_hello_that_is_whole_is_held_no_more(impl: ModuleType) -> None:
 @both
 def test_the_messages_of_a_session_are_not_counted_but_its_other_calls_are(impl: ModuleType) -> None:
     with guests(impl, 1) as (r,):
-        r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) + part(90_000))
+        r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) + data_of(90_000))
         assert waiting(r) == 0
-        r.give(frame(HEADERS, 4, 3, block()) + part(99_000, 3))
+        r.give(frame(HEADERS, 4, 3, block()) + data_of(99_000, 3))
         assert waiting(r) == 99_000
         r.give(more(1_001, 3))
         assert r.conn.closed and r.goaway() is not None
@@ -103,7 +103,7 @@ def test_the_messages_of_a_session_are_not_counted_but_its_other_calls_are(impl:
 @pytest.mark.parametrize("end", [frame(RST, 0, 1, bytes(4)), frame(DATA, 1, 1, b"")], ids=["reset", "ended"])
 def test_a_call_that_has_ended_holds_nothing(impl: ModuleType, end: bytes) -> None:
     with guests(impl, 1, attach=False) as (r,):
-        r.give(part(50_000))
+        r.give(data_of(50_000))
         assert waiting(r) == 50_000
         r.give(end)
         assert waiting(r) == 0
@@ -112,8 +112,8 @@ def test_a_call_that_has_ended_holds_nothing(impl: ModuleType, end: bytes) -> No
 @both
 def test_a_call_that_is_attached_and_a_connection_that_is_gone_hold_nothing(impl: ModuleType) -> None:
     with guests(impl, 2, attach=False) as (first, second):
-        first.give(part(50_000))
-        second.give(part(40_000))
+        first.give(data_of(50_000))
+        second.give(data_of(40_000))
         assert waiting(first) == 90_000
         first.conn.attach(1, 7, b"")
         assert waiting(first) == 40_000
@@ -124,7 +124,7 @@ def test_a_call_that_is_attached_and_a_connection_that_is_gone_hold_nothing(impl
 @both
 def test_a_frame_and_a_header_block_that_have_begun_count(impl: ModuleType) -> None:
     with guests(impl, 1, attach=False) as (r,):
-        r.give(part(1_000)[:-1])
+        r.give(data_of(1_000)[:-1])
         assert waiting(r) == 9 + 999
     with guests(impl, 1, attach=False) as (r,):
         r.give(frame(HEADERS, 0, 3, block()))
@@ -132,13 +132,13 @@ def test_a_frame_and_a_header_block_that_have_begun_count(impl: ModuleType) -> N
 
 
 def test_room_is_made_by_the_oldest_that_is_big_enough() -> None:
-    held = Waiting(100)
+    held = PreSessionMemory(100)
     for conn, size in (("a", 10), ("b", 40), ("c", 50)):
-        held.holds(conn, size)
-    assert held.excess() is None
-    held.holds("d", 1)
-    assert (held.total, held.excess()) == (101, "b")
-    held.holds("b", 0)
-    assert (held.total, held.excess()) == (61, None)
-    held.holds("b", 40)
-    assert held.excess() == "c", "who holds something again waits since then"
+        held.record(conn, size)
+    assert held.connection_to_drop() is None
+    held.record("d", 1)
+    assert (held.total, held.connection_to_drop()) == (101, "b")
+    held.record("b", 0)
+    assert (held.total, held.connection_to_drop()) == (61, None)
+    held.record("b", 40)
+    assert held.connection_to_drop() == "c", "who holds something again waits since then"

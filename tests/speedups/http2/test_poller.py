@@ -38,58 +38,58 @@ MANY = Limits(frames_per_second=10_000_000, messages_per_second=10_000_000, ping
 
 
 def together(impl: ModuleType, count: int, limits: Limits = MANY) -> tuple[Any, list[Rig]]:
-    hub = impl.Hub(limits)
-    rigs = [Rig(impl, limits=limits, hub=hub) for _ in range(count)]
+    poller = part(impl, "http2.poller").Poller(limits)
+    rigs = [Rig(impl, limits=limits, poller=poller) for _ in range(count)]
     for number, r in enumerate(rigs, 1):
         r.give(opening())
         r.conn.attach(1, number)
-    return hub, rigs
+    return poller, rigs
 
 
-def end(hub: Any, rigs: list[Rig]) -> None:
+def end(poller: Any, rigs: list[Rig]) -> None:
     for r in rigs:
         r.close()
-    hub.close()
+    poller.close()
 
 
 def test_a_connection_with_more_than_its_share_waits_for_the_others(impl: ModuleType) -> None:
-    hub, rigs = together(impl, 3)
+    poller, rigs = together(impl, 3)
     data = frame(DATA, 0, 1, grpc(ACCEPTED))
     for r in rigs:
         r.peer.send(data * 100)
     order = []
     for _ in range(4):
-        order += [row[0] for row in hub.poll(200.0, max_bytes_per_conn=len(data) * 10, budget_s=5.0)]
+        order += [row[0] for row in poller.poll(200.0, max_bytes_per_conn=len(data) * 10, budget_s=5.0)]
     assert sorted(order[:30]) == [1] * 10 + [2] * 10 + [3] * 10
     assert sorted(order) == [1] * 40 + [2] * 40 + [3] * 40
-    end(hub, rigs)
+    end(poller, rigs)
 
 
 def test_a_slice_without_time_left_serves_one_connection_and_the_next_slices_the_others(impl: ModuleType) -> None:
-    hub, rigs = together(impl, 5)
+    poller, rigs = together(impl, 5)
     for r in rigs:
         r.peer.send(frame(DATA, 0, 1, grpc(ACCEPTED)))
     served = []
     for _ in range(5):
-        assert readable(hub.fileno())
-        served += [row[0] for row in hub.poll(200.0, budget_s=0.0)]
+        assert readable(poller.fileno())
+        served += [row[0] for row in poller.poll(200.0, budget_s=0.0)]
     assert sorted(served) == [1, 2, 3, 4, 5]
-    assert hub.poll(200.0, budget_s=5.0) == []
-    assert not readable(hub.fileno())
-    end(hub, rigs)
+    assert poller.poll(200.0, budget_s=5.0) == []
+    assert not readable(poller.fileno())
+    end(poller, rigs)
 
 
 def test_one_that_always_has_more_does_not_starve_the_others_when_slices_are_short(impl: ModuleType) -> None:
-    hub, rigs = together(impl, 3)
+    poller, rigs = together(impl, 3)
     data = frame(PING, 0, 0, bytes(8)) * 3_000
     rigs[0].peer.send(data)
     for r in rigs[1:]:
         r.peer.send(frame(DATA, 0, 1, grpc(ACCEPTED)))
     rows = []
     for _ in range(6):
-        rows += hub.poll(200.0, budget_s=0.0)
+        rows += poller.poll(200.0, budget_s=0.0)
     assert sorted(row[0] for row in rows) == [2, 3]
-    end(hub, rigs)
+    end(poller, rigs)
 
 
 def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(
@@ -97,25 +97,25 @@ def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(
 ) -> None:
     """Each look at the clock finds it a millisecond on; so what comes between two looks is all that a slice can be late
     by."""
-    hub, rigs = together(impl, 1)
+    poller, rigs = together(impl, 1)
     clock = count(0.0, 0.001)
     for module in (impl, part(impl, "http2.poller")):
         monkeypatch.setattr(module, "monotonic", clock.__next__)
     rigs[0].peer.send(frame(PING, 0, 0, bytes(8)) * 3_000)
     slices = []
-    while readable(hub.fileno()):
-        before = hub.statistics()["frames"]
-        hub.poll(200.0, budget_s=0.0025)
-        slices.append(hub.statistics()["frames"] - before)
+    while readable(poller.fileno()):
+        before = poller.statistics()["frames"]
+        poller.poll(200.0, budget_s=0.0025)
+        slices.append(poller.statistics()["frames"] - before)
         rigs[0].take()
     assert sum(slices) == 3_000
     assert max(slices) == 3 * 8, "frames of three batches, each with a look after it"
     assert sum(1 for kind, *_ in frames(rigs[0].received) if kind == PING) == 3_000
-    end(hub, rigs)
+    end(poller, rigs)
 
 
 def test_frames_left_over_by_a_short_slice_are_not_lost_or_reordered(impl: ModuleType) -> None:
-    hub, rigs = together(impl, 1)
+    poller, rigs = together(impl, 1)
     messages = [bytes(CommandMessage(accepted=Accepted(str(number), 1))) for number in range(500)]
     rigs[0].peer.send(
         b"".join(
@@ -124,38 +124,38 @@ def test_frames_left_over_by_a_short_slice_are_not_lost_or_reordered(impl: Modul
         )
     )
     rows = []
-    while readable(hub.fileno()):
-        rows += hub.poll(200.0, budget_s=0.0)
+    while readable(poller.fileno()):
+        rows += poller.poll(200.0, budget_s=0.0)
     assert [row[2] for row in rows] == [str(number) for number in range(500)]
-    end(hub, rigs)
+    end(poller, rigs)
 
 
 def test_a_connection_is_added_once_and_discarded_without_a_row(impl: ModuleType) -> None:
     with attached(impl) as r:
         with pytest.raises(ValueError, match="is in the hub already"):
-            r.hub.add(r.conn)
-        r.hub.discard(r.conn)
+            r.poller.add(r.conn)
+        r.poller.discard(r.conn)
         assert r.give(frame(DATA, 0, 1, grpc(ACCEPTED))) == []
         assert r.gone == []
-        r.hub.add(r.conn)
+        r.poller.add(r.conn)
         assert r.turn() == [(7, 5, "a", 1)]
 
 
 def test_statistics_count_also_what_is_gone(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) * 3)
-        before = r.hub.statistics()
+        before = r.poller.statistics()
         assert (before["connections"], before["attached"], before["messages"]) == (1, 1, 3)
         r.conn.abort()
         r.turn()
-        after = r.hub.statistics()
+        after = r.poller.statistics()
         assert (after["connections"], after["attached"], after["messages"], after["gone"]) == (0, 0, 3, 1)
         assert after["bytes_in"] == before["bytes_in"]
 
 
 def test_closing_the_hub_tells_every_connection(impl: ModuleType) -> None:
-    hub, rigs = together(impl, 3)
-    hub.close()
+    poller, rigs = together(impl, 3)
+    poller.close()
     assert [r.gone for r in rigs] == [["aborted"]] * 3
     assert [r.protocol.lost for r in rigs] == [1] * 3
     for r in rigs:
@@ -168,7 +168,7 @@ def test_closing_the_hub_tells_every_connection(impl: ModuleType) -> None:
 
 def slow(r: Rig) -> None:
     """A peer whose windows are open and whose socket is not read."""
-    r.conn.pipe.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    r.conn.buffered.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
     r.h2.outbound_flow_control_window = r.h2.streams[1].outbound_flow_control_window = 1 << 30
 
 
@@ -245,7 +245,7 @@ def test_nothing_is_read_from_a_connection_that_is_closing(impl: ModuleType) -> 
         r.conn.send([bytes(300_000)])
         r.conn.close()
         assert r.give(frame(DATA, 0, 1, grpc(ACCEPTED))) == []
-        assert not readable(r.hub.fileno())
+        assert not readable(r.poller.fileno())
 
 
 def test_aborting_closes_the_socket_at_once(impl: ModuleType) -> None:
@@ -254,7 +254,7 @@ def test_aborting_closes_the_socket_at_once(impl: ModuleType) -> None:
         r.conn.send([bytes(300_000)])
         r.conn.abort()
         assert r.conn.closed
-        assert r.conn.pipe.sock.fileno() == -1
+        assert r.conn.buffered.sock.fileno() == -1
         assert r.turn() == [(7, -1, "aborted")]
 
 
@@ -351,8 +351,8 @@ def test_bytes_that_tls_has_decrypted_already_are_not_forgotten(impl: ModuleType
         rows: list[Any] = []
         while len(rows) < 300:
             assert time.monotonic() < until
-            if readable(r.hub.fileno()):
-                rows += r.hub.poll(r.now, max_bytes_per_conn=100, budget_s=5.0)
+            if readable(r.poller.fileno()):
+                rows += r.poller.poll(r.now, max_bytes_per_conn=100, budget_s=5.0)
         assert len(rows) == 300
 
 

@@ -19,22 +19,22 @@ def waiting(rigs: list[Rig], messages: int = 1) -> None:
 
 @pytest.mark.parametrize("place", [0, 20, 39])
 def test_a_preferred_connection_is_served_before_all_that_wait(impl: ModuleType, place: int) -> None:
-    hub, rigs = together(impl, 40)
+    poller, rigs = together(impl, 40)
     waiting(rigs[:place] + rigs[place + 1 :])
-    hub.poll(200.0, 8, budget_s=0.0)
-    hub.prefer(rigs[place].conn, 201.0)
+    poller.poll(200.0, 8, budget_s=0.0)
+    poller.prefer(rigs[place].conn, 201.0)
     waiting([rigs[place]])
-    assert hub.poll(200.0, 8, budget_s=0.0)[0][0] == place + 1
-    served = [row[0] for _ in range(60) for row in hub.poll(200.0, 8, budget_s=0.0)]
+    assert poller.poll(200.0, 8, budget_s=0.0)[0][0] == place + 1
+    served = [row[0] for _ in range(60) for row in poller.poll(200.0, 8, budget_s=0.0)]
     assert len(served) == 37 and place + 1 not in served, "nothing comes of it any more, and it keeps nobody waiting"
-    end(hub, rigs)
+    end(poller, rigs)
 
 
 @pytest.mark.parametrize("how", ["time is up", "it has more than its share", "newer ones", "closed"])
 def test_a_preferred_connection_is_served_in_its_turn_again(impl: ModuleType, how: str) -> None:
-    hub, rigs = together(impl, 70)
+    poller, rigs = together(impl, 70)
     first, others = rigs[0], rigs[1:]
-    hub.prefer(first.conn, 201.0)
+    poller.prefer(first.conn, 201.0)
     now, messages = 200.0, 1
     if how == "time is up":
         now = 201.5
@@ -42,16 +42,16 @@ def test_a_preferred_connection_is_served_in_its_turn_again(impl: ModuleType, ho
         messages = 3_000
     elif how == "newer ones":
         for r in others[:64]:
-            hub.prefer(r.conn, 201.0)
+            poller.prefer(r.conn, 201.0)
     else:
         first.conn.abort()
     waiting(others, 2)
-    hub.poll(now, 8, budget_s=0.0)
+    poller.poll(now, 8, budget_s=0.0)
     if how != "closed":
         waiting([first], messages)
-    served = [row[0] for _ in range(8) for row in hub.poll(now, 8, 1_000, 0.0) if row[1] >= 0]
+    served = [row[0] for _ in range(8) for row in poller.poll(now, 8, 1_000, 0.0) if row[1] >= 0]
     if how == "it has more than its share":
         assert len(set(served)) > 4
     else:
         assert served and 1 not in served
-    end(hub, rigs)
+    end(poller, rigs)

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from _speedups.http2.guard import SAVED
+from _speedups.http2.guard import MAX_SAVED_PROBES
 from _speedups.http2.limits import Limits
 from tests.speedups.http2.kit import DATA, PING, attached, both, frame, grpc
 from tests.speedups.http2.test_guard import CALM, LOOSE, ended
@@ -33,9 +33,9 @@ def test_a_ping_may_follow_each_data_frame_that_was_sent(impl: ModuleType) -> No
 @pytest.mark.parametrize("more", [0, 1])
 def test_what_is_saved_for_later_is_bounded(impl: ModuleType, more: int) -> None:
     with attached(impl, limits=Limits(probes_per_second=10_000, **FEW)) as r:
-        for _ in range(3 * SAVED):
+        for _ in range(3 * MAX_SAVED_PROBES):
             r.conn.send([b"x"])
-        r.give(PROBE * (2 + SAVED + 1 + more))
+        r.give(PROBE * (2 + MAX_SAVED_PROBES + 1 + more))
         assert r.gone == (["guard: flood of pings"] if more else [])
 
 

@@ -32,7 +32,7 @@ def ended(made: Rig) -> tuple[int, bytes] | None:
 def pass_time(made: Rig, seconds: float) -> None:
     """A pulse of the owner that many seconds later."""
     made.now += seconds
-    made.hub.overdue(made.now)
+    made.poller.overdue(made.now)
     made.turn()
 
 

@@ -52,9 +52,9 @@ def test_messages_that_grpclib_had_buffered_come_first(impl: ModuleType) -> None
 def test_the_hub_wakes_for_rows_of_what_was_buffered(impl: ModuleType) -> None:
     with rig(impl) as r:
         r.give(opening())
-        assert not readable(r.hub.fileno())
+        assert not readable(r.poller.fileno())
         r.conn.attach(1, 7, grpc(ACCEPTED))
-        assert readable(r.hub.fileno())
+        assert readable(r.poller.fileno())
 
 
 def test_the_end_of_the_stream_is_a_row_after_its_last_message_and_grpclib_knows(impl: ModuleType) -> None:
@@ -210,7 +210,7 @@ def test_an_error_that_h2_finds_is_told_to_the_agent(impl: ModuleType) -> None:
 
 
 def test_an_exception_in_grpclib_ends_that_connection_and_no_other(impl: ModuleType) -> None:
-    with attached(impl) as bad, attached(impl, tag=8, hub=bad.hub) as good:
+    with attached(impl) as bad, attached(impl, tag=8, poller=bad.poller) as good:
         bad.protocol.failure = RuntimeError("boom")
         bad.peer.send(frame(PING, 0, 0, bytes(8)) + frame(DATA, 0, 1, grpc(ACCEPTED)))
         good.peer.send(frame(DATA, 0, 1, grpc(ACCEPTED)))
@@ -237,5 +237,5 @@ def test_the_end_of_a_connection_is_told_once_wherever_it_was(impl: ModuleType, 
         assert r.protocol.lost == 1
         assert r.conn.closed
         assert r.conn.tag == 0
-        assert r.hub.statistics()["connections"] == 0
+        assert r.poller.statistics()["connections"] == 0
         assert r.turn() == []

@@ -8,15 +8,11 @@ import pytest
 
 from tests.speedups.test_switch import ask
 
-PARTS = "(t.Conn, t.Hub, t.encode_ack, t.encode_dispatch, t.encode_heartbeat, t.decode_hello, t.encode_welcome)"
+PARTS = "(t.Conn, t.Poller)"
 ASK = f"import _speedups.http2 as t; print(t.IMPLEMENTATION, *sorted({{part.__module__ for part in {PARTS}}}))"
 HIDE = "import sys; sys.modules['_speedups.http2.connection_c'] = None\n"
-PLAIN = (
-    "py _speedups.http2.connection_py _speedups.http2.poller_py _speedups.messages.codec_py _speedups.messages.hello_py"
-)
-COMPILED = (
-    "c _speedups.http2.connection_c _speedups.http2.poller_c _speedups.messages.codec_c _speedups.messages.hello_c"
-)
+PLAIN = "py _speedups.http2.connection_py _speedups.http2.poller_py"
+COMPILED = "c _speedups.http2.connection_c _speedups.http2.poller_c"
 
 
 def test_the_environment_can_force_the_plain_one() -> None:
@@ -33,9 +29,7 @@ def test_without_the_compiled_module_the_plain_one_runs() -> None:
     assert ask(HIDE + ASK) == PLAIN
 
 
-@pytest.mark.parametrize(
-    "missing", ["http2.socket_c", "http2.stream_c", "http2.poller_c", "messages.hello_c", "messages.codec_c"]
-)
+@pytest.mark.parametrize("missing", ["http2.socket_c", "http2.stream_c", "http2.poller_c", "messages.decode_c"])
 @pytest.mark.skipif(
     find_spec("_speedups.http2.connection_c") is None, reason="nothing is compiled, so no part of it can be missing"
 )

@@ -1,4 +1,4 @@
-"""Hello and Welcome of the lane against betterproto and google's runtime."""
+"""decode_hello against google's protobuf runtime, on both twins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proto import messages as m
 from tests.speedups.http2.kit import MODULES
-from tests.speedups.messages.test_codec import BYTES, TEXT, UINT32, UINT64, google
+from tests.speedups.messages.test_decode import BYTES, TEXT, UINT32, UINT64, google
 
 __all__ = ["google"]
 TWINS = {
@@ -26,7 +26,6 @@ ENTRIES = st.lists(
 )
 FACTS = st.builds(m.Facts, TEXT, TEXT, TEXT, TEXT, TEXT, st.dictionaries(TEXT, TEXT, max_size=3))
 HELLOS = st.builds(m.Hello, TEXT, TEXT, TEXT, UINT64, UINT64, UINT64, ENTRIES, FACTS, UINT32, UINT32)
-VERDICTS = st.lists(st.tuples(TEXT, UINT32, st.sampled_from([0, 1, 2, 3, 4])), max_size=4)
 
 
 def told_by_google(value: Any) -> tuple[Any, ...]:
@@ -111,17 +110,3 @@ def test_a_hello_with_every_entry_that_is_allowed_is_read(twin: ModuleType) -> N
     ]
     found = twin.decode_hello(bytes(m.CommandMessage(hello=m.Hello(host_id="h", entries=entries))))
     assert [entry[2] for entry in found[6]] == list(range(20_000))
-
-
-@settings(max_examples=150, deadline=None)
-@given(numbers=st.tuples(UINT64, UINT64, UINT32, UINT64, UINT64), verdicts=VERDICTS)
-def test_a_welcome_is_written_byte_for_byte_as_betterproto_writes_it(
-    google: Any, numbers: tuple[int, ...], verdicts: list[tuple[str, int, int]]
-) -> None:
-    welcome = m.Welcome(
-        *numbers, [m.Verdict(command_id, attempt, m.Decision(decision)) for command_id, attempt, decision in verdicts]
-    )
-    expected = bytes(m.CommandMessage(welcome=welcome))
-    for module in TWINS.values():
-        assert module.encode_welcome(*numbers, verdicts) == expected
-    assert google.FromString(expected).welcome.session == numbers[1]

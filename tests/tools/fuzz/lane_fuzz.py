@@ -97,7 +97,7 @@ def decoded(impl: ModuleType, data: bytes) -> Any:
     """Not at the end of its bytes object, so that a sanitizer sees reads beyond `end` only where the lane must not read
     either."""
     try:
-        return part(impl, "messages.codec").decode(7, data, 0, len(data))
+        return part(impl, "messages.decode").decode(7, data, 0, len(data))
     except ValueError as error:
         return str(error)
 

@@ -196,17 +196,17 @@ MUTANTS = (
     # --------------------------------------------------------------------
     Mutant(
         "a PING may follow each DATA frame that was sent", "_speedups/http2/guard.py",
-        " and not (kind == PING and self._probes(now)):", ":",
+        " and not (kind == PING and self._is_allowed_probe(now)):", ":",
         ("tests/speedups/http2/test_probes.py", "tests/rpc/connection/test_grpcio.py"),
     ),
     Mutant(
         "and no more than one", "_speedups/http2/guard.py",
-        "if sent <= self._probed or not self.buckets", "if not self.buckets",
+        "if sent <= self._probes_counted or not self.buckets", "if not self.buckets",
         ("tests/speedups/http2/test_probes.py",),
     ),
     Mutant(
         "a full DATA frame costs less than an empty one", "_speedups/http2/limits.py",
-        "FULL_IS_LESS = 0.9", "FULL_IS_LESS = 0.0",
+        "FULL_FRAME_DISCOUNT = 0.9", "FULL_FRAME_DISCOUNT = 0.0",
         ("tests/speedups/http2/test_probes.py",), pure=True,
     ),
     # --- the REST port, the agent

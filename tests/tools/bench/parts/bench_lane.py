@@ -26,7 +26,7 @@ from proto.messages import (
     Started,
     Usage,
 )
-from tests.speedups.http2.kit import Rig, frame, grpc, opening
+from tests.speedups.http2.kit import Rig, frame, grpc, opening, part
 
 SECONDS = 0.5
 ROUND = 64
@@ -67,7 +67,7 @@ def microseconds(step: Callable[[], object], per_step: int) -> float:
 
 
 def decoding(module: ModuleType, message: bytes) -> float:
-    wire = importlib.import_module(module.__name__.replace("http2.connection", "messages.codec"))
+    wire = importlib.import_module(module.__name__.replace("http2.connection", "messages.decode"))
     size = len(message)
     if wire.decode(1, message, 0, size) is None:
         raise RuntimeError("no row came out")
@@ -88,16 +88,16 @@ def receiving(module: ModuleType, message: bytes) -> tuple[float, float]:
     rig.conn.attach(1, 7)
     one = frame(0, 0, 1, grpc(message))
     many = one * ROUND
-    hub, peer = rig.hub, rig.peer
+    poller, peer = rig.poller, rig.peer
 
     def batch() -> None:
         peer.send(many)
-        if len(hub.poll(1.0)) != ROUND:
+        if len(poller.poll(1.0)) != ROUND:
             raise RuntimeError("rows are missing")
 
     def single() -> None:
         peer.send(one)
-        if len(hub.poll(1.0)) != 1:
+        if len(poller.poll(1.0)) != 1:
             raise RuntimeError("a row is missing")
 
     def drained(step: Callable[[], None]) -> Callable[[], None]:
@@ -122,7 +122,7 @@ def sending(module: ModuleType) -> float:
     rig.give(opening(settings={4: (1 << 31) - 1}))
     rig.conn.attach(1, 7)
     rig.take()
-    conn, peer, encode = rig.conn, rig.peer, module.encode_dispatch
+    conn, peer, encode = rig.conn, rig.peer, part(module, "messages.encode").encode_dispatch
     # Not more than was used: a window may not grow beyond 2^31 - 1 (RFC 9113 section 6.9.1).
     used = sum(14 + len(encode(SHARED, 1, number, 12)) for number in range(ROUND))
     credit = frame(8, 0, 0, struct.pack(">I", used))
@@ -134,7 +134,7 @@ def sending(module: ModuleType) -> float:
 
     def refill() -> None:
         peer.send(credit)
-        rig.hub.poll(1.0)
+        rig.poller.poll(1.0)
 
     try:
         best = float("inf")

@@ -31,7 +31,7 @@ from server.settings.sections.store import Store as StoreSettings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder
 from server.store.writer import Writer
-from tests.tools.simulate.adapters.wire import Conn, Hub, Wire
+from tests.tools.simulate.adapters.wire import Conn, Poller, Wire
 from tests.tools.simulate.machines.database import Store
 from tests.tools.simulate.server import Watched
 
@@ -130,9 +130,9 @@ class Server:
                 self.writer = Writer(parts, clock=self, entropy=rng.randbytes)
                 self.conductor = Conductor(self.engine, self.writer, Seen(self), self, self)
                 door: Any = Doors(self)
-                self.hub = Hub()
+                self.poller = Poller()
                 terms = Settings(Terms(self.epoch, 2))
-                self.edge = AgentStreams(self.hub, self.registry, door, self.writer, self, terms, COUNTS)
+                self.edge = AgentStreams(self.poller, self.registry, door, self.writer, self, terms, COUNTS)
                 entry = AgentAuth(verify=lambda token: token == "good")
                 self.handshake = SessionSetup(
                     self.edge,
@@ -162,7 +162,7 @@ class Server:
 
     def accept(self, wire: Wire) -> None:
         """A connection with a call on it."""
-        conn = Conn(self.hub, wire, trio.current_time)
+        conn = Conn(self.poller, wire, trio.current_time)
         self.nursery.start_soon(conn.read)
         self.nursery.start_soon(conn.write)
         front: Any = conn

@@ -13,7 +13,7 @@ import trio
 from trio import StapledStream
 from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_pair
 
-from _speedups.messages.codec_py import decode as row_of
+from _speedups.messages import decode as row_of
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.messages import CommandMessage, decode
 from server.rpc.session.streams import GONE, HELLO
@@ -21,7 +21,7 @@ from server.rpc.session.streams import GONE, HELLO
 PREFIX = 4
 
 
-class Hub:
+class Poller:
     """As the lane's hub: rows of all connections, and a descriptor that can be read when there are some."""
 
     def __init__(self) -> None:
@@ -124,14 +124,14 @@ class Conn:
     certificate: bytes | None = None
     peer = "192.0.2.1:1"
 
-    def __init__(self, hub: Hub, wire: Wire, clock: Callable[[], float]) -> None:
+    def __init__(self, poller: Poller, wire: Wire, clock: Callable[[], float]) -> None:
         self.conn = self
         self.call: Any = None
         self.refusal: Any = None
         self.closed = False
         self.queued_bytes = 0
         self.last_read = clock()
-        self._hub, self._wire, self._clock = hub, wire, clock
+        self._poller, self._wire, self._clock = poller, wire, clock
         self._to_send: list[bytes | None] = []
         self._stirred = trio.Event()
         self._tag: Any = None
@@ -197,7 +197,7 @@ class Conn:
                 self.last_read = self._clock()
                 if self._tag is not None:
                     first = getattr(self._tag, "session", None) is None
-                    self._hub.put(
+                    self._poller.put(
                         (self._tag, HELLO, data)
                         if first
                         else row_of(self._tag, data, 0, len(data)) or (self._tag, 0, data)
@@ -206,4 +206,4 @@ class Conn:
             why = "reset"
         self.closed = True
         if self._tag is not None:
-            self._hub.put((self._tag, GONE, why))
+            self._poller.put((self._tag, GONE, why))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from _speedups.messages.codec_py import decode as decode_row
+from _speedups.messages import decode as decode_row
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.session import wire

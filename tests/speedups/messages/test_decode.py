@@ -148,7 +148,7 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 def decode(impl: ModuleType, data: bytes) -> Any:
     """Inside other bytes, so that a reader that goes too far finds something there."""
     around = b"\x0a\xff" + data + b"\x0a\x02\x08\x01"
-    return part(impl, "messages.codec").decode(TAG, around, 2, 2 + len(data))
+    return part(impl, "messages.decode").decode(TAG, around, 2, 2 + len(data))
 
 
 def key(field: int, wire: int) -> bytes:
@@ -356,38 +356,3 @@ def test_fields_of_one_message_have_a_limit(impl: ModuleType, fields: int, allow
     else:
         with pytest.raises(ValueError, match=r"^more than 4096 fields$"):
             decode(impl, data)
-
-
-@both
-@settings(max_examples=100, deadline=None)
-@given(
-    shared=st.builds(m.CommandContent, command_id=TEXT, command=TEXT, stdin=BYTES, timeout_ms=UINT64),
-    attempt=UINT32,
-    seq=UINT64,
-    session=UINT64,
-)
-def test_a_dispatch_is_encoded_as_betterproto_does(
-    impl: ModuleType, shared: m.CommandContent, attempt: int, seq: int, session: int
-) -> None:
-    got = impl.encode_dispatch(bytes(shared), attempt, seq, session)
-    shared.attempt, shared.seq, shared.session = attempt, seq, session
-    assert got == bytes(m.CommandMessage(command_content=shared))
-
-
-@both
-@settings(max_examples=100, deadline=None)
-@given(command_id=TEXT, attempt=UINT32, beat=UINT64, answer=st.booleans())
-def test_acks_and_heartbeats_are_encoded_as_betterproto_does(
-    impl: ModuleType, command_id: str, attempt: int, beat: int, answer: bool
-) -> None:
-    assert impl.encode_ack(command_id, attempt) == bytes(m.CommandMessage(result_ack=m.ResultAck(command_id, attempt)))
-    assert impl.encode_heartbeat(beat, answer) == bytes(
-        m.CommandMessage(heartbeat=m.Heartbeat(beat=beat, answer=answer))
-    )
-
-
-@both
-@pytest.mark.parametrize("number", [-1, 1 << 64])
-def test_what_fits_no_field_is_not_encoded(impl: ModuleType, number: int) -> None:
-    with pytest.raises((OverflowError, ValueError)):
-        impl.encode_ack("a", number)

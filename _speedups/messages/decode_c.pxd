@@ -1,4 +1,4 @@
-# Types of _speedups.messages.codec_c, which is codec_py.py compiled. What is inside, at a glance:
+# Types of _speedups.messages.decode_c, which is decode_py.py compiled. What is inside, at a glance:
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
@@ -9,8 +9,6 @@ cdef uint64_t MAX_INT32
 cdef int VARINT, FIXED64, LENGTH, FIXED32
 cdef int RESULT, ACCEPTED, STARTED, OUTPUT, HEARTBEAT, NEWEST
 cdef int MAX_MEMBERS, MAX_FIELDS
-cdef uint64_t READY
-cdef list _ready
 
 
 @cython.final
@@ -82,15 +80,3 @@ cdef tuple _of_execution(object tag, int kind, Cursor cursor)
 
 @cython.locals(field=int, beat=uint64_t, running=uint64_t, answer=bint)
 cdef tuple _heartbeat(object tag, Cursor cursor)
-
-@cython.locals(left=uint64_t, out=bytearray)
-cpdef bytes varint(object value)
-
-@cython.locals(own=bytes)
-cpdef bytes encode_dispatch(bytes shared, object attempt, object seq, object session)
-
-@cython.locals(text=bytes, body=bytes)
-cpdef bytes encode_ack(str command_id, object attempt)
-
-@cython.locals(body=bytes)
-cpdef bytes encode_heartbeat(object beat, bint answer)

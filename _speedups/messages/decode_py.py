@@ -1,6 +1,6 @@
 """Protobuf of the hot messages of proto/command.proto, decoded into rows and encoded from values.
 
-This file is run as it is, and compiled a second time as `_speedups.messages.codec_c` with the types of codec_c.pxd.
+This file is run as it is, and compiled a second time as `_speedups.messages.decode_c` with the types of decode_c.pxd.
 
 Strict where protobuf's rules say that bytes are malformed (protobuf encoding guide): truncated fields, varints of more
 than
@@ -19,9 +19,6 @@ MAX_UINT32 = 0xFFFFFFFF
 MAX_INT32 = 0x7FFFFFFF
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 RESULT, ACCEPTED, STARTED, OUTPUT, HEARTBEAT, NEWEST = 2, 5, 7, 8, 12, 15
-
-READY = 2_048
-"""Varints below this are kept ready made."""
 
 MAX_MEMBERS = 16
 MAX_FIELDS = 4_096
@@ -376,52 +373,3 @@ def _heartbeat(tag: int, cursor: Cursor) -> tuple[object, ...]:
         else:
             cursor.skip()
     return (tag, HEARTBEAT, beat, answer, running)
-
-
-def varint(value: int) -> bytes:
-    """value: 0 to 2^64 - 1."""
-    left = value
-    if 0 <= left < READY:
-        return _ready[left]
-    out = bytearray()
-    if left > MAX_UINT64:
-        raise OverflowError(f"{value} has more than 64 bits")
-    while left > 0x7F:
-        out.append(left & 0x7F | 0x80)
-        left >>= 7
-    out.append(left)
-    return bytes(out)
-
-
-_ready: list[bytes] = []
-_ready += [bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(READY)]
-
-
-def encode_dispatch(shared: bytes, attempt: int, seq: int, session: int) -> bytes:
-    """CommandMessage(command_content): shared is the encoded CommandContent that all hosts get, the rest this host's
-    own fields."""
-    own = b""
-    if attempt:
-        own = b"\xa0\x01" + varint(attempt)
-    if seq:
-        own += b"\xa8\x01" + varint(seq)
-    if session:
-        own += b"\xb0\x01" + varint(session)
-    return b"".join((b"\x0a", varint(len(shared) + len(own)), shared, own))
-
-
-def encode_ack(command_id: str, attempt: int) -> bytes:
-    """CommandMessage(result_ack)."""
-    text = command_id.encode()
-    body = b"".join((b"\x0a", varint(len(text)), text)) if text else b""
-    if attempt:
-        body += b"\x10" + varint(attempt)
-    return b"".join((b"\x4a", varint(len(body)), body))
-
-
-def encode_heartbeat(beat: int, answer: bool) -> bytes:
-    """CommandMessage(heartbeat)."""
-    body = b"\x08" + varint(beat) if beat else b""
-    if answer:
-        body += b"\x10\x01"
-    return b"".join((b"\x62", varint(len(body)), body))
