@@ -84,8 +84,10 @@ types: $(VENV)/test-tools ## mypy, strict
 proto: $(VENV)/test-tools ## regenerate proto/gen from proto/command.proto
 	$(PY) proto/generate.py
 
-docs: build ## regenerate the pages that are drawn from tables: docs/reference/states.md, errors.md, reasons.md, configuration.md, commands.md
+docs: $(VENV)/test-tools build ## redraw the pages that are tables in the code, and build the site in build/site; a warning is an error
 	$(PY) docs/generate.py
+	$(PY) -m sphinx -q -W --keep-going -n -b html docs build/site
+	@echo "the site is build/site/index.html"
 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
 	@$(PYTHON) deploy/need.py database

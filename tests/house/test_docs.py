@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -17,8 +18,20 @@ from server.errors import PROBLEMS
 from server.settings.table import rows
 
 ROOT = Path(__file__).parents[2]
-DRAWN = ("states.md", "errors.md", "reasons.md", "configuration.md", "commands.md")
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+DRAWN = (
+    "states.md",
+    "errors.md",
+    "reasons.md",
+    "configuration.md",
+    "commands.md",
+    "server-commands.md",
+    "agent-commands.md",
+    "metrics.md",
+    "routes.md",
+    "objects.md",
+)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -34,7 +47,7 @@ def generator() -> ModuleType:
 @pytest.mark.parametrize("page", DRAWN)
 def test_a_drawn_page_is_what_its_table_gives(generator: ModuleType, page: str) -> None:
     assert (ROOT / "docs/reference" / page).read_text() == generator.PAGES[page](), (
-        "run 'make docs' and commit the result"
+        "run 'python docs/generate.py' and commit the result"
     )
 
 
@@ -65,15 +78,12 @@ def test_every_error_and_every_reason_is_documented() -> None:
     assert [code for code in REASONS if f"| `{code}` |" not in reasons] == []
 
 
-def test_every_step_of_the_state_tables_is_an_arrow() -> None:
+def test_every_step_of_the_state_tables_is_a_row() -> None:
     page = (ROOT / "docs/reference/states.md").read_text()
     for table in (TASK_STEPS, EXECUTION_STEPS):
         for (old, step), new in table.items():
-            assert re.search(rf"^    {old.label} --> {new.label}: .*\b{step.name.lower()}\b", page, re.MULTILINE), (
-                old,
-                step,
-                new,
-            )
+            row = rf"^\| `{old.label}` \| .*\b{step.name.lower()}\b.* \| `{new.label}` \|$"
+            assert re.search(row, page, re.MULTILINE), (old, step, new)
 
 
 def test_every_message_of_the_protocol_is_explained() -> None:
@@ -87,12 +97,19 @@ def test_every_message_of_the_protocol_is_explained() -> None:
     assert [kind for kind in kinds if not any(kind in heading for heading in HEADING.findall(page))] == []
 
 
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    made = [re.sub(r"[^\w\- ]", "", heading.lower().strip()).replace(" ", "-") for heading in HEADING.findall(text)]
+    return frozenset(made)
+
+
 def test_links_between_pages_lead_somewhere(files: list[Path], root: Path) -> None:
-    broken = [
-        f"{page}: {target}"
-        for page in files
-        if page.suffix == ".md"
-        for target in LINK.findall((root / page).read_text())
-        if not (root / page.parent / target).exists()
-    ]
+    broken = []
+    for page in (path for path in files if path.suffix == ".md"):
+        for target, anchor in LINK.findall(CODE.sub("", (root / page).read_text())):
+            place = root / page.parent / target if target else root / page
+            if not place.exists() or (anchor and place.suffix == ".md" and anchor not in anchors(place)):
+                broken.append(f"{page}: {target}#{anchor}")
     assert not broken, "\n" + "\n".join(broken)
