@@ -1,24 +1,29 @@
-"""Who may go now: limits in flight over all, per task and per host, fair between tasks, in bounded slices."""
+"""Admission control: global, per-task and per-host in-flight limits, fair across tasks.
+
+The work is done in bounded slices, one execution of each task in turn.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 from server.core import retry
-from server.core.state import EngineState, HostState, LiveExecution, LiveTask, StopRequest
+from server.core.live import HostState, LiveExecution, LiveTask, StopRequest
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, ExecutionStep
 
 
 def admit_slice(state: EngineState, *, everything: bool) -> None:
-    """Take on at most one slice of what is to be stopped and of what waits.
+    """Stop and admit executions, up to one slice of both together.
 
-    everything: of all tasks. Otherwise only of those for which this call has created work or room, so that what is done
-    for a small task shares
-    no transaction with a slice of a large one.
+    Args:
+        state: The engine's state.
+        everything: Consider all tasks. Otherwise only tasks for which this call has freed capacity or created work are
+            considered, so that the work for a small task shares no transaction with a slice of a large one.
     """
     budget = _stop(state, state.limits.slice, state.stopping if everything else state.halted)
     if everything:
-        # At most half of it, so that no number of small tasks keeps a large one from going on.
+        # Small tasks get at most half of the budget, so that many of them cannot stop a large one.
         used = _admit(state, (budget + 1) // 2, state.ready_small)
         _admit(state, budget - used, state.ready_large)
     else:
@@ -26,36 +31,39 @@ def admit_slice(state: EngineState, *, everything: bool) -> None:
 
 
 def has_more(state: EngineState) -> bool:
-    """Another slice is due at once. Full limits are not a reason: they open with the next result."""
+    """Return whether another slice is due at once. While all limits are reached, the next result triggers it."""
     return bool(state.stopping) or any(
-        turns and state.in_flight < state.in_flight_limit(next(iter(turns)))
-        for turns in (state.ready_small, state.ready_large)
+        queue and state.in_flight < state.in_flight_limit(next(iter(queue)))
+        for queue in (state.ready_small, state.ready_large)
     )
 
 
-def _admit(state: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
-    """How many were considered. One execution of each task in turn: ten thousand hosts of one task do not hold up the
-    single host of another."""
+def _admit(state: EngineState, budget: int, queue: OrderedDict[LiveTask, None]) -> int:
+    """Try to dispatch up to `budget` executions, one of each task in turn, and return how many were tried.
+
+    Taking turns keeps a task on 10,000 hosts from delaying a task on one host.
+    """
     used = 0
-    while used < budget and turns:
-        live_task = next(iter(turns))
+    while used < budget and queue:
+        live_task = next(iter(queue))
         if state.in_flight >= state.in_flight_limit(live_task):
-            if turns is state.ready_large or turns is state.ready_small:
-                break  # all of them are of one size
-            del turns[live_task]
+            if queue is state.ready_large or queue is state.ready_small:
+                break  # all tasks of this queue have the same limit
+            del queue[live_task]
         elif not live_task.waiting or live_task.in_flight >= live_task.limit:
-            turns.pop(live_task)
+            queue.pop(live_task)
             state.ready_queue(live_task).pop(live_task, None)
         else:
             execution = live_task.waiting.popleft()
             if execution.row.status is ExecutionStatus.PENDING:
                 _try_dispatch(state, execution)
                 used += 1
-            turns.move_to_end(live_task)
+            queue.move_to_end(live_task)
     return used
 
 
 def _try_dispatch(state: EngineState, execution: LiveExecution) -> None:
+    """Dispatch an execution, or let it wait for its host, or refuse it."""
     row = execution.row
     host = state.hosts.get(row.host_id)
     if host is None:
@@ -69,6 +77,7 @@ def _try_dispatch(state: EngineState, execution: LiveExecution) -> None:
 
 
 def _park_or_refuse(state: EngineState, host: HostState, execution: LiveExecution) -> None:
+    """Let an execution wait for an offline host if its task does and the limits allow it; otherwise refuse it."""
     offline_wait, limits = execution.live_task.offline_wait, state.limits
     if state.grace.ticket:
         state.park(host, execution)
@@ -83,7 +92,7 @@ def _park_or_refuse(state: EngineState, host: HostState, execution: LiveExecutio
 
 
 def expire_waiting(state: EngineState, execution: LiveExecution) -> None:
-    """The wait of the task for hosts that are not connected is over; there is no further attempt."""
+    """End an execution whose host did not connect within the task's `wait_for`. There is no further attempt."""
     execution.row.error_code, execution.row.error_message = "expired", "the host was not connected within wait_for"
     state.step(execution, ExecutionStep.REFUSE)
 
@@ -102,12 +111,12 @@ def _dispatch(state: EngineState, host: HostState, execution: LiveExecution) -> 
     state.dispatch(host.session, execution, row.seq)
 
 
-def _stop(state: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -> int:
-    """Use the rest of the budget, with one execution of each task in turn."""
-    while budget > 0 and turns:
-        live_task = next(iter(turns))
+def _stop(state: EngineState, budget: int, queue: OrderedDict[LiveTask, None]) -> int:
+    """Stop up to `budget` executions, one of each task in turn, and return the unused part of the budget."""
+    while budget > 0 and queue:
+        live_task = next(iter(queue))
         if not live_task.stopping:
-            del turns[live_task]
+            del queue[live_task]
             state.stopping.pop(live_task, None)
             continue
         stop = live_task.stopping[0]
@@ -118,14 +127,14 @@ def _stop(state: EngineState, budget: int, turns: OrderedDict[LiveTask, None]) -
                 _stop_one(state, execution, stop)
         else:
             live_task.stopping.popleft()
-        turns.move_to_end(live_task)
+        queue.move_to_end(live_task)
     return budget
 
 
 def _stop_one(state: EngineState, execution: LiveExecution, stop: StopRequest) -> None:
     row = execution.row
     if stop.reason == "expired":
-        # Those that were not considered yet find the offline_wait at its end when their turn comes.
+        # Executions that were not tried yet expire when their turn comes.
         if row.status is ExecutionStatus.PENDING and state.waits_for_offline_host(execution):
             expire_waiting(state, execution)
     elif row.status is not ExecutionStatus.PENDING:
@@ -141,8 +150,15 @@ def _stop_one(state: EngineState, execution: LiveExecution, stop: StopRequest) -
 
 
 def request_end(state: EngineState, execution: LiveExecution, reason: str) -> None:
-    """Its host decides how it ended; until it has said so, it is asked again. reason: canceled, timeout or
-    expired."""
+    """Ask the host to end an execution. The host reports how it ended.
+
+    The request is repeated until the host answers.
+
+    Args:
+        state: The engine's state.
+        execution: A dispatched or running execution.
+        reason: `canceled`, `timeout` or `expired`.
+    """
     row = execution.row
     if row.cancel_requested_at is None or (row.cancel_reason == "expired" and reason != "expired"):
         row.cancel_requested_at, row.cancel_reason = state.now.wall_ms, reason
@@ -154,7 +170,7 @@ def request_end(state: EngineState, execution: LiveExecution, reason: str) -> No
 
 
 def expire_if_not_accepted(state: EngineState, execution: LiveExecution) -> None:
-    """Nobody has accepted it. The time that its host has for that counts from when it could leave."""
+    """End an execution that its host has not accepted in time. The time counts from when the dispatch could be sent."""
     departed, now = execution.send_time.at, state.now.mono
     due = (now if departed is None else departed) + _accept_timeout(state, execution)
     if due > now and execution.row.cancel_requested_at is None:
@@ -164,7 +180,7 @@ def expire_if_not_accepted(state: EngineState, execution: LiveExecution) -> None
 
 
 def clear_expiry(state: EngineState, execution: LiveExecution) -> None:
-    """Its host has it after all: that nobody had said so in time is no reason to end it any more."""
+    """Cancel a pending expiry, because the host has accepted the execution."""
     row = execution.row
     if row.cancel_reason == "expired":
         row.cancel_requested_at = row.cancel_reason = execution.end_requested_at = None
@@ -172,27 +188,43 @@ def clear_expiry(state: EngineState, execution: LiveExecution) -> None:
 
 
 def mark_suspect(state: EngineState, execution: LiveExecution) -> None:
-    """Its host is connected and denies what it had accepted. When the host stays connected, the execution is lost;
-    until then it is neither
-    sent again nor asked to end, because a host that has no trace of it would answer that it never started."""
+    """Mark an execution that its connected host accepted earlier and now denies. It becomes lost later.
+
+    Until then the server neither sends it again nor asks to end it: a host without a trace of it would answer that it
+    never started.
+    """
     execution.end_requested_at = None
     execution.suspect_until = state.now.mono + state.limits.suspect_until
     renew_deadline(state, execution)
 
 
 def _accept_timeout(state: EngineState, execution: LiveExecution) -> float:
+    """Return the seconds in which a host must accept an execution."""
     return state.limits.watchdog_margin + execution.live_task.command.start_within_ms / 1000
 
 
 def lose(state: EngineState, execution: LiveExecution, reason: str) -> None:
-    """It may have run and nobody can say. reason: a code of proto/reasons.py."""
+    """End an execution that may have run and whose end cannot be known, or start another attempt.
+
+    Args:
+        state: The engine's state.
+        execution: The execution.
+        reason: A code of proto/reasons.py.
+    """
     execution.row.error_code = reason
     if not retry.try_retry(state, execution, ExecutionStatus.LOST):
         state.step(execution, ExecutionStep.LOSE)
 
 
 def refuse(state: EngineState, execution: LiveExecution, reason: str, message: str | None = None) -> None:
-    """This attempt never started and never will. reason: a code of proto/reasons.py."""
+    """End an attempt that never started and never will, or start another attempt.
+
+    Args:
+        state: The engine's state.
+        execution: The execution.
+        reason: A code of proto/reasons.py.
+        message: Details for people, or None.
+    """
     execution.row.error_code = reason
     execution.row.error_message = message or None
     if not retry.try_retry(state, execution, ExecutionStatus.DISPATCH_FAILED):
@@ -200,11 +232,13 @@ def refuse(state: EngineState, execution: LiveExecution, reason: str, message: s
 
 
 def renew_deadline(state: EngineState, execution: LiveExecution) -> None:
-    """Every dispatched or running execution has exactly one next moment at which somebody acts for it:
+    """Set the one deadline of a dispatched or running execution.
 
-    away: given up after lost_after. In doubt: given up when that is believed. Asked to end: asked again. Not accepted:
-    ended as expired.
-    Otherwise: the watchdog, after the agent's own timeout and grace.
+    - Suspect: it becomes lost at `suspect_until`.
+    - Host offline: it becomes lost after `lost_after`.
+    - Asked to end: the request is repeated.
+    - Not accepted: it is ended as expired.
+    - Otherwise: the watchdog acts after the agent's own timeout and grace. Without a timeout there is no deadline.
     """
     row, command, limits = execution.row, execution.live_task.command, state.limits
     if execution.suspect_until is not None:

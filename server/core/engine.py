@@ -1,4 +1,7 @@
-"""The engine: events in, effects out, nothing else. No trio, no SQL, no gRPC, no clock; time is an argument."""
+"""The engine: takes events and returns effects.
+
+It uses no trio, SQL, HTTP, gRPC or clock. Time is an argument.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,10 @@ from server.core.events import (
 from server.core.figures.delivery import DurationHistogram
 from server.core.figures.statistics import Statistics
 from server.core.limits import EngineLimits
+from server.core.live import LiveExecution, LiveTask
 from server.core.model import Task
 from server.core.results import unmatched
-from server.core.state import EngineState, LiveExecution, LiveTask
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWait, StartGrace
 
@@ -43,30 +47,39 @@ from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWai
 class Engine:
     """Owns the state of every task that is not final and of every host.
 
-    Call `handle` with what happened; carry out what it returns: the saves in one transaction, then the acts in order,
-    each
-    call's after the one before. While `has_more` is true call it again soon with a Tick: fan-outs are done in slices.
+    The caller passes events to `handle` and carries out the returned effects: the saves in one transaction, then the
+    acts in order, after those of the call before. Fan-outs are done in slices: while `has_more` is true, the caller
+    soon calls `handle` again with a Tick.
     """
 
     def __init__(
         self, limits: EngineLimits | None = None, chance: Callable[[], float] = lambda: 0.0, epoch: int = 0
     ) -> None:
-        """chance: a random number from 0 up to 1, for the pauses before further attempts. epoch: of this start of
-        the server; 0 if there is none."""
+        """Create an engine without tasks and hosts.
+
+        Args:
+            limits: Limits of the engine.
+            chance: Returns a random number from 0 up to 1, for the pauses before further attempts.
+            epoch: Epoch of this start of the server; 0 if there is none.
+        """
         self.state = EngineState(limits or EngineLimits(), chance, epoch)
 
     def load_counts(
         self, tasks_by_status: Mapping[TaskStatus, int], executions_by_status: Mapping[ExecutionStatus, int]
     ) -> None:
-        """Counts over the whole store, before anything is loaded."""
-        self.state.ledger.load(tasks_by_status, executions_by_status)
+        """Set the counts over the whole store. Call it before any task is loaded."""
+        self.state.status_counts.load(tasks_by_status, executions_by_status)
 
     def begin_grace(self, now: Now) -> None:
-        """The server has just started: hosts are on their way back and are not offline yet."""
+        """Start the grace after a start of the server. Until it ends, no host counts as offline."""
         self.state.deadlines.set(self.state.grace, now.mono + self.state.limits.start_grace)
 
     def handle(self, events: Sequence[Event], now: Now) -> Effects:
-        """All events together are one transaction. Raises IllegalStep only if the engine itself is wrong."""
+        """Handle events and return their effects. All events of one call are one transaction.
+
+        Raises:
+            IllegalStep: A status change is not allowed. This is a bug of the engine.
+        """
         state = self.state
         state.begin(now)
         route(state, state.hosts, events, REPORTS, HANDLERS)
@@ -78,41 +91,43 @@ class Engine:
 
     @property
     def has_more(self) -> bool:
-        """Another slice of some fan-out is due at once."""
+        """Whether another slice of a fan-out is due at once."""
         return admission.has_more(self.state)
 
     def next_deadline(self) -> float | None:
-        """Monotonic seconds at which a Tick is due, or None."""
+        """Return the monotonic seconds at which a Tick is due, or None."""
         return self.state.deadlines.next()
 
     def task(self, task_id: str) -> Task | None:
-        """The record of a task that is not final; do not change it."""
+        """Return the record of a task that is not final, else None. The caller must not change it."""
         live_task = self.state.tasks.get(task_id)
         return live_task.task if live_task is not None else None
 
     def command_of(self, task_id: str) -> str | None:
-        """The id of the command of a task that is not final."""
+        """Return the id of the command of a task that is not final, else None."""
         live_task = self.state.tasks.get(task_id)
         return live_task.command.command_id if live_task is not None else None
 
     def open_on(self, host_id: str) -> int:
-        """Executions dispatched to, running on or waiting for this host."""
+        """Return the number of executions that are dispatched to, run on or wait for this host."""
         host = self.state.hosts.get(host_id)
         return len(host.open) + len(host.parked) if host is not None else 0
 
     def oldest_waiting(self) -> float | None:
-        """Since when the execution waits to be sent that has waited longest, in monotonic seconds; None if none does.
-        Executions of a task that
-        was not started do not wait; those in the pause before a further attempt do."""
+        """Return the monotonic seconds since when the oldest waiting execution waits to be sent; None if none waits.
+
+        Executions in the pause before a further attempt count. Executions of a task that was not started do not.
+        """
         return self.state.measures.oldest()
 
     @property
     def delivery(self) -> DurationHistogram:
-        """How long it takes to bring an execution to its agent, see Measures."""
+        """Times from the decision to send an execution until its agent has accepted it; see DeliveryTimes."""
         return self.state.measures.delivery
 
     def statistics(self) -> Statistics:
-        return self.state.ledger.statistics(self.state.tally.totals())
+        """Return the counts of tasks and executions over the whole store."""
+        return self.state.status_counts.statistics(self.state.tally.totals())
 
 
 def _tick(state: EngineState, event: Tick) -> None:
@@ -151,7 +166,7 @@ def _overdue(state: EngineState, execution: LiveExecution) -> None:
         execution.end_requested_at is not None
         and state.now.mono - execution.end_requested_at >= state.limits.unanswered_after
     ):
-        # Its agent is here and says nothing about it, however often it is end_requested_at: nobody ever will.
+        # The agent is online and has not answered any of the repeated requests: no answer will come.
         admission.lose(state, execution, "unanswered")
     elif row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         admission.expire_if_not_accepted(state, execution)
@@ -175,9 +190,11 @@ HANDLERS: dict[type, Callable[[EngineState, Any], None]] = {
     ServerStopping: tasks.stopping,
     Tick: _tick,
 }
+"""Handlers of events that name no execution."""
 REPORTS: dict[type, Callable[[EngineState, Any, LiveExecution | None], None]] = {
     Accepted: executions.accepted,
     Rejected: executions.rejected,
     Started: executions.started,
     Result: executions.result,
 }
+"""Handlers of agents' reports. The third argument is the open execution that the report names, or None."""

@@ -1,4 +1,7 @@
-"""What agents report of executions, one function a message. execution: the open one that the report names, or None."""
+"""Handlers of agents' reports about executions, one per message.
+
+Each gets the open execution that the report names, or None.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from server.core import retry, rollback
 from server.core.admission import clear_expiry, mark_suspect, refuse, renew_deadline
 from server.core.effects import Ack, SaveLate, SaveOutput
 from server.core.events import Accepted, Outcome, Rejected, Result, Started
+from server.core.live import HostState, LiveExecution
 from server.core.model import Execution
 from server.core.results import unmatched
-from server.core.state import EngineState, HostState, LiveExecution
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, ExecutionStep
 
 STEPS = {
@@ -18,6 +22,7 @@ STEPS = {
     Outcome.CANCELED: ExecutionStep.CANCEL,
     Outcome.LOST: ExecutionStep.LOSE,
 }
+"""The step that each outcome causes."""
 
 ENDS = {
     Outcome.COMPLETED: ExecutionStatus.COMPLETED,
@@ -26,9 +31,11 @@ ENDS = {
     Outcome.CANCELED: ExecutionStatus.CANCELED,
     Outcome.LOST: ExecutionStatus.LOST,
 }
+"""The status with which each outcome ends an execution."""
 
 
 def accepted(state: EngineState, event: Accepted, execution: LiveExecution | None) -> None:
+    """Handle an agent's report that its journal contains the execution."""
     if execution is not None:
         accept(state, execution)
     else:
@@ -36,7 +43,7 @@ def accepted(state: EngineState, event: Accepted, execution: LiveExecution | Non
 
 
 def accept(state: EngineState, execution: LiveExecution) -> None:
-    """The agent's journal holds it: from here on it may run at any moment."""
+    """Record that the agent's journal contains the execution: from now on it may run at any moment."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED and row.accepted_at is None:
         row.accepted_at = state.now.wall_ms
@@ -47,12 +54,14 @@ def accept(state: EngineState, execution: LiveExecution) -> None:
 
 
 def _delivered(state: EngineState, execution: LiveExecution) -> None:
+    """Measure the time from the decision to send the execution until its acceptance."""
     decided = execution.send_time.decided
     if decided is not None:
         state.measures.delivery.add(state.now.mono - decided)
 
 
 def started(state: EngineState, event: Started, execution: LiveExecution | None) -> None:
+    """Handle an agent's report that the process exists."""
     if execution is not None:
         execution.row.agent_started_at = event.agent_started_at
         start(state, execution)
@@ -61,7 +70,7 @@ def started(state: EngineState, event: Started, execution: LiveExecution | None)
 
 
 def start(state: EngineState, execution: LiveExecution) -> None:
-    """Its process exists."""
+    """Record that the process exists."""
     row = execution.row
     if row.status is ExecutionStatus.DISPATCHED:
         if row.accepted_at is None:
@@ -74,9 +83,11 @@ def start(state: EngineState, execution: LiveExecution) -> None:
 
 
 def rejected(state: EngineState, event: Rejected, execution: LiveExecution | None) -> None:
-    """It never started. Once its agent has accepted it, this cannot be true: the two reports contradict each other, and
-    the execution is in
-    doubt until its host reports a result, says Hello again, or has stayed connected for so long that it is lost."""
+    """Handle an agent's report that the execution never started.
+
+    After an Accepted this cannot be true: the two reports contradict each other. The execution is then suspect until
+    its host reports a result, sends another Hello, or has stayed connected for so long that it becomes lost.
+    """
     if execution is None:
         return
     row = execution.row
@@ -92,8 +103,10 @@ def rejected(state: EngineState, event: Rejected, execution: LiveExecution | Non
 
 
 def result(state: EngineState, event: Result, execution: LiveExecution | None) -> None:
-    """The first one ends the row; whatever comes later is kept beside it. Acknowledged in every case, after the
-    commit."""
+    """Handle a result. The first one ends the execution; later ones are stored as late results.
+
+    Every result is acknowledged after its commit.
+    """
     host = state.hosts.get(event.host_id)
     if execution is None:
         _unsolicited(state, event, host)
@@ -111,8 +124,10 @@ def result(state: EngineState, event: Result, execution: LiveExecution | None) -
 
 
 def _unsolicited(state: EngineState, event: Result, host: HostState | None) -> None:
-    """A result for no open execution. The store knows whether there is a row; what it keeps of one host is bounded, and
-    so is the pace."""
+    """Handle a result for no open execution.
+
+    The store decides whether a row exists. The amount that it keeps of one host and the rate are limited.
+    """
     if unmatched.is_flood(state, host):
         return
     if not _ended_earlier_attempt(state, event):
@@ -125,6 +140,7 @@ def _unsolicited(state: EngineState, event: Result, host: HostState | None) -> N
 
 
 def _ended_earlier_attempt(state: EngineState, event: Result) -> bool:
+    """Return whether this result has ended an earlier attempt of an open execution."""
     live_task = state.by_command.get(event.command_id)
     execution = live_task.executions.get(event.host_id) if live_task is not None else None
     return execution is not None and retry.ended_earlier_attempt(execution.row, event.attempt, event.agent_finished_at)
@@ -140,11 +156,12 @@ def _copy_result(state: EngineState, row: Execution, event: Result) -> None:
     row.stdout_id = event.stdout.output_id if event.stdout else None
     row.stderr_id = event.stderr.output_id if event.stderr else None
     if row.started_at is None and event.agent_started_at is not None:
-        # Accepted, started and result came together: the server's own clock still tells when it began.
+        # Accepted, Started and Result arrived together: derive the start from the server's own clock.
         row.started_at = max(0, state.now.wall_ms - (event.execution_ms or 0))
 
 
 def _late_report(state: EngineState, event: Result, *, claimed: bool) -> SaveLate:
+    """Return the save of a result for no open execution."""
     report = {
         "attempt": event.attempt,
         "outcome": event.outcome.name.lower(),

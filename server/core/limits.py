@@ -7,58 +7,81 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """All in executions or seconds. slice: how many of a fan-out one call of the engine takes on. small_task: hosts of
-    a task that a larger
-    one must not hold up, at most."""
+    """Limits of the engine, in executions or seconds unless a field says otherwise.
+
+    The defaults are for tests. The server sets every limit that has a setting from its configuration.
+    """
 
     in_flight: int = 20_000
+    """Dispatched or running executions, over all tasks."""
     in_flight_per_task: int = 20_000
+    """Dispatched or running executions of one task. A task may set a lower limit for itself."""
     in_flight_per_host: int = 16
+    """Dispatched or running executions on one host. An agent with fewer slots lowers it for its host."""
     slice: int = 200
+    """Executions that one call of the engine dispatches or stops. The rest of a fan-out waits for the next call."""
     small_task: int = 16
+    """Largest number of hosts of a task that larger tasks must not delay."""
     seq_block: int = 256
-    """Dispatch numbers are reserved in the store in blocks of this size, so that not every dispatch writes a host's
-    row."""
+    """Dispatch numbers that one write reserves for a host, so that not every dispatch writes the host's row."""
     waiting: int = 200_000
+    """Executions that may wait for offline hosts, over all hosts."""
     waiting_per_host: int = 1_000
-    """Executions that may wait for hosts that are not connected."""
+    """Executions that may wait for one offline host."""
     lost_after: float = 3600.0
+    """A running execution becomes lost when its host is offline for this long."""
     unanswered_after: float = 86_400.0
-    """How long a host that is here is asked to end an execution. Long, because it may be us who are slow: a database
-    that is down
-    holds up what agents say."""
+    """The server repeats a request to end an execution to an online host for this long; then the execution becomes
+    lost.
+
+    The limit is long because the delay may be the server's own: a database that is down holds up agents' reports.
+    """
     mass_share: float = 0.3
+    """Share of the hosts that must disconnect within `mass_window` to count as a mass disconnect."""
     mass_hosts: int = 10
+    """Number of hosts that must also disconnect within `mass_window`."""
     mass_window: float = 60.0
+    """Seconds over which disconnects are counted."""
     mass_pause: float = 300.0
-    """More than this share of the hosts, and at least so many, gone within the window: it is taken for our own fault,
-    and nothing
-    is called lost during the pause."""
+    """After a mass disconnect no execution becomes lost for this long, because the fault is probably the server's
+    own.
+    """
     forget_every: int = 64
-    """Dispatch numbers that are over before an agent is told so."""
+    """Finished dispatch numbers after which the server tells the agent that it may forget them."""
     start_grace: float = 60.0
-    """After a start of the server, hosts that are still on their way back are not called offline for this long."""
+    """Hosts do not count as offline for this long after a start of the server, because they are still reconnecting."""
     watchdog_margin: float = 30.0
-    """Beyond timeout and grace before the server asks the agent again to end an execution."""
+    """Time beyond timeout and grace after which the server itself asks the agent to end an execution."""
     cancel_retry: float = 30.0
+    """Time beyond the grace after which an unanswered request to end an execution is repeated."""
     suspect_until: float = 60.0
-    """How long a host must be here since a Hello that lacks what it had accepted, before that is believed: longer than
-    a session whose other
-    end is dead lasts, and than an agent that was cut off for it needs to come back."""
+    """An execution that its host accepted and then denies becomes lost when the host stays connected for this long.
+
+    The time must be longer than a dead session needs to time out and longer than a disconnected agent needs to
+    return.
+    """
     claims: int = 1_000
-    """Executions named in a Hello, and not open here, of which reports are expected; further ones are taken for
-    invented."""
+    """Executions of one Hello that are not open at the server and whose reports the server expects. Further ones count
+    as invented.
+    """
     orphans: int = 100
-    """Executions of one host that the database knows nothing of and that are recorded; the store holds to it as
-    well."""
+    """Executions of one host that are recorded although the database has no row for them. The store has the same
+    limit.
+    """
     unsolicited_rate: int = 2 << 20
+    """Bytes per second of unsolicited results that are acknowledged without delay; see results/unmatched.py.
+
+    Later acknowledgements keep the agent's credits in use, which limits the host to this rate.
+    """
     unsolicited_burst: int = 32 << 20
-    """Bytes of results for no open execution that are acknowledged at once, and per second after that. The others are
-    acknowledged later, so
-    that a host's credits hold it to this rate."""
+    """Bytes of unsolicited results that are acknowledged at once, before the rate applies."""
     unsolicited_waiting: int = 128
-    """Such results that may wait for their acknowledgement: twice as many as an agent has credits for. With more its
-    session is cut."""
+    """Unsolicited results that may wait for their acknowledgement. The server ends the session of a host that sends
+    more.
+
+    The limit is twice the number of results for which an agent has credits.
+    """
     elapsed_checkpoint_interval: float = 60.0
-    """How often the time that a task with a limit on it has run is saved: what a server that dies forgets of it at
-    most."""
+    """Interval at which the elapsed time of a task with a time limit is saved. A killed server forgets at most this
+    much.
+    """

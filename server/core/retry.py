@@ -1,14 +1,24 @@
-"""Another attempt: when an execution is tried again, and what is kept of the attempt before (R1)."""
+"""Further attempts: when an execution is tried again, and what is kept of the earlier attempts."""
 
 from __future__ import annotations
 
+from server.core.live import LiveExecution
 from server.core.model import Execution, Retry
-from server.core.state import EngineState, LiveExecution
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, ExecutionStep
 
 
 def try_retry(state: EngineState, execution: LiveExecution, status: ExecutionStatus) -> bool:
-    """An attempt is about to end as `status`, its reason set: True if there will be another one instead."""
+    """Start another attempt instead of ending the execution, if the task's retry policy allows it.
+
+    Args:
+        state: The engine's state.
+        execution: An execution that is about to end, with its error code set.
+        status: The status with which the attempt ends.
+
+    Returns:
+        True if there will be another attempt.
+    """
     row, policy = execution.row, execution.live_task.task.retry
     if (
         policy is None
@@ -36,7 +46,10 @@ def try_retry(state: EngineState, execution: LiveExecution, status: ExecutionSta
 
 
 def restart_pause(state: EngineState, execution: LiveExecution) -> None:
-    """After a restart the pause begins anew: no clock that can be set tells how much of it is over."""
+    """Start the pause before an attempt again, after a restart of the server.
+
+    Wall clocks can be changed, so the server cannot know how much of the pause is over.
+    """
     row, policy = execution.row, execution.live_task.task.retry
     pause_ms = _pause_ms(policy, row.attempt - 1, state.chance()) if policy is not None else 0
     row.retry_at = state.now.wall_ms + pause_ms
@@ -45,7 +58,7 @@ def restart_pause(state: EngineState, execution: LiveExecution) -> None:
 
 
 def pause_over(state: EngineState, execution: LiveExecution) -> None:
-    """Its pause is over: it waits for its turn like the others."""
+    """Let an execution wait to be admitted again, after the pause before its attempt."""
     execution.row.retry_at = None
     state.changed(execution)
     execution.live_task.waiting.append(execution)
@@ -53,22 +66,24 @@ def pause_over(state: EngineState, execution: LiveExecution) -> None:
 
 
 def ended_earlier_attempt(row: Execution, attempt: int, agent_finished_at: int | None) -> bool:
-    """This report ended an earlier attempt."""
+    """Return whether the report with these values has ended an earlier attempt."""
     return any(one["attempt"] == attempt and one["agent_finished_at"] == agent_finished_at for one in row.earlier)
 
 
 def _is_retryable(policy: Retry, row: Execution, status: ExecutionStatus) -> bool:
-    # Silence about a dispatch proves nothing: only a refusal says that it did not run.
+    # A missing answer proves nothing. Only a refusal proves that the execution did not run.
     may_have_run = status is not ExecutionStatus.DISPATCH_FAILED or row.accepted_at is not None
     return row.attempt < policy.attempts and row.error_code in policy.codes and (policy.idempotent or not may_have_run)
 
 
 def _pause_ms(policy: Retry, attempt: int, chance: float) -> int:
+    """Return the pause before the next attempt: exponential backoff, of which a random half is subtracted."""
     whole: int = min(policy.backoff_max_ms, policy.backoff_ms * 2 ** min(attempt - 1, 32))
     return round(whole * (1 - chance / 2))
 
 
 def _attempt_record(row: Execution, status: ExecutionStatus, now_ms: int) -> dict[str, object]:
+    """Return what is kept of an attempt that has ended."""
     return {
         "attempt": row.attempt,
         "status": status.label,
@@ -88,6 +103,7 @@ def _attempt_record(row: Execution, status: ExecutionStatus, now_ms: int) -> dic
 
 
 def _clear(row: Execution) -> None:
+    """Remove the ended attempt's values from the row."""
     row.seq = row.journal_id = row.cancel_requested_at = row.cancel_reason = row.report = None
     row.unreachable = False
     row.dispatched_at = row.accepted_at = row.started_at = row.finished_at = row.agent_started_at = (

@@ -1,4 +1,4 @@
-"""When the fault may be our own: many hosts gone at once, or a database that remembers less than its agents do."""
+"""Detects that the database was rolled back or restored, and ends executions whose true state it no longer knows."""
 
 from __future__ import annotations
 
@@ -8,65 +8,49 @@ from server.core.admission import lose
 from server.core.effects import Alarm, Inquire, SaveOrphan, SaveSeq
 from server.core.events import DatabaseRestored, HostConnected, JournalEntry, UnknownExecutions
 from server.core.inputs.bounds import SEQ_LEAP, SEQ_MAX
-from server.core.state import EngineState, HostState, LiveExecution
+from server.core.live import HostState, LiveExecution
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, TaskStatus
 from server.core.tasks import create_rows
 
 EPOCH_SEEN = "epoch_seen"
-"""In the facts of databases of earlier releases: an epoch that an agent had met. Taken into account by one start, and
-only within a small leap
-(server/store/lease.py); no longer written, because what one host says is not believed about the installation as a
-whole."""
+"""Key in the meta table of earlier releases: an epoch that an agent had reported.
 
-
-def record_disconnect(state: EngineState, host_id: str) -> None:
-    """One more host is away. Too many of them within the window are taken for a fault of ours (Kubernetes does so with
-    zones)."""
-    limits, now = state.limits, state.now.mono
-    state.recent_disconnects.pop(host_id, None)
-    state.recent_disconnects[host_id] = now
-    while (first := next(iter(state.recent_disconnects))) and now - state.recent_disconnects[
-        first
-    ] > limits.mass_window:
-        del state.recent_disconnects[first]
-    away = len(state.recent_disconnects)
-    if (
-        away >= limits.mass_hosts
-        and away > limits.mass_share * (state.connected + away)
-        and now >= state.loss_suspended_until
-    ):
-        state.loss_suspended_until = now + limits.mass_pause
-        text = (
-            f"{away} of {state.connected + away} hosts went away within {limits.mass_window:g} s; none is called "
-            f"lost for {limits.mass_pause:g} s"
-        )
-        state.act(Alarm("mass_silence", text))
+One start takes it into account, within a small leap (server/store/lease.py). It is no longer written, because a
+report of one host must not decide about the whole installation.
+"""
 
 
 def plausible_seq(host: HostState, event: HostConnected) -> int:
-    """The highest dispatch number that this host can honestly have met: what was reserved for it, and a leap for a
-    database set back."""
+    """Return the highest dispatch number that the server believes this host has seen.
+
+    It is the reported one, limited to what was reserved for the host and a leap for a database that was rolled back.
+    """
     return min(event.max_seq, host.seq_reserved + SEQ_LEAP, SEQ_MAX)
 
 
 def is_rolled_back(state: EngineState, host: HostState, event: HostConnected) -> bool:
-    """The agent has met higher numbers than the store remembers giving: the store was set back. An epoch that this host
-    has claimed at an
-    earlier start proves nothing new: this server's epochs may still be below it."""
+    """Return whether the agent has seen higher numbers than the store has given out, so that the store was rolled back.
+
+    An epoch that this host already reported at an earlier start proves nothing: this server's epochs may still be below
+    it.
+    """
     later = state.epoch > 0 and event.max_epoch > max(state.epoch, host.epoch_seen)
     return host.loaded and (event.max_seq > host.seq_reserved or later)
 
 
 def quarantine(state: EngineState, host: HostState, event: HostConnected) -> None:
-    """Of what the store knew before this start, only what this very journal still holds is still true of this host. Its
-    numbers are stored, so
-    that the next start does not take them for another loss; they count for this host alone."""
+    """Give up executions that an earlier run of the server left open and that the host's journal lacks.
+
+    The host's numbers are stored, so that the next start does not report another rollback. They count for this host
+    only.
+    """
     state.act(
         Alarm(
             "store_rolled_back",
             (
-                f"host {host.host_id} has met dispatch {event.max_seq} of epoch {event.max_epoch}, the database "
-                f"remembers {host.seq_reserved} of {state.epoch}"
+                f"host {host.host_id} has seen dispatch {event.max_seq} of epoch {event.max_epoch}; the database "
+                f"has {host.seq_reserved} of epoch {state.epoch}"
             ),
         )
     )
@@ -85,8 +69,7 @@ def quarantine(state: EngineState, host: HostState, event: HostConnected) -> Non
 
 
 def check_unsent(state: EngineState, host_id: str, command_id: str, attempt: int) -> None:
-    """An agent speaks of this attempt. If the store believes that it has yet to be sent, the store was set back: it may
-    have run."""
+    """Detect a rollback: an agent reports an attempt that, by the database, was never sent. It may have run."""
     live_task = state.by_command.get(command_id)
     if live_task is None:
         return
@@ -98,17 +81,23 @@ def check_unsent(state: EngineState, host_id: str, command_id: str, attempt: int
     row = execution.row
     if attempt > row.attempt or (attempt == row.attempt and row.status is ExecutionStatus.PENDING):
         state.act(
-            Alarm(
-                "store_rolled_back", f"host {host_id} tells of {command_id}, which the database believes was never sent"
-            )
+            Alarm("store_rolled_back", f"host {host_id} reports {command_id}, which by the database was never sent")
         )
         lose(state, execution, "rolled_back")
 
 
 def record_claims(state: EngineState, host: HostState, entries: Sequence[JournalEntry], given: int) -> None:
-    """Remember which reports are to be expected for what is not open. given: the numbers up to which the database, as
-    it was loaded, has given
-    out; what has one of those and is unknown is proof that a part of the database is lost, so the store is unknown."""
+    """Remember which executions of a Hello are not open, because the server expects reports about them.
+
+    Executions whose number the loaded database has given out may be unknown to it. They prove that a part of the
+    database is lost, so the store is asked about them.
+
+    Args:
+        state: The engine's state.
+        host: The host.
+        entries: Entries of the Hello.
+        given: The highest dispatch number of the host in the database as it was loaded.
+    """
     known = [
         entry
         for entry in entries
@@ -125,19 +114,19 @@ def record_claims(state: EngineState, host: HostState, entries: Sequence[Journal
 
 
 def unaccounted(state: EngineState, event: UnknownExecutions) -> None:
-    """The database has given out these numbers and knows nothing of what they were for."""
+    """Record executions for which the database has given out a dispatch number and has no row."""
     for command_id, attempt, seq, stage in event.entries[: state.limits.orphans]:
         state.save(SaveOrphan(event.host_id, command_id, attempt, state.now.wall_ms, seq, stage))
     first = event.entries[0]
     text = (
-        f"host {event.host_id} holds {len(event.entries)} executions that the database has dispatched and does not "
-        f"know any more, the first is {first[0]}: a part of the database is lost"
+        f"host {event.host_id} has {len(event.entries)} executions that the database dispatched and no longer "
+        f"contains, the first is {first[0]}: a part of the database is lost"
     )
     state.act(Alarm("orphans", text))
 
 
 def restored(state: EngineState, event: DatabaseRestored) -> None:
-    """Every open execution is given up: none of them may be started again, and none can be called unstarted."""
+    """Make every open execution lost. After a restore, none may be started again and none is known to be unstarted."""
     for live_task in list(state.tasks.values()):
         if live_task.task.status is TaskStatus.PENDING:
             create_rows(live_task)
@@ -146,6 +135,7 @@ def restored(state: EngineState, event: DatabaseRestored) -> None:
 
 
 def _loaded_executions(state: EngineState, host_id: str) -> list[LiveExecution]:
+    """Return this host's open executions that an earlier run of the server left."""
     found = []
     for live_task in state.tasks.values():
         if live_task.loaded:

@@ -1,113 +1,57 @@
-"""What the engine knows, and the few ways to change it so that counts, saves and deadlines follow by themselves."""
+"""Engine state and its only mutators; they keep counters, pending writes and deadlines consistent."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 from _speedups.tally import Tally
 from server.core.effects import Act, Cancel, Dispatch, Effects, Forget, Save, SaveSeq, SendTime
 from server.core.events import Now
-from server.core.figures.delivery import DeliveryTimes, WaitingGroup
+from server.core.figures.delivery import DeliveryTimes
 from server.core.figures.statistics import StatusCounts
 from server.core.limits import EngineLimits
-from server.core.model import Command, Execution, Task
+from server.core.live import HostState, LiveExecution, LiveTask
+from server.core.model import Command, Task
 from server.core.states import ExecutionStatus, ExecutionStep, TaskStep, execution_step, task_step
 from server.core.timing.deadlines import Deadlines
 from server.core.timing.timers import DelayedAcks, ElapsedCheckpoint, OfflineWait, StartGrace
 
 SMALL_TASK_SHARE = 20
-"""One in so many of all executions in flight is kept for small tasks."""
-ALREADY_SENT = SendTime(float("-inf"))
-
-
-@dataclass(slots=True, eq=False)
-class LiveExecution:
-    """A row that is not final. send_time: of its last dispatch."""
-
-    row: Execution
-    live_task: LiveTask
-    ticket: int = 0
-    end_requested_at: float | None = None
-    """Since when its host, which is here, has been asked to end it."""
-    suspect_until: float | None = None
-    """Its host is here by a Hello that should name it and does not: when that is to be believed."""
-    send_time: SendTime = ALREADY_SENT
-    waiting_group: WaitingGroup | None = None
-    """It waits, with others, since then. None: it does not, or its task has not begun."""
-
-    def __str__(self) -> str:
-        return f"{self.row.command_id} on {self.row.host_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequest:
-    """Executions that are still to be told to end. reason: canceled, timeout or expired. force: given up if their host
-    is away."""
-
-    executions: deque[LiveExecution]
-    reason: str
-    force: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class LiveTask:
-    """A task that is not final. waiting: not yet admitted; stopping: still to be told to end; limit: its own
-    concurrency."""
-
-    task: Task
-    command: Command
-    slot: int
-    limit: int
-    executions: dict[str, LiveExecution] = field(default_factory=dict)
-    waiting: deque[LiveExecution] = field(default_factory=deque)
-    stopping: deque[StopRequest] = field(default_factory=deque)
-    offline_wait: OfflineWait | None = None
-    elapsed: ElapsedCheckpoint | None = None
-    started: dict[str, None] = field(default_factory=dict)
-    in_flight: int = 0
-    small: bool = False
-    """It has few hosts: larger tasks do not hold it up."""
-    ticket: int = 0
-    loaded: bool = False
-    """It was not created in this run of the server."""
-    rows_created: bool = False
-    """Its executions are, or were, in memory: until its start a task has none."""
-
-
-@dataclass(slots=True, eq=False)
-class HostState:
-    """A host as the engine sees it. session: None while it is away. open: by command_id, dispatched or running.
-    parked: admitted by its task, waiting for this host."""
-
-    host_id: str
-    session: int | None = None
-    journal_id: str | None = None
-    former_journals: tuple[str, ...] = ()
-    """Journals that it had before in this run, the last few."""
-    capacity: int = 0
-    seq: int = 0
-    seq_reserved: int = 0
-    seq_seen: int = 0
-    """The highest dispatch number that this host has met, or was sent in this run."""
-    seq_forgotten: int = 0
-    loaded: bool = False
-    """It was known when the server started."""
-    epoch_seen: int = 0
-    """The highest epoch that it has claimed to have met, as stored."""
-    open: dict[str, LiveExecution] = field(default_factory=dict)
-    parked: dict[LiveExecution, None] = field(default_factory=dict)
-    claims: dict[tuple[str, int], None] = field(default_factory=dict)
-    """What the last Hello named and is not open, with a number that was given out."""
-    paid_until: float = 0.0
-    """Monotonic seconds at which its unsolicited results are paid for, see strays.py."""
-    delayed_acks: DelayedAcks | None = None
+"""One in this many executions in flight is reserved for small tasks."""
 
 
 class EngineState:
-    """State in memory plus what the current call has changed of it. Changed by the engine's handlers only."""
+    """State in memory, and what the current call of the engine has changed of it. Only the engine's handlers change it.
+
+    Attributes:
+        limits: Limits of the engine.
+        chance: Returns a random number from 0 up to 1.
+        epoch: Epoch of this start of the server; 0 if there is none.
+        tasks: Tasks that are not final, by id.
+        by_command: The same tasks by the id of their command.
+        by_slot: The same tasks by their slot in the tally.
+        hosts: All hosts, by id.
+        tally: Counts of executions per task and status.
+        status_counts: Counts of tasks and executions over the whole store.
+        measures: Waiting and delivery times.
+        deadlines: All deadlines.
+        ready_large: Large tasks that may have something to admit; the next in turn is first.
+        ready_small: Small tasks that may have something to admit; the next in turn is first.
+        stopping: Tasks with executions that still have to be ended; the next in turn is first.
+        in_flight: Dispatched or running executions.
+        parked: Executions that wait for a host.
+        connected: Hosts with a session.
+        recent_disconnects: Monotonic seconds of recent disconnects, by host id, oldest first.
+        loss_suspended_until: Monotonic seconds until which no execution of an offline host becomes lost.
+        contradictions: Reports of agents that contradict their earlier reports.
+        grace: The grace after a start of the server.
+        now: Time of the current call.
+        touched: Tasks to save at the end of the current call.
+        woken: Tasks for which the current call has freed capacity or created work.
+        halted: Tasks of which the current call is to end executions.
+    """
 
     def __init__(self, limits: EngineLimits, chance: Callable[[], float], epoch: int) -> None:
         self.limits, self.chance, self.epoch = limits, chance, epoch
@@ -116,16 +60,16 @@ class EngineState:
         self.hosts: dict[str, HostState] = {}
         self.by_slot: dict[int, LiveTask] = {}
         self.tally = Tally()
-        self.ledger = StatusCounts()
+        self.status_counts = StatusCounts()
         self.measures = DeliveryTimes()
         self.deadlines: Deadlines[
             LiveExecution | LiveTask | OfflineWait | ElapsedCheckpoint | StartGrace | DelayedAcks
         ] = Deadlines()
         self.ready_large: OrderedDict[LiveTask, None] = OrderedDict()
-        """Tasks that may have something to admit, the next in turn first; small ones apart, in `quick`."""
+
         self.ready_small: OrderedDict[LiveTask, None] = OrderedDict()
         self.stopping: OrderedDict[LiveTask, None] = OrderedDict()
-        """Tasks of which executions are still to be told to end, the next in turn first."""
+
         self.in_flight = 0
         self.parked = 0
         self.connected = 0
@@ -146,20 +90,25 @@ class EngineState:
         self._moves: tuple[list[int], list[int], list[int]] = ([], [], [])
         self.touched: dict[LiveTask, None] = {}
         self.woken: OrderedDict[LiveTask, None] = OrderedDict()
-        """Tasks for which this call itself has made room, or work."""
+
         self.halted: OrderedDict[LiveTask, None] = OrderedDict()
-        """Tasks of which this call itself is to end executions."""
 
     def begin(self, now: Now) -> None:
-        """Start of a call of the engine."""
+        """Start a call of the engine."""
         self._begin()
         self.now = now
         self._send_time.decided = now.mono
 
-    # --- tasks
-    # ---------------------------------------------------------------------------------------------------------
+    # --- tasks --------------------------------------------------------------------------------------------
 
     def add_task(self, task: Task, command: Command, counts: Sequence[int]) -> LiveTask:
+        """Add a task that is not final.
+
+        Args:
+            task: The task's record.
+            command: The task's command.
+            counts: Executions per status.
+        """
         slot = self._free_slots.pop() if self._free_slots else self._next_slot
         self._next_slot += slot == self._next_slot
         limit = min(task.concurrency or self.limits.in_flight_per_task, self.limits.in_flight_per_task)
@@ -169,9 +118,10 @@ class EngineState:
         return live_task
 
     def drop_task(self, live_task: LiveTask) -> None:
-        live_task.stopping.clear()  # of one that is deleted, some hosts may still be on their way out
-        for turns in (self.ready_large, self.ready_small, self.stopping):
-            turns.pop(live_task, None)
+        """Remove a task that has ended or was deleted."""
+        live_task.stopping.clear()  # a task that is deleted may still have executions to stop
+        for queue in (self.ready_large, self.ready_small, self.stopping):
+            queue.pop(live_task, None)
         self.deadlines.clear(live_task)
         for item in (live_task.offline_wait, live_task.elapsed):
             if item is not None:
@@ -185,33 +135,48 @@ class EngineState:
         )
 
     def step_task(self, live_task: LiveTask, step: TaskStep) -> None:
+        """Change a task's status.
+
+        Raises:
+            IllegalStep: The task's status does not allow this step.
+        """
         old = live_task.task.status
         live_task.task.status = task_step(live_task.task.task_id, old, step)
-        self.ledger.moved(old, live_task.task.status)
+        self.status_counts.moved(old, live_task.task.status)
         self.touched[live_task] = None
 
     def wake(self, live_task: LiveTask, *, soon: bool = True) -> None:
-        """It may have something to admit. soon: in this very call, not only with the next slice."""
+        """Consider a task for admission, if it has something to admit.
+
+        Args:
+            live_task: The task.
+            soon: Admit in the current call, not only with the next slice.
+        """
         if live_task.waiting:
             self.ready_queue(live_task).setdefault(live_task)
             if soon:
                 self.woken[live_task] = None
 
     def ready_queue(self, live_task: LiveTask) -> OrderedDict[LiveTask, None]:
-        """In which it takes its turn."""
+        """Return the queue in which a task waits for its turn to be admitted."""
         return self.ready_small if live_task.small else self.ready_large
 
     def in_flight_limit(self, live_task: LiveTask) -> int:
-        """Executions in flight, of all tasks, below which one of this task may go: large tasks leave some for small
-        ones."""
+        """Return the limit of executions in flight, over all tasks, for this task to start another one.
+
+        The limit is lower for large tasks, so that small tasks always find free capacity.
+        """
         most = self.limits.in_flight
         return most if live_task.small else most - most // SMALL_TASK_SHARE
 
-    # --- executions
-    # ------------------------------------------------------------------------------------------------------
+    # --- executions ---------------------------------------------------------------------------------------
 
     def step(self, execution: LiveExecution, step: ExecutionStep) -> None:
-        """The only place where an execution's status changes. Raises IllegalStep."""
+        """Change an execution's status. No other code does this.
+
+        Raises:
+            IllegalStep: The execution's status does not allow this step.
+        """
         row, live_task = execution.row, execution.live_task
         old = row.status
         new = execution_step(execution, old, step)
@@ -231,7 +196,7 @@ class EngineState:
             self._release(execution)
 
     def changed(self, execution: LiveExecution) -> None:
-        """Its row will be saved, as it is at the end of this call."""
+        """Save the execution's row at the end of this call, with its content at that time."""
         if execution not in self._dirty:
             execution.row.version += 1
             self._dirty[execution] = None
@@ -249,7 +214,7 @@ class EngineState:
             self.parked -= 1
 
     def _release(self, execution: LiveExecution) -> None:
-        """It is no longer at its host: there is room for another one."""
+        """Free the capacity of an execution that is no longer at its host."""
         row, live_task = execution.row, execution.live_task
         host = self.hosts[row.host_id]
         live_task.started.pop(row.host_id, None)
@@ -260,19 +225,23 @@ class EngineState:
         self.wake(live_task)
 
     def waits_for_offline_host(self, execution: LiveExecution) -> bool:
-        """It waits for a host that is not connected, and not on its way back after the server's start."""
+        """Return whether the execution waits for an offline host. During the start grace no host is offline."""
         host = self.hosts.get(execution.row.host_id)
         return host is not None and host.session is None and not self.grace.ticket and execution in host.parked
 
     def park(self, host: HostState, execution: LiveExecution) -> None:
-        """It waits for this host, behind those that do already."""
+        """Let an execution wait for this host, after those that already wait."""
         host.parked[execution] = None
         self.parked += 1
 
     def unpark(self, host: HostState, number: int, *, of: LiveTask | None = None) -> None:
-        """Give up to `number` executions that wait for this host back to their tasks, to be considered first, in the
-        order in which
-        they came. of: the task that has made room; then other large tasks go on with the next slice only."""
+        """Return executions that wait for this host to the front of their tasks' queues, in order.
+
+        Args:
+            host: The host.
+            number: Largest number of executions to return.
+            of: The task that freed the capacity. Other large tasks then continue only with the next slice.
+        """
         returned = list(islice(host.parked, number))
         self.parked -= len(returned)
         for execution in returned:
@@ -283,16 +252,18 @@ class EngineState:
             live_task = execution.live_task
             self.wake(live_task, soon=live_task.small or of is None or live_task is of)
 
-    # --- what goes out
-    # -----------------------------------------------------------------------------------------------------
+    # --- saves and acts -----------------------------------------------------------------------------------
 
     def save(self, save: Save) -> None:
+        """Add a save to the transaction of this call."""
         self._saves.append(save)
 
     def act(self, act: Act) -> None:
+        """Add an act to carry out after the commit of this call."""
         self._acts.append(act)
 
     def dispatch(self, session: int, execution: LiveExecution, seq: int) -> None:
+        """Send an execution to its host after the commit."""
         row = execution.row
         execution.send_time = self._send_time
         self.act(
@@ -300,6 +271,7 @@ class EngineState:
         )
 
     def next_seq(self, host: HostState) -> int:
+        """Return the host's next dispatch number, and reserve a new block of numbers if needed."""
         host.seq += 1
         if host.seq > host.seq_reserved:
             host.seq_reserved = host.seq + self.limits.seq_block - 1
@@ -308,11 +280,11 @@ class EngineState:
         return host.seq
 
     def send_cancel(self, execution: LiveExecution) -> None:
-        """To a host that is connected; to others it goes with the verdicts when they return. Not while it is in doubt:
-        who has no trace
-        of it would say that it never started.
+        """Ask a connected host to end an execution.
 
-        The agent is told why, so that its report says the same.
+        The request carries the reason, so that the agent's report has the same. An offline host gets the request with
+        the verdicts when it reconnects. Nothing is sent while the execution is suspect: a host without a trace of it
+        would answer that it never started.
         """
         row = execution.row
         reason = row.cancel_reason or execution.live_task.task.cancel_reason or "canceled"
@@ -326,8 +298,12 @@ class EngineState:
             self.act(Cancel(row.host_id, host.session, row.command_id, row.attempt, row.seq, row.journal_id, reason))
 
     def forget(self, host: HostState, every: int) -> None:
-        """Tell the agent up to which number everything is over, if that has moved on by so many. Nothing open has such
-        a number."""
+        """Tell the agent the number up to which all its dispatches have ended. No open execution has such a number.
+
+        Args:
+            host: The host.
+            every: Send nothing unless the number has grown by at least this much.
+        """
         if host.session is not None and host.seq_seen - host.seq_forgotten >= every:
             low = min((execution.row.seq or 1 for execution in host.open.values()), default=host.seq_seen + 1) - 1
             if low - host.seq_forgotten >= every:
@@ -335,13 +311,16 @@ class EngineState:
                 self.act(Forget(host.host_id, host.session, low))
 
     def apply_counts(self) -> None:
+        """Apply the status changes of this call to the tally."""
         slots, olds, news = self._moves
         if slots:
             self.tally.apply(slots, olds, news)
             self._moves = ([], [], [])
 
     def dirty(self) -> list[LiveExecution]:
+        """Return the executions that this call has changed."""
         return list(self._dirty)
 
     def effects(self) -> Effects:
+        """Return everything that this call asks for."""
         return Effects(self._saves, self._acts, self._send_time)

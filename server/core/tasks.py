@@ -1,4 +1,4 @@
-"""What operators do to tasks, and how a task ends."""
+"""Handlers of operators' requests about tasks, and the end of a task."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from server.core.events import (
     TaskLoaded,
     TaskStarted,
 )
+from server.core.live import HostState, LiveExecution, LiveTask, StopRequest
 from server.core.model import Execution, Task
-from server.core.state import EngineState, HostState, LiveExecution, LiveTask, StopRequest
+from server.core.state import EngineState
 from server.core.states import ExecutionStatus, TaskStatus, TaskStep
 from server.core.timing.timers import ElapsedCheckpoint, OfflineWait
 
 SLOWEST_SHOWN = 5
+"""Hosts in a progress whose executions have been running longest."""
 
 
 def created(state: EngineState, event: TaskCreated) -> None:
+    """Add a task that was just committed."""
     pending = [0] * len(ExecutionStatus)
     pending[ExecutionStatus.PENDING] = len(event.task.targets)
     event.task.counts = tuple(pending)
     live_task = state.add_task(event.task, event.command, pending)
-    state.ledger.created(event.task)
+    state.status_counts.created(event.task)
     _publish(state, live_task)
 
 
 def loaded(state: EngineState, event: TaskLoaded) -> None:
-    """After a restart. Rows that were dispatched or running wait for their agents; deadlines begin anew."""
+    """Add a task after a restart. Executions in flight wait for their agents; their deadlines start again."""
     task = event.task
-    state.ledger.reopened(task)
+    state.status_counts.reopened(task)
     live_task = state.add_task(task, event.command, task.counts)
     live_task.loaded = True
     live_task.rows_created = (
@@ -69,9 +72,11 @@ def loaded(state: EngineState, event: TaskLoaded) -> None:
 
 
 def _resume_waiting(state: EngineState, live_task: LiveTask) -> None:
-    """Those that were never sent wait since the task's start, as far as the wall clock tells that over a restart; it is
-    shown, and nothing is
-    decided by it. Of further attempts nothing tells when they began to wait, so they do since now."""
+    """Set since when the loaded executions wait to be sent.
+
+    First attempts wait since the task's start, measured with the wall clock. The value is only shown; no decision
+    depends on it. For further attempts the start of the wait is unknown, so it is now.
+    """
     waiting = [
         execution for execution in live_task.executions.values() if execution.row.status is ExecutionStatus.PENDING
     ]
@@ -85,9 +90,11 @@ def _resume_waiting(state: EngineState, live_task: LiveTask) -> None:
 
 
 def _track_elapsed(state: EngineState, live_task: LiveTask) -> None:
-    """Of a task with a limit on its time. No clock that can be set tells over a restart how much of that is over: what
-    a server has
-    counted is saved, and the time between two servers is nobody's."""
+    """Start counting the time that a task with a time limit has run.
+
+    Wall clocks can be changed, so elapsed time is accumulated from monotonic time and saved periodically. The time
+    between two runs of the server does not count.
+    """
     task = live_task.task
     if task.timeout_ms is not None or task.wait_ms is not None:
         live_task.elapsed = ElapsedCheckpoint(live_task, state.now.mono - task.spent_ms / 1000)
@@ -95,32 +102,37 @@ def _track_elapsed(state: EngineState, live_task: LiveTask) -> None:
 
 
 def checkpoint_due(state: EngineState, live_task: LiveTask) -> None:
+    """Save the elapsed time of a task."""
     assert live_task.elapsed is not None
     state.deadlines.set(live_task.elapsed, state.now.mono + state.limits.elapsed_checkpoint_interval)
     state.touched[live_task] = None
 
 
 def stopping(state: EngineState, event: ServerStopping) -> None:
+    """Save the elapsed time of all tasks before the server stops."""
     state.touched.update({live_task: None for live_task in state.tasks.values() if live_task.elapsed is not None})
 
 
 def _set_timeout(state: EngineState, live_task: LiveTask) -> None:
+    """Set the deadline of a task that has a timeout."""
     if live_task.elapsed is not None and live_task.task.timeout_ms is not None:
         state.deadlines.set(live_task, live_task.elapsed.began + live_task.task.timeout_ms / 1000)
 
 
 def _start_offline_wait(state: EngineState, live_task: LiveTask) -> None:
+    """Set the deadline up to which a task waits for offline hosts."""
     if live_task.elapsed is not None and live_task.task.wait_ms is not None:
         live_task.offline_wait = OfflineWait(live_task)
         state.deadlines.set(live_task.offline_wait, live_task.elapsed.began + live_task.task.wait_ms / 1000)
 
 
 def offline_wait_over(state: EngineState, live_task: LiveTask) -> None:
-    """Hosts that have not come by now are no longer waited for."""
+    """Stop waiting for hosts that are still offline."""
     _stop(state, live_task, live_task.executions.values(), "expired")
 
 
 def _expect_host(state: EngineState, live_task: LiveTask, execution: LiveExecution) -> None:
+    """Treat a loaded execution in flight like one whose host is offline."""
     row = execution.row
     host = state.hosts.setdefault(row.host_id, HostState(row.host_id))
     host.open[row.command_id] = execution
@@ -135,7 +147,7 @@ def _expect_host(state: EngineState, live_task: LiveTask, execution: LiveExecuti
 
 
 def started(state: EngineState, event: TaskStarted) -> None:
-    """Of no effect unless the task is pending: two starts run it once."""
+    """Start a pending task. A second start has no effect."""
     live_task = state.tasks.get(event.task_id)
     if live_task is None or live_task.task.status is not TaskStatus.PENDING or live_task.task.cancel_reason is not None:
         return
@@ -150,7 +162,13 @@ def started(state: EngineState, event: TaskStarted) -> None:
 
 
 def _begin_waiting(state: EngineState, executions: Collection[LiveExecution], when: float) -> None:
-    """They wait since `when`, in monotonic seconds."""
+    """Record that these executions wait to be sent.
+
+    Args:
+        state: The engine's state.
+        executions: The executions.
+        when: Monotonic seconds since when they wait.
+    """
     if executions:
         waiting_group = state.measures.begin_wait(len(executions), when)
         for execution in executions:
@@ -158,7 +176,7 @@ def _begin_waiting(state: EngineState, executions: Collection[LiveExecution], wh
 
 
 def create_rows(live_task: LiveTask) -> None:
-    """Once: rows that have ended are not open any more, and would come again."""
+    """Create the task's executions, once. Executions that have ended leave memory and must not be created again."""
     if live_task.rows_created:
         return
     live_task.rows_created = True
@@ -169,7 +187,7 @@ def create_rows(live_task: LiveTask) -> None:
 
 
 def canceled(state: EngineState, event: TaskCanceled) -> None:
-    """Of no effect on a task that has ended, or is being ended already, unless by force."""
+    """Cancel a task. It has no effect on a task that has ended or is already being ended, unless by force."""
     live_task = state.tasks.get(event.task_id)
     if live_task is None:
         return
@@ -181,6 +199,7 @@ def canceled(state: EngineState, event: TaskCanceled) -> None:
 
 
 def executions_canceled(state: EngineState, event: ExecutionsCanceled) -> None:
+    """Cancel a task on some of its hosts."""
     live_task = state.tasks.get(event.task_id)
     if live_task is not None:
         if live_task.task.status is TaskStatus.PENDING:
@@ -192,14 +211,15 @@ def executions_canceled(state: EngineState, event: ExecutionsCanceled) -> None:
 
 
 def timed_out(state: EngineState, live_task: LiveTask) -> None:
-    """The task's own time is over: what waits is never started, what runs is ended the way a cancel ends it.
+    """End a task whose timeout is over: waiting executions never start, running ones are ended as by a cancel.
 
-    A cancel takes the deadline away, so of the two whichever comes first names the end.
+    A cancel clears this deadline, so the first of the two determines the reason.
     """
     _stop_all(state, live_task, "timeout")
 
 
 def _stop_all(state: EngineState, live_task: LiveTask, reason: str, *, force: bool = False) -> None:
+    """End all executions of a task."""
     live_task.task.cancel_reason = reason
     state.deadlines.clear(live_task)
     state.touched[live_task] = None
@@ -211,21 +231,22 @@ def _stop_all(state: EngineState, live_task: LiveTask, reason: str, *, force: bo
 def _stop(
     state: EngineState, live_task: LiveTask, executions: Iterable[LiveExecution], reason: str, *, force: bool = False
 ) -> None:
+    """Queue executions to be ended."""
     live_task.stopping.append(StopRequest(deque(executions), reason, force))
     state.stopping[live_task] = state.halted[live_task] = None
 
 
 def forgotten(state: EngineState, event: TaskDeleted) -> None:
-    """A task that never started, or has ended."""
+    """Remove a deleted task that never started or has ended."""
     live_task = state.tasks.get(event.task.task_id)
     if live_task is not None:
         state.drop_task(live_task)
-    state.ledger.deleted(event.task, was_open=live_task is not None)
+    state.status_counts.deleted(event.task, was_open=live_task is not None)
     state.act(Forgotten(event.task.task_id))
 
 
 def settle(state: EngineState) -> None:
-    """After all events of a call: bring the counts into the tasks, end those with nothing open, save and show them."""
+    """Finish a call of the engine: update counts, end tasks without open executions, save and publish."""
     state.apply_counts()
     changed = [state.by_slot[slot] for slot in state.tally.take_changed() if slot in state.by_slot]
     for live_task in dict.fromkeys([*changed, *state.touched]):
@@ -241,14 +262,16 @@ def settle(state: EngineState) -> None:
 
 
 def _finish(state: EngineState, live_task: LiveTask) -> None:
+    """End a task without open executions."""
     task = live_task.task
     task.finished_at = state.now.wall_ms
     state.step_task(live_task, _last_step(live_task))
-    state.ledger.settled(task)
+    state.status_counts.settled(task)
     state.drop_task(live_task)
 
 
 def _last_step(live_task: LiveTask) -> TaskStep:
+    """Return the step that ends a task, from its counts and the reason of its cancel."""
     counts, reason = live_task.task.counts, live_task.task.cancel_reason
     if live_task.task.completed_hosts == live_task.task.total_hosts:
         return TaskStep.COMPLETE
@@ -257,13 +280,15 @@ def _last_step(live_task: LiveTask) -> TaskStep:
     if reason == "canceled" and counts[ExecutionStatus.CANCELED] + counts[ExecutionStatus.LOST]:
         return TaskStep.CANCEL
     if counts[ExecutionStatus.CANCELED] == live_task.task.total_hosts:
-        return TaskStep.CANCEL  # host by host
+        return TaskStep.CANCEL  # an operator canceled every host separately
     return TaskStep.FAIL
 
 
 def _publish(state: EngineState, live_task: LiveTask) -> Task:
-    """As it is now, without its targets. Copying it is a good part of what a small call costs: what is shown is also
-    what is saved."""
+    """Publish a snapshot of the task without its targets, and return it.
+
+    One copy serves both display and storage because copying dominates small calls.
+    """
     image = replace(live_task.task, targets=())
     state.act(Progress(image, tuple(islice(live_task.started, SLOWEST_SHOWN))))
     return image

@@ -1,0 +1,1 @@
+"""Measurements and counts of the engine."""

@@ -1,4 +1,4 @@
-"""How many tasks and executions there are in each status, over everything stored, without counting rows."""
+"""Counts of tasks and executions per status over the whole store, kept without counting rows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from server.core.states import ExecutionStatus, TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Both tuples are indexed by status number."""
+    """Counts per status. Both tuples are indexed by status number."""
 
     tasks: tuple[int, ...]
     executions: tuple[int, ...]
 
 
 class StatusCounts:
-    """Keeps the counts: loaded once, then told of each task that comes, changes status, ends or goes.
+    """Keeps the counts: loads them once and follows every change of a task.
 
-    Executions of tasks that are still open are the tally's business; `settled` covers the others.
+    The tally counts executions of open tasks; this class counts the others.
     """
 
     __slots__ = ("_settled", "_tasks")
@@ -30,34 +30,46 @@ class StatusCounts:
         self._settled = [0] * len(ExecutionStatus)
 
     def load(self, tasks: Mapping[TaskStatus, int], executions: Mapping[ExecutionStatus, int]) -> None:
-        """Counts over the whole store. Call before any open task is loaded."""
+        """Set the counts over the whole store. Call it before any open task is loaded."""
         for status, number in tasks.items():
             self._tasks[status] = number
         for row_status, number in executions.items():
             self._settled[row_status] = number
 
     def reopened(self, task: Task) -> None:
-        """An open task was loaded: its executions are now counted by the tally."""
+        """Count an open task that was loaded: from now on the tally counts its executions."""
         self._add(task.counts, -1)
 
     def created(self, task: Task) -> None:
+        """Count a new task."""
         self._tasks[task.status] += 1
 
     def moved(self, old: TaskStatus, new: TaskStatus) -> None:
+        """Count a task's change of status."""
         self._tasks[old] -= 1
         self._tasks[new] += 1
 
     def settled(self, task: Task) -> None:
-        """The task is final: its executions leave the tally."""
+        """Count the executions of a task that has become final, because they leave the tally."""
         self._add(task.counts, 1)
 
     def deleted(self, task: Task, *, was_open: bool) -> None:
+        """Stop counting a task that was deleted.
+
+        Args:
+            task: The task.
+            was_open: The tally still counted its executions.
+        """
         self._tasks[task.status] -= 1
         if not was_open:
             self._add(task.counts, -1)
 
     def statistics(self, open_executions: Sequence[int]) -> Statistics:
-        """open_executions: the tally's totals."""
+        """Return the counts.
+
+        Args:
+            open_executions: The tally's totals per status.
+        """
         return Statistics(tuple(self._tasks), tuple(a + b for a, b in zip(self._settled, open_executions, strict=True)))
 
     def _add(self, counts: Sequence[int], sign: int) -> None:

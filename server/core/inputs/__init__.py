@@ -1,0 +1,1 @@
+"""Checks of names and numbers that come from outside."""

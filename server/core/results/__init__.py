@@ -1,0 +1,1 @@
+"""Results of executions: their groups, outputs, filters and comparison."""

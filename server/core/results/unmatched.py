@@ -1,26 +1,27 @@
-"""Results for no open execution: late, repeated or invented ones. What they may cost is bounded per host.
+"""Results for no open execution: late, repeated or invented ones. Their cost is limited per host.
 
-Each costs its bytes, at least SMALLEST. They are paid for at `unsolicited_rate`; up to `unsolicited_burst` a host may
-be in paid_until and is
-acknowledged at once, beyond that later. An agent has credits for few results that are not acknowledged, so it is held
-to the rate, and an honest
-one that repeats many results only becomes slower. A host that sends on without credits is cut off.
+Each result costs its bytes, at least SMALLEST. A host pays for them at `unsolicited_rate`. Up to `unsolicited_burst` it
+may be in debt and gets its acknowledgements at once; beyond that they are delayed. An agent has credits for few
+unacknowledged results, so it is held to the rate, and an honest agent that repeats many results only becomes slower.
+The server ends the session of a host that sends without credits.
 """
 
 from __future__ import annotations
 
 from server.core.effects import Ack, Cut
 from server.core.events import Result
-from server.core.state import EngineState, HostState
+from server.core.live import HostState
+from server.core.state import EngineState
 from server.core.timing.timers import DelayedAcks
 
 SMALLEST = 4_096
 """Bytes that a result without output costs."""
 FLOOD = "flood_of_reports"
+"""The reason with which the server ends the session of such a host, see rpc/endings.py."""
 
 
 def is_flood(state: EngineState, host: HostState | None) -> bool:
-    """Whether this host has sent far more than it has credits for: nothing of what it says is looked at any more."""
+    """Return whether this host has sent far more than it has credits for; then end its session."""
     if host is None or host.delayed_acks is None or len(host.delayed_acks.acks) < state.limits.unsolicited_waiting:
         return False
     assert host.session is not None, "a session that ends is delayed_acks nothing"
@@ -29,7 +30,7 @@ def is_flood(state: EngineState, host: HostState | None) -> bool:
 
 
 def acknowledge(state: EngineState, host: HostState, event: Result) -> None:
-    """At once, or when it is paid for."""
+    """Acknowledge an unsolicited result, at once or when the host has paid for it."""
     assert host.session is not None
     now, limits = state.now.mono, state.limits
     cost = SMALLEST + sum(len(one.head) + len(one.tail) for one in (event.stdout, event.stderr) if one is not None)
@@ -45,7 +46,7 @@ def acknowledge(state: EngineState, host: HostState, event: Result) -> None:
 
 
 def send_due_acks(state: EngineState, delayed_acks: DelayedAcks) -> None:
-    """Some are paid for."""
+    """Send the delayed acknowledgements for which the host has paid."""
     host = delayed_acks.host
     assert host.session is not None, "a session that ends is delayed_acks nothing"
     while delayed_acks.acks and delayed_acks.acks[0][0] <= state.now.mono:
@@ -58,7 +59,10 @@ def send_due_acks(state: EngineState, delayed_acks: DelayedAcks) -> None:
 
 
 def drop_delayed_acks(state: EngineState, host: HostState) -> None:
-    """Its session is over, or has been replaced: the agent repeats what was not acknowledged. What it owes stays."""
+    """Drop delayed acknowledgements, because the session is over.
+
+    The agent repeats the results. The host's debt remains.
+    """
     if host.delayed_acks is not None:
         state.deadlines.clear(host.delayed_acks)
         host.delayed_acks = None

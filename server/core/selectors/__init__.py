@@ -1,0 +1,1 @@
+"""The language that selects hosts: its grammar, its evaluation and the host directory."""

@@ -1,0 +1,1 @@
+"""Deadlines and what depends on them."""

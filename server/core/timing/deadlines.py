@@ -1,5 +1,4 @@
-"""Who must have ended by when. A heap with lazy removal: setting, clearing and finding what is due cost O(log n) at
-most."""
+"""Deadline heap with lazy deletion. Each operation costs at most O(log n), amortized."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Due(Protocol):
-    """Something with one deadline. `ticket` belongs to Deadlines; 0: none set."""
+    """An item with one deadline. `ticket` belongs to Deadlines; 0 means that no deadline is set."""
 
     ticket: int
 
@@ -17,7 +16,7 @@ D = TypeVar("D", bound=Due)
 
 
 class Deadlines(Generic[D]):
-    """Times are seconds on the monotonic clock."""
+    """Deadlines of items, in seconds on the monotonic clock."""
 
     __slots__ = ("_dead", "_heap", "_tickets")
 
@@ -27,7 +26,7 @@ class Deadlines(Generic[D]):
         self._dead = 0
 
     def set(self, item: D, when: float) -> None:
-        """Replaces the item's deadline."""
+        """Set or replace the item's deadline."""
         if item.ticket:
             self._dead += 1
         self._tickets += 1
@@ -36,13 +35,14 @@ class Deadlines(Generic[D]):
         self._sweep()
 
     def clear(self, item: D) -> None:
+        """Remove the item's deadline, if it has one."""
         if item.ticket:
             item.ticket = 0
             self._dead += 1
             self._sweep()
 
     def due(self, now: float) -> list[D]:
-        """Removes and returns what is over at `now`, earliest first."""
+        """Remove and return the items whose deadline is over at `now`, earliest first."""
         items: list[D] = []
         while self._heap and self._heap[0][0] <= now:
             _, ticket, item = heappop(self._heap)
@@ -54,7 +54,7 @@ class Deadlines(Generic[D]):
         return items
 
     def next(self) -> float | None:
-        """The earliest deadline, or None."""
+        """Return the earliest deadline, or None."""
         while self._heap and self._heap[0][2].ticket != self._heap[0][1]:
             heappop(self._heap)
             self._dead -= 1
@@ -64,8 +64,7 @@ class Deadlines(Generic[D]):
         return len(self._heap) - self._dead
 
     def _sweep(self) -> None:
-        # Ten thousand executions that each renew a deadline must not leave ten thousand dead entries behind for an
-        # hour.
+        # Without this, each renewed deadline would leave a deleted entry in the heap for up to an hour.
         if self._dead > 64 and self._dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].ticket == entry[1]]
             heapify(self._heap)

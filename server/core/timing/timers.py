@@ -1,4 +1,4 @@
-"""What a deadline may be about, besides an execution and a task."""
+"""Items with a deadline, other than executions and tasks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from server.core.state import HostState, LiveTask
+    from server.core.live import HostState, LiveTask
 
 
 @dataclass(slots=True, eq=False)
 class DelayedAcks:
-    """Acknowledgements that a host gets later, oldest first, and the deadline of the first. acks: (monotonic seconds,
-    command_id, attempt)."""
+    """Acknowledgements that a host gets later.
+
+    Attributes:
+        host: The host.
+        acks: (monotonic seconds, command id, attempt), oldest first. The first one's time is the deadline.
+        ticket: Used by `Deadlines`.
+    """
 
     host: HostState
     acks: deque[tuple[float, str, int]] = field(default_factory=deque)
@@ -22,14 +27,14 @@ class DelayedAcks:
 
 @dataclass(slots=True, eq=False)
 class StartGrace:
-    """The deadline after which hosts that have not come back since the start count as offline."""
+    """The deadline after which hosts that have not reconnected since the server's start count as offline."""
 
     ticket: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class OfflineWait:
-    """The deadline after which a task's hosts that are not connected are no longer waited for."""
+    """The deadline up to which a task waits for offline hosts."""
 
     live_task: LiveTask
     ticket: int = 0
@@ -37,9 +42,13 @@ class OfflineWait:
 
 @dataclass(slots=True, eq=False)
 class ElapsedCheckpoint:
-    """The time that a task with a limit on it has run, and the deadline at which it is saved again. began: monotonic
-    seconds at
-    which it would have started, had this server run all the while."""
+    """The time that a task with a time limit has run, and the deadline at which it is saved.
+
+    Attributes:
+        live_task: The task.
+        began: Monotonic seconds at which the task would have started if this server had run it all the time.
+        ticket: Used by `Deadlines`.
+    """
 
     live_task: LiveTask
     began: float

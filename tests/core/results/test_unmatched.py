@@ -147,7 +147,7 @@ def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
     assert (
         isinstance(alarm, Alarm)
         and alarm.code == "orphans"
-        and "holds 3 executions" in alarm.message
+        and "has 3 executions" in alarm.message
         and "x1" in alarm.message
     )
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from server.core.events import Accepted, Rejected, Started, Tick
+from server.core.live import HostState
 from server.core.model import Execution
-from server.core.state import HostState
 
 HOSTS, COMMANDS, ATTEMPTS = ("a", "b", "c"), ("x", "y"), (1, 2)
 

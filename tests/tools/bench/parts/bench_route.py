@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from server.core.events import Accepted
-from server.core.state import LiveExecution
+from server.core.live import LiveExecution
 from tests.tools.bench.parts.bench_engine import Run, answers
 
 SECONDS = 0.5

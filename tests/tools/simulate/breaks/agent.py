@@ -8,7 +8,7 @@ import agent.recovery as agent_recovery
 import agent.storage.journal as agent_journal
 import agent.storage.journal_file as agent_journal_file
 import server.core.hosts as server_hosts
-import server.core.state as server_world
+import server.core.state as server_state
 from tests.tools.simulate.breaks.aims import DUPLICATES, LATE, POWER, WIPED
 from tests.tools.simulate.breaks.apply import Break
 
@@ -16,7 +16,7 @@ NO_DIRECTORIES = Break(
     "what lies in the spool is not asked", agent_recovery, "unknown_directories", "spool.held()", "()"
 )
 NO_FORGET = Break(
-    "nothing is ever said to be over", server_world.EngineState, "forget", "host.session is not None and", "False and"
+    "nothing is ever said to be over", server_state.EngineState, "forget", "host.session is not None and", "False and"
 )
 
 AGENT_BREAKS = (

@@ -18,7 +18,7 @@ import server.core.engine as server_engine
 import server.core.executions as server_executions
 import server.core.hosts as server_hosts
 import server.core.retry as server_retry
-import server.core.rollback as server_safety
+import server.core.rollback as server_rollback
 import server.core.tasks as server_tasks
 import server.store.writer as server_writer
 import tests.tools.simulate.machines.database as simulated_database
@@ -29,7 +29,7 @@ USERS = (
     server_admission,
     server_engine,
     server_tasks,
-    server_safety,
+    server_rollback,
     server_retry,
     server_conductor,
     server_writer,

@@ -9,9 +9,10 @@ import server.core.engine as server_engine
 import server.core.executions as server_executions
 import server.core.hosts as server_hosts
 import server.core.retry as server_retry
-import server.core.rollback as server_safety
-import server.core.state as server_world
+import server.core.rollback as server_rollback
+import server.core.state as server_state
 import server.core.tasks as server_tasks
+import server.core.timing.mass_disconnect as server_mass_disconnect
 import server.core.write_order as server_order
 import server.store.lanes as server_lanes
 import server.store.lease as server_lease_row
@@ -94,7 +95,7 @@ SERVER_BREAKS = (
     ),
     Break(
         "a dispatch number is given again after a restart",
-        server_world.EngineState,
+        server_state.EngineState,
         "next_seq",
         "self.save(SaveSeq(host.host_id, host.seq_reserved))",
         "pass",
@@ -158,7 +159,7 @@ SERVER_BREAKS = (
     ),
     Break(
         "what an older database believes unsent may be called never started",
-        server_safety,
+        server_rollback,
         "check_unsent",
         "if execution is None:",
         "if True:",
@@ -166,7 +167,7 @@ SERVER_BREAKS = (
     ),
     Break(
         "a restored database goes on as if nothing had happened since",
-        server_safety,
+        server_rollback,
         "restored",
         'lose(state, execution, "restored")',
         "pass",
@@ -181,7 +182,7 @@ SERVER_BREAKS = (
     ),
     Break(
         "many hosts gone at once are lost like one",
-        server_safety,
+        server_mass_disconnect,
         "record_disconnect",
         "state.loss_suspended_until = now + limits.mass_pause",
         "pass",
@@ -198,7 +199,7 @@ SERVER_BREAKS = (
     ),
     Break(
         "the agent is told to forget too much",
-        server_world.EngineState,
+        server_state.EngineState,
         "forget",
         "default=host.seq_seen + 1) - 1",
         "default=host.seq_seen + 1)",
