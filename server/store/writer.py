@@ -13,6 +13,9 @@ single command never waits), else `linger` after the oldest unit came, or as soo
 most
 two commits per `linger`, however units trickle in, and a busy writer's batches are as large as without that exception.
 Under load the time of a commit does the batching: what comes meanwhile is the next batch.
+
+The callbacks of a large batch are called while the next batch is written. They are called in the order of the commits.
+While a batch is written, the callbacks of at most one earlier batch are outstanding.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import trio
 
@@ -116,6 +118,10 @@ class Writer:
         self._wake = trio.Event()
         self._wake_rows = 1
         self._in_flight: deque[Unit] = deque()
+        self._untold: deque[Unit] = deque()
+        """Committed, and their callers not told yet."""
+        self._tell, self._told = trio.Event(), trio.Event()
+        self._error: Exception | None = None
         self._idle_since = float("-inf")
         self._closing = False
         self._stopped = trio.Event()
@@ -202,22 +208,33 @@ class Writer:
         self._running = True
         task_status.started()
         try:
-            while await self._batch_is_due():
-                self._in_flight.extend(self._waiting.take(self._size.rows(self._clock.now().mono), self._max_bytes))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tell_all, nursery.cancel_scope)
                 try:
-                    await self._write(self._in_flight)
-                except StoreRefused as error:
-                    await self._one_by_one(error)
-                else:
-                    await self._confirm(len(self._in_flight))
+                    await self._write_all()
+                except Exception as error:
+                    self._error = error
+                nursery.cancel_scope.cancel()
+            if self._error is not None:
+                raise self._error
         finally:
             self._running = False
             self._closing = True
-            for unit in [*self._in_flight, *self._waiting]:
+            for unit in [*self._untold, *self._in_flight, *self._waiting]:
                 unit.fail(WriterClosed("the writer has stopped"))
             self._stopped.set()
             self._new.open()
             self._reading.open()
+
+    async def _write_all(self) -> None:
+        while await self._batch_is_due():
+            self._in_flight.extend(self._waiting.take(self._size.rows(self._clock.now().mono), self._max_bytes))
+            try:
+                await self._write(self._in_flight)
+            except StoreRefused as error:
+                await self._one_by_one(error)
+            else:
+                await self._confirm(len(self._in_flight))
 
     async def aclose(self) -> None:
         """Write everything, what the callbacks add included, then stop. Bounded by the caller's cancel scope only."""
@@ -247,7 +264,8 @@ class Writer:
     async def _batch_is_due(self) -> bool:
         """False when everything is written and the writer is to stop."""
         while not self._waiting:
-            if self._closing:
+            # callbacks that were not called yet may add units
+            if self._closing and not self._untold:
                 return False
             await self._sleep(1, None)
         now = self._clock.now().mono
@@ -305,24 +323,58 @@ class Writer:
             _log.info("database available again after %.1f s, %d rows wait", self._clock.now().mono - since, self._rows)
 
     async def _confirm(self, count: int) -> None:
-        """The first `count` units in flight are committed: make room, then call their callers in order."""
-        for unit in islice(self._in_flight, count):
+        """Tell the callers of the first `count` units in flight, in order, that these are committed.
+
+        Few are told at once. Many are told while the next batch is written, so that a small unit that waits for it does
+        not wait for them too; the callers of at most one batch are told so.
+        """
+        units = [self._in_flight.popleft() for _ in range(count)]
+        rows = 0
+        for unit in units:
             self._forget(unit)
-            self._units_done += 1
-            self._rows_done += unit.rows
-        callbacks = rows = 0
-        for _ in range(count):
-            # taken off first: if the callback raises, only those after it are told that the writer has stopped
-            unit = self._in_flight.popleft()
-            unit.succeed()
-            callbacks, rows = callbacks + 1, rows + unit.rows
-            if callbacks >= CALLBACKS_IN_A_ROW or rows >= ROWS_IN_A_ROW:
-                callbacks = rows = 0
-                await trio.lowlevel.checkpoint()
+            rows += unit.rows
+        self._units_done += count
+        self._rows_done += rows
+        await self._all_told()
+        self._untold.extend(units)
+        if count > CALLBACKS_IN_A_ROW or rows > ROWS_IN_A_ROW:
+            self._tell.set()
+            return
+        while self._untold:
+            self._untold.popleft().succeed()
+
+    async def _tell_all(self, writing: trio.CancelScope) -> None:
+        """Tell the callers of `_untold`, for ever. writing: canceled if a callback raises."""
+        while True:
+            callbacks = rows = 0
+            while self._untold:
+                # taken off first: if the callback raises, only those after it are told that the writer has stopped
+                unit = self._untold.popleft()
+                try:
+                    unit.succeed()
+                except Exception as error:
+                    self._error = error
+                    writing.cancel()
+                    return
+                callbacks, rows = callbacks + 1, rows + unit.rows
+                if callbacks >= CALLBACKS_IN_A_ROW or rows >= ROWS_IN_A_ROW:
+                    callbacks = rows = 0
+                    await trio.lowlevel.checkpoint()
+            self._told.set()
+            if self._closing:
+                self._wake.set()
+            self._tell = trio.Event()
+            await self._tell.wait()
+
+    async def _all_told(self) -> None:
+        while self._untold:
+            self._told = trio.Event()
+            await self._told.wait()
 
     async def _one_by_one(self, refusal: StoreRefused) -> None:
         """Nothing of the batch is written: find out whose fault it is. Raises the refusal if nobody waits to be
         told."""
+        await self._all_told()
         alone = len(self._in_flight) == 1
         while self._in_flight:
             unit = self._in_flight[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -22,9 +22,15 @@ def half(count: int) -> bytes:
 
 
 class FakeStore:
-    """`written`: the saves of every transaction. `errors`: raised by the next writes, None for success. A save in
-    `poison`
-    is refused. Each write takes `seconds`; `gate` holds writes up while it is replaced by an unset event."""
+    """A store that keeps the saves of every transaction in `written`.
+
+    Attributes:
+        errors: raised by the next writes, one by each; None for success.
+        poison: saves that the store refuses.
+        seconds: how long each write takes.
+        gate: holds writes up while it is an event that is not set.
+        writing: called with the saves when a write begins.
+    """
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -35,9 +41,11 @@ class FakeStore:
         self.gate = trio.Event()
         self.gate.set()
         self.attempts = 0
+        self.writing: Callable[[Sequence[Save]], object] = lambda saves: None
 
     async def write(self, saves: Sequence[Save]) -> None:
         self.attempts += 1
+        self.writing(saves)
         await trio.sleep(self.seconds)
         await self.gate.wait()
         if self.errors and (error := self.errors.popleft()) is not None:

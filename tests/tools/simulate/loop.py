@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import SimpleNamespace, TracebackType
 from typing import Any
 
@@ -216,11 +216,56 @@ class move_on_after(AbstractContextManager["move_on_after"]):
         return self.cancelled_caught
 
 
+class _Canceled(BaseException):
+    """Raised in the task that opened a nursery when its scope is canceled from elsewhere."""
+
+
+class _Scope:
+    def __init__(self, nursery: open_nursery) -> None:
+        self._nursery = nursery
+
+    def cancel(self) -> None:
+        self._nursery.cancel()
+
+
+class open_nursery(AbstractAsyncContextManager["open_nursery"]):
+    """A nursery of which the body ends by canceling the scope, or by an error."""
+
+    def __init__(self) -> None:
+        self._opener, self._children, self._error = _me(), list[Task](), _Canceled()
+        self.cancel_scope = _Scope(self)
+
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> None:
+        self._children.append(self._opener.life.run(function(*args)))
+
+    def cancel(self) -> None:
+        """By the opener or by a child."""
+        self._end_children()
+        if Loop.current.running in self._children:
+            self._opener.interrupt(self._error)
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            if child is not Loop.current.running:
+                child.coroutine.close()
+                child.turn = -1
+
+    async def __aenter__(self) -> open_nursery:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._end_children()
+        return error is self._error
+
+
 pieces = SimpleNamespace(
     Event=Event,
     current_time=lambda: Loop.current.now,
     sleep=sleep,
     move_on_after=move_on_after,
+    open_nursery=open_nursery,
     lowlevel=SimpleNamespace(checkpoint=checkpoint),
     TASK_STATUS_IGNORED=SimpleNamespace(started=lambda value=None: None),
 )
