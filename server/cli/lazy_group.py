@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
+from server.cli import interrupt
 from server.cli.client import started
-from server.cli.client.errors import BROKEN_PIPE, INTERRUPTED, CliFailure
+from server.cli.client.errors import BROKEN_PIPE, CliFailure
 from server.cli.standard_streams import OutputLost, complain, give_up_stdout
 from server.errors import SOFTWARE, UNTOLD, USAGE
 
@@ -101,7 +102,7 @@ class Root(LazyGroup):
         except CliFailure as failure:
             _end(str(failure), UNTOLD if started.may_have_run() else failure.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            _end("", INTERRUPTED)
+            _end("", interrupt.exit_code())
         except (OutputLost, BrokenPipeError) as lost:
             give_up_stdout()
             if isinstance(lost, BrokenPipeError) or lost.broken_pipe:

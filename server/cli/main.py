@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from server.cli import completion, standard_streams
+from server.cli import completion, interrupt, standard_streams
 from server.cli.lazy_group import LazyGroup, Root
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -38,6 +38,7 @@ _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "delete": ("server.cli.commands.hosts.delete", "Delete hosts that are offline."),
     "revoke": ("server.cli.commands.hosts.revoke", "Take a host's identity away and cut its connection."),
     "release": ("server.cli.commands.hosts.release", "Let a revoked, quarantined or expired host join again."),
+    "orphans": ("server.cli.commands.hosts.orphans", "List executions that the database has lost."),
 }
 _JOIN: dict[str, tuple[str | click.Command, str]] = {
     "create": ("server.cli.commands.join_token.create", "Make a join token."),
@@ -84,8 +85,8 @@ HOSTS is names with commas, a selector, 'all', @FILE or - with one a line.
 Exit codes: 0 every host completed; 2 some failed; 3 some were lost or not
 started, and none failed; 4 canceled; 5 timed out; 64 wrong usage; 69 no server;
 70 internal error, nothing was run; 74 it was run, or may have been, and its end
-could not be told; 75 'wait' was over first; 77 no permission; 130 interrupted
-(the task goes on); 141 nothing reads the output (the task goes on).
+could not be told; 75 'wait' was over first; 77 no permission; 130 interrupted,
+143 terminated (the task goes on); 141 nothing reads the output (the task goes on).
 """
 
 
@@ -152,6 +153,7 @@ def _utf8(word: str) -> str:
 
 def main() -> NoReturn:
     standard_streams.secure()
+    interrupt.handle_sigterm()
     cli.main([_utf8(word) for word in sys.argv[1:]], prog_name="clarion")
     raise AssertionError("click returned")
 

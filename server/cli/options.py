@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from server.cli import completion
-from server.cli.numbers import Whole
+from server.cli.param_types import Whole
 from server.cli.quick_start import spare_httpx_its_own_command
 
 Verb = Callable[..., Any]

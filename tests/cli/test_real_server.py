@@ -187,7 +187,10 @@ async def test_the_same_key_makes_one_task(site: Site) -> None:
     assert b"Idempotency-Key was used for a different request" in other.stderr
 
 
-async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_leaves_the_task_running_and_the_cli_says_how_to_go_on(
+    site: Site, number: signal.Signals, code: int
+) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(site.folder),
@@ -208,13 +211,14 @@ async def test_ctrl_c_leaves_the_task_running_and_says_how_to_go_on(site: Site) 
     with trio.fail_after(60):
         while b"host ended" not in said:
             said += await process.stderr.receive_some()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         while piece := await process.stderr.receive_some():
             said += piece
-        assert await process.wait() == 130
+        assert await process.wait() == code
     await process.stderr.aclose()
     task = await site.running()
-    assert f"clarion tasks cancel {task['task_id']}".encode() in said
+    sentence = f"The task goes on: attach to it with 'clarion attach {task['task_id']}', end it with"
+    assert sentence.encode() in said and f"clarion tasks cancel {task['task_id']}".encode() in said
     assert b"Traceback" not in said
 
 

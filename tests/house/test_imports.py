@@ -61,6 +61,7 @@ ROOMS: dict[str, set[str]] = {
         "proto.notes",
         "proto.readable",
         "proto.common",
+        "proto.ids",
     },
     "agent": {"_speedups", "proto", "agent.core"},
     "agent.core": {"proto", "_speedups"},

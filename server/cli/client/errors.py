@@ -13,8 +13,8 @@ NAMES = 20
 _OF_THE_API = ("targets", "select")
 """Fields that have other names on the command line, where what they hold can be seen."""
 _AT_COLUMN = re.compile(r"^(?:\w+: )?(?:at column \d+: )?(.*)$", re.DOTALL)
-INTERRUPTED, BROKEN_PIPE = 130, 141
-"""128 + the signal's number, as shells report it."""
+BROKEN_PIPE = 141
+"""Exit code when nothing reads the output any more: 128 + SIGPIPE, as shells report it."""
 
 
 class CliFailure(Exception):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli.options import format_option, with_api
+from server.cli.param_types import Duration
 from server.cli.standard_streams import say
 from server.cli.task_ids import TaskId
-from server.cli.task_options import Duration
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from server.cli import interrupt
 from server.cli.client.api import Api, Json, segment
-from server.cli.client.errors import INTERRUPTED
 from server.cli.follow.output import follow_text
 from server.cli.follow.task import attach, cancels, wait
 from server.cli.render.exit_codes import exit_code
@@ -28,5 +28,5 @@ def follow_first(api: Api, task: Json) -> int:
             return exit_code(api.get(f"tasks/{segment(task_id)}"))
     except KeyboardInterrupt:
         if not cancels(api, task_id):
-            return INTERRUPTED
+            return interrupt.exit_code()
     return attach(api, task, "human")

@@ -3,9 +3,10 @@ come."""
 
 from __future__ import annotations
 
+from server.cli import interrupt
 from server.cli.client import started
 from server.cli.client.api import Api, Json, segment
-from server.cli.client.errors import INTERRUPTED, CliFailure
+from server.cli.client.errors import CliFailure
 from server.cli.client.outputs import Outputs
 from server.cli.client.reconnect import patient
 from server.cli.follow.output_pieces import Attempt, LiveFull, Missing, Piece, Place, live, stored
@@ -30,7 +31,7 @@ def raw(api: Api, task: Json) -> int:
             return exit_code(patient(lambda: api.get(f"tasks/{segment(task_id)}"), None, task_id))
         except KeyboardInterrupt:
             if not cancels(api, task_id):
-                return INTERRUPTED
+                return interrupt.exit_code()
 
 
 def _parts(api: Api, task_id: str, host_id: str, place: Place) -> None:

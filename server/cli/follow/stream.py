@@ -8,7 +8,6 @@ come from their results when they end.
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
 from collections import deque
@@ -18,8 +17,8 @@ from functools import partial
 from typing import Any
 
 from proto.readable import readable
+from server.cli import interrupt
 from server.cli.client.api import Api, Json, segment
-from server.cli.client.errors import INTERRUPTED
 from server.cli.client.outputs import Outputs
 from server.cli.client.reconnect import patient
 from server.cli.follow.executions import Rows
@@ -67,7 +66,7 @@ def stream(api: Api, task: Json, *, quiet: bool) -> int:
             break
         except KeyboardInterrupt:
             if not cancels(api, task_id, lines):
-                return INTERRUPTED
+                return interrupt.exit_code()
     if not quiet:
         _failures(api, final)
         summarize(final)
@@ -108,8 +107,7 @@ class Lines:
         ends at once.
         """
         self._interrupted = False
-        before = signal.signal(signal.SIGINT, self._on_interrupt)
-        try:
+        with interrupt.deferred(self._on_interrupt):
             while self._final is None or self._following:
                 try:
                     act = self._queue.get(timeout=LOOK_UP)
@@ -120,10 +118,8 @@ class Lines:
                 if self._interrupted:
                     raise KeyboardInterrupt
             return self._final
-        finally:
-            signal.signal(signal.SIGINT, before)
 
-    def _on_interrupt(self, *_: object) -> None:
+    def _on_interrupt(self) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True

@@ -7,9 +7,10 @@ import time
 
 import click
 
+from server.cli import interrupt
 from server.cli.client import started
 from server.cli.client.api import Api, Json, segment
-from server.cli.client.errors import INTERRUPTED, CliFailure, ServerRefused
+from server.cli.client.errors import CliFailure, ServerRefused
 from server.cli.client.reconnect import patient
 from server.cli.follow.results import Coming, Shown, coming, still_open
 from server.cli.render.exit_codes import FINAL, exit_code
@@ -41,10 +42,8 @@ def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
             shown.finish(task)
             return exit_code(task)
         except KeyboardInterrupt:
-            if task["status"] in FINAL:
-                return INTERRUPTED
-            if not cancels(api, task_id, shown):
-                return INTERRUPTED
+            if task["status"] in FINAL or not cancels(api, task_id, shown):
+                return interrupt.exit_code()
 
 
 def announce(api: Api, task_id: str) -> None:
@@ -76,8 +75,8 @@ def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
 
 
 def _wanted(task_id: str) -> bool:
-    """Asks, where somebody can answer. A second Ctrl-C, or no answer, means to detach."""
-    if not _on_terminal():
+    """Ask on a terminal whether to cancel the task. A second Ctrl-C, SIGTERM or no answer means to detach."""
+    if interrupt.terminated() or not _on_terminal():
         return False
     try:
         answer = click.prompt(

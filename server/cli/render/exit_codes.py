@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from server.cli.client.errors import INTERRUPTED
+from server.cli.interrupt import INTERRUPTED, TERMINATED
 from server.cli.render.outcome import word
 from server.errors import CANCELED, FAILED, SOFTWARE, TIMEOUT, UNREACHABLE, UNTOLD
 
@@ -41,7 +41,7 @@ def exit_code(task: dict[str, Any]) -> int:
 def own_exit_code(api: Api, task_id: str, code: int) -> int:
     """That of the command on the only host of a task; `code`, how the task ended for us, if we did not wait for its
     end."""
-    if code in (INTERRUPTED, UNTOLD):
+    if code in (INTERRUPTED, TERMINATED, UNTOLD):
         return code
     row = api.get(f"tasks/{task_id}/hosts", {"limit": 1})["items"][0]
     if row.get("signal") is not None:

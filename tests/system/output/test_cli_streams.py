@@ -101,15 +101,18 @@ def test_each_host_is_shown_as_it_ends(rig3: Rig, form: str) -> None:
     assert f"http://127.0.0.1:{rig3.http_port}/tasks/{task_id}" in err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("options", [(), ("--stream",), ("--jsonl",), ("--json",)])
-def test_ctrl_c_shows_what_has_come_and_the_task_goes_on(rig3: Rig, options: tuple[str, ...]) -> None:
+def test_an_interrupted_cli_shows_the_results_it_has_and_the_task_goes_on(
+    rig3: Rig, options: tuple[str, ...], number: signal.Signals, code: int
+) -> None:
     with session(rig3, "run", "all", *options, "--shell", turns(rig3.folder)) as cli:
         until("all have begun", lambda: (rig3.folder / "slot3").exists())
         (rig3.folder / "go2").touch()
         task_id = rig3.json("GET", "/tasks")["items"][0]["task_id"]
         until("one has ended", lambda: rig3.json("GET", f"/tasks/{task_id}")["completed_hosts"] == 1)
-        cli.process.send_signal(signal.SIGINT)
-        assert cli.end() == 130
+        cli.process.send_signal(number)
+        assert cli.end() == code
         assert "turn 2" in cli.out and "turn 1" not in cli.out
         assert "2 of 3 hosts have not ended. The task goes on: attach to it with" in cli.err and task_id in cli.err
         if "--json" in options:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from proto.common import duration
-from server.cli.numbers import Whole
 from server.cli.options import format_option, with_api
+from server.cli.param_types import Whole
 from server.cli.standard_streams import say
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def command(
 
 
 def seconds(text: str) -> float:
-    """90, 30m, 12h, 7d. Raises click.UsageError."""
+    """Parse 90, 30m, 12h or 7d. Raises click.UsageError."""
     try:
         return duration.parse_whole(text)
     except ValueError:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.numbers import Whole
 from server.cli.options import format_option, with_api
+from server.cli.param_types import Whole
 from server.cli.standard_streams import say
 from server.cli.task_ids import task_argument
 

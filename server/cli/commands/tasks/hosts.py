@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.cli import completion
-from server.cli.numbers import Whole
 from server.cli.options import format_option, with_api
+from server.cli.param_types import Whole
 from server.cli.task_ids import task_argument
 
 if TYPE_CHECKING:

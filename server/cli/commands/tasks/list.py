@@ -8,7 +8,7 @@ import click
 
 from server.cli import completion
 from server.cli.options import format_option, limited, with_api
-from server.cli.times import Moment
+from server.cli.param_types import Moment
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
