@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from server.core.effects import Save
 from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
@@ -15,6 +15,8 @@ from server.core.results.groups import Kind, ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.heal import Healed
 from server.store.lease import Holder, Lease
+
+T = TypeVar("T")
 
 
 class StoreUnavailable(Exception):
@@ -266,6 +268,13 @@ class Store(Protocol):
 
     async def join_requests(self) -> list[JoinRequest]:
         """All of them; called at start."""
+
+    # any noun
+    async def all_of(self, record: type[T]) -> list[T]:
+        """Every record of a class that has a table of its own (server/store/tables); for a start.
+
+        A row that cannot be read is passed over and named by `unreadable`.
+        """
 
     # installation
     async def meta(self, key: str) -> str | None: ...

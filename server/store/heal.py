@@ -13,19 +13,20 @@ sent (rows, number of rows changed).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.core.inputs import bounds
 from server.core.states import ExecutionStatus
-from server.store.tables.rows import Row
+from server.store.tables.columns import Range, Row
+from server.store.tables.registry import TABLES
+from server.store.tables.table import Table
+from server.store.tables.task import COUNTERS
 
 Question = tuple[str, Mapping[str, object]]
 Answer = tuple[Sequence[Row], int]
 DELETED = 1_000_000
 """Commands of deleted tasks that are remembered, the newest; ids begin with their time."""
-COUNTERS = tuple(f"count_{status.label}" for status in ExecutionStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,98 +42,27 @@ class Healed:
         return f"{self.table}.{self.column}: {self.what} in {self.rows} rows"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """low, high: what a server can have written. instead: what stands there after healing."""
-
-    low: int
-    high: int
-    instead: int | None
-
-
-def _moment(instead: int | None = 0) -> Column:
-    return Column(0, bounds.TIME_MAX_MS, instead)
+def _ranges(tables: Iterable[Table[Any]]) -> dict[str, dict[str, Range]]:
+    return {
+        table.name: {column.name: column.range for column in table.columns if column.range is not None}
+        for table in tables
+        if any(column.range for column in table.columns)
+    }
 
 
-_COUNT = bounds.NUMBER_MAX
-_GENERATION = Column(0, 4 * bounds.GENERATION_MAX, bounds.GENERATION_MAX)
-"""Replaced by a generation above all certificates that were given out: none of them is let in until the host has joined
-again."""
+ALWAYS = _ranges(table for table in TABLES if not table.open_rows)
+"""Tables that a start reads as a whole, with the range of each checked column."""
 
-ALWAYS: Mapping[str, Mapping[str, Column]] = {
-    "host_seq": {"max_seq": Column(0, bounds.SEQ_MAX, 0), "max_epoch": Column(0, bounds.EPOCH_MAX, 0)},
-    "host": {
-        name: _moment()
-        for name in ("first_seen_at", "last_seen_at", "last_heartbeat_at", "created_at", "updated_at", "replaced_at")
-    },
-    "host_seen": {"last_seen_at": _moment()},
-    "host_identity": {
-        **dict.fromkeys(("generation", "joined_generation"), _GENERATION),
-        **{
-            name: _moment()
-            for name in ("not_after", "issued_at", "next_not_after", "revoked_at", "quarantined_at", "released_at")
-        },
-    },
-    "join_token": {
-        "expires_at": _moment(),
-        "created_at": _moment(),
-        "uses_left": Column(0, 1 << 32, 0),
-        "replaces": Column(0, 1, 0),
-    },
-    "join_request": {
-        **{name: _moment() for name in ("created_at", "expires_at", "decided_at")},
-        "approved": Column(0, 1, 0),
-    },
-}
-"""Tables that are read as a whole at a start."""
+OPEN = _ranges(table for table in TABLES if table.open_rows)
+"""Tables of which a start reads the rows of tasks that have not ended."""
 
-OPEN: Mapping[str, Mapping[str, Column]] = {
-    "task": {
-        **{
-            name: _moment() for name in ("created_at", "updated_at", "cancel_requested_at", "started_at", "finished_at")
-        },
-        **dict.fromkeys(("timeout_ms", "wait_ms"), Column(0, bounds.DURATION_MAX_MS, None)),
-        "concurrency": Column(1, 1 << 31, None),
-        "spent_ms": Column(0, bounds.DURATION_MAX_MS, 0),
-        "version": Column(0, _COUNT, 1),
-    },
-    "command": {
-        "timeout_ms": Column(0, bounds.DURATION_MAX_MS, 3_600_000),
-        "grace_ms": Column(0, bounds.DURATION_MAX_MS, 5_000),
-        "start_within_ms": Column(0, bounds.DURATION_MAX_MS, 60_000),
-        "max_output": Column(0, _COUNT, 1 << 30),
-        "umask": Column(0, 0o7777, None),
-    },
-    "command_host": {
-        **{
-            name: _moment()
-            for name in ("cancel_requested_at", "dispatched_at", "accepted_at", "started_at", "finished_at", "retry_at")
-        },
-        **dict.fromkeys(("agent_started_at", "agent_finished_at"), _moment(None)),
-        "execution_ms": Column(0, bounds.DURATION_MAX_MS, None),
-        "exit_code": Column(-(1 << 31), (1 << 31) - 1, None),
-        "exit_signal": Column(0, bounds.SIGNAL_MAX, None),
-        "attempt": Column(1, bounds.ATTEMPTS_MAX, 1),
-        "seq": Column(1, bounds.SEQ_MAX, 1),
-        "version": Column(0, _COUNT, 1),
-    },
-}
-"""Tables of which a start reads what belongs to tasks that have not ended."""
-
-_WHOSE = {
-    "task": "status < 2",
-    "command": "task_id IN (SELECT task_id FROM task WHERE status < 2)",
-    "command_host": (
-        "status < 3 AND command_id IN (SELECT command_id FROM command WHERE task_id IN (SELECT task_id FROM task "
-        "WHERE status < 2))"
-    ),
-}
+_OPEN_ROWS = {table.name: table.open_rows for table in TABLES if table.open_rows}
 
 
 def healing(dialect: str) -> Generator[Question, Answer, list[Healed]]:
     """Returns what was healed, nothing in the usual case. Also forgets the oldest commands of deleted tasks."""
     healed = []
-    for tables, whose in ((ALWAYS, {}), (OPEN, _WHOSE)):
+    for tables, whose in ((ALWAYS, {}), (OPEN, _OPEN_ROWS)):
         for table, columns in tables.items():
             where = f"({whose[table]}) AND " if table in whose else ""
             wrong = " OR ".join(_wrong(dialect, name, column) for name, column in columns.items())
@@ -147,7 +77,7 @@ def healing(dialect: str) -> Generator[Question, Answer, list[Healed]]:
 
 
 def _columns(
-    dialect: str, table: str, columns: Mapping[str, Column], where: str
+    dialect: str, table: str, columns: Mapping[str, Range], where: str
 ) -> Generator[Question, Answer, list[Healed]]:
     healed = []
     for name, column in columns.items():
@@ -165,7 +95,7 @@ def _columns(
 def _counters(dialect: str) -> Generator[Question, Answer, list[Healed]]:
     """Those of every task are summed at a start, so those of tasks that have ended are checked too."""
     wrong = " OR ".join(
-        _wrong(dialect, name, Column(0, 1 << 31, 0))
+        _wrong(dialect, name, Range(0, 1 << 31, 0))
         for name in (*COUNTERS, "total_hosts", "completed_hosts", "failed_hosts")
     )
     tasks, _ = yield f"SELECT task_id FROM task WHERE {wrong}", {}
@@ -189,7 +119,7 @@ def _counters(dialect: str) -> Generator[Question, Answer, list[Healed]]:
     return [Healed("task", "count_*", len(tasks), "impossible counters, counted again")] if tasks else []
 
 
-def _wrong(dialect: str, name: str, column: Column) -> str:
+def _wrong(dialect: str, name: str, column: Range) -> str:
     outside = f"{name} NOT BETWEEN {column.low} AND {column.high}"
     if dialect != "sqlite":
         return f"({outside})"

@@ -11,7 +11,7 @@ import orjson
 from server.core.effects import SaveLate, SaveOrphan
 from server.core.model import Output
 from server.core.states import ExecutionStatus
-from server.store.tables.rows import Row, as_json
+from server.store.tables.columns import Row, as_json
 
 NO_REPORT = "{}"
 """Of an orphan whose host has not reported how it ended."""

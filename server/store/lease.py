@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_LEAP, EPOCH_MAX, EPOCH_SAFE, TIME_MAX_MS, within
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 
 _log = logging.getLogger(__name__)
 

@@ -1,74 +1,66 @@
 """Sorts the saves of one transaction into few, large statements without changing what they mean.
 
-Applying the phases in order, and in each phase the kinds in the order of its fields, has the effect of applying the
-saves one after another. A phase holds at most one version of a row: the last. Where merging could change the outcome
-(a save after a delete, a row that is saved again after its end) a new phase begins; that is rare.
+Applying the phases in order, and in each phase the kinds of saves in a fixed order, has the effect of applying the
+saves one after another. A phase holds at most one version of a row: the last one. Where merging could change the
+outcome (a save after a delete, a row that is saved again after its end) a new phase begins; that is rare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from server.core.effects import (
-    CreateJoinToken,
     CreateTask,
-    DeleteHost,
-    DeleteJoinRequest,
-    DeleteJoinToken,
-    DeleteOrphans,
     DeleteTask,
     Save,
     SaveExecution,
-    SaveHost,
-    SaveIdentity,
-    SaveJoinRequest,
-    SaveKinds,
     SaveLate,
-    SaveMeta,
     SaveOrphan,
-    SaveOutput,
-    SaveSeen,
-    SaveSeq,
-    SaveTask,
     UseJoinToken,
 )
-from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.model import Execution
+from server.store.tables.command import COMMAND_KINDS
+from server.store.tables.registry import DELETES, WRITES
+from server.store.tables.table import Key, Table
+from server.store.tables.task import TASK
 
-_DELETES = (DeleteTask, DeleteHost, DeleteJoinToken, DeleteJoinRequest, DeleteOrphans)
+_EMPTY: Mapping[Key, Any] = {}
 
 
 @dataclass(slots=True)
 class Phase:
+    """Saves that one pass over the tables can apply.
+
+    Attributes:
+        records: the records that the tables' write rules apply to, by table and key.
+        deleted: for each table and column that saves delete by, the values of that column.
+        created: tasks to insert, by task id.
+        executions: by command id and host id.
+        lates: late reports, in order.
+        orphans: executions that the database has lost, in order.
+        joins: uses of join tokens, in order.
+        deleted_tasks: ids of tasks whose executions go; their other rows are in `deleted`.
+        commands: ids of the commands whose executions this phase touches.
+        late_rows: command id and host id of each late report.
+        plain: the phase has nothing that the next version of an execution could have to stay behind.
+    """
+
+    records: dict[Table[Any], dict[Key, Any]] = field(default_factory=dict)
+    deleted: dict[tuple[Table[Any], str], dict[str, None]] = field(default_factory=dict)
     created: dict[str, CreateTask] = field(default_factory=dict)
-    outputs: dict[bytes, Output] = field(default_factory=dict)
-    tasks: dict[str, Task] = field(default_factory=dict)
     executions: dict[tuple[str, str], Execution] = field(default_factory=dict)
     lates: list[SaveLate] = field(default_factory=list)
     orphans: list[SaveOrphan] = field(default_factory=list)
-    hosts: dict[str, Host] = field(default_factory=dict)
-    seqs: dict[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
-    epochs: dict[str, int] = field(default_factory=dict)
-    tokens: dict[str, JoinToken] = field(default_factory=dict)
     joins: list[UseJoinToken] = field(default_factory=list)
-    requests: dict[str, JoinRequest] = field(default_factory=dict)
-    identities: dict[str, HostIdentity] = field(default_factory=dict)
-    meta: dict[str, str] = field(default_factory=dict)
-    kinds: dict[str, bytes] = field(default_factory=dict)
     deleted_tasks: dict[str, None] = field(default_factory=dict)
-    deleted_hosts: dict[str, None] = field(default_factory=dict)
-    deleted_tokens: dict[str, None] = field(default_factory=dict)
-    deleted_requests: dict[str, None] = field(default_factory=dict)
-    deleted_orphans: dict[str, None] = field(default_factory=dict)
     commands: set[str] = field(default_factory=set)
-    """Commands whose rows this phase touches."""
     late_rows: set[tuple[str, str]] = field(default_factory=set)
     plain: bool = True
-    """Nothing in it that a row's next version could have to stay behind of."""
 
     def takes(self, row: Execution) -> bool:
-        """Add it if that is the plain case, which nearly every save is."""
+        """Add an execution if that is the plain case, which it nearly always is."""
         if not self.plain:
             return False
         key = (row.command_id, row.host_id)
@@ -83,16 +75,11 @@ class Phase:
         return True
 
     def accepts(self, save: Save) -> bool:
-        """False if adding it here would change what the saves mean."""
-        if isinstance(save, _DELETES):
+        """False if adding the save to this phase would change what the saves mean."""
+        kind = type(save)
+        if kind in DELETES:
             return True
-        if (
-            self.deleted_tasks
-            or self.deleted_hosts
-            or self.deleted_tokens
-            or self.deleted_requests
-            or self.deleted_orphans
-        ):
+        if self.deleted:
             return False
         if isinstance(save, SaveExecution):
             row = save.execution
@@ -102,10 +89,35 @@ class Phase:
             known = self.executions.get(key)
             return known is None or not known.status.final or row.version <= known.version
         if isinstance(save, CreateTask):
-            return save.task.task_id not in self.tasks and save.command.command_id not in self.commands
+            command_id = save.command.command_id
+            return (
+                save.task.task_id not in self.records.get(TASK, _EMPTY)
+                and command_id not in self.records.get(COMMAND_KINDS, _EMPTY)
+                and command_id not in self.commands
+            )
         return True
 
     def add(self, save: Save) -> None:
+        """Add a save that the phase accepts. Of two saves of one row, the one with their joint effect is kept."""
+        kind = type(save)
+        if kind in WRITES:
+            for table, attribute in WRITES[kind]:
+                record = getattr(save, attribute) if attribute else save
+                rows = self.records.get(table)
+                if rows is None:
+                    rows = self.records[table] = {}
+                key = table.key_of(record)
+                rows[key] = table.merge(rows.get(key), record)
+        elif kind in DELETES:
+            self.plain = False
+            for table, column in DELETES[kind]:
+                self.deleted.setdefault((table, column), {})[getattr(save, column)] = None
+            if isinstance(save, DeleteTask):
+                self.deleted_tasks[save.task_id] = None
+        else:
+            self._add_by_hand(save)
+
+    def _add_by_hand(self, save: Save) -> None:
         if isinstance(save, SaveExecution):
             row = save.execution
             key = (row.command_id, row.host_id)
@@ -113,19 +125,6 @@ class Phase:
             if known is None or row.version > known.version:
                 self.executions[key] = row
                 self.commands.add(row.command_id)
-        elif isinstance(save, SaveOutput):
-            self.outputs.setdefault(save.output.output_id, save.output)
-        elif isinstance(save, SaveTask):
-            task = save.task
-            older = self.tasks.get(task.task_id)
-            if older is None or task.version > older.version:
-                self.tasks[task.task_id] = task
-        elif isinstance(save, SaveSeq):
-            self._raise_seq(save.host_id, save.max_seq)
-            if save.max_epoch > self.epochs.get(save.host_id, 0):
-                self.epochs[save.host_id] = save.max_epoch
-        elif isinstance(save, SaveSeen):
-            self.seen[save.host_id] = max(self.seen.get(save.host_id, 0), save.last_seen_at)
         elif isinstance(save, CreateTask):
             self.created.setdefault(save.task.task_id, save)
         elif isinstance(save, SaveLate):
@@ -135,45 +134,14 @@ class Phase:
             self.late_rows.add((save.command_id, save.host_id))
         elif isinstance(save, SaveOrphan):
             self.orphans.append(save)
-        elif isinstance(save, SaveHost):
-            self.hosts[save.host.host_id] = save.host
-            self._raise_seq(save.host.host_id, save.host.max_seq)
-        elif isinstance(save, SaveKinds):
-            self.kinds[save.command_id] = max(self.kinds.get(save.command_id, b""), save.kinds, key=len)
-            self.commands.add(save.command_id)
-        elif isinstance(save, SaveMeta):
-            self.meta[save.key] = save.value
-        elif isinstance(save, SaveIdentity):
-            self.identities[save.identity.host_id] = save.identity
         elif isinstance(save, UseJoinToken):
             self.joins.append(save)
-        elif isinstance(save, SaveJoinRequest):
-            self.requests[save.request.request_id] = save.request
-        elif isinstance(save, DeleteJoinRequest):
-            self.plain = False
-            self.deleted_requests[save.request_id] = None
-        elif isinstance(save, DeleteOrphans):
-            self.plain = False
-            self.deleted_orphans[save.host_id] = None
-        elif isinstance(save, CreateJoinToken):
-            self.tokens.setdefault(save.token.token_id, save.token)
-        elif isinstance(save, DeleteJoinToken):
-            self.plain = False
-            self.deleted_tokens[save.token_id] = None
-        elif isinstance(save, DeleteTask):
-            self.plain = False
-            self.deleted_tasks[save.task_id] = None
         else:
-            self.plain = False
-            self.deleted_hosts[save.host_id] = None
-
-    def _raise_seq(self, host_id: str, seq: int) -> None:
-        if seq > self.seqs.get(host_id, -1):
-            self.seqs[host_id] = seq
+            raise TypeError(f"no table takes a {type(save).__name__}")
 
 
 def plan(saves: Iterable[Save]) -> list[Phase]:
-    """The phases, in order. Empty for no saves."""
+    """The phases, in order; empty for no saves."""
     phases: list[Phase] = []
     phase: Phase | None = None
     for save in saves:

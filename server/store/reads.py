@@ -29,19 +29,15 @@ from server.store.base import (
 from server.store.late_reports import NO_REPORT
 from server.store.migrate import DATABASE_ID
 from server.store.sql import Dialect
-from server.store.tables.rows import (
-    Row,
-    answer_from,
-    command_from,
-    execution_from,
-    host_from,
-    identity_from,
-    join_request_from,
-    join_token_from,
-    kind_from,
-    output_from,
-    task_from,
-)
+from server.store.tables.columns import Row
+from server.store.tables.command import COMMAND
+from server.store.tables.execution import answer_from, execution_from, kind_from
+from server.store.tables.host import host_from
+from server.store.tables.join_token import JOIN_TOKEN
+from server.store.tables.output import OUTPUT
+from server.store.tables.registry import BY_RECORD
+from server.store.tables.table import Table
+from server.store.tables.task import task_from
 
 T = TypeVar("T")
 SUMMARIES = 16
@@ -75,6 +71,11 @@ class Reads(ABC):
     @abstractmethod
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
         """All rows. Raises StoreUnavailable, StoreRefused."""
+
+    async def all_of(self, record: type[T]) -> list[T]:
+        table: Table[T] = BY_RECORD[record]
+        rows = await self.fetch(f"SELECT {', '.join(table.names)} FROM {table.name}", {})
+        return self._each(table.name.replace("_", " "), rows, table.decode)
 
     async def ping(self) -> None:
         await self.fetch(self._read["ping"], {})
@@ -124,7 +125,7 @@ class Reads(ABC):
         return TaskPage([task_from(row) for row in rows[:limit]], end)
 
     async def commands(self, task_id: str) -> list[Command]:
-        return [command_from(row) for row in await self.fetch(self._read["commands"], {"task_id": task_id})]
+        return [COMMAND.decode(row) for row in await self.fetch(self._read["commands"], {"task_id": task_id})]
 
     async def count_tasks(self) -> dict[TaskStatus, int]:
         counted = {row[0]: row[1] for row in await self.fetch(self._read["count_tasks"], {})}
@@ -242,7 +243,7 @@ class Reads(ABC):
 
     async def output(self, output_id: bytes) -> Output | None:
         rows = await self.fetch(self._read["output"], {"output_id": output_id})
-        return output_from(rows[0]) if rows else None
+        return OUTPUT.decode(rows[0]) if rows else None
 
     async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
         rows = await self._outputs("output_summaries", output_ids, {})
@@ -271,20 +272,20 @@ class Reads(ABC):
         return self._each("host", await self.fetch(self._read["hosts"], {}), host_from)
 
     async def identities(self) -> list[HostIdentity]:
-        return self._each("identity of host", await self.fetch(self._read["identities"], {}), identity_from)
+        return await self.all_of(HostIdentity)
 
     async def join_token(self, token_id: str) -> JoinToken | None:
         rows = await self.fetch(self._read["join_token"], {"token_id": token_id})
-        return join_token_from(rows[0]) if rows else None
+        return JOIN_TOKEN.decode(rows[0]) if rows else None
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
         return [
-            join_token_from(row)
+            JOIN_TOKEN.decode(row)
             for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})
         ]
 
     async def join_requests(self) -> list[JoinRequest]:
-        return self._each("join request", await self.fetch(self._read["join_requests"], {}), join_request_from)
+        return await self.all_of(JoinRequest)
 
     async def database_id(self) -> str:
         found = await self.meta(DATABASE_ID)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from server.store.tables.rows import TABLES
+from server.store.tables.registry import WORDS
 
 _NAME = re.compile(r"^-- name: (\w+)\n(?:--.*\n)+", re.MULTILINE)
 _WORD = re.compile(r"\{(\w+) (\w+)\}")
@@ -68,11 +68,11 @@ class Dialect:
             return self.index.format(what)
         if word == "join":
             return self.in_order
-        table = TABLES[what]
+        table = WORDS[what]
         shape, columns = {
-            "columns": ("{0}", table.columns),
-            "selected": (table.name + ".{0}", table.columns),
-            "values": (":{0}", table.columns),
+            "columns": ("{0}", table.names),
+            "selected": (table.name + ".{0}", table.names),
+            "values": (":{0}", table.names),
             "sets": ("{0} = :{0}", table.mutable),
             "excluded": ("{0} = excluded.{0}", table.mutable),
             "renewed": ("{0} = VALUES({0})", table.mutable),

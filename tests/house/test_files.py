@@ -44,7 +44,6 @@ TO_BE_SPLIT = {
     "server/errors.py",
     "server/rpc/enrolment.py",
     "server/rpc/session/streams.py",
-    "server/store/tables/rows.py",
     "server/web/routes.py",
     "server/web/schemas/responses.py",
     "tests/agent/test_cannot_look.py",

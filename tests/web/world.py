@@ -26,7 +26,7 @@ from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.security.tokens import Kind, make
 from server.store.sqlite.store import SqliteStore
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 from server.store.writer import Writer
 from server.web.app import create_app
 from server.web.http.auth import TokenVerifier

@@ -25,7 +25,7 @@ from trio_mysql.connections import Connection as _Upstream
 from trio_mysql.constants import CLIENT, SERVER_STATUS
 
 from server.store.sql import formatted
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 
 CONNECT_FAILED, TLS_FAILED, LOGIN_FAILED, SERVER_LOST = 2003, 2026, 2059, 2013
 """Client error numbers: https://dev.mysql.com/doc/mysql-errors/en/client-error-reference.html"""

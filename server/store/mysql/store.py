@@ -45,7 +45,7 @@ from server.store.mysql.write import MySQLWrite, NotAllTake
 from server.store.plan import Phase, plan
 from server.store.reads import Reads
 from server.store.sql import MYSQL
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from server.core.results.groups import ResultGroup
 from server.store.base import StoreRefused
 from server.store.mysql.text_rows import answers_from_lines
 from server.store.sql import Dialect
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 from server.store.task_list import LAST_ID
 
 PART = 5_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
@@ -15,18 +15,14 @@ from server.store.mysql.connection import Connection, literal, literal_row
 from server.store.mysql.errors import NULL_REFUSED, number
 from server.store.plan import Phase
 from server.store.sql import MYSQL
-from server.store.tables.rows import (
-    Row,
-    as_json,
-    command_row,
-    execution_row,
-    host_row,
-    identity_row,
-    join_request_row,
-    join_token_row,
-    output_row,
-    task_row,
-)
+from server.store.statements import mysql_delete, mysql_versions, mysql_write
+from server.store.tables.columns import Row, as_json
+from server.store.tables.command import COMMAND
+from server.store.tables.execution import execution_row
+from server.store.tables.output import OUTPUT
+from server.store.tables.registry import DELETES, GENERIC
+from server.store.tables.table import Table, WriteRule
+from server.store.tables.task import task_row
 
 ROWS, BYTES = 500, 1 << 20
 """Of one statement. Building one blocks the loop for a few milliseconds; the next is built after the server's
@@ -41,24 +37,37 @@ class NotAllTake(Exception):
 
 
 class MySQLWrite:
+    """The statements of all writes."""
+
     def __init__(self) -> None:
         self._sql = MYSQL.load("write_mysql")
+        self._writes = {table: mysql_write(table) for table in GENERIC}
+        self._deletes = [
+            ((table, column), mysql_delete(table, column)) for deleted in DELETES.values() for table, column in deleted
+        ]
 
     async def apply(self, connection: Connection, phase: Phase, *, careful: bool) -> None:
-        """careful: look first which rows take their change. Nearly always all do, and looking costs half as much as
-        writing.
+        """Apply one phase.
 
-        Raises NotAllTake when not careful, KeyTaken, TokenSpent, StoreRefused for a row larger than the server takes,
-        err.MySQLError; the caller rolls back."""
+        Args:
+            connection: in a transaction, which the caller rolls back on any error.
+            phase: what to write.
+            careful: read first which executions take their change. Nearly always all do, and reading costs half as
+                much as writing.
+
+        Raises:
+            NotAllTake: some execution does not take its change, and `careful` is False.
+            KeyTaken: an idempotency key belongs to another task.
+            TokenSpent: a join token has no use left.
+            StoreRefused: a row is larger than the database accepts.
+            err.MySQLError: the database failed.
+        """
         if phase.created:
             await self._create(connection, phase)
-        await self._rows(connection, "save_output", (output_row(output) for output in phase.outputs.values()))
-        if phase.tasks:
-            versions: dict[str, int] = {
-                row[0]: row[1] for row in await self._by_keys(connection, "task_versions", phase.tasks)
-            }
-            newer = (task for task in phase.tasks.values() if task.version > versions.get(task.task_id, task.version))
-            await self._rows(connection, "save_task", (task_row(task) for task in newer))
+        for table in GENERIC:
+            records = phase.records.get(table)
+            if records:
+                await self._table(connection, table, records.values())
         if phase.executions:
             rows: Iterable[Execution] = phase.executions.values()
             if careful:
@@ -75,37 +84,38 @@ class MySQLWrite:
                 host_id: await self._room(connection, host_id)
                 for host_id in {orphan.host_id for orphan in phase.orphans}
             }
-            await self._rows(connection, "note_orphan", noted(phase.orphans, rooms))
-        await self._rows(connection, "save_host", (host_row(host) for host in phase.hosts.values()))
-        await self._rows(connection, "save_seq", phase.seqs.items())
-        await self._rows(connection, "save_seen", phase.seen.items())
-        for host_id, epoch in phase.epochs.items():
-            await connection.select(self._sql["save_epoch_seen"], {"host_id": host_id, "max_epoch": epoch})
-        await self._rows(connection, "create_join_token", (join_token_row(token) for token in phase.tokens.values()))
+            await self._rows(connection, self._sql["note_orphan"], noted(phase.orphans, rooms))
+        await self._joins(connection, phase)
+        if phase.deleted_tasks:
+            commands = await self._by_keys(connection, self._sql["command_ids"], phase.deleted_tasks)
+            await self._by_keys(connection, self._sql["delete_executions"], [row[0] for row in commands])
+            await self._by_keys(connection, self._sql["note_deleted"], phase.deleted_tasks)
+        for where, sql in self._deletes:
+            await self._by_keys(connection, sql, phase.deleted.get(where, ()))
+
+    async def _table(self, connection: Connection, table: Table[Any], records: Collection[Any]) -> None:
+        """Write records by the rule of their table."""
+        sql = self._writes[table]
+        if table.rule is WriteRule.APPEND:
+            for row in map(table.encode, records):
+                await connection.select(sql, dict(zip(table.names, row, strict=True)))
+            return
+        if table.rule is WriteRule.NEWER_VERSION:
+            keys = [table.key_of(record) for record in records]
+            versions: dict[str, int] = {
+                row[0]: row[1] for row in await self._by_keys(connection, mysql_versions(table), keys)
+            }
+            stored = zip(records, (versions.get(key) for key in keys), strict=True)
+            records = [record for record, version in stored if version is not None and record.version > version]
+        await self._rows(connection, sql, map(table.encode, records))
+
+    async def _joins(self, connection: Connection, phase: Phase) -> None:
         for use in phase.joins:
-            if await self._rows(connection, "note_join", [(use.serial, use.token_id, use.host_id, use.used_at)]):
+            row = (use.serial, use.token_id, use.host_id, use.used_at)
+            if await self._rows(connection, self._sql["note_join"], [row]):
                 await connection.select(self._sql["use_join_token"], {"token_id": use.token_id, "used_at": use.used_at})
                 if not connection.affected:
                     raise TokenSpent(f"join token {use.token_id} is unknown, out of date or used up")
-        await self._rows(
-            connection, "save_join_request", (join_request_row(request) for request in phase.requests.values())
-        )
-        await self._rows(
-            connection, "save_identity", (identity_row(identity) for identity in phase.identities.values())
-        )
-        await self._rows(connection, "save_meta", phase.meta.items())
-        for command_id, kinds in phase.kinds.items():
-            await connection.select(self._sql["save_kinds"], {"command_id": command_id, "answer_kinds": kinds})
-        if phase.deleted_tasks:
-            commands = [row[0] for row in await self._by_keys(connection, "command_ids", phase.deleted_tasks)]
-            await self._by_keys(connection, "delete_executions", commands)
-            for name in ("note_deleted", "delete_commands", "delete_targets", "delete_keys", "delete_task"):
-                await self._by_keys(connection, name, phase.deleted_tasks)
-        for name in ("delete_identity", "delete_seen", "delete_host"):
-            await self._by_keys(connection, name, phase.deleted_hosts)
-        await self._by_keys(connection, "delete_join_token", phase.deleted_tokens)
-        await self._by_keys(connection, "delete_join_request", phase.deleted_requests)
-        await self._by_keys(connection, "delete_orphans", phase.deleted_orphans)
 
     async def _lates(self, connection: Connection, phase: Phase, ends: dict[tuple[str, str], RowEnd]) -> None:
         lost = [late for late in phase.lates if late.claimed and (late.command_id, late.host_id) not in ends]
@@ -116,12 +126,12 @@ class MySQLWrite:
             if await connection.select(self._sql["is_deleted"], {"command_id": late.command_id})
         }
         found = sort(phase.lates, ends, rooms, deleted)
-        await self._rows(connection, "save_output", (output_row(output) for output in found.outputs))
+        await self._rows(connection, self._writes[OUTPUT], map(OUTPUT.encode, found.outputs))
         for late in found.beside:
             await connection.select(
                 self._sql["save_late"], dict(zip(("late_result", "command_id", "host_id"), late, strict=True))
             )
-        await self._rows(connection, "save_orphan", found.orphans)
+        await self._rows(connection, self._sql["save_orphan"], found.orphans)
 
     async def _room(self, connection: Connection, host_id: str) -> Room:
         return room(await connection.select(self._sql["orphans_of"], {"host_id": host_id}))
@@ -133,27 +143,27 @@ class MySQLWrite:
             for save in saves
             if save.idempotency_key is not None
         ]
-        await self._rows(connection, "create_key", keys)
+        await self._rows(connection, self._sql["create_key"], keys)
         owners: dict[str, str] = {
-            row[0]: row[1] for row in await self._by_keys(connection, "keys_of", [key for key, *_ in keys])
+            row[0]: row[1] for row in await self._by_keys(connection, self._sql["keys_of"], [key for key, *_ in keys])
         }
         for key, task_id, *_ in keys:
             if owners.get(key) != task_id:
                 raise KeyTaken(
                     f"the idempotency key of task {task_id} belongs to task {owners.get(key, 'with a similar key')}"
                 )
-        await self._rows(connection, "create_task", (task_row(save.task) for save in saves))
+        await self._rows(connection, self._sql["create_task"], (task_row(save.task) for save in saves))
         await self._rows(
-            connection, "create_targets", ((save.task.task_id, as_json(save.task.targets)) for save in saves)
+            connection, self._sql["create_targets"], ((save.task.task_id, as_json(save.task.targets)) for save in saves)
         )
-        await self._rows(connection, "create_command", (command_row(save.command) for save in saves))
+        await self._rows(connection, self._sql["create_command"], (COMMAND.encode(save.command) for save in saves))
         # in the order of the key, so that the tree grows at one end
         rows = ((save.command.command_id, host_id) for save in saves for host_id in sorted(save.task.targets))
-        await self._rows(connection, "create_execution", rows, at_most=4 * ROWS)
+        await self._rows(connection, self._sql["create_execution"], rows, at_most=4 * ROWS)
 
     async def _executions(self, connection: Connection, executions: list[Execution]) -> None:
         try:
-            changed = await self._rows(connection, "save_execution", map(execution_row, executions))
+            changed = await self._rows(connection, self._sql["save_execution"], map(execution_row, executions))
         except err.MySQLError as error:
             if number(error) == NULL_REFUSED:
                 raise NotAllTake from error
@@ -171,9 +181,9 @@ class MySQLWrite:
                 takers += [row for row in rows if (row.command_id, row.host_id) in found]
         return takers
 
-    async def _rows(self, connection: Connection, name: str, rows: Iterable[Row], *, at_most: int = ROWS) -> int:
+    async def _rows(self, connection: Connection, sql: str, rows: Iterable[Row], *, at_most: int = ROWS) -> int:
         """Run a statement with `:rows`, as often as its limits ask for. How many rows it affected."""
-        before, after = self._sql[name].split(":rows")
+        before, after = sql.split(":rows")
         room = connection.max_packet - len(before) - len(after) - 1024
         pieces: list[str] = []
         size = affected = 0
@@ -193,11 +203,11 @@ class MySQLWrite:
             affected += connection.affected
         return affected
 
-    async def _by_keys(self, connection: Connection, name: str, keys: Iterable[str]) -> list[Row]:
+    async def _by_keys(self, connection: Connection, sql: str, keys: Iterable[str]) -> list[Row]:
         """Run a statement with `:keys`, as often as its limit asks for; all rows."""
         found: list[Row] = []
         for some in _slices(keys, KEYS):
-            found += await connection.run(_fill(self._sql[name], {"keys": literal_row(some)}))
+            found += await connection.run(_fill(sql, {"keys": literal_row(some)}))
         return found
 
 

@@ -101,14 +101,6 @@ SELECT {selected join_token} FROM join_token WHERE token_id = :token_id;
 -- One page of join tokens by id.
 SELECT {selected join_token} FROM join_token WHERE token_id > :after ORDER BY token_id LIMIT :limit;
 
--- name: join_requests
--- All joins that wait; for the server's start.
-SELECT {selected join_request} FROM join_request;
-
--- name: identities
--- What is known of all hosts' certificates; for the server's start.
-SELECT {selected identity} FROM host_identity;
-
 -- name: meta
 -- A fact about the installation.
 SELECT value FROM meta WHERE name = :name;

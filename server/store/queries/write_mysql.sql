@@ -27,18 +27,6 @@ INSERT INTO idempotency ({columns idempotency}) VALUES :rows ON DUPLICATE KEY UP
 -- Whose the keys are.
 SELECT idempotency_key, task_id FROM idempotency WHERE idempotency_key IN :keys;
 
--- name: save_output
--- The same content is kept once.
-INSERT INTO output ({columns output}) VALUES :rows ON DUPLICATE KEY UPDATE output_id = output.output_id;
-
--- name: task_versions
--- Which of these tasks exist, and how new they are; locked until the transaction ends.
-SELECT task_id, version FROM task WHERE task_id IN :keys FOR UPDATE;
-
--- name: save_task
--- Tasks that exist and are older, as task_versions has shown.
-INSERT INTO task ({columns task}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed task};
-
 -- name: find_takers
 -- Which of these rows exist, are older than this version and have not ended (3 and above); locked until the transaction ends.
 SELECT command_id, host_id FROM command_host {index PRIMARY}
@@ -62,19 +50,15 @@ UPDATE command_host SET late_result = :late_result WHERE command_id = :command_i
 
 -- name: save_orphan
 -- Reports for which there is no row.
-INSERT INTO orphan_result ({columns orphan}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed orphan};
+INSERT INTO orphan_result ({columns orphan_result}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed orphan_result};
 
 -- name: note_orphan
 -- Executions that are known to be lost here; their reports may have come before.
-INSERT INTO orphan_result ({columns orphan}) VALUES :rows ON DUPLICATE KEY UPDATE seq = VALUES(seq), stage = VALUES(stage);
+INSERT INTO orphan_result ({columns orphan_result}) VALUES :rows ON DUPLICATE KEY UPDATE seq = VALUES(seq), stage = VALUES(stage);
 
 -- name: orphans_of
 -- What one host's orphans take.
 SELECT command_id, attempt, kept_bytes, report FROM orphan_result WHERE host_id = :host_id;
-
--- name: delete_orphans
--- All of a host's.
-DELETE FROM orphan_result WHERE host_id IN :keys;
 
 -- name: is_deleted
 -- Whether the command was of a task that was deleted.
@@ -84,26 +68,6 @@ SELECT 1 FROM deleted_command WHERE command_id = :command_id;
 -- So that what agents still hold of a deleted task is told from what the database has lost.
 INSERT IGNORE INTO deleted_command (command_id) SELECT command_id FROM command WHERE task_id IN :keys;
 
--- name: save_host
--- Insert or overwrite.
-INSERT INTO host ({columns host}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed host};
-
--- name: save_seq
--- Never lowered.
-INSERT INTO host_seq (host_id, max_seq) VALUES :rows ON DUPLICATE KEY UPDATE max_seq = GREATEST(max_seq, VALUES(max_seq));
-
--- name: save_seen
--- Only forwards.
-INSERT INTO host_seen (host_id, last_seen_at) VALUES :rows ON DUPLICATE KEY UPDATE last_seen_at = GREATEST(last_seen_at, VALUES(last_seen_at));
-
--- name: save_epoch_seen
--- Never lowered. The row is there: the host's number was saved before.
-UPDATE host_seq SET max_epoch = :max_epoch WHERE host_id = :host_id AND max_epoch < :max_epoch;
-
--- name: create_join_token
--- New join tokens; one that exists stays as it is.
-INSERT INTO join_token ({columns join_token}) VALUES :rows ON DUPLICATE KEY UPDATE token_id = join_token.token_id;
-
 -- name: note_join
 -- Who joined with what; a repeated transaction finds it there, and affects no row.
 INSERT INTO join_use ({columns join_use}) VALUES :rows ON DUPLICATE KEY UPDATE serial = join_use.serial;
@@ -112,30 +76,6 @@ INSERT INTO join_use ({columns join_use}) VALUES :rows ON DUPLICATE KEY UPDATE s
 -- One use, if one is left.
 UPDATE join_token SET uses_left = uses_left - 1 WHERE token_id = :token_id AND uses_left > 0 AND expires_at > :used_at;
 
--- name: save_identity
--- Insert or overwrite.
-INSERT INTO host_identity ({columns identity}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed identity};
-
--- name: delete_join_token
--- Join tokens. Who joined with them stays known.
-DELETE FROM join_token WHERE token_id IN :keys;
-
--- name: save_join_request
--- Insert or overwrite.
-INSERT INTO join_request ({columns join_request}) VALUES :rows ON DUPLICATE KEY UPDATE {renewed join_request};
-
--- name: delete_join_request
--- Joins that have become hosts, or are out of date.
-DELETE FROM join_request WHERE request_id IN :keys;
-
--- name: delete_identity
--- What is known of hosts' certificates.
-DELETE FROM host_identity WHERE host_id IN :keys;
-
--- name: save_meta
--- Insert or overwrite.
-INSERT INTO meta (name, value) VALUES :rows ON DUPLICATE KEY UPDATE value = VALUES(value);
-
 -- name: command_ids
 -- The commands of tasks that are to go.
 SELECT command_id FROM command WHERE task_id IN :keys;
@@ -143,31 +83,3 @@ SELECT command_id FROM command WHERE task_id IN :keys;
 -- name: delete_executions
 -- All rows of some commands.
 DELETE FROM command_host WHERE command_id IN :keys;
-
--- name: delete_commands
--- All commands of some tasks.
-DELETE FROM command WHERE task_id IN :keys;
-
--- name: delete_targets
--- Their targets.
-DELETE FROM task_targets WHERE task_id IN :keys;
-
--- name: delete_keys
--- The idempotency keys that made them.
-DELETE FROM idempotency WHERE task_id IN :keys;
-
--- name: delete_task
--- The tasks themselves.
-DELETE FROM task WHERE task_id IN :keys;
-
--- name: delete_seen
--- When hosts were last heard of.
-DELETE FROM host_seen WHERE host_id IN :keys;
-
--- name: delete_host
--- Hosts. Their dispatch numbers stay: an agent may come back under the same id, and no number is given twice.
-DELETE FROM host WHERE host_id IN :keys;
-
--- name: save_kinds
--- The order in which a command's kinds of answers came; it only becomes longer.
-UPDATE command SET answer_kinds = :answer_kinds WHERE command_id = :command_id AND COALESCE(LENGTH(answer_kinds), 0) < LENGTH(:answer_kinds);

@@ -24,7 +24,7 @@ from server.store.sqlite.errors import translate
 from server.store.sqlite.files import OpenFiles
 from server.store.sqlite.threads import SqliteThreads
 from server.store.sqlite.write import SqliteWrite
-from server.store.tables.rows import Row
+from server.store.tables.columns import Row
 
 T = TypeVar("T")
 

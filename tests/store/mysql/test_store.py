@@ -23,6 +23,7 @@ from tests.store.conformance.lists import ListConformance
 from tests.store.conformance.orphans import OrphanConformance
 from tests.store.conformance.plans import PlanConformance
 from tests.store.conformance.suite import StoreConformance
+from tests.store.conformance.tables import TableConformance
 from tests.store.histories import HistoryConformance
 from tests.store.make import create, hosts
 
@@ -49,6 +50,7 @@ async def store(another: Open) -> AsyncIterator[AnyStore]:
 
 class TestMySQL(
     StoreConformance,
+    TableConformance,
     LeaseConformance,
     AnswerConformance,
     ListConformance,

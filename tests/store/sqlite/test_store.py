@@ -16,6 +16,7 @@ from tests.store.conformance.lists import ListConformance
 from tests.store.conformance.orphans import OrphanConformance
 from tests.store.conformance.plans import PlanConformance
 from tests.store.conformance.suite import StoreConformance
+from tests.store.conformance.tables import TableConformance
 from tests.store.histories import HistoryConformance
 
 
@@ -39,6 +40,7 @@ def another(tmp_path: Path) -> Open:
 
 class TestSqlite(
     StoreConformance,
+    TableConformance,
     LeaseConformance,
     AnswerConformance,
     ListConformance,

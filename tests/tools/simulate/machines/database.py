@@ -1,62 +1,101 @@
 """A database in memory that takes the real saves in transactions, and fails in every way a database fails.
 
-The order and the meaning of the saves are those of server/store: `plan` sorts them, `sort_out` judges late reports, and
-the conditions
-are those of queries/write_*.sql. tests/tools/simulate/tests/test_database.py compares it with SQLite over whole
-recorded runs.
+The plan, the late reports and the tables are those of server/store: `plan` sorts the saves, each table's rule says what
+they do, `sort` judges late reports, and what is written by hand follows queries/write_*.sql.
+tests/tools/simulate/tests/test_database.py compares it with SQLite over whole recorded runs, and the conformance suite
+of the tables (tests/store/conformance/tables.py) holds for it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from server.core.effects import Save, SaveLate
-from server.core.model import Command, Execution, Host, HostIdentity, Output, Task
+from server.core.effects import Save, SaveKinds, SaveLate, SaveMeta, UseJoinToken
+from server.core.model import Command, Execution, Host, HostIdentity, JoinToken, Output, Task
 from server.core.rollback import EPOCH_SEEN
 from server.core.states import ExecutionStatus, TaskStatus
-from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable
+from server.store.base import KeyTaken, KnownKey, OpenTask, StoreUnavailable, TokenSpent
 from server.store.heal import Healed
 from server.store.late_reports import Room, RowEnd, sort
 from server.store.lease import Holder, Lease, fenced, judge, next_epoch
 from server.store.plan import Phase, plan
-from server.store.tables.rows import as_json
+from server.store.tables.columns import as_json
+from server.store.tables.command import COMMAND_KINDS
+from server.store.tables.host import HOST, HOST_SEQ
+from server.store.tables.join_token import JOIN_TOKEN
+from server.store.tables.meta import META
+from server.store.tables.output import OUTPUT
+from server.store.tables.registry import BY_RECORD, GENERIC
+from server.store.tables.table import Key, Table, WriteRule
+from server.store.tables.task import TASK
 from tests.tools.simulate import loop
 
 if TYPE_CHECKING:
     from tests.tools.simulate.server import Server
     from tests.tools.simulate.world import World
 
+T = TypeVar("T")
 Where = tuple[str, str]
 """(command_id, host_id)"""
 
 
 @dataclass(slots=True)
 class Tables:
-    tasks: dict[str, Task] = field(default_factory=dict)
+    """The contents of the database. Records are never changed in place.
+
+    Attributes:
+        records: the records of every table that is written by its rule, by table and key.
+        lease: one row.
+    """
+
+    records: dict[Table[Any], dict[Key, Any]] = field(default_factory=lambda: {table: {} for table in GENERIC})
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
     rows: dict[Where, Execution] = field(default_factory=dict)
-    outputs: dict[bytes, Output] = field(default_factory=dict)
     lates: dict[Where, str] = field(default_factory=dict)
     orphans: dict[tuple[str, str, int], str] = field(default_factory=dict)
-    hosts: dict[str, Host] = field(default_factory=dict)
-    seqs: dict[str, int] = field(default_factory=dict)
     keys: dict[str, KnownKey] = field(default_factory=dict)
-    meta: dict[str, str] = field(default_factory=dict)
+    uses: dict[str, UseJoinToken] = field(default_factory=dict)
     lease: dict[str, Lease] = field(default_factory=lambda: {"": Lease(0, 0, Holder("", "", 0), 0, 0, 0)})
-    """One row."""
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """Tasks by id."""
+        return self.records[TASK]
+
+    @property
+    def outputs(self) -> dict[bytes, Output]:
+        """Outputs by id."""
+        return self.records[OUTPUT]
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """Hosts by id."""
+        return self.records[HOST]
+
+    @property
+    def seqs(self) -> dict[str, int]:
+        """The highest dispatch number of each host."""
+        return {host_id: save.max_seq for host_id, save in self.records[HOST_SEQ].items()}
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """Facts about the installation by name."""
+        return {name: fact.value for name, fact in self.records[META].items()}
 
     def copy(self) -> Tables:
-        """A backup. What the tables hold is never changed in place."""
-        return Tables(*(dict(getattr(self, name)) for name in self.__slots__))
+        """A backup."""
+        copied = Tables(*(dict(getattr(self, one.name)) for one in fields(self)))
+        copied.records = {table: dict(records) for table, records in self.records.items()}
+        return copied
 
     # --- one transaction
     # -------------------------------------------------------------------------------------------------
 
     def apply(self, saves: list[Save]) -> list[tuple[Execution, Execution]]:
-        """(row before, row after) of every row that changed. Raises KeyTaken, and then has changed nothing."""
+        """(row before, row after) of every row that changed. Raises KeyTaken or TokenSpent; nothing is changed then."""
         phases = plan(saves)
         owners: dict[str, str] = {}
         for phase in phases:
@@ -67,6 +106,10 @@ class Tables:
                     owner = owners.setdefault(key, known.task_id if known is not None else created.task.task_id)
                     if owner != created.task.task_id:
                         raise KeyTaken(key)
+        if any(phase.joins for phase in phases):
+            trial = self.copy()
+            for phase in phases:
+                trial._phase(phase, [])
         changed: list[tuple[Execution, Execution]] = []
         for phase in phases:
             self._phase(phase, changed)
@@ -77,16 +120,18 @@ class Tables:
             task, command_id = created.task, created.command.command_id
             if created.idempotency_key is not None:
                 self.keys.setdefault(created.idempotency_key, KnownKey(task.task_id, created.request_digest or b""))
-            self.tasks.setdefault(task.task_id, replace(task, targets=()))
+            self.records[TASK].setdefault(task.task_id, replace(task, targets=()))
             self.targets.setdefault(task.task_id, task.targets)
             self.commands.setdefault(command_id, created.command)
+            self.records[COMMAND_KINDS].setdefault(command_id, SaveKinds(command_id, b""))
             for host_id in task.targets:
                 self.rows.setdefault((command_id, host_id), Execution(command_id, host_id))
-        for output_id, output in phase.outputs.items():
-            self.outputs.setdefault(output_id, output)
-        for task_id, task in phase.tasks.items():
-            if task_id in self.tasks and self.tasks[task_id].version < task.version:
-                self.tasks[task_id] = task
+        for table, records in phase.records.items():
+            stored = self.records[table]
+            only_updates = table.rule in (WriteRule.NEWER_VERSION, WriteRule.APPEND)
+            for key, record in records.items():
+                if key in stored or not only_updates:
+                    stored[key] = table.merge(stored.get(key), record)
         for where, row in phase.executions.items():
             old = self.rows.get(where)
             if old is not None and old.version < row.version and old.status < ExecutionStatus.COMPLETED:
@@ -94,12 +139,24 @@ class Tables:
                 changed.append((old, row))
         if phase.lates:
             self._late(phase.lates)
-        self.hosts.update(phase.hosts)
-        for host_id, seq in phase.seqs.items():
-            self.seqs[host_id] = max(seq, self.seqs.get(host_id, 0))
-        self.meta.update(phase.meta)
+        for use in phase.joins:
+            self._use(use)
         for task_id in phase.deleted_tasks:
             self._delete(task_id)
+        for (table, column), values in phase.deleted.items():
+            if table in self.records:
+                kept = self.records[table].items()
+                self.records[table] = {key: record for key, record in kept if getattr(record, column) not in values}
+
+    def _use(self, use: UseJoinToken) -> None:
+        """Take one use of a join token."""
+        if use.serial in self.uses:
+            return
+        token: JoinToken | None = self.records[JOIN_TOKEN].get(use.token_id)
+        if token is None or token.uses_left <= 0 or token.expires_at <= use.used_at:
+            raise TokenSpent(use.token_id)
+        self.uses[use.serial] = use
+        self.records[JOIN_TOKEN][use.token_id] = replace(token, uses_left=token.uses_left - 1)
 
     def _late(self, lates: list[SaveLate]) -> None:
         ends = {}
@@ -119,18 +176,20 @@ class Tables:
             for late in lates
         }
         found = sort(lates, ends, rooms, frozenset())
-        self.outputs.update((output.output_id, output) for output in found.outputs)
+        for output in found.outputs:
+            self.records[OUTPUT].setdefault(output.output_id, output)
         for report, command_id, host_id in found.beside:
             self.lates[command_id, host_id] = report
         for host_id, command_id, attempt, _, _, report, *_ in found.orphans:
             self.orphans[host_id, command_id, attempt] = report
 
     def _delete(self, task_id: str) -> None:
-        if self.tasks.pop(task_id, None) is None:
+        if self.records[TASK].pop(task_id, None) is None:
             return
         gone = [command_id for command_id, command in self.commands.items() if command.task_id == task_id]
         for command_id in gone:
             del self.commands[command_id]
+            self.records[COMMAND_KINDS].pop(command_id, None)
             for host_id in self.targets[task_id]:
                 self.rows.pop((command_id, host_id), None)
                 self.lates.pop((command_id, host_id), None)
@@ -180,11 +239,12 @@ class Store:
         self._reach()
         lease = self._lease()
         judge(lease, dead)
-        known = [self.tables.meta[name] for name in ("epoch", EPOCH_SEEN) if name in self.tables.meta]
+        meta = self.tables.meta
+        known = [meta[name] for name in ("epoch", EPOCH_SEEN) if name in meta]
         self.world.checks.lease_taken(lease)
         self.epoch = next_epoch(lease, *known)
         self._put(Lease(self.epoch, 0, holder, round(seconds * 1000), 0, 0))
-        self.tables.meta["epoch"] = str(self.epoch)
+        self.tables.records[META]["epoch"] = SaveMeta("epoch", str(self.epoch))
         self.world.took_over(self.server)
         return self.epoch
 
@@ -258,10 +318,15 @@ class Store:
 
     async def hosts(self) -> list[Host]:
         self._reach()
-        return [replace(host, max_seq=self.tables.seqs.get(host.host_id, 0)) for host in self.tables.hosts.values()]
+        seqs = self.tables.seqs
+        return [replace(host, max_seq=seqs.get(host.host_id, 0)) for host in self.tables.hosts.values()]
+
+    async def all_of(self, record: type[T]) -> list[T]:
+        self._reach()
+        return list(self.tables.records[BY_RECORD[record]].values())
 
     async def identities(self) -> list[HostIdentity]:
-        return []
+        return await self.all_of(HostIdentity)
 
     async def known_key(self, idempotency_key: str) -> KnownKey | None:
         self._reach()

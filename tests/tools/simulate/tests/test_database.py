@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.store.sqlite.store import SqliteStore
-from server.store.tables.rows import as_json
+from server.store.tables.columns import as_json
 from tests.tools.simulate.machines.database import Tables
 from tests.tools.simulate.run import play, simulated
 
