@@ -21,10 +21,11 @@ from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_MAX, EPOCH_SAFE
 from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import StoreRefused
-from server.store.heal import ALWAYS, COUNTERS, OPEN
+from server.store.heal import ALWAYS, OPEN
 from server.store.lease import LENGTH_MAX_MS, Holder, LeaseHeld
 from server.store.mysql.store import MySQLStore
 from server.store.sqlite.store import SqliteStore
+from server.store.tables.task import COUNTERS
 from tests.changed import replace
 from tests.store.any_store import AnyStore
 from tests.store.make import create, hosts, new_id
