@@ -94,7 +94,8 @@ class Table(Generic[T]):
             rows = zip(self.names, self.encode(kept), self.encode(new), strict=True)
             return self.decode([old if name in self.key else max(old, value) for name, old, value in rows])
         if self.rule is WriteRule.APPEND:
-            at = self.names.index(*self.mutable)
+            (name,) = self.mutable
+            at = self.names.index(name)
             return new if len(self.encode(new)[at]) > len(self.encode(kept)[at]) else kept
         return new
 
