@@ -32,7 +32,7 @@ from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.seen import SeenSaver
 from server.lifecycle import database_id, recovery, wiring
-from server.lifecycle.agent_access import Entrance
+from server.lifecycle.agent_access import AgentAccess
 from server.ops import garbage
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
@@ -190,14 +190,14 @@ class App:
         orphans = Orphans(store)
         conductor = Conductor(engine, writer, registry, live, clock, health.alarm, orphans.inquire)
         _follow(metrics, conductor, registry, writer, live)
-        for alarm in await recovery.heal(store):
+        for alarm in await recovery.replace_bad_values(store):
             health.alarm(alarm)
         hosts = await recovery.load_hosts(store, registry, engine, clock.now())
         identities, requests = await recovery.load_identities(store), await recovery.load_join_requests(store)
         entrance = (
             None
             if enrol_sock is None
-            else Entrance(
+            else AgentAccess(
                 settings, identities, registry, writer, clock, metrics, requests, wiring.enrolment_limits(settings)
             )
         )
@@ -205,7 +205,7 @@ class App:
             nursery.start_soon(lease.keep, store, settings.store.lease_seconds)
             await nursery.start(writer.run)
             tasks = await recovery.load_tasks(store, engine, conductor, clock.now())
-            for alarm in recovery.passed_over(store):
+            for alarm in recovery.unreadable_alarms(store):
                 health.alarm(alarm)
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
@@ -214,7 +214,7 @@ class App:
             nursery.start_soon(registry.watching.run, self.stop)
             seen = SeenSaver(registry, writer, settings.liveness.seen_saved_every)
             nursery.start_soon(seen.run)
-            nursery.start_soon(garbage.look_after, lambda: not conductor.statistics().tasks[TaskStatus.RUNNING])
+            nursery.start_soon(garbage.collect_when_idle, lambda: not conductor.statistics().tasks[TaskStatus.RUNNING])
             counts = AgentPortCounts(metrics)
             if entrance is None:
                 log.warning(
@@ -271,7 +271,7 @@ class App:
                 )
                 self.http_address = await web.start(start)
                 deps.health.phase = Phase.READY
-                garbage.begin()
+                garbage.freeze_startup_objects()
                 enrol = None if self.enrol_address is None else "{}:{}".format(*self.enrol_address)
                 log.info(
                     "ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol
@@ -284,7 +284,7 @@ class App:
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 
-    def _entry(self, entrance: Entrance | None) -> AgentAuth:
+    def _entry(self, entrance: AgentAccess | None) -> AgentAuth:
         if entrance is not None:
             return AgentAuth(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest

@@ -56,7 +56,7 @@ class PortCounts:
         self._metrics.certificates.labels(kind).inc()
 
 
-class Entrance:
+class AgentAccess:
     """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises
     InitFailed."""
 

@@ -34,7 +34,7 @@ async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> i
         raise ClarionError("store_refused", str(error), field="store") from error
 
 
-async def heal(store: Store) -> list[Alarm]:
+async def replace_bad_values(store: Store) -> list[Alarm]:
     """Replace stored numbers that no server can have written, before anything is read. Each is logged; returns the
     alarm about them, if any."""
     healed = await store.heal()
@@ -43,7 +43,7 @@ async def heal(store: Store) -> list[Alarm]:
     return [Alarm("stored_value", f"replaced at the start: {'; '.join(map(str, healed))}")] if healed else []
 
 
-def passed_over(store: Store) -> list[Alarm]:
+def unreadable_alarms(store: Store) -> list[Alarm]:
     """The alarm about what could not be read, once everything is loaded, if there is anything."""
     names = store.unreadable()
     for name in names:

@@ -79,7 +79,7 @@ class VersionCollector(Collector):
         return dict(+counted)
 
 
-class Durations(Collector):
+class FastHistogram(Collector):
     """A histogram that is observed ten thousand times in a second: prometheus_client's own takes 3.5 µs for that, with
     a lock that
     nobody on one loop needs. buckets: upper bounds, ascending."""

@@ -17,14 +17,14 @@ EVERY, QUIET_WITHIN, LOOKS = 1800.0, 600.0, 1.0
 between two looks for it."""
 
 
-def begin() -> None:
+def freeze_startup_objects() -> None:
     """What was made so far lives as long as the process: the collector need not look at it again."""
     gc.set_threshold(*THRESHOLDS)
     gc.collect()
     gc.freeze()
 
 
-async def look_after(quiet: Callable[[], bool]) -> None:
+async def collect_when_idle(quiet: Callable[[], bool]) -> None:
     """Collect everything now and then, for ever. quiet: whether nothing runs for which the loop should not be held."""
     while True:
         await trio.sleep(EVERY)

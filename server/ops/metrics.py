@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from server.core.figures.delivery import DELIVERY, DurationHistogram
 from server.core.figures.statistics import Statistics
 from server.core.selectors.inventory import HostDirectory
-from server.ops.collected import Durations, StatusCollector, VersionCollector
+from server.ops.collected import FastHistogram, StatusCollector, VersionCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,7 +27,7 @@ REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 HELD_BUCKETS = (1, 5, 15, 30, 60, 300, 900, 3600, 14_400, 86_400)
 
 
-class Door(Protocol):
+class EngineFigures(Protocol):
     """The conductor, as metrics see it."""
 
     def statistics(self) -> Statistics:
@@ -40,7 +40,7 @@ class Door(Protocol):
     def delivery(self) -> DurationHistogram: ...
 
 
-class Fleet(Protocol):
+class FleetFigures(Protocol):
     """The registry, as metrics see it."""
 
     directory: HostDirectory
@@ -61,14 +61,14 @@ class Metrics:
         self._versions = VersionCollector(registry)
         ProcessCollector(registry=registry)
 
-        self.command_seconds = Durations(
+        self.command_seconds = FastHistogram(
             "clarion_command_duration_seconds",
             "How long commands ran, by the agent's clock.",
             COMMAND_BUCKETS,
             registry,
         )
 
-        self.delivery_seconds = Durations(
+        self.delivery_seconds = FastHistogram(
             "clarion_delivery_duration_seconds",
             (
                 "Time from the decision to send an execution until the server knows that the agent has it, the "
@@ -190,7 +190,7 @@ class Metrics:
             "clarion_http_open_streams", "Streams of events that are open now.", registry=registry
         )
 
-    def follow(self, door: Door, ended: Callable[[], Sequence[int]], fleet: Fleet) -> None:
+    def follow(self, door: EngineFigures, ended: Callable[[], Sequence[int]], fleet: FleetFigures) -> None:
         """From now on ask these. ended: executions that ended since the start by status number (Live.ended)."""
         self._status.statistics, self._status.ended = door.statistics, ended
         self._versions.hosts = lambda: fleet.directory.fact("version")

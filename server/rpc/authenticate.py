@@ -15,7 +15,7 @@ from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.registry import Registry
 from server.ports import Clock
-from server.security.admit import Admit, Claim, Live, Refuse, Takeovers, decide, standing
+from server.security.admit import Admit, Claim, Refuse, SessionHistory, Takeovers, check_certificate, decide_admission
 from server.security.ca import Identity
 from server.security.tls import identity_of
 
@@ -79,7 +79,7 @@ class HostAuthenticator:
         """certificate: DER, as shown in TLS. Raises ClarionError with the code that the agent is to see."""
         identity, now = identity_of(certificate), self._clock.now().wall_ms
         record = self._identities.get(identity.host_id) if identity is not None else None
-        verdict = decide(identity, record, claim, self._live(claim.host_id), now, self._takeovers)
+        verdict = decide_admission(identity, record, claim, self._live(claim.host_id), now, self._takeovers)
         admitted = self._carry_out(verdict, identity, record, peer)
         self._traces[admitted.host_id] = self._trace(admitted, claim, now)
 
@@ -88,7 +88,10 @@ class HostAuthenticator:
         identity = identity_of(certificate)
         record = self._identities.get(identity.host_id) if identity is not None else None
         return self._carry_out(
-            standing(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms), identity, record, peer
+            check_certificate(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms),
+            identity,
+            record,
+            peer,
         )
 
     def forget(self, host_id: str) -> None:
@@ -107,13 +110,13 @@ class HostAuthenticator:
                     log.warning("session cut", reason="certificate_expired", host_id=session.host_id, peer=session.peer)
                     session.end("certificate_expired")
 
-    def _live(self, host_id: str) -> Live:
+    def _live(self, host_id: str) -> SessionHistory:
         trace = self._traces.get(host_id)
         if trace is None:
-            return Live()
+            return SessionHistory()
         presence = self._registry.presence(host_id)
         is_open = presence is not None and presence.session is not None
-        return Live(trace.journal_id if is_open else None, trace.boot_id, trace.former_boots, trace.takeovers)
+        return SessionHistory(trace.journal_id if is_open else None, trace.boot_id, trace.former_boots, trace.takeovers)
 
     def _trace(self, identity: Identity, claim: Claim, now: int) -> LastSession:
         live = self._live(claim.host_id)

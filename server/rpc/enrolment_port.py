@@ -22,7 +22,7 @@ from _speedups.http2.guard import Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
 from proto.common.token_bucket import TokenBucket
 from server.rpc.accept.abuse import AbuseTracker, is_grave, label
-from server.security.connection_slots import NoRoom, Place, Places
+from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 
 log = structlog.get_logger("rpc.enrolment_port")
 
@@ -50,7 +50,7 @@ class EnrolmentConnections:
 
     def __init__(self, limits: PortLimits, refused: Callable[[str], None]) -> None:
         self._limits, self._refused = limits, refused
-        self._places = Places(limits.connections, limits.per_address)
+        self._places = ConnectionSlots(limits.connections, limits.per_address)
         self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
         self._bucket: TokenBucket | None = None
         self._rates = rates(limits.guard) | {"frames": (float(limits.guard.frames_per_second),) * 2}
@@ -65,7 +65,7 @@ class EnrolmentConnections:
         if (wait := self._bucket.wait(now)) > 0:
             await trio.sleep(wait)
 
-    def enter(self, sock: socket.socket, address: str) -> Place | None:
+    def enter(self, sock: socket.socket, address: str) -> ConnectionSlot | None:
         """Its place, or None: the connection must be closed."""
         if self._offenders.shut_out(address, trio.current_time()):
             self._refuse("address_shut_out", address, self._offenders.first_time(address))
@@ -75,32 +75,32 @@ class EnrolmentConnections:
             with suppress(OSError):  # its peer has closed it already
                 sock.shutdown(socket.SHUT_RDWR)
 
-        place = Place(address, close)
+        place = ConnectionSlot(address, close)
         try:
             if (reason := self._places.enter(place)) is not None:
                 self._refuse(reason, address, True)
-        except NoRoom as error:
+        except NoFreeSlot as error:
             self._refuse(str(error), address, True)
             return None
         return place
 
-    def failed(self, place: Place) -> None:
+    def failed(self, place: ConnectionSlot) -> None:
         """Its TLS handshake did not end well."""
         self._places.leave(place)
         self._offenders.refused(place.address, trio.current_time())
 
-    def left(self, place: Place) -> None:
+    def left(self, place: ConnectionSlot) -> None:
         self._places.leave(place)
 
-    def protocol(self, inner: Any, place: Place) -> asyncio.Protocol:
+    def protocol(self, inner: Any, place: ConnectionSlot) -> asyncio.Protocol:
         """inner: grpclib's protocol object for this connection."""
         return GuardedProtocol(inner, self._limits, self._rates, self, place)
 
-    def works(self, place: Place, busy: bool) -> None:
+    def works(self, place: ConnectionSlot, busy: bool) -> None:
         """Whether it has a call under way: one without makes room for others."""
         (self._places.works if busy else self._places.waits)(place)
 
-    def cut_off(self, place: Place, reason: str) -> None:
+    def cut_off(self, place: ConnectionSlot, reason: str) -> None:
         """It asked too much, or broke the protocol."""
         word = label(f"guard: {reason}") or "protocol_error"
         self._offenders.refused(place.address, trio.current_time(), is_grave(word))
@@ -127,7 +127,7 @@ class GuardedProtocol(asyncio.Protocol):
         limits: PortLimits,
         table: dict[str, tuple[float, float]],
         owner: EnrolmentConnections,
-        place: Place,
+        place: ConnectionSlot,
     ) -> None:
         self._inner, self._limits, self._owner, self._place = inner, limits, owner, place
         self._guard, self._frames = Guard(limits.guard, table), Buckets(table)

@@ -38,7 +38,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class SessionHistory:
     """What is known of this host's sessions. journal_id is that of the open one, None when none is open.
 
     boot_id: of the last one. former_boots: of those before. takeovers: wall-clock times, ms, at which a session was
@@ -70,7 +70,7 @@ class Refuse:
     quarantine: str | None = None
 
 
-def standing(
+def check_certificate(
     identity: Identity | None, record: HostIdentity | None, now_ms: int, after_end_ms: int = 0
 ) -> Admit | Refuse:
     """Whether the certificate by itself is good at this moment. after_end_ms: how long after its end it still is, for
@@ -107,13 +107,18 @@ def standing(
     return Admit(ahead=True)
 
 
-def decide(
-    identity: Identity | None, record: HostIdentity | None, claim: Claim, live: Live, now_ms: int, takeovers: Takeovers
+def decide_admission(
+    identity: Identity | None,
+    record: HostIdentity | None,
+    claim: Claim,
+    live: SessionHistory,
+    now_ms: int,
+    takeovers: Takeovers,
 ) -> Admit | Refuse:
     """Whether a connection becomes a session of the host that its Hello names."""
     if identity is not None and claim.host_id != identity.host_id:
         return Refuse("identity_mismatch")
-    verdict = standing(identity, record, now_ms)
+    verdict = check_certificate(identity, record, now_ms)
     if isinstance(verdict, Refuse):
         return verdict
     if live.journal_id is not None and live.journal_id != claim.journal_id:

@@ -46,7 +46,7 @@ def initialise(
         ("metrics.token", Kind.API),
         *([("join.token", Kind.JOIN)] if insecure else []),
     ]
-    with setup.alone(data) as stage:
+    with setup.exclusive_setup(data) as stage:
         for name, kind in tokens:
             if os.path.lexists(data / name):
                 read_token(data / name, kind)
@@ -98,7 +98,7 @@ def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.ur
     """The token in this file, which is made if it is missing: a data directory of an earlier release has none. Raises
     InitFailed."""
     if not os.path.lexists(path):
-        with setup.alone(path.parent) as stage:
+        with setup.exclusive_setup(path.parent) as stage:
             if not os.path.lexists(path):
                 stage.file(path.name, make(kind, entropy).text.encode("ascii") + b"\n")
     return read_token(path, kind)

@@ -41,7 +41,7 @@ class Stage:
 
 
 @contextmanager
-def alone(data: Path) -> Iterator[Stage]:
+def exclusive_setup(data: Path) -> Iterator[Stage]:
     """No other process sets this directory up meanwhile. What the block has staged is moved into place at its end, or
     nothing of it.
 

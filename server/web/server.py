@@ -25,7 +25,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
 from quart_trio import QuartTrio
 
-from server.security.connection_slots import NoRoom, Place, Places
+from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 from server.web.http.http1 import Http1
 from server.web.http.limits import Limits
 from server.web.readmodel.progress import Live
@@ -118,7 +118,7 @@ async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListene
 class _Connection(TCPServer):
     """One connection, which tells its place whether it waits for a request."""
 
-    def __init__(self, owner: _Connections, place: Place, stream: trio.SocketStream) -> None:
+    def __init__(self, owner: _Connections, place: ConnectionSlot, stream: trio.SocketStream) -> None:
         super().__init__(owner.app, owner.config, owner.context, ConnectionState({}), stream)  # type: ignore[arg-type]
         self._owner, self._place = owner, place
 
@@ -169,7 +169,7 @@ class _Connections:
         self.config, self.limits, self.refused = _config(limits), limits, refused
         self.app = wrap_app(whole_exchange(app), self.config.wsgi_max_body_size, "asgi")
         self.context = WorkerContext(None)
-        self.places = Places(limits.max_connections, limits.connections_per_address)
+        self.places = ConnectionSlots(limits.max_connections, limits.connections_per_address)
         self._left = trio.Event()
 
     async def handle(self, stream: trio.SocketStream) -> None:
@@ -178,10 +178,10 @@ class _Connections:
         except OSError:  # the peer has gone already
             await trio.aclose_forcefully(stream)
             return
-        place = Place("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
+        place = ConnectionSlot("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
         try:
             took_room = self.places.enter(place)
-        except NoRoom as reason:
+        except NoFreeSlot as reason:
             self.refused(str(reason))
             await trio.aclose_forcefully(stream)
             return

@@ -26,14 +26,14 @@ async def test_it_waits_for_a_quiet_moment_and_not_for_ever(
 ) -> None:
     begun = trio.current_time()
     with trio.move_on_after(3000):
-        await garbage.look_after(lambda: trio.current_time() - begun >= busy_for)
+        await garbage.collect_when_idle(lambda: trio.current_time() - begun >= busy_for)
     assert len(collected) == 1 and collected[0] - begun == pytest.approx(at, abs=2 * garbage.LOOKS)
 
 
 def test_the_oldest_generation_is_not_collected_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
-        garbage.begin()
+        garbage.freeze_startup_objects()
         assert gc.get_threshold() == garbage.THRESHOLDS and garbage.THRESHOLDS[2] >= 1_000_000
         assert gc.get_freeze_count() >= frozen and gc.isenabled()
     finally:

@@ -28,7 +28,7 @@ from server.core.model import JoinToken
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
-from server.lifecycle.agent_access import Entrance
+from server.lifecycle.agent_access import AgentAccess
 from server.ops.metrics import Metrics
 from server.rpc.accept.listener import Limits
 from server.rpc.agent_auth import AgentAuth
@@ -80,7 +80,7 @@ class Border:
         initialise(self.settings.data, clock.now().wall_ms)
         self.metrics, self.registry, self.identities = Metrics(), Registry(epoch=1), Identities()
         self.requests = requests
-        self.entrance = Entrance(
+        self.entrance = AgentAccess(
             self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits
         )
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)

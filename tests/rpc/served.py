@@ -102,7 +102,7 @@ class Served:
 async def served(store: Store, limits: EngineLimits | None = None) -> AsyncIterator[Served]:
     """The start of a server on an opened store, up to the agent port; the lease is given back at the end."""
     epoch = await recovery.open_store(store, Holder("", "test", 1), StoreSettings(lease_seconds=60, lease_wait=0))
-    one = Served(store, epoch, await recovery.heal(store), limits)
+    one = Served(store, epoch, await recovery.replace_bad_values(store), limits)
     await recovery.load_hosts(store, one.registry, one.engine, Clock().now())
     await recovery.load_identities(store)
     await recovery.load_join_requests(store)
@@ -112,7 +112,7 @@ async def served(store: Store, limits: EngineLimits | None = None) -> AsyncItera
         async with trio.open_nursery() as nursery:
             await nursery.start(one.writer.run)
             await recovery.load_tasks(store, one.engine, one.door, Clock().now())
-            one.alarms += recovery.passed_over(store)
+            one.alarms += recovery.unreadable_alarms(store)
             await nursery.start(one.door.run)
             nursery.start_soon(one.orphans.run, one.door)
             settings = Settings(Terms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from server.core.model import HostIdentity
-from server.security.admit import Admit, Claim, Live, Refuse, Takeovers, decide
+from server.security.admit import Admit, Claim, Refuse, SessionHistory, Takeovers, decide_admission
 from server.security.ca import Identity
 
 NOW = 1_000_000
@@ -18,8 +18,8 @@ MINE = Identity(HOST, 5, "s5", NOW + 1)
 NEXT = Identity(HOST, 6, "s6", NOW + 1)
 RECORD = HostIdentity(HOST, 5, 3, "s5", NOW + 1, 0, "t", next_serial="s6", next_not_after=NOW + 1)
 CLAIM = Claim(HOST, "j", "boot")
-ALONE = Live()
-HERE = Live("j", "boot")
+ALONE = SessionHistory()
+HERE = SessionHistory("j", "boot")
 
 
 def code(verdict: Admit | Refuse) -> str:
@@ -55,29 +55,29 @@ def code(verdict: Admit | Refuse) -> str:
 def test_a_certificate_is_judged_by_what_is_known_of_its_host(
     identity: Identity | None, record: HostIdentity | None, expected: str
 ) -> None:
-    assert code(decide(identity, record, CLAIM, ALONE, NOW, LIMITS)) == expected
+    assert code(decide_admission(identity, record, CLAIM, ALONE, NOW, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
     ("live", "expected"),
     [
         (HERE, "yes"),
-        (Live("other", "boot"), "host_quarantined!"),
-        (Live(None, "boot", ("boot",)), "yes"),
-        (Live("j", "new", ("boot",)), "host_quarantined!"),
-        (Live("j", "new", ("older",)), "yes"),
+        (SessionHistory("other", "boot"), "host_quarantined!"),
+        (SessionHistory(None, "boot", ("boot",)), "yes"),
+        (SessionHistory("j", "new", ("boot",)), "host_quarantined!"),
+        (SessionHistory("j", "new", ("older",)), "yes"),
         (replace(HERE, takeovers=(NOW,) * (TAKEOVERS - 1)), "yes"),
         (replace(HERE, takeovers=(NOW,) * TAKEOVERS), "host_quarantined!"),
         (replace(HERE, takeovers=(NOW - WITHIN_MS + 1,) * TAKEOVERS), "host_quarantined!"),
         (replace(HERE, takeovers=(NOW - WITHIN_MS,) * TAKEOVERS), "yes"),
-        (Live(None, "boot", takeovers=(NOW,) * TAKEOVERS), "yes"),
+        (SessionHistory(None, "boot", takeovers=(NOW,) * TAKEOVERS), "yes"),
     ],
 )
-def test_two_agents_with_one_identity_are_found_out(live: Live, expected: str) -> None:
-    assert code(decide(MINE, RECORD, CLAIM, live, NOW, LIMITS)) == expected
+def test_two_agents_with_one_identity_are_found_out(live: SessionHistory, expected: str) -> None:
+    assert code(decide_admission(MINE, RECORD, CLAIM, live, NOW, LIMITS)) == expected
 
 
 def test_a_certificate_that_is_no_good_quarantines_nobody() -> None:
     for record in (None, replace(RECORD, revoked_at=1)):
-        verdict = decide(MINE, record, replace(CLAIM, journal_id="other"), HERE, NOW, LIMITS)
+        verdict = decide_admission(MINE, record, replace(CLAIM, journal_id="other"), HERE, NOW, LIMITS)
         assert isinstance(verdict, Refuse) and verdict.quarantine is None

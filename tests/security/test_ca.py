@@ -22,7 +22,7 @@ HOST = "01900000-0000-7000-8000-00000000000a"
 
 
 def make_missing(data: Path, now: int = NOW) -> list[tuple[Path, bool]]:
-    with setup.alone(data) as stage:
+    with setup.exclusive_setup(data) as stage:
         return ca_files.make_missing(data, now, os.urandom, stage.folder)
 
 

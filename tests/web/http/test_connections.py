@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from server.security.connection_slots import NoRoom, Place, Places
+from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 from server.settings.networks import networks
 from server.web.http.proxies import Proxies
 
 
 class Opened:
-    def __init__(self, places: Places) -> None:
-        self.places, self.closed = places, list[Place]()
+    def __init__(self, places: ConnectionSlots) -> None:
+        self.places, self.closed = places, list[ConnectionSlot]()
 
-    def __call__(self, address: str) -> Place:
-        place: Place = Place(address, lambda: self.closed.append(place))
+    def __call__(self, address: str) -> ConnectionSlot:
+        place: ConnectionSlot = ConnectionSlot(address, lambda: self.closed.append(place))
         self.places.enter(place)
         return place
 
 
 def test_the_one_that_waits_longest_of_a_full_address_makes_room() -> None:
-    opened = Opened(Places(10, 2))
+    opened = Opened(ConnectionSlots(10, 2))
     first, second, other = opened("a"), opened("a"), opened("b")
     opened.places.works(first)
     opened("a")
@@ -34,7 +34,7 @@ def test_the_one_that_waits_longest_of_a_full_address_makes_room() -> None:
 
 
 def test_of_all_addresses_the_one_with_most_connections_makes_room() -> None:
-    opened = Opened(Places(4, 100))
+    opened = Opened(ConnectionSlots(4, 100))
     alone, first, *_ = opened("a"), opened("b"), opened("b"), opened("b")
     opened("c")
     assert opened.closed == [first]
@@ -43,20 +43,20 @@ def test_of_all_addresses_the_one_with_most_connections_makes_room() -> None:
 
 
 def test_nothing_makes_room_when_all_work() -> None:
-    opened = Opened(Places(3, 2))
+    opened = Opened(ConnectionSlots(3, 2))
     mine = [opened("a"), opened("a")]
     for place in mine:
         opened.places.works(place)
-    with pytest.raises(NoRoom, match=r"^too_many_from_address$"):
+    with pytest.raises(NoFreeSlot, match=r"^too_many_from_address$"):
         opened("a")
     opened.places.works(opened("b"))
-    with pytest.raises(NoRoom, match=r"^too_many$"):
+    with pytest.raises(NoFreeSlot, match=r"^too_many$"):
         opened("b")
     assert not opened.closed and opened.places.count == 3
 
 
 def test_a_place_that_was_dropped_leaves_without_effect() -> None:
-    opened = Opened(Places(1, 1))
+    opened = Opened(ConnectionSlots(1, 1))
     first = opened("a")
     second = opened("a")
     opened.places.waits(first)  # its task has not noticed yet
@@ -68,7 +68,7 @@ def test_a_place_that_was_dropped_leaves_without_effect() -> None:
 
 
 def test_an_address_without_a_limit_of_its_own_counts_in_all() -> None:
-    opened = Opened(Places(3, 1))
+    opened = Opened(ConnectionSlots(3, 1))
     for _ in range(3):
         opened("")
     opened("a")

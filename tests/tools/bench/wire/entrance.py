@@ -18,7 +18,7 @@ from server.core.effects import CreateJoinToken
 from server.core.model import JoinToken
 from server.fleet.identities import Identities
 from server.fleet.registry import Registry
-from server.lifecycle.agent_access import Entrance
+from server.lifecycle.agent_access import AgentAccess
 from server.ops.metrics import Metrics
 from server.ports import Clock
 from server.rpc.agent_auth import AgentAuth
@@ -50,7 +50,7 @@ async def entrance(
         store = SqliteStore(settings.data / "clarion.db")
         await store.open()
         writer = Writer(store, clock=clock, entropy=os.urandom)
-        entry = Entrance(settings, Identities(), registry, writer, clock, Metrics())
+        entry = AgentAccess(settings, Identities(), registry, writer, clock, Metrics())
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             now, token = clock.now().wall_ms, make(Kind.JOIN, os.urandom)
