@@ -1,4 +1,4 @@
-"""What the rooms need of each other, as small Protocols, so that none imports another's insides."""
+"""The small Protocols through which the rooms use each other, so that none imports another's internals."""
 
 from __future__ import annotations
 
@@ -14,58 +14,75 @@ from server.core.selectors.inventory import HostDirectory
 
 
 class Clock(Protocol):
-    """The only source of time. Under test it is a fake one."""
+    """The only source of time. Tests use a fake clock."""
 
-    def now(self) -> Now: ...
+    def now(self) -> Now:
+        """Return the current time."""
 
 
 class Entropy(Protocol):
-    """The only source of randomness: `n` bytes."""
+    """The only source of randomness: returns `n` random bytes."""
 
-    def __call__(self, n: int, /) -> bytes: ...
+    def __call__(self, n: int, /) -> bytes:
+        """Return `n` random bytes."""
 
 
 class Commits(Protocol):
-    """The writer, as seen by whoever must have something durable before going on."""
+    """The writer, for callers that must have something durable before they continue."""
 
     async def commit(self, saves: Sequence[Save]) -> None:
-        """Return once these saves, and everything put before them that they have to do with, are committed. Raises
-        StoreRefused."""
+        """Return once these saves, and all earlier ones that they depend on, are committed.
+
+        Raises:
+            StoreRefused: The database refuses the saves.
+        """
 
     @property
     def full(self) -> bool:
-        """Above the high-water mark: take no new work from outside."""
+        """Whether the queue is above its high-water mark. The caller then accepts no new work from outside."""
 
     async def wait_room(self) -> None:
-        """Return when it is not `full`."""
+        """Return when the queue is not `full`."""
 
 
 class EngineHandle(Protocol):
-    """The conductor: the one way to change state in memory."""
+    """The conductor: the only way to change state in memory."""
 
     def submit(self, *events: Event) -> None:
-        """Never awaits. All events of one call are one transaction."""
+        """Handle events. It never awaits. All events of one call are one transaction."""
 
     def live_task(self, task_id: str) -> Task | None:
-        """The engine's own record of a task that is not final (do not change it), ahead of what is committed. None: the
-        task is final or unknown, ask the store."""
+        """Return the engine's record of a task that is not final, which may be ahead of what is committed.
+
+        None means that the task is final or unknown; the store has it if it exists. The caller must not change the
+        record.
+        """
 
     def statistics(self) -> Statistics:
-        """Counts over everything stored, kept in memory; ahead of what is committed by at most one flush."""
+        """Return the counts over the whole store. They are ahead of what is committed by at most one flush."""
 
     def open_on(self, host_id: str) -> int:
-        """How many executions of this host have not ended."""
+        """Return the number of executions of this host that have not ended."""
 
     async def committed(self, *ids: str) -> None:
-        """Return once everything submitted so far is committed. ids: of tasks, commands or hosts; then only what is
-        about them."""
+        """Return once everything submitted so far is committed.
+
+        Args:
+            ids: Ids of tasks, commands or hosts. With ids, wait only for what concerns them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class HostPresence:
-    """A host and whether it is here. `session` is None while it is away. since, seen: when it came, and when it was
-    last heard of, by the server's
-    wall clock in ms; None if never."""
+    """A host and its connection.
+
+    Attributes:
+        host: The host.
+        session: Number of its session; None while the host is offline.
+        since: When it connected, in milliseconds since 1970 by the server's clock; None while it is offline.
+        running: Commands that run on it, as its agent reports.
+        seen: When it was last heard of, in milliseconds since 1970 by the server's clock; None if never.
+    """
 
     host: Host
     session: int | None
@@ -75,40 +92,45 @@ class HostPresence:
 
 
 class Fleet(Protocol):
-    """Who is known and who is connected; all in memory."""
+    """The known hosts and their sessions, all in memory."""
 
     directory: HostDirectory
-    """All known hosts; not to be changed through this."""
+    """All known hosts. Callers must not change it."""
 
     def online(self) -> Set[str]:
-        """The ids of hosts that are connected now."""
+        """Return the ids of the online hosts."""
 
-    def presence(self, host_id: str) -> HostPresence | None: ...
+    def presence(self, host_id: str) -> HostPresence | None:
+        """Return a known host with its connection, or None."""
 
     def roster(self) -> Sequence[HostPresence]:
-        """All known hosts by (hostname, host_id)."""
+        """Return all known hosts, sorted by (hostname, host id)."""
 
     def put(self, host: Host) -> None:
-        """After the host is committed: make it, or its new labels, known."""
+        """Add or update a host whose data is committed."""
 
-    def remove(self, host_id: str) -> None: ...
+    def remove(self, host_id: str) -> None:
+        """Remove a host."""
 
-    def cut(self, host_id: str, why: str) -> bool:
-        """End the host's session, at once. False: it has none."""
+    def disconnect(self, host_id: str, why: str) -> bool:
+        """End the host's session at once, and return whether it had one."""
 
     def counts(self) -> dict[str, int]:
-        """{"known": …, "connected": …}"""
+        """Return the numbers of hosts as {"known": ..., "connected": ...}."""
 
     @property
     def changes(self) -> int:
-        """Grows whenever a host becomes known, is changed or forgotten, comes or goes."""
+        """A number that grows whenever a host is added, changed or removed, connects or disconnects."""
 
 
 class ProgressSink(Protocol):
-    """Where what is committed goes to be looked at (web/live.py). Of one commit `committed` comes first."""
+    """Receives what is committed, so that it can be shown. For each commit, `committed` is called first."""
 
-    def committed(self, saves: Sequence[Save]) -> None: ...
+    def committed(self, saves: Sequence[Save]) -> None:
+        """Receive the saves of a commit."""
 
-    def publish(self, progress: Progress) -> None: ...
+    def publish(self, progress: Progress) -> None:
+        """Receive a task's new progress."""
 
-    def forget(self, task_id: str) -> None: ...
+    def forget(self, task_id: str) -> None:
+        """Drop a task that was deleted."""

@@ -1,4 +1,4 @@
-"""What the engine is told. Everything it knows of the world came in as one of these."""
+"""The events of the engine. All that the engine knows arrives as one of these."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from server.core.model import Command, Execution, Output, Task
 
 
 class Now(Struct, frozen=True, gc=False):
-    """The two clocks. mono: seconds, for deadlines only. wall_ms: milliseconds since 1970, for timestamps only."""
+    """The current time.
+
+    Attributes:
+        mono: Seconds on the monotonic clock, for deadlines only.
+        wall_ms: Milliseconds since 1970, for timestamps only.
+    """
 
     mono: float
     wall_ms: int
 
 
 class Outcome(IntEnum):
-    """How an agent says an execution ended; numbers as in proto/command.proto."""
+    """How an agent reports the end of an execution. The numbers are those of proto/command.proto."""
 
     COMPLETED = 1
     FAILED = 2
@@ -29,7 +34,7 @@ class Outcome(IntEnum):
 
 
 class JournalStage(IntEnum):
-    """How far an agent's journal says an execution has come; numbers as in proto/command.proto."""
+    """How far an execution has come by the agent's journal. The numbers are those of proto/command.proto."""
 
     INTENT = 1
     RUNNING = 2
@@ -37,12 +42,12 @@ class JournalStage(IntEnum):
     ACKED = 4
 
 
-# --- from operators -------------------------------------------------------------------------------------------------
+# --- operators ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCreated:
-    """The task, its command and its rows are committed."""
+    """A task, its command and its executions are committed."""
 
     task: Task
     command: Command
@@ -50,14 +55,19 @@ class TaskCreated:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """An operator wants it to run."""
+    """An operator starts a task."""
 
     task_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCanceled:
-    """An operator wants it to end. force: executions of hosts that are away are given up at once, as lost."""
+    """An operator cancels a task.
+
+    Attributes:
+        task_id: Id of the task.
+        force: Executions on offline hosts become lost at once.
+    """
 
     task_id: str
     force: bool = False
@@ -65,9 +75,13 @@ class TaskCanceled:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionsCanceled:
-    """An operator wants it to end on these hosts; the others go on. Hosts that the task does not have, or on which it
-    has ended,
-    are passed over."""
+    """An operator cancels a task on some hosts; the others continue.
+
+    Attributes:
+        task_id: Id of the task.
+        host_ids: The hosts. Hosts that the task does not have, or on which it has ended, are ignored.
+        force: Executions on offline hosts become lost at once.
+    """
 
     task_id: str
     host_ids: Sequence[str]
@@ -76,17 +90,17 @@ class ExecutionsCanceled:
 
 @dataclass(frozen=True, slots=True)
 class TaskDeleted:
-    """An operator deletes it, and the deletion is committed. Only for tasks that do not run."""
+    """An operator deletes a task that does not run, and the deletion is committed."""
 
     task: Task
 
 
-# --- from the store, once, before any session ------------------------------------------------------------------------
+# --- the store, once, before any session -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLoaded:
-    """A task that was not final when the server stopped, with its rows that were not final."""
+    """A task that was not final when the server stopped, with its executions that were not final."""
 
     task: Task
     command: Command
@@ -95,8 +109,13 @@ class TaskLoaded:
 
 @dataclass(frozen=True, slots=True)
 class HostLoaded:
-    """A known host, the highest dispatch number it was ever given, and the highest epoch that it has claimed to have
-    met."""
+    """A known host.
+
+    Attributes:
+        host_id: Id of the host.
+        max_seq: The highest dispatch number that was reserved for it.
+        max_epoch: The highest server epoch that it has reported.
+    """
 
     host_id: str
     max_seq: int
@@ -105,15 +124,15 @@ class HostLoaded:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseRestored:
-    """The database is a backup: what has happened since it was made is not known of any open execution."""
+    """The database is a restored backup: events after the backup are unknown for every open execution."""
 
 
-# --- from agents -----------------------------------------------------------------------------------------------------
+# --- agents ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One execution that an agent's journal still holds."""
+    """One execution that an agent's journal still contains."""
 
     command_id: str
     attempt: int
@@ -123,7 +142,17 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class HostConnected:
-    """A session is open and its Hello has been read. slots: commands the agent runs at once."""
+    """A session is open and its Hello was read.
+
+    Attributes:
+        host_id: Id of the host.
+        session: Number of the session.
+        journal_id: Id of the agent's journal.
+        slots: Commands that the agent runs at the same time.
+        max_seq: The highest dispatch number that the agent has seen.
+        entries: The journal's entries.
+        max_epoch: The highest server epoch that the agent has seen.
+    """
 
     host_id: str
     session: int
@@ -136,7 +165,7 @@ class HostConnected:
 
 @dataclass(frozen=True, slots=True)
 class HostDisconnected:
-    """That session is over. Of no effect when a newer one is open."""
+    """A session has ended. It has no effect when a newer session is open."""
 
     host_id: str
     session: int
@@ -144,28 +173,42 @@ class HostDisconnected:
 
 @dataclass(frozen=True, slots=True)
 class HostDeleted:
-    """An operator deletes the host. Only for hosts that are not connected and have nothing open."""
+    """An operator deletes a host that is not connected and has no open executions."""
 
     host_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownExecutions:
-    """Of these executions, which its Hello named, the database knows nothing, and no deleted task had them.
-    entries: (command_id, attempt, seq, stage)."""
+    """Executions of a Hello that the database has no row for and that no deleted task had.
+
+    Attributes:
+        host_id: Id of the host.
+        entries: (command id, attempt, dispatch number, stage) of each.
+    """
 
     host_id: str
     entries: Sequence[tuple[str, int, int, int]]
 
 
 class Accepted(Struct, frozen=True, gc=False):
+    """The agent's journal contains the execution."""
+
     host_id: str
     command_id: str
     attempt: int
 
 
 class Rejected(Struct, frozen=True, gc=False):
-    """It never started and never will. reason: a code of proto/reasons.py."""
+    """The execution never started and never will.
+
+    Attributes:
+        host_id: Id of the host.
+        command_id: Id of the command.
+        attempt: The attempt.
+        reason: A code of proto/reasons.py.
+        message: Details for people.
+    """
 
     host_id: str
     command_id: str
@@ -175,6 +218,8 @@ class Rejected(Struct, frozen=True, gc=False):
 
 
 class Started(Struct, frozen=True, gc=False):
+    """The execution's process exists."""
+
     host_id: str
     command_id: str
     attempt: int
@@ -183,7 +228,24 @@ class Started(Struct, frozen=True, gc=False):
 
 
 class Result(Struct, frozen=True, gc=False):
-    """The final report. `report` holds what people may want to read later: usage, kill report, flags."""
+    """The final report of an execution.
+
+    Attributes:
+        host_id: Id of the host.
+        command_id: Id of the command.
+        attempt: The attempt.
+        outcome: How it ended.
+        exit_code: Exit code of the process.
+        signal: Signal that ended the process.
+        error_code: A code of proto/reasons.py.
+        error_message: Details for people.
+        agent_started_at: Start of the process by the agent's clock, in milliseconds since 1970.
+        agent_finished_at: End of the process by the agent's clock, in milliseconds since 1970.
+        execution_ms: How long the process ran.
+        stdout: What is kept of stdout; None if the process wrote nothing.
+        stderr: What is kept of stderr; None if the process wrote nothing.
+        report: Values for people: usage, kill report, flags.
+    """
 
     host_id: str
     command_id: str
@@ -201,21 +263,21 @@ class Result(Struct, frozen=True, gc=False):
     report: Mapping[str, object] = field(default_factory=dict)
 
 
-# --- from the clock --------------------------------------------------------------------------------------------------
+# --- the clock -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed: deadlines that are over are acted upon, and more of what waits is admitted."""
+    """Time has passed: due deadlines are handled, and another slice of waiting executions is admitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStopping:
-    """This server is about to end in good order: what only it knows is to be saved."""
+    """The server is about to stop in an orderly way, so values that are only in memory are saved."""
 
 
 Report = Accepted | Rejected | Started | Result
-"""What an agent says of an execution."""
+"""A report of an agent about an execution."""
 
 Event = (
     TaskCreated

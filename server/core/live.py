@@ -40,6 +40,7 @@ class LiveExecution:
     waiting_group: WaitingGroup | None = None
 
     def __str__(self) -> str:
+        """Return the ids of command and host, for error texts."""
         return f"{self.row.command_id} on {self.row.host_id}"
 
 

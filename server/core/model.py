@@ -1,12 +1,12 @@
-"""The nouns: Task, Command, CommandHost (an execution), Output, Host. Plain data, no behaviour, no clock.
+"""The nouns: Task, Command, Execution, Output, Host and what belongs to joining. Plain data without behaviour or clock.
 
-Times named `*_at` are milliseconds since 1970 UTC by the server's clock; `agent_*_at` by the agent's, kept for people
-and never compared with ours. Times named `*_ms` are durations. Absent is None.
+Times named `*_at` are milliseconds since 1970 UTC by the server's clock. Times named `agent_*_at` are by the agent's
+clock; they are shown to people and never compared with the server's. Times named `*_ms` are durations. An absent value
+is None.
 
-What is made once per host or message is a msgspec Struct, here and in events.py and effects.py: a frozen dataclass of
-fourteen
-fields takes ten times as long to make. None of them can be part of a cycle, so the garbage collector is told to pass
-them by.
+Objects that exist per host or message are msgspec Structs, here and in events.py and effects.py: creating a frozen
+dataclass of fourteen fields takes ten times as long. None of them can be part of a reference cycle, so the garbage
+collector is told to skip them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,36 @@ from msgspec import Struct
 from server.core.states import ExecutionStatus, TaskStatus
 
 COUNTS_ZERO = (0,) * len(ExecutionStatus)
+"""The counts of a task without executions."""
 
 
 @dataclass(slots=True)
 class Command:
-    """One thing to run, in a task. Exactly one of `command`, `argv`, `script` is set. Immutable once stored."""
+    """One thing to run, in a task. Immutable once stored.
+
+    Exactly one of `command`, `argv` and `script` is set.
+
+    Attributes:
+        command_id: Id of the command.
+        task_id: Id of its task.
+        command: Text for a shell.
+        argv: A program and its arguments.
+        script: Text of a script.
+        interpreter: Program that runs the script; None to use the script's first line.
+        args: Arguments of the script or of the shell text.
+        parameters: Values that the process gets as environment variables P_<name>.
+        env: Environment variables to set.
+        cwd: Working directory.
+        run_as: User to run as.
+        umask: File mode mask.
+        stdin: Bytes for the standard input.
+        timeout_ms: Time limit of one execution on the agent's boot-time clock; 0 for none.
+        grace_ms: Time between SIGTERM and SIGKILL.
+        start_within_ms: Time from the receipt in which the agent must start the command.
+        max_output: Bytes over both streams after which the command is killed; 0 for no limit.
+        detach: Children may outlive a main process that ended by itself.
+        success_codes: Exit codes that count as success.
+    """
 
     command_id: str
     task_id: str
@@ -49,12 +74,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a host's execution is tried again. attempts: in all, the first included. codes: reasons (proto/reasons.py)
-    for which.
+    """When an execution is tried again.
 
-    idempotent: also when it was accepted and so may have run; without it nothing that may have run is ever run again.
-    The n-th
-    pause is backoff_ms * 2^(n-1), at most backoff_max_ms, of which a random half is taken off.
+    The n-th pause is backoff_ms * 2^(n-1), limited to backoff_max_ms, of which a random half is subtracted.
+
+    Attributes:
+        attempts: Attempts in all, the first included.
+        codes: Reasons (proto/reasons.py) for another attempt.
+        backoff_ms: The first pause.
+        backoff_max_ms: The longest pause.
+        idempotent: Also try again what was accepted and so may have run. Without it, nothing that may have run is run
+            again.
     """
 
     attempts: int
@@ -66,13 +96,33 @@ class Retry:
 
 @dataclass(slots=True)
 class Task:
-    """What a user asked for. `counts[s]` executions are in ExecutionStatus s; their sum is always `total_hosts`.
+    """What an operator asked for.
 
-    wait_ms: how long from the start on hosts that are not connected are waited for; None: not at all. rerun_of: the
-    task of which
-    this one repeats some hosts. spent_ms: how long servers have run it, as of the last save, by clocks that cannot be
-    set; kept for
-    a task with timeout_ms or wait_ms.
+    Attributes:
+        task_id: Id of the task.
+        name: Name for people.
+        description: Longer text for people.
+        type: Kind of the task.
+        status: Status of the task.
+        created_by: The operator.
+        created_at: When the task was created.
+        updated_at: When the task last changed.
+        target_text: The targets as the operator wrote them.
+        targets: Ids of the hosts that the targets selected.
+        parameters: Values that every process gets as environment variables P_<name>.
+        timeout_ms: Time limit of the whole task; None for none.
+        concurrency: Executions that may be in flight; None for the server's limit.
+        cancel_requested_at: When the cancel was requested.
+        cancel_reason: `canceled` or `timeout`; None if the task is not being ended.
+        started_at: When the task was started.
+        finished_at: When the task became final.
+        counts: Executions per ExecutionStatus. Their sum is always `total_hosts`.
+        version: Grows with every change.
+        wait_ms: Time from the start in which offline hosts may connect; None to refuse them at once.
+        retry: When executions are tried again; None for never.
+        rerun_of: The task of which this one repeats some hosts.
+        spent_ms: How long servers have run the task at the last save, by monotonic clocks. It is kept for tasks with
+            timeout_ms or wait_ms.
     """
 
     task_id: str
@@ -101,32 +151,56 @@ class Task:
 
     @property
     def total_hosts(self) -> int:
+        """Number of executions."""
         return sum(self.counts)
 
     @property
     def completed_hosts(self) -> int:
+        """Number of executions that completed."""
         return self.counts[ExecutionStatus.COMPLETED]
 
     @property
     def failed_hosts(self) -> int:
-        """Every host that ended without completing, for whatever reason."""
+        """Number of executions that ended without completing, for any reason."""
         return sum(self.counts[ExecutionStatus.FAILED :])
 
     @property
     def partial(self) -> bool:
-        """Some completed, and some ended otherwise."""
+        """Whether some executions completed and some ended otherwise."""
         return self.completed_hosts > 0 and self.failed_hosts > 0
 
 
 class Execution(Struct, gc=False):
-    """One command on one host: the execution's row. `version` grows with each change; the store takes only newer ones.
+    """One command on one host, as stored in the table command_host.
 
-    `unreachable` is a flag on a row that is not final while its agent is away. `late_result` is what an agent reported
-    after the row had become final; it changes nothing else. `cancel_reason`: why its host was asked to end it first:
-    canceled,
-    timeout or expired. `earlier`: how the attempts before this one ended, the first one first. `retry_at`: when this
-    attempt's turn
-    comes, while it waits for it.
+    Attributes:
+        command_id: Id of the command.
+        host_id: Id of the host.
+        attempt: Number of the current attempt, from 1.
+        status: Status of the execution.
+        version: Grows with each change. The store takes only a newer version.
+        seq: Dispatch number of the current attempt.
+        journal_id: Journal of the host when the attempt was dispatched.
+        unreachable: The host is offline and the execution is not final.
+        cancel_requested_at: When the host was first asked to end it.
+        dispatched_at: When it was dispatched.
+        accepted_at: When the server read the acceptance.
+        started_at: When the server read that the process exists.
+        finished_at: When the execution became final.
+        agent_started_at: Start of the process by the agent's clock.
+        agent_finished_at: End of the process by the agent's clock.
+        execution_ms: How long the process ran.
+        exit_code: Exit code of the process.
+        signal: Signal that ended the process.
+        error_code: Reason (proto/reasons.py) why it did not complete.
+        error_message: Details of the reason.
+        stdout_id: Id of the stored stdout.
+        stderr_id: Id of the stored stderr.
+        report: Further values of the result: usage, kill report, flags.
+        late_result: A result that arrived after the row had become final. It changes nothing else.
+        cancel_reason: Why the host was first asked to end it: `canceled`, `timeout` or `expired`.
+        earlier: How the earlier attempts ended, the first one first.
+        retry_at: When the pause before this attempt ends.
     """
 
     command_id: str
@@ -158,15 +232,19 @@ class Execution(Struct, gc=False):
     retry_at: int | None = None
 
     def snapshot(self) -> Execution:
-        """A copy that later changes leave alone."""
+        """Return a copy that later changes do not affect."""
         return copy(self)
 
 
 class Output(Struct, frozen=True, gc=False):
-    """What is kept of one stream, stored once for all hosts that said the same.
+    """What is kept of one stream. Equal outputs of several hosts are stored once.
 
-    output_id: 32 bytes, see `core.outputs.identify`. `tail` follows the middle that was dropped; with nothing dropped
-    it is empty and `head` is everything. sha256 covers the whole stream.
+    Attributes:
+        output_id: 32 bytes, see `core.results.outputs.output_id_of`.
+        head: The first bytes of the stream, or all of them.
+        tail: The last bytes, after a dropped middle; empty if nothing was dropped.
+        total_bytes: Length of the whole stream.
+        sha256: Digest of the whole stream.
     """
 
     output_id: bytes
@@ -177,19 +255,40 @@ class Output(Struct, frozen=True, gc=False):
 
     @property
     def truncated(self) -> bool:
+        """Whether the middle of the stream was dropped."""
         return self.total_bytes > len(self.head) + len(self.tail)
 
 
 @dataclass(slots=True)
 class Host:
-    """A machine. Who is connected now, and when it was last heard of in this run, is the fleet's knowledge, not the
-    store's.
+    """A machine with an agent.
 
-    given: the name that an operator has given it, which goes before `claimed`, what its agent calls it. former: names
-    that it had before, the last
-    one first. replaced_by: the id of the host that has taken its place and its name; such a host is found by its id
-    only. max_seq, max_epoch: read
-    only, written with SaveSeq.
+    The store does not know whether the host is connected or when it was last heard of in this run; the fleet does.
+
+    Attributes:
+        host_id: Id of the host.
+        hostname: The name in use: `given`, or else `claimed`.
+        ip: Address that the agent reports, or else the one from which it connected.
+        os: Operating system.
+        arch: Processor architecture.
+        version: Version of the agent.
+        labels: Labels that operators have set.
+        agent_labels: Labels that the agent reports.
+        status: `online` or `offline` when the row was written. Nothing reads it.
+        journal_id: Journal of the agent at its last Hello.
+        boot_id: Boot of the machine at its last Hello.
+        max_seq: The highest reserved dispatch number. Read only; SaveSeq writes it.
+        max_epoch: The highest server epoch that the host reported. Read only; SaveSeq writes it.
+        first_seen_at: When the host first connected.
+        last_seen_at: When the host was last heard of, as stored. The fleet has newer values.
+        last_heartbeat_at: Time of the last Hello that was written. Nothing reads it.
+        created_at: When the row was created.
+        updated_at: When the row last changed.
+        claimed: The name that the agent reports.
+        given: The name that an operator has set, or None.
+        former: Earlier names, the last one first.
+        replaced_by: Id of the host that has taken this host's place and name. A replaced host is found by its id only.
+        replaced_at: When it was replaced.
     """
 
     host_id: str
@@ -219,13 +318,19 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """What is kept of a token with which hosts join.
+    """A token with which hosts join, without its text.
 
-    digest: SHA-256 of its text. labels: given to every host that joins with it. networks: CIDR blocks, one of which a
-    host
-    must join from; empty for anywhere. approve: an operator lets each host in. replace: a host that joins with it takes
-    the place of
-    hosts of its name that are offline.
+    Attributes:
+        token_id: Id of the token.
+        digest: SHA-256 of the token's text.
+        expires_at: When the token expires.
+        uses_left: Further hosts that may join with it.
+        labels: Labels for every host that joins with it.
+        created_by: The operator.
+        created_at: When it was created.
+        networks: CIDR blocks from which hosts may join; empty for any address.
+        approve: An operator must approve each join.
+        replace: A host that joins replaces offline hosts with the same name.
     """
 
     token_id: str
@@ -242,8 +347,21 @@ class JoinToken:
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """A join that waits for an operator's word. request_id: of the token and of the key that the host has made, see
-    server/security/approval.py. csr: what the host has sent, PEM or DER. address: where it came from."""
+    """A join that waits for an operator's decision.
+
+    Attributes:
+        request_id: Derived from the token and the host's key, see server/security/approval.py.
+        token_id: Id of the token.
+        csr: The certificate request from the host, PEM or DER.
+        hostname: The host's name.
+        previous_host_id: The id that the host had before, or empty.
+        address: Address from which the request came.
+        created_at: When the request arrived.
+        expires_at: When the request expires.
+        decided_at: When an operator decided.
+        decided_by: The operator who decided.
+        approved: The decision.
+    """
 
     request_id: str
     token_id: str
@@ -259,7 +377,7 @@ class JoinRequest:
 
     @property
     def state(self) -> str:
-        """pending, approved: may join once, or denied."""
+        """`pending`, `approved` (the host may join once) or `denied`."""
         if self.decided_at is None:
             return "pending"
         return "approved" if self.approved else "denied"
@@ -267,11 +385,23 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class HostIdentity:
-    """What is known of a host's certificates; serial numbers are lower-case hex.
+    """What is known of a host's certificates. Serial numbers are lower-case hex.
 
-    generation, serial, not_after: of the newest certificate that was seen in use, or of the one given at the join.
-    joined_generation: of the first certificate since the last join; older ones belong to an earlier life of the host.
-    next_serial, next_not_after: of a certificate of the next generation that was given out and has not been seen yet.
+    Attributes:
+        host_id: Id of the host.
+        generation: Generation of the newest certificate that was seen in use, or of the one given at the join.
+        joined_generation: Generation of the first certificate since the last join. Older ones are not accepted.
+        serial: Serial number of that newest certificate.
+        not_after: When that certificate expires.
+        issued_at: When that certificate was issued.
+        token_id: Token with which the host joined.
+        next_serial: Serial number of a certificate of the next generation that was issued and not yet seen in use.
+        next_not_after: When that certificate expires.
+        revoked_at: When the host was revoked.
+        revoked_by: The operator who revoked it.
+        quarantined_at: When the host was quarantined.
+        quarantine_reason: Why it was quarantined.
+        released_at: When it was released to join again.
     """
 
     host_id: str
@@ -291,7 +421,7 @@ class HostIdentity:
 
     @property
     def state(self) -> str:
-        """enrolled, revoked, quarantined, or released: may join again and is refused until it has."""
+        """`enrolled`, `revoked`, `quarantined` or `released` (may join again and is refused until then)."""
         if self.released_at is not None:
             return "released"
         if self.revoked_at is not None:

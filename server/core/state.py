@@ -54,6 +54,7 @@ class EngineState:
     """
 
     def __init__(self, limits: EngineLimits, chance: Callable[[], float], epoch: int) -> None:
+        """Create a state without tasks and hosts."""
         self.limits, self.chance, self.epoch = limits, chance, epoch
         self.tasks: dict[str, LiveTask] = {}
         self.by_command: dict[str, LiveTask] = {}

@@ -1,7 +1,7 @@
-"""The states of a task and of an execution, and the only ways from one to the next, as data.
+"""The states of tasks and executions, and their transition tables.
 
-The pictures in docs/reference/states.md are drawn from these tables. What is not in a table cannot happen: `step`
-raises.
+The diagrams in docs/reference/states.md are drawn from these tables. A transition that is not in a table raises
+IllegalStep.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from proto.words import STATES, code_of_execution, code_of_task, words_of
 
 
 class TaskStatus(IntEnum):
-    """Numbers are stored; they never change. `label` is the code in JSON; proto/words.py has the words that people
-    read."""
+    """Status of a task. The numbers are stored and never change."""
 
     PENDING = 0
     RUNNING = 1
@@ -24,15 +23,17 @@ class TaskStatus(IntEnum):
 
     @property
     def label(self) -> str:
+        """The code in JSON. proto/words.py has the words that people read."""
         return self.name.lower()
 
     @property
     def final(self) -> bool:
+        """Whether the task has ended."""
         return self >= TaskStatus.COMPLETED
 
 
 class ExecutionStatus(IntEnum):
-    """Status of one command on one host. Numbers are stored and index the tally; they never change."""
+    """Status of one command on one host. The numbers are stored, index the tally and never change."""
 
     PENDING = 0
     DISPATCHED = 1
@@ -46,15 +47,17 @@ class ExecutionStatus(IntEnum):
 
     @property
     def label(self) -> str:
+        """The code in JSON. proto/words.py has the words that people read."""
         return self.name.lower()
 
     @property
     def final(self) -> bool:
+        """Whether the execution has ended."""
         return self >= ExecutionStatus.COMPLETED
 
 
 class TaskStep(IntEnum):
-    """What can happen to a task."""
+    """A cause for a change of a task's status."""
 
     START = 0
     COMPLETE = 1
@@ -64,7 +67,7 @@ class TaskStep(IntEnum):
 
 
 class ExecutionStep(IntEnum):
-    """What can happen to an execution."""
+    """A cause for a change of an execution's status."""
 
     DISPATCH = 0
     START = 1
@@ -75,7 +78,7 @@ class ExecutionStep(IntEnum):
     REFUSE = 6
     LOSE = 7
     RETRY = 8
-    """This attempt did not do; another one waits for its turn."""
+    """The attempt did not succeed, and another one waits for its turn."""
 
 
 T, E = TaskStatus, ExecutionStatus
@@ -89,6 +92,7 @@ TASK_STEPS: dict[tuple[TaskStatus, TaskStep], TaskStatus] = {
     (T.RUNNING, TaskStep.CANCEL): T.CANCELED,
     (T.RUNNING, TaskStep.EXPIRE): T.TIMEOUT,
 }
+"""The status after each allowed step of a task."""
 
 EXECUTION_STEPS: dict[tuple[ExecutionStatus, ExecutionStep], ExecutionStatus] = {
     (E.PENDING, ExecutionStep.DISPATCH): E.DISPATCHED,
@@ -110,18 +114,30 @@ EXECUTION_STEPS: dict[tuple[ExecutionStatus, ExecutionStep], ExecutionStatus] = 
     (E.RUNNING, ExecutionStep.LOSE): E.LOST,
     (E.RUNNING, ExecutionStep.RETRY): E.PENDING,
 }
+"""The status after each allowed step of an execution."""
 
 
 class IllegalStep(Exception):
-    """A step that its table does not hold. Carries the subject's name, its status and the step."""
+    """A step that the transition table does not allow.
+
+    Attributes:
+        subject: The task or execution, for people.
+        status: Its status.
+        step: The step.
+    """
 
     def __init__(self, subject: str, status: IntEnum, step: IntEnum) -> None:
+        """Build the error text."""
         super().__init__(f"{subject}: no step {step.name} from {status.name}")
         self.subject, self.status, self.step = subject, status, step
 
 
 def task_step(task_id: str, status: TaskStatus, step: TaskStep) -> TaskStatus:
-    """The status after `step`. Raises IllegalStep."""
+    """Return the task's status after `step`.
+
+    Raises:
+        IllegalStep: The step is not allowed.
+    """
     try:
         return TASK_STEPS[status, step]
     except KeyError:
@@ -129,7 +145,16 @@ def task_step(task_id: str, status: TaskStatus, step: TaskStep) -> TaskStatus:
 
 
 def execution_step(subject: object, status: ExecutionStatus, step: ExecutionStep) -> ExecutionStatus:
-    """The status after `step`. Raises IllegalStep, for which alone `subject` is turned into text."""
+    """Return the execution's status after `step`.
+
+    Args:
+        subject: The execution, which is turned into text for the error only.
+        status: Its status.
+        step: The step.
+
+    Raises:
+        IllegalStep: The step is not allowed.
+    """
     try:
         return EXECUTION_STEPS[status, step]
     except KeyError:
@@ -137,18 +162,24 @@ def execution_step(subject: object, status: ExecutionStatus, step: ExecutionStep
 
 
 EXECUTION_WORDS = words_of(STATES)
-"""The words of an execution's states, for a sentence that lists them."""
+"""The words of all execution states, for a sentence that lists them."""
 _TASKS = {status.label: status for status in TaskStatus}
 _EXECUTIONS = {status.label: status for status in ExecutionStatus}
 
 
 def task_status(word: str) -> TaskStatus:
-    """The status from its code, its word (`timed out`) or an old spelling (`cancelled`); see proto/words.py. Raises
-    KeyError."""
+    """Return the status for its code, its word (`timed out`) or an old spelling (`cancelled`), see proto/words.py.
+
+    Raises:
+        KeyError: No status has this name.
+    """
     return _TASKS[code_of_task(word)]
 
 
 def execution_status(word: str) -> ExecutionStatus:
-    """The status from its code, its word (`not started`) or an old spelling (`cancelled`); see proto/words.py. Raises
-    KeyError."""
+    """Return the status for its code, its word (`not started`) or an old spelling (`cancelled`), see proto/words.py.
+
+    Raises:
+        KeyError: No status has this name.
+    """
     return _EXECUTIONS[code_of_execution(word)]

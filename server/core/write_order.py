@@ -1,15 +1,12 @@
-"""Which units of the writer may change places.
+"""Decides which units of the writer may be written before earlier ones.
 
-A unit is written before one that came earlier only if the two have nothing to do with each other: no task, no command
-and no host about
-which the earlier one says something that must be durable, or must have been said to the host, before the later one is.
+A unit may overtake an earlier one only if the two are unrelated: the earlier one says nothing about a task, command or
+host of the later one that must be durable, or sent to the host, first.
 
-What a host is told of different commands may come in either order: an agent takes each command for itself. Three things
-are not like that,
-and hold up whatever follows for their host: a Welcome, with which its session begins; the reservation of dispatch
-numbers, without which a
-number could be given twice after a crash; and the host's own row. A Forget speaks of every number up to one: it waits
-for everything.
+Messages about different commands may reach a host in any order, because an agent handles each command for itself. Three
+units block everything that follows for their host: a Welcome, which begins the session; a reservation of dispatch
+numbers, without which a crash could reuse a number; and the host's own row. A Forget concerns every number up to one,
+so it waits for everything.
 """
 
 from __future__ import annotations
@@ -46,9 +43,13 @@ _SAID = frozenset({Dispatch, Cancel, Ack})
 
 @dataclass(frozen=True, slots=True)
 class WriteOrder:
-    """holds: ids about which a later unit has to wait for this one. behind: ids about which this one waits for earlier
-    units; None: it waits
-    for all of them. barrier: every later unit waits for this one."""
+    """How a unit is ordered against others.
+
+    Attributes:
+        holds: Ids that this unit is about. Later units about them wait for it.
+        behind: Ids about which this unit waits for earlier units; None to wait for all earlier units.
+        barrier: Every later unit waits for this one.
+    """
 
     holds: frozenset[str] = frozenset()
     behind: frozenset[str] | None = None
@@ -56,16 +57,24 @@ class WriteOrder:
 
 
 AFTER_ALL = WriteOrder()
-"""Of a unit that waits for every earlier one and that no later one waits for."""
+"""For a unit that waits for all earlier ones and that no later one waits for."""
 
 
 def after_ids(*ids: str) -> WriteOrder:
-    """Of a unit without saves that waits for all that earlier ones say about these tasks, commands or hosts."""
+    """Return the order of a unit without saves that waits for earlier units about these ids.
+
+    The ids are those of tasks, commands or hosts.
+    """
     return WriteOrder(behind=frozenset(ids))
 
 
 def order_of(saves: Sequence[Save], acts: Sequence[Act] = ()) -> WriteOrder:
-    """Of a unit with these saves, whose callback carries out these acts."""
+    """Return the order of a unit.
+
+    Args:
+        saves: The unit's saves.
+        acts: The acts that are carried out after its commit.
+    """
     holds: set[str] = set()
     hosts: set[str] = set()
     passes = bool(saves or acts)

@@ -100,7 +100,7 @@ class Registry:
         self._offline.discard(host_id)
         return session
 
-    def cut(self, host_id: str, why: str) -> bool:
+    def disconnect(self, host_id: str, why: str) -> bool:
         """End the host's session. False: it has none."""
         session = self._sessions.get(host_id)
         if session is not None:

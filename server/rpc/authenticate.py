@@ -160,7 +160,7 @@ class HostAuthenticator:
             self._counts.quarantined()
             log.error("host quarantined", alarm=True, host_id=host_id, peer=peer, why=verdict.quarantine)
             self._save(replace(record, quarantined_at=self._clock.now().wall_ms, quarantine_reason=verdict.quarantine))
-            self._registry.cut(record.host_id, "quarantined")
+            self._registry.disconnect(record.host_id, "quarantined")
         else:
             log.warning("connection refused", reason=verdict.code, host_id=host_id, peer=peer)
         raise error

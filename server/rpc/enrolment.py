@@ -332,7 +332,7 @@ class Enrolment:
         whoever has one could be sent what
         is meant for any host that is offline. A host that is online keeps its name whatever the token says."""
         directory, online = self._registry.directory, self._registry.online()
-        others = [directory.hosts[other] for other in sorted(directory.bearing(host.hostname) - {host.host_id})]
+        others = [directory.hosts[other] for other in sorted(directory.all_named(host.hostname) - {host.host_id})]
         others = [other for other in others if other.replaced_by is None]
         if kept := [other.host_id for other in others if other.host_id in online or not token.replace]:
             log.warning(

@@ -25,6 +25,7 @@ class DurationHistogram:
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
+        """Create a histogram without durations."""
         self.bounds = tuple(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
@@ -65,6 +66,7 @@ class DeliveryTimes:
     __slots__ = ("_waits", "delivery")
 
     def __init__(self) -> None:
+        """Start without waiting executions."""
         self.delivery = DurationHistogram(DELIVERY)
         self._waits: Deadlines[WaitingGroup] = Deadlines()
 

@@ -26,6 +26,7 @@ class StatusCounts:
     __slots__ = ("_settled", "_tasks")
 
     def __init__(self) -> None:
+        """Start with an empty store."""
         self._tasks = [0] * len(TaskStatus)
         self._settled = [0] * len(ExecutionStatus)
 

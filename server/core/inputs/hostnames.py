@@ -1,8 +1,7 @@
-"""Which texts can be a host's name, and what a host is called after its agent or an operator has said something about
-it.
+"""Rules for the names of hosts, and how a host's name follows from its agent and from operators.
 
-The rule for names: RFC 1123 (2.1), with `_` as found in practice. A name is then always one plain word of a selector,
-and never means anything else.
+A name follows RFC 1123 section 2.1 and may contain `_`, as many real names do. It is therefore always one plain word of
+a selector and cannot mean anything else.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from server.core.model import Host
 from server.core.selectors.fold import RESERVED
 
 LONGEST = 255
+"""Characters of a name."""
 FORMER = 8
-"""Names that are kept of those that a host had before."""
+"""Earlier names that are kept of a host."""
 RULE = (
     "letters, digits, '-', '_' and '.', at most 255; each part between dots has 1 to 63 and neither begins nor "
     "ends with '-'"
@@ -28,7 +28,10 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\Z")
 
 
 def fault(name: str) -> str | None:
-    """Why this cannot be a host's name, as the end of a sentence that begins with the name; None for a good one."""
+    """Return why this text cannot be a host's name, or None if it can.
+
+    The result is the end of a sentence that begins with the name.
+    """
     if not name:
         return "is empty"
     if len(name) > LONGEST:
@@ -43,15 +46,17 @@ def fault(name: str) -> str | None:
 
 
 def claimed(host: Host, claim: str) -> Host:
-    """The host, now that its agent calls it so. A claim that cannot be a name changes nothing; a name that an operator
-    has given stays."""
+    """Return the host with the name that its agent reports.
+
+    A text that cannot be a name changes nothing. A name that an operator has set stays in use.
+    """
     if fault(claim) is not None:
         return host if host.hostname else replace(host, hostname=host.host_id)
     return _called(replace(host, claimed=claim), host.given or claim)
 
 
 def given(host: Host, name: str | None) -> Host:
-    """The host, now that an operator calls it so; None: as its agent calls it again."""
+    """Return the host with the name that an operator has set. With None, the agent's name is used again."""
     return _called(replace(host, given=name), name or host.claimed or host.hostname)
 
 

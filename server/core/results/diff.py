@@ -1,4 +1,4 @@
-"""How one output differs from another, within bounds of time and length whatever they hold."""
+"""Compares two outputs. Time and length of the comparison are limited for every input."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from difflib import SequenceMatcher
 from proto.readable import look, readable, visible
 
 MAX_LINES = 1_000
-"""Of each side, once what both begin and end with is left away. difflib's worst case grows with the square."""
+"""Lines of each side that are compared, without the common beginning and end. difflib's worst case is quadratic."""
 MAX_CHARS = 262_144
-"""Of the text that is shown."""
+"""Characters of the text that is shown."""
 
 
 NO_NEW_LINE = "\\ No newline at end of output"
-"""Stands after a last line without its end, as diff(1) has it."""
+"""Follows a last line without a line end, as in diff(1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two outputs differ.
+    """The difference between two outputs.
 
-    text: a unified diff without file names, empty for equal outputs. Lines are readable (proto/readable.py); where
-    lines on both sides of a change look
-    the same, all lines of that change are written with every byte visible, which `exact` says. kind: what differs where
-    the whole outputs look the same;
-    None where one can see it. complete: False when lines were left away for length.
+    Attributes:
+        text: A unified diff without file names, empty for equal outputs. Its lines are readable (proto/readable.py). If
+            lines on both sides of a change look the same, all lines of the change show every byte.
+        removed: Lines that only the first output has.
+        added: Lines that only the second output has.
+        complete: False if lines were omitted because of a limit.
+        exact: At least one change shows every byte.
+        kind: What differs, if the whole outputs look the same; None if the difference is visible.
     """
 
     text: str
@@ -38,8 +41,13 @@ class Difference:
 
 
 def unified(old: bytes, new: bytes, context: int) -> Difference:
-    """From `old` to `new`. context: equal lines shown around each change. Lines are compared by their bytes, ends
-    included."""
+    """Return the difference from `old` to `new`. Lines are compared by their bytes, line ends included.
+
+    Args:
+        old: The first output.
+        new: The second output.
+        context: Equal lines to show around each change.
+    """
     before, after = _lines(old), _lines(new)
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
@@ -78,7 +86,7 @@ def unified(old: bytes, new: bytes, context: int) -> Difference:
 
 
 def _lines(output: bytes) -> list[bytes]:
-    """With their ends; only a new line ends a line."""
+    """Split an output into lines with their ends. Only a new line character ends a line."""
     lines = output.split(b"\n")
     last = lines.pop()
     return [line + b"\n" for line in lines] + ([last] if last else [])
@@ -93,6 +101,7 @@ def _marked(mark: str, lines: Iterable[bytes], *, exact: bool) -> Iterator[str]:
 
 
 def _kind(old: bytes, new: bytes) -> str | None:
+    """Return what differs if the outputs look the same, else None."""
     if old == new or look(readable(old)).rstrip("\n") != look(readable(new)).rstrip("\n"):
         return None
     if old.rstrip(b"\n") == new.rstrip(b"\n"):
@@ -105,7 +114,7 @@ def _kind(old: bytes, new: bytes) -> str | None:
 
 
 def _span(start: int, stop: int, offset: int) -> str:
-    """Line numbers of a hunk as diff -u writes them: POSIX.1-2017, diff, "Diff -u Output Format"."""
+    """Return the line numbers of a hunk in the format of POSIX diff -u."""
     count = stop - start
     first = start + offset + (1 if count else 0)
     return str(first) if count == 1 else f"{first},{count}"

@@ -1,14 +1,13 @@
-"""Which answers are meant: a grammar over what hosts reported. What surrounds an atom stands in expression.py.
+"""Filters of results: a grammar over the values that hosts reported. expression.py has the part around an atom.
 
     atom   = field sign value | field ["not"] "in" "(" value { "," value } ")" | text "contains" value | "json" path
     field  = status reason exit_code signal hosts group, text stdout stderr, or "json" path
     text   = stdout stderr, or text for both; compared without the new line at their end
-    path   = { "." name | "[" number "]" }       into the JSON that stdout is; alone: there is such a value
-    sign   = "=" "!=" "<" "<=" ">" ">="          the last four between numbers only
+    path   = { "." name | "[" number "]" }       into the JSON document in stdout; alone it tests that a value exists
+    sign   = "=" "!=" "<" "<=" ">" ">="          the last four compare numbers only
 
-A test of something that is not there, an exit code of a host that was offline or a path that the JSON does not have,
-does not hold,
-`!=` included.
+A test of a value that does not exist is false, also with `!=`. Examples are the exit code of a host that was offline
+and a path that the JSON document does not have.
 """
 
 from __future__ import annotations
@@ -37,13 +36,18 @@ from server.core.selectors.expression import (
 from server.core.states import EXECUTION_WORDS, execution_status
 
 NUMBERS = ("exit_code", "signal", "hosts", "group")
+"""Fields with a numeric value."""
 TEXTS = ("text", "stdout", "stderr")
+"""Fields with the text of outputs."""
 JSON_BYTES = 1 << 20
+"""Longest stdout that is parsed as JSON."""
 DUMPED = 4
-"""Lists and objects of a document whose JSON text is kept."""
-CONDITION, LONG = 1_000, 20
-"""In `cost`: a condition, in bytes; and how many characters of a text that is looked for make each byte that is looked
-at cost as much again."""
+"""Lists and objects of a document whose JSON text is cached."""
+CONDITION = 1_000
+"""Used by `cost`: the cost of one condition, in bytes."""
+LONG = 20
+"""Used by `cost`: every LONG characters of a text to search for add the cost of one more search."""
+
 _UNREAD, _NOTHING = object(), object()
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]{1,9})\]")
 _ORDER: dict[str, Callable[[float, float], bool]] = {
@@ -58,7 +62,14 @@ Value = str | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """path: steps into JSON. sign: a comparison, `contains`, `in`, or `exists`."""
+    """One test of a group.
+
+    Attributes:
+        field: The field that is tested.
+        path: Keys and indexes into the JSON document.
+        sign: A comparison, `contains`, `in` or `exists`.
+        values: The values to compare with.
+    """
 
     field: str
     path: tuple[str | int, ...]
@@ -70,19 +81,25 @@ Filter = Tree[Condition]
 
 
 class GroupWithOutput:
-    """An answer with what its hosts wrote; b"" where that is not wanted or not kept. What is read from the bytes is
-    read once."""
+    """A result group with the outputs of its hosts. Text and JSON are decoded at most once.
+
+    Attributes:
+        answer: The group.
+        stdout: Its stdout; empty if it is not needed or not stored.
+        stderr: Its stderr; empty if it is not needed or not stored.
+    """
 
     __slots__ = ("_document", "_dumped", "_texts", "answer", "stderr", "stdout")
 
     def __init__(self, answer: ResultGroup, stdout: bytes = b"", stderr: bytes = b"") -> None:
+        """Combine a group with its outputs."""
         self.answer, self.stdout, self.stderr = answer, stdout, stderr
         self._texts: dict[str, str] = {}
         self._document: object = _UNREAD
         self._dumped: OrderedDict[tuple[str | int, ...], str] = OrderedDict()
 
     def text(self, stream: str) -> str:
-        """stream: `stdout` or `stderr`. Without the new line at its end."""
+        """Return the text of `stdout` or `stderr` without the new line at its end."""
         found = self._texts.get(stream)
         if found is None:
             data = self.stdout if stream == "stdout" else self.stderr
@@ -90,9 +107,11 @@ class GroupWithOutput:
         return found
 
     def at(self, path: tuple[str | int, ...]) -> list[Value]:
-        """What stands there in the JSON that stdout is. Empty when it is no JSON, too long, or has nothing there. Lists
-        and objects are
-        given as their JSON text."""
+        """Return the value at a path of the JSON document in stdout, as a list of at most one value.
+
+        The list is empty if stdout is not JSON, is too long, or has nothing at the path. Lists and objects are returned
+        as their JSON text.
+        """
         if self._document is _UNREAD:
             self._document = _load(self.stdout)
         value = self._document
@@ -127,21 +146,28 @@ def _load(data: bytes) -> object:
 
 
 def parse_filter(text: str, bounds: Bounds = BOUNDS) -> Filter:
-    """Raises ExpressionError."""
+    """Parse a filter.
+
+    Raises:
+        ExpressionError: The text is not a filter.
+    """
     return _FilterParser(text, bounds).parse()
 
 
 def needs_output(tree: Filter) -> bool:
-    """Whether it can be judged only with the outputs at hand."""
+    """Return whether the filter needs the outputs of a group."""
     if isinstance(tree, And | Or):
         return any(map(needs_output, tree.parts))
     return needs_output(tree.part) if isinstance(tree, Not) else tree.field in (*TEXTS, "json")
 
 
 def cost(tree: Filter, size: int) -> int:
-    """About how many bytes are looked through to judge an answer with `size` bytes of output. What else a condition
-    costs is counted as
-    CONDITION bytes."""
+    """Return the approximate cost of a filter for a group, in bytes that are searched.
+
+    Args:
+        tree: The filter.
+        size: Bytes of the group's outputs.
+    """
     if isinstance(tree, And | Or):
         return sum(cost(part, size) for part in tree.parts)
     if isinstance(tree, Not):
@@ -153,7 +179,7 @@ def cost(tree: Filter, size: int) -> int:
 
 
 def matches(tree: Filter, reply: GroupWithOutput) -> bool:
-    """Whether the answer is meant."""
+    """Return whether the filter accepts a group."""
     if isinstance(tree, And):
         return all(matches(part, reply) for part in tree.parts)
     if isinstance(tree, Or):
@@ -164,7 +190,7 @@ def matches(tree: Filter, reply: GroupWithOutput) -> bool:
 
 
 def _found(condition: Condition, reply: GroupWithOutput) -> list[Value]:
-    """What there is to compare with."""
+    """Return the values of the group that the condition compares."""
     answer, name = reply.answer, condition.field
     if name == "json":
         return reply.at(condition.path)
@@ -200,14 +226,17 @@ def _is_number(value: Value) -> bool:
 
 
 def _equal(have: Value, want: Value) -> bool:
-    """A number equals the text that spells it, because `version=1.10` may be either; true and 1 are different."""
+    """Compare two values.
+
+    A number equals the text that spells it, because `1.10` may be either. `true` and 1 are different.
+    """
     if isinstance(have, bool) or isinstance(want, bool) or have is None or want is None:
         return have is want
     return have == want or (isinstance(have, str) and isinstance(want, int | float) and _number(have) == want)
 
 
 def _number(text: str) -> float | None:
-    """None for words, "nan" and "inf" included."""
+    """Return the number that a text spells, or None. "nan" and "inf" are no numbers."""
     try:
         return float(text) if text[:1] in "+-.0123456789" else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a task's hosts answered, by kind: hosts whose status, exit code and outputs are the same are one group."""
+"""Result groups of a task: hosts with the same status, exit code and outputs form one group."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from server.core.selectors.parser import Refinement, TaskResults
 from server.core.states import ExecutionStatus
 
 KIND = 8
-"""Bytes."""
+"""Bytes of a digest that identifies a kind."""
 
 Kind = tuple[ExecutionStatus, int | None, int | None, str | None, bytes | None, bytes | None]
-"""Status, exit code, signal, code of the reason, ids of stdout and stderr."""
+"""Status, exit code, signal, reason code, id of stdout, id of stderr."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResultGroup:
-    """A kind of answer. host_ids: in no order. first_at: ms since 1970, when the first of them ended.
+    """Hosts with the same result.
 
-    number: from 1, in the order in which the kinds first came; 0 for rows that have not ended, which are no answer yet.
+    Attributes:
+        status: Status of the executions.
+        exit_code: Their exit code.
+        signal: Their signal.
+        error_code: Their reason code.
+        stdout_id: Id of their stdout.
+        stderr_id: Id of their stderr.
+        first_at: When the first of them ended, in milliseconds since 1970.
+        host_ids: The hosts, in no order.
+        number: From 1, in the order in which the groups first appeared. 0 for executions that have not ended.
     """
 
     status: ExecutionStatus
@@ -35,35 +44,40 @@ class ResultGroup:
 
     @property
     def count(self) -> int:
+        """Number of hosts."""
         return len(self.host_ids)
 
     @property
     def kind(self) -> Kind:
-        """What makes two answers the same."""
+        """The values that are the same for all hosts of the group."""
         return (self.status, self.exit_code, self.signal, self.error_code, self.stdout_id, self.stderr_id)
 
     @property
     def outputs(self) -> tuple[bytes, ...]:
-        """The ids of what they wrote, stdout first."""
+        """Ids of the outputs, stdout first."""
         return tuple(output_id for output_id in (self.stdout_id, self.stderr_id) if output_id is not None)
 
 
 class KindOrder:
-    """The order in which a task's kinds of answers were first shown, which is how they are numbered from then on: also
-    when one is shown
-    later whose time is the same or, by a clock that was set back, earlier. As bytes, KIND for each kind, it outlasts
-    the server."""
+    """Numbers a task's groups in the order in which they were first shown.
+
+    A group keeps its number, also when a group that appears later has the same or an earlier time. As bytes, KIND for
+    each group, the order is stored and survives a restart of the server.
+    """
 
     def __init__(self, kinds: bytes = b"") -> None:
+        """Read a stored order; empty bytes are an order without groups."""
         self._numbers = {kinds[at : at + KIND]: at // KIND + 1 for at in range(0, len(kinds) - KIND + 1, KIND)}
 
     def __bytes__(self) -> bytes:
+        """Return the order as it is stored."""
         return b"".join(self._numbers)
 
     def numbered(self, answers: Iterable[ResultGroup]) -> list[ResultGroup]:
-        """Those that have ended, by number, and then those that have not. Kinds that are new get the next numbers, in
-        the order of their
-        first times; equal times are ordered by content."""
+        """Return the groups with their numbers: ended ones by number, then those that have not ended.
+
+        New groups get the next numbers in the order of their first times. Equal times are ordered by content.
+        """
         found = list(answers)
         ended = [(_digest(one), one) for one in found if one.status.final]
         fresh = sorted(
@@ -78,16 +92,17 @@ class KindOrder:
 
 
 def largest_first(answers: Iterable[ResultGroup]) -> list[ResultGroup]:
+    """Return the groups with the most hosts first."""
     return sorted(answers, key=lambda one: (-one.count, one.number))
 
 
 def outliers_first(answers: Iterable[ResultGroup]) -> list[ResultGroup]:
-    """What did not complete before what did, and in each the rarest first."""
+    """Return groups that did not complete before those that did; among each, the smallest first."""
     return sorted(answers, key=lambda one: (one.status is ExecutionStatus.COMPLETED, one.count, one.number))
 
 
 def hosts_of(answers: Sequence[ResultGroup], results: TaskResults) -> frozenset[str]:
-    """The hosts whose rows pass all of its refinements."""
+    """Return the hosts of the groups that pass all refinements of a task's results."""
     return frozenset(
         host_id
         for one in answers
@@ -97,11 +112,11 @@ def hosts_of(answers: Sequence[ResultGroup], results: TaskResults) -> frozenset[
 
 
 SLICE = 2_000
-"""Tests of an answer, or hosts taken over, after which others have a turn; about a millisecond."""
+"""Units of work after which other tasks run, about a millisecond. A test of a group is one unit, ten hosts another."""
 
 
 def hosts_in_slices(answers: Sequence[ResultGroup], results: TaskResults) -> Generator[None, None, frozenset[str]]:
-    """As `hosts_of`, a slice at a time."""
+    """Do the same as `hosts_of` and yield after each slice of work."""
     found: set[str] = set()
     left = SLICE
     for one in answers:
@@ -125,8 +140,10 @@ def _passes(answer: ResultGroup, refinement: Refinement) -> bool:
 
 
 def _digest(answer: ResultGroup) -> bytes:
-    """KIND bytes that stand for what makes two answers the same: among ten thousand, two have the same with a
-    probability of 3e-12."""
+    """Return KIND bytes that identify the group's kind.
+
+    Two of ten thousand groups have the same bytes with a probability of 3e-12.
+    """
     return sha256(repr(_kind(answer)).encode()).digest()[:KIND]
 
 

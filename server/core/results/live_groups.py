@@ -1,4 +1,4 @@
-"""What the hosts of a task that runs have answered so far, kept up to date row by row."""
+"""Result groups of a running task, kept up to date row by row."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from server.core.results.groups import Kind, ResultGroup
 
 
 class LiveGroups:
-    """`begin` with what the store has; rows noted before that are newer than what it had, and are kept until then."""
+    """The groups of a running task's results.
+
+    The caller passes every committed row to `note`, and the rows that the store has to `begin`. Rows noted before
+    `begin` are newer than those of the store and are kept until then.
+    """
 
     def __init__(self) -> None:
+        """Create groups that wait for `begin`."""
         self._early: list[Execution] | None = []
         self._hosts: dict[Kind, dict[str, None]] = {}
         self._first: dict[Kind, int | None] = {}
         self._kind_of: dict[str, Kind] = {}
 
     def begin(self, answers: Iterable[ResultGroup]) -> None:
+        """Start with the groups that the store has."""
         for one in answers:
             kind = one.kind
             self._hosts[kind], self._first[kind] = dict.fromkeys(one.host_ids), one.first_at
@@ -27,7 +33,7 @@ class LiveGroups:
             self.note(row)
 
     def note(self, row: Execution) -> None:
-        """This has been committed."""
+        """Update the groups with a row that was committed."""
         if self._early is not None:
             self._early.append(row)
             return
@@ -50,5 +56,5 @@ class LiveGroups:
             self._first[kind] = min(first, row.finished_at)
 
     def answers(self) -> list[ResultGroup]:
-        """As the store would give them."""
+        """Return the groups in the form in which the store returns them."""
         return [ResultGroup(*kind, self._first[kind], tuple(hosts)) for kind, hosts in self._hosts.items()]

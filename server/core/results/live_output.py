@@ -1,4 +1,4 @@
-"""Output while it comes: the last of it per execution, what each viewer has of it, and how much an agent may send."""
+"""Live output: the last bytes per execution, the position of each viewer, and the credit of the agents."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from itertools import islice
 
 STDOUT, STDERR = 1, 2
 STREAMS = (STDOUT, STDERR)
-"""Numbers as in proto/command.proto."""
+"""The streams. The numbers are those of proto/command.proto."""
 PIECE = 32 * 1024
-"""Bytes in one piece, at most."""
+"""Largest number of bytes in one piece."""
 OVERHEAD = 64
-"""What a piece costs of the credit beside its bytes; agents count the same."""
+"""Credit that a piece costs in addition to its bytes. Agents count the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOutput:
-    """To the agent: send this one's output from these offsets on, or no more."""
+    """Message to an agent: send an execution's output from these offsets, or stop sending it."""
 
     host_id: str
     session: int
@@ -30,7 +30,7 @@ class WatchOutput:
 
 @dataclass(frozen=True, slots=True)
 class OutputCredit:
-    """To the agent: so many bytes of output more."""
+    """Message to an agent: it may send this many further bytes of output."""
 
     host_id: str
     session: int
@@ -39,7 +39,15 @@ class OutputCredit:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of one stream. order, at_ms: as the agent told, 0 where it does not know any more."""
+    """Bytes of one stream.
+
+    Attributes:
+        stream: STDOUT or STDERR.
+        offset: Offset of the first byte in the stream.
+        data: The bytes.
+        order: Order over both streams as the agent reports it; 0 if the agent no longer knows it.
+        at_ms: Time by the agent's clock, in milliseconds since 1970; 0 if the agent no longer knows it.
+    """
 
     stream: int
     offset: int
@@ -49,12 +57,19 @@ class Piece:
 
     @property
     def end(self) -> int:
+        """Offset after the last byte."""
         return self.offset + len(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """These bytes of a stream were skipped: from `offset` up to, not including, `end`."""
+    """Bytes of a stream that were skipped.
+
+    Attributes:
+        stream: STDOUT or STDERR.
+        offset: Offset of the first skipped byte.
+        end: Offset after the last skipped byte.
+    """
 
     stream: int
     offset: int
@@ -63,40 +78,51 @@ class Gap:
 
 @dataclass(slots=True)
 class ViewerPosition:
-    """What a viewer has: of each stream everything before its offset, but for the gaps that it was told of. serial: of
-    the ring's pieces."""
+    """The part of the output that a viewer has.
+
+    Attributes:
+        offsets: For each stream, the offset up to which the viewer has all bytes or was told of the gaps.
+        serial: Serial number of the next piece in the ring.
+    """
 
     offsets: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
     serial: int = 0
 
 
 class OutputRing:
-    """The last `limit` bytes of one execution's output, each piece counted with its OVERHEAD, in the order in which
-    they came.
+    """The last bytes of one execution's output, in the order in which they arrived.
 
-    Bytes that are there already are dropped, so an agent may send anything again. `restart` has it filled anew from
-    earlier offsets.
+    Bytes that the ring already has are dropped, so an agent may send anything again.
+
+    Attributes:
+        ends: For each stream, the offset at which the next piece should begin.
     """
 
     def __init__(self, limit: int, offsets: Mapping[int, int]) -> None:
+        """Create an empty ring.
+
+        Args:
+            limit: Bytes to keep. Each piece counts with its OVERHEAD.
+            offsets: For each stream, the offset of the first byte.
+        """
         self._limit = limit
         self._pieces: deque[Piece] = deque()
         self._size = 0
         self._dropped = 0
         self.ends = dict(offsets)
-        """Of each stream, where the next piece should begin."""
         self._begins = dict(offsets)
 
     def __len__(self) -> int:
+        """Return the bytes in the ring, each piece with its OVERHEAD."""
         return self._size
 
     @property
     def serial(self) -> int:
-        """Of the piece that comes next."""
+        """Serial number of the next piece."""
         return self._dropped + len(self._pieces)
 
     def add(self, piece: Piece) -> bool:
-        """False: nothing in it is new."""
+        """Add a piece. Return False if it contains nothing new."""
         begin = max(piece.offset, self.ends[piece.stream])
         if begin >= piece.end:
             return False
@@ -113,11 +139,11 @@ class OutputRing:
         return True
 
     def reaches(self, position: ViewerPosition) -> bool:
-        """Whether a viewer with this position misses nothing that was dropped here."""
+        """Return whether the ring still has everything that a viewer at this position lacks."""
         return all(position.offsets[stream] >= self._begins[stream] for stream in STREAMS)
 
     def restart(self, offsets: Mapping[int, int]) -> None:
-        """Forget all pieces; the next ones begin at these offsets."""
+        """Drop all pieces. The next ones begin at these offsets."""
         self._dropped += len(self._pieces)
         self._pieces.clear()
         self._size = 0
@@ -125,7 +151,7 @@ class OutputRing:
         self._begins = dict(offsets)
 
     def news(self, position: ViewerPosition) -> list[Piece | Gap]:
-        """What a viewer does not have yet; its position is moved on."""
+        """Return the pieces and gaps that a viewer lacks, and advance its position."""
         found: list[Piece | Gap] = []
         for piece in islice(self._pieces, max(0, position.serial - self._dropped), None):
             found += new_part(position, piece)
@@ -134,7 +160,10 @@ class OutputRing:
 
 
 def new_part(position: ViewerPosition, piece: Piece) -> Iterator[Piece | Gap]:
-    """What of this piece is new at that position, with the gap before it, if there is one. The position is moved on."""
+    """Yield the part of a piece that is new at a position, and advance the position.
+
+    A gap before the piece is yielded first.
+    """
     have = position.offsets[piece.stream]
     if piece.end <= have:
         return
@@ -148,7 +177,7 @@ def new_part(position: ViewerPosition, piece: Piece) -> Iterator[Piece | Gap]:
 
 
 def remaining(position: ViewerPosition, stream: int, head: bytes, tail: bytes, total: int) -> Iterator[Piece | Gap]:
-    """What the final result holds beyond that position, in pieces: head, the gap where the middle was dropped, tail."""
+    """Yield the part of a final output that a viewer lacks: head, the gap for the dropped middle, tail."""
     for begin, data in ((0, head), (total - len(tail), tail)):
         first = max(0, position.offsets[stream] - begin)
         for at in range(first, len(data), PIECE):
@@ -159,15 +188,16 @@ def remaining(position: ViewerPosition, stream: int, head: bytes, tail: bytes, t
 
 
 class SessionCredit:
-    """Of one session: what was granted and has not come yet."""
+    """Credit for output that a session was granted and has not used."""
 
     __slots__ = ("outstanding",)
 
     def __init__(self) -> None:
+        """Start without credit."""
         self.outstanding = 0
 
     def grant(self, window: int) -> int:
-        """Bytes to grant now so that the agent may send `window` again; 0 while it still has half of that."""
+        """Return the bytes to grant so that the agent may send `window` again; 0 while it still has half of that."""
         if 2 * self.outstanding > window:
             return 0
         more = window - self.outstanding
@@ -175,12 +205,17 @@ class SessionCredit:
         return more
 
     def take(self, length: int) -> bool:
-        """A piece of so many bytes has come. False: beyond what was granted."""
+        """Count a piece of this length. Return False if it exceeds the granted credit."""
         self.outstanding -= length + OVERHEAD
         return self.outstanding >= 0
 
 
 def credit_share(window: int, total: int, sessions: int) -> int:
-    """What each of the sessions that are watched may send at a time, all of them together about `total`: a piece at
-    least."""
+    """Return the bytes that each watched session may send at a time: a share of `total`, and at least one piece.
+
+    Args:
+        window: Largest share.
+        total: Bytes for all sessions together.
+        sessions: Number of watched sessions.
+    """
     return max(PIECE + OVERHEAD, min(window, total // max(1, sessions)))

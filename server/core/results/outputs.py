@@ -1,4 +1,4 @@
-"""What a stream said, identified by its content so that ten thousand equal answers are stored once."""
+"""Outputs of streams, identified by their content, so that equal outputs of many hosts are stored once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from server.core.model import Output
 
 
 class InconsistentOutput(ValueError):
-    """An agent's counts or digest contradict the bytes it sent."""
+    """The counts or the digest that an agent reports contradict the bytes that it sent."""
 
 
 def output_id_of(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> bytes:
-    """The output's id, 32 bytes.
+    """Return the id of an output, 32 bytes.
 
-    Of a stream kept whole it is the stream's own SHA-256. With the middle dropped nobody can verify the agent's digest,
-    so
-    the id covers all that was received: a host cannot give its own text the id of another host's.
+    If the whole stream is stored, the id is its SHA-256. If the middle was dropped, nothing can verify the agent's
+    digest, so the id covers all that was received: a host cannot give its own text the id of another host's output.
+
+    Args:
+        head: The first bytes of the stream, or all of them.
+        tail: The last bytes, after a dropped middle.
+        total_bytes: Length of the whole stream.
+        digest: SHA-256 of the whole stream, as the agent reports it.
     """
     if total_bytes == len(head) + len(tail):
         return sha256(head + tail).digest()
@@ -25,7 +30,17 @@ def output_id_of(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> b
 
 
 def build_output(head: bytes, tail: bytes, total_bytes: int, digest: bytes) -> Output | None:
-    """The Output of what an agent reported; None for a silent stream. Raises DishonestOutput."""
+    """Return the output that an agent reported, or None for an empty stream.
+
+    Args:
+        head: The first bytes of the stream, or all of them.
+        tail: The last bytes, after a dropped middle.
+        total_bytes: Length of the whole stream.
+        digest: SHA-256 of the whole stream, as the agent reports it.
+
+    Raises:
+        InconsistentOutput: The values contradict each other.
+    """
     kept = len(head) + len(tail)
     if total_bytes < kept:
         raise InconsistentOutput(f"{kept} bytes kept of {total_bytes}")

@@ -1,4 +1,4 @@
-"""Which hosts a selector stands for, by the directory of hosts as it is now."""
+"""Evaluates selectors: finds the hosts of the directory for which they are true."""
 
 from __future__ import annotations
 
@@ -15,27 +15,36 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 SLICE = 2_000
-"""Microseconds of work, about, after which an evaluation lets others have a turn."""
-IDS, NAMES, TEXTS = 16, 4, 2
-"""How many ids in a set operation, names looked up and texts compared are counted as a microsecond. A text that is
-compared costs more by its length."""
+"""Approximate microseconds of work after which an evaluation yields."""
+IDS = 16
+"""Ids in a set operation that cost one microsecond."""
+NAMES = 4
+"""Names in a lookup that cost one microsecond."""
+TEXTS = 2
+"""Short texts in a comparison that cost one microsecond. Longer texts cost more."""
 
 LONG = 100
-"""Of a pattern for longer texts it is looked first whether there is one."""
+"""For a pattern that needs a longer text, the evaluation first checks whether such a text exists."""
 
 Steps = Generator[None, None, T]
-"""Yields after each slice of work; returns the result."""
+"""Yields after each slice of work and returns the result."""
 
 
 class TooCostly(ValueError):
-    """The selectors would take more than Bounds.comparisons."""
+    """The selectors need more work than Bounds.comparisons allows."""
 
 
 @dataclass(slots=True)
 class Selection:
-    """host_ids: by (hostname, id). unknown: names and ids that no host has. ambiguous: name → the ids that share it.
-    unmatched: patterns and tests that hold for no host, as they were written. gone: hosts of tasks that are not known
-    any more, or were replaced."""
+    """The result of an evaluation.
+
+    Attributes:
+        host_ids: The selected hosts, sorted by (hostname, id).
+        unknown: Names and ids that no host has.
+        ambiguous: Names that several hosts have, with the ids.
+        unmatched: Patterns and tests that match no host, as they were written.
+        gone: Hosts of tasks that are no longer known or were replaced.
+    """
 
     host_ids: list[str] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
@@ -51,8 +60,18 @@ def select(
     results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
 ) -> Selection:
-    """Hosts for which any of the trees holds. online: ids. results: host ids for each mention of a task. Raises
-    TooCostly."""
+    """Return the hosts for which any of the selectors is true.
+
+    Args:
+        trees: The selectors.
+        directory: All known hosts.
+        online: Ids of the online hosts.
+        results: Ids of the hosts for each reference to a task.
+        bounds: Limits of the evaluation.
+
+    Raises:
+        TooCostly: The evaluation needs too much work.
+    """
     steps = select_in_slices(trees, directory, online, results, bounds)
     while True:
         try:
@@ -69,8 +88,10 @@ def select_in_slices(
     results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
 ) -> Steps[Selection]:
-    """As `select`, a slice at a time. The directory must not change meanwhile: compare its `version` before and
-    after."""
+    """Do the same as `select` and yield after each slice of work.
+
+    The directory must not change meanwhile: the caller compares its `version` before and after.
+    """
     work = _Evaluation(directory, frozenset(online), results, bounds.comparisons)
     found: set[str] = set()
     for tree in trees:
@@ -93,7 +114,11 @@ class _Evaluation:
         self._left, self._slice = comparisons, SLICE
 
     def spend(self, microseconds: int) -> Steps[None]:
-        """To be called before the work, which must not be much more than a slice. Raises TooCostly."""
+        """Count work before it is done, and yield if the slice is used up. The work must not exceed a slice by much.
+
+        Raises:
+            TooCostly: The evaluation needs too much work.
+        """
         self._left -= microseconds
         if self._left < 0:
             raise TooCostly
@@ -103,7 +128,7 @@ class _Evaluation:
             yield
 
     def hosts(self, tree: Selector) -> Steps[Set[str]]:
-        """What it returns may be shared and is never changed."""
+        """Return the hosts of one selector. The set may be shared and must not be changed."""
         if isinstance(tree, And):
             return (yield from self._all(tree))
         if isinstance(tree, Or):
@@ -132,7 +157,7 @@ class _Evaluation:
         return found
 
     def _all(self, tree: And[Atom]) -> Steps[Set[str]]:
-        """One part after the other, so that no more than two sets are held at a time."""
+        """Intersect the parts one after the other, so that at most two sets exist at the same time."""
         first, *others = tree.parts
         found = yield from self.hosts(first)
         for part in others:
@@ -237,7 +262,7 @@ class _Evaluation:
         return found
 
     def _matcher(self, glob: Glob, candidates: Sequence[tuple[str, object]]) -> Steps[Callable[[str], bool] | None]:
-        """None: no text is long enough."""
+        """Return a function that matches the pattern, or None if no text is long enough."""
         if glob.least > LONG:
             yield from self.spend(len(candidates) // IDS + 1)
             if max((len(text) for text, _ in candidates), default=0) < glob.least:
@@ -247,7 +272,7 @@ class _Evaluation:
 
     @staticmethod
     def _batches(glob: Glob, candidates: Sequence[C]) -> Iterator[Sequence[C]]:
-        """Few at a time if a comparison may take long."""
+        """Split the candidates into batches; small ones if a comparison may take long."""
         size = max(4, SLICE // (2 + glob.longest))
         for start in range(0, len(candidates), size):
             yield candidates[start : start + size]

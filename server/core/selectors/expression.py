@@ -1,15 +1,14 @@
-"""What the grammars of targets and of answers share: words, columns, `and`, `or`, `not`, parentheses.
+r"""The common part of the grammars for hosts and for results: words, columns, `and`, `or`, `not`, parentheses.
 
     any     = every { "or" every }
     every   = one { "and" one }
     one     = "not" one | list
-    list    = item { "," item }            only where lists are allowed; a list is one operand: `a,b and c` is `(a,b)
-    and c`
+    list    = item { "," item }            only where lists are allowed; a list is one operand:
+                                           `a,b and c` is `(a,b) and c`
     item    = "(" any ")" | atom
 
-Words end at spaces and at ( ) , = ! < > and quotes, except within brackets: `web[1-3,7]` is one word. A text in quotes,
-with \\ before
-a quote or a backslash, is never a keyword and never a pattern. Keywords are known in any case.
+Words end at spaces, quotes and the characters ( ) , = ! < >, but not within brackets: `web[1-3,7]` is one word. A text
+in quotes is never a keyword and never a pattern; a \ in it escapes a quote or a backslash. Keywords have any case.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Generic, TypeVar, Union
 Atom = TypeVar("Atom")
 
 MAX_DEPTH = 50
-"""Of parentheses and `not`s within one another: the parser calls itself for each, and Python's stack has an end."""
+"""Nesting of parentheses and `not`. The parser is recursive, and Python's stack is limited."""
 
 _WORD = re.compile(r"""(?:\[[^\]\s()=!<>"']*|[^\s(),=!<>"'\[])+""")
 _SIGN = re.compile(r"!=|<=|>=|[=<>(),]")
@@ -32,10 +31,15 @@ KEYWORDS = frozenset(("and", "or", "not", "in"))
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one expression may cost. chars: its length. names: what all brackets of a request may stand for; patterns:
-    those in one word with *
-    or ?. comparisons: microseconds, about, of one evaluation: comparing texts with patterns, looking up names, joining
-    sets of hosts."""
+    """Limits of one expression.
+
+    Attributes:
+        chars: Characters of the expression.
+        names: Names that all brackets of a request may stand for.
+        patterns: Patterns that brackets of one word with * or ? may stand for.
+        comparisons: Approximate microseconds of one evaluation: comparing texts with patterns, looking up names,
+            joining sets of hosts.
+    """
 
     chars: int = 65_536
     names: int = 100_000
@@ -44,19 +48,33 @@ class Bounds:
 
 
 BOUNDS = Bounds()
+"""The default limits."""
 
 
 class ExpressionError(ValueError):
-    """`column`: from 1, of the first character that is wrong. `expected`: what could stand there."""
+    """The text is not a valid expression.
+
+    Attributes:
+        column: Column of the first wrong character, from 1.
+        expected: What could stand there.
+        found: What stands there.
+    """
 
     def __init__(self, column: int, expected: str, found: str) -> None:
+        """Build the error text."""
         super().__init__(f"at column {column}: expected {expected}, found {found}")
         self.column, self.expected, self.found = column, expected, found
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """kind: `word`, `quoted`, `end` or the sign itself. column: from 1."""
+    """A token of an expression.
+
+    Attributes:
+        kind: `word`, `quoted`, `end` or the sign itself.
+        text: The text without quotes.
+        column: Column of the first character, from 1.
+    """
 
     kind: str
     text: str
@@ -64,26 +82,33 @@ class Token:
 
     @property
     def keyword(self) -> str:
-        """and, or, not, in; otherwise empty."""
+        """`and`, `or`, `not` or `in`; empty for other tokens."""
         word = self.text.lower() if self.kind == "word" else ""
         return word if word in KEYWORDS else ""
 
     def __str__(self) -> str:
+        """Return the token as error texts show it."""
         return "the end" if self.kind == "end" else repr(self.text[:60])
 
 
 @dataclass(frozen=True, slots=True)
 class And(Generic[Atom]):
+    """All parts are true."""
+
     parts: tuple[Tree[Atom], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Generic[Atom]):
+    """At least one part is true."""
+
     parts: tuple[Tree[Atom], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Generic[Atom]):
+    """The part is false."""
+
     part: Tree[Atom]
 
 
@@ -91,7 +116,15 @@ Tree = Union[And[Atom], Or[Atom], Not[Atom], Atom]  # noqa: UP007 - evaluated wh
 
 
 def tokens(text: str, chars: int) -> list[Token]:
-    """Ends with an `end` token. Raises ExpressionError, also for more than so many characters."""
+    """Split a text into tokens. The last one is an `end` token.
+
+    Args:
+        text: The expression.
+        chars: Limit of its length.
+
+    Raises:
+        ExpressionError: The text is too long or has a wrong character.
+    """
     if len(text) > chars:
         raise ExpressionError(chars + 1, f"at most {chars:,} characters", f"{len(text):,}")
     found: list[Token] = []
@@ -119,6 +152,7 @@ def tokens(text: str, chars: int) -> list[Token]:
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
+    """Return a quoted text and the offset after it."""
     mark, start = text[at], at
     word: list[str] = []
     at += 1
@@ -133,38 +167,61 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
 
 
 class Parser(Generic[Atom]):
-    """A grammar gives `atom` and says whether commas make lists."""
+    """Parses an expression. A subclass parses the atoms.
+
+    Attributes:
+        lists: Commas between items make a list.
+        wanted: What may begin an item, for error messages.
+        bounds: Limits of the expression.
+        tokens: The tokens of the expression.
+        at: Index of the next token.
+    """
 
     lists = False
     wanted = "a condition"
 
     def __init__(self, text: str, bounds: Bounds = BOUNDS) -> None:
+        """Split the text into tokens.
+
+        Raises:
+            ExpressionError: The text is too long or has a wrong character.
+        """
         self.tokens: Sequence[Token] = tokens(text, bounds.chars)
         self.bounds = bounds
         self.at = 0
         self._depth = 0
 
     def atom(self) -> Tree[Atom]:
-        """Read one, beginning at `peek()`. Raises ExpressionError."""
+        """Parse one atom.
+
+        Raises:
+            ExpressionError: The next tokens are not an atom.
+        """
         raise NotImplementedError
 
     def parse(self) -> Tree[Atom]:
-        """Raises ExpressionError."""
+        """Parse the whole text.
+
+        Raises:
+            ExpressionError: The text is not a valid expression.
+        """
         tree = self._any()
         if self.peek().kind != "end":
             raise self.wrong("and, or, or the end" if not self.lists else "and, or, a comma, or the end")
         return tree
 
     def peek(self, ahead: int = 0) -> Token:
+        """Return a coming token without consuming it."""
         return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
 
     def take(self) -> Token:
+        """Consume and return the next token."""
         token = self.peek()
         self.at += 1
         return token
 
     def accept(self, kind: str) -> bool:
-        """Step over a sign or a keyword, if it is the next."""
+        """Consume the next token if it is this sign or keyword, and return whether it was."""
         token = self.peek()
         if kind in (token.kind, token.keyword):
             self.at += 1
@@ -172,6 +229,7 @@ class Parser(Generic[Atom]):
         return False
 
     def wrong(self, expected: str) -> ExpressionError:
+        """Return the error that the next token is wrong."""
         return ExpressionError(self.peek().column, expected, str(self.peek()))
 
     def _any(self) -> Tree[Atom]:

@@ -1,9 +1,8 @@
-"""Sets of host names as people write them: `web[001-480,512]` stands for 481 names.
+"""Short forms of sets of host names: `web[001-480,512]` stands for 481 names.
 
-Numbers in brackets keep their zeros: `[008-010]` is 008, 009, 010 and `[8-10]` is 8, 9, 10. What `fold` writes,
-`unfold` and the
-grammar of selectors read back; a name with other characters than letters, digits, `.`, `_` and `-` is written in
-quotes.
+Numbers in brackets keep leading zeros: `[008-010]` is 008, 009, 010 and `[8-10]` is 8, 9, 10. `unfold` and the selector
+grammar read everything that `fold` writes. A name with characters other than letters, digits, `.`, `_` and `-` is
+written in quotes.
 """
 
 from __future__ import annotations
@@ -17,45 +16,61 @@ from itertools import product
 
 _DIGITS = re.compile(r"[0-9]+")
 _ONE = re.compile(r"([A-Za-z._-]*)([0-9]{1,15})([A-Za-z._-]*)\Z")
-"""A name with one number. It can share a piece only with others of its kind, as what surrounds one of several numbers
-has a number in it."""
+"""A name with one number. Such names share brackets only with each other.
+
+What surrounds one of several numbers in a name contains a number itself.
+"""
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+\Z")
 _RANGE = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
 LONGEST = 15
-"""Digits that are read as one number; a longer run is text."""
+"""Digits that are read as one number. A longer run of digits is text."""
 SPLIT = 20_000
-"""Names whose parts are remembered: the same hosts are folded again and again while a task runs, and most of the work
-is taking their names apart."""
+"""Names whose parts are cached, because the same hosts are folded again and again while a task runs."""
 RESERVED = frozenset(("all", "online", "offline", "and", "or", "not", "in"))
-"""Words of the selector grammar; a host of such a name is written in quotes."""
+"""Words of the selector grammar. A host with such a name is written in quotes."""
 
 
 class FoldError(ValueError):
-    """`at`: offset into the text, from 0. `expected`: what should stand there."""
+    """Wrong text in brackets.
+
+    Attributes:
+        at: Offset into the text, from 0.
+        expected: What should stand there.
+    """
 
     def __init__(self, at: int, expected: str) -> None:
+        """Build the error text."""
         super().__init__(f"expected {expected} at {at}")
         self.at, self.expected = at, expected
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """`text` stands for all names but `more` of them, which did not fit."""
+    """The short form of a set of names.
+
+    Attributes:
+        text: The short form.
+        more: Number of names that did not fit into it.
+    """
 
     text: str
     more: int
 
 
 def quoted(name: str) -> str:
-    """The name as a word of a selector: in quotes if it would be read as something else."""
+    """Return the name as a word of a selector: in quotes if it would be read as something else."""
     if _PLAIN.match(name) and name.lower() not in RESERVED:
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
-    """Every name once, in order of the first name of each piece. max_chars: the text becomes hardly longer than
-    this."""
+    """Return the short form of a set of names, ordered by the first name of each piece.
+
+    Args:
+        names: The names. Each is written once.
+        max_chars: Approximate limit of the text's length; None for no limit.
+    """
     room = max_chars
     pieces: list[str] = []
     more = 0
@@ -77,8 +92,10 @@ def fold(names: Iterable[str], max_chars: int | None = None) -> Folded:
 
 
 def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
-    """(before, after, numbers): each name varies in the one of its numbers in which most others vary too, the last of
-    equals."""
+    """Group names that differ in one number, as (prefix, suffix, numbers).
+
+    A name with several numbers is grouped by the number in which most other names vary, or the last of equals.
+    """
     pieces: dict[tuple[str, str], list[str]] = defaultdict(list)
     runs: dict[str, list[tuple[str, str]]] = {}
     for name in names:
@@ -109,7 +126,7 @@ def _pieces(names: set[str]) -> list[tuple[str, str, list[str]]]:
 
 @lru_cache(SPLIT)
 def _with_one_number(name: str) -> tuple[tuple[str, str], str] | None:
-    """((before, after), number) of a name that has one number."""
+    """Return ((prefix, suffix), number) of a name that has exactly one number, else None."""
     if (one := _ONE.match(name)) is None:
         return None
     prefix, number, suffix = one.groups()
@@ -121,9 +138,12 @@ def _around(name: str, start: int, end: int) -> tuple[str, str]:
 
 
 def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
-    """texts: numbers, ordered by length and value. Returns `a` or `a-b` for each unbroken run, as many as fit into
-    `room` characters with
-    a comma between two, and how many numbers they hold."""
+    """Return `a` or `a-b` for each unbroken run of numbers, and how many numbers they contain.
+
+    Args:
+        texts: Numbers, ordered by length and value.
+        room: Characters that the ranges, separated by commas, may have; None for no limit.
+    """
     ranges: list[str] = []
     held = 0
     first = last = texts[0]
@@ -149,9 +169,14 @@ def _ranges(texts: list[str], room: int | None) -> tuple[list[str], int]:
 
 
 def unfold(text: str, limit: int) -> Iterator[str]:
-    """The names that `text`, one name with any number of brackets, stands for; `*` and `?` are kept as they are.
+    """Return the names that a name with any number of brackets stands for. `*` and `?` stay unchanged.
 
-    Raises FoldError, also when they are more than `limit`.
+    Args:
+        text: The name.
+        limit: Largest number of names.
+
+    Raises:
+        FoldError: The brackets are wrong or stand for too many names.
     """
     parts: list[list[str]] = []
     total, at = 1, 0

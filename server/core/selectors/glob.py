@@ -1,10 +1,8 @@
-"""Patterns with `*` (any characters) and `?` (one character), matched in time that never explodes, whatever the
-pattern.
+"""Patterns with `*` (any characters) and `?` (one character). Matching takes linear time for every pattern.
 
-`*` needs no backtracking, because the leftmost place where a piece fits leaves the most room for the rest. `matches` is
-written out in
-Python; `matcher` compiles a regular expression whose atomic groups keep that promise, and which is about fifty times as
-fast.
+`*` needs no backtracking, because the leftmost match of a piece leaves the most text for the rest. `Glob.matches` does
+this in Python. `Glob.matcher` compiles a regular expression whose atomic groups give the same guarantee; it is about
+fifty times as fast.
 """
 
 from __future__ import annotations
@@ -16,14 +14,26 @@ _STARS = re.compile(r"\*{2,}")
 
 
 class Glob:
-    """`text` is the pattern; a literal one has no wildcards. `prefix`: what every match begins with. `least`:
-    characters that a match has at
-    least. `longest`: characters of the longest piece between two `*`; a comparison takes at most that many steps for
-    each character."""
+    """A pattern.
+
+    Attributes:
+        text: The pattern as it was written.
+        exact: The pattern has no wildcards.
+        prefix: Text with which every match begins.
+        least: Smallest number of characters of a match.
+        longest: Characters of the longest piece between two `*`. A comparison takes at most this many steps per
+            character.
+    """
 
     __slots__ = ("_pieces", "exact", "least", "longest", "prefix", "text")
 
     def __init__(self, text: str, *, literal: bool = False) -> None:
+        """Read a pattern.
+
+        Args:
+            text: The pattern.
+            literal: `*` and `?` are ordinary characters.
+        """
         self.text = text
         self.exact = literal or ("*" not in text and "?" not in text)
         self._pieces = _STARS.sub("*", text).split("*")
@@ -33,7 +43,7 @@ class Glob:
 
     @property
     def _plain(self) -> bool:
-        """Of a shape that needs no regular expression."""
+        """Whether the pattern needs no regular expression."""
         pieces = self._pieces
         return (
             not self.exact
@@ -43,15 +53,19 @@ class Glob:
 
     @property
     def compiling(self) -> int:
-        """Microseconds that `matcher` takes, about."""
+        """Approximate microseconds that `matcher` takes."""
         return 1 if self.exact or self._plain else 100 + 6 * self.least
 
     def comparing(self, chars: int) -> int:
-        """Microseconds beyond half of one per text that comparing it with texts of so many characters in all takes, at
-        most about."""
+        """Return an upper limit of the microseconds that comparing takes, beyond half a microsecond per text.
+
+        Args:
+            chars: Characters of all compared texts.
+        """
         return chars * self.longest >> 10
 
     def matches(self, text: str) -> bool:
+        """Return whether the pattern matches the text."""
         if self.exact:
             return text == self.text
         pieces = self._pieces
@@ -70,7 +84,7 @@ class Glob:
         return True
 
     def matcher(self) -> Callable[[str], bool]:
-        """`matches`, quicker for the usual shapes."""
+        """Return a function that does the same as `matches`, faster for common patterns."""
         if self._plain:
             first, *middle, last = self._pieces
             if middle:
@@ -81,8 +95,10 @@ class Glob:
         return lambda text: compiled(text) is not None
 
     def _compiled(self) -> re.Pattern[str]:
-        """Linear like `matches`: an atomic group is never entered again, so each piece is looked for once, from left to
-        right."""
+        """Return an equivalent regular expression that needs linear time.
+
+        An atomic group is never entered again, so each piece is searched once, from left to right.
+        """
         if self.exact:
             return re.compile(re.escape(self.text) + r"\Z")
         first, *others = map(_as_regex, self._pieces)
@@ -99,13 +115,14 @@ def _as_regex(piece: str) -> str:
 
 
 def _fits(piece: str, text: str, at: int) -> bool:
-    """text is long enough."""
+    """Return whether the piece matches the text at this offset. The text must be long enough."""
     if "?" not in piece:
         return text.startswith(piece, at)
     return all(want in ("?", have) for want, have in zip(piece, text[at : at + len(piece)], strict=True))
 
 
 def _find(piece: str, text: str, start: int, end: int) -> int:
+    """Return the first offset at which the piece matches, or -1."""
     if "?" not in piece:
         return text.find(piece, start, end)
     return next((at for at in range(start, end - len(piece) + 1) if _fits(piece, text, at)), -1)

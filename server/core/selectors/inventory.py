@@ -1,5 +1,4 @@
-"""All known hosts, found by id, name, label and fact without looking at each of them. Kept up to date one host at a
-time."""
+"""The directory of all known hosts, indexed by id, name, label and fact, and updated one host at a time."""
 
 from __future__ import annotations
 
@@ -11,26 +10,32 @@ from server.core.model import Host
 from server.core.selectors.fold import fold, quoted
 
 FACTS = ("os", "arch", "version")
-"""Facts with few different values, kept like labels."""
+"""Facts with few different values. They are indexed like labels."""
 FEW = 10
-"""Looking through the names of all hosts in order costs less than sorting a tenth of them."""
+"""Selecting from the ordered names of all hosts is cheaper than sorting more than one in FEW of them."""
 _LAST = "\U0010ffff"
 _TYPED = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 LONGEST_SLIP = 80
-"""Of longer names no slips are tried: there are eighty times as many as characters."""
+"""Longest name for which misspellings are tried. There are eighty times as many of them as characters."""
 
 Address = tuple[int, int]
-"""(4 or 6, value)."""
+"""(4 or 6, the address as a number)."""
 
 
 class HostDirectory:
-    """order: (hostname, host_id), sorted. addresses: (version, value, host_id), sorted, of hosts whose `ip` is one.
-    replaced: ids of hosts whose
-    place another has taken; they are in `hosts` and in `order`, and no name, label, fact or address leads to them.
-    version: changes with what
-    selectors look at. Sets that it gives out must not be changed."""
+    """All known hosts. Callers must not change the sets that it returns.
+
+    Attributes:
+        hosts: Hosts by id.
+        order: (hostname, host id), sorted.
+        addresses: (version, address, host id), sorted, of hosts whose `ip` is an address.
+        replaced: Ids of hosts that another host has replaced. They are in `hosts` and in `order`, and no name, label,
+            fact or address finds them.
+        version: Changes whenever a value changes that selectors can test.
+    """
 
     def __init__(self) -> None:
+        """Create an empty directory."""
         self.hosts: dict[str, Host] = {}
         self.order: list[tuple[str, str]] = []
         self.addresses: list[tuple[int, int, str]] = []
@@ -42,7 +47,7 @@ class HostDirectory:
         self._facts: dict[str, dict[str, set[str]]] = {name: {} for name in FACTS}
 
     def put(self, host: Host) -> None:
-        """Make it, or its new facts, known."""
+        """Add or update a host."""
         host_id = host.host_id
         old = self.hosts.get(host_id)
         if old is not None and (old.replaced_by is None) != (host.replaced_by is None):
@@ -89,7 +94,7 @@ class HostDirectory:
         self.replaced.add(host.host_id)
 
     def remove(self, host_id: str) -> Host | None:
-        """The host that is no longer known, or None."""
+        """Remove and return a host, or return None if it is not known."""
         host = self.hosts.pop(host_id, None)
         if host is None:
             return None
@@ -107,19 +112,21 @@ class HostDirectory:
         return host
 
     def known(self) -> Set[str]:
-        """The ids of all hosts but those that were replaced."""
+        """Return the ids of all hosts that were not replaced."""
         return self.hosts.keys() - self.replaced if self.replaced else self.hosts.keys()
 
     def named(self, hostname: str) -> Set[str]:
-        """The ids of hosts of this name. One whose agent has never connected does not count beside one whose agent
-        has."""
+        """Return the ids of hosts with this name.
+
+        A host whose agent has never connected does not count if another host with the name has connected.
+        """
         ids = self._names.get(hostname, frozenset[str]())
         if len(ids) < 2:
             return ids
         return {host_id for host_id in ids if self.hosts[host_id].first_seen_at is not None} or ids
 
-    def bearing(self, hostname: str) -> Set[str]:
-        """The ids of all hosts that are called so, those included that do not count or were replaced."""
+    def all_named(self, hostname: str) -> Set[str]:
+        """Return the ids of all hosts with this name, also replaced ones and those that never connected."""
         start = bisect_left(self.order, (hostname,))
         return {
             host_id
@@ -127,29 +134,35 @@ class HostDirectory:
             if name == hostname
         }
 
-    def formerly(self, hostname: str) -> Set[str]:
-        """The ids of hosts that had this name before they were renamed."""
+    def formerly_named(self, hostname: str) -> Set[str]:
+        """Return the ids of hosts that had this name before they were renamed."""
         return self._former.get(hostname, frozenset())
 
-    def handle(self, host_id: str) -> str:
-        """What this host and no other is called: its name, or its id where the name would not do. It must be known."""
+    def unique_name(self, host_id: str) -> str:
+        """Return the name that identifies this known host: its name, or its id if the name is not unique."""
         name = self.hosts[host_id].hostname
         ids = self._names.get(name, ())
         alone = host_id in ids and (len(ids) == 1 or self.named(name) == {host_id})
         return name if alone and name not in self.hosts else host_id
 
-    def word(self, host_id: str) -> str:
-        """The same as a word of a selector: in quotes if need be."""
-        return quoted(self.handle(host_id))
+    def selector_word(self, host_id: str) -> str:
+        """Return the same as a word of a selector, in quotes if needed."""
+        return quoted(self.unique_name(host_id))
 
-    def text(self, host_ids: Iterable[str]) -> str:
-        """A selector that means exactly these hosts, which are known."""
-        return fold(map(self.handle, host_ids)).text
+    def selector_text(self, host_ids: Iterable[str]) -> str:
+        """Return a selector that selects exactly these known hosts."""
+        return fold(map(self.unique_name, host_ids)).text
 
-    def near(self, hostname: str, most: int = 3) -> list[str]:
-        """Names of hosts that somebody may have meant who wrote this: one slip away, in other case, with or without a
-        domain. Takes time by the
-        length of the name and not by the number of hosts."""
+    def similar_names(self, hostname: str, most: int = 3) -> list[str]:
+        """Return names of hosts that a misspelled name may mean.
+
+        Tried are one wrong character, another case, and a missing or additional domain. The time depends on the length
+        of the name, not on the number of hosts.
+
+        Args:
+            hostname: The misspelled name.
+            most: Largest number of names.
+        """
         found = (
             {slip: None for slip in _slips(hostname) if slip in self._names} if len(hostname) <= LONGEST_SLIP else {}
         )
@@ -163,35 +176,38 @@ class HostDirectory:
         return list(found)[:most]
 
     def labelled(self, key: str) -> Mapping[str, Set[str]]:
-        """value → ids. An operator's label goes before an agent's of the same name."""
+        """Return the host ids for each value of a label.
+
+        An operator's label overrides an agent's label with the same name.
+        """
         return self._labels.get(key, {})
 
     def fact(self, name: str) -> Mapping[str, Set[str]]:
-        """value → ids, for one of FACTS."""
+        """Return the host ids for each value of one of FACTS."""
         return self._facts[name]
 
     def beginning(self, prefix: str) -> list[tuple[str, str]]:
-        """Of `order`, those whose hostname begins so."""
+        """Return the part of `order` whose hostnames begin with this prefix."""
         if not prefix:
             return self.order
         start = bisect_left(self.order, (prefix,))
         return self.order[start : bisect_left(self.order, (prefix + _LAST,), start)]
 
     def between(self, version: int, first: int, last: int) -> list[str]:
-        """The ids of hosts whose address lies there."""
+        """Return the ids of hosts whose address is in this range."""
         start = bisect_left(self.addresses, (version, first))
         end = bisect_left(self.addresses, (version, last + 1), start)
         return [host_id for _, _, host_id in self.addresses[start:end]]
 
     def sorted(self, host_ids: Set[str]) -> list[str]:
-        """By (hostname, host_id); ids that are not known are left out."""
+        """Return the ids sorted by (hostname, id), without those that are not known."""
         if len(host_ids) * FEW < len(self.order):
             known = sorted((self.hosts[host_id].hostname, host_id) for host_id in host_ids if host_id in self.hosts)
             return [host_id for _, host_id in known]
         return [host_id for _, host_id in self.order if host_id in host_ids]
 
     def hostnames(self, host_ids: Iterable[str]) -> list[str]:
-        """Those of hosts that are known, in the same order."""
+        """Return the names of the known hosts, in the same order."""
         return [host.hostname for host_id in host_ids if (host := self.hosts.get(host_id)) is not None]
 
     def _unorder(self, host: Host) -> None:
@@ -213,12 +229,12 @@ class HostDirectory:
 
 
 def labels_of(host: Host) -> dict[str, str]:
-    """An operator's label goes before an agent's of the same name."""
+    """Return a host's labels. An operator's label overrides an agent's label with the same name."""
     return {**host.agent_labels, **host.labels}
 
 
 def _seen(host: Host) -> tuple[object, ...]:
-    """What a selector can test a host for, and what decides whether its name counts."""
+    """Return the values of a host that a selector can test or that decide whether its name is used."""
     return (
         host.hostname,
         host.first_seen_at is None,
@@ -230,8 +246,7 @@ def _seen(host: Host) -> tuple[object, ...]:
 
 
 def _slips(name: str) -> Iterator[str]:
-    """Texts from which this one comes by one slip: a character too many, too few or another one, two in the wrong
-    order, other case, a domain."""
+    """Yield misspellings of a name: one character more, less or changed, two swapped, other case, no domain."""
     yield name.lower()
     yield name.upper()
     yield name.partition(".")[0]

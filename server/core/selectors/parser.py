@@ -1,17 +1,15 @@
-"""Which hosts are meant: the grammar of targets, the same in API, CLI and page. What surrounds an atom stands in
-expression.py.
+"""The grammar that selects hosts, the same in API, CLI and page. expression.py has the part around an atom.
 
     atom    = "all" | "online" | "offline" | name | test | results
     name    = a host's id or name; with numbers in brackets, web[001-480,512]; with * and ?, every host whose name
-    matches
+              matches
     test    = key ("=" | "!=") value | key ["not"] "in" "(" value { "," value } ")"
     key     = name id os arch version ip, or a label; label.KEY is always a label
     value   = text or pattern; for ip also a network, 10.0.0.0/8
     results = "task:" ID { ["and"] field ("=" | "!=" | "in") value }     field = status group exit_code reason
 
-`role!=db` holds for hosts without the label `role` too; `role=*` for all that have it. What a task's results are tested
-for belongs to
-the task named just before: `task:ID and status=failed`, `task:ID group=2`.
+`role!=db` is also true for hosts without the label `role`; `role=*` is true for all hosts that have it. A test of a
+task's results belongs to the task just before it: `task:ID and status=failed`, `task:ID group=2`.
 """
 
 from __future__ import annotations
@@ -28,26 +26,37 @@ from server.core.selectors.glob import Glob
 from server.core.states import EXECUTION_WORDS, execution_status
 
 TESTED = ("name", "id", "os", "arch", "version", "ip")
+"""Keys that are not labels."""
 FIELDS = ("status", "group", "exit_code", "reason")
+"""Values of a task's results that can be tested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyword:
-    """word: all, online or offline."""
+    """All, online or offline hosts.
+
+    Attributes:
+        word: `all`, `online` or `offline`.
+    """
 
     word: str
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Hosts named one by one, each by id or name."""
+    """Hosts listed by id or name."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Hosts whose name matches one of them. text: as it was written."""
+    """Hosts whose name matches a pattern.
+
+    Attributes:
+        text: The patterns as they were written.
+        globs: The patterns.
+    """
 
     text: str
     globs: tuple[Glob, ...]
@@ -55,7 +64,14 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True)
 class AttributeTest:
-    """kind: `label` or `fact`. text: as it was written."""
+    """Hosts with a certain label or fact.
+
+    Attributes:
+        kind: `label` or `fact`.
+        key: Name of the label or fact.
+        globs: Patterns of its value.
+        text: The test as it was written.
+    """
 
     kind: str
     key: str
@@ -65,7 +81,14 @@ class AttributeTest:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Addresses from first to last. version: 4 or 6."""
+    """Hosts with an address in a range.
+
+    Attributes:
+        version: 4 or 6.
+        first: The first address.
+        last: The last address.
+        text: The test as it was written.
+    """
 
     version: int
     first: int
@@ -75,7 +98,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """field: one of FIELDS. negate: none of the values instead of one of them."""
+    """A test of a task's results.
+
+    Attributes:
+        field: One of FIELDS.
+        negate: The value must be none of the values instead of one of them.
+        values: The values to compare with.
+    """
 
     field: str
     negate: bool
@@ -84,7 +113,13 @@ class Refinement:
 
 @dataclass(frozen=True, slots=True)
 class TaskResults:
-    """The hosts of a task whose row passes all refinements."""
+    """Hosts of a task whose results pass all refinements.
+
+    Attributes:
+        task_id: Id of the task.
+        refinements: Tests of its results.
+        column: Column of the task's id in the selector.
+    """
 
     task_id: str
     refinements: tuple[Refinement, ...] = ()
@@ -96,12 +131,16 @@ Selector = Tree[Atom]
 
 
 def parse(text: str, bounds: Bounds = BOUNDS) -> Selector:
-    """Raises ExpressionError."""
+    """Parse a selector.
+
+    Raises:
+        ExpressionError: The text is not a selector.
+    """
     return _Selector(text, bounds).parse()
 
 
 def parse_all(texts: Iterable[str], bounds: Bounds = BOUNDS) -> list[Selector | ExpressionError]:
-    """Each text's tree, or what is wrong with it. All of them together unfold to at most `bounds.names` names."""
+    """Return each text's selector or error. All texts together may unfold to `bounds.names` names."""
     found: list[Selector | ExpressionError] = []
     unfolded = 0
     for text in texts:
@@ -115,7 +154,7 @@ def parse_all(texts: Iterable[str], bounds: Bounds = BOUNDS) -> list[Selector | 
 
 
 def results_in(tree: Selector) -> Iterator[TaskResults]:
-    """Every mention of a task: what they stand for must be known before the selector can be evaluated."""
+    """Yield every reference to a task. Their hosts must be known before the selector is evaluated."""
     if isinstance(tree, TaskResults):
         yield tree
     elif isinstance(tree, And | Or):
@@ -130,7 +169,13 @@ class _Selector(Parser[Atom]):
     wanted = "a host's name or id, a pattern, key=value, all, online, offline, task:ID, not, or ("
 
     def __init__(self, text: str, bounds: Bounds, unfolded: int = 0) -> None:
-        """unfolded: names that brackets of earlier texts of the same request stand for."""
+        """Prepare to parse one text.
+
+        Args:
+            text: The selector.
+            bounds: Limits of the selector.
+            unfolded: Names that brackets of earlier texts of the same request stand for.
+        """
         super().__init__(text, bounds)
         self.unfolded = unfolded
 
@@ -178,7 +223,7 @@ class _Selector(Parser[Atom]):
         return Not(tree) if negate else tree
 
     def _values(self) -> tuple[bool, list[Token]]:
-        """What follows the key: whether it is negated, and the values."""
+        """Parse what follows a key, and return whether it is negated and the values."""
         if self.peek().kind in ("=", "!="):
             return self.take().kind == "!=", [self._word()]
         negate = self.accept("not")
@@ -244,7 +289,7 @@ class _Selector(Parser[Atom]):
         return TaskResults(task_id, tuple(refinements), token.column)
 
     def _refines(self) -> int | None:
-        """How many words to step over to the next test of the same task; None if there is none."""
+        """Return the tokens to skip before the next test of the same task; None if there is none."""
         skip = 1 if self.peek().keyword == "and" else 0
         field, sign = self.peek(skip), self.peek(skip + 1)
         if field.kind != "word" or field.text not in FIELDS:

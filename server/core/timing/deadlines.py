@@ -21,6 +21,7 @@ class Deadlines(Generic[D]):
     __slots__ = ("_dead", "_heap", "_tickets")
 
     def __init__(self) -> None:
+        """Start without deadlines."""
         self._heap: list[tuple[float, int, D]] = []
         self._tickets = 0
         self._dead = 0
@@ -61,6 +62,7 @@ class Deadlines(Generic[D]):
         return self._heap[0][0] if self._heap else None
 
     def __len__(self) -> int:
+        """Return the number of items that have a deadline."""
         return len(self._heap) - self._dead
 
     def _sweep(self) -> None:

@@ -55,7 +55,7 @@ def host_id_of(deps: Deps, name: str) -> str:
     directory = deps.fleet.directory
     if is_id(name):
         return name
-    if not directory.named(name) and len(former := directory.formerly(name)) == 1:
+    if not directory.named(name) and len(former := directory.formerly_named(name)) == 1:
         return next(iter(former))
     return _known(deps, name)
 
@@ -81,7 +81,7 @@ class TaskHosts:
         if name in self.targets:
             return name
         directory = self.fleet.directory
-        ids = sorted((directory.bearing(name) | directory.formerly(name)) & self.targets)
+        ids = sorted((directory.all_named(name) | directory.formerly_named(name)) & self.targets)
         if len(ids) > 1:
             raise ambiguous(self.fleet, name, ids, " of the task")
         if ids:

@@ -198,7 +198,7 @@ async def people_of(deps: Deps, answers: Answers, answer: ResultGroup) -> GroupM
         hostname, host_id = min(zip(names, answer.host_ids, strict=True))
         folded = await folded_names(
             deps,
-            [directory.handle(host_id) if host_id in hosts else host_id for host_id in answer.host_ids],
+            [directory.unique_name(host_id) if host_id in hosts else host_id for host_id in answer.host_ids],
             FOLDED_CHARS,
         )
         people = answers.people[answer.number] = GroupMembers(folded, host_id, hostname)

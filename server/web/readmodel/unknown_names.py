@@ -21,10 +21,10 @@ WAY_OUT = "use an id; 'clarion hosts rename', 'clarion hosts delete' or 'clarion
 def no_host(fleet: Fleet, name: str) -> str:
     """`No host named 'web0'. Did you mean web01?`, or what the host of this name is called now."""
     shown = f"No host named {label(name)}."
-    renamed = sorted(fleet.directory.hosts[host_id].hostname for host_id in fleet.directory.formerly(name))
+    renamed = sorted(fleet.directory.hosts[host_id].hostname for host_id in fleet.directory.formerly_named(name))
     if renamed:
         return f"{shown} {_one_of(renamed)} was called so before."
-    near = fleet.directory.near(name)
+    near = fleet.directory.similar_names(name)
     return f"{shown} Did you mean {_one_of(near)}?" if near else shown
 
 
@@ -32,7 +32,11 @@ def no_hosts(fleet: Fleet, names: Sequence[str]) -> str:
     """The same for several names, their number first."""
     if len(names) == 1:
         return no_host(fleet, names[0])
-    advice = [f"{label(name)}: {_one_of(near)}" for name in names[:ADVISED] if (near := fleet.directory.near(name, 1))]
+    advice = [
+        f"{label(name)}: {_one_of(near)}"
+        for name in names[:ADVISED]
+        if (near := fleet.directory.similar_names(name, 1))
+    ]
     proposed = f" Did you mean, for {'; for '.join(advice)}?" if advice else ""
     return (
         f"{len(names):,} names belong to no host: "

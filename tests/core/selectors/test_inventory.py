@@ -78,10 +78,10 @@ def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(
 ) -> None:
     directory = filled(hosts)
     chosen = data.draw(st.sets(st.sampled_from(sorted(directory.hosts)), min_size=1))
-    found = select([parse(directory.text(chosen))], directory, set(), {})
+    found = select([parse(directory.selector_text(chosen))], directory, set(), {})
     assert set(found.host_ids) == chosen and not found.unknown and not found.ambiguous
     for host_id in directory.hosts:
-        assert meant(directory, directory.word(host_id)) == {host_id}
+        assert meant(directory, directory.selector_word(host_id)) == {host_id}
 
 
 @given(st.lists(st.one_of(HOSTS, st.integers(0, 8)), max_size=30))
@@ -101,10 +101,10 @@ def test_what_it_knows_after_changes_is_what_it_knows_of_the_hosts_as_they_are(c
         fresh.addresses,
     )
     for name in ODD:
-        assert (directory.named(name), directory.formerly(name), directory.bearing(name)) == (
+        assert (directory.named(name), directory.formerly_named(name), directory.all_named(name)) == (
             fresh.named(name),
-            fresh.formerly(name),
-            fresh.bearing(name),
+            fresh.formerly_named(name),
+            fresh.all_named(name),
         )
     assert directory.labelled("k") == fresh.labelled("k") and directory.fact("os") == fresh.fact("os")
 
@@ -128,21 +128,21 @@ def test_a_host_that_was_replaced_is_meant_by_its_id_only() -> None:
         "name=web1",
     ):
         assert an_id(1) not in meant(directory, text), text
-    assert meant(directory, "web1") == {an_id(3)} and directory.formerly("was1") == set()
-    assert meant(directory, an_id(1)) == {an_id(1)} and directory.word(an_id(1)) == an_id(1)
-    assert directory.bearing("web1") == {an_id(1), an_id(3)}
+    assert meant(directory, "web1") == {an_id(3)} and directory.formerly_named("was1") == set()
+    assert meant(directory, an_id(1)) == {an_id(1)} and directory.selector_word(an_id(1)) == an_id(1)
+    assert directory.all_named("web1") == {an_id(1), an_id(3)}
     directory.put(replace(directory.hosts[an_id(1)], version="2"))
     assert directory.replaced == {an_id(1)}
     directory.put(old)
     assert directory.named("web1") == {an_id(1)}, "it is back, and the other one has never been here"
-    assert directory.replaced == set() and directory.formerly("was1") == {an_id(1)}
+    assert directory.replaced == set() and directory.formerly_named("was1") == {an_id(1)}
 
 
 def test_a_host_that_never_connected_does_not_count_beside_one_that_has() -> None:
     directory = filled([Host(an_id(1), "vm"), Host(an_id(2), "vm")])
     assert select([parse("vm")], directory, set(), {}).ambiguous == {"vm": (an_id(1), an_id(2))}
     directory.put(Host(an_id(2), "vm", first_seen_at=5))
-    assert meant(directory, "vm") == {an_id(2)} and directory.word(an_id(1)) == an_id(1)
+    assert meant(directory, "vm") == {an_id(2)} and directory.selector_word(an_id(1)) == an_id(1)
     directory.put(Host(an_id(3), "vm", first_seen_at=6))
     assert select([parse("vm")], directory, set(), {}).ambiguous == {"vm": (an_id(2), an_id(3))}
 
@@ -177,4 +177,4 @@ def test_names_that_may_have_been_meant_are_found(written: str, near: list[str])
         ]
     )
     directory.put(Host(an_id(90), "web02", replaced_by=an_id(1)))
-    assert directory.near(written) == near
+    assert directory.similar_names(written) == near

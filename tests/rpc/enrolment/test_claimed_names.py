@@ -151,4 +151,4 @@ async def test_a_host_that_is_online_keeps_its_name_whatever_the_token_says(site
             "nothing of it is taken, in the database as well"
         )
         assert site.registry.host(old).replaced_by is None  # type: ignore[union-attr]
-        assert site.registry.directory.bearing("h") == {old, new}
+        assert site.registry.directory.all_named("h") == {old, new}

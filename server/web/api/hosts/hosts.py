@@ -175,7 +175,7 @@ async def list_hosts(call: ApiRequest) -> ApiResponse:
             if more := len(page) == limit:
                 break
             page.append(presence)
-    folded = directory.text(presence.host.host_id for presence in page) if query.flag("fold") else None
+    folded = directory.selector_text(presence.host.host_id for presence in page) if query.flag("fold") else None
     return ApiResponse(
         HostPage(
             items=[_item(call, presence) for presence in page],
@@ -198,7 +198,7 @@ def _item(call: ApiRequest, presence: HostPresence) -> HostView:
     host_id = presence.host.host_id
     return host_view(
         presence,
-        call.deps.fleet.directory.word(host_id),
+        call.deps.fleet.directory.selector_word(host_id),
         call.deps.door.open_on(host_id),
         call.deps.identities.get(host_id),
     )

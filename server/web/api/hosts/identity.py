@@ -67,7 +67,7 @@ async def _change(call: ApiRequest, host: str, change: Callable[[HostIdentity], 
             new = change(old)
             # In memory and on the wire first: a slow database must not keep the host connected.
             deps.identities.put(new)
-            deps.fleet.cut(host_id, why)
+            deps.fleet.disconnect(host_id, why)
             log.warning(f"host {new.state}", host_id=host_id, by=call.by)
             try:
                 await deps.commits.commit([SaveIdentity(new)])

@@ -41,14 +41,16 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
         SelectedHost(
             host_id=host_id,
             hostname=hosts[host_id].hostname,
-            selector=deps.fleet.directory.word(host_id),
+            selector=deps.fleet.directory.selector_word(host_id),
             connected=host_id in online,
         )
         for host_id in found.host_ids[: body.sample]
     ]
     # last: while it waits, hosts may come and go
     folded = await folded_names(
-        deps, [deps.fleet.directory.handle(host_id) for host_id in found.host_ids], None if body.whole else FOLDED_CHARS
+        deps,
+        [deps.fleet.directory.unique_name(host_id) for host_id in found.host_ids],
+        None if body.whole else FOLDED_CHARS,
     )
     return ApiResponse(
         SelectionView(

@@ -110,7 +110,7 @@ async def _rows(call: ApiRequest, command: Command) -> AsyncIterator[Execution]:
 def _text(deps: Deps, hosts: Sequence[str]) -> str:
     """A selector that means these hosts; one that has been deleted goes by its id."""
     known = deps.fleet.directory.hosts
-    return fold(deps.fleet.directory.handle(host_id) if host_id in known else host_id for host_id in hosts).text
+    return fold(deps.fleet.directory.unique_name(host_id) if host_id in known else host_id for host_id in hosts).text
 
 
 def _again(
