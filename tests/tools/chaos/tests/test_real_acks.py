@@ -65,7 +65,7 @@ def test_what_a_database_does_not_hold_is_missing(
         if output is not None:
             database.execute("INSERT INTO output VALUES (?, ?)", (b"o", output))
         database.commit()
-    monkeypatch.setattr(tests.tools.chaos.chaos.runs.acks, "status", lambda state: {"host_id": "h"})
+    monkeypatch.setattr(tests.tools.chaos.runs.acks, "status", lambda state: {"host_id": "h"})
     edge = Edge(site, {("node000", "c", 1)})
     edge.check()
     assert len(edge.missing) == missing and edge.seen == 1 and not edge.acked
