@@ -1,4 +1,4 @@
-"""docs/reference/errors.md, from server/errors.py, and docs/reference/reasons.md, from proto/reasons.py and
+"""docs/reference/errors.md, from server/errors, and docs/reference/reasons.md, from proto/reasons.py and
 proto/notes.py."""
 
 from __future__ import annotations

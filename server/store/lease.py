@@ -109,4 +109,4 @@ def taking(holder: Holder, seconds: float, epoch: int, lease: Lease) -> dict[str
 
 
 def fenced(epoch: int, lease: Lease) -> StoreFenced:
-    return StoreFenced(f"another server has taken over the database ({lease}); this one was epoch {epoch}")
+    return StoreFenced(f"another server now uses the database ({lease}); this one was epoch {epoch}")

@@ -53,11 +53,11 @@ class Fake:
         self.seen.append(seen)
         if seen.headers.get("authorization") != f"Bearer {TOKEN}":
             return 401, error(
-                "unauthenticated", "no token, or one that this server does not know", "look into DATA/admin.token"
+                "unauthenticated", "the request has no token, or an unknown one", "look into DATA/admin.token"
             )
         answers = self._answers.get((seen.method, seen.path))
         if answers is None:
-            return 404, error("route_not_found", "there is no such address", "see /openapi.json")
+            return 404, error("route_not_found", "there is no such path", "see /openapi.json")
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         return answer(seen) if callable(answer) else answer
 

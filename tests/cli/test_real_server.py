@@ -145,7 +145,7 @@ async def test_a_task_is_created_started_canceled_listed_and_deleted(site: Site)
     again = await site.clarion("tasks", "start", task_id)
     assert (again.returncode, again.stderr) == (
         64,
-        b"clarion: the task was started before; create a new task to run it again\n",
+        b"clarion: the task has already been started; create a new task to run it again\n",
     )
     refused = await site.clarion("tasks", "delete", task_id)
     assert (refused.returncode, refused.stdout) == (64, b"")

@@ -41,7 +41,6 @@ def lengths(files: list[Path], root: Path) -> dict[Path, int]:
 TO_BE_SPLIT = {
     "_speedups/http2/connection_py.py",
     "agent/shim/shim.py",
-    "server/errors.py",
     "server/rpc/enrolment.py",
     "server/rpc/session/streams.py",
     "server/web/routes.py",

@@ -8,7 +8,7 @@ import pytest
 from server.cli.client import api
 from tests.cli.conftest import TASK, Clarion, Fake, error, host_row, task_json
 
-BUSY = error("overloaded", "the server has more to write than its database takes", "try again")
+BUSY = error("overloaded", "the database cannot keep up with the server's writes", "try again")
 UNSURE = error("store_unavailable", "the database does not answer", "look at the database")
 RUNNING = task_json("running", [host_row(1, "running")])
 
@@ -44,7 +44,7 @@ def test_it_is_not_asked_for_ever(clarion: Clarion, fake: Fake, pauses: list[flo
     fake.on("GET", "/api/v1/statistics", (503, BUSY, {"Retry-After": "20"}))
     result = clarion("stats")
     assert (result.exit_code, pauses) == (69, [20.0, 20.0, 20.0])
-    assert "more to write" in result.stderr
+    assert "cannot keep up" in result.stderr
 
 
 @pytest.mark.parametrize("after", [None, "61", "86400", "-5x"])

@@ -76,7 +76,7 @@ def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and
     assert names(second) == {"before", "after"}, "no commit by the stale epoch"
     words = said(first)
     assert (
-        "another server has taken over the database" in words
+        "another server now uses the database" in words
         and f"process {second.server and second.server.pid}, epoch 2" in words
     )
     log = (first.folder / "server.log").read_text()
