@@ -36,7 +36,7 @@ from server.lifecycle.agent_access import AgentAccess
 from server.ops import garbage
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
-from server.rpc.agent_auth import AgentAuth
+from server.rpc.authenticate import AgentAuth
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.orphans import Orphans
 from server.security.init import ensure_token, read_token
@@ -223,7 +223,7 @@ class App:
                 )
             port = partial(
                 agent_port, sock, registry, conductor, writer, clock, wiring.rpc_settings(settings, epoch), counts,
-                wiring.listener_limits(settings), wiring.lane_limits(settings), self._entry(entrance),
+                wiring.listener_limits(settings), wiring.connection_limits(settings), self._entry(entrance),
             )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
@@ -280,7 +280,7 @@ class App:
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
             deps.door.submit(ServerStopping())
-            agents.edge.drain()
+            agents.streams.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 
@@ -288,7 +288,7 @@ class App:
         if entrance is not None:
             return AgentAuth(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
-        return AgentAuth(verify=lambda text: matches(text, kept))
+        return AgentAuth(verify_token=lambda text: matches(text, kept))
 
 
 def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:

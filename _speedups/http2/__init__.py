@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from _speedups.pick import pick
 
 IMPLEMENTATION, (_connection, _poller) = pick("_speedups.http2.connection", "_speedups.http2.poller")
@@ -17,4 +17,4 @@ else:
     Conn = _connection.Conn
     Poller = _poller.Poller
 
-__all__ = ["IMPLEMENTATION", "Conn", "Limits", "Poller"]
+__all__ = ["IMPLEMENTATION", "Conn", "ConnectionLimits", "Poller"]

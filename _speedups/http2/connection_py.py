@@ -45,7 +45,13 @@ from _speedups.http2.frames import (
     goaway,
 )
 from _speedups.http2.guard import Guard, Refusal
-from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, FULL_FRAME_DISCOUNT, PROTOCOL_ERROR, Limits
+from _speedups.http2.limits import (
+    ENHANCE_YOUR_CALM,
+    FRAME_SIZE_ERROR,
+    FULL_FRAME_DISCOUNT,
+    PROTOCOL_ERROR,
+    ConnectionLimits,
+)
 from _speedups.pick import same_twin
 
 if TYPE_CHECKING:
@@ -115,7 +121,7 @@ class Conn:
         self.last_read = self._now = 0.0
         self.on_closed: Callable[[str], object] | None = None
         self._protocol = protocol
-        self._limits: Limits = poller.limits
+        self._limits: ConnectionLimits = poller.limits
         self._max_frame = poller.limits.max_frame
         self._guard = Guard(poller.limits, poller.rates)
         self._rows = poller.rows

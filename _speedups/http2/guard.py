@@ -28,7 +28,7 @@ from _speedups.http2.limits import (
     FRAME_SIZE_ERROR,
     PROTOCOL_ERROR,
     Buckets,
-    Limits,
+    ConnectionLimits,
 )
 
 PREFIX = 5
@@ -82,7 +82,7 @@ class Guard:
         "opened",
     )
 
-    def __init__(self, limits: Limits, table: dict[str, tuple[float, float]]) -> None:
+    def __init__(self, limits: ConnectionLimits, table: dict[str, tuple[float, float]]) -> None:
         self._limits = limits
         self.buckets = Buckets(table)
         self.http2: Any = None

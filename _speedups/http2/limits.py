@@ -18,7 +18,7 @@ fast as the network brings them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Of each connection. Counts per second or minute are token buckets: that many at once, and that many per period
     after.
 
@@ -83,7 +83,7 @@ class Limits:
             raise ValueError("max_message: must be less than 2^31")
 
 
-def rates(limits: Limits) -> dict[str, tuple[float, float]]:
+def rates(limits: ConnectionLimits) -> dict[str, tuple[float, float]]:
     """Name in a reason → (tokens saved at most, tokens per second)."""
     per_second = {
         "settings": limits.settings_per_second,

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from _speedups.http2.guard import Guard, Refusal
-from _speedups.http2.limits import ENHANCE_YOUR_CALM, Limits, rates
+from _speedups.http2.limits import ENHANCE_YOUR_CALM, ConnectionLimits, rates
 from _speedups.http2.memory import PreSessionMemory
 
 PREFERRED, ANSWERS = 64, 4
@@ -27,7 +27,7 @@ class Poller:
     Rows, and every call to `on_gone` and `connection_lost`, come out of `poll` alone.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.rates = rates(limits)
         self.rows: list[tuple[Any, ...]] = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from _speedups.http2.frames import END_STREAM, PADDED
 from _speedups.http2.guard import Guard, Refusal
-from _speedups.http2.limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, Limits
+from _speedups.http2.limits import ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, ConnectionLimits
 from _speedups.pick import same_twin
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class AttachedStream:
         h2_stream: Any,
         buffered: sockets.BufferedSocket,
         guard: Guard,
-        limits: Limits,
+        limits: ConnectionLimits,
         rows: list[tuple[Any, ...]],
     ) -> None:
         self.stream = stream

@@ -20,8 +20,8 @@ from server.ops.metrics import Metrics
 from server.ports import Clock
 from server.rpc.authenticate import HostAuthenticator
 from server.rpc.enrolment import Enrolment
-from server.rpc.enrolment import Settings as EnrolmentSettings
-from server.rpc.enrolment_port import EnrolmentConnections, PortLimits
+from server.rpc.enrolment import EnrolmentSettings as EnrolmentSettings
+from server.rpc.enrolment_port import EnrolmentConnections, EnrolmentPortLimits
 from server.security import ca, ca_files, tls
 from server.security.admit import Takeovers
 from server.security.failure import InitFailed
@@ -69,7 +69,7 @@ class AgentAccess:
         clock: Clock,
         metrics: Metrics,
         requests: JoinRequests | None = None,
-        limits: PortLimits | None = None,
+        limits: EnrolmentPortLimits | None = None,
     ) -> None:
         self._settings, self._clock, self._identities, self._registry, self._writer = (
             settings,
@@ -79,7 +79,7 @@ class AgentAccess:
             writer,
         )
         self._requests = requests if requests is not None else JoinRequests()
-        self._limits = limits or PortLimits()
+        self._limits = limits or EnrolmentPortLimits()
         self._files = ca_files.CaFiles(settings.data)
         self._names = names(settings)
         ca_files.refresh_server(self._files, self._names, clock.now().wall_ms, os.urandom)

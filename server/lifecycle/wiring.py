@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from _speedups.http2 import Limits as LaneLimits
+from _speedups.http2 import ConnectionLimits
 from server.core.limits import EngineLimits
 from server.core.selectors.expression import Bounds
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits
 from server.ports import Clock
-from server.rpc.accept.listener import Limits as ListenerLimits
-from server.rpc.enrolment_port import PortLimits
-from server.rpc.session.encode import Terms
-from server.rpc.settings import Settings as RpcSettings
+from server.rpc.accept.listener import ListenerLimits as ListenerLimits
+from server.rpc.enrolment_port import EnrolmentPortLimits
+from server.rpc.settings import AgentPortSettings as RpcSettings
+from server.rpc.settings import SessionTerms
 from server.settings.networks import networks
 from server.settings.password_file import read_password
 from server.settings.schema import Settings
@@ -118,7 +118,7 @@ def outbox_limits(settings: Settings) -> OutboxLimits:
 def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
     liveness = settings.liveness
     return RpcSettings(
-        Terms(
+        SessionTerms(
             epoch,
             settings.agent_port.max_unacked_results,
             heartbeat=liveness.heartbeat,
@@ -161,27 +161,27 @@ def listener_limits(settings: Settings) -> ListenerLimits:
     )
 
 
-def lane_limits(settings: Settings) -> LaneLimits:
+def connection_limits(settings: Settings) -> ConnectionLimits:
     ours = settings.agent_port
     guard = {
         name: value
         for name, value in msgspec.structs.asdict(settings.guard).items()
         if name not in ("send_timeout", "refusals_per_minute", "abuse_weight", "tarpit_seconds", "tarpit_connections")
     }
-    return LaneLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
+    return ConnectionLimits(max_message=ours.max_message, write_queue_bytes=ours.outbox_bytes, **guard)
 
 
-def enrolment_limits(settings: Settings) -> PortLimits:
+def enrolment_limits(settings: Settings) -> EnrolmentPortLimits:
     """The guard of the agent port, with messages as long as enrolment takes."""
     ours = settings.enrol
-    return PortLimits(
+    return EnrolmentPortLimits(
         connections=ours.connections,
         per_address=ours.connections_per_address,
         handshakes_per_second=ours.handshakes_per_second,
         idle=ours.idle_timeout,
         refusals_per_minute=settings.guard.refusals_per_minute,
         abuse_weight=settings.guard.abuse_weight,
-        guard=dataclasses.replace(lane_limits(settings), hello_bytes=ENROLMENT_BYTES),
+        guard=dataclasses.replace(connection_limits(settings), hello_bytes=ENROLMENT_BYTES),
     )
 
 

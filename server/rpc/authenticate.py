@@ -1,8 +1,12 @@
-"""The gate of the agent port: certificate and Hello against what is known of the host. It carries out what
-`admit.decide` says."""
+"""Agent authentication: checks certificate and Hello against what is stored about the host.
+
+`server.security.admit` decides; this module carries the decision out.
+"""
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
@@ -22,18 +26,19 @@ from server.security.tls import identity_of
 log = structlog.get_logger("rpc.gate")
 
 FORMER_BOOTS = 4
-LOOK_EVERY = 5.0
-"""Seconds between looks for sessions whose certificate has come to its end."""
+"""Earlier boot ids of a host that are remembered."""
+EXPIRY_CHECK_INTERVAL = 5.0
+"""Seconds between two checks for sessions whose certificate has expired."""
 
 
-class Queue(Protocol):
-    """The writer, as the gate sees it."""
+class SaveQueue(Protocol):
+    """The part of the writer that authentication needs."""
 
     def put(self, saves: list[Save]) -> None: ...
 
 
-class Counts(Protocol):
-    """Metrics of who does not get in."""
+class AuthenticationMetrics(Protocol):
+    """Metrics of refused hosts."""
 
     def refused(self, reason: str) -> None: ...
 
@@ -42,7 +47,7 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LastSession:
-    """The last session of a host, open or not. not_after: of its certificate, ms."""
+    """The last session of a host, open or closed. not_after: end of its certificate, ms since the epoch."""
 
     journal_id: str
     boot_id: str
@@ -52,16 +57,25 @@ class LastSession:
 
 
 class HostAuthenticator:
-    """`admit` for a connection that wants to be a session, `renewable` for one that wants its next certificate. Neither
-    awaits."""
+    """Decides whether a connection may become a session, and whether a host may renew its certificate. Never awaits.
+
+    Args:
+        identities: the known host identities.
+        registry: the connected hosts.
+        queue: the writer, for changed identities.
+        clock: monotonic and wall time.
+        counts: metrics of refusals.
+        takeovers: how often a session may be taken over by another connection.
+        renew_after_end_ms: milliseconds after its end during which a certificate may still be renewed.
+    """
 
     def __init__(
         self,
         identities: Identities,
         registry: Registry,
-        queue: Queue,
+        queue: SaveQueue,
         clock: Clock,
-        counts: Counts,
+        counts: AuthenticationMetrics,
         takeovers: Takeovers = Takeovers(),  # noqa: B008
         renew_after_end_ms: int = 0,
     ) -> None:
@@ -73,21 +87,36 @@ class HostAuthenticator:
             counts,
         )
         self._takeovers, self._renew_after_end_ms = takeovers, renew_after_end_ms
-        self._traces: dict[str, LastSession] = {}
+        self._last_sessions: dict[str, LastSession] = {}
 
     def admit(self, certificate: bytes | None, claim: Claim, peer: str) -> None:
-        """certificate: DER, as shown in TLS. Raises ClarionError with the code that the agent is to see."""
+        """Admit a session, or refuse it.
+
+        Args:
+            certificate: DER, as presented in the TLS handshake.
+            claim: what the Hello claims.
+            peer: "address:port", for the log.
+
+        Raises:
+            ClarionError: the session is refused, with the code for the agent.
+        """
         identity, now = identity_of(certificate), self._clock.now().wall_ms
         record = self._identities.get(identity.host_id) if identity is not None else None
-        verdict = decide_admission(identity, record, claim, self._live(claim.host_id), now, self._takeovers)
-        admitted = self._carry_out(verdict, identity, record, peer)
-        self._traces[admitted.host_id] = self._trace(admitted, claim, now)
+        verdict = decide_admission(identity, record, claim, self._live_session(claim.host_id), now, self._takeovers)
+        admitted = self._apply(verdict, identity, record, peer)
+        self._last_sessions[admitted.host_id] = self._remember(admitted, claim, now)
 
-    def renewable(self, certificate: bytes | None, peer: str) -> Identity:
-        """Who may have the next certificate: also a host whose last one has ended, for a while. Raises ClarionError."""
+    def check_renewal(self, certificate: bytes | None, peer: str) -> Identity:
+        """Return the identity in the certificate if its host may get the next certificate.
+
+        A certificate that has expired may still be renewed for a while.
+
+        Raises:
+            ClarionError: the host is unknown, revoked or quarantined, or the certificate is not usable.
+        """
         identity = identity_of(certificate)
         record = self._identities.get(identity.host_id) if identity is not None else None
-        return self._carry_out(
+        return self._apply(
             check_certificate(identity, record, self._clock.now().wall_ms, self._renew_after_end_ms),
             identity,
             record,
@@ -95,43 +124,43 @@ class HostAuthenticator:
         )
 
     def forget(self, host_id: str) -> None:
-        """The host has joined anew, or is gone: what was seen of it before means nothing any more."""
-        self._traces.pop(host_id, None)
+        """Drop what is remembered of the host's last session, because the host joined again or was deleted."""
+        self._last_sessions.pop(host_id, None)
 
     async def run(self) -> None:
-        """Cut sessions whose certificate has come to its end."""
+        """End the sessions whose certificate has expired, until cancelled."""
         while True:
-            await trio.sleep(LOOK_EVERY)
+            await trio.sleep(EXPIRY_CHECK_INTERVAL)
             now = self._clock.now().wall_ms
             for session in self._registry.sessions():
-                trace = self._traces.get(session.host_id)
-                if trace is not None and now >= trace.not_after and session.ended is None:
+                last = self._last_sessions.get(session.host_id)
+                if last is not None and now >= last.not_after and session.ended is None:
                     self._counts.refused("certificate_expired")
                     log.warning("session cut", reason="certificate_expired", host_id=session.host_id, peer=session.peer)
                     session.end("certificate_expired")
 
-    def _live(self, host_id: str) -> SessionHistory:
-        trace = self._traces.get(host_id)
-        if trace is None:
+    def _live_session(self, host_id: str) -> SessionHistory:
+        last = self._last_sessions.get(host_id)
+        if last is None:
             return SessionHistory()
         presence = self._registry.presence(host_id)
         is_open = presence is not None and presence.session is not None
-        return SessionHistory(trace.journal_id if is_open else None, trace.boot_id, trace.former_boots, trace.takeovers)
+        return SessionHistory(last.journal_id if is_open else None, last.boot_id, last.former_boots, last.takeovers)
 
-    def _trace(self, identity: Identity, claim: Claim, now: int) -> LastSession:
-        live = self._live(claim.host_id)
+    def _remember(self, identity: Identity, claim: Claim, now: int) -> LastSession:
+        live = self._live_session(claim.host_id)
         former = live.former_boots
         if live.boot_id and live.boot_id != claim.boot_id:
             former = (*former, live.boot_id)[-FORMER_BOOTS:]
         takeovers = (*live.takeovers, now)[-self._takeovers.most :] if live.journal_id is not None else live.takeovers
         return LastSession(claim.journal_id, claim.boot_id, former, takeovers, identity.not_after)
 
-    def _carry_out(
+    def _apply(
         self, verdict: Admit | Refuse, identity: Identity | None, record: HostIdentity | None, peer: str
     ) -> Identity:
         if isinstance(verdict, Refuse):
             self._refuse(verdict, identity, record, peer)
-        assert identity is not None and record is not None, "decide refuses those"
+        assert identity is not None and record is not None, "decide refuses a certificate without a known host"
         if verdict.confirms or verdict.ahead:
             if verdict.ahead:
                 log.error(
@@ -168,3 +197,24 @@ class HostAuthenticator:
     def _save(self, identity: HostIdentity) -> None:
         self._identities.put(identity)
         self._queue.put([SaveIdentity(identity)])
+
+
+def ignore_failed_handshake(peer: str, error: BaseException) -> None:
+    """Default of AgentAuth.handshake_failed: without TLS there are no handshakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAuth:
+    """How agents prove who they are: by a certificate, or by a token on plaintext loopback.
+
+    Attributes:
+        tls: the TLS context of the agent port; set together with authenticator.
+        authenticator: checks certificates against what is stored about the host.
+        verify_token: without TLS, tells whether the bearer token of a call is valid.
+        handshake_failed: called with the peer's address and the error for each failed TLS handshake.
+    """
+
+    tls: ssl.SSLContext | None = None
+    authenticator: HostAuthenticator | None = None
+    verify_token: Callable[[str], bool] | None = None
+    handshake_failed: Callable[[str, BaseException], None] = ignore_failed_handshake

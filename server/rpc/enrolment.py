@@ -54,7 +54,7 @@ JOIN_PARTS = 2
 all older."""
 
 
-class Counts(Protocol):
+class EnrolmentMetrics(Protocol):
     """Metrics of the enrolment port."""
 
     def refused(self, reason: str) -> None: ...
@@ -67,7 +67,7 @@ class Counts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EnrolmentSettings:
     """root: the root certificate, PEM. lifetime_ms: of hosts' certificates. agent_host: empty for the host that was
     dialled.
     pending: joins that may wait for an operator's word at once, and pending_ms: for how long. wrong_tokens: from one
@@ -96,8 +96,8 @@ class Enrolment:
         commits: Commits,
         clock: Clock,
         entropy: Entropy,
-        settings: Settings,
-        counts: Counts,
+        settings: EnrolmentSettings,
+        counts: EnrolmentMetrics,
         requests: JoinRequests,
     ) -> None:
         """issuing: read anew for each certificate, so that a new issuing CA is taken over without a restart."""
@@ -353,7 +353,7 @@ class Enrolment:
         request = _read(RenewRequest, call.data)
         if call.certificate is None:
             raise _Refused("certificate_unusable")
-        identity = self._gate.renewable(call.certificate, call.peer)
+        identity = self._gate.check_renewal(call.certificate, call.peer)
         now, generation = self._clock.now().wall_ms, identity.generation + 1
         issued = self._issue(request.csr, identity.host_id, generation, now)
         record = self._identities.get(identity.host_id)

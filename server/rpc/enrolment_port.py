@@ -19,19 +19,19 @@ import trio
 
 from _speedups.http2.frames import HEADER, PREFACE, goaway
 from _speedups.http2.guard import Guard, Refusal
-from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, Limits, rates
+from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, ConnectionLimits, rates
 from proto.common.token_bucket import TokenBucket
-from server.rpc.accept.abuse import AbuseTracker, is_grave, label
+from server.rpc.accept.abuse import AbuseTracker, is_severe, refusal_label
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 
 log = structlog.get_logger("rpc.enrolment_port")
 
-LOOK_S = 1.0
+CHECK_INTERVAL = 1.0
 """Seconds between two looks at what is overdue on a connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class PortLimits:
+class EnrolmentPortLimits:
     """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a
     connection is closed.
     guard: of each connection. refusals_per_minute, abuse_weight: of an address, see refusals.Offenders."""
@@ -42,16 +42,16 @@ class PortLimits:
     idle: float = 30.0
     refusals_per_minute: int = 120
     abuse_weight: int = 20
-    guard: Limits = field(default_factory=Limits)
+    guard: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 
 class EnrolmentConnections:
     """Who gets a connection, for proto.link.accept. refused: called with the reason of each refusal."""
 
-    def __init__(self, limits: PortLimits, refused: Callable[[str], None]) -> None:
+    def __init__(self, limits: EnrolmentPortLimits, refused: Callable[[str], None]) -> None:
         self._limits, self._refused = limits, refused
         self._places = ConnectionSlots(limits.connections, limits.per_address)
-        self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
+        self._abuse = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
         self._bucket: TokenBucket | None = None
         self._rates = rates(limits.guard) | {"frames": (float(limits.guard.frames_per_second),) * 2}
 
@@ -67,8 +67,8 @@ class EnrolmentConnections:
 
     def enter(self, sock: socket.socket, address: str) -> ConnectionSlot | None:
         """Its place, or None: the connection must be closed."""
-        if self._offenders.shut_out(address, trio.current_time()):
-            self._refuse("address_shut_out", address, self._offenders.first_time(address))
+        if self._abuse.is_blocked(address, trio.current_time()):
+            self._refuse("address_shut_out", address, self._abuse.is_first_block(address))
             return None
 
         def close() -> None:
@@ -87,7 +87,7 @@ class EnrolmentConnections:
     def failed(self, place: ConnectionSlot) -> None:
         """Its TLS handshake did not end well."""
         self._places.leave(place)
-        self._offenders.refused(place.address, trio.current_time())
+        self._abuse.record(place.address, trio.current_time())
 
     def left(self, place: ConnectionSlot) -> None:
         self._places.leave(place)
@@ -102,8 +102,8 @@ class EnrolmentConnections:
 
     def cut_off(self, place: ConnectionSlot, reason: str) -> None:
         """It asked too much, or broke the protocol."""
-        word = label(f"guard: {reason}") or "protocol_error"
-        self._offenders.refused(place.address, trio.current_time(), is_grave(word))
+        word = refusal_label(f"guard: {reason}") or "protocol_error"
+        self._abuse.record(place.address, trio.current_time(), is_severe(word))
         self._refuse(word, place.address, True, reason)
 
     def _refuse(self, word: str, address: str, say: bool, detail: str | None = None) -> None:
@@ -124,7 +124,7 @@ class GuardedProtocol(asyncio.Protocol):
     def __init__(
         self,
         inner: Any,
-        limits: PortLimits,
+        limits: EnrolmentPortLimits,
         table: dict[str, tuple[float, float]],
         owner: EnrolmentConnections,
         place: ConnectionSlot,
@@ -132,7 +132,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._inner, self._limits, self._owner, self._place = inner, limits, owner, place
         self._guard, self._frames = Guard(limits.guard, table), Buckets(table)
         self._buffer = bytearray()
-        self._begun = self._over = False
+        self._preface_seen = self._ended = False
         self._number = 0
         self._last_call = trio.current_time()
         self._timer: asyncio.TimerHandle | None = None
@@ -140,12 +140,12 @@ class GuardedProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._inner.connection_made(_Written(transport, self._sent))
+        self._inner.connection_made(_ObservedTransport(transport, self._sent))
         self._guard.http2 = self._inner.connection._connection
-        self._look_later()
+        self._schedule_check()
 
     def data_received(self, data: bytes) -> None:
-        if self._over:
+        if self._ended:
             return
         self._buffer += data
         try:
@@ -153,7 +153,7 @@ class GuardedProtocol(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
             return
-        self._note_calls()
+        self._update_activity()
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()  # type: ignore[no-any-return]
@@ -165,7 +165,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._over = True
+        self._ended = True
         if self._timer is not None:
             self._timer.cancel()
         self._owner.left(self._place)
@@ -174,14 +174,14 @@ class GuardedProtocol(asyncio.Protocol):
     def _read(self) -> None:
         """Raises Refusal."""
         buffer, now = self._buffer, trio.current_time()
-        if not self._begun:
+        if not self._preface_seen:
             if not PREFACE.startswith(bytes(buffer[: len(PREFACE)])):
                 raise Refusal(PROTOCOL_ERROR, "no HTTP/2 preface")
             if len(buffer) < len(PREFACE):
                 return
-            self._begun = True
+            self._preface_seen = True
             self._feed(len(PREFACE))
-        while len(buffer) >= HEADER and not self._over:
+        while len(buffer) >= HEADER and not self._ended:
             length = int.from_bytes(buffer[:3], "big")
             if length > self._limits.guard.max_frame:
                 raise Refusal(FRAME_SIZE_ERROR, f"frame of {length} bytes, the limit is {self._limits.guard.max_frame}")
@@ -210,45 +210,45 @@ class GuardedProtocol(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
 
-    def _note_calls(self) -> None:
-        busy = not self._over and self._guard.http2.open_inbound_streams > 0
+    def _update_activity(self) -> None:
+        busy = not self._ended and self._guard.http2.open_inbound_streams > 0
         if busy:
             self._last_call = trio.current_time()
-        if not self._over:
+        if not self._ended:
             self._owner.works(self._place, busy)
 
-    def _look_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+    def _schedule_check(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check_overdue)
 
-    def _look(self) -> None:
+    def _check_overdue(self) -> None:
         """At what takes too long."""
         now = trio.current_time()
         try:
             self._guard.overdue(now)
-            self._note_calls()
+            self._update_activity()
             if now - self._last_call > self._limits.idle:
                 self._end(0)
         except Refusal as refusal:
             self._refuse(refusal)
-        if not self._over:
-            self._look_later()
+        if not self._ended:
+            self._schedule_check()
 
     def _refuse(self, refusal: Refusal) -> None:
-        if not self._over:
+        if not self._ended:
             self._owner.cut_off(self._place, refusal.reason)
             self._end(refusal.code)
 
     def _end(self, code: int) -> None:
         """GOAWAY, and nothing more."""
-        self._over = True
+        self._ended = True
         self._transport.write(goaway(self._guard.http2.highest_inbound_stream_id, code))
         self._transport.close()
         asyncio.get_running_loop().call_later(
-            LOOK_S, self._transport.abort
+            CHECK_INTERVAL, self._transport.abort
         )  # a peer that does not read holds nothing open
 
 
-class _Written:
+class _ObservedTransport:
     """A transport whose writes are seen."""
 
     def __init__(self, transport: Any, sent: Callable[[bytes], None]) -> None:

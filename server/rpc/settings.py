@@ -1,4 +1,4 @@
-"""What the agents' edge is told, and what it needs of others."""
+"""Settings of the agent port, and what it needs of the writer and the metrics."""
 
 from __future__ import annotations
 
@@ -7,17 +7,42 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.core.effects import Save
-from server.rpc.session.encode import Terms
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Times in seconds, sizes in bytes. goodbye: between the end of a call and the closing of a
-    connection that lingers. caller_age: how long a connection may ask for health or reflection without being an
-    agent's.
-    send_timeout: within which an agent takes what waits for it. pulse: how exactly heartbeats and silences are kept."""
+class SessionTerms:
+    """The conditions that the server announces in the Welcome of every session.
 
-    terms: Terms
+    Attributes:
+        epoch: number of this start of the server.
+        credits: results that an agent may have sent and not seen acknowledged.
+        heartbeat: seconds between two heartbeats.
+        silence: seconds without a message after which either side gives the session up.
+    """
+
+    epoch: int
+    credits: int = 64
+    heartbeat: float = 15.0
+    silence: float = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPortSettings:
+    """Settings of sessions and of the connections that become sessions. Times in seconds, sizes in bytes.
+
+    Attributes:
+        terms: what the server announces to each session.
+        max_message: largest message.
+        hello_timeout: from the acceptance of a connection to its Hello.
+        drain_min: shortest time after which a drained agent reconnects.
+        drain_max: longest such time.
+        goodbye: from the end of a call to the forced close of its connection.
+        caller_age: lifetime of a connection that only asks for health or reflection.
+        send_timeout: within which an agent must take the bytes that are queued for it.
+        pulse: resolution of heartbeats and timeouts.
+    """
+
+    terms: SessionTerms
     max_message: int = 4 << 20
     hello_timeout: float = 10.0
     drain_min: float = 1.0
@@ -28,8 +53,8 @@ class Settings:
     pulse: float = 1.0
 
 
-class Queue(Protocol):
-    """The writer, as the edge sees it."""
+class WriterQueue(Protocol):
+    """The part of the writer that the agent port needs."""
 
     def put(self, saves: Sequence[Save]) -> None: ...
 
@@ -42,7 +67,7 @@ class Queue(Protocol):
     def lags(self) -> bool: ...
 
 
-class Counts(Protocol):
+class AgentPortMetrics(Protocol):
     """Metrics of the agent port."""
 
     def session_opened(self) -> None: ...
@@ -52,6 +77,6 @@ class Counts(Protocol):
     def join_refused(self) -> None: ...
 
     def refused(self, reason: str) -> None:
-        """A connection was turned away, or cut off, before it was a session."""
+        """Count a connection that was refused or cut off before it became a session."""
 
     def command_reported(self, seconds: float) -> None: ...

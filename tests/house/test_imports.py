@@ -17,7 +17,7 @@ PACKAGES = ("server", "agent", "_speedups", "proto", "loadtest")
 CORE_SEES = {"_speedups", "proto", "server.errors", "server.core"}
 MIDDLE = CORE_SEES | {"server.ports", "server.turns", "server.settings", "server.ops", "server.security"}
 EDGE = MIDDLE | {"server.conductor", "server.fleet", "server.store"}
-RPC = EDGE | {"server.rpc.settings", "server.rpc.agent_auth", "server.rpc.authenticate"}
+RPC = EDGE | {"server.rpc.settings", "server.rpc.authenticate"}
 WEB_BELOW = EDGE | {"server.web.schemas", "server.web.http", "server.web.readmodel"}
 WEB_FRAME = {"server.web.request", "server.web.context"}
 

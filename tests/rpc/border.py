@@ -30,12 +30,12 @@ from server.fleet.join_requests import JoinRequests
 from server.fleet.registry import Registry
 from server.lifecycle.agent_access import AgentAccess
 from server.ops.metrics import Metrics
-from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import AgentAuth
-from server.rpc.enrolment_port import PortLimits
+from server.rpc.accept.listener import ListenerLimits
+from server.rpc.authenticate import AgentAuth
+from server.rpc.enrolment_port import EnrolmentPortLimits
 from server.rpc.port import agent_port
-from server.rpc.session.encode import Terms
-from server.rpc.settings import Settings as RpcSettings
+from server.rpc.settings import AgentPortSettings as RpcSettings
+from server.rpc.settings import SessionTerms
 from server.security.init import initialise
 from server.security.tokens import Kind, make
 from server.settings.schema import Settings
@@ -73,7 +73,7 @@ class Border:
         clock: Clock,
         enrol_settings: Enrol,
         requests: JoinRequests,
-        port_limits: PortLimits | None = None,
+        port_limits: EnrolmentPortLimits | None = None,
     ) -> None:
         self.folder, self.store, self.writer, self.clock = folder, store, writer, clock
         self.settings = Settings(data=folder / "data", agent_port=AgentPort(port=0), enrol=enrol_settings)
@@ -84,7 +84,7 @@ class Border:
             self.settings, self.identities, self.registry, writer, clock, self.metrics, requests, port_limits
         )
         self.door = Conductor(Engine(), writer, self.registry, Seen(), clock)
-        self.rules = RpcSettings(Terms(epoch=1), hello_timeout=5)
+        self.rules = RpcSettings(SessionTerms(epoch=1), hello_timeout=5)
         self.entry = AgentAuth(self.entrance.agent_tls, self.entrance.gate, None, self.entrance.handshake_failed)
         self.ports = (0, 0)
         self.logs: list[dict[str, object]] = []
@@ -175,7 +175,7 @@ async def say_hello(stream: ClientStream, host_id: str, journal: str = JOURNAL, 
 
 @asynccontextmanager
 async def border(
-    folder: Path, per_second: float = 1000.0, port_limits: PortLimits | None = None, **enrol: float
+    folder: Path, per_second: float = 1000.0, port_limits: EnrolmentPortLimits | None = None, **enrol: float
 ) -> AsyncIterator[Border]:
     """Everything running, for the duration of the block."""
     clock, store = Clock(), SqliteStore(folder / "clarion.db")
@@ -195,7 +195,7 @@ async def border(
     with agents, capture_logs() as made.logs:
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
-            limits = Limits(handshake=1.0)
+            limits = ListenerLimits(handshake=1.0)
             async with (
                 made.entrance.serve(enrolment, made.ports[0], store),
                 agent_port(
@@ -207,7 +207,7 @@ async def border(
                     made.rules,
                     PortCounts(),
                     limits,
-                    http2.Limits(),
+                    http2.ConnectionLimits(),
                     made.entry,
                 ),
             ):

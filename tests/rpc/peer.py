@@ -20,11 +20,10 @@ from server.core.model import Host
 from server.core.write_order import WriteOrder
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
-from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import AgentAuth
+from server.rpc.accept.listener import ListenerLimits
+from server.rpc.authenticate import AgentAuth
 from server.rpc.port import AgentPort, agent_port
-from server.rpc.session.encode import Terms
-from server.rpc.settings import Settings
+from server.rpc.settings import AgentPortSettings, SessionTerms
 from tests.conductor.test_conductor import Clock, Queue, Seen
 
 HOST = "01900000-0000-7000-8000-00000000000a"
@@ -83,8 +82,8 @@ class Edge:
         self.registry.put(Host(HOST, "web01"))
         self.engine = Engine()
         self.door = Conductor(self.engine, self.queue, self.registry, Seen(), Clock())
-        self.settings = Settings(
-            Terms(epoch=1, heartbeat=heartbeat, silence=silence),
+        self.settings = AgentPortSettings(
+            SessionTerms(epoch=1, heartbeat=heartbeat, silence=silence),
             hello_timeout=hello_timeout,
             drain_min=1,
             drain_max=9,
@@ -96,13 +95,25 @@ class Edge:
 
     @asynccontextmanager
     async def serve(
-        self, limits: Limits | None = None, lane_limits: http2.Limits | None = None, patience: float = PATIENCE
+        self,
+        limits: ListenerLimits | None = None,
+        connection_limits: http2.ConnectionLimits | None = None,
+        patience: float = PATIENCE,
     ) -> AsyncIterator[Edge]:
         with self.sock:
+            auth = AgentAuth(verify_token=lambda token: token == "good")
             async with agent_port(
-                self.sock, self.registry, self.door, self.queue, Clock(), self.settings, self.counts,
-                limits or Limits(), lane_limits or http2.Limits(), AgentAuth(verify=lambda token: token == "good"),
-            ) as self.port:  # fmt: skip
+                self.sock,
+                self.registry,
+                self.door,
+                self.queue,
+                Clock(),
+                self.settings,
+                self.counts,
+                limits or ListenerLimits(),
+                connection_limits or http2.ConnectionLimits(),
+                auth,
+            ) as self.port:
                 with trio.fail_after(patience):
                     yield self
 

@@ -26,12 +26,11 @@ from server.core.limits import EngineLimits
 from server.core.model import Command
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
-from server.rpc.accept.listener import Limits
-from server.rpc.agent_auth import AgentAuth
+from server.rpc.accept.listener import ListenerLimits
+from server.rpc.authenticate import AgentAuth
 from server.rpc.port import AgentPort, agent_port
-from server.rpc.session.encode import Terms
 from server.rpc.session.orphans import Orphans
-from server.rpc.settings import Settings
+from server.rpc.settings import AgentPortSettings, SessionTerms
 from server.settings.sections.store import Store as StoreSettings
 from server.store.base import Store
 from server.store.lease import Holder
@@ -46,7 +45,7 @@ from tests.store.any_store import AnyStore
 
 Opener = Callable[[], Awaitable[AnyStore]]
 JOURNAL = "journal-1"
-PATIENT = Limits(refusals_per_minute=1_000_000, abuse_weight=1)
+PATIENT = ListenerLimits(refusals_per_minute=1_000_000, abuse_weight=1)
 """One address says all kinds of things in these tests."""
 
 
@@ -115,10 +114,21 @@ async def served(store: Store, limits: EngineLimits | None = None) -> AsyncItera
             one.alarms += recovery.unreadable_alarms(store)
             await nursery.start(one.door.run)
             nursery.start_soon(one.orphans.run, one.door)
-            settings = Settings(Terms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02)
-            entry = AgentAuth(verify=lambda token: token == "good")
+            settings = AgentPortSettings(
+                SessionTerms(epoch=epoch), hello_timeout=10, drain_min=1, drain_max=9, pulse=0.02
+            )
+            entry = AgentAuth(verify_token=lambda token: token == "good")
             async with agent_port(
-                sock, one.registry, one.door, one.writer, Clock(), settings, one.counts, PATIENT, http2.Limits(), entry
+                sock,
+                one.registry,
+                one.door,
+                one.writer,
+                Clock(),
+                settings,
+                one.counts,
+                PATIENT,
+                http2.ConnectionLimits(),
+                entry,
             ) as one.port:
                 yield one
             one.door.end()

@@ -1,5 +1,4 @@
-"""Why the lane has cut a connection off, in one word for logs and metrics; and which addresses are turned away for a
-while."""
+"""Refused connections: their label in logs and metrics, and addresses that are blocked for a while."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from grpclib.exceptions import GRPCError
 
 from server.errors import ClarionError
 
-WORDS = {
+LABELS = {
     "no_hello": "no_hello",
     "slow_reader": "slow_reader",
     "write queue full": "slow_reader",
@@ -29,8 +28,11 @@ WORDS = {
     "guard: ": "protocol_error",
     "tls: ": "tls",
 }
-"""Beginning of the lane's reason → label. What is not here ended in order, or was no fault of the peer's."""
-GRAVE = frozenset(
+"""Beginning of the reason for which a connection ended → label.
+
+Reasons that are not listed are orderly ends, or failures of the server's own code.
+"""
+SEVERE = frozenset(
     {
         "flow_control",
         "frame_too_large",
@@ -41,88 +43,102 @@ GRAVE = frozenset(
         "too_many_streams",
     }
 )
-"""Labels of what no client does by accident or for want of time; with every flood_of_…."""
+"""Labels of refusals that no client causes by accident or by being slow; every flood_of_… is severe too."""
 ORDERLY = frozenset({"eof", "reset", "closed", "goaway", "aborted"})
-ADDRESSES = 10_000
-"""Addresses of which refusals are remembered; of more, those that were refused longest ago are forgotten."""
+MAX_ADDRESSES = 10_000
+"""Addresses whose refusals are remembered. Beyond that, the address whose last refusal is oldest is forgotten."""
 
 
-def label(reason: str) -> str | None:
-    """None: nobody was cut off. A failure of our own code is "internal"."""
-    for beginning, word in WORDS.items():
+def refusal_label(reason: str) -> str | None:
+    """The label for the reason of a connection's end.
+
+    Returns:
+        None for an orderly end; "internal" for a failure of the server's own code.
+    """
+    for beginning, word in LABELS.items():
         if reason.startswith(beginning):
             return reason.removeprefix("guard: ").replace(" ", "_") if word == "flood" else word
     return None if reason in ORDERLY or ":" not in reason else "internal"
 
 
-def is_grave(word: str) -> bool:
-    return word in GRAVE or word.startswith("flood_of_")
+def is_severe(word: str) -> bool:
+    """Whether a refusal with this label counts `severe` times."""
+    return word in SEVERE or word.startswith("flood_of_")
 
 
-def refusal(error: ClarionError) -> GRPCError:
-    """As the agent is to see it."""
+def grpc_error(error: ClarionError) -> GRPCError:
+    """The error as the status that the agent receives."""
     return GRPCError(Status(error.problem.grpc), f"{error.code}: {error.message}; {error.hint}")
 
 
 class AbuseTracker:
-    """Of each address a token bucket: `per_minute` refusals at once, and that many a minute after. A grave one counts
-    as `grave` of them,
-    also when less than that is left: the address then waits for what it owes."""
+    """One token bucket of refusals per address. An address without tokens is blocked.
 
-    def __init__(self, per_minute: int, grave: int = 1) -> None:
-        self._full, self._grave = float(per_minute), float(grave)
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._told: set[str] = set()
+    Args:
+        per_minute: size of a bucket, and tokens that return per minute.
+        severe: tokens that a severe refusal takes. It may take more than there are: the address is then blocked until
+            the debt is paid off.
+    """
 
-    def refused(self, address: str, now: float, grave: bool = False) -> None:
-        tokens, (cost, least) = self._tokens(address, now), (self._grave, 1.0 - self._grave) if grave else (1.0, 0.0)
-        # connections that were open already when the address was shut out do not add to what it owes
-        self._left[address] = (min(tokens, max(least, tokens - cost)), now)
-        self._left.move_to_end(address)
-        if len(self._left) > ADDRESSES:
-            self._told.discard(self._left.popitem(last=False)[0])
+    def __init__(self, per_minute: int, severe: int = 1) -> None:
+        self._burst, self._severe = float(per_minute), float(severe)
+        self._tokens_of: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._reported: set[str] = set()
 
-    def shut_out(self, address: str, now: float) -> bool:
-        """Whether its next connection is not to be let in."""
-        if address not in self._left:
+    def record(self, address: str, now: float, severe: bool = False) -> None:
+        """Count a refused connection of this address."""
+        tokens, (cost, least) = self._tokens(address, now), (self._severe, 1.0 - self._severe) if severe else (1.0, 0.0)
+        # Refusals of connections that were already open when the address was blocked do not increase its debt.
+        self._tokens_of[address] = (min(tokens, max(least, tokens - cost)), now)
+        self._tokens_of.move_to_end(address)
+        if len(self._tokens_of) > MAX_ADDRESSES:
+            self._reported.discard(self._tokens_of.popitem(last=False)[0])
+
+    def is_blocked(self, address: str, now: float) -> bool:
+        """Whether the next connection of this address must be refused."""
+        if address not in self._tokens_of:
             return False
         tokens = self._tokens(address, now)
-        if tokens >= self._full:
-            del self._left[address]
-        if tokens >= self._full / 2:
-            self._told.discard(address)
+        if tokens >= self._burst:
+            del self._tokens_of[address]
+        if tokens >= self._burst / 2:
+            self._reported.discard(address)
         return tokens < 1.0
 
-    def first_time(self, address: str) -> bool:
-        """Whether this is news: it was let in before, for a while at least."""
-        known = address in self._told
-        self._told.add(address)
+    def is_first_block(self, address: str) -> bool:
+        """Whether the block is new and worth a log line. The address counts as reported from then on."""
+        known = address in self._reported
+        self._reported.add(address)
         return not known
 
     def _tokens(self, address: str, now: float) -> float:
-        tokens, at = self._left.get(address, (self._full, now))
-        return min(self._full, tokens + max(0.0, now - at) * self._full / 60)
+        tokens, at = self._tokens_of.get(address, (self._burst, now))
+        return min(self._burst, tokens + max(0.0, now - at) * self._burst / 60)
 
 
 class Tarpit:
-    """Connections that are to be closed unread, kept open for `seconds` first: who comes again once it hears of its
-    end, comes rarely. At most
-    `most` at once; one more closes the oldest."""
+    """Holds refused connections open so that reconnecting clients slow down.
 
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds, self._most = seconds, most
+    Args:
+        seconds: how long a connection is held.
+        limit: connections held at once. One more closes the oldest.
+    """
+
+    def __init__(self, seconds: float, limit: int) -> None:
+        self._seconds, self._limit = seconds, limit
         self._held: deque[tuple[float, socket]] = deque()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def hold(self, sock: socket, now: float) -> None:
+        """Keep a socket open, unread, for `seconds`."""
         self._held.append((now + self._seconds, sock))
         self.release(now)
-        if len(self._held) > self._most:
+        if len(self._held) > self._limit:
             self._held.popleft()[1].close()
 
     def release(self, now: float) -> None:
-        """Close those whose time is up."""
+        """Close the sockets whose time is up."""
         while self._held and self._held[0][0] <= now:
             self._held.popleft()[1].close()

@@ -1,4 +1,4 @@
-"""Who gets in: limits before any byte is read, then the TLS handshake, then the connection belongs to the lane."""
+"""Accepts connections of agents: limits before any byte is read, then the TLS handshake, then the HTTP/2 fast path."""
 
 from __future__ import annotations
 
@@ -20,20 +20,31 @@ from server.rpc.accept.tls_worker import HandshakeSlot
 log = structlog.get_logger("rpc.listener")
 
 ACCEPTS_IN_A_ROW = 64
+"""Connections that are accepted before the listener waits again for the socket to be readable."""
 PAUSE = 0.1
 """Seconds without accepting when the process or the system has no file descriptor left."""
 RELEASE_EVERY = 0.5
-"""Seconds between two looks for held connections whose time is up."""
+"""Seconds between two checks for held connections whose time is up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """connections: at once. per_address: of those, from one address. handshakes_per_second, burst: of a token bucket.
-    handshakes: TLS handshakes at once; handshake: seconds for each; handshake_bytes: that a peer may send for it.
-    threads: see `Handshakes`.
-    refusals_per_minute: of one address, after which its connections are closed unread, tarpit_seconds after they came;
-    tarpit_connections: held so at once.
-    abuse_weight: as which a cut off for a flood or for breaking the protocol counts."""
+class ListenerLimits:
+    """Limits on new connections.
+
+    Attributes:
+        connections: open connections.
+        per_address: open connections from one address.
+        handshakes_per_second: rate of the token bucket for new connections.
+        burst: size of that bucket.
+        handshakes: concurrent TLS handshakes.
+        handshake: seconds for one TLS handshake.
+        handshake_bytes: bytes that a peer may send for it.
+        threads: threads that compute TLS handshakes.
+        refusals_per_minute: refusals of one address after which its connections are closed unread.
+        abuse_weight: number of refusals that one protocol violation or flood counts as.
+        tarpit_seconds: how long the connections of a blocked address are held open.
+        tarpit_connections: connections that are held open at once.
+    """
 
     connections: int = 15_000
     per_address: int = 15_000
@@ -50,8 +61,8 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A socket that has passed. certificate: DER, None without TLS."""
+class AcceptedSocket:
+    """A socket that has passed all limits. certificate: DER, None without TLS."""
 
     sock: socket
     peername: tuple[str, int]
@@ -59,41 +70,49 @@ class Arrival:
 
 
 class Listener:
-    """`arrived` is called for each socket that has passed; whoever takes it calls `left` when it is closed.
+    """Accepts connections and hands on those that pass.
 
-    refused: told why somebody was turned away before a byte was read (too_many, too_many_from_address,
-    address_shut_out). failed:
-    told whose handshake did not end well.
+    Args:
+        sock: the listening socket.
+        limits: limits on new connections.
+        accepted: called with each socket that has passed. Its owner calls `connection_closed` when it is closed.
+        refused: called with the reason of each refusal before a byte was read: too_many, too_many_from_address or
+            address_shut_out.
+        tls: context of the agent port, None on plaintext loopback.
+        handshake_failed: called with "address:port" and the error for each failed handshake.
+
+    Attributes:
+        open: connections that were accepted and not yet closed.
     """
 
     def __init__(
         self,
         sock: socket,
-        limits: Limits,
-        arrived: Callable[[Arrival], None],
+        limits: ListenerLimits,
+        accepted: Callable[[AcceptedSocket], None],
         refused: Callable[[str], None],
         tls: ssl.SSLContext | None,
-        failed: Callable[[str, BaseException], None],
+        handshake_failed: Callable[[str, BaseException], None],
     ) -> None:
-        self._sock, self._limits, self._arrived = sock, limits, arrived
-        self._refused, self._tls, self._failed = refused, tls, failed
-        self._from: Counter[str] = Counter()
+        self._sock, self._limits, self._accepted = sock, limits, accepted
+        self._refused, self._tls, self._handshake_failed = refused, tls, handshake_failed
+        self._open_from: Counter[str] = Counter()
         self._handshakes = TlsHandshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
-        self._offenders = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
-        self._pit = Tarpit(limits.tarpit_seconds, limits.tarpit_connections)
+        self._abuse = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
+        self._tarpit = Tarpit(limits.tarpit_seconds, limits.tarpit_connections)
         self.open = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Accept until cancelled."""
+        """Accept connections until cancelled."""
         self._sock.setblocking(False)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._release)
+            nursery.start_soon(self._release_held)
             if self._tls is None:
-                await self._accept(self._enter, task_status)
+                await self._accept(self._hand_over, task_status)
             else:
-                async with self._handshakes.computing(self._tls):
-                    nursery.start_soon(self._finish)
-                    await self._accept(self._handshakes.begin, task_status)
+                async with self._handshakes.workers(self._tls):
+                    nursery.start_soon(self._finish_handshakes)
+                    await self._accept(self._handshakes.add, task_status)
 
     async def _accept(
         self, enter: Callable[[socket, tuple[str, int]], object], task_status: trio.TaskStatus[None]
@@ -103,8 +122,8 @@ class Listener:
         while True:
             await trio.lowlevel.wait_readable(self._sock)
             for _ in range(ACCEPTS_IN_A_ROW):
-                # Waiting, here and below, leaves the others in the kernel's queue.
-                await self._handshakes.room()
+                # While the listener waits, here and below, new connections stay in the kernel's queue.
+                await self._handshakes.wait_for_slot()
                 try:
                     sock, address = self._sock.accept()
                 except BlockingIOError:
@@ -119,64 +138,64 @@ class Listener:
                     sock.setblocking(False)
                     enter(sock, peername)
 
-    def left(self, address: str) -> None:
-        """A connection from this address is closed."""
+    def connection_closed(self, address: str) -> None:
+        """Note that a connection from this address is closed."""
         self.open -= 1
-        self._from[address] -= 1
-        if not self._from[address]:
-            del self._from[address]
+        self._open_from[address] -= 1
+        if not self._open_from[address]:
+            del self._open_from[address]
 
-    def offended(self, address: str, grave: bool = False) -> None:
-        """A connection from this address was refused or cut off after it had been let in. grave: see `is_grave`."""
-        self._offenders.refused(address, trio.current_time(), grave)
+    def record_refusal(self, address: str, severe: bool = False) -> None:
+        """Count a connection from this address that was refused or cut off after it had been accepted."""
+        self._abuse.record(address, trio.current_time(), severe)
 
     def _admit(self, sock: socket, address: str) -> bool:
         reason = None
-        if self._offenders.shut_out(address, trio.current_time()):
+        if self._abuse.is_blocked(address, trio.current_time()):
             reason = "address_shut_out"
         elif self.open >= self._limits.connections:
             reason = "too_many"
-        elif self._from[address] >= self._limits.per_address:
+        elif self._open_from[address] >= self._limits.per_address:
             reason = "too_many_from_address"
         if reason is not None:
             if reason == "address_shut_out":
-                self._pit.hold(sock, trio.current_time())
+                self._tarpit.hold(sock, trio.current_time())
             else:
                 sock.close()
             self._refused(reason)
-            if reason != "address_shut_out" or self._offenders.first_time(address):
+            if reason != "address_shut_out" or self._abuse.is_first_block(address):
                 log.warning("connection refused", port="agent", reason=reason, peer=address)
             return False
         self.open += 1
-        self._from[address] += 1
+        self._open_from[address] += 1
         return True
 
-    def _enter(self, sock: socket, peername: tuple[str, int]) -> None:
-        self._arrived(Arrival(sock, peername, None))
+    def _hand_over(self, sock: socket, peername: tuple[str, int]) -> None:
+        self._accepted(AcceptedSocket(sock, peername, None))
 
-    async def _finish(self) -> None:
-        """The ends of handshakes."""
+    async def _finish_handshakes(self) -> None:
+        """Hand on the sockets whose handshake succeeded, and refuse the others."""
         while True:
-            for place in await self._handshakes.ended():
-                self._handshakes.end(place)
-                if place.error is None:
-                    self._arrived(Arrival(place.sock, place.peername, place.certificate))
+            for slot in await self._handshakes.wait_ended():
+                self._handshakes.remove(slot)
+                if slot.error is None:
+                    self._accepted(AcceptedSocket(slot.sock, slot.peername, slot.certificate))
                 else:
-                    self._turn_away(place, place.error)
+                    self._reject_handshake(slot, slot.error)
             await trio.lowlevel.checkpoint()
 
-    async def _release(self) -> None:
+    async def _release_held(self) -> None:
         try:
             while True:
                 await trio.sleep(RELEASE_EVERY)
-                self._pit.release(trio.current_time())
+                self._tarpit.release(trio.current_time())
         finally:
-            self._pit.release(float("inf"))
+            self._tarpit.release(float("inf"))
 
-    def _turn_away(self, place: HandshakeSlot, error: Exception) -> None:
-        address, port = place.peername
-        place.sock.close()
-        self.left(address)
-        if place.blamed():
-            self.offended(address)
-        self._failed(f"{address}:{port}", error)
+    def _reject_handshake(self, slot: HandshakeSlot, error: Exception) -> None:
+        address, port = slot.peername
+        slot.sock.close()
+        self.connection_closed(address)
+        if slot.is_peers_fault():
+            self.record_refusal(address)
+        self._handshake_failed(f"{address}:{port}", error)

@@ -1,5 +1,4 @@
-"""TLS handshakes on the agent port, and what somebody who does not finish his may cost: time, bytes, and a place among
-so many."""
+"""TLS handshakes on the agent port, limited by time, bytes and number of concurrent handshakes."""
 
 from __future__ import annotations
 
@@ -13,91 +12,105 @@ from time import monotonic
 
 import trio
 
-from server.rpc.accept.tls_worker import BATCH, LOOK_EVERY, HandshakeSlot, TlsWorker
+from server.rpc.accept.tls_worker import BATCH, CHECK_INTERVAL, HandshakeSlot, TlsWorker
 
-SHARE = 4
-"""When all places are taken, a handshake that waits for its peer has this part of its time."""
+WAIT_SHARE = 4
+"""When all slots are taken, a handshake may wait for its peer for 1/WAIT_SHARE of the timeout."""
 
 
 class TlsHandshakes:
-    """most: at once. timeout: seconds for each. largest: bytes that a peer may need for it. threads: on which TLS is
-    computed, so that
-    the loop stays free during a storm. `ended` brings what became of them."""
+    """The slots for TLS handshakes, and the threads that compute them.
+
+    The event loop stays free during a connection storm because TLS is computed on these threads.
+
+    Args:
+        limit: concurrent handshakes.
+        timeout: seconds for each handshake.
+        max_bytes: bytes that a peer may send for its handshake.
+        threads: number of worker threads.
+        clock: monotonic seconds.
+    """
 
     def __init__(
-        self, most: int, timeout: float, largest: int, threads: int, clock: Callable[[], float] = monotonic
+        self, limit: int, timeout: float, max_bytes: int, threads: int, clock: Callable[[], float] = monotonic
     ) -> None:
-        self._most, self._timeout, self._share, self._largest, self._threads, self._clock = (
-            most,
+        self._limit, self._timeout, self._share, self._max_bytes, self._threads, self._clock = (
+            limit,
             timeout,
-            timeout / SHARE,
-            largest,
+            timeout / WAIT_SHARE,
+            max_bytes,
             threads,
             clock,
         )
-        self._shakers: list[TlsWorker] = []
+        self._workers: list[TlsWorker] = []
         self._open: dict[HandshakeSlot, None] = {}
         self._ended: deque[HandshakeSlot] = deque()
-        self._left, self._some = trio.Event(), trio.Event()
+        self._slot_freed, self._ended_event = trio.Event(), trio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
 
     @asynccontextmanager
-    async def computing(self, tls: ssl.SSLContext) -> AsyncIterator[None]:
-        """The threads, for as long as the block lasts. What has not ended then is closed."""
+    async def workers(self, tls: ssl.SSLContext) -> AsyncIterator[None]:
+        """Run the worker threads for the duration of the block; handshakes left at its end are closed."""
         token = trio.lowlevel.current_trio_token()
 
-        def told(places: list[HandshakeSlot]) -> None:
-            self._ended.extend(places)
-            token.run_sync_soon(self._ring, idempotent=True)
+        def report(slots: list[HandshakeSlot]) -> None:
+            self._ended.extend(slots)
+            token.run_sync_soon(self._wake, idempotent=True)
 
-        self._shakers = [TlsWorker(tls, self._timeout, self._share, self._largest, told) for _ in range(self._threads)]
+        self._workers = [
+            TlsWorker(tls, self._timeout, self._share, self._max_bytes, report) for _ in range(self._threads)
+        ]
         try:
             async with trio.open_nursery() as nursery:
-                for shaker in self._shakers:
-                    nursery.start_soon(partial(trio.to_thread.run_sync, shaker.run, limiter=trio.CapacityLimiter(1)))
+                for worker in self._workers:
+                    nursery.start_soon(partial(trio.to_thread.run_sync, worker.run, limiter=trio.CapacityLimiter(1)))
                 try:
                     yield
                 finally:
-                    for shaker in self._shakers:
-                        shaker.stop()
+                    for worker in self._workers:
+                        worker.stop()
         finally:
-            for place in self._ended:
-                place.sock.close()
+            for slot in self._ended:
+                slot.sock.close()
 
-    async def room(self) -> None:
-        """Return once there is a place. Whoever has kept us waiting for a share of its time gives up its own, the
-        oldest first."""
-        while len(self._open) >= self._most:
+    async def wait_for_slot(self) -> None:
+        """Return once a slot is free.
+
+        When all slots are busy, the oldest handshake that has waited for its peer for its share of the time is dropped.
+        """
+        while len(self._open) >= self._limit:
             now = self._clock()
-            late = next((place for place in self._open if not place.crowded and place.waited(now) >= self._share), None)
-            if late is not None and late.shaker is not None:
-                late.crowded = True
-                late.shaker.crowd(late)
-            with trio.move_on_after(LOOK_EVERY):
-                await self._left.wait()
+            overdue = next(
+                (slot for slot in self._open if not slot.drop_requested and slot.peer_delay(now) >= self._share), None
+            )
+            if overdue is not None and overdue.worker is not None:
+                overdue.drop_requested = True
+                overdue.worker.drop_if_waiting(overdue)
+            with trio.move_on_after(CHECK_INTERVAL):
+                await self._slot_freed.wait()
 
-    def begin(self, sock: socket, peername: tuple[str, int]) -> HandshakeSlot:
-        """Take a place for a socket that does not block, until `end`."""
-        place = HandshakeSlot(sock, peername, self._clock())
-        self._open[place] = None
-        place.shaker = min(self._shakers, key=len)
-        place.shaker.add(place)
-        return place
+    def add(self, sock: socket, peername: tuple[str, int]) -> HandshakeSlot:
+        """Start the handshake of a non-blocking socket; it keeps its slot until `remove`."""
+        slot = HandshakeSlot(sock, peername, self._clock())
+        self._open[slot] = None
+        slot.worker = min(self._workers, key=len)
+        slot.worker.add(slot)
+        return slot
 
-    async def ended(self) -> list[HandshakeSlot]:
-        """Some that did, well or not, at least one; `end` each."""
+    async def wait_ended(self) -> list[HandshakeSlot]:
+        """Return handshakes that ended, successfully or not: at least one. The caller calls `remove` for each."""
         while not self._ended:
-            await self._some.wait()
-            self._some = trio.Event()
+            await self._ended_event.wait()
+            self._ended_event = trio.Event()
         return [self._ended.popleft() for _ in range(min(BATCH, len(self._ended)))]
 
-    def end(self, place: HandshakeSlot) -> None:
-        """Give it back."""
-        del self._open[place]
-        self._left.set()
-        self._left = trio.Event()
+    def remove(self, slot: HandshakeSlot) -> None:
+        """Free the slot of a handshake that ended."""
+        del self._open[slot]
+        self._slot_freed.set()
+        self._slot_freed = trio.Event()
 
-    def _ring(self) -> None:
-        self._some.set()
+    def _wake(self) -> None:
+        self._ended_event.set()

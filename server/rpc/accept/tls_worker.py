@@ -1,5 +1,7 @@
-"""A thread that computes TLS handshakes, with an epoll set of its own: in a storm the loop hears of them a batch at a
-time, not of each of their steps."""
+"""A thread that computes TLS handshakes with an epoll set of its own.
+
+The event loop hears of ended handshakes in batches, not of each step of each handshake.
+"""
 
 from __future__ import annotations
 
@@ -18,78 +20,98 @@ from termios import FIONREAD
 from server.security.tls import HandshakeRefused, reason_of
 
 BATCH = 16
-"""Ended handshakes that the loop is told of at a time, at most."""
-LOOK_EVERY = 0.1
-"""Seconds between two looks for handshakes that are late."""
-PATIENCE = 1.0
-"""Seconds that we may keep a peer waiting and still blame it for leaving, or for not being done in time."""
+"""Ended handshakes that are reported to the event loop at a time, at most."""
+CHECK_INTERVAL = 0.1
+"""Seconds between two checks for handshakes that exceed their timeout."""
+MAX_OWN_DELAY = 1.0
+"""Seconds. If the server kept a peer waiting longer than this, an aborted or late handshake is not counted against its
+address.
+"""
 CLOSED = frozenset({7, 8})
-"""TCP_CLOSE and TCP_CLOSE_WAIT (net/tcp_states.h): reset, or ended by the peer."""
-_state = Struct("B43xI").unpack
-_received = Struct("128xQ").unpack
-"""tcpi_state and tcpi_last_data_sent, which counts from the connection's beginning until something is sent;
-tcpi_bytes_received. Of struct
-tcp_info (linux/tcp.h, since Linux 4.1)."""
-_waits = Struct("i").unpack
+"""TCP_CLOSE and TCP_CLOSE_WAIT (net/tcp_states.h): the peer reset or ended the connection."""
+_tcp_state = Struct("B43xI").unpack
+_tcp_received = Struct("128xQ").unpack
+"""Fields of struct tcp_info (linux/tcp.h, since Linux 4.1).
+
+The first reads tcpi_state and tcpi_last_data_sent, which counts milliseconds from the connection's beginning until
+something is sent. The second reads tcpi_bytes_received.
+"""
+_int = Struct("i").unpack
 
 
-def taken(sock: socket) -> int:
-    """Bytes that were read from a TCP socket, by whoever did."""
-    (received,) = _received(sock.getsockopt(IPPROTO_TCP, TCP_INFO, 136))
-    (unread,) = _waits(
+def bytes_read(sock: socket) -> int:
+    """Bytes that were read from a TCP socket, by Python or by OpenSSL."""
+    (received,) = _tcp_received(sock.getsockopt(IPPROTO_TCP, TCP_INFO, 136))
+    (unread,) = _int(
         ioctl(sock, FIONREAD, bytes(4))
-    )  # after the other, so that what comes in between is not taken for read
+    )  # asked second, so that bytes that arrive in between do not count as read
     return max(0, int(received) - int(unread))
 
 
 class HandshakeSlot:
-    """Of a handshake. began: when. since: when it began to wait for its peer, None while it does not. own: seconds that
-    it had done so before.
-    crowded: it has to make room. kept: seconds that its peer has waited for us.
+    """One handshake, and who waited how long for whom: the peer for the server, or the server for the peer.
 
-    Once it has ended: error, or, without one, sock is an ssl.SSLSocket and certificate what it has shown (DER)."""
+    Attributes:
+        started_at: when the slot was taken.
+        peer_waiting_since: since when the server waits for the peer; None while it does not.
+        earlier_peer_delay: seconds that the server waited for the peer before that.
+        our_delay: seconds that the peer waited for the server.
+        drop_requested: the slot is needed for another handshake.
+        interest: epoll events that the handshake waits for.
+        error: why the handshake failed; None if it has not ended or succeeded.
+        sock: an ssl.SSLSocket once the handshake succeeded.
+        certificate: the peer's certificate (DER) once the handshake succeeded.
+    """
 
     __slots__ = (
-        "began",
         "certificate",
-        "crowded",
+        "drop_requested",
+        "earlier_peer_delay",
         "error",
         "interest",
-        "kept",
-        "own",
+        "our_delay",
+        "peer_waiting_since",
         "peername",
-        "shaker",
-        "since",
         "sock",
+        "started_at",
+        "worker",
     )
 
-    def __init__(self, sock: socket, peername: tuple[str, int], began: float) -> None:
-        self.sock, self.peername, self.began = sock, peername, began
-        self.since: float | None = None
-        self.crowded = False
-        self.own = self.kept = 0.0
+    def __init__(self, sock: socket, peername: tuple[str, int], started_at: float) -> None:
+        self.sock, self.peername, self.started_at = sock, peername, started_at
+        self.peer_waiting_since: float | None = None
+        self.drop_requested = False
+        self.earlier_peer_delay = self.our_delay = 0.0
         self.interest = select.EPOLLIN  # the peer speaks first (RFC 8446 section 2)
         self.certificate: bytes | None = None
         self.error: Exception | None = None
-        self.shaker: TlsWorker | None = None
+        self.worker: TlsWorker | None = None
 
-    def waited(self, now: float) -> float:
-        """Seconds for which its peer has kept us waiting; 0 while it does not."""
-        since = self.since
-        return 0.0 if since is None else self.own + now - since
+    def peer_delay(self, now: float) -> float:
+        """Seconds for which the server has waited for the peer; 0 while it does not wait."""
+        peer_waiting_since = self.peer_waiting_since
+        return 0.0 if peer_waiting_since is None else self.earlier_peer_delay + now - peer_waiting_since
 
-    def blamed(self) -> bool:
-        """Whether it is the peer's fault that its handshake came to this."""
+    def is_peers_fault(self) -> bool:
+        """Whether the peer caused the failure.
+
+        False when the server was slow and the peer therefore gave up or ran out of time.
+        """
         return self.error is not None and (
-            self.kept <= PATIENCE or reason_of(self.error) not in ("handshake_timeout", "handshake_cut_off")
+            self.our_delay <= MAX_OWN_DELAY or reason_of(self.error) not in ("handshake_timeout", "handshake_cut_off")
         )
 
 
 class TlsWorker:
-    """timeout: seconds for each handshake. share: of those, after which one may be made to give up its place. largest:
-    bytes that a peer may need for it. ended: told of those that did, in the shaker's thread.
+    """Computes handshakes until `stop`. `add`, `drop_if_waiting` and `stop` may be called from any thread.
 
-    `add`, `crowd` and `stop` may be called from any thread; `run` is the thread.
+    Args:
+        tls: context of the agent port.
+        timeout: seconds for each handshake.
+        share: seconds of waiting for its peer after which a handshake may be dropped.
+        max_bytes: bytes that a peer may send for its handshake.
+        ended: called in this thread with the handshakes that ended.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -97,103 +119,103 @@ class TlsWorker:
         tls: ssl.SSLContext,
         timeout: float,
         share: float,
-        largest: int,
+        max_bytes: int,
         ended: Callable[[list[HandshakeSlot]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tls, self._timeout, self._share, self._largest, self._ended, self._clock = (
+        self._tls, self._timeout, self._share, self._max_bytes, self._ended, self._clock = (
             tls,
             timeout,
             share,
-            largest,
+            max_bytes,
             ended,
             clock,
         )
         self._epoll = select.epoll()
-        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._alarm, select.EPOLLIN)
+        self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wakeup_fd, select.EPOLLIN)
         self._new: deque[HandshakeSlot] = deque()
-        self._crowded: deque[HandshakeSlot] = deque()
-        self._places: dict[int, HandshakeSlot] = {}
+        self._to_drop: deque[HandshakeSlot] = deque()
+        self._slots: dict[int, HandshakeSlot] = {}
         self._done: list[HandshakeSlot] = []
         self._stopped = threading.Event()
-        self._looked = self._seen = clock()
+        self._checked_at = self._last_poll = clock()
 
     def __len__(self) -> int:
-        return len(self._new) + len(self._places)
+        return len(self._new) + len(self._slots)
 
-    def add(self, place: HandshakeSlot) -> None:
-        """Begin its handshake."""
-        self._new.append(place)
-        os.eventfd_write(self._alarm, 1)
+    def add(self, slot: HandshakeSlot) -> None:
+        """Start the slot's handshake."""
+        self._new.append(slot)
+        os.eventfd_write(self._wakeup_fd, 1)
 
-    def crowd(self, place: HandshakeSlot) -> None:
-        """End its handshake, unless what it was waiting for has come meanwhile."""
-        self._crowded.append(place)
-        os.eventfd_write(self._alarm, 1)
+    def drop_if_waiting(self, slot: HandshakeSlot) -> None:
+        """Drop the slot's handshake, unless the peer's data arrived meanwhile."""
+        self._to_drop.append(slot)
+        os.eventfd_write(self._wakeup_fd, 1)
 
     def stop(self) -> None:
-        """`run` ends soon, and gives up what is not done."""
+        """Make `run` end soon and close the handshakes that are not done."""
         self._stopped.set()
-        os.eventfd_write(self._alarm, 1)
+        os.eventfd_write(self._wakeup_fd, 1)
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Compute handshakes until `stop`. This is the thread's main function."""
         try:
             while not self._stopped.is_set():
-                self.step(LOOK_EVERY if self._places else None)
+                self.step(CHECK_INTERVAL if self._slots else None)
         finally:
-            for place in (*self._new, *self._places.values(), *self._done):
-                place.sock.close()
+            for slot in (*self._new, *self._slots.values(), *self._done):
+                slot.sock.close()
             self._epoll.close()
-            os.close(self._alarm)
+            os.close(self._wakeup_fd)
 
-    def step(self, most: float | None) -> None:
-        """Wait for something to do, no longer than `most` seconds, and do it."""
-        events, came = self._epoll.poll(0), self._seen
+    def step(self, timeout: float | None) -> None:
+        """Wait up to `timeout` seconds for something to do, and do it."""
+        events, arrived_at = self._epoll.poll(0), self._last_poll
         if not events:
-            events, came = self._epoll.poll(most), self._clock()
-        self._seen = self._clock()
-        waiting = [self._places[fd] for fd, _ in events if fd in self._places]
-        for place in waiting:
-            self._hears(place, came)
+            events, arrived_at = self._epoll.poll(timeout), self._clock()
+        self._last_poll = self._clock()
+        waiting = [self._slots[fd] for fd, _ in events if fd in self._slots]
+        for slot in waiting:
+            self._on_input(slot, arrived_at)
         if len(waiting) < len(events):
-            os.eventfd_read(self._alarm)
-        for place in waiting:
-            self._compute(place, came)
+            os.eventfd_read(self._wakeup_fd)
+        for slot in waiting:
+            self._compute(slot, arrived_at)
         while self._new:
             self._begin(self._new.popleft())
-        while self._crowded:
-            self._make_room(self._crowded.popleft())
-        if self._clock() >= self._looked + LOOK_EVERY:
-            self._look()
-        self._tell()
+        while self._to_drop:
+            self._drop_waiting(self._to_drop.popleft())
+        if self._clock() >= self._checked_at + CHECK_INTERVAL:
+            self._drop_late()
+        self._report()
 
-    def _begin(self, place: HandshakeSlot) -> None:
+    def _begin(self, slot: HandshakeSlot) -> None:
         try:
-            (state, milliseconds) = _state(place.sock.getsockopt(IPPROTO_TCP, TCP_INFO, 48))
-            place.kept = milliseconds / 1000
+            (state, milliseconds) = _tcp_state(slot.sock.getsockopt(IPPROTO_TCP, TCP_INFO, 48))
+            slot.our_delay = milliseconds / 1000
             if state in CLOSED:
-                raise ConnectionResetError(f"it left before its turn, which came after {place.kept:.1f} s")
-            place.sock = self._tls.wrap_socket(
-                place.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+                raise ConnectionResetError(f"the peer left before its turn, which came after {slot.our_delay:.1f} s")
+            slot.sock = self._tls.wrap_socket(
+                slot.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
             )
-            self._epoll.register(place.sock, place.interest)
+            self._epoll.register(slot.sock, slot.interest)
         except OSError as error:
-            self._end(place, error)
+            self._end(slot, error)
         else:
-            self._places[place.sock.fileno()] = place
-            place.since = self._clock()
+            self._slots[slot.sock.fileno()] = slot
+            slot.peer_waiting_since = self._clock()
 
-    def _hears(self, place: HandshakeSlot, came: float) -> None:
-        """came: since when what the peer has sent has waited here, at the earliest."""
-        assert place.since is not None
-        place.own += max(0.0, came - place.since)
-        place.since = None
+    def _on_input(self, slot: HandshakeSlot, arrived_at: float) -> None:
+        """Stop counting the wait for the peer. arrived_at: earliest time at which its data can have arrived."""
+        assert slot.peer_waiting_since is not None
+        slot.earlier_peer_delay += max(0.0, arrived_at - slot.peer_waiting_since)
+        slot.peer_waiting_since = None
 
-    def _compute(self, place: HandshakeSlot, came: float) -> None:
-        """came: see `_hears`."""
-        secure = place.sock
+    def _compute(self, slot: HandshakeSlot, arrived_at: float) -> None:
+        """Continue the handshake. arrived_at: as in `_on_input`."""
+        secure = slot.sock
         assert isinstance(secure, ssl.SSLSocket)
         interest = select.EPOLLIN
         try:
@@ -204,52 +226,52 @@ class TlsWorker:
             except ssl.SSLWantWriteError:
                 interest = select.EPOLLOUT
             else:
-                place.certificate = secure.getpeercert(binary_form=True)
-                self._end(place)
+                slot.certificate = secure.getpeercert(binary_form=True)
+                self._end(slot)
                 return
             finally:
-                place.kept += self._clock() - came
-            if (count := taken(secure)) > self._largest:
+                slot.our_delay += self._clock() - arrived_at
+            if (count := bytes_read(secure)) > self._max_bytes:
                 raise HandshakeRefused(
-                    "handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._largest}"
+                    "handshake_too_large", f"{count} bytes and no end of the handshake, the limit is {self._max_bytes}"
                 )
-        except (OSError, HandshakeRefused) as error:  # ssl.SSLError is of the first kind
-            self._end(place, error)
+        except (OSError, HandshakeRefused) as error:  # ssl.SSLError is an OSError
+            self._end(slot, error)
             return
-        place.since = self._clock()
-        if interest != place.interest:
-            place.interest = interest
+        slot.peer_waiting_since = self._clock()
+        if interest != slot.interest:
+            slot.interest = interest
             self._epoll.modify(secure, interest)
 
-    def _make_room(self, place: HandshakeSlot) -> None:
-        place.crowded = False
-        if self._places.get(place.sock.fileno()) is place and place.waited(self._clock()) >= self._share:
+    def _drop_waiting(self, slot: HandshakeSlot) -> None:
+        slot.drop_requested = False
+        if self._slots.get(slot.sock.fileno()) is slot and slot.peer_delay(self._clock()) >= self._share:
             self._end(
-                place,
+                slot,
                 HandshakeRefused(
-                    "handshake_crowded_out", "too many handshakes are under way, and this one keeps us waiting"
+                    "handshake_crowded_out", "too many handshakes are under way, and this one waits for its peer"
                 ),
             )
 
-    def _look(self) -> None:
-        self._looked = now = self._clock()
+    def _drop_late(self) -> None:
+        self._checked_at = now = self._clock()
         late = []
-        for place in self._places.values():  # the oldest first
-            if place.began + self._timeout > now:
+        for slot in self._slots.values():  # the oldest first
+            if slot.started_at + self._timeout > now:
                 break
-            late.append(place)
-        for place in late:
-            self._end(place, TimeoutError(f"no TLS handshake within {self._timeout:g} s"))
+            late.append(slot)
+        for slot in late:
+            self._end(slot, TimeoutError(f"no TLS handshake within {self._timeout:g} s"))
 
-    def _end(self, place: HandshakeSlot, error: Exception | None = None) -> None:
-        place.error, place.since = error, None
-        if self._places.pop(place.sock.fileno(), None) is not None:
-            self._epoll.unregister(place.sock)
-        self._done.append(place)
+    def _end(self, slot: HandshakeSlot, error: Exception | None = None) -> None:
+        slot.error, slot.peer_waiting_since = error, None
+        if self._slots.pop(slot.sock.fileno(), None) is not None:
+            self._epoll.unregister(slot.sock)
+        self._done.append(slot)
         if len(self._done) == BATCH:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._done:
             done, self._done = self._done, []
             self._ended(done)

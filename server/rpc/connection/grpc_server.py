@@ -1,8 +1,7 @@
-"""HTTP/2 as this port speaks it: grpclib's protocol object, with our limits announced and a word for those who are at
-the wrong door.
+"""grpclib's server with the limits of this port, and with answers for requests that are not gRPC.
 
-grpclib announces h2's defaults, which are not what the lane's guard allows; and it answers requests that are not gRPC
-without a body.
+grpclib announces h2's defaults, which exceed what the guard allows, and answers requests that are not gRPC without a
+body.
 """
 
 from __future__ import annotations
@@ -35,26 +34,30 @@ H2 = H2Configuration(
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
 )
-"""grpclib turns the checks of inbound headers off; ours are on (RFC 9113 section 8.2)."""
+"""grpclib switches the checks of inbound headers off; here they are on (RFC 9113 section 8.2)."""
 
 GRPC = ("application/grpc", "application/grpc+proto")
 GC_INTERVAL = 4_096
-"""grpclib looks through all its connections at every tenth new one; among ten thousand that is most of the cost of
-connecting."""
+"""grpclib scans its connections at every tenth new one. With ten thousand that is most of the cost of connecting."""
 
 
 _TIMEOUT = re.compile("[0-9]{1,8}[HMSmun]")
 
 
 class BadBlock(ProtocolError):
-    """A header block that cannot be decoded. h2 calls it a PROTOCOL_ERROR."""
+    """A header block that cannot be decoded. h2 reports it as a PROTOCOL_ERROR."""
 
     error_code = ErrorCodes.COMPRESSION_ERROR
 
 
 class _Decoder(Decoder):
     def decode(self, data: bytes, raw: bool = False) -> Any:
-        """Raises BadBlock (RFC 9113 section 4.3), and OversizedHeaderListError, which is left to h2."""
+        """Decode a header block.
+
+        Raises:
+            BadBlock: it cannot be decoded (RFC 9113 section 4.3).
+            OversizedHeaderListError: it is too large; h2 handles this.
+        """
         try:
             return super().decode(data, raw)
         except OversizedHeaderListError:
@@ -63,17 +66,26 @@ class _Decoder(Decoder):
             raise BadBlock(f"header block: {error}") from error
 
 
-class Protocol(H2Protocol):
-    """One connection. streams, header_list: what it announces (RFC 9113 section 6.5.2), in streams at once and
-    bytes."""
+class ServerProtocol(H2Protocol):
+    """grpclib's protocol object for one connection.
+
+    Args:
+        handler: grpclib's request handler.
+        config: grpclib's configuration.
+        streams: concurrent streams to announce (RFC 9113 section 6.5.2).
+        header_list: bytes of a header list to announce.
+    """
 
     def __init__(self, handler: Requests, config: Configuration, streams: int, header_list: int) -> None:
         super().__init__(handler, config, H2)
         self._streams, self._header_list = streams, header_list
 
     def connection_made(self, transport: Any) -> None:
-        """As grpclib's, but everything is said in the first SETTINGS frame. Raises OSError for a peer that has gone
-        already."""
+        """Start the connection like grpclib does, but announce everything in the first SETTINGS frame.
+
+        Raises:
+            OSError: the peer has already closed the connection.
+        """
         http2 = H2Connection(config=self.h2_config)
         http2.local_settings = Settings(
             client=False,
@@ -95,7 +107,7 @@ class Protocol(H2Protocol):
         self.processor = EventsProcessor(self.handler, self.connection)
 
     def goaway(self) -> None:
-        """Say that no stream after those that are open is taken (RFC 9113 section 6.8). Those go on."""
+        """Send a GOAWAY that accepts no further stream (RFC 9113 section 6.8). Open streams continue."""
         if (
             not self.connection.is_closing()
             and self.connection._connection.state_machine.state is not ConnectionState.CLOSED
@@ -107,8 +119,7 @@ class Protocol(H2Protocol):
 
 
 class Methods(dict[str, Handler]):
-    """Path → handler. grpclib's own answer for other paths lacks the content-type that gRPC asks for
-    ("Trailers-Only")."""
+    """Path → handler. grpclib's answer for an unknown path lacks the content-type that gRPC requires."""
 
     def get(self, path: str, default: Any = None) -> Any:
         return super().get(path) or Handler(_unknown, Cardinality.STREAM_STREAM, bytes, bytes)
@@ -121,7 +132,7 @@ async def _unknown(stream: Any) -> None:
 class _Requests(Requests):
     def accept(self, stream: Any, headers: list[tuple[str, str]], release_stream: Callable[[], None]) -> None:
         known = dict(headers)
-        wrong = turned_away(known)
+        wrong = http_refusal(known)
         if wrong is None and _TIMEOUT.fullmatch(known.get("grpc-timeout", "1S")) is None:
             self.__gc_step__()
             self._tasks[stream] = self.loop.create_task(
@@ -136,8 +147,7 @@ class _Requests(Requests):
 
 
 class _Sink:
-    """Instead of grpclib's buffer of a stream: drops what comes and gives its window back, so that the request can come
-    to its end."""
+    """Replaces grpclib's buffer of a stream: drops the data and returns its window, so that the request can end."""
 
     def __init__(self, ack: Callable[[int], None]) -> None:
         self._ack = ack
@@ -153,8 +163,12 @@ class _Sink:
         return 0
 
 
-def turned_away(headers: Mapping[str, str]) -> tuple[int, str, bool] | None:
-    """HTTP status, words, and whether they are wanted, for a request that is not gRPC (PROTOCOL-HTTP2, "Requests")."""
+def http_refusal(headers: Mapping[str, str]) -> tuple[int, str, bool] | None:
+    """The HTTP answer to a request that is not gRPC (PROTOCOL-HTTP2, "Requests").
+
+    Returns:
+        None for a gRPC request, else the HTTP status, the text, and whether the text is sent.
+    """
     if headers[":method"] != "POST":
         return 405, "This port speaks gRPC: it takes POST requests only.\n", headers[":method"] != "HEAD"
     if headers.get("content-type") not in GRPC:
@@ -163,7 +177,7 @@ def turned_away(headers: Mapping[str, str]) -> tuple[int, str, bool] | None:
 
 
 async def _refuse(stream: Any, status: Status, words: str, release: Callable[[], None]) -> None:
-    """A gRPC answer without a message ("Trailers-Only")."""
+    """Answer without a message ("Trailers-Only")."""
     try:
         await stream.send_headers(
             [
@@ -177,7 +191,7 @@ async def _refuse(stream: Any, status: Status, words: str, release: Callable[[],
         if stream.closable:
             stream.reset_nowait()
     except (ProtocolError, StreamTerminatedError, ConnectionError):
-        return  # whoever asked has gone
+        return  # the client has disconnected
     finally:
         release()
 
@@ -194,18 +208,26 @@ async def _turn_away(
     if status == 405:
         headers.append(("allow", "POST"))
     try:
-        await ended.wait()  # whether the request is malformed is known at its end only
+        await ended.wait()  # only at its end is it known whether the request is malformed
         await stream.send_headers(headers, end_stream=not wanted)
         if wanted:
             await stream.send_data(body, end_stream=True)
     except (ProtocolError, StreamTerminatedError, ConnectionError):
-        return  # whoever asked has gone
+        return  # the client has disconnected
     finally:
         release()
 
 
 class GrpcServer(Server):
-    """Makes protocol objects; it never listens by itself."""
+    """Makes grpclib's protocol objects; it does not listen by itself.
+
+    Args:
+        services: grpclib's services.
+        codec: grpclib's codec.
+        window: bytes of the windows of connection and stream.
+        streams: concurrent streams of a connection.
+        header_list: bytes of a header list.
+    """
 
     def __init__(self, services: list[Any], codec: Any, window: int, streams: int, header_list: int) -> None:
         super().__init__(
@@ -217,9 +239,9 @@ class GrpcServer(Server):
         self._streams, self._header_list = streams, header_list
         self.__gc_interval__ = GC_INTERVAL
 
-    def protocol(self) -> Protocol:
-        """For a new connection. Call it with the asyncio loop set."""
+    def protocol(self) -> ServerProtocol:
+        """Make the protocol object for a new connection. Needs a running asyncio loop."""
         self.__gc_step__()
         handler = _Requests(self._mapping, self._codec, self._status_details_codec, self.__dispatch__)
         self._handlers.add(handler)
-        return Protocol(handler, self._config, self._streams, self._header_list)
+        return ServerProtocol(handler, self._config, self._streams, self._header_list)

@@ -1,7 +1,6 @@
-"""What else the agent port answers: grpc.health.v1.Health and server reflection (v1 and v1alpha), for any gRPC client.
+"""grpc.health.v1.Health and server reflection (v1 and v1alpha) on the agent port, for any gRPC client.
 
-grpclib's own services do the work. Who may ask is the caller's business: `ask` judges each call before anything is
-read.
+grpclib's own services do the work. `authorize` judges each call before anything is read.
 """
 
 from __future__ import annotations
@@ -24,13 +23,12 @@ from grpclib.reflection.service import ServerReflection
 from grpclib.reflection.v1 import reflection_pb2
 from grpclib.reflection.v1alpha import reflection_pb2 as reflection_v1alpha_pb2
 
-Ask = Callable[[Any], None]
-"""Called with grpclib's stream; raises GRPCError for somebody who may not."""
+Authorize = Callable[[Any], None]
+"""Called with grpclib's stream; raises GRPCError for a caller that is not allowed."""
 
 
 class Codec(CodecBase):
-    """google.protobuf's messages as such, everything else as the bytes it is: the agents' messages are read by the
-    lane."""
+    """Encodes google.protobuf's messages; passes bytes through, because the fast path decodes agents' messages."""
 
     __content_subtype__ = "proto"
 
@@ -44,33 +42,39 @@ class Codec(CodecBase):
         return self._proto.decode(data, message_type) if issubclass(message_type, Message) else data
 
 
-class Services:
-    """Health and reflection beside `main`, the service of the agents. patience: seconds for the first message of a
-    call."""
+class HealthAndReflection:
+    """Health and reflection next to the service of the agents.
 
-    def __init__(self, main: Any, ask: Ask, patience: float) -> None:
-        self._ask, self._patience = ask, patience
+    Args:
+        agent_service: the service whose health is reported.
+        authorize: judges each call.
+        timeout: seconds for the first message of a call.
+    """
+
+    def __init__(self, agent_service: Any, authorize: Authorize, timeout: float) -> None:
+        self._authorize, self._timeout = authorize, timeout
         self._serving = ServiceStatus()
         self._serving.set(True)
-        health = Health({OVERALL: [self._serving], main: [self._serving]})
-        self._others = ServerReflection.extend([main, health], pool=_pool())[1:]
+        health = Health({OVERALL: [self._serving], agent_service: [self._serving]})
+        self._services = ServerReflection.extend([agent_service, health], pool=_pool())[1:]
 
     def __mapping__(self) -> dict[str, Handler]:
+        """The methods that grpclib serves."""
         methods: dict[str, Handler] = {}
-        for service in self._others:
+        for service in self._services:
             methods |= service.__mapping__()
-        return {path: method._replace(func=self._guarded(method.func)) for path, method in methods.items()}
+        return {path: method._replace(func=self._checked(method.func)) for path, method in methods.items()}
 
     def drain(self) -> None:
-        """NOT_SERVING from here on; whoever watches is told. Under asyncio or not."""
+        """Report NOT_SERVING from now on, also to clients that watch. Works with and without asyncio."""
         self._serving.set(False)
 
-    def _guarded(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _checked(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
         async def run(stream: Any) -> None:
-            self._ask(stream)
+            self._authorize(stream)
             try:
-                await call(_Patient(stream, self._patience))
-            except NotImplementedError:  # grpclib on a message with the compressed flag
+                await call(_WithDeadline(stream, self._timeout))
+            except NotImplementedError:  # grpclib raises it for a message with the compressed flag
                 raise GRPCError(Status.UNIMPLEMENTED, "compressed messages are not supported") from None
             except DecodeError as error:
                 raise GRPCError(Status.INTERNAL, f"cannot read the request: {error}") from None
@@ -78,17 +82,17 @@ class Services:
         return run
 
 
-class _Patient:
-    """grpclib's stream, whose first message must come in time."""
+class _WithDeadline:
+    """grpclib's stream with a deadline for its first message."""
 
-    def __init__(self, stream: Any, patience: float) -> None:
-        self._stream, self._patience = stream, patience
+    def __init__(self, stream: Any, timeout: float) -> None:
+        self._stream, self._timeout = stream, timeout
         self._begun = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def __aiter__(self) -> _Patient:
+    def __aiter__(self) -> _WithDeadline:
         return self
 
     async def __anext__(self) -> Any:
@@ -105,18 +109,18 @@ class _Patient:
 
     async def _receive(self) -> Any:
         try:
-            async with asyncio.timeout(None if self._begun else self._patience):
+            async with asyncio.timeout(None if self._begun else self._timeout):
                 message = await self._stream.recv_message()
             self._begun = True
             return message
         except TimeoutError:
-            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no request within {self._patience:g} s") from None
+            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no request within {self._timeout:g} s") from None
         except AssertionError:  # grpclib asserts that a stream does not end within a message
             raise GRPCError(Status.INTERNAL, "ended within a message") from None
 
 
 def _pool() -> DescriptorPool:
-    """A pool of our own: what else the process has loaded is nobody's business."""
+    """A descriptor pool of its own, so that reflection shows nothing else that the process has loaded."""
     pool = DescriptorPool()
     pool.AddSerializedFile(files("proto").joinpath("command.binpb").read_bytes())
     for module in (health_pb2, reflection_pb2, reflection_v1alpha_pb2):

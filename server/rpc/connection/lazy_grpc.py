@@ -1,4 +1,4 @@
-"""What the lane takes for grpclib's protocol object, until the connection needs a real one (see short.py)."""
+"""Stand-in for grpclib's protocol object; it builds the real one on demand (see opening_cache.py)."""
 
 from __future__ import annotations
 
@@ -10,137 +10,148 @@ from grpclib.exceptions import GRPCError
 from grpclib.metadata import encode_grpc_message
 from h2.exceptions import ProtocolError
 
-from server.rpc.accept.listener import Arrival
+from server.rpc.accept.listener import AcceptedSocket
 from server.rpc.connection.opening_cache import (
     ACK,
     ANSWER,
     HEADER,
-    LONGEST,
+    MAX_READS,
+    MAX_TEMPLATE,
     MAX_WINDOW,
     PREFACE,
     STREAM,
-    TRIES,
     WINDOW_UPDATE,
     HandshakeTemplate,
     HandshakeTemplates,
     RecordingTransport,
-    Stream,
     StubH2Connection,
-    whole,
+    StubStream,
+    frames_until_call,
 )
 from server.rpc.connection.transport import Transport
 
 
-class Calls(Protocol):
-    """Whoever is told of calls that came the short way."""
+class CallHandler(Protocol):
+    """Decides what happens to calls on the fast path."""
 
-    def begun(self, front: LazyGrpcConnection, headers: Mapping[str, str]) -> None:
-        """It may attach the stream to the lane, or end the call with `front.finish`."""
+    def on_call(self, connection: LazyGrpcConnection, headers: Mapping[str, str]) -> None:
+        """Attach the call's stream, or end the call with `LazyGrpcConnection.finish`."""
 
-    def over(self, front: LazyGrpcConnection) -> None:
-        """The call was reset, or its connection is gone."""
+    def on_call_ended(self, connection: LazyGrpcConnection) -> None:
+        """The call was reset, or its connection is closed."""
 
 
 class LazyGrpcConnection:
-    """Of one connection. conn: the lane's, set before the first byte. certificate: DER, None without TLS.
+    """One connection of an agent, with h2 and grpclib objects only if it needs them.
 
-    offended: to be called when the agent is refused by what is above HTTP/2, with whether it broke the protocol.
-    refusal: what it was told then.
-    call: whatever `calls` keeps here for the call that came the short way."""
+    Args:
+        accepted: the socket.
+        templates: the cached handshakes.
+        calls: decides what happens to calls.
+        on_refused: called when the agent is refused above HTTP/2, with whether it broke the protocol.
+
+    Attributes:
+        conn: the fast-path connection, assigned before any data arrives.
+        agent_stream: what `calls` stores here for the call on the fast path.
+        refusal: the error with which the agent was refused.
+        stub: the windows, while there is no h2 object.
+    """
 
     __slots__ = (
+        "_accepted",
         "_acks",
         "_answered",
-        "_arrival",
         "_calls",
         "_finished",
-        "_held",
-        "_learnt",
-        "_opening",
-        "_openings",
-        "_real",
-        "_said",
+        "_grpclib",
+        "_learned",
+        "_received",
+        "_template",
+        "_templates",
         "_transport",
-        "call",
+        "_written",
+        "agent_stream",
         "conn",
-        "offended",
+        "on_refused",
         "refusal",
-        "still",
+        "stub",
     )
 
     def __init__(
-        self, arrival: Arrival, openings: HandshakeTemplates, calls: Calls, offended: Callable[[bool], None]
+        self,
+        accepted: AcceptedSocket,
+        templates: HandshakeTemplates,
+        calls: CallHandler,
+        on_refused: Callable[[bool], None],
     ) -> None:
-        self._arrival, self._openings, self._calls = arrival, openings, calls
+        self._accepted, self._templates, self._calls = accepted, templates, calls
         self.conn: Any = None
-        self.call: Any = None
-        self.offended = offended
+        self.agent_stream: Any = None
+        self.on_refused = on_refused
         self.refusal: GRPCError | None = None
         self._transport: Transport | None = None
-        self.still = StubH2Connection()
-        self._held = b""
-        self._said = 0
-        self._opening: HandshakeTemplate | None = None
-        self._learnt: list[HandshakeTemplate] | None = None
+        self.stub = StubH2Connection()
+        self._received = b""
+        self._written = 0
+        self._template: HandshakeTemplate | None = None
+        self._learned: list[HandshakeTemplate] | None = None
         self._acks = 0
         self._answered = self._finished = False
-        self._real: Any = None
+        self._grpclib: Any = None
 
     @property
     def peer(self) -> str:
-        return "{}:{}".format(*self._arrival.peername)
+        return "{}:{}".format(*self._accepted.peername)
 
     @property
     def refused(self) -> bool:
-        """Whether the agent was told so; its connection's end is then no news."""
+        """Whether the agent was refused above HTTP/2; the end of its connection then needs no log line."""
         return self.refusal is not None or (self._transport is not None and self._transport.refusal is not None)
 
     @property
     def certificate(self) -> bytes | None:
-        return self._arrival.certificate
+        return self._accepted.certificate
 
-    # --- what the lane calls
-    # -------------------------------------------------------------------------------------------------
+    # --- called by the fast-path connection ---
 
     def data_received(self, frames: bytes) -> None:
-        """Whole frames, or the preface."""
-        if self._real is not None:
+        """Handle whole frames, or the preface."""
+        if self._grpclib is not None:
             self._to_h2(frames)
-        elif self._opening is None:
-            self._held += frames
-            if len(self._held) > PREFACE:
-                self._open()
+        elif self._template is None:
+            self._received += frames
+            if len(self._received) > PREFACE:
+                self._match()
         else:
-            self._go_on(frames)
+            self._after_template(frames)
 
     def connection_lost(self, error: BaseException | None) -> None:
-        if self._real is not None:
-            self._real.connection_lost(error)
-        if self.call is not None:
-            self._calls.over(self)
+        if self._grpclib is not None:
+            self._grpclib.connection_lost(error)
+        if self.agent_stream is not None:
+            self._calls.on_call_ended(self)
 
-    # --- what the owner of the call does
-    # -------------------------------------------------------------------------------------
+    # --- called by the owner of the call ---
 
     def accept(self) -> None:
-        """The peer's call is a session. The headers that say so leave together with the first message."""
-        assert self._opening is not None
+        """Accept the call as a session. Its response headers are sent together with the first message."""
+        assert self._template is not None
         self._answered = True
         buffered = self.conn.buffered
         buffered.corked = True
-        self.conn.write(self._opening.answer)
+        self.conn.write(self._template.answer)
         buffered.corked = False
-        for opening in self._learnt or ():
-            self._openings.keep(opening)
-        self._learnt = None
+        for template in self._learned or ():
+            self._templates.keep(template)
+        self._learned = None
 
     def finish(self, error: GRPCError | None) -> None:
-        """End the call with a status, None for OK. Of no effect when it is over."""
+        """End the call with a status; None for OK. Does nothing if the call has ended."""
         if self._finished or self.conn.closed:
             return
         self._finished = True
         self.conn.detach()
-        http2 = self._http2()
+        http2 = self._h2()
         status = Status.OK if error is None else error.status
         trailers = [] if self._answered else list(ANSWER)
         trailers.append(("grpc-status", str(status.value)))
@@ -149,57 +160,59 @@ class LazyGrpcConnection:
         try:
             http2.send_headers(STREAM, trailers, end_stream=True)
             if error is not None and not http2.streams[STREAM].closed:
-                http2.reset_stream(STREAM, error_code=0)  # nobody reads the rest of the request (RFC 9113 section 8.1)
+                http2.reset_stream(STREAM, error_code=0)  # the rest of the request is not read (RFC 9113 section 8.1)
         except (ProtocolError, KeyError):
-            pass  # the peer has ended the stream already
+            pass  # the peer has already ended the stream
         self.conn.write(http2.data_to_send())
 
     def goaway(self) -> None:
-        """Say that no further stream is taken."""
+        """Tell the peer that no further call is accepted."""
         if self.conn.closed:
             return
-        if self._opening is not None:
-            self._http2()
-        elif self._real is None:
-            self._long_way()
-        self._real.goaway()
+        if self._template is not None:
+            self._h2()
+        elif self._grpclib is None:
+            self._use_grpclib()
+        self._grpclib.goaway()
 
-    # --- the opening
-    # ---------------------------------------------------------------------------------------------------------
+    # --- the first bytes ---
 
-    def _open(self) -> None:
-        held, complete = self._held, whole(self._held)
-        learnt = self._learnt = self._learnt or []
-        opening = (
-            None if complete is False or len(held) > LONGEST or len(learnt) >= TRIES else self._openings.find(held)
+    def _match(self) -> None:
+        """Answer the first bytes from a template, or hand the connection to grpclib."""
+        held, complete = self._received, frames_until_call(self._received)
+        learnt = self._learned = self._learned or []
+        template = (
+            None
+            if complete is False or len(held) > MAX_TEMPLATE or len(learnt) >= MAX_READS
+            else self._templates.find(held)
         )
-        if opening is None or (complete is True and opening.headers is None):
-            self._long_way()
+        if template is None or (complete is True and template.headers is None):
+            self._use_grpclib()
             return
-        learnt.append(opening)
-        if len(opening.said) > self._said:
-            self.conn.write(opening.said[self._said :])
-            self._said = len(opening.said)
-        if opening.headers is not None:
-            self._opening, self._held = opening, b""
-            still = self.still
-            still.inbound_flow_control_window, still.outbound_flow_control_window = opening.inbound, opening.outbound
-            still.max_outbound_frame_size = opening.frame
-            still.stream = Stream(opening.inbound_stream, opening.outbound_stream)
-            self._calls.begun(self, opening.headers)
+        learnt.append(template)
+        if len(template.output) > self._written:
+            self.conn.write(template.output[self._written :])
+            self._written = len(template.output)
+        if template.headers is not None:
+            self._template, self._received = template, b""
+            stub = self.stub
+            stub.inbound_flow_control_window, stub.outbound_flow_control_window = template.inbound, template.outbound
+            stub.max_outbound_frame_size = template.frame
+            stub.stream = StubStream(template.inbound_stream, template.outbound_stream)
+            self._calls.on_call(self, template.headers)
 
-    def _go_on(self, frames: bytes) -> None:
-        """Windows and the acknowledgement of our SETTINGS; whatever else comes is h2's."""
-        still, position = self.still, 0
-        stream = still.stream
-        assert stream is not None and self._opening is not None
+    def _after_template(self, frames: bytes) -> None:
+        """Handle window updates and acknowledgements of the server's SETTINGS; h2 gets everything else."""
+        stub, position = self.stub, 0
+        stream = stub.stream
+        assert stream is not None and self._template is not None
         while position < len(frames):
             size = int.from_bytes(frames[position : position + 3], "big")
             kind, number = frames[position + 3], int.from_bytes(frames[position + 5 : position + 9], "big") & MAX_WINDOW
             more = int.from_bytes(frames[position + HEADER : position + HEADER + 4], "big") & MAX_WINDOW
-            target: StubH2Connection | Stream | None = still if number == 0 else stream if number == STREAM else None
-            if frames[position : position + HEADER] == ACK and self._acks < len(self._opening.inbound_acked):
-                stream.inbound_flow_control_window = self._opening.inbound_acked[self._acks]
+            target: StubH2Connection | StubStream | None = stub if number == 0 else stream if number == STREAM else None
+            if frames[position : position + HEADER] == ACK and self._acks < len(self._template.inbound_acked):
+                stream.inbound_flow_control_window = self._template.inbound_acked[self._acks]
                 self._acks += 1
             elif (
                 kind == WINDOW_UPDATE
@@ -210,70 +223,70 @@ class LazyGrpcConnection:
             ):
                 target.outbound_flow_control_window += more
             else:
-                self._http2()
+                self._h2()
                 self._to_h2(frames[position:])
                 return
             position += HEADER + size
 
     def _to_h2(self, frames: bytes) -> None:
-        self._real.data_received(frames)
-        if self._opening is not None and not self._finished:
-            stream = self._real.connection._connection.streams.get(STREAM)
-            if stream is None or stream.closed:  # reset by the peer, or by h2 for what the peer did
+        self._grpclib.data_received(frames)
+        if self._template is not None and not self._finished:
+            stream = self._grpclib.connection._connection.streams.get(STREAM)
+            if stream is None or stream.closed:  # reset by the peer, or by h2 because of what the peer sent
                 self._finished = True
-                self._calls.over(self)
+                self._calls.on_call_ended(self)
 
-    # --- the long way
-    # --------------------------------------------------------------------------------------------------------
+    # --- h2 and grpclib on demand ---
 
-    def _long_way(self) -> None:
-        """grpclib carries this connection from here on; what was answered already is not answered again."""
-        before = self._learnt[-1].data if self._learnt else b""
-        rest = self._held[len(before) :]
+    def _use_grpclib(self) -> None:
+        """Let grpclib carry this connection from now on. What was answered already is not answered again."""
+        before = self._learned[-1].data if self._learned else b""
+        rest = self._received[len(before) :]
         transport = self._make(before)
-        self._held, self._learnt = b"", None
+        self._received, self._learned = b"", None
         if not before:
             transport.conn = self.conn
-            self._real.connection_made(transport)
-        self._take_over(transport)
-        self._real.data_received(rest)
+            self._grpclib.connection_made(transport)
+        self._hand_over(transport)
+        self._grpclib.data_received(rest)
 
-    def _http2(self) -> Any:
-        """h2's connection object, where this connection is."""
-        if self._real is None:
-            assert self._opening is not None and self.still.stream is not None
-            self._replay(self._opening, self.still.stream)
-        return self._real.connection._connection
+    def _h2(self) -> Any:
+        """The h2 connection object; it is built and brought to the connection's state if there is none."""
+        if self._grpclib is None:
+            assert self._template is not None and self.stub.stream is not None
+            self._replay(self._template, self.stub.stream)
+        return self._grpclib.connection._connection
 
-    def _replay(self, opening: HandshakeTemplate, still: Stream) -> None:
+    def _replay(self, template: HandshakeTemplate, stub: StubStream) -> None:
+        """Build h2 and grpclib objects, and bring them to the connection's state by feeding them the same bytes."""
         transport = self._make(b"")
-        self._real.connection_made(transport)
-        handler, ear = self._real.processor.handler, RecordingTransport()
-        self._real.processor.handler = ear
-        self._real.data_received(opening.data)
-        self._real.processor.handler = handler
-        ear.calls[0][2]()  # not a call that grpclib is to look after
-        http2 = self._real.connection._connection
+        self._grpclib.connection_made(transport)
+        handler, recorder = self._grpclib.processor.handler, RecordingTransport()
+        self._grpclib.processor.handler = recorder
+        self._grpclib.data_received(template.data)
+        self._grpclib.processor.handler = handler
+        recorder.calls[0][2]()  # grpclib must not handle this call
+        http2 = self._grpclib.connection._connection
         if self._answered:
             http2.send_headers(STREAM, ANSWER)
         if self._acks:
             http2.receive_data(ACK * self._acks)
         http2.clear_outbound_data_buffer()
-        http2.outbound_flow_control_window = self.still.outbound_flow_control_window
-        http2.streams[STREAM].outbound_flow_control_window = still.outbound_flow_control_window
-        self._take_over(transport)
+        http2.outbound_flow_control_window = self.stub.outbound_flow_control_window
+        http2.streams[STREAM].outbound_flow_control_window = stub.outbound_flow_control_window
+        self._hand_over(transport)
 
     def _make(self, before: bytes) -> Transport:
-        """grpclib's object, which has seen `before`. What it writes is dropped until the transport has a connection."""
-        arrival = self._arrival
-        transport = Transport(arrival.sock, arrival.peername, arrival.certificate)
-        transport.offended, transport.refusal = self.offended, self.refusal
-        self._transport, self._real = transport, self._openings.make()
+        """Build grpclib's object and feed it `before`. Its writes are dropped until the transport has a connection."""
+        accepted = self._accepted
+        transport = Transport(accepted.sock, accepted.peername, accepted.certificate)
+        transport.on_refused, transport.refusal = self.on_refused, self.refusal
+        self._transport, self._grpclib = transport, self._templates.make()
         if before:
-            self._real.connection_made(transport)
-            self._real.data_received(before)
+            self._grpclib.connection_made(transport)
+            self._grpclib.data_received(before)
         return transport
 
-    def _take_over(self, transport: Transport) -> None:
+    def _hand_over(self, transport: Transport) -> None:
         transport.conn = self.conn
-        self.conn.bind_h2(self._real.connection._connection)
+        self.conn.bind_h2(self._grpclib.connection._connection)

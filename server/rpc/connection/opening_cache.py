@@ -1,14 +1,10 @@
-"""The short way of an agent into its session, and back to h2 and grpclib whenever anything is unusual.
+"""Fast path for new agent connections: reuse a cached handshake, and create h2 and grpclib objects only on demand.
 
-What h2 does with the first bytes of a connection depends on these bytes alone, and agents that dial the same server
-begin with the
-same ones. So h2 and grpclib are asked once for each such *opening*, and their answer serves every connection that
-begins with it.
-A connection that came this way has no h2 object. As soon as it asks for more than DATA on its one stream, windows and
-the
-acknowledgement of our SETTINGS, or its call is to end, one is made, brought to where the connection is by feeding it
-the same
-bytes, and rules from then on.
+What h2 answers to the first bytes of a connection depends on these bytes alone, and agents of the same server begin
+with the same bytes. So h2 and grpclib are asked once for each such beginning, and their answer serves every connection
+that begins the same way: a *template*. A connection that was opened from a template has no h2 object. When it needs
+more than DATA on its one stream, window updates and the acknowledgement of the server's SETTINGS, or when its call is
+to end, an h2 object is made, brought to the connection's state by feeding it the same bytes, and used from then on.
 """
 
 from __future__ import annotations
@@ -21,29 +17,33 @@ from h2.stream import StreamState
 
 from proto.messages import CONNECT
 
-KEPT = 256
-"""Openings. Only those of agents that were let in are kept."""
-LONGEST = 4_096
-"""Bytes of an opening; a longer one goes the long way."""
-TRIES = 4
-"""Pieces in which an opening may come."""
+MAX_TEMPLATES = 256
+"""Templates that are kept. Only those of agents that were admitted are kept."""
+MAX_TEMPLATE = 4_096
+"""Bytes of a connection's beginning; a longer one is handed to grpclib."""
+MAX_READS = 4
+"""Pieces in which the beginning may arrive."""
 PREFACE, HEADER = 24, 9
 HEADERS, SETTINGS, WINDOW_UPDATE = 1, 4, 8
 ACK = b"\x00\x00\x00\x04\x01\x00\x00\x00\x00"
 STREAM = 1
 MAX_WINDOW = (1 << 31) - 1
 ANSWER = [(":status", "200"), ("content-type", "application/grpc+proto")]
-"""As grpclib begins its answer to a call."""
+"""The headers with which grpclib begins its answer to a call."""
 
 
 class HandshakeTemplate:
     """What h2 and grpclib make of the first bytes of a connection.
 
-    headers: of the call that they open, None as long as they open none. said: everything to be written so far. answer:
-    the headers
-    that accept the call. inbound_acked: the stream's window after each acknowledgement of our SETTINGS. The other
-    windows: as they
-    are now.
+    Attributes:
+        data: the bytes.
+        output: everything that is written in answer.
+        headers: of the call that the bytes open; None while they open none.
+        answer: the response headers that accept the call.
+        frame: largest frame that the peer accepts.
+        inbound, inbound_stream: windows in which the peer may send, of the connection and of the stream.
+        inbound_acked: the stream's inbound window after each acknowledgement of the server's SETTINGS.
+        outbound, outbound_stream: windows in which the server may send.
     """
 
     __slots__ = (
@@ -56,19 +56,19 @@ class HandshakeTemplate:
         "inbound_stream",
         "outbound",
         "outbound_stream",
-        "said",
+        "output",
     )
 
-    def __init__(self, data: bytes, said: bytes) -> None:
-        self.data, self.said = data, said
+    def __init__(self, data: bytes, output: bytes) -> None:
+        self.data, self.output = data, output
         self.headers: Mapping[str, str] | None = None
         self.answer = b""
         self.frame = self.inbound = self.inbound_stream = self.outbound = self.outbound_stream = 0
         self.inbound_acked: tuple[int, ...] = ()
 
 
-class Stream:
-    """What the lane needs to know of h2's stream."""
+class StubStream:
+    """Stand-in for h2's stream: the windows."""
 
     __slots__ = ("inbound_flow_control_window", "outbound_flow_control_window")
     closed = False
@@ -81,17 +81,17 @@ class Stream:
 
 
 class StubH2Connection:
-    """What the lane needs to know of h2's connection object while there is none."""
+    """Stand-in for h2's connection object: the windows and the one stream."""
 
     __slots__ = ("inbound_flow_control_window", "max_outbound_frame_size", "outbound_flow_control_window", "stream")
 
     def __init__(self) -> None:
         self.inbound_flow_control_window = self.outbound_flow_control_window = 65_535  # RFC 9113 section 6.9.2
         self.max_outbound_frame_size = 16_384
-        self.stream: Stream | None = None
+        self.stream: StubStream | None = None
 
     @property
-    def streams(self) -> dict[int, Stream]:
+    def streams(self) -> dict[int, StubStream]:
         return {} if self.stream is None else {STREAM: self.stream}
 
     @property
@@ -107,10 +107,10 @@ class StubH2Connection:
 
 
 class RecordingTransport:
-    """Stands for the transport and for grpclib's handler of requests: what they would be told is kept."""
+    """Stand-in for the transport and for grpclib's request handler; it records what they would receive."""
 
     def __init__(self) -> None:
-        self.said = b""
+        self.output = b""
         self.closed = False
         self.calls: list[tuple[Any, Any, Callable[[], None]]] = []
 
@@ -118,7 +118,7 @@ class RecordingTransport:
         return default
 
     def write(self, data: bytes) -> None:
-        self.said += bytes(data)
+        self.output += bytes(data)
 
     def is_closing(self) -> bool:
         return self.closed
@@ -134,73 +134,73 @@ class RecordingTransport:
 
 
 class HandshakeTemplates:
-    """make: grpclib's protocol object for a connection, to be called with the asyncio loop set."""
+    """The cached templates. make: makes grpclib's protocol object for a connection; needs a running asyncio loop."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.make = make
         self._known: OrderedDict[bytes, HandshakeTemplate] = OrderedDict()
 
     def find(self, data: bytes) -> HandshakeTemplate | None:
-        """None: what begins so goes the long way. The caller has seen to it that data is whole frames."""
+        """Return the template for these bytes, which are whole frames; None if grpclib must handle them."""
         known = self._known.get(data)
-        return self._ask(data) if known is None else known
+        return self._learn(data) if known is None else known
 
-    def keep(self, opening: HandshakeTemplate) -> None:
-        """An agent that opened like this was let in."""
-        self._known[opening.data] = opening
-        self._known.move_to_end(opening.data)
-        if len(self._known) > KEPT:
+    def keep(self, template: HandshakeTemplate) -> None:
+        """Keep the template of an agent that was admitted."""
+        self._known[template.data] = template
+        self._known.move_to_end(template.data)
+        if len(self._known) > MAX_TEMPLATES:
             self._known.popitem(last=False)
 
-    def _ask(self, data: bytes) -> HandshakeTemplate | None:
-        ear, protocol = RecordingTransport(), self.make()
-        protocol.connection_made(ear)
-        handler, protocol.processor.handler = protocol.processor.handler, ear
+    def _learn(self, data: bytes) -> HandshakeTemplate | None:
+        recorder, protocol = RecordingTransport(), self.make()
+        protocol.connection_made(recorder)
+        handler, protocol.processor.handler = protocol.processor.handler, recorder
         try:
             protocol.data_received(data)
-            return None if ear.closed else self._understood(data, ear, protocol.connection._connection)
+            return None if recorder.closed else self._understand(data, recorder, protocol.connection._connection)
         finally:
             protocol.processor.handler = handler
-            if not ear.closed:
+            if not recorder.closed:
                 protocol.connection_lost(None)
             else:
                 handler.close()
 
-    def _understood(self, data: bytes, ear: RecordingTransport, http2: Any) -> HandshakeTemplate | None:
-        opening = HandshakeTemplate(data, ear.said)
-        if not ear.calls:
-            return opening
-        stream, headers, _ = ear.calls[0]
-        told = dict(headers)
+    def _understand(self, data: bytes, recorder: RecordingTransport, http2: Any) -> HandshakeTemplate | None:
+        template = HandshakeTemplate(data, recorder.output)
+        if not recorder.calls:
+            return template
+        stream, headers, _ = recorder.calls[0]
+        headers_of_call = dict(headers)
         if (
-            len(ear.calls) > 1
+            len(recorder.calls) > 1
             or stream.id != STREAM
-            or len(told) < len(headers)
-            or not an_agents(told)
+            or len(headers_of_call) < len(headers)
+            or not is_agent_call(headers_of_call)
             or STREAM not in http2.streams
         ):
             return None
         state = http2.streams[STREAM]
         if state.state_machine.state is not StreamState.OPEN:
             return None
-        opening.headers, opening.frame = told, http2.max_outbound_frame_size
-        opening.inbound, opening.outbound = http2.inbound_flow_control_window, http2.outbound_flow_control_window
-        opening.inbound_stream, opening.outbound_stream = (
+        template.headers, template.frame = headers_of_call, http2.max_outbound_frame_size
+        template.inbound, template.outbound = http2.inbound_flow_control_window, http2.outbound_flow_control_window
+        template.inbound_stream, template.outbound_stream = (
             state.inbound_flow_control_window,
             state.outbound_flow_control_window,
         )
         http2.send_headers(STREAM, ANSWER)
-        opening.answer = http2.data_to_send()
+        template.answer = http2.data_to_send()
         windows = []
-        for _ in range(settings_in(ear.said)):
+        for _ in range(count_settings(recorder.output)):
             http2.receive_data(ACK)
             windows.append(state.inbound_flow_control_window)
-        opening.inbound_acked = tuple(windows)
-        return opening
+        template.inbound_acked = tuple(windows)
+        return template
 
 
-def an_agents(headers: Mapping[str, str]) -> bool:
-    """Whether this asks for a session, as grpclib would understand it. A deadline is for grpclib to keep."""
+def is_agent_call(headers: Mapping[str, str]) -> bool:
+    """Whether these headers ask for a session. A call with a deadline is left to grpclib, which keeps deadlines."""
     return (
         headers.get(":path") == CONNECT
         and headers.get(":method") == "POST"
@@ -210,26 +210,27 @@ def an_agents(headers: Mapping[str, str]) -> bool:
     )
 
 
-def settings_in(said: bytes) -> int:
-    """SETTINGS frames among what we have said that ask for an acknowledgement."""
+def count_settings(output: bytes) -> int:
+    """Number of SETTINGS frames in the output that ask for an acknowledgement."""
     position = number = 0
-    while position < len(said):
-        number += said[position + 3] == SETTINGS and not said[position + 4]
-        position += HEADER + int.from_bytes(said[position : position + 3], "big")
+    while position < len(output):
+        number += output[position + 3] == SETTINGS and not output[position + 4]
+        position += HEADER + int.from_bytes(output[position : position + 3], "big")
     return number
 
 
-def whole(data: bytes) -> bool | None:
-    """Whether data, after the preface, is frames up to the HEADERS of a call: True; None: not yet. False: something
-    else is among them."""
+def frames_until_call(data: bytes) -> bool | None:
+    """Whether data, after the preface, is frames that end with the HEADERS of a call.
+
+    Returns:
+        True, or None if more bytes are needed, or False if there is another kind of frame.
+    """
     position, end = PREFACE, len(data)
     while position < end:
         kind, flags = data[position + 3], data[position + 4]
         if kind == HEADERS:
             position += HEADER + int.from_bytes(data[position : position + 3], "big")
-            return (
-                flags & 0x2D == 0x04 and position == end
-            )  # END_HEADERS, and neither END_STREAM nor padding nor a priority
+            return flags & 0x2D == 0x04 and position == end  # END_HEADERS, without END_STREAM, padding or priority
         if kind not in (SETTINGS, WINDOW_UPDATE):
             return False
         position += HEADER + int.from_bytes(data[position : position + 3], "big")

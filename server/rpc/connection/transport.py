@@ -1,4 +1,4 @@
-"""What grpclib's protocol object expects of asyncio, on a connection of the lane."""
+"""The asyncio transport that grpclib's protocol object writes to, on a connection of the HTTP/2 fast path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grpclib.exceptions import GRPCError
 
 
 class Conn(Protocol):
-    """The lane's connection (_speedups/http2/connection_py.py), as far as grpclib's writes need it."""
+    """The part of a connection (_speedups/http2/connection_py.py) that grpclib's writes need."""
 
     @property
     def closed(self) -> bool: ...
@@ -24,20 +24,28 @@ class Conn(Protocol):
 
 
 class Transport(asyncio.Transport):
-    """peername: (address, port) of the agent. certificate: its certificate in DER, None without TLS. offended: to be
-    called when the
-    agent has been refused by what is above HTTP/2, with whether it broke the protocol. refusal: what it was told then;
-    it is the answer to whatever else it calls."""
+    """An asyncio transport on top of a fast-path connection.
+
+    Args:
+        sock: the connection's socket.
+        peername: address and port of the peer.
+        certificate: the peer's certificate in DER, None without TLS.
+
+    Attributes:
+        conn: the connection; while it is None, writes are dropped.
+        on_refused: called when the agent is refused above HTTP/2, with whether it broke the protocol.
+        refusal: the error that the agent got then; it answers every further call of the connection.
+    """
 
     def __init__(self, sock: socket.socket, peername: tuple[str, int], certificate: bytes | None) -> None:
         super().__init__({"socket": sock, "peername": peername, "certificate": certificate})
         self.conn: Conn | None = None
-        self.offended: Callable[[bool], None] = lambda grave: None
+        self.on_refused: Callable[[bool], None] = lambda grave: None
         self.refusal: GRPCError | None = None
         self._closing = False
 
     def write(self, data: Any) -> None:
-        """Sent at once as far as the socket takes it; the rest waits in the lane's queue, which is bounded."""
+        """Send what the socket takes now, and queue the rest in the connection's bounded queue."""
         if self.conn is not None and not self.conn.closed:
             self.conn.write(bytes(data))
 
@@ -45,14 +53,14 @@ class Transport(asyncio.Transport):
         return self._closing or self.conn is None or self.conn.closed
 
     def close(self) -> None:
-        """After everything that was written has left."""
+        """Close after everything that was written has been sent."""
         if not self._closing:
             self._closing = True
             if self.conn is not None:
                 self.conn.close()
 
     def abort(self) -> None:
-        """At once."""
+        """Close at once."""
         self._closing = True
         if self.conn is not None:
             self.conn.abort()

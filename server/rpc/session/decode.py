@@ -1,7 +1,6 @@
-"""Rows of the lane, turned into the engine's events. Everything here is checked: an agent is not trusted with our rows.
+"""Turns rows of the HTTP/2 fast path into events of the engine, and checks every field.
 
-A row is (session, kind, *fields); kinds and fields are those of _speedups/http2/connection_py.py, in the order of
-proto/command.proto.
+A row is (session, kind, *fields). _speedups/http2/__init__.py lists the kinds and their fields.
 """
 
 from __future__ import annotations
@@ -27,50 +26,68 @@ from server.core.results.live_output import PIECE, STREAMS, Piece
 from server.core.results.outputs import InconsistentOutput, build_output
 
 MAX_TEXT = 1_000
+"""Characters of a text that are kept."""
 MAX_KEPT = 512 * 1024
+"""Bytes of a stream's head and tail together."""
 MAX_NUMBER = NUMBER_MAX
 
 RESULT, ACCEPTED, REJECTED, STARTED, OUTPUT = 2, 5, 6, 7, 8
 
 
-def event(host_id: str, row: tuple[Any, ...]) -> Report:
-    """The event in a row of one of EVENTS. Raises MalformedMessage."""
+def to_event(host_id: str, row: tuple[Any, ...]) -> Report:
+    """Return the event in a row whose kind is in EVENTS.
+
+    Raises:
+        MalformedMessage: a field is out of bounds.
+    """
     return EVENTS[row[1]](host_id, row)
 
 
-def rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Report:
-    """Rejections are rare and come as whole messages; the cold path reads them."""
-    key(command_id, attempt)
-    return Rejected(host_id, command_id, attempt, reason if reason in REASONS else "unknown", text(message))
+def to_rejected(host_id: str, command_id: str, attempt: int, reason: str, message: str) -> Report:
+    """Return the event of a Rejected, which is rare and therefore decoded by betterproto.
+
+    Raises:
+        MalformedMessage: the key cannot name an execution.
+    """
+    check_key(command_id, attempt)
+    return Rejected(host_id, command_id, attempt, reason if reason in REASONS else "unknown", clean_text(message))
 
 
-def key(command_id: str, attempt: int) -> None:
-    """Raises MalformedMessage unless these can name an execution."""
+def check_key(command_id: str, attempt: int) -> None:
+    """Check that the id and the attempt can name an execution.
+
+    Raises:
+        MalformedMessage: they cannot.
+    """
     if not is_id(command_id) or not 1 <= attempt <= ATTEMPTS_MAX:
         raise MalformedMessage(f"command_id must be a UUID in lower case, attempt 1 to {ATTEMPTS_MAX}")
 
 
-def text(words: str) -> str:
-    """Agents' words are kept short and without characters that databases or terminals choke on."""
+def clean_text(words: str) -> str:
+    """Shorten a text of an agent, and replace characters that are not printable."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words[:MAX_TEXT])
 
 
-def time(ms: int) -> int | None:
-    """A moment by the agent's clock; None for one that is not in a calendar."""
+def valid_time(ms: int) -> int | None:
+    """Return a time of the agent's clock (ms since the epoch), or None if no calendar has it."""
     return ms if 0 < ms <= TIME_MAX_MS else None
 
 
-def output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
-    """(command_id, attempt, piece) of a row of kind OUTPUT. Raises MalformedMessage."""
+def to_output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
+    """Return (command_id, attempt, piece) of a row of kind OUTPUT.
+
+    Raises:
+        MalformedMessage: a field is out of bounds.
+    """
     _, _, command_id, attempt, stream, offset, data, order, at_ms = row
-    key(command_id, attempt)
+    check_key(command_id, attempt)
     if stream not in STREAMS:
-        raise MalformedMessage(f"output.stream: {stream} is none")
+        raise MalformedMessage(f"output.stream: no such stream: {stream}")
     if not 0 < len(data) <= PIECE:
         raise MalformedMessage(f"output.data: 1 to {PIECE} bytes, not {len(data)}")
     if offset + len(data) > MAX_NUMBER or order > MAX_NUMBER:
         raise MalformedMessage(f"output.offset, output.order: at most {MAX_NUMBER}")
-    return command_id, attempt, Piece(stream, offset, data, order, time(at_ms) or 0)
+    return command_id, attempt, Piece(stream, offset, data, order, valid_time(at_ms) or 0)
 
 
 OBSERVED = {
@@ -79,25 +96,25 @@ OBSERVED = {
     Observed.INHERITED_PRIORITY: "inherited_priority",
     Observed.LIMIT_HIT: "limit_hit",
 }
-"""Bit of CommandResult.observed → key of the report. Bits that this release does not know are passed over."""
+"""Bit of CommandResult.observed → key in the report. Unknown bits are ignored."""
 
 
 def _accepted(host_id: str, row: tuple[Any, ...]) -> Report:
-    key(row[2], row[3])
+    check_key(row[2], row[3])
     return Accepted(host_id, row[2], row[3])
 
 
 def _started(host_id: str, row: tuple[Any, ...]) -> Report:
-    key(row[2], row[3])
-    return Started(host_id, row[2], row[3], row[4], time(row[5]) or 0)
+    check_key(row[2], row[3])
+    return Started(host_id, row[2], row[3], row[4], valid_time(row[5]) or 0)
 
 
 def _result(host_id: str, row: tuple[Any, ...]) -> Report:
     _, _, command_id, attempt, outcome, exit_code, signal, code, message, started, finished, duration_us, *rest = row
     stdout, stderr, usage, kill, pipe_held, leftovers, left_running, observed = rest
-    key(command_id, attempt)
+    check_key(command_id, attempt)
     if not 1 <= outcome <= 5:
-        raise MalformedMessage(f"command_result.outcome: {outcome} is none")
+        raise MalformedMessage(f"command_result.outcome: no such outcome: {outcome}")
     return Result(
         host_id,
         command_id,
@@ -106,9 +123,9 @@ def _result(host_id: str, row: tuple[Any, ...]) -> Report:
         exit_code=exit_code,
         signal=signal if 0 < signal <= SIGNAL_MAX else None,
         error_code=(code if code in REASONS else "unknown") if code else None,
-        error_message=text(message) or None,
-        agent_started_at=time(started),
-        agent_finished_at=time(finished),
+        error_message=clean_text(message) or None,
+        agent_started_at=valid_time(started),
+        agent_finished_at=valid_time(finished),
         execution_ms=min(duration_us // 1000, DURATION_MAX_MS),
         stdout=_output("stdout", stdout) if stdout is not None else None,
         stderr=_output("stderr", stderr) if stderr is not None else None,
@@ -121,7 +138,7 @@ def _output(name: str, digest: tuple[bytes, bytes, int, bytes]) -> Output | None
     if len(head) + len(tail) > MAX_KEPT:
         raise MalformedMessage(f"command_result.{name}: at most {MAX_KEPT} bytes of a stream are kept")
     if total_bytes > MAX_NUMBER:
-        raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be told")
+        raise MalformedMessage(f"command_result.{name}: at most {MAX_NUMBER} bytes can be counted")
     try:
         return build_output(head, tail, total_bytes, sha256)
     except InconsistentOutput as error:
@@ -141,9 +158,9 @@ def _report(
     if kill is not None:
         reason, term_at_ms, kill_at_ms, tree_empty = kill
         report["kill"] = {
-            "reason": text(reason),
-            "term_at_ms": time(term_at_ms),
-            "kill_at_ms": time(kill_at_ms),
+            "reason": clean_text(reason),
+            "term_at_ms": valid_time(term_at_ms),
+            "kill_at_ms": valid_time(kill_at_ms),
             "tree_empty": tree_empty,
         }
     if pipe_held:

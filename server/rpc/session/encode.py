@@ -1,14 +1,12 @@
-"""What the server says, as bytes on the wire. What all hosts of a command share is encoded once.
+"""Encodes what the server sends to agents. What all hosts of a command share is encoded once.
 
-Concatenated protobuf messages merge (protobuf encoding guide, "Last One Wins"), so a dispatch is the shared part
-followed by
-the host's own fields, wrapped as member 1 of CommandMessage.
+Concatenated protobuf messages merge (protobuf encoding guide, "Last One Wins"). So a dispatch is the shared part
+followed by the host's own fields, wrapped as member 1 of CommandMessage.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from _speedups.messages import encode_ack, encode_dispatch, encode_heartbeat, encode_welcome, varint
 from proto.messages import CommandContent, CommandMessage, Drain
@@ -19,30 +17,21 @@ from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.model import Command
 from server.core.results.live_output import STDERR, STDOUT, OutputCredit, WatchOutput
 from server.fleet.session import Outgoing
+from server.rpc.settings import SessionTerms
 
 CACHED = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What every session is told in its Welcome. credits: results that may be unacknowledged at once. Times in
-    seconds."""
-
-    epoch: int
-    credits: int = 64
-    heartbeat: float = 15.0
-    silence: float = 45.0
+"""Commands whose shared part is kept."""
 
 
 class Encoder:
-    """Encodes what leaves for agents."""
+    """Encodes the acts of the engine for agents. terms: what each Welcome announces."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: SessionTerms) -> None:
         self._terms = terms
         self._shared: OrderedDict[str, bytes] = OrderedDict()
 
     def encode(self, act: Outgoing, credits: int = 0) -> bytes:
-        """credits: what a Welcome grants; 0 for what the terms say."""
+        """Encode one act. credits: result credits of a Welcome; 0 for those of the terms."""
         if isinstance(act, Dispatch):
             return self._dispatch(act)
         if isinstance(act, Ack):
@@ -78,22 +67,24 @@ class Encoder:
 
 
 def credit(results: int) -> bytes:
+    """Encode a grant of result credits."""
     return bytes(CommandMessage(credit=CreditMessage(results=results)))
 
 
 def heartbeat(beat: int, *, answer: bool = False) -> bytes:
+    """Encode a heartbeat, or the answer to one."""
     return encode_heartbeat(beat, answer)
 
 
 def drain(retry_min: float, retry_max: float) -> bytes:
-    """Times in seconds."""
+    """Encode the request to reconnect later. retry_min, retry_max: bounds of the delay, in seconds."""
     return bytes(
         CommandMessage(drain=Drain(round(retry_min * 1000), round(retry_max * 1000), "the server is shutting down"))
     )
 
 
 def _cancel(act: Cancel) -> bytes:
-    """As betterproto would encode it, which takes 300 µs for each of the hosts of a task that is canceled."""
+    """Encode a Cancel by hand: betterproto takes 300 µs, for each host of a canceled task."""
     body = bytearray()
     for tag, value in (
         (0x0A, act.command_id),

@@ -1,4 +1,4 @@
-"""Reasons for which a session ends, and what the agent is told for each."""
+"""Reasons for which a session ends, and the status that the agent receives for each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ END_STATUS = {
     "flood_of_reports": Status.RESOURCE_EXHAUSTED,
 }
 ENDED, DRAINING = "ended", "draining"
-IN_ORDER = (ENDED, DRAINING)
-HEARD = (None, *IN_ORDER)
-"""Messages of a session that another one has replaced do not count: its Rejected may be about a dispatch that was sent
-again since."""
+ORDERLY = (ENDED, DRAINING)
+"""Ends without an error status."""
+COUNTED = (None, *ORDERLY)
+"""Values of Session.ended for which messages still count.
+
+Messages of a session that was replaced do not count: its Rejected may be about a dispatch that was sent again since.
+"""
 FLOODS = {"flood_of_reports": "flood of reports"}
-"""Ends that count as a flood, see docs/testing/attacks.md; with the words that the lane has for them."""
+"""Ends that count as a flood (docs/testing/attacks.md), with the text of the GOAWAY."""

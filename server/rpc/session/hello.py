@@ -1,4 +1,4 @@
-"""The Hello, read and checked before a session exists. What agents say afterwards comes as rows (rpc/rows.py)."""
+"""Reads and checks the Hello, before a session exists. Later messages arrive as rows (decode.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proto.ids import is_id
 from proto.messages import MalformedMessage
 from server.core.events import HostConnected, JournalEntry, JournalStage
 from server.core.inputs.bounds import EPOCH_MAX, GENERATION_MAX, SEQ_MAX
-from server.rpc.session.decode import key
+from server.rpc.session.decode import check_key
 
 MAX_ENTRIES = 20_000
 MAX_SLOTS = 1_024
@@ -28,7 +28,13 @@ class Facts(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """Fields of the message of that name. entries: (command_id, attempt, seq, stage)."""
+    """The fields of the Hello message.
+
+    Attributes:
+        entries: (command_id, attempt, seq, stage) of the executions in the agent's journal.
+        ignored_fields: fields about the server or its CA that exceed what is possible; they are 0 here. The
+            host is admitted all the same, because another host may have misled the server that sent it the number.
+    """
 
     host_id: str
     journal_id: str
@@ -40,14 +46,15 @@ class Hello(NamedTuple):
     facts: Facts
     slots: int
     protocol: int
-    disbelieved: Sequence[str] = ()
-    """Fields that say something of the server or its CA and were larger than they can honestly be: they are 0 here. The
-    host may come all the
-    same, because a server that another host had misled may have told it so."""
+    ignored_fields: Sequence[str] = ()
 
 
-def hello(message: bytes) -> Hello:
-    """The Hello in the first message, a whole CommandMessage. Raises MalformedMessage, naming what is wrong."""
+def read_hello(message: bytes) -> Hello:
+    """Return the Hello in the first message of a call, a whole CommandMessage.
+
+    Raises:
+        MalformedMessage: it is not a Hello, or a field is out of bounds. The error names the field.
+    """
     try:
         read = decode_hello(message)
     except ValueError as error:
@@ -64,18 +71,18 @@ def hello(message: bytes) -> Hello:
     if len(value.entries) > MAX_ENTRIES:
         raise MalformedMessage(f"hello.entries: at most {MAX_ENTRIES}")
     for command_id, attempt, seq, _ in value.entries:
-        key(command_id, attempt)
+        check_key(command_id, attempt)
         if seq > SEQ_MAX:
             raise MalformedMessage(f"hello.entries.seq: at most {SEQ_MAX}")
     if value.generation > GENERATION_MAX:
-        value = value._replace(generation=0, disbelieved=(*value.disbelieved, "generation"))
+        value = value._replace(generation=0, ignored_fields=(*value.ignored_fields, "generation"))
     if value.max_epoch > EPOCH_MAX:
-        value = value._replace(max_epoch=0, disbelieved=(*value.disbelieved, "max_epoch"))
+        value = value._replace(max_epoch=0, ignored_fields=(*value.ignored_fields, "max_epoch"))
     return value
 
 
-def connected(value: Hello, session: int) -> HostConnected:
-    """The event of a session that begins."""
+def host_connected(value: Hello, session: int) -> HostConnected:
+    """Return the engine's event for a session that begins."""
     entries = [
         JournalEntry(command_id, attempt, seq, JournalStage(stage))
         for command_id, attempt, seq, stage in value.entries

@@ -1,4 +1,4 @@
-"""What a Hello tells of its host, kept: known at once, written only when something about it is new."""
+"""Stores the host facts from a Hello, and writes them to the database only when they changed."""
 
 from __future__ import annotations
 
@@ -14,33 +14,42 @@ from server.core.model import Host
 from server.fleet.registry import Registry
 from server.ports import Clock
 from server.rpc.session.hello import Hello
-from server.rpc.settings import Queue
+from server.rpc.settings import WriterQueue
 
 log = structlog.get_logger("rpc.remember")
 
-LONGEST = 256
+MAX_TEXT = 256
+"""Characters of a fact that are kept."""
 
-WRITES, MINUTE = 10, 60.0
-"""Times per minute that changes of one host's facts are written: a host that is another machine with each Hello costs
-no more than that."""
+SAVES_PER_MINUTE, MINUTE = 10, 60.0
+"""Times per minute that changed facts of one host are written. This bounds the cost of a host whose facts change with
+each Hello.
+"""
 
 
 class HostRecorder:
-    def __init__(self, registry: Registry, queue: Queue, clock: Clock) -> None:
+    """Keeps the registry's hosts up to date with what their agents report."""
+
+    def __init__(self, registry: Registry, queue: WriterQueue, clock: Clock) -> None:
         self._registry, self._queue, self._clock = registry, queue, clock
-        self._written: dict[str, deque[float]] = {}
+        self._saved: dict[str, deque[float]] = {}
 
     def record_hello(self, hello: Hello, peer: str) -> None:
-        """peer: "address:port"."""
+        """Update the host from its Hello.
+
+        Args:
+            hello: the accepted Hello.
+            peer: "address:port".
+        """
         now = self._clock.now().wall_ms
         known = self._registry.host(hello.host_id)
         host = known or Host(hello.host_id, hostname="", created_at=now)
-        fresh = claimed(_told(host, hello, peer, now), hello.facts.hostname)
-        if (wrong := fault(hello.facts.hostname)) is not None:
+        fresh = claimed(_with_facts(host, hello, peer, now), hello.facts.hostname)
+        if (problem := fault(hello.facts.hostname)) is not None:
             log.warning(
-                f"the name that an agent claims {wrong}",
+                f"the name that an agent claims {problem}",
                 host_id=host.host_id,
-                claimed=escaped(hello.facts.hostname[:LONGEST]),
+                claimed=escaped(hello.facts.hostname[:MAX_TEXT]),
                 hostname=fresh.hostname,
             )
         if fresh.replaced_by is not None:
@@ -51,24 +60,25 @@ class HostRecorder:
                 replaced_by=fresh.replaced_by,
             )
             fresh = replace(fresh, replaced_by=None, replaced_at=None)
-        if known is None or (fresh != known and self._may_write(hello.host_id)):
+        if known is None or (fresh != known and self._may_save(hello.host_id)):
             fresh = replace(fresh, last_seen_at=now, last_heartbeat_at=now, updated_at=now, status="online")
             self._queue.put([SaveHost(fresh)])
         self._registry.put(fresh)
 
-    def _may_write(self, host_id: str) -> bool:
-        """Whether this host has not told of changes WRITES times within the last minute. What is not written is known
-        until the next start,
-        when the host says it again."""
+    def _may_save(self, host_id: str) -> bool:
+        """Whether this host has used less than its writes per minute.
+
+        Facts that are not written are kept in memory. After a restart of the server the host sends them again.
+        """
         now = self._clock.now().mono
-        written = self._written.setdefault(host_id, deque(maxlen=WRITES))
-        if len(written) == WRITES and now - written[0] < MINUTE:
+        saved = self._saved.setdefault(host_id, deque(maxlen=SAVES_PER_MINUTE))
+        if len(saved) == SAVES_PER_MINUTE and now - saved[0] < MINUTE:
             return False
-        written.append(now)
+        saved.append(now)
         return True
 
 
-def _told(host: Host, hello: Hello, peer: str, now: int) -> Host:
+def _with_facts(host: Host, hello: Hello, peer: str, now: int) -> Host:
     facts = hello.facts
     return replace(
         host,
@@ -84,5 +94,5 @@ def _told(host: Host, hello: Hello, peer: str, now: int) -> Host:
 
 
 def _text(claim: str) -> str:
-    """A claim of an agent, kept short and visible."""
-    return escaped(claim[:LONGEST])[:LONGEST]
+    """Escape and shorten a claim of an agent."""
+    return escaped(claim[:MAX_TEXT])[:MAX_TEXT]

@@ -1,8 +1,7 @@
-"""Asks the store, after a Hello, which of the executions that it names the database knows nothing of.
+"""Asks the store, after a Hello, which of its executions the database does not know.
 
-A dispatch is recorded before it leaves. An execution with a number that this database has given out, which is neither
-known nor of a deleted
-task, is proof that a part of the database is lost, for example after damage to its write-ahead log.
+A dispatch is recorded before it is sent. So an execution with a number of this database that is neither known nor of a
+deleted task proves that a part of the database is lost, for example after damage to its write-ahead log.
 """
 
 from __future__ import annotations
@@ -19,23 +18,27 @@ from server.store.base import Store, StoreUnavailable
 
 log = structlog.get_logger("rpc.orphans")
 
-AGAIN_AFTER = 5.0
-"""Seconds until a question is asked again that the database did not answer."""
+RETRY_AFTER = 5.0
+"""Seconds until a question is repeated that the database did not answer."""
 
 
 class Orphans:
-    """`inquire` never awaits; `run` must be running. There is at most one question per host and start, so the queue
-    needs no bound of its own."""
+    """Looks up the executions that hosts name. `inquire` never awaits; `run` does the work.
+
+    There is at most one question per host and start, so the queue needs no limit of its own.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ask, self._asked = trio.open_memory_channel[Inquire](math.inf)
+        self._questions, self._incoming = trio.open_memory_channel[Inquire](math.inf)
 
     def inquire(self, act: Inquire) -> None:
-        self._ask.send_nowait(act)
+        """Queue a question."""
+        self._questions.send_nowait(act)
 
-    async def run(self, door: EngineHandle) -> None:
-        async for act in self._asked:
+    async def run(self, engine: EngineHandle) -> None:
+        """Answer questions until cancelled, and report executions that the database lost to the engine."""
+        async for act in self._incoming:
             keys = [(command_id, attempt) for command_id, attempt, *_ in act.entries]
             while True:
                 try:
@@ -43,7 +46,7 @@ class Orphans:
                     break
                 except StoreUnavailable as error:
                     log.warning("cannot ask for executions that a host names", host_id=act.host_id, error=str(error))
-                    await trio.sleep(AGAIN_AFTER)
+                    await trio.sleep(RETRY_AFTER)
             if lost := [entry for entry in act.entries if entry[0] not in known]:
                 log.error(
                     "executions are lost in the database",
@@ -51,4 +54,4 @@ class Orphans:
                     number=len(lost),
                     command_ids=[entry[0] for entry in lost[:20]],
                 )
-                door.submit(UnknownExecutions(act.host_id, lost))
+                engine.submit(UnknownExecutions(act.host_id, lost))

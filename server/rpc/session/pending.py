@@ -1,4 +1,4 @@
-"""A connection that is not an agent's yet, and may never be."""
+"""A connection that has no session yet."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 
 class PendingConnection:
-    """A connection. until: when it is closed, unless it becomes an agent's before. asks: for health or reflection."""
+    """A connection before its Hello, or without one.
 
-    __slots__ = ("asks", "goaway", "until")
+    Attributes:
+        goaway: tells the peer that no further call is accepted.
+        closes_at: monotonic time at which it is closed, unless it becomes an agent's; infinite once it is one.
+        is_probe: it asks for health or reflection.
+    """
 
-    def __init__(self, goaway: Callable[[], None], until: float) -> None:
-        self.goaway, self.until = goaway, until
-        self.asks = False
+    __slots__ = ("closes_at", "goaway", "is_probe")
+
+    def __init__(self, goaway: Callable[[], None], closes_at: float) -> None:
+        self.goaway, self.closes_at = goaway, closes_at
+        self.is_probe = False

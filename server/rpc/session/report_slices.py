@@ -1,5 +1,4 @@
-"""A slice of reports, taken apart while much waits to be written: what is said of commands of which little is said need
-not wait for the rest."""
+"""Splits a slice of reports while the writer lags, so that commands with few reports do not wait for the others."""
 
 from __future__ import annotations
 
@@ -8,12 +7,16 @@ from collections.abc import Sequence
 from server.core.events import Report
 
 FEW, GROUPS = 8, 8
-"""Reports on one command, and commands, at most: each costs a call of the engine and a unit for the writer."""
+"""Most reports of a command that counts as small, and most small commands that are split off. Each costs a call of the
+engine and a unit for the writer.
+"""
 
 
-def apart(reports: Sequence[Report]) -> list[Sequence[Report]]:
-    """Those on each command on which there are few, then the others. Reports on one command stay together, and in their
-    order."""
+def split_by_command(reports: Sequence[Report]) -> list[Sequence[Report]]:
+    """Split reports into those of each small command, and then the rest.
+
+    Reports of one command stay together and in order.
+    """
     by_command: dict[str, list[Report]] = {}
     for report in reports:
         by_command.setdefault(report.command_id, []).append(report)

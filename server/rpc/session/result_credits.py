@@ -1,43 +1,41 @@
-"""How many results each session may have sent and not acknowledged: all that its terms say, or one while the writer is
-full.
+"""Result credits: how many results a session may have sent and not seen acknowledged.
 
-Acknowledging gives a credit back by itself, and nothing is acknowledged that is not committed: when the database
-stalls, agents run out of
-credits and keep their results on their disks. Who comes while there is too much to write already gets the rest when
-there is room.
+An acknowledgement returns a credit by itself, and results are acknowledged after their commit. So when the database
+stalls, agents run out of credits and keep their results on their disks. A session that is welcomed while the writer is
+full gets one credit, and the others when the writer has room.
 """
 
 from __future__ import annotations
 
 from server.core.effects import Welcome
 from server.fleet.session import Outgoing, Session
-from server.rpc.settings import Queue
+from server.rpc.settings import WriterQueue
 
-FIRST = 1
-"""Of a session that is welcomed while the writer is full. Not 0, which agents take for no limit."""
+INITIAL = 1
+"""Credits of a session that is welcomed while the writer is full. Not 0, which agents take for no limit."""
 GRANTED_AT_ONCE = 2_000
-"""Sessions; the others get theirs the next time."""
+"""Sessions that get their remaining credits in one go; the others get them the next time."""
 
 
-class Credits:
-    """whole: what a session may have."""
+class ResultCredits:
+    """Result credits of new sessions. full: credits that a session may have."""
 
-    def __init__(self, whole: int, queue: Queue) -> None:
-        self._whole, self._queue = whole, queue
-        self._owed: dict[Session, None] = {}
+    def __init__(self, full: int, queue: WriterQueue) -> None:
+        self._full, self._queue = full, queue
+        self._reduced: dict[Session, None] = {}
 
-    def of(self, session: Session, act: Outgoing) -> int:
-        """Those that are told with this act, if it is a Welcome."""
-        if isinstance(act, Welcome) and self._queue.full and self._whole > FIRST:
-            self._owed[session] = None
-            return FIRST
-        return self._whole
+    def for_message(self, session: Session, act: Outgoing) -> int:
+        """The credits to announce with this message, if it is a Welcome."""
+        if isinstance(act, Welcome) and self._queue.full and self._full > INITIAL:
+            self._reduced[session] = None
+            return INITIAL
+        return self._full
 
-    def granted(self) -> tuple[int, list[Session]]:
-        """How many more results, and who may send them now."""
-        if not self._owed or self._queue.full:
+    def take_due(self) -> tuple[int, list[Session]]:
+        """Return how many credits to add, and the sessions that get them now."""
+        if not self._reduced or self._queue.full:
             return 0, []
-        sessions = list(self._owed)[:GRANTED_AT_ONCE]
+        sessions = list(self._reduced)[:GRANTED_AT_ONCE]
         for session in sessions:
-            del self._owed[session]
-        return self._whole - FIRST, sessions
+            del self._reduced[session]
+        return self._full - INITIAL, sessions

@@ -1,4 +1,4 @@
-"""Sessions with something to send: those first for which a command of a task with few hosts waits."""
+"""Sessions that have something to send; sessions with a command of a small task are served first."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from server.fleet.session import Session
 
 
 class SendQueue:
-    """`stirred` is set when a session is added after `begin`."""
+    """An ordered set of sessions. `added` is set when a session is added after `reset`."""
 
     def __init__(self) -> None:
-        self.stirred = trio.Event()
-        self._quick: OrderedDict[Session, None] = OrderedDict()
+        self.added = trio.Event()
+        self._preferred: OrderedDict[Session, None] = OrderedDict()
         self._others: OrderedDict[Session, None] = OrderedDict()
 
     def add(self, session: Session) -> None:
+        """Add a session; a session that became quick moves to the front group."""
         if session.quick:
-            self._quick[session] = None
+            self._preferred[session] = None
             self._others.pop(session, None)
         else:
             self._others[session] = None
-        self.stirred.set()
+        self.added.set()
 
     def __contains__(self, session: object) -> bool:
-        return session in self._quick or session in self._others
+        return session in self._preferred or session in self._others
 
-    def begin(self) -> None:
-        """To be called before the sessions are taken: `stirred` waits for the next one that is added."""
-        self.stirred = trio.Event()
+    def reset(self) -> None:
+        """Make `added` wait for the next session. Call it before taking sessions."""
+        self.added = trio.Event()
 
     def take(self) -> Session | None:
-        """The next session, in the order in which they were added; None if there is none. A later quick one goes before
-        all others."""
-        for sessions in (self._quick, self._others):
+        """Remove and return the next session, or None. Quick sessions come first; each group keeps its order."""
+        for sessions in (self._preferred, self._others):
             if sessions:
                 return sessions.popitem(last=False)[0]
         return None

@@ -1,4 +1,4 @@
-"""A timer wheel: many deadlines of one kind, looked at once per tick, O(1) each."""
+"""A timer wheel: many deadlines of one kind, checked once per tick, O(1) each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 
 
-class Wheel(Generic[K]):
-    """tick: seconds. Keys come out in the first tick after their time; setting one again adds another deadline."""
+class TimerWheel(Generic[K]):
+    """Deadlines by key. A key is returned in the first tick after its time; setting it again adds a deadline.
+
+    Args:
+        tick: resolution in seconds.
+        now: monotonic seconds.
+    """
 
     __slots__ = ("_done", "_slots", "_tick")
 
@@ -17,11 +22,12 @@ class Wheel(Generic[K]):
         self._slots: dict[int, list[K]] = {}
 
     def set(self, key: K, when: float) -> None:
+        """Add a deadline for the key."""
         slot = max(int(when / self._tick) + 1, self._done + 1)
         self._slots.setdefault(slot, []).append(key)
 
     def due(self, now: float) -> list[K]:
-        """Everything whose time has come, earliest tick first."""
+        """Remove and return all keys whose time has come, earliest tick first."""
         last = int(now / self._tick)
         keys: list[K] = []
         for slot in range(self._done + 1, last + 1):

@@ -18,7 +18,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from loadtest.swarm.door import Door
 from loadtest.swarm.join import CannotJoin, Joined, join
 from loadtest.swarm.names import host_id_of
@@ -120,7 +120,7 @@ async def test_a_server_that_takes_no_more_joins_for_the_moment_is_asked_again()
 async def test_no_connection_asks_for_more_than_a_server_takes_of_one(hosts: int) -> None:
     port = Port()
     assert len((await join_at(port, hosts))[0]) == hosts
-    assert port.calls.total() == hosts and max(port.calls.values()) < Limits().streams_per_minute
+    assert port.calls.total() == hosts and max(port.calls.values()) < ConnectionLimits().streams_per_minute
 
 
 async def test_a_refused_token_ends_it_with_the_servers_own_words() -> None:

@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 
 from _speedups import http2
 from proto.link.errors import LinkRefused
-from server.lifecycle.wiring import lane_limits, listener_limits, rpc_settings
-from server.rpc.accept.abuse import ADDRESSES, AbuseTracker, Tarpit, is_grave, label
-from server.rpc.accept.listener import Limits
+from server.lifecycle.wiring import connection_limits, listener_limits, rpc_settings
+from server.rpc.accept.abuse import MAX_ADDRESSES, AbuseTracker, Tarpit, is_severe, refusal_label
+from server.rpc.accept.listener import ListenerLimits
 from server.rpc.session.streams import AgentStream
 from server.settings.schema import Settings
 from server.settings.sections.guard import Guard
@@ -48,7 +48,7 @@ def reasons() -> set[str]:
 
 def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
     assert len(reasons()) >= 10
-    labels = {reason: label(f"guard: {reason}") for reason in reasons()}
+    labels = {reason: refusal_label(f"guard: {reason}") for reason in reasons()}
     vague = {reason for reason, word in labels.items() if word == "protocol_error"}
     assert vague == {
         "the first frame is not SETTINGS",
@@ -68,41 +68,41 @@ def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
     ],
 )  # fmt: skip
 def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | None) -> None:
-    assert label(reason) == word
+    assert refusal_label(reason) == word
 
 
 def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
-    offenders = AbuseTracker(per_minute=3)
+    abuse = AbuseTracker(per_minute=3)
     for more in range(3):
-        assert not offenders.shut_out("a", 100.0), more
-        offenders.refused("a", 100.0)
-    assert offenders.shut_out("a", 100.0) and not offenders.shut_out("b", 100.0)
-    assert offenders.first_time("a") and not offenders.first_time("a")
-    assert offenders.shut_out("a", 119.9)
-    assert not offenders.shut_out("a", 120.1)
-    offenders.refused("a", 120.1)
-    assert offenders.shut_out("a", 120.1)
-    assert not offenders.shut_out("a", 200.0)
-    assert offenders.first_time("a"), "what was long ago is news when it happens again"
+        assert not abuse.is_blocked("a", 100.0), more
+        abuse.record("a", 100.0)
+    assert abuse.is_blocked("a", 100.0) and not abuse.is_blocked("b", 100.0)
+    assert abuse.is_first_block("a") and not abuse.is_first_block("a")
+    assert abuse.is_blocked("a", 119.9)
+    assert not abuse.is_blocked("a", 120.1)
+    abuse.record("a", 120.1)
+    assert abuse.is_blocked("a", 120.1)
+    assert not abuse.is_blocked("a", 200.0)
+    assert abuse.is_first_block("a"), "what was long ago is news when it happens again"
 
 
 def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
-    offenders = AbuseTracker(per_minute=12, grave=5)
+    abuse = AbuseTracker(per_minute=12, severe=5)
     for more in range(2):
-        offenders.refused("a", 0.0, grave=True)
-        assert not offenders.shut_out("a", 0.0), more
-    offenders.refused("a", 0.0, grave=True)
+        abuse.record("a", 0.0, severe=True)
+        assert not abuse.is_blocked("a", 0.0), more
+    abuse.record("a", 0.0, severe=True)
     # 12 - 3 * 5 = -3, and one is let in at 1: a fifth of a token comes each second
-    assert offenders.shut_out("a", 19.9) and not offenders.shut_out("a", 20.1)
+    assert abuse.is_blocked("a", 19.9) and not abuse.is_blocked("a", 20.1)
     for _ in range(9):
-        offenders.refused("a", 20.1, grave=True)
-    assert offenders.shut_out("a", 45.0) and not offenders.shut_out("a", 45.2), (
+        abuse.record("a", 20.1, severe=True)
+    assert abuse.is_blocked("a", 45.0) and not abuse.is_blocked("a", 45.2), (
         "those that were open already add nothing: from -4 to 1"
     )
-    offenders.refused("a", 45.2, grave=True)
+    abuse.record("a", 45.2, severe=True)
     for _ in range(3):
-        offenders.refused("a", 45.2)
-    assert offenders.shut_out("a", 65.0) and not offenders.shut_out("a", 70.3), (
+        abuse.record("a", 45.2)
+    assert abuse.is_blocked("a", 65.0) and not abuse.is_blocked("a", 70.3), (
         "nor do light ones, and they take nothing off"
     )
 
@@ -120,23 +120,23 @@ def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
     ],
 )
 def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
-    word = label(reason)
-    assert word is not None and is_grave(word) is grave
+    word = refusal_label(reason)
+    assert word is not None and is_severe(word) is grave
 
 
 def test_no_more_addresses_are_remembered_than_the_limit() -> None:
-    offenders = AbuseTracker(per_minute=1)
-    for number in range(ADDRESSES + 1):
-        offenders.refused(str(number), 0.0)
-    assert not offenders.shut_out("0", 0.0)
-    assert offenders.shut_out("1", 0.0)
+    abuse = AbuseTracker(per_minute=1)
+    for number in range(MAX_ADDRESSES + 1):
+        abuse.record(str(number), 0.0)
+    assert not abuse.is_blocked("0", 0.0)
+    assert abuse.is_blocked("1", 0.0)
 
 
 async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
     with capture_logs() as logs:
-        async with door(Limits(refusals_per_minute=2, tarpit_seconds=0)) as made:
+        async with door(ListenerLimits(refusals_per_minute=2, tarpit_seconds=0)) as made:
             for _ in range(2):
-                made.listener.offended("127.0.0.1")
+                made.listener.record_refusal("127.0.0.1")
             for _ in range(3):
                 with socket.create_connection(made.address) as client:
                     assert await made.refusal() == "address_shut_out"
@@ -146,8 +146,8 @@ async def test_connections_of_an_address_that_offended_are_closed_unread_with_on
 
 
 async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_again_the_later() -> None:
-    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0.8, tarpit_connections=1)) as made:
-        made.listener.offended("127.0.0.1")
+    async with door(ListenerLimits(refusals_per_minute=1, tarpit_seconds=0.8, tarpit_connections=1)) as made:
+        made.listener.record_refusal("127.0.0.1")
         with socket.create_connection(made.address) as first:
             begin = trio.current_time()
             assert await made.refusal() == "address_shut_out"
@@ -165,7 +165,7 @@ async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_
 
 
 def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_the_limit() -> None:
-    pit, pairs = Tarpit(seconds=5.0, most=2), [socket.socketpair() for _ in range(3)]
+    pit, pairs = Tarpit(seconds=5.0, limit=2), [socket.socketpair() for _ in range(3)]
     for number, (_, ours) in enumerate(pairs):
         pit.hold(ours, float(number))
     assert [ours.fileno() >= 0 for _, ours in pairs] == [False, True, True]
@@ -181,7 +181,9 @@ def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_
 
 async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_has_offended() -> None:
     with capture_logs() as logs:
-        async with Edge().serve(Limits(refusals_per_minute=1), http2.Limits(pings_per_minute=5)) as edge:
+        async with Edge().serve(
+            ListenerLimits(refusals_per_minute=1), http2.ConnectionLimits(pings_per_minute=5)
+        ) as edge:
             with socket.create_connection(edge.address) as client:
                 client.sendall(PREFACE + frame(SETTINGS) + frame(PING, 0, 0, bytes(8)) * 6)
                 await until(lambda: edge.counts.reasons)
@@ -209,7 +211,7 @@ async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None
 async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(
     metadata: dict[str, str], first: bool, times: int
 ) -> None:
-    async with Edge().serve(Limits(refusals_per_minute=10)) as edge:
+    async with Edge().serve(ListenerLimits(refusals_per_minute=10)) as edge:
         for _ in range(times):
             assert "address_shut_out" not in edge.counts.reasons
             async with edge.agent(metadata) as agent:
@@ -236,24 +238,24 @@ class Slow(SimpleNamespace):
         return {"bytes_out": self.sent}
 
 
-def test_who_takes_nothing_of_what_waits_is_found_out_after_its_time() -> None:
+def test_who_is_stalled_of_what_waits_is_found_out_after_its_time() -> None:
     conn = Slow(queued_bytes=100, sent=1_000)
     live = AgentStream.__new__(AgentStream)
-    live.conn, live._owed, live._since = conn, 0.0, 0.0
-    assert not live.takes_nothing(10.0, 30.0)
+    live.conn, live._must_have_sent, live._stalled_since = conn, 0.0, 0.0
+    assert not live.is_stalled(10.0, 30.0)
     conn.sent += 99  # all but one byte of what waited
-    assert not live.takes_nothing(39.9, 30.0)
-    assert live.takes_nothing(40.0, 30.0)
+    assert not live.is_stalled(39.9, 30.0)
+    assert live.is_stalled(40.0, 30.0)
     conn.sent += 1
-    assert not live.takes_nothing(40.0, 30.0), "what waited has left; new bytes have their own time"
-    assert not live.takes_nothing(69.9, 30.0)
+    assert not live.is_stalled(40.0, 30.0), "what waited has left; new bytes have their own time"
+    assert not live.is_stalled(69.9, 30.0)
     conn.queued_bytes = 0
-    assert not live.takes_nothing(70.0, 30.0)
+    assert not live.is_stalled(70.0, 30.0)
 
 
 def test_every_setting_of_the_guard_reaches_the_part_that_keeps_it() -> None:
     names = [field.name for field in msgspec.structs.fields(Guard)]
     for name in names:
         changed = Settings(guard=Guard(**{name: getattr(Guard(), name) + 1}))
-        parts = [lane_limits(changed), listener_limits(changed), rpc_settings(changed, 1)]
+        parts = [connection_limits(changed), listener_limits(changed), rpc_settings(changed, 1)]
         assert [getattr(part, name) for part in parts if hasattr(part, name)] == [getattr(Guard(), name) + 1], name

@@ -13,17 +13,17 @@ import trio
 import trustme
 
 from proto.link.server import bind
-from server.rpc.accept.listener import Arrival, Limits, Listener
+from server.rpc.accept.listener import AcceptedSocket, Listener, ListenerLimits
 from server.security.tls import reason_of
 
 
 class Door:
     """A listener on a port of its own, and what it told."""
 
-    def __init__(self, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, limits: ListenerLimits, tls: ssl.SSLContext | None = None) -> None:
         self.sock = bind("127.0.0.1", 0)
         self.address = self.sock.getsockname()
-        self.came, self.refused = trio.open_memory_channel[Arrival](100), trio.open_memory_channel[str](100)
+        self.came, self.refused = trio.open_memory_channel[AcceptedSocket](100), trio.open_memory_channel[str](100)
         self.listener = Listener(
             self.sock,
             limits,
@@ -34,11 +34,11 @@ class Door:
         )
         self.open: list[socket.socket] = []
 
-    def _took(self, arrival: Arrival) -> None:
+    def _took(self, arrival: AcceptedSocket) -> None:
         self.open.append(arrival.sock)
         self.came[0].send_nowait(arrival)
 
-    async def arrival(self) -> Arrival:
+    async def arrival(self) -> AcceptedSocket:
         with trio.fail_after(10):
             return await self.came[1].receive()
 
@@ -48,7 +48,7 @@ class Door:
 
 
 @asynccontextmanager
-async def door(limits: Limits, tls: ssl.SSLContext | None = None) -> AsyncIterator[Door]:
+async def door(limits: ListenerLimits, tls: ssl.SSLContext | None = None) -> AsyncIterator[Door]:
     made = Door(limits, tls)
     with made.sock:
         async with trio.open_nursery() as nursery:
@@ -60,14 +60,14 @@ async def door(limits: Limits, tls: ssl.SSLContext | None = None) -> AsyncIterat
 
 
 async def test_connections_come_in_up_to_the_limit_and_again_when_one_has_left() -> None:
-    async with door(Limits(connections=2, per_address=9)) as made:
+    async with door(ListenerLimits(connections=2, per_address=9)) as made:
         clients = [socket.create_connection(made.address) for _ in range(2)]
         first, _ = await made.arrival(), await made.arrival()
         assert first.certificate is None and first.peername[0] == "127.0.0.1" and made.listener.open == 2
         with socket.create_connection(made.address) as third:
             assert await made.refusal() == "too_many"
             await trio.to_thread.run_sync(partial(third.recv, 1))
-        made.listener.left("127.0.0.1")
+        made.listener.connection_closed("127.0.0.1")
         with socket.create_connection(made.address):
             await made.arrival()
         for client in clients:
@@ -75,7 +75,7 @@ async def test_connections_come_in_up_to_the_limit_and_again_when_one_has_left()
 
 
 async def test_one_address_does_not_take_all_places() -> None:
-    async with door(Limits(connections=9, per_address=1)) as made:
+    async with door(ListenerLimits(connections=9, per_address=1)) as made:
         with socket.create_connection(made.address), socket.create_connection(made.address):
             await made.arrival()
             assert await made.refusal() == "too_many_from_address"
@@ -108,7 +108,7 @@ def speak(address: tuple[str, int], context: ssl.SSLContext) -> bytes:
 async def test_a_client_with_a_certificate_arrives_with_it(authority: trustme.CA) -> None:
     server, client = contexts(authority)
     authority.issue_cert("agent.test").configure_cert(client)
-    async with door(Limits(), server) as made, trio.open_nursery() as nursery:
+    async with door(ListenerLimits(), server) as made, trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
         arrival = await made.arrival()
         assert arrival.certificate is not None and isinstance(arrival.sock, ssl.SSLSocket)
@@ -117,21 +117,21 @@ async def test_a_client_with_a_certificate_arrives_with_it(authority: trustme.CA
 
 async def test_a_client_without_a_certificate_does_not_arrive(authority: trustme.CA) -> None:
     server, client = contexts(authority)
-    async with door(Limits(), server) as made, trio.open_nursery() as nursery:
+    async with door(ListenerLimits(), server) as made, trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
         assert await made.refusal() == "certificate_missing"
         assert made.listener.open == 0 and made.came[1].statistics().current_buffer_used == 0
 
 
 async def test_plain_bytes_on_the_tls_port_are_turned_away(authority: trustme.CA) -> None:
-    async with door(Limits(), contexts(authority)[0]) as made:
+    async with door(ListenerLimits(), contexts(authority)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             assert await made.refusal() == "not_tls"
 
 
 async def test_a_handshake_that_stalls_is_cut_off(authority: trustme.CA) -> None:
-    async with door(Limits(handshake=0.1), contexts(authority)[0]) as made:
+    async with door(ListenerLimits(handshake=0.1), contexts(authority)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"\x16\x03\x01")
             assert await made.refusal() == "handshake_timeout"
@@ -139,7 +139,7 @@ async def test_a_handshake_that_stalls_is_cut_off(authority: trustme.CA) -> None
 
 
 async def test_a_peer_that_has_gone_before_its_handshake_hurts_nobody(authority: trustme.CA) -> None:
-    async with door(Limits(), contexts(authority)[0]) as made:
+    async with door(ListenerLimits(), contexts(authority)[0]) as made:
         for _ in range(20):
             client = socket.create_connection(made.address)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")

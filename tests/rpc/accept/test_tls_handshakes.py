@@ -12,9 +12,9 @@ import trustme
 from trio.testing import MockClock
 
 from server.rpc.accept import tls_worker
-from server.rpc.accept.listener import Limits
+from server.rpc.accept.listener import ListenerLimits
 from server.rpc.accept.tls_handshakes import TlsHandshakes
-from server.rpc.accept.tls_worker import HandshakeSlot, TlsWorker, taken
+from server.rpc.accept.tls_worker import HandshakeSlot, TlsWorker, bytes_read
 from server.security.tls import HandshakeRefused, reason_of
 from tests.rpc.accept.test_listener import Door, contexts, door, speak
 
@@ -27,7 +27,7 @@ RECORD = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
     ("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")]
 )
 async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> None:
-    async with door(Limits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
+    async with door(ListenerLimits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(RECORD + bytes(2_000 + more - len(RECORD)))
             assert await made.refusal() == reason
@@ -42,14 +42,14 @@ def test_bytes_that_were_not_read_are_not_counted() -> None:
     ):
         client.sendall(bytes(1_000))
         assert len(ours.recv(400, socket.MSG_WAITALL)) == 400
-        assert taken(ours) == 400
+        assert bytes_read(ours) == 400
 
 
 @pytest.mark.parametrize("silent", [1, 2, 3])
 async def test_handshakes_at_once_have_a_limit_and_an_old_one_makes_room_for_who_does_not_stall(silent: int) -> None:
     server, client = contexts(AUTHORITY)
     AUTHORITY.issue_cert("agent.test").configure_cert(client)
-    async with door(Limits(handshakes=3, handshake=4.0), server) as made, trio.open_nursery() as nursery:
+    async with door(ListenerLimits(handshakes=3, handshake=4.0), server) as made, trio.open_nursery() as nursery:
         with ExitStack() as stack:
             for _ in range(silent):
                 stack.enter_context(socket.create_connection(made.address))
@@ -73,35 +73,35 @@ class Crowded:
     def __init__(self) -> None:
         self.told: list[HandshakeSlot] = []
 
-    def crowd(self, place: HandshakeSlot) -> None:
-        self.told.append(place)
+    def drop_if_waiting(self, slot: HandshakeSlot) -> None:
+        self.told.append(slot)
 
 
 async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(autojump_clock: MockClock) -> None:
-    handshakes = TlsHandshakes(most=3, timeout=8.0, largest=1, threads=1, clock=trio.current_time)
-    crowded = handshakes._shakers = [Crowded()]  # type: ignore[list-item,assignment]
+    handshakes = TlsHandshakes(limit=3, timeout=8.0, max_bytes=1, threads=1, clock=trio.current_time)
+    workers = handshakes._workers = [Crowded()]  # type: ignore[list-item,assignment]
     begun = trio.current_time()
     with ExitStack() as stack:
         computed, first, second = (
             HandshakeSlot(stack.enter_context(socket.socket()), ("127.0.0.1", 1), begun) for _ in range(3)
         )
-    for place in (computed, first, second):
-        place.shaker = crowded[0]  # type: ignore[assignment]
-        handshakes._open[place] = None
-    first.since = second.since = begun
+    for slot in (computed, first, second):
+        slot.worker = workers[0]  # type: ignore[assignment]
+        handshakes._open[slot] = None
+    first.peer_waiting_since = second.peer_waiting_since = begun
 
     async def give_up() -> None:
-        while not crowded[0].told:  # noqa: ASYNC110 - another's plain state
+        while not workers[0].told:  # noqa: ASYNC110 - another's plain state
             await trio.sleep(0.01)
-        handshakes.end(crowded[0].told[0])
+        handshakes.remove(workers[0].told[0])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(give_up)
-        await handshakes.room()
+        await handshakes.wait_for_slot()
     assert 2.0 <= trio.current_time() - begun <= 2.2
-    assert crowded[0].told == [first] and len(handshakes) == 2
-    await handshakes.room()
-    assert crowded[0].told == [first], "there is room"
+    assert workers[0].told == [first] and len(handshakes) == 2
+    await handshakes.wait_for_slot()
+    assert workers[0].told == [first], "there is room"
 
 
 async def meet(made: Door, *greeting: bytes) -> str:
@@ -119,15 +119,15 @@ async def meet(made: Door, *greeting: bytes) -> str:
 async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(
     monkeypatch: pytest.MonkeyPatch, patience: float, second: str
 ) -> None:
-    monkeypatch.setattr(tls_worker, "PATIENCE", patience)
-    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
+    monkeypatch.setattr(tls_worker, "MAX_OWN_DELAY", patience)
+    async with door(ListenerLimits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         assert await meet(made, RECORD) == "handshake_cut_off"
         assert await meet(made, RECORD) == second
 
 
 async def test_who_speaks_no_tls_is_blamed_however_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls_worker, "PATIENCE", -1.0)
-    async with door(Limits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
+    monkeypatch.setattr(tls_worker, "MAX_OWN_DELAY", -1.0)
+    async with door(ListenerLimits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert await made.refusal() not in ("handshake_cut_off", "handshake_timeout")
@@ -140,7 +140,7 @@ class Shaking:
     def __init__(self, timeout: float = 8.0, largest: int = 1 << 20, clients: int = 1) -> None:
         self.now = 100.0
         self.ended: list[HandshakeSlot] = []
-        self.shaker = TlsWorker(
+        self.worker = TlsWorker(
             contexts(AUTHORITY)[0], timeout, timeout / 4, largest, self.ended.extend, lambda: self.now
         )
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -148,21 +148,21 @@ class Shaking:
         self.clients = [client for client, _ in pairs]
         for _, ours in pairs:
             ours.setblocking(False)
-        self.places = [HandshakeSlot(ours, ("127.0.0.1", 1), self.now) for _, ours in pairs]
+        self.slots = [HandshakeSlot(ours, ("127.0.0.1", 1), self.now) for _, ours in pairs]
 
     def __enter__(self) -> Shaking:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shaker.stop()
-        self.shaker.run()
-        for sock in (*self.clients, *(place.sock for place in self.places)):
+        self.worker.stop()
+        self.worker.run()
+        for sock in (*self.clients, *(slot.sock for slot in self.slots)):
             sock.close()
 
     def begin(self, number: int = 0) -> HandshakeSlot:
-        self.shaker.add(self.places[number])
-        self.shaker.step(5.0)
-        return self.places[number]
+        self.worker.add(self.slots[number])
+        self.worker.step(5.0)
+        return self.slots[number]
 
 
 def test_for_a_peer_that_left_before_its_turn_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_for_a_peer_that_left_before_its_turn_nothing_is_computed(monkeypatch: p
         monkeypatch.setattr(ssl.SSLContext, "wrap_socket", None)
         made.clients[0].sendall(RECORD)
         made.clients[0].close()
-        assert made.begin().error is not None and made.ended == made.places
+        assert made.begin().error is not None and made.ended == made.slots
         assert "before its turn" in str(made.ended[0].error) and reason_of(made.ended[0].error) == "handshake_cut_off"
 
 
@@ -187,20 +187,20 @@ def test_the_time_that_a_peer_waits_for_us_is_counted_and_its_own_is_not(monkeyp
 
         monkeypatch.setattr(ssl.SSLSocket, "do_handshake", compute)
         monkeypatch.setattr(ssl.SSLSocket, "getpeercert", lambda self, binary_form: b"certificate")
-        place = made.begin()
-        place.kept = 0.0  # as the kernel counts, which has no clock of ours
+        slot = made.begin()
+        slot.our_delay = 0.0  # as the kernel counts, which has no clock of ours
         for _ in range(3):
             assert made.ended == []
             made.now += 1.5  # its own
-            made.shaker.step(0.0)
+            made.worker.step(0.0)
             made.clients[0].sendall(RECORD)
-            made.shaker.step(5.0)
-        assert made.ended == [place] and place.error is None and place.certificate == b"certificate"
-        assert place.kept == pytest.approx(1.2)
-    place.error = TimeoutError()
-    assert not place.blamed()
-    place.error = HandshakeRefused("handshake_too_large", "large")
-    assert place.blamed()
+            made.worker.step(5.0)
+        assert made.ended == [slot] and slot.error is None and slot.certificate == b"certificate"
+        assert slot.our_delay == pytest.approx(1.2)
+    slot.error = TimeoutError()
+    assert not slot.is_peers_fault()
+    slot.error = HandshakeRefused("handshake_too_large", "large")
+    assert slot.is_peers_fault()
 
 
 @pytest.mark.parametrize(("later", "reason"), [(7.9, None), (8.0, "handshake_timeout")])
@@ -208,40 +208,40 @@ def test_a_handshake_has_so_long_and_no_longer(later: float, reason: str | None)
     with Shaking(timeout=8.0) as made:
         made.begin()
         made.now += later
-        made.shaker.step(0.0)
-        assert [reason_of(place.error or OSError()) for place in made.ended] == ([reason] if reason else [])
+        made.worker.step(0.0)
+        assert [reason_of(slot.error or OSError()) for slot in made.ended] == ([reason] if reason else [])
 
 
-@pytest.mark.parametrize(("own", "crowded"), [(1.9, False), (2.0, True)])
-def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: float, crowded: bool) -> None:
+@pytest.mark.parametrize(("own", "drop_requested"), [(1.9, False), (2.0, True)])
+def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: float, drop_requested: bool) -> None:
     with Shaking(timeout=8.0) as made:
-        place = made.begin()
+        slot = made.begin()
         made.now += 1.0
-        made.shaker.step(0.0)
+        made.worker.step(0.0)
         made.clients[0].sendall(RECORD)
-        made.shaker.step(5.0)
+        made.worker.step(5.0)
         made.now += own - 1.0
-        place.crowded = True
-        made.shaker.crowd(place)
-        made.shaker.step(5.0)
-        assert [reason_of(place.error or OSError()) for place in made.ended] == (
-            ["handshake_crowded_out"] if crowded else []
+        slot.drop_requested = True
+        made.worker.drop_if_waiting(slot)
+        made.worker.step(5.0)
+        assert [reason_of(slot.error or OSError()) for slot in made.ended] == (
+            ["handshake_crowded_out"] if drop_requested else []
         )
-        assert place.crowded is False
+        assert slot.drop_requested is False
 
 
 def test_what_has_come_meanwhile_is_heard_first() -> None:
     with Shaking(timeout=8.0, clients=2) as made:
         first, second = made.begin(0), made.begin(1)
         made.now += 3.0
-        made.shaker.step(0.0)
+        made.worker.step(0.0)
         made.clients[0].sendall(RECORD)
         made.clients[1].close()
-        for place in (first, second):
-            assert place.waited(made.now) == 3.0
-            made.shaker.crowd(place)
-        made.shaker.step(5.0)
-        assert [(place, reason_of(place.error or OSError())) for place in made.ended] == [
+        for slot in (first, second):
+            assert slot.peer_delay(made.now) == 3.0
+            made.worker.drop_if_waiting(slot)
+        made.worker.step(5.0)
+        assert [(slot, reason_of(slot.error or OSError())) for slot in made.ended] == [
             (second, "handshake_cut_off"),
             (first, "handshake_crowded_out"),
         ]
@@ -250,22 +250,22 @@ def test_what_has_come_meanwhile_is_heard_first() -> None:
 def test_the_loop_is_told_of_as_many_as_are_done_and_of_a_few_at_a_time() -> None:
     with Shaking(clients=tls_worker.BATCH + 1) as made:
         told: list[int] = []
-        made.shaker._ended = lambda places: told.append(len(places))
-        for number in range(len(made.places)):
+        made.worker._ended = lambda slots: told.append(len(slots))
+        for number in range(len(made.slots)):
             made.begin(number)
         for client in made.clients:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        made.shaker.step(5.0)
+        made.worker.step(5.0)
         assert told == [tls_worker.BATCH, 1]
 
 
 def test_what_is_not_done_when_it_stops_is_closed() -> None:
     with Shaking(clients=3) as made:
         made.begin(0)
-        made.shaker.add(made.places[1])
+        made.worker.add(made.slots[1])
         made.clients[2].sendall(b"GET / HTTP/1.1\r\n\r\n")
         made.begin(2)
-        made.shaker.stop()
-        made.shaker.run()
-        assert [place.sock.fileno() for place in made.places] == [-1, -1, -1]
-        made.shaker = TlsWorker(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), 1.0, 1.0, 1, made.ended.extend)
+        made.worker.stop()
+        made.worker.run()
+        assert [slot.sock.fileno() for slot in made.slots] == [-1, -1, -1]
+        made.worker = TlsWorker(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), 1.0, 1.0, 1, made.ended.extend)

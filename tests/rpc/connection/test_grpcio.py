@@ -136,7 +136,7 @@ async def test_a_client_that_asks_for_the_servers_health_again_and_again_is_serv
     async with edge.serve(patience=60):
         client = Client(edge.address, 0)
         try:
-            await trio.to_thread.run_sync(client.check, http2.Limits().streams_per_minute - 1)
+            await trio.to_thread.run_sync(client.check, http2.ConnectionLimits().streams_per_minute - 1)
         finally:
             client.close()
         assert edge.counts.reasons == []

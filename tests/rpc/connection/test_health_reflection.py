@@ -103,7 +103,7 @@ async def test_watchers_are_told_of_a_drain_and_new_calls_hear_the_same() -> Non
 
             await trio.to_thread.run_sync(look)
             assert seen == [HealthCheckResponse.SERVING]
-            edge.port.edge.drain()
+            edge.port.streams.drain()
             await trio.to_thread.run_sync(look)
             assert seen[1:] == [HealthCheckResponse.NOT_SERVING]
             assert await ask(edge, check("")) == HealthCheckResponse.NOT_SERVING
@@ -197,8 +197,8 @@ async def test_an_agent_that_asks_too_is_not_closed_as_a_caller() -> None:
         object.__setattr__(edge.settings, "caller_age", 0.3)
         await agent.hello()
         await agent.hear()
-        (live,) = edge.port.edge._live.values()  # type: ignore[union-attr]
-        edge.port.edge.caller(live.conn)  # type: ignore[union-attr]
+        (live,) = edge.port.streams._open_streams.values()  # type: ignore[union-attr]
+        edge.port.streams.keep_for_probes(live.conn)  # type: ignore[union-attr]
         await trio.sleep(0.6)
         assert not live.conn.closed
         await until(lambda: edge.registry.presence(HOST).session is not None)  # type: ignore[union-attr]

@@ -16,7 +16,13 @@ from h2.events import DataReceived, PingAckReceived, ResponseReceived, StreamRes
 
 from proto.messages import CONNECT, CommandMessage, Facts, Heartbeat, Hello, decode, kind_of
 from server.rpc.connection.lazy_grpc import LazyGrpcConnection
-from server.rpc.connection.opening_cache import KEPT, HandshakeTemplate, HandshakeTemplates, an_agents, whole
+from server.rpc.connection.opening_cache import (
+    MAX_TEMPLATES,
+    HandshakeTemplate,
+    HandshakeTemplates,
+    frames_until_call,
+    is_agent_call,
+)
 from tests.rpc.peer import HOST, JOURNAL, Edge, until
 
 HEADERS = [
@@ -93,7 +99,7 @@ class Raw:
 
 
 @pytest.fixture
-def fronts(monkeypatch: pytest.MonkeyPatch) -> list[LazyGrpcConnection]:
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[LazyGrpcConnection]:
     made: list[LazyGrpcConnection] = []
     begin = LazyGrpcConnection.__init__
 
@@ -115,56 +121,62 @@ async def session(edge: Edge, more: Callable[[H2Connection], object] = lambda ht
 
 
 async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(
-    fronts: list[LazyGrpcConnection],
+    connections: list[LazyGrpcConnection],
 ) -> None:
     async with Edge().serve() as edge:
         asked: list[bytes] = []
-        openings = edge.port._handshake.openings  # type: ignore[union-attr]
-        ask = openings._ask
-        openings._ask = lambda data: asked.append(data) or ask(data)  # type: ignore[func-returns-value]
+        templates = edge.port._setup.templates  # type: ignore[union-attr]
+        ask = templates._learn
+        templates._learn = lambda data: asked.append(data) or ask(data)  # type: ignore[func-returns-value]
         first, second = [await session(edge, host_id=HOST[:-1] + digit) for digit in "12"]
         answered = len(asked)
         third = await session(edge, host_id=HOST[:-1] + "3")
-        assert answered >= 1 and len(asked) == answered and [front._real for front in fronts] == [None] * 3
+        assert (
+            answered >= 1
+            and len(asked) == answered
+            and [connection._grpclib for connection in connections] == [None] * 3
+        )
         assert [len(raw.bytes_in) for raw in (first, second, third)] == [len(first.bytes_in)] * 3
         for raw in (first, second, third):
             raw.sock.close()
 
 
-async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(fronts: list[LazyGrpcConnection]) -> None:
+async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(
+    connections: list[LazyGrpcConnection],
+) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         raw.say(bytes(CommandMessage(heartbeat=Heartbeat(beat=1))))
         await raw.message("heartbeat")
-        assert fronts[0]._real is None
+        assert connections[0]._grpclib is None
         raw.h2.ping(b"12345678")
         await raw.hear(PingAckReceived)
-        assert fronts[0]._real is not None
+        assert connections[0]._grpclib is not None
         for beat in (2, 3):
             raw.say(bytes(CommandMessage(heartbeat=Heartbeat(beat=beat))))
             assert (await raw.message("heartbeat")).beat == beat
-        http2, client = fronts[0]._real.connection._connection, raw.h2
+        http2, client = connections[0]._grpclib.connection._connection, raw.h2
         assert http2.outbound_flow_control_window == client.inbound_flow_control_window
         assert http2.streams[1].outbound_flow_control_window == client.streams[1].inbound_flow_control_window
-        edge.port.edge.drain()  # type: ignore[union-attr]
+        edge.port.streams.drain()  # type: ignore[union-attr]
         trailers = await raw.hear(TrailersReceived)
         assert dict(trailers.headers)["grpc-status"] == "0", "the trailers fit the headers that were sent without h2"
         raw.sock.close()
 
 
-async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[LazyGrpcConnection]) -> None:
+async def test_windows_that_the_agent_opens_are_counted_without_h2(connections: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         raw.h2.increment_flow_control_window(1_000)
         raw.h2.increment_flow_control_window(2_000, stream_id=1)
         raw.flush()
-        still = fronts[0].still
-        sent = 65_535 + 1_000 - still.outbound_flow_control_window
-        await until(lambda: still.outbound_flow_control_window > 65_535)
-        assert still.stream is not None
+        stub = connections[0].stub
+        sent = 65_535 + 1_000 - stub.outbound_flow_control_window
+        await until(lambda: stub.outbound_flow_control_window > 65_535)
+        assert stub.stream is not None
         assert (
-            still.stream.outbound_flow_control_window - still.outbound_flow_control_window == 1_000
-            and fronts[0]._real is None
+            stub.stream.outbound_flow_control_window - stub.outbound_flow_control_window == 1_000
+            and connections[0]._grpclib is None
         ), sent
         raw.sock.sendall(struct.pack(">I", 4)[1:] + bytes((WINDOW_UPDATE, 0)) + struct.pack(">II", 1, 0x7FFFFFFF))
         reset = await raw.hear(StreamReset)
@@ -173,7 +185,7 @@ async def test_windows_that_the_agent_opens_are_counted_without_h2(fronts: list[
         raw.sock.close()
 
 
-async def test_an_opening_in_pieces_is_answered_piece_by_piece(fronts: list[LazyGrpcConnection]) -> None:
+async def test_an_opening_in_pieces_is_answered_piece_by_piece(connections: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = Raw(edge)
         raw.h2.initiate_connection()
@@ -185,27 +197,27 @@ async def test_an_opening_in_pieces_is_answered_piece_by_piece(fronts: list[Lazy
         raw.h2.send_headers(1, GOOD)
         raw.flush()
         raw.say(hello())
-        assert (await raw.message("welcome")).epoch == 1 and fronts[0]._real is None
+        assert (await raw.message("welcome")).epoch == 1 and connections[0]._grpclib is None
         raw.sock.close()
 
 
-async def test_what_does_not_open_as_agents_do_goes_the_long_way(fronts: list[LazyGrpcConnection]) -> None:
+async def test_what_does_not_open_as_agents_do_goes_the_long_way(connections: list[LazyGrpcConnection]) -> None:
     def ping(http2: H2Connection) -> None:
         http2.ping(b"87654321")
 
     async with Edge().serve() as edge:
         raw = await session(edge, ping)
-        assert fronts[0]._real is not None and any(isinstance(event, PingAckReceived) for event in raw.heard)
+        assert connections[0]._grpclib is not None and any(isinstance(event, PingAckReceived) for event in raw.heard)
         other = Raw(edge)
         other.begin([(name, "/nowhere" if name == ":path" else value) for name, value in GOOD])
         answer = await other.hear(ResponseReceived)
-        assert dict(answer.headers)["grpc-status"] == "12" and fronts[1]._real is not None
+        assert dict(answer.headers)["grpc-status"] == "12" and connections[1]._grpclib is not None
         raw.sock.close()
         other.sock.close()
 
 
 async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(
-    fronts: list[LazyGrpcConnection],
+    connections: list[LazyGrpcConnection],
 ) -> None:
     async with Edge().serve() as edge:
         answers = []
@@ -215,10 +227,10 @@ async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_n
             answers.append(sorted((await raw.hear(ResponseReceived)).headers))
             raw.sock.close()
         assert answers[0] == answers[1] and dict(answers[0])["grpc-status"] == "16"
-        assert not edge.port._handshake.openings._known and edge.counts.joins_refused == 2  # type: ignore[union-attr]
+        assert not edge.port._setup.templates._known and edge.counts.joins_refused == 2  # type: ignore[union-attr]
 
 
-async def test_a_call_that_is_reset_is_over_and_its_connection_closed(fronts: list[LazyGrpcConnection]) -> None:
+async def test_a_call_that_is_reset_is_over_and_its_connection_closed(connections: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         assert edge.counts.open == 1
@@ -242,29 +254,33 @@ async def test_a_call_that_is_reset_is_over_and_its_connection_closed(fronts: li
     ],
 )
 def test_only_settings_windows_and_one_whole_header_block_are_an_opening(frames: bytes, told: bool | None) -> None:
-    assert whole(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames) is told
+    assert frames_until_call(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames) is told
 
 
 def test_only_the_last_openings_are_remembered() -> None:
     """An agent that opens in another way each time takes no memory."""
-    openings = HandshakeTemplates(lambda: None)
-    for number in range(KEPT):
-        openings.keep(HandshakeTemplate(b"%d" % number, b""))
-    assert len(openings._known) == KEPT and b"0" in openings._known
-    openings.keep(HandshakeTemplate(b"0", b""))  # used again: now the newest
-    for number in range(KEPT, 2 * KEPT):
-        openings.keep(HandshakeTemplate(b"%d" % number, b""))
-        assert len(openings._known) == KEPT
-    assert b"1" not in openings._known and b"0" not in openings._known and b"%d" % (2 * KEPT - 1) in openings._known
+    templates = HandshakeTemplates(lambda: None)
+    for number in range(MAX_TEMPLATES):
+        templates.keep(HandshakeTemplate(b"%d" % number, b""))
+    assert len(templates._known) == MAX_TEMPLATES and b"0" in templates._known
+    templates.keep(HandshakeTemplate(b"0", b""))  # used again: now the newest
+    for number in range(MAX_TEMPLATES, 2 * MAX_TEMPLATES):
+        templates.keep(HandshakeTemplate(b"%d" % number, b""))
+        assert len(templates._known) == MAX_TEMPLATES
+    assert (
+        b"1" not in templates._known
+        and b"0" not in templates._known
+        and b"%d" % (2 * MAX_TEMPLATES - 1) in templates._known
+    )
 
 
 def test_the_opening_that_was_used_last_is_forgotten_last() -> None:
-    openings = HandshakeTemplates(lambda: None)
-    for number in range(KEPT):
-        openings.keep(HandshakeTemplate(b"%d" % number, b""))
-    openings.keep(HandshakeTemplate(b"0", b""))
-    openings.keep(HandshakeTemplate(b"new", b""))
-    assert b"0" in openings._known and b"1" not in openings._known
+    templates = HandshakeTemplates(lambda: None)
+    for number in range(MAX_TEMPLATES):
+        templates.keep(HandshakeTemplate(b"%d" % number, b""))
+    templates.keep(HandshakeTemplate(b"0", b""))
+    templates.keep(HandshakeTemplate(b"new", b""))
+    assert b"0" in templates._known and b"1" not in templates._known
 
 
 AS_AGENTS = {":path": CONNECT, ":method": "POST", "content-type": "application/grpc", "te": "trailers"}
@@ -283,13 +299,13 @@ AS_AGENTS = {":path": CONNECT, ":method": "POST", "content-type": "application/g
     ],
 )
 def test_a_call_that_is_not_as_agents_make_it_goes_the_long_way(change: dict[str, str]) -> None:
-    assert an_agents(AS_AGENTS) and an_agents(
+    assert is_agent_call(AS_AGENTS) and is_agent_call(
         {**AS_AGENTS, "content-type": "application/grpc+proto", "grpc-encoding": "identity"}
     )
-    assert not an_agents({**AS_AGENTS, **change})
+    assert not is_agent_call({**AS_AGENTS, **change})
 
 
-async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[LazyGrpcConnection]) -> None:
+async def test_a_deadline_of_the_call_is_kept_by_grpclib(connections: list[LazyGrpcConnection]) -> None:
     """The short path knows no deadlines: with one the call goes the long way, and ends when it is over."""
     async with Edge().serve() as edge:
         for _ in range(2):  # the second time the same opening would be known
@@ -303,4 +319,4 @@ async def test_a_deadline_of_the_call_is_kept_by_grpclib(fronts: list[LazyGrpcCo
                 "DEADLINE_EXCEEDED"
             )
             raw.sock.close()
-    assert all(front._real is not None for front in fronts)
+    assert all(connection._grpclib is not None for connection in connections)

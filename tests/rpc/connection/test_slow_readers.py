@@ -80,7 +80,7 @@ def refusals(logs: list[dict[str, object]]) -> list[object]:
 @pytest.mark.parametrize("open_windows", [True, False], ids=["socket", "window"])
 async def test_who_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bool, short_way: bool) -> None:
     with capture_logs() as logs:
-        async with impatient().serve(lane_limits=http2.Limits(write_queue_bytes=2 * BIG)) as edge:
+        async with impatient().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=2 * BIG)) as edge:
             with session(edge, open_windows=open_windows, short_way=short_way):
                 await until(edge.registry.sessions)
                 begin = trio.current_time()
@@ -95,7 +95,7 @@ async def test_who_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bo
 
 
 async def test_who_takes_it_slowly_but_within_the_time_is_left_alone() -> None:
-    async with impatient().serve(lane_limits=http2.Limits(write_queue_bytes=2 * BIG)) as edge:
+    async with impatient().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=2 * BIG)) as edge:
         with session(edge, open_windows=True, short_way=True) as sock:
             await until(edge.registry.sessions)
             dispatch(edge, BIG // 2)
@@ -108,7 +108,7 @@ async def test_who_takes_it_slowly_but_within_the_time_is_left_alone() -> None:
 
 async def test_more_than_may_wait_for_one_agent_cuts_it_off_at_once() -> None:
     with capture_logs() as logs:
-        async with Edge().serve(lane_limits=http2.Limits(write_queue_bytes=100_000)) as edge:
+        async with Edge().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=100_000)) as edge:
             with session(edge, open_windows=False, short_way=True):
                 await until(edge.registry.sessions)
                 dispatch(edge)

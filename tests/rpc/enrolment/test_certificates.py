@@ -227,7 +227,7 @@ async def test_of_two_renewals_of_one_certificate_the_one_that_is_not_the_last_i
 async def test_a_session_whose_certificate_comes_to_its_end_is_cut(
     site: Border, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.rpc.authenticate.LOOK_EVERY", 0.02)
+    monkeypatch.setattr("server.rpc.authenticate.EXPIRY_CHECK_INTERVAL", 0.02)
     await site.join("a")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(site.entrance.gate.run)

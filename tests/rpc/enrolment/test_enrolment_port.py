@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from _speedups.http2.limits import Limits
-from server.rpc.enrolment_port import PREFACE, PortLimits
+from _speedups.http2.limits import ConnectionLimits
+from server.rpc.enrolment_port import PREFACE, EnrolmentPortLimits
 from tests.rpc.border import Border, border
 
 SETTINGS, PING, HEADERS, CONTINUATION, DATA, RST, PRIORITY, WINDOW = 4, 6, 1, 9, 0, 3, 2, 8
@@ -117,7 +117,7 @@ async def pings(stream: trio.SSLStream[trio.SocketStream]) -> None:
 async def test_a_connection_without_a_call_is_closed(
     tmp_path: Path, say: Callable[[trio.SSLStream[trio.SocketStream]], object]
 ) -> None:
-    async with border(tmp_path, port_limits=PortLimits(idle=0.3)) as site, dialled(site) as stream:
+    async with border(tmp_path, port_limits=EnrolmentPortLimits(idle=0.3)) as site, dialled(site) as stream:
         await say(stream)  # type: ignore[misc]
         await ended(stream)
         await site.refused()
@@ -126,12 +126,12 @@ async def test_a_connection_without_a_call_is_closed(
 @pytest.mark.parametrize(
     ("limits", "said", "reason"),
     [
-        (Limits(frame_timeout=0.3), BEGIN + frame(PING, 0, 0, bytes(8))[:12], "slow_frame"),
-        (Limits(header_timeout=0.3), BEGIN + frame(HEADERS, 0, 1, POST), "slow_headers"),
+        (ConnectionLimits(frame_timeout=0.3), BEGIN + frame(PING, 0, 0, bytes(8))[:12], "slow_frame"),
+        (ConnectionLimits(header_timeout=0.3), BEGIN + frame(HEADERS, 0, 1, POST), "slow_headers"),
     ],
 )
-async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: Limits, said: bytes, reason: str) -> None:
-    async with border(tmp_path, port_limits=PortLimits(guard=limits)) as site, dialled(site) as stream:
+async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: ConnectionLimits, said: bytes, reason: str) -> None:
+    async with border(tmp_path, port_limits=EnrolmentPortLimits(guard=limits)) as site, dialled(site) as stream:
         await stream.send_all(said)
         await ended(stream)
         await site.refused(reason)
@@ -139,7 +139,7 @@ async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: Limits, said: 
 
 async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> None:
     async with (
-        border(tmp_path, port_limits=PortLimits(connections=3, per_address=2)) as site,
+        border(tmp_path, port_limits=EnrolmentPortLimits(connections=3, per_address=2)) as site,
         dialled(site) as oldest,
         dialled(site) as newer,
     ):
@@ -151,7 +151,7 @@ async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> 
 
 
 async def test_an_address_that_breaks_the_protocol_again_and_again_is_shut_out(tmp_path: Path) -> None:
-    limits = replace(PortLimits(), refusals_per_minute=2, abuse_weight=1)
+    limits = replace(EnrolmentPortLimits(), refusals_per_minute=2, abuse_weight=1)
     async with border(tmp_path, port_limits=limits) as site:
         for _ in range(2):
             async with dialled(site) as stream:

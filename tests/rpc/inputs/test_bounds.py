@@ -18,7 +18,7 @@ def result(**change: object) -> Result:
         "attempt": 1, "outcome": 2, "exit_code": 1, "signal": 0, "code": "", "message": "", "started": 5, "finished": 6, "duration_us": 7_000,  # noqa: E501
         "stdout": None, "stderr": None, "usage": (1, 2, 3), "kill": None, "pipe_held": False, "leftovers": 0, "left_running": 0, "observed": 0, **change,  # noqa: E501
     }  # fmt: skip
-    event = decode.event("a", (None, decode.RESULT, COMMAND, *fields.values()))
+    event = decode.to_event("a", (None, decode.RESULT, COMMAND, *fields.values()))
     assert isinstance(event, Result)
     return event
 

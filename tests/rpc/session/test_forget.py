@@ -6,9 +6,10 @@ from agent.core.events import Forget as Told
 from agent.session.wire import event
 from proto.messages import decode
 from server.core.effects import Forget
-from server.rpc.session.encode import Encoder, Terms
+from server.rpc.session.encode import Encoder
+from server.rpc.settings import SessionTerms
 
 
 def test_an_agent_understands_up_to_which_number_all_is_over() -> None:
-    data = Encoder(Terms(1)).encode(Forget("h", 1, 300))
+    data = Encoder(SessionTerms(1)).encode(Forget("h", 1, 300))
     assert event(decode(data), lambda spec: None) == Told(300)

@@ -74,7 +74,7 @@ async def test_an_agent_hears_drain_then_the_end_of_its_call_then_goaway() -> No
         assert edge.port is not None
         await stream.send_all(headers(5, payload=HOLD) + data(b"\0" + len(hello).to_bytes(4, "big") + hello, 5, 0))
         await until(lambda: edge.registry.sessions())
-        edge.port.edge.drain()
+        edge.port.streams.drain()
         frames = await everything(stream)
         kinds = [kind for kind, *_ in frames]
         drain = max(at for at, kind in enumerate(kinds) if kind == DATA)
@@ -89,6 +89,6 @@ async def test_an_agent_hears_drain_then_the_end_of_its_call_then_goaway() -> No
 async def test_others_hear_goaway_at_once() -> None:
     async with Edge().serve() as edge, dial(edge) as stream:
         assert edge.port is not None
-        await until(lambda: edge.port.edge._connected)  # type: ignore[union-attr]
-        edge.port.edge.drain()
+        await until(lambda: edge.port.streams._pending)  # type: ignore[union-attr]
+        edge.port.streams.drain()
         assert struct.unpack(">II", (await everything(stream))[-1][3]) == (0, NO_ERROR)

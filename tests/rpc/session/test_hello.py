@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from _speedups.messages import varint
 from proto.link.errors import LinkRefused
 from proto.messages import Entry, Facts, Hello, MalformedMessage, Stage
@@ -31,13 +31,13 @@ class Encoded:
 @pytest.mark.parametrize("entries", [MOST - 1, MOST])
 def test_so_many_results_may_be_named(entries: int) -> None:
     data = bytes(Encoded(entries))
-    assert len(data) <= Limits().hello_bytes
-    assert len(hello.hello(data).entries) == entries
+    assert len(data) <= ConnectionLimits().hello_bytes
+    assert len(hello.read_hello(data).entries) == entries
 
 
 def test_one_more_may_not() -> None:
     with pytest.raises(MalformedMessage, match=r"hello\.entries: at most 20000"):
-        hello.hello(bytes(Encoded(MOST + 1)))
+        hello.read_hello(bytes(Encoded(MOST + 1)))
 
 
 @pytest.mark.parametrize(("entries", "accepted"), [(MOST, True), (MOST + 1, False)])

@@ -6,7 +6,7 @@ from server.core.effects import Save, SaveHost
 from server.core.events import Now
 from server.fleet.registry import Registry
 from server.rpc.session.hello import Facts, Hello
-from server.rpc.session.host_facts import WRITES, HostRecorder
+from server.rpc.session.host_facts import SAVES_PER_MINUTE, HostRecorder
 
 
 class Clock:
@@ -40,7 +40,7 @@ def test_changes_of_one_host_are_written_a_bounded_number_of_times_a_minute() ->
         memory.record_hello(hello(label=number), "127.0.0.1:1")
         known = registry.host("a")
         assert known is not None and known.agent_labels == {"n": str(number)}, "what it says now is known at once"
-    assert len(queue.saves) == 1 + WRITES, "the first one makes it known"
+    assert len(queue.saves) == 1 + SAVES_PER_MINUTE, "the first one makes it known"
     memory.record_hello(hello("b", 7), "127.0.0.1:1")
     assert isinstance(last := queue.saves[-1], SaveHost) and last.host.host_id == "b", (
         "another host has a budget of its own"

@@ -18,13 +18,13 @@ async def test_a_rejected_of_a_replaced_session_says_nothing_about_what_was_sent
         await first.hear()
         old = edge.registry.session(HOST)
         assert old is not None
-        live = edge.port.edge._live[old.number]  # type: ignore[union-attr]
+        live = edge.port.streams._open_streams[old.number]  # type: ignore[union-attr]
         edge.registry.attach(
             HOST, "127.0.0.1:9", 0, lambda session: None
         )  # as the second Hello does, in the same slice
-        now = edge.port.edge._clock.now().mono  # type: ignore[union-attr]
-        edge.port.edge.take([(live, 5, COMMAND, 1)], now)  # type: ignore[union-attr]
+        now = edge.port.streams._clock.now().mono  # type: ignore[union-attr]
+        edge.port.streams.handle_rows([(live, 5, COMMAND, 1)], now)  # type: ignore[union-attr]
         assert old.ended == "superseded" and edge.engine.state.tasks["t"].executions[HOST].row.accepted_at is None
         refused = bytes(CommandMessage(rejected=Rejected(COMMAND, 1, "busy")))
-        edge.port.edge.take([(live, 6, refused)], now)  # type: ignore[union-attr]
+        edge.port.streams.handle_rows([(live, 6, refused)], now)  # type: ignore[union-attr]
         assert status(edge) is ExecutionStatus.DISPATCHED

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from server.core.events import Accepted, Report, Started
-from server.rpc.session.report_slices import FEW, GROUPS, apart
+from server.rpc.session.report_slices import FEW, GROUPS, split_by_command
 
 
 def said(command: str, number: int) -> list[Report]:
@@ -16,23 +16,23 @@ def said(command: str, number: int) -> list[Report]:
 
 def test_a_command_of_which_little_is_said_comes_first_and_alone() -> None:
     much, little = said("big", 200), [Accepted("a", "one", 1), Started("a", "one", 1, 7, 7)]
-    assert apart([*much[:100], little[0], *much[100:], little[1]]) == [little, much]
+    assert split_by_command([*much[:100], little[0], *much[100:], little[1]]) == [little, much]
 
 
 @pytest.mark.parametrize("number", [1, FEW, 200])
 def test_one_command_alone_stays_whole(number: int) -> None:
     reports = said("big", number)
-    assert apart(reports) == [reports]
+    assert split_by_command(reports) == [reports]
 
 
 def test_of_many_small_commands_only_some_are_taken_apart() -> None:
     reports = [report for number in range(3 * GROUPS) for report in said(f"c{number}", 2)]
-    groups = apart(reports)
+    groups = split_by_command(reports)
     assert len(groups) == GROUPS + 1 and len(groups[-1]) == 2 * 2 * GROUPS
 
 
 def test_when_all_are_small_nothing_is_left_over() -> None:
-    assert [len(some) for some in apart([*said("a", 2), *said("b", 1)])] == [1, 2]
+    assert [len(some) for some in split_by_command([*said("a", 2), *said("b", 1)])] == [1, 2]
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -42,7 +42,7 @@ def test_nothing_is_lost_and_each_command_keeps_its_order(seed: int) -> None:
         Accepted(f"h{number}", f"c{rng.choice((0, 0, 0, rng.randrange(20)))}", 1)
         for number in range(rng.randrange(120))
     ] or said("a", 1)
-    groups = apart(reports)
+    groups = split_by_command(reports)
     flat = [report for some in groups for report in some]
     assert sorted(flat, key=reports.index) == reports and all(groups)
     for command in {report.command_id for report in reports}:

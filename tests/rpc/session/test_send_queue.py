@@ -11,10 +11,9 @@ from server.app import SystemClock
 from server.core.effects import Ack, Cancel, Dispatch
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits, Session
-from server.rpc.session.encode import Terms
 from server.rpc.session.send_queue import SendQueue
 from server.rpc.session.streams import SENDS_IN_A_ROW, AgentStreams
-from server.rpc.settings import Settings
+from server.rpc.settings import AgentPortSettings, SessionTerms
 
 ACK = Ack("h", 1, "c", 1)
 CANCEL = Cancel("h", 1, "c", 1, 1, "j", "canceled")
@@ -47,11 +46,11 @@ async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: lis
     (session,) = sessions(unsent, 1)
     for act in pushed:
         session.push(act)
-    assert (session in unsent) == bool(pushed) == unsent.stirred.is_set()
+    assert (session in unsent) == bool(pushed) == unsent.added.is_set()
     assert session.quick == quick
-    unsent.begin()
+    unsent.reset()
     assert unsent.take() is (session if pushed else None) and session.take() == pushed and not session.quick
-    assert session not in unsent and not unsent.stirred.is_set() and unsent.take() is None
+    assert session not in unsent and not unsent.added.is_set() and unsent.take() is None
 
 
 async def test_those_that_are_added_while_others_are_sent_are_not_forgotten() -> None:
@@ -59,11 +58,11 @@ async def test_those_that_are_added_while_others_are_sent_are_not_forgotten() ->
     first, second, third = sessions(unsent, 3)
     for session in (second, first):
         session.push(dispatch(False))
-    unsent.begin()
+    unsent.reset()
     assert unsent.take() is second
     third.push(dispatch(True))
     second.push(ACK)
-    assert unsent.stirred.is_set()
+    assert unsent.added.is_set()
     assert [unsent.take() for _ in range(4)] == [third, first, second, None]
 
 
@@ -85,7 +84,7 @@ async def test_however_many_wait_the_loop_gets_its_turns(
     turns, unread = Turns(), Any
     monkeypatch.setattr("server.rpc.session.streams.let_other_tasks_run", turns)
     known, poller = Registry(1), unread
-    one = AgentStreams(poller, known, unread, unread, SystemClock(), Settings(Terms(1)), unread)  # type: ignore[arg-type]
+    one = AgentStreams(poller, known, unread, unread, SystemClock(), AgentPortSettings(SessionTerms(1)), unread)  # type: ignore[arg-type]
     waiting = sessions(one._unsent, quick + others)
     for number, session in enumerate(waiting):
         session.push(dispatch(number < quick))

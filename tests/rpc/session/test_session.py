@@ -335,7 +335,7 @@ async def test_a_drain_tells_when_to_come_back_and_flags_nothing() -> None:
             start(edge)
             await agent.hear()
             assert edge.port is not None
-            edge.port.edge.drain()
+            edge.port.streams.drain()
             assert await agent.hear() == ("drain", Drain(1000, 9000, "the server is shutting down"))
             assert await agent.end() is None
             assert not flagged(edge)
@@ -426,14 +426,14 @@ async def test_a_refusal_and_a_text_that_would_spoil_a_terminal() -> None:
 async def test_heartbeats_of_idle_agents_are_read_together_and_what_follows_a_command_at_once() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         assert edge.port is not None
-        port = edge.port.edge
+        port = edge.port.streams
         await agent.hello()
         await agent.hear()
-        assert port._pace._awake > port._clock.now().mono
-        port._pace._awake = 0.0
+        assert port._batcher._active_until > port._clock.now().mono
+        port._batcher._active_until = 0.0
         await agent.say(heartbeat=Heartbeat(beat=1))
         assert await agent.hear() == ("heartbeat", Heartbeat(beat=1, answer=True))
-        assert port._pace._awake == 0.0, "a heartbeat is no reason to hurry"
+        assert port._batcher._active_until == 0.0, "a heartbeat is no reason to hurry"
         start(edge)
         await agent.hear()
-        assert port._pace._awake > port._clock.now().mono
+        assert port._batcher._active_until > port._clock.now().mono

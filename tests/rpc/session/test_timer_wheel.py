@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.rpc.session.timer_wheel import Wheel
+from server.rpc.session.timer_wheel import TimerWheel
 
 
 def test_keys_come_out_in_the_first_tick_after_their_time() -> None:
-    wheel: Wheel[str] = Wheel(1.0, 100.0)
+    wheel: TimerWheel[str] = TimerWheel(1.0, 100.0)
     wheel.set("late", 103.2)
     wheel.set("soon", 101.0)
     wheel.set("past", 5.0)
@@ -23,7 +23,7 @@ def test_keys_come_out_in_the_first_tick_after_their_time() -> None:
 
 @given(st.lists(st.floats(0, 50)), st.lists(st.floats(0, 5), min_size=1))
 def test_nothing_comes_early_and_nothing_is_more_than_a_tick_late(times: list[float], leaps: list[float]) -> None:
-    wheel: Wheel[int] = Wheel(0.5, 0.0)
+    wheel: TimerWheel[int] = TimerWheel(0.5, 0.0)
     for number, when in enumerate(times):
         wheel.set(number, when)
     now, seen = 0.0, set()

@@ -21,7 +21,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 
 PURE = os.environ.get("CLARION_PURE", "") == "1"
 MODULES = (
@@ -163,12 +163,12 @@ class Rig:
     def __init__(
         self,
         impl: ModuleType,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         window: int = 256 << 10,
         pair: Any = None,
         poller: Any = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self.poller = poller or part(impl, "http2.poller").Poller(self.limits)
         self.own_poller = poller is None
         ours, self.peer = pair or socket.socketpair()

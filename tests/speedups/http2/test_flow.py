@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from h2.events import DataReceived, SettingsAcknowledged, WindowUpdated
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from proto.messages import Accepted, CommandMessage
 from tests.speedups.http2.kit import (
     DATA,
@@ -30,7 +30,7 @@ from tests.speedups.http2.kit import (
 pytestmark = both
 
 ACCEPTED = bytes(CommandMessage(accepted=Accepted("a", 1)))
-MANY = Limits(frames_per_second=100_000, messages_per_second=100_000, window_updates_per_second=100_000)
+MANY = ConnectionLimits(frames_per_second=100_000, messages_per_second=100_000, window_updates_per_second=100_000)
 WINDOW = 100_000
 
 
@@ -73,7 +73,7 @@ def test_windows_are_given_back_at_half_and_padding_counts(impl: ModuleType, pad
         assert updates(r) == [(0, sent + size), (1, sent + size)]
 
 
-HUGE = Limits(frames_per_second=100_000, messages_per_second=100_000, max_frame=1 << 20)
+HUGE = ConnectionLimits(frames_per_second=100_000, messages_per_second=100_000, max_frame=1 << 20)
 """Frames larger than half a window, without which an honest window cannot be exceeded by one byte."""
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from proto.messages import Accepted, CommandMessage, Heartbeat, Hello, Rejected, Started
 from tests.speedups.http2.kit import (
     CONTINUATION,
@@ -32,7 +32,7 @@ ACCEPTED = bytes(CommandMessage(accepted=Accepted("a", 1)))
 STARTED = bytes(CommandMessage(started=Started("b", 2, 3, 4)))
 BEAT = bytes(CommandMessage(heartbeat=Heartbeat(9, True, 1)))
 ROWS = [(7, 5, "a", 1), (7, 7, "b", 2, 3, 4), (7, 12, 9, True, 1)]
-MANY = Limits(frames_per_second=100_000, messages_per_second=100_000)
+MANY = ConnectionLimits(frames_per_second=100_000, messages_per_second=100_000)
 
 
 def test_frames_cut_at_every_place_give_the_same_rows(impl: ModuleType) -> None:
@@ -183,7 +183,7 @@ def test_what_is_malformed_ends_that_session_and_not_the_connection(
 @pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
 def test_the_limit_of_a_message_is_exact(impl: ModuleType, size: int, fits: bool) -> None:
     message = b"\xfa\x01" + bytes((size - 3,)) + bytes(size - 3)
-    with attached(impl, limits=Limits(max_message=100)) as r:
+    with attached(impl, limits=ConnectionLimits(max_message=100)) as r:
         rows = r.give(frame(DATA, 0, 1, grpc(message)))
         assert rows == [(7, 31, message) if fits else (7, 0, "message too large: 101 bytes, the limit is 100")]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _speedups.http2.limits import Buckets, Limits, rates
+from _speedups.http2.limits import Buckets, ConnectionLimits, rates
 from proto.messages import Accepted, CommandMessage
 from tests.speedups.http2.kit import (
     CONTINUATION,
@@ -72,7 +72,7 @@ FLOODS: dict[str, tuple[dict[str, int], Callable[[int], bytes], int, float]] = {
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_is_refused_at_its_limit(impl: ModuleType, name: str, more: int) -> None:
     limits, make, used, _ = FLOODS[name]
-    with attached(impl, limits=Limits(**limits)) as r:
+    with attached(impl, limits=ConnectionLimits(**limits)) as r:
         if name == "flood of resets":
             calls = b"".join(frame(HEADERS, 4, 2 * n + 3, block()) + make(n) for n in range(10 + more))
             r.give(calls)
@@ -85,7 +85,7 @@ def test_a_flood_is_refused_at_its_limit(impl: ModuleType, name: str, more: int)
 @pytest.mark.parametrize("name", [name for name in FLOODS if name != "flood of resets"])
 def test_time_gives_the_allowance_back(impl: ModuleType, name: str) -> None:
     limits, make, used, wait = FLOODS[name]
-    with attached(impl, limits=Limits(**limits)) as r:
+    with attached(impl, limits=ConnectionLimits(**limits)) as r:
         r.give(b"".join(make(n) for n in range(10 - used)))
         r.now += wait + 0.001
         r.give(make(20))
@@ -96,7 +96,7 @@ def test_time_gives_the_allowance_back(impl: ModuleType, name: str) -> None:
 
 @both
 def test_what_is_refused_was_not_given_to_grpclib(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(pings_per_minute=10)) as r:
+    with attached(impl, limits=ConnectionLimits(pings_per_minute=10)) as r:
         r.protocol.fed.clear()
         r.give(frame(PING, 0, 0, bytes(8)) * 1_000)
         assert len(b"".join(r.protocol.fed)) <= 10 * 17
@@ -107,7 +107,7 @@ def test_what_is_refused_was_not_given_to_grpclib(impl: ModuleType) -> None:
 def test_resets_that_we_are_made_to_send_are_counted(impl: ModuleType, more: int) -> None:
     """MadeYouReset: each stream gets a window increment that overflows, which h2 answers with a reset of its own."""
     overflow = struct.pack(">I", (1 << 31) - 1)
-    with attached(impl, limits=Limits(resets_per_minute=10)) as r:
+    with attached(impl, limits=ConnectionLimits(resets_per_minute=10)) as r:
         for n in range(10 + more):
             r.give(frame(HEADERS, 4, 2 * n + 3, block()) + frame(WINDOW_UPDATE, 0, 2 * n + 3, overflow))
         assert ended(r) == ((CALM, "flood of resets sent") if more > 0 else None)
@@ -116,14 +116,14 @@ def test_resets_that_we_are_made_to_send_are_counted(impl: ModuleType, more: int
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_streams_at_once(impl: ModuleType, more: int) -> None:
-    with attached(impl, limits=Limits(streams=4)) as r:
+    with attached(impl, limits=ConnectionLimits(streams=4)) as r:
         r.give(b"".join(frame(HEADERS, 4, 2 * n + 3, block()) for n in range(3 + more)))
         assert ended(r) == ((PROTOCOL, "more than 4 streams at once") if more > 0 else None)
 
 
 @both
 def test_streams_one_after_the_other_are_no_streams_at_once(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(streams=4)) as r:
+    with attached(impl, limits=ConnectionLimits(streams=4)) as r:
         for n in range(15):
             r.give(frame(HEADERS, 4, 2 * n + 3, block()) + frame(RST, 0, 2 * n + 3, bytes(4)))
         assert ended(r) is None
@@ -134,7 +134,7 @@ def test_streams_one_after_the_other_are_no_streams_at_once(impl: ModuleType) ->
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_continuations_of_a_header_block(impl: ModuleType, more: int) -> None:
     data = block()
-    with attached(impl, limits=Limits(continuations=8)) as r:
+    with attached(impl, limits=ConnectionLimits(continuations=8)) as r:
         pieces = [frame(CONTINUATION, 0, 3, data[n : n + 1]) for n in range(1, 8 + more)]
         r.give(frame(HEADERS, 0, 3, data[:1]) + b"".join(pieces) + frame(CONTINUATION, 4, 3, data[8 + more :]))
         assert ended(r) == ((CALM, "flood of continuations") if more > 0 else None)
@@ -147,7 +147,7 @@ def test_continuations_of_a_header_block(impl: ModuleType, more: int) -> None:
 def test_the_size_of_a_header_block(impl: ModuleType, more: int, split: bool) -> None:
     data = block() + block([("x-more", "more than the first call had")])
     limit = len(data) - more
-    with attached(impl, limits=Limits(header_block=limit)) as r:
+    with attached(impl, limits=ConnectionLimits(header_block=limit)) as r:
         cut = frame(HEADERS, 0, 3, data[:50]) + frame(CONTINUATION, 4, 3, data[50:])
         r.give(cut if split else frame(HEADERS, 4, 3, data))
         assert ended(r) == ((CALM, "header block too large") if more > 0 else None)
@@ -160,7 +160,7 @@ def test_the_size_of_a_header_list(impl: ModuleType, more: int) -> None:
     size = sum(len(name) + len(value) + 32 for name, value in HEADERS_OF_A_CALL)
     extra = [(f"x-{number}", "v" * 100) for number in range(5)]
     size += sum(len(name) + len(value) + 32 for name, value in extra)
-    with attached(impl, limits=Limits(header_list=1_150)) as r:
+    with attached(impl, limits=ConnectionLimits(header_list=1_150)) as r:
         last = ("x-last", "v" * (1_150 + more - size - 38))
         assert len(last[1]) < 127
         r.give(frame(HEADERS, 4, 3, block([*HEADERS_OF_A_CALL, *extra, last])))
@@ -195,7 +195,7 @@ def test_the_length_of_a_frame_is_judged_by_its_header(impl: ModuleType, kind: i
 def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(
     impl: ModuleType, length: int, refused: bool, cut: int
 ) -> None:
-    with attached(impl, limits=Limits(max_message=100)) as r:
+    with attached(impl, limits=ConnectionLimits(max_message=100)) as r:
         data = grpc(b"x" * 50) + struct.pack(">BI", 0, length)
         r.give(frame(HEADERS, 4, 3, block()) + frame(DATA, 0, 3, data[: 55 + cut]))
         r.give(frame(DATA, 8, 3, b"\x02" + data[55 + cut :] + b"\0\0"))
@@ -204,7 +204,7 @@ def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(
 
 @both
 def test_lengths_are_followed_on_each_stream_by_itself_and_forgotten_at_its_end(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(max_message=100)) as r:
+    with attached(impl, limits=ConnectionLimits(max_message=100)) as r:
         for n in range(40):
             stream = 2 * n + 3
             r.give(frame(HEADERS, 4, stream, block()) + frame(DATA, 0, stream, grpc(b"y" * 90)[:30]))
@@ -219,7 +219,8 @@ def test_lengths_are_followed_on_each_stream_by_itself_and_forgotten_at_its_end(
 @both
 def test_a_client_that_does_not_read_is_cut_off_when_the_queue_is_full(impl: ModuleType) -> None:
     with attached(
-        impl, limits=Limits(settings_per_second=1_000_000, frames_per_second=1_000_000, write_queue_bytes=10_000)
+        impl,
+        limits=ConnectionLimits(settings_per_second=1_000_000, frames_per_second=1_000_000, write_queue_bytes=10_000),
     ) as r:
         data = frame(SETTINGS) * 10_000
         for _ in range(200):
@@ -230,26 +231,28 @@ def test_a_client_that_does_not_read_is_cut_off_when_the_queue_is_full(impl: Mod
         assert r.rows == [(7, -1, "write queue full")]
 
 
-@pytest.mark.parametrize("name", [field for field in Limits.__dataclass_fields__ if field not in ("max_frame",)])
+@pytest.mark.parametrize(
+    "name", [field for field in ConnectionLimits.__dataclass_fields__ if field not in ("max_frame",)]
+)
 def test_a_limit_must_be_positive(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: must be more than 0"):
-        Limits(**{name: 0})
+        ConnectionLimits(**{name: 0})
 
 
 @pytest.mark.parametrize("size", [16_383, 1 << 24])
 def test_the_limit_of_a_frame_must_be_one_that_http2_allows(size: int) -> None:
     with pytest.raises(ValueError, match=r"^max_frame: must be 16384 to 16777215"):
-        Limits(max_frame=size)
+        ConnectionLimits(max_frame=size)
 
 
 def test_a_message_longer_than_its_own_length_field_cannot_be_allowed() -> None:
     with pytest.raises(ValueError, match=r"^max_message: must be less than 2\^31"):
-        Limits(max_message=1 << 31)
+        ConnectionLimits(max_message=1 << 31)
 
 
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=200))
 def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(waits: list[float]) -> None:
-    buckets, now, given_out = Buckets(rates(Limits(settings_per_second=5))), 0.0, 0
+    buckets, now, given_out = Buckets(rates(ConnectionLimits(settings_per_second=5))), 0.0, 0
     for wait in waits:
         now += wait
         given_out += buckets.take("settings", now)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from _speedups.http2.memory import PreSessionMemory
 from proto.messages import Accepted, CommandMessage
 from tests.speedups.http2.kit import DATA, HEADERS, RST, Rig, block, both, frame, grpc, opening, part
@@ -22,7 +22,7 @@ HELLO = 1 << 20
 @contextmanager
 def guests(impl: ModuleType, count: int, limit: int = 100_000, attach: bool = True) -> Iterator[list[Rig]]:
     """Connections of one hub whose call has begun, with the lane waiting for their Hello, if not grpclib."""
-    poller = part(impl, "http2.poller").Poller(Limits(waiting_bytes=limit))
+    poller = part(impl, "http2.poller").Poller(ConnectionLimits(waiting_bytes=limit))
     rigs = [Rig(impl, limits=poller.limits, poller=poller) for _ in range(count)]
     for number, r in enumerate(rigs, 1):
         r.give(opening())

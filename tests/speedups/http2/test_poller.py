@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from proto.messages import Accepted, CommandMessage
 from tests.speedups.http2.kit import (
     DATA,
@@ -34,10 +34,10 @@ from tests.speedups.http2.kit import (
 pytestmark = both
 
 ACCEPTED = bytes(CommandMessage(accepted=Accepted("a", 1)))
-MANY = Limits(frames_per_second=10_000_000, messages_per_second=10_000_000, pings_per_minute=10_000_000)
+MANY = ConnectionLimits(frames_per_second=10_000_000, messages_per_second=10_000_000, pings_per_minute=10_000_000)
 
 
-def together(impl: ModuleType, count: int, limits: Limits = MANY) -> tuple[Any, list[Rig]]:
+def together(impl: ModuleType, count: int, limits: ConnectionLimits = MANY) -> tuple[Any, list[Rig]]:
     poller = part(impl, "http2.poller").Poller(limits)
     rigs = [Rig(impl, limits=limits, poller=poller) for _ in range(count)]
     for number, r in enumerate(rigs, 1):
@@ -193,7 +193,7 @@ def test_what_a_slow_reader_does_not_take_waits_in_order(impl: ModuleType) -> No
 
 @pytest.mark.parametrize(("more", "kept"), [(-1, True), (0, True), (1, False)])
 def test_the_limit_of_the_queue_is_exact(impl: ModuleType, more: int, kept: bool) -> None:
-    with attached(impl, limits=Limits(write_queue_bytes=100_000)) as r:
+    with attached(impl, limits=ConnectionLimits(write_queue_bytes=100_000)) as r:
         slow(r)
         while not r.conn.queued_bytes:
             r.conn.write(frame(PING, 0, 0, bytes(8)) * 100)
@@ -204,7 +204,7 @@ def test_the_limit_of_the_queue_is_exact(impl: ModuleType, more: int, kept: bool
 
 
 def test_what_the_windows_hold_back_counts_as_queued(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(write_queue_bytes=100_000)) as r:
+    with attached(impl, limits=ConnectionLimits(write_queue_bytes=100_000)) as r:
         r.conn.send([bytes(65_535 + 100_000 - 5)])
         assert not r.conn.closed
         r.conn.send([b""])
@@ -229,7 +229,7 @@ def test_closing_waits_until_everything_has_left(impl: ModuleType) -> None:
 
 
 def test_closing_does_not_wait_for_ever(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(linger=10.0)) as r:
+    with attached(impl, limits=ConnectionLimits(linger=10.0)) as r:
         slow(r)
         r.conn.send([bytes(300_000)])
         r.conn.close()

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from _speedups.http2.guard import MAX_SAVED_PROBES
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from tests.speedups.http2.kit import DATA, PING, attached, both, frame, grpc
 from tests.speedups.http2.test_guard import CALM, LOOSE, ended
 
@@ -19,7 +19,7 @@ FEW = {"pings_per_minute": 2, **LOOSE}
 def test_a_ping_may_follow_each_data_frame_that_was_sent(impl: ModuleType) -> None:
     """As with a library that measures the bandwidth: it sends one after DATA, and waits for its answer before the
     next."""
-    with attached(impl, limits=Limits(**FEW)) as r:
+    with attached(impl, limits=ConnectionLimits(**FEW)) as r:
         r.give(PROBE * 2)
         for _ in range(60):
             r.conn.send([b"x" * 10])
@@ -32,7 +32,7 @@ def test_a_ping_may_follow_each_data_frame_that_was_sent(impl: ModuleType) -> No
 @both
 @pytest.mark.parametrize("more", [0, 1])
 def test_what_is_saved_for_later_is_bounded(impl: ModuleType, more: int) -> None:
-    with attached(impl, limits=Limits(probes_per_second=10_000, **FEW)) as r:
+    with attached(impl, limits=ConnectionLimits(probes_per_second=10_000, **FEW)) as r:
         for _ in range(3 * MAX_SAVED_PROBES):
             r.conn.send([b"x"])
         r.give(PROBE * (2 + MAX_SAVED_PROBES + 1 + more))
@@ -42,7 +42,7 @@ def test_what_is_saved_for_later_is_bounded(impl: ModuleType, more: int) -> None
 @both
 @pytest.mark.parametrize("more", [0, 1])
 def test_probes_have_a_rate_of_their_own(impl: ModuleType, more: int) -> None:
-    with attached(impl, limits=Limits(probes_per_second=10, **FEW)) as r:
+    with attached(impl, limits=ConnectionLimits(probes_per_second=10, **FEW)) as r:
         for _ in range(50):
             r.conn.send([b"x"])
         r.give(PROBE * (12 + more))
@@ -57,7 +57,7 @@ def test_probes_have_a_rate_of_their_own(impl: ModuleType, more: int) -> None:
 @pytest.mark.parametrize(("size", "cost"), [(16_384, 0.1), (8_192, 0.55), (0, 1.0)])
 def test_data_of_a_session_costs_less_the_fuller_it_is(impl: ModuleType, size: int, cost: float) -> None:
     allowed = int(200 / cost)
-    with attached(impl, limits=Limits(frames_per_second=200, empty_data_per_second=10_000)) as r:
+    with attached(impl, limits=ConnectionLimits(frames_per_second=200, empty_data_per_second=10_000)) as r:
         used = 10  # what the beginning of the connection has cost, at most
         message = grpc(b"\x9a\x06" + b"\x80\x80\x08" + bytes(131_072))  # a field that is not known
         sent = frames = 0

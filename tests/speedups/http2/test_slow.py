@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from tests.speedups.http2.kit import (
     CONTINUATION,
     DATA,
@@ -39,7 +39,7 @@ def pass_time(made: Rig, seconds: float) -> None:
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_streams_one_after_the_other_are_counted_by_the_minute(impl: ModuleType, more: int) -> None:
-    with attached(impl, limits=Limits(streams_per_minute=10, resets_per_minute=100)) as r:
+    with attached(impl, limits=ConnectionLimits(streams_per_minute=10, resets_per_minute=100)) as r:
         # the attached one was the first
         for n in range(9 + more):
             r.give(frame(HEADERS, 5, 2 * n + 3, block()))
@@ -50,7 +50,7 @@ def test_streams_one_after_the_other_are_counted_by_the_minute(impl: ModuleType,
 
 @both
 def test_a_stream_fits_again_when_a_part_of_the_minute_is_over(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(streams_per_minute=2, streams=10)) as r:
+    with attached(impl, limits=ConnectionLimits(streams_per_minute=2, streams=10)) as r:
         r.give(frame(HEADERS, 4, 3, block()))
         r.now += 30.001
         r.give(frame(HEADERS, 4, 5, block()))
@@ -62,7 +62,7 @@ def test_a_stream_fits_again_when_a_part_of_the_minute_is_over(impl: ModuleType)
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_the_bytes_before_a_hello_are_counted_over_all_streams(impl: ModuleType, more: int) -> None:
-    with rig(impl, limits=Limits(hello_bytes=1_000)) as r:
+    with rig(impl, limits=ConnectionLimits(hello_bytes=1_000)) as r:
         r.give(opening() + frame(DATA, 0, 1, grpc(b"x" * 495)))
         r.give(frame(HEADERS, 4, 3, block()) + frame(DATA, 0, 3, grpc(b"x" * (495 + more))))
         assert ended(r) == ((CALM, b"flood of bytes before hello") if more > 0 else None)
@@ -71,14 +71,14 @@ def test_the_bytes_before_a_hello_are_counted_over_all_streams(impl: ModuleType,
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_a_message_before_hello_is_refused_by_its_length_alone(impl: ModuleType, more: int) -> None:
-    with rig(impl, limits=Limits(hello_bytes=1_000)) as r:
+    with rig(impl, limits=ConnectionLimits(hello_bytes=1_000)) as r:
         r.give(opening() + frame(DATA, 0, 1, b"\0" + (1_000 + more).to_bytes(4, "big")))
         assert ended(r) == ((CALM, b"message of 1001 bytes, the limit is 1000") if more > 0 else None)
 
 
 @both
 def test_an_attached_stream_is_not_held_to_the_limit_of_a_hello(impl: ModuleType) -> None:
-    with attached(impl, limits=Limits(hello_bytes=1_000)) as r:
+    with attached(impl, limits=ConnectionLimits(hello_bytes=1_000)) as r:
         r.give(frame(DATA, 0, 1, grpc(b"\x7a" + b"\x7f" + b"x" * 127)) * 50)
         assert ended(r) is None and len(r.rows) == 50
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import count
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from loadtest.swarm.loop import PATH
 from loadtest.swarm.protocol.h2 import (
     CONTINUATION,
@@ -200,7 +200,7 @@ def lying_length_of_a_session() -> Play:
 
 def hoard() -> Play:
     """All but the last byte of the longest Hello that is allowed."""
-    largest = Limits().hello_bytes
+    largest = ConnectionLimits().hello_bytes
     yield frame(DATA, 0, 1, b"\0" + (largest - 5).to_bytes(4, "big"))
     left = largest - 6
     while left:

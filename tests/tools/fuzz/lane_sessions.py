@@ -8,7 +8,7 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from proto import messages as m
 from tests.speedups.http2.kit import (
     CONTINUATION,
@@ -26,7 +26,7 @@ from tests.speedups.http2.kit import (
     opening,
 )
 
-LIMITS = Limits(
+LIMITS = ConnectionLimits(
     frames_per_second=1_000_000, messages_per_second=1_000_000, window_updates_per_second=1_000, max_message=300_000
 )
 WINDOW = 100_000

@@ -9,7 +9,7 @@ import sys
 import structlog
 import trio
 
-from server.rpc.accept.listener import Limits
+from server.rpc.accept.listener import ListenerLimits
 from tests.rpc.peer import Edge
 
 MANY = 1_000_000
@@ -21,7 +21,7 @@ async def main() -> None:
     logging.disable(logging.ERROR)
     edge = Edge(hello_timeout=600)
     async with edge.serve(
-        Limits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")
+        ListenerLimits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")
     ):
         print(edge.address[1], flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)

@@ -36,12 +36,12 @@ MUTANTS = (
     ),
     Mutant(
         "no result credits are granted while the writer is full", "server/rpc/session/result_credits.py",
-        "if not self._owed or self._queue.full:", "if not self._owed:",
+        "if not self._reduced or self._queue.full:", "if not self._reduced:",
         ("tests/rpc/session/test_result_credits.py",),
     ),
     Mutant(
         "openings of connections are remembered up to a limit", "server/rpc/connection/opening_cache.py",
-        "        if len(self._known) > KEPT:\n            self._known.popitem(last=False)\n", "",
+        "        if len(self._known) > MAX_TEMPLATES:\n            self._known.popitem(last=False)\n", "",
         ("tests/rpc/connection/test_opening_cache.py",),
     ),
     Mutant(
@@ -74,7 +74,7 @@ MUTANTS = (
     ),
     Mutant(
         "messages of a session that was replaced do not count", "server/rpc/session/streams.py",
-        " and live.session.ended in HEARD:", ":",
+        " and stream.session.ended in COUNTED:", ":",
         ("tests/rpc/session/test_replaced_session.py",),
     ),
     # --- what one host says is believed within bounds, and of this host alone
@@ -172,7 +172,7 @@ MUTANTS = (
     ),
     Mutant(
         "changes of one host's facts are written a few times a minute", "server/rpc/session/host_facts.py",
-        "if len(written) == WRITES and now - written[0] < MINUTE:", "if False:",
+        "if len(saved) == SAVES_PER_MINUTE and now - saved[0] < MINUTE:", "if False:",
         ("tests/rpc/session/test_host_facts.py",),
     ),
     # --- a part of the database that is lost is found out

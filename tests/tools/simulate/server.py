@@ -235,7 +235,7 @@ class Server:
             self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
         self._left.pop(hello.host_id, None)
         self.memory.record_hello(hello, "192.0.2.1:1")
-        event = from_agent.connected(hello, session.number)
+        event = from_agent.host_connected(hello, session.number)
         self.world.checks.hello(event, self)
         self.world.note("server event", event)
         self.conductor.submit(event)

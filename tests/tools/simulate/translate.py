@@ -55,9 +55,9 @@ def to_server(agent: Agent, message: out.Message) -> events.Event:
         case out.Accepted():
             return events.Accepted(host_id, *message.key)
         case out.Rejected():
-            return decode.rejected(host_id, *message.key, message.reason, message.message)
+            return decode.to_rejected(host_id, *message.key, message.reason, message.message)
         case out.Started():
-            return events.Started(host_id, *message.key, message.pid, decode.time(message.started_at_ms) or 0)
+            return events.Started(host_id, *message.key, message.pid, decode.valid_time(message.started_at_ms) or 0)
         case out.Result():
             return _result(agent, message)
 
@@ -73,9 +73,9 @@ def _result(agent: Agent, message: out.Result) -> events.Result:
         exit_code=report.exit_code,
         signal=report.signal or None,
         error_code=report.error_code or None,
-        error_message=decode.text(report.error_message) or None,
-        agent_started_at=decode.time(report.started_at_ms),
-        agent_finished_at=decode.time(report.finished_at_ms),
+        error_message=decode.clean_text(report.error_message) or None,
+        agent_started_at=decode.valid_time(report.started_at_ms),
+        agent_finished_at=decode.valid_time(report.finished_at_ms),
         execution_ms=report.duration_us // 1000,
         stdout=_output(report.stdout, output),
         stderr=_output(report.stderr, b""),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-from _speedups.http2.limits import Limits
+from _speedups.http2.limits import ConnectionLimits
 from proto.messages import (
     Accepted,
     CommandContent,
@@ -31,7 +31,7 @@ from tests.speedups.http2.kit import Rig, frame, grpc, opening, part
 SECONDS = 0.5
 ROUND = 64
 WINDOW = 1 << 30
-LIMITS = Limits(frames_per_second=1 << 30, messages_per_second=1 << 30, window_updates_per_second=1 << 30)
+LIMITS = ConnectionLimits(frames_per_second=1 << 30, messages_per_second=1 << 30, window_updates_per_second=1 << 30)
 COMMAND_ID = "0190b0c4-7e4e-7abc-9def-0123456789ab"
 MESSAGES = {
     "heartbeat": CommandMessage(heartbeat=Heartbeat(beat=77, answer=True, running=3)),

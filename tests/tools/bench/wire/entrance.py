@@ -21,7 +21,7 @@ from server.fleet.registry import Registry
 from server.lifecycle.agent_access import AgentAccess
 from server.ops.metrics import Metrics
 from server.ports import Clock
-from server.rpc.agent_auth import AgentAuth
+from server.rpc.authenticate import AgentAuth
 from server.security.init import initialise
 from server.security.tokens import Kind, make
 from server.settings.schema import Settings
@@ -40,7 +40,7 @@ async def entrance(
 ) -> AsyncIterator[tuple[AgentAuth, dict[str, Any]]]:
     """For the duration of the block, with what the agents must know. sock: of the agent port."""
     if not tls:
-        yield AgentAuth(verify=lambda token: token == TOKEN), {"token": TOKEN}
+        yield AgentAuth(verify_token=lambda token: token == TOKEN), {"token": TOKEN}
         return
     with tempfile.TemporaryDirectory() as folder, bind("127.0.0.1", 0) as enrolment:
         settings = Settings(

@@ -30,11 +30,10 @@ from server.core.states import ExecutionStatus, TaskStatus
 from server.core.write_order import WriteOrder
 from server.fleet.registry import Registry
 from server.fleet.session import OutboxLimits
-from server.rpc.accept.listener import Limits
+from server.rpc.accept.listener import ListenerLimits
 from server.rpc.connection.opening_cache import HandshakeTemplates
 from server.rpc.port import agent_port
-from server.rpc.session.encode import Terms
-from server.rpc.settings import Settings
+from server.rpc.settings import AgentPortSettings, SessionTerms
 from tests.tools.bench.wire.entrance import entrance
 
 STEP = 0.02
@@ -115,8 +114,8 @@ class Bench:
         self.hosts: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        rate = Limits(connections=100_000, per_address=100_000, handshakes_per_second=100_000, burst=100_000)
-        settings = Settings(Terms(epoch=1, heartbeat=15.0, silence=45.0), hello_timeout=60.0)
+        rate = ListenerLimits(connections=100_000, per_address=100_000, handshakes_per_second=100_000, burst=100_000)
+        settings = AgentPortSettings(SessionTerms(epoch=1, heartbeat=15.0, silence=45.0), hello_timeout=60.0)
         clock = Clock()
         with bind("127.0.0.1", 0) as sock:
             async with (
@@ -133,8 +132,8 @@ class Bench:
                     settings,
                     Counts(),
                     limits=rate,
-                    lane_limits=http2.Limits(),
-                    entry=entry,
+                    connection_limits=http2.ConnectionLimits(),
+                    auth=entry,
                 ):
                     if self._long_way:
                         HandshakeTemplates.find = lambda openings, data: None  # type: ignore[method-assign]

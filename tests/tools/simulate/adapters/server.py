@@ -21,12 +21,11 @@ from server.core.limits import EngineLimits
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.lifecycle import recovery
-from server.rpc.agent_auth import AgentAuth
-from server.rpc.session.encode import Terms
+from server.rpc.authenticate import AgentAuth
 from server.rpc.session.host_facts import HostRecorder
 from server.rpc.session.setup import SessionSetup
 from server.rpc.session.streams import AgentStreams
-from server.rpc.settings import Settings
+from server.rpc.settings import AgentPortSettings, SessionTerms
 from server.settings.sections.store import Store as StoreSettings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder
@@ -131,9 +130,9 @@ class Server:
                 self.conductor = Conductor(self.engine, self.writer, Seen(self), self, self)
                 door: Any = Doors(self)
                 self.poller = Poller()
-                terms = Settings(Terms(self.epoch, 2))
+                terms = AgentPortSettings(SessionTerms(self.epoch, 2))
                 self.edge = AgentStreams(self.poller, self.registry, door, self.writer, self, terms, COUNTS)
-                entry = AgentAuth(verify=lambda token: token == "good")
+                entry = AgentAuth(verify_token=lambda token: token == "good")
                 self.handshake = SessionSetup(
                     self.edge,
                     HostRecorder(self.registry, self.writer, self),
@@ -142,7 +141,7 @@ class Server:
                     entry,
                     terms,
                     COUNTS,
-                    http2.Limits(),
+                    http2.ConnectionLimits(),
                 )
                 await recovery.load_hosts(parts, self.registry, self.engine, self.now())
                 async with trio.open_nursery() as nursery:
@@ -166,7 +165,7 @@ class Server:
         self.nursery.start_soon(conn.read)
         self.nursery.start_soon(conn.write)
         front: Any = conn
-        self.handshake.begun(front, {"authorization": "Bearer good"})
+        self.handshake.on_call(front, {"authorization": "Bearer good"})
 
     async def stop(self) -> None:
         """In good order."""

@@ -126,7 +126,7 @@ class Conn:
 
     def __init__(self, poller: Poller, wire: Wire, clock: Callable[[], float]) -> None:
         self.conn = self
-        self.call: Any = None
+        self.agent_stream: Any = None
         self.refusal: Any = None
         self.closed = False
         self.queued_bytes = 0
@@ -160,7 +160,7 @@ class Conn:
     def goaway(self) -> None:
         """It has one stream only."""
 
-    def offended(self, grave: bool) -> None:
+    def on_refused(self, grave: bool) -> None:
         """Nobody counts that here."""
 
     def finish(self, error: Any) -> None:

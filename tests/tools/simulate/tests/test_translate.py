@@ -15,7 +15,8 @@ from proto.messages import CommandMessage, Rejected, decode, kind_of
 from server.core import events
 from server.rpc.session import decode as rows
 from server.rpc.session import hello as from_agent
-from server.rpc.session.encode import Encoder, Terms
+from server.rpc.session.encode import Encoder
+from server.rpc.settings import SessionTerms
 from tests.tools.simulate import translate
 from tests.tools.simulate.machines.machine import Agent
 from tests.tools.simulate.run import play, simulated
@@ -52,7 +53,7 @@ class Heard:
 
         def spy_down(spoken: translate.Spoken, epoch: int, credits: int, orders: translate.Orders) -> ev.Event:
             event = told(spoken, epoch, credits, orders)
-            self.down.append((Encoder(Terms(epoch, CREDITS)).encode(spoken), event))
+            self.down.append((Encoder(SessionTerms(epoch, CREDITS)).encode(spoken), event))
             return event
 
         monkeypatch.setattr(translate, "hello", spy_hello)
@@ -64,10 +65,10 @@ def received(host_id: str, data: bytes) -> events.Event:
     """As server/rpc/session/streams.py does it."""
     row: tuple[Any, ...] | None = decode_row(1, data, 0, len(data))
     if row is not None and row[1] in rows.EVENTS:
-        return rows.event(host_id, row)
+        return rows.to_event(host_id, row)
     _, value = kind_of(decode(data))
     assert isinstance(value, Rejected)
-    return rows.rejected(host_id, value.command_id, value.attempt, value.reason, value.message)
+    return rows.to_rejected(host_id, value.command_id, value.attempt, value.reason, value.message)
 
 
 def heard(message: CommandMessage) -> ev.Event | None:
@@ -84,7 +85,7 @@ def test_both_ways_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None
     for host_id, data, event in told.up:
         assert received(host_id, data) == event
     for data, read in told.hellos:
-        assert from_agent.hello(data) == read
+        assert from_agent.read_hello(data) == read
     for data, spoken in told.down:
         assert heard(decode(data)) == spoken
     assert {type(event) for _, _, event in told.up} == {events.Accepted, events.Rejected, events.Started, events.Result}
