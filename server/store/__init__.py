@@ -1,0 +1,1 @@
+"""The stores: SQLite, MySQL and MariaDB."""

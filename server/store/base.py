@@ -1,6 +1,6 @@
-"""What every database must do for Clarion. `tests/store/conformance/suite.py` is this page, executed.
+"""The contract of a store. `tests/store/conformance/suite.py` executes this page.
 
-A store is used by one server. `write` is called by the writer only, one call at a time; reads may run beside it.
+One server uses a store. Only the writer calls `write`, one call at a time; reads may run at the same time.
 """
 
 from __future__ import annotations
@@ -20,29 +20,42 @@ T = TypeVar("T")
 
 
 class StoreUnavailable(Exception):
-    """The database cannot be reached or is out of space; the same call may succeed later. Nothing is known of a
-    write."""
+    """The database cannot be reached or has no space left; the same call may succeed later.
+
+    Whether a write was applied is not known.
+    """
 
 
 class StoreRefused(Exception):
-    """The database will never accept this: bad login, missing rights, a value that does not fit. Nothing was
-    written."""
+    """The database will never accept this: a bad login, missing rights, a value that does not fit.
+
+    Nothing was written.
+    """
 
 
 class KeyTaken(StoreRefused):
-    """A CreateTask came with an idempotency key that belongs to another task: ask `known_key` which one."""
+    """The idempotency key of a CreateTask belongs to another task; `known_key` tells which one."""
 
 
 class TokenSpent(StoreRefused):
-    """A UseJoinToken came for a token that is unknown, out of date or used up."""
+    """A UseJoinToken names a token that is unknown, out of date or used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """All given conditions hold. Times are milliseconds, from inclusive, before exclusive. name, command: may have *
-    and ?; the command's is
-    compared with the task's name, the shell text, the script, and the words of argv with a space between them. host:
-    the id of one of its hosts."""
+    """Conditions of a list of tasks; all that are given must hold.
+
+    Attributes:
+        status: any of these.
+        type: the task's type.
+        created_by: the name of the operator.
+        name: the task's name; may contain * and ?.
+        created_from: milliseconds since 1970, inclusive.
+        created_before: milliseconds since 1970, exclusive.
+        host: the id of one of its hosts.
+        command: may contain * and ?; compared with the task's name, the shell text, the script, and the words of argv
+            joined by spaces.
+    """
 
     status: tuple[TaskStatus, ...] = ()
     type: str | None = None
@@ -56,7 +69,12 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """next: pass it as `after` for the rows that follow; None: there are none."""
+    """One page of tasks.
+
+    Attributes:
+        tasks: the tasks.
+        next: pass it as `after` for the rows that follow; None if there are none.
+    """
 
     tasks: list[Task]
     next: str | None
@@ -64,7 +82,7 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
-    """A row with its host's name, for lists."""
+    """An execution with its host's name, for lists."""
 
     execution: Execution
     hostname: str
@@ -72,7 +90,7 @@ class ExecutionView:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A row with its task's id and name, for a host's history."""
+    """An execution with its task's id and name, for a host's history."""
 
     task_id: str
     name: str
@@ -81,8 +99,13 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An execution that the database has lost. seq, stage: as its host's Hello named it; None where only a report came.
-    report: None until it came."""
+    """An execution that the database has lost.
+
+    Attributes:
+        seq: the dispatch number that the host's Hello gave; None if only a report came.
+        stage: the stage that the host's Hello gave, of events.Stage; None if only a report came.
+        report: None until it came.
+    """
 
     host_id: str
     command_id: str
@@ -95,7 +118,7 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class OutputSummary:
-    """What a list says of an output without loading it. Bytes."""
+    """The sizes of an output, in bytes, for lists that do not load it."""
 
     head_bytes: int
     tail_bytes: int
@@ -103,12 +126,13 @@ class OutputSummary:
 
     @property
     def truncated(self) -> bool:
+        """True if a part of the output was dropped."""
         return self.total_bytes > self.head_bytes + self.tail_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """How an output begins, and its sizes."""
+    """The first bytes of an output, and its sizes."""
 
     data: bytes
     sizes: OutputSummary
@@ -116,8 +140,11 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class OpenTask:
-    """A task that is not final, with everything needed to go on with it. `executions`: its rows that are not final;
-    empty for a pending task whose rows are all pending."""
+    """A task that is not final, with everything that a server needs to continue it.
+
+    Attributes:
+        executions: its executions that are not final; empty for a pending task whose executions are all pending.
+    """
 
     task: Task
     command: Command
@@ -126,86 +153,140 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What an idempotency key was used for."""
+    """The task that an idempotency key created, and the digest of its request."""
 
     task_id: str
     request_digest: bytes
 
 
 class Store(Protocol):
-    """Lists are ordered and paged by key: pass the last row's key as `after` for the next page, never an offset."""
+    """The database of one server. Lists are paged by key: pass the last row's key as `after`, never an offset."""
 
     async def open(self) -> None:
-        """Connect, bring the schema up to date. Raises StoreUnavailable, StoreRefused."""
+        """Connect, and bring the schema up to date.
 
-    async def aclose(self) -> None: ...
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+            StoreRefused: the database refuses the login or is not Clarion's.
+        """
+
+    async def aclose(self) -> None:
+        """Close all connections."""
 
     async def write(self, saves: Sequence[Save]) -> None:
-        """Apply all of them, in order, in one transaction that is durable on return.
+        """Apply all saves, in order, in one transaction that is durable on return.
 
-        Replaying a call whose outcome is unknown changes nothing. Raises StoreUnavailable, StoreRefused; StoreFenced
-        once this
-        store has taken the lease and another one has taken it since.
+        Repeating a call whose outcome is unknown changes nothing.
+
+        Raises:
+            StoreUnavailable: the outcome is unknown.
+            StoreRefused: nothing was written.
+            StoreFenced: another server has taken the lease since this store took it.
         """
 
     async def ping(self) -> None:
-        """One round trip through the database. Raises StoreUnavailable."""
+        """Make one round trip through the database.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
 
     # which database this is
     async def database_id(self) -> str:
-        """32 hexadecimal digits, made with the database. Raises StoreUnavailable."""
+        """The 32 hexadecimal digits that were made with the database.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
 
     async def check_database(self) -> None:
-        """What is open is still what the settings name: the same file, the same database. To be called again and again
-        while the server runs.
+        """Check that the open database is still the one that the settings name: the same file, the same database.
 
-        Raises DatabaseReplaced, and from then on every write does; StoreUnavailable.
+        The server calls this repeatedly while it runs.
+
+        Raises:
+            DatabaseReplaced: it is another one; from then on every write raises this.
+            StoreUnavailable: the database cannot be reached.
         """
 
     # the lease (store/lease.py)
     async def take_lease(self, holder: Holder, seconds: float, *, dead: Lease | None = None) -> int:
-        """Begin the next epoch, whose number is returned; from here on every write is fenced. seconds: how long it is
-        good without
-        renewal. dead: this one, if it is unchanged, may be taken although it has not run out: its holder is gone.
+        """Take the lease and begin the next epoch; from then on every write is fenced.
 
-        Raises LeaseHeld, StoreUnavailable, StoreRefused.
+        Args:
+            holder: this server.
+            seconds: how long the lease lasts without renewal.
+            dead: a lease whose holder is known to have ended; if unchanged, it may be taken before it runs out.
+
+        Returns:
+            The number of the epoch.
+
+        Raises:
+            LeaseHeld: another server has it.
+            StoreUnavailable: the database cannot be reached.
+            StoreRefused: the database refuses it.
         """
 
     async def renew_lease(self) -> None:
-        """Raises StoreFenced, StoreUnavailable."""
+        """Extend the lease by its length.
+
+        Raises:
+            StoreFenced: another server has taken it.
+            StoreUnavailable: the database cannot be reached.
+        """
 
     async def give_back_lease(self) -> None:
-        """The next server need not wait. Of no effect for a lease that another one has. Raises StoreUnavailable."""
+        """End the lease, so that the next server need not wait. A lease of another server is left alone.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
 
     async def heal(self) -> list[Healed]:
-        """Replace stored numbers that no server can have written and that a start would read; returns which, usually
-        none. Once, after the
-        lease was taken and before anything is read. Raises StoreFenced, StoreUnavailable."""
+        """Replace stored numbers that no server can have written and that a start would read.
+
+        Called once, after the lease was taken and before anything is read.
+
+        Returns:
+            What was replaced; usually nothing.
+
+        Raises:
+            StoreFenced: another server has taken the lease.
+            StoreUnavailable: the database cannot be reached.
+        """
 
     def unreadable(self) -> list[str]:
-        """What the reads of a start have passed over because a text of it cannot be read, each named once."""
+        """The rows that the reads of a start left out because they cannot be decoded, each named once."""
 
     # tasks
     async def task(self, task_id: str) -> Task | None:
-        """Without its targets (an empty tuple): those can be ten thousand."""
+        """The task, with an empty tuple of targets: those can be ten thousand."""
 
     async def targets(self, task_id: str) -> tuple[str, ...]:
         """The frozen list of host ids; empty for an unknown task."""
 
     async def tasks(self, where: TaskFilter, *, after: str | None, limit: int, looked_at: int = 5_000) -> TaskPage:
-        """Newest first; `after` is the `next` of a page. With a pattern or a host the page looks at `looked_at` tasks
-        at most, so that it may
-        be short, or empty, and not the last one."""
+        """One page of tasks, newest first.
 
-    async def commands(self, task_id: str) -> list[Command]: ...
+        Args:
+            where: the conditions.
+            after: the `next` of the page before.
+            limit: tasks on the page, at most.
+            looked_at: tasks to read, at most, for a pattern or a host. Such a page may be short or empty without
+                being the last one.
+        """
+
+    async def commands(self, task_id: str) -> list[Command]:
+        """The commands of a task."""
 
     async def count_tasks(self) -> dict[TaskStatus, int]:
-        """Reads an index once; called at start."""
+        """The number of tasks in each status. Reads an index once; called at start."""
 
     async def sum_executions(self) -> dict[ExecutionStatus, int]:
-        """Sums the tasks' counters; called at start."""
+        """The number of executions in each status. Adds up the tasks' counters; called at start."""
 
-    async def known_key(self, idempotency_key: str) -> KnownKey | None: ...
+    async def known_key(self, idempotency_key: str) -> KnownKey | None:
+        """What an idempotency key was used for."""
 
     async def open_tasks(self) -> list[OpenTask]:
         """Every task that is not final, oldest first; called at start."""
@@ -214,60 +295,72 @@ class Store(Protocol):
     async def executions(
         self, command_id: str, *, status: Sequence[ExecutionStatus] = (), after: str | None, limit: int
     ) -> list[ExecutionView]:
-        """By host_id; `after` is a host_id."""
+        """Executions of a command by host id; `after` is a host id."""
 
-    async def execution(self, command_id: str, host_id: str) -> ExecutionView | None: ...
+    async def execution(self, command_id: str, host_id: str) -> ExecutionView | None:
+        """The execution of a command on a host."""
 
     async def answer_kinds(self, command_id: str) -> bytes:
-        """As SaveKinds left it; empty if it never did."""
+        """The bytes that the last SaveKinds stored; empty if there was none."""
 
     async def answers(self, command_id: str) -> list[ResultGroup]:
-        """A command's rows by what they say, in no order and not numbered; in few statements, however many hosts."""
+        """A command's executions grouped by result, unordered and unnumbered, in few statements."""
 
     async def notes(self, command_id: str) -> dict[Kind, tuple[int, ...]]:
-        """How many hosts of each kind have each note of proto.notes.MARKED; kinds without any are left out. Of rows
-        that have ended."""
+        """The number of hosts of each kind of result that have each note of proto.notes.MARKED.
+
+        Only executions that have ended count. Kinds without any note are left out.
+        """
 
     async def states(self, command_id: str) -> Sequence[str]:
-        """`S U ID` of every row, in no order: the number of the status, 1 if it is unreachable, else 0, and the host's
-        id."""
+        """One text `S U ID` per execution, unordered.
+
+        S is the number of the status, U is 1 if the host is offline and else 0, ID is the host's id.
+        """
 
     async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
-        """What a host was told to do, newest command first; `after` is a command_id."""
+        """What a host was told to run, newest command first; `after` is a command id."""
 
     async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
-        """The first `size` bytes of each; ids that are not kept are left out. At most 1,000 ids at once."""
+        """The first `size` bytes of each output; ids that are not kept are left out. At most 1,000 ids at once."""
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[Execution]:
-        """Newest command first; `after` is a command_id."""
+        """Executions of a host, newest command first; `after` is a command id."""
 
     async def known_executions(self, host_id: str, command_ids: Sequence[str]) -> set[str]:
-        """Those of these commands that this host has an execution of, or that were of a task that is deleted."""
+        """Those of these commands of which the host has an execution, or whose task was deleted."""
 
     async def orphans(self, *, host_id: str | None, after: str | None, limit: int) -> list[Orphan]:
-        """Executions that hosts hold and the database has lost, by (host_id, command_id, attempt); `after` is
-        `host_id/command_id/attempt`."""
+        """Executions that hosts hold and the database has lost, by (host_id, command_id, attempt).
 
-    async def output(self, output_id: bytes) -> Output | None: ...
+        Args:
+            host_id: only those of this host; None for all.
+            after: `host_id/command_id/attempt` of the last one before the page.
+            limit: orphans on the page, at most.
+        """
+
+    async def output(self, output_id: bytes) -> Output | None:
+        """What is kept of one stream."""
 
     async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
-        """Sizes only, never the bytes; ids that are not kept are left out. At most 1,000 ids at once."""
+        """Sizes without the bytes; ids that are not kept are left out. At most 1,000 ids at once."""
 
     # hosts
     async def hosts(self) -> list[Host]:
-        """All of them; called at start, the fleet keeps them in memory."""
+        """All hosts; called at start. The fleet keeps them in memory."""
 
     async def identities(self) -> list[HostIdentity]:
-        """All of them; called at start."""
+        """All identities; called at start."""
 
     # joining
-    async def join_token(self, token_id: str) -> JoinToken | None: ...
+    async def join_token(self, token_id: str) -> JoinToken | None:
+        """One join token."""
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
-        """By id, those out of date and used up included; `after` is a token_id."""
+        """Join tokens by id, including those out of date and used up; `after` is a token id."""
 
     async def join_requests(self) -> list[JoinRequest]:
-        """All of them; called at start."""
+        """All join requests; called at start."""
 
     # any noun
     async def all_of(self, record: type[T]) -> list[T]:
@@ -277,4 +370,5 @@ class Store(Protocol):
         """
 
     # installation
-    async def meta(self, key: str) -> str | None: ...
+    async def meta(self, key: str) -> str | None:
+        """One fact about the installation."""

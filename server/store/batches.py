@@ -1,35 +1,43 @@
-"""How many rows the next transaction may hold."""
+"""Decides how many rows the next transaction may hold."""
 
 from __future__ import annotations
 
 NEWEST = 0.2
-"""Share of the newest measurement in what is believed."""
+"""Weight of the newest measurement in the moving average."""
 COMPANY = 1.0
-"""Seconds for which a small unit that had to pass others is remembered."""
+"""Seconds after a small unit passed others during which transactions stay short."""
 LEAST = 100
+"""Rows that any transaction may hold."""
 FIXED = 3.0
-"""A transaction with many rows may last so many times as long as one with few: on a disk that is slow to sync, short
-ones would write nothing else
-than their ends."""
+"""A transaction with many rows may take this many times as long as one with few. On a disk that is slow to sync,
+shorter ones would spend all their time on the commit."""
 
 
 class BatchSize:
-    """As many as its limit says; while small units pass larger ones, which wait for the transaction under way, as many
-    as were written within
-    `seconds` of late. small: rows of a transaction that costs little beyond what every transaction costs."""
+    """The number of rows of the next transaction.
+
+    It is the limit, except while small units pass larger ones that wait for the transaction in progress. Then it is the
+    number of rows that transactions have recently written within `seconds`.
+
+    Args:
+        most: the limit.
+        seconds: the time that a transaction may take while small units pass; 0: no limit.
+        small: a transaction with at most this many rows costs little more than any transaction costs.
+    """
 
     def __init__(self, most: int, seconds: float, small: int) -> None:
+        """Start without measurements."""
         self._most, self._seconds, self._small = most, seconds, small
         self._fixed = 0.0
         self._a_row = 0.0
         self._passed = float("-inf")
 
     def passed(self, now: float) -> None:
-        """A small unit has passed others."""
+        """Record that a small unit passed others at this monotonic time, in seconds."""
         self._passed = now
 
     def took(self, rows: int, seconds: float) -> None:
-        """A transaction with so many rows took so long."""
+        """Record that a transaction with this many rows took this many seconds."""
         if rows <= self._small:
             self._fixed = seconds if not self._fixed else self._fixed + NEWEST * (seconds - self._fixed)
         else:
@@ -37,6 +45,7 @@ class BatchSize:
             self._a_row = a_row if not self._a_row else self._a_row + NEWEST * (a_row - self._a_row)
 
     def rows(self, now: float) -> int:
+        """The number of rows at this monotonic time, in seconds."""
         if not self._seconds or not self._a_row or now - self._passed > COMPANY:
             return self._most
         return max(min(LEAST, self._most), min(self._most, int(max(self._seconds, FIXED * self._fixed) / self._a_row)))

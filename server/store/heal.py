@@ -26,12 +26,17 @@ from server.store.tables.task import COUNTERS
 Question = tuple[str, Mapping[str, object]]
 Answer = tuple[Sequence[Row], int]
 DELETED = 1_000_000
-"""Commands of deleted tasks that are remembered, the newest; ids begin with their time."""
+"""The newest commands of deleted tasks that are remembered; ids begin with their time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """rows: how many rows of `table` had an impossible `column`. what: for people."""
+    """Numbers that were replaced.
+
+    Attributes:
+        rows: the number of rows of `table` that had an impossible `column`.
+        what: a description for people.
+    """
 
     table: str
     column: str
@@ -39,6 +44,7 @@ class Healed:
     what: str
 
     def __str__(self) -> str:
+        """The line for the log."""
         return f"{self.table}.{self.column}: {self.what} in {self.rows} rows"
 
 
@@ -60,7 +66,11 @@ _OPEN_ROWS = {table.name: table.open_rows for table in TABLES if table.open_rows
 
 
 def healing(dialect: str) -> Generator[Question, Answer, list[Healed]]:
-    """Returns what was healed, nothing in the usual case. Also forgets the oldest commands of deleted tasks."""
+    """Replace impossible numbers, and forget the oldest commands of deleted tasks.
+
+    Returns:
+        What was healed; usually nothing.
+    """
     healed = []
     for tables, whose in ((ALWAYS, {}), (OPEN, _OPEN_ROWS)):
         for table, columns in tables.items():
@@ -93,7 +103,7 @@ def _columns(
 
 
 def _counters(dialect: str) -> Generator[Question, Answer, list[Healed]]:
-    """Those of every task are summed at a start, so those of tasks that have ended are checked too."""
+    """Count again the impossible counters of all tasks: a start adds up those of ended tasks too."""
     wrong = " OR ".join(
         _wrong(dialect, name, Range(0, 1 << 31, 0))
         for name in (*COUNTERS, "total_hosts", "completed_hosts", "failed_hosts")
@@ -123,5 +133,5 @@ def _wrong(dialect: str, name: str, column: Range) -> str:
     outside = f"{name} NOT BETWEEN {column.low} AND {column.high}"
     if dialect != "sqlite":
         return f"({outside})"
-    # SQLite stores in a column of integers also what is none: a sum that overflowed has become a floating-point number
+    # A column of integers in SQLite can hold other values: a sum that overflowed has become a floating-point number.
     return f"({name} IS NOT NULL AND (typeof({name}) <> 'integer' OR {outside}))"

@@ -1,10 +1,7 @@
-"""What waits to be written: one line, and beside it a passing lane for small units that have nothing to do with what
-waits in the line.
+"""The units that wait to be written: a line, and a passing lane for small units unrelated to the line's.
 
-Everything in the passing lane is written before anything in the line. So a unit in the line never comes before one that
-was in the lane
-when it came, and the order of two units that have something to do with each other is always the order in which they
-came.
+Everything in the passing lane is written before anything in the line. So a unit in the line is never written before one
+that was in the lane when it was queued. Two related units are always written in the order in which they were queued.
 """
 
 from __future__ import annotations
@@ -16,9 +13,14 @@ from server.store.units import Unit
 
 
 class Lanes:
-    """small: rows of a unit that may pass, at most; 0: none may."""
+    """The queue of the writer.
+
+    Args:
+        small: rows of a unit that may pass, at most; 0: no unit may.
+    """
 
     def __init__(self, small: int) -> None:
+        """Create an empty queue."""
         self._small = small
         self._line: deque[Unit] = deque()
         self._passing: deque[Unit] = deque()
@@ -26,32 +28,34 @@ class Lanes:
         self._barriers = 0
         self._passing_alone = False
         self.rows = 0
-        """Of all that waits."""
+        """Rows of all waiting units."""
 
     def __len__(self) -> int:
+        """The number of waiting units."""
         return len(self._line) + len(self._passing)
 
     def __iter__(self) -> Iterator[Unit]:
+        """Iterate over the units in the order in which they will be written."""
         yield from self._passing
         yield from self._line
 
     @property
     def line(self) -> int:
-        """How many wait in the line."""
+        """The number of units in the line."""
         return len(self._line)
 
     @property
     def first(self) -> Unit:
-        """The next to be written."""
+        """The next unit to be written."""
         return self._passing[0] if self._passing else self._line[0]
 
     @property
     def oldest(self) -> float:
-        """When the one came that has waited longest."""
+        """The time at which the unit that has waited longest was queued, monotonic seconds."""
         return min(lane[0].since for lane in (self._passing, self._line) if lane)
 
     def add(self, unit: Unit) -> bool:
-        """Whether it passes others that wait."""
+        """Queue a unit. Returns True if it passes others that wait."""
         self.rows += unit.rows
         order = unit.order
         if (
@@ -68,11 +72,14 @@ class Lanes:
         return False
 
     def take(self, rows: int, size: int) -> list[Unit]:
-        """The next ones, with at most so many rows and bytes in all unless the first alone has more.
+        """Remove and return the next units.
 
-        Those in the passing lane come first: while others wait every second time alone, so that they wait for as little
-        as possible, and
-        the others go on whatever comes.
+        Units in the passing lane come first. While others wait, every second batch holds only those, which keeps their
+        wait short and still lets the others proceed.
+
+        Args:
+            rows: rows of the batch, at most, unless its first unit alone has more.
+            size: bytes of the batch, at most, with the same exception.
         """
         alone = bool(self._passing and self._line) and not self._passing_alone
         self._passing_alone = alone

@@ -1,4 +1,4 @@
-"""Which reports are late, which ones nobody asked for, and which are only the repetition of what ended the row."""
+"""Decides which late reports are kept, and which only repeat the report that ended an execution."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from server.core.states import ExecutionStatus
 from server.store.tables.columns import Row, as_json
 
 NO_REPORT = "{}"
-"""Of an orphan whose host has not reported how it ended."""
+"""The report of an orphan whose host has not reported its end."""
 ORPHANS = 100
-"""Of one host, in all: what it reports of executions that the database does not know."""
+"""Orphans that are kept of one host, at most."""
 ORPHAN_BYTES = 4 << 20
-"""Of the outputs of these."""
+"""Bytes of their outputs, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowEnd:
-    """What the store knows of how a row ended. report, earlier, late: JSON text; late: the late report that is kept
-    already."""
+    """How an execution ended, as the store knows it. Reports are JSON text.
+
+    Attributes:
+        late: the late report that is kept already.
+    """
 
     attempt: int
     status: int
@@ -35,10 +38,10 @@ class RowEnd:
 
 
 def is_repeated(end: RowEnd, late: SaveLate, report: str | None) -> bool:
-    """True if this very report ended the row, or an attempt before its last one.
+    """True if this very report ended the execution, or an attempt before its last one.
 
     An agent's finish time identifies its report of an attempt. A report without one is compared as a whole: keeping a
-    repetition beside the row is harmless, losing a report is not.
+    repetition is harmless, losing a report is not.
     """
     if late.attempt < end.attempt and end.earlier is not None:
         ended = (late.attempt, late.agent_finished_at)
@@ -54,7 +57,13 @@ def is_repeated(end: RowEnd, late: SaveLate, report: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one host's orphans take. filled: those that have a report already; empty: those that have none yet."""
+    """The space that one host's orphans take.
+
+    Attributes:
+        bytes: bytes of their outputs.
+        filled: command id and attempt of those that have a report.
+        empty: command id and attempt of those that have none yet.
+    """
 
     bytes: int = 0
     filled: frozenset[tuple[str, int]] = frozenset()
@@ -62,14 +71,19 @@ class Room:
 
     @property
     def left(self) -> int:
-        """Further ones that may be kept."""
+        """The number of further orphans that may be kept."""
         return ORPHANS - len(self.filled) - len(self.empty)
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """beside: (late_result, command_id, host_id) to be set on rows. orphans: rows of orphan_result. outputs: of both,
-    as far as they are kept."""
+    """The late reports that are kept.
+
+    Attributes:
+        beside: (late_result, command_id, host_id) to be set on executions.
+        orphans: rows of orphan_result.
+        outputs: the outputs of both, as far as they are kept.
+    """
 
     beside: list[tuple[Any, ...]]
     orphans: list[tuple[Any, ...]]
@@ -82,13 +96,17 @@ def sort(
     rooms: Mapping[str, Room],
     deleted: Container[str],
 ) -> Sorted:
-    """What is kept of late reports, each row once. rooms: of hosts with reports for rows that do not exist. deleted:
-    commands that are.
+    """Decide what is kept of late reports, each execution once.
 
-    Beside a row the last report of the newest attempt is kept; its output only when it is the first one of that
-    attempt, so that a host that
-    reports again and again leaves no more than one output per attempt. Without a row a report is kept if its host's
-    Hello claimed it, and within ORPHANS and ORPHAN_BYTES.
+    With the execution, the last report of the newest attempt is kept. Its output is kept only if it is the first report
+    of that attempt, so that a host that reports repeatedly leaves at most one output per attempt. Without an execution,
+    a report is kept if its host's Hello claimed it, within ORPHANS and ORPHAN_BYTES.
+
+    Args:
+        lates: the reports.
+        ends: how the executions ended, by command id and host id.
+        rooms: the orphans of each host that has a report without an execution.
+        deleted: ids of commands whose task was deleted.
     """
     beside: dict[tuple[str, str], tuple[Any, ...]] = {}
     orphans: dict[tuple[str, str, int], tuple[Any, ...]] = {}
@@ -132,7 +150,7 @@ def sort(
 
 
 def _attempt(late: str | None) -> int:
-    """That a kept late report is of; 0 for none, 1 for one of an earlier release."""
+    """The attempt of a kept late report; 0 if there is none, 1 for one of an earlier release."""
     if late is None:
         return 0
     attempt = orjson.loads(late).get("attempt", 1)
@@ -140,7 +158,7 @@ def _attempt(late: str | None) -> int:
 
 
 def room(rows: Iterable[Row]) -> Room:
-    """rows: (command_id, attempt, kept_bytes, report) of one host's orphans."""
+    """The space that one host's orphans take, from rows of (command_id, attempt, kept_bytes, report)."""
     found = list(rows)
     keys = {True: set[tuple[str, int]](), False: set[tuple[str, int]]()}
     for command_id, attempt, _, report in found:

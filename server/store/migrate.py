@@ -1,11 +1,10 @@
-"""Which migrations there are, and which of their statements are still to be run.
+"""Finds the migrations, and which of their statements are still to be run.
 
-Files are migrations/NNN_what.<dialect>.sql, statements end with `;` at the end of a line. The table schema_version
-keeps,
-per migration, how many of its statements are done. SQLite runs a migration in one transaction. MySQL commits with every
-DDL statement, so there a migration may stop anywhere; it goes on with the first statement not recorded as done, which
-may
-have been run all the same: every statement must bear that (IF NOT EXISTS, or an error in ALREADY_DONE).
+Files are migrations/NNN_what.<dialect>.sql; statements end with `;` at the end of a line. The table schema_version
+stores the number of finished statements of each migration. SQLite runs a migration in one transaction. MySQL commits
+with every DDL statement, so a migration may stop anywhere; it continues with the first statement that is not recorded.
+That statement may have been run all the same, so every statement must allow it (IF NOT EXISTS, or an error in
+ALREADY_DONE).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from importlib.resources import files
 from server.store.base import StoreRefused
 
 DATABASE_ID = "database_id"
-"""Of the table meta: what tells this database from every other one."""
+"""The name in the table meta of the id that was made with the database."""
 VERSION_TABLE = (
     "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, steps INTEGER NOT NULL)"
 )
@@ -33,6 +32,8 @@ _COMMENT = re.compile(r"^--.*\n?", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    """One migration of this release."""
+
     version: int
     name: str
     statements: tuple[str, ...]
@@ -40,7 +41,11 @@ class Migration:
 
 @cache
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """All of this release, oldest first; a number may be missing. Raises ValueError if one is there twice."""
+    """All migrations of this release, oldest first; a number may be missing.
+
+    Raises:
+        ValueError: a number is there twice.
+    """
     found = []
     for file in files("server.store").joinpath("migrations").iterdir():
         match = _FILE.fullmatch(file.name)
@@ -58,8 +63,12 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One statement that is to be run. steps: how many of its migration's are done after it. first: nothing is recorded
-    yet."""
+    """One statement to be run.
+
+    Attributes:
+        steps: the number of its migration's statements that are done after it.
+        first: nothing of the migration is recorded yet.
+    """
 
     version: int
     steps: int
@@ -68,8 +77,15 @@ class Step:
 
 
 def outstanding(dialect: str, done: Mapping[int, int]) -> list[Step]:
-    """done: version → statements done, as schema_version has it. Raises StoreRefused for a schema of a later
-    release."""
+    """The statements to be run.
+
+    Args:
+        dialect: sqlite or mysql.
+        done: for each version, the number of finished statements.
+
+    Raises:
+        StoreRefused: the schema is of a later release.
+    """
     known = migrations(dialect)
     newest = max(done, default=0)
     if newest > known[-1].version:

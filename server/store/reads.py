@@ -1,4 +1,4 @@
-"""Every read of a Store, written once for all databases: a database adds only how to run a query."""
+"""Every read of a Store, written once for all databases. A database adds only how to run a query."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from server.store.tables.task import task_from
 
 T = TypeVar("T")
 SUMMARIES = 16
-"""Outputs, and tasks of commands, asked for in one query; as many parameters stand in queries/read.sql and
-answers.sql."""
+"""Ids in one query; queries/read.sql and answers.sql have as many parameters."""
 
 
 class Reads(ABC):
-    """The reading half of `base.Store`, whose docstrings hold."""
+    """The reading half of `base.Store`, which documents the methods."""
 
     def __init__(self, dialect: Dialect) -> None:
+        """Load the queries of a dialect."""
         self.dialect = dialect
         self._read = dialect.load("read", "answers", "notes")
         self._unreadable: list[str] = []
@@ -57,9 +57,11 @@ class Reads(ABC):
         return list(self._unreadable)
 
     def _each(self, noun: str, rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
-        """For the reads of a start: a row that cannot be understood is passed over and named, so that it does not keep
-        the server from
-        starting. Its first column is its id."""
+        """Decode the rows of a read at start.
+
+        A row that cannot be decoded is left out and named, so that it does not keep the
+        server from starting. The first column is its id.
+        """
         found = []
         for row in rows:
             try:
@@ -70,7 +72,12 @@ class Reads(ABC):
 
     @abstractmethod
     async def fetch(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
-        """All rows. Raises StoreUnavailable, StoreRefused."""
+        """All rows of a query.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+            StoreRefused: the database refuses the query.
+        """
 
     async def all_of(self, record: type[T]) -> list[T]:
         table: Table[T] = BY_RECORD[record]
@@ -100,7 +107,7 @@ class Reads(ABC):
         return TaskPage(tasks[:limit], tasks[limit - 1].task_id if len(tasks) > limit else None)
 
     async def _named(self, where: TaskFilter, after: str | None, limit: int) -> TaskPage | None:
-        """By the names that match, if they are few."""
+        """The page from the names that match, if they are few; else None."""
         query = task_list.named(self.dialect, where)
         rows = [] if query is None else await self.fetch(query.sql, query.parameters)
         if query is None or len(rows) > task_list.NAMED_MAX:
@@ -153,8 +160,8 @@ class Reads(ABC):
         task = task_from(row, await self.targets(row[0]))
         found = []
         for command in await self.commands(task.task_id):
-            # A cancel takes several transactions, or was of some hosts: some may have ended before the task was ever
-            # started.
+            # A cancel takes several transactions, or concerned some hosts: some executions may have ended before the
+            # task was started.
             untouched = task.counts[ExecutionStatus.PENDING] == task.total_hosts and status is TaskStatus.PENDING
             rows = [] if untouched else await self._open_executions(command.command_id)
             found.append(OpenTask(task, command, rows))
@@ -206,7 +213,7 @@ class Reads(ABC):
             some = ids[first : first + SUMMARIES]
             parameters = {f"id{index}": some[index] if index < len(some) else None for index in range(SUMMARIES)}
             tasks |= {row[0]: (row[1], row[2]) for row in await self.fetch(self._read["tasks_of"], parameters)}
-        # A task deleted between the two readings has no history any more.
+        # A task that was deleted between the two queries has no history any more.
         return [Past(*tasks[row.command_id], row) for row in rows if row.command_id in tasks]
 
     async def executions_of_host(self, host_id: str, *, after: str | None, limit: int) -> list[Execution]:
@@ -299,5 +306,5 @@ class Reads(ABC):
 
 
 def _view(row: Row) -> ExecutionView:
-    """The name is empty for a host that has been deleted."""
+    """An execution and its host's name, which is empty for a deleted host."""
     return ExecutionView(execution_from(row), row[-1] or "")

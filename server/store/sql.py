@@ -1,13 +1,13 @@
 """Reads the named queries of queries/*.sql for one dialect.
 
-A file is a row of `-- name: xyz`, one line that says what for, and the statement. Parameters are `:name`. The words in
-braces, so that no list of columns is written twice:
+A file is a row of `-- name: xyz`, one line with the purpose, and the statement. Parameters are `:name`. Words in braces
+keep any list of columns from being written twice:
 
     {columns task}   task_id, name, …                {selected task}  task.task_id, task.name, …
-    {values task}    :task_id, :name, …              {sets task}      name = :name, …      what may change
+    {values task}    :task_id, :name, …              {sets task}      name = :name, …      the mutable columns
     {excluded host}  hostname = excluded.hostname, … {renewed host}   hostname = VALUES(hostname), …
     {index by_name}  the dialect's way to insist on an index
-    {join in_order}  a join whose left side is read first
+    {join in_order}  a join that reads its left side first
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """index: how a query insists on an index, so that plans do not depend on statistics; in_order: how on the order of
-    a join.
-    matches: a text like a pattern, upper and lower case apart."""
+    """What differs between the databases in a query.
+
+    Attributes:
+        name: sqlite or mysql.
+        index: insists on an index, so that plans do not depend on statistics.
+        in_order: a join with a fixed order.
+        matches: compares a text with a pattern, upper and lower case apart.
+    """
 
     name: str
     index: str
@@ -36,7 +41,11 @@ class Dialect:
     matches: str
 
     def load(self, *names: str) -> dict[str, str]:
-        """The statements of queries/<name>.sql by their names. Raises ValueError for a double or malformed one."""
+        """The statements of queries/<name>.sql by their names.
+
+        Raises:
+            ValueError: a statement is there twice or malformed.
+        """
         found: dict[str, str] = {}
         for name in names:
             text = files("server.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
@@ -48,15 +57,19 @@ class Dialect:
         return found
 
     def expand(self, text: str) -> str:
-        """Replace the words in braces. Raises KeyError for an unknown one."""
+        """Replace the words in braces.
+
+        Raises:
+            KeyError: a word is unknown.
+        """
         return _WORD.sub(self._word, text)
 
     def like(self, text: str, pattern: str) -> str:
-        """A condition: an SQL expression matches what `pattern` gave."""
+        """A condition: an SQL expression matches what `pattern` returned."""
         return self.matches.format(text, pattern)
 
     def pattern(self, glob: str) -> str:
-        """A pattern with * and ? in the dialect's own writing."""
+        """A pattern with * and ? in the dialect's own syntax."""
         if self.name == "sqlite":
             return glob.replace("[", "[[]")
         escaped = "".join(f"|{char}" if char in "%_|" else char for char in glob)
@@ -85,12 +98,11 @@ MYSQL = Dialect("mysql", "FORCE INDEX ({})", "STRAIGHT_JOIN", "{} LIKE {} ESCAPE
 
 
 def numbered(text: str, columns: tuple[str, ...]) -> str:
-    """`:name` becomes `?n`, n counting in `columns`: for tuples in that order, which SQLite binds faster than
-    mappings."""
+    """Replace each `:name` by `?n`, its place in `columns`; SQLite binds tuples faster than mappings."""
     return _PARAMETER.sub(lambda match: f"?{columns.index(match.group(1)) + 1}", text)
 
 
 @lru_cache(maxsize=512)
 def formatted(text: str) -> str:
-    """`:name` becomes `%(name)s`, a literal percent sign is doubled: for Python's % with a mapping of SQL literals."""
+    """Replace each `:name` by `%(name)s` and double percent signs, for Python's % with a mapping of SQL literals."""
     return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))

@@ -1,18 +1,14 @@
-"""Which queries answer a TaskFilter: newest first whatever the filter, each walking one index in the order of the
-answer.
+"""Chooses the queries for a TaskFilter: newest first, each reading one index in the order of the result.
 
-`plain` lists: the condition that selects most decides the index: a task that has not ended, its name, its creator, its
-type, an ended
-status. Whatever else is asked for is filtered on the way. Of several statuses each is a query of its own; the caller
-merges them.
+`plain` lists. The most selective condition decides the index: a task that has not ended, its name, its creator, its
+type, an ended status. Other conditions filter the rows on the way. Each of several statuses is a query of its own; the
+caller merges them.
 
-`scan` is for what no index has in order: a pattern, and the tasks of a host. A query looks at a limited number of rows;
-where that ends
-is asked first, so that the next page goes on from there, and a page may hold fewer rows than asked for. A rare name
-with a pattern
-is found by the index of names instead, see `named`.
+`scan` serves what no index has in order: a pattern, and the tasks of a host. A query reads a limited number of rows.
+Its last row is determined first, so that the next page continues there; a page may hold fewer rows than requested. A
+rare name with a pattern is found by the index of names instead, see `named`.
 
-An id holds the time it was made (RFC 9562 section 5.7), so a time range is a range of ids.
+An id contains the time at which it was made (RFC 9562 section 5.7), so a time range is a range of ids.
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ from server.store.sql import Dialect
 LAST_ID = "~"
 """Above every id."""
 NAMED_MAX = 2_000
-"""Tasks whose names match a pattern, up to which they are sorted instead of looked for among all tasks."""
+"""If at most this many names match a pattern, their tasks are sorted instead of scanning all tasks."""
 CHUNK = 100
 """Tasks read by id in one query."""
 
@@ -42,26 +38,32 @@ _ARGV = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
+    """A statement and its parameters."""
+
     sql: str
     parameters: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """end: the id of the last row that `page` may look at; no row: there are no more than that. Rows of `page` end with
-    the id that
-    names their place in the list."""
+    """The two queries of a scan.
+
+    Attributes:
+        end: the id of the last row that `page` may read; no row if there are no more.
+        page: rows that end with the id of their place in the list.
+    """
 
     end: Query
     page: Query
 
 
 def has_pattern(where: TaskFilter) -> bool:
+    """True if the name of the filter is a pattern."""
     return where.name is not None and _is_pattern(where.name)
 
 
 def plain(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) -> list[Query]:
-    """Of each query the first `limit` rows are enough."""
+    """The queries of a list. The first `limit` rows of each are enough."""
     conditions, parameters = _common(where)
     conditions.append("task_id < :after")
     parameters |= {"after": _first(where, after), "limit": limit}
@@ -81,7 +83,7 @@ def plain(dialect: Dialect, where: TaskFilter, after: str | None, limit: int) ->
 
 
 def scan(dialect: Dialect, where: TaskFilter, after: str | None, limit: int, looked_at: int) -> Scan:
-    """looked_at: rows of one index that the two queries look at, at most."""
+    """The queries of a scan that reads at most `looked_at` rows of one index."""
     conditions, parameters = _common(where)
     if len(where.status) == 1:
         conditions.append("task.status = :status")
@@ -122,14 +124,14 @@ def _scan_of_host(
     limit: int,
     looked_at: int,
 ) -> Scan:
-    """By the ids of commands, which hold the same time as those of their tasks."""
+    """The same by the ids of commands, which contain the same time as those of their tasks."""
     bounds = {"host_id": where.host, "after": _first(where, after), "from": parameters.get("from", "")}
     rows = "command_host {index command_host_by_host}"
     asked = "command_host.host_id = :host_id AND command_host.command_id < :after AND command_host.command_id >= :from"
     newest = "ORDER BY command_host.command_id DESC"
     end = f"SELECT command_host.command_id FROM {rows} WHERE {asked} {newest} LIMIT 1 OFFSET :skipped"
     matched, wanted = _matches(dialect, where)
-    # The time of a task is in its own id, too, and a command is never older than its task.
+    # The id of a task contains its time, too, and a command is never older than its task.
     of_task = [condition for condition in conditions if condition != "task.task_id >= :from"]
     page = (
         f"SELECT {{selected task}}, command_host.command_id FROM {rows} {{join in_order}} command ON "
@@ -144,8 +146,10 @@ def _scan_of_host(
 
 
 def named(dialect: Dialect, where: TaskFilter) -> Query | None:
-    """The ids of all tasks whose name matches, in no order, if a pattern begins with text: more than NAMED_MAX are too
-    many."""
+    """The ids of all tasks whose name matches, unordered, if a pattern begins with text.
+
+    More than NAMED_MAX rows are too many.
+    """
     prefix = Glob(where.name or "").prefix
     if not prefix or where.command is not None or where.host is not None:
         return None
@@ -160,7 +164,7 @@ def named(dialect: Dialect, where: TaskFilter) -> Query | None:
 
 
 def among(dialect: Dialect, where: TaskFilter, ids: Sequence[str]) -> Query:
-    """Of these tasks, at most CHUNK, those for which everything but the name holds."""
+    """Those of these tasks, at most CHUNK, for which everything but the name holds."""
     conditions, parameters = _common(where)
     if where.status:
         conditions.append("status IN (" + ", ".join(str(int(status)) for status in where.status) + ")")
@@ -170,7 +174,7 @@ def among(dialect: Dialect, where: TaskFilter, ids: Sequence[str]) -> Query:
 
 
 def in_time(where: TaskFilter, task_id: str, after: str | None) -> bool:
-    """Whether a task comes after `after` in the list, by its id alone."""
+    """True if a task is after `after` in the list, by its id alone."""
     return task_id < _first(where, after)
 
 
@@ -199,8 +203,7 @@ def _common(where: TaskFilter) -> tuple[list[str], dict[str, object]]:
 
 
 def _matches(dialect: Dialect, where: TaskFilter) -> tuple[list[str], dict[str, object]]:
-    """The conditions for name and command: equal to a text without * and ?, else like the pattern, upper and lower case
-    apart."""
+    """The conditions for name and command: equal to a text without * and ?, else like the pattern."""
     conditions: list[str] = []
     parameters: dict[str, object] = {}
     if where.name is not None:

@@ -1,4 +1,4 @@
-"""What one caller of the writer wants to have written together, and how much that is."""
+"""A unit: the saves that one caller of the writer wants written together, and their size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from server.core.write_order import WriteOrder
 _ROW = 512
 """Bytes of an ordinary row in memory, roughly; outputs, scripts and target lists are counted."""
 _TARGET = 100
+"""Bytes of a host id in a target list."""
 _REPORT = 1024
+"""Bytes of a report, roughly."""
 TARGETS_TO_A_ROW = 3
-"""To insert a pending row costs the database a third of what it costs to change one."""
+"""Inserting a pending execution costs the database a third of what changing one costs."""
 
 
 class Unit:
-    """rows: changes of rows that the database will be asked for, or what costs as much. bytes: an estimate of the
-    memory the saves hold.
+    """The saves of one call, written in one transaction.
 
-    `then` is called, or whoever waits for `done` is woken, at the end; `error` says how it ended for the latter.
+    Attributes:
+        rows: row changes that the database will make, or work that costs as much.
+        bytes: an estimate of the memory that the saves hold.
+        since: monotonic seconds at which it was queued.
+        then: called after the commit; None if the caller waits.
+        done: set at the end for a caller that waits; `error` then says how it ended.
     """
 
     __slots__ = ("bytes", "done", "error", "order", "rows", "saves", "since", "then")
@@ -34,6 +40,7 @@ class Unit:
         done: trio.Event | None,
         order: WriteOrder,
     ) -> None:
+        """Measure the saves."""
         self.saves = saves
         self.since = since
         self.then = then
@@ -44,16 +51,18 @@ class Unit:
 
     @property
     def awaited(self) -> bool:
+        """True if a caller waits for it."""
         return self.done is not None
 
     def succeed(self) -> None:
+        """Call `then`, or wake the caller."""
         if self.then is not None:
             self.then()
         if self.done is not None:
             self.done.set()
 
     def fail(self, error: Exception) -> None:
-        """Tell who waits; a `then` is not called."""
+        """Wake the caller with an error; `then` is not called."""
         self.error = error
         if self.done is not None:
             self.done.set()

@@ -1,21 +1,16 @@
-"""The one writer: many small units of saves become few large transactions, and callers hear of it after the commit.
+"""The one writer: it joins many small units of saves into few large transactions, and calls back after each commit.
 
-A unit is what one `put` or `commit` brought. Units are never split and never dropped: while the database is away the
-writer keeps its batch
-and tries again, the queue grows to the high-water marks, and whoever feeds it is expected to look at `full`. They are
-written in the order they
-came, but for small ones, which go before larger ones that they have nothing to do with (see server/core/write_order.py
-and lanes.py): one command on one host does
-not wait until ten thousand rows are written. While such units come, transactions are kept short (see batches.py).
+A unit is what one `put` or `commit` brought. Units are never split and never dropped. While the database is unavailable
+the writer keeps its batch and tries again; the queue grows to the high-water marks, and callers are expected to check
+`full`. Units are written in the order in which they were queued. Small ones are the exception: they are written before
+larger ones that they are unrelated to (server/core/write_order.py, lanes.py), so that one command on one host does not
+wait until ten thousand rows are written. While such units arrive, transactions are kept short (batches.py).
 
-When a batch is written: one tick of the loop after the first unit if the writer has been idle for `linger` (so that a
-single command never waits), else `linger` after the oldest unit came, or as soon as `max_rows` wait. There are thus at
-most
-two commits per `linger`, however units trickle in, and a busy writer's batches are as large as without that exception.
-Under load the time of a commit does the batching: what comes meanwhile is the next batch.
-
-The callbacks of a large batch are called while the next batch is written. They are called in the order of the commits.
-While a batch is written, the callbacks of at most one earlier batch are outstanding.
+When a batch is written: if the writer has been idle for `linger`, one tick of the loop after the first unit, so that a
+single command never waits. Otherwise `linger` after the oldest unit was queued, or as soon as `max_rows` wait. There
+are thus at most two commits per `linger`, however units arrive, and the batches of a busy writer are as large as
+without that exception. Under load the duration of a commit sets the batch: units that arrive meanwhile form the next
+one.
 """
 
 from __future__ import annotations
@@ -23,7 +18,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import trio
 
@@ -34,52 +28,41 @@ from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.batches import BatchSize
 from server.store.lanes import Lanes
 from server.store.units import Unit
-from server.store.water import Water
+from server.store.water import Water, WriterStatistics
 
 _log = logging.getLogger(__name__)
 
 CALLBACKS_IN_A_ROW, ROWS_IN_A_ROW = 100, 400
-"""After so many, or when the units of so many rows were told, the loop gets a turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class WriterStatistics:
-    """queued_*: not committed yet, the batch in flight included. rows: as given by the callers, before merging.
-
-    available: False while the database is away. oldest_seconds: age of the oldest unit that waits. passed: units that
-    went before larger ones.
-    """
-
-    queued_units: int
-    queued_rows: int
-    queued_bytes: int
-    oldest_seconds: float
-    batches: int
-    units: int
-    rows: int
-    passed: int
-    refused: int
-    retries: int
-    last_commit_seconds: float
-    available: bool
-    full: bool
+"""After this many callbacks, or callbacks for this many rows, the loop gets a turn."""
 
 
 class WriterClosed(StoreUnavailable):
-    """The writer has stopped. Nothing is known of what was still queued."""
+    """The writer has stopped. Whether queued units were written is not known."""
 
 
 class Writer:
-    """A `ports.Commits`. linger_ms: see above, 0 for at once. max_rows, max_bytes: of one transaction that holds more
-    than
-    one unit. small_rows: of a unit that may go before larger ones, 0: none may; batch_ms: how long a transaction may
-    take meanwhile, 0: as long
-    as it takes. `full` from the high-water marks (rows or bytes) until below the low ones; bytes default to half of the
-    high one.
-    reading_high_water: rows at which nothing more is to be read from agents, until below high_water; by default twice
-    that.
-    retry_min, retry_max: seconds, doubling, each with jitter down to its half. committed: told the seconds of each
-    commit."""
+    """A `ports.Commits`.
+
+    Args:
+        store: the database.
+        clock: for the age of units.
+        entropy: for the jitter of retries.
+        linger_ms: how long a unit waits for others; 0: not at all.
+        max_rows: rows of a transaction that holds more than one unit.
+        max_bytes: bytes of such a transaction.
+        small_rows: rows of a unit that may pass larger ones; 0: no unit may.
+        batch_ms: how long a transaction may take while units pass; 0: no limit.
+        high_water: rows from which `full` is True.
+        low_water: rows at or below which `full` is False again.
+        reading_high_water: rows from which the server reads nothing more from agents, until high_water; by default
+        twice
+            high_water.
+        high_water_bytes: bytes from which `full` is True.
+        low_water_bytes: bytes at or below which `full` is False again; by default half of high_water_bytes.
+        retry_min: seconds before the first retry. They double, each with jitter down to its half.
+        retry_max: seconds between two retries, at most.
+        committed: called with the seconds of each commit.
+    """
 
     def __init__(
         self,
@@ -101,6 +84,7 @@ class Writer:
         retry_max: float = 5.0,
         committed: Callable[[float], None] = lambda seconds: None,
     ) -> None:
+        """Start with an empty queue; `run` begins to write."""
         self._store = store
         self._clock = clock
         self._entropy = entropy
@@ -119,7 +103,7 @@ class Writer:
         self._wake_rows = 1
         self._in_flight: deque[Unit] = deque()
         self._untold: deque[Unit] = deque()
-        """Committed, and their callers not told yet."""
+        """Units that are committed and whose callbacks have not run yet."""
         self._tell, self._told = trio.Event(), trio.Event()
         self._error: Exception | None = None
         self._idle_since = float("-inf")
@@ -130,26 +114,30 @@ class Writer:
         self._last_commit = 0.0
         self._available = True
 
-    # --- for those who have something to write ---
-
     def put(
         self, saves: Sequence[Save], then: Callable[[], None] | None = None, order: WriteOrder | None = None
     ) -> None:
-        """Queue one unit; never awaits. `then` is called after its commit, and after the `then` of every unit before
-        that it has to do with.
-        order: what it has to do with, if its saves do not tell it all.
+        """Queue one unit; never awaits. The database must accept its saves: if it refuses them, `run` raises.
 
-        The database must take these saves: if it refuses them, `run` raises. Raises WriterClosed after the writer's
-        end.
+        Args:
+            saves: what to write.
+            then: called after the commit, and after the `then` of every earlier unit that this one is related to.
+            order: what the unit is related to, if its saves do not tell all of it.
+
+        Raises:
+            WriterClosed: the writer has stopped.
         """
         self._enqueue(Unit(saves, self._clock.now().mono, then, None, order_of(saves) if order is None else order))
 
     async def commit(self, saves: Sequence[Save], order: WriteOrder | None = None) -> None:
-        """Return once these saves, and everything before them that they have to do with, are committed. Of no saves,
-        and without an
-        order: everything before.
+        """Return once these saves, and everything earlier that they are related to, are committed.
 
-        Raises StoreRefused for these saves alone, WriterClosed. Being cancelled takes nothing back.
+        Without saves and without an order, return once everything earlier is committed. Cancellation takes nothing
+        back.
+
+        Raises:
+            StoreRefused: the database refuses these saves.
+            WriterClosed: the writer has stopped.
         """
         done = trio.Event()
         if order is None:
@@ -162,7 +150,7 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Take no new work from outside."""
+        """True while no new work from outside may be accepted."""
         return self._new.full
 
     async def wait_room(self) -> None:
@@ -171,12 +159,12 @@ class Writer:
 
     @property
     def reading_stopped(self) -> bool:
-        """Read nothing more from agents: even what is under way is more than can be written. Then it is `full` too."""
+        """True while nothing more may be read from agents, because the work in progress exceeds what can be written."""
         return self._reading.full
 
     @property
     def lags(self) -> bool:
-        """Units wait that a small one may have to pass."""
+        """True while units wait that a small one may have to pass."""
         return self._waiting.line > 0
 
     async def wait_reading(self) -> None:
@@ -184,6 +172,7 @@ class Writer:
         await self._reading.wait_room()
 
     def statistics(self) -> WriterStatistics:
+        """Current counters and levels."""
         since = self._in_flight[0].since if self._in_flight else self._waiting.oldest if self._waiting else None
         return WriterStatistics(
             queued_units=len(self._waiting) + len(self._in_flight),
@@ -201,10 +190,12 @@ class Writer:
             full=self.full,
         )
 
-    # --- its own life ---
-
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until `aclose`. Raises StoreRefused for a unit that came by `put`, and whatever a `then` raises."""
+        """Write until `aclose`.
+
+        Raises:
+            StoreRefused: the database refused a unit of `put`.
+        """
         self._running = True
         task_status.started()
         try:
@@ -237,7 +228,10 @@ class Writer:
                 await self._confirm(len(self._in_flight))
 
     async def aclose(self) -> None:
-        """Write everything, what the callbacks add included, then stop. Bounded by the caller's cancel scope only."""
+        """Write everything, including what the callbacks add, then stop.
+
+        Only the caller's cancel scope limits the time.
+        """
         self._closing = True
         self._wake.set()
         if self._running:
@@ -262,7 +256,7 @@ class Writer:
         self._reading.stands(self._rows, self._bytes)
 
     async def _batch_is_due(self) -> bool:
-        """False when everything is written and the writer is to stop."""
+        """Return False when everything is written and the writer is to stop."""
         while not self._waiting:
             # callbacks that were not called yet may add units
             if self._closing and not self._untold:
@@ -283,13 +277,17 @@ class Writer:
         return True
 
     async def _sleep(self, rows: int, seconds: float | None) -> None:
-        """Until so many rows wait, a unit without saves comes, the writer is to stop, or time is up."""
+        """Return when this many rows wait, a unit without saves arrives, the writer is to stop, or time is up."""
         self._wake, self._wake_rows = trio.Event(), rows
         with trio.move_on_after(float("inf") if seconds is None else seconds):
             await self._wake.wait()
 
     async def _write(self, units: Sequence[Unit] | deque[Unit]) -> None:
-        """One transaction, repeated until the database has answered. Raises StoreRefused."""
+        """Run one transaction; repeat it until the database has answered.
+
+        Raises:
+            StoreRefused: the database refuses it.
+        """
         saves = [save for unit in units for save in unit.saves]
         if not saves:
             return
@@ -323,10 +321,10 @@ class Writer:
             _log.info("database available again after %.1f s, %d rows wait", self._clock.now().mono - since, self._rows)
 
     async def _confirm(self, count: int) -> None:
-        """Tell the callers of the first `count` units in flight, in order, that these are committed.
+        """Call back for the first `count` units in progress, in order: they are committed.
 
-        Few are told at once. Many are told while the next batch is written, so that a small unit that waits for it does
-        not wait for them too; the callers of at most one batch are told so.
+        Few callbacks run at once. Many run while the next batch is written, so that a small unit in that batch does not
+        wait for them too; this is done for at most one batch.
         """
         units = [self._in_flight.popleft() for _ in range(count)]
         rows = 0
@@ -372,8 +370,11 @@ class Writer:
             await self._told.wait()
 
     async def _one_by_one(self, refusal: StoreRefused) -> None:
-        """Nothing of the batch is written: find out whose fault it is. Raises the refusal if nobody waits to be
-        told."""
+        """Write the units of a refused batch one by one, to find the one that the database refuses.
+
+        Raises:
+            StoreRefused: the refused unit has no caller that waits.
+        """
         await self._all_told()
         alone = len(self._in_flight) == 1
         while self._in_flight:

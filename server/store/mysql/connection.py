@@ -2,13 +2,13 @@
 
 What upstream does and this does not:
 - `caching_sha2_password`, the default since MySQL 8, cannot log in: awaits are missing (python-trio/trio-mysql #16).
-- A server without TLS is talked to in clear text although TLS was asked for.
-- The connect timeout covers TCP only: a server that hangs in TLS or in the login is waited for without end.
+- A server without TLS is used in clear text although TLS was requested.
+- The connect timeout covers TCP only: a server that hangs in TLS or in the login is awaited without end.
 - A cancelled write leaves half a packet on a connection that counts as open.
-- An old connection is reconnected over stale bytes. Here a connection is opened once and thrown away on any doubt.
-- Sockets are left to the garbage collector; passwords are taken as Latin-1; text comes back as bytes.
-- Values are escaped at 24 µs per KiB, after a server-side setting. Here what is not plain is written as a hex literal:
-  one fifteenth of that, and nothing in it can end a literal.
+- An old connection is reconnected over stale bytes. Here a connection is opened once and closed on any doubt.
+- Sockets are left to the garbage collector; passwords are taken as Latin-1; text is returned as bytes.
+- Values are escaped at 24 µs per KiB, after a server-side setting. Here a value that is not plain is written as a hex
+  literal: one fifteenth of that, and nothing in it can end a literal.
 """
 
 from __future__ import annotations
@@ -48,26 +48,32 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 
 
 def literal(value: object) -> str:
-    """SQL for an int, text, bytes or None, right in every sql_mode. Raises KeyError for any other type."""
+    """SQL for an int, text, bytes or None; correct in every sql_mode.
+
+    Raises:
+        KeyError: the value has another type.
+    """
     return _LITERALS[type(value)](value)
 
 
 def literal_row(row: Sequence[object]) -> str:
-    """`(1, 'a', NULL)`"""
+    """SQL for a row: `(1, 'a', NULL)`."""
     literals = _LITERALS
     return "(" + ",".join([literals[type(value)](value) for value in row]) + ")"
 
 
 class _CachingSha2:
-    """Answers a server that asks for caching_sha2_password.
+    """Logs in to a server that requires caching_sha2_password.
 
     https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html
     """
 
     def __init__(self, connection: Any) -> None:
+        """Keep the connection."""
         self.connection = connection
 
     async def authenticate(self, packet: Any) -> Any:
+        """Answer the server's packet; returns the one that ends the login."""
         connection = self.connection
         if not connection.password:
             return await _auth._roundtrip(connection, b"")
@@ -94,9 +100,13 @@ class _CachingSha2:
 
 
 class Connection(_Upstream):  # type: ignore[misc]
-    """Opened once with `connect`, used by one task at a time, closed for good by `_force_close` or `aclose`.
+    """Opened once with `connect`, used by one task at a time, closed with `_force_close` or `aclose`.
 
-    tls: the context to use, or None for clear text. Raises err.MySQLError from everything that talks to the server.
+    Every call that reaches the server may raise err.MySQLError.
+
+    Args:
+        tls: the TLS context; None for clear text.
+        connect_timeout: seconds for TCP, TLS and login together.
     """
 
     _auth_plugin_name: str
@@ -114,6 +124,7 @@ class Connection(_Upstream):  # type: ignore[misc]
         tls: ssl.SSLContext | None = None,
         connect_timeout: float = 10.0,
     ) -> None:
+        """Connect nothing yet."""
         super().__init__(
             user=user,
             password=password.encode(),
@@ -125,14 +136,14 @@ class Connection(_Upstream):  # type: ignore[misc]
             ssl_disabled=tls is None,
             connect_timeout=connect_timeout,
             use_unicode=True,
-            autocommit=True,  # transactions are explicit: a forgotten one would serve old snapshots
+            autocommit=True,  # transactions are explicit: a forgotten one would return old snapshots
             auth_plugin_map={"caching_sha2_password": _CachingSha2},
             program_name="clarion-server",
         )
         self.max_packet = 1 << 20
 
     async def connect(self, sock: object = None) -> None:
-        """TCP, TLS and login within connect_timeout."""
+        """Connect, start TLS and log in, within connect_timeout."""
         try:
             with trio.fail_after(self.connect_timeout):
                 await super().connect(sock)
@@ -180,26 +191,29 @@ class Connection(_Upstream):  # type: ignore[misc]
             stream.socket.close()
 
     def __del__(self) -> None:
-        # a connection that was forgotten after the loop's end: the collector closes its socket
+        """Close the socket of a connection that was left open."""
         with suppress(RuntimeError):
             self._force_close()
 
     @property
     def in_transaction(self) -> bool:
+        """True while a transaction is open."""
         return bool(self.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
 
     async def run(self, sql: str) -> Sequence[Row]:
-        """Send one statement as it stands; its rows, if it has any."""
+        """Send one statement as it is; returns its rows, if it has any."""
         await self.query(sql.encode())
         rows: Sequence[Row] = self._result.rows or ()
         return rows
 
     @property
     def affected(self) -> int:
-        """Rows the last statement changed; an upsert counts 2 for a changed row, 1 for a new one, 0 for one left as it
-        was."""
+        """The rows that the last statement changed.
+
+        An upsert counts 2 for a changed row, 1 for a new one, 0 for an unchanged one.
+        """
         return int(self._affected_rows)
 
     async def select(self, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
-        """`:name` in `sql` stands for a value."""
+        """Send a statement in which each `:name` stands for a value."""
         return await self.run(formatted(sql) % {name: literal(value) for name, value in parameters.items()})

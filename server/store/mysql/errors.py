@@ -1,8 +1,8 @@
-"""What a MySQL error means for whoever asked.
+"""Translates errors of MySQL and MariaDB for callers of the store.
 
 Numbers: https://mariadb.com/kb/en/mariadb-error-code-reference/ and
-https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html. Everything not listed is refused: repeating it
-would fail in the same way.
+https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html. Everything that is not listed is refused:
+repeating it would fail in the same way.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from server.store.base import StoreRefused, StoreUnavailable
 DEADLOCK, LOCK_WAIT = 1213, 1205
 UNKNOWN_VARIABLE = 1193
 GONE = frozenset({1146, 1049, 1046, 1932})
-"""No such table; no such database; the database of this connection was dropped; a table that the engine does not
-have."""
+"""No such table; no such database; this connection's database was dropped; the engine has no such table."""
 NULL_REFUSED = 1048
 ALREADY_DONE = frozenset({1050, 1060, 1061, 1091})
-"""Table exists; column exists; index exists; nothing of that name to drop: what a repeated migration step may meet."""
+"""Table, column or index exists; nothing of that name to drop: a repeated migration step may cause these."""
 
 _MAY_PASS = frozenset(
     {
@@ -63,16 +62,16 @@ def number(error: BaseException) -> int:
 
 
 def lost(error: BaseException) -> bool:
-    """The connection died: nothing is known of what was sent last."""
+    """True if the connection has failed: the outcome of the last statement is unknown."""
     return isinstance(error, err.InterfaceError) or number(error) in _LOST
 
 
 def translate(error: BaseException) -> StoreUnavailable | StoreRefused | None:
-    """None for what is no fault of the database or of the data."""
+    """The store's error for one of the driver; None if neither the database nor the data is at fault."""
     if isinstance(error, err.MySQLError):
         code = number(error)
         text = str(error.args[1]) if len(error.args) > 1 else str(error)
-        if code in _MAY_PASS or code == 0:  # 0: upstream lost step with the server's packets
+        if code in _MAY_PASS or code == 0:  # 0: the driver misread the packets of the database
             return StoreUnavailable(f"{text} ({code})")
         remedy = _REMEDIES.get(code)
         return StoreRefused(f"{text} ({code}); {remedy}" if remedy else f"{text} ({code})")

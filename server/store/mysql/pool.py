@@ -1,6 +1,6 @@
-"""Connections kept for the next one who needs one. Each is lent to one task; on any doubt it is thrown away.
+"""A pool of connections. Each is lent to one task; on any doubt it is closed.
 
-Never reconnected in place: what is in doubt about a connection stays in doubt.
+A connection is never reconnected in place, because a doubt about it would remain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from server.store.mysql.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """waits, wait_seconds: how often, and how long in all, somebody waited because all connections were lent."""
+    """Levels of a pool.
+
+    Attributes:
+        waits: how often a task waited because all connections were lent.
+        wait_seconds: how long they waited in all.
+    """
 
     size: int
     idle: int
@@ -38,10 +43,14 @@ class _Idle:
 
 
 class Pool:
-    """At most `size` connections. connect: makes one, ready for use.
+    """At most `size` connections. Times are of trio's clock.
 
-    max_age: seconds after which one is replaced. idle_check: seconds of rest after which one is asked whether it still
-    lives before it is lent. Times are of trio's clock.
+    Args:
+        connect: makes a connection that is ready for use.
+        size: connections, at most.
+        max_age: seconds after which a connection is replaced.
+        idle_check: seconds of rest after which a connection is tested before it is lent.
+        check_timeout: seconds for that test.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class Pool:
         idle_check: float = 30.0,
         check_timeout: float = 5.0,
     ) -> None:
+        """Connect nothing yet."""
         self._connect = connect
         self._size = size
         self._max_age = max_age
@@ -68,14 +78,18 @@ class Pool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Connection]:
-        """A connection that is in no transaction. Raises err.MySQLError."""
+        """Lend a connection that is in no transaction.
+
+        Raises:
+            err.MySQLError: no connection can be made.
+        """
         await self._take_turn()
         try:
             lent = await self._get()
             try:
                 yield lent.connection
             except (err.DatabaseError, StoreRefused, LeaseHeld, StoreFenced):
-                # the stream is in step with the server; whether it still is there, and in no transaction, shows below
+                # the stream is intact; _give_back checks whether it is open and in no transaction
                 self._give_back(lent)
                 raise
             except BaseException:
@@ -86,12 +100,12 @@ class Pool:
             self._free.release()
 
     def drop_idle(self) -> None:
-        """After one connection has been lost the others are not worth trying."""
+        """Close the idle connections; after one was lost, the others are not worth a test."""
         while self._idle:
             self._drop(self._idle.pop().connection)
 
     async def aclose(self) -> None:
-        """Say goodbye on the idle ones; the lent ones are dropped when they come back."""
+        """Close the idle connections in order; the lent ones are closed when they are returned."""
         self._closed = True
         while self._idle:
             connection = self._idle.pop().connection
@@ -100,6 +114,7 @@ class Pool:
             connection._force_close()
 
     def statistics(self) -> PoolStatistics:
+        """The current levels."""
         lent = self._size - self._free.value
         return PoolStatistics(
             self._size, len(self._idle), lent, self._waits, self._wait_seconds, self._opened, self._dropped

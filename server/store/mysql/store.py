@@ -1,7 +1,7 @@
-"""The store on a MySQL or MariaDB server: one connection that writes, a pool of others that read.
+"""The store on a MySQL or MariaDB server: one connection writes, a pool of others reads.
 
-What a cluster refuses (TiDB, Galera, Vitess) is not used: no stored programs, no GET_LOCK, no foreign keys, no
-AUTO_INCREMENT, a primary key on every table, READ COMMITTED.
+It uses nothing that a cluster refuses (TiDB, Galera, Vitess): no stored programs, no GET_LOCK, no foreign keys, no
+AUTO_INCREMENT; every table has a primary key; the isolation level is READ COMMITTED.
 """
 
 from __future__ import annotations
@@ -53,12 +53,16 @@ _log = logging.getLogger(__name__)
 
 _DURABILITY = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
 _CONCAT_BYTES = 64 << 20
-"""Rows of a task come as texts of many lines: room for more than there are in one (see mysql_lines.PART)."""
+"""The executions of a task are read as texts of many lines; the limit exceeds the largest one (text_queries.PART)."""
 
 
 @dataclass(frozen=True, slots=True)
 class MySQLStatistics:
-    """replays: transactions repeated because of a deadlock or a lock held too long."""
+    """Levels of the two pools.
+
+    Attributes:
+        replays: transactions that were repeated because of a deadlock or a lock that was held too long.
+    """
 
     reading: PoolStatistics
     writing: PoolStatistics
@@ -66,10 +70,16 @@ class MySQLStatistics:
 
 
 def tls_context(mode: str, ca: str | None = None) -> ssl.SSLContext | None:
-    """mode: `off`, `require` (encrypted, to whoever answers) or `verify` (the server's name and its chain up to `ca`, a
-    PEM
-    file, or up to the system's authorities). Raises StoreRefused for a `ca` that cannot be read, ValueError for the
-    mode."""
+    """The TLS context of a mode.
+
+    Args:
+        mode: `off`; `require` (encrypt, without checking the server); or `verify` (check its name and its chain).
+        ca: a PEM file for `verify`; by default the authorities of the system.
+
+    Raises:
+        StoreRefused: the file of `ca` cannot be read.
+        ValueError: the mode is unknown.
+    """
     if mode == "off":
         return None
     if mode not in ("require", "verify"):
@@ -85,13 +95,25 @@ def tls_context(mode: str, ca: str | None = None) -> ssl.SSLContext | None:
 
 
 class MySQLStore(Reads):
-    """`base.Store` on a database that exists.
+    """A `base.Store` on a database that exists; either host and port, or socket.
 
-    Either host and port, or socket. pool_size: reading connections; writing has one more of its own, so that no reader
-    delays a commit. statement_timeout: seconds the server gives one statement. lock_timeout: seconds it waits for a row
-    that another session holds. replays: how often a transaction that met a deadlock or that limit is repeated at once.
-    stopped_after: seconds after which the server gives up a writing connection that says nothing, and rolls back.
-    warn: called at `open` with a sentence when the server does not keep what it confirms.
+    Args:
+        user: the login.
+        password: its password.
+        database: the name of the database.
+        host: the server's address.
+        port: its port.
+        socket: its Unix socket, instead of host and port.
+        tls: from `tls_context`.
+        connect_timeout: seconds for connecting and logging in.
+        pool_size: reading connections; one more connection writes, so that no reader delays a commit.
+        max_age: seconds after which a connection is replaced.
+        idle_check: seconds of rest after which a connection is tested before use.
+        statement_timeout: seconds that the database gives one statement.
+        lock_timeout: seconds that it waits for a row that another session holds.
+        replays: how often a transaction is repeated at once after a deadlock or such a wait.
+        stopped_after: seconds after which the database gives up a silent writing connection, and rolls back.
+        warn: called at `open` with a sentence if the database does not keep what it confirms.
     """
 
     def __init__(
@@ -114,6 +136,7 @@ class MySQLStore(Reads):
         stopped_after: float = 15.0,
         warn: Callable[[str], None] = _log.warning,
     ) -> None:
+        """Prepare the pools; nothing is connected yet."""
         super().__init__(MYSQL)
         self._make: Callable[[], Connection] = lambda: Connection(
             user=user,
@@ -162,6 +185,7 @@ class MySQLStore(Reads):
         await self._writing.aclose()
 
     def statistics(self) -> MySQLStatistics:
+        """The current levels."""
         return MySQLStatistics(self._reading.statistics(), self._writing.statistics(), self._replayed)
 
     async def write(self, saves: Sequence[Save]) -> None:
@@ -216,7 +240,7 @@ class MySQLStore(Reads):
     async def check_database(self) -> None:
         async def check(connection: Connection) -> None:
             if await self._read_id(connection) != self._id:
-                self._replaced = DatabaseReplaced("the database was made anew or replaced while the server used it")
+                self._replaced = DatabaseReplaced("the database was created again or replaced while the server used it")
                 raise self._replaced
 
         await self._repeated(check)
@@ -232,7 +256,7 @@ class MySQLStore(Reads):
         await self._repeated(partial(self._transaction, work=give_back))
 
     async def _repeated(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """At once, when it met a deadlock or a lock held for too long."""
+        """Run `work`, again at once if it met a deadlock or a lock that was held too long."""
         left = self._replays
         while True:
             try:
@@ -255,7 +279,7 @@ class MySQLStore(Reads):
             await self._write.apply(connection, phase, careful=careful)
 
     async def _check_epoch(self, connection: Connection) -> None:
-        """In a transaction: nobody else can take the lease before it ends. Renews it too."""
+        """Check and renew the lease, in a transaction: no other server can take it before the transaction ends."""
         if self._replaced is not None:
             raise self._replaced
         if self._epoch is not None:
@@ -288,7 +312,10 @@ class MySQLStore(Reads):
         return await self._lines.states(command_id)
 
     async def _transaction(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """All or nothing. 1213 has rolled back already, 1205 only its statement: so it is always said."""
+        """Run `work` in a transaction.
+
+        It always rolls back after an error: 1213 has rolled back already, 1205 has rolled back its statement only.
+        """
         await connection.run("BEGIN")
         try:
             done = await work(connection)

@@ -1,4 +1,4 @@
-"""Reads what a task's hosts answered, and their states, as few long texts instead of many rows."""
+"""Reads the results and the states of a task's executions as few long texts instead of many rows."""
 
 from __future__ import annotations
 
@@ -16,27 +16,42 @@ from server.store.tables.columns import Row
 from server.store.task_list import LAST_ID
 
 PART = 5_000
-"""Rows in one text: about a megabyte of answers, and in no case more than the default max_allowed_packet, to which such
-a text is bounded."""
+"""Rows in one text: about a megabyte, and never more than the default max_allowed_packet, which limits such a text."""
 
 Fetch = Callable[[str, Mapping[str, object]], Awaitable[Sequence[Row]]]
 
 
 class MySQLLines:
+    """The reads that return texts."""
+
     def __init__(self, dialect: Dialect, fetch: Fetch) -> None:
+        """Load the queries; `fetch` runs one."""
         self._sql = dialect.load("answers_mysql")
         self._fetch = fetch
 
     async def answers(self, command_id: str) -> list[ResultGroup]:
-        """Raises StoreUnavailable, StoreRefused."""
+        """Executions grouped by result.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+            StoreRefused: the database cut a text.
+        """
         return await trio.to_thread.run_sync(partial(_answers, await self._texts("answer_lines", command_id)))
 
     async def states(self, command_id: str) -> Sequence[str]:
-        """Raises StoreUnavailable, StoreRefused."""
+        """One line per execution.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+            StoreRefused: the database cut a text.
+        """
         return _lines(await self._texts("state_lines", command_id))
 
     async def _texts(self, query: str, command_id: str) -> list[tuple[int, str]]:
-        """Lines that a text must have, and the text, by parts. No row is in two: a command's hosts never change."""
+        """The number of lines that a text must have, and the text, by parts.
+
+        No row is in two parts, because a command's hosts never change.
+        """
         found: list[tuple[int, str]] = []
         after = ""
         while True:
@@ -59,7 +74,11 @@ def _answers(texts: Sequence[tuple[int, str]]) -> list[ResultGroup]:
 
 
 def _lines(texts: Sequence[tuple[int, str]]) -> list[str]:
-    """Each ends with a space and a host's id. Raises StoreRefused when the database has cut one of the texts."""
+    """The lines; each ends with a space and a host's id.
+
+    Raises:
+        StoreRefused: the database cut one of the texts.
+    """
     parts = [text.split("\n") for _, text in texts]
     if any(len(lines) != count or lines[-1][-37:-36] != " " for (count, _), lines in zip(texts, parts, strict=True)):
         raise StoreRefused("the database cut a text that it put together: set its max_allowed_packet to 16 MiB or more")

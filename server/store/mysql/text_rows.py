@@ -1,4 +1,4 @@
-"""Rows that a database gives as lines of text: see queries/answers_mysql.sql."""
+"""Decodes executions that a database returns as lines of text; see queries/answers_mysql.sql."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NONE = "-"
 
 
 def answers_from_lines(lines: Iterable[str]) -> list[ResultGroup]:
-    """Lines of the query `answer_lines`, in any order, as kinds of answers."""
+    """Group the lines of the query `answer_lines`, in any order, by result."""
     kinds: dict[str, list[str]] = {}
     for line in lines:
         kind, _, who = line.partition("\t")

@@ -1,4 +1,4 @@
-"""Carries out one phase of a plan in an open MySQL transaction, in statements that take many rows each."""
+"""Applies one phase of a plan in an open MySQL transaction, with statements that take many rows each."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from server.store.tables.table import Table, WriteRule
 from server.store.tables.task import task_row
 
 ROWS, BYTES = 500, 1 << 20
-"""Of one statement. Building one blocks the loop for a few milliseconds; the next is built after the server's
-answer."""
+"""Limits of one statement. Building one blocks the loop for a few milliseconds; the next is built after the database
+has answered."""
 
 KEYS = 500
-"""Of one list of keys. MariaDB turns lists above 1,000 into a subquery (in_predicate_conversion_threshold)."""
+"""Limit of one list of keys. MariaDB turns lists above 1,000 into a subquery (in_predicate_conversion_threshold)."""
 
 
 class NotAllTake(Exception):
-    """Some row does not take its change, or does not exist: roll back and repeat with `careful`."""
+    """Some execution does not take its change, or does not exist: roll back and repeat with `careful`."""
 
 
 class MySQLWrite:
     """The statements of all writes."""
 
     def __init__(self) -> None:
+        """Load the statements."""
         self._sql = MYSQL.load("write_mysql")
         self._writes = {table: mysql_write(table) for table in GENERIC}
         self._deletes = [
@@ -157,7 +158,7 @@ class MySQLWrite:
             connection, self._sql["create_targets"], ((save.task.task_id, as_json(save.task.targets)) for save in saves)
         )
         await self._rows(connection, self._sql["create_command"], (COMMAND.encode(save.command) for save in saves))
-        # in the order of the key, so that the tree grows at one end
+        # in key order, so that the tree grows at one end
         rows = ((save.command.command_id, host_id) for save in saves for host_id in sorted(save.task.targets))
         await self._rows(connection, self._sql["create_execution"], rows, at_most=4 * ROWS)
 
@@ -172,7 +173,7 @@ class MySQLWrite:
             raise NotAllTake
 
     async def _takers(self, connection: Connection, executions: Iterable[Execution]) -> list[Execution]:
-        """Of these rows the ones that exist, are older and have not ended; they stay locked."""
+        """Those of these rows that exist, are older and have not ended; they stay locked."""
         takers = []
         for version, group in groupby(sorted(executions, key=_version), key=_version):
             for rows in _slices(group, KEYS):
@@ -182,7 +183,7 @@ class MySQLWrite:
         return takers
 
     async def _rows(self, connection: Connection, sql: str, rows: Iterable[Row], *, at_most: int = ROWS) -> int:
-        """Run a statement with `:rows`, as often as its limits ask for. How many rows it affected."""
+        """Run a statement with `:rows`, as often as its limits require; returns the number of affected rows."""
         before, after = sql.split(":rows")
         room = connection.max_packet - len(before) - len(after) - 1024
         pieces: list[str] = []
@@ -204,7 +205,7 @@ class MySQLWrite:
         return affected
 
     async def _by_keys(self, connection: Connection, sql: str, keys: Iterable[str]) -> list[Row]:
-        """Run a statement with `:keys`, as often as its limit asks for; all rows."""
+        """Run a statement with `:keys`, as often as its limit requires; returns all rows."""
         found: list[Row] = []
         for some in _slices(keys, KEYS):
             found += await connection.run(_fill(sql, {"keys": literal_row(some)}))
@@ -216,7 +217,7 @@ def _version(row: Execution) -> int:
 
 
 def _pairs(keys: Iterable[tuple[str, str]]) -> str:
-    """Rows by command and host. Not `(command_id, host_id) IN (…)`, for which MariaDB reads all rows of a command."""
+    """A condition for rows by command and host; for a list of pairs MariaDB reads all rows of a command."""
     hosts: dict[str, list[str]] = {}
     for command_id, host_id in keys:
         hosts.setdefault(command_id, []).append(host_id)

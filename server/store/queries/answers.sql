@@ -1,7 +1,7 @@
--- What a task's hosts answered, in few rows. Both databases understand these. What {…} means stands in server/store/sql.py.
+-- The results of a task, in few rows. Both databases understand these. server/store/sql.py explains {…}.
 
 -- name: answers
--- One row per kind of answer: when it first came, who they are. MySQL has a way of its own, answers_mysql.sql.
+-- One row per result: its first time, and the host ids. MySQL has its own query, answers_mysql.sql.
 SELECT status, exit_code, exit_signal, error_code, stdout_id, stderr_id, MIN(finished_at), GROUP_CONCAT(host_id)
 FROM command_host
 WHERE command_id = :command_id
@@ -12,5 +12,5 @@ GROUP BY status, exit_code, exit_signal, error_code, stdout_id, stderr_id;
 SELECT output_id, SUBSTR(head, 1, :bytes), LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE output_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: answer_kinds
--- The order in which a command's kinds of answers came, as far as it was shown.
+-- The order of a command's kinds of results, as far as it was shown.
 SELECT answer_kinds FROM command WHERE command_id = :command_id;

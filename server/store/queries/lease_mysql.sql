@@ -2,7 +2,7 @@
 -- as changed.
 
 -- name: read_lease
--- Who has it, and what time it is, in milliseconds.
+-- The holder, and the time in milliseconds.
 SELECT epoch, beat, place, host, pid, length_ms, until_ms, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) FROM lease WHERE name = 'server' FOR UPDATE;
 
 -- name: heal_lease
@@ -10,18 +10,18 @@ SELECT epoch, beat, place, host, pid, length_ms, until_ms, CAST(UNIX_TIMESTAMP(N
 UPDATE lease SET beat = 0 WHERE name = 'server' AND (beat NOT BETWEEN 0 AND 4611686018427387904);
 
 -- name: take_lease
--- As it was when it was read: on a cluster the lock of that was one node's.
+-- The row must be unchanged since it was read: on a cluster only one node had locked it.
 UPDATE lease SET epoch = :epoch, beat = beat + 1, place = :place, host = :host, pid = :pid, length_ms = :length_ms,
     until_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + :length_ms
 WHERE name = 'server' AND epoch = :old AND beat = :beat;
 
 -- name: renew_lease
--- From now on, as long as before. First in every transaction that writes: a change of this row, unlike a lock, is what also a
--- cluster of several writing nodes (Galera) lets only one of two transactions commit.
+-- Extend by its length from now. First in every transaction that writes: unlike a lock, a change of this row lets only one of two
+-- transactions commit also on a cluster with several writing nodes (Galera).
 UPDATE lease SET beat = beat + 1, until_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + length_ms WHERE name = 'server' AND epoch = :epoch;
 
 -- name: give_back_lease
--- The next one need not wait.
+-- The next server need not wait.
 UPDATE lease SET beat = beat + 1, until_ms = 0 WHERE name = 'server' AND epoch = :epoch;
 
 -- name: save_epoch

@@ -1,7 +1,7 @@
--- How many hosts of each kind of answer have a note (proto/notes.py). Both databases understand this. What {…} means stands in server/store/sql.py.
+-- The hosts of each result that have a note (proto/notes.py). Both databases understand this. server/store/sql.py explains {…}.
 
 -- name: notes
--- One row per kind of answer that has any: what makes it a kind, and a count per note, in the order of proto.notes.MARKED.
+-- One row per result that has any note: its kind, and a count per note, in the order of proto.notes.MARKED.
 SELECT status, exit_code, exit_signal, error_code, stdout_id, stderr_id,
     SUM(report LIKE '%"leftovers_killed"%'),
     SUM(report LIKE '%"left_running"%'),

@@ -1,4 +1,4 @@
--- All reads; both databases understand them. What {…} means stands in server/store/sql.py.
+-- All reads; both databases understand them. server/store/sql.py explains {…}.
 
 -- name: task
 -- One task without its targets.
@@ -31,51 +31,51 @@ SELECT task_id, request_digest FROM idempotency WHERE idempotency_key = :idempot
 SELECT {selected task} FROM task {index task_by_status} WHERE status = :status ORDER BY task_id;
 
 -- name: open_executions
--- The rows of a command that have not ended; for the server's start.
+-- The executions of a command that have not ended; for the server's start.
 SELECT {selected execution} FROM command_host {index command_host_by_status} WHERE command_id = :command_id AND status < 3;
 
 -- name: executions
--- One page of a command's rows by host.
+-- One page of a command's executions by host.
 SELECT {selected execution}, host.hostname
 FROM command_host LEFT JOIN host ON host.host_id = command_host.host_id
 WHERE command_host.command_id = :command_id AND command_host.host_id > :after
 ORDER BY command_host.host_id LIMIT :limit;
 
 -- name: executions_by_status
--- One page of a command's rows of one status by host.
+-- One page of a command's executions of one status by host.
 SELECT {selected execution}, host.hostname
 FROM command_host {index command_host_by_status} LEFT JOIN host ON host.host_id = command_host.host_id
 WHERE command_host.command_id = :command_id AND command_host.status = :status AND command_host.host_id > :after
 ORDER BY command_host.host_id LIMIT :limit;
 
 -- name: execution
--- One row.
+-- One execution.
 SELECT {selected execution}, host.hostname
 FROM command_host LEFT JOIN host ON host.host_id = command_host.host_id
 WHERE command_host.command_id = :command_id AND command_host.host_id = :host_id;
 
 -- name: executions_of_host
--- One page of what a host was told to do, newest first.
+-- One page of a host's executions, newest first.
 SELECT {selected execution} FROM command_host {index command_host_by_host}
 WHERE host_id = :host_id AND command_id < :after
 ORDER BY command_id DESC LIMIT :limit;
 
 -- name: states
--- The state of every row of a command, a line each in one text, because a row of a result costs its reader far more. MySQL has a way of its own, answers_mysql.sql.
+-- The state of every execution of a command as one text, a line each, because reading a row costs far more. MySQL has its own query.
 SELECT GROUP_CONCAT(status || ' ' || unreachable || ' ' || host_id, CHAR(10)) FROM command_host WHERE command_id = :command_id;
 
 -- name: tasks_of
--- Of which task up to sixteen commands are.
+-- The tasks of up to sixteen commands.
 SELECT command.command_id, task.task_id, task.name FROM command JOIN task ON task.task_id = command.task_id
 WHERE command.command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: known_executions
--- Which of up to sixteen commands a host has an execution of, or were of a deleted task.
+-- Those of up to sixteen commands that a host has an execution of, or whose task was deleted.
 SELECT command_id FROM command_host {index command_host_by_host} WHERE host_id = :host_id AND command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15)
 UNION SELECT command_id FROM deleted_command WHERE command_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: orphans
--- One page of what hosts hold and the database has lost.
+-- One page of executions that hosts hold and the database has lost.
 SELECT host_id, command_id, attempt, received_at, seq, stage, report FROM orphan_result
 WHERE host_id >= :first AND host_id <= :last AND (host_id > :host_id OR (host_id = :host_id AND (command_id > :command_id OR (command_id = :command_id AND attempt > :attempt))))
 ORDER BY host_id, command_id, attempt LIMIT :limit;
@@ -89,12 +89,12 @@ SELECT {selected output} FROM output WHERE output_id = :output_id;
 SELECT output_id, LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE output_id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7, :id8, :id9, :id10, :id11, :id12, :id13, :id14, :id15);
 
 -- name: hosts
--- All hosts with the highest dispatch number each was ever given, when each was last heard of, and the highest epoch each has claimed.
+-- All hosts with the highest dispatch number of each, the time of its last message, and the highest epoch that it has claimed.
 SELECT {selected host}, COALESCE(host_seq.max_seq, 0), host_seen.last_seen_at, COALESCE(host_seq.max_epoch, 0)
 FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id LEFT JOIN host_seen ON host_seen.host_id = host.host_id;
 
 -- name: join_token
--- What is kept of one join token.
+-- One join token.
 SELECT {selected join_token} FROM join_token WHERE token_id = :token_id;
 
 -- name: join_tokens
@@ -106,5 +106,5 @@ SELECT {selected join_token} FROM join_token WHERE token_id > :after ORDER BY to
 SELECT value FROM meta WHERE name = :name;
 
 -- name: ping
--- The cheapest question that the database must read a table for.
+-- The cheapest query that reads a table.
 SELECT version FROM schema_version WHERE version = 1;

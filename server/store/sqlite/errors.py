@@ -1,4 +1,4 @@
-"""What an SQLite error means for whoever asked. Codes: https://www.sqlite.org/rescode.html"""
+"""Translates errors of SQLite for callers of the store. Codes: https://www.sqlite.org/rescode.html."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ _REMEDIES = {
 
 
 def translate(error: BaseException, path: str, *, opening: bool = False) -> StoreUnavailable | StoreRefused | None:
-    """None for what is no fault of the database or of the data.
+    """The store's error for one of SQLite; None if neither the database nor the data is at fault.
 
-    opening: a file that cannot be opened or written is refused then; later it is taken as something that passes.
+    Args:
+        error: what was raised.
+        path: the database file.
+        opening: the database is being opened. A file that cannot be opened or written is then refused; later that may
+        be
+            temporary.
     """
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

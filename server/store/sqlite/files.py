@@ -1,8 +1,7 @@
-"""The files of an SQLite database that are open, by inode: a path may come to name other files, or none, while the old
-ones are written on.
+"""Watches the open files of an SQLite database, by inode.
 
-SQLite itself does not look (https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in
-use").
+The path may come to name other files, or none, while the server still writes to the old ones. SQLite does not check it
+(https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use").
 """
 
 from __future__ import annotations
@@ -18,32 +17,42 @@ SUFFIXES = ("", "-wal", "-shm")
 
 
 class OpenFiles:
+    """The inodes of the database file and of its log files."""
+
     def __init__(self, path: Path) -> None:
+        """Know nothing yet of the files at `path`."""
         self._path = path
         self._seen: dict[str, tuple[int, int]] = {}
 
     @property
     def known(self) -> bool:
+        """True once a file was noted."""
         return bool(self._seen)
 
     def note(self) -> None:
-        """These are open: to be called right after the database was opened. Those of the log come with the first
-        use."""
+        """Note the open files. Call it right after the database was opened; the log files appear with the first use."""
         for suffix in SUFFIXES:
             if (found := self._identity(suffix)) is not None:
                 self._seen.setdefault(suffix, found)
 
     def reopen(self) -> None:
-        """The server closed its connection after an error and opens the database again. Closing the last connection
-        removes the log files,
-        so only the database file must be the same. Raises DatabaseReplaced."""
+        """Note the files of a database that is opened again after an error.
+
+        Closing the last connection removes the log files, so only the database file must be the same.
+
+        Raises:
+            DatabaseReplaced: it is another file.
+        """
         self.check("")
         self._seen = {"": self._seen[""]}
         self.note()
 
     def check(self, *suffixes: str) -> None:
-        """The files with these suffixes, by default all, are still the ones that were opened. Raises
-        DatabaseReplaced."""
+        """Check that the files with these suffixes, by default all, are the ones that were opened.
+
+        Raises:
+            DatabaseReplaced: one was removed or replaced.
+        """
         for suffix, seen in self._seen.items():
             if suffixes and suffix not in suffixes:
                 continue
@@ -55,8 +64,11 @@ class OpenFiles:
             self.note()
 
     def rescue(self, connection: sqlite3.Connection) -> str:
-        """Copy what is open, which nothing names any more and which is gone with the server, beside its path. What came
-        of it, as a sentence."""
+        """Copy the open database next to its path, because no path names it and it disappears when the server ends.
+
+        Returns:
+            A sentence with the outcome.
+        """
         copy = self._path.with_name(f"{self._path.name}.rescued-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
         try:
             os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))

@@ -1,6 +1,7 @@
-"""The embedded store: one SQLite file in WAL mode, every commit on the disk before it is confirmed (synchronous=FULL).
+"""The embedded store: one SQLite file in WAL mode; every commit is on the disk before it is confirmed.
 
-One thread writes, a few read beside it from read-only connections. https://www.sqlite.org/wal.html
+synchronous=FULL sees to that. One thread writes; others read at the same time from read-only connections.
+https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ from server.store.tables.columns import Row
 T = TypeVar("T")
 
 APPLICATION_ID = 0x434C4152
-"""Marks the file as ours (PRAGMA application_id): "CLAR"."""
+"""Marks the file as Clarion's (PRAGMA application_id): "CLAR"."""
 READER_CACHE_BYTES = 2 << 20
-"""Of each reading connection. SQLite's own default, https://www.sqlite.org/pragma.html#pragma_cache_size, which a build
-of it may change."""
+"""Cache of each reading connection: SQLite's default, https://www.sqlite.org/pragma.html#pragma_cache_size, which a
+build of SQLite may change."""
 
 
 class SqliteStore(Reads):
-    """`base.Store` on one file.
+    """A `base.Store` on one file.
 
-    path: in a directory that exists. busy_seconds: how long a lock held by another process is waited for. readers:
-    reading threads. cache_bytes: pages kept in memory by the writing connection; it fills up as the file grows.
-    max_bytes: the file never grows beyond; 0 for no limit.
+    Args:
+        path: the file, in a directory that exists.
+        busy_seconds: how long to wait for a lock of another process.
+        readers: reading threads.
+        cache_bytes: pages that the writing connection keeps in memory; it fills as the file grows.
+        max_bytes: the file never grows beyond; 0: no limit.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class SqliteStore(Reads):
         cache_bytes: int = 32 << 20,
         max_bytes: int = 0,
     ) -> None:
+        """Prepare the statements; nothing is opened yet."""
         super().__init__(SQLITE)
         self.path = Path(path)
         self._busy_seconds = busy_seconds
@@ -136,8 +141,7 @@ class SqliteStore(Reads):
         await self._guarded(self._writing, self._check_files)
 
     def _check_files(self, connection: sqlite3.Connection) -> None:
-        """The files that are open are those at the path. A log that was removed loses with it what was committed into
-        it."""
+        """Check that the open files are those at the path. A log that was removed loses the commits in it."""
         try:
             self._files.check()
         except DatabaseReplaced as error:
@@ -145,7 +149,7 @@ class SqliteStore(Reads):
             raise self._replaced from None
 
     def _check_epoch(self, connection: sqlite3.Connection) -> None:
-        """In a transaction that began IMMEDIATE, so nobody can take the lease before it ends."""
+        """Check the lease, in a transaction that began IMMEDIATE: no server can take it before the transaction ends."""
         if self._replaced is not None:
             raise self._replaced
         if self._epoch is not None:
@@ -188,10 +192,10 @@ class SqliteStore(Reads):
             raise meaning from error
 
     def _connect(self) -> sqlite3.Connection:
-        if self._files.known:  # opened anew after an error: never another file
+        if self._files.known:  # opened again after an error: never another file
             self._files.reopen()
         elif not self.path.exists():
-            # outputs may hold secrets: nobody else reads the file
+            # outputs may contain secrets: no other user may read the file
             try:
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             except OSError as error:
@@ -255,5 +259,5 @@ class SqliteStore(Reads):
 
 
 def _keep(connection: sqlite3.Connection, cache_bytes: int) -> None:
-    """At most so much of the file in memory; a negative cache_size is in KiB."""
+    """Limit the part of the file that is kept in memory; a negative cache_size is in KiB."""
     connection.execute(f"PRAGMA cache_size = {-(cache_bytes >> 10)}")

@@ -1,9 +1,7 @@
-"""Threads that each own one SQLite connection and do one job after another, so that the trio loop never waits for a
-disk.
+"""Threads that each own one SQLite connection and run one job after another; the trio loop never waits for a disk.
 
 A job that has begun is always awaited to its end, even by a task that is being cancelled: it takes milliseconds, and
-its
-outcome is known. A job that has not begun is withdrawn.
+its outcome is known. A job that has not begun is withdrawn.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ _DAMAGED = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOMEM,
 }
-"""After these a connection may hold wrong ideas about the file: it is opened anew for the next job."""
+"""After these errors the state of a connection may be wrong: it is opened again for the next job."""
 
 
 class _Job:
-    """`begun` is taken once: by the thread to do the job, or by the waiting task to withdraw it."""
+    """A job. `begun` is taken once: by the thread that runs it, or by the waiting task that withdraws it."""
 
     __slots__ = ("begun", "task", "token", "work")
 
@@ -43,9 +41,10 @@ class _Job:
 
 
 class SqliteThreads:
-    """`count` threads sharing one queue. `connect` is called in each thread, when its first job comes."""
+    """`count` threads that share one queue. Each calls `connect` when its first job arrives."""
 
     def __init__(self, name: str, count: int, connect: Callable[[], sqlite3.Connection]) -> None:
+        """Start the threads."""
         self._connect = connect
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = [
@@ -56,7 +55,11 @@ class SqliteThreads:
             thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns or raises. Raises trio.ClosedResourceError after aclose."""
+        """Return what `work` returns, or raise what it raises.
+
+        Raises:
+            trio.ClosedResourceError: `aclose` was called.
+        """
         if self._closed:
             raise trio.ClosedResourceError("the database is closed")
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -71,7 +74,7 @@ class SqliteThreads:
         return result
 
     async def aclose(self) -> None:
-        """Finish what is queued, close the connections. Not cancellable: it lasts as long as the last job."""
+        """Finish the queue and close the connections. Not cancellable: it lasts as long as the last job."""
         if self._closed:
             return
         self._closed = True
@@ -91,12 +94,12 @@ class SqliteThreads:
                 if connection is None:
                     connection = self._connect()
                 result = outcome.Value(job.work(connection))
-            except BaseException as error:  # whatever it is, the waiting task must hear of it
+            except BaseException as error:  # the waiting task gets any error
                 result = outcome.Error(error)
                 if connection is not None and _damaged(error):
                     connection.close()
                     connection = None
-            with suppress(trio.RunFinishedError):  # the loop is gone, and with it whoever asked
+            with suppress(trio.RunFinishedError):  # the loop has ended, and the waiting task with it
                 job.token.run_sync_soon(trio.lowlevel.reschedule, job.task, result)
             del job, result
         if connection is not None:

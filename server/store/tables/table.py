@@ -65,6 +65,7 @@ class Table(Generic[T]):
     key_of: Callable[[T], Key] = field(init=False)
 
     def __post_init__(self) -> None:
+        """Derive what the declaration leaves out."""
         if self.encode is None:
             object.__setattr__(self, "encode", _encoder(self.columns))
         if self.decode is None:
