@@ -1,9 +1,8 @@
-"""The one nursery: everything starts in it in order, and ends in the reverse order.
+"""Starts and stops all parts of the server.
 
-Start: agent port bound, store open, state loaded, writer, conductor, agent port served, web. Stop, on SIGTERM or
-SIGINT: the
-web takes no more, agents are told when to come back, what they sent is committed, the store is closed. Nothing that was
-acknowledged to anybody is then in memory only.
+Start: bind the agent port, open the store, load the state, run writer and conductor, serve agents, serve HTTP. Stop, on
+SIGTERM or SIGINT: refuse new requests, tell agents when to reconnect, commit what they sent, close the store. Nothing
+that the server acknowledged is then only in memory.
 """
 
 from __future__ import annotations
@@ -51,51 +50,65 @@ from server.web.http.auth import TokenVerifier
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.progress import Live
 
-log = structlog.get_logger("server.app")
+log = structlog.get_logger(__name__)
 
 STOP_WITHIN = 10.0
-"""Seconds from the signal to the exit, the flush included."""
+"""Maximum seconds to commit queued rows before the server exits."""
 AGENTS_WITHIN = 2.0
-"""Seconds in which every agent is told when to come back."""
+"""Maximum seconds to tell all agents when to reconnect."""
 
 
 class SystemClock:
-    """ports.Clock. Monotonic time is trio's, so that a fake clock of trio's turns it too."""
+    """The real clock. Monotonic time is trio's, so that trio's fake clock controls it in tests."""
 
     def now(self) -> Now:
+        """Return monotonic seconds and wall-clock milliseconds."""
         return Now(trio.current_time(), time.time_ns() // 1_000_000)
 
 
 class AgentPortCounts:
-    """rpc.settings.Counts on the metrics."""
+    """Counts the events of the agent port in the metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def session_opened(self) -> None:
+        """Count a session."""
         self._metrics.connects.inc()
 
     def session_closed(self) -> None:
-        """The gauge of open sessions is read from the registry."""
+        """Do nothing: the gauge of open sessions is read from the registry."""
 
     def join_refused(self) -> None:
+        """Count an agent with a wrong token."""
         self._metrics.auth_failures.labels("agent").inc()
 
     def refused(self, reason: str) -> None:
+        """Count a refused connection."""
         self._metrics.refused.labels("agent", reason).inc()
 
     def quarantined(self) -> None:
+        """Count a host that was quarantined."""
         self._metrics.quarantines.inc()
 
     def command_reported(self, seconds: float) -> None:
+        """Record how long a command ran."""
         self._metrics.command_seconds.observe(seconds)
 
 
 def run(settings: Settings, place: str = "") -> int:
-    """Run until told to stop; the exit code. place: of the data directory's lock.
+    """Run the server until a signal stops it.
 
-    Raises OSError for a port in use, ClarionError for a store that does not open and for one that another server has
-    taken over.
+    Args:
+        settings: The settings.
+        place: Place of the data directory's lock.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        OSError: A port is in use.
+        ClarionError: The store cannot be opened, or another server has taken its lease.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     trio.run(App(settings, place).run)
@@ -111,21 +124,34 @@ def _tokens(settings: Settings) -> TokenVerifier:
 
 
 class App:
-    """One server. `ready` is set once both ports are served; `http_address` and `agent_address` are then (host,
-    port)."""
+    """One server.
+
+    Attributes:
+        ready: Set when all ports are served.
+        stop: Set it to stop the server.
+        http_address: Host and port of the REST API once it is served.
+        agent_address: Host and port of the agent port once it is served.
+        enrol_address: Host and port of the enrolment port once it is served; None without one.
+    """
 
     def __init__(self, settings: Settings, place: str = "") -> None:
         self.settings = settings
         self._holder = lease.this_server(place)
-        self.ready, self.stop = trio.Event(), trio.Event()
+        self.ready = trio.Event()
+        self.stop = trio.Event()
         self.http_address: tuple[str, int] | None = None
         self.agent_address: tuple[str, int] | None = None
         self.enrol_address: tuple[str, int] | None = None
         self._clock = SystemClock()
 
     async def run(self) -> None:
-        """Until `stop` is set or a signal comes. Raises OSError, ClarionError; StoreRefused when the database breaks
-        our rules."""
+        """Run until `stop` is set or a signal arrives.
+
+        Raises:
+            OSError: A port is in use.
+            ClarionError: The store cannot be used.
+            StoreRefused: The database refused a write that it should accept.
+        """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_on, signals)
@@ -154,7 +180,7 @@ class App:
                     await database_id.check_id(self.settings, store)
                     await self._with_store(store, epoch, sock, enrol_sock)
                 except BaseExceptionGroup as group:
-                    _tell_if_fenced(group)
+                    _raise_if_fenced(group)
                     raise
                 finally:
                     await lease.give_back(store)
@@ -163,7 +189,7 @@ class App:
                     await store.aclose()
 
     async def _open(self, store: Store) -> int | None:
-        """The epoch; None if the server was told to stop while another one had the lease."""
+        """Return the new epoch; None if the server was stopped while it waited for the lease."""
         epoch = None
         async with trio.open_nursery() as nursery:
 
@@ -194,7 +220,7 @@ class App:
             health.alarm(alarm)
         hosts = await recovery.load_hosts(store, registry, engine, clock.now())
         identities, requests = await recovery.load_identities(store), await recovery.load_join_requests(store)
-        entrance = (
+        access = (
             None
             if enrol_sock is None
             else AgentAccess(
@@ -216,25 +242,22 @@ class App:
             nursery.start_soon(seen.run)
             nursery.start_soon(garbage.collect_when_idle, lambda: not conductor.statistics().tasks[TaskStatus.RUNNING])
             counts = AgentPortCounts(metrics)
-            if entrance is None:
-                log.warning(
-                    "THE AGENT PORT SPEAKS PLAINTEXT, because agent_port.insecure_loopback is set: for tests "
-                    "on this machine only"
-                )
+            if access is None:
+                log.warning("agent_port_is_plaintext", setting="agent_port.insecure_loopback", use="tests only")
             port = partial(
                 agent_port, sock, registry, conductor, writer, clock, wiring.rpc_settings(settings, epoch), counts,
-                wiring.listener_limits(settings), wiring.connection_limits(settings), self._entry(entrance),
+                wiring.listener_limits(settings), wiring.connection_limits(settings), self._agent_auth(access),
             )  # fmt: skip
             deps = Deps(
                 door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
                 tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
-                identities=identities, requests=requests, ca_pin=None if entrance is None else entrance.pin,
+                identities=identities, requests=requests, ca_pin=None if access is None else access.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:
-                if entrance is not None and enrol_sock is not None:
-                    await stack.enter_async_context(entrance.serve(enrol_sock, sock.getsockname()[1], store))
-                    self.enrol_address = deps.enrolment.address = entrance.address
+                if access is not None and enrol_sock is not None:
+                    await stack.enter_async_context(access.serve(enrol_sock, sock.getsockname()[1], store))
+                    self.enrol_address = deps.enrolment.address = access.address
                 await self._with_ports(port, deps, registry, sock)
             conductor.end()
             seen.finish()
@@ -242,8 +265,9 @@ class App:
                 await writer.aclose()
             if flushing.cancelled_caught:
                 log.error(
-                    "not everything was written before the stop; agents keep what was not acknowledged",
+                    "stop_incomplete",
                     rows=writer.statistics().queued_rows,
+                    consequence="agents keep the results that were not acknowledged and send them again",
                 )
             nursery.cancel_scope.cancel()
 
@@ -284,16 +308,19 @@ class App:
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
 
-    def _entry(self, entrance: AgentAccess | None) -> AgentAuth:
-        if entrance is not None:
-            return AgentAuth(entrance.agent_tls, entrance.gate, None, entrance.handshake_failed)
+    def _agent_auth(self, access: AgentAccess | None) -> AgentAuth:
+        """Return how agents authenticate: with certificates, or with the shared token if the port is plaintext."""
+        if access is not None:
+            return AgentAuth(access.agent_tls, access.gate, None, access.handshake_failed)
         kept = read_token(self.settings.join_token, Kind.JOIN).digest
         return AgentAuth(verify_token=lambda text: matches(text, kept))
 
 
-def _tell_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
-    """Raises ClarionError if the group is that and nothing but what follows from it: whoever wanted to write finds the
-    writer closed."""
+def _raise_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
+    """Raise ClarionError if the lease was lost and the group holds nothing else.
+
+    WriterClosed follows from the lost lease: other parts find the writer closed.
+    """
     fenced, others = group.split(StoreFenced)
     if fenced is not None and (others is None or others.split(WriterClosed)[1] is None):
         cause = first_leaf(fenced)

@@ -1,5 +1,4 @@
-"""The server's side of the lease: waiting for it, keeping it, giving it back. What it is for stands in
-store/lease.py."""
+"""Takes, renews and releases the lease on the database. server/store/lease.py explains its purpose."""
 
 from __future__ import annotations
 
@@ -14,34 +13,45 @@ from server.errors import ClarionError
 from server.store.base import Store, StoreUnavailable
 from server.store.lease import LENGTH_MAX_MS, Holder, Lease, LeaseHeld
 
-log = structlog.get_logger("server.cluster.lease")
+log = structlog.get_logger(__name__)
 
 LOOKS_EVERY = 1.0
-"""Seconds between two looks at a lease that another server has, at most."""
+"""Maximum seconds between two checks of another server's lease."""
 GIVEN_BACK_WITHIN = 2.0
-"""Seconds. If the database is away there is nothing to be given back."""
+"""Time limit in seconds for the release of the lease, in case the database does not answer."""
 
 
 def this_server(place: str) -> Holder:
-    """place: of security.lock, empty for none."""
+    """Return this process as a lease holder. `place` is the place of security.lock, or empty."""
     return Holder(place, socket.gethostname(), os.getpid())
 
 
 async def take(store: Store, holder: Holder, seconds: float, wait: float) -> int:
-    """The epoch that begins. seconds: the lease's length. wait: how long for another server's at most, and for a row
-    that it has locked.
+    """Take the lease.
 
-    Raises ClarionError (lease_held), StoreUnavailable, StoreRefused.
+    Args:
+        store: The open database.
+        holder: This process.
+        seconds: Length of the lease.
+        wait: Maximum seconds to wait for another server's lease, or for a row that it has locked.
+
+    Returns:
+        The number of the new epoch.
+
+    Raises:
+        ClarionError: Another server has the lease (lease_held).
+        StoreUnavailable: The database does not answer.
+        StoreRefused: The database cannot be used.
     """
     give_up = trio.current_time() + wait
-    watched = _Watched(trio.current_time)
+    watched = _ForeignLease(trio.current_time)
     dead: Lease | None = None
     while True:
         try:
             return await store.take_lease(holder, seconds, dead=dead)
         except LeaseHeld as held:
             lease = held.lease
-            if watched.gone(lease, holder):
+            if watched.expired(lease, holder):
                 dead = lease
                 continue
             if trio.current_time() >= give_up:
@@ -50,31 +60,33 @@ async def take(store: Store, holder: Holder, seconds: float, wait: float) -> int
         except StoreUnavailable as error:
             if trio.current_time() >= give_up:
                 raise
-            log.warning("waiting for the lease's row", error=str(error))
+            log.warning("lease_row_locked", error=str(error))
             pause = LOOKS_EVERY
         await trio.sleep(max(0.01, min(pause, give_up - trio.current_time())))
 
 
-class _Watched:
-    """Another server's lease, looked at again and again. now: seconds, monotonic."""
+class _ForeignLease:
+    """Observes another server's lease. `now` returns monotonic seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._seen: tuple[int, int] | None = None
         self._since = 0.0
 
-    def gone(self, lease: Lease, ours: Holder) -> bool:
-        """Its holder cannot have it any more, whatever the database's clock says: we hold the lock that it held, or it
-        has not renewed
-        it for as long as it lasts."""
+    def expired(self, lease: Lease, ours: Holder) -> bool:
+        """Return whether the other server cannot have the lease any more, whatever the database's clock says.
+
+        Either this server holds the file lock that the other one held, or the other one has not renewed the lease for
+        its whole length.
+        """
         if ours.place and lease.holder.place == ours.place:
-            log.info("the last server on this data directory is gone; its lease is taken over", lease=str(lease))
+            log.info("lease_taken_from_stopped_server", lease=str(lease))
             return True
         seen = (lease.epoch, lease.beat)
         if seen != self._seen:
             if self._seen is None or self._seen[0] != lease.epoch:
                 log.warning(
-                    "another server uses this database; waiting for its lease to end",
+                    "waiting_for_lease",
                     lease=str(lease),
                     left_s=round(lease.left, 1),
                 )
@@ -83,29 +95,32 @@ class _Watched:
 
 
 async def keep(store: Store, seconds: float) -> None:
-    """Renew it for ever, three times in its length, and see that the database is still the one that was opened. Raises
-    StoreFenced,
-    DatabaseReplaced."""
-    away = False
+    """Renew the lease every `seconds / 3` until cancelled, and check that the database is still the same one.
+
+    Raises:
+        StoreFenced: Another server has taken the lease.
+        DatabaseReplaced: The database was replaced.
+    """
+    failing = False
     while True:
         await trio.sleep(seconds / 3)
         try:
             await store.check_database()
             await store.renew_lease()
         except StoreUnavailable as error:
-            if not away:
-                log.warning("the lease cannot be renewed", error=str(error))
-            away = True
+            if not failing:
+                log.warning("lease_renewal_failed", error=str(error))
+            failing = True
         else:
-            away = False
+            failing = False
 
 
 async def give_back(store: Store) -> None:
-    """Whatever else is being cancelled. Only after the last write."""
+    """Release the lease, even while the caller is being cancelled. Call it only after the last write."""
     with trio.move_on_after(GIVEN_BACK_WITHIN, shield=True) as scope:
         try:
             await store.give_back_lease()
         except StoreUnavailable as error:
-            log.warning("the lease could not be given back", error=str(error))
+            log.warning("lease_release_failed", error=str(error))
     if scope.cancelled_caught:
-        log.warning("the lease could not be given back", error=f"no answer within {GIVEN_BACK_WITHIN:g} s")
+        log.warning("lease_release_failed", error=f"no answer within {GIVEN_BACK_WITHIN:g} s")

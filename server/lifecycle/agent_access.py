@@ -1,4 +1,4 @@
-"""How agents get in: certificates, gate, enrolment port, and their upkeep while the server runs."""
+"""Gives agents access: certificates, authentication and the enrolment port, and their renewal while the server runs."""
 
 from __future__ import annotations
 
@@ -29,36 +29,54 @@ from server.settings.schema import Settings
 from server.store.base import Store
 from server.store.writer import Writer
 
-log = structlog.get_logger("server.lifecycle.agent_access")
+log = structlog.get_logger(__name__)
 
-HANDSHAKE, CALL = 10.0, 15.0
-"""Seconds for a TLS handshake, and for a call on the enrolment port from its first byte to its answer."""
+HANDSHAKE = 10.0
+"""Time limit in seconds for a TLS handshake on the enrolment port."""
+CALL = 15.0
+"""Time limit in seconds for a call on the enrolment port, from its first byte to the response."""
 UPKEEP_EVERY = 3600.0
+"""Seconds between two checks of the certificates."""
 WARN_DAYS = 60
+"""Days before the expiry of a CA certificate from which the server logs a warning."""
 
 
 class PortCounts:
-    """Metrics of one port."""
+    """Counts the events of one port in the metrics."""
 
     def __init__(self, metrics: Metrics, port: str) -> None:
-        self._metrics, self._port = metrics, port
+        self._metrics = metrics
+        self._port = port
 
     def refused(self, reason: str) -> None:
+        """Count a refused connection or request."""
         self._metrics.refused.labels(self._port, reason).inc()
 
     def quarantined(self) -> None:
+        """Count a host that was quarantined."""
         self._metrics.quarantines.inc()
 
     def wrong_token(self) -> None:
+        """Count an attempt with a wrong token."""
         self._metrics.auth_failures.labels(self._port).inc()
 
     def issued(self, kind: str) -> None:
+        """Count a certificate: `join`, `renewal`, or `pending` for a request that waits for approval."""
         self._metrics.certificates.labels(kind).inc()
 
 
 class AgentAccess:
-    """agent_tls: the context of the agent port. gate: judges who has passed its handshake. pin: of the CA. Raises
-    InitFailed."""
+    """Certificates and authentication of agents.
+
+    Attributes:
+        agent_tls: TLS context of the agent port.
+        gate: Authenticates hosts after the TLS handshake.
+        pin: Pin of the CA.
+        address: Host and port of the enrolment port while it is open.
+
+    Raises:
+        InitFailed: The CA is missing or damaged.
+    """
 
     def __init__(
         self,
@@ -71,13 +89,11 @@ class AgentAccess:
         requests: JoinRequests | None = None,
         limits: EnrolmentPortLimits | None = None,
     ) -> None:
-        self._settings, self._clock, self._identities, self._registry, self._writer = (
-            settings,
-            clock,
-            identities,
-            registry,
-            writer,
-        )
+        self._settings = settings
+        self._clock = clock
+        self._identities = identities
+        self._registry = registry
+        self._writer = writer
         self._requests = requests if requests is not None else JoinRequests()
         self._limits = limits or EnrolmentPortLimits()
         self._files = ca_files.CaFiles(settings.data)
@@ -109,13 +125,15 @@ class AgentAccess:
         self.address: tuple[str, int] | None = None
 
     def handshake_failed(self, peer: str, error: BaseException) -> None:
-        """Somebody did not get through TLS on the agent port."""
-        _tell("agent", self._agent_counts, peer, error)
+        """Log and count a failed TLS handshake on the agent port."""
+        _log_refused("agent", self._agent_counts, peer, error)
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket, agent_port: int, store: Store) -> AsyncIterator[None]:
-        """The enrolment port on `sock`, for the duration of the block. agent_port: the number that hosts are told to
-        dial."""
+        """Open the enrolment port on `sock` for the duration of the block.
+
+        `agent_port` is the port number that the server gives to hosts that join.
+        """
         ours = self._settings.enrol
         settings = EnrolmentSettings(
             ca.pem(ca_files.load_root(self._files)),
@@ -149,7 +167,7 @@ class AgentAccess:
                 ssl=self._enrol_tls,
                 deadline=CALL,
                 handshake_timeout=HANDSHAKE,
-                refused=lambda peer, error: _tell("enrol", self._enrol_counts, peer, error),
+                refused=lambda peer, error: _log_refused("enrol", self._enrol_counts, peer, error),
                 connections=EnrolmentConnections(self._limits, self._enrol_counts.refused),
             ),
             trio.open_nursery() as nursery,
@@ -164,17 +182,17 @@ class AgentAccess:
             self._warn()
             await trio.sleep(UPKEEP_EVERY)
             try:
-                self.look_after()
+                self.renew_certificates()
             except InitFailed as error:
-                log.error("the server's certificate cannot be looked after", error=str(error), hint=error.hint)
+                log.error("server_certificate_renewal_failed", error=str(error), hint=error.hint)
 
-    def look_after(self) -> None:
-        """Take over a new issuing CA, and make the server's own certificate anew when it is time. Raises InitFailed."""
+    def renew_certificates(self) -> None:
+        """Load a new issuing CA, and replace the server's own certificate when it is due. Raises InitFailed."""
         self._issuing = ca_files.load_issuing(self._files)
         if ca_files.refresh_server(self._files, self._names, self._clock.now().wall_ms, os.urandom):
             for context in (self.agent_tls, self._enrol_tls):
                 tls.reload(context, self._files)
-            log.info("the server has a new certificate", names=self._names)
+            log.info("server_certificate_renewed", names=self._names)
         self._show_ends()
 
     def _show_ends(self) -> None:
@@ -194,7 +212,7 @@ class AgentAccess:
             days = days_left(certificate, self._clock.now().wall_ms)
             if days < WARN_DAYS:
                 log.warning(
-                    "a CA certificate comes to its end",
+                    "ca_certificate_expiring",
                     subject=certificate.subject.rfc4514_string(),
                     days=days,
                     remedy=remedy,
@@ -202,16 +220,17 @@ class AgentAccess:
 
 
 def days_left(certificate: x509.Certificate, now_ms: int) -> int:
+    """Return the whole days until a certificate expires."""
     return int((certificate.not_valid_after_utc.timestamp() * 1000 - now_ms) // ca_files.DAY_MS)
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """What the server's certificate is made out to."""
+    """Return the names of the server's certificate."""
     given = settings.agent_port.names
     return ca_files.own_names() if given is None else tuple(name.strip() for name in given.split(","))
 
 
-def _tell(port: str, counts: PortCounts, peer: str, error: BaseException) -> None:
+def _log_refused(port: str, counts: PortCounts, peer: str, error: BaseException) -> None:
     reason = tls.reason_of(error)
     counts.refused(reason)
     log.warning(

@@ -1,4 +1,4 @@
-"""A start begins where the last one ended: everything that is not final is loaded before the first agent is let in."""
+"""Loads unfinished tasks, known hosts and identities before agents may connect."""
 
 from __future__ import annotations
 
@@ -19,11 +19,20 @@ from server.settings.sections.store import Store as StoreSettings
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.lease import Holder
 
-log = structlog.get_logger("server.lifecycle.recovery")
+log = structlog.get_logger(__name__)
+UNREADABLE_SHOWN = 20
+"""Maximum number of unreadable values that an alarm names."""
 
 
 async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> int:
-    """Connect, migrate, take the lease, and begin the next epoch, whose number is returned. Raises ClarionError."""
+    """Connect to the database, migrate it, and take the lease.
+
+    Returns:
+        The number of the new epoch.
+
+    Raises:
+        ClarionError: The database cannot be used, or another server has the lease.
+    """
     try:
         await store.open()
         return await lease.take(store, holder, settings.lease_seconds, settings.lease_wait)
@@ -35,24 +44,33 @@ async def open_store(store: Store, holder: Holder, settings: StoreSettings) -> i
 
 
 async def replace_bad_values(store: Store) -> list[Alarm]:
-    """Replace stored numbers that no server can have written, before anything is read. Each is logged; returns the
-    alarm about them, if any."""
+    """Replace stored numbers that no server can have written, and log each. Call it before anything is read.
+
+    Returns:
+        The alarm about them, if there are any.
+    """
     healed = await store.heal()
     for one in healed:
-        log.error("stored numbers replaced", table=one.table, column=one.column, rows=one.rows, what=one.what)
+        log.error("stored_numbers_replaced", table=one.table, column=one.column, rows=one.rows, what=one.what)
     return [Alarm("stored_value", f"replaced at the start: {'; '.join(map(str, healed))}")] if healed else []
 
 
 def unreadable_alarms(store: Store) -> list[Alarm]:
-    """The alarm about what could not be read, once everything is loaded, if there is anything."""
+    """Log every row that could not be read. Call it after everything is loaded.
+
+    Returns:
+        The alarm about them, if there are any.
+    """
     names = store.unreadable()
     for name in names:
-        log.error("stored value passed over", what=name)
-    return [Alarm("stored_value", f"not loaded, because it cannot be read: {'; '.join(names[:20])}")] if names else []
+        log.error("stored_value_skipped", what=name)
+    if not names:
+        return []
+    return [Alarm("stored_value", f"not loaded, because it cannot be read: {'; '.join(names[:UNREADABLE_SHOWN])}")]
 
 
 async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:
-    """All known hosts, nobody connected; returns how many."""
+    """Load all known hosts as offline and return their number."""
     hosts = await store.hosts()
     for host in hosts:
         registry.put(replace(host, status="offline"))
@@ -61,17 +79,17 @@ async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now)
 
 
 async def load_identities(store: Store) -> Identities:
-    """Every host's certificates, as they were left."""
+    """Load the certificates of all hosts."""
     return Identities(await store.identities())
 
 
 async def load_join_requests(store: Store) -> JoinRequests:
-    """Every join that waits for an operator's word."""
+    """Load the join requests that wait for approval."""
     return JoinRequests(await store.join_requests())
 
 
 async def load_tasks(store: Store, engine: Engine, conductor: Conductor, now: Now) -> int:
-    """All tasks that are not final, with what is open of them; returns how many. The writer must be running."""
+    """Load all unfinished tasks with their open executions and return their number. The writer must be running."""
     engine.load_counts(await store.count_tasks(), await store.sum_executions())
     engine.begin_grace(now)
     opened = await store.open_tasks()

@@ -1,4 +1,4 @@
-"""From settings to parts: the one place where names of settings meet names of parameters."""
+"""Builds the parts of the server from the settings: the one place that maps settings to parameters."""
 
 from __future__ import annotations
 
@@ -29,23 +29,26 @@ from server.store.writer import Writer
 from server.web.http.limits import Limits as WebLimits
 from server.web.http.proxies import Proxies
 
-COMES_BACK = 25.0
-"""Seconds within which an agent that was cut off dials again, by its own settings: `connect_timeout` and the longest
-pause, `backoff_max`."""
+RECONNECT_WITHIN = 25.0
+"""Seconds within which a disconnected agent reconnects, by its own settings `connect_timeout` and `backoff_max`."""
 ENROLMENT_BYTES = 256 << 10
-"""Messages of one connection to the enrolment port, a minute. One has at most 64 KiB (proto.link.unary.LIMIT)."""
+"""Bytes of messages per minute on one connection to the enrolment port. A message has at most 64 KiB
+(proto.link.unary.LIMIT)."""
 SLICE = 200
-"""Executions of a fan-out that are dispatched in one go, before the loop has another turn."""
+"""Executions that the engine dispatches before the loop does other work."""
 
 
 def store(settings: Settings) -> Store:
-    """The store that the settings name, not yet open. Raises SettingsError for an unreadable password file,
-    ClarionError for an
-    unreadable store.tls_ca."""
+    """Return the store that the settings name. It is not open yet.
+
+    Raises:
+        SettingsError: The password file cannot be read.
+        ClarionError: The file of `store.tls_ca` cannot be read.
+    """
     ours = settings.store
     if ours.kind == "sqlite":
         return SqliteStore(settings.database_file, cache_bytes=ours.cache_bytes)
-    assert ours.user is not None and ours.database is not None, "the rules of settings see to it"
+    assert ours.user is not None and ours.database is not None, "checked by server.settings.rules"
     try:
         tls = tls_context(ours.tls, str(ours.tls_ca) if ours.tls_ca else None)
     except StoreRefused as error:
@@ -65,7 +68,7 @@ def store(settings: Settings) -> Store:
 
 
 def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[float], None]) -> Writer:
-    """committed: told how many seconds each commit took."""
+    """Return the writer. `committed` is called with the seconds of each commit."""
     ours = settings.writer
     return Writer(
         store,
@@ -84,6 +87,7 @@ def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[
 
 
 def engine_limits(settings: Settings) -> EngineLimits:
+    """Return the limits of the engine."""
     limits, liveness = settings.limits, settings.liveness
     return EngineLimits(
         in_flight=limits.in_flight,
@@ -94,7 +98,7 @@ def engine_limits(settings: Settings) -> EngineLimits:
         slice=min(SLICE, settings.writer.max_rows),
         lost_after=liveness.lost_after,
         unanswered_after=liveness.unanswered_after,
-        suspect_until=liveness.heartbeat_timeout + COMES_BACK,
+        suspect_until=liveness.heartbeat_timeout + RECONNECT_WITHIN,
         mass_share=liveness.mass_silence_share,
         mass_hosts=liveness.mass_silence_hosts,
         mass_window=liveness.mass_silence_window,
@@ -107,15 +111,17 @@ def engine_limits(settings: Settings) -> EngineLimits:
 
 
 def chance() -> float:
-    """From 0 up to 1; for the pauses before further attempts."""
+    """Return a random number from 0 up to 1, for the delays between attempts."""
     return int.from_bytes(os.urandom(6), "big") / 2**48
 
 
 def outbox_limits(settings: Settings) -> OutboxLimits:
+    """Return the limits of each agent's outbox."""
     return OutboxLimits(messages=settings.agent_port.outbox_messages)
 
 
 def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
+    """Return the settings of agent sessions."""
     liveness = settings.liveness
     return RpcSettings(
         SessionTerms(
@@ -135,6 +141,7 @@ def rpc_settings(settings: Settings, epoch: int) -> RpcSettings:
 
 
 def watch_limits(settings: Settings) -> WatchLimits:
+    """Return the limits of live output."""
     ours = settings.limits
     return WatchLimits(
         executions=ours.live_output_executions,
@@ -145,6 +152,7 @@ def watch_limits(settings: Settings) -> WatchLimits:
 
 
 def listener_limits(settings: Settings) -> ListenerLimits:
+    """Return the limits of the agent port before a session."""
     ours = settings.agent_port
     return ListenerLimits(
         connections=ours.connections,
@@ -162,6 +170,7 @@ def listener_limits(settings: Settings) -> ListenerLimits:
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of each HTTP/2 connection."""
     ours = settings.agent_port
     guard = {
         name: value
@@ -172,7 +181,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def enrolment_limits(settings: Settings) -> EnrolmentPortLimits:
-    """The guard of the agent port, with messages as long as enrolment takes."""
+    """Return the limits of the enrolment port: those of the agent port, with shorter messages."""
     ours = settings.enrol
     return EnrolmentPortLimits(
         connections=ours.connections,
@@ -186,6 +195,7 @@ def enrolment_limits(settings: Settings) -> EnrolmentPortLimits:
 
 
 def web_limits(settings: Settings) -> WebLimits:
+    """Return the limits of the REST API and the page."""
     http, limits = settings.http, settings.limits
     return WebLimits(
         max_body=http.max_body,

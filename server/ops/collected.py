@@ -1,4 +1,4 @@
-"""Metrics that are made from what the rooms keep, when they are asked for."""
+"""Metrics that are computed from the server's state at each scrape."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from server.core.states import ExecutionStatus, TaskStatus
 
 NOTHING = Statistics((0,) * len(TaskStatus), (0,) * len(ExecutionStatus))
 OTHER, NONE = "other", "none"
-"""Labels: of versions that are not among the commonest, and of hosts whose agent has told none."""
+"""Labels for less common versions, and for hosts whose agent has reported no version."""
 
 
 class StatusCollector(Collector):
-    """Tasks and executions by status."""
+    """Counts tasks and executions by status."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.statistics: Callable[[], Statistics] = lambda: NOTHING
@@ -50,8 +50,10 @@ class StatusCollector(Collector):
 
 
 class VersionCollector(Collector):
-    """Hosts by the version of their agent. An agent may say what it likes, so there are at most MOST series and two
-    more."""
+    """Counts hosts by the version of their agent.
+
+    An agent may report any text, so there are at most MOST series and two more.
+    """
 
     MOST = 20
 
@@ -61,8 +63,8 @@ class VersionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         words = (
-            f"Known hosts by the version of their agent: the {self.MOST} commonest; all others are 'other', hosts "
-            f"whose agent has told none are 'none'."
+            f"Known hosts by agent version: the {self.MOST} most common versions, 'other' for all others, 'none' for "
+            f"hosts whose agent has reported no version."
         )
         family = GaugeMetricFamily("clarion_agents", words, labels=["version"])
         for version, number in self._counted().items():
@@ -80,9 +82,16 @@ class VersionCollector(Collector):
 
 
 class FastHistogram(Collector):
-    """A histogram that is observed ten thousand times in a second: prometheus_client's own takes 3.5 µs for that, with
-    a lock that
-    nobody on one loop needs. buckets: upper bounds, ascending."""
+    """A histogram for ten thousand observations per second.
+
+    prometheus_client's histogram takes 3.5 µs per observation, because it locks; all observations are on one loop.
+
+    Args:
+        name: Name of the metric.
+        words: Help text.
+        buckets: Upper bounds, ascending.
+        registry: Registry of the metric.
+    """
 
     def __init__(self, name: str, words: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
         self._name, self._words = name, words

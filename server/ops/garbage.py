@@ -1,4 +1,4 @@
-"""When Python's garbage collector runs. What counting does not free is little, and to look for it holds the loop."""
+"""Controls when Python's garbage collector runs, because a collection blocks the loop and rarely frees anything."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from collections.abc import Callable
 import trio
 
 THRESHOLDS = (5_000, 3, 1_000_000)
-"""Of gc.set_threshold. Python's 700 let the collector look, round after round, at what is freed by counting anyway;
-with 20,000 and 10 it held the
-loop for 10 ms and now and then for 60. The oldest generation, which takes 140 ms with ten thousand agents, is left to
-`look_after`."""
-EVERY, QUIET_WITHIN, LOOKS = 1800.0, 600.0, 1.0
-"""Seconds between two collections of everything, for which a moment in which nothing runs is waited for at most, and
-between two looks for it."""
+"""Thresholds for gc.set_threshold. Python's 700 collects too often for objects that reference counting frees. With
+20,000 and 10, a collection blocks the loop for 10 ms and sometimes 60 ms. The oldest generation takes 140 ms with ten
+thousand agents; `collect_when_idle` collects it."""
+EVERY = 1800.0
+"""Seconds between two full collections."""
+QUIET_WITHIN = 600.0
+"""Maximum seconds to wait for an idle moment."""
+LOOKS = 1.0
+"""Seconds between two checks for an idle moment."""
 
 
 def freeze_startup_objects() -> None:
-    """What was made so far lives as long as the process: the collector need not look at it again."""
+    """Exclude all existing objects from collections: they live as long as the process."""
     gc.set_threshold(*THRESHOLDS)
     gc.collect()
     gc.freeze()
 
 
 async def collect_when_idle(quiet: Callable[[], bool]) -> None:
-    """Collect everything now and then, for ever. quiet: whether nothing runs for which the loop should not be held."""
+    """Run a full collection every EVERY seconds until cancelled. `quiet` returns whether the server is idle."""
     while True:
         await trio.sleep(EVERY)
         with trio.move_on_after(QUIET_WITHIN):
-            while not quiet():  # noqa: ASYNC110 - nothing tells of the moment
+            while not quiet():  # noqa: ASYNC110 - no event signals the moment
                 await trio.sleep(LOOKS)
         gc.unfreeze()
         gc.collect()

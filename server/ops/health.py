@@ -1,4 +1,4 @@
-"""Health: is the process alive, does it take work, and do its parts answer."""
+"""Health checks: whether the process is alive, accepts work, and its parts respond."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from server.ops.metrics import Metrics
 from server.store.base import Store, StoreUnavailable
 
 LAG_EVERY_S = 1.0
+"""Interval of the loop lag measurement."""
 LAG_RED_S = 1.0
+"""Loop lag from which the server is unhealthy."""
 PING_TIMEOUT_S = 2.0
 ALARM_SHOWN_S = 300.0
+"""How long an alarm is shown after it was raised."""
 
-log = structlog.get_logger("server.health")
+log = structlog.get_logger(__name__)
 
 
 class Phase(Enum):
-    """Where the server is in its life."""
+    """Phase of the server's life."""
 
     STARTING = "starting"
     READY = "ready"
@@ -29,15 +32,18 @@ class Phase(Enum):
 
 
 class Health:
-    """The app moves `phase`, sets `agent_port` once the port is bound, and runs `run` in its nursery.
+    """Health of the server. The app sets `phase` and `agent_port` and runs `run` in its nursery.
 
-    queue: rows that wait to be written, whether that is too many, and whether the last attempt to write succeeded: a
-    disk that
-    fails or is full can still be read.
+    Args:
+        store: The database.
+        queue: Returns the rows in the writer's queue, whether the queue is full, and whether the last write succeeded.
+            A database on a full or failing disk can still answer reads.
+        metrics: Receives loop lag and alarms.
     """
 
     def __init__(self, store: Store, queue: Callable[[], tuple[int, bool, bool]], metrics: Metrics) -> None:
-        self._store, self._queue = store, queue
+        self._store = store
+        self._queue = queue
         self._metrics = metrics
         self._alarms: dict[str, tuple[float, str]] = {}
         self.phase = Phase.STARTING
@@ -48,22 +54,23 @@ class Health:
 
     @property
     def ready(self) -> bool:
+        """Whether the server accepts work."""
         return self.phase is Phase.READY
 
     async def run(self) -> None:
-        """Measure for ever by how much the loop wakes us late."""
+        """Measure the loop lag every LAG_EVERY_S until cancelled."""
         while True:
             due = trio.current_time() + LAG_EVERY_S
             await trio.sleep_until(due)
             self.measured(trio.current_time() - due)
 
     def measured(self, lag_s: float) -> None:
-        """The worst is remembered, and fades by a tenth with each measurement."""
+        """Record a loop lag. The worst lag is kept and falls by a tenth with each measurement."""
         self.lag_s = max(lag_s, 0.0)
         self.worst_lag_s = max(self.lag_s, self.worst_lag_s * 0.9)
 
     def alarm(self, alarm: Alarm) -> None:
-        """Say it in the log, count it, and show it for ALARM_SHOWN_S."""
+        """Log and count an alarm, and show it for ALARM_SHOWN_S."""
         log.error("alarm", code=alarm.code, message=alarm.message)
         self._metrics.alarms.labels(alarm.code).inc()
         self._alarms[alarm.code] = (trio.current_time(), alarm.message)
@@ -74,8 +81,11 @@ class Health:
         return {"ok": not recent, **recent}
 
     async def deep(self) -> tuple[bool, dict[str, dict[str, object]]]:
-        """Whether all is well, and per part: `ok` and what was found. Asks the database; takes PING_TIMEOUT_S at
-        most."""
+        """Check every part, including the database; takes at most PING_TIMEOUT_S.
+
+        Returns:
+            Whether all parts are healthy, and for each part `ok` and its measurements.
+        """
         rows, full, available = self._queue()
         checks: dict[str, dict[str, object]] = {
             "phase": {"ok": self.ready, "phase": self.phase.value},

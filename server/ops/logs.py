@@ -1,5 +1,4 @@
-"""The server's log: one JSON object per line on standard error; plain lines when that is a terminal. Never a token in
-it."""
+"""The server's log on standard error: one JSON object per line, or plain lines on a terminal. Tokens are removed."""
 
 from __future__ import annotations
 
@@ -24,13 +23,13 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',;\\]{8,}")
 _DEPTH = 6
 _TOKEN_STARTS = tuple(f"{kind}_" for kind in Kind)
 _NOISY = ("h2", "hpack", "hypercorn.access", "trio_asyncio", "asyncio")
-"""Libraries that log each frame or each request at debug or info."""
+"""Libraries that log every frame or request at debug or info."""
 
 
 def configure(level: str, stream: TextIO | None = None, *, terminal: bool | None = None) -> None:
-    """Send everything from `level` (debug, info, warning, error) on to `stream`, by default standard error.
+    """Write all lines from `level` (debug, info, warning, error) to `stream`, by default standard error.
 
-    The standard library's loggers end in the same place. Safe to call again, with another level.
+    Records of the standard library's loggers are written there too. May be called again with another level.
     """
     out = sys.stderr if stream is None else stream
     plain = out.isatty() if terminal is None else terminal
@@ -54,7 +53,7 @@ def configure(level: str, stream: TextIO | None = None, *, terminal: bool | None
 
 
 def logger(name: str) -> Any:
-    """The same as structlog.get_logger(name): lines carry `logger: name`. May be called before `configure`."""
+    """Return a logger whose lines have `logger: name`. May be called before `configure`."""
     return structlog.get_logger(name)
 
 
@@ -66,7 +65,7 @@ def _named(lines: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace what lies under a key that names a secret, and whatever looks like a token inside any text."""
+    """Replace values whose key names a secret, and tokens inside any text."""
     return {scrub(key): REDACTED if _names_secret(key) else _clean(value, _DEPTH) for key, value in event.items()}
 
 
@@ -95,7 +94,7 @@ def _clean(value: Any, depth: int) -> Any:
 
 
 def scrub(text: str) -> str:
-    """The text without tokens; their public ids stay, so that a log still tells which one it was."""
+    """Remove tokens from a text. Their public ids stay, so that the log shows which token it was."""
     if "_" in text and any(start in text for start in _TOKEN_STARTS):
         text = PATTERN.sub(rf"\1_\2_{REDACTED}", text)
     if " " in text and ("bearer" in (lowered := text.lower()) or "basic" in lowered):
@@ -104,8 +103,7 @@ def scrub(text: str) -> str:
 
 
 def render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    """One JSON object. What orjson refuses (lone surrogates, integers beyond 64 bits) takes the slower road, never
-    none."""
+    """Render one JSON object. Values that orjson refuses (lone surrogates, integers beyond 64 bits) use json."""
     try:
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
@@ -113,7 +111,7 @@ def render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
 
 
 class _Console:
-    """For people. Control characters in values are shown, not sent: a host's name must not steer the terminal."""
+    """Renders lines for a terminal. Control characters are escaped: a host's name must not control the terminal."""
 
     def __init__(self) -> None:
         self._inner = structlog.dev.ConsoleRenderer()
@@ -129,14 +127,15 @@ def _visible(text: str) -> str:
 
 
 class _Lines:
-    """Writes finished lines, each in one call so that lines of two threads never mix."""
+    """Writes complete lines, each in one call, so that lines of two threads never mix."""
 
     def __init__(self, out: TextIO, name: str | None = None) -> None:
         self._binary: BinaryIO | None = getattr(out, "buffer", None)
-        self._text, self.name = out, name
+        self._text = out
+        self.name = name
 
     def __call__(self, *args: Any) -> _Lines:
-        """structlog's logger factory; `args` are those of get_logger."""
+        """Act as structlog's logger factory; `args` are those of get_logger."""
         return _Lines(self._text, args[0]) if args else self
 
     def msg(self, line: bytes) -> None:
@@ -151,7 +150,7 @@ class _Lines:
 
 
 class _Bridge(logging.Handler):
-    """The standard library's records, through the same processors."""
+    """Sends records of the standard library's loggers through the same processors."""
 
     def __init__(self, lines: _Lines, processors: list[Processor]) -> None:
         super().__init__()

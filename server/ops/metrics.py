@@ -1,10 +1,8 @@
-"""Every metric of the server, declared in this one place, in a registry of its own.
+"""All metrics of the server, in their own registry.
 
-Names end in their unit, as Prometheus asks for (https://prometheus.io/docs/practices/naming/). Nothing is labelled by
-host, task or
-anything else that grows with use: ten thousand labels cost 57 ms of the loop per scrape. Gauges are read at scrape time
-through
-`set_function`; the room that knows the value sets the function when it starts.
+Names end in their unit, as Prometheus recommends (https://prometheus.io/docs/practices/naming/). No label grows with
+use, such as host or task: ten thousand labels block the loop for 57 ms per scrape. Gauges are read at scrape time with
+`set_function`; the part that knows the value sets the function.
 """
 
 from __future__ import annotations
@@ -28,20 +26,20 @@ HELD_BUCKETS = (1, 5, 15, 30, 60, 300, 900, 3600, 14_400, 86_400)
 
 
 class EngineFigures(Protocol):
-    """The conductor, as metrics see it."""
+    """The figures that metrics read from the conductor."""
 
     def statistics(self) -> Statistics:
-        """Counts over everything stored."""
+        """Return counts of all stored tasks and executions."""
 
     def oldest_waiting(self) -> float:
-        """Seconds for which the execution waits that has waited longest; 0.0 if none does."""
+        """Return the age in seconds of the execution that has waited longest; 0.0 if none waits."""
 
     @property
     def delivery(self) -> DurationHistogram: ...
 
 
 class FleetFigures(Protocol):
-    """The registry, as metrics see it."""
+    """The figures that metrics read from the registry of hosts."""
 
     directory: HostDirectory
 
@@ -53,7 +51,7 @@ class FleetFigures(Protocol):
 
 
 class Metrics:
-    """One attribute per metric."""
+    """All metrics; each is one attribute."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -71,8 +69,8 @@ class Metrics:
         self.delivery_seconds = FastHistogram(
             "clarion_delivery_duration_seconds",
             (
-                "Time from the decision to send an execution until the server knows that the agent has it, the "
-                "commit before the sending included; by the server's clock."
+                "Time from the decision to send an execution until the agent confirms it, including the commit before "
+                "it is sent; by the server's clock."
             ),
             DELIVERY,
             registry,
@@ -80,25 +78,25 @@ class Metrics:
         self.oldest_waiting = Gauge(
             "clarion_oldest_waiting_execution_age_seconds",
             (
-                "For how long the execution waits to be sent that has waited longest; 0 if none does. Executions "
-                "of tasks that were not started do not wait."
+                "Age of the execution that has waited longest to be sent; 0 if none waits. Executions of tasks that "
+                "were not started do not count."
             ),
             registry=registry,
         )
 
         self.hosts_known = Gauge(
-            "clarion_hosts_known", "Known hosts, those left out that another one has replaced.", registry=registry
+            "clarion_hosts_known", "Known hosts, without those that another host has replaced.", registry=registry
         )
         self.hosts_offline = Gauge("clarion_hosts_offline", "Known hosts that are not connected.", registry=registry)
-        self.sessions = Gauge("clarion_sessions_connected", "Agents connected now.", registry=registry)
+        self.sessions = Gauge("clarion_sessions_connected", "Connected agents.", registry=registry)
         self.connects = Counter(
             "clarion_sessions_opened", "Sessions opened by agents since the server started.", registry=registry
         )
         self.refused = Counter(
             "clarion_connections_refused",
             (
-                "Connections and requests turned away before they reached a session or a route, by port (agent, "
-                "enrol, http) and reason."
+                "Connections and requests refused before they reached a session or a route, by port (agent, enrol, "
+                "http) and reason."
             ),
             ["port", "reason"],
             registry=registry,
@@ -109,8 +107,8 @@ class Metrics:
         self.certificates = Counter(
             "clarion_certificates_issued",
             (
-                "Certificates given to hosts, by kind (join, renewal); and joins that began to wait for approval "
-                "(pending)."
+                "Certificates issued to hosts, by kind (join, renewal), and join requests that began to wait for "
+                "approval (pending)."
             ),
             ["kind"],
             registry=registry,
@@ -120,15 +118,15 @@ class Metrics:
         self.certificate_ends = Gauge(
             "clarion_certificate_end_timestamp_seconds",
             (
-                "When a certificate of the server ends, in seconds since 1970: the CA's (ca), the issuing CA's "
-                "(issuing), the agent port's own (server)."
+                "Expiry of the server's certificates, in seconds since 1970: of the CA (ca), the issuing CA (issuing) "
+                "and the agent port (server)."
             ),
             ["certificate"],
             registry=registry,
         )
         self.auth_failures = Counter(
             "clarion_auth_failures",
-            "Attempts with a wrong token, by port (http, agent, enrol). A request without any is none.",
+            "Attempts with a wrong token, by port (http, agent, enrol). Requests without a token do not count.",
             ["port"],
             registry=registry,
         )
@@ -137,7 +135,7 @@ class Metrics:
 
         self.alarms = Counter(
             "clarion_alarms",
-            "Times that the server took a fault for its own or its database's, by reason.",
+            "Alarms: faults that the server attributes to itself or its database, by reason.",
             ["reason"],
             registry=registry,
         )
@@ -148,13 +146,13 @@ class Metrics:
         self.writer_bytes = Gauge("clarion_writer_queue_bytes", "Bytes waiting to be written.", registry=registry)
         self.commit_seconds = Histogram(
             "clarion_writer_commit_duration_seconds",
-            "How long one commit took.",
+            "Duration of a commit.",
             registry=registry,
             buckets=COMMIT_BUCKETS,
         )
 
         self.loop_lag = Gauge(
-            "clarion_loop_lag_seconds", "By how much the event loop was late when last measured.", registry=registry
+            "clarion_loop_lag_seconds", "Lag of the event loop at the last measurement.", registry=registry
         )
         self.build = Gauge("clarion_build_info", "Always 1; the version is the label.", ["version"], registry=registry)
 
@@ -166,40 +164,45 @@ class Metrics:
         )
         self.http_seconds = Histogram(
             "clarion_http_request_duration_seconds",
-            "Time from a request's arrival to its answer, by route template; without long polls and streams.",
+            "Time from a request to its response, by route template; without long polls and streams.",
             ["route"],
             registry=registry,
             buckets=REQUEST_BUCKETS,
         )
         self.poll_seconds = Histogram(
             "clarion_http_long_poll_duration_seconds",
-            "The same of requests that waited for a change, as they asked to.",
+            "Duration of long polls, by route template.",
             ["route"],
             registry=registry,
             buckets=HELD_BUCKETS,
         )
         self.stream_seconds = Histogram(
             "clarion_http_stream_duration_seconds",
-            "How long streams of events were open, by route template.",
+            "How long event streams were open, by route template.",
             ["route"],
             registry=registry,
             buckets=HELD_BUCKETS,
         )
-        self.http_waiting = Gauge("clarion_http_waiting_requests", "Long polls that wait now.", registry=registry)
-        self.http_streams = Gauge(
-            "clarion_http_open_streams", "Streams of events that are open now.", registry=registry
-        )
+        self.http_waiting = Gauge("clarion_http_waiting_requests", "Long polls that are waiting.", registry=registry)
+        self.http_streams = Gauge("clarion_http_open_streams", "Open event streams.", registry=registry)
 
-    def follow(self, door: EngineFigures, ended: Callable[[], Sequence[int]], fleet: FleetFigures) -> None:
-        """From now on ask these. ended: executions that ended since the start by status number (Live.ended)."""
-        self._status.statistics, self._status.ended = door.statistics, ended
+    def follow(self, engine: EngineFigures, ended: Callable[[], Sequence[int]], fleet: FleetFigures) -> None:
+        """Read the figures from these parts at each scrape.
+
+        Args:
+            engine: The conductor.
+            ended: Returns the executions that ended since the start, by status number.
+            fleet: The registry of hosts.
+        """
+        self._status.statistics = engine.statistics
+        self._status.ended = ended
         self._versions.hosts = lambda: fleet.directory.fact("version")
-        self.delivery_seconds.kept = door.delivery
-        self.oldest_waiting.set_function(door.oldest_waiting)
+        self.delivery_seconds.kept = engine.delivery
+        self.oldest_waiting.set_function(engine.oldest_waiting)
         self.hosts_known.set_function(fleet.known)
         self.hosts_offline.set_function(fleet.offline)
         self.sessions.set_function(lambda: fleet.counts()["connected"])
 
     def text(self) -> bytes:
-        """The exposition, CONTENT_TYPE."""
+        """Return all metrics in the format CONTENT_TYPE."""
         return generate_latest(self.registry)

@@ -1,15 +1,12 @@
-"""Who may connect as which host: a pure decision, read from top to bottom.
+"""Decides whether a certificate may open a session for a host, and detects copied identities.
 
-Every renewal raises the generation by one. Certificates of generation g and g+1 are both good until g+1 has been seen,
-because
-the answer to a renewal may get lost; from then on g is no longer. Of generation g+1 only the last certificate given out
-counts: a host asks again only when it has not got the one before, so whoever shows that one is somebody else.
+Each renewal raises the generation by one. Generations g and g+1 are both valid until g+1 has been used, because the
+response to a renewal may be lost. Then g is invalid. Of generation g+1 only the last issued certificate counts: a host
+repeats a renewal only if it did not receive the previous certificate, so another agent must be using that one.
 
-Why a copy of an identity is found out: it must renew too, and whoever of the two comes second shows either a generation
-that
-is over or a serial number that is not the last one. Until then, both cannot stay connected without showing it: two
-journals
-at once, a boot that was over and is back, or taking over from each other again and again.
+A copied identity is detected at the latest when it renews: the second of the two agents shows an old generation or a
+serial number that is not the last one. Before that, both cannot stay connected unnoticed. The server sees two journals
+at once, a boot id that was already replaced, or sessions that replace each other repeatedly.
 """
 
 from __future__ import annotations
@@ -22,7 +19,12 @@ from server.security.ca import Identity
 
 @dataclass(frozen=True, slots=True)
 class Takeovers:
-    """A host whose network breaks may find its older session still open, and take over from it; not again and again."""
+    """Limit on new sessions while an older session of the host is open, as happens after a network failure.
+
+    Attributes:
+        most: Allowed number of such sessions.
+        within_ms: Period in which they are counted.
+    """
 
     most: int = 6
     within_ms: int = 300_000
@@ -30,7 +32,7 @@ class Takeovers:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the Hello says of itself."""
+    """The identity that a Hello claims."""
 
     host_id: str
     journal_id: str
@@ -39,11 +41,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class SessionHistory:
-    """What is known of this host's sessions. journal_id is that of the open one, None when none is open.
+    """Earlier sessions of a host.
 
-    boot_id: of the last one. former_boots: of those before. takeovers: wall-clock times, ms, at which a session was
-    opened
-    while one was open, the newest last.
+    Attributes:
+        journal_id: Journal of the open session; None if no session is open.
+        boot_id: Boot id of the last session.
+        former_boots: Boot ids of the sessions before.
+        takeovers: Wall-clock milliseconds at which a session was opened while another was open, oldest first.
     """
 
     journal_id: str | None = None
@@ -54,9 +58,13 @@ class SessionHistory:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """confirms: the certificate is of the next generation, and the older one is over now. ahead: it is newer than
-    anything
-    that the database knows of, so the database was set back: take it over."""
+    """The host may connect.
+
+    Attributes:
+        confirms: The certificate is of the next generation, so the older generation becomes invalid.
+        ahead: The certificate is newer than any that the database knows, so the database was restored from an older
+            copy. The caller records the certificate.
+    """
 
     confirms: bool = False
     ahead: bool = False
@@ -64,7 +72,12 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """code: of server/errors.py. quarantine: why this host must be locked out altogether, if so."""
+    """The host may not connect.
+
+    Attributes:
+        code: An error code of server/errors.py.
+        quarantine: Reason for which the host must be quarantined; None if it must not.
+    """
 
     code: str
     quarantine: str | None = None
@@ -73,8 +86,14 @@ class Refuse:
 def check_certificate(
     identity: Identity | None, record: HostIdentity | None, now_ms: int, after_end_ms: int = 0
 ) -> Admit | Refuse:
-    """Whether the certificate by itself is good at this moment. after_end_ms: how long after its end it still is, for
-    the next one."""
+    """Decide whether a certificate is valid at this moment.
+
+    Args:
+        identity: Content of the certificate; None if it is not a host's.
+        record: The stored identity of the host.
+        now_ms: Wall-clock milliseconds.
+        after_end_ms: Milliseconds after its expiry for which the certificate is still accepted, for renewals.
+    """
     if identity is None:
         return Refuse("certificate_unusable")
     if now_ms >= identity.not_after + after_end_ms:
@@ -115,7 +134,7 @@ def decide_admission(
     now_ms: int,
     takeovers: Takeovers,
 ) -> Admit | Refuse:
-    """Whether a connection becomes a session of the host that its Hello names."""
+    """Decide whether a connection becomes a session of the host that its Hello names."""
     if identity is not None and claim.host_id != identity.host_id:
         return Refuse("identity_mismatch")
     verdict = check_certificate(identity, record, now_ms)
@@ -124,15 +143,13 @@ def decide_admission(
     if live.journal_id is not None and live.journal_id != claim.journal_id:
         return Refuse("host_quarantined", "two agents with different journals are connected with one identity")
     if live.journal_id is not None and claim.boot_id in live.former_boots:
-        return Refuse(
-            "host_quarantined", "an agent came back from a boot that was over: two machines share one identity"
-        )
+        return Refuse("host_quarantined", "an agent reconnected from an earlier boot: two machines share one identity")
     recent = [at for at in live.takeovers if now_ms - at < takeovers.within_ms]
     if live.journal_id is not None and len(recent) >= takeovers.most:
         return Refuse(
             "host_quarantined",
             (
-                f"two agents take over from each other again and again: {len(recent)} times in "
+                f"two agents replace each other's session repeatedly: {len(recent)} times in "
                 f"{takeovers.within_ms / 1000:g} s"
             ),
         )

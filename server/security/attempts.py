@@ -1,10 +1,8 @@
-"""Attempts with a wrong token, limited by address and token together.
+"""Limits attempts with a wrong token, per address and token.
 
-A token's secret has 256 random bits, so nobody guesses it; the limit keeps logs and metrics readable and costs small.
-It must not become a way to
-shut others out: what came with one token, or with none that is known, does not count against another token from the
-same address, which may be
-that of a proxy with everybody behind it.
+A token has 256 random bits, so it cannot be guessed; the limit bounds cost and keeps logs and metrics readable. It must
+not lock out other clients: attempts with one token do not count against another token from the same address, which may
+be the address of a proxy. All unknown tokens count as one.
 """
 
 from __future__ import annotations
@@ -13,23 +11,32 @@ from collections import OrderedDict, deque
 from ipaddress import IPv6Address, ip_address
 
 PER_S = 60.0
-"""Seconds for which an attempt counts."""
+"""Seconds for which an attempt is counted."""
 KEPT = 10_000
-"""Addresses with a token each that are remembered; of more, those that failed longest ago are forgotten."""
+"""Maximum number of pairs of address and token; the pair that failed longest ago is dropped first."""
 IPV6_PREFIX = 64
-"""Bits of an IPv6 address: whoever has one has all of its network (RFC 6177)."""
+"""Prefix length that counts as one IPv6 source, because a site has at least a /64 (RFC 6177)."""
 
 
 class Attempts:
-    """tries: wrong attempts within PER_S that are listened to. Times are of a monotonic clock, in seconds."""
+    """Failed attempts of all sources.
+
+    Args:
+        tries: Failed attempts within PER_S seconds before further ones are refused.
+    """
 
     def __init__(self, tries: int) -> None:
         self._tries = tries
         self._failed: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def wait(self, address: str, token_id: str, now: float) -> float:
-        """Seconds until the next attempt is listened to; 0 if it is now. token_id: "" for every token that is not
-        known."""
+        """Return the seconds until the next attempt is allowed, 0 if it is allowed now.
+
+        Args:
+            address: Address of the client.
+            token_id: Public id of the token; empty for all unknown tokens.
+            now: Monotonic seconds.
+        """
         failed = self._failed.get((source_of(address), token_id))
         if failed is None:
             return 0.0
@@ -38,6 +45,7 @@ class Attempts:
         return failed[0] + PER_S - now if len(failed) >= self._tries else 0.0
 
     def failed(self, address: str, token_id: str, now: float) -> None:
+        """Count a failed attempt."""
         key = (source_of(address), token_id)
         self._failed.setdefault(key, deque(maxlen=self._tries)).append(now)
         self._failed.move_to_end(key)
@@ -45,11 +53,12 @@ class Attempts:
             self._failed.popitem(last=False)
 
     def succeeded(self, address: str, token_id: str) -> None:
+        """Forget the failed attempts with this token."""
         self._failed.pop((source_of(address), token_id), None)
 
 
 def source_of(address: str) -> str:
-    """What counts as one source: an IPv4 address, the network of an IPv6 address, or the text if it is neither."""
+    """Return the source of an address: an IPv4 address, the /64 network of an IPv6 address, or the text itself."""
     try:
         found = ip_address(address)
     except ValueError:

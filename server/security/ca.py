@@ -1,11 +1,9 @@
-"""The certificate authority: a root that can go offline, an issuing CA below it, and what they sign.
+"""The certificate authority: a root that can be kept offline, an issuing CA below it, and the certificates they sign.
 
-ECDSA P-256 with SHA-256 throughout; profiles after RFC 5280 4.2, strict enough for OpenSSL's X509_V_FLAG_X509_STRICT. A
-host's
-certificate names it by the URI `spiffe://clarion/host/<host_id>` (the form of SPIFFE-ID 2.1) and carries its generation
-in a
-second URI, `clarion:generation:<n>`. Nothing here reads a clock, draws a random number or touches a file; keys come in
-made.
+All keys are ECDSA P-256 with SHA-256. The profiles follow RFC 5280 4.2 and pass OpenSSL's X509_V_FLAG_X509_STRICT. A
+host's certificate has two URIs: `spiffe://clarion/host/<host_id>` (the form of SPIFFE-ID 2.1) and
+`clarion:generation:<n>`. This module reads no clock, no random numbers and no files; callers pass time, entropy and
+keys.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 HOST_URI, GENERATION_URI = "spiffe://clarion/host/", "clarion:generation:"
 ROOT_DAYS, ISSUING_DAYS = 20 * 365, 5 * 365
 BACKDATED_MS = 300_000
-"""Certificates are good from five minutes before they are made, for machines whose clocks are a little behind."""
+"""Certificates are valid from five minutes before they are made, for machines whose clocks are slow."""
 CSR_LIMIT = 8 << 10
+"""Maximum bytes of a certificate signing request."""
 
 _HOST = re.compile(re.escape(HOST_URI) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _GENERATION = re.compile(re.escape(GENERATION_URI) + r"([1-9][0-9]{0,14})\Z")
@@ -35,16 +34,23 @@ Key = ec.EllipticCurvePrivateKey
 
 
 class BadRequest(ValueError):
-    """The certificate signing request cannot be answered. The message says what is wrong with it."""
+    """The certificate signing request cannot be used. The message says why."""
 
 
 class NotAHost(ValueError):
-    """The certificate is none of a host of ours, whoever has signed it."""
+    """The certificate does not have the form of a host certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a host's certificate says it is. serial: lower-case hex. not_after: milliseconds since 1970 UTC."""
+    """Content of a host's certificate.
+
+    Attributes:
+        host_id: The host.
+        generation: Number of the certificate; each renewal raises it by one.
+        serial: Serial number in lower-case hex.
+        not_after: End of validity, milliseconds since 1970 UTC.
+    """
 
     host_id: str
     generation: int
@@ -54,7 +60,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A CA that can sign. chain: its own certificate first, then those above it, without the root."""
+    """A CA that can sign.
+
+    Attributes:
+        key: Its private key.
+        certificate: Its certificate.
+        chain: Its certificate and those above it, without the root.
+    """
 
     key: Key
     certificate: x509.Certificate
@@ -63,7 +75,14 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """certificate, chain: PEM; the chain is what a peer needs between the certificate and the root it trusts."""
+    """A new certificate.
+
+    Attributes:
+        certificate: PEM.
+        chain: PEM of the certificates between this one and the root.
+        serial: Serial number in lower-case hex.
+        not_after: End of validity, milliseconds since 1970 UTC.
+    """
 
     certificate: bytes
     chain: bytes
@@ -72,15 +91,20 @@ class Issued:
 
 
 def make_root(key: Key, now_ms: int, entropy: bytes) -> x509.Certificate:
-    """entropy: 20 random bytes, for the serial number and the name by which one installation's root is told from
-    another's."""
+    """Create a root certificate.
+
+    Args:
+        key: The root's key.
+        now_ms: Wall-clock milliseconds.
+        entropy: 20 random bytes, for the serial number and for a name that differs between installations.
+    """
     name = _name(f"Clarion root {entropy[:4].hex()}")
     builder = _builder(name, name, key.public_key(), now_ms, ROOT_DAYS * 86_400_000, entropy)
     return _ca(builder, path_length=1).add_extension(_subject_key(key.public_key()), False).sign(key, hashes.SHA256())
 
 
 def make_issuing(root: Authority, key: Key, now_ms: int, entropy: bytes) -> x509.Certificate:
-    """A CA below the root that signs hosts and servers only."""
+    """Create an issuing CA below the root, which may sign only hosts and servers."""
     name = _name(f"Clarion issuing {entropy[:4].hex()}")
     builder = _builder(name, root.certificate.subject, key.public_key(), now_ms, ISSUING_DAYS * 86_400_000, entropy)
     builder = (
@@ -94,7 +118,10 @@ def make_issuing(root: Authority, key: Key, now_ms: int, entropy: bytes) -> x509
 def issue_server(
     issuing: Authority, key: Key, names: Sequence[str], now_ms: int, lifetime_ms: int, entropy: bytes
 ) -> Issued:
-    """For the agent port and the enrolment port. names: host names and IP addresses by which agents dial."""
+    """Create the certificate of the agent port and the enrolment port.
+
+    `names` are the host names and IP addresses that agents connect to.
+    """
     builder = _builder(
         _name("Clarion server"), issuing.certificate.subject, key.public_key(), now_ms, lifetime_ms, entropy
     )
@@ -106,8 +133,20 @@ def issue_server(
 def issue(
     issuing: Authority, csr: bytes, host_id: str, generation: int, now_ms: int, lifetime_ms: int, entropy: bytes
 ) -> Issued:
-    """A host's certificate. csr: PEM or DER; only its key is taken over. lifetime_ms: from now. entropy: 20 bytes.
-    Raises BadRequest."""
+    """Create a host's certificate.
+
+    Args:
+        issuing: The CA that signs.
+        csr: Certificate signing request, PEM or DER; only its key is used.
+        host_id: The host.
+        generation: Number of the certificate.
+        now_ms: Wall-clock milliseconds.
+        lifetime_ms: Validity from now.
+        entropy: 20 random bytes.
+
+    Raises:
+        BadRequest: The request cannot be used.
+    """
     public = _requested_key(csr)
     builder = _builder(_name(host_id), issuing.certificate.subject, public, now_ms, lifetime_ms, entropy)
     builder = _leaf(builder, issuing, public, ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -119,19 +158,26 @@ def issue(
 
 
 def request_key(csr: bytes) -> bytes:
-    """The public key of a certificate signing request that `issue` would answer, as SubjectPublicKeyInfo in DER. Raises
-    BadRequest."""
+    """Return the public key of a certificate signing request as SubjectPublicKeyInfo in DER.
+
+    Raises:
+        BadRequest: `issue` would refuse the request.
+    """
     return _requested_key(csr).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def parse_identity(der: bytes) -> Identity:
-    """Who a host's certificate speaks for. The signature is not looked at: TLS has done that. Raises NotAHost."""
+    """Read a host's certificate. The signature is not checked, because TLS has checked it.
+
+    Raises:
+        NotAHost: It is not a host's certificate.
+    """
     try:
         certificate = x509.load_der_x509_certificate(der)
         uris = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = uris.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, x509.ExtensionNotFound) as error:
-        raise NotAHost(f"no certificate of a host: {error}") from error
+        raise NotAHost(f"not the certificate of a host: {error}") from error
     hosts = [match[1] for uri in found if (match := _HOST.match(uri))]
     generations = [int(match[1]) for uri in found if (match := _GENERATION.match(uri))]
     if len(found) != 2 or len(hosts) != 1 or len(generations) != 1:
@@ -140,8 +186,10 @@ def parse_identity(der: bytes) -> Identity:
 
 
 def pin_of(root: x509.Certificate) -> str:
-    """`sha256:` and the SHA-256 of the root's public key (SubjectPublicKeyInfo, RFC 7469 2.4), so that a renewed root
-    keeps its pin."""
+    """Return `sha256:` and the SHA-256 of the root's public key (SubjectPublicKeyInfo, RFC 7469 2.4).
+
+    A renewed root keeps its pin, because it keeps its key.
+    """
     spki = root.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digest = hashes.Hash(hashes.SHA256())
     digest.update(spki)
@@ -149,15 +197,16 @@ def pin_of(root: x509.Certificate) -> str:
 
 
 def serial_text(certificate: x509.Certificate) -> str:
+    """Return the serial number in lower-case hex."""
     return f"{certificate.serial_number:x}"
 
 
 def pem(certificate: x509.Certificate) -> bytes:
+    """Encode a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-# --- profiles
-# ----------------------------------------------------------------------------------------------------------------
+# Profiles
 
 
 def _name(common: str) -> x509.Name:

@@ -1,8 +1,7 @@
-"""The authority on disk: DATA/ca (0700) with keys of mode 0600, and DATA/ca.pin. Nothing that was given out is ever
-overwritten,
-but for the server's own certificate, which is made anew when it is old or when its names change.
+"""The CA on disk: DATA/ca (mode 0700) with keys of mode 0600, and DATA/ca.pin.
 
-root.key may be taken away and kept offline; it is needed only to make issuing CAs.
+Existing files are never overwritten, except the server's own certificate: it is replaced when it is old or its names
+change. root.key may be moved away and kept offline; it is needed only to create issuing CAs.
 """
 
 from __future__ import annotations
@@ -24,15 +23,20 @@ from server.security.durable import write_file
 from server.security.failure import InitFailed
 
 DAY_MS = 86_400_000
-SERVER_MS, RENEW_SERVER_MS = 90 * DAY_MS, 30 * DAY_MS
-"""The server's own certificate: how long it lives, and how long before its end it is made anew."""
+SERVER_MS = 90 * DAY_MS
+"""Validity of the server's own certificate."""
+RENEW_SERVER_MS = 30 * DAY_MS
+"""The server replaces its certificate this long before it expires."""
 
 Entropy = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class CaFiles:
-    """Where everything lies. server: key and chain of the server's own certificate in one file, as ssl takes it."""
+    """Paths of the CA files below a data directory.
+
+    `server` holds the key and the chain of the server's own certificate in one file, as the ssl module reads it.
+    """
 
     data: Path
 
@@ -66,9 +70,16 @@ class CaFiles:
 
 
 def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list[tuple[Path, bool]]:
-    """Make root, issuing CA and pin where they are missing: (path, whether it was made). A whole CA is made below
-    `stage`, from where the caller
-    moves it to `data`. Raises InitFailed."""
+    """Create root, issuing CA and pin if they are missing.
+
+    A whole new CA is created below `stage`; the caller moves it to `data`.
+
+    Returns:
+        Pairs of path and whether it was created.
+
+    Raises:
+        InitFailed: A file is missing, damaged or cannot be written.
+    """
     files = CaFiles(data)
     done: list[tuple[Path, bool]] = []
     try:
@@ -95,7 +106,9 @@ def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list
             write_file(files.pin, line, 0o644)
         elif files.pin.read_bytes() != line:
             raise InitFailed(
-                files.pin, "does not belong to the root certificate", f"look who has changed it or {files.root}"
+                files.pin,
+                "does not belong to the root certificate",
+                f"find out which of it and {files.root} was changed",
             )
         done.append((files.pin, made))
     except OSError as error:
@@ -108,34 +121,43 @@ def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list
 
 
 def _check_nothing_given_out(files: CaFiles) -> None:
-    """A root key without its certificate is what a first start leaves that was cut off, unless anything shows that
-    there was a whole CA. Raises InitFailed."""
+    """Check that no complete CA existed, so that a missing root may be created.
+
+    An interrupted first start leaves a root key without its certificate. Any other file shows that a CA was in use.
+
+    Raises:
+        InitFailed: A CA was in use.
+    """
     for path in (files.issuing, files.server, files.pin, files.data / "database.id", files.data / "clarion.db"):
         if path.exists():
             raise InitFailed(
                 files.root,
-                f"is missing although {path} is there",
+                f"is missing although {path} exists",
                 "put it back from your backup; a new CA would lock out every host",
             )
 
 
 def make_issuing(files: CaFiles, now_ms: int, entropy: Entropy) -> None:
-    """A new issuing CA, signed with the root's key; certificates of the one before stay good. Raises InitFailed,
-    OSError."""
+    """Create a new issuing CA with the root's key. Certificates of the previous one stay valid.
+
+    Raises:
+        InitFailed: The root's key is missing or damaged.
+        OSError: A file cannot be written.
+    """
     if not files.root_key.exists():
         raise InitFailed(
-            files.root_key, "is not there, and only it can make an issuing CA", "bring it back for this one step"
+            files.root_key, "is missing, and only it can make an issuing CA", "put it back for this one step"
         )
     root = ca.Authority(_read_key(files.root_key), _read_certificate(files.root))
     key = _new_key()
     certificate = ca.make_issuing(root, key, now_ms, entropy(20))
-    # the key first: a certificate without its key would be found and believed
+    # The key first: a certificate without its key would look like a complete CA.
     write_file(files.issuing_key, _key_pem(key))
     write_file(files.issuing, ca.pem(certificate))
 
 
 def load_issuing(files: CaFiles) -> ca.Authority:
-    """Raises InitFailed."""
+    """Read the issuing CA. Raises InitFailed."""
     certificate, key = _read_certificate(files.issuing), _read_key(files.issuing_key)
     if certificate.public_key() != key.public_key():
         raise InitFailed(files.issuing_key, "is not the key of issuing.pem", "put both back from the same backup")
@@ -143,23 +165,29 @@ def load_issuing(files: CaFiles) -> ca.Authority:
 
 
 def load_root(files: CaFiles) -> x509.Certificate:
-    """Raises InitFailed."""
+    """Read the root certificate. Raises InitFailed."""
     return _read_certificate(files.root)
 
 
 def load_server(files: CaFiles) -> x509.Certificate:
-    """The server's own certificate. Raises InitFailed."""
+    """Read the server's own certificate. Raises InitFailed."""
     return _read_certificate(files.server)
 
 
 def pin(files: CaFiles) -> str:
-    """Raises InitFailed."""
+    """Return the pin of the root certificate. Raises InitFailed."""
     return ca.pin_of(_read_certificate(files.root))
 
 
 def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: Entropy) -> bool:
-    """Make the server's own certificate if it is missing, old, of other names or of another issuing CA. Raises
-    InitFailed."""
+    """Replace the server's own certificate if it is missing, old, or has other names or another issuing CA.
+
+    Returns:
+        Whether a certificate was created.
+
+    Raises:
+        InitFailed: The CA is missing or damaged, or the file cannot be written.
+    """
     issuing = load_issuing(files)
     wanted = list(dict.fromkeys(names))
     if files.server.exists() and _is_fresh(_read_certificate(files.server), issuing.certificate, wanted, now_ms):
@@ -172,13 +200,13 @@ def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: E
         raise InitFailed(
             files.server,
             f"cannot be written: {error.strerror}",
-            "free some disk space, and look at the directory's owner",
+            "free some disk space, and check the owner of the directory",
         ) from error
     return True
 
 
 def own_names() -> tuple[str, ...]:
-    """What the server's certificate names when agent_port.names says nothing."""
+    """Return the names in the server's certificate if agent_port.names is not set."""
     return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname())))
 
 
@@ -204,7 +232,7 @@ def _read_key(path: Path) -> ca.Key:
         raise InitFailed(
             path,
             f"other users can read it (mode {stat.S_IMODE(path.stat().st_mode):04o})",
-            f"chmod 600 {path}, and think about who may have read it",
+            f"run chmod 600 {path}, and consider which users may have read it",
         )
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
@@ -216,7 +244,7 @@ def _read_key(path: Path) -> ca.Key:
 
 
 def _read_certificate(path: Path) -> x509.Certificate:
-    """The first in the file."""
+    """Return the first certificate in the file."""
     _status(path)
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0]

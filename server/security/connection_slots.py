@@ -1,4 +1,4 @@
-"""Connections of a port: how many there are, from where, and which one makes room for a new one."""
+"""Limits the connections of a port, in total and per address."""
 
 from __future__ import annotations
 
@@ -7,38 +7,47 @@ from collections.abc import Callable
 
 
 class ConnectionSlot:
-    """One open connection. address: of its peer; "" for one whose number is not limited, such as a trusted proxy.
-    close: ends it at once."""
+    """One open connection.
+
+    Attributes:
+        address: Address of the peer; empty if the address has no limit, as for a trusted proxy.
+        close: Closes the connection at once.
+    """
 
     __slots__ = ("address", "close")
 
     def __init__(self, address: str, close: Callable[[], None]) -> None:
-        self.address, self.close = address, close
+        self.address = address
+        self.close = close
 
 
 class ConnectionSlots:
-    """At most `most` connections, and at most `per_address` of one address.
+    """All open connections.
 
-    A connection that waits for a request makes room for a new one: of the address that has too many, or of the one that
-    has most, the
-    connection that waits longest. So connections that are only held open keep no one out. If all have requests, the new
-    one is refused.
+    When a limit is reached, the server closes the connection that has waited longest for a request: of the address that
+    has too many, or of the address with the most connections. Idle connections therefore cannot block new clients. If
+    all connections have requests, the new one is refused.
+
+    Args:
+        most: Maximum number of connections.
+        per_address: Maximum number of connections from one address.
     """
 
     def __init__(self, most: int, per_address: int) -> None:
-        self._most, self._per_address = most, per_address
+        self._most = most
+        self._per_address = per_address
         self._open: dict[str, set[ConnectionSlot]] = {}
         self._idle: dict[str, OrderedDict[ConnectionSlot, None]] = {}
         self.count = 0
 
     def enter(self, place: ConnectionSlot) -> str | None:
-        """Take it in, as one that waits for its first request.
+        """Add a connection that waits for its first request.
 
         Returns:
-            None, or why this took room from another connection: `crowded_out`.
+            `crowded_out` if another connection was closed for it, otherwise None.
 
         Raises:
-            NoRoom: The connection must be closed.
+            NoFreeSlot: The new connection must be closed.
         """
         there = self._open.get(place.address, ())
         made_room = False
@@ -57,16 +66,16 @@ class ConnectionSlots:
         return "crowded_out" if made_room else None
 
     def waits(self, place: ConnectionSlot) -> None:
-        """It waits for a request from now on."""
+        """Mark a connection as waiting for a request."""
         if place in self._open.get(place.address, ()):
             self._idle.setdefault(place.address, OrderedDict())[place] = None
 
     def works(self, place: ConnectionSlot) -> None:
-        """It has a request."""
+        """Mark a connection as having a request."""
         self._forget(self._idle, place)
 
     def leave(self, place: ConnectionSlot) -> None:
-        """It is closed. Of no effect when it was dropped."""
+        """Remove a closed connection. Has no effect if the server closed it."""
         self.works(place)
         there = self._open.get(place.address)
         if there is not None and place in there:
@@ -97,4 +106,4 @@ class ConnectionSlots:
 
 
 class NoFreeSlot(Exception):
-    """str: `too_many` or `too_many_from_address`."""
+    """No connection can be closed for the new one. The text is `too_many` or `too_many_from_address`."""

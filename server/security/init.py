@@ -1,6 +1,7 @@
-"""The first start: the data directory, the admin token, and the CA (or, for a plaintext agent port, a token shared by
-all
-agents). Nothing that was given out is ever overwritten."""
+"""Creates the data directory with the tokens and the CA, or a shared agent token if the agent port is plaintext.
+
+Existing files are never overwritten.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +22,15 @@ TOKEN_FILE_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """`made` and `found` together are the data directory, the tokens and the certificates. ca_pin: None without a
-    CA."""
+    """Result of the initialisation.
+
+    Attributes:
+        data: The data directory.
+        admin_token: File of the admin token.
+        made: Paths that were created.
+        found: Paths that existed.
+        ca_pin: Pin of the CA; None without a CA.
+    """
 
     data: Path
     admin_token: Path
@@ -34,10 +42,19 @@ class Initialised:
 def initialise(
     data: Path, now_ms: int, entropy: Callable[[int], bytes] = os.urandom, *, insecure: bool = False
 ) -> Initialised:
-    """Make DATA (mode 0700), DATA/admin.token and DATA/metrics.token (mode 0600) and the CA where they are missing;
-    with `insecure`
-    DATA/join.token instead of the CA. All of it or nothing is there afterwards, whenever the process is killed; see
-    setup.py. Raises InitFailed."""
+    """Create what is missing: DATA (mode 0700), DATA/admin.token and DATA/metrics.token (mode 0600), and the CA.
+
+    All or nothing is created, even if the process is killed; see setup.py.
+
+    Args:
+        data: The data directory.
+        now_ms: Wall-clock milliseconds.
+        entropy: Returns random bytes.
+        insecure: Create DATA/join.token instead of the CA.
+
+    Raises:
+        InitFailed: The directory or a file in it cannot be used.
+    """
     made: list[Path] = []
     found: list[Path] = []
     (made if _directory(data) else found).append(data)
@@ -67,7 +84,11 @@ def initialise(
 
 
 def read_token(path: Path, kind: Kind) -> Token:
-    """The token in this file. Raises InitFailed when it is missing, damaged, or can be read by others."""
+    """Read a token file.
+
+    Raises:
+        InitFailed: The file is missing, damaged, or readable for other users.
+    """
     try:
         with path.open("rb") as handle:
             mode = os.fstat(handle.fileno()).st_mode
@@ -95,8 +116,11 @@ def read_token(path: Path, kind: Kind) -> Token:
 
 
 def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.urandom) -> Token:
-    """The token in this file, which is made if it is missing: a data directory of an earlier release has none. Raises
-    InitFailed."""
+    """Read a token file; create it if it is missing, as in a data directory of an earlier release.
+
+    Raises:
+        InitFailed: The file cannot be used.
+    """
     if not os.path.lexists(path):
         with setup.exclusive_setup(path.parent) as stage:
             if not os.path.lexists(path):
@@ -105,8 +129,11 @@ def ensure_token(path: Path, kind: Kind, entropy: Callable[[int], bytes] = os.ur
 
 
 def _directory(data: Path) -> bool:
-    """Whether it was made. A directory that holds somebody's files is not locked away from them; that is an error
-    instead."""
+    """Create the data directory and return whether it was created.
+
+    The mode of an existing directory that holds files is not changed, because other users may need them. That is an
+    error instead.
+    """
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -124,7 +151,7 @@ def _directory(data: Path) -> bool:
                 mode = f"{stat.S_IMODE(status.st_mode):04o}"
                 raise InitFailed(
                     data,
-                    f"other users can look into it (mode {mode}), and it is not empty",
+                    f"other users can read it (mode {mode}), and it is not empty",
                     f"chmod 700 {data}, or name another one with --data",
                 )
             data.chmod(0o700)

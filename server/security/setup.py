@@ -1,11 +1,8 @@
-"""Setting up a data directory, all or nothing: everything is made in DATA/.setup, and moved into place when it is
-complete.
+"""Sets up a data directory, all or nothing: files are created in DATA/.setup and moved into place when complete.
 
-A set-up that is cut off before `complete` is written has given out nothing: the next one removes it and begins anew.
-One that is cut off after
-it is finished by the next one, which moves the rest. DATA itself may be a directory that this user cannot rename, so
-the parts are moved one
-by one, and each move is atomic.
+If a setup is interrupted before it writes `complete`, none of its files was used, and the next setup removes them. If
+it is interrupted later, the next setup moves the remaining files. The user may not be allowed to rename DATA itself, so
+the files are moved one by one; each move is atomic.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ TOKENS = ("admin.token", "join.token")
 
 
 class Stage:
-    """Where parts are made. folder: made when it is first asked for."""
+    """The staging directory; it is created on first use."""
 
     def __init__(self, data: Path) -> None:
         self._folder = data / STAGE
@@ -36,24 +33,26 @@ class Stage:
         return self._folder
 
     def file(self, name: str, content: bytes) -> None:
-        """Raises OSError."""
+        """Write a file into the staging directory. Raises OSError."""
         write_file(self.folder / name, content)
 
 
 @contextmanager
 def exclusive_setup(data: Path) -> Iterator[Stage]:
-    """No other process sets this directory up meanwhile. What the block has staged is moved into place at its end, or
-    nothing of it.
+    """Lock the directory against other setups, and move all staged files into place at the end of the block.
 
-    Raises InitFailed.
+    Nothing is moved if the block raises an exception.
+
+    Raises:
+        InitFailed: A file cannot be written or moved.
     """
     try:
         descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise InitFailed(data, f"cannot be opened: {error.strerror}", "look at its owner and mode") from error
+        raise InitFailed(data, f"cannot be opened: {error.strerror}", "check its owner and mode") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _go_on(data)
+        _recover(data)
         try:
             yield Stage(data)
         except BaseException:
@@ -70,9 +69,9 @@ def exclusive_setup(data: Path) -> Iterator[Stage]:
         os.close(descriptor)
 
 
-def _go_on(data: Path) -> None:
-    """Finish or remove what an earlier set-up has left."""
-    for name in TOKENS:  # of a release that made tokens beside their place
+def _recover(data: Path) -> None:
+    """Complete or remove an interrupted setup."""
+    for name in TOKENS:  # an earlier release created temporary token files in DATA
         for left in data.glob(f".{name}.*"):
             left.unlink()
     if (data / STAGE / COMPLETE).exists():
@@ -94,7 +93,12 @@ def _complete(data: Path) -> None:
 
 
 def _move(data: Path) -> None:
-    """Move every part into its place. Raises InitFailed for a place that is taken, OSError."""
+    """Move every staged file into place.
+
+    Raises:
+        InitFailed: The place is taken.
+        OSError: A file cannot be moved.
+    """
     stage = data / STAGE
     for part in sorted(stage.iterdir()):
         if part.name == COMPLETE or part.name.startswith("."):
@@ -103,7 +107,7 @@ def _move(data: Path) -> None:
         if os.path.lexists(place):
             raise InitFailed(
                 place,
-                f"was made by another program while {stage} was to be moved there",
+                f"was made by another program before {stage} was moved there",
                 f"keep the right one of the two and remove the other, {part}",
             )
         os.rename(part, place)

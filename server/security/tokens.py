@@ -1,10 +1,9 @@
 """API and join tokens: `cl_<id>_<secret><checksum>` and `jt_…`.
 
-id: 8 base62 characters, public, to look a token up and to name it in logs. secret: 43 base62 characters, 256 bits.
-checksum:
-6 base62 characters, CRC-32 of all before it, so that a mistyped or cut token is told from an unknown one without any
-look-up. The form is GitHub's ("Behind GitHub's new authentication token formats", 2021). Only the SHA-256 is ever
-stored.
+The id has 8 base62 characters; it is public and names the token in look-ups and logs. The secret has 43 base62
+characters, 256 bits. The checksum has 6 base62 characters: the CRC-32 of everything before it. It separates mistyped
+tokens from unknown ones without a look-up. The form is GitHub's ("Behind GitHub's new authentication token formats",
+2021). Only the SHA-256 of a token is stored.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ID, _SECRET, _CHECK = 8, 43, 6
 
 
 class Kind(StrEnum):
-    """Value: the prefix."""
+    """Kind of a token; the value is its prefix."""
 
     API = "cl"
     JOIN = "jt"
@@ -34,12 +33,12 @@ PATTERN = re.compile(rf"({'|'.join(Kind)})_([0-9A-Za-z]{{{_ID}}})_([0-9A-Za-z]{{
 
 
 class BadToken(ValueError):
-    """The text is not a token of the wanted kind. The message never holds any of it."""
+    """The text is not a token of the wanted kind. The message never contains any part of the text."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """A token in full. Printing it shows only kind and id."""
+    """A token with its secret. Its printed form shows only kind and id."""
 
     kind: Kind
     id: str
@@ -52,19 +51,23 @@ class Token:
 
     @property
     def digest(self) -> bytes:
+        """The SHA-256 of the token."""
         return digest(self.text)
 
 
 def make(kind: Kind, entropy: Callable[[int], bytes]) -> Token:
-    """A new token from `entropy(n)`, n random bytes: 8 for the id, 32 for the secret."""
+    """Create a token. `entropy(n)` returns n random bytes: 8 for the id, 32 for the secret."""
     public = _base62(int.from_bytes(entropy(8), "big") % 62**_ID, _ID)
     body = f"{kind}_{public}_{_base62(int.from_bytes(entropy(32), 'big'), _SECRET)}"
     return Token(kind, public, body + _checksum(body))
 
 
 def parse(text: str, kind: Kind) -> Token:
-    """The token with this text. Raises BadToken that says whether it has another form, another kind or a wrong
-    checksum."""
+    """Parse a token.
+
+    Raises:
+        BadToken: The text has another form, another kind or a wrong checksum.
+    """
     match = PATTERN.fullmatch(text)
     if match is None:
         raise BadToken(f"not of the form {kind}_ID_SECRET")
@@ -76,12 +79,12 @@ def parse(text: str, kind: Kind) -> Token:
 
 
 def digest(text: str) -> bytes:
-    """SHA-256, 32 bytes: what is kept instead of the token. A 256-bit secret needs no slow hash."""
+    """Return the SHA-256, which is stored instead of the token. A 256-bit secret needs no slow hash."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def matches(text: str, kept: bytes) -> bool:
-    """Whether `kept` is the digest of `text`, in time that does not depend on where they differ."""
+    """Return whether `kept` is the digest of `text`, in constant time."""
     return hmac.compare_digest(digest(text), kept)
 
 

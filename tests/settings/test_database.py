@@ -88,7 +88,7 @@ def test_a_damaged_mark_is_an_error_with_a_way_out() -> None:
     token()
     Path("d/database.id").write_text("\0\0")
     result = token()
-    assert result.exit_code == 78 and "holds no id" in result.stderr and "--accept-database" in result.stderr
+    assert result.exit_code == 78 and "does not hold the id" in result.stderr and "--accept-database" in result.stderr
 
 
 def test_a_backup_of_the_same_database_is_taken_back() -> None:

@@ -252,7 +252,7 @@ async def test_the_metrics_say_when_the_servers_certificates_end_and_follow_a_ne
     half = (ends["server"] - now) / 2 + 86_400
     site.clock.ahead = round(half * 1000) + 30 * LIFE
     make_issuing(files, site.clock.now().wall_ms, os.urandom)
-    site.entrance.look_after()
+    site.entrance.renew_certificates()
     later = shown_ends(site)
     assert later["ca"] == ends["ca"] and later["issuing"] > ends["issuing"] and later["server"] > ends["server"]
     assert later["issuing"] == load_issuing(files).certificate.not_valid_after_utc.timestamp()
