@@ -249,7 +249,7 @@ class App:
                 wiring.listener_limits(settings), wiring.connection_limits(settings), self._agent_auth(access),
             )  # fmt: skip
             deps = Deps(
-                door=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
+                engine=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
                 tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
                 identities=identities, requests=requests, ca_pin=None if access is None else access.pin,
@@ -303,7 +303,7 @@ class App:
                 self.ready.set()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
-            deps.door.submit(ServerStopping())
+            deps.engine.submit(ServerStopping())
             agents.streams.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()

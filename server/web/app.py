@@ -88,7 +88,7 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = deps.limits.max_body
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
-    desk = app.desk = WebContext(deps)  # type: ignore[attr-defined]
+    context = app.context = WebContext(deps)  # type: ignore[attr-defined]
     openapi = document(ROUTES, deps.version, deps.limits)
     encoder = Encoder(deps.limits.compress_above)
     by_name = {}
@@ -97,7 +97,7 @@ def create_app(deps: Deps) -> QuartTrio:
         app.add_url_rule(
             route.path,
             route.name,
-            _view(deps, desk, route, openapi, encoder),
+            _view(deps, context, route, openapi, encoder),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -115,7 +115,7 @@ def create_app(deps: Deps) -> QuartTrio:
             return
         g.caller = g.session = None
         if g.route.access in (Access.TOKEN, Access.READ):
-            g.caller, g.session = _caller(deps, desk)
+            g.caller, g.session = _caller(deps, context)
             if g.caller.reads and g.route.access is Access.TOKEN:
                 raise ClarionError("token_read_only")
         if deps.shutdown.is_set() and g.route.access is Access.TOKEN:
@@ -155,18 +155,18 @@ def create_app(deps: Deps) -> QuartTrio:
     return app
 
 
-def _caller(deps: Deps, desk: WebContext) -> tuple[Caller, Session | None]:
+def _caller(deps: Deps, context: WebContext) -> tuple[Caller, Session | None]:
     """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
     session = (
         None
         if header is not None
-        else desk.sessions.find(
+        else context.sessions.find(
             request.cookies.get(cookie_name(request.scheme, request.host)), secure=request.scheme == "https"
         )
     )
     if session is None:
-        return desk.credentials.of_request(header, request.remote_addr or ""), None
+        return context.credentials.of_request(header, request.remote_addr or ""), None
     check_origin(request.headers, request.host)
     if request.method not in SAFE:
         check_csrf(request.headers, session)
@@ -174,7 +174,7 @@ def _caller(deps: Deps, desk: WebContext) -> tuple[Caller, Session | None]:
 
 
 def _view(
-    deps: Deps, desk: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder
+    deps: Deps, context: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder
 ) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
@@ -185,7 +185,7 @@ def _view(
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
         reply = await route.handler(
-            ApiRequest(deps, desk, request, query, openapi, g.caller, raw, body, g.session), **path
+            ApiRequest(deps, context, request, query, openapi, g.caller, raw, body, g.session), **path
         )
         response = _respond(reply)
         if not isinstance(reply.body, AsyncIterator):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 import trio
@@ -21,6 +22,7 @@ from server.web.readmodel.host_states import HostStateCache
 from server.web.readmodel.result_groups import ResultGroupCache
 from server.web.readmodel.task_events import TaskFrames
 from server.web.readmodel.viewers import Viewers
+from server.web.service.group_order import save_group_order
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ class _Outcome(Generic[T]):
 
 
 @dataclass(slots=True)
-class Flight:
+class PendingCreation:
     """A creation under way. done: it has ended, one way or the other."""
 
     digest: bytes
@@ -48,11 +50,11 @@ class WebContext:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self.creating: dict[str, Flight] = {}
+        self.pending_creations: dict[str, PendingCreation] = {}
         self.deleting: set[str] = set()
-        self.hosts = trio.Lock()
+        self.host_lock = trio.Lock()
         self._turn = trio.Lock()
-        self.answers = ResultGroupCache(deps)
+        self.result_groups = ResultGroupCache(deps, partial(save_group_order, deps))
         limits = deps.limits
         self.credentials = Credentials(
             deps.clock,
@@ -62,12 +64,12 @@ class WebContext:
             requests=limits.wrong_tokens,
         )
         secure, plain = (
-            Life(limits.session_idle, limits.session_longest),
-            Life(limits.plain_session_idle, limits.plain_session_longest),
+            Life(limits.session_idle, limits.session_max_age),
+            Life(limits.plain_session_idle, limits.plain_session_max_age),
         )
         self.sessions = Sessions(deps.clock, deps.entropy, self.credentials, secure, plain)
-        self.cells = HostStateCache(deps)
-        self.viewers = Viewers(deps, TaskFrames(deps, self.cells, self.answers))
+        self.host_states = HostStateCache(deps)
+        self.viewers = Viewers(deps, TaskFrames(deps, self.host_states, self.result_groups))
 
     async def run_to_completion(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
         """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
@@ -106,7 +108,7 @@ class WebContext:
         ClarionError store_unavailable
         after limits.write_timeout."""
         with trio.move_on_after(self._deps.limits.write_timeout) as scope:
-            await self._deps.door.committed(*ids)
+            await self._deps.engine.committed(*ids)
         if scope.cancelled_caught:
             raise ClarionError("store_unavailable", "your request is taken, but the database has not committed it yet")
 

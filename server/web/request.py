@@ -14,8 +14,6 @@ from server.web.http.query import Query
 from server.web.http.session import Session
 from server.web.readmodel.deps import Deps
 
-API = "/api/v1"
-
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
@@ -24,7 +22,7 @@ class ApiRequest:
     session: that of a caller who shows a cookie."""
 
     deps: Deps
-    desk: WebContext
+    context: WebContext
     request: Request
     query: Query
     openapi: dict[str, object]

@@ -218,3 +218,49 @@ def test_no_module_imports_itself_by_a_detour(modules: dict[str, tuple[Path, ast
 
     for module in sorted(graph):
         visit(module, ())
+
+
+WRITES = {"submit", "commit", "run_to_completion"}
+"""Methods that change the engine's state or the database."""
+WRITES_OF = {
+    ("fleet", "put"),
+    ("fleet", "remove"),
+    ("fleet", "disconnect"),
+    ("identities", "put"),
+    ("identities", "remove"),
+    ("requests", "put"),
+    ("sessions", "log_in"),
+    ("sessions", "log_out"),
+    ("store", "write"),
+}
+"""The same for methods with a common name: (attribute that holds the object, method)."""
+
+
+def test_only_the_service_of_the_web_room_writes(modules: dict[str, tuple[Path, ast.Module]]) -> None:
+    """Permissions and the audit log need one place through which every change goes."""
+
+    def writes(node: ast.Attribute) -> bool:
+        holder = node.value
+        name = holder.attr if isinstance(holder, ast.Attribute) else holder.id if isinstance(holder, ast.Name) else ""
+        return node.attr in WRITES or (name.removeprefix("_"), node.attr) in WRITES_OF
+
+    wrong = [
+        f"{path}:{node.lineno}: {ast.unparse(node)}"
+        for module, (path, tree) in modules.items()
+        if module.startswith("server.web.") and not module.startswith("server.web.service.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and writes(node)
+    ]
+    wrong += [
+        f"{path}:{line}: {name}"
+        for module, (path, tree) in modules.items()
+        if module.startswith("server.web.") and not module.startswith("server.web.service.")
+        for line, name in imports_of(tree)
+        if name.startswith("server.core.events.")
+        or (name.startswith("server.core.effects.") and name.rpartition(".")[2] not in READ_BY_WEB)
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+READ_BY_WEB = {"Progress", "Save", "SaveExecution"}
+"""Effects that read models receive after their commit."""

@@ -128,7 +128,7 @@ class Stage:
             self.world.report(
                 task, name, int(index < bad), b"ok\n" if index >= bad else b"", b"" if index >= bad else b"not found\n"
             )
-        await self.world.door.committed()
+        await self.world.conductor.committed()
 
     async def answers(self) -> dict[str, Any]:
         """One that has ended, with a few different answers."""
@@ -146,7 +146,7 @@ class Stage:
                     used=" 38G" if full else " 11G", left="124M" if full else " 27G", share="100" if full else " 29"
                 )
                 self.say(task, name, Outcome.COMPLETED, 0, None, text.encode(), b"")
-        await self.world.door.committed()
+        await self.world.conductor.committed()
         return task
 
     async def small(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Stage:
                 self.world.report(task, name, 0, b"rdb_last_bgsave_status:ok\naof_enabled:1\n")
             elif index < 20:
                 self.world.begin(task, name)
-        await self.world.door.committed()
+        await self.world.conductor.committed()
         return task
 
     def say(
@@ -188,7 +188,7 @@ class Stage:
         detail: str | None = None,
     ) -> None:
         host, command = self.world.ids[name], task["command"]["command_id"]
-        self.world.door.submit(
+        self.world.conductor.submit(
             Result(
                 host,
                 command,
@@ -225,7 +225,7 @@ class Stage:
                 self.world.begin(task, name)
         if self.number > 40:
             self.world.disconnect(names[min(len(names) - 2, done + 70)])
-        await self.world.door.committed()
+        await self.world.conductor.committed()
         return task
 
     def write(self, task: dict[str, Any]) -> None:

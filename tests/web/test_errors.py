@@ -84,15 +84,15 @@ async def too_many_logins(world: World) -> Answer:
 
 
 async def too_many_viewers(world: World) -> Answer:
-    for _ in range(world.deps.limits.viewers):
-        world.app.desk.viewers.enter()  # type: ignore[attr-defined]
+    for _ in range(world.deps.limits.max_event_streams):
+        world.app.context.viewers.enter()  # type: ignore[attr-defined]
     return await world.get("/api/v1/events?topic=statistics")
 
 
 async def too_many_watched(world: World) -> Answer:
     world.fleet.watching._limits = WatchLimits(executions=0)
     task = await world.run("web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output/live")
 
 
@@ -237,7 +237,7 @@ async def host_not_enrolled(world: World) -> Answer:
 async def output_not_found(world: World) -> Answer:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"x")
-    await world.door.committed()
+    await world.conductor.committed()
     with sqlite3.connect(world.store.path) as connection:
         connection.execute("DELETE FROM output")
     connection.close()
@@ -252,7 +252,7 @@ async def task_not_pending(world: World) -> Answer:
 async def task_finished(world: World) -> Answer:
     task = await world.run("web-1")
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     return await world.post(f"/api/v1/tasks/{task['task_id']}/cancel")
 
 
@@ -279,7 +279,7 @@ async def host_exists(world: World) -> Answer:
 async def range_not_satisfiable(world: World) -> Answer:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"x")
-    await world.door.committed()
+    await world.conductor.committed()
     return await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output?offset=5")
 
 
@@ -368,7 +368,7 @@ async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_we
         assert created.error["code"] == "store_unavailable"
     world.store.gate.set()
     with trio.fail_after(5):
-        await world.door.committed()
+        await world.conductor.committed()
     again = await world.post("/api/v1/run", RUN, headers={"Idempotency-Key": "k"})
     assert (again.status, again.json["total_hosts"]) == (200, 1)
     await world.aclose()

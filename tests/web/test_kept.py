@@ -38,7 +38,7 @@ async def one_task(world: World, number: int) -> None:
         world.report(task, name, stdout=f"{number} {name}".encode())
     world.disconnect(away)
     world.connect(away)
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}")).json["status"] == "completed"
     assert len((await world.get(f"/api/v1/tasks/{task['task_id']}/hosts")).json["items"]) == len(HOSTS)
 

@@ -66,10 +66,10 @@ async def test_the_age_of_the_oldest_waiting_execution(world: World, monkeypatch
 
 async def test_a_delivery_is_counted_when_the_agent_has_said_so(world: World) -> None:
     task = await world.run("web-1", "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     assert value(world, "clarion_delivery_duration_seconds_count") == 0
     for _ in range(2):
-        world.door.submit(Accepted(world.ids["web-1"], task["command"]["command_id"], 1))
+        world.conductor.submit(Accepted(world.ids["web-1"], task["command"]["command_id"], 1))
     world.begin(task, "web-2")
     assert value(world, "clarion_delivery_duration_seconds_count") == 2
     assert 0 < value(world, "clarion_delivery_duration_seconds_sum") < 60

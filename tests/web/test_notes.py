@@ -22,7 +22,7 @@ async def reported(world: World, **reports: dict[str, object]) -> dict[str, Any]
         assert isinstance(code, int) and isinstance(out, bytes | Output)
         world.begin(task, name)
         world.report(task, name, code, out, **facts)
-    await world.door.committed()
+    await world.conductor.committed()
     return task
 
 
@@ -97,13 +97,13 @@ async def test_notes_of_a_task_that_runs_are_counted_and_exact_once_it_has_ended
     for name in ("web-1", "web-2", "db-1"):
         world.begin(task, name)
     world.report(task, "web-1", leftovers_killed=1)
-    await world.door.committed()
+    await world.conductor.committed()
     address = f"/api/v1/tasks/{task['task_id']}/groups"
     (group,) = (await world.get(address)).json["items"]
     assert [(note["code"], note["hosts"]) for note in group["notes"]] == [("leftovers_killed", 1)]
     world.report(task, "web-2", leftovers_killed=1)
     world.report(task, "db-1", leftovers_killed=1)
-    await world.door.committed()
+    await world.conductor.committed()
     (group,) = (await world.get(address)).json["items"]
     assert [(note["code"], note["hosts"]) for note in group["notes"]] == [("leftovers_killed", 3)]
 

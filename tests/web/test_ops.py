@@ -88,7 +88,7 @@ async def test_loop_lag_is_measured(mock_clock: trio.testing.MockClock) -> None:
 async def test_metrics_are_exposed_with_units_and_nothing_is_labelled_by_host_or_task(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     await world.get(f"/api/v1/tasks/{task['task_id']}")
     await world.get("/nowhere/at/all")
     world.metrics.command_seconds.observe(0.02)

@@ -58,7 +58,7 @@ async def test_room_that_does_not_come_is_refused_in_time_and_nothing_was_writte
     assert trio.current_time() - begun == pytest.approx(0.2, abs=0.15)
     world.store.gate.set()
     with trio.fail_after(5):
-        await world.door.committed()
+        await world.conductor.committed()
     assert [item["name"] for item in (await world.get("/api/v1/tasks")).json["items"]] == ["the first"]
     await world.aclose()
 

@@ -109,14 +109,14 @@ class World:
         self.live = Live(self.clock)
         self.metrics = Metrics()
         self.engine = Engine()
-        self.door = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)
-        self.metrics.follow(self.door, lambda: self.live.ended, self.fleet)
+        self.conductor = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)
+        self.metrics.follow(self.conductor, lambda: self.live.ended, self.fleet)
         self.writer_available = True
         self.health = Health(store, lambda: (0, self.writer.full, self.writer_available), self.metrics)
         self.health.phase, self.health.agent_port = Phase.READY, "127.0.0.1:1"
         self.shutdown = trio.Event()
         self.deps = Deps(
-            door=self.door,
+            engine=self.conductor,
             fleet=self.fleet,
             watching=self.fleet.watching,
             commits=self.writer,
@@ -178,12 +178,12 @@ class World:
     def connect(self, *names: str) -> None:
         for name in names:
             session = self.sessions[name] = self.fleet.attach(self.ids[name], "test", 5, lambda session: None)
-            self.door.submit(HostConnected(self.ids[name], session.number, JOURNAL, 16))
+            self.conductor.submit(HostConnected(self.ids[name], session.number, JOURNAL, 16))
 
     def disconnect(self, name: str) -> None:
         session = self.sessions.pop(name)
         self.fleet.detach(session)
-        self.door.submit(HostDisconnected(self.ids[name], session.number))
+        self.conductor.submit(HostDisconnected(self.ids[name], session.number))
 
     async def run(self, *targets: str, **more: object) -> dict[str, Any]:
         answer = await self.post("/api/v1/run", {"targets": list(targets) or ["all"], "command": "true"} | more)
@@ -192,8 +192,8 @@ class World:
         return body
 
     def begin(self, task: dict[str, Any], name: str) -> None:
-        self.door.submit(Accepted(self.ids[name], task["command"]["command_id"], 1))
-        self.door.submit(Started(self.ids[name], task["command"]["command_id"], 1, 42, 1))
+        self.conductor.submit(Accepted(self.ids[name], task["command"]["command_id"], 1))
+        self.conductor.submit(Started(self.ids[name], task["command"]["command_id"], 1, 42, 1))
 
     def report(
         self,
@@ -207,7 +207,7 @@ class World:
         """The final report of this host's agent. report: further facts of it, e.g. `leftovers_killed=2`."""
         outcome = Outcome.COMPLETED if code == 0 else Outcome.FAILED
         out = stdout if isinstance(stdout, Output) else whole(stdout)
-        self.door.submit(
+        self.conductor.submit(
             Result(
                 self.ids[name],
                 task["command"]["command_id"],
@@ -240,5 +240,5 @@ async def open_world(folder: Path, nursery: trio.Nursery, limits: Limits | None 
     await store.open()
     world = World(store, nursery, limits or Limits())
     nursery.start_soon(world.writer.run)
-    nursery.start_soon(world.door.run)
+    nursery.start_soon(world.conductor.run)
     return world

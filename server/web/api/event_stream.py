@@ -20,7 +20,7 @@ class Stream(AsyncIterator[bytes]):
 
     def __init__(self, call: ApiRequest) -> None:
         """Raises ClarionError too_many_viewers."""
-        call.desk.viewers.refuse_more()
+        call.context.viewers.refuse_more()
         self.call = call
         self.over = False
         self.place = 0.0
@@ -43,7 +43,7 @@ class Stream(AsyncIterator[bytes]):
             first = not self._counted
             if first:
                 # Not earlier: a connection that is cut before its first byte is never told to end.
-                self.place = self.call.desk.viewers.enter()
+                self.place = self.call.context.viewers.enter()
                 self._counted, self._began = True, trio.current_time()
                 self.call.deps.metrics.http_streams.inc()
             return await self.update(first)
@@ -55,7 +55,7 @@ class Stream(AsyncIterator[bytes]):
         """Quart calls it whatever becomes of the connection."""
         if self._counted:
             self._counted = False
-            self.call.desk.viewers.leave()
+            self.call.context.viewers.leave()
             metrics = self.call.deps.metrics
             metrics.http_streams.dec()
             metrics.stream_seconds.labels(self._route).observe(trio.current_time() - self._began)
@@ -67,7 +67,7 @@ class Stream(AsyncIterator[bytes]):
         session = self.call.session
         if self.call.deps.live.closed:
             return "closing"
-        if session is not None and not self.call.desk.sessions.alive(session):
+        if session is not None and not self.call.context.sessions.alive(session):
             return "session_over"
         return None
 

@@ -78,7 +78,7 @@ async def get_events(call: ApiRequest) -> ApiResponse:
         if not is_id(task_id):
             raise ClarionError("task_not_found", field="task")
         await committed_task(call.deps, task_id)
-    viewers = call.desk.viewers
+    viewers = call.context.viewers
     watch = Watch(topics, tasks)
     viewers.resume(watch, call.request.headers.get("Last-Event-ID") or query.text("after"))
     return ApiResponse(_Events(call, watch), headers=dict(sse.HEADERS), content_type=KIND)
@@ -94,7 +94,7 @@ class _Events(Stream):
         self._since = call.deps.live.changes
 
     async def update(self, first: bool) -> bytes:
-        deps, viewers, limits = self.call.deps, self.call.desk.viewers, self.call.deps.limits
+        deps, viewers, limits = self.call.deps, self.call.context.viewers, self.call.deps.limits
         if first:
             self._sent_at = trio.current_time()
             return b"retry: 2000\n" + sse.beat(limits.event_beat) + await self._news()
@@ -116,7 +116,7 @@ class _Events(Stream):
     async def _news(self) -> bytes:
         """A database that does not answer is waited for; a task that was deleted is not watched any more."""
         try:
-            return await self.call.desk.viewers.news(self._watch)
+            return await self.call.context.viewers.news(self._watch)
         except StoreUnavailable:
             return b""
         except ClarionError as error:

@@ -8,7 +8,7 @@ from server.ops import metrics
 from server.ops.health import Phase
 from server.web.readmodel.serialize import by_label
 from server.web.request import ApiRequest, ApiResponse
-from server.web.schemas.responses import DeepView, HostCounts, LiveView, ReadyView, StatisticsView
+from server.web.schemas.server import DeepView, HostCounts, LiveView, ReadyView, StatisticsView
 
 
 async def statistics(call: ApiRequest) -> ApiResponse:
@@ -16,7 +16,7 @@ async def statistics(call: ApiRequest) -> ApiResponse:
 
     From counters in memory; no table is read.
     """
-    counts = call.deps.door.statistics()
+    counts = call.deps.engine.statistics()
     hosts = call.deps.fleet.counts()
     return ApiResponse(
         StatisticsView(

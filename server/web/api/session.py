@@ -1,36 +1,31 @@
-"""Logging in and out of the web page."""
+"""Endpoints of the web page's sessions: log in, show, log out."""
 
 from __future__ import annotations
 
-from server.web.http.session import Session, check_origin, cookie, cookie_name
+from server.web.http.session import Session
 from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.requests import LoginBody
-from server.web.schemas.responses import SessionView
+from server.web.schemas.server import SessionView
+from server.web.service import sessions
 
 
 async def log_in(call: ApiRequest) -> ApiResponse:
     """Log in.
 
-    Exchanges a token for a session cookie, which only the web page needs: programs send the token itself. After five
-    wrong tokens from one
-    address within a minute further ones are answered with 429 and Retry-After; other tokens from there are not
-    affected.
+    Exchanges a token for a session cookie. Only the web page needs this; programs send the token itself. After five
+    wrong tokens from one address within a minute, the server answers further ones with 429 and Retry-After. Other
+    tokens from the same address are not affected.
     """
-    body, request = call.body, call.request
-    assert isinstance(body, LoginBody)
-    check_origin(request.headers, request.host)
-    secret, session = call.desk.sessions.log_in(
-        body.token.strip(), request.remote_addr or "", secure=request.scheme == "https"
-    )
-    return ApiResponse(
-        _view(call, session), 201, {"Set-Cookie": cookie(request.scheme, request.host, secret, session.life.longest)}
-    )
+    assert isinstance(call.body, LoginBody)
+    session, cookie = sessions.open_session(call, call.body.token)
+    return ApiResponse(_view(call, session), 201, {"Set-Cookie": cookie})
 
 
 async def get_session(call: ApiRequest) -> ApiResponse:
-    """Who am I?
+    """Show the caller.
 
-    `csrf` goes into the header X-Clarion-CSRF of whatever changes something; it is null for those who send a token.
+    Send `csrf` in the header X-Clarion-CSRF of each request that changes something. It is null for callers that send a
+    token.
     """
     return ApiResponse(_view(call, call.session))
 
@@ -38,11 +33,9 @@ async def get_session(call: ApiRequest) -> ApiResponse:
 async def log_out(call: ApiRequest) -> ApiResponse:
     """Log out.
 
-    Ends the session of the cookie. Of no effect on a token.
+    Ends the session of the cookie. It has no effect on a token.
     """
-    request = call.request
-    call.desk.sessions.log_out(request.cookies.get(cookie_name(request.scheme, request.host)))
-    return ApiResponse(None, 204, {"Set-Cookie": cookie(request.scheme, request.host, "", 0)})
+    return ApiResponse(None, 204, {"Set-Cookie": sessions.end_session(call)})
 
 
 def _view(call: ApiRequest, session: Session | None) -> SessionView:

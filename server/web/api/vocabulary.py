@@ -10,7 +10,7 @@ from proto.words import ENGLISH, HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, 
 from server.core.states import EXECUTION_STEPS, TASK_STEPS
 from server.web.http.route import Param
 from server.web.request import ApiRequest, ApiResponse
-from server.web.schemas.result_responses import SayingView, StepView, WordsView, WordView
+from server.web.schemas.server import SayingView, StepView, WordsView, WordView
 
 PARAMS = (Param("language", "string", "Of the words: `en` (default) or `zh-CN`.", choices=LANGUAGES),)
 

@@ -38,7 +38,7 @@ class Limits:
     page_size: int = 50
     page_size_max: int = 500
 
-    viewers: int = 200
+    max_event_streams: int = 200
     """Streams of events open at once."""
     event_spacing: float = 0.2
     """Seconds between two updates of one viewer, at least."""
@@ -50,16 +50,16 @@ class Limits:
     whatever lies between keeps the connection."""
     tasks_per_viewer: int = 8
     session_idle: float = 43_200.0
-    session_longest: float = 604_800.0
+    session_max_age: float = 604_800.0
     plain_session_idle: float = 3_600.0
-    plain_session_longest: float = 43_200.0
+    plain_session_max_age: float = 43_200.0
     wrong_logins: int = 5
     wrong_tokens: int = 60
 
-    scan_outputs: int = 500
+    search_max_outputs: int = 500
     """Different outputs that one request may read to filter or to search, and their bytes."""
-    scan_bytes: int = 32 << 20
-    scan_tasks: int = 5_000
+    search_max_bytes: int = 32 << 20
+    search_max_tasks: int = 5_000
     """Tasks that one page of a list looks at where no index has them in order."""
     expressions: Bounds = BOUNDS
     """limits.expression_chars, limits.selector_names, limits.selector_patterns and limits.selector_comparisons."""

@@ -10,6 +10,8 @@ import msgspec
 
 from server.web.http.auth import Access
 
+API = "/api/v1"
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
@@ -57,7 +59,7 @@ class Route:
     @property
     def name(self) -> str:
         """Unique; also the operationId, e.g. `get_tasks_progress`."""
-        words = [part for part in self.path.removeprefix("/api/v1").replace(".", "_").split("/") if part]
+        words = [part for part in self.path.removeprefix(API).replace(".", "_").split("/") if part]
         kind = ["page"] if self.access is Access.SHELL else []
         return (
             "_".join(

@@ -14,8 +14,8 @@ from proto.readable import HIDDEN_RANGES
 from server.web.http.limits import Limits
 from server.web.http.query import MAX_MS
 from server.web.service.create_task import HEADER
-from server.web.service.rerun_groups import WORDS
-from server.web.service.retry_policy import CAN_HELP, RAN
+from server.web.service.rerun_task import WORDS
+from server.web.service.task_request import RETRYABLE, RETRYABLE_IF_IDEMPOTENT
 
 Schema = dict[str, Any]
 
@@ -127,7 +127,7 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
         },
         "RetryBody": {
             "attempts": {"minimum": 1, "maximum": limits.attempts},
-            "codes": {"minItems": 1, "items": {"enum": [*CAN_HELP, *RAN]}},
+            "codes": {"minItems": 1, "items": {"enum": [*RETRYABLE, *RETRYABLE_IF_IDEMPOTENT]}},
             "backoff": pause,
             "backoff_max": pause,
         },

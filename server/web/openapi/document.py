@@ -22,7 +22,7 @@ from server.web.http.auth import Access
 from server.web.http.limits import Limits
 from server.web.http.route import Param, Route
 from server.web.openapi import bounds
-from server.web.schemas.responses import ErrorBody, ProblemDetails
+from server.web.schemas.errors import ErrorBody, ProblemDetails
 
 REF = "#/components/schemas/{name}"
 BODY_ERRORS = (

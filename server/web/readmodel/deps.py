@@ -32,7 +32,7 @@ class Deps:
     after the
     writer has been flushed. shutdown: set once, when the server begins to stop."""
 
-    door: EngineHandle
+    engine: EngineHandle
     fleet: Fleet
     commits: Commits
     store: Store

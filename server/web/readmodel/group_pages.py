@@ -14,7 +14,7 @@ from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of
 from server.web.readmodel.result_groups import Answers, ReadBudget, joined, people_of
 from server.web.readmodel.serialize import group_view
-from server.web.schemas.result_responses import GroupPage, GroupView
+from server.web.schemas.results import GroupPage, GroupView
 
 BEGINNING = 2_048
 """Bytes of each output that a list shows."""

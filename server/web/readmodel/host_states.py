@@ -25,7 +25,7 @@ from server.core.model import Execution, Task
 from server.web.readmodel.commit_feed import Subscription
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, committed_task
-from server.web.schemas.result_responses import CellsView
+from server.web.schemas.results import CellsView
 
 UNREACHABLE = 16
 FRESH_S = 0.4

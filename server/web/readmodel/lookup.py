@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+
+import trio
 
 from proto.ids import is_id
 from server.core.model import Command, Task
 from server.errors import ClarionError
 from server.ports import Fleet, HostPresence
 from server.web.readmodel.deps import Deps
-from server.web.readmodel.unknown_names import ambiguous, label, no_host
+from server.web.readmodel.unknown_names import DETAILED, SHOWN, ambiguous, label, listed, no_host
+
+SLICE = 1_000
+"""Names looked up before the event loop runs other tasks."""
 
 
 async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
@@ -89,6 +94,35 @@ class TaskHosts:
         raise ClarionError(
             "execution_not_found", f"The task has no host named {label(name)}.", details={"unknown": [name[:255]]}
         )
+
+    async def ids_of(self, names: Sequence[str]) -> list[str]:
+        """The ids of the task's hosts with these names or ids, without duplicates.
+
+        Raises:
+            ClarionError: execution_not_found, with all names that match no host of the task; host_ambiguous.
+        """
+        found: dict[str, None] = {}
+        unknown = []
+        for index, name in enumerate(dict.fromkeys(names)):
+            if index % SLICE == SLICE - 1:
+                await trio.lowlevel.checkpoint()
+            try:
+                found[self.id_of(name)] = None
+            except ClarionError as error:
+                if error.code != "execution_not_found":
+                    error.field = "hosts"
+                    raise
+                unknown.append(name[:255])
+        if unknown:
+            names_are = "1 name does" if len(unknown) == 1 else f"{len(unknown):,} names do"
+            shown = listed([label(name) for name in unknown[:SHOWN]], len(unknown))
+            raise ClarionError(
+                "execution_not_found",
+                f"{names_are} not belong to a host of the task: {shown}.",
+                field="hosts",
+                details={"unknown": unknown[:DETAILED], "total": len(unknown)},
+            )
+        return list(found)
 
 
 async def task_hosts(deps: Deps, task_id: str) -> TaskHosts:

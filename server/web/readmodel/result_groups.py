@@ -5,21 +5,21 @@ the end."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
-from server.core.effects import SaveKinds
 from server.core.model import Output, Task
 from server.core.results.groups import Kind, KindOrder, ResultGroup
 from server.core.results.live_groups import LiveGroups
 from server.core.selectors.fold import Folded, fold
-from server.store.base import StoreUnavailable
 from server.web.readmodel.commit_feed import Subscription
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, committed_task
 
+SaveOrder = Callable[[str, bytes], Awaitable[None]]
+"""Commits the order in which a command's groups appeared: (command_id, encoded order)."""
 FRESH_S = 1.0
 """Answers of a task that has not ended are put together again after this at the earliest."""
 
@@ -77,8 +77,8 @@ class _Kept:
 
 
 class ResultGroupCache:
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
+    def __init__(self, deps: Deps, save_order: SaveOrder) -> None:
+        self._deps, self._save_order = deps, save_order
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def of(self, task_id: str) -> Answers:
@@ -103,7 +103,7 @@ class ResultGroupCache:
                     # Of a task that has ended nothing new can come, so that what follows from its rows alone follows
                     # from them again.
                     if not task.status.final:
-                        await self._keep(command.command_id, now_known)
+                        await self._save_order(command.command_id, now_known)
                     kept.order = now_known
                 groups = [one for one in found if one.status.final]
                 await self._note(kept, command.command_id, task.status.final, started)
@@ -128,13 +128,6 @@ class ResultGroupCache:
             kept.sheet = sheet
         return kept.sheet.answers()
 
-    async def _keep(self, command_id: str, kinds: bytes) -> None:
-        """Raises StoreUnavailable."""
-        with trio.move_on_after(self._deps.limits.write_timeout):
-            await self._deps.commits.commit([SaveKinds(command_id, kinds)])
-            return
-        raise StoreUnavailable("the numbers of the groups are not committed yet")
-
     def _good(self, kept: _Kept, answers: Answers, task: Task) -> bool:
         if answers.task.version >= task.version:
             return True
@@ -150,8 +143,8 @@ class ReadBudget:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._outputs, self._bytes = deps.limits.scan_outputs, deps.limits.scan_bytes
-        self._looks = LOOKS * deps.limits.scan_bytes
+        self._outputs, self._bytes = deps.limits.search_max_outputs, deps.limits.search_max_bytes
+        self._looks = LOOKS * deps.limits.search_max_bytes
         self._read: dict[bytes, Output | None] = {}
 
     @property

@@ -17,7 +17,7 @@ from server.ports import Fleet, HostPresence
 from server.store.base import Beginning, OutputSummary
 from server.web.readmodel.progress import answered, done
 from server.web.readmodel.result_groups import GroupMembers
-from server.web.schemas import responses, result_responses
+from server.web.schemas import executions, hosts, results, tasks
 
 
 def by_label(counts: Sequence[int], kinds: type[TaskStatus] | type[ExecutionStatus]) -> dict[str, int]:
@@ -33,8 +33,8 @@ def _waits_for(task: Task) -> str | None:
     return None
 
 
-def task_row(task: Task) -> responses.TaskRow:
-    return responses.TaskRow(
+def task_row(task: Task) -> tasks.TaskRow:
+    return tasks.TaskRow(
         task_id=task.task_id,
         name=task.name,
         description=task.description,
@@ -60,23 +60,21 @@ def task_row(task: Task) -> responses.TaskRow:
     )
 
 
-def task_view(task: Task, command: Command) -> responses.TaskView:
+def task_view(task: Task, command: Command) -> tasks.TaskView:
     retry = task.retry
-    return responses.TaskView(
+    return tasks.TaskView(
         **asdict(task_row(task)),
         parameters=dict(task.parameters),
         target_text=task.target_text,
         if_offline="fail" if task.wait_ms is None else "wait",
         wait_for_ms=task.wait_ms,
-        retry=None
-        if retry is None
-        else responses.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
+        retry=None if retry is None else tasks.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),
         command=command_view(command),
     )
 
 
-def command_view(command: Command) -> responses.CommandView:
-    return responses.CommandView(
+def command_view(command: Command) -> tasks.CommandView:
+    return tasks.CommandView(
         command_id=command.command_id,
         command=command.command,
         argv=list(command.argv) if command.argv is not None else None,
@@ -99,7 +97,7 @@ def command_view(command: Command) -> responses.CommandView:
     )
 
 
-def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fleet) -> responses.ProgressView:
+def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fleet) -> tasks.ProgressView:
     """rate: per second over the last seconds, for a task that has not ended."""
     task = progress.task
     total, ended = task.total_hosts, done(task)
@@ -108,7 +106,7 @@ def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fl
         rate = answered(task) / (elapsed_ms / 1000) if elapsed_ms else None
     left_ms = round((total - ended) / rate * 1000) if rate and task.cancel_requested_at is None else None
     eta_ms = 0 if task.status.final else left_ms
-    return responses.ProgressView(
+    return tasks.ProgressView(
         task_id=task.task_id,
         status=task.status.label,
         version=task.version,
@@ -121,9 +119,7 @@ def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fl
         eta_ms=eta_ms,
         elapsed_ms=elapsed_ms,
         cancel_requested_at=task.cancel_requested_at,
-        slowest=[
-            responses.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest
-        ],
+        slowest=[tasks.SlowHost(host_id=host_id, hostname=_hostname(fleet, host_id)) for host_id in progress.slowest],
     )
 
 
@@ -132,25 +128,25 @@ def _hostname(fleet: Fleet, host_id: str) -> str | None:
     return presence.host.hostname if presence is not None else None
 
 
-def _error(row: Execution) -> responses.ErrorView | None:
+def _error(row: Execution) -> executions.ErrorView | None:
     return error_view(row.error_code, row.error_message)
 
 
-def error_view(code: str | None, detail: str | None) -> responses.ErrorView | None:
+def error_view(code: str | None, detail: str | None) -> executions.ErrorView | None:
     if code is None:
         return None
     known = reason(code)
-    return responses.ErrorView(
+    return executions.ErrorView(
         phase=known.phase, code=code, message=known.message, detail=detail, hint=known.hint, retryable=known.retryable
     )
 
 
-def _note_view(code: str, *, count: int | None = None, hosts: int | None = None) -> responses.NoteView:
+def _note_view(code: str, *, count: int | None = None, hosts: int | None = None) -> executions.NoteView:
     note = NOTES[code]
-    return responses.NoteView(code=code, message=note.message, hint=note.hint, count=count, hosts=hosts)
+    return executions.NoteView(code=code, message=note.message, hint=note.hint, count=count, hosts=hosts)
 
 
-def _notes(row: Execution, sizes: Mapping[bytes, OutputSummary]) -> list[responses.NoteView]:
+def _notes(row: Execution, sizes: Mapping[bytes, OutputSummary]) -> list[executions.NoteView]:
     cut = any(
         sizes[output_id].truncated
         for output_id in (row.stdout_id, row.stderr_id)
@@ -161,7 +157,7 @@ def _notes(row: Execution, sizes: Mapping[bytes, OutputSummary]) -> list[respons
 
 def _group_notes(
     answer: ResultGroup, begins: Mapping[bytes, Beginning], counts: Sequence[int]
-) -> list[responses.NoteView]:
+) -> list[executions.NoteView]:
     found = [_note_view(code, hosts=hosts) for code, hosts in zip(MARKED, counts, strict=False) if hosts]
     cut = any(begins[output_id].sizes.truncated for output_id in answer.outputs if output_id in begins)
     return found + ([_note_view("output_cut", hosts=answer.count)] if cut else [])
@@ -174,17 +170,17 @@ def group_view(
     begins: Mapping[bytes, Beginning],
     detail: str | None,
     notes: Sequence[int] = (),
-) -> result_responses.GroupView:
+) -> results.GroupView:
     """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per
     note, as the store counts."""
     words = said(answer.status.label, code=answer.error_code)
-    return result_responses.GroupView(
+    return results.GroupView(
         number=answer.number,
         selector=f"task:{task_id} group={answer.number}",
         count=answer.count,
         folded=people.folded.text,
         more=people.folded.more,
-        first_host=result_responses.FirstHost(host_id=people.host_id, hostname=people.hostname),
+        first_host=results.FirstHost(host_id=people.host_id, hostname=people.hostname),
         status=answer.status.label,
         word=words.word,
         message=words.message,
@@ -198,17 +194,15 @@ def group_view(
     )
 
 
-def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> result_responses.BeginningView | None:
+def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> results.BeginningView | None:
     if output_id is None:
         return None
     begin = begins.get(output_id)
     if begin is None:
-        return result_responses.BeginningView(
-            output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None
-        )
+        return results.BeginningView(output_id=output_id.hex(), text="", whole=False, total_bytes=None, truncated=None)
     sizes = begin.sizes
     whole = len(begin.data) == sizes.total_bytes
-    return result_responses.BeginningView(
+    return results.BeginningView(
         output_id=output_id.hex(),
         text=begin.data.decode("utf-8", "replace"),
         whole=whole,
@@ -217,7 +211,7 @@ def _beginning(output_id: bytes | None, begins: Mapping[bytes, Beginning]) -> re
     )
 
 
-def _stop(row: Execution) -> responses.StopView | None:
+def _stop(row: Execution) -> executions.StopView | None:
     kill = (row.report or {}).get("kill")
     never = row.error_code in ("canceled_before_start", "task_timeout")
     if row.cancel_requested_at is None and kill is None and not never:
@@ -226,7 +220,7 @@ def _stop(row: Execution) -> responses.StopView | None:
     reason = (
         signals.get("reason") or row.cancel_reason or ("timeout" if row.error_code == "task_timeout" else "canceled")
     )
-    return responses.StopView(
+    return executions.StopView(
         outcome=_stopped(row, signals),
         reason=str(reason),
         requested_at=row.cancel_requested_at,
@@ -247,11 +241,11 @@ def _stopped(row: Execution, signals: Mapping[str, object]) -> str:
     return "killed" if row.status in (ExecutionStatus.CANCELED, ExecutionStatus.TIMEOUT) else "finished"
 
 
-def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> responses.OutputSummaryView | None:
+def _summary(output_id: bytes | None, sizes: Mapping[bytes, OutputSummary]) -> executions.OutputSummaryView | None:
     if output_id is None:
         return None
     size = sizes.get(output_id)
-    return responses.OutputSummaryView(
+    return executions.OutputSummaryView(
         output_id=output_id.hex(),
         total_bytes=size.total_bytes if size else None,
         truncated=size.truncated if size else None,
@@ -271,9 +265,9 @@ def _awaits(row: Execution, task: Task | None, fleet: Fleet) -> str | None:
 
 def execution_row(
     row: Execution, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
-) -> responses.ExecutionRow:
+) -> executions.ExecutionRow:
     """task: the engine's record, if it has not ended."""
-    return responses.ExecutionRow(
+    return executions.ExecutionRow(
         host_id=row.host_id,
         hostname=hostname,
         command_id=row.command_id,
@@ -302,12 +296,12 @@ def execution_row(
 
 def execution_view(
     row: Execution, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
-) -> responses.ExecutionView:
+) -> executions.ExecutionView:
     report = dict(row.report) if row.report is not None else None
     late = dict(row.late_result) if row.late_result is not None else None
     base = execution_row(row, hostname, sizes, task, fleet)
     earlier = [dict(one) for one in row.earlier]
-    return responses.ExecutionView(
+    return executions.ExecutionView(
         **{name: getattr(base, name) for name in base.__struct_fields__},
         report=report,
         earlier=earlier,
@@ -315,11 +309,9 @@ def execution_view(
     )
 
 
-def host_view(
-    presence: HostPresence, word: str, open_executions: int, identity: HostIdentity | None
-) -> responses.HostView:
+def host_view(presence: HostPresence, word: str, open_executions: int, identity: HostIdentity | None) -> hosts.HostView:
     host: Host = presence.host
-    return responses.HostView(
+    return hosts.HostView(
         host_id=host.host_id,
         hostname=host.hostname,
         selector=word,
@@ -344,8 +336,8 @@ def host_view(
     )
 
 
-def identity_view(identity: HostIdentity) -> responses.IdentityView:
-    return responses.IdentityView(
+def identity_view(identity: HostIdentity) -> hosts.IdentityView:
+    return hosts.IdentityView(
         state=identity.state,
         generation=identity.generation,
         certificate_expires_at=max(identity.not_after, identity.next_not_after or 0),

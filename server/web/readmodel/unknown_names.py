@@ -13,6 +13,8 @@ from server.ports import Fleet
 
 SHOWN = 5
 """Names, and ids of one name, that a sentence lists; `details` has all of them."""
+DETAILED = 1_000
+"""Names of each kind in an error's details, or in a warning."""
 ADVISED = 3
 """Unknown names for which others are proposed."""
 WAY_OUT = "use an id; 'clarion hosts rename', 'clarion hosts delete' or 'clarion hosts replace' ends it for good"

@@ -26,7 +26,7 @@ from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import committed_task
 from server.web.readmodel.serialize import by_label, progress_view, task_row
 from server.web.readmodel.task_events import TaskFrames
-from server.web.schemas.responses import HostCounts, StatisticsView
+from server.web.schemas.server import HostCounts, StatisticsView
 
 TOPICS = ("statistics", "hosts", "tasks")
 OF_TASKS = ("states", "groups")
@@ -91,7 +91,7 @@ class Viewers:
 
     def refuse_more(self) -> None:
         """Raises ClarionError too_many_viewers."""
-        if self.count >= self._deps.limits.viewers:
+        if self.count >= self._deps.limits.max_event_streams:
             raise ClarionError("too_many_viewers")
 
     def enter(self) -> float:
@@ -169,7 +169,7 @@ class Viewers:
         return frame.data
 
     def _statistics(self) -> bytes:
-        counts, hosts = self._deps.door.statistics(), self._deps.fleet.counts()
+        counts, hosts = self._deps.engine.statistics(), self._deps.fleet.counts()
         view = StatisticsView(
             tasks=by_label(counts.tasks, TaskStatus),
             executions=by_label(counts.executions, ExecutionStatus),

@@ -1,4 +1,4 @@
-"""Creation of tasks: once per idempotency key, committed before anybody is told."""
+"""Creates tasks: one per idempotency key, committed before the engine receives it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,92 @@ from hashlib import sha256
 import orjson
 import trio
 
+from proto.ids import uuid7
 from server.core.effects import CreateTask
 from server.core.events import Event, TaskCreated, TaskStarted
 from server.core.model import Command, Task
-from server.core.states import TaskStatus
+from server.core.states import ExecutionStatus, TaskStatus
 from server.errors import ClarionError
-from server.web.context import Flight
+from server.web.context import PendingCreation
 from server.web.readmodel.lookup import stored_task
 from server.web.request import ApiRequest
 from server.web.schemas.requests import TaskBody
 from server.web.service.targets import choose_hosts
-from server.web.service.task_request import build, check
+from server.web.service.task_request import ValidatedTaskRequest, validate
 
 HEADER = "Idempotency-Key"
-Make = Callable[[], Awaitable[tuple[Task, Command]]]
+MakeTask = Callable[[], Awaitable[tuple[Task, Command]]]
+
+
+async def create_task(call: ApiRequest, body: TaskBody, *, start: bool) -> tuple[Task, Command, bool]:
+    """Create the task that a request describes.
+
+    Args:
+        call: The request.
+        body: Its body.
+        start: Start the task too.
+
+    Returns:
+        The committed task and command, and False if an earlier request with the same idempotency key created them.
+
+    Raises:
+        ClarionError: The request is refused and nothing is written. Exception: after store_unavailable the task may
+            exist, as the error's message says.
+    """
+    validated = validate(body, call.deps.limits)
+
+    async def make() -> tuple[Task, Command]:
+        deps = call.deps
+        host_ids, text = await choose_hosts(body.targets, deps, call.context.result_groups)
+        return _task_of(call, validated, host_ids, text)
+
+    return await create_once(call, make, start=start, verb="run" if start else "create")
+
+
+async def create_once(call: ApiRequest, make: MakeTask, *, start: bool, verb: str) -> tuple[Task, Command, bool]:
+    """Create a task unless the request's idempotency key has created one before.
+
+    Args:
+        call: The request.
+        make: Makes the task and its command; called only if no earlier request has created a task.
+        start: Start the task too.
+        verb: What the request does with its body; part of the digest that distinguishes requests.
+
+    Returns:
+        As `create_task`.
+
+    Raises:
+        ClarionError: As `create_task`; idempotency_mismatch if the key belongs to a different request.
+    """
+    key = _key(call)
+    if key is None:
+        task_id = await call.context.run_to_completion(lambda: _write(call, make, start, None, None), after_room=True)
+        return *await stored_task(call.deps, task_id), True
+    digest = request_digest(call.raw, verb)
+    pending = call.context.pending_creations
+    with trio.move_on_after(call.deps.limits.write_timeout):
+        while (other := pending.get(key)) is not None:
+            if other.digest != digest:
+                raise ClarionError("idempotency_mismatch", field=HEADER)
+            await other.done.wait()
+    if key in pending:
+        raise ClarionError(
+            "store_unavailable", "the first request with this Idempotency-Key has not been committed yet"
+        )
+    own = pending[key] = PendingCreation(digest)
+    task_id, new = await call.context.run_to_completion(
+        lambda: _write_once(call, make, start, key, own), after_room=True
+    )
+    return *await stored_task(call.deps, task_id), new
+
+
+def request_digest(body: object, verb: str) -> bytes:
+    """SHA-256 of a request. White space and the order of keys in its body do not matter."""
+    return sha256(f"{verb} ".encode() + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _key(call: ApiRequest) -> str | None:
-    """The key with its owner's name before it: one operator cannot meet another's tasks by guessing keys."""
+    """The idempotency key, prefixed with the caller's name so that callers cannot use each other's keys."""
     key = call.request.headers.get(HEADER)
     if key is None:
         return None
@@ -35,85 +103,74 @@ def _key(call: ApiRequest) -> str | None:
             "invalid_value",
             f"{HEADER} must be 1 to {limit} printable ASCII characters",
             field=HEADER,
-            hint="a UUID does well",
+            hint="use a UUID",
         )
     return f"{call.by}:{key}"
 
 
-def digest_of(call: ApiRequest, verb: str) -> bytes:
-    """32 bytes that stand for what is asked: the body without regard to spaces and the order of keys, and what is to be
-    done with it."""
-    return sha256(f"{verb} ".encode() + orjson.dumps(call.raw, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-async def create(call: ApiRequest, *, start: bool) -> tuple[Task, Command, bool]:
-    """The task of a TaskBody; otherwise as `created`."""
-    assert isinstance(call.body, TaskBody)
-    wish = check(call.body, call.deps.limits)
-
-    async def make() -> tuple[Task, Command]:
-        deps, targets = call.deps, wish.body.targets
-        host_ids, text = await choose_hosts(targets, deps, call.desk.answers, deps.limits)
-        return build(wish, host_ids, text, call.by, deps.clock, deps.entropy)
-
-    return await created(call, make, start=start, verb="run" if start else "create")
-
-
-async def created(call: ApiRequest, make: Make, *, start: bool, verb: str) -> tuple[Task, Command, bool]:
-    """The committed task and command, and whether they are new. make: called once it is known that there is none yet.
-
-    Raises ClarionError; then nothing was written, except with store_unavailable, which says so.
-    """
-    key = _key(call)
-    if key is None:
-        task_id = await call.desk.run_to_completion(lambda: _write(call, make, start, None, None), after_room=True)
-        return *await stored_task(call.deps, task_id), True
-    digest = digest_of(call, verb)
-    with trio.move_on_after(call.deps.limits.write_timeout):
-        while (flight := call.desk.creating.get(key)) is not None:
-            if flight.digest != digest:
-                raise ClarionError("idempotency_mismatch", field=HEADER)
-            await flight.done.wait()
-    if key in call.desk.creating:
-        raise ClarionError(
-            "store_unavailable", "the first request with this Idempotency-Key has not been committed yet"
-        )
-    flight = call.desk.creating[key] = Flight(digest)
-    task_id, new = await call.desk.run_to_completion(lambda: _once(call, make, start, key, flight), after_room=True)
-    return *await stored_task(call.deps, task_id), new
-
-
-async def _once(call: ApiRequest, make: Make, start: bool, key: str, flight: Flight) -> tuple[str, bool]:
+async def _write_once(
+    call: ApiRequest, make: MakeTask, start: bool, key: str, pending: PendingCreation
+) -> tuple[str, bool]:
     try:
         known = await call.deps.store.known_key(key)
         if known is None:
-            return await _write(call, make, start, key, flight.digest), True
-        if known.request_digest != flight.digest:
+            return await _write(call, make, start, key, pending.digest), True
+        if known.request_digest != pending.digest:
             raise ClarionError("idempotency_mismatch", field=HEADER)
         if start:
-            await _finish_run(call, known.task_id)
+            await _start_if_pending(call, known.task_id)
         return known.task_id, False
     finally:
-        del call.desk.creating[key]
-        flight.done.set()
+        del call.context.pending_creations[key]
+        pending.done.set()
 
 
-async def _finish_run(call: ApiRequest, task_id: str) -> None:
-    """The server died between creation and start of a `run`: the repeated request starts it."""
-    live = call.deps.door.live_task(task_id)
-    if live is not None and live.status is TaskStatus.PENDING and live.cancel_reason is None:
-        call.deps.door.submit(TaskStarted(task_id))
-        await call.deps.door.committed(task_id)
+async def _start_if_pending(call: ApiRequest, task_id: str) -> None:
+    """Start a task whose `run` request created it just before the server ended."""
+    task = call.deps.engine.live_task(task_id)
+    if task is not None and task.status is TaskStatus.PENDING and task.cancel_reason is None:
+        call.deps.engine.submit(TaskStarted(task_id))
+        await call.deps.engine.committed(task_id)
 
 
-async def _write(call: ApiRequest, make: Make, start: bool, key: str | None, digest: bytes | None) -> str:
+async def _write(call: ApiRequest, make: MakeTask, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
     task, command = await make()
-    await call.desk.room()
+    await call.context.room()
     await deps.commits.commit([CreateTask(task, command, key, digest)])
     events: list[Event] = [TaskCreated(task, command)]
     if start:
         events.append(TaskStarted(task.task_id))
-    deps.door.submit(*events)
-    await deps.door.committed(task.task_id)
-    return command.task_id
+    deps.engine.submit(*events)
+    await deps.engine.committed(task.task_id)
+    return task.task_id
+
+
+def _task_of(
+    call: ApiRequest, request: ValidatedTaskRequest, host_ids: tuple[str, ...], target_text: str
+) -> tuple[Task, Command]:
+    """A pending task and its command, with new ids."""
+    now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
+    body, command = request.body, request.command
+    command.task_id, command.command_id = uuid7(now, entropy(10)), uuid7(now, entropy(10))
+    counts = [0] * len(ExecutionStatus)
+    counts[ExecutionStatus.PENDING] = len(host_ids)
+    task = Task(
+        task_id=command.task_id,
+        name=request.name,
+        description=body.description,
+        type=body.type,
+        status=TaskStatus.PENDING,
+        created_by=call.by,
+        created_at=now,
+        updated_at=now,
+        target_text=target_text,
+        targets=host_ids,
+        parameters=body.parameters,
+        timeout_ms=request.task_timeout_ms,
+        concurrency=body.concurrency,
+        counts=tuple(counts),
+        wait_ms=request.wait_ms,
+        retry=request.retry,
+    )
+    return task, command

@@ -71,7 +71,7 @@ def check_interpreter(text: str) -> None:
         )
 
 
-def check_again(command: Command) -> None:
+def check_stored_command(command: Command) -> None:
     """A stored command, which a release before these checks may have taken. Raises ClarionError invalid_value."""
     if command.script is not None:
         check_script(command.script, command.interpreter)

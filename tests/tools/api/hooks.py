@@ -20,7 +20,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from server.web.api.events import OF_TASKS
-from server.web.service.retry_policy import RAN
+from server.web.service.task_request import RETRYABLE_IF_IDEMPOTENT
 from tests.tools.api.site import AGENT, HOSTS, KNOWN, SPARE
 
 KNOWN_IDS: dict[str, list[str]] = json.loads(Path(os.environ[KNOWN]).read_text()) if KNOWN in os.environ else {}
@@ -164,7 +164,7 @@ def _goes_together(body: Mapping[str, Any]) -> bool:
         or (
             isinstance(retry, dict)
             and not retry.get("idempotent")
-            and any(code in RAN for code in retry.get("codes") or ())
+            and any(code in RETRYABLE_IF_IDEMPOTENT for code in retry.get("codes") or ())
         )  # it may have run
         or not _is_base64(body.get("stdin_base64"))  # contentEncoding is an annotation
     )

@@ -49,7 +49,7 @@ async def test_it_is_refused_with_field_and_character(
 async def test_a_rerun_is_not_named_so_either(world: World) -> None:
     task = await world.run("web-1")
     world.report(task, "web-1", code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     answer = await world.post(f"/api/v1/tasks/{task['task_id']}/rerun", {"name": "x\u202e"})
     assert (answer.status, answer.error["field"]) == (422, "name")
 

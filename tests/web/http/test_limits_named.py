@@ -44,7 +44,7 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("http.max_json_values", Limits(max_json_values=4), posts(argv=["", "", "", "", ""])),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/tasks?limit=6")),
     ("http.page_size_max", Limits(page_size_max=5), gets("/api/v1/hosts?limit=501")),
-    ("http.max_event_streams", Limits(viewers=0), gets("/api/v1/events?topic=tasks")),
+    ("http.max_event_streams", Limits(max_event_streams=0), gets("/api/v1/events?topic=tasks")),
     ("limits.command_bytes", Limits(), scripts(script="x" * 70_000)),
     ("limits.command_bytes", Limits(command_bytes=10), posts(command="echo 45678901")),
     ("limits.command_bytes", Limits(command_bytes=10), scripts(argv=["echo", "456789"])),

@@ -12,7 +12,7 @@ import pytest
 from server.web.http.auth import Access
 from server.web.openapi.document import document, template
 from server.web.routes import ROUTES
-from server.web.schemas import responses
+from server.web.schemas import errors, executions, hosts, server, tasks
 from tests.web.world import World
 
 
@@ -77,28 +77,28 @@ async def test_answers_have_the_shape_that_is_described(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1", stdout=b"x")
     world.report(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     path = f"/api/v1/tasks/{task['task_id']}"
     for address, shape in (
-        (path, responses.TaskView),
-        ("/api/v1/tasks", responses.TaskPage),
-        (f"{path}/progress", responses.ProgressView),
-        (f"{path}/hosts", responses.ExecutionPage),
-        (f"{path}/hosts/web-1", responses.ExecutionView),
-        (f"{path}/hosts/web-1/output", responses.OutputView),
-        ("/api/v1/hosts", responses.HostPage),
-        ("/api/v1/hosts/web-1", responses.HostView),
-        ("/api/v1/statistics", responses.StatisticsView),
-        ("/health/live", responses.LiveView),
-        ("/health/ready", responses.ReadyView),
-        ("/health/deep", responses.DeepView),
+        (path, tasks.TaskView),
+        ("/api/v1/tasks", tasks.TaskPage),
+        (f"{path}/progress", tasks.ProgressView),
+        (f"{path}/hosts", executions.ExecutionPage),
+        (f"{path}/hosts/web-1", executions.ExecutionView),
+        (f"{path}/hosts/web-1/output", executions.OutputView),
+        ("/api/v1/hosts", hosts.HostPage),
+        ("/api/v1/hosts/web-1", hosts.HostView),
+        ("/api/v1/statistics", server.StatisticsView),
+        ("/health/live", server.LiveView),
+        ("/health/ready", server.ReadyView),
+        ("/health/deep", server.DeepView),
     ):
         answer = await world.get(address)
         assert answer.status == 200, address
         decoded = msgspec.json.decode(answer.data, type=shape)
         assert msgspec.to_builtins(decoded) == answer.json, address
     error = await world.get("/api/v1/tasks/x")
-    assert msgspec.json.decode(error.data, type=responses.ErrorBody).error.code == "task_not_found"
+    assert msgspec.json.decode(error.data, type=errors.ErrorBody).error.code == "task_not_found"
 
 
 def parameters(method: str, path: str) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def test_of_two_names_of_a_parameter_the_earlier_one_is_deprecated() -> None:
 async def test_a_range_that_is_none_is_ignored_and_not_described_as_wrong(world: World, header: str) -> None:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"0123456789")
-    await world.door.committed()
+    await world.conductor.committed()
     answer = await world.get(
         f"/api/v1/tasks/{task['task_id']}/hosts/web-1/output",
         headers={"Range": header, "Accept": "application/octet-stream"},

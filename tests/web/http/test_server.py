@@ -191,7 +191,7 @@ async def test_long_polls_end_at_shutdown_and_the_port_is_free_again(world: Worl
 async def test_a_client_that_does_not_read_does_not_hold_up_the_stop(world: World) -> None:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=whole(b"x" * 262_144) or b"")
-    await world.door.committed()
+    await world.conductor.committed()
     ask = (
         f"GET /api/v1/tasks/{task['task_id']}/hosts/web-1/output HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
         f"{ADMIN.text}\r\n\r\n"

@@ -43,7 +43,7 @@ async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="told")
     world.report(task, "web-1", 0, b"what it said\n")
-    await world.door.committed()
+    await world.conductor.committed()
     at = f"/tasks/{task['task_id']}"
 
     def script(page: Page, browser: Browser) -> None:
@@ -155,7 +155,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
     address = await served(world, nursery)
     task = await world.run("web-1", name="again and again")
     world.report(task, "web-1", 1)
-    await world.door.committed()
+    await world.conductor.committed()
 
     def lose(page: Page, pattern: str) -> None:
         """The request is carried out, and its answer does not arrive."""

@@ -87,7 +87,7 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
     ended = await world.run("web-1", "web-2", command="true")
     world.report(ended, "web-1")
     world.report(ended, "web-2", code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     repeated = (await world.post(f"/api/v1/tasks/{ended['task_id']}/rerun", {"only": ["failed"]})).json
     with_stdin = await world.run("web-1", command="cat", stdin="four")
     env = {

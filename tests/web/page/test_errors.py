@@ -22,7 +22,7 @@ async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="all of them")
     world.report(task, "web-1", stdout=b"fine\n")
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
@@ -163,7 +163,7 @@ async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(
     address = await served(world, nursery)
     task = await world.run("web-1", name="quiet")
     world.report(task, "web-1", stdout=b"fine\n")
-    await world.door.committed()
+    await world.conductor.committed()
     body = '{"error":{"code":"internal_error","message":"broken","field":null,"hint":"later","request_id":"1"}}'
 
     def script(page: Page, browser: Browser) -> None:

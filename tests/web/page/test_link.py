@@ -131,7 +131,7 @@ async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_noth
     _, address = await wired(world, nursery)
 
     def end() -> None:
-        for session in world.app.desk.sessions._open.values():  # type: ignore[attr-defined]
+        for session in world.app.context.sessions._open.values():  # type: ignore[attr-defined]
             session.ended = True
 
     def script(page: Page, browser: Browser) -> None:

@@ -48,7 +48,7 @@ async def mixed(world: World) -> dict[str, Any]:
     task = await world.run("all", name="uname -a")
     world.report(task, "web-1", stdout=OUTPUT)
     world.report(task, "web-2", code=3, stdout=b"a\n", stderr=b"no such thing\n")
-    await world.door.committed()
+    await world.conductor.committed()
     return task
 
 
@@ -217,8 +217,8 @@ async def test_nothing_that_came_from_hosts_or_users_is_executed(world: World, n
         error_message=NASTY,
         stdout=whole(b"{}" + OUTPUT),
     )
-    world.door.submit(detail)
-    await world.door.committed()
+    world.conductor.submit(detail)
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)

@@ -33,7 +33,7 @@ async def many(world: World, count: int, **more: Any) -> tuple[list[str], dict[s
 
 
 def canceled(world: World, task: dict[str, Any], name: str) -> None:
-    world.door.submit(
+    world.conductor.submit(
         Result(
             world.ids[name],
             task["command"]["command_id"],
@@ -52,7 +52,7 @@ async def test_a_bar_is_empty_at_nothing_and_split_by_how_hosts_ended(world: Wor
     names, task = await many(world, 10)
     for name in names:
         world.begin(task, name)
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
@@ -83,7 +83,7 @@ async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_
     task = await world.run("web-1", "web-2")
     world.begin(task, "web-1")
     world.begin(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
@@ -135,7 +135,7 @@ async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_a
     names, task = await many(world, 100)
     for name in names:
         world.report(task, name, code=int(name == "node-077"))
-    await world.door.committed()
+    await world.conductor.committed()
     pixel = (
         "() => { const one = document.querySelector('.map canvas'); return one ? "
         "[...one.getContext('2d').getImageData(5, 5, 1, 1).data] : [0, 0, 0, 0]; }"
@@ -176,7 +176,7 @@ async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_ca
     task = await world.run("all", command="true")
     world.report(task, "web-1")
     world.report(task, "web-2", code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     again = (await world.post(f"/api/v1/tasks/{task['task_id']}/rerun", {"hosts": ["web-1", "web-2"]})).json
 
     def identity(state: str | None) -> Any:
@@ -231,7 +231,7 @@ async def test_groups_that_are_behind_the_counts_say_so_and_until_when(world: Wo
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2")
     world.report(task, "web-1", stdout=b"one\n")
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)

@@ -83,7 +83,7 @@ async def test_answers_that_differ_look_different(
     task = await world.run("web-1", "web-2")
     world.report(task, "web-1", stdout=one)
     world.report(task, "web-2", stdout=other)
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)

@@ -142,7 +142,7 @@ async def test_filters_of_tasks_are_chips_with_presets_that_an_address_keeps(
     for name in ("deploy one", "deploy two", "backup"):
         task = await world.run("web-1", name=name, command=f"echo {name}")
         world.report(task, "web-1", code=int(name == "backup"))
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
@@ -193,7 +193,7 @@ async def test_answers_fold_are_copied_found_and_saved_as_one_file(world: World,
     task = await world.run("web-1", "web-2", name="both/of them", command="x")
     world.report(task, "web-1", stdout=b"alpha\nneedle in the hay\n", stderr=b"warned\n")
     world.report(task, "web-2", code=3, stdout=b"beta\n")
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -404,7 +404,7 @@ async def test_wide_screens_are_used_and_a_phone_that_is_touched_can_choose(
     task = await world.run("node-*")
     for name in names:
         world.report(task, name)
-    await world.door.committed()
+    await world.conductor.committed()
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)

@@ -120,7 +120,7 @@ async def test_a_thousand_changes_are_few_updates_of_which_the_last_one_is_right
         made = [await world.run("web-1", command=f"echo {index}") for index in range(60)]
         for task in made:
             world.report(task, "web-1")
-        await world.door.committed()
+        await world.conductor.committed()
         updates, last = 0, {}
         with trio.move_on_after(0.8):
             while True:
@@ -156,7 +156,7 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(world: World) -> N
         cursor = stream.id
     second = await world.run("web-2")
     world.report(first, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     gone = await world.run("db-1")
     await world.call("DELETE", f"/api/v1/tasks/{gone['task_id']}")
     for how in ({"Last-Event-ID": cursor}, {}):
@@ -193,7 +193,7 @@ async def test_silence_is_filled_with_signs_of_life_that_say_when_the_next_one_c
 
 async def test_viewers_are_bounded_and_leave_nothing_behind(world: World) -> None:
     object.__setattr__(world.deps.limits, "viewers", 2)
-    viewers = world.app.desk.viewers  # type: ignore[attr-defined]
+    viewers = world.app.context.viewers  # type: ignore[attr-defined]
     async with watching(world, "topic=hosts") as one, watching(world, "topic=hosts") as two:
         await one.until("hosts")
         await two.until("hosts")
@@ -306,7 +306,7 @@ async def test_states_and_groups_need_a_task(world: World) -> None:
 
 
 async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: World) -> None:
-    viewers, limits = world.app.desk.viewers, world.deps.limits  # type: ignore[attr-defined]
+    viewers, limits = world.app.context.viewers, world.deps.limits  # type: ignore[attr-defined]
     assert viewers.spacing == limits.event_spacing
     for _ in range(limits.viewer_updates):
         viewers.enter()
@@ -330,7 +330,7 @@ async def test_what_wakes_all_viewers_is_sent_to_one_after_the_other(world: Worl
         streams = [await stack.enter_async_context(watching(world, f"task={task['task_id']}")) for _ in range(number)]
         for stream in streams:
             await stream.until("task")
-        round_s = world.app.desk.viewers.round_s  # type: ignore[attr-defined]
+        round_s = world.app.context.viewers.round_s  # type: ignore[attr-defined]
         assert round_s == number / world.deps.limits.viewer_updates == 0.4
         async with trio.open_nursery() as nursery:
             for stream in streams:
@@ -350,7 +350,7 @@ async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_w
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await world.run("web-1", "web-2")
-    viewers, asked = world.app.desk.viewers, 0  # type: ignore[attr-defined]
+    viewers, asked = world.app.context.viewers, 0  # type: ignore[attr-defined]
     news = viewers.news
 
     async def counted(watch: Any) -> bytes:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from proto.ids import is_id
 from proto.reasons import said
-from server.errors import ClarionError
 from server.store.base import Past
-from server.web.api.tasks.tasks import PAGING
+from server.web.http.paging import PAGING, after_id, page_limit
 from server.web.readmodel.lookup import host_id_of
 from server.web.readmodel.serialize import error_view
 from server.web.request import ApiRequest, ApiResponse
-from server.web.schemas.result_responses import PastPage, PastView
+from server.web.schemas.executions import PastPage, PastView
 
 PARAMS = PAGING
 
@@ -20,18 +18,7 @@ async def list_history(call: ApiRequest, host: str) -> ApiResponse:
 
     Newest first. By id also for a host that has been deleted.
     """
-    limits = call.deps.limits
-    limit = call.query.integer(
-        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
-    )
-    after = call.query.text("after")
-    if after is not None and not is_id(after):
-        raise ClarionError(
-            "invalid_value",
-            "after is not the `next` of a page of this list",
-            field="after",
-            hint="pass `next` unchanged",
-        )
+    limit, after = page_limit(call.query, call.deps.limits), after_id(call.query)
     found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)
     page = found[:limit]
     return ApiResponse(

@@ -7,12 +7,19 @@ from itertools import islice
 from server.core.selectors.evaluate import Selection
 from server.ports import Fleet
 from server.web.readmodel.result_groups import FOLDED_CHARS, folded_names
-from server.web.readmodel.unknown_names import SHOWN, no_hosts, several_hosts
+from server.web.readmodel.unknown_names import DETAILED, SHOWN, no_hosts, several_hosts
 from server.web.request import ApiRequest, ApiResponse
+from server.web.schemas.hosts import SelectedHost, SelectionView, WarningView
 from server.web.schemas.requests import SelectBody
-from server.web.schemas.result_responses import SelectedHost, SelectionView, WarningView
 from server.web.service.checks import refuse
-from server.web.service.targets import NAMED, evaluate, look_up, nothing_matched, read, text_of, wrong
+from server.web.service.targets import (
+    combined,
+    evaluate,
+    expression_error,
+    load_results,
+    nothing_matched,
+    parse_targets,
+)
 
 SAMPLE_MAX = 500
 
@@ -30,11 +37,11 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
             f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}",
             f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them",
         )
-    chosen = await read(body.targets, deps)
-    for text, error in chosen.malformed.items():
-        raise wrong(error, chosen.where, text)
-    await look_up(chosen, deps, call.desk.answers)
-    found = await evaluate(chosen, deps)
+    targets = await parse_targets(body.targets, deps)
+    for text, error in targets.malformed.items():
+        raise expression_error(error, targets.where, text)
+    await load_results(targets, deps, call.context.result_groups)
+    found = await evaluate(targets, deps)
     hosts, online = deps.fleet.directory.hosts, deps.fleet.online()
     offline = sum(host_id not in online for host_id in found.host_ids)
     sample = [
@@ -54,7 +61,7 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
     )
     return ApiResponse(
         SelectionView(
-            text=text_of(chosen.texts),
+            text=combined(targets.texts),
             count=len(found.host_ids),
             offline=offline,
             folded=folded.text,
@@ -76,10 +83,10 @@ def _warnings(found: Selection, fleet: Fleet) -> list[WarningView]:
     if unknown := list(found.unknown):
         warnings.append(
             WarningView(
-                code="unknown_hosts", message=no_hosts(fleet, unknown), count=len(unknown), names=unknown[:NAMED]
+                code="unknown_hosts", message=no_hosts(fleet, unknown), count=len(unknown), names=unknown[:DETAILED]
             )
         )
-    if several := {name: list(ids)[:NAMED] for name, ids in islice(found.ambiguous.items(), NAMED)}:
+    if several := {name: list(ids)[:DETAILED] for name, ids in islice(found.ambiguous.items(), DETAILED)}:
         message = " ".join(several_hosts(name, ids) for name, ids in list(several.items())[:SHOWN])
         warnings.append(
             WarningView(
@@ -92,7 +99,7 @@ def _warnings(found: Selection, fleet: Fleet) -> list[WarningView]:
                 code="nothing_matched",
                 message=message_of_none,
                 count=len(found.unmatched),
-                names=list(islice(found.unmatched, NAMED)),
+                names=list(islice(found.unmatched, DETAILED)),
             )
         )
     if found.gone:

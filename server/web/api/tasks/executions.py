@@ -10,14 +10,14 @@ from server.core.model import Execution, Output
 from server.core.states import ExecutionStatus, execution_status
 from server.errors import ClarionError
 from server.store.base import ExecutionView, OutputSummary
-from server.web.api.tasks.tasks import PAGING
+from server.web.http.paging import PAGING, after_id, page_limit
 from server.web.http.query import MAX_MS
 from server.web.http.route import Param
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.lookup import command_of, task_hosts
 from server.web.readmodel.serialize import execution_row, execution_view
 from server.web.request import ApiRequest, ApiResponse
-from server.web.schemas.responses import ExecutionPage, OutputView
+from server.web.schemas.executions import ExecutionPage, OutputView
 
 STATUSES = tuple(status.label for status in ExecutionStatus)
 OCTETS = "application/octet-stream"
@@ -57,24 +57,14 @@ async def list_executions(call: ApiRequest, task_id: str) -> ApiResponse:
 
     Status, exit code, times and reason per host, by host id. Outputs are named by size only.
     """
-    deps, limits = call.deps, call.deps.limits
+    deps = call.deps
     status = call.query.each("status", execution_status, STATUSES)
-    limit = call.query.integer(
-        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
-    )
-    after = call.query.text("after")
-    if after is not None and not is_id(after):
-        raise ClarionError(
-            "invalid_value",
-            "after is not the `next` of a page of this list",
-            field="after",
-            hint="pass `next` unchanged",
-        )
+    limit, after = page_limit(call.query, deps.limits), after_id(call.query)
     command = await command_of(deps, task_id)
     found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     summaries = await sizes(deps, [item.execution for item in page])
-    task = deps.door.live_task(task_id)
+    task = deps.engine.live_task(task_id)
     items = [execution_row(item.execution, item.hostname, summaries, task, deps.fleet) for item in page]
     return ApiResponse(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
 
@@ -97,7 +87,7 @@ async def get_execution(call: ApiRequest, task_id: str, host: str) -> ApiRespons
     found = await find(call, task_id, host)
     summaries = await sizes(call.deps, [found.execution])
     return ApiResponse(
-        execution_view(found.execution, found.hostname, summaries, call.deps.door.live_task(task_id), call.deps.fleet)
+        execution_view(found.execution, found.hostname, summaries, call.deps.engine.live_task(task_id), call.deps.fleet)
     )
 
 

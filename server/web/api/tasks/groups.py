@@ -8,18 +8,16 @@ from server.core.results.filter import Filter, parse_filter
 from server.core.results.groups import ResultGroup, largest_first, outliers_first
 from server.core.selectors.expression import ExpressionError
 from server.errors import ClarionError
+from server.web.http.paging import NUMBERED, after_number, page_limit
 from server.web.http.query import MAX_MS
 from server.web.http.route import Param
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.group_pages import page_of
 from server.web.readmodel.result_groups import Answers, joined
-from server.web.request import ApiRequest
-from server.web.request import ApiResponse as HttpReply
-from server.web.schemas.result_responses import DiffView
-from server.web.service.targets import SHORT, wrong
+from server.web.request import ApiRequest, ApiResponse
+from server.web.schemas.results import DiffView
+from server.web.service.targets import PARSED_INLINE, expression_error
 
-AFTER = Param("after", "integer", "The `next` of the page before.")
-LIMIT = Param("limit", "integer", "Groups on a page, at most http.page_size_max.", example=20)
 FILTERS = (
     Param(
         "order",
@@ -36,8 +34,7 @@ FILTERS = (
         ),
         example="exit_code!=0 and text contains 'disk full'",
     ),
-    LIMIT,
-    AFTER,
+    *NUMBERED,
 )
 DIFF = (
     Param("against", "integer", "Number of the group to compare with; by default the largest."),
@@ -46,24 +43,21 @@ DIFF = (
 )
 
 
-async def list_groups(call: ApiRequest, task_id: str) -> HttpReply:
+async def list_groups(call: ApiRequest, task_id: str) -> ApiResponse:
     """See what a task's hosts answered.
 
     Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs
     by the number of
     groups, not of hosts. Hosts that have not ended are counted in `open`.
     """
-    query, deps, limits = call.query, call.deps, call.deps.limits
+    query, deps = call.query, call.deps
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
     where = await _filter(query.text("where"), deps)
-    limit = query.integer(
-        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
-    )
-    after = query.integer("after", 0, 0, MAX_MS)
-    answers = await call.desk.answers.of(task_id)
+    limit, after = page_limit(query, deps.limits), after_number(query)
+    answers = await call.context.result_groups.of(task_id)
     ordered = order(answers.groups)
     start = next((index for index, one in enumerate(ordered, 1) if one.number == after), 0)
-    return HttpReply(await page_of(deps, answers, ordered, start, limit, where))
+    return ApiResponse(await page_of(deps, answers, ordered, start, limit, where))
 
 
 async def _filter(text: str | None, deps: Deps) -> Filter | None:
@@ -71,11 +65,11 @@ async def _filter(text: str | None, deps: Deps) -> Filter | None:
         return None
     bounds = deps.limits.expressions
     try:
-        return (
-            parse_filter(text, bounds) if len(text) <= SHORT else await deps.slices.thread(parse_filter, text, bounds)
-        )
+        if len(text) <= PARSED_INLINE:
+            return parse_filter(text, bounds)
+        return await deps.slices.thread(parse_filter, text, bounds)
     except ExpressionError as error:
-        raise wrong(error, "where", text) from None
+        raise expression_error(error, "where", text) from None
 
 
 def _group(answers: Answers, number: str, field: str | None = None) -> ResultGroup:
@@ -91,7 +85,7 @@ def _group(answers: Answers, number: str, field: str | None = None) -> ResultGro
     return found
 
 
-async def get_diff(call: ApiRequest, task_id: str, number: str) -> HttpReply:
+async def get_diff(call: ApiRequest, task_id: str, number: str) -> ApiResponse:
     """Compare a group's output with the largest group's.
 
     Or with that of the group given as `against`. Lines that both begin and end with do not count towards the limits.
@@ -100,13 +94,13 @@ async def get_diff(call: ApiRequest, task_id: str, number: str) -> HttpReply:
     stream = query.choice("stream", "stdout", ("stdout", "stderr"))
     context = query.integer("context", 3, 0, 100)
     against = query.integer("against", 0, 0, MAX_MS)
-    answers = await call.desk.answers.of(task_id)
+    answers = await call.context.result_groups.of(task_id)
     one = _group(answers, number)
     other = _group(answers, str(against), "against") if against else largest_first(answers.groups)[0]
     old, new = [await _output(deps, answer, stream) for answer in (other, one)]
     # difflib may take a while; the loop goes on meanwhile.
     found = await deps.slices.thread(_difference, old, new, context)
-    return HttpReply(
+    return ApiResponse(
         DiffView(
             group=one.number,
             against=other.number,

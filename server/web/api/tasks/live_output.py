@@ -100,7 +100,7 @@ class _Follow(Stream):
             return b"retry: 1000\n" + self._begin()
         limits = self.call.deps.limits
         if not self._waiting:
-            await trio.sleep_until(self._sent_at + self.call.desk.viewers.spacing)
+            await trio.sleep_until(self._sent_at + self.call.context.viewers.spacing)
         while True:
             if (why := self.why_over()) is not None:
                 return self.bye(why)
@@ -156,7 +156,7 @@ class _Follow(Stream):
         self._look_at = trio.current_time() + (SOON_S if self._end_heard else LOOK_S)
         if self._end_heard:
             with trio.move_on_after(SOON_S):
-                await self.call.deps.door.committed()
+                await self.call.deps.engine.committed()
         try:
             found = await find(self.call, self._task_id, self._host)
         except ClarionError as error:
@@ -187,7 +187,7 @@ class _Follow(Stream):
     async def _end(self, found: ExecutionView) -> bytes:
         row, deps = found.execution, self.call.deps
         view = execution_view(
-            row, found.hostname, await sizes(deps, [row]), deps.door.live_task(self._task_id), deps.fleet
+            row, found.hostname, await sizes(deps, [row]), deps.engine.live_task(self._task_id), deps.fleet
         )
         self.over = True
         return event("end", orjson.dumps(view, default=msgspec.to_builtins), self._id())

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from server.core.model import Output
 from server.core.results.groups import ResultGroup
 from server.errors import ClarionError
-from server.web.api.tasks.groups import AFTER, LIMIT
-from server.web.http.query import MAX_MS
+from server.web.http.paging import NUMBERED, after_number, page_limit
 from server.web.http.route import Param
 from server.web.readmodel.result_groups import GroupMembers, ReadBudget, people_of
 from server.web.request import ApiRequest, ApiResponse
-from server.web.schemas.result_responses import FirstHost, SearchHit, SearchPage
+from server.web.schemas.results import FirstHost, SearchHit, SearchPage
 
 LINE_CHARS = 300
 NEEDLE_BYTES = 1_000
@@ -24,8 +23,7 @@ text, in a thread."""
 SEARCH = (
     Param("text", "string", "What to look for, at most 1,000 bytes, as it is.", required=True),
     Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
-    LIMIT,
-    AFTER,
+    *NUMBERED,
 )
 
 
@@ -45,7 +43,7 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     although there is a next
     one: a request reads at most http.search_max_outputs outputs.
     """
-    query, deps, limits = call.query, call.deps, call.deps.limits
+    query, deps = call.query, call.deps
     text = query.text("text")
     if text is None:
         raise ClarionError("missing_field", "say what to look for", field="text", hint="add text=")
@@ -58,11 +56,9 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
         )
     ignore_case = query.flag("ignore_case") is True
     needle = text.encode().lower() if ignore_case else text.encode()
-    limit = query.integer(
-        "limit", min(limits.page_size, limits.page_size_max), 1, limits.page_size_max, "http.page_size_max"
-    )
-    start = at = query.integer("after", 0, 0, MAX_MS)
-    answers = await call.desk.answers.of(task_id)
+    limit = page_limit(query, deps.limits)
+    start = at = after_number(query)
+    answers = await call.context.result_groups.of(task_id)
     outputs = list(_distinct(answers.groups).items())
     budget, hits = ReadBudget(deps), list[SearchHit]()
     while at < len(outputs) and len(hits) < limit and not budget.spent:

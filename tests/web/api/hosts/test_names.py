@@ -237,7 +237,7 @@ async def test_hosts_of_a_rerun_are_said_as_they_are(world: World) -> None:
     task = await world.run("web-1", "web-2", "odd name")
     for name in ("web-1", "web-2"):
         world.report(task, name, code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     path = f"/api/v1/tasks/{task['task_id']}/rerun"
     assert (await world.post(path, {"only": ["all"], "start": False})).json["target_text"] == task["target_text"]
     assert (await world.post(path, {"only": ["failed"], "start": False})).json["target_text"] == "web-[1-2]"

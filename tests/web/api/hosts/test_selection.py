@@ -104,7 +104,7 @@ async def test_results_of_a_task_choose_the_hosts_of_the_next(world: World) -> N
     for name, code in (("web-1", 0), ("web-2", 3)):
         world.begin(task, name)
         world.report(task, name, code)
-    await world.door.committed()
+    await world.conductor.committed()
     ref = f"task:{task['task_id']}"
     assert (await select(world, ref))["count"] == 3
     assert (await select(world, f"{ref} and status=failed"))["folded"] == "web-2"

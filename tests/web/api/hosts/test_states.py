@@ -40,7 +40,7 @@ def unpack(data: bytes, have: bytearray | None = None) -> tuple[int, bytearray]:
 async def states(
     world: World, task: dict[str, Any], since: str | None = None, have: bytearray | None = None
 ) -> tuple[int, bytearray, str]:
-    await world.door.committed()
+    await world.conductor.committed()
     answer = await world.get(f"/api/v1/tasks/{task['task_id']}/states" + (f"?since={since}" if since else ""))
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/octet-stream"
     return *unpack(answer.data, have), answer.headers["ETag"].strip('"')
@@ -62,8 +62,8 @@ async def test_states_come_in_the_order_of_the_names_and_then_only_what_changed(
     world.begin(task, "web-2")
     world.disconnect("web-1")
     world.report(task, "web-2")
-    await world.door.committed()
-    cell_book = world.app.desk.cells  # type: ignore[attr-defined]
+    await world.conductor.committed()
+    cell_book = world.app.context.host_states  # type: ignore[attr-defined]
     cell_book._kept[task["task_id"]].next_at = 0.0
     kind, have, newer = await states(world, task, etag, have)
     assert (kind, newer != etag) == (1, True)
@@ -103,7 +103,7 @@ async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> No
     world.connect("web-1")
     for _ in range(world.deps.limits.answers_kept + 3):
         await states(world, await world.run("web-1"))
-    assert len(world.app.desk.cells._kept) == len(world.live.followed) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
+    assert len(world.app.context.host_states._kept) == len(world.live.followed) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
 
 
 class Reading:
@@ -125,7 +125,7 @@ class Reading:
 
 
 def kept(world: World, task: dict[str, Any]) -> Any:
-    return world.app.desk.cells._kept[task["task_id"]]  # type: ignore[attr-defined]
+    return world.app.context.host_states._kept[task["task_id"]]  # type: ignore[attr-defined]
 
 
 def packed(lines: Sequence[str], cells: HostStateSnapshot) -> bytes:
@@ -164,13 +164,13 @@ async def test_what_is_committed_while_states_are_read_at_first_is_shown(
 ) -> None:
     world.connect("web-1", "web-2")
     task = await world.run("web-1", "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     reading = Reading(world, monkeypatch)
     reading.gate = trio.Event()
     nursery.start_soon(world.get, f"/api/v1/tasks/{task['task_id']}/states")
     await trio.testing.wait_all_tasks_blocked(0.01)
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     reading.gate.set()
     assert (
         sorted((await states(world, task))[1]) == [ExecutionStatus.DISPATCHED, ExecutionStatus.COMPLETED]
@@ -185,7 +185,7 @@ async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_wh
     task = await world.run("web-1", "web-2")
     reading = Reading(world, monkeypatch)
     reading.error = StoreUnavailable("gone")
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
     assert len(world.live.followed) == 0
     reading.error = None
@@ -193,7 +193,7 @@ async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_wh
     reading.error = StoreUnavailable("gone")
     world.report(task, "web-1")
     world.report(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
     reading.error = None
     assert (await states(world, task))[1] == bytes([ExecutionStatus.COMPLETED] * 2)
@@ -203,7 +203,7 @@ async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_wh
 async def test_a_host_has_a_history_newest_first(world: World) -> None:
     made = [await world.run("web-1", name=f"task {index}") for index in range(3)]
     world.report(made[1], "web-1", code=9)
-    await world.door.committed()
+    await world.conductor.committed()
     page = (await world.get("/api/v1/hosts/web-1/tasks?limit=2")).json
     assert [item["name"] for item in page["items"]] == ["task 2", "task 1"]
     assert (page["items"][1]["status"], page["items"][1]["word"], page["items"][1]["exit_code"]) == (
@@ -242,7 +242,7 @@ async def test_the_hosts_of_many_tasks_are_listed_at_once_when_few_are_kept(
     world = await open_world(tmp_path, nursery, Limits(answers_kept=1))
     await world.know("web-1")
     tasks = [await world.run("web-1") for _ in range(4)]
-    await world.door.committed()
+    await world.conductor.committed()
     answered: list[int] = []
 
     async def look(task: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ async def rows(world: World, task: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def result(world: World, task: dict[str, Any], name: str, outcome: Outcome, **more: Any) -> None:
-    world.door.submit(Result(world.ids[name], task["command"]["command_id"], 1, outcome, **more))
+    world.conductor.submit(Result(world.ids[name], task["command"]["command_id"], 1, outcome, **more))
 
 
 async def test_one_host_is_canceled_and_its_row_says_when_it_was_killed(world: World) -> None:
@@ -30,7 +30,7 @@ async def test_one_host_is_canceled_and_its_row_says_when_it_was_killed(world: W
     assert (asked["outcome"], asked["reason"], asked["term_at"]) == ("stopping", "canceled", None)
     result(world, task, "web-1", Outcome.CANCELED, error_code="canceled", report={"kill": KILL})
     world.report(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     found = await rows(world, task)
     assert found["web-1"]["status"] == "canceled" and found["web-2"]["status"] == "completed"
     stop = found["web-1"]["stop"]
@@ -52,7 +52,7 @@ async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(
     world.disconnect("web-2")
     assert (await world.post(f"/api/v1/tasks/{task['task_id']}/cancel")).status == 202
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     found = await rows(world, task)
     assert (found["web-1"]["stop"]["outcome"], found["web-1"]["status"]) == ("finished", "completed")
     assert (found["web-2"]["stop"]["outcome"], found["web-2"]["status"], found["web-2"]["unreachable"]) == (
@@ -66,8 +66,8 @@ async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(
     assert (row["status"], row["error"]["code"], row["stop"]["outcome"]) == ("lost", "force_canceled", "unreachable")
     assert "may still be running" in row["error"]["message"]
     await world.post(f"/api/v1/tasks/{late['task_id']}/cancel")
-    world.door.submit(Rejected(world.ids["web-1"], late["command"]["command_id"], 1, "canceled_before_start"))
-    await world.door.committed()
+    world.conductor.submit(Rejected(world.ids["web-1"], late["command"]["command_id"], 1, "canceled_before_start"))
+    await world.conductor.committed()
     found = await rows(world, late)
     assert found["web-1"]["stop"]["outcome"] == "never_started" and found["db-1"]["stop"] is None, (
         "db-1 was offline before anybody asked"
@@ -85,7 +85,7 @@ async def test_a_timeout_by_the_agent_and_an_end_that_nobody_saw(world: World) -
         report={"kill": KILL | {"reason": "timeout", "kill_at_ms": None}},
     )
     result(world, task, "web-2", Outcome.TIMEOUT, error_code="timed_out", report={"kill": KILL | {"tree_empty": False}})
-    await world.door.committed()
+    await world.conductor.committed()
     found = await rows(world, task)
     assert found["web-1"]["stop"] == {
         "outcome": "killed",
@@ -106,7 +106,7 @@ async def test_a_pending_task_goes_on_without_the_hosts_that_were_taken_out(worl
     assert [row.host_id for row in opened.executions] == [world.ids["web-2"]], "what a restart would go on with"
     await world.post(f"{path}/start")
     world.report(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(path)).json["counts"] | {"canceled": 1, "completed": 1} == (await world.get(path)).json[
         "counts"
     ]
@@ -134,7 +134,7 @@ async def test_progress_says_that_a_task_is_being_canceled_and_then_foretells_no
     task = await world.run("web-1", "web-2")
     world.begin(task, "web-1")
     world.report(task, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     path = f"/api/v1/tasks/{task['task_id']}"
     assert (await world.get(f"{path}/progress")).json["cancel_requested_at"] is None
     await world.post(f"{path}/cancel", {"hosts": ["web-1"]})

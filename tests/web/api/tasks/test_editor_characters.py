@@ -89,7 +89,7 @@ async def test_what_an_author_may_mean_is_taken_as_it_is(world: World, body: dic
 
 async def test_a_task_from_before_the_check_is_not_run_again_as_it_is(world: World) -> None:
     task = await world.run("web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     command = (await world.store.commands(task["task_id"]))[0]
     old = await world.store.task(task["task_id"])
     assert old is not None

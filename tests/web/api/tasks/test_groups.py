@@ -21,7 +21,7 @@ async def answered(world: World, *replies: tuple[str, int, bytes, bytes]) -> dic
     for name, code, out, err in replies:
         world.begin(task, name)
         world.report(task, name, code, out, err)
-        await world.door.committed()
+        await world.conductor.committed()
     return task
 
 
@@ -93,7 +93,7 @@ async def test_a_group_keeps_its_number_and_is_a_selector(world: World) -> None:
     first = (await groups(world, task))["items"][0]
     world.begin(task, "web-2")
     world.report(task, "web-2", 0, b"b")
-    await world.door.committed()
+    await world.conductor.committed()
     world.clock.now = lambda real=world.clock.now: type(real())(real().mono + 2, real().wall_ms)  # type: ignore[method-assign, misc]
     later = await groups(world, task)
     assert [one["number"] for one in later["items"] if one["folded"] == "web-1"] == [first["number"]] == [1]
@@ -116,7 +116,7 @@ async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_s
         shifted["wall"], shifted["mono"] = wall, shifted["mono"] + 2
         world.begin(task, name)
         world.report(task, name, 0, text)
-        await world.door.committed()
+        await world.conductor.committed()
         numbers.append({one["folded"]: one["number"] for one in (await groups(world, task))["items"]})
         # a server that is started again has nothing but the database
         world.app = create_app(world.deps)
@@ -138,7 +138,7 @@ async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbe
     answer = await world.get(f"/api/v1/tasks/{task['task_id']}/groups")
     assert (answer.status, answer.error["code"]) == (503, "store_unavailable")
     world.store.gate.set()
-    await world.door.committed()
+    await world.conductor.committed()
     assert [one["number"] for one in (await groups(world, task))["items"]] == [1]
     await world.aclose()
 
@@ -158,7 +158,7 @@ async def test_answers_are_read_once_per_change(
         await groups(world, three)
     assert len(asked) == 1 and len(world.live.followed) == 1
     world.report(three, "web-8", 3, b"same\nother\n", b"Disk FULL\n")
-    await world.door.committed()
+    await world.conductor.committed()
     assert [
         (one["folded"], one["count"])
         for one in (await groups(world, three))["items"]
@@ -173,7 +173,7 @@ async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monk
     await world.know(*names)
     world.connect(*names)
     task = await world.run("n*")
-    book, real, asked = world.app.desk.answers, world.store.answers, 0  # type: ignore[attr-defined]
+    book, real, asked = world.app.context.result_groups, world.store.answers, 0  # type: ignore[attr-defined]
 
     async def counted(command_id: str) -> Any:
         nonlocal asked
@@ -184,7 +184,7 @@ async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monk
     for index, name in enumerate(names[:-1]):
         world.begin(task, name)
         world.report(task, name, index % 2, b"one" if index % 3 else b"two")
-        await world.door.committed()
+        await world.conductor.committed()
         if (kept := book._kept.get(task["task_id"])) is not None:
             kept.read_at = float("-inf")
         shown = await book.of(task["task_id"])
@@ -249,7 +249,7 @@ async def test_a_diff_of_what_is_not_wholly_kept_says_so(world: World) -> None:
     for name, tail in (("web-1", b"end1\n"), ("web-2", b"end2\n")):
         world.begin(task, name)
         world.report(task, name, stdout=build_output(b"begin\n", tail, 5_000, tail * 6 + bytes(2)))
-    await world.door.committed()
+    await world.conductor.committed()
     diff = (await world.get(f"/api/v1/tasks/{task['task_id']}/groups/2/diff")).json
     assert not diff["complete"] and " [… 4,989 bytes not kept …]" in diff["diff"]
     shown = (await groups(world, task))["items"][0]["stdout"]
@@ -293,13 +293,13 @@ async def test_a_text_after_a_gap_has_no_line_number(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
     world.report(task, "web-1", stdout=build_output(b"begin\n", b"the end\n", 5_000, bytes(32)))
-    await world.door.committed()
+    await world.conductor.committed()
     (hit,) = (await world.get(f"/api/v1/tasks/{task['task_id']}/search?text=end")).json["items"]
     assert (hit["line"], hit["text"]) == (None, "the end")
 
 
 async def test_one_request_reads_no_more_than_it_may(world: World, three: dict[str, Any]) -> None:
-    object.__setattr__(world.deps.limits, "scan_outputs", 1)
+    object.__setattr__(world.deps.limits, "search_max_outputs", 1)
     found = (await world.get(f"/api/v1/tasks/{three['task_id']}/search?text=full&ignore_case=true")).json
     assert (found["searched"], found["items"], found["next"]) == (1, [], 1)
     page = await groups(world, three, "?where=text%20contains%20FULL")

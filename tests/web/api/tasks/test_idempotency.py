@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from server.web.service.create_task import digest_of
+from server.web.service.create_task import request_digest
 from tests.web.world import OTHER, Answer, World
 
 BODY = {"targets": ["web-1"], "command": "true"}
@@ -85,24 +85,21 @@ async def test_a_client_that_hangs_up_still_leaves_a_whole_task(world: World) ->
     again = await world.post("/api/v1/run", BODY, headers=KEY)
     assert (again.status, again.json["status"]) == (200, "running")
     world.report(again.json, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{again.json['task_id']}")).json["status"] == "completed"
 
 
 async def test_a_run_cut_off_between_creation_and_start_is_started_by_its_repetition(world: World) -> None:
     # What a crash leaves behind: the task under its key, pending, as `run` had committed it.
-    submit = world.door.submit
-    world.door.submit = lambda *events: submit(*events[:1])  # type: ignore[method-assign]
+    submit = world.conductor.submit
+    world.conductor.submit = lambda *events: submit(*events[:1])  # type: ignore[method-assign]
     left = await world.post("/api/v1/run", BODY, headers=KEY)
     assert left.json["status"] == "pending"
-    world.door.submit = submit  # type: ignore[method-assign]
+    world.conductor.submit = submit  # type: ignore[method-assign]
     again = await world.post("/api/v1/run", BODY, headers=KEY)
     assert (again.status, again.json["task_id"], again.json["status"]) == (200, left.json["task_id"], "running")
 
 
-def test_the_digest_tells_run_from_create() -> None:
-    class Fake:
-        raw = BODY
-
-    assert digest_of(Fake(), True) != digest_of(Fake(), False)  # type: ignore[arg-type]
-    assert len(digest_of(Fake(), True)) == 32  # type: ignore[arg-type]
+def test_run_and_create_with_the_same_body_have_different_digests() -> None:
+    assert request_digest(BODY, "run") != request_digest(BODY, "create")
+    assert len(request_digest(BODY, "run")) == 32

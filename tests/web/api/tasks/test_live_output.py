@@ -45,7 +45,7 @@ class Viewed:
 async def running(world: World, **more: object) -> AsyncIterator[Viewed]:
     task = await world.run("web-1", **more)
     world.begin(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     yield Viewed(world, task)
 
 
@@ -157,7 +157,7 @@ async def test_another_attempt_begins_anew(world: World) -> None:
 
 async def test_one_that_never_ran_ends_without_output(world: World) -> None:
     task = await world.run("db-1")
-    await world.door.committed()
+    await world.conductor.committed()
     async with watching(world, "", path=f"/api/v1/tasks/{task['task_id']}/hosts/db-1/output/live") as stream:
         got, _, end = await whole(stream)
         assert (got, end["status"]) == ({"stdout": b"", "stderr": b""}, "dispatch_failed")

@@ -51,7 +51,7 @@ async def test_another_version_and_an_ended_task_answer_at_once(world: World) ->
     with trio.fail_after(5):
         assert (await world.get(f"{path}?wait=60&since={task['version'] - 1}")).json["version"] == task["version"]
         world.report(task, "web-1")
-        await world.door.committed()
+        await world.conductor.committed()
         done = (await world.get(path)).json
         assert (await world.get(f"{path}?wait=60&since={done['version']}")).json == done
         assert (await world.get(f"{path}/progress?wait=60")).json["status"] == "completed"
@@ -98,7 +98,7 @@ async def test_nothing_is_shown_that_is_not_committed(world: World) -> None:
     for path in ("", "/progress"):
         assert (await world.get(f"/api/v1/tasks/{task['task_id']}{path}")).json["status"] == "running"
     world.store.gate.set()
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/progress")).json["status"] == "completed"
 
 

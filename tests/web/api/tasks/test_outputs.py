@@ -20,7 +20,7 @@ async def ran(world: World, stdout: bytes = NASTY) -> str:
     big = build_output(b"H" * 100, b"T" * 50, 10_000_000_000, hashlib.sha256(b"big").digest())
     assert big is not None
     world.report(task, "web-2", stdout=big)
-    await world.door.committed()
+    await world.conductor.committed()
     return f"/api/v1/tasks/{task['task_id']}/hosts"
 
 
@@ -100,7 +100,7 @@ async def test_offsets_outside_are_416_and_a_silent_stream_is_empty(world: World
 async def test_hosts_of_a_task_are_paged_and_filtered_by_status(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     path = f"/api/v1/tasks/{task['task_id']}/hosts"
     seen, after = [], ""
     for _ in range(3):
@@ -118,13 +118,13 @@ async def test_a_host_that_is_away_is_flagged_and_its_real_result_is_taken(world
     task = await world.run("web-1")
     world.begin(task, "web-1")
     world.disconnect("web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     path = f"/api/v1/tasks/{task['task_id']}/hosts/web-1"
     row = (await world.get(path)).json
     assert (row["status"], row["unreachable"]) == ("running", True)
     assert (await world.get(f"{path}/output")).json["final"] is False
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     assert (await world.get(path)).json["status"] == "completed"
 
 

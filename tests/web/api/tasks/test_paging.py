@@ -130,7 +130,7 @@ async def test_tasks_of_a_host_and_of_a_command(world: World) -> None:
 
 
 async def test_a_page_that_looked_at_enough_may_be_empty_and_the_next_goes_on(world: World) -> None:
-    object.__setattr__(world.deps.limits, "scan_tasks", 2)
+    object.__setattr__(world.deps.limits, "search_max_tasks", 2)
     (wanted, *_) = await made(world, 7, command="apt update")
     await made(world, 3)
     page = (await world.get("/api/v1/tasks?command=*update&limit=5")).json

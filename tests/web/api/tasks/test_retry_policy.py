@@ -11,7 +11,7 @@ from server.core.events import Outcome, Rejected, Result
 from server.core.model import Execution
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus
-from server.web.api.tasks import rerun
+from server.web.service import rerun_task
 from tests.changed import replace
 from tests.store.make import create
 from tests.web.world import World
@@ -27,7 +27,7 @@ async def test_a_host_that_is_away_is_waited_for_and_the_row_says_so(world: Worl
     row = (await rows(world, task))["db-1"]
     assert (row["status"], row["waits_for"]) == ("pending", "host")
     world.connect("db-1")
-    await world.door.committed()
+    await world.conductor.committed()
     assert [type(act) for act in world.sessions["db-1"].take()][1:] == [Dispatch]
     assert (await rows(world, task))["db-1"]["waits_for"] is None
 
@@ -53,9 +53,9 @@ async def test_what_a_pending_row_waits_for(world: World) -> None:
     ).json
     assert {row["waits_for"] for row in (await rows(world, task)).values()} == {"start"}
     await world.post(f"/api/v1/tasks/{task['task_id']}/start")
-    world.door.submit(Rejected(world.ids["web-1"], task["command"]["command_id"], 1, "busy"))
+    world.conductor.submit(Rejected(world.ids["web-1"], task["command"]["command_id"], 1, "busy"))
     found = await rows(world, task)
-    await world.door.committed()
+    await world.conductor.committed()
     found = await rows(world, task)
     assert (found["web-1"]["waits_for"], found["web-1"]["attempt"]) == ("retry", 2) and found["web-1"][
         "retry_at"
@@ -97,7 +97,7 @@ async def ended(world: World) -> dict[str, Any]:
     )
     world.report(task, "web-1")
     world.report(task, "web-2", code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     return task
 
 
@@ -167,10 +167,10 @@ async def test_a_task_that_runs_is_not_run_again(world: World) -> None:
 async def test_an_idempotent_command_is_tried_again_and_its_end_is_the_last_attempts(world: World) -> None:
     task = await world.run("web-1", retry={"attempts": 2, "backoff": 0, "idempotent": True})
     world.report(task, "web-1", code=1)
-    await world.door.committed()
+    await world.conductor.committed()
     (dispatch,) = [act for act in world.sessions["web-1"].take() if isinstance(act, Dispatch) and act.attempt == 2]
-    world.door.submit(Result(world.ids["web-1"], dispatch.command.command_id, 2, Outcome.COMPLETED, exit_code=0))
-    await world.door.committed()
+    world.conductor.submit(Result(world.ids["web-1"], dispatch.command.command_id, 2, Outcome.COMPLETED, exit_code=0))
+    await world.conductor.committed()
     row = (await rows(world, task))["web-1"]
     assert (row["status"], row["attempt"], row["exit_code"]) == ("completed", 2, 0)
 
@@ -223,7 +223,7 @@ async def every_end(world: World) -> str:
 async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_not_started(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int, only: list[str], hosts: set[str]
 ) -> None:
-    monkeypatch.setattr(rerun, "PAGE", page)
+    monkeypatch.setattr(rerun_task, "PAGE", page)
     task_id = await every_end(world)
     answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"only": only, "start": False})
     assert answer.status == 201, answer.data
@@ -234,7 +234,7 @@ async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_n
 async def test_the_hosts_named_are_looked_for_on_every_page(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(rerun, "PAGE", page)
+    monkeypatch.setattr(rerun_task, "PAGE", page)
     task_id = await every_end(world)
     for name in ENDS:
         answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"hosts": [name], "start": False})

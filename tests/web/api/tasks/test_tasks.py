@@ -39,7 +39,7 @@ async def test_a_task_runs_to_its_end_and_every_host_says_how(world: World) -> N
     world.begin(created, "web-1")
     world.report(created, "web-1", stdout=b"Linux\n")
     world.report(created, "web-2", code=3, stderr=b"oh\n")
-    await world.door.committed()
+    await world.conductor.committed()
     done = (await world.get(path)).json
     assert (done["status"], done["partial"], done["completed_hosts"], done["failed_hosts"]) == ("failed", True, 1, 2)
     rows = {row["hostname"]: row for row in (await world.get(f"{path}/hosts")).json["items"]}
@@ -78,7 +78,7 @@ async def test_a_second_start_is_refused_and_runs_nothing(world: World) -> None:
     again = await world.post(f"/api/v1/tasks/{task['task_id']}/start")
     assert (again.status, again.error["code"]) == (409, "task_not_pending")
     world.report(task, "web-1")
-    await world.door.committed()
+    await world.conductor.committed()
     late = await world.post(f"/api/v1/tasks/{task['task_id']}/start")
     assert (late.status, late.error["code"]) == (409, "task_not_pending")
 
@@ -168,7 +168,7 @@ async def test_statistics_and_shortcut_lists_agree_with_what_was_done(world: Wor
     running = await world.run("web-1")
     finished = await world.run("web-2")
     world.report(finished, "web-2")
-    await world.door.committed()
+    await world.conductor.committed()
     found = (await world.get("/api/v1/statistics")).json
     assert {key: number for key, number in found["tasks"].items() if number} == {
         "pending": 1,

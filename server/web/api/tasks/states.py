@@ -21,7 +21,7 @@ async def list_cells(call: ApiRequest, task_id: str) -> ApiResponse:
 
     In the order of the list that was frozen when the task was created, which is the order of the states.
     """
-    return ApiResponse(await call.desk.cells.listed(task_id))
+    return ApiResponse(await call.context.host_states.listed(task_id))
 
 
 async def get_states(call: ApiRequest, task_id: str) -> ApiResponse:
@@ -35,7 +35,7 @@ async def get_states(call: ApiRequest, task_id: str) -> ApiResponse:
     four bytes each:
     `place << 8 | state`. The ETag names the version. While a task runs it may lag behind its progress by a second.
     """
-    cells = await call.desk.cells.of(task_id)
+    cells = await call.context.host_states.of(task_id)
     known = cells.since(call.query.text("since") or "")
     return ApiResponse(
         cells.packed(known),
