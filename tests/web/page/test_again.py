@@ -99,7 +99,7 @@ async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: Wo
         expect(page.locator(".answer h3")).to_have_text("web-1")
         page.locator("#where").fill("text contains 'fine'")
         page.locator("#where").press("Enter")
-        expect(page.get_by_text("No answer fits.")).to_be_visible()
+        expect(page.get_by_text("No answer matches.")).to_be_visible()
         row, groups = Fault(page, r"/hosts/[^/]+$"), Fault(page, r"/groups")
         for name in ("web-1", "web-2"):
             trio.from_thread.run_sync(world.report, task, name, 0, b"all is fine\n")

@@ -133,7 +133,7 @@ async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_the
             ("cwd", "relative", "cwd"),
         ):
             page.goto("/new")
-            page.get_by_role("button", name="Begin with an empty form").or_(page.locator("h1")).first.click()
+            page.get_by_role("button", name="Start with an empty form").or_(page.locator("h1")).first.click()
             page.locator("#text").fill("true")
             page.locator("#targets").fill("web-1")
             page.locator("form.new > details summary").last.click()

@@ -57,7 +57,10 @@ async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("language", "title", "remove"),
-    [("en-GB", "Executions that the database has lost", "Delete these"), ("zh-CN", "数据库丢失的执行", "删除这些")],
+    [
+        ("en-GB", "Executions that the database has lost", "Delete these records"),
+        ("zh-CN", "数据库丢失的执行", "删除这些记录"),
+    ],
 )
 async def test_executions_that_the_database_has_lost_are_shown_and_deleted(
     world: World, nursery: trio.Nursery, language: str, title: str, remove: str
@@ -87,7 +90,9 @@ async def test_executions_that_the_database_has_lost_are_shown_and_deleted(
         page.goto("/hosts/web-1")
         box = page.get_by_role("region", name=title)
         expect(box.locator("dd")).to_have_count(2)
-        expect(box).to_contain_text("running when the host told of it" if language == "en-GB" else "主机报告时正在运行")
+        expect(box).to_contain_text(
+            "running when the host reported it" if language == "en-GB" else "主机报告时正在运行"
+        )
         box.locator("summary").click()
         expect(box.locator("pre")).to_have_text("what it <b>said</b>")
         assert violations(page) == []

@@ -113,13 +113,13 @@ async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_pla
         expect(page.locator(TAIL)).to_contain_text("without an end")
         write.skip(12_345)
         write(b"far ahead\n")
-        expect(page.locator(TAIL)).to_contain_text("bytes of stdout left out")
-        assert shown(page)[-3:] == ["without an end", "… 12,345 bytes of stdout left out …", "far ahead"]
+        expect(page.locator(TAIL)).to_contain_text("bytes of stdout skipped")
+        assert shown(page)[-3:] == ["without an end", "… 12,345 bytes of stdout skipped …", "far ahead"]
         write.end(3)
         expect(page.locator(".answer .top .pill").first).to_contain_text("failed")
         expect(page.locator(".answer > .output pre").first).to_contain_text("one red café \\x00")
         expect(page.locator("details.live")).not_to_have_attribute("open", "")
-        page.get_by_text("Output as it came").click()
+        page.get_by_text("Output in order of arrival").click()
         expect(page.locator(TAIL)).to_contain_text("far ahead")
 
     async with running(world) as viewed:
@@ -155,7 +155,7 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
         page.mouse.wheel(0, -2_000)
         expect(page.locator("[data-live=paused]")).to_be_visible()
         write(b"later\n" * 3)
-        expect(page.locator("[data-live=paused]")).to_contain_text("3 lines came since")
+        expect(page.locator("[data-live=paused]")).to_contain_text("3 new lines")
         assert shown(page) == lines
         page.get_by_role("button", name="Jump to the end").click()
         expect(page.locator(TAIL)).to_contain_text("later\nlater\nlater")
@@ -164,7 +164,7 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
         # what comes while it is paused is bounded, too
         page.get_by_role("button", name="Pause").click()
         write(b"".join(b"more %d\n" % number for number in range(9_000)))
-        expect(page.locator("[data-live=paused]")).to_contain_text("9,000 lines came since")
+        expect(page.locator("[data-live=paused]")).to_contain_text("9,000 new lines")
         page.get_by_role("button", name="Jump to the end").click()
         expect(page.locator(TAIL)).to_contain_text("more 8999")
         lines = shown(page)
@@ -240,10 +240,10 @@ async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_an
         write(b"first try\n")
         expect(page.locator(TAIL)).to_contain_text("first try")
         write.end(1)
-        expect(page.locator(TAIL)).to_contain_text("attempt 2: its output begins anew")
+        expect(page.locator(TAIL)).to_contain_text("attempt 2: the output starts again")
         trio.from_thread.run_sync(lambda: viewed.say(STDOUT, 0, b"second try\n", attempt=2))
         expect(page.locator(TAIL)).to_contain_text("second try")
-        assert shown(page) == ["first try", "attempt 2: its output begins anew", "second try"]
+        assert shown(page) == ["first try", "attempt 2: the output starts again", "second try"]
 
     async with running(world, retry={"attempts": 2, "idempotent": True, "backoff": 0.1}) as viewed:
         complaints = await trio.to_thread.run_sync(browse, script, address)

@@ -343,9 +343,9 @@ async def test_a_plan_comes_before_a_run_and_bad_fields_are_named(world: World, 
         expect(page.get_by_label("Run as user")).to_be_focused()
         page.get_by_label("Run as user").fill("")
         page.get_by_role("button", name="Show the plan").click()
-        page.get_by_role("button", name="Only create").click()
+        page.get_by_role("button", name="Create only").click()
         page.wait_for_url("**/tasks/*")
-        expect(page.get_by_text("It waits to be started.")).to_be_visible()
+        expect(page.get_by_text("This task has not been started.")).to_be_visible()
         page.get_by_role("button", name="Start").click()
         expect(page.locator("[data-status=running]")).to_be_visible()
 

@@ -1,13 +1,14 @@
-// What could not be read is read again until it can be: after a pause, and at once when the server is heard again or the user has signed in.
+// Repeats a failed read until it succeeds: after a pause, and at once when the server answers again or the user has
+// signed in.
 import { useEffect, useRef } from "../vendor/preact.js";
 import { state, subscribe } from "./link.js";
 
 const FIRST = 2000, MOST = 15000;
 
-// What the server does not take: what was asked has to be changed, and asking again is of no use.
+// Errors that the client must correct; repeating the same request does not help.
 export const refused = (failure) => Boolean(failure) && failure.status >= 400 && failure.status < 500 && ![401, 408, 429].includes(failure.status);
 
-// failure: why the last reading brought nothing, a new one for each; null when it brought something. again: reads.
+// failure: why the last read failed, a new object for each failure; null after a success. again: reads once more.
 export function useAgain(failure, again) {
   const act = useRef(again), tries = useRef(0);
   act.current = again;

@@ -1,4 +1,4 @@
-// Requests, by the session's cookie. What changes something carries the session's CSRF token.
+// API requests with the session's cookie. A request that changes something carries the session's CSRF token.
 import { t } from "./i18n.js";
 import { answered, named, signedIn, signedOut } from "./link.js";
 
@@ -18,18 +18,19 @@ export function toLogin() {
   location.replace(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`);
 }
 
-// No answer came. What was to change something may have been done all the same; one that carries a key is done once only, however often it is sent.
+// No response arrived. The server may still have made the change. A request with a key is executed once only, however
+// often it is sent.
 function silence({ method = "GET", headers = {}, safe = method === "GET" }) {
   const hint = safe ? "error.unreachable.hint" : headers["Idempotency-Key"] ? "error.unanswered.once" : "error.unanswered.hint";
   return new Failure({ code: "unreachable", message: t(safe ? "error.unreachable" : "error.unanswered"), hint: t(hint) }, 0);
 }
 
-// What stands between, a proxy for instance, answers in a way of its own.
+// Something between browser and server, such as a proxy, sends responses in its own format.
 async function refusal(answer) {
   try { return (await answer.json()).error ?? {}; } catch { return {}; }
 }
 
-// safe: nothing is changed, whatever the method.
+// safe: the request changes nothing, whatever its method is.
 export async function ask(path, wanted = {}, again = false) {
   const { method = "GET", body, signal, headers = {} } = wanted;
   const options = { method, signal, headers: { ...headers }, cache: "no-store", credentials: "same-origin" };
@@ -41,7 +42,7 @@ export async function ask(path, wanted = {}, again = false) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  // A server that hangs is given up; what comes after the head of an answer may take its time.
+  // A request to a hanging server is aborted. After the head of the response has arrived, its body may take longer.
   const patience = new AbortController(), timer = setTimeout(() => patience.abort(), PATIENCE);
   signal?.addEventListener("abort", () => patience.abort());
   if (signal?.aborted) patience.abort();
@@ -58,11 +59,13 @@ export async function ask(path, wanted = {}, again = false) {
     return answer;
   }
   const error = await refusal(answer);
-  // A page that was never signed in goes to be; one that was keeps what is typed in it, and says so.
+  // A page that was never signed in goes to the login page. One that was signed in keeps the user's input and shows the
+  // banner.
   if (answer.status === 401 && !(path === "/session" && method === "POST")) {
     if (known) signedOut(); else toLogin();
   }
-  // Another tab has logged out and in again: the cookie is that of a new session, whose token this tab does not know yet. Nothing was done.
+  // Another tab has signed out and in again: the cookie belongs to a new session whose CSRF token this tab does not
+  // know yet. The server made no change.
   if (error.code === "csrf_mismatch" && !again) {
     csrf = null;
     return ask(path, wanted, true);
@@ -70,7 +73,7 @@ export async function ask(path, wanted = {}, again = false) {
   throw error.code ? new Failure(error, answer.status) : Object.assign(silence(wanted), { status: answer.status });
 }
 
-// kind: json, text or arrayBuffer. A connection may break in the middle of an answer, too.
+// kind: json, text or arrayBuffer. A connection may also break in the middle of a response.
 export async function bodyOf(answer, kind = "json", wanted = {}) {
   try { return await answer[kind](); } catch (error) {
     if (wanted.signal?.aborted) throw error;
@@ -91,7 +94,7 @@ export async function session() {
   return mine;
 }
 
-// Signs in where the page stands; another tab may have done it already, then no token is needed.
+// Signs in without leaving the page. If another tab has already signed in, no token is needed.
 export async function signIn(token) {
   const mine = await api("/session", token === undefined ? {} : { method: "POST", body: { token }, safe: true });
   csrf = mine.csrf;
@@ -116,5 +119,5 @@ export const bytesOf = (base64) => {
   return bytes;
 };
 
-// One attempt of a user is one task, also when the connection breaks and the button is pressed again.
+// One action of a user creates one task, even if the connection breaks and the user presses the button again.
 export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

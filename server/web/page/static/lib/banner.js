@@ -1,4 +1,4 @@
-// What the top of every page says when the page is not live, or nobody is signed in any more.
+// The banner at the top of every page: the page is not live, or the user is signed out.
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { signIn } from "./api.js";
 import { clock } from "./format.js";
@@ -10,7 +10,7 @@ function Again() {
   const [busy, setBusy] = useState(false);
   const field = useRef(null);
   useEffect(() => {
-    // Another tab may have signed in; the cookie is the same for both.
+    // The user may have signed in in another tab; all tabs share the cookie.
     const look = () => { if (!document.hidden) signIn().catch(() => {}); };
     document.addEventListener("visibilitychange", look);
     return () => document.removeEventListener("visibilitychange", look);

@@ -1,4 +1,4 @@
-// Times in the viewer's zone, durations, sizes, and output made readable.
+// Times in the user's time zone, durations, sizes, and readable output.
 import { lang, number, t } from "./i18n.js";
 export { look, plain, readable, visible } from "./readable.js";
 
@@ -7,7 +7,7 @@ const relative = new Intl.RelativeTimeFormat(lang, { numeric: "auto", style: "sh
 
 const hour = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
-// A moment of today by its hour alone.
+// A time of today is shown without its date.
 export const clock = (ms) => (new Date(ms).toDateString() === new Date().toDateString() ? hour.format(ms) : full.format(ms));
 export const exact = (ms) => `${full.format(ms)} (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
 export function ago(ms) {

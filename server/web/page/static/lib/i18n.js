@@ -1,8 +1,8 @@
-// The words of the page, in the language that the server chose for it.
+// The texts of the page, in the language that the server selected for it.
 export const lang = document.documentElement.lang;
 const catalogue = await (await fetch(new URL(`../i18n/${lang}.json`, import.meta.url))).json();
 
-// Numbers among the values are written in the language's way. A key may have a text of its own for `n` being one, under `key.1`.
+// Numbers among the values are formatted for the language. A key may have a separate text for `n` = 1, under `key.1`.
 export function t(key, values) {
   const written = (name) => (typeof values[name] === "number" ? number(values[name], 1) : values[name]);
   const text = (values?.n !== undefined && written("n") === "1" ? catalogue[`${key}.1`] : null) ?? catalogue[key];
@@ -10,7 +10,8 @@ export function t(key, values) {
   return values ? text.replace(/\{(\w+)\}/g, (_, name) => written(name)) : text;
 }
 
-// The word of an execution's state, and the sentence and the hint of the reason of its end where there is one (proto/words.py, proto/reasons.py).
+// The word of an execution's state, and the sentence and hint of its reason, if it has one (proto/words.py,
+// proto/reasons.py).
 export function said(status, { unreachable = false, code = null } = {}) {
   const { states } = catalogue.words;
   if (code) return { ...reason(code), word: states[status][0] };
@@ -19,17 +20,18 @@ export function said(status, { unreachable = false, code = null } = {}) {
   const [offline, why, what] = states.unreachable;
   return { word: lang === "zh-CN" ? `${word}（${offline}）` : `${word} (${offline})`, message: why, hint: what };
 }
-// What a reason means; its word is that of the state in which such an execution ends.
+// The meaning of a reason. Its word is that of the state in which such an execution ends.
 export function reason(code) {
   const [word, message, hint] = catalogue.words.reasons[code] || catalogue.words.reasons.unknown;
   return { word, message, hint };
 }
-// The sentence and the hint of a note: a fact of a report that changes what there is to do.
+// The sentence and the hint of a note: a fact of a report that needs attention.
 export function noted(code) {
   const [message, hint] = catalogue.words.notes[code] || [code, ""];
   return { message, hint };
 }
-// What went wrong, in the page's language. The server's own sentence, which knows the particulars, is `detail` where that is not its language.
+// An error in the page's language. If the server's own sentence is in another language, it is `detail`, because it
+// contains the particulars.
 export function told(failure) {
   const [message, hint] = catalogue.words.errors?.[failure.code] || [failure.message || String(failure), failure.hint];
   return { message, hint, detail: message === failure.message || !failure.code ? null : failure.message };

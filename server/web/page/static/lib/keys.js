@@ -1,4 +1,4 @@
-// The keyboard of every page. A key that is typed into a field is text.
+// Keyboard shortcuts of all pages. Keys typed into a field are text.
 import { t } from "./i18n.js";
 
 const GO = { o: "/", t: "/tasks", h: "/hosts", n: "/new", "?": "/help" }, WITHIN = 1500;

@@ -1,5 +1,6 @@
-// Whether what the page shows is what is: when the server was last heard, and whether the session still stands.
-// A source is one stream of events, or the polling that stands in for it. It is silent when nothing came for its `quiet` milliseconds.
+// Whether the page is up to date: when the server last sent something, and whether the session is valid.
+// A source is an event stream, or the polling that replaces it. It is silent if nothing arrived for its `quiet`
+// milliseconds.
 export const GRACE = 2500;
 const QUIET = 12000, TICK = 500, PROBE = 5000, PATIENCE = 4000;
 const sources = new Set(), listeners = new Set();
@@ -15,7 +16,7 @@ function tell(next) {
 export const state = () => now;
 export const subscribe = (listener) => { listeners.add(listener); return () => listeners.delete(listener); };
 
-// restart: opens the stream anew. aside: what the page shows does not hang on it. Returns the source.
+// restart: opens the stream again. aside: the page's data does not depend on this source. Returns the source.
 export function source(restart, aside = false) {
   const made = { aside, at: Date.now(), quiet: QUIET, broken: null, tried: Date.now(), polls: false, restart };
   sources.add(made);
@@ -25,12 +26,12 @@ export function source(restart, aside = false) {
     end() { sources.delete(made); look(); },
   });
 }
-// The server has answered a request. For what polls that is a sign of life as good as an event.
+// The server has answered a request. For polling this is a sign of life like an event.
 export function answered() {
   for (const one of sources) if (one.polls) Object.assign(one, { at: Date.now(), broken: null });
   look();
 }
-// Who is signed in, as the server has just said.
+// The signed-in user, as the server has just reported.
 export const named = (who) => tell({ who });
 export function signedOut() { tell({ out: true, who: null }); }
 export function signedIn(who) {
@@ -42,7 +43,7 @@ export function retry() {
   if (!sources.size) ask(Date.now());
 }
 
-// A page without a stream asks whether the server is there.
+// A page without a stream asks whether the server is reachable.
 async function ask(at) {
   probe.asked = at;
   try {
@@ -58,12 +59,12 @@ function look() {
   const main = [...sources].filter((one) => !one.aside), all = main.length ? main : [probe];
   let since = null;
   for (const one of all) {
-    // A clock that was set back would make what was heard lie in the future.
+    // After the clock was set back, earlier times would lie in the future.
     if (one.at > at) one.at = at;
     const silent = at - one.at > one.quiet, broken = one.broken && at - one.broken > GRACE;
     if (silent || broken) since = Math.min(since ?? one.at, one.at);
   }
-  // A tab that comes to the front again let go of its stream: it is given a moment to open it.
+  // A tab that becomes visible again has closed its stream before: it gets a moment to open a new one.
   if (at - shownAt < GRACE) since = null;
   tell(since === null ? { stale: false } : { stale: true, at: since });
 }
@@ -72,6 +73,7 @@ setInterval(() => {
   look();
   if (document.hidden || now.out) return;
   if (![...sources].some((one) => !one.aside) && at - probe.asked > PROBE) ask(at);
-  // A connection that says nothing is dead, whatever the browser thinks of it: a network that went away, a laptop that slept, a server that hangs.
+  // A silent connection is dead, even if the browser considers it open: the network was lost, the laptop slept, or the
+  // server hangs.
   for (const one of sources) if (at - one.at > one.quiet && at - one.tried > one.quiet) one.restart();
 }, TICK);

@@ -1,14 +1,17 @@
-// Server-sent events, with a new try after every break or silence, from the last event on.
+// Server-sent events. After every interruption or silence a new stream continues after the last event.
 import { API, query } from "./api.js";
 import { source as watched, state, subscribe } from "./link.js";
 
 const REST = 2000, FIRST = 2000, MOST = 8000;
-// The server says every so often that it is there, and how often; what is silent for this much longer is not connected any more.
+// The server sends a sign of life at an interval that it announces. A stream that is silent for this much longer is
+// considered dead.
 const quiet = (seconds) => 2400 * seconds + 1500;
 
-// path: below the API. handlers: event name -> function(data). broken: called when there is no stream and a new one is tried later.
-// interrupted: called whenever one breaks. back: called with the first event after a break. aside: what the page shows does not hang on it.
-// Returns a function that ends it all.
+// path: below the API. handlers: event name -> function(data). broken: called when there is no stream and a new one is
+// tried later.
+// interrupted: called when a stream breaks. back: called with the first event after that. aside: the page's data does
+// not depend on this stream.
+// Returns a function that closes the stream for good.
 export function follow(path, handlers, { broken, interrupted, back, aside } = {}) {
   let stream = null, timer = null, resting = null, ended = false, last = null, wait = FIRST, lost = false;
   const open = () => {
@@ -35,7 +38,7 @@ export function follow(path, handlers, { broken, interrupted, back, aside } = {}
       });
     }
     own.addEventListener("bye", () => { own.close(); if (stream === own) again(); });
-    // A break is mended by the browser itself, with Last-Event-ID; a refusal is not.
+    // The browser itself repairs an interruption, with Last-Event-ID; it does not retry after a refusal.
     own.onerror = () => {
       if (ended || stream !== own) return;
       gone();
@@ -54,7 +57,8 @@ export function follow(path, handlers, { broken, interrupted, back, aside } = {}
     timer = setTimeout(open, wait);
     wait = Math.min(wait * 1.5, MOST);
   }
-  // A browser has six connections to a server without TLS (HTTP/1.1) for all its tabs together, so a tab that nobody sees keeps none.
+  // A browser opens at most six connections to a server without TLS (HTTP/1.1), over all its tabs. So a hidden tab
+  // closes its stream.
   function look() {
     clearTimeout(resting);
     if (!document.hidden) return stream || open();
@@ -65,5 +69,6 @@ export function follow(path, handlers, { broken, interrupted, back, aside } = {}
   return () => { ended = true; document.removeEventListener("visibilitychange", look); clearTimeout(resting); clearTimeout(timer); stream?.close(); link.end(); };
 }
 
-// Events of topics and tasks. read: asks for all that is shown; called while the server has no room for another viewer, and after a break.
+// Events of topics and tasks. read: requests everything that is shown; called after an interruption, and repeatedly
+// while the server refuses another stream.
 export const watch = (wanted, handlers, read) => follow(`/events${query(wanted)}`, handlers, { broken: read, back: read });

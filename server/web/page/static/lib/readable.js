@@ -1,9 +1,12 @@
-// Output and names as people can read them: the rule of proto/readable.py, which docs/guide/output.md tells in prose; tests/proto/readable/cases.json holds both to it.
+// Makes output and names readable for people: the rules of proto/readable.py, described in docs/guide/output.md.
+// tests/proto/readable/cases.json tests both implementations.
 const WINDOW = 65536, STRING = 4096;
-// Characters that take no room or turn the direction of writing; in names tab, new line and a variation selector that follows nothing are such, too.
+// Characters that have no width or change the direction of writing. In names, also tab, line feed and a variation
+// selector without a preceding character.
 const CLASS = "\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}";
 const HIDDEN = new RegExp(`[${CLASS}]`, "gu"), NAME_HIDDEN = new RegExp(`[\\t\\n${CLASS}]|(?:(?<=[\\0-\\x7f])|^)[\\ufe00-\\ufe0f]`, "gu");
-// Control functions of ECMA-48 (5.3 to 5.6): CSI; OSC, DCS, SOS, PM and APC with their text; all other escapes. And what may become one.
+// Control functions of ECMA-48 (5.3 to 5.6): CSI; OSC, DCS, SOS, PM and APC with their text; all other escapes. Also
+// the beginnings of incomplete ones.
 const TEXT = `(?:\\x1b[\\]PX^_]|[\\x9d\\x90\\x98\\x9e\\x9f])[^\\0-\\x1f\\x7f-\\x9f]{0,${STRING}}`;
 const SEQUENCE = new RegExp(`(?:\\x1b\\[|\\x9b)(?<csi>[0-?]{0,64})[ -\\/]{0,16}(?<end>[@-~])|${TEXT}(?:\\x07|\\x1b\\\\|\\x9c)|\\x1b[ -\\/]{0,16}[0-OQ-WYZ\\\\\`-~]`, "uy");
 const UNFINISHED = new RegExp(`(?:(?:\\x1b\\[|\\x9b)[0-?]{0,64}[ -\\/]{0,16}|${TEXT}\\x1b?|\\x1b[ -\\/]{0,16})$`, "uy");
@@ -16,13 +19,14 @@ const code = (c) => {
 const shown = (line) => line.join("").replace(HIDDEN, code);
 const match = (pattern, text, at) => { pattern.lastIndex = at; return pattern.exec(text); };
 
-// Plays a line like a terminal: a carriage return or a backspace moves back, what follows overwrites. How bytes are cut into pieces changes nothing.
-// `add` gives what can no longer change: whole lines, and what lies WINDOW before the end of one.
+// Interprets a line like a terminal: a carriage return or a backspace moves back, and the following text overwrites.
+// The result does not depend on how the bytes are divided.
+// `add` returns what can no longer change: whole lines, and the part of a line that is more than WINDOW before its end.
 export class Readable {
   constructor() { Object.assign(this, { decoder: new TextDecoder("utf-8", { ignoreBOM: true }), held: "", chars: [], at: 0 }); }
   add(bytes) { return this.take(this.decoder.decode(bytes, { stream: true }), false); }
   end() { return this.take(this.decoder.decode(), true) + this.final(); }
-  // The line that is not over, as it looks now; of an escape sequence that is not complete, nothing.
+  // The unfinished line as it looks now, without an incomplete escape sequence.
   get line() { return shown(this.chars); }
 
   take(more, last) {
@@ -61,7 +65,7 @@ export class Readable {
     else if (char === "\b") this.at = Math.max(0, this.at - 1);
     else this.write(char, done);
   }
-  // Erasing, and moving within the line; everything else that a terminal would do, colours above all, is left out.
+  // Only erasing and moving within the line have an effect. All other control functions, mostly colours, are dropped.
   obey(parameter, name) {
     if (parameter === undefined || !/^[KJCDG]$/.test(name) || !/^[0-9]{0,6}$/.test(parameter)) return;
     const number = Number(parameter), step = Math.max(1, number);
@@ -80,7 +84,7 @@ export class Readable {
   }
 }
 
-// All of a text at once. Most texts have nothing in them that needs it.
+// Converts a whole text. Most texts need no change.
 const ODD = new RegExp(`[\\b\\r${CLASS}]`, "u");
 export function readable(text) {
   if (!ODD.test(text) && text.length < WINDOW) return text;
@@ -88,11 +92,13 @@ export function readable(text) {
   return screen.take(text, true) + screen.final();
 }
 
-// A name, or another single value: every character that would not be seen, or would change how the rest is read, as its number.
+// A name or another single value: every character that is invisible, or changes how the rest is read, is shown as its
+// number.
 export const plain = (name) => String(name ?? "").replace(NAME_HIDDEN, code);
 
-// Every character tells: what `readable` plays, leaves out or cannot show stands as its number; so do tabs, spaces at a line's end, spaces other than the
-// usual one, combining marks, line ends, and a backslash twice. A last line without an end has none.
+// Shows every character: what `readable` interprets, drops or cannot show appears as its number. So do tabs, spaces at
+// the end of a line, unusual
+// spaces, combining marks and line ends; a backslash appears twice. A last line without a line end has none.
 const SHORT = { "\t": "\\t", "\r": "\\r", "\b": "\\b", "\x1b": "\\e", "\\": "\\\\" };
 const UNSEEN = /[\p{C}\p{M}\p{Z}]/u;
 const told = (c) => SHORT[c] ?? (c >= " " && c <= "~" ? c : UNSEEN.test(c) || c.replace(HIDDEN, "") === "" ? code(c) : c);
@@ -101,5 +107,5 @@ export const visible = (text) => text.split("\n").map((line) => {
   return [...kept].map(told).join("") + "\\x20".repeat(line.length - kept.length);
 }).join("\\n\n");
 
-// Texts with the same look are told apart by `visible` only.
+// Only `visible` distinguishes texts that look the same.
 export const look = (text) => readable(text).normalize("NFC").replace(/[\ufe00-\ufe0f]/g, "").split("\n").map((line) => line.trim().split(/\s+/).join(" ")).join("\n").replace(/\n$/, "");

@@ -1,14 +1,15 @@
-// What a command writes, as it comes: bytes become lines as a terminal would leave them, and the last of them stand in one element, as text, both streams in order.
+// The output of a running command. Bytes become lines as a terminal would show them; the last lines of both streams are
+// shown in one element, as text, in order of arrival.
 import { bytesOf } from "./api.js";
 import { t } from "./i18n.js";
 import { Readable } from "./readable.js";
 
 const LINES = 2000, CHARS = 400000, LINE = 4000, RUN = 100, RUN_CHARS = 20000;
 
-// Where a line that is too long is broken: not within a character.
+// Where a line that is too long is divided: not within a character.
 const cut = (text) => (/[\ud800-\udbff]/.test(text[LINE - 1]) ? LINE - 1 : LINE);
 
-// One stream's bytes -> its lines, as a terminal would leave them. `at`: how many bytes have come.
+// The bytes of one stream -> its lines, as a terminal would show them. `at`: number of bytes received.
 class Lines {
   constructor() { Object.assign(this, { at: 0, rest: "", screen: new Readable() }); }
   add(bytes) { return this.split(this.screen.add(bytes)); }
@@ -26,7 +27,7 @@ class Lines {
       return [...parts, line];
     });
   }
-  // What has no end of line, because nothing follows it.
+  // The last line, if no line end follows it.
   flush() {
     const lines = this.split(this.screen.end());
     if (this.rest) lines.push(this.rest);
@@ -46,7 +47,7 @@ export class Tail {
     this.streams = { stdout: new Lines(), stderr: new Lines() };
   }
 
-  // Bytes that are there already are passed over, whoever sends them again; bytes that are not are told to be missing.
+  // Bytes that arrived before are skipped. Missing bytes are reported.
   take(name, data) {
     if (name === "attempt") return this.anew(data.attempt);
     const stream = this.streams[data.stream], bytes = name === "output" ? bytesOf(data.base64) : null, end = bytes ? data.offset + bytes.length : data.end;
@@ -101,7 +102,8 @@ export class Tail {
         run.chars += this.fresh[to].text.length + 1;
       }
       const before = run.node.firstChild.length;
-      // A block's last line break is not seen; that of an empty last line has to be, and is the next one's beginning.
+      // The last line break of a block is invisible. If the last line is empty, its line break must be visible, so it
+      // becomes the beginning of the next block.
       const blank = texts.at(-1) === "";
       run.node.firstChild.appendData(`${run.lines && !run.blank ? "\n" : ""}${texts.join("\n")}${blank ? "\n" : ""}`);
       run.blank = blank;

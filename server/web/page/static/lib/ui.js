@@ -1,4 +1,4 @@
-// What every page is made of. All text enters the document as text nodes: nothing is ever parsed as markup.
+// Helpers for all pages. All text enters the document as text nodes; no text is parsed as markup.
 import { html, render, useEffect, useRef, useState } from "../vendor/preact.js";
 import { refused, useAgain } from "./again.js";
 import { logOut, session, toLogin } from "./api.js";
@@ -15,22 +15,22 @@ export const STATES = ["pending", "dispatched", "running", "completed", "failed"
 export const OPEN = STATES.slice(0, 3), FINAL = STATES.slice(3);
 export const TASK_STATES = ["pending", "running", "completed", "failed", "canceled", "timeout"];
 
-// What is not anybody's mistake: a request that was given up, and a session that ended, which the top of the page says.
+// Not errors: a request that was aborted, and a session that ended, which the banner shows.
 const silent = (failure) => !failure || failure.name === "AbortError" || failure.status === 401;
 
-// What went wrong, where it went wrong. It stays until the user acts again, or closes it.
+// An error, shown where it happened. It stays until the user acts again or closes it.
 export function Problem({ of, close, id }) {
   if (silent(of)) return null;
   const { message, hint, detail } = told(of), more = detail ? [detail] : [];
   for (const name of ["unknown", "malformed"]) if (of.more?.[name]?.length > 5) more.push(`${name}: ${of.more[name].map(plain).join(", ")}`);
-  // The place in a selector or a filter at which the server stumbled.
+  // The place in a selector or a filter where the server found the error.
   const { excerpt, excerpt_column: column } = of.more ?? {};
   return html`<div class="problem" role="alert" id=${id}><div><b>${message}</b>${hint ? ` – ${hint}` : ""}${more.map((line) => html`<div class="small">${line}</div>`)}
     ${excerpt && column ? html`<pre class="caret">${`${plain(excerpt)}\n${" ".repeat([...plain(excerpt.slice(0, column - 1))].length)}^`}</pre>` : null}</div>
     ${close ? html`<button type="button" class="plain" aria-label=${t("close")} onClick=${close}>✕</button>` : null}</div>`;
 }
 
-// For what has no place of its own on the page.
+// For errors that have no place of their own on the page.
 const notice = document.getElementById("notice");
 export const calm = () => { notice.hidden = true; render(null, notice); };
 export function warn(failure) {
@@ -39,7 +39,7 @@ export function warn(failure) {
   notice.hidden = false;
 }
 
-// Runs `act`; while it does `busy` is true, and what goes wrong is `failure` until the next act. -> [busy, run, failure, clear]
+// Runs `act`. `busy` is true while it runs; `failure` is its error until the next run. -> [busy, run, failure, clear]
 export function useAct() {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
@@ -65,11 +65,11 @@ export function mount(Page) {
   main.removeAttribute("aria-busy");
 }
 
-// A page for those who are logged in. It asks for what it shows without waiting for the answer to who is there.
+// A page for signed-in users. It requests its data without waiting for the response about the session.
 export function open(Page) {
   const who = document.getElementById("who");
   let before = state();
-  // Of a server that did not answer this is asked again; of one that has come back, whether it knows the session.
+  // Asks again if the server did not answer, and after it answers again, to learn whether it knows the session.
   const look = () => session().catch((failure) => { if (refused(failure)) warn(failure); else if (failure.status !== 401) setTimeout(look, AGAIN); });
   subscribe((now) => {
     who.hidden = now.who === null;
@@ -77,7 +77,7 @@ export function open(Page) {
     if (before.stale && !now.stale && !now.out) look();
     before = now;
   });
-  // A page without a stream is not told that the server was started anew between two of its questions.
+  // A page without an event stream cannot notice a restart of the server between two of its requests.
   document.addEventListener("visibilitychange", () => { if (!document.hidden && !state().out) look(); });
   look();
   render(html`<${Banner} />`, document.getElementById("link"));
@@ -93,7 +93,7 @@ export const When = ({ at }) => (at ? html`<time datetime=${new Date(at).toISOSt
 export const Empty = ({ text, children }) => html`<div class="card empty"><p>${text}</p>${children}</div>`;
 export const Fact = ({ name, children }) => html`<dt>${name}</dt><dd>${children}</dd>`;
 
-// Browsers give pages that came without TLS no clipboard, but still the old way to it.
+// Browsers offer the clipboard API only over TLS; the older way works without it.
 async function put(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const field = document.createElement("textarea");
@@ -105,7 +105,7 @@ async function put(text) {
   if (!done) throw new Error(t("copy.refused"));
 }
 
-// text: gives, or promises, what is copied. The button says itself what came of it.
+// text: returns the text to copy, or a promise of it. The button shows the outcome.
 export function Copy({ text, children, kind = "" }) {
   const [said, setSaid] = useState(null);
   const copy = async () => {
@@ -118,7 +118,7 @@ export function Copy({ text, children, kind = "" }) {
   return html`<button type="button" class=${kind} onClick=${copy}>${said ?? children}</button>`;
 }
 
-// Hands the user a file. parts: text or bytes.
+// Offers a file for download. parts: text or bytes.
 export function saveFile(name, parts, type = "application/octet-stream") {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(parts, { type }));
@@ -128,8 +128,9 @@ export function saveFile(name, parts, type = "application/octet-stream") {
 }
 
 const PAGE = 50, MOST = 500, AGAIN = 3000;
-// A list that grows by pages. load(after, limit, whole: for a file) -> {items, next}; `of` is what it depends on. failure: why there is nothing, or nothing new.
-// What the server cannot read shows no rows; a server that does not answer leaves those that were there.
+// A list that is loaded page by page. load(after, limit, whole: for a file) -> {items, next}; `of`: what it depends on.
+// failure: why there are no rows, or no newer ones.
+// If the server refuses the request, no rows are shown; if it does not answer, the previous rows stay.
 export function usePages(load, of) {
   const [page, setPage] = useState({ items: null, next: null, failure: null });
   const turn = useRef(0), shown = useRef(null), now = useRef(page);
@@ -146,7 +147,7 @@ export function usePages(load, of) {
     }
   };
   useEffect(() => { fetchFirst(PAGE); }, of);
-  // As many as were there before.
+  // Load as many rows as were shown before.
   const reload = () => fetchFirst(Math.max(PAGE, Math.min(now.current.items?.length ?? 0, MOST)));
   useAgain(page.failure, reload);
   const more = async (limit = PAGE) => {
@@ -156,7 +157,7 @@ export function usePages(load, of) {
       if (mine === turn.current) setPage((old) => ({ ...found, items: [...old.items, ...found.items], failure: null }));
     } catch (failure) { if (mine === turn.current) setPage((old) => ({ ...old, failure })); }
   };
-  // All that there are, at most so many; for a file, or to sort by what the server does not sort by.
+  // All rows, up to a limit; for a file, or to sort by a column that the server does not sort by.
   const all = async (most = 10000) => {
     const items = [];
     for (let after = null; items.length < most;) {

@@ -1,4 +1,4 @@
-// What the states mean and how they follow each other, drawn from the tables that the server runs on.
+// The states and their transitions, drawn from the tables that the server uses, and answers to common questions.
 import { api } from "../lib/api.js";
 import { reason, said, t } from "../lib/i18n.js";
 import { KEYS } from "../lib/keys.js";
@@ -14,7 +14,7 @@ function Picture({ places, steps, name, words }) {
   const x = (state) => places[state][0] * DX + 4, y = (state) => places[state][1] * DY + 4;
   const arrow = ({ before, after }) => {
     const [ax, ay, bx, by] = [x(before) + W / 2, y(before) + H / 2, x(after) + W / 2, y(after) + H / 2], dx = bx - ax, dy = by - ay;
-    // What would run behind a box that lies between goes over it.
+    // An arrow that would pass behind a box is drawn above it.
     const way = Math.sign(dx);
     if (!dy && Math.abs(dx) > DX) return html`<path d=${`M${ax + way * W / 4} ${ay - H / 2}C${ax + way * DX / 2} ${ay - 62} ${bx - way * DX / 2} ${by - 62} ${bx - way * W / 4} ${by - H / 2 - 7}`} class="arrow" marker-end=${`url(#head-${name})`} />`;
     const cut = (w, h) => Math.min(Math.abs(w / 2 / (dx || 1e-9)), Math.abs(h / 2 / (dy || 1e-9)));

@@ -1,4 +1,4 @@
-// One host: what it is, its labels, what it was told to do.
+// One host: facts, labels, history.
 import { api } from "../lib/api.js";
 import { plain, span } from "../lib/format.js";
 import { number, t } from "../lib/i18n.js";
@@ -34,7 +34,7 @@ function LabelEditor({ host, show }) {
     <${Problem} of=${failure} close=${clear} id="label-wrong" />`;
 }
 
-// The name that is given here goes before the one that the agent says.
+// A name set here overrides the name that the agent reports.
 function Rename({ host, show }) {
   const [busy, run, failure, clear] = useAct();
   const [text, setText] = useState("");
@@ -52,7 +52,7 @@ function Host() {
   const [gone, setGone] = useState(false);
   const [wrong, setWrong] = useState(null);
   const [busy, run, failure, clear] = useAct();
-  // The address may hold a name that the host does not have any more.
+  // The address may contain a former name of the host.
   const here = useRef(id);
   if (host) here.current = host.host_id;
   const past = usePages((after, limit) => api(`/hosts/${here.current}/tasks?limit=${limit}${after ? `&after=${after}` : ""}`), []);
@@ -60,7 +60,7 @@ function Host() {
   useAgain(wrong, read);
   const list = useRef(null);
   list.current = past;
-  // Any host and any task may be what changed: this one is read again, at most so often.
+  // The event may be about any host or task, so this host is read again at a limited rate.
   useEffect(() => {
     let timer = null, at = Date.now();
     const look = () => { timer = null; at = Date.now(); read(); list.current.reload(); };

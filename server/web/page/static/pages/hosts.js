@@ -1,4 +1,4 @@
-// All hosts, filtered by a selector; what is chosen gets a task, or labels.
+// All hosts, filtered by a selector. Selected hosts can get a task or labels.
 import { api, query } from "../lib/api.js";
 import { plain } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
@@ -25,7 +25,8 @@ const COLUMNS = () => [
   { key: "host_id", head: t("host.id"), kind: "mono small", value: (host) => host.host_id, cell: (host) => host.host_id, off: true },
 ];
 
-// Sets a label on all that are chosen, or takes it away; those that could not be changed stay chosen, and the first reason is told.
+// Sets or removes a label on all selected hosts. Hosts that could not be changed stay selected, and the first error is
+// shown.
 function Bulk({ rows, reload }) {
   const [busy, run, failure, clear] = useAct();
   const [text, setText] = useState("");
@@ -60,7 +61,7 @@ function Hosts() {
   useEffect(() => {
     let changes = null, at = 0;
     const again = () => { if (!refused(list.current.failure)) list.current.reload(); };
-    // How many there are is told by the stream alone; without one it is not known.
+    // Only the event stream reports the number of hosts; without it the number is unknown.
     const read = () => { setCounts(null); again(); };
     return watch({ topic: "hosts" }, { hosts: (data) => {
       setCounts(data);

@@ -1,9 +1,9 @@
-// Logging in with a token.
+// Signs in with a token.
 import { api } from "../lib/api.js";
 import { sentence, t } from "../lib/i18n.js";
 import { html, mount, useEffect, useRef, useState } from "../lib/ui.js";
 
-// Only a path of our own: never another site's address.
+// Only a path of this server, never the address of another site.
 function next() {
   const wanted = new URLSearchParams(location.search).get("next") || "/";
   const url = new URL(wanted, location.origin);

@@ -1,4 +1,4 @@
-// An address that leads nowhere.
+// The page for an unknown address.
 import { t } from "../lib/i18n.js";
 import { Empty, html, open } from "../lib/ui.js";
 

@@ -1,4 +1,5 @@
-// A new task: what, where, how; a plan before it runs. What is typed is kept until it is sent, or its tab is closed.
+// A new task: command, hosts, options, and a plan before it runs. The input is kept until it is sent or its tab is
+// closed.
 import { api, newKey } from "../lib/api.js";
 import { lines, list, pairs } from "../lib/parse.js";
 import { t } from "../lib/i18n.js";
@@ -16,7 +17,7 @@ const BLANK = {
 };
 const MORE = Object.keys(BLANK).filter((name) => !["what", "text", "interpreter", "args", "targets", "name", "timeout"].includes(name));
 const SHORT_MS = 200, FRESH_MS = 3000;
-// Which field of the form a field of the API is.
+// Field of the API -> field of the form.
 const OWN = { command: "text", script: "text", argv: "text", retry: "attempts", "retry.attempts": "attempts", "retry.codes": "codes", "retry.backoff": "backoff", "retry.backoff_max": "backoff_max", "retry.idempotent": "idempotent", stdin_base64: "stdin" };
 
 function begin() {
@@ -58,7 +59,8 @@ function New() {
   useEffect(() => first.current.focus(), []);
   useEffect(() => { if (plan) confirmIt.current?.focus(); }, [plan]);
   useEffect(() => { saveDraft("new", form); }, [form]);
-  // Hosts come and go while one types: how many are online is asked again, at most so often.
+  // Hosts connect and disconnect while the user types, so the number of online hosts is requested again, at a limited
+  // rate.
   useEffect(() => {
     let changes = null, timer = null;
     const soon = () => { timer ??= setTimeout(() => { timer = null; setFresh((old) => old + 1); }, FRESH_MS); };
@@ -74,7 +76,7 @@ function New() {
         if (mine === turn.current) { setFound({ ...answer, of: form.targets }); setWrongHosts(null); }
       } catch (failure) {
         if (mine !== turn.current) return;
-        // What cannot be read means no hosts; a server that does not answer has not said so.
+        // A selector that the server refuses matches no hosts. If the server does not answer, nothing is known.
         if (refused(failure)) setFound(null);
         setWrongHosts(failure);
       }
@@ -90,7 +92,7 @@ function New() {
   const field = (name, soft, control) => html`<${Field} id=${name} label=${t(`new.${name}`)} soft=${soft} wrong=${wrong(name)}>${control}<//>`;
   async function send(path) {
     const sent = body(form), text = path + JSON.stringify(sent);
-    // A tab that is loaded anew before an answer came sends the same request, too, when it is sent once more.
+    // A tab that is reloaded before the response arrived repeats the same request with the same key.
     if (key.current.text !== text) saveDraft("new.key", key.current = { text, key: newKey() });
     setBusy(true);
     setBad(null);
@@ -107,10 +109,10 @@ function New() {
     }
     setBusy(false);
   }
-  // What was found for other targets, before they were changed, is not what would run.
+  // A result for earlier targets does not show what would run now.
   const meant = found?.of === form.targets ? found : null, ready = plan && meant && !meant.refused;
   const look = (event) => { event.preventDefault(); setBad(null); setPlan(body(form)); };
-  // Ctrl-Enter shows the plan, and then runs it.
+  // Ctrl-Enter shows the plan; a second Ctrl-Enter runs it.
   const keys = (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();

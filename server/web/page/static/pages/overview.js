@@ -1,4 +1,4 @@
-// The fleet and its work at a glance.
+// An overview of the hosts and of the running work.
 import { api } from "../lib/api.js";
 import { number, t, word } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";

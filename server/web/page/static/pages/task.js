@@ -1,4 +1,4 @@
-// One task while it runs and after: what runs, where and by whom; counts, pace, every host, what they answered.
+// One task, while it runs and afterwards: command, targets, creator, counts, rate, every host, and the results.
 import { api } from "../lib/api.js";
 import { plain, ran, readable, span } from "../lib/format.js";
 import { number, t, word } from "../lib/i18n.js";
@@ -27,7 +27,8 @@ function pace(progress) {
     progress.eta_ms ? t("task.eta", { span: span(progress.eta_ms) }) : null, progress.slowest.length ? t("task.slowest", { names: progress.slowest.map((host) => plain(host.hostname || host.host_id)).join(", ") }) : null].filter(Boolean).join(" · ");
 }
 
-// The hosts by name where they are few; else how they were asked for. A task that repeats another one stands for some of that one's hosts.
+// The names of the hosts if they are few, otherwise the selector. A task that repeats another one covers some of that
+// task's hosts.
 function Where({ task, cells }) {
   const text = task.target_text.length > TEXT ? `${task.target_text.slice(0, TEXT)}…` : task.target_text;
   const names = cells && cells.names.length <= NAMES ? cells.names.map(plain).join(", ") : null;
@@ -68,9 +69,9 @@ function Task() {
   const [groups, setGroups] = useState(null);
   const panel = useRef(null);
   const lost = (failure) => (failure.status === 404 ? setGone(true) : setWrong(failure));
-  // An answer that was asked for before the stream came may come after it.
+  // A response that was requested before the stream opened may arrive after it.
   const take = (found) => setProgress((old) => (old && old.version > found.version ? old : found));
-  // While there is no stream nothing is told, so all of it is asked for. What cannot be had then, the top of the page says.
+  // Without a stream everything is requested. If that fails, the banner says so.
   const poll = () => { api(`${path}/progress`).then(take, (failure) => failure.status === 404 && setGone(true)); readStates(); setGroups(null); };
   useEffect(() => {
     let stop = () => {}, timer = null, over = false;
@@ -90,7 +91,7 @@ function Task() {
   const openHost = (wanted) => {
     setHostId(wanted);
     history.replaceState(null, "", `${location.pathname}?host=${wanted}`);
-    // The panel may lie far from what was clicked.
+    // The panel may be far from the place of the click.
     requestAnimationFrame(() => { const box = panel.current?.getBoundingClientRect(); if (box && (box.top < 0 || box.top > innerHeight - 120)) panel.current.scrollIntoView({ block: "start" }); });
   };
   const choose = (state) => cells && setChosen(new Set([...cells.states.keys()].filter((place) => stateOf(cells.states[place]).status === state)));

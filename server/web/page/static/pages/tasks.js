@@ -1,4 +1,4 @@
-// All tasks, with every filter, kept up to date.
+// All tasks, with filters, updated live.
 import { api, query } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
@@ -12,15 +12,15 @@ const WAIT = 1500;
 const SPANS = ["1h", "24h", "7d"], TURNS = 20;
 const FIELDS = ["name", "command", "host", "creator", "type", "created_from", "created_before"];
 
-// Which field of the form an error is about.
+// Field of an error -> field of the form.
 const fieldOf = ({ field, code }) => ({ until: "created_before", since: "created_from" })[field] ?? field ?? (code.startsWith("host_") ? "host" : null);
 
-// The fields hold times of the viewer's zone. A span counts back from each reading, so that "last hour" stays the last hour.
+// The fields contain times in the user's time zone. A span such as "last hour" is recalculated for each request.
 function asked(filters) {
   const at = (text) => text && (Number.isNaN(Date.parse(text)) ? text : String(Date.parse(text)));
   return { ...filters, created_from: at(filters.created_from), created_before: at(filters.created_before) };
 }
-// A request looks at so many tasks and no more; the next one goes on, until there is something to show.
+// One request examines a limited number of tasks; further requests follow until there are rows to show.
 async function load(filters, after, limit) {
   for (let turns = 0, from = after; ; turns++) {
     const page = await api(`/tasks${query({ ...asked(filters), after: from, limit })}`);

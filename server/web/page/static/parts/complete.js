@@ -1,4 +1,4 @@
-// The field for hosts: the word under the cursor is completed with names and labels that there are.
+// The field for hosts: completes the word at the cursor with existing names and labels.
 import { api, query } from "../lib/api.js";
 import { plain } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
@@ -19,7 +19,7 @@ export function HostNames({ id, value, set, invalid }) {
     clearTimeout(timer.current);
     if (!begun || /[*?[\]=:'"]/.test(begun)) return close();
     timer.current = setTimeout(async () => {
-      // Completion is a help: without an answer there is none, and nothing else is lost.
+      // Completion is optional: without a response the field simply offers none.
       const page = await api(`/hosts${query({ name: `${begun}*`, limit: MOST })}`).catch(() => ({ items: [] }));
       if (mine !== turn.current) return;
       const names = [...new Set(page.items.map((host) => host.hostname)), ...WORDS.filter((one) => one.startsWith(begun))].filter((one) => one !== begun);

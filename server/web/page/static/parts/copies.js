@@ -1,12 +1,12 @@
-// A task as a command line, or as a request, that makes the same task again. Only what its own defaults would not bring is in it.
+// A task as a command line or as a request that creates the same task. Contains only what differs from the defaults.
 import { quoted } from "../lib/format.js";
 
 const s = (ms) => String(ms / 1000);
-// A repeated task stands for some of the hosts of the first, which only its own list names.
+// A repeated task covers some of the hosts of the first one; only its own list names them.
 const targets = (task) => (task.rerun_of ? `task:${task.task_id}` : task.target_text);
-// A task that nobody named is called like its command.
+// A task without a given name is named after its command.
 const named = ({ name, command }) => name !== (command.command ?? command.argv?.join(" "));
-// The server does not give out what a command got on its standard input.
+// The server does not return the standard input of a command.
 const note = (command, where) => (command.stdin_bytes ? `# put its standard input, ${command.stdin_bytes} bytes, ${where}\n` : "");
 
 export function cli(task) {

@@ -1,4 +1,4 @@
-// The hosts of a task: by name where they are few, as a map where they are many; looked for, chosen, opened.
+// The hosts of a task: as tiles if they are few, as a map if they are many. Hosts are searched, selected and opened.
 import { plain } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { html, useRef, useState } from "../lib/ui.js";

@@ -1,4 +1,4 @@
-// What a host holds of executions that the database has lost: looked at, then deleted.
+// The orphans of a host: executions that the database has lost. They are shown, then deleted.
 import { api } from "../lib/api.js";
 import { readable } from "../lib/format.js";
 import { said, t } from "../lib/i18n.js";

@@ -1,10 +1,10 @@
-// Whether a host is online, and what else keeps it from working.
+// Whether a host is online, and anything else that prevents it from working.
 import { t } from "../lib/i18n.js";
 import { html, When } from "../lib/ui.js";
 
 const BARRED = ["revoked", "released", "quarantined"];
 
-// A host whose certificate is no good cannot come online, whatever is done with its agent: that is what has to be said of it.
+// A host whose certificate is invalid cannot come online, whatever its agent does, so this state is shown first.
 export const Presence = ({ host }) => {
   const state = host.identity?.state, barred = !host.connected && BARRED.includes(state);
   const kind = host.connected ? "completed" : barred ? "dispatch_failed" : "unreachable";
@@ -12,7 +12,7 @@ export const Presence = ({ host }) => {
 };
 export const Seen = ({ host }) => (host.connected ? html`<span title=${t("host.since")}>${t("host.now")}</span>` : html`<${When} at=${host.last_seen_at} />`);
 
-// The labels of a host, the operators' own and those of its agent.
+// The labels of a host: those of the operators and those of its agent.
 export const labelsOf = (host) => Object.entries({ ...host.agent_labels, ...host.labels });
 export const Labels = ({ host }) => labelsOf(host).map(([key, value]) => html`<span class="label">${value ? `${key}=${value}` : key}</span>`);
 

@@ -1,4 +1,4 @@
-// Which hosts are meant, and what would happen to them.
+// Shows which hosts a selector matches, and what would happen to them.
 import { plain, quoted } from "../lib/format.js";
 import { lang, t } from "../lib/i18n.js";
 import { html } from "../lib/ui.js";

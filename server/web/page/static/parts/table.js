@@ -1,11 +1,11 @@
-// A list of rows: columns that can be chosen and sorted by, rows that can be chosen, and all of it as a file.
+// A table: columns can be hidden and sorted, rows can be selected, and everything can be saved as a file.
 import { number, t } from "../lib/i18n.js";
 import { choice, saveChoice } from "../lib/keep.js";
 import { html, Problem, saveFile, useAct, useEffect, useRef, useState } from "../lib/ui.js";
 
 const compare = new Intl.Collator(undefined, { numeric: true }).compare;
 const order = (a, b) => (a === b ? 0 : a === null || a === undefined ? 1 : b === null || b === undefined ? -1 : typeof a === "number" && typeof b === "number" ? a - b : compare(String(a), String(b)));
-// A cell that begins like a formula would be one in a spreadsheet (OWASP, CSV injection).
+// A spreadsheet would evaluate a cell that begins like a formula (OWASP, CSV injection).
 const csvCell = (value) => {
   const text = value === null || value === undefined ? "" : String(value), safe = typeof value !== "number" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
@@ -24,8 +24,9 @@ function Export({ name, columns, found, rows }) {
     <button type="button" disabled=${busy} onClick=${save("csv")}>CSV</button> <button type="button" disabled=${busy} onClick=${save("json")}>JSON</button><${Problem} of=${failure} close=${clear} /></div></details>`;
 }
 
-// columns: {key, head, cell(row), value(row), kind: class of its cells, off: not shown unless chosen}. id(row): what tells it from others.
-// bulk(rows, unchoose): what can be done with chosen rows. found: of usePages.
+// columns: {key, head, cell(row), value(row), kind: class of its cells, off: hidden by default}. id(row): identifies a
+// row.
+// bulk(rows, unchoose): the actions for selected rows. found: the result of usePages.
 export function Rows({ name, columns, found, id, bulk, empty, label }) {
   const [shown, setShown] = useState(() => choice(`columns.${name}`) || columns.filter((one) => !one.off).map((one) => one.key));
   const [sorted, setSorted] = useState(null);
@@ -36,7 +37,7 @@ export function Rows({ name, columns, found, id, bulk, empty, label }) {
   const by = sorted && columns.find((one) => one.key === sorted.key);
   const rows = by ? [...items].sort((a, b) => sorted.way * order(by.value(a), by.value(b))) : items;
   const picked = items.filter((row) => chosen.has(id(row)));
-  // What a filter took out of the list is not chosen any more: nothing is done to rows that are not seen.
+  // A row that a filter removes from the list is no longer selected: actions apply to visible rows only.
   useEffect(() => { const there = new Set(items.map(id)); if ([...chosen].some((one) => !there.has(one))) setChosen(new Set([...chosen].filter((one) => there.has(one)))); }, [found.items]);
   const choose = (row, at) => (event) => {
     const next = new Set(chosen), on = event.target.checked, from = event.shiftKey && last.current !== null ? Math.min(last.current, at) : at, to = event.shiftKey && last.current !== null ? Math.max(last.current, at) : at;
@@ -61,7 +62,8 @@ export function Rows({ name, columns, found, id, bulk, empty, label }) {
       ${found.next ? html`<div class="more"><button type="button" onClick=${() => run(() => found.more())}>${t("more")}</button> <button type="button" disabled=${busy} onClick=${rest}>${t("table.rest")}</button></div>` : null}</div>` : empty}`;
 }
 
-// Filters that hold, each with what takes it away, and presets. chips: [{key, text, clear}]. presets: [{text, on, set}].
+// The active filters, each with a way to remove it, and presets. chips: [{key, text, clear}]. presets: [{text, on,
+// set}].
 export const Chips = ({ chips, presets, clear }) => html`<div class="chipbar">${presets.map((one) => html`<button type="button" class=${`chip ${one.on ? "on" : ""}`} aria-pressed=${String(Boolean(one.on))} onClick=${one.set}>${one.text}</button>`)}
   ${chips.map((one) => html`<span class="chip on held">${one.text} <button type="button" class="plain" aria-label=${t("filters.without", { filter: one.text })} onClick=${one.clear}>✕</button></span>`)}
   ${chips.length || presets.some((one) => one.on) ? html`<button type="button" class="link" onClick=${clear}>${t("filters.clear")}</button>` : null}</div>`;

@@ -1,4 +1,4 @@
-// The hosts of a small task by name: each a tile that is opened and chosen, by mouse, finger and keys.
+// The hosts of a small task by name, as tiles. A tile is opened and selected by mouse, touch and keyboard.
 import { plain } from "../lib/format.js";
 import { t, word } from "../lib/i18n.js";
 import { html, MARKS, useRef } from "../lib/ui.js";

@@ -1,21 +1,22 @@
-// Two charts. uPlot draws on a canvas; what it says stands below it in words, too.
+// Two charts. uPlot draws on a canvas; a text below says the same.
 import { lang, number, t } from "../lib/i18n.js";
 import { html, useEffect, useRef } from "../lib/ui.js";
 
 const HOURS = 24;
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// The room that an axis needs for its longest label, measured, with its tick and its gap, in pixels of the page.
+// The space that an axis needs for its longest label, measured with its tick and gap, in CSS pixels.
 function wide(chart, labels, index, cycle) {
   const axis = chart.axes[index];
-  // Labels that need more room leave less for the plot, which may change the labels: at some time that has to end.
+  // Wider labels leave less space for the plot, which may change the labels. The number of rounds is limited so that
+  // this ends.
   if (cycle > 2) return axis._size;
   chart.ctx.font = axis.font[0];
   const longest = Math.max(0, ...(labels ?? []).map((label) => chart.ctx.measureText(label).width));
   return Math.ceil(axis.ticks.size + axis.gap + longest / window.devicePixelRatio) + 4;
 }
 
-// around: seconds of room before the first time and after the last, for what stands on a time and is broad.
+// around: seconds added before the first time and after the last, for marks that are wider than a point in time.
 function useChart(box, data, series, around = 0) {
   const chart = useRef(null), latest = useRef(data);
   useEffect(() => {

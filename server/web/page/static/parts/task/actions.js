@@ -1,4 +1,5 @@
-// What can be done with a task: on all of its hosts, on those that were chosen, on those that did not succeed. What is offered acts.
+// The actions of a task: on all hosts, on the selected hosts, or on those that did not succeed. Only actions that have
+// an effect are offered.
 import { api, newKey } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
 import { Copy, html, OPEN, Problem, useAct, useRef } from "../../lib/ui.js";
@@ -14,7 +15,7 @@ export function Actions({ task, progress, path, cells, chosen, changed }) {
   const open = places.filter((place) => stands(cells, place)), ids = (some) => some.map(cells.idOf), canceling = Boolean(progress.cancel_requested_at ?? task.cancel_requested_at);
   const offline = cells && canceling && !final ? [...cells.names.keys()].filter((place) => stateOf(cells.states[place]).unreachable && stands(cells, place)).length : 0;
   const post = (where, body, sure) => () => { if (!sure || confirm(sure)) run(async () => changed(await api(path + where, { method: "POST", ...(body ? { body } : {}) }))); };
-  // Until an answer comes the same request stays the same one, however often the button is pressed.
+  // Until the response arrives, every press of the button sends the same request with the same key.
   const keys = useRef(new Map());
   const again = (body) => () => run(async () => {
     const what = JSON.stringify(body);

@@ -1,4 +1,4 @@
-// One host of a task: how it stands, why, and what it wrote.
+// One host of a task: its state, the reason, and its output.
 import { api } from "../../lib/api.js";
 import { exact, plain, readable, size, span } from "../../lib/format.js";
 import { said, t } from "../../lib/i18n.js";
@@ -9,10 +9,10 @@ import { Notes } from "./notes.js";
 
 const WAIT = 1000;
 const isOpen = (row) => OPEN.includes(row.status);
-// An answer that was asked for before the row ended may come after it.
+// A response that was requested before the execution ended may arrive after the end.
 const newer = (found) => (old) => (old?.host_id === found.host_id && !isOpen(old) && isOpen(found) ? old : found);
 
-// What is kept of a stream.
+// The stored output of a stream.
 function Output({ path, row, stream }) {
   const [kept, setKept] = useState(null);
   const [wrong, setWrong] = useState(null);
@@ -38,7 +38,7 @@ function Output({ path, row, stream }) {
     <pre tabindex="0">${readable(head.text)}${gap > 0 ? html`<span class="soft">${"\n"}${t("output.gap", { size: size(gap) })}${"\n"}</span>` : null}${tail ? readable(tail.text) : null}</pre></details>`;
 }
 
-// What is to be done about a host that was offline hangs on what has become of it since.
+// The hint for a host that was offline depends on what has happened to the host since.
 function useFate(row) {
   const [fate, setFate] = useState(null);
   const asks = row && ["offline", "never_seen"].includes(row.error?.code);
@@ -61,7 +61,8 @@ export function Answer({ path, hostId, stamp, close }) {
   const title = useRef(null), seen = useRef(null), read = useRef({ at: 0, of: null });
   const open = row && isOpen(row), fate = useFate(row);
   useEffect(() => { setRow(null); setWrong(null); seen.current = null; }, [hostId]);
-  // The task's stamp changes with every host; a row that has ended does not change any more, and another one is read at most once a second.
+  // The task's version changes with every host. An execution that has ended is not read again; any other is read at
+  // most once a second.
   useEffect(() => {
     const own = read.current, same = own.of === hostId;
     if (same && row && !open) return;

@@ -1,4 +1,4 @@
-// Outputs as files: one stream of one host, and all answers of a task in one text.
+// Saves outputs as files: one stream of one host, or all results of a task in one text file.
 import { api, ask, bodyOf, query } from "../../lib/api.js";
 import { plain } from "../../lib/format.js";
 import { number, said, t } from "../../lib/i18n.js";
@@ -9,7 +9,7 @@ const safe = (name) => name.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 100) ||
 const outputOf = (path, hostId, stream) => `${path}/hosts/${hostId}/output?stream=${stream}`;
 const bytes = async (where) => new Uint8Array(await bodyOf(await ask(where, { headers: { Accept: "application/octet-stream" } }), "arrayBuffer"));
 
-// The bytes that are kept of a stream, and the text that stands for those between head and tail that are not.
+// The stored bytes of a stream, and the text that replaces the missing bytes between head and tail.
 async function kept(where) {
   const head = await api(where), gap = head.total_bytes - head.head_bytes - head.tail_bytes;
   const parts = [await bytes(where)];
@@ -21,7 +21,7 @@ export async function saveOutput(path, row, stream) {
   saveFile(`${safe(row.hostname)}.${stream}`, await kept(outputOf(path, row.host_id, stream)));
 }
 
-// What a group's hosts wrote, stdout before stderr.
+// The output of a group: stdout, then stderr.
 async function written(path, group) {
   const found = [];
   for (const stream of ["stdout", "stderr"]) if (group[stream] && group[stream].total_bytes !== null) found.push([stream, await kept(outputOf(path, group.first_host.host_id, stream))]);
@@ -33,7 +33,7 @@ export async function wholeText(path, group) {
   return parts.map((part) => (typeof part === "string" ? part : decoder.decode(part))).join("");
 }
 
-// One text: for each group its hosts, how they ended, and all that is kept of what they wrote.
+// One text with, for each group, its hosts, how they ended, and their stored output.
 export async function everything(path, name) {
   const parts = [];
   let after = null, groups = 0, size = 0;

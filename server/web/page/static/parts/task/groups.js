@@ -1,4 +1,5 @@
-// What the hosts answered: equal answers are one group, largest first, each with its difference from the largest.
+// The results of a task: equal results form one group, the largest group first, each with its difference from the
+// largest.
 import { api, query } from "../../lib/api.js";
 import { clock, look, plain, readable, size, visible } from "../../lib/format.js";
 import { number, said, t } from "../../lib/i18n.js";
@@ -18,7 +19,7 @@ function Diff({ path, group }) {
     <pre class="diff" tabindex="0">${diff.diff ? diff.diff.replace(/\n$/, "").split("\n").map((line) => html`<span class=${line[0] === "+" ? "added" : line[0] === "-" ? "removed" : ""}>${`${line.slice(0, 1)}${readable(line.slice(1))}\n`}</span>`) : t("groups.diff.same")}</pre></div>`;
 }
 
-// Groups of which one would say that they are the same: what they differ by is written out.
+// Groups that look equal: their difference is written out.
 const lookOf = (group) => JSON.stringify([group.status, group.exit_code, group.signal, group.error?.code, ...["stdout", "stderr"].map((stream) => look(group[stream]?.text ?? ""))]);
 function lookAlike(items) {
   const seen = new Map();
@@ -46,8 +47,9 @@ function Group({ path, group, largest, openHost, folded, fold, exact }) {
     ${!wrote && group.exit_code !== null ? html`<p class="soft small">${t("output.none")}</p>` : null}`}</details>`;
 }
 
-// told: the first page of the largest, as the server tells it whenever it changes. What else one may want to see is asked for.
-// ended: hosts that have ended; groups are put together a little later, and say so until they have caught up.
+// told: the first page of the largest groups, from the event stream. Everything else is requested.
+// ended: number of hosts that have ended. The groups follow a little later; until then the view says that they are
+// behind.
 export function Groups({ path, stamp, told, ended, openHost, name }) {
   const [order, setOrder] = useState("largest");
   const [where, setWhere] = useState("");
@@ -66,7 +68,7 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     } catch (bad) {
       if (mine !== turn.current || view !== now.current) return;
       setWrong(bad);
-      // What a filter that cannot be read leaves is nothing, not everything.
+      // If the filter cannot be parsed, the list is empty, not unfiltered.
       if (refused(bad)) setPage({ items: [], view, next: null, groups: 0, hosts: 0 });
     }
   };
@@ -84,7 +86,7 @@ export function Groups({ path, stamp, told, ended, openHost, name }) {
     return () => clearTimeout(timer.current);
   }, [plainly && told ? null : stamp, order, where, Boolean(told)]);
   useAgain(wrong, () => { at.current = Date.now(); read(); });
-  // Only what the server refuses is the fault of the filter.
+  // The filter is marked as wrong only if the server refuses it.
   const misread = refused(wrong) ? wrong : null;
   const largest = plainly ? page?.items[0]?.number : null, items = page?.items || [], behind = page && !wrong ? ended - page.hosts : 0;
   const fold = (group) => (shut) => { if (folded.has(group) !== shut) { const next = new Set(folded); if (!next.delete(group)) next.add(group); setFolded(next); } };

@@ -1,4 +1,4 @@
-// The task's hosts in words: sorted, chosen, saved as a file.
+// The hosts of a task as a table: sorted, selected, saved as a file.
 import { api, query } from "../../lib/api.js";
 import { clock, plain, span } from "../../lib/format.js";
 import { number, said, t, word } from "../../lib/i18n.js";
@@ -17,22 +17,23 @@ const COLUMNS = (openHost) => [
   { key: "host_id", head: t("host.id"), kind: "mono small", value: (row) => row.host_id, cell: (row) => row.host_id, off: true },
 ];
 
-// version: of the task, as it stands now.
+// version: the current version of the task.
 function List({ path, status, openHost, stamp, version, bulk, name }) {
-  // As of when the first rows are, and of which version of the task.
+  // When the first rows were read, and at which version of the task.
   const now = useRef(version), read = useRef({ version, at: 0 });
   now.current = version;
   const found = usePages((after, limit, whole) => {
     if (!after && !whole) read.current = { version: now.current, at: Date.now() };
     return api(`${path}/hosts${query({ status, after, limit })}`);
   }, [status]);
-  // While a task runs its list is read again with each change of its status, and not more often: what moves under the eyes cannot be read.
+  // While a task runs, the list is read again only when the status of the task changes, because rows that keep moving
+  // cannot be read.
   useEffect(() => { if (found.items) found.reload(); }, [stamp]);
   if (!found.items) return html`<${Problem} of=${found.failure} /><${Loading} />`;
   return html`<${Problem} of=${found.failure} />${read.current.version === version ? null : html`<p class="small warn" role="status">${t("task.list.old", { time: clock(read.current.at) })} <button type="button" class="link" onClick=${found.reload}>${t("task.list.read")}</button></p>`}<${Rows} name="task-hosts" label=${name} columns=${COLUMNS(openHost)} found=${found} id=${(row) => row.host_id} bulk=${bulk} empty=${html`<p class="soft">${t("hosts.none.filtered")}</p>`} />`;
 }
 
-// choose(ids): marks these on the map, where the actions are.
+// choose(ids): selects these hosts on the map, where the actions are.
 export function HostList({ path, progress, openHost, choose }) {
   const [open, setOpen] = useState(false);
   const [status, setStatus] = useState("");

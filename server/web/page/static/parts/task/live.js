@@ -1,4 +1,5 @@
-// One host's output while its command runs. It follows the end unless one reads further up; it never holds more than its last lines.
+// The output of one host while its command runs. The view follows the end unless the user has scrolled up, and keeps
+// only the last lines.
 import { ask } from "../../lib/api.js";
 import { size } from "../../lib/format.js";
 import { t, told } from "../../lib/i18n.js";
@@ -8,7 +9,7 @@ import { html, useEffect, useRef, useState } from "../../lib/ui.js";
 
 const PAUSE = 200, NEAR = 24;
 
-// ended: called with the execution once it has ended and all of its output is here.
+// ended: called with the execution when it has ended and all of its output has arrived.
 export function Live({ path, hostId, ended }) {
   const box = useRef(null), tail = useRef(null), held = useRef(null);
   const [now, setNow] = useState({ state: "opening", why: null });
@@ -27,7 +28,7 @@ export function Live({ path, hostId, ended }) {
     let timer = null;
     const soon = () => { timer ??= setTimeout(() => { timer = null; draw(); }, PAUSE); };
     const take = (name) => (data) => { made.take(name, data); setNow((old) => (old.state === "on" ? old : { state: "on", why: null })); soon(); };
-    // A browser does not tell why it got no stream, so it is asked for once more, in a way that does.
+    // A browser does not report why a stream was refused, so an ordinary request asks for the reason.
     const broken = async () => {
       const once = new AbortController();
       try { await ask(where, { signal: once.signal }); } catch (failure) { setNow({ state: "broken", why: told(failure).message }); }

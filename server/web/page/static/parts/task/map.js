@@ -1,4 +1,5 @@
-// Every host of a task as a cell on one canvas: colour and mark say its state. Only cells that changed are drawn again.
+// Every host of a task as a cell on one canvas. Colour and mark show its state. Only cells that changed are drawn
+// again.
 import { plain } from "../../lib/format.js";
 import { t, word } from "../../lib/i18n.js";
 import { html, STATES, useEffect, useRef, useState } from "../../lib/ui.js";
@@ -8,7 +9,8 @@ const tone = (name) => getComputedStyle(document.documentElement).getPropertyVal
 const TONES = ["none", "busy", "busy", "good", "bad", "bad", "none", "warn", "bad"];
 export const stateOf = (byte) => ({ status: STATES[byte & 15], unreachable: byte >= AWAY });
 
-// The pixels of one picture per state: a filled or hollow square with a mark that does without colour. `pale`: the same beside chosen ones.
+// The pixels of one picture per state: a filled or hollow square with a mark that is readable without colour. `pale`:
+// the picture for cells that are not selected while others are.
 function sprites(side, scale) {
   const made = new Map(), pale = new Map(), back = tone("card"), size = Math.round(side * scale), canvas = document.createElement("canvas");
   canvas.width = canvas.height = size;
@@ -48,7 +50,8 @@ function sprites(side, scale) {
   return { size, of: made, pale, chosen: pixel("text"), focus: pixel("accent") };
 }
 
-// chosen: places. toggle(places): chooses those, or no longer. picking: a click chooses instead of opening. at: the place that keys move.
+// chosen: selected places. toggle(places): selects or deselects them. picking: a click selects instead of opening. at:
+// the place of the keyboard cursor.
 export function HostMap({ names, states, version, chosen, toggle, openHost, picking, at, setAt }) {
   const canvas = useRef(null), drawn = useRef(null), grid = useRef(null), latest = useRef(null);
   const [focused, setFocused] = useState(false);
@@ -66,7 +69,8 @@ export function HostMap({ names, states, version, chosen, toggle, openHost, pick
     drawn.current = new Int16Array(total).fill(-1);
     latest.current();
   }
-  // The cells go into one image in memory, of which the rows that changed are handed to the canvas at once: ten thousand calls to draw one cell each would stall the page.
+  // The cells are drawn into one image in memory, and the rows that changed are copied to the canvas at once. Ten
+  // thousand separate draw calls would block the page.
   function paint() {
     const { side, columns, scale, pictures, image, pixels } = grid.current, { size, of, pale } = pictures, width = image.width, some = chosen.size > 0;
     const thick = Math.max(1, Math.round(scale * (side > 12 ? 3 : side > 8 ? 2 : 1.5)));
@@ -89,7 +93,7 @@ export function HostMap({ names, states, version, chosen, toggle, openHost, pick
     }
     if (last > first) canvas.current.getContext("2d").putImageData(image, 0, 0, 0, first, width, last - first);
   }
-  // A window that changes its size much later draws what is chosen then.
+  // If the window size changes much later, the current selection must be drawn.
   latest.current = paint;
   useEffect(() => {
     layout();
@@ -99,7 +103,7 @@ export function HostMap({ names, states, version, chosen, toggle, openHost, pick
     return () => { size.disconnect(); scheme.removeEventListener("change", again); };
   }, [names, states]);
   useEffect(() => { const frame = requestAnimationFrame(paint); return () => cancelAnimationFrame(frame); }, [version, chosen, at, focused]);
-  // What was looked for may lie outside of what is seen.
+  // The host that was found may be outside the visible part.
   useEffect(() => {
     const { side, columns } = grid.current, box = canvas.current.parentElement, y = Math.floor(at / columns) * side;
     if (y < box.scrollTop || y + side > box.scrollTop + box.clientHeight) box.scrollTop = y - box.clientHeight / 2;

@@ -1,4 +1,4 @@
-// Looks for a text in all that a task's hosts wrote, and jumps to who wrote it.
+// Searches a text in all outputs of a task, and jumps to the group that wrote it.
 import { api, query } from "../../lib/api.js";
 import { plain, readable } from "../../lib/format.js";
 import { number, t } from "../../lib/i18n.js";
@@ -10,7 +10,7 @@ export function Search({ path, openHost }) {
   const [found, setFound] = useState(null);
   const [wrong, setWrong] = useState(null);
   const turn = useRef(0);
-  // A request reads so many outputs and no more; the next one goes on.
+  // One request reads a limited number of outputs; the next request continues.
   const look = async (event) => {
     const text = event.target.value, mine = ++turn.current;
     setWrong(null);

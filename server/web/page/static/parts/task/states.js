@@ -1,4 +1,4 @@
-// The packed states of a task's hosts, kept up to date by what changed.
+// The packed states of a task's hosts, updated with every change.
 import { api, ask, bodyOf, bytesOf } from "../../lib/api.js";
 import { useAgain, useEffect, useRef, useState } from "../../lib/ui.js";
 
@@ -9,12 +9,13 @@ function uuid(bytes, at) {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-// [{names, states, version, idOf(place), placeOf(id)} or null, take(frame) for what the server tells, read() for asking, why there is nothing].
+// Returns [{names, states, version, idOf(place), placeOf(id)} or null, take(frame) for frames of the event stream,
+// read() to request the states, the error if there are none].
 export function useStates(path) {
   const [cells, setCells] = useState(null);
   const [version, setVersion] = useState(0);
   const kept = useRef({ generation: null, version: 0n, states: null });
-  // An answer may be older than what was told meanwhile; it is passed over.
+  // A response may be older than a frame that arrived in the meantime; then it is ignored.
   function apply(buffer, etag) {
     const own = kept.current, data = new DataView(buffer), total = data.getUint32(8, true), now = data.getBigUint64(12, true), generation = etag.split(".")[0];
     if (generation === own.generation && now < own.version) return;
@@ -43,6 +44,6 @@ export function useStates(path) {
   useEffect(() => { list().catch(setFailure); }, []);
   useAgain(failure, () => list().catch(setFailure));
   const take = (frame) => apply(bytesOf(frame.data).buffer, frame.etag);
-  // What could not be had at first is asked for again; the page says by itself that it is not live.
+  // The first request is repeated until it succeeds. The banner of the page already says that it is not live.
   return [cells && { ...cells, states: kept.current.states, version }, take, () => (known.current ? read() : list()).catch(known.current ? () => {} : setFailure), failure];
 }
