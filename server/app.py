@@ -48,7 +48,7 @@ from server.turns import SWITCH_SECONDS
 from server.web.app import create_app, serve
 from server.web.http.auth import TokenVerifier
 from server.web.readmodel.deps import Deps
-from server.web.readmodel.progress import Live
+from server.web.readmodel.progress import LiveProgress
 
 log = structlog.get_logger(__name__)
 
@@ -206,7 +206,7 @@ class App:
         self, store: Store, epoch: int, sock: socket.socket, enrol_sock: socket.socket | None
     ) -> None:
         settings, clock = self.settings, self._clock
-        metrics, live = Metrics(), Live(clock)
+        metrics, live = Metrics(), LiveProgress(clock)
         writer = wiring.writer(settings, store, clock, metrics.commit_seconds.observe)
         registry = Registry(wiring.outbox_limits(settings), epoch=epoch, watching=wiring.watch_limits(settings))
         engine = Engine(wiring.engine_limits(settings), wiring.chance, epoch)
@@ -252,7 +252,7 @@ class App:
                 engine=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
                 tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
-                identities=identities, requests=requests, ca_pin=None if access is None else access.pin,
+                identities=identities, join_requests=requests, ca_pin=None if access is None else access.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:
                 if access is not None and enrol_sock is not None:
@@ -328,7 +328,7 @@ def _raise_if_fenced(group: BaseExceptionGroup[BaseException]) -> None:
         raise ClarionError(code, str(cause)) from group
 
 
-def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: Live) -> None:
+def _follow(metrics: Metrics, conductor: Conductor, registry: Registry, writer: Writer, live: LiveProgress) -> None:
     metrics.follow(conductor, lambda: live.ended, registry)
     metrics.writer_rows.set_function(lambda: writer.statistics().queued_rows)
     metrics.writer_bytes.set_function(lambda: writer.statistics().queued_bytes)

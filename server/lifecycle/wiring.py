@@ -27,7 +27,7 @@ from server.store.mysql.store import MySQLStore, tls_context
 from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 from server.web.http.limits import Limits as WebLimits
-from server.web.http.proxies import Proxies
+from server.web.http.proxies import TrustedProxies
 
 RECONNECT_WITHIN = 25.0
 """Seconds within which a disconnected agent reconnects, by its own settings `connect_timeout` and `backoff_max`."""
@@ -207,7 +207,7 @@ def web_limits(settings: Settings) -> WebLimits:
         connections_per_address=http.connections_per_address,
         max_head=http.max_head,
         max_head_fields=http.max_head_fields,
-        proxies=Proxies(networks(http.trusted_proxies or "")),
+        proxies=TrustedProxies(networks(http.trusted_proxies or "")),
         body_timeout=http.body_timeout,
         write_timeout=http.write_timeout,
         send_timeout=http.send_timeout,

@@ -1,4 +1,4 @@
-"""The Quart app: every rule comes from the table of routes, every answer and every error leaves through here."""
+"""The Quart app. Its rules come from the route table, and all responses and errors are made here."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ HEADERS = {
 }
 
 
-FIXED: dict[str, set[str]] = {}
-"""Methods of each address without a variable part. Such an address is never read as a name: GET /hosts/select is no
-host called select."""
+LITERAL_PATHS: dict[str, set[str]] = {}
+"""The methods of each path without a variable part. Such a path is never taken as a name: GET /hosts/select is not a
+request for a host named select."""
 for _route in ROUTES:
     if "<" not in _route.path:
-        FIXED.setdefault(_route.path, set()).update(
+        LITERAL_PATHS.setdefault(_route.path, set()).update(
             {_route.method, "HEAD"} if _route.method == "GET" else {_route.method}
         )
 
 
 class OrjsonProvider(JSONProvider):
-    """JSON by orjson; Structs by msgspec."""
+    """JSON by orjson, with msgspec Structs."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return orjson.dumps(obj, default=msgspec.to_builtins).decode()
@@ -68,11 +68,11 @@ class OrjsonProvider(JSONProvider):
 
 
 class RouteTableError(Exception):
-    """The router and the table of routes disagree. The server does not start."""
+    """The router and the route table differ. The server does not start."""
 
 
 def check_table(app: Quart) -> None:
-    """Raises RouteTableError unless the router's rules and the table's rows are the same."""
+    """Raise RouteTableError unless the router's rules equal the rows of the route table."""
     routed = {
         (method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or () if method != "HEAD"
     }
@@ -82,7 +82,11 @@ def check_table(app: Quart) -> None:
 
 
 def create_app(deps: Deps) -> QuartTrio:
-    """The app. Raises RouteTableError. It starts nothing in the background and needs no lifespan."""
+    """Create the app. It starts nothing in the background and needs no lifespan.
+
+    Raises:
+        RouteTableError: The router and the route table differ.
+    """
     app = QuartTrio("server.web", static_folder=None)
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = deps.limits.max_body
@@ -108,7 +112,7 @@ def create_app(deps: Deps) -> QuartTrio:
         g.request_id, g.arrived = deps.entropy(8).hex(), trio.current_time()
         refuse_token_in_address(request.args.items(multi=True))
         g.route = by_name.get(request.endpoint or "")
-        methods = FIXED.get(request.path)
+        methods = LITERAL_PATHS.get(request.path)
         if methods is not None and request.method not in methods:
             raise MethodNotAllowed(methods)
         if g.route is None:
@@ -116,7 +120,7 @@ def create_app(deps: Deps) -> QuartTrio:
         g.caller = g.session = None
         if g.route.access in (Access.TOKEN, Access.READ):
             g.caller, g.session = _caller(deps, context)
-            if g.caller.reads and g.route.access is Access.TOKEN:
+            if g.caller.read_only and g.route.access is Access.TOKEN:
                 raise ClarionError("token_read_only")
         if deps.shutdown.is_set() and g.route.access is Access.TOKEN:
             raise ClarionError("shutting_down")
@@ -141,7 +145,7 @@ def create_app(deps: Deps) -> QuartTrio:
         )
         kind = "stream" if response.timeout is None else "long_poll" if g.get("waits") else "request"
         deps.metrics.http_requests.labels(kind, method, template, response.status_code).inc()
-        if kind != "stream":  # how long one was open it says itself, at its end
+        if kind != "stream":  # an event stream reports its own duration when it ends
             seconds = deps.metrics.poll_seconds if kind == "long_poll" else deps.metrics.http_seconds
             seconds.labels(template).observe(trio.current_time() - g.arrived)
         return response
@@ -156,7 +160,7 @@ def create_app(deps: Deps) -> QuartTrio:
 
 
 def _caller(deps: Deps, context: WebContext) -> tuple[Caller, Session | None]:
-    """By token, else by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
+    """The caller by token, otherwise by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
     session = (
         None
@@ -177,7 +181,7 @@ def _view(
     deps: Deps, context: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder
 ) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
-        # A shell is the same whatever its address asks for; what a person has mistyped there is no error of a program.
+        # A shell does not depend on the query, so a mistyped parameter in the browser's address bar is not an error.
         query = Query(MultiDict() if route.access is Access.SHELL else request.args, route.params)
         raw = body = None
         if route.body is not None:
@@ -212,8 +216,9 @@ def _respond(reply: ApiResponse) -> Response:
 
 
 def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
-    """Any exception → the one shape. What is not the client's doing is logged, and says no more than a request id."""
-    known = _known(error)
+    """The error response for an exception. Unexpected exceptions are logged, and the response contains only a request
+    id."""
+    known = _as_clarion_error(error)
     if known is None:
         log.error("request failed", request_id=g.request_id, method=request.method, path=request.path, exc_info=error)
         known = ClarionError("internal")
@@ -247,8 +252,7 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
 
 
 def _is_navigation() -> bool:
-    """A browser shows the answer to a person, who asked for a page and not for the API. Clients that name no media type
-    get JSON."""
+    """True if a browser requests a page, so a person sees the response. Clients that name no media type get JSON."""
     return (
         request.method == "GET"
         and not request.path.startswith(("/api/", "/static/"))
@@ -261,13 +265,13 @@ def _allow(error: MethodNotAllowed) -> str:
 
 
 def _wants_problem() -> bool:
-    """Whether RFC 9457 is asked for by name, no less than application/json."""
+    """True if the client prefers RFC 9457 problem details to application/json."""
     asked = {kind.lower(): quality for kind, quality in request.accept_mimetypes}
     return asked.get(PROBLEM, 0) > 0 and asked[PROBLEM] >= asked.get("application/json", 0)
 
 
-def _known(error: Exception) -> ClarionError | None:
-    """None: nobody foresaw it."""
+def _as_clarion_error(error: Exception) -> ClarionError | None:
+    """The error to report for an exception; None if the exception is unexpected."""
     if isinstance(error, ClarionError):
         return error
     if isinstance(error, StoreUnavailable):

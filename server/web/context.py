@@ -1,8 +1,8 @@
-"""Writes that must end well although the client that asked for them may be gone.
+"""State that all requests share, and helpers for writes.
 
-A client that hangs up cancels its handler at once. A handler cut off between a commit and its announcement to the
-engine would leave
-a task in the store that nobody knows, so every write runs in the server's nursery and the handler merely waits for it.
+When a client disconnects, its handler is cancelled at once. If that happened between a commit and its event, the store
+would contain a task that the engine does not know. So every write runs in the server's nursery, and the handler only
+waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import trio
 
 from server.errors import ClarionError
 from server.web.http.credentials import Credentials
-from server.web.http.session import Life, Sessions
+from server.web.http.session import Lifetime, Sessions
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.host_states import HostStateCache
 from server.web.readmodel.result_groups import ResultGroupCache
@@ -37,16 +37,30 @@ class _Outcome(Generic[T]):
 
 @dataclass(slots=True)
 class PendingCreation:
-    """A creation under way. done: it has ended, one way or the other."""
+    """A task creation that is in progress.
+
+    Attributes:
+        digest: Digest of the request.
+        done: Set when the creation has ended, with or without success.
+    """
 
     digest: bytes
     done: trio.Event = field(default_factory=trio.Event)
 
 
 class WebContext:
-    """creating: by idempotency key. deleting: ids of tasks whose deletion is on its way. hosts: one change of a host at
-    a time. answers: what tasks' hosts said. credentials: judges tokens. sessions: of
-    those who use the page. viewers: those who watch. cells: every host's state, for them."""
+    """State that all requests share.
+
+    Attributes:
+        pending_creations: Idempotency key → the creation in progress.
+        deleting: Ids of tasks that are being deleted.
+        host_lock: Serializes changes of hosts, identities and join requests.
+        result_groups: Results of tasks.
+        credentials: Verifies tokens.
+        sessions: Sessions of the web page.
+        viewers: Open event streams.
+        host_states: States of all hosts of a task.
+    """
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
@@ -64,23 +78,27 @@ class WebContext:
             requests=limits.wrong_tokens,
         )
         secure, plain = (
-            Life(limits.session_idle, limits.session_max_age),
-            Life(limits.plain_session_idle, limits.plain_session_max_age),
+            Lifetime(limits.session_idle, limits.session_max_age),
+            Lifetime(limits.plain_session_idle, limits.plain_session_max_age),
         )
         self.sessions = Sessions(deps.clock, deps.entropy, self.credentials, secure, plain)
         self.host_states = HostStateCache(deps)
         self.viewers = Viewers(deps, TaskFrames(deps, self.host_states, self.result_groups))
 
-    async def run_to_completion(self, write: Callable[[], Awaitable[T]], *, after_room: bool = False) -> T:
-        """Run `write` to its end whatever becomes of the caller; return what it returns, raise what it raises.
+    async def run_to_completion(self, write: Callable[[], Awaitable[T]], *, waits_for_writer: bool = False) -> T:
+        """Run a write to its end, even if the caller is cancelled, and return its result.
 
-        after_room: it calls `room`, which has a time of its own. Raises ClarionError store_unavailable when it takes
-        longer than
-        limits.write_timeout (it goes on regardless), shutting_down when the server ends first.
+        Args:
+            write: The write. Its exceptions are raised here.
+            waits_for_writer: `write` calls `wait_for_writer`, which has a time limit of its own.
+
+        Raises:
+            ClarionError: store_unavailable after limits.write_timeout, while the write continues; shutting_down if
+                the server ends first.
         """
         outcome: _Outcome[T] = _Outcome()
         self._deps.nursery.start_soon(self._run, write, outcome)
-        with trio.move_on_after(self._deps.limits.write_timeout * (2 if after_room else 1)):
+        with trio.move_on_after(self._deps.limits.write_timeout * (2 if waits_for_writer else 1)):
             await outcome.done.wait()
         if outcome.error is not None:
             raise outcome.error
@@ -104,18 +122,28 @@ class WebContext:
             outcome.done.set()
 
     async def committed(self, *ids: str) -> None:
-        """All that was submitted so far about these tasks, commands or hosts is committed, or all of it. Raises
-        ClarionError store_unavailable
-        after limits.write_timeout."""
+        """Return when everything submitted so far is committed.
+
+        Args:
+            ids: Ids of tasks, commands or hosts; if any are given, only events about these must be committed.
+
+        Raises:
+            ClarionError: store_unavailable after limits.write_timeout.
+        """
         with trio.move_on_after(self._deps.limits.write_timeout) as scope:
             await self._deps.engine.committed(*ids)
         if scope.cancelled_caught:
             raise ClarionError("store_unavailable", "your request is taken, but the database has not committed it yet")
 
-    async def room(self) -> None:
-        """Return when the writer is below its high-water mark. What the caller then hands to the writer before it
-        awaits anything else is counted
-        before the next one in line is let through. Raises ClarionError overloaded after limits.write_timeout."""
+    async def wait_for_writer(self) -> None:
+        """Return when the writer is below its high-water mark.
+
+        Callers are let through one at a time. What a caller hands to the writer before its next await is counted before
+        the next caller continues.
+
+        Raises:
+            ClarionError: overloaded after limits.write_timeout.
+        """
         commits = self._deps.commits
         if not commits.full and not self._turn.locked():
             return

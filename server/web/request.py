@@ -1,4 +1,4 @@
-"""One request as a handler sees it, and what it answers."""
+"""A request as a handler receives it, and a response as a handler returns it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from server.web.readmodel.deps import Deps
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """openapi: the API's description. raw: the body as parsed JSON. body: the same as the route's Struct. caller is
-    None on open routes only.
-    session: that of a caller who shows a cookie."""
+    """A request as a handler receives it.
+
+    Attributes:
+        deps: The parts of the server.
+        context: State that all requests share.
+        request: The HTTP request.
+        query: Its query parameters.
+        openapi: The OpenAPI description.
+        caller: The authenticated caller; None on open routes only.
+        raw: The body as parsed JSON.
+        body: The body as the route's Struct.
+        session: The caller's session, if the request has a session cookie.
+    """
 
     deps: Deps
     context: WebContext
@@ -39,7 +49,15 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """body: bytes go out as they are, an iterator's bytes as they come, everything else as JSON; None is no body."""
+    """A response as a handler returns it.
+
+    Attributes:
+        body: bytes are sent unchanged, an iterator's bytes are streamed, everything else is sent as JSON; None for
+            no body.
+        status: HTTP status.
+        headers: Response headers.
+        content_type: Media type of the body.
+    """
 
     body: msgspec.Struct | dict[str, object] | bytes | AsyncIterator[bytes] | None
     status: int = 200

@@ -1,10 +1,9 @@
 """The HTTP port: hypercorn's protocol code on our own sockets, in our own nursery.
 
-`hypercorn.trio.serve` is not used as a whole because of four things tried with 0.18.0: it runs the app's lifespan, in
-which quart-trio
-puts a nursery whose first exception ends it silently; it shields every write, so one peer that does not read its answer
-holds the
-shutdown for ever; it has no bound on connections; and it speaks HTTP/2 with everybody, without limits (see http1.py).
+`hypercorn.trio.serve` is not used as a whole, for four reasons found with 0.18.0. It runs the app's lifespan, in which
+quart-trio opens a nursery whose first exception ends it silently. It shields every write, so one peer that does not
+read delays the shutdown for ever. It has no limit on connections. It accepts HTTP/2 from every peer, without limits
+(see http1.py).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from quart_trio import QuartTrio
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 from server.web.http.http1 import Http1
 from server.web.http.limits import Limits
-from server.web.readmodel.progress import Live
+from server.web.readmodel.progress import LiveProgress
 
 Asgi = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
@@ -38,14 +37,12 @@ CLOSE_S = 1.0
 
 
 def whole_exchange(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
-    """Let every exchange end the way hypercorn expects, whatever the app has read of the body.
+    """Wrap an app so that every request ends as hypercorn expects, even if the app has not read the whole body.
 
-    While the last piece of an answer is sent, hypercorn reports http.disconnect and only then closes or recycles the
-    connection;
-    quart-trio takes that report as a reason to cancel the very task that is sending, and the connection is left open
-    for ever. So from
-    the last piece on the report is kept from the app. What still comes of the body is taken and dropped: nothing waits
-    for us to read it.
+    While the last part of a response is sent, hypercorn reports http.disconnect, and only then closes or reuses the
+    connection. quart-trio would cancel the task that is sending, and the connection would stay open for ever. So the
+    wrapper hides http.disconnect from the app after the last part. It then reads and drops the rest of the body,
+    because nothing else reads it.
     """
 
     async def wrapped(
@@ -56,7 +53,7 @@ def whole_exchange(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
             return
         ending = gone = False
 
-        async def hear() -> Any:
+        async def receive_message() -> Any:
             nonlocal gone
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -65,16 +62,16 @@ def whole_exchange(app: Asgi, seconds: float = DRAIN_S) -> Asgi:
                     await trio.sleep_forever()
             return message
 
-        async def say(message: Any) -> None:
+        async def send_message(message: Any) -> None:
             nonlocal ending
             ending = ending or (message["type"] == "http.response.body" and not message.get("more_body", False))
             await send(message)
 
-        await app(scope, hear, say)
+        await app(scope, receive_message, send_message)
         ending = False
         with trio.move_on_after(seconds):
             while not gone:
-                await hear()
+                await receive_message()
 
     return wrapped
 
@@ -90,7 +87,7 @@ def _config(limits: Limits) -> Config:
 
 
 async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListener]:
-    """Raises OSError, e.g. EADDRINUSE."""
+    """Bind the listening sockets. Raises OSError, for example EADDRINUSE."""
     found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[trio.SocketListener] = []
     try:
@@ -98,7 +95,7 @@ async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListene
             sock = trio.socket.socket(family, kind, proto)
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                # Inherited by what is accepted: unread data is waited for no longer than this (RFC 5482).
+                # Accepted sockets inherit this: unacknowledged data times out (RFC 5482).
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.send_timeout * 1000))
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -116,7 +113,7 @@ async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListene
 
 
 class _Connection(TCPServer):
-    """One connection, which tells its place whether it waits for a request."""
+    """One connection. It reports to its connection slot whether it waits for a request."""
 
     def __init__(self, owner: _Connections, place: ConnectionSlot, stream: trio.SocketStream) -> None:
         super().__init__(owner.app, owner.config, owner.context, ConnectionState({}), stream)  # type: ignore[arg-type]
@@ -157,13 +154,13 @@ class _Connection(TCPServer):
         await super().protocol_send(event)
 
     async def _close(self) -> None:
-        """Not while an answer is being sent: trio takes two senders on one socket for a fault."""
+        """Wait for a running send first: trio does not allow a close during a send."""
         async with self.send_lock:
             await super()._close()
 
 
 class _Connections:
-    """Serves each accepted connection, and can end those that do not end by themselves."""
+    """Serves the accepted connections, and closes those that do not end by themselves."""
 
     def __init__(self, app: QuartTrio, limits: Limits, refused: Callable[[str], None]) -> None:
         self.config, self.limits, self.refused = _config(limits), limits, refused
@@ -175,22 +172,22 @@ class _Connections:
     async def handle(self, stream: trio.SocketStream) -> None:
         try:
             address = str(stream.socket.getpeername()[0])
-        except OSError:  # the peer has gone already
+        except OSError:  # the peer has disconnected
             await trio.aclose_forcefully(stream)
             return
         place = ConnectionSlot("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
         try:
-            took_room = self.places.enter(place)
+            dropped = self.places.enter(place)
         except NoFreeSlot as reason:
             self.refused(str(reason))
             await trio.aclose_forcefully(stream)
             return
-        if took_room is not None:
-            self.refused(took_room)
+        if dropped is not None:
+            self.refused(dropped)
         try:
             await _Connection(self, place, stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            pass  # the peer has gone, or `abort` or another connection has closed it: no peer is left to answer
+            pass  # the peer has disconnected, or the server has closed the socket
         except ExceptionGroup as group:
             _, rest = group.split((trio.BrokenResourceError, trio.ClosedResourceError, OSError))
             if rest is not None:
@@ -200,13 +197,13 @@ class _Connections:
             self._left.set()
 
     async def empty(self) -> None:
-        """Return once no connection is open."""
+        """Return when no connection is open."""
         while self.places.count:
             self._left = trio.Event()
             await self._left.wait()
 
     def abort(self) -> None:
-        """Close all sockets under their users: even a shielded write ends."""
+        """Close all sockets, so that even shielded writes end."""
         for place in self.places.all():
             place.close()
 
@@ -217,20 +214,29 @@ async def serve(
     port: int,
     *,
     shutdown: trio.Event,
-    live: Live,
+    live: LiveProgress,
     limits: Limits,
     refused: Callable[[str], None] = lambda reason: None,
     grace: float = 3.0,
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `shutdown` is set and every request has ended, but no longer than `grace` seconds (and CLOSE_S) after
-    it.
+    """Serve until `shutdown` is set and all requests have ended.
 
-    refused: called with the reason whenever a connection or a request is turned away before the app sees it.
+    Long polls end at shutdown at once. Requests that are still open `grace` seconds (plus CLOSE_S) later are closed.
 
-    Reports the bound address through `task_status`; port 0 takes any free one. Long polls end at once at shutdown.
-    Raises OSError when
-    it cannot bind.
+    Args:
+        app: The app.
+        host: Address or host name to bind.
+        port: Port to bind; 0 for any free port.
+        shutdown: Set when the server stops.
+        live: The live progress, closed at shutdown to end long polls.
+        limits: Limits of the port.
+        refused: Called with the reason when a connection or a request is refused before the app receives it.
+        grace: Seconds for open requests to end.
+        task_status: Receives the bound address and port.
+
+    Raises:
+        OSError: The address cannot be bound.
     """
     listeners = await _bind(host, port, limits)
     connections = _Connections(app, limits, refused)

@@ -229,7 +229,7 @@ class Stage:
         return task
 
     def write(self, task: dict[str, Any]) -> None:
-        """Live output of one host."""
+        """LiveProgress output of one host."""
         at = {STDOUT: 0, STDERR: 0}
         lines = [
             (STDOUT, f"draining {self.shown} from the load balancer\n"),

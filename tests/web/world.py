@@ -32,7 +32,7 @@ from server.web.app import create_app
 from server.web.http.auth import TokenVerifier
 from server.web.http.limits import Limits
 from server.web.readmodel.deps import Deps
-from server.web.readmodel.progress import Live
+from server.web.readmodel.progress import LiveProgress
 
 ADMIN = make(Kind.API, os.urandom)
 OTHER = make(Kind.API, os.urandom)
@@ -106,7 +106,7 @@ class World:
         self.clock = WallClock()
         self.writer = FillableWriter(store, clock=self.clock, entropy=os.urandom)
         self.fleet = Registry()
-        self.live = Live(self.clock)
+        self.live = LiveProgress(self.clock)
         self.metrics = Metrics()
         self.engine = Engine()
         self.conductor = Conductor(self.engine, self.writer, self.fleet, self.live, self.clock)

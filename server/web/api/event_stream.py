@@ -1,4 +1,4 @@
-"""One open answer of server-sent events, from its first byte to its end."""
+"""The response of an event stream, from its first byte to its end."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from server.web.http.sse import event
 from server.web.request import ApiRequest
 
 
-class Stream(AsyncIterator[bytes]):
-    """The next update is made when the connection has taken the one before. Not a generator: a cancelled one would wait
-    for its collector.
+class EventStream(AsyncIterator[bytes]):
+    """An open event stream. It counts as a viewer from its first byte to its end, however it ends.
 
-    It counts as a viewer from its first byte to its end, whatever ends it.
+    The next update is made when the connection has accepted the previous one. This is not a generator, because a
+    cancelled generator would wait for the garbage collector.
     """
 
     def __init__(self, call: ApiRequest) -> None:
-        """Raises ClarionError too_many_viewers."""
+        """Raise ClarionError too_many_viewers if the limit of event streams is reached."""
         call.context.viewers.refuse_more()
         self.call = call
-        self.over = False
-        self.place = 0.0
+        self.finished = False
+        self.phase = 0.0
         rule = call.request.url_rule
         self._route = "none" if rule is None else rule.rule
         self._began = 0.0
@@ -31,19 +31,19 @@ class Stream(AsyncIterator[bytes]):
 
     @abstractmethod
     async def update(self, first: bool) -> bytes:
-        """The next bytes, not empty. Set `over` with the last ones. What it holds is given back in `left`."""
+        """The next bytes, not empty. Sets `finished` with the last bytes, and releases resources in `released`."""
 
-    def left(self) -> None:
-        """The connection is gone, or all has been said."""
+    def released(self) -> None:
+        """Called when the stream has ended."""
 
     async def __anext__(self) -> bytes:
         try:
-            if self.over:
+            if self.finished:
                 raise StopAsyncIteration
             first = not self._counted
             if first:
-                # Not earlier: a connection that is cut before its first byte is never told to end.
-                self.place = self.call.context.viewers.enter()
+                # Not earlier: Quart does not close a stream whose connection ends before its first byte.
+                self.phase = self.call.context.viewers.enter()
                 self._counted, self._began = True, trio.current_time()
                 self.call.deps.metrics.http_streams.inc()
             return await self.update(first)
@@ -52,18 +52,18 @@ class Stream(AsyncIterator[bytes]):
             raise
 
     async def aclose(self) -> None:
-        """Quart calls it whatever becomes of the connection."""
+        """Quart calls this whenever the connection ends."""
         if self._counted:
             self._counted = False
             self.call.context.viewers.leave()
             metrics = self.call.deps.metrics
             metrics.http_streams.dec()
             metrics.stream_seconds.labels(self._route).observe(trio.current_time() - self._began)
-            self.left()
-        self.over = True
+            self.released()
+        self.finished = True
 
-    def why_over(self) -> str | None:
-        """`closing`: the server stops. `session_over`: the viewer's session has ended."""
+    def end_reason(self) -> str | None:
+        """`closing` if the server stops, `session_over` if the viewer's session has ended, otherwise None."""
         session = self.call.session
         if self.call.deps.live.closed:
             return "closing"
@@ -72,6 +72,6 @@ class Stream(AsyncIterator[bytes]):
         return None
 
     def bye(self, why: str) -> bytes:
-        """The last event, and why."""
-        self.over = True
+        """The last event, with the reason."""
+        self.finished = True
         return event("bye", b'"' + why.encode() + b'"')

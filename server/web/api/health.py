@@ -1,4 +1,4 @@
-"""What those ask who run the server: statistics, health, metrics, the API's own description."""
+"""Operational endpoints: statistics, health, metrics, OpenAPI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.web.schemas.server import DeepView, HostCounts, LiveView, ReadyView,
 async def statistics(call: ApiRequest) -> ApiResponse:
     """Count tasks, executions and hosts.
 
-    From counters in memory; no table is read.
+    The counters are in memory; no table is read.
     """
     counts = call.deps.engine.statistics()
     hosts = call.deps.fleet.counts()
@@ -28,7 +28,7 @@ async def statistics(call: ApiRequest) -> ApiResponse:
 
 
 async def live(call: ApiRequest) -> ApiResponse:
-    """Is the process alive?
+    """Check that the process is alive.
 
     Needs no token.
     """
@@ -36,9 +36,9 @@ async def live(call: ApiRequest) -> ApiResponse:
 
 
 async def ready(call: ApiRequest) -> ApiResponse:
-    """Does the server take work?
+    """Check that the server accepts work.
 
-    Needs no token and says nothing else: 200 when it does, 503 while it starts and while it stops.
+    Needs no token. The response is 200 if the server accepts work, and 503 while it starts and while it stops.
     """
     phase = call.deps.health.phase
     if phase is Phase.DRAINING:
@@ -49,19 +49,19 @@ async def ready(call: ApiRequest) -> ApiResponse:
 
 
 async def deep(call: ApiRequest) -> ApiResponse:
-    """Do all parts answer?
+    """Check all parts of the server.
 
-    The read-only token of DATA/metrics.token is enough. The database with the time of one round trip, the lag of the
-    event loop, the writer's queue, the agents' port. 503 when one is red.
+    The read-only token of DATA/metrics.token is sufficient. Reports the database with the time of one round trip, the
+    lag of the event loop, the writer's queue and the agent port. The response is 503 if a part is unhealthy.
     """
     ok, checks = await call.deps.health.deep()
     return ApiResponse(DeepView(ok=ok, version=call.deps.version, checks=checks), 200 if ok else 503)
 
 
 async def prometheus(call: ApiRequest) -> ApiResponse:
-    """Metrics in Prometheus' text format.
+    """Read metrics in the Prometheus text format.
 
-    Nothing is labelled by host. The read-only token of DATA/metrics.token is enough.
+    No metric has a label per host. The read-only token of DATA/metrics.token is sufficient.
     """
     return ApiResponse(call.deps.metrics.text(), content_type=metrics.CONTENT_TYPE)
 
@@ -69,6 +69,6 @@ async def prometheus(call: ApiRequest) -> ApiResponse:
 async def openapi(call: ApiRequest) -> ApiResponse:
     """Read this description.
 
-    The read-only token of DATA/metrics.token is enough.
+    The read-only token of DATA/metrics.token is sufficient.
     """
     return ApiResponse(call.openapi)

@@ -1,4 +1,4 @@
-"""GET /words: the words, sentences and hints of states, reasons and notes, in one language."""
+"""GET /words: display names and hints for states, reasons and notes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PARAMS = (Param("language", "string", "Of the words: `en` (default) or `zh-CN`."
 
 
 async def get_words(call: ApiRequest) -> ApiResponse:
-    """Read the words for states, reasons and notes.
+    """Read the display names of states, reasons and notes.
 
-    One word, a sentence and a hint for each, and the steps from state to state. JSON elsewhere carries the codes;
-    people read these words.
+    Each has a word, a sentence and a hint in the requested language. Also lists the transitions between states. All
+    other JSON contains codes; these are the words that people read.
     """
     language = call.query.choice("language", ENGLISH, LANGUAGES)
     notes = {code: note.texts(language) for code, note in NOTES.items()}

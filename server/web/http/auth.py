@@ -1,6 +1,6 @@
-"""Who calls: a bearer token in the Authorization header, and nowhere else. Deny by default.
+"""Authentication by a bearer token in the Authorization header. Access is denied by default.
 
-The form of tokens is `server.security.tokens`; here they are looked up by their public id and compared by SHA-256 in
+`server.security.tokens` defines the format of tokens. Tokens are found by their public id and compared by SHA-256 in
 constant time.
 """
 
@@ -14,39 +14,46 @@ from enum import Enum
 from server.errors import ClarionError
 from server.security.tokens import PATTERN, BadToken, Kind, Token, digest, parse
 
-_NAMES = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "authorization", "bearer"})
-_NOBODY = digest("")
+_TOKEN_PARAMETERS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "authorization", "bearer"})
+_NO_DIGEST = digest("")
 
 
 class Access(Enum):
-    """Who may call a route. There is no default: a route that names none does not exist."""
+    """The access rule of a route. There is no default: every route names one."""
 
     OPEN = "open"
-    """Without a token: whether the process lives and takes work, and nothing else."""
+    """No token needed; reveals only whether the process is alive and accepts work."""
     READ = "read"
-    """With any token, the read-only one included, or a session's cookie: metrics, health of the parts, the API's
-    description."""
+    """Any token, also a read-only one, or a session cookie: metrics, health of the parts, the OpenAPI description."""
     SHELL = "shell"
-    """Anybody: the page's own program text, which holds no data of the installation."""
+    """No token needed: the program text of the web page, which contains no data of the installation."""
     LOGIN = "login"
-    """Anybody: the request's body shows a token."""
+    """No token needed in the header: the body contains one."""
     TOKEN = "token"
-    """Whoever shows a token, or the cookie of a session that one was shown for."""
+    """A token, or the cookie of a session that was opened with a token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request. `name` is what a task's `created_by` says. reads: the token is good for Access.READ only."""
+    """The caller of a request.
+
+    Attributes:
+        token_id: Public id of the token.
+        name: Name of the token; a task's `created_by`.
+        read_only: The token is valid for Access.READ only.
+    """
 
     token_id: str
     name: str
-    reads: bool = False
+    read_only: bool = False
 
 
 class TokenVerifier:
-    """Knows tokens by their hash. Made from name → token, e.g. {"admin": read_token(data / "admin.token", Kind.API)}.
+    """Verifies tokens by their hash.
 
-    readers: tokens that are good for Access.READ only.
+    Args:
+        tokens: Name → token, such as {"admin": read_token(data / "admin.token", Kind.API)}.
+        readers: The same for tokens that are valid for Access.READ only.
     """
 
     def __init__(self, tokens: Mapping[str, Token], readers: Mapping[str, Token] | None = None) -> None:
@@ -54,12 +61,13 @@ class TokenVerifier:
         self._known |= {token.id: (token.digest, name, True) for name, token in (readers or {}).items()}
 
     def known_id(self, header: str) -> str:
-        """The public id of the token in an Authorization header, whatever its secret; "" if there is no such token."""
+        """The public id of the token in an Authorization header, even if its secret is wrong; "" if no token has this
+        id."""
         found = PATTERN.search(header)
         return found[2] if found is not None and found[2] in self._known else ""
 
     def verify(self, header: str | None) -> Caller:
-        """The caller whom an Authorization header speaks for. Raises ClarionError unauthenticated."""
+        """The caller that an Authorization header identifies. Raises ClarionError unauthenticated."""
         if header is None:
             raise ClarionError("unauthenticated", "this address wants a token")
         scheme, _, text = header.partition(" ")
@@ -69,14 +77,14 @@ class TokenVerifier:
             token = parse(text.strip(), Kind.API)
         except BadToken as error:
             raise ClarionError("unauthenticated", f"the token is no good: {error}") from None
-        kept, name, reads = self._known.get(token.id, (_NOBODY, "", False))
+        kept, name, read_only = self._known.get(token.id, (_NO_DIGEST, "", False))
         if not hmac.compare_digest(token.digest, kept):
             raise ClarionError("unauthenticated", "this server does not know the token")
-        return Caller(token.id, name, reads)
+        return Caller(token.id, name, read_only)
 
 
 def refuse_token_in_address(query: Iterable[tuple[str, str]]) -> None:
-    """Raises ClarionError token_misplaced when the query string carries a token, or a parameter meant for one."""
+    """Raise ClarionError token_misplaced if the query contains a token, or a parameter meant for one."""
     for name, value in query:
-        if name.lower() in _NAMES or PATTERN.search(value) or PATTERN.search(name):
+        if name.lower() in _TOKEN_PARAMETERS or PATTERN.search(value) or PATTERN.search(name):
             raise ClarionError("token_misplaced", field=name if not PATTERN.search(name) else None)

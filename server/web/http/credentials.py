@@ -1,4 +1,4 @@
-"""Every token that a request shows is judged here: wrong ones are counted, and too many of them are not listened to."""
+"""Verifies the tokens of requests, and limits the number of attempts with wrong ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from server.web.http.auth import Caller, TokenVerifier
 
 
 class Credentials:
-    """logins, requests: wrong tokens a minute that are listened to, of one address and token, on the login page and in
-    requests. wrong: called
-    for each attempt with a wrong token, also for one that is not listened to."""
+    """Verifies tokens and limits wrong attempts.
+
+    Args:
+        clock: The clock.
+        tokens: The known tokens.
+        wrong: Called for each attempt with a wrong token, also if the attempt is refused because of the limit.
+        logins: Wrong tokens per minute, address and token that the login accepts before it refuses further
+            attempts.
+        requests: The same for other requests.
+    """
 
     def __init__(
         self, clock: Clock, tokens: TokenVerifier, wrong: Callable[[], None], *, logins: int, requests: int
@@ -22,11 +29,12 @@ class Credentials:
         self._logins, self._requests = Attempts(logins), Attempts(requests)
 
     def of_login(self, text: str, peer: str) -> Caller:
-        """Raises ClarionError unauthenticated, too_many_logins."""
+        """The caller that a token of the login form identifies. Raises ClarionError unauthenticated, too_many_logins."""
         return self._judge(f"Bearer {text}", peer, self._logins)
 
     def of_request(self, header: str | None, peer: str) -> Caller:
-        """Of an Authorization header; None is no attempt. Raises ClarionError unauthenticated, too_many_logins."""
+        """The caller of an Authorization header. A missing header is not an attempt. Raises
+        ClarionError unauthenticated, too_many_logins."""
         return self._tokens.verify(None) if header is None else self._judge(header, peer, self._requests)
 
     def _judge(self, header: str, peer: str, attempts: Attempts) -> Caller:

@@ -1,4 +1,4 @@
-"""A request's body → a Struct, or one clear error that names the field."""
+"""Converts the body of a request into a Struct, or into one error that names the field."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JSON_TYPES = {str: "str", int: "int", float: "float", bool: "bool", type(None):
 
 
 async def read_json(request: Request, limits: Limits) -> object:
-    """The parsed body. Raises ClarionError for what is not small, timely, well-formed JSON."""
+    """Read and parse the body. Raises ClarionError if it is not JSON, too large or too slow."""
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         sent = request.mimetype or "no Content-Type"
         raise ClarionError("unsupported_media_type", f"the body must be JSON, this is {sent}", field="Content-Type")
@@ -50,12 +50,12 @@ async def read_json(request: Request, limits: Limits) -> object:
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """The known word nearest to this one, if any is near."""
+    """The known word that is most similar to this one, if any is similar."""
     return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), None)
 
 
 def to_struct(value: object, kind: type[Body]) -> Body:
-    """Raises ClarionError missing_field, unknown_field, wrong_type or invalid_value."""
+    """Convert JSON into a Struct. Raises ClarionError missing_field, unknown_field, wrong_type, invalid_value."""
     if not isinstance(value, dict):
         raise ClarionError("wrong_type", "the body must be a JSON object")
     try:
@@ -83,17 +83,17 @@ def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) ->
             "unknown_field", f"there is no field {name[:100]!r}", field=_join(place, name[:100]), hint=hint
         )
     if expected:
-        wanted = "octal text" if place == "umask" else wrong_type.kinds(expected[1])
+        wanted = "octal text" if place == "umask" else wrong_type.type_names(expected[1])
         return ClarionError(
             "wrong_type",
-            f"{place} must be {wanted}, not {wrong_type.found(sent)}",
+            f"{place} must be {wanted}, not {wrong_type.shown(sent)}",
             field=place or None,
-            hint=wrong_type.instead(place, expected[1], sent),
+            hint=wrong_type.remedy(place, expected[1], sent),
         )
     if enum := _ENUM.match(text):
         return ClarionError(
             "invalid_value",
-            f"{place} cannot be {wrong_type.found(sent)}",
+            f"{place} cannot be {wrong_type.shown(sent)}",
             field=place or None,
             hint=_choices(enum[1], place, kind),
         )
@@ -101,7 +101,7 @@ def _explain(text: str, value: dict[str, object], kind: type[msgspec.Struct]) ->
 
 
 def _choices(sent: str, place: str, kind: type[msgspec.Struct]) -> str:
-    """The values that a field with a fixed list of them takes."""
+    """A hint that lists the accepted values of an enumerated field."""
     field = next(field for field in msgspec.structs.fields(kind) if field.name == place)
     allowed = [
         str(one) for one in get_args(get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type)
@@ -115,9 +115,8 @@ def _join(place: str, name: str) -> str:
 
 
 def _locate(path: str, value: object, got: str) -> tuple[str, object]:
-    """msgspec's path, as `retry.attempts` or `targets[1]`, and what stands there. For a value in a mapping msgspec says
-    `env[...]`; the key is
-    that of the first value of the type that it did not expect."""
+    """Convert msgspec's path into `retry.attempts` or `targets[1]`, and find the value there. For a value in a mapping,
+    msgspec reports `env[...]`; the key is that of the first value with the unexpected type."""
     place = ""
     for step in _STEP.findall(path):
         if step == "[...]":

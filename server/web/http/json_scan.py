@@ -1,8 +1,7 @@
-"""JSON, read with suspicion: bounds are checked on the bytes before any parser builds something from them.
+"""Parses JSON from clients. Limits are checked on the bytes before a parser builds objects from them.
 
-Decided where RFC 8259 leaves it open: the text is UTF-8; NaN, Infinity, numbers beyond a double, and unpaired
-surrogates are refused;
-a key that occurs twice in one object is refused, because parsers differ on which one counts.
+RFC 8259 leaves some cases open. The text must be UTF-8. NaN, Infinity, numbers beyond a double, and unpaired surrogates
+are refused. A key that occurs twice in one object is refused, because parsers differ on which value counts.
 """
 
 from __future__ import annotations
@@ -15,12 +14,21 @@ import orjson
 from server.errors import ClarionError
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
-"""Strings are stepped over as one token, so that brackets in a script do not count. Possessive: linear in the input."""
+"""A string is one token, so that brackets in it do not count. The quantifiers are possessive, so matching is linear."""
 
 
 def check_shape(body: bytes, max_depth: int, max_keys: int, max_values: int) -> None:
-    """Raises ClarionError json_too_deep. Stops reading at the first excess. max_values: of all lists and objects
-    together."""
+    """Check depth and counts. Stops reading at the first excess.
+
+    Args:
+        body: The JSON text.
+        max_depth: Maximum nesting depth.
+        max_keys: Maximum number of keys in all objects.
+        max_values: Maximum number of values in all lists and objects.
+
+    Raises:
+        ClarionError: json_too_deep.
+    """
     depth = keys = values = 0
     for match in _TOKEN.finditer(body):
         token = body[match.start()]
@@ -70,9 +78,12 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def parse(body: bytes, max_depth: int, max_keys: int, max_values: int) -> object:
-    """The value. Raises ClarionError json_too_deep or malformed_json.
+    """Parse a JSON text.
 
-    orjson judges the text strictly; the standard parser then builds it, because only that one tells of doubled keys.
+    orjson checks the text strictly. The standard parser then builds the value, because it can report duplicate keys.
+
+    Raises:
+        ClarionError: json_too_deep or malformed_json.
     """
     check_shape(body, max_depth, max_keys, max_values)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from server.core.selectors.expression import BOUNDS, Bounds
-from server.web.http.proxies import Proxies
+from server.web.http.proxies import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Limits:
     connections_per_address: int = 1_024
     max_head: int = 16_384
     max_head_fields: int = 100
-    proxies: Proxies = field(default_factory=Proxies)
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     """http.trusted_proxies."""
     wait_max: float = 60.0
     wait_coalesce: float = 0.05

@@ -1,4 +1,4 @@
-"""Query parameters that every list has: the size of a page and where it begins."""
+"""Query parameters of all lists: the size of a page and where it begins."""
 
 from __future__ import annotations
 

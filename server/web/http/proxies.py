@@ -1,4 +1,4 @@
-"""Proxies whose word is taken: for which client a request comes, and whether the client speaks TLS."""
+"""Trusted proxies: find the client behind a proxy, and whether it uses TLS."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from server.settings.networks import Network
 
 FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
-MOST = 32
-"""Addresses of one X-Forwarded-For that are looked at, from the end, which is what the nearest proxy wrote."""
+MAX_FORWARDED = 32
+"""Number of addresses in X-Forwarded-For that are read, from the end, which the nearest proxy writes."""
 
 Peer = tuple[str, int] | None
 
 
-class Proxies:
-    """trusted: `networks` of proxies. Headers of any other peer mean nothing."""
+class TrustedProxies:
+    """Proxies whose forwarding headers are trusted. The headers of all other peers are ignored.
+
+    Args:
+        trusted: Networks of the proxies.
+    """
 
     def __init__(self, trusted: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted)
@@ -26,11 +30,13 @@ class Proxies:
         return any(found.version == network.version and found in network for network in self._trusted)
 
     def client(self, peer: Peer, headers: Sequence[tuple[bytes, bytes]]) -> tuple[Peer, bool]:
-        """Who a request comes from, and whether it came by https as far as the nearest proxy.
+        """The client of a request, and True if it uses https according to the nearest proxy.
 
-        Of X-Forwarded-For the last address counts that is no trusted proxy's: what stands before it can be written by
-        anybody. headers:
-        names in lower case.
+        The last address in X-Forwarded-For that is not a trusted proxy is the client. Earlier addresses can be forged.
+
+        Args:
+            peer: The peer of the connection.
+            headers: The request's headers, with names in lower case.
         """
         if peer is None or not self.trusts(peer[0]):
             return peer, False
@@ -38,7 +44,7 @@ class Proxies:
         secure = bool(proto) and proto[-1].rpartition(b",")[2].strip() == b"https"
         words = b",".join(value for name, value in headers if name == FORWARDED_FOR).decode("latin1").split(",")
         client = peer
-        for word in reversed(words[-MOST:]):
+        for word in reversed(words[-MAX_FORWARDED:]):
             address = _address(_bare(word.strip()))
             if address is None:
                 break
@@ -49,7 +55,7 @@ class Proxies:
 
 
 def _bare(word: str) -> str:
-    """Without port and brackets, which some proxies write."""
+    """Remove port and brackets, which some proxies add."""
     if word.startswith("["):
         return word[1:].partition("]")[0]
     return word.partition(":")[0] if word.count(":") == 1 else word

@@ -1,4 +1,4 @@
-"""Query parameters, each read once, with one clear error."""
+"""Reads and checks query parameters."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 MAX_MS = 1 << 53
-"""Times beyond this are not exact in JSON (RFC 8259 section 6)."""
+"""Larger numbers are not exact in JSON (RFC 8259 section 6)."""
 
 
 class Query:
-    """Raises ClarionError for a parameter that the route does not have, or that is given twice."""
+    """The query parameters of a request. All methods raise ClarionError for an invalid value.
+
+    The constructor raises ClarionError for a parameter that the route does not have, or that is repeated and may not
+    be.
+    """
 
     def __init__(self, args: MultiDict[str, str], params: Sequence[Param]) -> None:
         self._args = args
@@ -60,7 +64,7 @@ class Query:
         return value
 
     def repeated(self, name: str) -> list[str]:
-        """Each as it is, commas included."""
+        """The values of a repeated parameter. Commas do not separate values."""
         words = self._args.getlist(name)
         if "" in words:
             raise ClarionError(
@@ -69,7 +73,7 @@ class Query:
         return words
 
     def many(self, name: str) -> list[str]:
-        """Repeated or separated by commas."""
+        """The values of a parameter that may be repeated or contain a list with commas."""
         words = [word.strip() for value in self._args.getlist(name) for word in value.split(",")]
         if "" in words:
             raise ClarionError(
@@ -78,7 +82,8 @@ class Query:
         return words
 
     def each(self, name: str, read: Callable[[str], Value], allowed: Sequence[str]) -> tuple[Value, ...]:
-        """Each word through `read`, whose KeyError means that there is no such word."""
+        """As `many`, with each word converted by `read`. `read` raises KeyError for an unknown word; `allowed` is for
+        the hint."""
         values = []
         for word in self.many(name):
             try:
@@ -90,7 +95,7 @@ class Query:
         return tuple(values)
 
     def integer(self, name: str, default: int, low: int, high: int, setting: str | None = None) -> int:
-        """setting: what bounds it above, for the hint."""
+        """A whole number between `low` and `high`. `setting`, for the hint, is the setting of the upper bound."""
         text = self._args.get(name)
         if text is None:
             return default
@@ -105,7 +110,7 @@ class Query:
         return self._within(name, int(text), low, high, setting)
 
     def number(self, name: str, high: float) -> float | None:
-        """From 0 to `high`; None when it is not given."""
+        """A number between 0 and `high`; None if the parameter is missing."""
         text = self._args.get(name)
         if text is None:
             return None
@@ -134,7 +139,7 @@ class Query:
         return value
 
     def time_ms(self, name: str, now_ms: int) -> int | None:
-        """Milliseconds since 1970 UTC, RFC 3339 with its offset, or a length of time before now such as 90m or 7d."""
+        """A time in milliseconds since 1970, given so, as RFC 3339 with an offset, or as an age such as 90m or 7d."""
         text = self._args.get(name)
         if text is None:
             return None

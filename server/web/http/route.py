@@ -1,4 +1,4 @@
-"""What a route is: one row of the table in `routes.py`, from which router, authorisation and OpenAPI are made."""
+"""The row type of the route table, from which the router, the access checks and the OpenAPI description are made."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ API = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A query parameter. kind: its JSON schema type. many: may be repeated, or hold a list with commas. `choices`: all
-    values allowed.
-    required: the request is refused without it. deprecated: the earlier name of another one."""
+    """A query parameter.
+
+    Attributes:
+        name: Its name.
+        kind: Its JSON schema type.
+        description: Its description in the OpenAPI document.
+        many: May be repeated, or contain a list with commas.
+        choices: All accepted values.
+        example: An example.
+        required: A request without it is refused.
+        deprecated: The earlier name of another parameter.
+    """
 
     name: str
     kind: Literal["string", "integer", "number", "boolean"]
@@ -31,34 +40,43 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """path: as for the router, `<name>` for what varies. The handler's docstring is the operation's description.
+    """A route. The handler's docstring becomes the description of the operation.
 
-    answer: a Struct, or the media type of an answer that is not JSON. errors: codes beyond those every route can give.
+    Attributes:
+        method: HTTP method.
+        path: Path for the router, with `<name>` for variable parts.
+        access: The access rule.
+        tag: Tag in the OpenAPI document.
+        answer: Struct of the response, or the media type of a response that is not JSON.
+        status: Status of a successful response.
+        body: Struct of the request body.
+        params: Query parameters.
+        errors: Error codes besides those that every route can return.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     access: Access
     handler: Callable[..., Awaitable[Any]]
-    """(Call, **path) → Reply."""
+    """Called as (ApiRequest, **path), returns an ApiResponse."""
     tag: str
     answer: type[msgspec.Struct] | str | None = None
     status: int = 200
     body: type[msgspec.Struct] | None = None
     optional: bool = False
-    """A request without a body is taken as an empty object."""
+    """A missing body is treated as an empty object."""
     params: tuple[Param, ...] = ()
     errors: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-    """Request headers with their description."""
+    """Request headers with their descriptions."""
     also: dict[int, str] = field(default_factory=dict)
-    """Further good answers with the same body: status → description."""
+    """Further successful responses with the same body: status → description."""
     raw: bool = False
-    """Can also answer application/octet-stream."""
+    """Can also return application/octet-stream."""
 
     @property
     def name(self) -> str:
-        """Unique; also the operationId, e.g. `get_tasks_progress`."""
+        """Unique name, also used as the operationId, such as `get_tasks_progress`."""
         words = [part for part in self.path.removeprefix(API).replace(".", "_").split("/") if part]
         kind = ["page"] if self.access is Access.SHELL else []
         return (

@@ -1,10 +1,9 @@
-"""Sessions of the web page: a token is shown once, and a cookie that no script can read speaks for it from then on.
+"""Sessions of the web page: after a login with a token, a cookie that no script can read authenticates the browser.
 
-A browser sends cookies with whatever any page makes it ask for, so a request by cookie is taken only from our own page:
-it names our own
-origin (`Origin`, `Sec-Fetch-Site`), and what changes anything carries the session's CSRF token in a header, which no
-other origin can set.
-Sessions live in memory: a restart ends them, and nothing that could be stolen is kept but hashes.
+A browser sends cookies with requests that other sites cause. So a request with a cookie must come from this server's
+own page, according to `Origin` and `Sec-Fetch-Site`. A request that changes something must also carry the session's
+CSRF token in a header, which no other site can set. Sessions live in memory: a restart ends them. Only hashes of
+cookies are kept.
 """
 
 from __future__ import annotations
@@ -23,58 +22,86 @@ from server.web.http.credentials import Credentials
 
 CSRF = "X-Clarion-CSRF"
 SAFE = ("GET", "HEAD", "OPTIONS")
-MOST = 1_000
-"""Sessions; the one that has been idle longest makes room."""
+MAX_SESSIONS = 1_000
+"""Maximum number of sessions. Beyond it, the session that has been idle longest ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """Seconds after which a session is over, without a request and in any case."""
+class Lifetime:
+    """Duration of a session, in seconds: without a request, and in total."""
 
     idle: float
-    longest: float
+    max_age: float
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """csrf: what this session's page sends with whatever changes something. Times are of the monotonic clock, in
-    seconds."""
+    """An open session.
+
+    Attributes:
+        caller: The caller that logged in.
+        csrf: The token that the page sends with each request that changes something.
+        begun: When it began, in seconds of the monotonic clock.
+        used: When it was last used, in seconds of the monotonic clock.
+        life: Its maximum duration.
+        secure: It began over https.
+        ended: It has ended.
+    """
 
     caller: Caller
     csrf: str
     begun: float
     used: float
-    life: Life
+    life: Lifetime
     secure: bool
     ended: bool = False
 
 
 class Sessions:
-    """lives: how long a session lasts over https, and over plain http, where every port of this host sees its
-    cookie."""
+    """All open sessions.
 
-    def __init__(self, clock: Clock, entropy: Entropy, credentials: Credentials, secure: Life, plain: Life) -> None:
+    Args:
+        clock: The clock.
+        entropy: The source of randomness.
+        credentials: Verifies tokens.
+        secure: Duration of sessions over https.
+        plain: Duration of sessions over plain http, whose cookie is sent to every port of this host.
+    """
+
+    def __init__(
+        self, clock: Clock, entropy: Entropy, credentials: Credentials, secure: Lifetime, plain: Lifetime
+    ) -> None:
         self._clock, self._entropy, self._credentials = clock, entropy, credentials
         self._lives = {True: secure, False: plain}
         self._open: OrderedDict[bytes, Session] = OrderedDict()
 
     def log_in(self, text: str, peer: str, *, secure: bool) -> tuple[str, Session]:
-        """The cookie's value and the session, for a token. Raises ClarionError unauthenticated, too_many_logins."""
+        """Open a session for a token.
+
+        Returns:
+            The cookie's value and the session.
+
+        Raises:
+            ClarionError: unauthenticated, token_read_only or too_many_logins.
+        """
         caller, now = self._credentials.of_login(text, peer), self._clock.now().mono
-        if caller.reads:
+        if caller.read_only:
             raise ClarionError("token_read_only")
         secret = self._entropy(32).hex()
         session = self._open[_key(secret)] = Session(
             caller, self._entropy(32).hex(), now, now, self._lives[secure], secure
         )
-        while len(self._open) > MOST:
+        while len(self._open) > MAX_SESSIONS:
             self._open.popitem(last=False)[1].ended = True
         return secret, session
 
     def find(self, secret: str | None, *, secure: bool) -> Session | None:
-        """The session of a cookie, marked as used; None when it is over, never was, or began the other way: a secret
-        that was given out over
-        https is worth nothing over http."""
+        """Find the session of a cookie and mark it as used.
+
+        Returns:
+            None if the session has ended, does not exist, or began over the other scheme: a secret issued over
+            https is not accepted over http.
+        """
         key = _key(secret or "")
         session = self._open.get(key)
         if session is None or session.secure is not secure:
@@ -89,7 +116,7 @@ class Sessions:
     def alive(self, session: Session) -> bool:
         now = self._clock.now().mono
         return (
-            not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.longest
+            not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.max_age
         )
 
     def log_out(self, secret: str | None) -> None:
@@ -102,26 +129,28 @@ class Sessions:
 
 
 def _key(secret: str) -> bytes:
-    """Looked up by hash: how long it takes to find says nothing about the secret."""
+    """Sessions are found by a hash, so that the time of the search reveals nothing about the secret."""
     return sha256(secret.encode("utf-8", "replace")).digest()
 
 
 def cookie_name(scheme: str, host: str) -> str:
-    """`__Host-` binds the cookie to this very host and to https (RFC 6265bis section 4.1.3.2). Over plain http, which
-    is served on
-    loopback only, the port is part of the name, because cookies know no ports and two servers would overwrite each
-    other's."""
+    """The name of the session cookie.
+
+    The prefix `__Host-` binds the cookie to this host and to https (RFC 6265bis section 4.1.3.2). Plain http is served
+    on loopback only. There the port is part of the name, because cookies ignore ports and two servers would overwrite
+    each other's cookie.
+    """
     return "__Host-clarion" if scheme == "https" else f"clarion-{host.rpartition(':')[2] if ':' in host else '80'}"
 
 
 def cookie(scheme: str, host: str, value: str, max_age: float) -> str:
-    """The Set-Cookie header's value; max_age 0 takes the cookie away."""
+    """The value of the Set-Cookie header; max_age 0 deletes the cookie."""
     secure = "; Secure" if scheme == "https" else ""
     return f"{cookie_name(scheme, host)}={value}; Path=/; Max-Age={int(max_age)}; HttpOnly; SameSite=Strict{secure}"
 
 
 def check_origin(headers: Headers, host: str) -> None:
-    """The request comes from our own page, or from nothing that is a browser. Raises ClarionError cross_site."""
+    """Raise ClarionError cross_site unless the request comes from this server's page, or not from a browser."""
     if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise ClarionError("cross_site")
     origin = headers.get("Origin")
@@ -130,7 +159,7 @@ def check_origin(headers: Headers, host: str) -> None:
 
 
 def check_csrf(headers: Headers, session: Session) -> None:
-    """Raises ClarionError csrf_mismatch."""
+    """Raise ClarionError csrf_mismatch unless the request carries the session's CSRF token."""
     sent = headers.get(CSRF, "")
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), session.csrf.encode()):
         raise ClarionError("csrf_mismatch", field=CSRF)

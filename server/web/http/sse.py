@@ -5,16 +5,21 @@ from __future__ import annotations
 KIND = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 BEAT = b": beat\n\n"
-"""A comment: it keeps the connection, and a browser does not show it to its page."""
+"""A comment that keeps the connection open. A browser does not pass it to the page."""
 
 
-def event(name: str, data: bytes, ident: str = "") -> bytes:
-    """data: JSON, which has no line breaks in it. ident: what the viewer shows to go on after it."""
+def event(name: str, data: bytes, event_id: str = "") -> bytes:
+    """Encode an event. `data` is JSON without line breaks; `event_id` is the id from which a client can resume."""
     return (
-        (b"id: " + ident.encode() + b"\n" if ident else b"") + b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+        (b"id: " + event_id.encode() + b"\n" if event_id else b"")
+        + b"event: "
+        + name.encode()
+        + b"\ndata: "
+        + data
+        + b"\n\n"
     )
 
 
 def beat(seconds: float) -> bytes:
-    """A sign of life that a page can see. seconds: until the next one at the latest, when nothing else is sent."""
+    """An event that shows the page that the connection works. `seconds` is the maximum time until the next event."""
     return event("beat", str(seconds).encode())

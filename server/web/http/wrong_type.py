@@ -1,9 +1,7 @@
-"""What to write instead of a value of the wrong type: the hint of a `wrong_type` error, made from the field and from
-what was sent.
+"""Makes the hint of a `wrong_type` error from the field and the value that was sent.
 
-A text that a person would read as a number is never taken for one: its base (`010`), its unit (`5m`, `1k`) or its sign
-could be meant in
-more than one way. The hint says what the field counts in and, where only one number can be meant, which one.
+A text is never accepted as a number, because its base (`010`), unit (`5m`, `1k`) or sign can be ambiguous. The hint
+names the unit of the field and, if only one number can be meant, this number.
 """
 
 from __future__ import annotations
@@ -28,13 +26,13 @@ _UNIT_S = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600, "d": 8
 _OCTAL = re.compile(r"[0-7]{1,3}")
 
 
-def kinds(expected: str) -> str:
-    """msgspec's `int | null` in words: `a whole number or null`."""
+def type_names(expected: str) -> str:
+    """The type names of msgspec's `int | null` for people: `a whole number or null`."""
     return " or ".join(_KINDS.get(kind.strip(), kind.strip()) for kind in expected.split("|"))
 
 
-def found(value: object) -> str:
-    """What was sent, shortened: `the text '5m'`, `the number 77`."""
+def shown(value: object) -> str:
+    """The value that was sent, shortened: `the text '5m'`, `the number 77`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -44,8 +42,8 @@ def found(value: object) -> str:
     return "null" if value is None else _KINDS["array"] if isinstance(value, list) else _KINDS["object"]
 
 
-def instead(place: str, expected: str, value: object) -> str:
-    """What to write. place: dotted path of the field. expected: msgspec's words for its type."""
+def remedy(place: str, expected: str, value: object) -> str:
+    """What to write instead. `place` is the dotted path of the field, `expected` is msgspec's name of its type."""
     name = re.sub(r"\[\d+\]", "", place).rpartition(".")[2]
     wanted = {kind.strip() for kind in expected.split("|")}
     if name == "umask":
@@ -65,7 +63,7 @@ def instead(place: str, expected: str, value: object) -> str:
         return f'write it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
     if "array" in wanted and isinstance(value, str | int | float):
         return f"write a list: {_as_list(name, value)}"
-    return f"write {kinds(expected)}; /openapi.json describes every field"
+    return f"write {type_names(expected)}; /openapi.json describes every field"
 
 
 def _umask(value: object) -> str:

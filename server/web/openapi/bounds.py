@@ -1,8 +1,6 @@
-"""What the API's description says of lengths, ranges and patterns, so that a generated client and a fuzzer know what is
-valid.
+"""Lengths, ranges and patterns in the OpenAPI description, so that generated clients and fuzzers know what is valid.
 
-The checks themselves stand in spec.py, again.py, hosts.py and joining.py; tests/web/test_openapi_bounds.py holds the
-two against each other.
+The checks are in `server/web/service` and in the handlers. tests/web/http/test_openapi.py compares the two.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ STARS = r"^[^*\x00]*(\*[^*\x00]*){0,8}$"
 LIVE_EVENT = r"^[0-9]{1,9}\.[0-9]{1,15}\.[0-9]{1,15}$"
 ORPHAN = rf"{ID[:-1]}/{ID[1:-1]}/[0-9]{{1,4}}$"
 SELECTOR, EXPRESSION, NETWORK = {"format": "selector"}, {"format": "expression"}, {"format": "cidr"}
-"""What no pattern can say: docs/guide/selectors.md and docs/guide/results.md describe the grammars."""
+"""Formats that no pattern can describe. docs/guide/selectors.md and docs/guide/results.md describe the grammars."""
 PATHS: Mapping[str, Schema] = {
     "task_id": {"pattern": ID, "description": "Id of the task, a UUID."},
     "host_id": {"pattern": ID, "description": "Id of the host."},
@@ -69,14 +67,13 @@ _WHAT = {
 ALTERNATIVES: Schema = {
     "allOf": [{"oneOf": [{"required": [what], "properties": fields} for what, fields in _WHAT.items()]}]
 }
-"""Of a task's body: exactly one says what to run; null is the same as nothing. Within allOf, because generators of
-clients take a oneOf beside
-properties for a choice between types, and drop the properties."""
+"""For the body of a task: exactly one of the fields says what to run, and null counts as missing. The oneOf is inside
+allOf, because client generators take a oneOf next to properties as a choice between types and drop the properties."""
 
 
 def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
-    """Struct → field → what is added to its schema. Lengths are in characters; the server counts bytes of UTF-8 where
-    its errors say bytes."""
+    """Struct → field → additions to its schema. Lengths are in characters; the server counts bytes of UTF-8 where its
+    errors mention bytes."""
     longest = {"minimum": 0.001, "maximum": limits.timeout_max}
     pause = {"minimum": 0, "maximum": limits.timeout_max}
     text = {"minLength": 1, "maxLength": limits.command_bytes, "pattern": SOME}
@@ -148,7 +145,7 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
 
 
 def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
-    """What is added to the schema of a query parameter."""
+    """Additions to the schema of a query parameter."""
     if name == "limit":
         return {"minimum": 1, "maximum": MAX_MS if path.endswith("/output") else limits.page_size_max}
     if name in ("since", "until", "created_from", "created_before") and kind == "string" and "/tasks/<" not in path:
@@ -180,21 +177,21 @@ def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
 
 
 def header(path: str, name: str) -> Schema:
-    """What is added to the schema of a request header. Not of Range, and of Last-Event-ID for `/events`: there what
-    cannot be understood is ignored."""
+    """Additions to the schema of a request header. Range, and Last-Event-ID of `/events`, have none, because invalid
+    values are ignored."""
     if name == "Last-Event-ID" and path.endswith("/live"):
         return {"pattern": rf"^$|{LIVE_EVENT}"}
     return {"pattern": KEY} if name == HEADER else {}
 
 
 def number(name: str, limits: Limits) -> Schema:
-    """How often a query parameter may be given."""
+    """How often a query parameter may be repeated."""
     return {"task": {"maxItems": limits.tasks_per_viewer}, "label": {"maxItems": limits.labels}}.get(name, {})
 
 
 def add(schema: Schema, more: Schema) -> None:
-    """Put keywords into a schema; of one that may be null, into its other alternative. `items` and
-    `additionalProperties` are merged."""
+    """Add keywords to a schema. If the schema allows null, add them to its other alternative. Merges `items` and
+    `additionalProperties`."""
     target = (
         next((one for one in schema["anyOf"] if one.get("type") != "null"), schema) if "anyOf" in schema else schema
     )
@@ -206,7 +203,7 @@ def add(schema: Schema, more: Schema) -> None:
 
 
 def formats(node: object) -> None:
-    """Say of every integer that it may need 64 bits, and of every number that it is a double."""
+    """Add a format to every integer (int64) and every number (double)."""
     if isinstance(node, dict):
         if node.get("type") == "integer":
             node.setdefault("format", "int64")

@@ -1,10 +1,8 @@
-"""OpenAPI 3.1, drawn from the table of routes and the Structs.
+"""The OpenAPI 3.1 document, made from the route table and the Structs.
 
-Not by quart-schema: it validates with msgspec in lax mode ("5" passes for 5), parses a body before its depth and its
-doubled keys can be
-judged, replaces the app's JSON provider, and knows one set of answers per path, not per method. The route table already
-holds all that
-the document needs, so router, authorisation and document cannot disagree.
+quart-schema is not used. It validates with msgspec in lax mode ("5" passes for 5), parses a body before its depth and
+its duplicate keys can be checked, replaces the app's JSON provider, and has one set of responses per path instead of
+per method. The route table contains all that the document needs, so router, access checks and document cannot differ.
 """
 
 from __future__ import annotations
@@ -69,12 +67,12 @@ compressed with gzip for clients that accept it."""  # noqa: E501
 
 
 def template(path: str) -> str:
-    """The router's `<name>` as OpenAPI's `{name}`."""
+    """Convert the router's `<name>` into OpenAPI's `{name}`."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
 
 
 def document(routes: Sequence[Route], version: str, limits: Limits | None = None) -> dict[str, object]:
-    """The whole document, without the web pages. limits: those of the server, which it names."""
+    """The document, without the web pages. `limits` are the server's limits, which the document states."""
     limits = limits or Limits()
     routes = [route for route in routes if route.access is not Access.SHELL]
     structs = {kind for route in routes for kind in (route.body, route.answer) if isinstance(kind, type)} | {

@@ -1,10 +1,8 @@
-"""The web page: one HTML shell per page, ES modules and style sheets, read once and served from memory under a name
-that holds their hash.
+"""The web page: one HTML shell per page, ES modules and style sheets, served from memory under a path with their hash.
 
-A shell holds no data of the installation, so it needs no login; its script asks the API by the session's cookie, like
-any other client.
-Everything that came from a host or a user reaches the document as text. The words for states and reasons are the
-server's own.
+A shell contains no data of the installation, so it needs no login. Its script calls the API with the session cookie,
+like any other client. All text from hosts and users enters the document as text. The words for states and reasons are
+the server's.
 """
 
 from __future__ import annotations
@@ -64,7 +62,7 @@ def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 
 
 def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
-    """The page's own texts, with the words of proto/words.py, proto/reasons.py and proto/notes.py in the language."""
+    """The page's own texts, and the words of proto/words.py, proto/reasons.py and proto/notes.py, in one language."""
     tables: dict[str, Mapping[str, Said | Reason | Note]] = {
         "states": STATES | {"unreachable": HOST_OFFLINE},
         "tasks": TASKS,
@@ -86,8 +84,7 @@ def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
 
 @cache
 def assets() -> tuple[str, dict[str, bytes]]:
-    """The hash of all files, and name → bytes. The catalogues of texts hold the words of states, reasons and notes,
-    too."""
+    """The hash of all files, and name → content. The catalogues include the words for states, reasons and notes."""
     found = _read(files("server.web.page").joinpath("static"))
     for language in LANGUAGES:
         name = f"i18n/{language}.json"
@@ -97,8 +94,8 @@ def assets() -> tuple[str, dict[str, bytes]]:
 
 
 def language_of(cookie: str | None, accepted: str) -> str:
-    """What was chosen on the page, else the first of the browser's languages that there is, else English (RFC 9110
-    section 12.5.4)."""
+    """The language chosen on the page, otherwise the browser's preferred available language, otherwise English (RFC
+    9110 section 12.5.4)."""
     if cookie in LANGUAGES:
         return cookie
     wanted = []
@@ -113,7 +110,7 @@ def language_of(cookie: str | None, accepted: str) -> str:
 
 
 def _needed(found: Mapping[str, bytes], module: str) -> list[str]:
-    """A module and every one that it imports, and so on."""
+    """A module and all modules that it imports, directly or indirectly."""
     needed = [module]
     for name in needed:
         for path in _IMPORT.findall(found[name].decode()):
@@ -137,7 +134,7 @@ def shell(page: str, language: str, version: str) -> bytes:
         f'<a class="button primary" '
         f'href="/new"{" aria-current=page" if page == "new" else ""}>{escape(words["nav.new"])}</a>'
     )
-    # All that the page's module needs is asked for at once, instead of one after the other as each tells of the next.
+    # Preload all modules, so that the browser requests them at once instead of one after the other.
     modules = [
         f'<link rel="modulepreload" href="/static/{digest}/{name}">' for name in _needed(found, f"pages/{page}.js")
     ]
@@ -192,7 +189,7 @@ async def index(call: ApiRequest) -> ApiResponse:
 
 
 async def login(call: ApiRequest) -> ApiResponse:
-    """The page: logging in."""
+    """The page: log in."""
     return _page(call, "login")
 
 
@@ -227,7 +224,7 @@ async def about(call: ApiRequest) -> ApiResponse:
 
 
 def missing(language_cookie: str | None, accepted: str, version: str) -> ApiResponse:
-    """The page that says that an address leads nowhere, with status 404."""
+    """The page for an unknown address, with status 404."""
     language = language_of(language_cookie, accepted)
     headers = {"Content-Security-Policy": CSP, "Vary": "Accept, Accept-Language, Cookie", "Content-Language": language}
     return ApiResponse(
@@ -236,7 +233,7 @@ def missing(language_cookie: str | None, accepted: str, version: str) -> ApiResp
 
 
 async def favicon(call: ApiRequest) -> ApiResponse:
-    """The page's icon, where browsers look for it on their own."""
+    """The page's icon, at the path that browsers try by themselves."""
     return ApiResponse(
         assets()[1]["icon.svg"], headers={"Cache-Control": "public, max-age=86400"}, content_type=TYPES["svg"]
     )

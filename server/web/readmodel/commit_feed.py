@@ -1,5 +1,5 @@
-"""Executions as they are committed, for those who keep a picture of a task's hosts without reading all of them again
-and again."""
+"""A feed of committed executions, for read models that keep the states of a task's hosts without reading all of them
+again."""
 
 from __future__ import annotations
 
@@ -9,70 +9,72 @@ from contextlib import contextmanager
 from server.core.effects import Save, SaveExecution
 from server.core.model import Execution
 
-Note = Callable[[Execution], None]
+Receiver = Callable[[Execution], None]
 
 
 class CommitFeed:
-    """Whoever follows a command is told of each of its rows after the commit, in the order of the commits. Nobody may
-    change what it is told of."""
+    """Passes each committed execution to the subscribers of its command, in commit order.
+
+    Receivers must not change the execution.
+    """
 
     def __init__(self) -> None:
-        self._notes: dict[str, list[Note]] = {}
+        self._receivers: dict[str, list[Receiver]] = {}
 
-    def follow(self, command_id: str, note: Note) -> None:
-        """`note` must neither await nor raise. `leave` must follow."""
-        self._notes.setdefault(command_id, []).append(note)
+    def subscribe(self, command_id: str, receiver: Receiver) -> None:
+        """Subscribe to a command. `receiver` must not await or raise. The caller must call `unsubscribe` later."""
+        self._receivers.setdefault(command_id, []).append(receiver)
 
-    def leave(self, command_id: str, note: Note) -> None:
-        notes = self._notes[command_id]
-        notes.remove(note)
-        if not notes:
-            del self._notes[command_id]
+    def unsubscribe(self, command_id: str, receiver: Receiver) -> None:
+        receivers = self._receivers[command_id]
+        receivers.remove(receiver)
+        if not receivers:
+            del self._receivers[command_id]
 
     def committed(self, saves: Sequence[Save]) -> None:
-        if not self._notes:
+        if not self._receivers:
             return
         for save in saves:
             if isinstance(save, SaveExecution):
-                for note in self._notes.get(save.execution.command_id, ()):
-                    note(save.execution)
+                for receiver in self._receivers.get(save.execution.command_id, ()):
+                    receiver(save.execution)
 
     def __len__(self) -> int:
-        """Commands that are followed."""
-        return len(self._notes)
+        """Number of commands with subscribers."""
+        return len(self._receivers)
 
 
 class Subscription:
-    """One who follows a command for a while, and can be told at any time that nobody cares any more: it follows nothing
-    from then on."""
+    """A subscription to one command, which can be closed at any time. After `close` it never becomes active again."""
 
-    def __init__(self, followed: CommitFeed) -> None:
-        self._followed = followed
-        self._what: tuple[str, Note] | None = None
-        self._over = False
+    def __init__(self, feed: CommitFeed) -> None:
+        self._feed = feed
+        self._target: tuple[str, Receiver] | None = None
+        self._closed = False
 
     @property
-    def follows(self) -> bool:
-        return self._what is not None
+    def active(self) -> bool:
+        return self._target is not None
 
     @contextmanager
-    def beginning(self, command_id: str, note: Note) -> Iterator[None]:
-        """Follow from now on, unless what is done meanwhile fails: no commit falls between it and what follows."""
-        self._what = (command_id, note)
-        self._followed.follow(command_id, note)
+    def starting(self, command_id: str, receiver: Receiver) -> Iterator[None]:
+        """Subscribe, and stay subscribed unless the body of the `with` statement fails. No commit is missed between the
+        body's reads and later updates."""
+        self._target = (command_id, receiver)
+        self._feed.subscribe(command_id, receiver)
         try:
             yield
         except BaseException:
             self.end()
             raise
-        if self._over:
+        if self._closed:
             self.end()
 
     def end(self) -> None:
-        if self._what is not None:
-            self._followed.leave(*self._what)
-            self._what = None
+        if self._target is not None:
+            self._feed.unsubscribe(*self._target)
+            self._target = None
 
     def close(self) -> None:
-        self._over = True
+        self._closed = True
         self.end()

@@ -1,4 +1,4 @@
-"""Everything the web room is given. It makes none of these itself and reaches for no global."""
+"""The parts of the server that the web room uses. The web room creates none of them and uses no globals."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ from server.ports import Clock, Commits, EngineHandle, Entropy, Fleet
 from server.store.base import Store
 from server.web.http.auth import TokenVerifier
 from server.web.http.limits import Limits
-from server.web.readmodel.progress import Live
-from server.web.readmodel.slices import Slices
+from server.web.readmodel.long_work import LongWork
+from server.web.readmodel.progress import LiveProgress
 
 
 @dataclass(slots=True)
-class Joining:
-    """address: of the enrolment port, once it is open; None: nobody can join."""
+class EnrolmentAddress:
+    """Address of the enrolment port.
+
+    Attributes:
+        address: Host and port once the port is open; None while no host can join.
+    """
 
     address: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """nursery: where writes run that must end well although their client has hung up; it must outlive `serve` and end
-    after the
-    writer has been flushed. shutdown: set once, when the server begins to stop."""
+    """The parts of the server that the web room uses.
+
+    Attributes:
+        nursery: Runs writes that must complete although their client has disconnected. It must outlive `serve` and
+            end after the writer has been flushed.
+        shutdown: Set once, when the server begins to stop.
+    """
 
     engine: EngineHandle
     fleet: Fleet
     commits: Commits
     store: Store
-    live: Live
+    live: LiveProgress
     clock: Clock
     entropy: Entropy
     watching: OutputWatches
@@ -48,7 +56,7 @@ class Deps:
     version: str
     limits: Limits = field(default_factory=Limits)
     identities: Identities = field(default_factory=Identities)
-    requests: JoinRequests = field(default_factory=JoinRequests)
+    join_requests: JoinRequests = field(default_factory=JoinRequests)
     ca_pin: str | None = None
-    enrolment: Joining = field(default_factory=Joining)
-    slices: Slices = field(default_factory=Slices)
+    enrolment: EnrolmentAddress = field(default_factory=EnrolmentAddress)
+    long_work: LongWork = field(default_factory=LongWork)

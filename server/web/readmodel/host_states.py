@@ -1,10 +1,9 @@
-"""The state of every host of a task in a byte each, for a map that stays small at ten thousand hosts.
+"""The states of all hosts of a task, in one byte per host, for a map that stays small with ten thousand hosts.
 
-A byte holds the number of the execution's status in its low four bits, and 16 if its host is away. The bytes stand in
-the order of the
-task's frozen list. They are read from the store when somebody looks at first, then kept up to date by what is
-committed, and read once more
-when the task has ended; who has a version gets what changed since, if that is shorter.
+The low four bits of a byte are the number of the execution's status; UNREACHABLE is added if the host is offline. The
+bytes are in the order of the task's list of hosts. The states are read from the store on first use, updated with each
+commit, and read once more when the task has ended. A client that names a version gets only the changes since, if they
+are shorter.
 """
 
 from __future__ import annotations
@@ -29,19 +28,22 @@ from server.web.schemas.results import CellsView
 
 UNREACHABLE = 16
 FRESH_S = 0.4
-"""What has changed becomes a new version after this at the earliest, so that those who look at different moments see
-the same few versions."""
-LISTED_S = 1.0
-"""Who a task's hosts are is put together once for all who ask within this time."""
+"""Minimum seconds between two versions, so that clients that read at different times see the same few versions."""
+HOST_LIST_FRESH_S = 1.0
+"""The list of hosts is made once for all requests within this many seconds."""
 HEAD = struct.Struct("<4sBBHIQ")
-"""Magic, 0 for all states or 1 for changes, three bytes of nothing, number of hosts, version. Little-endian."""
+"""Magic, 0 for all states or 1 for changes, three zero bytes, number of hosts, version. Little-endian."""
 MAGIC = b"CLST"
 
 
 @dataclass(slots=True)
 class HostStateSnapshot:
-    """changed: for each host the version with which it changed last. news: place → state, committed since this
-    version."""
+    """The states of a task's hosts.
+
+    Attributes:
+        changed: For each host, the version in which its state last changed.
+        pending: Place → state, committed after this version.
+    """
 
     task: Task
     command_id: str
@@ -51,37 +53,38 @@ class HostStateSnapshot:
     changed: array[int]
     generation: str
     version: int = 1
-    news: dict[int, int] = field(default_factory=dict)
+    pending: dict[int, int] = field(default_factory=dict)
 
-    def take(self, lines: Iterable[str]) -> None:
-        """What the store reads as states: of everybody. What has been told since the reading began is not older."""
+    def load(self, lines: Iterable[str]) -> None:
+        """Load the states of all hosts as the store returns them. Commits received since the read began are newer and
+        win."""
         read = {
             place: _packed(int(line[0]), line[2] == "1")
             for line in lines
             if (place := self.places.get(line[4:])) is not None
         }
-        self.news = read | self.news
-        self.settle()
+        self.pending = read | self.pending
+        self.publish()
 
-    def note(self, row: Execution) -> None:
-        """This has been committed."""
+    def record(self, row: Execution) -> None:
+        """Record a committed execution for the next version."""
         if (place := self.places.get(row.host_id)) is not None:
-            self.news[place] = _packed(row.status, row.unreachable)
+            self.pending[place] = _packed(row.status, row.unreachable)
 
-    def settle(self) -> None:
-        """Make one new version of what has changed."""
+    def publish(self) -> None:
+        """Make a new version from all pending changes."""
         version = self.version + 1
-        for place, state in self.news.items():
+        for place, state in self.pending.items():
             if self.states[place] != state:
                 self.states[place], self.changed[place], self.version = state, version, version
-        self.news.clear()
+        self.pending.clear()
 
     @property
     def etag(self) -> str:
         return f"{self.generation}.{self.version}"
 
     def since(self, etag: str) -> int:
-        """The version that an etag of ours names; 0 for any other."""
+        """The version that an ETag of this snapshot names; 0 for any other ETag."""
         generation, _, version = etag.partition(".")
         return (
             int(version)
@@ -90,8 +93,8 @@ class HostStateSnapshot:
         )
 
     def packed(self, since: int) -> bytes:
-        """All states, or what changed after version `since`: for each host `place << 8 | state` in four bytes.
-        Whichever is shorter."""
+        """All states, or the changes after version `since`, as `place << 8 | state` in four bytes per host; whichever
+        is shorter."""
         total = len(self.states)
         if 0 < since <= self.version:
             places = (
@@ -108,75 +111,75 @@ def _packed(status: int, unreachable: bool) -> int:
 
 
 @dataclass(slots=True)
-class _Kept:
-    follower: Subscription
+class _Cached:
+    subscription: Subscription
     lock: trio.Lock = field(default_factory=trio.Lock)
-    cells: HostStateSnapshot | None = None
+    snapshot: HostStateSnapshot | None = None
     next_at: float = 0.0
-    listed: bytes = b""
-    listed_at: float = -LISTED_S
+    host_list: bytes = b""
+    host_list_at: float = -HOST_LIST_FRESH_S
 
 
 class HostStateCache:
-    """Of the last `answers_kept` tasks that were looked at."""
+    """Host states of the last `answers_kept` tasks that were requested."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._cached: OrderedDict[str, _Cached] = OrderedDict()
 
     async def of(self, task_id: str) -> HostStateSnapshot:
-        """Raises ClarionError task_not_found."""
-        return (await self._read(task_id))[1]
+        """The states of a task's hosts. Raises ClarionError task_not_found."""
+        return (await self._get(task_id))[1]
 
-    async def _read(self, task_id: str) -> tuple[_Kept, HostStateSnapshot]:
-        """What is kept may be forgotten while it is read, if so many other tasks are looked at."""
+    async def _get(self, task_id: str) -> tuple[_Cached, HostStateSnapshot]:
+        """As `of`. The entry may be evicted while it is read, if many other tasks are requested."""
         task = await committed_task(self._deps, task_id)
-        kept = self._kept.setdefault(task_id, _Kept(Subscription(self._deps.live.followed)))
-        self._kept.move_to_end(task_id)
-        while len(self._kept) > self._deps.limits.answers_kept:
-            self._kept.popitem(last=False)[1].follower.close()
-        async with kept.lock:
+        cached = self._cached.setdefault(task_id, _Cached(Subscription(self._deps.live.commit_feed)))
+        self._cached.move_to_end(task_id)
+        while len(self._cached) > self._deps.limits.answers_kept:
+            self._cached.popitem(last=False)[1].subscription.close()
+        async with cached.lock:
             now = self._deps.clock.now().mono
-            if kept.cells is None:
-                await self._begin(kept, task)
-            elif task.status.final and not kept.cells.task.status.final:
-                await self._end(kept, kept.cells, task)
-            elif kept.follower.follows and now >= kept.next_at:
-                kept.cells.settle()
-                kept.cells.task, kept.next_at = task, now + FRESH_S
-            assert kept.cells is not None
-            return kept, kept.cells
+            if cached.snapshot is None:
+                await self._load(cached, task)
+            elif task.status.final and not cached.snapshot.task.status.final:
+                await self._load_final(cached, cached.snapshot, task)
+            elif cached.subscription.active and now >= cached.next_at:
+                cached.snapshot.publish()
+                cached.snapshot.task, cached.next_at = task, now + FRESH_S
+            assert cached.snapshot is not None
+            return cached, cached.snapshot
 
-    async def _begin(self, kept: _Kept, task: Task) -> None:
+    async def _load(self, cached: _Cached, task: Task) -> None:
         host_ids = await self._deps.store.targets(task.task_id)
         places = {host_id: place for place, host_id in enumerate(host_ids)}
         size = len(host_ids)
         command_id = (await command_of(self._deps, task.task_id)).command_id
-        cells = HostStateSnapshot(
+        snapshot = HostStateSnapshot(
             task, command_id, host_ids, places, bytearray(size), array("Q", [1]) * size, self._deps.entropy(4).hex()
         )
-        with kept.follower.beginning(command_id, cells.note) if not task.status.final else nullcontext():
-            cells.take(await self._deps.store.states(command_id))
-        kept.cells, kept.next_at = cells, self._deps.clock.now().mono + FRESH_S
+        with cached.subscription.starting(command_id, snapshot.record) if not task.status.final else nullcontext():
+            snapshot.load(await self._deps.store.states(command_id))
+        cached.snapshot, cached.next_at = snapshot, self._deps.clock.now().mono + FRESH_S
 
-    async def _end(self, kept: _Kept, cells: HostStateSnapshot, task: Task) -> None:
-        """Read once more, then never again."""
-        lines = await self._deps.store.states(cells.command_id)
-        kept.follower.end()
-        cells.news.clear()
-        cells.take(lines)
-        cells.task = task
+    async def _load_final(self, cached: _Cached, snapshot: HostStateSnapshot, task: Task) -> None:
+        """Read the states once more after the end of the task."""
+        lines = await self._deps.store.states(snapshot.command_id)
+        cached.subscription.end()
+        snapshot.pending.clear()
+        snapshot.load(lines)
+        snapshot.task = task
 
-    async def listed(self, task_id: str) -> bytes:
-        """A CellsView, as JSON. Raises ClarionError task_not_found."""
-        kept, cells = await self._read(task_id)
+    async def host_list(self, task_id: str) -> bytes:
+        """A CellsView as JSON. Raises ClarionError task_not_found."""
+        cached, snapshot = await self._get(task_id)
         now = self._deps.clock.now().mono
-        if now - kept.listed_at >= LISTED_S:
+        if now - cached.host_list_at >= HOST_LIST_FRESH_S:
             hosts = self._deps.fleet.directory.hosts
-            names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in cells.host_ids]
-            ids = b64encode(bytes.fromhex("".join(cells.host_ids).replace("-", ""))).decode("ascii")
-            kept.listed = orjson.dumps(
+            names = [hosts[host_id].hostname if host_id in hosts else host_id for host_id in snapshot.host_ids]
+            ids = b64encode(bytes.fromhex("".join(snapshot.host_ids).replace("-", ""))).decode("ascii")
+            cached.host_list = orjson.dumps(
                 CellsView(task_id=task_id, total=len(names), names=names, ids=ids), default=msgspec.to_builtins
             )
-            kept.listed_at = now
-        return kept.listed
+            cached.host_list_at = now
+        return cached.host_list

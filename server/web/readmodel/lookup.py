@@ -1,4 +1,4 @@
-"""Finding what an address names. Whatever is not found, or could not be an id at all, is one and the same 404."""
+"""Resolves ids and names from URLs. An unknown or malformed id gives the same 404."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLICE = 1_000
 
 
 async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
-    """The task as committed, without its targets, and its command. Raises ClarionError task_not_found."""
+    """The committed task, without its targets, and its command. Raises ClarionError task_not_found."""
     task = await committed_task(deps, task_id)
     commands = await deps.store.commands(task_id)
     if not commands:
@@ -28,7 +28,7 @@ async def stored_task(deps: Deps, task_id: str) -> tuple[Task, Command]:
 
 
 async def committed_task(deps: Deps, task_id: str) -> Task:
-    """The newest committed state: from memory if it is shown live, else from the store. Raises ClarionError
+    """The committed task: from memory if its progress is live, otherwise from the store. Raises ClarionError
     task_not_found."""
     shown = deps.live.latest(task_id) if is_id(task_id) else None
     task = shown.task if shown is not None else await deps.store.task(task_id) if is_id(task_id) else None
@@ -38,7 +38,7 @@ async def committed_task(deps: Deps, task_id: str) -> Task:
 
 
 async def command_of(deps: Deps, task_id: str) -> Command:
-    """Raises ClarionError task_not_found."""
+    """The command of a task. Raises ClarionError task_not_found."""
     commands = await deps.store.commands(task_id) if is_id(task_id) else []
     if not commands:
         raise ClarionError("task_not_found")
@@ -46,7 +46,8 @@ async def command_of(deps: Deps, task_id: str) -> Command:
 
 
 def known_host(deps: Deps, name: str) -> HostPresence:
-    """By id, or by a name that only one host has. Raises ClarionError host_not_found, host_ambiguous."""
+    """The host with this id, or with this name if only one host has it. Raises ClarionError host_not_found,
+    host_ambiguous."""
     presence = deps.fleet.presence(_known(deps, name)) if not is_id(name) else deps.fleet.presence(name)
     if presence is None:
         raise ClarionError("host_not_found", f"There is no host with the id {name}.")
@@ -54,9 +55,11 @@ def known_host(deps: Deps, name: str) -> HostPresence:
 
 
 def host_id_of(deps: Deps, name: str) -> str:
-    """For what is past: a well-formed id is taken as it is, because a host that was deleted has a history too, and a
-    name that no host has any more
-    is that of the one host that had it. Raises ClarionError host_not_found, host_ambiguous."""
+    """The id of a host in the past. Raises ClarionError host_not_found, host_ambiguous.
+
+    A well-formed id is accepted as it is, because a deleted host has a history too. A name that no host has now stands
+    for the only host that had it before.
+    """
     directory = deps.fleet.directory
     if is_id(name):
         return name
@@ -76,13 +79,13 @@ def _known(deps: Deps, name: str) -> str:
 
 @dataclass(slots=True)
 class TaskHosts:
-    """What names mean within a task: names that its hosts have now, or had before."""
+    """Resolves names within a task: the current and former names of its hosts."""
 
     fleet: Fleet
     targets: Set[str]
 
     def id_of(self, name: str) -> str:
-        """The id of the task's host of this name or id. Raises ClarionError execution_not_found, host_ambiguous."""
+        """The id of the task's host with this name or id. Raises ClarionError execution_not_found, host_ambiguous."""
         if name in self.targets:
             return name
         directory = self.fleet.directory
@@ -126,5 +129,5 @@ class TaskHosts:
 
 
 async def task_hosts(deps: Deps, task_id: str) -> TaskHosts:
-    """Of a task that is there."""
+    """The hosts of an existing task."""
     return TaskHosts(deps.fleet, frozenset(await deps.store.targets(task_id)))

@@ -1,8 +1,7 @@
-"""Live: the committed progress of tasks, held in memory for whoever watches.
+"""The committed progress of tasks, in memory, for event streams and long polls.
 
-Only what the conductor publishes after its commit comes in here, so nothing is shown that a crash could undo. Finished
-tasks are
-kept for a short time, then the store answers for them.
+The conductor publishes progress after its commit, so a crash cannot undo what is shown. Finished tasks are kept for a
+short time; then the store answers for them.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from server.ports import Clock
 from server.web.readmodel.commit_feed import CommitFeed
 
 WINDOW_S = 15.0
-"""The rate is that of the last so many seconds."""
+"""Seconds over which the rate is measured."""
 SPACING_S = 0.5
-GONE = 200
-"""Tasks remembered as forgotten."""
-ANSWERED = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT)
+FORGOTTEN_KEPT = 200
+"""Number of deleted tasks that are remembered."""
+RAN_TO_END = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT)
 SAMPLES = int(WINDOW_S / SPACING_S) + 2
 
 
@@ -38,46 +37,52 @@ class _Entry:
 
 
 def done(task: Task) -> int:
-    """Executions that have ended, however they did."""
+    """Executions that have ended, with any status."""
     return task.completed_hosts + task.failed_hosts
 
 
-def answered(task: Task) -> int:
-    """Executions that ran to an end of their own. A rate counts these alone: canceled ones, and hosts that were
-    offline, end in an
-    instant and say nothing about how long the others take."""
-    return sum(task.counts[status] for status in ANSWERED)
+def ran_to_end(task: Task) -> int:
+    """Executions that ran and ended by themselves or by their timeout.
+
+    The rate counts only these. Executions that were canceled, or whose host was offline, end at once and say nothing
+    about the duration of the others.
+    """
+    return sum(task.counts[status] for status in RAN_TO_END)
 
 
-class Live:
-    """keep_final: seconds a finished task stays. max_tasks: finished ones leave first, then those that changed longest
-    ago.
+class LiveProgress:
+    """The committed progress of tasks.
 
-    One trio.Event per watched task wakes all its watchers; a task that nobody watches has none.
+    Each watched task has one trio.Event that wakes all its watchers.
+
+    Args:
+        clock: The clock.
+        keep_final: Seconds for which a finished task is kept.
+        max_tasks: Maximum number of tasks. Finished tasks are dropped first, then those that changed longest ago.
     """
 
     def __init__(self, clock: Clock, *, keep_final: float = 60.0, max_tasks: int = 10_000) -> None:
         self._clock = clock
         self.ended: list[int] = [0] * len(ExecutionStatus)
-        """Executions that were seen to end since this server started, by status number."""
+        """Number of executions that have ended since this server started, by status number."""
         self._keep_final, self._max_tasks = keep_final, max_tasks
         self._open: OrderedDict[str, _Entry] = OrderedDict()
         self._final: OrderedDict[str, _Entry] = OrderedDict()
         self._changed: dict[str, trio.Event] = {}
         self._any: trio.Event | None = None
         self.changes = 0
-        """The number of the last change of any task. It begins anew with the server."""
-        self._gone: deque[tuple[int, str]] = deque(maxlen=GONE)
-        self._lost = 0
-        """The number of the last change that is not kept any more."""
+        """Number of the last change of any task. It starts at 0 with the server."""
+        self._forgotten: deque[tuple[int, str]] = deque(maxlen=FORGOTTEN_KEPT)
+        self._oldest_missing = 0
+        """Number of the last change that is no longer kept."""
         self._closed = False
-        self.followed = CommitFeed()
+        self.commit_feed = CommitFeed()
 
     def committed(self, saves: Sequence[Save]) -> None:
-        self.followed.committed(saves)
+        self.commit_feed.committed(saves)
 
     def publish(self, progress: Progress) -> None:
-        """Show this from now on. An older version than the one shown is dropped."""
+        """Publish a task's progress. An older version than the current one is ignored."""
         task = progress.task
         now = self._clock.now().mono
         entry = self._open.pop(task.task_id, None) or self._final.pop(task.task_id, None)
@@ -87,7 +92,7 @@ class Live:
             self._count(entry.progress.task, task)
             entry.progress = progress
         if not entry.samples or now - entry.samples[-1][0] >= SPACING_S:
-            entry.samples.append((now, answered(entry.progress.task)))
+            entry.samples.append((now, ran_to_end(entry.progress.task)))
         self.changes += 1
         entry.change = self.changes
         if entry.progress.task.status.final:
@@ -99,20 +104,24 @@ class Live:
         self._wake(task.task_id)
 
     def forget(self, task_id: str) -> None:
-        """The task is gone: its watchers are woken and will not find it."""
+        """Forget a deleted task and wake its watchers."""
         self._open.pop(task_id, None)
         self._final.pop(task_id, None)
         self.changes += 1
-        if len(self._gone) == GONE:
-            self._lost = self._gone[0][0]
-        self._gone.append((self.changes, task_id))
+        if len(self._forgotten) == FORGOTTEN_KEPT:
+            self._oldest_missing = self._forgotten[0][0]
+        self._forgotten.append((self.changes, task_id))
         self._wake(task_id)
 
     def changed_since(self, change: int, most: int) -> tuple[list[Task], list[str], bool]:
-        """Tasks that changed after that change, the last changed first, those forgotten since, and whether that is all
-        of them."""
+        """The changes after a change number.
+
+        Returns:
+            Tasks that have changed, the last changed first and at most `most`; ids of tasks that were deleted; and
+            True if these are all changes.
+        """
         found: list[Task] = []
-        complete = change >= self._lost
+        complete = change >= self._oldest_missing
         for entries in (self._open, self._final):
             for entry in reversed(entries.values()):
                 if entry.change <= change:
@@ -121,17 +130,17 @@ class Live:
                     complete = False
                     break
                 found.append(entry.progress.task)
-        return found, [task_id for number, task_id in self._gone if number > change], complete
+        return found, [task_id for number, task_id in self._forgotten if number > change], complete
 
     def latest(self, task_id: str) -> Progress | None:
-        """What was last published, or None: ask the store."""
+        """The progress that was last published; None if the store must be asked."""
         self._drop(self._clock.now().mono)
         entry = self._open.get(task_id) or self._final.get(task_id)
         return entry.progress if entry else None
 
     def rate(self, task_id: str) -> float | None:
-        """Executions that ran to an end of their own per second, over the last WINDOW_S; None when nothing is known
-        yet. It falls while nothing ends."""
+        """Executions per second that ran to their end, over the last WINDOW_S. None if it is unknown. It falls while no
+        execution ends."""
         entry = self._open.get(task_id)
         if entry is None:
             return None
@@ -140,12 +149,12 @@ class Live:
             entry.samples.popleft()
         since, before = entry.samples[0]
         elapsed = now - since
-        return (answered(entry.progress.task) - before) / elapsed if elapsed > 0 else None
+        return (ran_to_end(entry.progress.task) - before) / elapsed if elapsed > 0 else None
 
     async def wait_change(self, task_id: str, since_version: int) -> None:
-        """Return once a version other than `since_version` may be had, the task is forgotten, or `close` was called.
+        """Return when a version other than `since_version` is available, the task is deleted, or `close` is called.
 
-        Has no limit in time: put it under a cancel scope.
+        Has no time limit; use a cancel scope.
         """
         while not self._closed:
             shown = self.latest(task_id)
@@ -161,7 +170,7 @@ class Live:
                 return
 
     async def wait_any(self, change: int) -> None:
-        """Return once `changes` differs from `change`, or `close` was called. Has no limit in time."""
+        """Return when `changes` differs from `change`, or `close` is called. Has no time limit."""
         while not self._closed and self.changes == change:
             if self._any is None:
                 self._any = trio.Event()
@@ -172,7 +181,7 @@ class Live:
         return self._closed
 
     def close(self) -> None:
-        """The server stops: all waiting ends now, and later waiting ends at once."""
+        """End all waits, now and later, because the server stops."""
         self._closed = True
         for task_id in list(self._changed):
             self._wake(task_id)
@@ -201,6 +210,6 @@ class Live:
             if now - entry.final_at <= self._keep_final and len(self._final) + len(self._open) <= self._max_tasks:
                 break
             del self._final[task_id]
-            self._lost = max(self._lost, entry.change)
+            self._oldest_missing = max(self._oldest_missing, entry.change)
         while len(self._open) > self._max_tasks:
-            self._lost = max(self._lost, self._open.popitem(last=False)[1].change)
+            self._oldest_missing = max(self._oldest_missing, self._open.popitem(last=False)[1].change)

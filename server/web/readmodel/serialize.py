@@ -1,4 +1,4 @@
-"""The model's nouns → what clients receive. Nothing is computed here that the model does not know."""
+"""Converts model objects into response schemas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.core.results.groups import ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.ports import Fleet, HostPresence
 from server.store.base import Beginning, OutputSummary
-from server.web.readmodel.progress import answered, done
+from server.web.readmodel.progress import done, ran_to_end
 from server.web.readmodel.result_groups import GroupMembers
 from server.web.schemas import executions, hosts, results, tasks
 
@@ -98,12 +98,12 @@ def command_view(command: Command) -> tasks.CommandView:
 
 
 def progress_view(progress: Progress, rate: float | None, now_ms: int, fleet: Fleet) -> tasks.ProgressView:
-    """rate: per second over the last seconds, for a task that has not ended."""
+    """The progress of a task. `rate` is the current rate per second of a running task."""
     task = progress.task
     total, ended = task.total_hosts, done(task)
     elapsed_ms = max((task.finished_at or now_ms) - task.started_at, 0) if task.started_at is not None else None
     if task.status.final:
-        rate = answered(task) / (elapsed_ms / 1000) if elapsed_ms else None
+        rate = ran_to_end(task) / (elapsed_ms / 1000) if elapsed_ms else None
     left_ms = round((total - ended) / rate * 1000) if rate and task.cancel_requested_at is None else None
     eta_ms = 0 if task.status.final else left_ms
     return tasks.ProgressView(
@@ -166,21 +166,29 @@ def _group_notes(
 def group_view(
     task_id: str,
     answer: ResultGroup,
-    people: GroupMembers,
+    members: GroupMembers,
     begins: Mapping[bytes, Beginning],
     detail: str | None,
     notes: Sequence[int] = (),
 ) -> results.GroupView:
-    """detail: what the agent of the first host said. begins: of its outputs, as far as they are kept. notes: hosts per
-    note, as the store counts."""
+    """A result group.
+
+    Args:
+        task_id: The task.
+        answer: The group.
+        members: Its hosts.
+        begins: Beginnings of its outputs that are still stored.
+        detail: The message of the first host's agent.
+        notes: Number of hosts per note of MARKED.
+    """
     words = said(answer.status.label, code=answer.error_code)
     return results.GroupView(
         number=answer.number,
         selector=f"task:{task_id} group={answer.number}",
         count=answer.count,
-        folded=people.folded.text,
-        more=people.folded.more,
-        first_host=results.FirstHost(host_id=people.host_id, hostname=people.hostname),
+        folded=members.folded.text,
+        more=members.folded.more,
+        first_host=results.FirstHost(host_id=members.host_id, hostname=members.hostname),
         status=answer.status.label,
         word=words.word,
         message=words.message,
@@ -266,7 +274,7 @@ def _awaits(row: Execution, task: Task | None, fleet: Fleet) -> str | None:
 def execution_row(
     row: Execution, hostname: str, sizes: Mapping[bytes, OutputSummary], task: Task | None, fleet: Fleet
 ) -> executions.ExecutionRow:
-    """task: the engine's record, if it has not ended."""
+    """An execution in a list. `task` is the engine's record, or None if the task has ended."""
     return executions.ExecutionRow(
         host_id=row.host_id,
         hostname=hostname,

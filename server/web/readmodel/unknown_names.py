@@ -1,4 +1,4 @@
-"""Names that mean no host, or more than one: what is said of them everywhere that takes a name or a selector."""
+"""Error texts for names that match no host or several."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from server.errors import ClarionError
 from server.ports import Fleet
 
 SHOWN = 5
-"""Names, and ids of one name, that a sentence lists; `details` has all of them."""
+"""Number of names, or of ids of one name, in a sentence. `details` contains all of them."""
 DETAILED = 1_000
 """Names of each kind in an error's details, or in a warning."""
 ADVISED = 3
-"""Unknown names for which others are proposed."""
+"""Number of unknown names for which a sentence suggests others."""
 WAY_OUT = "use an id; 'clarion hosts rename', 'clarion hosts delete' or 'clarion hosts replace' ends it for good"
 
 
 def no_host(fleet: Fleet, name: str) -> str:
-    """`No host named 'web0'. Did you mean web01?`, or what the host of this name is called now."""
+    """`No host named 'web0'. Did you mean web01?`, or the current name of the host that had this name."""
     shown = f"No host named {label(name)}."
     renamed = sorted(fleet.directory.hosts[host_id].hostname for host_id in fleet.directory.formerly_named(name))
     if renamed:
@@ -31,7 +31,7 @@ def no_host(fleet: Fleet, name: str) -> str:
 
 
 def no_hosts(fleet: Fleet, names: Sequence[str]) -> str:
-    """The same for several names, their number first."""
+    """The same for several names. The sentence begins with their number."""
     if len(names) == 1:
         return no_host(fleet, names[0])
     advice = [
@@ -53,7 +53,7 @@ def several_hosts(name: str, ids: Sequence[str], where: str = "") -> str:
 
 
 def ambiguous(fleet: Fleet, name: str, ids: Sequence[str], where: str = "") -> ClarionError:
-    """host_ambiguous, with the ids, and which of them are online."""
+    """The host_ambiguous error, with the ids and whether each host is online."""
     online = fleet.online()
     hosts = [
         {"host_id": host_id, "connected": host_id in online, "last_seen_at": seen}
@@ -71,8 +71,8 @@ def refused(
     several: Mapping[str, Sequence[str]],
     malformed: Mapping[str, object],
 ) -> ClarionError:
-    """unknown_hosts for all of them at once. malformed: texts that cannot be understood, and what is wrong with
-    each."""
+    """One unknown_hosts error for all wrong names. `malformed` contains texts that are not selectors, with their
+    errors."""
     said = [several_hosts(name, ids) for name, ids in list(several.items())[:SHOWN]]
     if len(several) > SHOWN:
         said.append(f"{len(several) - SHOWN:,} more names are those of several hosts.")
@@ -80,9 +80,7 @@ def refused(
         said.insert(0, no_hosts(fleet, unknown))
     said += [f"{label(text)} cannot be understood: {why}." for text, why in list(malformed.items())[:SHOWN]]
     hint = WAY_OUT if several else None
-    never = [
-        name for name in unknown if fault(name) is not None and not is_id(name)
-    ]  # could not be any host's name, which is told apart
+    never = [name for name in unknown if fault(name) is not None and not is_id(name)]  # no host can have such a name
     details: dict[str, object] = {
         "unknown": [name for name in unknown if name not in never],
         "malformed": [text[:255] for text in (*malformed, *never)],
@@ -92,12 +90,13 @@ def refused(
 
 
 def label(name: str) -> str:
-    """A name within a sentence."""
+    """A name for use in a sentence."""
     return f"'{escaped(name if len(name) <= 80 else name[:79] + '…')}'"
 
 
 def listed(texts: Sequence[str], number: int | None = None) -> str:
-    """The first few, and how many more there are. number: of all, where `texts` are the first of them."""
+    """The first few texts, and the number of the others. `number` is the total number if `texts` contains only the
+    first."""
     shown, number = ", ".join(texts[:SHOWN]), len(texts) if number is None else number
     return shown if number <= SHOWN else f"{shown} and {number - SHOWN:,} more"
 

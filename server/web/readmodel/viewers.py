@@ -1,10 +1,8 @@
-"""Those who watch: each gets what has changed, at most so many times a second, always ending with the newest state.
+"""Server-sent event streams: sends each viewer the latest state at a limited rate.
 
-Nothing is queued for a viewer. Whenever its connection has taken the last update and its pause is over, what differs
-from what it has is
-put together anew; so a slow viewer skips states in between, never the last one, and costs nobody else anything. What is
-sent to many is
-encoded once.
+Nothing is queued for a viewer. When its connection has taken the last update and its pause is over, the server sends
+the differences from what the viewer has. So a slow viewer misses intermediate states, never the last one, and does not
+delay others. Data for many viewers is encoded once.
 """
 
 from __future__ import annotations
@@ -29,19 +27,19 @@ from server.web.readmodel.task_events import TaskFrames
 from server.web.schemas.server import HostCounts, StatisticsView
 
 TOPICS = ("statistics", "hosts", "tasks")
-OF_TASKS = ("states", "groups")
-"""Of the tasks that are watched."""
+TASK_TOPICS = ("states", "groups")
+"""Topics about the watched tasks."""
 ROWS = 100
-"""Changed tasks told one by one; when more have changed the viewer is told to read the list again."""
+"""Maximum number of changed tasks in one event. If more have changed, the viewer must read the list again."""
 FRESH_S = 0.1
-"""What several viewers ask for within this time is made once."""
-SOON_S = 1.0
-"""A viewer to whom nothing was to be said looks again after this, because counts of hosts and rates change without an
+"""Data that several viewers need is made once within this many seconds."""
+POLL_S = 1.0
+"""A viewer without news is checked again after this many seconds, because counts of hosts and rates change without an
 event."""
-ENCODED = 2_000
-GOLDEN = 0.618_033_988_749_895
-"""Multiples of it, their whole part taken away, lie as evenly as can be, however many there are (Knuth, TAOCP 3,
-section 6.4, theorem S)."""
+ENCODED_KEPT = 2_000
+GOLDEN_RATIO = 0.618_033_988_749_895
+"""Multiples of the golden ratio, modulo 1, are spread evenly for any number of viewers (Knuth, TAOCP 3, section 6.4,
+theorem S)."""
 
 
 @dataclass(slots=True)
@@ -51,8 +49,13 @@ class _Frame:
 
 
 @dataclass(slots=True)
-class _Shown(_Frame):
-    """A task's progress. stamp: the second of a running task, whose rate changes by itself; -1 of others."""
+class _TaskFrame(_Frame):
+    """The encoded progress of a task.
+
+    Attributes:
+        version: Version of the task.
+        stamp: For a running task the second in which it was made, because its rate changes by itself; otherwise -1.
+    """
 
     version: int = 0
     stamp: int = -1
@@ -60,45 +63,52 @@ class _Shown(_Frame):
 
 @dataclass(slots=True)
 class Watch:
-    """What one viewer has. topics, tasks: what it asked for. have: topic → the frame it was last sent. seen: the last
-    change of a task
-    that it knows of; None: it has just read the list. versions: of its tasks, as sent. etags: of the states of its
-    tasks, as sent.
-    due: when what it was sent of a task, which was not the newest, may be made anew; 0: it has the newest."""
+    """What one viewer watches and has received.
+
+    Attributes:
+        topics: The requested topics.
+        tasks: The requested tasks.
+        seen: The last change of any task that the viewer knows; None if it has just read the list.
+        sent: Topic → the event that was last sent.
+        versions: Task → version that was sent.
+        etags: Task → ETag of the host states that were sent.
+        due: When newer progress of a task may be sent that was withheld because of the rate limit; 0 if the viewer
+            has the newest.
+    """
 
     topics: tuple[str, ...]
     tasks: tuple[str, ...]
     seen: int | None = None
-    have: dict[str, bytes] = field(default_factory=dict)
+    sent: dict[str, bytes] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
     due: float = 0.0
 
     @property
-    def anything(self) -> bool:
-        """What it watches may change with any task."""
-        return len(self.tasks) > 1 or not all(topic in OF_TASKS for topic in self.topics)
+    def any_task(self) -> bool:
+        """True if a change of any task may concern this viewer."""
+        return len(self.tasks) > 1 or not all(topic in TASK_TOPICS for topic in self.topics)
 
 
 class Viewers:
     def __init__(self, deps: Deps, frames: TaskFrames) -> None:
         self._deps, self._task_frames = deps, frames
         self._frames: dict[str, _Frame] = {}
-        self._shown: OrderedDict[str, _Shown] = OrderedDict()
+        self._shown: OrderedDict[str, _TaskFrame] = OrderedDict()
         self._rows: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.boot = deps.entropy(6).hex()
         self.count = self._entered = 0
 
     def refuse_more(self) -> None:
-        """Raises ClarionError too_many_viewers."""
+        """Raise ClarionError too_many_viewers if the limit of event streams is reached."""
         if self.count >= self._deps.limits.max_event_streams:
             raise ClarionError("too_many_viewers")
 
     def enter(self) -> float:
-        """Its place among all, from 0 to 1."""
+        """Count a new viewer. Returns its phase within a round of updates, from 0 to 1."""
         self.count += 1
         self._entered += 1
-        return self._entered * GOLDEN % 1
+        return self._entered * GOLDEN_RATIO % 1
 
     def leave(self) -> None:
         self.count -= 1
@@ -110,32 +120,35 @@ class Viewers:
 
     @property
     def spacing(self) -> float:
-        """Seconds between two updates of one viewer, at least: the more there are, the longer."""
+        """Minimum seconds between two updates of one viewer. It grows with the number of viewers."""
         limits = self._deps.limits
         return max(limits.event_spacing, self.count / limits.viewer_updates)
 
     @property
     def round_s(self) -> float:
-        """Seconds in which all of them get an update, one after the other: what wakes them all at once is not to hold
-        up everything else
-        while it is sent to all."""
+        """Seconds over which the updates of all viewers are spread, so that a change that concerns all of them does not
+        block the event loop."""
         return self.count / self._deps.limits.viewer_updates
 
     def cursor(self, watch: Watch) -> str:
         return f"{self.boot}.{watch.seen if watch.seen is not None else self._deps.live.changes}"
 
     def resume(self, watch: Watch, cursor: str | None) -> None:
-        """Go on where a viewer broke off. A cursor of another start of the server means that it has to read its lists
-        again."""
+        """Continue after the event with the id `cursor`. If another server process sent it, the viewer must read its
+        lists again."""
         if cursor is None:
             watch.seen = self._deps.live.changes
             return
         boot, _, seen = cursor.partition(".")
         watch.seen = int(seen) if boot == self.boot and seen.isascii() and seen.isdigit() and len(seen) < 16 else -1
 
-    async def news(self, watch: Watch) -> bytes:
-        """What this viewer does not have yet, as events; empty when it has everything. Raises ClarionError
-        task_not_found, StoreUnavailable."""
+    async def next_events(self, watch: Watch) -> bytes:
+        """The events that this viewer has not received yet; empty if there are none.
+
+        Raises:
+            ClarionError: task_not_found.
+            StoreUnavailable: The database does not respond.
+        """
         parts: list[bytes] = []
         if "statistics" in watch.topics:
             self._add(parts, watch, "statistics", self._shared("statistics", self._statistics))
@@ -157,8 +170,8 @@ class Viewers:
 
     @staticmethod
     def _add(parts: list[bytes], watch: Watch, name: str, data: bytes, key: str = "") -> None:
-        if watch.have.get(key or name) != data:
-            watch.have[key or name] = data
+        if watch.sent.get(key or name) != data:
+            watch.sent[key or name] = data
             parts.append(event(name, data))
 
     def _shared(self, key: str, make: Callable[[], bytes]) -> bytes:
@@ -181,8 +194,8 @@ class Viewers:
         return _json({**self._deps.fleet.counts(), "changes": self._deps.fleet.changes})
 
     async def _task(self, watch: Watch, task_id: str) -> bytes:
-        """Of a task that has ended, what was made once; of others at most once per FRESH_S, and anew every second, for
-        their rate."""
+        """The encoded progress of a task. It is made once for a finished task; for others at most once per FRESH_S, and
+        at least every second because of the rate."""
         live, now = self._deps.live, self._deps.clock.now()
         shown = live.latest(task_id)
         task = shown.task if shown is not None else await committed_task(self._deps, task_id)
@@ -193,8 +206,8 @@ class Viewers:
                 watch.versions[task_id], watch.due = frame.version, frame.made_at + FRESH_S
                 return frame.data
             view = progress_view(shown or Progress(task), live.rate(task_id), now.wall_ms, self._deps.fleet)
-            frame = self._shown[task_id] = _Shown(_json(view), now.mono, task.version, stamp)
-            while len(self._shown) > ENCODED:
+            frame = self._shown[task_id] = _TaskFrame(_json(view), now.mono, task.version, stamp)
+            while len(self._shown) > ENCODED_KEPT:
                 self._shown.popitem(last=False)
         watch.versions[task_id] = task.version
         return frame.data
@@ -222,19 +235,19 @@ class Viewers:
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = _json(task_row(task))
-            while len(self._rows) > ENCODED:
+            while len(self._rows) > ENCODED_KEPT:
                 self._rows.popitem(last=False)
         return row
 
     async def wait(self, watch: Watch, since: int, seconds: float) -> None:
-        """Until a task changes after change number `since` that this viewer may care for, at most `seconds`."""
+        """Wait up to `seconds` until a change after change number `since` may concern this viewer."""
         live, now = self._deps.live, self._deps.clock.now().mono
         if watch.due > now:
             await trio.sleep(min(seconds, watch.due - now))
             watch.due = 0.0
             return
         with trio.move_on_after(seconds):
-            if watch.anything:
+            if watch.any_task:
                 await live.wait_any(since)
             else:
                 await live.wait_change(watch.tasks[0], watch.versions[watch.tasks[0]])

@@ -53,7 +53,7 @@ ROUTES: tuple[Route, ...] = (
         T,
         states.get_states,
         "answers",
-        states.OCTETS,
+        states.OCTET_STREAM,
         params=states.SINCE,
         errors=("task_not_found",),
     ),

@@ -67,7 +67,9 @@ async def create_once(call: ApiRequest, make: MakeTask, *, start: bool, verb: st
     """
     key = _key(call)
     if key is None:
-        task_id = await call.context.run_to_completion(lambda: _write(call, make, start, None, None), after_room=True)
+        task_id = await call.context.run_to_completion(
+            lambda: _write(call, make, start, None, None), waits_for_writer=True
+        )
         return *await stored_task(call.deps, task_id), True
     digest = request_digest(call.raw, verb)
     pending = call.context.pending_creations
@@ -82,7 +84,7 @@ async def create_once(call: ApiRequest, make: MakeTask, *, start: bool, verb: st
         )
     own = pending[key] = PendingCreation(digest)
     task_id, new = await call.context.run_to_completion(
-        lambda: _write_once(call, make, start, key, own), after_room=True
+        lambda: _write_once(call, make, start, key, own), waits_for_writer=True
     )
     return *await stored_task(call.deps, task_id), new
 
@@ -136,7 +138,7 @@ async def _start_if_pending(call: ApiRequest, task_id: str) -> None:
 async def _write(call: ApiRequest, make: MakeTask, start: bool, key: str | None, digest: bytes | None) -> str:
     deps = call.deps
     task, command = await make()
-    await call.context.room()
+    await call.context.wait_for_writer()
     await deps.commits.commit([CreateTask(task, command, key, digest)])
     events: list[Event] = [TaskCreated(task, command)]
     if start:

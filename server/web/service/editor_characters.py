@@ -1,11 +1,8 @@
-"""What an editor adds to a text without its author's wish: carriage returns, byte-order marks, UTF-16, spaces that are
-none to a shell.
+r"""Finds characters that editors insert by themselves: carriage returns, byte-order marks, UTF-16, unusual spaces.
 
-A text with such bytes does something other than what its author reads: `mkdir app` with a CR LF makes a directory
-`app\\r`, and a byte-order
-mark before `#!` hides the interpreter's name. It is refused, with the place and the remedy. Nothing is converted: a
-carriage return in
-a here-document may be meant, and only the author can tell.
+A text with such characters does not do what its author reads. `mkdir app` with CR LF creates a directory `app\r`, and
+a byte-order mark before `#!` hides the interpreter's name. Such a text is refused, with the place and the remedy.
+Nothing is converted: a carriage return in a here-document may be intended, and only the author knows.
 """
 
 from __future__ import annotations
@@ -18,10 +15,10 @@ from server.web.service.checks import refuse
 
 BOM = "\ufeff"
 _SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
-"""Spaces that are no blanks to a shell, among them ones that cannot be seen; as a set for a regular expression."""
+"""Spaces that a shell does not treat as blanks, some of them invisible; as a set for a regular expression."""
 _ODD_SPACE = re.compile(f"[{_SPACES}]")
 _MISTAKEN = re.compile(f"(?:(?<=[|&;<>(])|(?<=^)|(?<=\n))[{_SPACES}]+|[{_SPACES}]+(?=-[A-Za-z0-9-]|[|&;<>])")
-"""Where a shell needs a blank: at the beginning of a line, beside an operator, before an option."""
+"""Where a shell needs a blank: at the beginning of a line, next to an operator, before an option."""
 _SHELL = re.compile(r"#!\s*\S*?(?:ba|da|k|z|a)?sh\b|#!\s*\S*/env\s+(?:-S\s+)?(?:ba|da|k|z|a)?sh\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 UNIX = (
@@ -35,8 +32,8 @@ OLD_MAC = (
 
 
 def check_script(script: str, interpreter: str | None) -> None:
-    """Raises ClarionError invalid_value. interpreter: as given beside the script; its own first line counts only
-    without."""
+    """Raise ClarionError invalid_value for a script with such characters. If no `interpreter` is given, the script's
+    first line names it."""
     _check("script", script)
     first = script.partition("\n")[0]
     if (
@@ -56,13 +53,13 @@ def check_script(script: str, interpreter: str | None) -> None:
 
 
 def check_command(text: str) -> None:
-    """Shell text. Raises ClarionError invalid_value."""
+    """Raise ClarionError invalid_value for shell text with such characters."""
     _check("command", text)
     _check_spaces("command", text)
 
 
 def check_interpreter(text: str) -> None:
-    """The program that runs a script, with its arguments. Raises ClarionError invalid_value."""
+    """Raise ClarionError invalid_value for an interpreter with such characters. It is a program with its options."""
     if _CONTROL.search(text) or "\n" in text or "\t" in text or _ODD_SPACE.search(text):
         raise refuse(
             "interpreter",
@@ -72,7 +69,7 @@ def check_interpreter(text: str) -> None:
 
 
 def check_stored_command(command: Command) -> None:
-    """A stored command, which a release before these checks may have taken. Raises ClarionError invalid_value."""
+    """Check a stored command, which an earlier release may have accepted. Raises ClarionError invalid_value."""
     if command.script is not None:
         check_script(command.script, command.interpreter)
     elif command.command is not None:
@@ -95,7 +92,7 @@ def _check(field: str, text: str) -> None:
         at = len(text) - 1
     if at >= 0:
         line = text.count("\n", 0, at) + 1
-        if "\n" not in text and "\r" in text[:-1]:  # to remove the last one would leave the others
+        if "\n" not in text and "\r" in text[:-1]:  # removing only the last one would leave the others
             raise refuse(
                 field,
                 "has carriage returns (CR) and no line feed between its lines: it has the line ends of old Macs",

@@ -34,7 +34,7 @@ async def create_host(call: ApiRequest, body: HostBody) -> str:
     """
     _check_hostname(body.hostname)
     check_labels(body.labels, call.deps.limits)
-    await call.context.room()
+    await call.context.wait_for_writer()
     now = call.deps.clock.now().wall_ms
     host = Host(
         uuid7(now, call.deps.entropy(10)), body.hostname, labels=dict(body.labels), created_at=now, updated_at=now
@@ -68,7 +68,7 @@ async def change_host(call: ApiRequest, host: str, body: HostPatch) -> str:
     if isinstance(body.hostname, str):
         _check_hostname(body.hostname)
     host_id = known_host(call.deps, host).host.host_id
-    await call.context.room()
+    await call.context.wait_for_writer()
 
     def change(old: Host) -> Host:
         labels = {key: value for key, value in {**old.labels, **body.labels}.items() if value is not None}
@@ -111,7 +111,7 @@ async def replace_host(call: ApiRequest, host: str, by: str) -> str:
             field="by",
             hint=f"name the host that replaced it, {new.host.replaced_by}",
         )
-    await call.context.room()
+    await call.context.wait_for_writer()
 
     def mark_replaced(before: Host) -> Host:
         if old_id in call.deps.fleet.online():

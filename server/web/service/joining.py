@@ -54,7 +54,7 @@ async def create_join_token(call: ApiRequest, body: JoinTokenBody) -> tuple[Join
         raise ClarionError(
             "invalid_value", f"networks: {error}", field="networks", hint="write CIDR blocks such as 10.1.0.0/16"
         ) from None
-    await call.context.room()
+    await call.context.wait_for_writer()
     now = deps.clock.now().wall_ms
     token = make(Kind.JOIN, deps.entropy)
     kept = JoinToken(
@@ -95,26 +95,26 @@ async def decide_join_request(call: ApiRequest, request_id: str, *, approved: bo
     """
     deps = call.deps
     now = deps.clock.now().wall_ms
-    if deps.requests.get(request_id, now) is None:
+    if deps.join_requests.get(request_id, now) is None:
         raise ClarionError("join_request_not_found")
 
     async def write() -> None:
         async with call.context.host_lock:
-            old = deps.requests.get(request_id, now)
+            old = deps.join_requests.get(request_id, now)
             if old is None:
                 raise ClarionError("join_request_not_found")
             new = replace(old, decided_at=now, decided_by=call.by, approved=approved)
             # A denial holds at once. An approval holds only after its commit.
             if not approved:
-                deps.requests.put(new)
+                deps.join_requests.put(new)
             await deps.commits.commit([SaveJoinRequest(new)])
-            deps.requests.put(new)
+            deps.join_requests.put(new)
             log.warning(
                 "join_request_decided", request_id=request_id, state=new.state, hostname=new.hostname, by=call.by
             )
 
     await call.context.run_to_completion(write)
-    found = deps.requests.get(request_id, now)
+    found = deps.join_requests.get(request_id, now)
     if found is None:
         raise ClarionError("join_request_not_found")
     return found

@@ -20,7 +20,7 @@ def open_session(call: ApiRequest, token: str) -> tuple[Session, str]:
     secret, session = call.context.sessions.log_in(
         token.strip(), request.remote_addr or "", secure=request.scheme == "https"
     )
-    return session, cookie(request.scheme, request.host, secret, session.life.longest)
+    return session, cookie(request.scheme, request.host, secret, session.life.max_age)
 
 
 def end_session(call: ApiRequest) -> str:

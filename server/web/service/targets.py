@@ -71,7 +71,9 @@ async def parse_targets(texts: Sequence[str], deps: Deps, where: str = "targets"
     unread = list(dict.fromkeys(texts))
     bounds = deps.limits.expressions
     inline = sum(map(len, unread)) <= PARSED_INLINE and not any("[" in text for text in unread)
-    parsed, targets.mentions = _parse(unread, bounds) if inline else await deps.slices.thread(_parse, unread, bounds)
+    parsed, targets.mentions = (
+        _parse(unread, bounds) if inline else await deps.long_work.in_thread(_parse, unread, bounds)
+    )
     for text, found in zip(unread, parsed, strict=True):
         if not isinstance(found, ExpressionError):
             targets.trees.append(found)
@@ -142,7 +144,7 @@ async def load_results(targets: ParsedTargets, deps: Deps, cache: ResultGroupCac
             left -= sum(one.count for one in groups) // 20 + len(groups) * len(results.refinements) // 2
             if left < 0:
                 raise _too_costly(targets, deps)
-            found[key] = await deps.slices.of(hosts_in_slices(groups, results))
+            found[key] = await deps.long_work.in_slices(hosts_in_slices(groups, results))
         targets.results[results] = found[key]
 
 
@@ -167,7 +169,7 @@ async def evaluate(targets: ParsedTargets, deps: Deps) -> Selection:
     try:
         for _ in range(TRIES):
             version = directory.version
-            found = await deps.slices.of(
+            found = await deps.long_work.in_slices(
                 select_in_slices(
                     targets.trees, directory, deps.fleet.online(), targets.results, deps.limits.expressions
                 )

@@ -48,7 +48,7 @@ async def start_task(call: ApiRequest, task_id: str) -> None:
     Raises:
         ClarionError: task_not_found, task_not_pending, overloaded or store_unavailable.
     """
-    await call.context.room()
+    await call.context.wait_for_writer()
     task = await unfinished_task(call, task_id)
     if task is None or task.status is not TaskStatus.PENDING or task.cancel_reason is not None:
         raise ClarionError("task_not_pending")

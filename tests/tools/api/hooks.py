@@ -19,7 +19,7 @@ from uuid import uuid4
 import schemathesis
 from hypothesis import strategies as st
 
-from server.web.api.events import OF_TASKS
+from server.web.api.events import TASK_TOPICS
 from server.web.service.task_request import RETRYABLE_IF_IDEMPOTENT
 from tests.tools.api.site import AGENT, HOSTS, KNOWN, SPARE
 
@@ -82,7 +82,7 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
     if (
         path.endswith("/events")
         and not query.get("task")
-        and all(topic in OF_TASKS for topic in query.get("topic") or ())
+        and all(topic in TASK_TOPICS for topic in query.get("topic") or ())
     ):
         return False  # there is nothing to watch
     if any(new in query and old in query for new, old in (("since", "created_from"), ("until", "created_before"))):

@@ -25,12 +25,12 @@ MUTANTS = (
     # --- those that survived an earlier trial
     # ---------------------------------------------------------------------------------
     Mutant(
-        "a re-run of what has not started leaves out what has run", "server/web/service/rerun_groups.py",
+        "a re-run of what has not started leaves out what has run", "server/web/service/rerun_task.py",
         "        and not reason(row.error_code).started", "        and True",
         ("tests/web/api/tasks/test_retry_policy.py",),
     ),
     Mutant(
-        "a re-run looks at every page of rows", "server/web/api/tasks/rerun.py",
+        "a re-run looks at every page of rows", "server/web/service/rerun_task.py",
         "        if len(page) < PAGE:\n            return", "        return",
         ("tests/web/api/tasks/test_retry_policy.py",),
     ),
@@ -276,9 +276,9 @@ MUTANTS = (
         ("tests/web/api/hosts/test_selection.py",),
     ),
     Mutant(
-        "one piece of long work at a time", "server/web/readmodel/slices.py",
+        "one piece of long work at a time", "server/web/readmodel/long_work.py",
         "self._one = trio.CapacityLimiter(1)", "self._one = trio.CapacityLimiter(8)",
-        ("tests/web/http/test_slices.py",),
+        ("tests/web/readmodel/test_long_work.py",),
     ),
     Mutant(
         "a busy connection does not make room", "server/security/connection_slots.py",

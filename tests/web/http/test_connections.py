@@ -6,7 +6,7 @@ import pytest
 
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 from server.settings.networks import networks
-from server.web.http.proxies import Proxies
+from server.web.http.proxies import TrustedProxies
 
 
 class Opened:
@@ -100,14 +100,17 @@ PEER = ("10.0.0.1", 5)
 def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     peer: tuple[str, int], headers: dict[str, str], client: tuple[str, bool]
 ) -> None:
-    proxies = Proxies(networks("10.0.0.0/24, ::1"))
+    proxies = TrustedProxies(networks("10.0.0.0/24, ::1"))
     found, secure = proxies.client(peer, [(name.encode(), value.encode()) for name, value in headers.items()])
     assert found is not None and (found[0], secure) == client
 
 
 def test_without_trusted_proxies_no_header_counts() -> None:
-    assert Proxies().client(PEER, [(b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-proto", b"https")]) == (PEER, False)
-    assert Proxies(networks("10.0.0.0/8")).client(None, []) == (None, False)
+    assert TrustedProxies().client(PEER, [(b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-proto", b"https")]) == (
+        PEER,
+        False,
+    )
+    assert TrustedProxies(networks("10.0.0.0/8")).client(None, []) == (None, False)
 
 
 def test_a_bad_network_is_named() -> None:

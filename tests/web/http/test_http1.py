@@ -17,7 +17,7 @@ import trio
 
 from server.settings.networks import networks
 from server.web.http.limits import Limits
-from server.web.http.proxies import Proxies
+from server.web.http.proxies import TrustedProxies
 from tests.web.http.test_server import ask_alive, dialled, read_all, serving
 from tests.web.world import AUTH, World, open_world
 
@@ -258,7 +258,7 @@ async def test_another_address_and_a_trusted_proxy_have_places_of_their_own(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     world = await open_world(
-        tmp_path, nursery, Limits(connections_per_address=1, proxies=Proxies(networks("127.0.0.3")))
+        tmp_path, nursery, Limits(connections_per_address=1, proxies=TrustedProxies(networks("127.0.0.3")))
     )
     port = await serving(world, nursery)
     with trio.fail_after(10):

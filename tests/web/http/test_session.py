@@ -20,8 +20,8 @@ from server.settings.networks import networks
 from server.web.http.auth import TokenVerifier
 from server.web.http.credentials import Credentials
 from server.web.http.limits import Limits
-from server.web.http.proxies import Proxies
-from server.web.http.session import MOST, Life, Sessions, check_origin, cookie, cookie_name
+from server.web.http.proxies import TrustedProxies
+from server.web.http.session import MAX_SESSIONS, Lifetime, Sessions, check_origin, cookie, cookie_name
 from tests.web.http.test_server import serving
 from tests.web.world import ADMIN, OTHER, World, log_in, open_world
 
@@ -42,7 +42,7 @@ def credentials(clock: Clock, wrong: Callable[[], None] = lambda: None) -> Crede
 
 
 def sessions(clock: Clock) -> Sessions:
-    return Sessions(clock, os.urandom, credentials(clock), Life(100, 1000), Life(10, 50))
+    return Sessions(clock, os.urandom, credentials(clock), Lifetime(100, 1000), Lifetime(10, 50))
 
 
 async def test_a_token_is_exchanged_for_a_cookie_that_no_script_can_read(world: World) -> None:
@@ -139,12 +139,12 @@ def test_a_session_is_over_when_it_was_idle_or_has_lasted_too_long() -> None:
 def test_sessions_are_bounded_and_the_idlest_makes_room() -> None:
     ours = sessions(Clock())
     first, kept = ours.log_in(ADMIN.text, "a", secure=True), ours.log_in(ADMIN.text, "a", secure=True)
-    for _ in range(MOST - 2):
+    for _ in range(MAX_SESSIONS - 2):
         ours.log_in(ADMIN.text, "a", secure=True)
     assert ours.find(kept[0], secure=True) and ours.find(first[0], secure=True)
     ours.log_in(ADMIN.text, "a", secure=True)
     assert ours.find(first[0], secure=True) and ours.find(kept[0], secure=True)
-    for _ in range(MOST):
+    for _ in range(MAX_SESSIONS):
         ours.log_in(ADMIN.text, "a", secure=True)
     assert ours.find(first[0], secure=True) is None and first[1].ended
 
@@ -211,7 +211,7 @@ def test_over_plain_http_a_session_is_shorter_and_a_secret_is_good_only_the_way_
 async def test_behind_a_trusted_proxy_that_speaks_tls_the_cookie_is_bound_to_this_host(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
-    world = await open_world(tmp_path, nursery, Limits(proxies=Proxies(networks("127.0.0.1"))))
+    world = await open_world(tmp_path, nursery, Limits(proxies=TrustedProxies(networks("127.0.0.1"))))
     port = await serving(world, nursery)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         https = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Host": "clarion.example"}

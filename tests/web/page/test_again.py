@@ -178,7 +178,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
             page.get_by_role("button", name="Show the plan").click()
             lose(page, r"/api/v1/run$")
             page.get_by_role("button", name="Run now").click()
-            expect(page.locator("form .problem")).to_contain_text("it is done once only")
+            expect(page.locator("form .problem")).to_contain_text("it is carried out only once")
             page.unroute_all()
             # also of a tab that is loaded anew
             page.reload()
@@ -199,7 +199,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
         page.goto(f"/tasks/{task['task_id']}")
         lose(page, r"/rerun$")
         page.get_by_role("button", name="Run again").click()
-        expect(page.locator("main .problem")).to_contain_text("it is done once only")
+        expect(page.locator("main .problem")).to_contain_text("it is carried out only once")
         page.unroute_all()
         page.get_by_role("button", name="Run again").click()
         expect(page.get_by_text("some of the hosts of")).to_be_visible()
@@ -207,7 +207,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
         # what has no key says that it may have been done
         lose(page, r"/cancel$")
         page.get_by_role("button", name="Cancel", exact=True).click()
-        expect(page.locator("main .problem")).to_contain_text("it may have done what was asked all the same")
+        expect(page.locator("main .problem")).to_contain_text("the request may still have been carried out")
 
     assert of_connections(await trio.to_thread.run_sync(browse, script, address))
     world.shutdown.set()

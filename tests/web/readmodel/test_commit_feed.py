@@ -13,13 +13,13 @@ def test_each_is_told_of_the_rows_of_its_command_in_order_until_it_leaves() -> N
     saves = [SaveSeq("a", 1), *(SaveExecution(row) for row in rows)]
     followed.committed(saves)
     tell_one, tell_two = one.append, two.append
-    followed.follow("c", tell_one)
-    followed.follow("c", tell_two)
+    followed.subscribe("c", tell_one)
+    followed.subscribe("c", tell_two)
     followed.committed(saves)
     assert one == two == [rows[0], rows[2], rows[3]] and len(followed) == 1
-    followed.leave("c", tell_one)
+    followed.unsubscribe("c", tell_one)
     followed.committed(saves)
     assert (len(one), len(two)) == (3, 6)
-    followed.leave("c", tell_two)
+    followed.unsubscribe("c", tell_two)
     followed.committed(saves)
     assert len(two) == 6 and len(followed) == 0

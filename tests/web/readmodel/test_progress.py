@@ -1,4 +1,4 @@
-"""Live progress in memory: rate, bounds, watchers."""
+"""LiveProgress progress in memory: rate, bounds, watchers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from server.core.effects import Progress
 from server.core.events import Now
 from server.core.model import Task
 from server.core.states import ExecutionStatus, TaskStatus
-from server.web.readmodel.progress import Live
+from server.web.readmodel.progress import LiveProgress
 
 
 class Clock:
@@ -32,7 +32,7 @@ def progress(
 
 def test_the_rate_is_that_of_the_last_seconds_and_falls_while_nothing_ends() -> None:
     clock = Clock()
-    live = Live(clock)
+    live = LiveProgress(clock)
     for second in range(31):
         clock.mono = float(second)
         live.publish(progress(done=second * 2, version=second))
@@ -48,7 +48,7 @@ def test_the_rate_is_that_of_the_last_seconds_and_falls_while_nothing_ends() -> 
 @pytest.mark.parametrize("quick", [ExecutionStatus.CANCELED, ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.LOST])
 def test_what_ends_without_running_to_its_end_counts_in_no_rate(quick: ExecutionStatus) -> None:
     clock = Clock()
-    live = Live(clock)
+    live = LiveProgress(clock)
     for second in range(11):
         clock.mono = float(second)
         counts = [0] * len(ExecutionStatus)
@@ -82,7 +82,7 @@ def test_what_ends_without_running_to_its_end_counts_in_no_rate(quick: Execution
 
 def test_finished_tasks_leave_after_their_time_and_running_ones_stay() -> None:
     clock = Clock()
-    live = Live(clock, keep_final=60)
+    live = LiveProgress(clock, keep_final=60)
     live.publish(progress("old", 100, version=1, status=TaskStatus.COMPLETED))
     live.publish(progress("open"))
     clock.mono = 60.0
@@ -92,7 +92,7 @@ def test_finished_tasks_leave_after_their_time_and_running_ones_stay() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    live = Live(Clock(), max_tasks=10)
+    live = LiveProgress(Clock(), max_tasks=10)
     for index in range(100):
         live.publish(progress(f"final {index}", 100, status=TaskStatus.COMPLETED))
     for index in range(100):
@@ -103,7 +103,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_an_older_version_does_not_replace_a_newer_one() -> None:
-    live = Live(Clock())
+    live = LiveProgress(Clock())
     live.publish(progress(done=5, version=7))
     live.publish(progress(done=3, version=6))
     shown = live.latest("t")
@@ -111,7 +111,7 @@ def test_an_older_version_does_not_replace_a_newer_one() -> None:
 
 
 def test_ended_executions_are_counted_once() -> None:
-    live = Live(Clock())
+    live = LiveProgress(Clock())
     for done in (0, 3, 3, 10):
         live.publish(
             progress(
@@ -123,7 +123,7 @@ def test_ended_executions_are_counted_once() -> None:
 
 
 async def test_five_thousand_watchers_are_woken_by_one_change_and_leave_nothing_behind() -> None:
-    live = Live(Clock())
+    live = LiveProgress(Clock())
     live.publish(progress(version=1))
     woken = 0
 
@@ -145,7 +145,7 @@ async def test_five_thousand_watchers_are_woken_by_one_change_and_leave_nothing_
 
 
 async def test_a_watcher_that_gives_up_leaves_nothing_behind_and_close_ends_all_waiting() -> None:
-    live = Live(Clock())
+    live = LiveProgress(Clock())
     with trio.move_on_after(0.01):
         await live.wait_change("unheard of", 0)
     assert live._changed == {}

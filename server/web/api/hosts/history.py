@@ -1,4 +1,4 @@
-"""What a host was told to do."""
+"""Endpoint of a host's history."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PARAMS = PAGING
 
 
 async def list_history(call: ApiRequest, host: str) -> ApiResponse:
-    """See what a host was told to do.
+    """List what a host has run.
 
-    Newest first. By id also for a host that has been deleted.
+    The newest first. A deleted host is found by its id.
     """
     limit, after = page_limit(call.query, call.deps.limits), after_id(call.query)
     found = await call.deps.store.history(host_id_of(call.deps, host), after=after, limit=limit + 1)

@@ -70,7 +70,7 @@ async def list_join_requests(call: ApiRequest) -> ApiResponse:
     """
     after = call.query.text("after") or ""
     limit = page_limit(call.query, call.deps.limits)
-    requests = call.deps.requests.all(call.deps.clock.now().wall_ms)
+    requests = call.deps.join_requests.all(call.deps.clock.now().wall_ms)
     found = [one for one in requests if one.request_id > after][: limit + 1]
     page = found[:limit]
     return ApiResponse(

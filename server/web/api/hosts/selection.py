@@ -1,4 +1,4 @@
-"""Which hosts an expression means, before anything runs."""
+"""Endpoint that shows which hosts a selector matches."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SAMPLE_MAX = 500
 
 
 async def select_hosts(call: ApiRequest) -> ApiResponse:
-    """See which hosts a selector means.
+    """Show which hosts a selector matches.
 
-    Nothing is created. Names that no host has, which a task would be refused for, are warnings here.
+    Creates nothing. Names that match no host are warnings here; a task with them would be refused.
     """
     body, deps = call.body, call.deps
     assert isinstance(body, SelectBody)
@@ -53,7 +53,7 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
         )
         for host_id in found.host_ids[: body.sample]
     ]
-    # last: while it waits, hosts may come and go
+    # last, because hosts may connect and disconnect during this await
     folded = await folded_names(
         deps,
         [deps.fleet.directory.unique_name(host_id) for host_id in found.host_ids],

@@ -1,4 +1,4 @@
-"""A task's hosts, and what their commands said."""
+"""Endpoints of executions and their output."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.executions import ExecutionPage, OutputView
 
 STATUSES = tuple(status.label for status in ExecutionStatus)
-OCTETS = "application/octet-stream"
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
+OCTET_STREAM = "application/octet-stream"
+_RANGE_HEADER = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 FILTERS = (
     Param(
@@ -46,8 +46,8 @@ OUTPUT = (
 )
 
 
-async def sizes(deps: Deps, rows: list[Execution]) -> dict[bytes, OutputSummary]:
-    """Of the rows' outputs, by output_id."""
+async def output_summaries(deps: Deps, rows: list[Execution]) -> dict[bytes, OutputSummary]:
+    """The sizes of the executions' outputs, by output id."""
     ids = {output_id for row in rows for output_id in (row.stdout_id, row.stderr_id) if output_id is not None}
     return await deps.store.output_summaries(list(ids)) if ids else {}
 
@@ -55,7 +55,7 @@ async def sizes(deps: Deps, rows: list[Execution]) -> dict[bytes, OutputSummary]
 async def list_executions(call: ApiRequest, task_id: str) -> ApiResponse:
     """List a task's hosts.
 
-    Status, exit code, times and reason per host, by host id. Outputs are named by size only.
+    Sorted by host id, with status, exit code, times and reason. Outputs appear with their size only.
     """
     deps = call.deps
     status = call.query.each("status", execution_status, STATUSES)
@@ -63,14 +63,15 @@ async def list_executions(call: ApiRequest, task_id: str) -> ApiResponse:
     command = await command_of(deps, task_id)
     found = await deps.store.executions(command.command_id, status=status, after=after, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
-    summaries = await sizes(deps, [item.execution for item in page])
+    summaries = await output_summaries(deps, [item.execution for item in page])
     task = deps.engine.live_task(task_id)
     items = [execution_row(item.execution, item.hostname, summaries, task, deps.fleet) for item in page]
     return ApiResponse(ExecutionPage(items=items, next=page[-1].execution.host_id if more else None))
 
 
-async def find(call: ApiRequest, task_id: str, host: str) -> ExecutionView:
-    """By task id, and host id or name. Raises ClarionError task_not_found, execution_not_found."""
+async def find_execution(call: ApiRequest, task_id: str, host: str) -> ExecutionView:
+    """The execution of a task on a host, by host id or name. Raises ClarionError task_not_found, execution_not_found,
+    host_ambiguous."""
     command = await command_of(call.deps, task_id)
     host_id = host if is_id(host) else (await task_hosts(call.deps, task_id)).id_of(host)
     found = await call.deps.store.execution(command.command_id, host_id)
@@ -80,12 +81,12 @@ async def find(call: ApiRequest, task_id: str, host: str) -> ExecutionView:
 
 
 async def get_execution(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
-    """Look at one host of a task.
+    """Show one host of a task.
 
-    By host id or host name, with all that its agent reported.
+    By host id or host name, with everything that its agent reported.
     """
-    found = await find(call, task_id, host)
-    summaries = await sizes(call.deps, [found.execution])
+    found = await find_execution(call, task_id, host)
+    summaries = await output_summaries(call.deps, [found.execution])
     return ApiResponse(
         execution_view(found.execution, found.hostname, summaries, call.deps.engine.live_task(task_id), call.deps.fleet)
     )
@@ -94,39 +95,39 @@ async def get_execution(call: ApiRequest, task_id: str, host: str) -> ApiRespons
 async def get_output(call: ApiRequest, task_id: str, host: str) -> ApiResponse:
     """Read a host's output.
 
-    As JSON, or exactly as it was written with `Accept: application/octet-stream`; then a Range header is honoured too.
-    Bytes are counted
-    within the part: the head, or the tail that follows the dropped middle. A silent stream is an empty one.
+    As JSON, or as raw bytes with `Accept: application/octet-stream`; then a Range header is supported too. Offsets
+    count bytes within the part: the head, or the tail that follows the omitted middle. A stream without output is
+    empty.
     """
     stream = call.query.choice("stream", "stdout", ("stdout", "stderr"))
     part = call.query.choice("part", "head", ("head", "tail"))
-    row = (await find(call, task_id, host)).execution
+    row = (await find_execution(call, task_id, host)).execution
     output_id = row.stdout_id if stream == "stdout" else row.stderr_id
     output = await call.deps.store.output(output_id) if output_id is not None else None
     if output is None and output_id is not None:
         raise ClarionError("output_not_found")
     kept = b"" if output is None else output.head if part == "head" else output.tail
-    first, last, by_header = _wanted(call, len(kept))
+    first, last, by_header = _range(call, len(kept))
     piece = kept[first:last]
-    if OCTETS in call.request.headers.get("Accept", ""):
-        return _octets(row, stream, piece, first, len(kept), by_header)
+    if OCTET_STREAM in call.request.headers.get("Accept", ""):
+        return _raw_response(row, stream, piece, first, len(kept), by_header)
     return ApiResponse(_view(output, row, stream, part, first, piece))
 
 
-def _wanted(call: ApiRequest, size: int) -> tuple[int, int, bool]:
-    """Half-open range within the part, and whether a Range header asked for it. Raises ClarionError
+def _range(call: ApiRequest, size: int) -> tuple[int, int, bool]:
+    """The requested half-open range within the part, and True if a Range header requested it. Raises ClarionError
     range_not_satisfiable."""
     header = call.request.headers.get("Range")
-    raw = OCTETS in call.request.headers.get("Accept", "")
+    raw = OCTET_STREAM in call.request.headers.get("Accept", "")
     if header is not None and raw:
-        match = _RANGE.match(header)
-        # RFC 9110 section 14.2: a range that cannot be understood is ignored.
+        match = _RANGE_HEADER.match(header)
+        # RFC 9110 section 14.2: a range that cannot be parsed is ignored.
         if match is not None and (match[1] or match[2]):
             return *_from_header(match[1], match[2], size), True
     first = call.query.integer("offset", 0, 0, MAX_MS)
     limit = call.query.integer("limit", MAX_MS, 1, MAX_MS)
     if first > size or (first == size and size > 0):
-        raise _outside("offset", size)
+        raise _not_satisfiable("offset", size)
     return first, min(first + limit, size), False
 
 
@@ -134,19 +135,19 @@ def _from_header(first: str, last: str, size: int) -> tuple[int, int]:
     if not first:
         wanted = min(int(last), size)
         if wanted == 0:
-            raise _outside("Range", size)
+            raise _not_satisfiable("Range", size)
         return size - wanted, size
     begin, end = int(first), int(last) + 1 if last else size
     if begin >= size or end <= begin:
-        raise _outside("Range", size)
+        raise _not_satisfiable("Range", size)
     return begin, min(end, size)
 
 
-def _outside(field: str, size: int) -> ClarionError:
+def _not_satisfiable(field: str, size: int) -> ClarionError:
     return ClarionError("range_not_satisfiable", f"{size} bytes are kept of this part", field=field)
 
 
-def _octets(row: Execution, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> ApiResponse:
+def _raw_response(row: Execution, stream: str, piece: bytes, first: int, size: int, by_header: bool) -> ApiResponse:
     headers = {
         "Content-Disposition": f'attachment; filename="{row.host_id}.{stream}"',
         "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -154,7 +155,7 @@ def _octets(row: Execution, stream: str, piece: bytes, first: int, size: int, by
     }
     if by_header:
         headers["Content-Range"] = f"bytes {first}-{first + len(piece) - 1}/{size}"
-    return ApiResponse(piece, 206 if by_header else 200, headers, OCTETS)
+    return ApiResponse(piece, 206 if by_header else 200, headers, OCTET_STREAM)
 
 
 def _view(output: Output | None, row: Execution, stream: str, part: str, first: int, piece: bytes) -> OutputView:

@@ -1,4 +1,4 @@
-"""A task's answers: hosts that said the same are one group."""
+"""Endpoints of result groups: hosts with the same result form one group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.web.http.query import MAX_MS
 from server.web.http.route import Param
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.group_pages import page_of
-from server.web.readmodel.result_groups import Answers, joined
+from server.web.readmodel.result_groups import ResultGroups, stored_bytes
 from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.results import DiffView
 from server.web.service.targets import PARSED_INLINE, expression_error
@@ -44,11 +44,10 @@ DIFF = (
 
 
 async def list_groups(call: ApiRequest, task_id: str) -> ApiResponse:
-    """See what a task's hosts answered.
+    """List a task's result groups.
 
-    Hosts that gave the same answer are one group: its size, its hosts' names folded, and how the output begins. Costs
-    by the number of
-    groups, not of hosts. Hosts that have not ended are counted in `open`.
+    Hosts with the same result form one group, with its size, the folded names of its hosts, and the beginning of its
+    output. The cost depends on the number of groups, not of hosts. `open` counts hosts that have not ended.
     """
     query, deps = call.query, call.deps
     order = largest_first if query.choice("order", "largest", ("largest", "outliers")) == "largest" else outliers_first
@@ -67,13 +66,13 @@ async def _filter(text: str | None, deps: Deps) -> Filter | None:
     try:
         if len(text) <= PARSED_INLINE:
             return parse_filter(text, bounds)
-        return await deps.slices.thread(parse_filter, text, bounds)
+        return await deps.long_work.in_thread(parse_filter, text, bounds)
     except ExpressionError as error:
         raise expression_error(error, "where", text) from None
 
 
-def _group(answers: Answers, number: str, field: str | None = None) -> ResultGroup:
-    """Raises ClarionError group_not_found."""
+def _group(answers: ResultGroups, number: str, field: str | None = None) -> ResultGroup:
+    """The group with this number. Raises ClarionError group_not_found."""
     wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
     found = next((one for one in answers.groups if one.number == wanted), None)
     if found is None:
@@ -88,7 +87,7 @@ def _group(answers: Answers, number: str, field: str | None = None) -> ResultGro
 async def get_diff(call: ApiRequest, task_id: str, number: str) -> ApiResponse:
     """Compare a group's output with the largest group's.
 
-    Or with that of the group given as `against`. Lines that both begin and end with do not count towards the limits.
+    Or with the group given as `against`. Equal lines at the beginning and at the end do not count towards the limits.
     """
     query, deps = call.query, call.deps
     stream = query.choice("stream", "stdout", ("stdout", "stderr"))
@@ -98,8 +97,8 @@ async def get_diff(call: ApiRequest, task_id: str, number: str) -> ApiResponse:
     one = _group(answers, number)
     other = _group(answers, str(against), "against") if against else largest_first(answers.groups)[0]
     old, new = [await _output(deps, answer, stream) for answer in (other, one)]
-    # difflib may take a while; the loop goes on meanwhile.
-    found = await deps.slices.thread(_difference, old, new, context)
+    # difflib may take long, so it runs in a thread
+    found = await deps.long_work.in_thread(_difference, old, new, context)
     return ApiResponse(
         DiffView(
             group=one.number,
@@ -118,12 +117,12 @@ async def get_diff(call: ApiRequest, task_id: str, number: str) -> ApiResponse:
 
 
 def _difference(old: Output | None, new: Output | None, context: int) -> Difference:
-    before, after = joined(old), joined(new)
+    before, after = stored_bytes(old), stored_bytes(new)
     return unified(before, after, context)
 
 
 async def _output(deps: Deps, answer: ResultGroup, stream: str) -> Output | None:
-    """None for a silent stream. Raises ClarionError output_not_found."""
+    """A group's output; None for an empty stream. Raises ClarionError output_not_found."""
     output_id = answer.stdout_id if stream == "stdout" else answer.stderr_id
     if output_id is None:
         return None

@@ -1,8 +1,7 @@
 """Long polls: `wait=seconds&since=version`.
 
-The answer comes at once when the version differs from `since` or the task has ended, else when it changes, else
-unchanged at the end
-of the wait or when the server stops.
+The server answers at once if the version differs from `since` or the task has ended. Otherwise it answers when the task
+changes, when the wait is over, or when the server stops.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ WAIT = (
 
 
 async def task_after_wait(call: ApiRequest, task_id: str) -> Task:
-    """The committed task, after the wait that the query asks for. Raises ClarionError task_not_found."""
+    """The committed task, after the requested wait. Raises ClarionError task_not_found."""
     live, limits = call.deps.live, call.deps.limits
     wait = call.query.number("wait", 86_400.0)
     since = call.query.integer("since", -1, -1, MAX_MS)
@@ -38,7 +37,7 @@ async def task_after_wait(call: ApiRequest, task_id: str) -> Task:
     g.waits = True
     with trio.move_on_after(min(wait, limits.wait_max)), call.deps.metrics.http_waiting.track_inprogress():
         await live.wait_change(task_id, task.version)
-        # More changes are on their way; the last one is worth going for at once.
+        # More changes may follow within a short time; wait for the last one.
         with trio.move_on_after(limits.wait_coalesce):
             while not live.closed and (shown := live.latest(task_id)) is not None and not shown.task.status.final:
                 await live.wait_change(task_id, shown.task.version)

@@ -1,4 +1,4 @@
-"""Where, in all that a task's hosts wrote, a text stands."""
+"""Endpoint of the full-text search in a task's outputs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from server.core.results.groups import ResultGroup
 from server.errors import ClarionError
 from server.web.http.paging import NUMBERED, after_number, page_limit
 from server.web.http.route import Param
-from server.web.readmodel.result_groups import GroupMembers, ReadBudget, people_of
+from server.web.readmodel.result_groups import GroupMembers, ReadBudget, members_of
 from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.results import FirstHost, SearchHit, SearchPage
 
 LINE_CHARS = 300
 NEEDLE_BYTES = 1_000
-AT_ONCE = 16 * 1024
-"""Bytes of an output that are searched at once; in a longer one, which may take as long as its length times that of the
-text, in a thread."""
+INLINE_BYTES = 16 * 1024
+"""Outputs up to this many bytes are searched on the event loop. Longer ones are searched in a thread, because the time
+may be the product of both lengths."""
 
 SEARCH = (
-    Param("text", "string", "What to look for, at most 1,000 bytes, as it is.", required=True),
+    Param("text", "string", "What to search for, at most 1,000 bytes, as it is.", required=True),
     Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
     *NUMBERED,
 )
@@ -29,7 +29,13 @@ SEARCH = (
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """line: None after a part that is not kept."""
+    """Matches in one output.
+
+    Attributes:
+        matches: Number of matches.
+        line: Line number of the first match; None if it follows a part that is not stored.
+        text: That line.
+    """
 
     matches: int
     line: int | None
@@ -39,47 +45,46 @@ class _Found:
 async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     """Search all outputs of a task.
 
-    In what is kept of them. Each different output is read once, in the order of the groups. A page may be empty
-    although there is a next
-    one: a request reads at most http.search_max_outputs outputs.
+    Searches the stored part of the outputs, each different output once, in the order of the groups. One request reads
+    at most http.search_max_outputs outputs, so a page may be empty although there is a next page.
     """
     query, deps = call.query, call.deps
     text = query.text("text")
     if text is None:
-        raise ClarionError("missing_field", "say what to look for", field="text", hint="add text=")
+        raise ClarionError("missing_field", "the text to search for is missing", field="text", hint="add text=")
     if len(text.encode()) > NEEDLE_BYTES:
         raise ClarionError(
             "invalid_value",
             f"text is longer than {NEEDLE_BYTES:,} bytes",
             field="text",
-            hint=f"look for at most {NEEDLE_BYTES:,} bytes",
+            hint=f"search for at most {NEEDLE_BYTES:,} bytes",
         )
     ignore_case = query.flag("ignore_case") is True
     needle = text.encode().lower() if ignore_case else text.encode()
     limit = page_limit(query, deps.limits)
     start = at = after_number(query)
     answers = await call.context.result_groups.of(task_id)
-    outputs = list(_distinct(answers.groups).items())
+    outputs = list(_outputs(answers.groups).items())
     budget, hits = ReadBudget(deps), list[SearchHit]()
     while at < len(outputs) and len(hits) < limit and not budget.spent:
         output_id, places = outputs[at]
         output = await budget.output(output_id)
-        large = output is not None and len(output.head) + len(output.tail) > AT_ONCE
+        large = output is not None and len(output.head) + len(output.tail) > INLINE_BYTES
         found = (
-            await deps.slices.thread(_find, output, needle, ignore_case)
+            await deps.long_work.in_thread(_search, output, needle, ignore_case)
             if large
-            else _find(output, needle, ignore_case)
+            else _search(output, needle, ignore_case)
         )
         if found is not None:
-            hits += [_hit(await people_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
+            hits += [_hit(await members_of(deps, answers, answer), answer, stream, found) for answer, stream in places]
         at += 1
     return ApiResponse(
         SearchPage(task_id=task_id, searched=at - start, items=hits, next=at if at < len(outputs) else None)
     )
 
 
-def _distinct(groups: Sequence[ResultGroup]) -> dict[bytes, list[tuple[ResultGroup, str]]]:
-    """Output id → which groups' streams it is; in an order that later groups only add to."""
+def _outputs(groups: Sequence[ResultGroup]) -> dict[bytes, list[tuple[ResultGroup, str]]]:
+    """Output id → the streams of groups that have it. Later groups are only appended, so positions are stable."""
     found: dict[bytes, list[tuple[ResultGroup, str]]] = {}
     for answer in groups:
         for stream, output_id in (("stdout", answer.stdout_id), ("stderr", answer.stderr_id)):
@@ -88,7 +93,7 @@ def _distinct(groups: Sequence[ResultGroup]) -> dict[bytes, list[tuple[ResultGro
     return found
 
 
-def _find(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | None:
+def _search(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | None:
     if output is None:
         return None
     head, tail = (part.lower() if ignore_case else part for part in (output.head, output.tail))
@@ -107,13 +112,13 @@ def _find(output: Output | None, needle: bytes, ignore_case: bool) -> _Found | N
     return _Found(matches, None if in_tail else original.count(b"\n", 0, at) + 1, line)
 
 
-def _hit(people: GroupMembers, answer: ResultGroup, stream: str, found: _Found) -> SearchHit:
+def _hit(members: GroupMembers, answer: ResultGroup, stream: str, found: _Found) -> SearchHit:
     return SearchHit(
         group=answer.number,
         count=answer.count,
-        folded=people.folded.text,
-        more=people.folded.more,
-        first_host=FirstHost(host_id=people.host_id, hostname=people.hostname),
+        folded=members.folded.text,
+        more=members.folded.more,
+        first_host=FirstHost(host_id=members.host_id, hostname=members.hostname),
         stream=stream,
         matches=found.matches,
         line=found.line,

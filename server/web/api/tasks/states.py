@@ -1,11 +1,11 @@
-"""Every host of a task at once: who they are, and in which state."""
+"""Endpoints of the host map of a task: which hosts it has, and their states."""
 
 from __future__ import annotations
 
 from server.web.http.route import Param
 from server.web.request import ApiRequest, ApiResponse
 
-OCTETS = "application/octet-stream"
+OCTET_STREAM = "application/octet-stream"
 SINCE = (
     Param(
         "since",
@@ -17,28 +17,26 @@ SINCE = (
 
 
 async def list_cells(call: ApiRequest, task_id: str) -> ApiResponse:
-    """See who a task's hosts are.
+    """List the hosts of a task's state map.
 
-    In the order of the list that was frozen when the task was created, which is the order of the states.
+    In the order of the list that was fixed when the task was created. `/states` uses the same order.
     """
-    return ApiResponse(await call.context.host_states.listed(task_id))
+    return ApiResponse(await call.context.host_states.host_list(task_id))
 
 
 async def get_states(call: ApiRequest, task_id: str) -> ApiResponse:
-    """See the state of every host of a task.
+    """Read the states of all hosts of a task.
 
-    Twenty bytes of head, little-endian: `CLST`, one byte of kind, three of nothing, the number of hosts in four, a
-    version in eight. Kind 0: a
-    byte for each host, its status' number (0 pending, 1 dispatched, 2 running, 3 completed, 4 failed, 5 timeout, 6
-    canceled,
-    7 dispatch_failed, 8 lost), and 16 more if its host is away. Kind 1: only what changed since the version you named,
-    four bytes each:
-    `place << 8 | state`. The ETag names the version. While a task runs it may lag behind its progress by a second.
+    A header of 20 bytes, little-endian: `CLST`, kind (1 byte), zero (3 bytes), number of hosts (4 bytes), version (8
+    bytes). Kind 0 is followed by one byte per host: the number of its status (0 pending, 1 dispatched, 2 running, 3
+    completed, 4 failed, 5 timeout, 6 canceled, 7 dispatch_failed, 8 lost), plus 16 if the host is offline. Kind 1 is
+    followed by the changes since the version in `since`, four bytes each: `place << 8 | state`. The ETag names the
+    version. While a task runs, the states may be up to a second behind its progress.
     """
-    cells = await call.context.host_states.of(task_id)
-    known = cells.since(call.query.text("since") or "")
+    snapshot = await call.context.host_states.of(task_id)
+    known = snapshot.since(call.query.text("since") or "")
     return ApiResponse(
-        cells.packed(known),
-        headers={"ETag": f'"{cells.etag}"', "X-Task-Version": str(cells.task.version)},
-        content_type=OCTETS,
+        snapshot.packed(known),
+        headers={"ETag": f'"{snapshot.etag}"', "X-Task-Version": str(snapshot.task.version)},
+        content_type=OCTET_STREAM,
     )

@@ -89,7 +89,7 @@ async def test_deleting_a_host_takes_its_identity_along(world: World) -> None:
 
 async def wait_for(world: World, number: int, expires_in: int = 60_000) -> str:
     now = world.deps.clock.now().wall_ms
-    world.deps.requests.put(
+    world.deps.join_requests.put(
         JoinRequest(f"{number:032x}", "abcDEF12", b"csr", f"new-{number}", "", "10.0.0.7", now, now + expires_in)
     )
     return f"{number:032x}"

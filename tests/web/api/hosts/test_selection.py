@@ -195,7 +195,7 @@ async def test_hosts_that_change_during_an_evaluation_have_it_made_again(world: 
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        while not world.deps.slices.busy:
+        while not world.deps.long_work.busy:
             await trio.lowlevel.checkpoint()
         nursery.start_soon(change)
     assert asked == ["a-first"]

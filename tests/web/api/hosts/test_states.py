@@ -103,7 +103,7 @@ async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> No
     world.connect("web-1")
     for _ in range(world.deps.limits.answers_kept + 3):
         await states(world, await world.run("web-1"))
-    assert len(world.app.context.host_states._kept) == len(world.live.followed) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
+    assert len(world.app.context.host_states._cached) == len(world.live.commit_feed) == world.deps.limits.answers_kept  # type: ignore[attr-defined]
 
 
 class Reading:
@@ -125,7 +125,7 @@ class Reading:
 
 
 def kept(world: World, task: dict[str, Any]) -> Any:
-    return world.app.context.host_states._kept[task["task_id"]]  # type: ignore[attr-defined]
+    return world.app.context.host_states._cached[task["task_id"]]  # type: ignore[attr-defined]
 
 
 def packed(lines: Sequence[str], cells: HostStateSnapshot) -> bytes:
@@ -156,7 +156,7 @@ async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_be
         kept(world, task).next_at = 0.0
         _, have, etag = await states(world, task, etag, have)
         assert have == packed(await reading.read(task["command"]["command_id"]), kept(world, task).cells)
-    assert reading.times == 2 and len(world.live.followed) == 0
+    assert reading.times == 2 and len(world.live.commit_feed) == 0
 
 
 async def test_what_is_committed_while_states_are_read_at_first_is_shown(
@@ -187,7 +187,7 @@ async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_wh
     reading.error = StoreUnavailable("gone")
     await world.conductor.committed()
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
-    assert len(world.live.followed) == 0
+    assert len(world.live.commit_feed) == 0
     reading.error = None
     assert (await states(world, task))[1] == bytes([ExecutionStatus.DISPATCHED] * 2)
     reading.error = StoreUnavailable("gone")
@@ -197,7 +197,7 @@ async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_wh
     assert (await world.get(f"/api/v1/tasks/{task['task_id']}/states")).status == 503
     reading.error = None
     assert (await states(world, task))[1] == bytes([ExecutionStatus.COMPLETED] * 2)
-    assert len(world.live.followed) == 0
+    assert len(world.live.commit_feed) == 0
 
 
 async def test_a_host_has_a_history_newest_first(world: World) -> None:

@@ -156,7 +156,7 @@ async def test_answers_are_read_once_per_change(
     monkeypatch.setattr(world.store, "answers", counted)
     for _ in range(5):
         await groups(world, three)
-    assert len(asked) == 1 and len(world.live.followed) == 1
+    assert len(asked) == 1 and len(world.live.commit_feed) == 1
     world.report(three, "web-8", 3, b"same\nother\n", b"Disk FULL\n")
     await world.conductor.committed()
     assert [
@@ -165,7 +165,7 @@ async def test_answers_are_read_once_per_change(
         if one["status"] != "dispatch_failed"
     ] == [("web-[1-2]", 2), ("web-[8-9]", 2)]
     await groups(world, three)
-    assert len(asked) == 2 and len(world.live.followed) == 0, "read once more when it has ended, then never again"
+    assert len(asked) == 2 and len(world.live.commit_feed) == 0, "read once more when it has ended, then never again"
 
 
 async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,8 @@
-"""Work that takes long, done so that the event loop goes on meanwhile.
+"""Runs long computations without blocking the event loop.
 
-A slice at a time, where the work can stop in between; or in a thread, where it cannot. Python lets only one thread
-compute at a time, and a
-thread that waits gets its turn after 5 ms at most, so one thread at a time does such work: the loop then waits for no
-more than one.
+A computation that can be interrupted runs in slices; any other runs in a thread. Python runs only one thread at a time,
+and a waiting thread gets its turn after up to 5 ms. So only one computation runs at a time, and the event loop waits
+for one thread at most.
 """
 
 from __future__ import annotations
@@ -17,19 +16,20 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Slices:
-    """One piece of long work at a time, for all requests together."""
+class LongWork:
+    """Runs one long computation at a time, for all requests together."""
 
     def __init__(self) -> None:
         self._one = trio.CapacityLimiter(1)
 
     @property
     def busy(self) -> bool:
-        """Whether such work is under way."""
+        """True while a computation runs."""
         return self._one.borrowed_tokens > 0
 
-    async def of(self, steps: Generator[None, None, T]) -> T:
-        """What `steps` returns, or raises. What is done within its first slice waits for no other work."""
+    async def in_slices(self, steps: Generator[None, None, T]) -> T:
+        """Run a generator to its end, and return its result. A computation that ends within its first slice does not
+        wait for others."""
         done, value = _step(steps)
         if done:
             return value  # type: ignore[return-value]
@@ -39,8 +39,8 @@ class Slices:
                 done, value = _step(steps)
         return value  # type: ignore[return-value]
 
-    async def thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        """`work(*arguments)` in a thread; it must not look at anything that the loop changes."""
+    async def in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Run `work(*arguments)` in a thread. It must not read anything that the event loop changes."""
         return await trio.to_thread.run_sync(work, *arguments, limiter=self._one)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 import trio
 
-from server.web.readmodel.slices import Slices
+from server.web.readmodel.long_work import LongWork
 
 
 def steps(name: str, number: int, seen: list[str]) -> Generator[None, None, str]:
@@ -18,10 +18,10 @@ def steps(name: str, number: int, seen: list[str]) -> Generator[None, None, str]
 
 
 async def test_of_two_pieces_of_long_work_the_second_waits_for_the_first() -> None:
-    slices, seen = Slices(), list[str]()
+    long_work, seen = LongWork(), list[str]()
 
     async def work(name: str) -> None:
-        assert await slices.of(steps(name, 5, seen)) == name
+        assert await long_work.in_slices(steps(name, 5, seen)) == name
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work, "a")
@@ -31,7 +31,7 @@ async def test_of_two_pieces_of_long_work_the_second_waits_for_the_first() -> No
 
 
 async def test_others_get_their_turn_between_two_slices() -> None:
-    slices, turns, seen = Slices(), list[int](), list[str]()
+    long_work, turns, seen = LongWork(), list[int](), list[str]()
 
     async def others() -> None:
         while len(seen) < 20:
@@ -40,17 +40,17 @@ async def test_others_get_their_turn_between_two_slices() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        await slices.of(steps("a", 20, seen))
+        await long_work.in_slices(steps("a", 20, seen))
     assert len(turns) > 10
 
 
 async def test_short_work_waits_for_no_other() -> None:
-    slices = Slices()
+    long_work = LongWork()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(slices.of, steps("long", 1_000, []))
+        nursery.start_soon(long_work.in_slices, steps("long", 1_000, []))
         await trio.lowlevel.checkpoint()
         with trio.fail_after(1):
-            assert await slices.of(steps("short", 0, [])) == "short"
+            assert await long_work.in_slices(steps("short", 0, [])) == "short"
         nursery.cancel_scope.cancel()
 
 
@@ -59,7 +59,7 @@ async def test_what_fails_leaves_room_for_the_next() -> None:
         yield
         raise LookupError
 
-    slices = Slices()
+    long_work = LongWork()
     with pytest.raises(LookupError):
-        await slices.of(broken())
-    assert not slices.busy and await slices.of(steps("next", 3, [])) == "next"
+        await long_work.in_slices(broken())
+    assert not long_work.busy and await long_work.in_slices(steps("next", 3, [])) == "next"
