@@ -10,7 +10,6 @@ import msgspec
 
 from _speedups.http2 import ConnectionLimits
 from server.core.limits import EngineLimits
-from server.core.selectors.expression import Bounds
 from server.errors import ClarionError
 from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits
@@ -19,7 +18,6 @@ from server.rpc.accept.listener import ListenerLimits as ListenerLimits
 from server.rpc.enrolment_port import EnrolmentPortLimits
 from server.rpc.settings import AgentPortSettings as RpcSettings
 from server.rpc.settings import SessionTerms
-from server.settings.networks import networks
 from server.settings.password_file import read_password
 from server.settings.schema import Settings
 from server.store.base import Store, StoreRefused
@@ -27,7 +25,6 @@ from server.store.mysql.store import MySQLStore, tls_context
 from server.store.sqlite.store import SqliteStore
 from server.store.writer import Writer
 from server.web.http.limits import Limits as WebLimits
-from server.web.http.proxies import TrustedProxies
 
 RECONNECT_WITHIN = 25.0
 """Seconds within which a disconnected agent reconnects, by its own settings `connect_timeout` and `backoff_max`."""
@@ -195,46 +192,4 @@ def enrolment_limits(settings: Settings) -> EnrolmentPortLimits:
 
 
 def web_limits(settings: Settings) -> WebLimits:
-    """Return the limits of the REST API and the page."""
-    http, limits = settings.http, settings.limits
-    return WebLimits(
-        max_body=http.max_body,
-        compress_above=http.compress_above,
-        max_json_depth=http.max_json_depth,
-        max_json_keys=http.max_json_keys,
-        max_json_values=http.max_json_values,
-        max_connections=http.max_connections,
-        connections_per_address=http.connections_per_address,
-        max_head=http.max_head,
-        max_head_fields=http.max_head_fields,
-        proxies=TrustedProxies(networks(http.trusted_proxies or "")),
-        body_timeout=http.body_timeout,
-        write_timeout=http.write_timeout,
-        send_timeout=http.send_timeout,
-        keep_alive=http.keep_alive,
-        wait_max=http.wait_max,
-        page_size_max=http.page_size_max,
-        search_max_outputs=http.search_max_outputs,
-        search_max_tasks=http.search_max_tasks,
-        search_max_bytes=http.search_max_bytes,
-        answers_kept=http.answers_kept,
-        max_event_streams=http.max_event_streams,
-        viewer_updates=http.viewer_updates,
-        event_beat=http.event_beat,
-        session_idle=http.session_idle,
-        session_max_age=http.session_max_age,
-        plain_session_idle=http.plain_session_idle,
-        plain_session_max_age=http.plain_session_max_age,
-        wrong_logins=http.wrong_logins,
-        wrong_tokens=http.wrong_tokens,
-        hosts_per_task=limits.hosts_per_task,
-        command_bytes=limits.command_bytes,
-        parameters=limits.parameters,
-        parameter_bytes=limits.parameter_bytes,
-        stdin_bytes=limits.stdin_bytes,
-        timeout_max=float(limits.timeout_max),
-        attempts=limits.attempts,
-        expressions=Bounds(
-            limits.expression_chars, limits.selector_names, limits.selector_patterns, limits.selector_comparisons
-        ),
-    )
+    return WebLimits.from_settings(settings.http, settings.limits)

@@ -29,7 +29,7 @@ class Credentials:
         self._logins, self._requests = Attempts(logins), Attempts(requests)
 
     def of_login(self, text: str, peer: str) -> Caller:
-        """The caller that a token of the login form identifies. Raises ClarionError unauthenticated, too_many_logins."""
+        """The caller of a token from the login form. Raises ClarionError unauthenticated, too_many_logins."""
         return self._judge(f"Bearer {text}", peer, self._logins)
 
     def of_request(self, header: str | None, peer: str) -> Caller:

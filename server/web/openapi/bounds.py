@@ -9,11 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from proto.readable import HIDDEN_RANGES
+from server.security.approval import NETWORKS
 from server.web.http.limits import Limits
 from server.web.http.query import MAX_MS
+from server.web.service.checks import LABEL_NAME
 from server.web.service.create_task import HEADER
+from server.web.service.joining import TTL_MAX, TTL_MIN, USES_MAX
 from server.web.service.rerun_task import WORDS
-from server.web.service.task_request import RETRYABLE, RETRYABLE_IF_IDEMPOTENT
+from server.web.service.task_request import (
+    PARAMETER_NAME,
+    RETRYABLE,
+    RETRYABLE_IF_IDEMPOTENT,
+    SHORTEST_S,
+    TYPE,
+    USER_NAME,
+    VARIABLE_NAME,
+)
 
 Schema = dict[str, Any]
 
@@ -28,16 +39,14 @@ NAME = rf"^[^\x00-\x1f\x7f{_HIDDEN}]*[^\x00-\x20\x7f\xa0{_HIDDEN}][^\x00-\x1f\x7
 TEXT = r"^[^\x00]*$"
 SOME = r"^[^\x00]*[^\x00\s\x1c-\x1f\x85][^\x00]*$"
 PROSE = rf"^[^\x00-\x08\x0b-\x1f\x7f{_HIDDEN}]*$"
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-PARAMETER = r"^[A-Za-z0-9_]{1,64}$"
+VARIABLE = rf"^{VARIABLE_NAME}$"
+PARAMETER = rf"^{PARAMETER_NAME}$"
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-KEY = r"^[\x21-\x7e]{1,128}$"
-LABEL = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?$"
+LABEL = rf"^{LABEL_NAME}$"
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOSTNAME = rf"^{_PART}(\.{_PART})*$"
 _DAY = r"(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 MOMENT = rf"^([0-9]{{1,6}}[smhdw]|[0-9]{{1,15}}|{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$"  # noqa: E501
-STARS = r"^[^*\x00]*(\*[^*\x00]*){0,8}$"
 LIVE_EVENT = r"^[0-9]{1,9}\.[0-9]{1,15}\.[0-9]{1,15}$"
 ORPHAN = rf"{ID[:-1]}/{ID[1:-1]}/[0-9]{{1,4}}$"
 SELECTOR, EXPRESSION, NETWORK = {"format": "selector"}, {"format": "expression"}, {"format": "cidr"}
@@ -74,7 +83,7 @@ allOf, because client generators take a oneOf next to properties as a choice bet
 def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
     """Struct → field → additions to its schema. Lengths are in characters; the server counts bytes of UTF-8 where its
     errors mention bytes."""
-    longest = {"minimum": 0.001, "maximum": limits.timeout_max}
+    longest = {"minimum": SHORTEST_S, "maximum": limits.timeout_max}
     pause = {"minimum": 0, "maximum": limits.timeout_max}
     text = {"minLength": 1, "maxLength": limits.command_bytes, "pattern": SOME}
     words = {"items": {"maxLength": limits.command_bytes, "pattern": TEXT}}
@@ -93,7 +102,7 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
             "targets": targets,
             "name": name,
             "description": {"maxLength": limits.description_chars, "pattern": PROSE},
-            "type": {"pattern": r"^[a-z][a-z0-9_-]{0,31}$"},
+            "type": {"pattern": rf"^{TYPE}$"},
             "command": text,
             "argv": words | {"minItems": 1},
             "script": text,
@@ -110,7 +119,7 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
                 "additionalProperties": values,
             },
             "cwd": {"maxLength": limits.parameter_bytes, "pattern": r"^/[^\x00-\x1f\x7f]*$"},
-            "run_as": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$"},
+            "run_as": {"pattern": rf"^{USER_NAME}$"},
             "stdin": {"maxLength": limits.stdin_bytes},
             "stdin_base64": {"maxLength": (limits.stdin_bytes + 2) // 3 * 4, "contentEncoding": "base64"},
             "timeout": longest,
@@ -129,16 +138,16 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
             "backoff_max": pause,
         },
         "RerunBody": {"only": {"minItems": 1, "items": {"enum": list(WORDS)}}, "hosts": hosts, "name": name},
-        "SelectBody": {"targets": targets, "sample": {"minimum": 0, "maximum": 500}},
+        "SelectBody": {"targets": targets, "sample": {"minimum": 0, "maximum": limits.select_sample}},
         "CancelBody": {"hosts": hosts},
         "HostBody": {"hostname": hostname, "labels": labels},
         "HostPatch": {"hostname": hostname, "labels": labels},
         "ReplaceBody": {"by": {"minLength": 1, "maxLength": 255}},
         "JoinTokenBody": {
-            "networks": {"maxItems": 16, "items": NETWORK},
+            "networks": {"maxItems": NETWORKS, "items": NETWORK},
             "labels": labels,
-            "ttl": {"minimum": 10, "maximum": 2_592_000},
-            "uses": {"minimum": 1, "maximum": 100_000},
+            "ttl": {"minimum": int(TTL_MIN), "maximum": int(TTL_MAX)},
+            "uses": {"minimum": 1, "maximum": USES_MAX},
         },
         "LoginBody": {"token": {"minLength": 1}},
     }
@@ -151,7 +160,11 @@ def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
     if name in ("since", "until", "created_from", "created_before") and kind == "string" and "/tasks/<" not in path:
         return {"pattern": MOMENT}
     if name in ("command", "name") and "/tasks" in path:
-        return {"minLength": 1, "maxLength": 256, "pattern": STARS}
+        return {
+            "minLength": 1,
+            "maxLength": limits.pattern_chars,
+            "pattern": rf"^[^*\x00]*(\*[^*\x00]*){{0,{limits.pattern_stars}}}$",
+        }
     if name == "task" and path.endswith("/events"):
         return {"pattern": ID}
     if name == "select":
@@ -167,21 +180,21 @@ def query(path: str, name: str, kind: str, limits: Limits) -> Schema:
     if name == "after" and path.endswith("/hosts") and "/tasks" not in path:
         return {"pattern": rf"^[^\x00]*/{ID[1:]}"}
     if kind in ("integer", "number"):
-        most = {"context": 100, "wait": 86_400}.get(name, MAX_MS)
+        most = {"context": limits.diff_context, "wait": int(limits.wait_accepted)}.get(name, MAX_MS)
         return {"minimum": -1 if name == "since" else 0, "maximum": most}
     if kind == "boolean":
         return {}
     if name in ("after", "task") and not path.endswith(("/events", "/live")) and "/join-" not in path:
         return {"pattern": ID}
-    return {"minLength": 1, "pattern": TEXT} | ({"maxLength": 1_000} if name == "text" else {})
+    return {"minLength": 1, "pattern": TEXT} | ({"maxLength": limits.search_text_bytes} if name == "text" else {})
 
 
-def header(path: str, name: str) -> Schema:
+def header(path: str, name: str, limits: Limits) -> Schema:
     """Additions to the schema of a request header. Range, and Last-Event-ID of `/events`, have none, because invalid
     values are ignored."""
     if name == "Last-Event-ID" and path.endswith("/live"):
         return {"pattern": rf"^$|{LIVE_EVENT}"}
-    return {"pattern": KEY} if name == HEADER else {}
+    return {"pattern": rf"^[\x21-\x7e]{{1,{limits.idempotency_key_chars}}}$"} if name == HEADER else {}
 
 
 def number(name: str, limits: Limits) -> Schema:

@@ -128,7 +128,7 @@ def _operation(route: Route, limits: Limits) -> dict[str, object]:
             "name": name,
             "in": "header",
             "description": about,
-            "schema": {"type": "string"} | bounds.header(route.path, name),
+            "schema": {"type": "string"} | bounds.header(route.path, name, limits),
         }
         for name, about in route.headers
     ]

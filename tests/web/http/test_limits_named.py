@@ -4,7 +4,7 @@ not start."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from server.core.selectors.expression import Bounds
 from server.settings.faults import SettingsError
 from server.settings.load import load
 from server.settings.rules import WITHIN
+from server.settings.sections.http import Http
+from server.settings.sections.limits import Limits as TaskLimits
 from server.settings.table import rows
 from server.web.http.limits import Limits
 from tests.web.world import Answer, World, open_world
@@ -93,6 +95,15 @@ async def test_the_answer_names_the_setting_and_the_bound(
     if answer.status == 422:
         assert answer.error["field"]
     await world.aclose()
+
+
+def test_a_limit_has_the_default_of_its_setting() -> None:
+    made = Limits.from_settings(Http(), TaskLimits())
+    assert all(
+        getattr(made, one.name) == getattr(Limits(), one.name) for one in fields(Limits) if one.name != "proxies"
+    )
+    other = Limits.from_settings(Http(max_body=2 << 20), TaskLimits(attempts=3, selector_names=7))
+    assert (other.max_body, other.attempts, other.expressions.names) == (2 << 20, 3, 7)
 
 
 def test_every_limit_of_the_settings_is_in_the_list() -> None:

@@ -192,7 +192,7 @@ async def test_silence_is_filled_with_signs_of_life_that_say_when_the_next_one_c
 
 
 async def test_viewers_are_bounded_and_leave_nothing_behind(world: World) -> None:
-    object.__setattr__(world.deps.limits, "viewers", 2)
+    object.__setattr__(world.deps.limits, "max_event_streams", 2)
     viewers = world.app.context.viewers  # type: ignore[attr-defined]
     async with watching(world, "topic=hosts") as one, watching(world, "topic=hosts") as two:
         await one.until("hosts")
@@ -351,14 +351,14 @@ async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_w
 ) -> None:
     task = await world.run("web-1", "web-2")
     viewers, asked = world.app.context.viewers, 0  # type: ignore[attr-defined]
-    news = viewers.news
+    next_events = viewers.next_events
 
     async def counted(watch: Any) -> bytes:
         nonlocal asked
         asked += 1
-        return await news(watch)
+        return await next_events(watch)
 
-    monkeypatch.setattr(viewers, "news", counted)
+    monkeypatch.setattr(viewers, "next_events", counted)
     monkeypatch.setattr(type(viewers), "spacing", 0.01)
     async with watching(world, f"task={task['task_id']}") as stream:
         await stream.until("task")

@@ -21,8 +21,6 @@ from server.web.service.targets import (
     parse_targets,
 )
 
-SAMPLE_MAX = 500
-
 
 async def select_hosts(call: ApiRequest) -> ApiResponse:
     """Show which hosts a selector matches.
@@ -31,11 +29,12 @@ async def select_hosts(call: ApiRequest) -> ApiResponse:
     """
     body, deps = call.body, call.deps
     assert isinstance(body, SelectBody)
-    if not 0 <= body.sample <= SAMPLE_MAX:
+    most = deps.limits.select_sample
+    if not 0 <= body.sample <= most:
         raise refuse(
             "sample",
-            f"must lie between 0 and {SAMPLE_MAX}, not {body.sample}",
-            f"ask for at most {SAMPLE_MAX} hosts; GET /api/v1/hosts?select= lists all of them",
+            f"must lie between 0 and {most}, not {body.sample}",
+            f"ask for at most {most} hosts; GET /api/v1/hosts?select= lists all of them",
         )
     targets = await parse_targets(body.targets, deps)
     for text, error in targets.malformed.items():

@@ -91,7 +91,7 @@ async def get_diff(call: ApiRequest, task_id: str, number: str) -> ApiResponse:
     """
     query, deps = call.query, call.deps
     stream = query.choice("stream", "stdout", ("stdout", "stderr"))
-    context = query.integer("context", 3, 0, 100)
+    context = query.integer("context", 3, 0, deps.limits.diff_context)
     against = query.integer("against", 0, 0, MAX_MS)
     answers = await call.context.result_groups.of(task_id)
     one = _group(answers, number)

@@ -29,7 +29,7 @@ WAIT = (
 async def task_after_wait(call: ApiRequest, task_id: str) -> Task:
     """The committed task, after the requested wait. Raises ClarionError task_not_found."""
     live, limits = call.deps.live, call.deps.limits
-    wait = call.query.number("wait", 86_400.0)
+    wait = call.query.number("wait", limits.wait_accepted)
     since = call.query.integer("since", -1, -1, MAX_MS)
     task = await committed_task(call.deps, task_id)
     if not wait or task.status.final or since not in (-1, task.version):

@@ -15,13 +15,12 @@ from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.results import FirstHost, SearchHit, SearchPage
 
 LINE_CHARS = 300
-NEEDLE_BYTES = 1_000
 INLINE_BYTES = 16 * 1024
 """Outputs up to this many bytes are searched on the event loop. Longer ones are searched in a thread, because the time
 may be the product of both lengths."""
 
 SEARCH = (
-    Param("text", "string", "What to search for, at most 1,000 bytes, as it is.", required=True),
+    Param("text", "string", "Text to search for, at most 1,000 bytes.", required=True),
     Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
     *NUMBERED,
 )
@@ -52,12 +51,13 @@ async def search_outputs(call: ApiRequest, task_id: str) -> ApiResponse:
     text = query.text("text")
     if text is None:
         raise ClarionError("missing_field", "the text to search for is missing", field="text", hint="add text=")
-    if len(text.encode()) > NEEDLE_BYTES:
+    most = deps.limits.search_text_bytes
+    if len(text.encode()) > most:
         raise ClarionError(
             "invalid_value",
-            f"text is longer than {NEEDLE_BYTES:,} bytes",
+            f"text is longer than {most:,} bytes",
             field="text",
-            hint=f"search for at most {NEEDLE_BYTES:,} bytes",
+            hint=f"search for at most {most:,} bytes",
         )
     ignore_case = query.flag("ignore_case") is True
     needle = text.encode().lower() if ignore_case else text.encode()

@@ -19,8 +19,7 @@ from server.web.service import tasks
 from server.web.service.create_task import create_task as create
 
 STATUSES = tuple(status.label for status in TaskStatus)
-PATTERN_CHARS, PATTERN_STARS = 256, 8
-"""Limits of a pattern for names or commands, because the database compares it with every task that it examines."""
+
 
 FILTERS = (
     Param(
@@ -111,11 +110,11 @@ async def _page(call: ApiRequest, status: tuple[TaskStatus, ...]) -> ApiResponse
         status=status,
         type=query.text("type"),
         created_by=query.text("creator"),
-        name=_pattern(query.text("name"), "name"),
+        name=_pattern(call, "name"),
         created_from=_time(call, "since", "created_from"),
         created_before=_time(call, "until", "created_before"),
         host=None if host is None else host_id_of(call.deps, host),
-        command=_pattern(query.text("command"), "command"),
+        command=_pattern(call, "command"),
     )
     limit, after = page_limit(query, limits), after_id(query)
     page = await call.deps.store.tasks(where, after=after, limit=limit, looked_at=limits.search_max_tasks)
@@ -136,12 +135,13 @@ def _time(call: ApiRequest, name: str, earlier: str) -> int | None:
     return same if value is None else value
 
 
-def _pattern(text: str | None, name: str) -> str | None:
-    """Return the pattern, or raise ClarionError invalid_value if comparing it could be expensive."""
-    if text is not None and (len(text) > PATTERN_CHARS or text.count("*") > PATTERN_STARS):
+def _pattern(call: ApiRequest, name: str) -> str | None:
+    """A pattern in the query. Raises ClarionError invalid_value if comparing it could be expensive."""
+    text, limits = call.query.text(name), call.deps.limits
+    if text is not None and (len(text) > limits.pattern_chars or text.count("*") > limits.pattern_stars):
         raise ClarionError(
             "invalid_value",
-            f"{name} has more than {PATTERN_CHARS} characters or {PATTERN_STARS} stars",
+            f"{name} has more than {limits.pattern_chars} characters or {limits.pattern_stars} stars",
             field=name,
             hint="write a shorter pattern",
         )

@@ -63,8 +63,8 @@ async def test_states_come_in_the_order_of_the_names_and_then_only_what_changed(
     world.disconnect("web-1")
     world.report(task, "web-2")
     await world.conductor.committed()
-    cell_book = world.app.context.host_states  # type: ignore[attr-defined]
-    cell_book._kept[task["task_id"]].next_at = 0.0
+    host_states = world.app.context.host_states  # type: ignore[attr-defined]
+    host_states._cached[task["task_id"]].next_at = 0.0
     kind, have, newer = await states(world, task, etag, have)
     assert (kind, newer != etag) == (1, True)
     assert have[two] == ExecutionStatus.COMPLETED and have[one] == ExecutionStatus.DISPATCHED | UNREACHABLE
@@ -84,19 +84,19 @@ async def test_the_end_of_a_task_is_always_shown_and_read_once(world: World) -> 
 def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -> None:
     size = 10_000
     ids = tuple(str(index) for index in range(size))
-    cells = HostStateSnapshot(
+    snapshot = HostStateSnapshot(
         None, "c", ids, {name: place for place, name in enumerate(ids)}, bytearray(size), array("Q", [1]) * size, "g"
     )  # type: ignore[arg-type]
-    assert len(cells.packed(0)) == HEAD.size + size
-    cells.take(["3 0 17", "2 1 9999", "3 0 stranger"])
-    assert cells.version == 2 and len(cells.packed(1)) == HEAD.size + 8
-    assert (cells.states[17], cells.states[9999]) == (3, 2 | UNREACHABLE)
-    cells.take(["2 1 9999", "3 0 17"])
-    assert cells.version == 2, "the same in another order is no change"
-    cells.take([f"3 0 {name}" for name in ids])
-    assert len(cells.packed(2)) == HEAD.size + size
-    assert unpack(cells.packed(2))[1] == bytes([3]) * size
-    assert unpack(cells.packed(3), bytearray(b"x"))[1] == b"x"
+    assert len(snapshot.packed(0)) == HEAD.size + size
+    snapshot.load(["3 0 17", "2 1 9999", "3 0 stranger"])
+    assert snapshot.version == 2 and len(snapshot.packed(1)) == HEAD.size + 8
+    assert (snapshot.states[17], snapshot.states[9999]) == (3, 2 | UNREACHABLE)
+    snapshot.load(["2 1 9999", "3 0 17"])
+    assert snapshot.version == 2, "the same in another order is no change"
+    snapshot.load([f"3 0 {name}" for name in ids])
+    assert len(snapshot.packed(2)) == HEAD.size + size
+    assert unpack(snapshot.packed(2))[1] == bytes([3]) * size
+    assert unpack(snapshot.packed(3), bytearray(b"x"))[1] == b"x"
 
 
 async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> None:
@@ -128,10 +128,10 @@ def kept(world: World, task: dict[str, Any]) -> Any:
     return world.app.context.host_states._cached[task["task_id"]]  # type: ignore[attr-defined]
 
 
-def packed(lines: Sequence[str], cells: HostStateSnapshot) -> bytes:
+def packed(lines: Sequence[str], snapshot: HostStateSnapshot) -> bytes:
     """What the store has, in the order of the page."""
     found = {line[4:]: int(line[0]) | (UNREACHABLE if line[2] == "1" else 0) for line in lines}
-    return bytes(found[host_id] for host_id in cells.host_ids)
+    return bytes(found[host_id] for host_id in snapshot.host_ids)
 
 
 async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_between(
@@ -155,7 +155,7 @@ async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_be
             left.remove(name)
         kept(world, task).next_at = 0.0
         _, have, etag = await states(world, task, etag, have)
-        assert have == packed(await reading.read(task["command"]["command_id"]), kept(world, task).cells)
+        assert have == packed(await reading.read(task["command"]["command_id"]), kept(world, task).snapshot)
     assert reading.times == 2 and len(world.live.commit_feed) == 0
 
 

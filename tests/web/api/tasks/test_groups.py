@@ -173,7 +173,7 @@ async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monk
     await world.know(*names)
     world.connect(*names)
     task = await world.run("n*")
-    book, real, asked = world.app.context.result_groups, world.store.answers, 0  # type: ignore[attr-defined]
+    cache, real, asked = world.app.context.result_groups, world.store.answers, 0  # type: ignore[attr-defined]
 
     async def counted(command_id: str) -> Any:
         nonlocal asked
@@ -185,9 +185,9 @@ async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monk
         world.begin(task, name)
         world.report(task, name, index % 2, b"one" if index % 3 else b"two")
         await world.conductor.committed()
-        if (kept := book._kept.get(task["task_id"])) is not None:
-            kept.read_at = float("-inf")
-        shown = await book.of(task["task_id"])
+        if (cached := cache._cached.get(task["task_id"])) is not None:
+            cached.read_at = float("-inf")
+        shown = await cache.of(task["task_id"])
         stored = await real(task["command"]["command_id"])
         assert {
             (one.status, one.exit_code, one.stdout_id, one.first_at, frozenset(one.host_ids)) for one in shown.all
