@@ -115,9 +115,9 @@ async def _bind(host: str, port: int, limits: Limits) -> list[trio.SocketListene
 class _Connection(TCPServer):
     """One connection. It reports to its connection slot whether it waits for a request."""
 
-    def __init__(self, owner: _Connections, place: ConnectionSlot, stream: trio.SocketStream) -> None:
+    def __init__(self, owner: _Connections, slot: ConnectionSlot, stream: trio.SocketStream) -> None:
         super().__init__(owner.app, owner.config, owner.context, ConnectionState({}), stream)  # type: ignore[arg-type]
-        self._owner, self._place = owner, place
+        self._owner, self._slot = owner, slot
 
     async def run(self) -> None:
         socket, owner = self.stream.socket, self._owner
@@ -150,7 +150,7 @@ class _Connection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
-            (self._owner.places.waits if event.idle else self._owner.places.works)(self._place)
+            (self._owner.slots.waits if event.idle else self._owner.slots.works)(self._slot)
         await super().protocol_send(event)
 
     async def _close(self) -> None:
@@ -166,7 +166,7 @@ class _Connections:
         self.config, self.limits, self.refused = _config(limits), limits, refused
         self.app = wrap_app(whole_exchange(app), self.config.wsgi_max_body_size, "asgi")
         self.context = WorkerContext(None)
-        self.places = ConnectionSlots(limits.max_connections, limits.connections_per_address)
+        self.slots = ConnectionSlots(limits.max_connections, limits.connections_per_address)
         self._left = trio.Event()
 
     async def handle(self, stream: trio.SocketStream) -> None:
@@ -175,9 +175,9 @@ class _Connections:
         except OSError:  # the peer has disconnected
             await trio.aclose_forcefully(stream)
             return
-        place = ConnectionSlot("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
+        slot = ConnectionSlot("" if self.limits.proxies.trusts(address) else address, stream.socket.close)
         try:
-            dropped = self.places.enter(place)
+            dropped = self.slots.enter(slot)
         except NoFreeSlot as reason:
             self.refused(str(reason))
             await trio.aclose_forcefully(stream)
@@ -185,7 +185,7 @@ class _Connections:
         if dropped is not None:
             self.refused(dropped)
         try:
-            await _Connection(self, place, stream)
+            await _Connection(self, slot, stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass  # the peer has disconnected, or the server has closed the socket
         except ExceptionGroup as group:
@@ -193,19 +193,19 @@ class _Connections:
             if rest is not None:
                 logging.getLogger("server.web.http").error("connection failed", exc_info=rest)
         finally:
-            self.places.leave(place)
+            self.slots.leave(slot)
             self._left.set()
 
     async def empty(self) -> None:
         """Return when no connection is open."""
-        while self.places.count:
+        while self.slots.count:
             self._left = trio.Event()
             await self._left.wait()
 
     def abort(self) -> None:
         """Close all sockets, so that even shielded writes end."""
-        for place in self.places.all():
-            place.close()
+        for slot in self.slots.all():
+            slot.close()
 
 
 async def serve(
