@@ -46,7 +46,6 @@ TO_BE_SPLIT = {
     "server/web/routes.py",
     "server/web/schemas/responses.py",
     "tests/agent/test_cannot_look.py",
-    "tests/core/selectors/test_parser.py",
     "tests/rpc/session/test_session.py",
     "tests/store/test_writer.py",
     "tests/web/page/test_work.py",
