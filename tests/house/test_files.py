@@ -39,7 +39,6 @@ def lengths(files: list[Path], root: Path) -> dict[Path, int]:
 
 
 TO_BE_SPLIT = {
-    "_speedups/http2/connection_py.py",
     "agent/shim/shim.py",
     "server/rpc/enrolment.py",
     "server/rpc/session/streams.py",
