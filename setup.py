@@ -1,9 +1,9 @@
-"""Builds the compiled modules of _speedups; everything else about the package is in pyproject.toml.
+"""Builds the compiled modules of _speedups; pyproject.toml describes the rest of the package.
 
-CLARION_PURE=1          build none of them
-CLARION_DEBUG_BUILD=1   build them with bounds checks, line tracing and annotated sources (_speedups/*/*.html)
+CLARION_PURE=1          build none of them CLARION_DEBUG_BUILD=1   build them with bounds checks, line tracing and
+annotated sources (_speedups/*/*.html)
 
-Without Cython or a C compiler the package still builds and works, slower, on the plain twins, and one line says so.
+Without Cython or a C compiler the package still builds; it then uses the slower Python modules and prints one line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ SOURCES = {
     "_speedups.http2.socket_c": "_speedups/http2/socket_py.py",
     "_speedups.http2.stream_c": "_speedups/http2/stream_py.py",
     "_speedups.http2.poller_c": "_speedups/http2/poller_py.py",
-    "_speedups.http2.frame_reader_c": "_speedups/http2/frame_reader_py.py",
     "_speedups.http2.connection_c": "_speedups/http2/connection_py.py",
 }
 
@@ -39,7 +38,7 @@ def warn_slow(reason: object) -> None:
 
 
 class build_loudly(build_ext):
-    """Says so when an extension cannot be compiled; being optional, it is then left out."""
+    """Prints a warning when an extension cannot be compiled; extensions are optional and then left out."""
 
     def build_extension(self, ext: Extension) -> None:
         try:

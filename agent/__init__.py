@@ -1,3 +1,3 @@
-"""Clarion's agent: takes commands from the server's stream, has them run and brings back every answer."""
+"""Clarion's agent: receives commands from the server, runs them and sends back the results."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m agent` is `clarion-agent`."""
+"""Entry point of `python -m agent`, the same as `clarion-agent`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent as a whole: one nursery with the session, the runner and the signals; a journal thread beside it."""
+"""The agent as a whole: one nursery with session, runner and signals, and a thread for the journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agent.enrolment.renewal import Renewal
 from agent.errors import AgentError, NotJoined, StateUnusable
 from agent.log import Log
 from agent.runner import Found, Runner
-from agent.send_queue import Outbox
+from agent.send_queue import SendQueue
 from agent.session import wire
 from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
@@ -36,19 +36,28 @@ from agent.shim.system import limits, linux
 from agent.storage.journal import Journal, Sizes, open_journal
 from agent.storage.lock import hold
 from agent.storage.spool import Spool
+from proto.ids import uuid7
 from proto.link.client import connect
 from proto.messages import CommandMessage
 
-SWITCH = 0.0005
+SWITCH_INTERVAL = 0.0005
+"""Interpreter switch interval in seconds. The journal's thread needs the interpreter lock before each write; with the
+default it would wait up to 5 ms.
+"""
 LOCAL = ("127.0.0.1", 8441)
-"""Where a server without TLS listens, unless `server` says otherwise."""
-GOODBYE = 2.0
-"""Seconds that a shutdown waits for starts under way and for messages to leave."""
+"""Address of a server without TLS, unless `server` is set."""
+SHUTDOWN_SECONDS = 2.0
+"""Seconds that a shutdown waits for starts in progress and for unsent messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What tests replace. boot_id: None for the kernel's."""
+    """Parts that tests replace.
+
+    Attributes:
+        boot_id: The id of this boot, or None for the kernel's.
+        signals: True if the agent stops at SIGTERM and SIGINT.
+    """
 
     clock: Clock
     rng: random.Random
@@ -57,7 +66,11 @@ class Parts:
 
 
 def run(settings: Settings, parts: Parts | None = None) -> None:
-    """Until SIGTERM or SIGINT. Raises AgentError."""
+    """Run the agent until SIGTERM or SIGINT.
+
+    Raises:
+        AgentError: The agent cannot start.
+    """
     policy.load(settings.policy_file)
     if settings.insecure_loopback:
         read_token(settings.token_file)
@@ -66,19 +79,18 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
             f"state directory {settings.state}: this agent has not joined a server",
             "run 'clarion-agent join' with the same --state first",
         )
-    # the journal's thread waits for the interpreter's lock before each write; by default it would be left waiting for 5
-    # ms
-    sys.setswitchinterval(SWITCH)
-    original = limits.Original.of_this_process()
+
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    original = limits.OriginalLimits.of_this_process()
     with hold(settings.state):
         trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))), original)
 
 
-async def _main(settings: Settings, parts: Parts, original: limits.Original) -> None:
+async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimits) -> None:
     log = Log()
     for short in limits.raise_for(settings.slots):
         log.error(
-            "a limit is too low for the slots",
+            "limit_too_low",
             limit=short.name,
             allowed=short.limit,
             needed=short.needed,
@@ -89,25 +101,20 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
     now = parts.clock.now()
     joined = None if settings.insecure_loopback else credentials.joined(settings.state)
     host_id = (
-        joined.host_id
-        if joined is not None
-        else identity.host_id(settings.state, identity.uuid7(now.wall_ms, os.urandom(10)))
+        joined.host_id if joined is not None else identity.host_id(settings.state, uuid7(now.wall_ms, os.urandom(10)))
     )
     server = settings.server or ((joined.host, joined.port) if joined is not None else LOCAL)
     if joined is None:
-        log.warning(
-            "THE CONNECTION TO THE SERVER IS PLAINTEXT, because insecure_loopback is set: for tests on this "
-            "machine only"
-        )
+        log.warning("plaintext_connection", why="insecure_loopback is set; use it only for tests on one machine")
     spool = Spool(settings.state / "commands")
-    journal, state, found, left_over = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
+    journal, state, found, stale = await trio.to_thread.run_sync(_open, settings, parts.clock, spool, boot_id, log)
     engine = Engine(
         state, journal.header.journal_id, boot_id, EngineConfig(slots=settings.slots, spool_bytes=settings.spool_bytes)
     )
     rules = policy.load(settings.policy_file)
     about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)
     log.info(
-        "agent started",
+        "agent_started",
         host_id=host_id,
         journal_id=journal.header.journal_id,
         held=len(state.executions),
@@ -117,10 +124,10 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
     try:
         await _start(forks)
         async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
-            outbox: Outbox[out.Message | CommandMessage] = Outbox()
+            send_queue: SendQueue[out.Message | CommandMessage] = SendQueue()
             token = trio.lowlevel.current_trio_token()
             runner = Runner(spool, forks, nursery, lambda event: conductor.submit(event), log)
-            conductor = Conductor(engine, journal, runner, outbox, parts.clock, nursery, log)
+            conductor = Conductor(engine, journal, runner, send_queue, parts.clock, nursery, log)
             journal.start(lambda event: token.run_sync_soon(conductor.submit, event))
             sessions = Sessions(
                 conductor,
@@ -132,62 +139,64 @@ async def _main(settings: Settings, parts: Parts, original: limits.Original) -> 
                 parts.rng,
                 log,
             )
-            runner.before_end = sessions.showing.end
+            runner.before_end = sessions.streamer.finish
             _resume(conductor, runner, state, spool, boot_id, found)
-            for key in left_over:
+            for key in stale:
                 runner.remove(key)
             nursery.start_soon(sessions.run)
             if joined is not None:
                 state_dir, where = settings.state, joined
                 renewal = Renewal(
-                    lambda: credentials.held(state_dir, linux.boot_id(), parts.clock.now().boot_ms),
+                    lambda: credentials.held_certificate(state_dir, linux.boot_id(), parts.clock.now().boot_ms),
                     lambda: client.renew(state_dir, where),
                     sessions.redial,
                     parts.clock,
                     parts.rng,
                     log,
                 )
-                sessions.certificate_refused = renewal.ask
+                sessions.certificate_refused = renewal.renew_now
                 nursery.start_soon(renewal.run)
             if parts.signals:
-                await _until_told(log)
+                await _wait_for_signal(log)
             else:
                 await trio.sleep_forever()
-            await _wind_up(conductor)
+            await _shut_down(conductor)
             conductor.close()
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
             await forks.aclose()
             await trio.to_thread.run_sync(journal.close)
-        log.info("agent stopped", running=engine.running)
+        log.info("agent_stopped", running=engine.running)
 
 
 def _open(
     settings: Settings, clock: Clock, spool: Spool, boot_id: str, log: Log
 ) -> tuple[Journal, State, list[Found], list[Key]]:
-    """Raises StateUnusable."""
+    """Open the journal and look up all unfinished executions.
+
+    Raises:
+        StateUnusable: A file of the state directory cannot be used.
+    """
     now_ms = clock.now().wall_ms
     journal, state = open_journal(
         settings.state / "journal",
-        new_id=identity.uuid7(now_ms, os.urandom(10)),
+        new_id=uuid7(now_ms, os.urandom(10)),
         now_ms=now_ms,
-        warn=log.warning,
+        warn=lambda text: log.warning("journal_warning", message=text),
         sizes=Sizes(settings.journal_bytes, settings.reserve_bytes),
     )
     try:
         lost_sight = recovery.unknown_directories(state, spool, now_ms)
         if lost_sight:
-            log.warning(
-                "directories without a record in the journal", keys=[f"{key[0]}.{key[1]}" for key in lost_sight]
-            )
+            log.warning("unknown_directories", keys=[f"{key[0]}.{key[1]}" for key in lost_sight])
             journal.rewrite(state.records())
-        left_over = recovery.left_over(state, spool)
+        stale_directories = recovery.stale_directories(state, spool)
     except OSError as error:
         raise StateUnusable(
             f"{spool.root}: {limits.explain(error)}", "make the state directory usable for the agent's user"
         ) from error
-    return journal, state, recovery.find(state, spool, boot_id), left_over
+    return journal, state, recovery.find(state, spool, boot_id), stale_directories
 
 
 def _resume(
@@ -199,7 +208,7 @@ def _resume(
             runner.before_end(one.key)
             conductor.submit(ev.ShimExited(one.key, one.report))
         elif one.shim is None:
-            runner.look_again(one.key, lambda: recovery.look(execution, spool, boot_id), resume)
+            runner.retry_lookup(one.key, lambda: recovery.look(execution, spool, boot_id), resume)
         else:
             runner.adopt(one.key, one.shim)
             if execution.stage is Stage.INTENT:
@@ -232,20 +241,20 @@ async def _start(forks: ForkServer) -> None:
     except OSError as error:
         raise AgentError(
             f"no process can be started: {limits.explain(error)}",
-            "look at this machine's limits of processes and memory",
+            "check the limits of processes and memory on this machine",
         ) from error
 
 
-async def _until_told(log: Log) -> None:
+async def _wait_for_signal(log: Log) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
-            log.info("told to stop", signal=signal.Signals(number).name)
+            log.info("stopping", signal=signal.Signals(number).name)
             return
 
 
-async def _wind_up(conductor: Conductor) -> None:
-    """Take nothing new; let what has been promised start, and what has been said leave."""
+async def _shut_down(conductor: Conductor) -> None:
+    """Accept nothing new; wait for starts in progress and for unsent messages."""
     conductor.submit(ev.Stopping())
-    with trio.move_on_after(GOODBYE):
+    with trio.move_on_after(SHUTDOWN_SECONDS):
         await conductor.quiet()
-        await conductor.outbox.empty()
+        await conductor.send_queue.wait_empty()

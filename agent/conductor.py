@@ -1,5 +1,4 @@
-"""The one way to change the agent's state: an event goes in, the engine decides, its effects are carried out. Never
-awaits."""
+"""Passes events to the engine and carries out its effects. Nothing else changes the agent's state. It never awaits."""
 
 from __future__ import annotations
 
@@ -14,19 +13,19 @@ from agent.core import events as ev
 from agent.core.engine import Engine
 from agent.core.model import Key
 from agent.log import Log
-from agent.send_queue import Outbox
+from agent.send_queue import SendQueue
 from agent.storage.spool import Order
 from proto.messages import CommandMessage
 
 
 class Writes(Protocol):
-    """What is needed of agent.storage.journal.Journal."""
+    """The part of agent.storage.journal.Journal that the conductor uses."""
 
     def put(self, work: out.Append | out.Rewrite) -> None: ...
 
 
 class ProcessRunner(Protocol):
-    """What is needed of agent.runner.Runner."""
+    """The part of agent.runner.Runner that the conductor uses."""
 
     starting: int
 
@@ -38,30 +37,43 @@ class ProcessRunner(Protocol):
 
 
 class Conductor:
-    """nursery: for timers only."""
+    """Connects the engine with the journal, the runner and the send queue."""
 
     def __init__(
         self,
         engine: Engine,
         journal: Writes,
-        hands: ProcessRunner,
-        outbox: Outbox[out.Message | CommandMessage],
+        runner: ProcessRunner,
+        send_queue: SendQueue[out.Message | CommandMessage],
         clock: Clock,
         nursery: trio.Nursery,
         log: Log,
     ) -> None:
-        self.engine, self.outbox = engine, outbox
-        self._journal, self._hands, self._clock, self._nursery, self._log = journal, hands, clock, nursery, log
+        """Build a conductor.
+
+        Args:
+            engine: The engine.
+            journal: Writes journal records.
+            hands: Starts and stops commands.
+            outbox: Messages to the server.
+            clock: Source of the time that the engine receives.
+            nursery: Runs timers.
+            log: The agent's log.
+        """
+        self.engine, self.send_queue = engine, send_queue
+        self._journal, self._runner, self._clock, self._nursery, self._log = journal, runner, clock, nursery, log
         self._events: deque[ev.Event] = deque()
         self._busy = False
         self._closed = False
         self._done = trio.Event()
 
     def submit(self, *events: ev.Event) -> None:
-        """Takes effect before it returns, unless it is called while another event is being carried out: then right
-        after."""
+        """Handle events and carry out their effects before returning.
+
+        An event that is submitted while another one is handled takes effect right after that one.
+        """
         if self._closed:
-            return  # what the journal still tells on the way out is read again at the next start
+            return  # the next start reads from disk what the journal reports while the agent ends
         self._events.extend(events)
         if self._busy:
             return
@@ -76,12 +88,12 @@ class Conductor:
             self._done = trio.Event()
 
     def close(self) -> None:
-        """Events have no effect from here on."""
+        """Ignore all further events."""
         self._closed = True
 
     async def quiet(self) -> None:
-        """Return when nothing is between its INTENT and its start."""
-        while self._hands.starting or not all(live.spawned for live in self.engine.live.values()):
+        """Wait until no execution is between its Intent and its start."""
+        while self._runner.starting or not all(live.spawned for live in self.engine.live.values()):
             await self._done.wait()
 
     def _carry_out(self, effect: out.Effect) -> None:
@@ -89,25 +101,27 @@ class Conductor:
             case out.Append() | out.Rewrite():
                 self._journal.put(effect)
             case out.Send():
-                self._say(effect.message)
+                self._send(effect.message)
             case out.Spawn():
                 assert isinstance(effect.spec, Order)
-                self._hands.spawn(effect.key, effect.spec)
+                self._runner.spawn(effect.key, effect.spec)
             case out.Stop():
-                self._hands.stop(effect.key, effect.reason)
+                self._runner.stop(effect.key, effect.reason)
             case out.Remove():
-                self._hands.remove(effect.key)
+                self._runner.remove(effect.key)
             case out.Wake():
                 self._nursery.start_soon(self._wake, effect.at_ms)
             case out.Note():
-                self._log.warning(effect.what, **_named(effect.key))
+                self._log.warning(
+                    effect.event, **_named(effect.key), **({"message": effect.message} if effect.message else {})
+                )
 
-    def _say(self, message: out.Message) -> None:
+    def _send(self, message: out.Message) -> None:
         if isinstance(message, out.Rejected):
-            self._log.warning("rejected", **_named(message.key), reason=message.reason, message=message.message)
+            self._log.warning("command_rejected", **_named(message.key), reason=message.reason, message=message.message)
         elif isinstance(message, out.Result):
-            self._log.info("result", **_named(message.key), outcome=message.report.outcome.name.lower())
-        self.outbox.put(message)
+            self._log.info("command_ended", **_named(message.key), outcome=message.report.outcome.name.lower())
+        self.send_queue.put(message)
 
     async def _wake(self, at_ms: int) -> None:
         await trio.sleep(max(0, at_ms - self._clock.now().boot_ms) / 1000)

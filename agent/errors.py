@@ -1,10 +1,14 @@
-"""What can keep the agent from running: one sentence, one remedy, one exit code each."""
+"""Errors that stop the agent. Each has one sentence, one remedy and one exit code."""
 
 from __future__ import annotations
 
 
 class AgentError(Exception):
-    """exit_code: what the process returns; 64 and above as in sysexits.h."""
+    """Base of the agent's errors.
+
+    Attributes:
+        exit_code: Exit code of the process; 64 and above as in sysexits.h.
+    """
 
     exit_code = 70
 
@@ -20,6 +24,8 @@ class BadSettings(AgentError):
 
 
 class TokenUnreadable(AgentError):
+    """The token file cannot be read or holds no token."""
+
     exit_code = 77
 
 
@@ -30,30 +36,30 @@ class StateUnusable(AgentError):
 
 
 class StateInUse(AgentError):
-    """Another agent runs on this state directory."""
+    """Another agent uses this state directory."""
 
     exit_code = 75
 
 
 class NoState(AgentError):
-    """There is no agent's state in this directory."""
+    """The directory contains no agent state."""
 
     exit_code = 66
 
 
 class NotJoined(AgentError):
-    """There is no certificate in the state directory."""
+    """The state directory contains no certificate."""
 
     exit_code = 77
 
 
 class JoinFailed(AgentError):
-    """The server cannot be reached, or does not let this host join."""
+    """The server cannot be reached or refuses this host."""
 
     exit_code = 69
 
 
 class PinMismatch(AgentError):
-    """Who answers is not signed by the CA that was named."""
+    """The peer's certificate is not signed by the CA with the given pin."""
 
     exit_code = 77

@@ -1,35 +1,22 @@
-"""Who this host is: a UUID of version 7 (RFC 9562 section 5.7), made once and kept in the state directory."""
+"""The host id: a UUID of version 7 (RFC 9562 section 5.7), created once and kept in the state directory."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from agent.errors import StateUnusable
 from agent.storage.disk import Disk
+from proto.ids import is_id
 
 NAME = "host_id"
-_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-
-
-def is_id(text: str) -> bool:
-    """True for the canonical lower-case form of any UUID: 36 characters."""
-    return _SHAPE.match(text) is not None
-
-
-def uuid7(now_ms: int, entropy: bytes) -> str:
-    """now_ms: milliseconds since 1970, 48 bits. entropy: 10 random bytes, of which 74 bits are used."""
-    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(entropy[:10], "big")
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def host_id(state: Path, fresh: str, disk: Disk | None = None) -> str:
-    """The id in the state directory; `fresh` is put there when there is none yet.
+    """Return the id in the state directory; store `fresh` if there is none yet.
 
-    One that cannot be read is an error and not a reason to become another host. Raises StateUnusable.
+    Raises:
+        StateUnusable: The file cannot be read. An unreadable id is an error, because a new id would make this machine
+            another host.
     """
     path = state / NAME
     try:

@@ -1,11 +1,9 @@
-"""The agent as the first process of a container (pid 1): a small parent that does what the kernel expects of an init,
-and nothing else.
+"""The agent as the first process of a container (pid 1): a small parent process with the duties of an init.
 
-Processes whose parent has ended become children of pid 1, which must take their exit statuses, or they stay as zombies.
-If the agent did that
-itself it could take the status of a child that another part of it waits for. So pid 1 starts the agent as its child,
-takes every status,
-passes signals on, and ends as the agent does. With its end the kernel ends every process of the container.
+Processes whose parent has ended become children of pid 1. Pid 1 must collect their exit statuses, or they stay as
+zombies. If the agent did that itself, it could collect the status of a child that another part of it waits for.
+Therefore pid 1 starts the agent as its child, collects every status, forwards signals, and exits when the agent exits.
+The kernel then ends every other process of the container.
 """
 
 from __future__ import annotations
@@ -18,11 +16,13 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def become_child() -> None:
-    """Return in a child, which is to be the agent; this process stays as its init and exits as the child does. Nothing
-    unless this is pid 1."""
+    """Continue in a child process, which becomes the agent; pid 1 stays as its init and exits with it.
+
+    Does nothing if this process is not pid 1.
+    """
     if os.getpid() != 1:
         return
-    # Until they have handlers the signals wait: pid 1 would otherwise not see one that comes now.
+    # Block the signals until they have handlers: pid 1 would otherwise lose one that arrives now.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     child = os.fork()
     if child == 0:
@@ -42,7 +42,7 @@ def _pass_on(child: int, number: int) -> None:
 
 
 def _reap_until(child: int) -> int:
-    """Take the exit statuses of all that end; the wait status of this child once it is among them."""
+    """Collect the exit statuses of all ended children; return the wait status of this child."""
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
@@ -50,6 +50,6 @@ def _reap_until(child: int) -> int:
 
 
 def _code(status: int) -> int:
-    """As a shell gives it: 128 and the signal's number for one that was killed."""
+    """Return the exit code as a shell shows it: 128 plus the signal number for a killed process."""
     sys.stderr.flush()
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""The agent's own log: one JSON object per line on standard error, by the standard library only, to stay light."""
+"""The agent's log: one JSON object per line on standard error. It uses the standard library to keep the agent small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class JsonLines(logging.Formatter):
-    """Fields of `extra={"data": {...}}` stand beside time, level and message."""
+    """Formats a record as JSON; the fields of `extra={"data": {...}}` follow time, level and event."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -27,12 +27,12 @@ class JsonLines(logging.Formatter):
         try:
             return orjson.dumps(line, default=str).decode()
         except (TypeError, ValueError):
-            # a text of the system that is not UTF-8, or a number beyond 64 bits
+            # orjson refuses text that is not UTF-8 and numbers beyond 64 bits
             return json.dumps(line, default=str, ensure_ascii=True)
 
 
 class Log:
-    """`log.info("what happened", key=value)`."""
+    """Structured logger: `log.info("event_name", key=value)`."""
 
     def __init__(self, name: str = "agent") -> None:
         self._logger = logging.getLogger(name)
@@ -55,6 +55,7 @@ class Log:
 
 
 def configure(level: str, stream: IO[str] | None = None) -> None:
+    """Send all log output to `stream` (default standard error), with this level for the agent's own events."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

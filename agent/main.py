@@ -1,4 +1,4 @@
-"""The command line of the agent: `clarion-agent join`, `clarion-agent run` and `clarion-agent status`."""
+"""Command line of the agent: `clarion-agent join`, `clarion-agent run` and `clarion-agent status`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.errors import AgentError
 
 class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The first sentence of each command's help, whole: click would cut it."""
+        """Show the whole first sentence of each command's help; click would shorten it."""
         with formatter.section("Commands"):
             commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
             formatter.write_dl(
@@ -30,36 +30,41 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="clarion-agent", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Runs commands on this host for a Clarion server.
+    """Run commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped as told, 2 wrong usage, 66 no state there, 69 could not join, 73 state directory unusable, 75
-    in use by
-    another agent, 77 not joined, or token or CA pin no good, 78 wrong settings, 70 anything else.
+    Exit codes: 0 stopped by a signal, 2 wrong usage, 66 no state found, 69 could not join, 73 state directory unusable,
+    75 state directory in use by another agent, 77 not joined, or wrong token or CA pin, 78 wrong settings, 70 other
+    errors.
     """
 
 
 @cli.command()
-@click.option("--server", metavar="HOST:PORT", help="The server's agent port. [as named at the join]")
+@click.option("--server", metavar="HOST:PORT", help="Agent port of the server. [the port named when joining]")
 @click.option(
-    "--insecure-loopback", is_flag=True, default=None, help="No TLS, to a server on this machine that is set so too."
+    "--insecure-loopback",
+    is_flag=True,
+    default=None,
+    help="Connect without TLS to a server on this machine; the server needs the same setting.",
 )
-@click.option("--token-file", metavar="FILE", help="With --insecure-loopback: the token shared by all agents.")
-@click.option("--state", metavar="DIR", help="Where the agent keeps what must survive it. [/var/lib/clarion-agent]")
-@click.option("--slots", metavar="N", help="Commands at once. [16]")
-@click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
 @click.option(
-    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="Told to the server; may be given several times."
+    "--token-file", metavar="FILE", help="With --insecure-loopback: file with the token that all agents share."
 )
-@click.option("--policy-file", metavar="FILE", help="What this host refuses, whatever the server says.")
+@click.option("--state", metavar="DIR", help="State directory. [/var/lib/clarion-agent]")
+@click.option("--slots", metavar="N", help="Number of commands that may run at the same time. [16]")
+@click.option("--hostname", metavar="NAME", help="Host name sent to the server instead of the kernel's name.")
+@click.option(
+    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="Label sent to the server; may be given repeatedly."
+)
+@click.option("--policy-file", metavar="FILE", help="TOML file with rules about commands that this host refuses.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option(
-    "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these settings and more."
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these and further settings."
 )
 def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
-    """Connect to the server and run what it sends, until SIGTERM."""
+    """Connect to the server and run its commands until SIGTERM."""
     from agent import init
 
-    init.become_child()  # before anything else is imported, so that an init of a container stays small
+    init.become_child()  # before other imports, so that the init process of a container stays small
     from agent import app, log, settings
 
     try:
@@ -71,17 +76,19 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
 
 
 @cli.command()
-@click.option("--server", required=True, metavar="HOST[:PORT]", help="The server's enrolment port. [port 8442]")
-@click.option("--token-file", required=True, metavar="FILE", help="Holds the join token; - for standard input.")
+@click.option("--server", required=True, metavar="HOST[:PORT]", help="Enrolment port of the server. [port 8442]")
 @click.option(
-    "--ca-pin", required=True, metavar="sha256:…", help="Of the server's CA, as 'clarion-server ca show' prints it."
+    "--token-file", required=True, metavar="FILE", help="File with the join token; - reads it from standard input."
+)
+@click.option(
+    "--ca-pin", required=True, metavar="sha256:…", help="Pin of the server's CA, as 'clarion-server ca show' prints it."
 )
 @click.option(
     "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
 )
-@click.option("--hostname", metavar="NAME", help="Told to the server instead of the kernel's name.")
+@click.option("--hostname", metavar="NAME", help="Host name sent to the server instead of the kernel's name.")
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
-    """Become a host of a server: make a key here, and get the certificate for it with a join token."""
+    """Join a server: create a key on this host and use a join token to get a certificate for it."""
     from agent import log
     from agent.enrolment import join_command
 
@@ -97,9 +104,9 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
 @click.option(
     "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def status(state: Path, as_json: bool) -> None:
-    """Tell what the journal in a state directory holds."""
+    """Show the contents of the journal in a state directory."""
     import orjson
 
     from agent import status as page
@@ -112,7 +119,11 @@ def status(state: Path, as_json: bool) -> None:
 
 
 def _absolute(path: Path) -> Path:
-    """Raises AgentError: the working directory may be gone."""
+    """Return the absolute path.
+
+    Raises:
+        AgentError: The working directory no longer exists.
+    """
     try:
         return path.absolute()
     except OSError as error:
@@ -127,7 +138,7 @@ def _fail(error: AgentError) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point of `clarion-agent`."""
+    """Run `clarion-agent`."""
     cli(prog_name="clarion-agent")
 
 

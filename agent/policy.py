@@ -1,7 +1,7 @@
-"""What this host refuses to run, whatever the server says: a local file that the server cannot change.
+"""Rules about commands that this host refuses: a local file that the server cannot change.
 
-run_as = ["deploy", "www-data"]   # users that commands may run as; left out: any that the agent's own rights allow
-shell = false                     # only argv, no shell text and no scripts; left out: true
+run_as = ["deploy", "www-data"]   # users that commands may run as; default: any user that the agent may become
+shell = false                     # allow only argv, no shell text and no scripts; default: true
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ from agent.shim.records import Spec
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """run_as: None for no restriction; a command that names no user runs as the agent's own, which must then be listed
-    too."""
+    """The rules of this host.
+
+    Attributes:
+        run_as: Allowed users, or None for no restriction. A command without a user runs as the agent's own user, which
+            must then be in the list too.
+        shell: False if only argv is allowed.
+    """
 
     run_as: list[str] | None = None
     shell: bool = True
 
     def refusal(self, spec: Spec) -> Refusal | None:
-        """Why this must not run here, or None."""
+        """Return why the command must not run here, or None."""
         if not self.shell and spec.argv is None:
             return Refusal("refused", "this host's policy allows argv only, no shell text and no scripts")
         own = _own_user()
@@ -41,15 +46,18 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path | None) -> Policy:
-    """The policy in this file; without a file everything is allowed that the agent's rights allow. Raises
-    BadSettings."""
+    """Return the policy in this file; without a file there are no restrictions.
+
+    Raises:
+        BadSettings: The file cannot be read, is writable for other users, or is not valid.
+    """
     if path is None:
         return Policy()
     try:
         status = path.stat()
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (0, os.geteuid()):
             raise BadSettings(
-                f"policy_file {path}: others than its owner may change it", f"chown root {path}; chmod go-w {path}"
+                f"policy_file {path}: users other than its owner may change it", f"chown root {path}; chmod go-w {path}"
             )
         return msgspec.convert(tomllib.loads(path.read_text()), Policy)
     except OSError as error:

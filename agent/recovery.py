@@ -1,5 +1,4 @@
-"""After a start of the agent: what became of the executions that its journal says were under way. None is ever started
-again."""
+"""After a start of the agent: finds out how each unfinished execution of the journal ended. None is started again."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from agent.core.executions import Execution
 from agent.core.journal import Intent
 from agent.core.model import Key, Outcome, Report, Stage, lost_report
 from agent.core.state import State
-from agent.runner import Found, close_to_shims, end_orphans
+from agent.runner import Found, kill_orphans, prevent_start
 from agent.shim import records
 from agent.shim.client import shim_alive
 from agent.shim.records import RecordError, ShimRef
@@ -16,9 +15,10 @@ from agent.storage.spool import Spool
 
 
 def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
-    """Take into the state what has a directory but no record: its records were lost, and it may be running.
+    """Add to the state the executions that have a directory but no record: their records were lost and they may be
+    running.
 
-    The new records are not on disk yet: the caller has to rewrite the journal.
+    The new records are not on disk yet: the caller must rewrite the journal.
     """
     added = []
     for key in spool.held():
@@ -29,8 +29,8 @@ def unknown_directories(state: State, spool: Spool, wall_ms: int) -> list[Key]:
     return added
 
 
-def left_over(state: State, spool: Spool) -> list[Key]:
-    """Directories whose execution has been acknowledged: only their removal is missing."""
+def stale_directories(state: State, spool: Spool) -> list[Key]:
+    """Return the executions that are acknowledged and whose directory was not removed yet."""
     return [
         key
         for key in spool.held()
@@ -39,9 +39,10 @@ def left_over(state: State, spool: Spool) -> list[Key]:
 
 
 def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
-    """What became of each execution that had not ended. Blocks while it ends what killed shims have left.
+    """Return the state of each execution that had not ended.
 
-    One that the system does not let us look at has neither report nor shim: `look` tells later.
+    The call blocks while it ends the processes that killed shims have left. If the system prevents a lookup, the result
+    has neither report nor shim, and the caller uses `look` later.
     """
     found = []
     for execution in state.executions.values():
@@ -54,9 +55,13 @@ def find(state: State, spool: Spool, boot_id: str) -> list[Found]:
 
 
 def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
-    """What became of it. Raises OSError when that cannot be told: only a file that is not there, and a process that the
-    kernel does not
-    know, are evidence."""
+    """Return the state of one execution.
+
+    Only a missing file and a process that the kernel does not know count as evidence.
+
+    Raises:
+        OSError: The system prevented the lookup.
+    """
     key, directory = execution.key, spool.path(execution.key)
     try:
         report = spool.report(key)
@@ -65,8 +70,8 @@ def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
         known = execution.started.boot_id if execution.started else execution.intent.boot_id
         if known and known != boot_id:
             return Found(key, lost_report("rebooted", "the host was restarted while it ran"))
-        # a shim of the agent before this one may be about to take the directory: from here on none can
-        claim = close_to_shims(directory)
+        # a shim of the previous agent may be about to claim the directory; from here on none can
+        claim = prevent_start(directory)
     except RecordError as error:
         return _by_journal(execution) or Found(key, lost_report("shim_died", f"its report cannot be read: {error}"))
     if claim is None:
@@ -76,18 +81,22 @@ def look(execution: Execution, spool: Spool, boot_id: str) -> Found:
         return Found(key, lost_report("rebooted", "the host was restarted while it ran"))
     if shim_alive(shim, claim.boot_id):
         return Found(key, shim=shim)
-    # it may have reported between our two looks
+    # it may have reported between the two lookups
     report = spool.report(key)
     if report is not None:
         return Found(key, report)
     try:
-        return Found(key, end_orphans(directory))
+        return Found(key, kill_orphans(directory))
     except ShimAlive:
         return Found(key, shim=shim)
 
 
 def _by_journal(execution: Execution) -> Found | None:
-    """The shim by what the journal says of it, where its claim is damaged. Raises OSError."""
+    """Find the shim by its journal record, for a damaged claim.
+
+    Raises:
+        OSError: The system prevented the lookup.
+    """
     started = execution.started
     if started is None:
         return None
@@ -96,17 +105,19 @@ def _by_journal(execution: Execution) -> Found | None:
 
 
 def reject_unstarted(execution: Execution) -> Report:
-    """No shim took it. Without a boot id in its INTENT a damaged journal has left only part of what was known, and it
-    may have run and
-    been removed since."""
+    """Return the report of an execution that no shim claimed.
+
+    An Intent without a boot id comes from a damaged journal. Part of the records is then missing, and the command may
+    have run and its directory may have been removed.
+    """
     if execution.started is None and execution.intent.boot_id:
         return Report(
             Outcome.FAILED,
             error_code="agent_died",
-            error_message="the agent was killed before it could start it; it never ran",
+            error_message="the agent was killed before it could start the command; the command never ran",
         )
     return lost_report(
-        "journal_lost", "part of the agent's journal could not be read, and nothing is left that tells whether it ran"
+        "journal_lost", "part of the agent's journal could not be read, and nothing else shows whether the command ran"
     )
 
 
@@ -115,7 +126,10 @@ def _needed(execution: Execution) -> bool:
 
 
 def _claim(spool: Spool, key: Key) -> records.Claim | None:
-    """None also when it cannot be read now: its boot id is then missing in the record, and `look` reads it again."""
+    """Return the claim, or None if it is missing or cannot be read now.
+
+    In the second case the record has no boot id, and `look` reads the claim again.
+    """
     try:
         return records.read_claim(spool.path(key))
     except (RecordError, OSError):

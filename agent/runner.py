@@ -1,4 +1,4 @@
-"""The hands of the engine: has shims started, waits for their end, passes stops on. One trio task per execution."""
+"""Starts, watches and stops shims for the engine. One trio task per execution."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FIRST_LOOK = 0.001
 LAST_LOOK = 0.1
 STOP_AGAIN = 5.0
 LOOK_AGAIN_FIRST, LOOK_AGAIN_LAST = 0.05, 5.0
-"""Seconds between looks at an execution of which it cannot be told how far it is."""
+"""Shortest and longest pause in seconds between lookups of an execution whose state cannot be read."""
 MEDIA_SECONDS = 600.0
-"""What a disk that fails (EIO) does not give back for so long, after the shim has ended, is taken as lost. Other errors
-can be mended, and
-are waited for without end."""
+"""If a disk error such as EIO lasts for this long after the shim ended, the report counts as lost. The agent waits
+without limit while other errors last, because an operator can repair their cause.
+"""
 STOP_REASONS: dict[str, StopReason] = {"canceled": "canceled", "timeout": "timeout", "expired": "expired"}
-TAKEN_AWAY = "its directory was removed by somebody else, and nothing tells whether it ran"
+DIRECTORY_REMOVED = "another program removed its directory, and nothing else shows whether the command ran"
 MEDIA = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ESTALE)
 REMOVE_TRIES = 12
 Submit = Callable[[ev.Event], None]
@@ -40,52 +40,70 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of an execution of an earlier agent: its report, or the shim that still watches over it; neither when
-    the system did not
-    let us look."""
+    """State of an execution that an earlier agent process started.
+
+    It has a report, or the shim that still supervises it, or neither if the system prevented the lookup.
+    """
 
     key: Key
     report: Report | None = None
     shim: ShimRef | None = None
 
 
-class Forks(Protocol):
-    """What is needed of agent.shim.client.ForkServer."""
+class ShimSpawner(Protocol):
+    """The part of agent.shim.client.ForkServer that the runner uses."""
 
     async def spawn(self, directory: Path) -> ShimRef: ...
 
 
 class Runner:
-    """submit: how the engine is told. nursery: lives as long as the agent; leaving it leaves the shims running."""
+    """Runs the executions of this agent."""
 
-    def __init__(self, spool: Spool, forks: Forks, nursery: trio.Nursery, submit: Submit, log: Log) -> None:
+    def __init__(self, spool: Spool, forks: ShimSpawner, nursery: trio.Nursery, submit: Submit, log: Log) -> None:
+        """Build a runner.
+
+        Args:
+            spool: Directories of the executions.
+            forks: Starts shims.
+            nursery: Lives as long as the agent. The shims keep running when it ends.
+            submit: Passes an event to the engine.
+            log: The agent's log.
+        """
         self._spool, self._forks, self._nursery, self._submit, self._log = spool, forks, nursery, submit, log
         self._refs: dict[Key, ShimRef] = {}
         self.starting = 0
         self.before_end: Callable[[Key], None] = lambda key: None
-        """Called when a command is over and all of its output is on disk, before the engine is told."""
+        """Called when a command has ended and all its output is on disk, before the engine gets the event."""
 
     def spawn(self, key: Key, order: Order) -> None:
+        """Start the shim of a new execution."""
         self.starting += 1
         self._nursery.start_soon(self._run, key, order)
 
     def adopt(self, key: Key, ref: ShimRef) -> None:
-        """Wait for a shim that was there before this agent."""
+        """Watch a shim that an earlier agent process started."""
         self._refs[key] = ref
         self._nursery.start_soon(self._watch, key, ref)
 
-    def look_again(self, key: Key, look: Callable[[], Found], resume: Callable[[Found], None]) -> None:
-        """What became of it could not be told at the start of this agent. resume: called once it can."""
-        self._nursery.start_soon(self._look_again, key, look, resume)
+    def retry_lookup(self, key: Key, look: Callable[[], Found], resume: Callable[[Found], None]) -> None:
+        """Repeat a lookup that failed when this agent started.
+
+        Args:
+            key: The execution.
+            look: Looks it up.
+            resume: Called with the result once the lookup succeeds.
+        """
+        self._nursery.start_soon(self._retry_lookup, key, look, resume)
 
     def stop(self, key: Key, reason: str) -> None:
+        """Ask the shim to end the command."""
         self._nursery.start_soon(self._stop, key, reason)
 
     def remove(self, key: Key) -> None:
+        """Delete the directory of an execution."""
         self._nursery.start_soon(self._remove, key)
 
-    # --- one execution
-    # --------------------------------------------------------------------------------------------------
+    # --- one execution ------------------------------------------------------------------------------------------------
 
     async def _run(self, key: Key, order: Order) -> None:
         try:
@@ -99,7 +117,7 @@ class Runner:
         await self._watch(key, ref)
 
     async def _start(self, key: Key, order: Order) -> ShimRef | None:
-        """None: it did not start, and that has been told."""
+        """Start the shim; None if the command did not start, after reporting that to the engine."""
         directory = self._spool.path(key)
         try:
             self._spool.make(key, order)
@@ -107,18 +125,21 @@ class Runner:
         except client.ForkServerLost as error:
             reason = str(error)
         except OSError as error:
-            # of the directory, or of a first request that made no shim
+            # the directory could not be made, or the first request created no shim
             self._not_started(key, limits.explain(error))
             return None
         except RecordError as error:
             reason = str(error)
-        claim = await self._insist(key, lambda: close_to_shims(directory))
+        claim = await self._retry(key, lambda: prevent_start(directory))
         if isinstance(claim, Claim):
             return ShimRef(claim.pid, claim.starttime, claim.boot_id)
-        if isinstance(claim, RecordError) or not await self._insist(key, lambda: closed(directory)):
+        if isinstance(claim, RecordError) or not await self._retry(key, lambda: start_prevented(directory)):
             self._submit(
                 ev.ShimExited(
-                    key, lost_report("shim_died", TAKEN_AWAY if claim is None else f"its claim cannot be read: {claim}")
+                    key,
+                    lost_report(
+                        "shim_died", DIRECTORY_REMOVED if claim is None else f"its claim cannot be read: {claim}"
+                    ),
                 )
             )
         else:
@@ -126,18 +147,18 @@ class Runner:
         return None
 
     def _not_started(self, key: Key, reason: str) -> None:
-        self._log.error("not started", command_id=key[0], attempt=key[1], error=reason)
+        self._log.error("command_not_started", command_id=key[0], attempt=key[1], error=reason)
         self._submit(ev.ShimExited(key, not_started(reason)))
 
     async def _watch(self, key: Key, ref: ShimRef) -> None:
         directory = self._spool.path(key)
         while True:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._announce, key, directory)
+                nursery.start_soon(self._poll_started, key, directory)
                 await client.wait_shim(ref, lambda error: self._cannot_look(key, error))
                 nursery.cancel_scope.cancel()
-            # a quick one may be over before it was announced
-            self._tell_started(key, directory)
+            # a short command may have ended before its start was reported
+            self._report_started(key, directory)
             report = await self._report(key, directory)
             if report is not None:
                 break
@@ -145,25 +166,27 @@ class Runner:
         self.before_end(key)
         self._submit(ev.ShimExited(key, report))
 
-    async def _look_again(self, key: Key, look: Callable[[], Found], resume: Callable[[Found], None]) -> None:
-        found = await self._insist(key, look, in_thread=True)
+    async def _retry_lookup(self, key: Key, look: Callable[[], Found], resume: Callable[[Found], None]) -> None:
+        found = await self._retry(key, look, in_thread=True)
         if not isinstance(found, Found):
             found = Found(key, lost_report("shim_died", f"its report cannot be read: {found}"))
         resume(found)
 
-    async def _announce(self, key: Key, directory: Path) -> None:
-        """The shim writes started.json within milliseconds, or ends; nothing else tells when."""
+    async def _poll_started(self, key: Key, directory: Path) -> None:
+        """Report the start once started.json exists. The shim writes it within milliseconds, or ends; there is no
+        notification.
+        """
         pause = FIRST_LOOK
-        while not self._tell_started(key, directory):
+        while not self._report_started(key, directory):
             await trio.sleep(pause)
             pause = min(2 * pause, LAST_LOOK)
 
-    def _tell_started(self, key: Key, directory: Path) -> bool:
-        """False: it is not known to run, or that cannot be told."""
+    def _report_started(self, key: Key, directory: Path) -> bool:
+        """Report the start to the engine; False if it is not known whether the command runs."""
         try:
             started = records.read_started(directory)
         except RecordError as error:
-            self._log.warning("started.json cannot be read", command_id=key[0], attempt=key[1], error=str(error))
+            self._log.warning("start_record_unreadable", command_id=key[0], attempt=key[1], error=str(error))
             return True
         except OSError:
             return False
@@ -173,36 +196,41 @@ class Runner:
         return True
 
     async def _report(self, key: Key, directory: Path) -> Report | None:
-        """How it ended, now that its shim is gone. None: the shim is there after all."""
-        found = await self._insist(key, lambda: self._spool.report(key))
+        """Return how the command ended, now that its shim is gone; None if the shim still exists."""
+        found = await self._retry(key, lambda: self._spool.report(key))
         if isinstance(found, Report):
             return found
         claim = (
             found
             if isinstance(found, RecordError | OSError)
-            else await self._insist(key, lambda: close_to_shims(directory))
+            else await self._retry(key, lambda: prevent_start(directory))
         )
         if isinstance(claim, RecordError | OSError):
             return lost_report("shim_died", f"its report cannot be read: {claim}")
         if claim is None:
-            # on a full disk a shim cannot even say that the directory is its own
-            never = await self._insist(key, lambda: closed(directory))
+            # on a full disk a shim cannot write its claim
+            never = await self._retry(key, lambda: start_prevented(directory))
             return (
-                not_started("its shim ended before it took it; is the disk full?")
+                not_started("its shim ended before it could claim the directory; is the disk full?")
                 if never is True
-                else lost_report("shim_died", TAKEN_AWAY)
+                else lost_report("shim_died", DIRECTORY_REMOVED)
             )
-        ended = await self._insist(key, lambda: end_orphans(directory), in_thread=True)
+        ended = await self._retry(key, lambda: kill_orphans(directory), in_thread=True)
         if isinstance(ended, ShimAlive):
             return None
-        return ended if isinstance(ended, Report) else lost_report("shim_died", f"what it left may still run: {ended}")
+        return (
+            ended
+            if isinstance(ended, Report)
+            else lost_report("shim_died", f"processes of the command may still run: {ended}")
+        )
 
-    async def _insist(
+    async def _retry(
         self, key: Key, look: Callable[[], T], *, in_thread: bool = False
     ) -> T | OSError | RecordError | ShimAlive:
-        """What `look` finds. While the system does not let it look (OSError, no thread) it looks again: that says
-        nothing about what is there.
-        An OSError only when the disk fails for MEDIA_SECONDS."""
+        """Return the result of `look`, and repeat it while the system prevents the lookup (OSError, no thread).
+
+        Such an error says nothing about the execution. An OSError is returned only if the disk fails for MEDIA_SECONDS.
+        """
         pause, begun = LOOK_AGAIN_FIRST, trio.current_time()
         while True:
             try:
@@ -221,18 +249,16 @@ class Runner:
             pause = min(2 * pause, LOOK_AGAIN_LAST)
 
     def _cannot_look(self, key: Key, error: OSError) -> None:
-        self._log.error(
-            "cannot be looked at; looking again", command_id=key[0], attempt=key[1], error=limits.explain(error)
-        )
+        self._log.error("execution_lookup_failed", command_id=key[0], attempt=key[1], error=limits.explain(error))
 
     async def _stop(self, key: Key, reason: str) -> None:
         directory, wanted = self._spool.path(key), STOP_REASONS.get(reason, "canceled")
-        while ref := self._refs.get(key):  # none: it is over, and its report is on the way
+        while ref := self._refs.get(key):  # no reference: it has ended, and its report follows
             try:
                 await trio.to_thread.run_sync(client.request_stop, ref, directory, wanted)
                 return
             except (OSError, RecordError, RuntimeError) as error:
-                self._log.error("cannot be stopped yet", command_id=key[0], attempt=key[1], error=str(error))
+                self._log.error("stop_failed", command_id=key[0], attempt=key[1], error=str(error))
                 await trio.sleep(STOP_AGAIN)
 
     async def _remove(self, key: Key) -> None:
@@ -242,7 +268,7 @@ class Runner:
                 await trio.to_thread.run_sync(self._spool.remove, key)
                 return
             except (OSError, RuntimeError) as error:
-                self._log.error("its directory cannot be removed", command_id=key[0], attempt=key[1], error=str(error))
+                self._log.error("directory_removal_failed", command_id=key[0], attempt=key[1], error=str(error))
             tries += 1
             if tries == REMOVE_TRIES:
                 return  # the next start of the agent tries again
@@ -250,17 +276,26 @@ class Runner:
 
 
 def not_started(reason: str) -> Report:
-    return Report(Outcome.FAILED, error_code="spawn_failed", error_message=f"no process could be made for it: {reason}")
+    """Return the report of a command for which no process could be created."""
+    return Report(
+        Outcome.FAILED,
+        error_code="spawn_failed",
+        error_message=f"no process could be created for the command: {reason}",
+    )
 
 
-def close_to_shims(directory: Path) -> Claim | None:
-    """See to it that no shim will start anything in this directory any more. The claim of one that may have, or None:
-    it never started,
-    which is the answer for ever after. Raises OSError, RecordError.
+def prevent_start(directory: Path) -> Claim | None:
+    """Prevent every shim from starting anything in this directory from now on.
 
-    A shim claims the directory before it reads what to run, so one whose claim is not there once that file has gone
-    finds none. Taking a
-    name away needs no room: this holds on a full disk.
+    A shim claims the directory before it reads what to run. If there is no claim after that file was renamed, a later
+    shim finds nothing to run. Renaming needs no free space, so this also works on a full disk.
+
+    Returns:
+        The claim of a shim that may have started the command, or None: then the command never started and never will.
+
+    Raises:
+        OSError: The directory cannot be read or changed.
+        RecordError: The claim is damaged.
     """
     claim = records.read_claim(directory)
     if claim is None:
@@ -273,18 +308,21 @@ def close_to_shims(directory: Path) -> Claim | None:
     return claim
 
 
-def closed(directory: Path) -> bool:
-    """Whether `close_to_shims` has found it unclaimed and whole: nothing ran. Without its files nobody can say so."""
+def start_prevented(directory: Path) -> bool:
+    """Return True if `prevent_start` found the directory unclaimed and complete, so that nothing ran."""
     return (directory / records.CLOSED).exists()
 
 
-def end_orphans(directory: Path) -> Report:
-    """The shim is gone and has not reported: end what it left, and say so. Blocks, at most about 10 s. Raises ShimAlive
-    when the shim is
-    there after all, and OSError when that cannot be told."""
-    message = "the process that watched over it was killed"
+def kill_orphans(directory: Path) -> Report:
+    """End the processes of a command whose shim died without a report. Blocks for up to about 10 s.
+
+    Raises:
+        ShimAlive: The shim still exists.
+        OSError: It is not known whether the shim exists.
+    """
+    message = "the process that supervised the command was killed"
     try:
         ended = sweep(directory)
     except (RecordError, TimeoutError) as error:
-        return lost_report("shim_died", f"{message}; what it left may still run: {error}")
-    return lost_report("shim_died", f"{message}; {ended} processes that it left were ended" if ended else message)
+        return lost_report("shim_died", f"{message}; processes of the command may still run: {error}")
+    return lost_report("shim_died", f"{message}; {ended} remaining processes were ended" if ended else message)

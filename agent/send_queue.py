@@ -1,4 +1,4 @@
-"""What is still to be said on the present stream, in order."""
+"""Queue of messages for the present stream, in order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import trio
 T = TypeVar("T")
 
 
-class Outbox(Generic[T]):
-    """One writer takes, anybody puts. Past `limit` the reader stops reading, so that what is answered stays bounded."""
+class SendQueue(Generic[T]):
+    """Many producers, one consumer. While the queue holds `limit` items, the agent stops reading, so that answers stay
+    bounded.
+    """
 
     def __init__(self, limit: int = 1_024) -> None:
         self._items: deque[T] = deque()
@@ -23,32 +25,37 @@ class Outbox(Generic[T]):
 
     def put(self, item: T) -> None:
         self._items.append(item)
-        self._stir()
+        self._notify()
 
     def clear(self) -> None:
         self._items.clear()
-        self._stir()
+        self._notify()
 
     async def peek(self) -> T:
-        """The next item; it stays until `done`, so that an empty outbox means that everything has been sent."""
+        """Wait for the next item and return it.
+
+        The item stays in the queue until `done`, so that an empty queue means that everything has been sent.
+        """
         while not self._items:
             await self._changed.wait()
         return self._items[0]
 
     def done(self) -> None:
-        """The item last peeked at has been sent."""
+        """Remove the item that `peek` returned last."""
         if self._items:
             self._items.popleft()
-        self._stir()
+        self._notify()
 
-    async def room(self) -> None:
+    async def wait_not_full(self) -> None:
+        """Wait until the queue is below its limit."""
         while len(self._items) >= self._limit:
             await self._changed.wait()
 
-    async def empty(self) -> None:
+    async def wait_empty(self) -> None:
+        """Wait until everything has been sent."""
         while self._items:
             await self._changed.wait()
 
-    def _stir(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = trio.Event()

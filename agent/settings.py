@@ -1,7 +1,6 @@
 """The agent's settings: defaults, then a TOML file, then CLARION_AGENT_* in the environment, then flags.
 
-Every value is checked on its own, and all that is wrong is told at once, each with its field, its source and what to
-do.
+Every value is checked on its own. One error lists all faults, each with its field, its source and a remedy.
 """
 
 from __future__ import annotations
@@ -24,13 +23,17 @@ PREFIX = "CLARION_AGENT_"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are seconds, sizes bytes. server: the server's agent port; None for the one named at the join. state: where
-    identity,
-    journal and spool are kept. hostname: told to the server; empty for the kernel's. slots: commands at once.
+    """Settings of the agent. Times are seconds, sizes are bytes.
 
-    policy_file: see agent/policy.py. insecure_loopback: no TLS, to a server on this machine that is set so too;
-    token_file then
-    holds the token shared by all agents, read again before each dial.
+    Attributes:
+        server: Agent port of the server; None for the one named when joining.
+        insecure_loopback: Connect without TLS to a server on this machine, which needs the same setting.
+        token_file: With insecure_loopback: file with the token that all agents share. It is read before each
+            connection.
+        state: Directory of identity, journal and spool.
+        slots: Commands that may run at the same time.
+        hostname: Host name sent to the server; empty for the kernel's name.
+        policy_file: See agent/policy.py.
     """
 
     server: tuple[str, int] | None = None
@@ -52,7 +55,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
-    """flags: field → value, None where the flag was not given. Raises BadSettings."""
+    """Read and check the settings.
+
+    Args:
+        config: TOML file, or None.
+        environment: Environment variables.
+        flags: Values by field; None where the flag was not given.
+
+    Raises:
+        BadSettings: At least one value is wrong.
+    """
     values: dict[str, object] = {}
     faults: list[str] = []
     sources: list[tuple[str, Mapping[str, object]]] = []
@@ -78,17 +90,24 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
         if settings.backoff_base > settings.backoff_max:
             faults.append(f"backoff_base: {settings.backoff_base:g} is above backoff_max, {settings.backoff_max:g}")
         if settings.insecure_loopback and settings.server is not None and not loopback(settings.server[0]):
-            faults.append(f"insecure_loopback: plaintext never leaves this machine, and server is {settings.server[0]}")
+            faults.append(
+                f"insecure_loopback: the server must be on this machine, because there is no TLS, not "
+                f"{settings.server[0]}"
+            )
         if not faults:
             return settings
     raise BadSettings(
         "; ".join(faults),
-        "clarion-agent run --help tells the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>",
+        "'clarion-agent run --help' lists the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>",
     )
 
 
 def read_token(path: Path) -> str:
-    """The one line in the token file. Raises TokenUnreadable."""
+    """Return the one line in the token file.
+
+    Raises:
+        TokenUnreadable: The file cannot be read or holds no token.
+    """
     hint = "put the join token into it, readable for this user only"
     try:
         token = path.read_text().strip()
@@ -100,7 +119,11 @@ def read_token(path: Path) -> str:
 
 
 def address(text: object) -> tuple[str, int]:
-    """HOST:PORT or [IPv6]:PORT. Raises ValueError."""
+    """Parse HOST:PORT or [IPv6]:PORT.
+
+    Raises:
+        ValueError: The text has another form.
+    """
     host, colon, port = str(text).rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed):
@@ -111,7 +134,7 @@ def address(text: object) -> tuple[str, int]:
 
 
 def loopback(host: str) -> bool:
-    """`localhost` or an address that never leaves this machine (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    """Return True for `localhost` or a loopback address (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -127,7 +150,7 @@ def _flag(raw: object) -> bool:
 
 
 def _labels(raw: object) -> dict[str, str]:
-    """Limits: 64 labels, 256 bytes each."""
+    """Parse labels: at most 64, each name and value at most 256 bytes."""
     pairs = raw
     if isinstance(raw, str):
         pairs = [part for part in raw.split(",") if part]
@@ -189,7 +212,7 @@ def _file(raw: object) -> Path:
 
 
 def _hostname(raw: object) -> str:
-    """RFC 1035 2.3.4 for the length; what else a name may hold is left to the operator."""
+    """Check a host name: at most 255 characters (RFC 1035 2.3.4), printable, without spaces."""
     if not isinstance(raw, str) or not 1 <= len(raw) <= 255 or not raw.isprintable() or " " in raw:
         raise ValueError(f"must be a name of 1 to 255 characters without spaces, not {raw!r}")
     return raw

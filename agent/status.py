@@ -1,4 +1,4 @@
-"""What a state directory holds, for people and for programs; reads only, also while the agent runs."""
+"""Shows the contents of a state directory. It only reads, so it may be used while the agent runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from agent.storage.lock import held, holder
 
 
 def status(state: Path) -> dict[str, Any]:
-    """Raises NoState, StateUnusable."""
+    """Return the contents of a state directory as JSON values.
+
+    Raises:
+        NoState: The directory contains no journal.
+        StateUnusable: A file cannot be read.
+    """
     journal = state / "journal"
     try:
         header, folded, end, damage = read_journal(journal)
@@ -46,7 +51,7 @@ def status(state: Path) -> dict[str, Any]:
         }
     except FileNotFoundError:
         raise NoState(
-            f"state directory {state}: there is no agent's journal in it",
+            f"state directory {state}: it contains no agent journal",
             "name the directory that the agent was started with",
         ) from None
     except OSError as error:
@@ -56,7 +61,7 @@ def status(state: Path) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """The same for people."""
+    """Format the result of `status` for people."""
     running = f"running, pid {found['agent_pid']}" if found["agent_running"] else "not running"
     lines = [
         f"host      {found['host_id'] or '(none yet)'}",
@@ -66,7 +71,7 @@ def text(found: dict[str, Any]) -> str:
     if found["journal_damage"]:
         lines.append(f"damage    {found['journal_damage']}")
     lines.append(
-        f"numbers   highest dispatch {found['max_seq']}, all over up to {found['low']}, server epoch "
+        f"numbers   highest dispatch {found['max_seq']}, all ended up to {found['low']}, server epoch "
         f"{found['max_epoch']}"
     )
     counts = {stage.name.lower(): 0 for stage in Stage if stage is not Stage.TOMB}

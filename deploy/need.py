@@ -1,9 +1,8 @@
-"""Makes sure that the system has what a step of the Makefile needs: `python3 deploy/need.py
+"""Checks that the system has what a step of the Makefile needs: `python3 deploy/need.py
 build|database|browser|pictures|test`.
 
-Root gets what is missing through apt; anybody else gets the one command to run. Runs on a bare python3, before there is
-a
-virtual environment. Exit code 1: the step cannot go on.
+As root it installs missing packages with apt; otherwise it prints the command to run. It runs on plain python3, before
+there is a virtual environment. Exit code 1: the step cannot continue.
 """
 
 from __future__ import annotations
@@ -23,7 +22,12 @@ OLDEST = (3, 11)
 
 @dataclass(frozen=True)
 class Need:
-    """packages: of Debian. without: what happens when it stays missing; None if the step cannot go on without it."""
+    """A requirement.
+
+    Attributes:
+        packages: Debian packages.
+        without: What happens if it stays missing; None if the step cannot continue without it.
+    """
 
     name: str
     there: Callable[[], bool]
@@ -40,7 +44,7 @@ def has_headers() -> bool:
 
 
 def has_command(*names: str) -> Callable[[], bool]:
-    # Debian keeps servers in sbin, which only root has on the PATH
+    # Debian installs servers in sbin, which only root has on the PATH
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     return lambda: any(shutil.which(name, path=path) for name in names)
 
@@ -82,7 +86,11 @@ def missing_of(step: str) -> list[Need]:
 
 
 def install(packages: list[str]) -> None:
-    """Through apt, without questions. Raises CalledProcessError."""
+    """Install packages with apt, without questions.
+
+    Raises:
+        CalledProcessError: apt failed.
+    """
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "-qq", "update"], env=environment, check=True)
     subprocess.run(

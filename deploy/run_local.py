@@ -1,10 +1,8 @@
-"""`make run`: a server in the foreground and one local agent beside it.
+"""Runs `make run`: a server in the foreground and one local agent.
 
-Starts the server, waits until it is ready, lets the agent join at its first start, starts it, waits until it is
-connected, says
-where everything is. SIGINT and SIGTERM end the agent first and then the server, which drains. The exit code is the
-server's, so that its own errors (port in
-use, unwritable data directory, …) are the last word.
+It starts the server, waits until it is ready, joins the agent at its first start, starts it, waits until it is
+connected, and prints where everything is. SIGINT and SIGTERM stop the agent first and then the server, which drains.
+The exit code is the server's, so that its errors (port in use, unwritable data directory, …) are printed last.
 """
 
 from __future__ import annotations
@@ -31,15 +29,17 @@ LOOK_EVERY = 0.1
 AGENT_STOPS_WITHIN = 10.0
 SERVER_STOPS_WITHIN = 30.0
 PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal a child gets when this process dies without having ended it."""
+"""prctl(2): the signal that a child gets when this process dies unexpectedly."""
 
 
 class Stop(Exception):
-    """Somebody wants us to end."""
+    """A signal asks this program to stop."""
 
 
 class Child:
-    """A process in its own group, so that the terminal's Ctrl-C reaches only us and we decide the order of ending."""
+    """A process in its own process group: Ctrl-C of the terminal reaches only this program, which stops children in
+    order.
+    """
 
     def __init__(self, name: str, *arguments: str) -> None:
         self.name = name
@@ -52,12 +52,12 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code, as a shell gives it; None while it runs."""
+        """The exit code as a shell shows it; None while the process runs."""
         code = self.process.poll()
         return 128 - code if code is not None and code < 0 else code
 
     def stop(self, within: float) -> int:
-        """SIGTERM, and SIGKILL after `within` seconds. Returns the exit code."""
+        """Send SIGTERM, and SIGKILL after `within` seconds; return the exit code."""
         if self.code is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -82,13 +82,13 @@ def on_signal(number: int, frame: FrameType | None) -> None:
 
 
 class Api:
-    """What is asked of the server. `token` is read anew each time: a first start is still making it."""
+    """Requests to the server. The token is read for each request, because a first start creates it."""
 
     def __init__(self, port: int, token: Path) -> None:
         self._base, self._token = f"http://127.0.0.1:{port}", token
 
     def get(self, path: str) -> Any:
-        """The JSON of a 200. None if the server does not answer, or not with a 200."""
+        """Return the JSON of a 200 answer, or None."""
         try:
             headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
             with urllib.request.urlopen(
@@ -102,7 +102,11 @@ class Api:
         return self.get("/health/ready") is not None
 
     def join_token(self) -> str:
-        """A new one, for one host and five minutes. Raises OSError."""
+        """Create a join token for one host and five minutes.
+
+        Raises:
+            OSError: The server gives no token.
+        """
         headers = {"Authorization": f"Bearer {self._token.read_text().strip()}", "Content-Type": "application/json"}
         request = urllib.request.Request(
             f"{self._base}/api/v1/join-tokens", data=b'{"ttl": 300, "uses": 1}', headers=headers
@@ -112,13 +116,13 @@ class Api:
             return token
 
     def joined(self) -> bool:
-        """Some agent is connected."""
+        """Return True if an agent is connected."""
         statistics = self.get("/api/v1/statistics")
         return statistics is not None and statistics["hosts"]["connected"] > 0
 
 
 def wait_for(condition: Callable[[], bool], within: float, *children: Child) -> bool:
-    """Look until the condition holds. False when a child has ended instead, or the time was over."""
+    """Wait until the condition holds; False if a child has ended or the time has passed."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline and all(child.code is None for child in children):
         if condition():
@@ -143,7 +147,7 @@ def announce(data: Path, port: int) -> None:
 
 
 def join(api: Api, data: Path, enrol_port: int) -> bool:
-    """Make the local agent a host of this server, if it is none yet. False: it could not be, and has said why."""
+    """Join the local agent to this server if necessary; False, after printing the reason, if that failed."""
     state = data / "agent"
     if (state / "identity.pem").exists():
         return True
@@ -158,7 +162,7 @@ def join(api: Api, data: Path, enrol_port: int) -> bool:
         "--state",
         str(state),
     ]
-    # the token goes through a pipe: in an argument every user of this machine could read it
+    # the token is passed through a pipe: every user of this machine could read it in an argument
     done = subprocess.run(
         [str(BIN / "clarion-agent"), *arguments],
         input=api.join_token(),
@@ -195,7 +199,7 @@ def serve(data: Path, http_port: int, agent_port: int, enrol_port: int) -> int:
 
 
 def watch(server: Child, agent: Child) -> None:
-    """Return when the server has ended. Says so when the agent has; the server goes on without it."""
+    """Return when the server has ended. Report when the agent has ended; the server continues without it."""
     agent_seen = False
     while server.code is None:
         if agent.code is not None and not agent_seen:

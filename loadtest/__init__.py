@@ -1,4 +1,4 @@
-"""The load-test harness: thousands of simulated agents against a real server, and a check of every single result.
+"""Load-test harness: thousands of simulated agents against a real server, and a check of every result.
 
-It knows the server only by its REST API, its agent port and /proc.
+It uses only the server's REST API, its agent port and /proc.
 """

@@ -1,3 +1,5 @@
+"""Entry point of `python -m loadtest`."""
+
 from __future__ import annotations
 
 from loadtest.cli import main

@@ -1,4 +1,4 @@
-"""The server's REST API, one connection at a time."""
+"""Client of the server's REST API, with one connection."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import orjson
 
 PAGE = 500
 PATIENCE = 60.0
-"""Seconds for which a request that the server has no room for is repeated."""
+"""Seconds for which a request that the server refuses for lack of capacity is repeated."""
 LONGEST_PAUSE = 10.0
-"""Seconds between two tries, whatever the server asks for."""
+"""Maximum seconds between two attempts, whatever the server asks for."""
 NOT_TAKEN = ("overloaded",)
-"""Codes with which nothing was done: such a request may be sent again, another one may have been carried out."""
+"""Error codes of requests that had no effect and may be sent again."""
 FINAL = ("completed", "failed", "canceled", "timeout")
 
 
@@ -29,7 +29,7 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The server answered with an error. status: HTTP."""
+    """The server answered with an error. `status` is the HTTP status."""
 
     def __init__(self, status: int, what: str) -> None:
         super().__init__(f"{status}: {what}")
@@ -37,9 +37,8 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Pauses:
-    """How often the server had no room for a request, and the seconds that were waited because of it. Shared between
-    threads."""
+class CapacityPauses:
+    """Counts requests refused for lack of capacity, and the seconds waited because of them. Shared between threads."""
 
     refused: int = 0
     seconds: float = 0.0
@@ -52,7 +51,7 @@ class Pauses:
 
 
 class TooLate(Exception):
-    """A task has not ended within its time. task: as last seen."""
+    """A task has not ended within its time. `task` is its last known state."""
 
     def __init__(self, task: dict[str, Any], seconds: float) -> None:
         counts = {name: number for name, number in task.get("counts", {}).items() if number}
@@ -61,12 +60,24 @@ class TooLate(Exception):
 
 
 class Api:
-    """Keeps its connection; not to be shared between threads. pauses: where it is counted that the server had no room.
-    patience: seconds for
-    which such a request is repeated."""
+    """REST client for one thread; keeps its connection.
+
+    Args:
+        url: Address of the server.
+        token: API token.
+        timeout: Seconds for one request.
+        pauses: Counts refusals for lack of capacity.
+        patience: Seconds for which such a request is repeated.
+    """
 
     def __init__(
-        self, url: str, token: str, timeout: float = 90.0, *, pauses: Pauses | None = None, patience: float = PATIENCE
+        self,
+        url: str,
+        token: str,
+        timeout: float = 90.0,
+        *,
+        pauses: CapacityPauses | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -74,7 +85,7 @@ class Api:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {token}"}
-        self.pauses, self._patience = pauses or Pauses(), patience
+        self.pauses, self._patience = pauses or CapacityPauses(), patience
 
     def __enter__(self) -> Api:
         return self
@@ -85,9 +96,15 @@ class Api:
         self._connection.close()
 
     def raw(self, method: str, path: str, body: object = None, accept: str = "application/json") -> bytes:
-        """Raises Refused, Unreachable. A GET is tried a second time on a new connection. What the server has no room
-        for is sent again after the
-        time that it names, for a while."""
+        """Send a request and return the body of the answer.
+
+        A GET is tried a second time on a new connection. A request refused for lack of capacity is repeated after the
+        time that the server names, for up to `patience` seconds.
+
+        Raises:
+            Refused: The server answered with an error.
+            Unreachable: There was no answer.
+        """
         until = time.monotonic() + self._patience
         while True:
             status, headers, content = self._once(method, path, body, accept)
@@ -116,8 +133,7 @@ class Api:
         return answer.status, answer.headers, content
 
     def _drop_if_closed(self) -> None:
-        """Servers close connections that were idle for long. A request on such a connection gets no answer, and only a
-        GET may be sent twice."""
+        """Close a connection that the server has closed after an idle time. Only a GET may be sent twice."""
         sock = self._connection.sock
         if sock is not None and select.select([sock], [], [], 0)[0]:
             self._connection.close()
@@ -134,11 +150,15 @@ class Api:
         return True
 
     def fresh(self) -> None:
-        """The next request gets a connection of its own."""
+        """Use a new connection for the next request."""
         self._connection.close()
 
     def wait_final(self, task: dict[str, Any], within: float) -> dict[str, Any]:
-        """The task once it has ended, by long poll. Raises TooLate."""
+        """Wait for the end of a task by long polling and return it.
+
+        Raises:
+            TooLate: It has not ended within `within` seconds.
+        """
         begin = time.monotonic()
         while task["status"] not in FINAL:
             left = begin + within - time.monotonic()
@@ -149,20 +169,20 @@ class Api:
         return task
 
     def rows(self, task_id: str) -> Iterator[dict[str, Any]]:
-        """All executions of a task, page by page."""
+        """Yield all executions of a task, page by page."""
         after: str | None = None
         while True:
             query = urlencode({"limit": PAGE, **({"after": after} if after else {})})
             page = self.json("GET", f"/tasks/{task_id}/hosts?{query}")
             yield from page["items"]
             if page["next"] is not None and after is not None and page["next"] <= after:
-                raise Refused(200, f"the pages of task {task_id} do not go on after {after}")
+                raise Refused(200, f"the pages of task {task_id} do not continue after {after}")
             after = page["next"]
             if after is None:
                 return
 
     def output(self, task_id: str, host_id: str, part: str = "head") -> bytes:
-        """What was kept of one host's stdout."""
+        """Return the kept part of one host's stdout."""
         query = urlencode({"stream": "stdout", "part": part})
         return self.raw(
             "GET", f"/api/v1/tasks/{task_id}/hosts/{quote(host_id)}/output?{query}", accept="application/octet-stream"
@@ -170,7 +190,7 @@ class Api:
 
 
 def _pause(headers: http.client.HTTPMessage, content: bytes) -> float | None:
-    """Seconds after which the same request may be sent again; None: it may not."""
+    """Return the seconds after which the same request may be sent again, or None if it may not."""
     try:
         code = orjson.loads(content)["error"]["code"]
         seconds = float(headers["Retry-After"])

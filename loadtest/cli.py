@@ -1,4 +1,4 @@
-"""`python -m loadtest`."""
+"""Command line of `python -m loadtest`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from types import FrameType
 import click
 
 from loadtest.conduct import conduct
-from loadtest.options import ASKED, SCENARIOS, CannotRun, Foreign, Options
+from loadtest.options import ON_REQUEST, SCENARIOS, CannotRun, ExistingServer, Options
 from loadtest.reports.compare import compare
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.site.fleet import FleetFailed
 from loadtest.site.target import ServerDied
 
 USAGE, UNAVAILABLE = 64, 69
-"""sysexits.h"""
+"""Exit codes of sysexits.h."""
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -29,47 +29,47 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "--store",
     type=click.Choice(["sqlite", "mysql"]),
     default="sqlite",
-    help="Of the server that is started. mysql: a MariaDB is started too, unless --set store.… says where one is.",
+    help="Database of the started server. mysql also starts a MariaDB, unless --set store.… names one.",
 )
 @click.option(
     "--tls/--no-tls",
     default=False,
-    help="Mutual TLS on the agent port; every agent joins first for a certificate of its own.",
+    help="Mutual TLS on the agent port; every agent joins first to get its certificate.",
 )
-@click.option("--pure", is_flag=True, help="The server that is started runs without compiled modules (CLARION_PURE=1).")
+@click.option("--pure", is_flag=True, help="Start the server without compiled modules (CLARION_PURE=1).")
 @click.option(
     "--compare",
     "both",
     is_flag=True,
-    help="Run everything twice, with compiled modules and without, and show both side by side.",
+    help="Run everything twice, with and without compiled modules, and show both results.",
 )
 @click.option(
     "--report",
     type=FILE,
     default=Path("report.json"),
     help=(
-        "Where report.json goes; .html and .details.json are written beside it, with --compare .pure.json and "
-        ".compare.json too."
+        "Path of report.json; .html and .details.json are written next to it, with --compare also .pure.json and "
+        ".compare.json."
     ),
 )
 @click.option(
     "--scenario",
     "scenarios",
     multiple=True,
-    type=click.Choice((*SCENARIOS, *ASKED)),
-    help="Only this one, after connecting. May be repeated. Default: all but answers and viewers.",
+    type=click.Choice((*SCENARIOS, *ON_REQUEST)),
+    help="Run only this scenario, after connecting. May be repeated. Default: all except answers and viewers.",
 )
 @click.option(
     "--set",
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of the server that is started. May be repeated.",
+    help="Setting of the started server. May be repeated.",
 )
 @click.option(
     "--server",
     metavar="URL",
-    help="Use this server instead of starting one. Its hosts that are not simulated are left alone.",
+    help="Use this server instead of starting one. Its real hosts are not used.",
 )
 @click.option("--token-file", type=FILE, help="With --server: its admin token.")
 @click.option("--agent-address", metavar="HOST:PORT", help="With --server: its agent port.")
@@ -89,60 +89,62 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="Processes for the simulated agents. Default: as few as the limit on open files allows.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31), help="Of everything random. Default: another one each time; it is printed."
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    help="Seed of all random decisions. Default: a new one each time; it is printed.",
 )
 @click.option("--samples", type=click.IntRange(0, 100_000), default=100, help="Latency samples on single hosts.")
 @click.option(
     "--fair-samples",
     type=click.IntRange(0, 100_000),
     default=200,
-    help="Latency samples beside each kind of load of the scenario fairness.",
+    help="Latency samples during each kind of load of the scenario fairness.",
 )
 @click.option("--idle-seconds", type=click.FloatRange(0.1, 3600), default=20.0)
 @click.option(
     "--fault-seconds", type=click.FloatRange(0.1, 3600), default=5.0, help="How long faulty hosts stay faulty."
 )
-@click.option("--fault-share", type=click.FloatRange(0.001, 0.9), default=0.1, help="Of the hosts.")
-@click.option("--mixed-tasks", type=click.IntRange(1, 10_000), default=24, help="Tasks at once.")
+@click.option("--fault-share", type=click.FloatRange(0.001, 0.9), default=0.1, help="Share of faulty hosts.")
+@click.option("--mixed-tasks", type=click.IntRange(1, 10_000), default=24, help="Number of concurrent tasks.")
 @click.option(
     "--viewers",
     type=click.IntRange(1, 10_000),
     default=50,
-    help="Who watch a task's page, for the scenario of that name.",
+    help="Number of viewers of a task's page, for the scenario viewers.",
 )
-@click.option("--viewers-poll", is_flag=True, help="They poll states and groups instead of being told of them.")
+@click.option("--viewers-poll", is_flag=True, help="Viewers poll states and groups instead of subscribing to them.")
 @click.option(
-    "--viewer-pairs", type=click.IntRange(1, 100), default=5, help="How often the task runs with nobody and with them."
+    "--viewer-pairs", type=click.IntRange(1, 100), default=5, help="Number of pairs of runs, without and with viewers."
 )
 @click.option(
     "--viewed-seconds",
     type=click.FloatRange(0.1, 3600),
     default=20.0,
-    help="How long the hosts of the task that they watch take to answer.",
+    help="Seconds that the hosts of the watched task take to answer.",
 )
 @click.option(
     "--hello-timeout",
     type=click.FloatRange(0.1, 600),
     default=10.0,
-    help="Seconds after which an agent that is not welcomed hangs up.",
+    help="Seconds after which an agent without Welcome disconnects.",
 )
 @click.option(
     "--backoff-max",
     type=click.FloatRange(0.1, 600),
     default=20.0,
-    help="Longest pause of an agent between two tries to connect.",
+    help="Longest pause of an agent between two connection attempts.",
 )
 @click.option(
     "--dialing",
     type=click.IntRange(1, 100_000),
     default=1_024,
-    help="Connections of one process between their first byte and their welcome at once.",
+    help="Concurrent connections of one process between first byte and Welcome.",
 )
 @click.option(
     "--limit",
     type=click.FloatRange(1, 86_400),
     default=900.0,
-    help="Seconds for the whole run; then what is known is reported.",
+    help="Maximum seconds for the whole run; then the results so far are reported.",
 )
 @click.option(
     "--keep",
@@ -164,23 +166,23 @@ def cli(
 ) -> None:
     """Simulate agents against a real server and check every result.
 
-    Exits 0 when every result was there once and right, 1 when one was lost, doubled or wrong, 2 when the run could not
-    be finished.
+    Exits with 0 if every result arrived once and is correct, 1 if a result was lost, doubled or wrong, 2 if the run
+    could not be finished.
     """
     names = ("token_file", "agent_address", "join_token_file", "server_pid")
     given = {name: rest.pop(name) for name in names}
-    foreign = _foreign(server, tls, **given)
-    if foreign is not None and (sets or pure or rest["store"] != "sqlite"):
+    existing = _existing(server, tls, **given)
+    if existing is not None and (sets or pure or rest["store"] != "sqlite"):
         raise click.UsageError(
-            "--set, --store and --pure are for a server that is started; they do not go with --server"
+            "--set, --store and --pure configure a started server; they cannot be combined with --server"
         )
-    if both and (foreign is not None or pure):
-        raise click.UsageError("--compare starts servers of both kinds; it goes neither with --server nor with --pure")
+    if both and (existing is not None or pure):
+        raise click.UsageError("--compare starts servers of both kinds; it cannot be combined with --server or --pure")
     keep = rest["keep"]
     if isinstance(keep, Path) and keep.exists() and any(keep.iterdir()):
         raise click.UsageError(f"--keep: {keep} is not empty")
     options = Options(
-        foreign=foreign,
+        existing=existing,
         tls=tls,
         pure=pure,
         sets=sets,
@@ -188,20 +190,20 @@ def cli(
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         **rest,  # type: ignore[arg-type]
     )
-    context.exit(compare(options, Show()) if both else conduct(options, Show()).code)
+    context.exit(compare(options, Console()) if both else conduct(options, Console()).code)
 
 
-def _foreign(
+def _existing(
     server: str | None,
     tls: bool,
     token_file: object,
     agent_address: object,
     join_token_file: object,
     server_pid: object,
-) -> Foreign | None:
+) -> ExistingServer | None:
     if server is None:
         if token_file or agent_address or join_token_file or server_pid:
-            raise click.UsageError("--token-file, --agent-address, --join-token-file and --server-pid go with --server")
+            raise click.UsageError("--token-file, --agent-address, --join-token-file and --server-pid need --server")
         return None
     if not (
         isinstance(token_file, Path) and isinstance(agent_address, str) and (tls or isinstance(join_token_file, Path))
@@ -210,7 +212,7 @@ def _foreign(
     host, _, port = agent_address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise click.UsageError(f"--agent-address: {agent_address!r} is not like 127.0.0.1:8441")
-    return Foreign(
+    return ExistingServer(
         server,
         token_file,
         host.strip("[]"),

@@ -1,5 +1,4 @@
-"""One run from beginning to end: server, fleet, scenarios one after the other, reports, and the end of all
-processes."""
+"""One run from start to end: server, fleet, scenarios one after the other, reports, and the end of all processes."""
 
 from __future__ import annotations
 
@@ -14,10 +13,10 @@ from typing import Any
 from loadtest import files
 from loadtest.api import Refused, Unreachable
 from loadtest.measure.proc import machine, rss_kb
-from loadtest.measure.watch import Sample, Watch
+from loadtest.measure.watch import ResourceSampler, Sample
 from loadtest.options import Options
 from loadtest.reports.page import page
-from loadtest.reports.progress import Show, table
+from loadtest.reports.progress import Console, table
 from loadtest.reports.report import details, rows, summary, to_json, write
 from loadtest.run import Incomplete, Run
 from loadtest.scenarios import ALL, ALONE
@@ -25,22 +24,30 @@ from loadtest.scenarios.fairness import apart_of
 from loadtest.scenarios.join import join
 from loadtest.site.database import with_database
 from loadtest.site.fleet import Fleet, FleetFailed
-from loadtest.site.target import Running, ServerDied, Started, Target
+from loadtest.site.target import ExistingTarget, ServerDied, StartedTarget, Target
 
 GOOD, BAD, UNFINISHED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """code: GOOD, BAD when a result was lost, doubled or wrong, UNFINISHED when a scenario could not be finished.
-    report: of report.json."""
+    """Result of a run.
+
+    Attributes:
+        code: GOOD; BAD if a result was lost, doubled or wrong; UNFINISHED if a scenario could not be finished.
+        report: Contents of report.json.
+    """
 
     code: int
     report: dict[str, Any]
 
 
-def conduct(options: Options, show: Show) -> Outcome:
-    """One run, its reports written. Raises CannotRun."""
+def conduct(options: Options, show: Console) -> Outcome:
+    """Run everything and write the reports.
+
+    Raises:
+        CannotRun: The run is impossible with these options.
+    """
     about = machine()
     limit = files.limit()
     split = files.split(options.agents, limit, options.processes, apart_of(options))
@@ -56,15 +63,17 @@ def conduct(options: Options, show: Show) -> Outcome:
         target = _target(options, folder, limit, show, stack)
         times = {"hello_timeout": options.hello_timeout, "backoff_max": options.backoff_max}
         base = rss_kb(target.pid) if target.pid else None
-        door = target.door(options.agents) if options.tls else None
-        fleet = Fleet(target, split, seed=options.seed, folder=folder, door=door, dialing=options.dialing, **times)
+        join_target = target.join_target(options.agents) if options.tls else None
+        fleet = Fleet(
+            target, split, seed=options.seed, folder=folder, join_target=join_target, dialing=options.dialing, **times
+        )
         stack.callback(fleet.close)
-        watch = Watch(target, fleet)
+        watch = ResourceSampler(target, fleet)
         run = Run(options, target, fleet, watch, show, time.monotonic() + options.limit, base_rss_kb=base)
         watch.on_sample = lambda sample: show.progress(_now(sample, fleet))
         watch.start()
         stack.callback(watch.close)
-        if door is not None:
+        if join_target is not None:
             join(run)
         connected = _scenarios(
             run, [name for name in ALL if name not in ALONE and (name in options.scenarios or name == "connect")]
@@ -74,11 +83,11 @@ def conduct(options: Options, show: Show) -> Outcome:
     return _finish(run, about)
 
 
-def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitStack) -> Target:
-    if options.foreign is not None:
-        return Running(options.foreign)
+def _target(options: Options, folder: Path, limit: int, show: Console, stack: ExitStack) -> Target:
+    if options.existing is not None:
+        return ExistingTarget(options.existing)
     files.check_server(options.agents, limit)
-    target = Started(folder, options)
+    target = StartedTarget(folder, options)
     stack.callback(target.close)
     show.say(
         f"server started in {target.start():.2f} s: {target.url}, agents on "
@@ -88,7 +97,7 @@ def _target(options: Options, folder: Path, limit: int, show: Show, stack: ExitS
 
 
 def _scenarios(run: Run, names: list[str]) -> bool:
-    """Whether it makes sense to go on with others."""
+    """Run scenarios; False if further scenarios make no sense."""
     for name in names:
         title, scenario = ALL[name]
         run.show.begin(title)
@@ -106,19 +115,16 @@ def _scenarios(run: Run, names: list[str]) -> bool:
             run.show.say(f"   failed: {error}")
             return False
         if name not in ALONE:
-            run.look_at_fleet()
+            run.collect_fleet_figures()
         run.show.say(f"   done in {time.monotonic() - begin:.1f} s")
     return True
 
 
 def _finish(run: Run, about: dict[str, object]) -> Outcome:
     if run.figures.wire_cpu_us_per_agent is None and "wire" not in run.options.scenarios:
-        run.note("wire_cpu_us_per_agent is null: it was not asked for (--scenario wire).")
-    if run.options.foreign is not None:
-        run.note(
-            "The store and whether compiled modules are used cannot be seen from outside a server that was not "
-            "started here."
-        )
+        run.note("wire_cpu_us_per_agent is null: the scenario wire was not selected.")
+    if run.options.existing is not None:
+        run.note("For a server that the harness did not start, the store and the use of compiled modules are unknown.")
     pauses = run.target.pauses
     run.details["server_had_no_room"] = {"times": pauses.refused, "seconds_waited": round(pauses.seconds, 1)}
     report = summary(run, about)

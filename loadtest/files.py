@@ -1,4 +1,4 @@
-"""How many files a process may open, and what follows from that."""
+"""The limit on open files, and how many processes it requires."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import resource
 from loadtest.options import CannotRun
 
 SPARE = 200
-"""Descriptors that a process needs beside one per connection."""
+"""Descriptors that a process needs in addition to one per connection."""
 
 
 def limit() -> int:
-    """Files that a process of this user may open; the soft limit is raised to the hard one, children inherit it."""
+    """Return how many files a process may open. The soft limit is raised to the hard limit; children inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         return 1 << 20
@@ -21,9 +21,11 @@ def limit() -> int:
 
 
 def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[int]:
-    """Agents per process, as even as can be, then those that are to have a process of their own. Raises CannotRun when
-    `wanted` processes cannot
-    hold the others."""
+    """Return the number of agents per process, evenly divided, then those in a separate process.
+
+    Raises:
+        CannotRun: `wanted` processes cannot hold the agents.
+    """
     if apart:
         return [*split(agents - apart, files, wanted), apart]
     each = files - SPARE
@@ -40,7 +42,11 @@ def split(agents: int, files: int, wanted: int | None, apart: int = 0) -> list[i
 
 
 def check_server(agents: int, files: int) -> None:
-    """The server that we start inherits the limit. Raises CannotRun."""
+    """Check that the started server, which inherits the limit, can open enough files.
+
+    Raises:
+        CannotRun: The limit is too low.
+    """
     if agents + SPARE > files:
         raise CannotRun(
             f"a server with {agents} agents needs {agents + SPARE} open files, and a process may open {files}; "

@@ -1,23 +1,27 @@
-"""What a run is asked to do."""
+"""Options of a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-ASKED = ("answers", "viewers")
-"""Scenarios that run only when they are named."""
+ON_REQUEST = ("answers", "viewers")
+"""Scenarios that run only when selected."""
 SCENARIOS = ("connect", "idle", "echo", "latency", "fairness", "mixed", "faults", "drain", "restart", "wire")
 
 
 class CannotRun(Exception):
-    """The run is impossible as asked. The message names what is wrong and what to do."""
+    """The run is impossible with these options. The message names the cause and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """A server that runs already. pid: of its process, if it is on this machine. join_token_file: for one without
-    TLS."""
+class ExistingServer:
+    """A server that already runs.
+
+    Attributes:
+        join_token_file: Join token of a server without TLS.
+        pid: Its process, if it is on this machine.
+    """
 
     url: str
     token_file: Path
@@ -29,9 +33,15 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Times in seconds. processes: None for as few as the limit on open files allows. tls: mutual, on the agent port.
+    """Options of a run; times are seconds.
 
-    sets: settings of the server that is started. pure: it runs without compiled modules. limit: for the whole run."""
+    Attributes:
+        processes: Processes for the simulated agents; None for as few as the limit on open files allows.
+        tls: Mutual TLS on the agent port.
+        sets: Settings of the started server.
+        pure: Start the server without compiled modules.
+        limit: Maximum duration of the whole run.
+    """
 
     agents: int = 200
     rounds: int = 3
@@ -40,7 +50,7 @@ class Options:
     pure: bool = False
     report: Path = Path("report.json")
     scenarios: tuple[str, ...] = SCENARIOS
-    foreign: Foreign | None = None
+    existing: ExistingServer | None = None
     sets: tuple[str, ...] = ()
     processes: int | None = None
     seed: int = 1

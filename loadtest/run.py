@@ -1,4 +1,4 @@
-"""What the scenarios share: server, fleet, figures, findings, and the way to run a task and check all of it."""
+"""State shared by the scenarios: server, fleet, figures and findings; runs a task and checks all of its results."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from typing import Any
 
 from loadtest.api import FINAL, Api, TooLate
 from loadtest.measure.proc import cpu_seconds
-from loadtest.measure.watch import Watch
+from loadtest.measure.watch import ResourceSampler
 from loadtest.options import Options
 from loadtest.reports.figures import Figures
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.site.fleet import Fleet
 from loadtest.site.target import Target
 from loadtest.swarm.commands import plan, words_of
 from loadtest.verify import Expected, Findings, verify
 
 MARGIN = 1.0
-"""A wait that ended so shortly before the end of the run, in seconds, was cut short by it."""
+"""If a wait ended within this many seconds before the end of the run, the end of the run cut it short."""
 
 
 class Incomplete(Exception):
-    """A scenario could not be finished. The message says how far it came."""
+    """A scenario could not be finished. The message states how far it got."""
 
 
 @dataclass(slots=True)
 class Run:
-    """findings: of all scenarios together. notes: sentences for the reader of the report. details: figures that
-    report.json has no key for."""
+    """One run.
+
+    Attributes:
+        findings: Findings of all scenarios.
+        notes: Sentences for the reader of the report.
+        details: Figures without a key in report.json.
+    """
 
     options: Options
     target: Target
     fleet: Fleet
-    watch: Watch
-    show: Show
+    watch: ResourceSampler
+    show: Console
     deadline: float
     figures: Figures = field(default_factory=Figures)
     findings: Findings = field(default_factory=Findings)
@@ -48,39 +53,44 @@ class Run:
     fleet_counts: Counter[str] = field(default_factory=Counter)
     fleet_endings: Counter[str] = field(default_factory=Counter)
     fleet_cpu_seconds: float | None = None
-    _everybody: list[str] | None = None
+    _all_targets: list[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def left(self, most: float) -> float:
-        """Seconds that may be spent waiting, of `most`. Raises Incomplete when the run's own time is over."""
+        """Return how many of `most` seconds may be spent waiting.
+
+        Raises:
+            Incomplete: The time for the whole run has ended.
+        """
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise Incomplete(f"the time for the whole run, {self.options.limit:g} s, is over")
+            raise Incomplete(f"the time for the whole run, {self.options.limit:g} s, has ended")
         return min(left, most)
 
     def cpu(self) -> float | None:
         return cpu_seconds(self.target.pid) if self.target.pid else None
 
     def per_agent_us(self, before: float | None) -> float | None:
-        """The server's CPU time since `before`, in microseconds per agent."""
+        """Return the server's CPU time since `before`, in microseconds per agent."""
         now = self.cpu()
         return None if now is None or before is None else (now - before) * 1e6 / self.fleet.size
 
-    def everybody(self, api: Api) -> list[str]:
-        """`targets` that name the simulated hosts and nobody else."""
-        if self._everybody is None:
+    def all_targets(self, api: Api) -> list[str]:
+        """Return `targets` that name exactly the simulated hosts."""
+        if self._all_targets is None:
             known = api.json("GET", "/statistics")["hosts"]["known"]
             only_ours = self.target.alone and known == self.fleet.size
-            self._everybody = ["all"] if only_ours else list(self.fleet.ids)
+            self._all_targets = ["all"] if only_ours else list(self.fleet.ids)
             if not only_ours:
-                self.note(
-                    "The server may know other hosts too: the simulated ones were named one by one in every request."
-                )
-        return self._everybody
+                self.note("The server may know other hosts: every request named the simulated hosts one by one.")
+        return self._all_targets
 
-    def look_at_fleet(self) -> None:
-        """Take over what the hosts have counted, why their connections ended, and what they have cost. Raises
-        FleetFailed."""
+    def collect_fleet_figures(self) -> None:
+        """Read the hosts' counters, the reasons of ended connections and the CPU time.
+
+        Raises:
+            FleetFailed: A process of simulated hosts has ended.
+        """
         self.fleet_counts, self.fleet_endings, self.fleet_cpu_seconds = (
             self.fleet.counts(),
             self.fleet.reasons(),
@@ -98,8 +108,9 @@ class Run:
     def finish(
         self, api: Api, task: dict[str, Any], expected: Expected, within: float
     ) -> tuple[dict[str, Any], Findings]:
-        """Wait for the task's end and check it. One that does not end in time is checked as it is: what is missing is
-        lost."""
+        """Wait for a task's end and check it. A task that does not end in time is checked as it is; missing results are
+        lost.
+        """
         try:
             task = api.wait_final(task, self.left(within))
         except TooLate as late:
@@ -108,7 +119,7 @@ class Run:
         return task, self.check(api, task, expected)
 
     def check(self, api: Api, task: dict[str, Any], expected: Expected) -> Findings:
-        """All rows and outputs of an ended task. What is found is added to the run's findings too."""
+        """Check all rows and outputs of an ended task and add the findings to those of the run."""
         task_id = task["task_id"]
         starts = self.fleet.starts(task["command"]["command_id"])
         if task["status"] not in FINAL and time.monotonic() > self.deadline - MARGIN:
@@ -129,5 +140,5 @@ class Run:
 
 
 def body(command: str, targets: Sequence[str], **more: Any) -> dict[str, Any]:
-    """Of POST /tasks and POST /run. Every task of a run is of the type `loadtest`."""
+    """Return the body of POST /tasks and POST /run. Every task of a run has the type `loadtest`."""
     return {"targets": list(targets), "command": command, "type": "loadtest", **more}

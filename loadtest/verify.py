@@ -1,8 +1,8 @@
-"""Is every result there, once, and the right one? Compared are the server's rows and outputs with what the hosts did.
+"""Checks that every result exists once and is correct, by comparing the server's rows and outputs with the hosts'
+actions.
 
-lost: hosts of the task without a final row that tells what happened. doubled: hosts with more than one row, more than
-one attempt, or on
-which the command was started more than once. wrong: hosts whose row or output is not what their command gives.
+lost: hosts of the task without a final row with a result. doubled: hosts with more than one row, more than one attempt,
+or more than one start of the command. wrong: hosts whose row or output differs from what their command gives.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from loadtest.swarm.commands import Plan, kept
 FINAL = ("completed", "failed", "timeout", "canceled", "dispatch_failed", "lost")
 SHOWN = 8
 READ_OUTPUTS = 100
-"""Outputs of one task that are read byte by byte; of all of them the ids are compared."""
+"""Number of outputs per task that are read byte by byte; the ids of all outputs are compared."""
 Fetch = Callable[[str, str], bytes]
 
 
 @dataclass(slots=True)
 class Expected:
-    """What a task must give. hosts: host_id → name. may_refuse: reasons for which a host need not have started it.
+    """The expected results of a task.
 
-    outcome: status of every row; by default it follows from the plan."""
+    Attributes:
+        hosts: Host names by host_id.
+        outcome: Status of every row; by default it follows from the plan.
+        cut_short: The run ended before the task: hosts that have not ended are not counted as lost.
+        may_refuse: Reasons for which a host need not have started the command.
+    """
 
     hosts: Mapping[str, str]
     plan: Plan
     outcome: str = ""
     cut_short: bool = False
-    """The run's own time was over before the task's end: hosts that have not ended are not called lost."""
     may_refuse: frozenset[str] = frozenset()
 
     @property
@@ -42,10 +46,13 @@ class Expected:
 
 @dataclass(slots=True)
 class Findings:
-    """lost, doubled, wrong: hosts. refused: hosts that rightly say that it never started. outputs: outputs read byte by
-    byte.
+    """Numbers of hosts by finding.
 
-    examples: sentences about the first few."""
+    Attributes:
+        refused: Hosts that correctly report that the command never started.
+        outputs: Outputs read byte by byte.
+        examples: Sentences about the first few findings.
+    """
 
     lost: int = 0
     doubled: int = 0
@@ -78,11 +85,15 @@ def verify(
     fetch: Fetch,
     read_outputs: int = READ_OUTPUTS,
 ) -> Findings:
-    """rows: the task's executions as the API gives them. starts: how often each host started it, as the hosts count.
+    """Compare the rows of a task with the expected results.
 
-    fetch: (host_id, part) → bytes kept of its stdout. Of all outputs the id is compared, which is the SHA-256 of one
-    that is kept whole;
-    the bytes are read once per id, for the first `read_outputs` of them.
+    Args:
+        expected: The expected results.
+        rows: The task's executions from the API.
+        starts: How often each host started the command, as counted by the hosts.
+        fetch: Returns the kept bytes of a host's stdout, as `fetch(host_id, part)`.
+        read_outputs: Number of output ids whose bytes are read. The ids of all outputs are compared; the id of a
+            completely kept output is its SHA-256.
     """
     found = Findings()
     seen: Counter[str] = Counter()
@@ -129,7 +140,7 @@ def _one(
             found.say(f"{name}: never started: {code}")
         else:
             found.wrong += 1
-            found.say(f"{name}: is said never to have started, and has")
+            found.say(f"{name}: reported as never started, but it started")
         return
     wrong = _difference(expected, row, starts)
     if not wrong and status in ("completed", "failed"):
@@ -141,14 +152,14 @@ def _one(
 
 def _difference(expected: Expected, row: dict[str, Any], starts: int) -> str:
     if starts == 0 and row["status"] != "canceled":
-        return f"{row['status']}, and was never started"
+        return f"{row['status']}, but it was never started"
     if row["status"] != expected.status:
         return f"{row['status']} instead of {expected.status}"
     exit_code = expected.plan.exit_code if row["status"] in ("completed", "failed") else None
     if row["exit_code"] != exit_code:
         return f"exit code {row['exit_code']} instead of {exit_code}"
     if row["stderr"] is not None:
-        return "a stderr that it never wrote"
+        return "a stderr that the command did not write"
     return ""
 
 
@@ -159,7 +170,7 @@ def _output_difference(
     output = expected.plan.stdout(host_id, expected.hosts[host_id], row["command_id"])
     shown = row["stdout"]
     if not output:
-        return "" if shown is None else "an output that it never wrote"
+        return "" if shown is None else "an output that the command did not write"
     if shown is None:
         return f"no output instead of {len(output)} bytes"
     if shown["total_bytes"] != len(output):
@@ -167,12 +178,12 @@ def _output_difference(
     head, tail = kept(output)
     whole = len(head) + len(tail) == len(output)
     if shown["truncated"] == whole:
-        return f"{len(output)} bytes of output said to be {'truncated' if whole else 'whole'}"
+        return f"{len(output)} bytes of output reported as {'truncated' if whole else 'whole'}"
     if whole and shown["output_id"] != sha256(output).hexdigest():
-        return "another output than it wrote"
+        return "an output that differs from what the command wrote"
     if shown["output_id"] not in outputs and len(outputs) < most:
         outputs.add(shown["output_id"])
         found.outputs += 1
         if fetch(host_id, "head") != head or (tail and fetch(host_id, "tail") != tail):
-            return "output that reads differently from what it wrote"
+            return "stored bytes that differ from what the command wrote"
     return ""

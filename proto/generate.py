@@ -1,8 +1,8 @@
-"""Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]` (default:
-proto/gen).
+"""Regenerates proto/gen and proto/command.binpb from proto/command.proto: `python proto/generate.py [folder]`.
 
-command.binpb is the schema as a google.protobuf.FileDescriptorProto, which server reflection gives out. The generated
-code is committed, so that running Clarion needs no compiler; tests/house/project/test_proto_fresh.py compares.
+The default folder is proto/gen. command.binpb is the schema as a google.protobuf.FileDescriptorProto for server
+reflection. The generated code is committed, so that running Clarion needs no compiler;
+tests/house/project/test_proto_fresh.py compares both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ PROTO = Path(__file__).parent
 
 
 def describe(target: Path) -> None:
-    """Write command.proto's descriptor to `target`. Raises CalledProcessError."""
+    """Write the descriptor of command.proto to `target`.
+
+    Raises:
+        CalledProcessError: The compiler failed.
+    """
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +33,11 @@ def describe(target: Path) -> None:
 
 
 def generate(target: Path) -> None:
-    """Write the betterproto code of command.proto below `target`. Raises CalledProcessError."""
+    """Write the betterproto code of command.proto below `target`.
+
+    Raises:
+        CalledProcessError: The compiler failed.
+    """
     describe(PROTO / "command.binpb" if target == PROTO / "gen" else target / "command.binpb")
     target.mkdir(parents=True, exist_ok=True)
     plugin = Path(sys.executable).parent

@@ -1,7 +1,7 @@
-"""The one place from which messages are imported, so that changing the protobuf library changes one file.
+"""Exports all protobuf messages, so that a change of the protobuf library changes one file.
 
 `decode` is strict where betterproto is lenient: betterproto 2.0.0b7 silently accepts most truncated messages and raises
-whatever comes to hand on the rest.
+arbitrary exceptions for the rest.
 """
 
 from __future__ import annotations
@@ -100,30 +100,36 @@ __all__ = [
 
 
 class MalformedMessage(ValueError):
-    """Bytes that are not the message that they should be."""
+    """The bytes are not a valid message of this type."""
 
 
 def kind_of(message: CommandMessage) -> tuple[str, object | None]:
-    """Name and value of the oneof's member: ("hello", Hello(...)), or ("", None) for a kind this version does not
-    know."""
+    """Return name and value of the oneof member, for example ("hello", Hello(...)).
+
+    The result is ("", None) for a kind that this version does not know.
+    """
     return betterproto.which_one_of(message, "message")
 
 
 def decode(data: bytes) -> CommandMessage:
-    """Parse one CommandMessage.
+    """Parse one CommandMessage. Unknown fields are skipped.
 
-    Raises MalformedMessage for truncated fields, wrong wire types and text that is not UTF-8. Unknown fields are
-    skipped.
+    Raises:
+        MalformedMessage: A field is truncated, has the wrong wire type, or holds text that is not UTF-8.
     """
     return parse(CommandMessage, data)
 
 
 def parse(kind: type[M], data: bytes) -> M:
-    """Parse one message of this kind, as strictly. Raises MalformedMessage."""
+    """Parse one message of this type.
+
+    Raises:
+        MalformedMessage: As for `decode`.
+    """
     _check_wire(data)
     try:
         return kind().parse(data)
-    except Exception as error:  # betterproto lets KeyError, IndexError, AttributeError, … through on bad bytes
+    except Exception as error:  # for invalid bytes betterproto raises KeyError, IndexError, AttributeError, …
         raise MalformedMessage(f"not a {kind.__name__}: {error!r}") from error
 
 

@@ -1,8 +1,8 @@
-"""Facts of a report that change what the operator must do, whatever the exit code: one sentence each, and the way out.
+"""Facts in a report that matter to the operator whatever the exit code: one sentence each, and a remedy.
 
-`facts_of` finds them in a report as the server keeps it and in the sizes of the outputs. The store counts them per
-group of answers
-with `queries/notes.sql`, which holds a mark for each note; tests/house/test_words.py compares the two.
+`facts_of` finds them in a report as the server stores it and in the sizes of the outputs. The store counts them per
+group of answers with `queries/notes.sql`, which contains a mark for each note; tests/house/test_words.py compares the
+two.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from proto.words import CHINESE, ENGLISH
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """mark: SQL LIKE pattern that finds the fact in the JSON text of a report; empty for a fact that the report does
-    not hold.
-    zh: message and hint in Simplified Chinese."""
+    """One fact and its texts.
+
+    Attributes:
+        mark: SQL LIKE pattern that finds the fact in the JSON text of a report; empty if the report does not contain
+            it.
+        zh: Message and hint in Simplified Chinese.
+    """
 
     code: str
     mark: str
@@ -26,7 +30,7 @@ class Note:
     zh: tuple[str, str]
 
     def texts(self, language: str = ENGLISH) -> tuple[str, str]:
-        """Message and hint in the language."""
+        """Return message and hint in the language."""
         return self.zh if language == CHINESE else (self.message, self.hint)
 
 
@@ -90,13 +94,17 @@ _ALL = (
 
 NOTES: dict[str, Note] = {note.code: note for note in _ALL}
 MARKED = tuple(note.code for note in _ALL if note.mark)
-"""Codes of the notes that a report holds, in the order of queries/notes.sql."""
+"""Codes of the notes that a report contains, in the order of queries/notes.sql."""
 
 
 def facts_of(report: Mapping[str, object] | None, truncated: bool) -> list[tuple[str, int | None]]:
-    """Code and, where the agent counted, number of each note that holds, in the order of the table.
+    """Return code and count of each note that applies, in the order of the table.
 
-    report: as the server keeps it. truncated: the middle of an output is not kept.
+    The count is None if the agent sent none.
+
+    Args:
+        report: The report as the server stores it.
+        truncated: True if the middle of an output is not kept.
     """
     found: list[tuple[str, int | None]] = []
     for code in MARKED:

@@ -1,11 +1,9 @@
-"""Output and names as people can read them: one rule for the command line, the page and diffs. docs/guide/output.md is
-this page in prose.
+"""Converts output and names to readable text: one rule for the command line, the page and diffs.
 
-`Readable` plays a line like a terminal: a carriage return or a backspace moves back, what follows overwrites. It takes
-bytes in pieces, and how
-they are cut changes nothing. `escaped` is for names and other single values, `visible` for the diff of texts that look
-alike. The page does
-the same in JavaScript; tests/proto/readable/cases.json holds both to it.
+docs/guide/output.md explains the rule. `Readable` interprets a line like a terminal: a carriage return or a backspace
+moves back, and the following text overwrites. It accepts bytes in pieces, and the cuts between pieces change nothing.
+`escaped` is for names and other single values, `visible` for the diff of texts that look alike. The page does the same
+in JavaScript; tests/proto/readable/cases.json tests both.
 """
 
 from __future__ import annotations
@@ -15,10 +13,11 @@ import re
 from unicodedata import category, normalize
 
 WINDOW = 65_536
-"""Characters of one line that can still be overwritten. What stands before them is final, so that a line without end
-needs no memory without end."""
+"""Characters of one line that can still be overwritten. Earlier characters are final, so that an endless line needs
+bounded memory.
+"""
 STRING = 4_096
-"""Longest text of a control string, such as a window's title. A longer one is shown, as text."""
+"""Longest text of a control string, such as a window title. A longer one is shown as text."""
 
 HIDDEN_RANGES = (
     *((0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F)),  # control characters but tab and new line
@@ -34,17 +33,17 @@ HIDDEN_RANGES = (
     ),
     *((0xD800, 0xDFFF), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
-"""Characters that take no room or turn the direction of writing: Default_Ignorable_Code_Point of Unicode
-(DerivedCoreProperties.txt) without the
-variation selectors U+FE00 to U+FE0F, which emoji are written with; line and paragraph separators; interlinear
-annotation; surrogates."""
+"""Characters that are invisible or change the writing direction: Default_Ignorable_Code_Point of Unicode
+(DerivedCoreProperties.txt) without the variation selectors U+FE00 to U+FE0F, which emoji use; line and paragraph
+separators; interlinear annotation; surrogates.
+"""
 
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN_RANGES)
 _CLASS = _CLASS.replace("\\", "\\\\").replace("]", "\\]").replace("[", "\\[")
 HIDDEN = re.compile(f"[{_CLASS}]")
-"""One of HIDDEN_RANGES."""
+"""Matches one character of HIDDEN_RANGES."""
 _NAME_HIDDEN = re.compile(f"[\t\n{_CLASS}]|(?:(?<=[\x00-\x7f])|^)[\ufe00-\ufe0f]")
-"""In names a variation selector must follow a character that has variants; none of ASCII counts as one."""
+"""In names a variation selector must follow a character that has variants; ASCII characters have none."""
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)(?P<csi>[0-?]{0,64})[ -/]{0,16}(?P<end>[@-~])"
@@ -58,29 +57,33 @@ _UNFINISHED = re.compile(
     r"|\x1b[ -/]{0,16}\Z"
 )
 _STEERS = re.compile("[\b\n\r\x1b\x90\x98\x9b\x9d-\x9f]")
-"""What ends a run of characters that are simply written: what moves, and what begins a control function."""
+"""Characters that end a run of plain text: those that move, and those that begin a control function."""
 
 
 class Readable:
-    """Bytes of one stream → text. `add` returns what can no longer change: whole lines, and what lies WINDOW before the
-    end of one."""
+    """Converts the bytes of one stream to text.
+
+    `add` returns text that can no longer change: whole lines, and text more than WINDOW before the end of a line.
+    """
 
     def __init__(self) -> None:
+        """Start with an empty line."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
         self._line: list[str] = []
         self._at = 0
 
     def add(self, data: bytes) -> str:
+        """Add bytes and return the text that can no longer change."""
         return self._take(self._decoder.decode(data), last=False)
 
     def end(self) -> str:
-        """Whatever is left, once nothing more comes."""
+        """Return the remaining text at the end of the stream."""
         return self._take(self._decoder.decode(b"", final=True), last=True) + self._final()
 
     @property
     def line(self) -> str:
-        """The line that is not over, as it looks now; of an escape sequence that is not complete, nothing."""
+        """The unfinished line as it looks now, without incomplete escape sequences."""
         return _shown(self._line)
 
     def _take(self, text: str, *, last: bool) -> str:
@@ -126,8 +129,7 @@ class Readable:
             self._write(char, done)
 
     def _obey(self, parameter: str | None, function: str | None) -> None:
-        """Erasing, and moving within the line; everything else that a terminal would do, colours above all, is left
-        out."""
+        """Erase or move within the line. Other functions, such as colours, are ignored."""
         if parameter is None or function not in ("K", "J", "C", "D", "G"):
             return
         number = (
@@ -156,35 +158,35 @@ class Readable:
 
 
 def readable(output: bytes | str) -> str:
-    """All of an output at once."""
+    """Convert a whole output."""
     screen = Readable()
     return screen.add(output if isinstance(output, bytes) else output.encode("utf-8", "surrogatepass")) + screen.end()
 
 
 def escaped(text: str) -> str:
-    """A name or another single value: every character that would not be seen, or would change how the rest is read, as
-    its number."""
+    """Return a name or another single value with every invisible or misleading character replaced by its number."""
     return _NAME_HIDDEN.sub(_number, text)
 
 
 def hidden(text: str) -> str | None:
-    """The first character of a name that `escaped` would show as its number, as `U+202E`."""
+    """Return the first character of a name that `escaped` would replace, as `U+202E`, or None."""
     found = _NAME_HIDDEN.search(text)
     return None if found is None else f"U+{ord(found[0]):04X}"
 
 
 def visible(data: bytes) -> str:
-    """Every byte tells: two lines that differ look different. What `readable` plays, leaves out or cannot show stands
-    as its number; so do tabs,
-    spaces at the end, spaces other than the usual one, combining marks, bytes that are not UTF-8, and a backslash
-    twice."""
+    """Return a text in which every byte is visible, so that two different lines look different.
+
+    Everything that `readable` interprets, leaves out or cannot show is replaced by its number. So are tabs, trailing
+    spaces, unusual spaces, combining marks and bytes that are not UTF-8; a backslash is doubled.
+    """
     text = data.decode("utf-8", "surrogateescape")
     kept = text.rstrip(" ")
     return "".join(map(_told, kept)) + "\\x20" * (len(text) - len(kept))
 
 
 def look(text: str) -> str:
-    """Readable texts with the same look are told apart by `visible` only."""
+    """Return a form that is equal for readable texts that look the same; only `visible` shows their difference."""
     plain = normalize("NFC", text).translate(_VARIATIONS)
     return "\n".join(" ".join(line.split()) for line in plain.split("\n"))
 

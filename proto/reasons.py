@@ -1,10 +1,8 @@
 """Why an execution did not complete: the closed list of reasons that agents send, the store keeps and people read.
 
-Each reason has the phase in which it happened, the status in which the execution ends, a sentence, what to do about it,
-and whether
-trying again can help. An execution whose reason says `started=False` is certain never to have run. People read the word
-of the
-status (proto/words.py); a reason says why.
+Each reason has the phase in which it happened, the final status of the execution, a sentence, a remedy, and whether a
+new attempt can help. An execution whose reason has `started=False` certainly never ran. People read the word of the
+status (proto/words.py); a reason explains it.
 """
 
 from __future__ import annotations
@@ -16,9 +14,15 @@ from proto.words import CHINESE, ENGLISH, HOST_OFFLINE, STATES, Said
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """phase: one of admit, deliver, start, run, report. ends: code of the status. started: whether a process of it may
-    ever have existed.
-    zh: message and hint in Simplified Chinese."""
+    """One reason.
+
+    Attributes:
+        phase: admit, deliver, start, run or report.
+        ends: Code of the final status.
+        retryable: True if a new attempt can help.
+        started: True if a process of the execution may have existed.
+        zh: Message and hint in Simplified Chinese.
+    """
 
     code: str
     phase: str
@@ -31,11 +35,11 @@ class Reason:
 
     @property
     def word(self) -> str:
-        """The word of the status in which it ends."""
+        """The word of the final status."""
         return STATES[self.ends].word
 
     def texts(self, language: str = ENGLISH) -> tuple[str, str, str]:
-        """Word, message and hint in the language."""
+        """Return word, message and hint in the language."""
         message, hint = self.zh if language == CHINESE else (self.message, self.hint)
         return STATES[self.ends].texts(language)[0], message, hint
 
@@ -354,9 +358,15 @@ REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
 
 
 def said(status: str, *, unreachable: bool = False, code: str | None = None) -> Said:
-    """What people read of an execution: the word of its status; message and hint of its reason, if there is one.
+    """Return the texts for an execution: the word of its status; message and hint of its reason, if there is one.
 
-    status: the code. unreachable: it has not ended and its host is offline. Raises KeyError for an unknown status.
+    Args:
+        status: Code of the status.
+        unreachable: True if it has not ended and its host is offline.
+        code: Code of the reason, or None.
+
+    Raises:
+        KeyError: The status is unknown.
     """
     state = STATES[status]
     if code is not None:
@@ -369,5 +379,5 @@ def said(status: str, *, unreachable: bool = False, code: str | None = None) -> 
 
 
 def reason(code: str) -> Reason:
-    """The catalogue's entry, or that of `unknown`: agents may be newer than the server."""
+    """Return the entry of this code, or of `unknown`, because agents may be newer than the server."""
     return REASONS.get(code) or REASONS["unknown"]

@@ -1,8 +1,7 @@
-"""The words that people read for states: of executions, of tasks and of hosts, in English and in Simplified Chinese.
+"""The words for states of executions, tasks and hosts, in English and in Simplified Chinese.
 
-CLI, API, page, selectors and documentation take them from here. JSON carries the codes, which never change.
-`code_of_execution` and
-`code_of_task` accept a code, a word in either language, and the spellings of earlier releases.
+CLI, API, page, selectors and documentation use these words. JSON carries the codes, which never change.
+`code_of_execution` and `code_of_task` accept a code, a word in either language, and the spellings of earlier releases.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ LANGUAGES = (ENGLISH, CHINESE)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What people read of a state: a word, a sentence that says why, and what to do. zh: the same three in Simplified
-    Chinese."""
+    """The texts for a state: a word, a sentence that explains it, and a remedy.
+
+    `zh` has the same three in Simplified Chinese.
+    """
 
     word: str
     message: str
@@ -26,7 +27,7 @@ class Said:
     zh: tuple[str, str, str]
 
     def texts(self, language: str = ENGLISH) -> tuple[str, str, str]:
-        """Word, message and hint in the language; English for a language that is not in LANGUAGES."""
+        """Return word, message and hint in the language; English for a language that is not in LANGUAGES."""
         return self.zh if language == CHINESE else (self.word, self.message, self.hint)
 
 
@@ -72,7 +73,7 @@ STATES: dict[str, Said] = {
         ("丢失", "可能执行过，无法得知如何结束", "请在主机上检查其影响"),
     ),
 }
-"""Code of an execution's status → what people read where no reason is known."""
+"""Texts by code of an execution's status, for executions without a known reason."""
 
 TASKS: dict[str, Said] = {
     "pending": Said(
@@ -100,7 +101,7 @@ TASKS: dict[str, Said] = {
         ("已超时", "任务时限已到", "若需更久，请增大 task_timeout"),
     ),
 }
-"""Code of a task's status → what people read."""
+"""Texts by code of a task's status."""
 
 HOSTS: dict[str, Said] = {
     "online": Said(
@@ -116,7 +117,7 @@ HOSTS: dict[str, Said] = {
         ("从未上线", "其代理从未连接过", "以此主机 ID 加入代理"),
     ),
 }
-"""State of a host → what people read. `never_seen` is an offline host whose agent has never connected."""
+"""Texts by state of a host. `never_seen` is an offline host whose agent has never connected."""
 
 HOST_OFFLINE = Said(
     *(
@@ -126,7 +127,7 @@ HOST_OFFLINE = Said(
     ),
     ("主机离线", "主机离线；重新上线后采用其真实结果", "检查主机或网络"),
 )
-"""What is added to the word of an execution that has not ended and whose host is offline: `running (host offline)`."""
+"""Addition to the word of an unfinished execution whose host is offline: `running (host offline)`."""
 
 _OLD_EXECUTION = {"cancelled": "canceled", "timedout": "timeout", "notstarted": "dispatch_failed"}
 _OLD_TASK = {"cancelled": "canceled", "timedout": "timeout"}
@@ -134,7 +135,10 @@ _GAPS = re.compile(r"[\s_-]+")
 
 
 def plain(text: str) -> str:
-    """Lower case, with one space for each run of spaces, underscores and hyphens: `Timed_Out` → `timed out`."""
+    """Return the text in lower case with one space for each run of spaces, underscores and hyphens.
+
+    `Timed_Out` becomes `timed out`.
+    """
     return _GAPS.sub(" ", text.strip().lower())
 
 
@@ -148,15 +152,23 @@ _TASK = _spellings(TASKS, _OLD_TASK)
 
 
 def code_of_execution(text: str) -> str:
-    """The code of an execution's status, from its code, its word or an old spelling. Raises KeyError."""
+    """Return the code of an execution's status from its code, its word or an old spelling.
+
+    Raises:
+        KeyError: The text is none of them.
+    """
     return _EXECUTION[plain(text)]
 
 
 def code_of_task(text: str) -> str:
-    """The code of a task's status, from its code, its word or an old spelling. Raises KeyError."""
+    """Return the code of a task's status from its code, its word or an old spelling.
+
+    Raises:
+        KeyError: The text is none of them.
+    """
     return _TASK[plain(text)]
 
 
 def words_of(table: Mapping[str, Said]) -> str:
-    """The words of a table, for a sentence that lists what can be written: `waiting, sent, …, 'timed out'`."""
+    """List the words of a table for a sentence about valid input: `waiting, sent, …, 'timed out'`."""
     return ", ".join(repr(said.word) if " " in said.word else said.word for said in table.values())

@@ -1,4 +1,4 @@
-"""One `replace` for the core's dataclasses and for its Structs."""
+"""One `replace` for dataclasses and for Structs of the core."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ T = TypeVar("T")
 
 
 def replace(thing: T, **changes: Any) -> T:
-    """A copy with other values in the named fields. Raises TypeError for a field that `thing` does not have."""
+    """Return a copy with other values in the named fields.
+
+    Raises:
+        TypeError: `thing` has no such field.
+    """
     if isinstance(thing, msgspec.Struct):
         return msgspec.structs.replace(thing, **changes)
     return dataclasses.replace(thing, **changes)  # type: ignore[type-var]

@@ -130,10 +130,17 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Log something that the protocol says to ignore."""
+    """Write a log event.
 
-    what: str
+    Attributes:
+        event: Name of the event in snake_case.
+        key: The execution that it is about, or None.
+        message: Details for people.
+    """
+
+    event: str
     key: Key | None = None
+    message: str = ""
 
 
 Effect = Append | Rewrite | Spawn | Stop | Send | Remove | Wake | Note

@@ -3,8 +3,8 @@
 These rules hold no matter which process dies at which moment:
 
 - INTENT is durable before the fork, KILL_INTENT before the first signal, EXIT before the result is sent.
-- A known id is never started again. The engine checks the journal's executions, then the tombstones, then whether
-  `seq <= low`.
+- A known id is never started again. The engine checks the journal's executions, then the tombstones, then whether `seq
+  <= low`.
 - Every Dispatch and every Cancel of the present session is answered; those of another session are dropped.
 - A result is sent again after every Welcome until it is acknowledged.
 """
@@ -126,7 +126,7 @@ class Engine:
     def _dispatch(self, event: ev.Dispatch) -> None:
         key = event.key
         if event.session != self.session:
-            self._out.append(out.Note("dispatch of another session dropped", key))
+            self._out.append(out.Note("stale_dispatch_dropped", key))
         elif key in self.state.executions:
             self._answer_again(key)
         elif tombstone := self._known_tombstone(key):
@@ -214,7 +214,7 @@ class Engine:
     def _cancel(self, event: ev.Cancel) -> None:
         key = event.key
         if event.session != self.session:
-            self._out.append(out.Note("cancel of another session dropped", key))
+            self._out.append(out.Note("stale_cancel_dropped", key))
         elif key in self.state.executions:
             self._stop(key, event.reason)
         elif tombstone := self._known_tombstone(key):
@@ -245,7 +245,7 @@ class Engine:
     def _shim_started(self, event: ev.ShimStarted) -> None:
         execution = self.state.executions.get(event.key)
         if execution is None or execution.stage is not Stage.INTENT:
-            self._out.append(out.Note("shim started out of turn", event.key))
+            self._out.append(out.Note("unexpected_shim_start", event.key))
             return
         live = self.live[event.key]
         live.stage = Stage.RUNNING
@@ -262,7 +262,7 @@ class Engine:
     def _exited(self, event: ev.ShimExited) -> None:
         execution = self.state.executions.get(event.key)
         if execution is None or not execution.open:
-            self._out.append(out.Note("a second end of the same execution", event.key))
+            self._out.append(out.Note("duplicate_end_ignored", event.key))
             return
         self._ledger.append(Exit(*event.key, event.report, self._now.wall_ms), then=FollowUp.REPORT, key=event.key)
 

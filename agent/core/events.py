@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from agent.core.model import Key, Report
-
-
-class Decision(IntEnum):
-    """The server's decision about one entry of a Hello; the numbers are those of proto/command.proto."""
-
-    KEEP = 1
-    STOP = 2
-    ACK = 3
-    DROP = 4
-
+from proto.kinds import Decision as Decision
 
 # --- from the server --------------------------------------------------------------------------------------------------
 

@@ -36,8 +36,7 @@ class Ledger:
         Args:
             state: The state to which records are applied.
             rewrite_records: The journal is compacted when it holds more records than this and more than four times the
-                live
-                ones.
+                live ones.
             retry_ms: Milliseconds between two attempts to rewrite a broken journal.
             emit: Receives the effects.
         """
@@ -99,7 +98,7 @@ class Ledger:
         The engine requests the first rewrite at once; after later failures `retry_ms` pass.
         """
         first, self.error = not self.error, message
-        self._emit(Note(f"journal failed: {message}"))
+        self._emit(Note("journal_failed", message=message))
         if not first:
             self._emit(Wake(now_ms + self._retry_ms))
 

@@ -7,6 +7,8 @@ from enum import IntEnum
 
 import msgspec
 
+from proto import kinds
+
 Key = tuple[str, int]
 """(command_id, attempt): identifies one execution on this host."""
 
@@ -25,29 +27,29 @@ class Now:
 
 
 class Outcome(IntEnum):
-    """How an execution ended; the numbers are those of proto/command.proto.
+    """How an execution ended: the outcomes of the protocol, and NEVER.
 
     NEVER means that the execution did not start and must never start.
     """
 
     NEVER = 0
-    COMPLETED = 1
-    FAILED = 2
-    TIMEOUT = 3
-    CANCELED = 4
-    LOST = 5
+    COMPLETED = kinds.Outcome.COMPLETED
+    FAILED = kinds.Outcome.FAILED
+    TIMEOUT = kinds.Outcome.TIMEOUT
+    CANCELED = kinds.Outcome.CANCELED
+    LOST = kinds.Outcome.LOST
 
 
 class Stage(IntEnum):
-    """How far an execution has progressed; the numbers are those of proto/command.proto.
+    """How far an execution has progressed: the stages of the protocol, and TOMB.
 
     TOMB means that only the id and the outcome are kept.
     """
 
-    INTENT = 1
-    RUNNING = 2
-    DONE = 3
-    ACKED = 4
+    INTENT = kinds.JournalStage.INTENT
+    RUNNING = kinds.JournalStage.RUNNING
+    DONE = kinds.JournalStage.DONE
+    ACKED = kinds.JournalStage.ACKED
     TOMB = 5
 
 

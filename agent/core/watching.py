@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.core.model import Key
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
 
-PIECE = 32 * 1024
-"""Maximum bytes of output in one message."""
-OVERHEAD = 64
-"""Bytes of credit that each message costs in addition to its output, so that many small messages are not free. The
-server
-counts the same way.
-"""
 MAX_WATCHED = 1_024
 """More executions than a server asks for. When the limit is exceeded, the oldest watch is dropped."""
 PIECES = 64
@@ -23,8 +17,7 @@ class Watching:
     """The watched executions and the output credit of the session.
 
     Executions take turns, so that one with much output does not block the others. Nothing is sent without credit;
-    credit
-    ends with the session.
+    credit ends with the session.
     """
 
     def __init__(self) -> None:
@@ -70,11 +63,11 @@ class Watching:
     @property
     def room(self) -> int:
         """Maximum bytes of the next message; 0 if none may be sent."""
-        return max(0, min(PIECE, self.credit - OVERHEAD))
+        return max(0, min(OUTPUT_PIECE, self.credit - OUTPUT_OVERHEAD))
 
     def spend(self, length: int) -> None:
         """Take the cost of a message with `length` bytes of output from the credit."""
-        self.credit -= length + OVERHEAD
+        self.credit -= length + OUTPUT_OVERHEAD
 
     def turns(self) -> Iterator[Key]:
         """Yield watched executions round-robin.

@@ -1,4 +1,4 @@
-"""Joining with a token, and renewing the certificate afterwards."""
+"""Joins a server with a token, and renews the certificate afterwards."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from agent.errors import JoinFailed, StateUnusable
 from agent.log import Log
 from agent.shim.system import linux
 from agent.storage.disk import Disk
+from proto.ids import is_id
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.unary import call
 from proto.messages import (
@@ -37,17 +38,24 @@ from proto.messages import (
 
 TIMEOUT = 20.0
 LONGEST_MS = 10 * 365 * 86_400_000
-"""What a server says of a certificate's life is taken up to here."""
+"""Longest lifetime of a certificate that is believed, in milliseconds."""
 ASK_BASE, ASK_MAX = 2.0, 60.0
-"""Seconds between questions of a join that waits for approval: full jitter, growing, from half a second on."""
+"""Seconds between requests of a join that waits for approval: full jitter with growing pauses, plus half a second."""
 _PENDING = re.compile(r"join_pending: .* as ([0-9a-f]{32})")
 _PASSING = ("enrolment_busy", "overloaded", "store_unavailable", "shutting_down")
-"""Refusals that say nothing about a join that waits."""
+"""Refusals that do not decide about a waiting join."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How to join. server: the enrolment port. token: its text. pin: as credentials.pin gives it."""
+class JoinRequest:
+    """How to join.
+
+    Attributes:
+        server: Host and enrolment port.
+        token: Text of the join token.
+        pin: Pin of the CA in the form that credentials.pin returns.
+        hostname: Host name sent to the server.
+    """
 
     server: tuple[str, int]
     token: str
@@ -55,37 +63,52 @@ class Asked:
     hostname: str
 
 
-async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.Random | None = None) -> Joined:
-    """Become a host: nothing secret is sent before the server has proven to be signed by the root with this pin. Waits
-    for as long
-    as an operator has not decided, if the token asks for it.
+async def join(state: Path, asked: JoinRequest, disk: Disk | None = None, rng: random.Random | None = None) -> Joined:
+    """Join a server.
 
-    state: a directory that is held. Raises JoinFailed, PinMismatch, StateUnusable."""
+    Nothing secret is sent before the server has proven that the root with this pin signed its certificate. If the token
+    requires approval, the call waits until an operator has decided.
+
+    Args:
+        state: A state directory whose lock is held.
+        asked: How to join.
+        disk: File operations; tests replace them.
+        rng: Source of randomness.
+
+    Raises:
+        JoinFailed: The server cannot be reached or refuses this host.
+        PinMismatch: The CA has another pin.
+        StateUnusable: A file cannot be read or written.
+    """
     host, port = asked.server
     try:
         answer = parse(
             AuthorityResponse,
-            await call(host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.blind(), within=TIMEOUT),
+            await call(
+                host, port, AUTHORITY, bytes(AuthorityRequest()), ssl=credentials.unverified_context(), within=TIMEOUT
+            ),
         )
         credentials.check_pin(answer.root, asked.pin)
-        trusted = credentials.trusting(answer.root.decode("ascii"))
+        trusted = credentials.trusting_context(answer.root.decode("ascii"))
         key = _key(state)
         asked_at = linux.boottime_ns() // 1_000_000
         request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
         given = parse(
             EnrolResponse,
-            await _ask(state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()),
+            await _request_certificate(
+                state, asked, bytes(request), key, trusted, disk or Disk(), rng or random.Random()
+            ),
         )
     except LinkRefused as error:
         raise JoinFailed(
-            f"the server does not let this host join: {error.message}", "the message says what to do"
+            f"the server refuses this host: {error.message}", "follow the remedy in the message"
         ) from error
     except (LinkClosed, MessageTooLarge, MalformedMessage, ssl.SSLError, UnicodeDecodeError) as error:
         raise JoinFailed(str(error), _remedy(str(error))) from error
     _check(given, key)
     where = Joined(given.host_id, given.agent_host or host, given.agent_port, host, port, asked.pin)
     try:
-        # the certificate last: only with it has this host joined
+        # the certificate is written last: it marks this host as joined
         (disk or Disk()).write_file(state / identity.NAME, f"{given.host_id}\n".encode())
         credentials.save_joined(state, where, answer.root, disk)
         credentials.save(state, key, given.certificate, given.chain, disk)
@@ -93,16 +116,19 @@ async def join(state: Path, asked: Asked, disk: Disk | None = None, rng: random.
         (state / credentials.WAITING).unlink(missing_ok=True)
     except OSError as error:
         raise StateUnusable(
-            f"{state}: {error.strerror or error}", "make room there; the token's use is gone, so make a new one"
+            f"{state}: {error.strerror or error}", "free space there; the token has been used, so create a new one"
         ) from error
     return where
 
 
-async def _ask(
-    state: Path, asked: Asked, request: bytes, key: Key, trusted: ssl.SSLContext, disk: Disk, rng: random.Random
+async def _request_certificate(
+    state: Path, asked: JoinRequest, request: bytes, key: Key, trusted: ssl.SSLContext, disk: Disk, rng: random.Random
 ) -> bytes:
-    """The server's answer. Once it has said that the join waits, nothing but an answer ends the waiting, a server that
-    is away included."""
+    """Request the certificate and return the server's answer.
+
+    Once the server has answered that the join waits for approval, only its decision ends the wait; an unreachable
+    server does not.
+    """
     log, tries, request_id = Log(), 0, ""
     while True:
         try:
@@ -120,12 +146,12 @@ async def _ask(
                 disk.write_file(state / credentials.WAITING, key.pem())
             except OSError as error:
                 raise StateUnusable(
-                    f"{state}: {error.strerror or error}", "make room there, then join again"
+                    f"{state}: {error.strerror or error}", "free space there, then join again"
                 ) from error
         pause = 0.5 + full_jitter(tries, ASK_BASE, ASK_MAX, rng)
         tries += 1
         log.info(
-            "the join waits for approval",
+            "join_waiting",
             request_id=request_id,
             after_s=round(pause, 3),
             **({} if found else {"why": why}),
@@ -134,7 +160,7 @@ async def _ask(
 
 
 def _key(state: Path) -> Key:
-    """Of a join that has begun to wait here, or a new one."""
+    """Return the key of a join that already waits in this directory, or a new one."""
     try:
         return Key((state / credentials.WAITING).read_bytes())
     except FileNotFoundError:
@@ -144,8 +170,17 @@ def _key(state: Path) -> Key:
 
 
 async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Callable[[], Key] = Key) -> int:
-    """Get the next certificate, with the present one, and take it over; its generation. Raises LinkClosed, LinkRefused,
-    MessageTooLarge, MalformedMessage, JoinFailed, StateUnusable, OSError."""
+    """Use the present certificate to get the next one and store it; return its generation.
+
+    Raises:
+        LinkClosed: The connection was lost.
+        LinkRefused: The server refuses the renewal.
+        MessageTooLarge: The answer is too large.
+        MalformedMessage: The answer cannot be decoded.
+        JoinFailed: The answer is not for this host.
+        StateUnusable: A file cannot be read.
+        OSError: A file cannot be written.
+    """
     key, asked_at = made(), linux.boottime_ns() // 1_000_000
     context = credentials.client_context(state)
     data = await call(
@@ -155,24 +190,29 @@ async def renew(state: Path, where: Joined, disk: Disk | None = None, made: Call
     _check(given, key)
     if given.host_id != where.host_id:
         raise JoinFailed(
-            f"the server renewed the certificate of another host, {given.host_id}", "look at the server's log"
+            f"the server renewed the certificate of another host, {given.host_id}", "check the server's log"
         )
     credentials.save(state, key, given.certificate, given.chain, disk)
-    # without it the age is not known after a restart, and the next one is fetched early
+    # without the receipt the age is unknown after a restart, and the next certificate is requested early
     with suppress(OSError):
         credentials.save_receipt(state, _receipt(given, asked_at), disk)
     return int(given.generation)
 
 
 def _receipt(given: EnrolResponse, asked_at: int) -> Receipt:
-    """asked_at: boot-time ms of the request, so that the time on the way makes the certificate older and never
-    younger."""
+    """Build the receipt. `asked_at` is the boot-time clock at the request, so that transfer time makes the certificate
+    older.
+    """
     return Receipt(given.generation, linux.boot_id(), asked_at, min(given.good_for_ms, LONGEST_MS))
 
 
 def previous(state: Path) -> str:
-    """The id that this directory has had, or an empty text. Raises StateUnusable: one that cannot be read is no reason
-    to become another host."""
+    """Return the host id that this directory has had, or an empty text.
+
+    Raises:
+        StateUnusable: The id cannot be read. An unreadable id is an error, because without it this machine would become
+            another host.
+    """
     try:
         text = (state / identity.NAME).read_text().strip()
     except FileNotFoundError:
@@ -182,15 +222,17 @@ def previous(state: Path) -> str:
             f"{state / identity.NAME}: {getattr(error, 'strerror', None) or error}",
             "make the file readable for the agent's user, or remove it to join as a new host",
         ) from error
-    return text if identity.is_id(text) else ""
+    return text if is_id(text) else ""
 
 
 def _check(given: EnrolResponse, key: Key) -> None:
-    if not identity.is_id(given.host_id) or not key.fits(given.certificate):
-        raise JoinFailed("the server's answer holds no certificate for this host's key", "use a server of this version")
+    if not is_id(given.host_id) or not key.matches(given.certificate):
+        raise JoinFailed(
+            "the server's answer contains no certificate for this host's key", "use a server of this version"
+        )
 
 
 def _remedy(words: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in words:
-        return "dial the server by a name in its agent_port.names, and look at the clocks of both machines"
-    return "look whether --server names the enrolment port (8442), and whether it can be reached from here"
+        return "name the server by one of its agent_port.names, and check the clocks of both machines"
+    return "check that --server names the enrolment port (8442) and that this host can reach it"

@@ -1,10 +1,9 @@
-"""What the agent has of its own to prove who it is: a key that never leaves this host, the certificate for it, and the
-root
-that the server must be signed by.
+"""Credentials of the agent: a private key that never leaves this host, its certificate, and the root that signs
+servers.
 
-STATE/identity.pem holds key, certificate and chain in one file (0600), so that they change together or not at all;
-STATE/ca.pem the root; STATE/joined.json where the server is; STATE/receipt.json when the certificate was received. The
-key is ECDSA on P-256, made anew for every certificate.
+STATE/identity.pem holds key, certificate and chain in one file (0600), so that they change together. STATE/ca.pem holds
+the root, STATE/joined.json the server's address, and STATE/receipt.json the time at which the certificate was received.
+The key is ECDSA on P-256; every certificate gets a new key.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from agent.storage.disk import Disk
 
 IDENTITY, ROOT, JOINED, RECEIPT = "identity.pem", "ca.pem", "joined.json", "receipt.json"
 WAITING = "joining.pem"
-"""The key of a join that waits for approval, so that a join that is started again is the same request."""
+"""The key of a join that waits for approval, so that a restarted join is the same request."""
 BACKDATED_MS = 300_000
-"""The server dates a certificate's beginning so long before it makes it."""
+"""The server dates the beginning of a certificate this long before its creation."""
 SHORTEST_MS = 60_000
 ALERTS = (
     "SSLV3_ALERT_CERTIFICATE_EXPIRED",
@@ -39,15 +38,23 @@ ALERTS = (
     "SSL/TLS_ALERT_CERTIFICATE_EXPIRED",
     "SSL/TLS_ALERT_BAD_CERTIFICATE",
 )
-"""OpenSSL's words, before and since version 3.2."""
+"""Names that OpenSSL uses before and since version 3.2."""
 NO_CHECK_TIME = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python does not name."""
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which Python has no name."""
 _PIN = re.compile(r"sha256:([0-9a-f]{64})")
 _GENERATION = re.compile(r"clarion:generation:([0-9]+)\Z")
 
 
 class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where this agent has joined. host, port: where to dial for commands; enrol_host, enrol_port: where to renew."""
+    """The server that this agent has joined.
+
+    Attributes:
+        host: Address for commands.
+        port: Port for commands.
+        enrol_host: Address for renewals.
+        enrol_port: Port for renewals.
+        ca_pin: Pin of the server's CA.
+    """
 
     host_id: str
     host: str
@@ -59,7 +66,7 @@ class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """Of the present certificate. Milliseconds since 1970 UTC."""
+    """Validity of the present certificate, in milliseconds since 1970 UTC."""
 
     generation: int
     not_before: int
@@ -67,7 +74,7 @@ class Validity:
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """When a certificate was received, on this machine's boot-time clock, and for how long it was good from then on."""
+    """When a certificate was received on this machine's boot-time clock, and how long it was valid from then on."""
 
     generation: int
     boot_id: str
@@ -76,10 +83,14 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The present certificate. life_ms: how long it is good from its receipt on. received_ms: boot-time clock; None:
-    not known, because the
-    host was restarted since or the receipt is missing."""
+class HeldCertificate:
+    """The present certificate.
+
+    Attributes:
+        life_ms: Lifetime from its receipt on, in milliseconds.
+        received_ms: Boot-time clock at the receipt; None if it is unknown because the host was restarted or the receipt
+            is missing.
+    """
 
     generation: int
     life_ms: int
@@ -87,7 +98,11 @@ class Held:
 
 
 class Key:
-    """A private key: a new one, or the one in `kept` (PEM). Raises ValueError when there is none in it."""
+    """A private key: a new one, or the one in `kept` (PEM).
+
+    Raises:
+        ValueError: `kept` holds no ECDSA key.
+    """
 
     def __init__(self, kept: bytes | None = None) -> None:
         if kept is None:
@@ -99,7 +114,9 @@ class Key:
         self._key = found
 
     def request(self) -> bytes:
-        """A certificate signing request, PEM. The name in it means nothing: the server says who we are."""
+        """Return a certificate signing request (PEM). The server chooses the host id and ignores the name in the
+        request.
+        """
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clarion-agent")])
         made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self._key, hashes.SHA256())
         return made.public_bytes(serialization.Encoding.PEM)
@@ -109,8 +126,8 @@ class Key:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    def fits(self, certificate: bytes) -> bool:
-        """Whether the certificate (PEM) is for this key."""
+    def matches(self, certificate: bytes) -> bool:
+        """Return True if the certificate (PEM) is for this key."""
         try:
             return x509.load_pem_x509_certificate(certificate).public_key() == self._key.public_key()
         except (ValueError, UnsupportedAlgorithm):
@@ -118,7 +135,11 @@ class Key:
 
 
 def has_joined(state: Path) -> bool:
-    """Raises StateUnusable when it cannot be told."""
+    """Return True if this agent has joined a server.
+
+    Raises:
+        StateUnusable: The directory cannot be read.
+    """
     try:
         return (state / IDENTITY).exists() and (state / JOINED).exists()
     except OSError as error:
@@ -129,7 +150,11 @@ def has_joined(state: Path) -> bool:
 
 
 def joined(state: Path) -> Joined:
-    """Raises StateUnusable."""
+    """Return the server that this agent has joined.
+
+    Raises:
+        StateUnusable: The file cannot be read.
+    """
     try:
         return msgspec.json.decode((state / JOINED).read_bytes(), type=Joined)
     except (OSError, msgspec.DecodeError) as error:
@@ -137,7 +162,11 @@ def joined(state: Path) -> Joined:
 
 
 def validity(state: Path) -> Validity:
-    """Raises StateUnusable."""
+    """Return the validity of the present certificate.
+
+    Raises:
+        StateUnusable: The file cannot be read.
+    """
     try:
         certificate = x509.load_pem_x509_certificates((state / IDENTITY).read_bytes())[0]
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -153,66 +182,96 @@ def validity(state: Path) -> Validity:
     return Validity(generation, int(before.timestamp() * 1000), int(after.timestamp() * 1000))
 
 
-def held(state: Path, boot_id: str, boot_ms: int) -> Held:
-    """boot_id, boot_ms: of now. No clock but the boot-time clock counts: what the certificate says of times is the
-    server's. Raises StateUnusable."""
+def held_certificate(state: Path, boot_id: str, boot_ms: int) -> HeldCertificate:
+    """Return the present certificate with its age.
+
+    Only the boot-time clock of this machine counts, because the times in the certificate are the server's.
+
+    Args:
+        state: The state directory.
+        boot_id: The present boot.
+        boot_ms: The boot-time clock now.
+
+    Raises:
+        StateUnusable: A file cannot be read.
+    """
     now = validity(state)
     life = max(now.not_after - now.not_before - BACKDATED_MS, SHORTEST_MS)
     try:
         receipt = msgspec.json.decode((state / RECEIPT).read_bytes(), type=Receipt)
     except FileNotFoundError:
-        return Held(now.generation, life, None)
+        return HeldCertificate(now.generation, life, None)
     except msgspec.DecodeError:
-        return Held(now.generation, life, None)
+        return HeldCertificate(now.generation, life, None)
     except OSError as error:
         raise _damaged(state / RECEIPT, error) from error
     if receipt.generation != now.generation:
-        return Held(now.generation, life, None)
+        return HeldCertificate(now.generation, life, None)
     life = min(life, receipt.good_for_ms) if receipt.good_for_ms > 0 else life
     known = receipt.boot_id == boot_id and 0 <= receipt.boot_ms <= boot_ms
-    return Held(now.generation, max(life, SHORTEST_MS), receipt.boot_ms if known else None)
+    return HeldCertificate(now.generation, max(life, SHORTEST_MS), receipt.boot_ms if known else None)
 
 
 def save_receipt(state: Path, receipt: Receipt, disk: Disk | None = None) -> None:
-    """Raises OSError."""
+    """Store the receipt.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     (disk or Disk()).write_file(state / RECEIPT, msgspec.json.encode(receipt))
 
 
 def save(state: Path, key: Key, certificate: bytes, chain: bytes, disk: Disk | None = None) -> None:
-    """Take over a certificate and its key, durably. Raises OSError."""
+    """Store a certificate and its key durably.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     (disk or Disk()).write_file(state / IDENTITY, key.pem() + certificate + chain)
 
 
 def save_joined(state: Path, where: Joined, root: bytes, disk: Disk | None = None) -> None:
-    """Raises OSError."""
+    """Store the server's address and root durably.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     (disk or Disk()).write_file(state / ROOT, root)
     (disk or Disk()).write_file(state / JOINED, msgspec.json.format(msgspec.json.encode(where)))
 
 
 def client_context(state: Path, refused: Callable[[], None] = lambda: None) -> ssl.SSLContext:
-    """For dialling as this host. refused: called when the server ends TLS because, by its clock, our certificate has
-    ended or not begun. Read from the files each time, so that a renewed certificate is used from the next dial on.
+    """Return the TLS context for connections as this host.
 
-    This machine's clock has no say, as it may be wrong: the server's certificate must not have ended when the server
-    made ours. Both times
-    are the server's. Raises StateUnusable."""
+    The files are read each time, so that the next connection uses a renewed certificate. This machine's clock is not
+    used, because it may be wrong. Instead, the server's certificate must not have ended when the server made ours; both
+    times are the server's.
+
+    Args:
+        state: The state directory.
+        refused: Called when the server ends TLS because our certificate is not valid on its clock.
+
+    Raises:
+        StateUnusable: A file cannot be read.
+    """
     try:
-        context = trusting((state / ROOT).read_text("ascii"))
+        context = trusting_context((state / ROOT).read_text("ascii"))
         context.load_cert_chain(state / IDENTITY)
         ours = x509.load_pem_x509_certificates((state / IDENTITY).read_bytes())[0]
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise _damaged(state / IDENTITY, error) from error
     made_at = int(ours.not_valid_before_utc.timestamp() * 1000) + BACKDATED_MS
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | NO_CHECK_TIME)
-    context.sslobject_class = _judged(made_at, refused)
+    context.sslobject_class = _checked_tls_class(made_at, refused)
     return context
 
 
-def _judged(made_at: int, refused: Callable[[], None]) -> type[ssl.SSLObject]:
-    """TLS objects that end a handshake with a server whose certificate was over at this time, before a byte is sent,
-    and tell of an alert
-    about ours: with TLS 1.3 it comes after the handshake, where all that is read above is that the connection was
-    lost."""
+def _checked_tls_class(made_at: int, refused: Callable[[], None]) -> type[ssl.SSLObject]:
+    """Return a class of TLS objects that checks the server's certificate and reports alerts about ours.
+
+    The handshake fails if the server's certificate had ended at `made_at`, before a byte is sent. With TLS 1.3 an alert
+    about our certificate arrives after the handshake, where the layers above only see a lost connection.
+    """
 
     class Judged(ssl.SSLObject):
         def read(self, *arguments: Any) -> Any:
@@ -231,9 +290,17 @@ def _judged(made_at: int, refused: Callable[[], None]) -> type[ssl.SSLObject]:
 
 
 def check_server(der: bytes | None, made_at: int) -> None:
-    """made_at: when our own certificate was made, server's clock, ms. Raises ssl.SSLCertVerificationError."""
+    """Check that the server's certificate had not ended when ours was made.
+
+    Args:
+        der: The server's certificate.
+        made_at: When our certificate was made, on the server's clock, in milliseconds.
+
+    Raises:
+        ssl.SSLCertVerificationError: The certificate is missing, unreadable or older than that.
+    """
     if not der:
-        raise ssl.SSLCertVerificationError("the server has shown no certificate")
+        raise ssl.SSLCertVerificationError("the server presented no certificate")
     try:
         not_after = x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp() * 1000
     except ValueError as error:
@@ -245,8 +312,12 @@ def check_server(der: bytes | None, made_at: int) -> None:
         )
 
 
-def trusting(root: str) -> ssl.SSLContext:
-    """For dialling a server that this root (PEM) has signed, and that its certificate names. Raises ssl.SSLError."""
+def trusting_context(root: str) -> ssl.SSLContext:
+    """Return a TLS context for servers that this root (PEM) has signed and whose certificate names the address.
+
+    Raises:
+        ssl.SSLError: The root cannot be read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
@@ -255,9 +326,11 @@ def trusting(root: str) -> ssl.SSLContext:
     return context
 
 
-def blind() -> ssl.SSLContext:
-    """For asking whoever answers for the root; nothing that is sent or believed on such a connection may need to be
-    true."""
+def unverified_context() -> ssl.SSLContext:
+    """Return a TLS context without verification, for requesting the root.
+
+    Nothing sent or received on such a connection may be secret or trusted.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
@@ -267,7 +340,11 @@ def blind() -> ssl.SSLContext:
 
 
 def pin(text: str) -> str:
-    """A pin in its one form. Raises ValueError."""
+    """Return a pin in its normal form.
+
+    Raises:
+        ValueError: The text is not a pin.
+    """
     match = _PIN.fullmatch(text.strip().lower())
     if match is None:
         raise ValueError(
@@ -277,22 +354,30 @@ def pin(text: str) -> str:
 
 
 def check_pin(root: bytes, wanted: str) -> None:
-    """root: PEM. wanted: `sha256:` and the SHA-256 of its public key (SubjectPublicKeyInfo). Raises PinMismatch."""
+    """Check the pin of a root.
+
+    Args:
+        root: The root certificate (PEM).
+        wanted: `sha256:` and the SHA-256 of its public key (SubjectPublicKeyInfo).
+
+    Raises:
+        PinMismatch: The root has another pin or cannot be read.
+    """
     try:
         key = x509.load_pem_x509_certificate(root).public_key()
         spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise PinMismatch(
-            "what answers has sent no certificate as its root",
-            "look whether --server names the enrolment port of a Clarion server",
+            "the peer sent no certificate as its root",
+            "check that --server names the enrolment port of a Clarion server",
         ) from error
     found = f"sha256:{hashlib.sha256(spki).hexdigest()}"
     if found != wanted:
         raise PinMismatch(
             f"the server's CA has the pin {found}, not {wanted}",
             (
-                "take the pin from 'clarion-server ca show' on the server; if that is what you gave, somebody else "
-                "has answered"
+                "take the pin from 'clarion-server ca show' on the server; if you used that pin, another machine "
+                "answered"
             ),
         )
 

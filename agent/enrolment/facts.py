@@ -1,7 +1,7 @@
-"""What the agent says of its machine: claims for people to read, never identity.
+"""Facts that the agent reports about its machine. People read them; they are never used as identity.
 
-Nothing that a machine is may end its agent: every fact is read with a limit, what is not UTF-8 is replaced, and what
-cannot be read is left out.
+No property of a machine may stop the agent: every fact is read with a limit, bytes that are not UTF-8 are replaced, and
+what cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from agent.errors import AgentError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 OS_RELEASE = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
-"""os-release(5): the first that can be read counts."""
+"""os-release(5): the first file that can be read counts."""
 FILE_BYTES = 64 * 1024
 TEXT_CHARS = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """ip: the address that packets to the server leave from, empty when there is no way to it."""
+    """What the agent reports about its machine.
+
+    Attributes:
+        ip: Local address of packets to the server; empty if there is no route.
+    """
 
     hostname: str
     ip: str
@@ -36,7 +40,13 @@ class Facts:
 
 
 def gather(server: tuple[str, int], labels: Mapping[str, str], hostname: str = "") -> Facts:
-    """hostname: what to say instead of the kernel's name."""
+    """Collect the facts.
+
+    Args:
+        server: Address of the server, for the route to it.
+        labels: Labels from the settings.
+        hostname: Host name that replaces the kernel's, or an empty text.
+    """
     host = os.uname()
     about = {readable(key): readable(value) for key, value in labels.items()}
     return Facts(
@@ -50,21 +60,26 @@ def gather(server: tuple[str, int], labels: Mapping[str, str], hostname: str = "
 
 
 def own_name() -> str:
-    """The kernel's name of this host, as far as it can be shown; never empty."""
+    """Return the kernel's name of this host in printable form; never empty."""
     return readable(os.uname().nodename) or "unnamed"
 
 
 def readable(text: str, limit: int = TEXT_CHARS) -> str:
-    """The text with a replacement character for each byte that is not UTF-8 and each character that is not printable,
-    cut to `limit`."""
+    """Return the text in printable form, cut to `limit` characters.
+
+    Bytes that are not UTF-8 and characters that are not printable are replaced.
+    """
     clean = text[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "\ufffd" for char in clean)[:limit].strip()
 
 
 def boot_id() -> str:
-    """The kernel's, new with every boot. Raises AgentError where /proc does not tell: without it a command from before
-    a reboot cannot be told
-    from one that runs."""
+    """Return the kernel's boot id.
+
+    Raises:
+        AgentError: /proc does not show it. Without it the agent cannot distinguish a running command from one before a
+            reboot.
+    """
     try:
         return BOOT_ID.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -84,8 +99,10 @@ def _system() -> str:
 
 
 def _pretty_name(path: Path) -> str:
-    """Of an os-release file; empty when it has none or cannot be read. A pipe or a device in its place is not waited
-    for."""
+    """Return the name in an os-release file; empty if there is none or it cannot be read.
+
+    A pipe or a device in place of the file does not block.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -104,7 +121,7 @@ def _pretty_name(path: Path) -> str:
 
 
 def _address_towards(server: tuple[str, int]) -> str:
-    """Connecting a datagram socket sends nothing; it only asks the kernel for the route."""
+    """Return the local address of the route to the server. Connecting a datagram socket sends nothing."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -1,4 +1,4 @@
-"""`clarion-agent join`, from its words to the state directory."""
+"""Implements `clarion-agent join`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ TOKEN_LIMIT = 4096
 
 
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> Joined:
-    """Raises AgentError."""
+    """Join a server with the arguments of the command line.
+
+    Raises:
+        AgentError: The host could not join.
+    """
     try:
         pin = credentials.pin(ca_pin)
     except ValueError as error:
         raise BadSettings(f"--ca-pin: {error}", "copy it from the server") from error
-    asked = client.Asked(_address(server), _token(token_file), pin, facts.readable(hostname or "") or facts.own_name())
+    asked = client.JoinRequest(
+        _address(server), _token(token_file), pin, facts.readable(hostname or "") or facts.own_name()
+    )
     with hold(state):
         try:
             return trio.run(client.join, state, asked)
@@ -36,7 +42,7 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
 
 
 def _address(text: str) -> tuple[str, int]:
-    """HOST, HOST:PORT, [IPv6] or [IPv6]:PORT."""
+    """Parse HOST, HOST:PORT, [IPv6] or [IPv6]:PORT."""
     has_port = text.rpartition("]")[2].startswith(":") if text.startswith("[") else ":" in text
     try:
         return address(text if has_port else f"{text}:{ENROL_PORT}")
@@ -49,5 +55,5 @@ def _token(name: str) -> str:
         return read_token(Path(name))
     token = sys.stdin.readline(TOKEN_LIMIT).strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise TokenUnreadable("--token-file -: standard input holds no token", "pipe the join token into it")
+        raise TokenUnreadable("--token-file -: standard input contains no token", "pipe the join token into it")
     return token

@@ -1,10 +1,8 @@
-"""Keeps the certificate young: at two thirds of its life, give or take a little, the next one is fetched.
+"""Renews the certificate at two thirds of its lifetime, with jitter.
 
-Age is counted on the boot-time clock from the moment of receipt. What clocks on the wall say, here or on the server,
-has no say in it: an
-agent whose clock is wrong renews like any other. After a restart of the host the age is not known: then the next
-certificate is fetched soon,
-once. A server that no longer takes the certificate, because it has ended, makes the agent ask at once.
+The age is measured on the boot-time clock from the receipt. Wall clocks of agent and server are not used, so that an
+agent with a wrong clock renews like any other. After a restart of the host the age is unknown, and the agent renews
+once soon. If the server refuses the certificate because it has expired, the agent renews at once.
 """
 
 from __future__ import annotations
@@ -15,37 +13,46 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from agent.clock import Clock, full_jitter
-from agent.enrolment.credentials import Held
+from agent.enrolment.credentials import HeldCertificate
 from agent.errors import AgentError
 from agent.log import Log
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.messages import MalformedMessage
 
 SHARE, JITTER = 2 / 3, 0.05
-"""Of the certificate's life. The jitter keeps hosts that joined together from renewing together."""
+"""Share of the certificate's lifetime. The jitter prevents that hosts which joined together renew together."""
 UNKNOWN_SHARE, UNKNOWN_MAX_MS = 0.1, 3_600_000
-"""Of unknown age: renewed at a random time within this share of the life, and at most within this time."""
+"""If the age is unknown: renew at a random time within this share of the lifetime and at most within this time."""
 FLOOR = 60.0
-"""Seconds between the receipt of a certificate and the next renewal, whatever asks for it."""
+"""Minimum seconds between the receipt of a certificate and the next renewal."""
 LOOK_EVERY = 60.0
-"""Seconds at most between looks at the clock, because the machine may sleep."""
+"""Maximum seconds between two readings of the clock, because the machine may sleep."""
 RETRY_BASE, RETRY_MAX = 5.0, 600.0
 REFUSED = (7, 16)
 
 
 class Renewal:
-    """held: the present certificate. renew: fetches and keeps the next one; its generation. renewed: told
-    afterwards."""
+    """Renews the certificate in time."""
 
     def __init__(
         self,
-        held: Callable[[], Held],
+        held: Callable[[], HeldCertificate],
         renew: Callable[[], Awaitable[int]],
         renewed: Callable[[], None],
         clock: Clock,
         rng: random.Random,
         log: Log,
     ) -> None:
+        """Build a renewal.
+
+        Args:
+            held: Returns the present certificate.
+            renew: Requests and stores the next one; returns its generation.
+            renewed: Called after each renewal.
+            clock: Source of time.
+            rng: Source of randomness.
+            log: The agent's log.
+        """
         self._held, self._renew, self._renewed, self._clock, self._rng, self._log = (
             held,
             renew,
@@ -56,12 +63,12 @@ class Renewal:
         )
         self._asked = trio.Event()
 
-    def ask(self) -> None:
-        """The server does not take the present certificate: try to get the next one now, as far as the floor allows."""
+    def renew_now(self) -> None:
+        """Renew as soon as FLOOR allows, because the server refuses the present certificate."""
         self._asked.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Renew forever."""
         failures = 0
         due, earliest = await self._plan(None)
         while True:
@@ -75,26 +82,29 @@ class Renewal:
             except (LinkClosed, LinkRefused, MessageTooLarge, MalformedMessage, AgentError, OSError) as error:
                 pause = full_jitter(failures, RETRY_BASE, RETRY_MAX, self._rng)
                 failures += 1
-                self._tell(error, pause)
+                self._log_failure(error, pause)
                 await trio.sleep(pause)
                 continue
             failures, self._asked = 0, trio.Event()
-            self._log.info("certificate renewed", generation=generation)
+            self._log.info("certificate_renewed", generation=generation)
             self._renewed()
             due, earliest = await self._plan(now)
 
     async def _wait(self, seconds: float) -> None:
-        """Until then, or until it is asked for earlier."""
+        """Wait until then, or until `ask` is called."""
         with trio.move_on_after(min(seconds, LOOK_EVERY)):
             if self._asked.is_set():
                 await trio.sleep_forever()
             await self._asked.wait()
 
     async def _plan(self, received_ms: int | None) -> tuple[float, float]:
-        """(when it is due, before when it is not done): boot-time clock, ms. Waits while the certificate cannot be
-        read.
+        """Return when the renewal is due and the earliest time for it: boot-time clock in milliseconds.
 
-        received_ms: of the present certificate, where this process has fetched it."""
+        Waits while the certificate cannot be read.
+
+        Args:
+            received_ms: Receipt of the present certificate, if this process has received it.
+        """
         tries = 0
         while True:
             try:
@@ -103,7 +113,7 @@ class Renewal:
             except AgentError as error:
                 pause = full_jitter(tries, RETRY_BASE, RETRY_MAX, self._rng)
                 tries += 1
-                self._tell(error, pause)
+                self._log_failure(error, pause)
                 await trio.sleep(pause)
         now = self._clock.now().boot_ms
         received = found.received_ms if found.received_ms is not None else received_ms
@@ -112,8 +122,8 @@ class Renewal:
             return now + self._rng.uniform(0, within), now
         return received + found.life_ms * (SHARE + self._rng.uniform(-JITTER, JITTER)), received + FLOOR * 1000
 
-    def _tell(self, error: Exception, pause: float) -> None:
+    def _log_failure(self, error: Exception, pause: float) -> None:
         data: dict[str, object] = {"why": str(error), "after_s": round(pause, 3)}
         if isinstance(error, LinkRefused) and error.code in REFUSED:
-            data["remedy"] = "the message says what to do; the host must perhaps join again"
-        self._log.error("the certificate could not be renewed; trying again", **data)
+            data["remedy"] = "follow the remedy in the message; the host may have to join again"
+        self._log.error("certificate_renewal_failed", **data)

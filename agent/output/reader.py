@@ -1,4 +1,4 @@
-"""Follows one execution's output while it runs: from given offsets on, in order, in pieces."""
+"""Reads the output of one running execution in order, from given offsets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ BLOCK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """stream: 1 stdout, 2 stderr. offset: of its first byte. order, at_ms: of the record it begins with, 0 where that
-    is gone."""
+    """A contiguous part of one output stream.
+
+    Attributes:
+        stream: 1 for stdout, 2 for stderr.
+        offset: Offset of the first byte in the stream.
+        order: Order number of the first record, 0 if the record no longer exists.
+        at_ms: Wall-clock time of the first record, 0 if the record no longer exists.
+    """
 
     stream: int
     offset: int
@@ -25,12 +31,11 @@ class Piece:
     at_ms: int
 
 
-class Follower:
-    """Reads what the shim leaves in the execution's directory, which need not exist yet.
+class OutputReader:
+    """Reads the files that the shim writes to the execution's directory, which may not exist yet.
 
-    What has left the log already is taken from the streams' heads as far as they reach (first stdout, then stderr);
-    what is in neither is
-    skipped, which shows in the next piece's offset. Raises OSError from its methods.
+    Output that is no longer in the log is read from the head files, first stdout, then stderr. Output that is in
+    neither is skipped; the offset of the next piece shows the gap. All methods may raise OSError.
     """
 
     def __init__(self, directory: Path, stdout: int, stderr: int) -> None:
@@ -44,7 +49,7 @@ class Follower:
         self._from = 0
 
     def next(self, limit: int) -> Piece | None:
-        """At most `limit` bytes of one stream, as many as there are without a break; None when nothing new is there."""
+        """Return at most `limit` contiguous bytes of one stream, or None if there is no new output."""
         while True:
             if self._fd is None and not self._open():
                 return None
@@ -56,7 +61,7 @@ class Follower:
             piece = self._records(limit)
             if piece is not None:
                 return piece
-            if not self._move_on():
+            if not self._next_segment():
                 return None
 
     def close(self) -> None:
@@ -65,10 +70,10 @@ class Follower:
             self._fd = None
 
     def _open(self) -> bool:
-        return any(number > self._number and self._take(number) for number in numbers(self._directory))
+        return any(number > self._number and self._open_segment(number) for number in numbers(self._directory))
 
-    def _take(self, number: int) -> bool:
-        """False: it has been removed meanwhile."""
+    def _open_segment(self, number: int) -> bool:
+        """Open a segment; False if it has been removed."""
         try:
             fd = os.open(segment(self._directory, number), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -79,12 +84,12 @@ class Follower:
         self._fd, self._number, self._position, self._block, self._from = fd, number, 0, b"", 0
         return True
 
-    def _move_on(self) -> bool:
-        """To the next segment, which is there only when this one has got all that it ever will."""
+    def _next_segment(self) -> bool:
+        """Open the next segment. It exists only after the present one is complete."""
         if not any(number > self._number for number in numbers(self._directory)):
             return False
         if self._peek(self._position, HEADER.size + 1):
-            return True  # written after we had looked, before the next one was made
+            return True  # written after the last read and before the next segment was created
         return self._open()
 
     def _head(self, stream: int, limit: int) -> Piece | None:
@@ -130,7 +135,7 @@ class Follower:
         return Piece(stream, first, b"".join(parts), order, at_ms) if parts else None
 
     def _peek(self, position: int, size: int) -> bytes:
-        """At most `size` bytes from there: fewer at the end of what has been written."""
+        """Return up to `size` bytes at this position; fewer at the end of the file."""
         assert self._fd is not None
         start = position - self._from
         if not 0 <= start <= start + size <= len(self._block):

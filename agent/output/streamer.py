@@ -1,5 +1,4 @@
-"""Output for those who look at it while it comes: against credit, a little at a time, and never before a result that
-waits."""
+"""Streams live output to the server: within the credit, in small pieces, and always before the result."""
 
 from __future__ import annotations
 
@@ -9,28 +8,29 @@ from agent.core import effects as out
 from agent.core.model import Key
 from agent.core.watching import Watching
 from agent.log import Log
-from agent.output.reader import Follower, Piece
-from agent.send_queue import Outbox
+from agent.output.reader import OutputReader, Piece
+from agent.send_queue import SendQueue
 from agent.shim import live
 from agent.storage.spool import Spool
 from proto.messages import CommandMessage, Output, Stream, Watch
 
 PAUSE = 0.2
-"""Seconds between two looks: what comes in between goes out together."""
+"""Seconds between two reads. Output that arrives in between is sent together."""
 BUSY = 8
-"""Messages that wait to be sent from which on output waits for them."""
+"""When this many messages wait to be sent, live output waits."""
 
 
-class Showing:
-    """`run` must be running while a session is."""
+class OutputStreamer:
+    """Sends the output of watched executions. `run` must run while a session is open."""
 
-    def __init__(self, spool: Spool, outbox: Outbox[out.Message | CommandMessage], log: Log) -> None:
-        self._spool, self._outbox, self._log = spool, outbox, log
+    def __init__(self, spool: Spool, send_queue: SendQueue[out.Message | CommandMessage], log: Log) -> None:
+        self._spool, self._send_queue, self._log = spool, send_queue, log
         self._watching = Watching()
-        self._followers: dict[Key, Follower] = {}
-        self._stirred = trio.Event()
+        self._readers: dict[Key, OutputReader] = {}
+        self._wakeup = trio.Event()
 
     def watch(self, key: Key, wanted: Watch) -> None:
+        """Start or stop streaming the output of an execution."""
         self._close(key)
         if wanted.stop:
             self._watching.stop(key)
@@ -38,67 +38,70 @@ class Showing:
         dropped = self._watching.watch(key)
         if dropped is not None:
             self._close(dropped)
-        self._followers[key] = Follower(self._spool.path(key), wanted.stdout_offset, wanted.stderr_offset)
-        self._stirred.set()
+        self._readers[key] = OutputReader(self._spool.path(key), wanted.stdout_offset, wanted.stderr_offset)
+        self._wakeup.set()
 
     def grant(self, output_bytes: int) -> None:
+        """Add bytes of credit."""
         self._watching.grant(output_bytes)
-        self._stirred.set()
+        self._wakeup.set()
 
     def clear(self) -> None:
-        """The session is over, and with it its credit and who looked."""
-        for key in list(self._followers):
+        """End all streams and drop the credit, because the session has ended."""
+        for key in list(self._readers):
             self._close(key)
         self._watching.clear()
 
     async def run(self) -> None:
+        """Send output until cancelled."""
         while True:
-            await self._stirred.wait()
+            await self._wakeup.wait()
             if not self._watching:
-                self._stirred = trio.Event()
+                self._wakeup = trio.Event()
                 continue
-            if len(self._outbox) < BUSY:
-                self._look()
+            if len(self._send_queue) < BUSY:
+                self._send_round()
             await trio.sleep(PAUSE)
 
-    def end(self, key: Key) -> None:
-        """It has ended: what can still be shown is put before its result; the rest is in that."""
-        follower = self._followers.get(key)
-        while follower is not None and self._watching.room and self._say(key, follower):
+    def finish(self, key: Key) -> None:
+        """Send as much as the credit allows before the result is sent; the result contains the rest."""
+        reader = self._readers.get(key)
+        while reader is not None and self._watching.room and self._send_piece(key, reader):
             pass
         self._close(key)
         self._watching.stop(key)
         try:
             live.remove(self._spool.path(key))
         except OSError as error:
-            self._log.warning("live output cannot be removed", command_id=key[0], attempt=key[1], error=str(error))
+            self._log.warning("live_output_removal_failed", command_id=key[0], attempt=key[1], error=str(error))
 
-    def _look(self) -> None:
+    def _send_round(self) -> None:
         for key in self._watching.turns():
-            self._say(key, self._followers[key])
+            self._send_piece(key, self._readers[key])
 
-    def _say(self, key: Key, follower: Follower) -> bool:
-        """False: there was nothing to say."""
+    def _send_piece(self, key: Key, reader: OutputReader) -> bool:
+        """Send one piece; False if there was none."""
         try:
-            piece = follower.next(self._watching.room)
+            piece = reader.next(self._watching.room)
         except OSError as error:
-            self._log.warning("live output cannot be read", command_id=key[0], attempt=key[1], error=str(error))
+            self._log.warning("live_output_unreadable", command_id=key[0], attempt=key[1], error=str(error))
             self._close(key)
             self._watching.stop(key)
             return False
         if piece is None:
             return False
         self._watching.spend(len(piece.data))
-        self._outbox.put(message(key, piece))
+        self._send_queue.put(message(key, piece))
         return True
 
     def _close(self, key: Key) -> None:
-        follower = self._followers.pop(key, None)
-        if follower is not None:
-            follower.close()
+        reader = self._readers.pop(key, None)
+        if reader is not None:
+            reader.close()
 
 
 def message(key: Key, piece: Piece) -> CommandMessage:
+    """Build the message for a piece of output."""
     return CommandMessage(
         output=Output(key[0], key[1], Stream(piece.stream), piece.offset, piece.data, piece.order, piece.at_ms)
     )

@@ -1,5 +1,6 @@
-"""The agent's end of the stream: dial, say hello, be welcomed, talk until it breaks, wait a random while, dial
-again."""
+"""The agent's end of the stream: connect, send Hello, receive Welcome, exchange messages, wait a random time,
+reconnect.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from agent.core import events as ev
 from agent.core.model import Digest, Key
 from agent.errors import StateUnusable, TokenUnreadable
 from agent.log import Log
-from agent.output.streamer import Showing
+from agent.output.streamer import OutputStreamer
 from agent.policy import Policy
 from agent.session import wire
 from agent.storage.spool import Spool
@@ -27,12 +28,12 @@ from proto.messages import CommandMessage, Credit, Drain, Heartbeat, MalformedMe
 
 JITTER = 0.1
 UNAUTHENTICATED, PERMISSION_DENIED = 16, 7
-ENDED = "certificate_expired"
-"""Code of a refusal: by the server's clock our certificate has ended."""
+CERTIFICATE_EXPIRED = "certificate_expired"
+"""Code of a refusal: the server regards our certificate as expired."""
 
 
 class Stream(Protocol):
-    """What is needed of proto.link.client.ClientStream."""
+    """The part of proto.link.client.ClientStream that a session uses."""
 
     async def send(self, message: CommandMessage) -> None: ...
 
@@ -44,9 +45,13 @@ Dial = Callable[[], AbstractAsyncContextManager[Stream]]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. heartbeat, silence: until a Welcome says otherwise, and where it says nothing. settled: a session that
-    lasted so
-    long starts the backoff anew."""
+    """Times of a session in seconds.
+
+    Attributes:
+        heartbeat: Heartbeat interval, unless the Welcome gives one.
+        silence: Longest time without a message from the server, unless the Welcome gives one.
+        settled: A session that lasts for this long resets the backoff.
+    """
 
     backoff_base: float = 1.0
     backoff_max: float = 15.0
@@ -56,8 +61,12 @@ class Timing:
     settled: float = 5.0
 
 
-class Ended(Exception):
-    """The session is over. pause: seconds to stay away, when the server has said so."""
+class SessionEnded(Exception):
+    """The session has ended.
+
+    Attributes:
+        pause: Seconds to wait before the next connection, if the server gave a time.
+    """
 
     def __init__(self, why: str, pause: float | None = None) -> None:
         super().__init__(why)
@@ -65,7 +74,7 @@ class Ended(Exception):
 
 
 class Sessions:
-    """hello: makes the first message of each stream from what is held at that moment."""
+    """Runs one session after the other."""
 
     def __init__(
         self,
@@ -78,40 +87,52 @@ class Sessions:
         rng: random.Random,
         log: Log,
     ) -> None:
+        """Build the session loop.
+
+        Args:
+            conductor: Receives the events.
+            dial: Opens a stream.
+            hello: Builds the first message of each stream from the present state.
+            spool: Output of ended executions.
+            policy: Rules of this host.
+            timing: Times.
+            rng: Source of randomness.
+            log: The agent's log.
+        """
         self._conductor, self._dial, self._hello, self._spool, self._policy = conductor, dial, hello, spool, policy
         self._timing, self._rng, self._log = timing, rng, log
-        self._outbox = conductor.outbox
-        self.showing = Showing(spool, conductor.outbox, log)
+        self._send_queue = conductor.send_queue
+        self.streamer = OutputStreamer(spool, conductor.send_queue, log)
         self._welcomed_at: float | None = None
         self._redial = trio.Event()
         self.certificate_refused: Callable[[], None] = lambda: None
-        """Called when the server does not take, or takes no longer, the certificate that was shown."""
+        """Called when the server refuses the certificate of this host."""
 
     def redial(self) -> None:
-        """End the session, if there is one, and dial again at once: there is a new certificate to show."""
+        """End the present session and connect again at once, with the new certificate."""
         self._redial.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Run sessions forever."""
         failures = 0
         while True:
-            pause = await self._once()
+            pause = await self._run_one()
             settled = self._welcomed_at is not None and trio.current_time() - self._welcomed_at >= self._timing.settled
             if pause is not None or settled:
                 failures = 0
             if pause is None:
                 pause = full_jitter(failures, self._timing.backoff_base, self._timing.backoff_max, self._rng)
                 failures += 1
-            self._log.info("dialling again", after_s=round(pause, 3))
+            self._log.info("reconnecting", after_s=round(pause, 3))
             await trio.sleep(pause)
 
-    async def _once(self) -> float | None:
-        """One session; seconds to stay away when the server has said so."""
+    async def _run_one(self) -> float | None:
+        """Run one session; return the seconds to wait if the server gave a time."""
         self._welcomed_at, self._redial = None, trio.Event()
         pause: float | None = None
         try:
             async with self._dial() as stream:
-                await self._converse(stream)
+                await self._run_session(stream)
         except* (
             LinkClosed,
             MessageTooLarge,
@@ -121,115 +142,114 @@ class Sessions:
             StateUnusable,
             trio.TooSlowError,
         ) as group:
-            self._log.warning("session ended", why=_first(group))
+            self._log.warning("session_ended", why=_first(group))
         except* LinkRefused as group:
-            if _first(group).startswith(ENDED):
+            if _first(group).startswith(CERTIFICATE_EXPIRED):
                 self.certificate_refused()
-            self._log.error("the server ended the session", why=_first(group), **_remedy(group))
-        except* Ended as group:
+            self._log.error("session_refused", why=_first(group), **_remedy(group))
+        except* SessionEnded as group:
             ended = first_leaf(group)
-            assert isinstance(ended, Ended)
-            self._log.warning("session ended", why=str(ended))
+            assert isinstance(ended, SessionEnded)
+            self._log.warning("session_ended", why=str(ended))
             pause = ended.pause
         finally:
-            self._outbox.clear()
-            self.showing.clear()
+            self._send_queue.clear()
+            self.streamer.clear()
             self._conductor.submit(ev.Disconnected())
         return pause
 
-    async def _converse(self, stream: Stream) -> None:
+    async def _run_session(self, stream: Stream) -> None:
         with trio.fail_after(self._timing.hello_timeout):
             await stream.send(self._hello())
             first = await stream.recv()
         welcome = self._welcome(first)
         self._welcomed_at = trio.current_time()
-        self._outbox.clear()
+        self._send_queue.clear()
         self._conductor.submit(wire.welcome(welcome))
-        self._log.info("session open", session=welcome.session, epoch=welcome.epoch)
+        self._log.info("session_opened", session=welcome.session, epoch=welcome.epoch)
         heartbeat = welcome.heartbeat_interval_ms / 1000 or self._timing.heartbeat
         silence = welcome.silence_limit_ms / 1000 or self._timing.silence
-        heard = _Heard(trio.current_time())
+        last_received = _LastReceived(trio.current_time())
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, stream, heard)
-            nursery.start_soon(self._speak, stream)
-            nursery.start_soon(self._beat, heartbeat)
-            nursery.start_soon(self._watch, heard, silence)
+            nursery.start_soon(self._receive_messages, stream, last_received)
+            nursery.start_soon(self._send_messages, stream)
+            nursery.start_soon(self._send_heartbeats, heartbeat)
+            nursery.start_soon(self._limit_silence, last_received, silence)
             nursery.start_soon(self._until_renewed)
-            nursery.start_soon(self.showing.run)
+            nursery.start_soon(self.streamer.run)
 
     def _welcome(self, message: CommandMessage | None) -> Welcome:
         if message is None:
-            raise Ended("the server ended the stream before its welcome")
+            raise SessionEnded("the server ended the stream before its Welcome")
         kind, value = kind_of(message)
         if isinstance(value, Drain):
             raise self._drained(value)
         if not isinstance(value, Welcome):
-            raise Ended(f"the server's first message must be welcome, not {kind or 'of an unknown kind'}")
+            raise SessionEnded(f"the server's first message must be Welcome, not {kind or 'of an unknown kind'}")
         return value
 
-    def _drained(self, drain: Drain) -> Ended:
+    def _drained(self, drain: Drain) -> SessionEnded:
         low, high = sorted((drain.retry_min_ms, drain.retry_max_ms))
-        return Ended(f"the server is going away: {drain.reason}", self._rng.uniform(low, high) / 1000)
+        return SessionEnded(f"the server is shutting down: {drain.reason}", self._rng.uniform(low, high) / 1000)
 
-    # --- the conversation
-    # -----------------------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------------------------------
 
-    async def _listen(self, stream: Stream, heard: _Heard) -> None:
+    async def _receive_messages(self, stream: Stream, last_received: _LastReceived) -> None:
         while True:
-            await self._outbox.room()
+            await self._send_queue.wait_not_full()
             message = await stream.recv()
             if message is None:
-                raise Ended("the server ended the stream")
-            heard.at = trio.current_time()
+                raise SessionEnded("the server ended the stream")
+            last_received.at = trio.current_time()
             kind, value = kind_of(message)
             if isinstance(value, Heartbeat):
                 if not value.answer:
-                    self._outbox.put(self._heartbeat(value.beat, answer=True))
+                    self._send_queue.put(self._heartbeat(value.beat, answer=True))
                 continue
             if isinstance(value, Drain):
                 raise self._drained(value)
             if isinstance(value, Watch):
-                self.showing.watch(wire.key_of(value), value)
+                self.streamer.watch(wire.key_of(value), value)
                 continue
             if isinstance(value, Credit):
-                self.showing.grant(value.output_bytes)
+                self.streamer.grant(value.output_bytes)
             event = wire.event(message, self._policy.refusal)
             if event is not None:
                 self._conductor.submit(event)
             elif kind != "output":
-                self._log.debug("message passed over", kind=kind or "unknown")
+                self._log.debug("message_ignored", kind=kind or "unknown")
 
     async def _until_renewed(self) -> None:
         await self._redial.wait()
-        raise Ended("the certificate was renewed", 0.0)
+        raise SessionEnded("the certificate was renewed", 0.0)
 
-    async def _speak(self, stream: Stream) -> None:
+    async def _send_messages(self, stream: Stream) -> None:
         while True:
-            item = await self._outbox.peek()
+            item = await self._send_queue.peek()
             message = item if isinstance(item, CommandMessage) else wire.message(item, self._read)
             await stream.send(message)
-            self._outbox.done()
+            self._send_queue.done()
 
     def _read(self, key: Key, stream: str, digest: Digest) -> tuple[bytes, bytes]:
         try:
             return self._spool.output(key, stream, digest)
         except OSError as error:
-            # the counts and the digest still say what there was; that its bytes are missing is seen from them
-            self._log.error("output cannot be read", command_id=key[0], attempt=key[1], stream=stream, error=str(error))
+            # the counts and the digest in the report show that bytes are missing
+            self._log.error("output_unreadable", command_id=key[0], attempt=key[1], stream=stream, error=str(error))
             return b"", b""
 
-    async def _beat(self, interval: float) -> None:
+    async def _send_heartbeats(self, interval: float) -> None:
         beat = 0
         while True:
             await trio.sleep(around(interval, JITTER, self._rng))
             beat += 1
-            self._outbox.put(self._heartbeat(beat))
+            self._send_queue.put(self._heartbeat(beat))
 
-    async def _watch(self, heard: _Heard, limit: float) -> None:
+    async def _limit_silence(self, last_received: _LastReceived, limit: float) -> None:
         while True:
-            left = heard.at + limit - trio.current_time()
+            left = last_received.at + limit - trio.current_time()
             if left <= 0:
-                raise Ended(f"nothing was heard from the server for {limit:g} s")
+                raise SessionEnded(f"the server sent nothing for {limit:g} s")
             await trio.sleep(left)
 
     def _heartbeat(self, beat: int, *, answer: bool = False) -> CommandMessage:
@@ -237,8 +257,8 @@ class Sessions:
 
 
 @dataclass(slots=True)
-class _Heard:
-    """at: trio's clock when the server was last heard."""
+class _LastReceived:
+    """Time of the last message from the server, on trio's clock."""
 
     at: float
 
@@ -253,7 +273,7 @@ def _remedy(group: BaseExceptionGroup[BaseException]) -> dict[str, object]:
     if isinstance(leaf, LinkRefused) and leaf.code in (UNAUTHENTICATED, PERMISSION_DENIED):
         return {
             "remedy": (
-                "the message says what to do; without TLS, put the server's join token into the file named by "
+                "the message names the remedy; without TLS, put the server's join token into the file named by "
                 "token_file"
             )
         }

@@ -1,4 +1,6 @@
-"""Between the protocol's messages and the core's events and effects. What comes from the server is checked here."""
+"""Translates between protocol messages and the events and effects of the engine. Messages of the server are checked
+here.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.model import Digest, Key, Report
 from agent.enrolment.facts import Facts
-from agent.identity import is_id
 from agent.shim.records import Spec
 from agent.storage.spool import STDIN, Order
 from proto import messages as pb
+from proto.ids import is_id
 
 REASONS = ("canceled", "timeout", "expired")
 MAX_ATTEMPT = 1_000_000
@@ -23,10 +25,11 @@ Read = Callable[[Key, str, Digest], tuple[bytes, bytes]]
 
 
 class Unusable(ValueError):
-    """A message without which its sender cannot be answered; it breaks the protocol."""
+    """The server broke the protocol with a message that cannot be answered."""
 
 
 def hello(host_id: str, boot_id: str, hello: out.Hello, facts: Facts, slots: int) -> pb.CommandMessage:
+    """Build the Hello message."""
     entries = [
         pb.Entry(*entry.key, entry.seq, pb.Stage(int(entry.stage)), pb.Outcome(int(entry.outcome)))
         for entry in hello.entries
@@ -48,7 +51,11 @@ def hello(host_id: str, boot_id: str, hello: out.Hello, facts: Facts, slots: int
 
 
 def event(message: pb.CommandMessage, refuse: Callable[[Spec], ev.Refusal | None]) -> ev.Event | None:
-    """The event in a message; None for kinds that are no business of the engine. Raises Unusable."""
+    """Return the event in a message, or None for a kind that the engine does not handle.
+
+    Raises:
+        Unusable: The message breaks the protocol.
+    """
     kind, value = pb.kind_of(message)
     match kind, value:
         case "command_content", pb.CommandContent():
@@ -66,7 +73,11 @@ def event(message: pb.CommandMessage, refuse: Callable[[Spec], ev.Refusal | None
 
 
 def welcome(value: pb.Welcome) -> ev.Welcome:
-    """Raises Unusable. A decision that this version does not know is taken as KEEP."""
+    """Translate a Welcome. A decision that this version does not know counts as KEEP.
+
+    Raises:
+        Unusable: The message breaks the protocol.
+    """
     verdicts = []
     for verdict in value.verdicts:
         number = int(verdict.decision)
@@ -75,7 +86,15 @@ def welcome(value: pb.Welcome) -> ev.Welcome:
 
 
 def dispatch(value: pb.CommandContent, refuse: Callable[[Spec], ev.Refusal | None]) -> ev.Dispatch:
-    """refuse: what the host's policy says. Raises Unusable."""
+    """Translate a dispatch.
+
+    Args:
+        value: The message.
+        refuse: Returns why the host's policy refuses a command, or None.
+
+    Raises:
+        Unusable: The message breaks the protocol.
+    """
     key = key_of(value)
     order, refusal = None, None
     try:
@@ -97,7 +116,11 @@ def dispatch(value: pb.CommandContent, refuse: Callable[[Spec], ev.Refusal | Non
 
 
 def order_of(value: pb.CommandContent) -> Order:
-    """Raises ValueError naming the field that cannot be carried out."""
+    """Return what to run.
+
+    Raises:
+        ValueError: Names the field that cannot be carried out.
+    """
     if value.seq < 1:
         raise ValueError("seq: must be at least 1")
     try:
@@ -134,7 +157,12 @@ def order_of(value: pb.CommandContent) -> Order:
 
 
 def message(of: out.Message, read: Read) -> pb.CommandMessage:
-    """read: head and tail of a stream, from the spool. Raises OSError from it."""
+    """Build the message for an effect.
+
+    Args:
+        of: The effect.
+        read: Returns head and tail of an output stream from the spool; its OSError is passed on.
+    """
     match of:
         case out.Accepted():
             return pb.CommandMessage(accepted=pb.Accepted(*of.key))
@@ -147,6 +175,7 @@ def message(of: out.Message, read: Read) -> pb.CommandMessage:
 
 
 def result(key: Key, report: Report, read: Read) -> pb.CommandResult:
+    """Build the result message."""
     usage, kill = report.usage, report.kill
     value = pb.CommandResult(
         command_id=key[0],
@@ -174,7 +203,12 @@ def result(key: Key, report: Report, read: Read) -> pb.CommandResult:
 
 
 def key_of(value: Any) -> Key:
-    """Raises Unusable: the id becomes a directory's name, so only the shape of a UUID will do."""
+    """Return the execution that a message is about.
+
+    Raises:
+        Unusable: The id is not a UUID or the attempt is out of range. The id becomes the name of a directory, so no
+            other form is accepted.
+    """
     if not is_id(value.command_id) or not 1 <= value.attempt <= MAX_ATTEMPT:
         raise Unusable(
             f"command_id {value.command_id[:64]!r}, attempt {value.attempt}: must be a UUID in lower case and "

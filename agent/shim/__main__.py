@@ -1,12 +1,14 @@
-"""`python -m agent.shim SOCKET_FD [--no-cgroup] [--limits=LIMITS]`: the fork server, started by
-agent/shim/client.py."""
+"""Entry point of the fork server: `python -m agent.shim SOCKET_FD [--no-cgroup] [--limits=LIMITS]`.
+
+`agent/shim/client.py` starts it.
+"""
 
 from __future__ import annotations
 
 import sys
 
 from agent.shim.forkserver import main
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 
 LIMITS = "--limits="
 
@@ -15,5 +17,5 @@ if __name__ == "__main__":
     main(
         int(sys.argv[1]),
         use_cgroup="--no-cgroup" not in sys.argv[2:],
-        original=Original.parse(given[0]) if given else None,
+        original=OriginalLimits.parse(given[0]) if given else None,
     )

@@ -1,6 +1,6 @@
-"""The agent's side of the shims: have one started, wait for its end, ask it to stop. trio.
+"""The agent's side of the shims: starts one, waits for its end, asks it to stop. Uses trio.
 
-A shim is gone when the kernel says so (ESRCH), and not when this process cannot look: then it waits and looks again.
+A shim is gone only if the kernel reports it (ESRCH). If this process cannot check, it waits and checks again.
 """
 
 from __future__ import annotations
@@ -21,34 +21,42 @@ from agent.shim import durable, records
 from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
 from agent.shim.records import ShimRef, Stop, StopReason
 from agent.shim.system import linux
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 
 ANSWER_SECONDS = 20.0
-"""A fork server that does not answer for so long, its own start included, is killed and replaced."""
+"""A fork server that does not answer within this time, its own start included, is killed and replaced."""
 CLAIM_SECONDS = 10.0
 END_SECONDS = 5.0
 LOOK_FIRST, LOOK_LAST = 0.05, 1.0
-"""Seconds between looks for a shim while it cannot be told whether it lives."""
+"""Seconds between checks for a shim while its state cannot be read."""
 _TRIES = 3
 
 
 class ForkFailed(OSError):
-    """This request made no shim (no memory, too many processes, a claim that cannot be read); the text says why."""
+    """The request created no shim (no memory, too many processes, an unreadable claim); the text gives the reason."""
 
 
 class ForkServerLost(Exception):
-    """No fork server answered. Whether a shim exists, the directory's claim.json tells: without it nothing was started
-    or will be."""
+    """No fork server answered.
+
+    The claim.json in the directory shows whether a shim exists: without it nothing was started or will be.
+    """
 
 
 class ForkServer:
-    """`argv`: how to start it, the socket's descriptor appended; by default this interpreter with `-m agent.shim`.
-
-    original: the limits that commands get, where this process has changed its own."""
+    """Starts and uses the process that forks shims."""
 
     def __init__(
-        self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: Original | None = None
+        self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: OriginalLimits | None = None
     ) -> None:
+        """Build a fork server client.
+
+        Args:
+            cgroup: True to put each command into its own control group, if possible.
+            argv: Command line of the fork server, to which the socket's descriptor is appended; None for this
+                interpreter with `-m agent.shim`.
+            original: Limits of the commands, if this process has changed its own.
+        """
         self._cgroup = cgroup
         self._original = original
         self._argv = argv
@@ -62,18 +70,25 @@ class ForkServer:
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
-        """Raises OSError when the program cannot be started."""
+        """Start the fork server.
+
+        Raises:
+            OSError: The program cannot be started.
+        """
         async with self._lock:
             if self._socket is None:
                 await self._start()
 
     async def spawn(self, directory: Path) -> ShimRef:
-        """A shim for the execution in this directory, whose spec.json is there. Asked again for the same directory,
-        also after a crash of
-        the fork server in between, it gives the same shim: a directory is run at most once.
+        """Start a shim for the execution in this directory, which contains spec.json.
 
-        Not interrupted by cancellation: it lasts a few milliseconds, at most about 70 s when fork servers hang. Raises
-        ForkFailed, ForkServerLost.
+        Repeated calls for the same directory return the same shim, even if the fork server crashed in between: a
+        directory is run at most once. The call is not interrupted by cancellation. It takes a few milliseconds, and at
+        most about 70 s if fork servers hang.
+
+        Raises:
+            ForkFailed: No shim was created.
+            ForkServerLost: No fork server answered.
         """
         if not directory.is_absolute():
             raise ValueError(f"{directory}: the execution's directory must be given as an absolute path")
@@ -83,7 +98,7 @@ class ForkServer:
         return ref
 
     async def aclose(self) -> None:
-        """Ends the fork server; the shims stay."""
+        """End the fork server; the shims keep running."""
         with trio.CancelScope(shield=True):
             async with self._lock:
                 await self._stop()
@@ -114,7 +129,7 @@ class ForkServer:
         trio.lowlevel.spawn_system_task(_reaped, self._process)
 
     async def _stop(self) -> None:
-        """Shielded by the callers."""
+        """End the fork server. The caller shields this call from cancellation."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -142,12 +157,14 @@ class ForkServer:
                 continue
             if answer.errno:
                 if attempt > 0:
-                    # the request before this one may have made a shim
+                    # the previous request may have created a shim
                     raise ForkServerLost(f"{directory}: {answer.error}")
                 raise ForkFailed(answer.errno, answer.error)
             ref = ShimRef(answer.pid, answer.starttime, linux.boot_id())
-            # A shim of an earlier request has taken the directory, or may be about to.
-            return ref if answer.fresh and attempt == 0 and answer.starttime else await self._claimant(directory, ref)
+            # A shim of an earlier request has claimed the directory or may be about to claim it.
+            return (
+                ref if answer.fresh and attempt == 0 and answer.starttime else await self._find_claimant(directory, ref)
+            )
         raise ForkServerLost(f"{directory}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
 
     async def _ask(self, directory: Path) -> Answer:
@@ -164,9 +181,12 @@ class ForkServer:
                 if answer.id == request.id:
                     return answer
 
-    async def _claimant(self, directory: Path, ref: ShimRef) -> ShimRef:
-        """A fork server died between fork and answer: its shim and ours may both exist, and the claim tells which one
-        it is."""
+    async def _find_claimant(self, directory: Path, ref: ShimRef) -> ShimRef:
+        """Return the shim that claimed the directory.
+
+        If a fork server died between fork and answer, both its shim and the new one may exist; the claim shows which
+        one owns the directory.
+        """
         with trio.move_on_after(CLAIM_SECONDS):
             while True:
                 try:
@@ -179,19 +199,28 @@ class ForkServer:
                 if not alive:
                     break
                 await trio.sleep(0.002)
-        raise ForkServerLost(f"{directory}: its shim ended without taking it; is its disk full?")
+        raise ForkServerLost(f"{directory}: its shim ended without claiming it; is the disk full?")
 
 
 async def _reaped(process: trio.Process) -> None:
-    """Only so that a fork server is reaped when it dies while no request is under way. Where this cannot wait (no
-    descriptor and no thread
-    for it), the next request finds out."""
+    """Collect the exit status of a fork server that dies while no request is in progress.
+
+    If this cannot wait (no descriptor and no thread available), the next request notices the end.
+    """
     with suppress(OSError, RuntimeError):
         await process.wait()
 
 
 def shim_alive(ref: ShimRef, boot_id: str) -> bool:
-    """boot_id: of the boot in which the ref was taken. Raises OSError when it cannot be told."""
+    """Return True if the shim runs.
+
+    Args:
+        ref: The shim.
+        boot_id: The boot in which the reference was taken.
+
+    Raises:
+        OSError: The state cannot be read.
+    """
     return _same_boot(ref, boot_id) and linux.alive(ref.pid, ref.starttime)
 
 
@@ -200,10 +229,11 @@ def _same_boot(ref: ShimRef, boot_id: str) -> bool:
 
 
 async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None = None) -> None:
-    """Returns when the shim is gone; at once when its pid is another process's by now or the host was restarted since.
+    """Wait until the shim is gone; return at once if its pid belongs to another process or the host was restarted.
 
-    cannot_look: called at the first time that it cannot be told, after which it is looked again, for as long as that
-    lasts.
+    Args:
+        ref: The shim.
+        cannot_look: Called the first time that the state cannot be read; the call then keeps checking.
     """
     pause = LOOK_FIRST
     while True:
@@ -225,12 +255,15 @@ async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None 
 
 
 def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
-    """Durably asks the shim to end the command; the first reason stays. False: the shim is gone, so exit.json (or its
-    absence) decides.
+    """Ask the shim durably to end the command; the first reason stays. Blocks for an fsync.
 
-    Blocks for an fsync. May be called at any time after spawn, also before the shim has started the program. Raises
-    OSError, also when it
-    cannot be told whether the shim lives.
+    The call may be made at any time after spawn, also before the shim has started the program.
+
+    Returns:
+        False if the shim is gone; then exit.json or its absence shows the result.
+
+    Raises:
+        OSError: The request cannot be written, or the shim's state cannot be read.
     """
     if records.read_stop(directory) is None:
         durable.publish(directory, records.STOP, Stop(reason=reason, at_ms=linux.wall_ms()))
@@ -247,7 +280,11 @@ def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
 
 
 def _open(ref: ShimRef) -> int | None:
-    """A pidfd of exactly this shim; None: it is gone. Raises OSError when it cannot be told."""
+    """Return a pidfd of exactly this shim, or None if it is gone.
+
+    Raises:
+        OSError: The state cannot be read.
+    """
     if not _same_boot(ref, ref.boot_id or linux.boot_id()):
         return None
     return linux.open_process(ref.pid, ref.starttime)

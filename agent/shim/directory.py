@@ -1,4 +1,4 @@
-"""What a shim does in its execution's directory and around it, so that trouble there is noted and stops no command."""
+"""Tasks of a shim in and around its execution's directory. Errors here are logged and stop no command."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from agent.shim.system import limits, linux
 from agent.shim.system.cgroup import Group
 
 LOOK_AGAIN_NS = 200_000_000
-"""Until a request to stop that could not be read is read again."""
+"""Nanoseconds until an unreadable stop request is read again."""
 
 
 def log(directory: Path, text: str) -> None:
-    """For people, in shim.log. On a full disk the text is lost, which changes no result."""
+    """Append a text to shim.log. On a full disk the text is lost, which changes no result."""
     with contextlib.suppress(OSError), open(directory / records.LOG, "a", encoding="utf-8") as file:
         file.write(text.rstrip("\n") + "\n")
 
 
 def make_group(parent: Path | None, directory: Path) -> Group | None:
-    """The command's control group below `parent`; None: it goes on without."""
+    """Create the command's control group below `parent`, or return None if that is impossible."""
     if parent is None:
         return None
     try:
         return Group.make(parent, directory)
     except OSError as error:
-        log(directory, f"goes on without a control group: {error}")
+        log(directory, f"continues without a control group: {error}")
         return None
 
 
 def add_to_group(group: Group, pid: int, directory: Path) -> bool:
-    """False: it goes on without, and the group is gone."""
+    """Add a process to the group; False if that failed, after removing the group."""
     try:
         group.add(pid)
     except OSError as error:
-        log(directory, f"goes on without a control group: {error}")
+        log(directory, f"continues without a control group: {error}")
         remove_group(group, directory)
         return False
     return True
@@ -50,47 +50,47 @@ def remove_group(group: Group | None, directory: Path) -> None:
     except OSError as error:
         left = str(error)
     if left is not None:
-        log(directory, f"{group.path} is left behind: {left}")
+        log(directory, f"{group.path} was not removed: {left}")
 
 
 def remove_script(directory: Path) -> None:
     try:
         script.remove(directory)
     except OSError as error:
-        log(directory, f"the script's place stays until the agent removes it: {error}")
+        log(directory, f"the script's directory stays until the agent removes it: {error}")
 
 
 class StopRequests:
-    """What the agent asks for in stop.json. SIGTERM without that file (a service manager's, say) ends nothing.
-
-    look_at: when to look again, boot-time ns; None: at the next signal.
+    """Reads the agent's requests in stop.json. SIGTERM without that file, from a service manager for example, is
+    ignored.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._noted = True  # a request may have been there before its signal had a handler
-        self.look_at: int | None = None
+        self._pending = True  # a request may have arrived before the signal had a handler
+        self.retry_at_ns: int | None = None
+        """Boot-time clock in ns at which the file is read again; None for the next signal."""
 
-    def note(self, *_: object) -> None:
-        """A signal has come."""
-        self._noted = True
+    def signaled(self, *_: object) -> None:
+        """Signal handler: a request may have arrived."""
+        self._pending = True
 
-    def newly(self) -> KillReason | None:
-        """The reason of a request that was not there at the last call."""
-        if not self._noted:
+    def poll(self) -> KillReason | None:
+        """Return the reason of a new request, or None."""
+        if not self._pending:
             return None
-        self._noted = False
+        self._pending = False
         try:
             stop = records.read_stop(self._directory)
         except records.RecordError as error:
-            log(self._directory, f"taken as a request to cancel: {error}")
+            log(self._directory, f"treated as a request to cancel: {error}")
             return "canceled"
         except OSError as error:
-            # that it cannot be read says nothing about what it asks for
-            self._noted = True
-            if self.look_at is None:
+            # an unreadable file says nothing about the request
+            self._pending = True
+            if self.retry_at_ns is None:
                 log(self._directory, f"a request to stop cannot be read yet: {limits.explain(error)}")
-            self.look_at = linux.boottime_ns() + LOOK_AGAIN_NS
+            self.retry_at_ns = linux.boottime_ns() + LOOK_AGAIN_NS
             return None
-        self.look_at = None
+        self.retry_at_ns = None
         return stop.reason if stop is not None else None

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and that survive a loss of power once the call has returned."""
+"""Files that are complete or absent, and that survive a loss of power once the call has returned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ RESERVE_BYTES = 16_384
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview, offset: int = 0) -> None:
-    """Raises OSError; what was written until then stays."""
+    """Write all bytes at this offset.
+
+    Raises:
+        OSError: Part of the data may have been written.
+    """
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
@@ -33,7 +37,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def reserve(directory: Path, name: str) -> None:
-    """Takes RESERVE_BYTES of the disk for a file that `publish` will write. Raises OSError (ENOSPC among others)."""
+    """Reserve RESERVE_BYTES of disk space for a file that `publish` will write.
+
+    Raises:
+        OSError: ENOSPC, for example.
+    """
     fd = os.open(directory / f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, RESERVE_BYTES)
@@ -41,12 +49,16 @@ def reserve(directory: Path, name: str) -> None:
         os.close(fd)
 
 
-def prepare(directory: Path, name: str, record: msgspec.Struct, *, sync: bool = True) -> None:
-    """Writes `<name>.tmp` over what is reserved for it. Raises OSError."""
+def write_prepared(directory: Path, name: str, record: msgspec.Struct, *, sync: bool = True) -> None:
+    """Write `<name>.tmp` into its reserved space.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     data = msgspec.json.encode(record)
     fd = os.open(directory / f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # Written in place and cut only afterwards: cutting first would give the reserved blocks away.
+        # Truncate only after writing: truncating first would release the reserved blocks.
         write_all(fd, data)
         os.ftruncate(fd, len(data))
         if sync:
@@ -55,20 +67,31 @@ def prepare(directory: Path, name: str, record: msgspec.Struct, *, sync: bool = 
         os.close(fd)
 
 
-def reveal(directory: Path, name: str) -> None:
-    """What was prepared gets its name."""
+def rename_prepared(directory: Path, name: str) -> None:
+    """Give a prepared file its name."""
     os.rename(directory / f"{name}.tmp", directory / name)
 
 
 def publish(directory: Path, name: str, record: msgspec.Struct) -> None:
-    """Durable when it returns: tmp, fsync, rename, fsync of the directory. Raises OSError."""
-    prepare(directory, name, record)
-    reveal(directory, name)
+    """Write a file durably: temporary file, fsync, rename, fsync of the directory.
+
+    Raises:
+        OSError: The file may be missing or not durable.
+    """
+    write_prepared(directory, name, record)
+    rename_prepared(directory, name)
     sync_directory(directory)
 
 
 def claim(directory: Path, name: str, record: msgspec.Struct) -> bool:
-    """True: the file is ours. False: somebody else's was there first. Never half written. Raises OSError."""
+    """Create a file that is never half written.
+
+    Returns:
+        True if this process created it, False if it existed already.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
     temporary = directory / f"{name}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -82,9 +105,12 @@ def claim(directory: Path, name: str, record: msgspec.Struct) -> bool:
     return True
 
 
-def insist(seconds: float, action: Callable[[], T]) -> T:
-    """Does it again and again while the system refuses it. Raises the last OSError when it still does after
-    `seconds`."""
+def retry_for(seconds: float, action: Callable[[], T]) -> T:
+    """Repeat the action while it raises OSError.
+
+    Raises:
+        OSError: The last error, if the action still fails after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     pause = 0.05
     while True:

@@ -1,11 +1,8 @@
-"""A small process that forks shims: a fork of it costs a millisecond or two, where a fresh interpreter would cost fifty
-and more.
+"""A small process that forks shims: a fork takes one or two milliseconds, a new interpreter fifty or more.
 
-It talks with the agent over a SOCK_SEQPACKET socket pair, one JSON request and one answer at a time, and ends when the
-agent's side is closed.
-The shims do not notice either end. Single-threaded, and it must stay so: it forks without exec. It imports nothing of
-trio, grpclib or
-betterproto; a test looks at sys.modules.
+It talks to the agent over a SOCK_SEQPACKET socket pair, one JSON request and one answer at a time, and ends when the
+agent's side is closed. The shims notice neither end. It must stay single-threaded, because it forks without exec. It
+imports no part of trio, grpclib or betterproto; a test checks sys.modules.
 """
 
 from __future__ import annotations
@@ -22,26 +19,33 @@ import msgspec
 
 from agent.shim import durable, records, shim
 from agent.shim.system import cgroup, limits, linux
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 
 REQUEST_BYTES = 16_384
 GROUP_SECONDS = 2.0
 REMEMBERED = 1_024
-"""So many of the last forks are known by their directory, for a second request that comes before the shim has written
-its claim."""
+"""Number of recent forks that are remembered by directory, for a second request before the shim has written its claim.
+"""
 
 
 class Request(msgspec.Struct, frozen=True):
-    """directory: absolute path of the execution's directory."""
+    """A request for a shim.
+
+    Attributes:
+        directory: Absolute path of the execution's directory.
+    """
 
     id: int
     directory: str
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Either the shim, or an errno and text: then nothing was forked. fresh=False: the directory had a shim already.
-    starttime 0: it was
-    forked, and cannot be looked at; its claim tells who it is."""
+    """The shim, or an errno and a text if nothing was forked.
+
+    Attributes:
+        starttime: 0 if the shim was forked but its state cannot be read; its claim then identifies it.
+        fresh: False if the directory had a shim already.
+    """
 
     id: int
     pid: int = 0
@@ -51,14 +55,19 @@ class Answer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None:
-    """Serves until the other side of socket `fd` is closed. original: the limits that commands get; None: those of this
-    process."""
-    original = original or Original.of_this_process()
+def main(fd: int, *, use_cgroup: bool, original: OriginalLimits | None = None) -> None:
+    """Serve until the other side of the socket is closed.
+
+    Args:
+        fd: Descriptor of the socket.
+        use_cgroup: True to put each command into its own control group, if possible.
+        original: Limits of the commands; None for those of this process.
+    """
+    original = original or OriginalLimits.of_this_process()
     os.chdir("/")
     linux.set_name("clarion-fork")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-        # A service manager that signals the whole unit ends the agent; this process follows when the socket is closed.
+        # If a service manager signals the whole unit, the agent ends, and this process ends when the socket is closed.
         signal.signal(number, signal.SIG_IGN)
     wake, wake_writer = os.pipe()
     os.set_blocking(wake, False)
@@ -66,11 +75,10 @@ def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
     parent_group = _parent_group() if use_cgroup else None
-    # What msgspec prepares at the first use of a type would otherwise be prepared in every shim again.
+    # msgspec prepares a type at its first use; doing it here saves the work in every shim.
     msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
     linux.boot_id()
-    # What exists now is never collected, so that a shim's collector does not write to, and thereby copy, the shared
-    # pages.
+    # Freeze all present objects, so that a shim's garbage collector does not write to shared pages and copy them.
     gc.collect()
     gc.freeze()
     agent = socket.socket(fileno=fd)
@@ -82,7 +90,7 @@ def main(fd: int, *, use_cgroup: bool, original: Original | None = None) -> None
         ready = {number for number, _ in poll.poll()}
         if wake in ready:
             os.read(wake, 4096)
-        # Before a fork, never after: the starttime of a shim that ends at once can still be read from its zombie.
+        # Reap before a fork, never after: the starttime of a shim that ends at once can be read from its zombie.
         _reap()
         if agent.fileno() in ready:
             try:
@@ -109,15 +117,19 @@ def _reap() -> None:
 
 
 def _parent_group() -> Path | None:
-    """Without a control group a command is still ended by its process tree, so one that cannot be found is no reason
-    not to run any."""
+    """Return the control group below which commands get their own, or None.
+
+    Without a control group a command is ended through its process tree, so a missing group prevents no command.
+    """
     try:
-        return durable.insist(GROUP_SECONDS, cgroup.own_group)
+        return durable.retry_for(GROUP_SECONDS, cgroup.own_group)
     except OSError:
         return None
 
 
-def _serve(request: Request, parent_group: Path | None, original: Original, forks: dict[str, linux.Process]) -> Answer:
+def _serve(
+    request: Request, parent_group: Path | None, original: OriginalLimits, forks: dict[str, linux.Process]
+) -> Answer:
     directory = Path(request.directory)
     try:
         claim = records.read_claim(directory)

@@ -1,5 +1,4 @@
-"""What is kept of one output stream: its beginning, its end, its true length and the SHA-256 of all of it, in constant
-memory."""
+"""The kept part of one output stream: beginning, end, length and SHA-256, in constant memory."""
 
 from __future__ import annotations
 
@@ -7,8 +6,7 @@ from hashlib import sha256
 
 
 class Keeper:
-    """Head: the first `head_bytes`. Tail: the last `tail_bytes` of what came after the head; empty unless the stream is
-    longer."""
+    """Keeps the first `head_bytes`, and the last `tail_bytes` of what follows the head."""
 
     def __init__(self, head_bytes: int, tail_bytes: int) -> None:
         self.total_bytes = 0
@@ -49,5 +47,5 @@ class Keeper:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal, of every byte fed."""
+        """Hexadecimal digest of every byte fed."""
         return self._sha256.hexdigest()

@@ -1,9 +1,8 @@
-"""What a command says while it runs, both streams in the order in which it came: the last of it, for whoever follows.
+"""Live output: both streams of a running command in order of arrival, for readers that follow it.
 
 The shim appends records to segments `live.0`, `live.1`, …, each at most SEGMENT bytes long unless one record is longer.
-Only the last two
-segments exist. A segment changes at its end only, and one that a reader has opened stays readable for it, so nobody
-waits for anybody.
+Only the last two segments exist. A segment is only appended to, and a reader can finish an open segment after it was
+deleted, so neither side waits for the other.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from struct import Struct
 SEGMENT = 256 * 1024
 KEPT_BYTES = 2 * SEGMENT
 HEADER = Struct("<QQqIB")
-"""order (1, 2, … over both streams), offset of the first byte in its stream, wall-clock ms, length, stream."""
+"""Order number (1, 2, … over both streams), offset of the first byte in its stream, wall-clock ms, length, stream."""
 STDOUT, STDERR = 1, 2
-"""Numbers as in proto/command.proto."""
+"""Stream numbers as in proto/command.proto."""
 PREFIX = "live."
 
 
@@ -28,7 +27,7 @@ def segment(directory: Path, number: int) -> Path:
 
 
 class LiveLog:
-    """The shim's end. A disk that refuses it ends the log for good: what follows is in the result only."""
+    """Writes the segments. If the disk refuses a write, the log ends; the result still contains the output."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -39,8 +38,13 @@ class LiveLog:
         self._failed = False
 
     def add(self, stream: int, total: int, data: memoryview) -> None:
-        """data: the newest bytes of the stream, which with them is `total` long. More than a segment holds is cut at
-        its beginning."""
+        """Append a record.
+
+        Args:
+            stream: STDOUT or STDERR.
+            total: Length of the stream including `data`.
+            data: The newest bytes. If they exceed one segment, their beginning is cut off.
+        """
         if self._failed or not data:
             return
         data = data[-(SEGMENT - HEADER.size) :]
@@ -55,7 +59,7 @@ class LiveLog:
             self._failed = True
         else:
             self._size += written
-            # a reader waits for the rest of a record that is cut short, and the result tells what it would have been
+            # after a partial write the log ends; a reader waits for the rest, and the result contains the output
             self._failed = written < HEADER.size + len(data)
 
     def _next(self) -> None:
@@ -72,7 +76,7 @@ class LiveLog:
 
 
 def numbers(directory: Path) -> list[int]:
-    """Of the segments there are, oldest first; none without the directory."""
+    """Return the numbers of the existing segments, oldest first; empty if the directory does not exist."""
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -83,7 +87,7 @@ def numbers(directory: Path) -> list[int]:
 
 
 def remove(directory: Path) -> None:
-    """The command has ended, and the result has it all."""
+    """Delete all segments, because the command has ended and the result contains its output."""
     for number in numbers(directory):
         with contextlib.suppress(FileNotFoundError):
             segment(directory, number).unlink()

@@ -1,8 +1,8 @@
-"""The files of one execution's directory: what the agent asks of a shim, and what the shim reports.
+"""Files of one execution's directory: what the agent asks of a shim, and what the shim reports.
 
-`agent/shim/__init__.py` tells who writes which file, when and how durably. All files are UTF-8 JSON. Times `*_at_ms`
-are wall-clock
-milliseconds since 1970 UTC and are only shown, never compared; durations are taken from CLOCK_BOOTTIME.
+`agent/shim/__init__.py` describes who writes which file, when and how durably. All files are UTF-8 JSON. Times named
+`*_at_ms` are wall-clock milliseconds since 1970 UTC; they are displayed and never compared. Durations are measured with
+CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ STDOUT_HEAD, STDOUT_TAIL = "stdout.head", "stdout.tail"
 STDERR_HEAD, STDERR_TAIL = "stderr.head", "stderr.tail"
 
 MARKER = "CLARION_EXECUTION"
-"""Name of the environment variable that every process of a command carries; its value is the directory's name."""
+"""Environment variable of every process of a command; its value is the directory's name."""
 
 RUN = "CLARION_RUN"
-"""Beside it, because several agents of one machine may run the same command: a digest of the directory's path."""
+"""Environment variable with a digest of the directory's path, because several agents of one machine may run the same
+command.
+"""
 
 StopReason = Literal["timeout", "canceled", "expired"]
 KillReason = Literal["timeout", "canceled", "expired", "output_limit"]
@@ -35,17 +37,20 @@ Outcome = Literal["completed", "failed", "timeout", "canceled"]
 
 
 class RecordError(ValueError):
-    """A file of the directory is there but cannot be understood; the text names the file and what is wrong with it."""
+    """A file of the directory exists but is invalid; the text names the file and the fault."""
 
 
 class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What to run: exactly one of `argv`, `command`, `script`.
+    """What to run: exactly one of `argv`, `command`, `script`. A limit of 0 means none.
 
-    argv: program and arguments, no shell. command: text for `/bin/sh -c`, with `args` as $1, $2, …. script: text of a
-    file, run by
-    `interpreter` (split as a shell would) or, without one, by what its own first line names, with `args`. Limits: 0
-    means none.
-    Raises ValueError (from msgspec a ValidationError) naming the field.
+    Attributes:
+        argv: Program and arguments, without a shell.
+        command: Text for `/bin/sh -c`, with `args` as $1, $2, ….
+        script: Text of a file, run with `args` by `interpreter` or by what its first line names.
+        interpreter: Command line of the interpreter, split as a shell does.
+
+    Raises:
+        ValueError: Names the invalid field (from msgspec a ValidationError).
     """
 
     argv: list[str] | None = None
@@ -92,7 +97,7 @@ class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
 
 class Claim(msgspec.Struct, kw_only=True, frozen=True):
-    """Which shim owns the directory. `starttime`: field 22 of /proc/<pid>/stat, clock ticks after boot."""
+    """The shim that owns the directory. `starttime` is field 22 of /proc/<pid>/stat, in clock ticks after boot."""
 
     pid: int
     starttime: int
@@ -100,7 +105,7 @@ class Claim(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Started(msgspec.Struct, kw_only=True, frozen=True):
-    """The command's main process exists. `cgroup`: absolute path of its control group, or null."""
+    """The command's main process exists. `cgroup` is the absolute path of its control group, or null."""
 
     pid: int
     starttime: int
@@ -119,14 +124,21 @@ class Stop(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class KillIntent(msgspec.Struct, kw_only=True, frozen=True):
-    """Durable before the first signal: from here on the kill decides the outcome."""
+    """The shim will end the command. Durable before the first signal; from then on the kill decides the outcome."""
 
     reason: KillReason
     at_ms: int
 
 
 class StreamReport(msgspec.Struct, kw_only=True, frozen=True):
-    """total_bytes and sha256 (hex) cover the whole stream; head_bytes and tail_bytes are the sizes of the two files."""
+    """One output stream.
+
+    Attributes:
+        total_bytes: Length of the whole stream.
+        sha256: Hexadecimal digest of the whole stream.
+        head_bytes: Size of the head file.
+        tail_bytes: Size of the tail file.
+    """
 
     total_bytes: int
     sha256: str
@@ -135,8 +147,11 @@ class StreamReport(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Usage(msgspec.Struct, kw_only=True, frozen=True):
-    """Of all processes of the command that were reaped. max_rss_kb: of the largest one, never below the shim's own size
-    at the fork."""
+    """Resources of all reaped processes of the command.
+
+    Attributes:
+        max_rss_kb: Peak memory of the largest process, never below the shim's own size at the fork.
+    """
 
     user_us: int
     system_us: int
@@ -144,8 +159,13 @@ class Usage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Kill(msgspec.Struct, kw_only=True, frozen=True):
-    """How it was ended. term_at_ms, kill_at_ms: null when that signal was not needed. tree_empty: proven that no
-    descendant is left."""
+    """How the shim ended the command.
+
+    Attributes:
+        term_at_ms: Time of SIGTERM; null if it was not needed.
+        kill_at_ms: Time of SIGKILL; null if it was not needed.
+        tree_empty: True if it is proven that no descendant is left.
+    """
 
     reason: KillReason
     term_at_ms: int | None
@@ -154,13 +174,15 @@ class Kill(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
-    """The final report. `error_code`: one of proto/reasons.py, empty when completed.
+    """The final report.
 
-    left_running: processes that `detach` has let live. oom_killed: the kernel's OOM killer acted while it ran, and a
-    process of it was killed
-    by a SIGKILL that the shim did not send. output_missing: the disk did not take all of head and tail. inherited: what
-    it had of the agent
-    because the system did not allow to change it.
+    Attributes:
+        error_code: A code of proto/reasons.py; empty when the command completed.
+        left_running: Number of processes that `detach` left running.
+        oom_killed: The kernel's OOM killer acted during the run, and a process of the command was killed by a SIGKILL
+            that the shim did not send.
+        output_missing: The disk did not accept all of head and tail.
+        inherited: Properties of the agent's process that the system did not allow to reset.
     """
 
     outcome: Outcome
@@ -184,7 +206,9 @@ class Exit(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ShimRef(msgspec.Struct, frozen=True):
-    """A shim that cannot be mistaken for a later process. boot_id: empty means the present boot."""
+    """Identifies a shim, so that a later process with the same pid is not mistaken for it. An empty boot_id means this
+    boot.
+    """
 
     pid: int
     starttime: int
@@ -195,7 +219,12 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 def read(path: Path, kind: type[R]) -> R | None:
-    """The record in a file, or None when the file is not there. Raises RecordError, OSError."""
+    """Return the record in a file, or None if there is no file.
+
+    Raises:
+        RecordError: The file is invalid.
+        OSError: The file cannot be read.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -207,25 +236,45 @@ def read(path: Path, kind: type[R]) -> R | None:
 
 
 def read_spec(directory: Path) -> Spec:
-    """Raises RecordError, also when the file is missing."""
+    """Return what to run.
+
+    Raises:
+        RecordError: The file is missing or invalid.
+        OSError: The file cannot be read.
+    """
     spec = read(directory / SPEC, Spec)
     if spec is None:
-        raise RecordError(f"{directory / SPEC}: is missing")
+        raise RecordError(f"{directory / SPEC}: the file is missing")
     return spec
 
 
 def read_claim(directory: Path) -> Claim | None:
-    """None: no shim has taken the directory, so nothing was started. Raises RecordError, OSError."""
+    """Return the claim, or None if no shim has claimed the directory, so that nothing was started.
+
+    Raises:
+        RecordError: The file is invalid.
+        OSError: The file cannot be read.
+    """
     return read(directory / CLAIM, Claim)
 
 
 def read_started(directory: Path) -> Started | None:
-    """None: the main process is not (yet) known to run. Raises RecordError, OSError."""
+    """Return the start record, or None if the main process is not known to run yet.
+
+    Raises:
+        RecordError: The file is invalid.
+        OSError: The file cannot be read.
+    """
     return read(directory / STARTED, Started)
 
 
 def read_stop(directory: Path) -> Stop | None:
-    """Raises RecordError, OSError."""
+    """Return the stop request, or None.
+
+    Raises:
+        RecordError: The file is invalid.
+        OSError: The file cannot be read.
+    """
     return read(directory / STOP, Stop)
 
 
@@ -235,5 +284,10 @@ def read_kill(directory: Path) -> KillIntent | None:
 
 
 def read_exit(directory: Path) -> Exit | None:
-    """None: not finished, or the shim died. Raises RecordError, OSError."""
+    """Return the report, or None if the command has not finished or the shim died.
+
+    Raises:
+        RecordError: The file is invalid.
+        OSError: The file cannot be read.
+    """
     return read(directory / EXIT, Exit)

@@ -1,4 +1,4 @@
-"""How an execution ended, from what was observed to the words and codes of the report."""
+"""Translates what the shim observed into the outcome, codes and texts of the report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OUTCOMES: dict[KillReason, tuple[Outcome, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """error_code: one of proto/reasons.py, empty when completed."""
+    """Outcome of an execution. `error_code` is a code of proto/reasons.py; empty when the command completed."""
 
     outcome: Outcome
     error_code: str
@@ -33,12 +33,17 @@ class Ending:
 
 
 def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error: str, written: int = 0) -> Ending:
-    """kill: the reason that was durable before the main process's exit was seen. status: its wait status; None: it was
-    never reaped.
+    """Return the outcome of a command.
 
-    written: bytes of both streams, all that was read. More than `max_output` is too much whether or not it was noticed
-    in time to end the
-    command: the same command gets the same verdict each time.
+    A command that wrote more than `max_output` fails whether or not that was noticed in time to end it, so that the
+    same command always gets the same result.
+
+    Args:
+        spec: What was run.
+        kill: The reason that was durable before the main process's exit was seen.
+        status: Wait status of the main process; None if it was never reaped.
+        spawn_error: Why the program could not be started, or an empty text.
+        written: Bytes read from both streams.
     """
     exit_code = number = None
     if status is not None and not spawn_error:
@@ -61,16 +66,19 @@ def ending(spec: Spec, kill: KillReason | None, status: int | None, spawn_error:
 
 
 def ended_with(exit_code: int, success_codes: Collection[int]) -> Ending:
+    """Return the outcome for an exit code."""
     if exit_code in (success_codes or (0,)):
         return Ending("completed", "", "", exit_code, None)
     return Ending("failed", "exit_nonzero", f"exit code {exit_code}", exit_code, None)
 
 
 def never_started(reason: KillReason) -> Ending:
-    """Stopped on request before the program was started. Never a timeout, whatever the reason: that says that it
-    ran."""
+    """Return the outcome of a command that was stopped before its start.
+
+    It is never a timeout, whatever the reason of the request, because a timeout means that the command ran.
+    """
     return Ending(
-        "canceled", "canceled_before_start", f"the request to stop it ({reason}) came before it was started", None, None
+        "canceled", "canceled_before_start", f"a stop request ({reason}) arrived before the start", None, None
     )
 
 
@@ -84,19 +92,26 @@ def signal_name(number: int) -> str:
 def _why_killed(spec: Spec, kill: KillReason) -> str:
     if kill == "timeout":
         return (
-            f"the timeout of {spec.timeout_ms / 1000:g} s was over"
+            f"it exceeded its timeout of {spec.timeout_ms / 1000:g} s"
             if spec.timeout_ms
-            else "the server said that its timeout was over"
+            else "the server reported that it exceeded its timeout"
         )
     if kill == "expired":
-        return "the time that its task had was over"
+        return "the time limit of its task was reached"
     if kill == "output_limit":
         return f"it wrote more than {spec.max_output} bytes"
     return "canceled on request"
 
 
 def without_start(ending: Ending, started_ms: int, started_ns: int, kill: Kill | None) -> Exit:
-    """The report of an execution whose program never ran. started_ns: CLOCK_BOOTTIME."""
+    """Return the report of an execution whose program never ran.
+
+    Args:
+        ending: The outcome.
+        started_ms: Wall-clock time of the shim's start.
+        started_ns: CLOCK_BOOTTIME at the shim's start.
+        kill: How it was ended, if it was.
+    """
     return Exit(
         outcome=ending.outcome,
         exit_code=None,

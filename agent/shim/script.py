@@ -1,14 +1,10 @@
-"""Where the text of a script stands while it runs: under a real path that the user who runs it can reach.
+"""Stores the text of a script while it runs, under a real path that its user can reach.
 
-Interpreters resolve the path that they are given (node, realpath in a shell), read the directory it is in (Python,
-Perl) or run it again
-(`exec "$0"`). So a script stands under its own name in a directory that belongs to its user, mode 0700. For the agent's
-own user that is the
-execution's directory. Another user cannot reach that one; for him a place is made beside the state directory or in a
-directory for
-temporary files, and its path is noted in the execution's directory (`script.place`) before it is made, so that it is
-removed afterwards even
-when the shim was killed.
+Interpreters resolve the path that they are given (node, realpath in a shell), read the directory of the script (Python,
+Perl) or run the script again (`exec "$0"`). So a script is stored in a directory that belongs to its user, mode 0700.
+For the agent's own user that is the execution's directory. Another user cannot reach that directory; for such a user
+the shim creates one next to the state directory or in a directory for temporary files. It first notes the path in the
+execution's directory (`script.place`), so that the directory is removed even when the shim was killed.
 """
 
 from __future__ import annotations
@@ -28,13 +24,22 @@ NAME = "script"
 PLACE = "script.place"
 PREFIX = "clarion-script-"
 TEMPORARY = ("/var/tmp", "/tmp", "/run", "/dev/shm")
-"""Tried in this order, after a directory beside the state directory. One that is mounted noexec is taken only if all of
-them are: the
-script runs there too, but cannot run itself again."""
+"""Directories tried in this order, after a directory next to the state directory. A noexec mount is used only if all of
+them are mounted noexec: the script runs there, but cannot execute itself again.
+"""
 
 
 def write(directory: Path, text: str, user: pwd.struct_passwd | None) -> Path:
-    """Write the script; where it stands. user: None for the agent's own. Raises OSError."""
+    """Write the script and return its path.
+
+    Args:
+        directory: The execution's directory.
+        text: Text of the script.
+        user: User of the command; None for the agent's own.
+
+    Raises:
+        OSError: The script cannot be written.
+    """
     if user is None and not _noexec(directory):
         return _put(directory / NAME, text, None)
     last: OSError | None = None
@@ -43,7 +48,7 @@ def write(directory: Path, text: str, user: pwd.struct_passwd | None) -> Path:
         try:
             _note(directory, top)
             os.mkdir(top, 0o711)
-            # the modes are set again because the agent's umask may have taken from them
+            # set the modes again, because the agent's umask may have removed bits
             os.chmod(top, 0o711)
             own = top / "run"
             os.mkdir(own, 0o700)
@@ -55,11 +60,15 @@ def write(directory: Path, text: str, user: pwd.struct_passwd | None) -> Path:
         except OSError as error:
             last = error
             remove(directory)
-    raise last or OSError(0, "there is no directory that its user can reach: /var/tmp and /tmp are missing or closed")
+    raise last or OSError(0, "the user can reach no directory: /var/tmp and /tmp are missing or not accessible")
 
 
 def remove(directory: Path) -> None:
-    """Remove the place that was made for the execution's script, if one was. Raises OSError."""
+    """Remove the directory that was created for the execution's script, if there is one.
+
+    Raises:
+        OSError: The directory cannot be removed.
+    """
     try:
         top = Path((directory / PLACE).read_text())
     except FileNotFoundError:
@@ -93,13 +102,13 @@ def _put(path: Path, text: str, user: pwd.struct_passwd | None) -> Path:
 
 
 def _bases(directory: Path) -> list[Path]:
-    """Directories in which a place may be made, the best first."""
+    """Return the directories that can hold a script, the best one first."""
     found = [base for base in _reachable(directory) if _noexec(base) is not None]
     return sorted(found, key=lambda base: bool(_noexec(base)))
 
 
 def _reachable(directory: Path) -> Iterator[Path]:
-    beside = _beside(directory.parents[1]) if len(directory.parents) > 1 else None
+    beside = _scripts_directory(directory.parents[1]) if len(directory.parents) > 1 else None
     if beside is not None:
         yield beside
     for name in TEMPORARY:
@@ -108,9 +117,11 @@ def _reachable(directory: Path) -> Iterator[Path]:
             yield base
 
 
-def _beside(state: Path) -> Path | None:
-    """`<state>-scripts`, where only root can put something beside the state directory: there no cleaner of temporary
-    files comes by."""
+def _scripts_directory(state: Path) -> Path | None:
+    """Return `<state>-scripts`, if only root can create files next to the state directory.
+
+    No cleaner of temporary files removes scripts there.
+    """
     base = state.parent / f"{state.name}-scripts"
     try:
         above = os.stat(state.parent)
@@ -130,7 +141,7 @@ def _beside(state: Path) -> Path | None:
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether every user can pass through it and all that is above it."""
+    """Return True if every user can traverse the path."""
     try:
         real = path.resolve(strict=True)
         return all(os.stat(one).st_mode & stat.S_IXOTH for one in (real, *real.parents))
@@ -139,7 +150,7 @@ def _open_to_all(path: Path) -> bool:
 
 
 def _noexec(path: Path) -> bool | None:
-    """None: it cannot be told, or it is read-only."""
+    """Return whether the path is mounted noexec; None if that is unknown or the mount is read-only."""
     try:
         flags = os.statvfs(path).f_flag
     except OSError:

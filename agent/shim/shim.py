@@ -1,58 +1,53 @@
-"""The supervisor of one command: starts it, drains it, ends it when it must, and leaves the report.
+"""Supervises one command: starts it, reads its output, ends it when required, and writes the report.
 
-One thread, one poll loop over the two pipes, a timer of CLOCK_BOOTTIME and a wake-up descriptor for signals. It needs
-neither the agent nor
-the fork server once it runs.
+One thread with one poll loop over the two pipes, a CLOCK_BOOTTIME timer and a wake-up descriptor for signals. Once it
+runs, it needs neither the agent nor the fork server.
 """
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import resource
 import select
 import signal
-import time
 import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from agent.shim import durable, records, report
+from agent.shim import durable, publish, records, report
 from agent.shim.directory import StopRequests, add_to_group, log, make_group, remove_group, remove_script
 from agent.shim.durable import RESERVE_BYTES
 from agent.shim.live import LiveLog
-from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, StreamReport, Usage
+from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, Usage
 from agent.shim.report import Ending
 from agent.shim.spawn import Child, SpawnFailed
 from agent.shim.spool import PIPE_BYTES, Spool
 from agent.shim.system import limits, linux
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 from agent.shim.system.tree import Tree
 
 PROOF_SECONDS = 30.0
-"""SIGKILL is repeated for so long; what lives on (uninterruptible sleep, another user's process) is reported as
-tree_empty=false."""
-OUTPUT_SECONDS = 10.0
-"""A disk that is full gets so long to take head and tail; then the report says how much of them it took."""
-EXIT_SECONDS = 300.0
-"""And so long to take exit.json, for which room was reserved; then the shim gives up and the agent reports
-shim_died."""
+"""SIGKILL is repeated for this long. Processes that survive (uninterruptible sleep, another user) are reported with
+tree_empty=false.
+"""
 LOOK_SECONDS = 10.0
-"""What the shim must read before it starts the program is tried for so long while the system refuses it (no free
-descriptor, no memory)."""
+"""Time to read what the shim needs before the start, while the system refuses it (no free descriptor, no memory)."""
 KILL_RECORD_SECONDS = 5.0
-"""kill.json gets so long; then the command is ended without: worse than a missing note is a command that runs past its
-time."""
+"""Time to write kill.json; after it the command is ended without that file, because a command must not exceed its time.
+"""
 
 _NS = 1_000_000_000
 
 
-def main(directory: Path, parent_group: Path | None, original: Original) -> NoReturn:
-    """Never returns. Runs in a process just forked for this execution, with the fork server's descriptors already
-    closed.
+def main(directory: Path, parent_group: Path | None, original: OriginalLimits) -> NoReturn:
+    """Run the shim in a process that was just forked for this execution; never returns.
 
-    original: the limits that the command gets."""
+    Args:
+        directory: The execution's directory.
+        parent_group: Control group below which the command gets its own, or None.
+        original: Resource limits of the command.
+    """
     code = 1
     try:
         Shim(directory, parent_group, original).run()
@@ -64,7 +59,9 @@ def main(directory: Path, parent_group: Path | None, original: Original) -> NoRe
 
 
 class Shim:
-    def __init__(self, directory: Path, parent_group: Path | None, original: Original) -> None:
+    """One execution."""
+
+    def __init__(self, directory: Path, parent_group: Path | None, original: OriginalLimits) -> None:
         self._directory = directory
         self._parent_group = parent_group
         self._original = original
@@ -72,8 +69,8 @@ class Shim:
         self._started_ms = linux.wall_ms()
         self._started_ns = linux.boottime_ns()
         self._oom_kills = linux.oom_kills()
-        self._killed_by_others = False  # a process of it ended by a SIGKILL that is not ours
-        self._finished: tuple[int, int] | None = None  # (wall ms, boot-time ns) of the main process's end
+        self._killed_by_others = False  # a process of the command ended by a SIGKILL that the shim did not send
+        self._finished: tuple[int, int] | None = None  # (wall ms, boot-time ns) at the end of the main process
         self._status: int | None = None
         self._spawn_error = ""
         self._kill: KillIntent | None = None
@@ -81,20 +78,20 @@ class Shim:
         self._kill_at_ms: int | None = None
         self._pipe_held = False
         self._requests = StopRequests(directory)
-        self._due: int | None = None  # the present phase's deadline, boot-time ns
-        self._buffer = mmap.mmap(-1, PIPE_BYTES)  # takes memory only as far as it is ever filled
+        self._due: int | None = None  # deadline of the present phase, boot-time ns
+        self._buffer = mmap.mmap(-1, PIPE_BYTES)  # uses memory only for the part that is ever filled
 
     def run(self) -> None:
-        self._settle()
-        me = durable.insist(LOOK_SECONDS, lambda: linux.process(os.getpid()))
+        self._prepare_process()
+        me = durable.retry_for(LOOK_SECONDS, lambda: linux.process(os.getpid()))
         if me is None:
             raise RuntimeError("/proc does not show this process")
         claim = records.Claim(pid=me.pid, starttime=me.starttime, boot_id=self._boot_id)
         if not durable.claim(self._directory, records.CLAIM, claim):
-            # Asked twice for one execution: the first shim has it, and it is never started again.
+            # A second request for the same execution: the first shim owns it, and it is never started again.
             return
         try:
-            spec = durable.insist(LOOK_SECONDS, lambda: records.read_spec(self._directory))
+            spec = durable.retry_for(LOOK_SECONDS, lambda: records.read_spec(self._directory))
         except records.RecordError as error:
             self._publish_without_start(Ending("failed", "invalid_spec", str(error), None, None))
             return
@@ -114,7 +111,7 @@ class Shim:
             )
             self._publish_without_start(Ending("failed", "spawn_failed", text, None, None))
             return
-        reason = self._requests.newly()
+        reason = self._requests.poll()
         if reason is not None:
             self._record_kill(reason)
             kill = Kill(reason=reason, term_at_ms=None, kill_at_ms=None, tree_empty=True)
@@ -122,7 +119,7 @@ class Shim:
             return
         self._supervise(spec, me, stdout, stderr)
 
-    def _settle(self) -> None:
+    def _prepare_process(self) -> None:
         linux.set_name("clarion-shim")
         linux.become_subreaper()
         self._wake_fd, wake_writer = os.pipe()
@@ -130,7 +127,7 @@ class Shim:
         os.set_blocking(wake_writer, False)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._requests.note)
+        signal.signal(signal.SIGTERM, self._requests.signaled)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         self._timer = linux.BootTimer()
@@ -140,7 +137,7 @@ class Shim:
     def _supervise(self, spec: Spec, me: linux.Process, stdout: Spool, stderr: Spool) -> None:
         self._spec = spec
         self._streams = (stdout, stderr)
-        # None with `detach`: what outlives the command must not hold its group
+        # No group with `detach`: a process that outlives the command must not hold the group
         group = None if spec.detach else make_group(self._parent_group, self._directory)
         try:
             child = Child(spec, self._directory, stdout.write_fd, stderr.write_fd, group, self._original)
@@ -165,8 +162,8 @@ class Shim:
             cgroup=str(group.path) if group is not None else None,
         )
         try:
-            # Needs no fsync: after a loss of power the boot id tells that the command is gone.
-            durable.prepare(self._directory, records.STARTED, started, sync=False)
+            # Needs no fsync: after a loss of power the boot id shows that the command is gone.
+            durable.write_prepared(self._directory, records.STARTED, started, sync=False)
         except OSError as error:
             child.abandon()
             os.waitpid(child.pid, 0)
@@ -189,30 +186,29 @@ class Shim:
                 self._kill_all()
         else:
             self._end_tree()
-        self._take_rest()
-        final = self._final()
+        self._read_rest()
+        final = self._final_report()
         remove_script(self._directory)
-        self._publish(final)
+        publish.publish(self._directory, final)
         remove_group(group, self._directory)
 
     def _run_until_exit_or_kill(self) -> None:
-        """The race rule: what comes first, the main process's end seen here or kill.json durable, decides the
-        outcome."""
+        """Apply the race rule: the first of main process exit seen here and durable kill.json decides the outcome."""
         while True:
             self._reap()
             if self._finished is not None:
                 return
-            reason = self._why_end()
+            reason = self._kill_reason()
             if reason is not None:
                 self._record_kill(reason)
                 return
-            self._turn()
+            self._wait_and_handle()
 
-    def _why_end(self) -> KillReason | None:
-        reason = self._requests.newly()
+    def _kill_reason(self) -> KillReason | None:
+        reason = self._requests.poll()
         if reason is not None:
             return reason
-        if self._over():
+        if self._is_due():
             return "timeout"
         if self._spec.max_output and sum(spool.keeper.total_bytes for spool in self._streams) > self._spec.max_output:
             return "output_limit"
@@ -221,22 +217,22 @@ class Shim:
     def _record_kill(self, reason: KillReason) -> None:
         intent = self._kill = KillIntent(reason=reason, at_ms=linux.wall_ms())
         try:
-            durable.insist(KILL_RECORD_SECONDS, lambda: durable.publish(self._directory, records.KILL, intent))
+            durable.retry_for(KILL_RECORD_SECONDS, lambda: durable.publish(self._directory, records.KILL, intent))
         except OSError as error:
             log(self._directory, f"ending the command without kill.json: {error}")
 
     def _drain(self) -> None:
-        """After the main process's own end: what it and its children still have to say, for a limited time."""
+        """After the main process has ended, read the remaining output for a limited time."""
         self._due_in(self._spec.drain_ms / 1000)
         while any(spool.open for spool in self._streams):
-            if self._over() or self._requests.newly() is not None:
+            if self._is_due() or self._requests.poll() is not None:
                 self._pipe_held = True
                 return
-            self._turn()
+            self._wait_and_handle()
             self._reap()
 
     def _end_tree(self) -> None:
-        """TERM to everybody, the grace, then KILL."""
+        """Send SIGTERM to all processes, wait for the grace time, then send SIGKILL."""
         self._term_at_ms = linux.wall_ms()
         self._tree.terminate()
         self._due_in(self._spec.grace_ms / 1000)
@@ -244,9 +240,9 @@ class Shim:
             self._reap()
             if self._tree.empty:
                 return
-            if self._over():
+            if self._is_due():
                 break
-            self._turn()
+            self._wait_and_handle()
         self._kill_at_ms = linux.wall_ms()
         self._kill_all()
 
@@ -257,22 +253,22 @@ class Shim:
         while not self._tree.empty and linux.boottime_ns() < proof:
             self._tree.kill()
             self._due_in(pause)
-            while not self._tree.empty and not self._over():
-                self._turn()
+            while not self._tree.empty and not self._is_due():
+                self._wait_and_handle()
                 self._reap()
             pause = min(0.2, pause * 2)
 
-    def _take_rest(self) -> None:
-        """What the dead have left in the pipes: at most two pipes full, as a process that `detach` leaves behind may
-        write for ever."""
+    def _read_rest(self) -> None:
+        """Read what ended processes left in the pipes: at most two pipes full, because a detached process may write
+        forever.
+        """
         for spool in self._streams:
             if not spool.open:
                 continue
             taken = 0
             while taken < 2 * PIPE_BYTES and (count := spool.pull(self._buffer)):
                 taken += count
-            # Not at its end: held by somebody outside the tree, or by a process that a command with `detach` leaves
-            # behind.
+            # Not at its end: a process outside the tree, or a detached process, holds the pipe.
             self._pipe_held = self._pipe_held or count != 0
             spool.close()
 
@@ -281,12 +277,12 @@ class Shim:
     def _due_in(self, seconds: float) -> None:
         self._due = linux.boottime_ns() + int(seconds * _NS)
 
-    def _over(self) -> bool:
+    def _is_due(self) -> bool:
         return self._due is not None and linux.boottime_ns() >= self._due
 
-    def _turn(self) -> None:
-        """Waits for the next thing to happen, at most until the deadline of the phase, and takes it."""
-        self._timer.arm(min((at for at in (self._due, self._requests.look_at) if at is not None), default=None))
+    def _wait_and_handle(self) -> None:
+        """Wait for the next event, at most until the deadline of the phase, and handle it."""
+        self._timer.arm(min((at for at in (self._due, self._requests.retry_at_ns) if at is not None), default=None))
         for fd, _ in self._poll.poll():
             if fd == self._wake_fd:
                 os.read(self._wake_fd, 4096)
@@ -301,7 +297,7 @@ class Shim:
                     spool.close()
 
     def _read_status(self) -> None:
-        """The end of the status pipe says that the program runs; a text says why it does not."""
+        """Handle the status pipe: its end means that the program runs; a text gives the reason why it does not."""
         try:
             text = os.read(self._child.status_fd, 4096)
         except BlockingIOError:
@@ -310,9 +306,9 @@ class Shim:
             self._spawn_error = text.decode(errors="replace")
         else:
             try:
-                durable.reveal(self._directory, records.STARTED)
+                durable.rename_prepared(self._directory, records.STARTED)
             except OSError as error:
-                log(self._directory, f"{records.STARTED} stays under its temporary name: {error}")
+                log(self._directory, f"{records.STARTED} keeps its temporary name: {error}")
         self._poll.unregister(self._child.status_fd)
         os.close(self._child.status_fd)
         self._status_open = False
@@ -334,7 +330,7 @@ class Shim:
 
     # -- the report
 
-    def _final(self) -> Exit:
+    def _final_report(self) -> Exit:
         kill = self._kill
         written = sum(spool.keeper.total_bytes for spool in self._streams)
         ending = report.ending(
@@ -347,17 +343,11 @@ class Shim:
         if not self._tree.empty and not (self._spec.detach and kill is None):
             left = ", ".join(str(one.pid) for one in self._tree.seen()[:10])
             notes.append(
-                f"could not be ended: "
+                f"processes that could not be ended: "
                 f"{left or 'unknown'}{' (' + self._tree.refused + ')' if self._tree.refused else ''}"
             )
-        deadline = time.monotonic() + OUTPUT_SECONDS
-        streams: list[StreamReport] = []
-        output_missing = False
-        for spool in self._streams:
-            stored, problem = spool.store(deadline)
-            streams.append(stored)
-            notes.append(problem)
-            output_missing = output_missing or bool(problem)
+        streams, problems = publish.store_output(self._streams)
+        notes += problems
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return Exit(
             outcome=ending.outcome,
@@ -385,12 +375,12 @@ class Shim:
             leftovers_killed=len(self._tree.killed) if kill is None else 0,
             left_running=self._left_running(),
             oom_killed=self._killed_by_others and linux.oom_kills() > self._oom_kills,
-            output_missing=output_missing,
+            output_missing=any(problems),
             inherited=self._inherited(),
         )
 
     def _left_running(self) -> int:
-        """At least one where the processes cannot be looked at: the kernel says that there are children."""
+        """Return the number of processes left running; at least one if they cannot be listed."""
         if not self._spec.detach or self._kill is not None or self._tree.empty:
             return 0
         return max(1, len(self._tree.seen()))
@@ -398,24 +388,10 @@ class Shim:
     def _inherited(self) -> list[str]:
         found = self._child.inherited
         if found:
-            log(
-                self._directory,
-                (
-                    f"the command ran with what the agent has of: {', '.join(found)}; the system does not let the "
-                    f"agent change it"
-                ),
-            )
+            text = f"the command inherited from the agent: {', '.join(found)}; the system does not allow to reset this"
+            log(self._directory, text)
         return found
 
     def _publish_without_start(self, ending: Ending, kill: Kill | None = None) -> None:
-        for name in (records.STDOUT_HEAD, records.STDOUT_TAIL, records.STDERR_HEAD, records.STDERR_TAIL):
-            # A disk without room for an empty file changes nothing: the report says that nothing is kept.
-            with contextlib.suppress(OSError):
-                (self._directory / name).touch(0o600)
-        self._publish(report.without_start(ending, self._started_ms, self._started_ns, kill))
-
-    def _publish(self, final: Exit) -> None:
-        """The last thing written. Raises OSError when the disk does not take it in EXIT_SECONDS."""
-        durable.insist(EXIT_SECONDS, lambda: durable.publish(self._directory, records.EXIT, final))
-        for name in (records.KILL, records.STARTED):
-            (self._directory / f"{name}.tmp").unlink(missing_ok=True)
+        final = report.without_start(ending, self._started_ms, self._started_ns, kill)
+        publish.publish_without_output(self._directory, final)

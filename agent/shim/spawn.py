@@ -1,16 +1,16 @@
-"""From a Spec to a running program: everything between fork and exec, each failure named after the thing that failed.
+"""Turns a Spec into a running program: everything between fork and exec. Each failure names what failed.
 
-What a command finds:
-- environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; over that the spec's `env`; over that its
-  parameters as P_<name>; and
-  always CLARION_COMMAND_ID, CLARION_ATTEMPT, CLARION_EXECUTION, CLARION_RUN. Nothing of the agent's own environment.
-- cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their
+A command gets:
+
+* environment: PATH, HOME, USER, LOGNAME, SHELL=/bin/sh, LANG=C.UTF-8; then the spec's `env`; then its parameters as
+  P_<name>; and always CLARION_COMMAND_ID, CLARION_ATTEMPT, CLARION_EXECUTION, CLARION_RUN. Nothing of the agent's own
+  environment.
+* cwd: as given, else "/". umask: as given, else 022. stdin: the given file, else /dev/null. Signals: all at their
   defaults, none blocked.
-- a session of its own without a terminal; no open files but 0, 1, 2; the rest as `surroundings` says.
-- a script stands under a real path that its user can reach (`script`). Without interpreter it is run by what its first
-  line names
-  (`#!program one-argument`, as execve(2) reads it, but also where the directory is mounted noexec); without such a line
-  by /bin/sh.
+* its own session without a terminal; no open files except 0, 1, 2; the rest as `surroundings` describes.
+* a script under a real path that its user can reach (`script`). Without an interpreter it is run by what its first line
+  names (`#!program one-argument`, as execve(2) reads it, but also where the directory is mounted noexec); without such
+  a line by /bin/sh.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from agent.shim.records import Spec
 from agent.shim.system import environment as surroundings
 from agent.shim.system import limits, linux
 from agent.shim.system.cgroup import Group, identity
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
@@ -42,8 +42,10 @@ _GO = b"g"
 
 
 class SpawnFailed(Exception):
-    """The text begins with the thing that failed: program, interpreter, script, cwd, run_as, stdin_file, env,
-    parameters or process."""
+    """The program cannot be started.
+
+    The text begins with what failed: program, interpreter, script, cwd, run_as, stdin_file, env, parameters or process.
+    """
 
     def __init__(self, thing: str, text: str) -> None:
         super().__init__(f"{thing}: {text}")
@@ -52,16 +54,28 @@ class SpawnFailed(Exception):
 class Child:
     """A forked process that waits for `release` and then becomes the program.
 
-    status_fd ends when it has become it; when that fails the reason is read from there (UTF-8 text) and the process
-    exits.
+    Attributes:
+        status_fd: Ends when the program runs. If starting it fails, the reason can be read from it (UTF-8 text), and
+            the process exits.
+        in_group: True if the process is in the given control group already.
     """
 
     def __init__(
-        self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None, original: Original
+        self, spec: Spec, directory: Path, stdout_fd: int, stderr_fd: int, group: Group | None, original: OriginalLimits
     ) -> None:
-        """`in_group`: whether it is in the given control group already. original: the limits that it gets. Raises
-        SpawnFailed when no
-        process can be made."""
+        """Fork the process.
+
+        Args:
+            spec: What to run.
+            directory: The execution's directory.
+            stdout_fd: Descriptor for standard output.
+            stderr_fd: Descriptor for standard error.
+            group: Control group, or None.
+            original: Resource limits of the command.
+
+        Raises:
+            SpawnFailed: No process can be created.
+        """
         self._note = mmap.mmap(-1, NOTE_BYTES)  # shared with the child
         shim, opened = os.getpid(), list[int]()
         try:
@@ -71,43 +85,46 @@ class Child:
         except OSError as error:
             for fd in opened:
                 os.close(fd)
-            raise SpawnFailed("process", f"the kernel makes no more of them: {limits.explain(error)}") from error
+            raise SpawnFailed("process", f"the kernel cannot create another one: {limits.explain(error)}") from error
         gate, self._gate, self.status_fd, status = opened
         if self.pid == 0:
             _child(_Plan(spec, directory, stdout_fd, stderr_fd, shim, original, self._note), gate, status, self._gate)
         os.close(gate)
         os.close(status)
         self.starttime = 0
-        # only for people who look at started.json: not worth the command when it cannot be told
+        # only shown in started.json, so a failure must not stop the command
         with contextlib.suppress(OSError):
             one = linux.process(self.pid)
             self.starttime = one.starttime if one is not None else 0
 
     @property
     def inherited(self) -> list[str]:
-        """What it has of the agent because the system did not allow to change it; known once status_fd has ended."""
+        """Properties of the agent's process that the system did not allow to reset; known once status_fd has ended."""
         return surroundings.names(self._note[0])
 
     def release(self) -> None:
-        # Without a reader it has been killed meanwhile, which its wait status will tell.
+        # Without a reader the process has been killed, which its wait status will show.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, _GO)
         os.close(self._gate)
 
     def abandon(self) -> None:
-        """Instead of `release`: it exits without having done anything."""
+        """Let the process exit without running anything, instead of `release`."""
         os.close(self._gate)
 
 
 def _fork(group: Group | None) -> tuple[int, bool]:
-    """(0 in the child, else its pid; whether it was born in the group). Raises OSError."""
+    """Return 0 in the child and its pid in the parent, and whether the child was created in the group.
+
+    Raises:
+        OSError: The kernel creates no process.
+    """
     if group is not None:
         fd = os.open(group.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             return linux.fork_into(fd), True
         except OSError as error:
-            # Too old a kernel, a seccomp filter, or rights that allow it only in the other way; what else it may be,
-            # fork will tell.
+            # An old kernel, a seccomp filter or missing rights; any other cause makes os.fork fail too.
             if error.errno in (errno.EAGAIN, errno.ENOMEM):
                 raise
         finally:
@@ -117,14 +134,14 @@ def _fork(group: Group | None) -> tuple[int, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that the child needs. note: one byte, in which it says what it could not clean."""
+    """Everything that the child needs. It reports in the one byte of `note` what it could not reset."""
 
     spec: Spec
     directory: Path
     stdout_fd: int
     stderr_fd: int
     shim: int
-    original: Original
+    original: OriginalLimits
     note: mmap.mmap
 
 
@@ -181,13 +198,13 @@ def _default_signals() -> None:
             try:
                 signal.signal(number, signal.SIG_DFL)
             except OSError:
-                # The two real-time signals that the C library keeps for itself (signal(7)).
+                # The C library reserves two real-time signals for itself (signal(7)).
                 continue
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _user(name: str | None) -> pwd.struct_passwd | None:
-    """None: stay who we are."""
+    """Return the user to switch to, or None to keep the present one."""
     if name is None:
         return None
     try:
@@ -219,7 +236,7 @@ def _open_stdin(spec: Spec, directory: Path) -> int:
 
 
 def _script(spec: Spec, directory: Path, user: pwd.struct_passwd | None) -> str:
-    """Writes the script; the path under which the command can open it."""
+    """Write the script and return the path that the command uses."""
     if spec.script is None:
         return ""
     try:
@@ -229,7 +246,7 @@ def _script(spec: Spec, directory: Path, user: pwd.struct_passwd | None) -> str:
 
 
 def _argv(spec: Spec, path: str) -> tuple[str, list[str]]:
-    """(what to call its first element in an error, program and arguments)."""
+    """Return how an error names the first element, and program and arguments."""
     if spec.argv is not None:
         return "program", spec.argv
     if spec.command is not None:
@@ -275,7 +292,7 @@ def _environment(spec: Spec, directory: Path) -> dict[bytes, bytes]:
         records.MARKER: directory.name,
         records.RUN: identity(directory),
     }
-    # a home directory in /etc/passwd need not be UTF-8
+    # a home directory in /etc/passwd may not be UTF-8
     return {os.fsencode(key): os.fsencode(value) for key, value in values.items()}
 
 
@@ -293,7 +310,7 @@ def _execute(thing: str, argv: Sequence[str], environment: dict[bytes, bytes]) -
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.exists(place):
                 raise SpawnFailed(
-                    "interpreter", f"{place} is there, but what its first line (or header) names to run it is not"
+                    "interpreter", f"{place} exists, but the program named in its first line (or header) does not"
                 ) from error
         except PermissionError:
             denied = denied or place

@@ -1,4 +1,4 @@
-"""A stream's pipe and what is kept of it on disk."""
+"""Reads the pipe of one output stream and keeps its head and tail on disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 
 
 class Spool:
-    """Reads one pipe and keeps it: the head on disk as it comes (so that it can be followed), the tail at the end.
+    """One output stream. The head is written to disk as it arrives, so that it can be followed; the tail at the end.
 
-    The head stays in memory, so that a disk that refuses it now may take it later.
+    The head also stays in memory, so that it can be written later if the disk refuses it now.
     """
 
     def __init__(self, directory: Path, stream: str, head_bytes: int, tail_bytes: int, live: LiveLog) -> None:
@@ -32,14 +32,18 @@ class Spool:
         self._head_stored = 0
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
-        # Refused when the user's share of pipe memory is used up (pipe-user-pages-soft, pipe(7)): the default size
-        # works, only slower.
+        # The kernel refuses this when the user's pipe memory is used up (pipe-user-pages-soft, pipe(7)); the default
+        # size works more slowly.
         with contextlib.suppress(PermissionError):
             fcntl.fcntl(self.read_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.open = True
 
     def pull(self, buffer: mmap.mmap) -> int | None:
-        """Takes what is there, at most a buffer full. 0: the last writer has gone. None: nothing at the moment."""
+        """Read up to one buffer.
+
+        Returns:
+            The number of bytes; 0 if the last writer has closed the pipe; None if there is nothing to read now.
+        """
         try:
             count = os.readv(self.read_fd, [buffer])
         except BlockingIOError:
@@ -50,13 +54,13 @@ class Spool:
             self.keeper.feed(view[:count])
             self._live.add(self._number, self.keeper.total_bytes, view[:count])
         if self._head_stored < len(self.keeper.head):
-            # A full disk does not stop the reading: `store` tries again and reports what could not be kept.
+            # A full disk does not stop the reading: `store` tries again and reports what is missing.
             with contextlib.suppress(OSError):
                 self._store_head()
         return count
 
     def close(self) -> None:
-        """Our end of the pipe: who still writes to it gets SIGPIPE."""
+        """Close the reading end; a process that still writes gets SIGPIPE."""
         if self.open:
             self.open = False
             os.close(self.read_fd)
@@ -68,10 +72,11 @@ class Spool:
                 self._head_stored += os.pwrite(self._head_fd, view[self._head_stored :], self._head_stored)
 
     def store(self, deadline: float) -> tuple[StreamReport, str]:
-        """Makes head and tail durable, trying again until `deadline` (time.monotonic()).
+        """Make head and tail durable, and repeat failed writes until `deadline` (time.monotonic()).
 
-        The report gives the sizes that are on disk, the counts and digest of what was read, and the error that kept the
-        rest away.
+        Returns:
+            The report with the sizes on disk and the counts and digest of everything read, and the error that prevented
+            the rest.
         """
         head, head_error = _store(self._head_fd, self.keeper.head, self._head_stored, deadline)
         tail, tail_error = _store(self._tail_fd, self.keeper.tail, 0, deadline)
@@ -86,7 +91,7 @@ def _create(path: Path) -> int:
 
 
 def _store(fd: int, data: bytes | bytearray, stored: int, deadline: float) -> tuple[int, str]:
-    """(bytes durable, why not all of them)."""
+    """Return the number of durable bytes, and why it is not all of them."""
     if not data:
         return 0, ""
     pause = 0.05
@@ -97,7 +102,7 @@ def _store(fd: int, data: bytes | bytearray, stored: int, deadline: float) -> tu
             os.fsync(fd)
             return len(data), ""
         except OSError as error:
-            # After a failed fsync the kernel may have dropped what was written before: everything is written again.
+            # After a failed fsync the kernel may have dropped earlier writes: write everything again.
             stored = 0
             if time.monotonic() >= deadline:
                 return _what_is_there(fd, len(data)), f"{os.strerror(error.errno or 0)} while its output was stored"

@@ -1,10 +1,8 @@
-"""The journal: appends and makes durable what the engine has decided, in a thread of its own.
+"""The journal: appends the engine's records and makes them durable, in its own thread.
 
-One fdatasync covers all that is waiting (group commit). After a failed write or fdatasync nothing more is taken: the
-kernel may
-have marked the lost pages clean, so that a second fdatasync would succeed without having written them. Only a Rewrite,
-which
-makes a new file from what the engine knows and reads it back, ends that state.
+One fdatasync covers all waiting records (group commit). After a failed write or fdatasync the journal accepts no more
+records. The kernel may have marked the lost pages clean, so that a second fdatasync would succeed without writing them.
+Only a Rewrite ends that state: it creates a new file from the engine's state and reads it back.
 """
 
 from __future__ import annotations
@@ -34,14 +32,20 @@ BATCH = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes set aside on disk. reserve: released when the disk is full, so that the journal can still be rewritten."""
+    """Disk space reserved for the journal.
+
+    Attributes:
+        capacity: Bytes preallocated for the file.
+        reserve: Bytes of a second file, which is deleted when the disk is full, so that the journal can still be
+            rewritten.
+    """
 
     capacity: int = 16 << 20
     reserve: int = 64 << 20
 
 
 class Journal:
-    """File `journal` of the state directory. Use `open_journal`."""
+    """File `journal` of the state directory. Create it with `open_journal`."""
 
     def __init__(self, path: Path, header: Header, sizes: Sizes, disk: Disk, warn: Callable[[str], None]) -> None:
         self.path, self.header, self.sizes, self.disk, self._warn = path, header, sizes, disk, warn
@@ -50,27 +54,28 @@ class Journal:
         self._queue: queue.SimpleQueue[Append | Rewrite | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    # --- for the loop
-    # ---------------------------------------------------------------------------------------------------
+    # --- called by the event loop -------------------------------------------------------------------------------------
 
     def start(self, report: Report) -> None:
-        """report is called in the journal's thread."""
+        """Start the thread. `report` is called in that thread."""
         self._thread = threading.Thread(target=self._run, args=(report,), name="journal", daemon=True)
         self._thread.start()
 
     def put(self, work: Append | Rewrite) -> None:
-        """Never waits; answered by JournalDurable with its position or a later one, or by JournalFailed."""
+        """Queue a write without waiting.
+
+        The journal answers with JournalDurable for this position or a later one, or with JournalFailed.
+        """
         self._queue.put(work)
 
     def close(self) -> None:
-        """Make durable what is waiting, then end. Blocks for one write."""
+        """Make all queued records durable and end the thread. Blocks for one write."""
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
         os.close(self._fd)
 
-    # --- in the thread
-    # --------------------------------------------------------------------------------------------------
+    # --- in the journal's thread --------------------------------------------------------------------------------------
 
     def _run(self, report: Report) -> None:
         while True:
@@ -116,21 +121,24 @@ class Journal:
             if self._broken:
                 report(JournalFailed(message))
                 return
-            # the old file holds all that the new one was to hold
+            # the old file still holds all records
             self._warn(f"the journal could not be compacted: {message}")
         report(JournalDurable(work.position))
 
-    # --- files
-    # ----------------------------------------------------------------------------------------------------------
+    # --- files --------------------------------------------------------------------------------------------------------
 
     def rewrite(self, records: Sequence[Record]) -> None:
-        """Put a new file in the old one's place. Raises OSError; the old file is then as it was."""
+        """Replace the file by a new one with these records.
+
+        Raises:
+            OSError: The old file is unchanged.
+        """
         try:
             self._rewrite(records)
         except OSError as error:
             if error.errno != errno.ENOSPC or not self._release():
                 raise
-            self._warn("the disk is full: the journal's reserve was given up to rewrite the journal")
+            self._warn("the disk is full: the journal's reserve was deleted to rewrite the journal")
             self._rewrite(records)
         self._set_aside()
 
@@ -147,7 +155,10 @@ class Journal:
             self.disk.sync(fd)
             back = scan(*_written(fd))
             if back.damage or back.records != list(records):
-                raise OSError(errno.EIO, f"what was written reads differently: {back.damage or 'other records'}")
+                raise OSError(
+                    errno.EIO,
+                    f"the new journal reads differently than it was written: {back.damage or 'other records'}",
+                )
             self.disk.replace(new, self.path)
         except BaseException:
             os.close(fd)
@@ -169,7 +180,7 @@ class Journal:
         except OSError as error:
             reserve.unlink()
             self._warn(
-                f"no room for the journal's reserve of {self.sizes.reserve} bytes: {error.strerror}; free "
+                f"no space for the journal's reserve of {self.sizes.reserve} bytes: {error.strerror}; free "
                 f"space on this disk"
             )
         finally:
@@ -183,9 +194,9 @@ class Journal:
         return True
 
     def adopt(self, end: int) -> None:
-        """Go on writing to the file that is there.
+        """Continue to write to the existing file.
 
-        What was read may be in the kernel's memory only, and marked clean after a failed fdatasync: it is written
+        After a failed fdatasync the kernel may hold the contents in memory only and marked clean, so they are written
         again.
         """
         self._fd = os.open(self.path, os.O_RDWR)
@@ -200,14 +211,22 @@ def _written(fd: int) -> tuple[bytes, int]:
 
 
 class _Nothing:
-    """No work is waiting (None means: end)."""
+    """Marks an empty queue; None means end."""
 
 
 _NONE = _Nothing()
 
 
 def read_journal(path: Path, limits: Limits | None = None) -> tuple[Header | None, State, int, str]:
-    """(header, state, end, damage) of a journal, for reading only. Raises FileNotFoundError, OSError."""
+    """Read a journal without changing it.
+
+    Returns:
+        Header, state, end of the data, and a description of damage (empty if there is none).
+
+    Raises:
+        FileNotFoundError: There is no journal.
+        OSError: The file cannot be read.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = scan(*_written(fd))
@@ -232,9 +251,15 @@ def open_journal(
     sizes: Sizes | None = None,
     disk: Disk | None = None,
 ) -> tuple[Journal, State]:
-    """The journal and what it says. It carries new_id when there was none, or when part of it could not be read.
+    """Open or create the journal.
 
-    Raises StateUnusable.
+    It gets `new_id` if it did not exist or if part of it could not be read.
+
+    Returns:
+        The journal, and the state that it describes.
+
+    Raises:
+        StateUnusable: The file cannot be read or written.
     """
     sizes, disk = sizes or Sizes(), disk or Disk()
     try:
@@ -248,7 +273,7 @@ def open_journal(
             journal = Journal(path, header, sizes, disk, warn)
             journal.adopt(end)
             return journal, state
-        warn(f"{path}: {damage}; {len(state.executions)} executions could be read, the journal goes on under a new id")
+        warn(f"{path}: {damage}; {len(state.executions)} executions could be read; the journal continues with a new id")
         journal = Journal(path, Header(new_id, 0, now_ms), sizes, disk, warn)
         journal.rewrite(state.records())
         return journal, state

@@ -1,10 +1,9 @@
-"""The journal's bytes: how records are framed, and how much can be read back from a file that was damaged.
+"""The journal's file format: how records are framed, and how much can be read from a damaged file.
 
-A file is MAGIC, then frames, then zeros up to its preallocated size. A frame is the payload's length and CRC-32 (both
-32 bits, big
-endian) and the payload, one record in MessagePack. The first frame is the Header. CRC-32 as in zlib, and not CRC32C:
-zlib's is in
-the standard library and checks 1 GB/s, both find every burst of up to 32 bits, and nothing else reads this file.
+A file is MAGIC, then frames, then zeros up to its preallocated size. A frame is the payload's length and CRC-32 (32
+bits each, big endian) and the payload: one record in MessagePack. The first frame is the Header. The checksum is CRC-32
+of zlib rather than CRC-32C: it is in the standard library and checks 1 GB/s, both detect every burst of up to 32 bits,
+and no other program reads this file.
 """
 
 from __future__ import annotations
@@ -27,7 +26,13 @@ _CONTENT = re.compile(rb"[^\0]")
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True, tag="header"):
-    """journal_id: random per journal. capacity: the file's size when it was made; a shorter one has lost its end."""
+    """First frame of a journal.
+
+    Attributes:
+        journal_id: Random id of this journal.
+        capacity: Size of the file when it was created; a shorter file has lost its end.
+        made_at_ms: Wall-clock time of its creation.
+    """
 
     journal_id: str
     capacity: int
@@ -40,7 +45,12 @@ _DECODER = msgspec.msgpack.Decoder(Header | Record)
 
 @dataclass(slots=True)
 class Scan:
-    """What could be read. end: where the next frame belongs. damage: what is wrong, empty when nothing is."""
+    """Contents of a journal file.
+
+    Attributes:
+        end: Offset of the next frame.
+        damage: What is wrong; empty if the file is intact.
+    """
 
     header: Header | None = None
     records: list[Record] = field(default_factory=list)
@@ -49,20 +59,23 @@ class Scan:
 
 
 def frame(record: Header | Record) -> bytes:
+    """Encode one record as a frame."""
     payload = _ENCODER.encode(record)
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def content(header: Header, records: Iterable[Record]) -> bytes:
-    """The beginning of a new file."""
+    """Return the beginning of a new file."""
     return b"".join([MAGIC, frame(header), *(frame(record) for record in records)])
 
 
 def written(read: Callable[[int, int], bytes]) -> tuple[bytes, int]:
-    """What is in a file up to the zeros at its end, and the file's size. read: (size, offset) → bytes there, none
-    behind the end.
+    """Return the contents of a file up to the zeros at its end, and the size of the file.
 
-    A file is preallocated and nearly all of it is zeros: read as one piece it would be most of the agent's memory.
+    A preallocated file consists mostly of zeros; reading it in one piece would take most of the agent's memory.
+
+    Args:
+        read: Returns up to `size` bytes at `offset`, as `read(size, offset)`; empty at the end of the file.
     """
     data, size = bytearray(), 0
     while block := read(BLOCK, size):
@@ -74,11 +87,15 @@ def written(read: Callable[[int, int], bytes]) -> tuple[bytes, int]:
 
 
 def scan(data: bytes, size: int) -> Scan:
-    """Read every frame that is whole, also behind damaged ones. data: without the zeros that follow up to the file's
-    size."""
+    """Read every intact frame, including those behind damaged ones.
+
+    Args:
+        data: The contents without the zeros at the end.
+        size: Size of the file.
+    """
     found = Scan()
     if not data.startswith(MAGIC):
-        found.damage = "the file does not begin as a journal does"
+        found.damage = "the file does not begin with the mark of a journal"
     position = len(MAGIC)
     while True:
         record = _record_at(data, position, size)
@@ -95,7 +112,7 @@ def scan(data: bytes, size: int) -> Scan:
         if rest is None:
             break
         found.damage = found.damage or f"the record at byte {position} cannot be read"
-        # its length cannot be trusted: the next frame may begin at any byte, and its length's zeros belong to it
+        # the length of a damaged frame is unreliable: the next frame may begin at any byte, with zeros of its length
         position = max(position + 1, rest.start() - 3) if rest.start() > position else position + 1
     if found.header is None:
         found.damage = found.damage or "the header is missing"
@@ -116,5 +133,5 @@ def _record_at(data: bytes, position: int, size: int) -> tuple[int, Header | Rec
         return None
     try:
         return _FRAME.size + length, _DECODER.decode(payload)
-    except msgspec.DecodeError:  # a whole frame of a newer version, or a chance hit while searching
+    except msgspec.DecodeError:  # a frame of a newer version, or a random match during the search
         return None

@@ -1,4 +1,4 @@
-"""One agent per state directory."""
+"""Lock file: at most one agent per state directory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ NAME = "lock"
 
 @contextmanager
 def hold(state: Path) -> Iterator[None]:
-    """Make the directory if need be (0700) and hold its lock.
+    """Create the directory if necessary (mode 0700) and hold its lock.
 
-    The kernel gives the lock back when this process is gone, however it went; children do not inherit it across exec.
-    Raises StateUnusable, StateInUse.
+    The kernel releases the lock when this process ends for any reason. Children do not inherit it across exec.
+
+    Raises:
+        StateUnusable: The directory cannot be created or written.
+        StateInUse: Another agent holds the lock.
     """
     stack = ExitStack()
     try:
@@ -40,8 +43,7 @@ def hold(state: Path) -> Iterator[None]:
 
 
 def holder(state: Path) -> int | None:
-    """Process id of the agent that wrote the lock file last, or None; for people only, so also where it cannot be
-    read."""
+    """Return the process id in the lock file, or None if it cannot be read. For display only."""
     try:
         text = (state / NAME).read_text(errors="replace").strip()
     except OSError:
@@ -50,7 +52,11 @@ def holder(state: Path) -> int | None:
 
 
 def held(state: Path) -> bool:
-    """An agent runs on this directory just now. Raises OSError."""
+    """Return True if an agent runs on this directory now.
+
+    Raises:
+        OSError: The lock file cannot be opened.
+    """
     try:
         fd = os.open(state / NAME, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""The executions' directories: made before a start, read for the result, removed once the server has it.
+"""Directories of the executions: created before the start, read for the result, removed once the server has committed
+it.
 
-A directory's name is "<command_id>.<attempt>", from ids whose shape has been checked; nothing else that a peer says
-becomes a name.
+A directory is named "<command_id>.<attempt>", from ids whose form has been checked. No other text of a peer becomes a
+file name.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from agent.core.model import Digest, Key, Kill, Outcome, Report, Usage
-from agent.identity import is_id
 from agent.shim import records, script
 from agent.shim.live import KEPT_BYTES
 from agent.shim.records import Spec
+from proto.ids import is_id
 from proto.messages import Observed
 
 STDIN = "stdin"
@@ -35,14 +36,19 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one execution is to run. stdin: bytes for its standard input, empty: none."""
+    """What one execution runs.
+
+    Attributes:
+        spec: The command and its options.
+        stdin: Bytes for its standard input; empty for none.
+    """
 
     spec: Spec
     stdin: bytes = b""
 
     @property
     def size(self) -> int:
-        """Bytes that it may come to need here."""
+        """Largest number of bytes that the execution may need in the spool."""
         return (
             2 * (self.spec.head_bytes + self.spec.tail_bytes)
             + KEPT_BYTES
@@ -58,10 +64,16 @@ class Spool:
         self.root = root
 
     def path(self, key: Key) -> Path:
+        """Return the directory of an execution."""
         return self.root / f"{key[0]}.{key[1]}"
 
     def make(self, key: Key, order: Order) -> Path:
-        """Its directory, with all that its shim needs. Raises OSError; FileExistsError when it was made before."""
+        """Create the directory with all files that the shim needs.
+
+        Raises:
+            FileExistsError: The directory exists already.
+            OSError: The directory cannot be created.
+        """
         directory = self.path(key)
         self.root.mkdir(mode=0o700, exist_ok=True)
         directory.mkdir(mode=0o700)
@@ -71,12 +83,21 @@ class Spool:
         return directory
 
     def report(self, key: Key) -> Report | None:
-        """What its shim has reported, or None. Raises RecordError, OSError."""
+        """Return the shim's report, or None if there is none.
+
+        Raises:
+            RecordError: The report is damaged.
+            OSError: The report cannot be read.
+        """
         found = records.read_exit(self.path(key))
         return None if found is None else translate(found)
 
     def output(self, key: Key, stream: str, digest: Digest) -> tuple[bytes, bytes]:
-        """(head, tail) of "stdout" or "stderr". Raises OSError."""
+        """Return head and tail of "stdout" or "stderr".
+
+        Raises:
+            OSError: A file cannot be read.
+        """
         head, tail = (
             _read(self.path(key) / name, size)
             for name, size in zip(FILES[stream], (digest.head_bytes, digest.tail_bytes), strict=True)
@@ -84,7 +105,11 @@ class Spool:
         return head, tail
 
     def remove(self, key: Key) -> None:
-        """No error when it is gone already. Raises OSError."""
+        """Delete the directory of an execution, if it exists.
+
+        Raises:
+            OSError: A file cannot be deleted.
+        """
         script.remove(self.path(key))
         try:
             shutil.rmtree(self.path(key))
@@ -92,7 +117,7 @@ class Spool:
             return
 
     def held(self) -> Iterator[Key]:
-        """Of all directories there are."""
+        """Yield the executions that have a directory."""
         if not self.root.exists():
             return
         for entry in sorted(os.listdir(self.root)):
@@ -102,7 +127,7 @@ class Spool:
 
 
 def translate(found: records.Exit) -> Report:
-    """The shim's report in the journal's form."""
+    """Convert the shim's report to the journal's form."""
     usage = Usage(found.usage.user_us, found.usage.system_us, found.usage.max_rss_kb)
     given = found.kill
     kill = Kill(given.reason, given.term_at_ms or 0, given.kill_at_ms or 0, given.tree_empty) if given else None
@@ -127,7 +152,7 @@ def translate(found: records.Exit) -> Report:
 
 
 def _observed(found: records.Exit) -> int:
-    """As bits of the protocol's Observed."""
+    """Return the observations as bits of the protocol's `Observed`."""
     bits = (
         (found.oom_killed, Observed.OOM_KILLED),
         (found.output_missing, Observed.OUTPUT_MISSING),

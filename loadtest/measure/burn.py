@@ -1,9 +1,7 @@
-"""A process that computes for a share of its time and does nothing else: `python -m loadtest.measure.burn SHARE`, until
-it is killed.
+"""A process that computes for a share of its time: `python -m loadtest.measure.burn SHARE`, until it is killed.
 
-It stands for the computing of those who watch while nobody does. On a small machine that alone slows down the server,
-and is not what the
-server does for them.
+It replaces the CPU load of viewers in runs without them. On a small machine that load alone slows down the server, and
+it is not part of the work that the server does for viewers.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import sys
 import time
 
 SLICE = 0.05
-"""Seconds of computing and rest."""
+"""Seconds of computing plus rest."""
 
 
 def burn(share: float) -> None:

@@ -1,4 +1,4 @@
-"""What users of the API see while something else goes on."""
+"""Measures the API while a scenario runs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ ASKED = ("/statistics", "/tasks?limit=20", "/hosts?limit=20")
 
 
 class Probe:
-    """Asks every EVERY seconds, whatever became of the requests before: as long as USERS connections are enough for all
-    that are under way.
+    """Sends a request every EVERY seconds, regardless of earlier ones, while USERS connections are enough.
 
-    Each request's time counts from the moment at which it was due, so that a stall is not hidden by the requests that
-    it kept from being
-    made. took_ms: of those that were answered. failures: what became of the others."""
+    The time of a request counts from the moment at which it was due, so that a stall is visible even though it delays
+    further requests.
+
+    Attributes:
+        took_ms: Times of the answered requests.
+        failures: Errors of the other requests.
+    """
 
     def __init__(self, api: Callable[[], Api], every: float = EVERY, users: int = USERS) -> None:
         self._api, self._every = api, every
@@ -51,7 +54,7 @@ class Probe:
                     self.failures.append(str(error))
 
     def close(self) -> None:
-        """Waits for the requests that are under way."""
+        """Wait for the requests in progress."""
         self._stop.set()
         for user in self._users:
             user.join(100)

@@ -1,4 +1,4 @@
-"""What the kernel says about a process and this machine (proc(5))."""
+"""Facts from the kernel about a process and this machine (proc(5))."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LISTEN = "0A"
-"""TCP_LISTEN, as /proc/net/tcp writes it (proc_net_tcp.txt of the kernel)."""
+"""TCP_LISTEN in /proc/net/tcp (proc_net_tcp.txt of the kernel)."""
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """User and system time of all threads, those that have ended included. None when there is no such process."""
+    """Return user and system time of all threads, including ended ones; None if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -22,14 +22,13 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def stolen() -> float:
-    """Seconds of CPU, of all cores together, that the hypervisor has given to others while somebody here wanted them; 0
-    on bare metal."""
+    """Return the CPU seconds of all cores that the hypervisor gave to other machines while they were needed here."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()
     return int(fields[8]) / TICKS
 
 
 def rss_kb(pid: int) -> float | None:
-    """Resident memory. None when there is no such process."""
+    """Return the resident memory in KiB; None if there is no such process."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1024
     except (OSError, IndexError):
@@ -37,8 +36,7 @@ def rss_kb(pid: int) -> float | None:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody on this machine listens on this TCP port. Nothing is sent, so that nobody has to turn us
-    away."""
+    """Return True if a process on this machine listens on this TCP port. Nothing is sent to the port."""
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path) as table:
@@ -46,7 +44,7 @@ def listens(port: int) -> bool:
                 for line in table:
                     _, local, _, state, *_ = line.split()
                     if state != LISTEN:
-                        break  # listeners come first, and of the others there may be very many
+                        break  # listeners are first in the table; the rest may be long
                     if int(local.rpartition(":")[2], 16) == port:
                         return True
         except OSError:
@@ -55,7 +53,7 @@ def listens(port: int) -> bool:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on. load_average: when the run began, of one minute."""
+    """Describe the machine of the measurement. `load_average` is the one-minute average at the start."""
     return {
         "cpu": _after("/proc/cpuinfo", "model name") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),

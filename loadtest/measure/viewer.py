@@ -1,14 +1,12 @@
-"""Viewers of one task's page, as a process of their own: `python -m loadtest.measure.viewer`. Each asks for what a
-browser with the page open asks for.
+"""Viewers of one task's page in a separate process: `python -m loadtest.measure.viewer`.
 
-A viewer reads the task, its progress and its cells once, and follows its events with states and groups. One that polls,
-as a page does where
-the server has no room for another viewer's topics, follows the progress only, and after each event reads the states, at
-most twice a second,
-and the groups, at most once a second. It ends when it has seen the task's end, every host's last state, and every
-host's answer. Standard input: one
-JSON object, `Asked`. Standard output: one line when all follow the events, and a JSON list with a `Seen` of each when
-they have ended.
+Each viewer sends the requests of a browser with the page open. It reads the task, its progress and its cells once, and
+follows its events with states and groups. A polling viewer follows the progress only, as a page does when the server
+has no capacity for its topics. After each event it reads the states at most twice a second and the groups at most once
+a second. A viewer ends when it has received the task's end and the last state and answer of every host.
+
+Standard input: one JSON object, `Asked`. Standard output: one line when all viewers follow the events, and a JSON list
+with a `Seen` for each when they have ended.
 """
 
 from __future__ import annotations
@@ -30,14 +28,14 @@ from loadtest.api import FINAL
 STATES_EVERY, GROUPS_EVERY = 0.5, 1.0
 GROUPS = "groups?order=largest&limit=10"
 HEAD, CHANGES, OPEN = 20, 4, (0, 1, 2, 16, 17, 18)
-"""Of /tasks/ID/states: bytes before the states, where it says that there are only changes, and the states that are no
-end."""
+"""For /tasks/ID/states: bytes before the states, position of the flag for changes, and the states that are not final.
+"""
 READY = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """seconds: after which a viewer gives up."""
+class ViewerRequest:
+    """What the viewers do. `seconds` is the time after which a viewer gives up."""
 
     url: str
     token: str
@@ -48,12 +46,16 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Seen:
-    """What one viewer got. reads: requests besides the stream. told_at: when it was told of the task's end, on
-    CLOCK_MONOTONIC, which all
-    processes of a machine share. ended: hosts whose state it saw last is an end. answered: hosts in the groups that it
-    saw last. failures:
-    what must not have happened."""
+class ViewerResult:
+    """What one viewer received.
+
+    Attributes:
+        reads: Requests in addition to the stream.
+        told_at: When it received the task's end, on CLOCK_MONOTONIC, which all processes of a machine share.
+        ended: Hosts whose last received state is final.
+        answered: Hosts in the last received groups.
+        failures: Errors.
+    """
 
     updates: int = 0
     reads: int = 0
@@ -61,7 +63,7 @@ class Seen:
     status: str = ""
     version: int = 0
     total: int = 0
-    told_at: float = 0.0
+    final_at: float = 0.0
     ended: int = 0
     groups: int = 0
     answered: int = 0
@@ -73,8 +75,8 @@ class Seen:
 
 
 class Viewer:
-    def __init__(self, asked: Asked) -> None:
-        self.seen = Seen()
+    def __init__(self, asked: ViewerRequest) -> None:
+        self.seen = ViewerResult()
         self.following = threading.Event()
         self._asked, self._path = asked, f"/api/v1/tasks/{asked.task_id}"
         self._deadline = time.monotonic() + asked.seconds
@@ -121,8 +123,7 @@ class Viewer:
         for path in ("", "/progress", "/cells"):
             self._get(connection, self._path + path)
 
-    # --- the stream of events
-    # --------------------------------------------------------------------------------------------
+    # --- the stream of events -----------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
         connection, more = self._connect(), "" if self._asked.polls else "&topic=states&topic=groups"
@@ -164,7 +165,7 @@ class Viewer:
                     progress["total"],
                 )
                 if self.seen.status in FINAL:
-                    self.seen.told_at = time.monotonic()
+                    self.seen.final_at = time.monotonic()
                 self._told.notify()
             self.following.set()
 
@@ -179,8 +180,7 @@ class Viewer:
     def _count(self, page: dict[str, int]) -> None:
         self.seen.groups, self.seen.answered = page["groups"], page["hosts"]
 
-    # --- what one that polls reads besides it
-    # ----------------------------------------------------------------------------
+    # --- requests of a polling viewer ---------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         connection = self._connect()
@@ -232,7 +232,7 @@ class Viewer:
 
 
 def main() -> None:
-    asked = Asked(**orjson.loads(sys.stdin.buffer.read()))
+    asked = ViewerRequest(**orjson.loads(sys.stdin.buffer.read()))
     viewers = [Viewer(asked) for _ in range(asked.viewers)]
     for viewer in viewers:
         viewer.start()

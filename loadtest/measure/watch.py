@@ -1,4 +1,4 @@
-"""Looks at server and fleet twice a second from the beginning to the end: memory, CPU and connected hosts over time."""
+"""Samples memory, CPU and connected hosts of server and fleet twice a second during the whole run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ EVERY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """at: seconds since the beginning. cpu_seconds grows; a new process of the server begins at 0 again."""
+    """One sample.
+
+    Attributes:
+        at: Seconds since the start of the run.
+        cpu_seconds: CPU time of the server's process; starts at 0 for a new process.
+    """
 
     at: float
     connected: int
@@ -24,7 +29,7 @@ class Sample:
     cpu_seconds: float | None
 
 
-class Watch:
+class ResourceSampler:
     def __init__(self, target: Target, fleet: Fleet) -> None:
         self._target, self._fleet = target, fleet
         self._begin = time.monotonic()
@@ -42,7 +47,7 @@ class Watch:
         return time.monotonic() - self._begin
 
     def mark(self, name: str) -> None:
-        """A scenario begins."""
+        """Note the start of a scenario."""
         self.marks.append((self.elapsed, name))
 
     def _run(self) -> None:
@@ -51,7 +56,7 @@ class Watch:
             try:
                 connected = self._fleet.connected
             except FleetFailed:
-                return  # the scenario that is under way meets the same and tells
+                return  # the running scenario gets the same error and reports it
             sample = Sample(self.elapsed, connected, rss_kb(pid) if pid else None, cpu_seconds(pid) if pid else None)
             self.samples.append(sample)
             self.on_sample(sample)

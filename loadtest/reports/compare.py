@@ -1,4 +1,4 @@
-"""The same scenarios twice, with compiled modules and without, side by side."""
+"""Runs the same scenarios with and without compiled modules and compares the results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from loadtest.conduct import Outcome, conduct
 from loadtest.options import CannotRun, Options
 from loadtest.reports.figures import percentile
-from loadtest.reports.progress import Show, columns
+from loadtest.reports.progress import Console, columns
 from loadtest.reports.report import to_json, write
 from loadtest.site.target import compiled
 
@@ -29,11 +29,14 @@ FIGURES = (
 )
 
 
-def compare(options: Options, show: Show) -> int:
-    """The worse of the two codes of conduct. report.json is that of the compiled run; .pure.json and .compare.json lie
-    beside it.
+def compare(options: Options, show: Console) -> int:
+    """Run both and return the worse of the two exit codes.
 
-    Raises CannotRun when there are no compiled modules."""
+    report.json contains the compiled run; .pure.json and .compare.json are written next to it.
+
+    Raises:
+        CannotRun: There are no compiled modules.
+    """
     if not compiled():
         raise CannotRun(
             "--compare: there are no compiled modules to compare with; run 'make build' on a machine with a C compiler"
@@ -52,8 +55,9 @@ def compare(options: Options, show: Show) -> int:
 
 
 def side_by_side(fast: Mapping[str, Any], slow: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry per figure: what, unit, compiled, pure, and pure divided by compiled; None where one of them was not
-    measured."""
+    """Return one entry per figure: name, unit, compiled, pure, and pure divided by compiled (None if one was not
+    measured).
+    """
     found = []
     for what, unit, path in FIGURES:
         one, other = value(fast, path), value(slow, path)
@@ -63,7 +67,7 @@ def side_by_side(fast: Mapping[str, Any], slow: Mapping[str, Any]) -> list[dict[
 
 
 def value(report: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
-    """Of rounds the median, nearest rank."""
+    """Return a figure of the report; the median (nearest rank) for rounds."""
     found = report[path[0]]
     if isinstance(found, list):
         return percentile([one[path[1]] for one in found if one[path[1]] is not None], 0.5)
@@ -82,6 +86,6 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def worse(*outcomes: Outcome) -> int:
-    """Bad results weigh more than an unfinished run."""
+    """Return the worse exit code; wrong results weigh more than an unfinished run."""
     codes = [one.code for one in outcomes]
     return min((code for code in codes if code), default=0)

@@ -1,4 +1,4 @@
-"""What a run has measured. None: not measured, never made up."""
+"""Figures of a run. None means not measured."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Round:
-    """Times in seconds; CPU in microseconds of the server per agent. create_start_seconds: the two API calls
-    together."""
+    """Figures of one round: times in seconds, CPU of the server in microseconds per agent.
+
+    `create_start_seconds` is the time of both API calls.
+    """
 
     wall_seconds: float | None = None
     server_cpu_us_per_agent: float | None = None
@@ -35,7 +37,7 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile: the least value that is not exceeded by this share of them. None of nothing."""
+    """Return the nearest-rank percentile, or None without values."""
     if not values:
         return None
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -1,4 +1,4 @@
-"""report.html: one file, no script, nothing loaded from anywhere."""
+"""Writes report.html: one file without scripts and without external resources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ text{font-size:11px;fill:#4b5563}.title{font-size:13px;font-weight:600;fill:#111
 def page(run: Run, report: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     found, figures = run.findings, run.figures
     verdict = (
-        '<p class="good">Every result was there once, and was right.</p>'
+        '<p class="good">Every result arrived once and is correct.</p>'
         if found.clean
         else '<p class="bad">Results were lost, doubled or wrong.</p>'
     )

@@ -1,4 +1,4 @@
-"""Line plots as SVG text, so that a report is one file that needs nothing from anywhere."""
+"""Draws line plots as SVG text, so that a report is one self-contained file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Line:
 
 
 def cdf(values: Sequence[float]) -> list[Point]:
-    """(value, share of values up to it in percent), as steps."""
+    """Return the cumulative distribution as steps: (value, percent of values up to it)."""
     ordered = sorted(values)
     points: list[Point] = []
     for place, value in enumerate(ordered):
@@ -31,7 +31,7 @@ def cdf(values: Sequence[float]) -> list[Point]:
 
 
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
-    """Round numbers that cover the range."""
+    """Return round numbers that cover the range."""
     span = high - low or 1.0
     step = 10.0 ** math.floor(math.log10(span / wanted))
     step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= wanted)
@@ -40,12 +40,12 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 
 def plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], marks: Sequence[tuple[float, str]] = ()) -> str:
-    """marks: vertical lines with a name. Without any point it says that nothing was measured."""
+    """Draw lines, and vertical marks with names. Without points it states that nothing was measured."""
     lines = [line for line in lines if line.points]
     if not lines:
         return f"<figure><figcaption>{escape(title)}</figcaption><p>not measured</p></figure>"
     xs = ticks(*_range([x for line in lines for x, _ in line.points]))
-    # room above the line for the names of the marks
+    # space above the line for the names of the marks
     ys = ticks(*_range([0.0, *(y * (HEADROOM if marks else 1.0) for line in lines for _, y in line.points)]))
 
     def place(x: float, y: float) -> str:
@@ -90,7 +90,7 @@ def plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], marks: S
 
 
 def thin(points: Sequence[Point]) -> Sequence[Point]:
-    """No more than MOST_POINTS of them, the last one included."""
+    """Return at most MOST_POINTS points, including the last one."""
     step = -(-len(points) // MOST_POINTS)
     return points if step <= 1 else [*points[:-1:step], points[-1]]
 

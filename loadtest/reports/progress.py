@@ -1,4 +1,4 @@
-"""What the user sees while a run goes on: one line that changes on a terminal, a plain line now and then elsewhere."""
+"""Shows progress: one changing line on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 PLAIN_EVERY = 5.0
 
 
-class Show:
+class Console:
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
         self._terminal = out.isatty()
@@ -21,7 +21,7 @@ class Show:
         self._doing = ""
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         with self._lock:
             self._wipe()
             self._out.write(line + "\n")
@@ -33,7 +33,7 @@ class Show:
         self.say(f"── {doing}")
 
     def progress(self, text: str) -> None:
-        """What is true just now."""
+        """Show the present state."""
         now = time.monotonic()
         with self._lock:
             if self._terminal:
@@ -54,12 +54,12 @@ class Show:
 
 
 def table(rows: list[tuple[str, str]]) -> str:
-    """Two columns."""
+    """Format two columns."""
     return columns(rows)
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """As many columns as the first row has, each as wide as it needs to be."""
+    """Format rows as columns, each as wide as its longest text."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join(
         "  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,5 +1,4 @@
-"""report.json: exactly the keys that are promised. Beside it report.details.json with everything else, and report.html
-for people."""
+"""Writes report.json with exactly the documented keys, report.details.json with everything else, and report.html."""
 
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ KEYS = (
 )
 MEANINGS = (
     (
-        "connect_seconds: from the first dial until all are welcomed. Its CPU includes what the server writes in "
-        "the seconds after."
+        "connect_seconds: from the first connection attempt until all hosts have received Welcome. Its CPU includes "
+        "the server's writes in the seconds after."
     ),
     (
         "rounds: wall_seconds from before the POST that creates the task until the final task has been received; "
@@ -52,26 +51,26 @@ MEANINGS = (
         "other hosts are connected and idle."
     ),
     (
-        "Joining, with TLS, is told apart and is no part of connect_seconds; what the server keeps of a joined "
-        "host is part of its memory."
+        "Joining, with TLS, is reported separately and is not part of connect_seconds; the server's data about a "
+        "joined host is part of its memory."
     ),
     (
         "reconnect_seconds: the server was killed and started again; from the moment at which its agent port "
-        "listens again until every host is welcomed, each coming back after the real agent's backoff. API times "
-        "meanwhile count from the moment at which each request was due."
+        "listens again until every host has received Welcome, each reconnecting with the real agent's backoff. API "
+        "times during this count from the moment at which each request was due."
     ),
 )
-"""What the figures mean, for the reader of the page."""
+"""Explanations of the figures for the reader of the page."""
 
 
 def summary(run: Run, machine: dict[str, object]) -> dict[str, Any]:
-    """What was not measured is null."""
+    """Return the contents of report.json; null means not measured."""
     figures = run.figures
     return {
         "machine": machine,
         "agents": run.fleet.size,
         "tls": run.options.tls,
-        "store": run.options.store if run.options.foreign is None else None,
+        "store": run.options.store if run.options.existing is None else None,
         "pure": run.target.pure,
         "connect_seconds": rounded(figures.connect_seconds),
         "connect_cpu_us_per_agent": rounded(figures.connect_cpu_us_per_agent, 1),
@@ -99,7 +98,7 @@ def _round(one: Round) -> dict[str, Any]:
 
 
 def details(run: Run) -> dict[str, Any]:
-    """Everything that report.json has no key for."""
+    """Return everything without a key in report.json."""
     return {
         "seed": run.options.seed,
         "settings": list(run.options.sets),
@@ -122,7 +121,7 @@ def details(run: Run) -> dict[str, Any]:
 
 
 def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
-    """The table at the end."""
+    """Return the rows of the final table."""
     latency, found = report["single_host_latency_ms"], run.findings
     out = [
         (
@@ -159,7 +158,7 @@ def rows(report: dict[str, Any], run: Run) -> list[tuple[str, str]]:
         (
             "results",
             (
-                f"lost {found.lost}, doubled {found.doubled}, wrong {found.wrong}; rightly refused "
+                f"lost {found.lost}, doubled {found.doubled}, wrong {found.wrong}; correctly refused "
                 f"{found.refused}; {found.outputs} outputs read"
             ),
         )
@@ -176,7 +175,7 @@ def _words(name: str) -> str:
 
 
 def plain(value: object) -> str:
-    """Of a list its length; of a number three digits, and never an exponent."""
+    """Format a value: the length of a list; a number with three digits and without exponent."""
     if isinstance(value, list):
         return str(len(value))
     if isinstance(value, float):
@@ -185,7 +184,7 @@ def plain(value: object) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)

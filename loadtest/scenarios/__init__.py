@@ -1,5 +1,4 @@
-"""What is done to the server, one file per scenario. Each takes the Run, fills in its figures and adds to its
-findings."""
+"""The scenarios, one file each. A scenario takes the Run, fills in its figures and adds to its findings."""
 
 from __future__ import annotations
 
@@ -32,9 +31,9 @@ ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "restart": ("kill and start of the server", restart),
     "wire": ("one round from wire to tally, without REST and database", wire),
 }
-"""name → what it is, and the scenario, in the order in which they run."""
+"""Title and function of each scenario by name, in order of execution."""
 
 ALONE = ("wire",)
-"""Run when the server and the hosts have ended."""
+"""Scenarios that run after the server and the hosts have ended."""
 
 __all__ = ["ALL", "ALONE"]

@@ -1,5 +1,6 @@
-"""All hosts give one of three answers: how soon they are grouped, and whether the command line tells three groups and
-ends as it should."""
+"""All hosts give one of three answers: measures the grouping, and checks the output and exit code of the
+command line.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ THREE, FAILING = "among 3 1", "exit 3"
 CLI_SECONDS = 120.0
 TASK_SECONDS = 120.0
 FAILED = 2
-"""The exit code of `clarion` when commands have failed on hosts."""
+"""Exit code of `clarion` when commands have failed on hosts."""
 HEADER = re.compile(r"(\S+?)(?:, … ([0-9,]+) more)? \(([0-9,]+) hosts?\): completed, exit code 0")
 
 
 def answers(run: Run) -> None:
     with run.target.api() as api:
-        task = api.json("POST", "/run", body(THREE, run.everybody(api)))
+        task = api.json("POST", "/run", body(THREE, run.all_targets(api)))
         expected = run.expected(THREE)
         task = api.wait_final(task, run.left(TASK_SECONDS))
         kinds = {expected.plan.stdout(host_id, name, "") for host_id, name in expected.hosts.items()}
@@ -39,7 +40,7 @@ def answers(run: Run) -> None:
         counted = sorted(int(match[3].replace(",", "")) for match in headers)
         if code != 0 or counted != [size for size in sizes if size > 1]:
             _wrong(run, f"clarion attach ended with {code} and told groups of {counted} hosts instead of {sizes}")
-        failed = api.wait_final(api.json("POST", "/run", body(FAILING, run.everybody(api))), run.left(TASK_SECONDS))
+        failed = api.wait_final(api.json("POST", "/run", body(FAILING, run.all_targets(api))), run.left(TASK_SECONDS))
         run.check(api, failed, run.expected(FAILING))
         code, _, _ = _clarion(run, "attach", failed["task_id"])
         if code != FAILED:
@@ -64,7 +65,12 @@ def _wrong(run: Run, sentence: str) -> None:
 
 
 def _clarion(run: Run, *arguments: str) -> tuple[int, str, float]:
-    """(exit code, standard output, seconds) of the command line. Raises Incomplete, Unreachable."""
+    """Run the command line; return exit code, standard output and seconds.
+
+    Raises:
+        Incomplete: The program does not exist.
+        Unreachable: The program did not end in time.
+    """
     program = Path(sys.executable).parent / "clarion"
     if not program.exists():
         raise Incomplete(f"{program} does not exist; run 'make build'")

@@ -1,4 +1,4 @@
-"""All hosts connect at once."""
+"""All hosts connect at the same time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def connect(run: Run) -> None:
             if time.monotonic() - begin > took + BASE_SECONDS:
                 raise Incomplete(f"{fleet.size} hosts are welcomed, but the server counts {seen}")
             time.sleep(0.1)
-    # hosts are written to the store behind the welcome; that belongs to the cost of a connection
+    # the server writes hosts to the store after the Welcome; that is part of the cost of a connection
     time.sleep(SETTLE_SECONDS)
     figures.connect_cpu_us_per_agent = run.per_agent_us(cpu)
     rss = rss_kb(run.target.pid) if run.target.pid else None

@@ -1,5 +1,4 @@
-"""Rounds: one command on all hosts, from the request until every result is durable, then every row is read and
-compared."""
+"""Rounds: one command on all hosts, from the request until every result is durable; then every row is checked."""
 
 from __future__ import annotations
 
@@ -25,14 +24,14 @@ def echo(run: Run) -> None:
 
 
 def one_round(run: Run, api: Api, command: str) -> Round:
-    """Created and started by two calls, so that both can be timed; the wall time begins before the first of them."""
+    """Run one round. Two API calls create and start the task, so that both can be timed; wall time includes them."""
     done = Round()
-    targets, cpu, begin = run.everybody(api), run.cpu(), time.monotonic()
+    targets, cpu, begin = run.all_targets(api), run.cpu(), time.monotonic()
     task = api.json("POST", "/tasks", body(command, targets))
     api.json("POST", f"/tasks/{task['task_id']}/start")
     done.create_start_seconds = time.monotonic() - begin
     try:
-        # the version of the answer to the start may already be old: what counts is the task's end
+        # the version in the answer may be outdated already; only the task's end counts
         task = api.wait_final(
             api.json("GET", f"/tasks/{task['task_id']}"), run.left(ROUND_SECONDS + SECONDS_PER_AGENT * run.fleet.size)
         )

@@ -1,9 +1,7 @@
-"""One command on one host beside work on all hosts: while they work, while such a task is created, while one is
-canceled, beside reads of results.
+"""One command on one host during work on all hosts: running commands, creating a task, canceling one, reading results.
 
-The hosts of the single commands are in all of those tasks too. With enough hosts they live in a process of their own,
-so that what is
-measured is the server and not the queue of simulated hosts in the process of the others.
+The hosts of the single commands also take part in all of those tasks. If there are enough hosts they run in a separate
+process, so that the measurement shows the server and not the queue of simulated hosts in the process of the others.
 """
 
 from __future__ import annotations
@@ -22,20 +20,20 @@ from loadtest.scenarios.latency import samples
 from loadtest.verify import Expected
 
 APART, FEWEST = 50, 500
-"""Hosts with a process of their own, and hosts in all from which on there are some."""
+"""Number of hosts in a separate process, and the total number of hosts from which on it is used."""
 PAUSE = 0.5
 WORKING = 0.3
-"""Seconds between two loads, and for which hosts work before they are canceled."""
+"""Seconds between two loads, and seconds for which hosts work before they are canceled."""
 LOADS_AT_LEAST = 3
-"""Loads that samples are taken beside, however few samples are asked for."""
+"""Minimum number of loads during which samples are taken."""
 TASK_SECONDS = 120.0
 ECHO, SLEEP, THREE = "echo {host} is busy", "sleep 600", "among 3 1"
 Load = Callable[[Run, Api, str], "tuple[dict[str, Any], Expected] | None"]
-"""(run, api, a task that has ended) → the task that was run, to be checked when nothing is measured."""
+"""Called with run, api and the id of an ended task; returns the task it ran, which is checked after the measurement."""
 
 
 def apart_of(options: Options) -> int:
-    """Hosts that get a process of their own."""
+    """Return the number of hosts in a separate process."""
     return APART if "fairness" in options.scenarios and options.agents >= FEWEST else 0
 
 
@@ -46,13 +44,15 @@ def fairness(run: Run) -> None:
     hosts = run.fleet.ids[-APART:] if apart_of(run.options) else run.fleet.ids
     figures: dict[str, Any] = {}
     with run.target.api() as api:
-        done = api.wait_final(api.json("POST", "/run", body(THREE, run.everybody(api))), run.left(TASK_SECONDS))
+        done = api.wait_final(api.json("POST", "/run", body(THREE, run.all_targets(api))), run.left(TASK_SECONDS))
         run.check(api, done, run.expected(THREE))
         _note(figures, "idle", samples(run, api, rng, run.options.fair_samples, hosts))
         for name, load in LOADS.items():
             took: list[float] = []
-            with _Loaded(run, load, done["task_id"]) as loaded:
-                while len(took) < run.options.fair_samples or (loaded.goes_on and len(loaded.seconds) < LOADS_AT_LEAST):
+            with _BackgroundLoad(run, load, done["task_id"]) as loaded:
+                while len(took) < run.options.fair_samples or (
+                    loaded.is_running and len(loaded.seconds) < LOADS_AT_LEAST
+                ):
                     took += samples(run, api, rng, 1, hosts)
             _note(figures, name, took)
             figures[f"{name}_load_seconds"] = rounded(percentile(loaded.seconds, 0.5))
@@ -68,17 +68,22 @@ def _note(figures: dict[str, Any], name: str, took: list[float]) -> None:
     )
 
 
-class _Loaded:
-    """A load, again and again, in a thread of its own. seconds: of each. ended: tasks that are to be checked."""
+class _BackgroundLoad:
+    """Repeats a load in a thread.
+
+    Attributes:
+        seconds: Duration of each load.
+        ended: Tasks to check.
+    """
 
     def __init__(self, run: Run, load: Load, task_id: str) -> None:
         self._run, self._load, self._task_id = run, load, task_id
         self.seconds: list[float] = []
         self.ended: list[tuple[dict[str, Any], Expected]] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._thread = threading.Thread(target=self._repeat_load, daemon=True)
 
-    def __enter__(self) -> _Loaded:
+    def __enter__(self) -> _BackgroundLoad:
         self._thread.start()
         return self
 
@@ -87,10 +92,10 @@ class _Loaded:
         self._thread.join(TASK_SECONDS)
 
     @property
-    def goes_on(self) -> bool:
+    def is_running(self) -> bool:
         return self._thread.is_alive()
 
-    def _go_on(self) -> None:
+    def _repeat_load(self) -> None:
         try:
             with self._run.target.api() as api:
                 while not self._stop.wait(PAUSE):
@@ -104,18 +109,18 @@ class _Loaded:
 
 
 def _running(run: Run, api: Api, task_id: str) -> tuple[dict[str, Any], Expected]:
-    task = api.json("POST", "/run", body(ECHO, run.everybody(api)))
+    task = api.json("POST", "/run", body(ECHO, run.all_targets(api)))
     return api.wait_final(task, TASK_SECONDS), run.expected(ECHO)
 
 
 def _created(run: Run, api: Api, task_id: str) -> None:
-    """Its hosts are named one by one, which is more to read than a selector."""
+    """Create and delete a task. Its hosts are named one by one, which is more to read than a selector."""
     task = api.json("POST", "/tasks", body(ECHO, list(run.fleet.ids)))
     api.raw("DELETE", f"/api/v1/tasks/{task['task_id']}")
 
 
 def _canceled(run: Run, api: Api, task_id: str) -> tuple[dict[str, Any], Expected]:
-    task = api.json("POST", "/run", body(SLEEP, run.everybody(api)))
+    task = api.json("POST", "/run", body(SLEEP, run.all_targets(api)))
     time.sleep(WORKING)
     api.json("POST", f"/tasks/{task['task_id']}/cancel")
     return api.wait_final(task, TASK_SECONDS), run.expected(SLEEP, outcome="canceled")
@@ -138,4 +143,4 @@ LOADS: dict[str, Load] = {
     "groups": _groups,
     "search": _search,
 }
-"""name → what goes on beside the samples."""
+"""Loads by name."""

@@ -1,4 +1,4 @@
-"""Nothing is asked for: what heartbeats cost."""
+"""All hosts are idle: measures the cost of heartbeats."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Before anything is measured: with TLS every host needs a certificate of its own, and gets it over the enrolment
-port."""
+"""Before the measurements: with TLS every host gets its certificate over the enrolment port."""
 
 from __future__ import annotations
 
@@ -12,10 +11,14 @@ BASE_SECONDS, SECONDS_PER_HOST = 60.0, 0.2
 
 
 def join(run: Run) -> None:
-    """Raises FleetFailed when a host may not join or the time is over."""
+    """Wait until all hosts have joined.
+
+    Raises:
+        FleetFailed: A host may not join, or the time has ended.
+    """
     fleet, cpu, begin = run.fleet, run.cpu(), time.monotonic()
     within = run.left(BASE_SECONDS + SECONDS_PER_HOST * fleet.size)
-    run.show.begin(f"{fleet.size} hosts join, each with a key and a certificate of its own")
+    run.show.begin(f"{fleet.size} hosts join, each with its own key and certificate")
     run.watch.mark("join")
     if not fleet.wait(fleet.joined, within, run.target.check):
         raise FleetFailed(

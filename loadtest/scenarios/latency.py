@@ -1,5 +1,6 @@
-"""One command on one host, from the request to the final task: first while nothing else goes on, then while all hosts
-work."""
+"""One command on one host, from the request to the final task: first while all hosts are idle, then while all hosts
+work.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from loadtest.reports.figures import percentile
 from loadtest.run import Run, body
 
 ONE_SECONDS = 120.0
-"""Late is not lost: a server that is far behind still has to bring every result."""
+"""Seconds to wait for a result. Late is not lost: an overloaded server must still deliver every result."""
 LOAD, LOAD_PAUSE = "echo {host} is busy", 0.5
 
 
@@ -37,7 +38,11 @@ def latency(run: Run) -> None:
 
 
 def samples(run: Run, api: Api, rng: random.Random, number: int, among: list[str] | None = None) -> list[float]:
-    """Milliseconds, one after the other, each on a random host. among: host_ids; by default all."""
+    """Run commands one after the other, each on a random host; return the times in milliseconds.
+
+    Args:
+        among: The hosts; by default all.
+    """
     took = []
     for place in range(number):
         host_id = rng.choice(among or run.fleet.ids)
@@ -54,11 +59,11 @@ def samples(run: Run, api: Api, rng: random.Random, number: int, among: list[str
 
 
 def _load(run: Run, stop: threading.Event, given: list[dict[str, Any]]) -> None:
-    """Keeps all hosts busy, one task after the other. given: the tasks."""
+    """Keep all hosts busy with one task after the other, and append the tasks to `given`."""
     try:
         with run.target.api() as api:
             while not stop.wait(LOAD_PAUSE):
-                given.append(api.json("POST", "/run", body(LOAD, run.everybody(api))))
+                given.append(api.json("POST", "/run", body(LOAD, run.all_targets(api))))
                 api.wait_final(given[-1], ONE_SECONDS)
     except (Refused, Unreachable, TooLate) as error:
-        run.note(f"The load beside the latency samples came to an end: {error}")
+        run.note(f"The load during the latency samples ended early: {error}")

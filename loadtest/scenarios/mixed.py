@@ -1,4 +1,4 @@
-"""Many tasks of different kinds at once, big outputs and a cancel among them."""
+"""Many tasks of different kinds at the same time, with large outputs and a cancel among them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TASK_SECONDS = 240.0
 OUTPUT_BUDGET = 256 << 20
 """Bytes of output that all hosts together write in one run of this scenario, for each of the two sizes."""
 CUT = 600_000
-"""Long enough that the middle is dropped: more is written than an agent keeps."""
+"""More bytes than an agent keeps, so that the middle is dropped."""
 CUT_HOSTS = 20
 CANCEL_AFTER = 0.3
 SLEEP = "sleep 600"
@@ -61,9 +61,9 @@ def _big(run: Run) -> int:
 
 
 def _one(run: Run, kind: str) -> tuple[dict[str, Any], Expected]:
-    """The task once it has ended, or as it was when its time was over, and what it must have given."""
+    """Run one task; return it once it has ended, or its last state if it was too late, and the expected results."""
     with run.target.api() as api:
-        targets = run.everybody(api)
+        targets = run.all_targets(api)
         expected = run.expected(kind)
         if kind == "cancel":
             task, expected = api.json("POST", "/run", body(SLEEP, targets)), run.expected(SLEEP, outcome="canceled")

@@ -1,9 +1,8 @@
-"""The server ends and is started again while all hosts work: all come back, no result is lost, and the API answers
-meanwhile.
+"""The server ends and is started again while all hosts work.
 
-`restart`: it is killed, so hosts find their connections broken all at once and come back by their own backoff. `drain`:
-it is asked to stop,
-and tells them when to come back.
+All hosts must reconnect, no result may be lost, and the API must answer during this time. `restart` kills the server:
+hosts find their connections broken at the same time and reconnect with their own backoff. `drain` stops it: the server
+tells the hosts when to reconnect.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from loadtest.measure.proc import listens
 from loadtest.reports.figures import percentile
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.echo import one_round
-from loadtest.site.target import START_SECONDS, Started
+from loadtest.site.target import START_SECONDS, StartedTarget
 
 WORK = "sleep 3"
 BACK_SECONDS, SECONDS_PER_AGENT = 120.0, 0.03
@@ -24,38 +23,44 @@ TASK_SECONDS = 240.0
 
 
 def restart(run: Run) -> None:
-    """SIGKILL. Fills in the figures of the reconnect."""
-    target = _own(run)
+    """Kill the server with SIGKILL and start it again; fills in the reconnect figures."""
+    target = _own_server(run)
     if target is None:
         return
-    took, probe = _again(run, target, "restart", target.kill)
+    took, probe = _restart(run, target, "restart", target.kill)
     run.figures.reconnect_seconds = took
     run.figures.api_during_reconnect_ms = probe.took_ms
 
 
 def drain(run: Run) -> None:
-    """SIGTERM."""
-    target = _own(run)
+    """Stop the server with SIGTERM and start it again."""
+    target = _own_server(run)
     if target is None:
         return
-    took, probe = _again(run, target, "drain", target.stop)
+    took, probe = _restart(run, target, "drain", target.stop)
     run.details["drain"] |= {"reconnect_seconds": round(took, 3), "api_p99_ms": percentile(probe.took_ms, 0.99)}
 
 
-def _own(run: Run) -> Started | None:
-    if isinstance(run.target, Started):
+def _own_server(run: Run) -> StartedTarget | None:
+    if isinstance(run.target, StartedTarget):
         return run.target
     run.note("The server was not stopped: this harness only stops servers that it has started.")
     return None
 
 
-def _again(run: Run, target: Started, name: str, end: Callable[[], object]) -> tuple[float, Probe]:
-    """(seconds from the moment at which the new process listens for agents until all hosts are welcomed again, the
-    API's times
-    meanwhile). Raises Incomplete."""
+def _restart(run: Run, target: StartedTarget, name: str, end: Callable[[], object]) -> tuple[float, Probe]:
+    """Restart the server.
+
+    Returns:
+        The seconds from the moment at which the new process listens for agents until all hosts have received Welcome,
+        and the times of the API during this.
+
+    Raises:
+        Incomplete: Not all hosts reconnected in time.
+    """
     fleet = run.fleet
     with target.api() as api:
-        task = api.json("POST", "/run", body(WORK, run.everybody(api)))
+        task = api.json("POST", "/run", body(WORK, run.all_targets(api)))
         expected = run.expected(WORK)
         while api.json("GET", f"/tasks/{task['task_id']}")["counts"]["running"] < fleet.size // 2:
             run.left(1.0)

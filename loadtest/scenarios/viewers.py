@@ -1,17 +1,15 @@
-"""A task's page with 10,000 hosts while they answer: what those who watch cost the server, and what they do to
-everybody else's commands.
+"""The page of a task with 10,000 hosts while they answer: measures what viewers cost, and how they affect other
+commands.
 
-The same task runs with nobody and with all viewers in turn, the order of each pair the other way round than that of the
-pair before, so that
-neither a database that grows nor a machine that becomes slower counts for one of them; what differs is the viewers'.
-Their pages are opened
-before the task starts, which is counted apart. They are a process of their own at the lowest priority: in life they are
-other machines. While
-nobody watches, a process that does nothing else computes as much as they did: two threads of one core slow each other
-down, and that is not the
-server's doing. A first turn, which is thrown away, tells how much it is. One
-command on one host is sampled all the while; samples begun within the task's first START_S, while all hosts get their
-command, are judged apart.
+The same task runs without and with all viewers in turn. The order alternates between pairs, so that a growing database
+or a machine that slows down affects both sides equally; the difference is the cost of the viewers. Their pages are
+opened before the task starts; that cost is reported separately.
+
+The viewers run in a separate process at the lowest priority, because real viewers use other machines. In runs without
+viewers, another process computes as much as they did: two threads of one core slow each other down, and the server is
+not the cause. A first run, whose figures are dropped, determines how much that is. One command on one host is sampled
+all the time; samples that start within the task's first START_S seconds, while all hosts get their command, are judged
+separately.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ import orjson
 
 from loadtest.api import Refused, Unreachable
 from loadtest.measure.proc import cpu_seconds, stolen
-from loadtest.measure.viewer import READY, Asked, Seen
+from loadtest.measure.viewer import READY, ViewerRequest, ViewerResult
 from loadtest.reports.figures import percentile, rounded
 from loadtest.run import Incomplete, Run, body
 from loadtest.scenarios.latency import samples
@@ -44,19 +42,25 @@ OPEN_SECONDS = 60.0
 NICE = 19
 OVERLOADED = 503
 EVERY, START_S = 0.1, 2.0
-"""NICE: how much lower the viewers' priority is. EVERY: seconds from one command on one host to the next, unless it
-takes longer."""
+"""NICE: how much lower the viewers' priority is. EVERY: minimum seconds between two commands on one host."""
 DRAWS, LOW, HIGH = 2_000, 0.05, 0.95
-"""Of the bootstrap: how often turns are drawn, and the shares of the draws between which a ratio is said to lie."""
+"""Bootstrap: number of draws, and the shares of the draws between which a ratio lies."""
 
 
 @dataclass(slots=True)
 class Turn:
-    """cpu, wall: seconds of the server, from the task's start to its end. opening: CPU for opening the pages. late:
-    seconds from the end to
-    the moment at which a viewer was told of it. start_ms: of commands on one host begun within START_S. viewers_cpu: of
-    their process, or of what stands for it, meanwhile.
-    stolen: by the hypervisor, of all cores. refused: commands on one host that the server had no room for."""
+    """One run of the task.
+
+    Attributes:
+        cpu: CPU seconds of the server, from the task's start to its end.
+        wall: Seconds from the task's start to its end.
+        opening: CPU seconds of the server for opening the pages.
+        viewers_cpu: CPU seconds of the viewers' process, or of its replacement.
+        stolen: CPU seconds taken by the hypervisor, over all cores.
+        refused: Commands on one host refused for lack of capacity.
+        start_ms: Times of commands on one host that started within START_S.
+        late: Seconds from the end until each viewer received it.
+    """
 
     cpu: float = 0.0
     wall: float = 0.0
@@ -66,17 +70,17 @@ class Turn:
     refused: int = 0
     start_ms: list[float] = field(default_factory=list)
     one_host_ms: list[float] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[ViewerResult] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
     @property
     def percent(self) -> float:
-        """Of a core."""
+        """CPU of the server in percent of a core."""
         return 100 * self.cpu / self.wall
 
     @property
     def share(self) -> float:
-        """Of a core, by those who watch, or by what stands for them."""
+        """Share of a core used by the viewers or their replacement."""
         return self.viewers_cpu / self.wall
 
 
@@ -143,10 +147,11 @@ def _of(turns: Sequence[Turn], share: float) -> float | None:
 def ratio(
     without: Sequence[Turn], watched: Sequence[Turn], of: Callable[[Sequence[Turn]], float | None]
 ) -> tuple[float | None, list[float]]:
-    """`of(watched) / of(without)`, and the range in which nine of ten such ratios lie when the turns are drawn anew,
-    with replacement
-    (Efron's bootstrap of whole turns, because samples of one turn are not independent). A range that holds 1 shows no
-    difference."""
+    """Return `of(watched) / of(without)` and the range that contains nine of ten such ratios under resampling.
+
+    Whole runs are drawn with replacement (Efron's bootstrap), because samples of one run are not independent. A range
+    that contains 1 shows no difference.
+    """
     busy, quiet = of(watched), of(without)
     rng = random.Random(0)
     drawn = []
@@ -159,13 +164,13 @@ def ratio(
 
 
 def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
-    """share: see `_burning`."""
+    """Run the task once. `share` is the load of the viewers' replacement, see `_burning`."""
     turn = Turn()
     command = f"among {ANSWERS} {run.options.viewed_seconds:g}"
     with run.target.api() as api:
-        task = api.json("POST", "/tasks", body(command, run.everybody(api)))
+        task = api.json("POST", "/tasks", body(command, run.all_targets(api)))
         opening = _cpu(run)
-        with _watching(run, task["task_id"], number) if number else _burning(share) as process:
+        with _watching(run, task["task_id"], number) if number else _stand_in_load(share) as process:
             turn.opening = _cpu(run) - opening
             api.fresh()  # opening so many pages may take longer than the server keeps an idle connection
             begin, cpu, lost, own = time.monotonic(), _cpu(run), stolen(), cpu_seconds(process.pid) or 0.0
@@ -184,8 +189,8 @@ def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
             turn.wall, turn.cpu, turn.stolen = time.monotonic() - begin, _cpu(run) - cpu, stolen() - lost
             turn.viewers_cpu = (cpu_seconds(process.pid) or 0.0) - own
             if number:
-                turn.seen = [Seen(**one) for one in orjson.loads(process.communicate()[0])]
-                turn.late = [max(0.0, one.told_at - ended) for one in turn.seen]
+                turn.seen = [ViewerResult(**one) for one in orjson.loads(process.communicate()[0])]
+                turn.late = [max(0.0, one.final_at - ended) for one in turn.seen]
         expected = run.expected(command)
         run.check(api, task, expected)
     groups = len({expected.plan.stdout(host_id, name, "") for host_id, name in expected.hosts.items()})
@@ -198,8 +203,8 @@ def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
     return turn
 
 
-def judge(findings: Findings, place: int, one: Seen, task: dict[str, Any], groups: int, hosts: int) -> None:
-    """A viewer must have been told of the end as it is, and of every host's state and answer."""
+def judge(findings: Findings, place: int, one: ViewerResult, task: dict[str, Any], groups: int, hosts: int) -> None:
+    """Check that a viewer received the final state of the task and of every host, and every answer."""
     wrong = list(one.failures)
     if (one.status, one.version) != (task["status"], task["version"]):
         wrong.append(
@@ -213,8 +218,8 @@ def judge(findings: Findings, place: int, one: Seen, task: dict[str, Any], group
 
 
 @contextmanager
-def _burning(share: float) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that computes for this share of its time, with the priority of viewers."""
+def _stand_in_load(share: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that computes for this share of its time, with the priority of viewers."""
     process = subprocess.Popen([sys.executable, "-m", "loadtest.measure.burn", f"{share:.4f}"])
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     try:
@@ -226,9 +231,13 @@ def _burning(share: float) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The process of so many viewers, all of whom follow the task. Raises Incomplete."""
+    """Start the process with this many viewers and wait until all follow the task.
+
+    Raises:
+        Incomplete: The viewers did not start.
+    """
     seconds = OPEN_SECONDS + TASK_SECONDS + run.options.viewed_seconds
-    asked = Asked(run.target.url, run.target.token, task_id, number, seconds, run.options.viewers_poll)
+    asked = ViewerRequest(run.target.url, run.target.token, task_id, number, seconds, run.options.viewers_poll)
     process = subprocess.Popen(
         [sys.executable, "-m", "loadtest.measure.viewer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -248,8 +257,10 @@ def _watching(run: Run, task_id: str, number: int) -> Iterator[subprocess.Popen[
 
 
 def _sample(run: Run, turn: Turn, started: float, stop: threading.Event) -> None:
-    """Until told to stop. A server that has too much to write is asked again; anything else that is refused ends the
-    sampling, and is told."""
+    """Run commands on one host until `stop` is set.
+
+    A request refused for lack of capacity is repeated; any other refusal ends the sampling and is reported.
+    """
     rng = random.Random(run.options.seed)
     with run.target.api() as api:
         while not stop.is_set():

@@ -1,5 +1,6 @@
-"""One round from wire to tally, without REST and database: a bench of the source tree, which loads the server's parts
-into a process of its own."""
+"""One round from wire to tally, without REST and database: a benchmark in a separate process that imports
+server code.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ ROUNDS = 5
 
 
 def wire(run: Run) -> None:
-    """Server and hosts of the run are gone by then: they would take time from it."""
-    if run.options.foreign is not None:
+    """Run the benchmark after the server and the hosts of the run have ended, so that they take no CPU time."""
+    if run.options.existing is not None:
         run.note(
             "wire_cpu_us_per_agent is null: it is a figure of the source tree here, and says nothing of a "
             "server that was not started from it."
@@ -43,7 +44,7 @@ def wire(run: Run) -> None:
         *(["--tls"] if run.options.tls else []),
     ]
     try:
-        # a group of its own, so that what it has started ends with it
+        # its own process group, so that its children can be ended with it
         with subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
         ) as bench:

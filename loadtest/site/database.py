@@ -1,4 +1,4 @@
-"""The database of a server that is started with --store mysql: one of its own, unless the user says where one is."""
+"""The database of a server started with --store mysql: a private MariaDB, unless the user names a database."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from loadtest.options import CannotRun, Options
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.site.mariadb import MariaDB, running
 
 USER = "clarion"
 
 
-def with_database(options: Options, folder: Path, stack: ExitStack, show: Show) -> Options:
-    """The options with the settings that name the database, which ends with `stack`. folder: for its password. Raises
-    CannotRun."""
+def with_database(options: Options, folder: Path, stack: ExitStack, show: Console) -> Options:
+    """Return the options with settings that name the database. The database ends with `stack`; `folder` holds its
+    password.
+
+    Raises:
+        CannotRun: The database cannot be started.
+    """
     named = any(one.startswith("store.") for one in options.sets)
-    if options.store != "mysql" or options.foreign is not None or named:
+    if options.store != "mysql" or options.existing is not None or named:
         return options
     try:
         server = stack.enter_context(running(MariaDB))

@@ -1,4 +1,4 @@
-"""All simulated hosts, in processes of their own, as the harness sees them."""
+"""The harness's view of all simulated hosts, which run in separate processes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ import orjson
 
 from loadtest.options import CannotRun
 from loadtest.site.target import Target
-from loadtest.swarm.door import Door
+from loadtest.swarm.join_target import JoinTarget
 from loadtest.swarm.names import host_id_of, hostname_of
 
 ANSWER_SECONDS = 60.0
 
 
 class FleetFailed(Exception):
-    """A process of simulated hosts has ended by itself, or does not answer."""
+    """A process of simulated hosts has ended by itself or does not answer."""
 
 
 class Member:
-    """One process. Its reports are read by a thread."""
+    """One process. A thread reads its reports."""
 
     def __init__(self, config: Mapping[str, Any], log: Path) -> None:
         self.first, self.agents, self._log = config["first"], config["agents"], log
         with log.open("ab") as errors:
-            # the file's folder comes first, so that the module is found wherever the harness was started from
+            # the source folder is first, so that the module is found from any working directory
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "loadtest.swarm"],
                 stdin=subprocess.PIPE,
@@ -54,7 +54,11 @@ class Member:
         self._reader.start()
 
     def order(self, **order: Any) -> None:
-        """Raises FleetFailed."""
+        """Send an order.
+
+        Raises:
+            FleetFailed: The process has ended.
+        """
         assert self._process.stdin is not None
         try:
             with self._ordering:
@@ -82,7 +86,11 @@ class Member:
                 self._changed.notify_all()
 
     def last(self) -> dict[str, Any]:
-        """The latest report. Raises FleetFailed."""
+        """Return the latest report.
+
+        Raises:
+            FleetFailed: The process has ended.
+        """
         if self._process.poll() is not None:
             raise FleetFailed(self._why())
         with self._changed:
@@ -110,7 +118,7 @@ class Member:
         )
 
     def close(self) -> None:
-        """Ask it to end, and see to it."""
+        """Ask the process to end, and kill it if necessary."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.close()
@@ -123,8 +131,11 @@ class Member:
 
 
 class Fleet:
-    """hosts: host_id → name, of all simulated hosts in the order of their numbers. With a door they have ids only once
-    they have joined."""
+    """All simulated hosts.
+
+    Attributes:
+        hosts: Host names by host_id, in the order of their numbers. With TLS it is empty until the hosts have joined.
+    """
 
     def __init__(
         self,
@@ -133,7 +144,7 @@ class Fleet:
         *,
         seed: int,
         folder: Path,
-        door: Door | None = None,
+        join_target: JoinTarget | None = None,
         hello_timeout: float = 10.0,
         backoff_max: float = 15.0,
         dialing: int = 1_024,
@@ -141,7 +152,7 @@ class Fleet:
         """door: where to join for certificates; None: without TLS, and then every process is up. Raises CannotRun,
         FleetFailed."""
         self.size = sum(split)
-        self._name([host_id_of(seed, index) for index in range(self.size)] if door is None else [])
+        self._name([host_id_of(seed, index) for index in range(self.size)] if join_target is None else [])
         self.members: list[Member] = []
         common: dict[str, Any] = {
             "host": _address(target.agent_host),
@@ -150,7 +161,9 @@ class Fleet:
             "seed": seed,
         }
         common |= {"hello_timeout": hello_timeout, "backoff_max": backoff_max, "dialing": dialing}
-        common |= {"token": target.join_token} if door is None else {"token": "", "door": asdict(door)}
+        common |= (
+            {"token": target.join_token} if join_target is None else {"token": "", "join_target": asdict(join_target)}
+        )
         first = 0
         try:
             for number, agents in enumerate(split):
@@ -158,7 +171,7 @@ class Fleet:
                     Member({**common, "first": first, "agents": agents}, folder / f"swarm-{number}.log")
                 )
                 first += agents
-            if door is None and not self.wait(self._up, ANSWER_SECONDS):
+            if join_target is None and not self.wait(self._up, ANSWER_SECONDS):
                 raise FleetFailed(f"the processes of simulated hosts had not all started after {ANSWER_SECONDS:g} s")
         except BaseException:
             self.close()
@@ -169,19 +182,26 @@ class Fleet:
         self.hosts = {host_id: hostname_of(index) for index, host_id in enumerate(ids)}
 
     def _up(self) -> bool:
-        """Whether all processes have begun to report, so that their start is not taken for connecting. Raises
-        FleetFailed."""
+        """Return True if all processes report, so that their start is not counted as connecting.
+
+        Raises:
+            FleetFailed: A process has ended.
+        """
         for member in self.members:
             member.last()
         return all(member.up for member in self.members)
 
     @property
     def joining(self) -> int:
-        """Hosts that have joined."""
+        """Number of hosts that have joined."""
         return sum(member.joining for member in self.members)
 
     def joined(self) -> bool:
-        """Whether all have. Raises FleetFailed, with what a process said that could not join."""
+        """Return True if all hosts have joined.
+
+        Raises:
+            FleetFailed: A process could not join its hosts; the text is its message.
+        """
         for member in self.members:
             member.last()
         if any(len(member.ids) < member.agents for member in self.members):
@@ -191,7 +211,7 @@ class Fleet:
 
     @property
     def connected(self) -> int:
-        """Hosts that have been welcomed and not cut off since."""
+        """Number of connected hosts that have received Welcome."""
         return sum(int(member.last()["connected"]) for member in self.members)
 
     def counts(self) -> Counter[str]:
@@ -201,21 +221,21 @@ class Fleet:
         return total
 
     def reasons(self) -> Counter[str]:
-        """Why connections ended, and how often."""
+        """Return the reasons of ended connections and their number."""
         total: Counter[str] = Counter()
         for member in self.members:
             total.update(member.last()["reasons"])
         return total
 
     def last_welcome(self) -> float:
-        """When the latest Welcome came, on this machine's monotonic clock."""
+        """Return the time of the latest Welcome on this machine's monotonic clock."""
         return max(float(member.last()["last_welcome"]) for member in self.members)
 
     def cpu_seconds(self) -> float:
         return sum(float(member.last()["cpu"]) for member in self.members)
 
     def took(self) -> list[float]:
-        """Seconds from dialling to Welcome, of all connections since the last call."""
+        """Return the seconds from connecting to Welcome of all connections since the last call."""
         return [seconds for member in self.members for seconds in member.took()]
 
     def dial(self) -> None:
@@ -223,7 +243,7 @@ class Fleet:
             member.order(do="dial")
 
     def fault(self, kind: str, indexes: Iterable[int], **how: Any) -> None:
-        """An empty kind heals."""
+        """Start a fault on some hosts; an empty kind heals them."""
         wanted = set(indexes)
         for member in self.members:
             mine = sorted(wanted & set(range(member.first, member.first + member.agents)))
@@ -231,12 +251,18 @@ class Fleet:
                 member.order(do="fault", kind=kind, hosts=mine, how=how)
 
     def starts(self, command_id: str) -> dict[str, int]:
-        """host_id → how often it started the command."""
+        """Return how often each host_id started the command."""
         counts = b"".join(member.starts(command_id) for member in self.members)
         return dict(zip(self.ids, counts, strict=True))
 
     def wait(self, what: Callable[[], bool], within: float, between: Callable[[], None] = lambda: None) -> bool:
-        """Whether it became true in time. between: called meanwhile, for looking whether waiting still makes sense."""
+        """Wait until a condition is true; False if it was not in time.
+
+        Args:
+            what: The condition.
+            within: Seconds.
+            between: Called while waiting; it may raise to end the wait.
+        """
         deadline = time.monotonic() + within
         while not what():
             between()
@@ -251,7 +277,11 @@ class Fleet:
 
 
 def _address(host: str) -> str:
-    """Looked up once, so that a slow name server is not measured. Raises CannotRun."""
+    """Look up the address once, so that a slow name server is not measured.
+
+    Raises:
+        CannotRun: The name cannot be resolved.
+    """
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:

@@ -31,7 +31,7 @@ def _program(name: str) -> str:
 
 
 class MariaDB:
-    """One server. `options` are mariadbd's own."""
+    """One server. `options` are options of mariadbd."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
@@ -44,7 +44,11 @@ class MariaDB:
             self.port: int = probe.getsockname()[1]
 
     def install(self) -> None:
-        """Make the system tables. Raises RuntimeError with what it said if it cannot."""
+        """Create the system tables.
+
+        Raises:
+            RuntimeError: With the program's output.
+        """
         command = [
             _program("mariadb-install-db"),
             "--no-defaults",
@@ -58,7 +62,11 @@ class MariaDB:
             )
 
     def start(self) -> None:
-        """Return when it answers. Raises RuntimeError with its log if it does not."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            RuntimeError: With the server's log.
+        """
         command = [_program("mariadbd"), "--no-defaults", *self._files(), f"--socket={self.socket}"]
         command += [
             f"--port={self.port}",
@@ -87,14 +95,14 @@ class MariaDB:
         raise RuntimeError(f"mariadbd did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """Send the signal; wait for the end unless it only stops or continues the server."""
+        """Send a signal; wait for the end unless the signal only stops or continues the server."""
         assert self._process is not None
         self._process.send_signal(how)
         if how not in (signal.SIGSTOP, signal.SIGCONT):
             self._process.wait(START_SECONDS)
 
     def sql(self, statement: str) -> str:
-        """Run statements as root; the answer as tab-separated text."""
+        """Run statements as root and return the answer as tab-separated text."""
         command = [
             _program("mariadb"),
             "--no-defaults",
@@ -111,7 +119,7 @@ class MariaDB:
         return done.stdout.decode()
 
     def database(self, user: str, password: str) -> str:
-        """An empty database that `user` may do everything in."""
+        """Create an empty database with all rights for `user`."""
         name = f"clarion_{os.getpid()}_{next(_numbers)}"
         quoted = password.replace("\\", "\\\\").replace("'", "\\'")
         self.sql(
@@ -123,7 +131,7 @@ class MariaDB:
         return name
 
     def _files(self) -> list[str]:
-        # A server that starts deletes every #sql* it finds in its tmpdir, those of others that are running too.
+        # A starting server deletes every #sql* file in its tmpdir, including those of other running servers.
         temporary = self.directory / "tmp"
         temporary.mkdir(exist_ok=True)
         return [f"--datadir={self.directory / 'data'}", f"--tmpdir={temporary}"]
@@ -137,8 +145,13 @@ Kind = TypeVar("Kind", bound=MariaDB)
 
 @contextmanager
 def running(kind: type[Kind], *options: str) -> Iterator[Kind]:
-    """A fresh server, gone with all its files afterwards. Raises FileNotFoundError, RuntimeError."""
-    # a socket's path may have 107 bytes: other folders may be too deep
+    """Run a new server while the context is open, and delete all its files afterwards.
+
+    Raises:
+        FileNotFoundError: MariaDB is not installed.
+        RuntimeError: The server does not start.
+    """
+    # the path of a socket is limited to 107 bytes, so it needs a short folder
     with tempfile.TemporaryDirectory(prefix="clarion-db-") as directory:
         server = kind(Path(directory), *options)
         server.install()

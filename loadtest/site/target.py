@@ -1,4 +1,4 @@
-"""The server under test: one that we start as a process of its own, or one that runs already."""
+"""The server under test: started by the harness as a process, or already running."""
 
 from __future__ import annotations
 
@@ -11,29 +11,36 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtest.api import Api, Pauses
-from loadtest.options import CannotRun, Foreign, Options
-from loadtest.swarm.door import Door
+from loadtest.api import Api, CapacityPauses
+from loadtest.options import CannotRun, ExistingServer, Options
+from loadtest.swarm.join_target import JoinTarget
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 MYSQL_NEEDS = ("store.user", "store.database")
 TOKEN_SECONDS = 86_400.0
 SPARE_USES = 100
-"""Of a join token: a host whose answer got lost asks again, and takes another one."""
+"""Additional uses of the join token: a host that did not receive the answer asks again and needs another use."""
 SPARE_CONNECTIONS = 1_000
-"""A host that comes back may find its older connection still open."""
+"""Additional connections: a reconnecting host may still have its older connection open."""
 
 
 class ServerDied(Exception):
-    """The server that we started has ended by itself."""
+    """The started server has ended by itself."""
 
 
 class Target:
-    """url: of the REST API. agent_host, agent_port: where agents dial. pid: None when its process cannot be seen.
-    pauses: how often it had no room.
+    """The server under test.
 
-    alone: nobody else's hosts and tasks are there. pure: whether it runs without compiled modules; None: not known."""
+    Attributes:
+        url: Address of the REST API.
+        agent_host: Address of the agent port.
+        agent_port: The agent port.
+        pid: Process id; None if the process is not visible.
+        pauses: Counts requests refused for lack of capacity.
+        alone: True if the server has no other hosts and tasks.
+        pure: True if it runs without compiled modules; None if unknown.
+    """
 
     url: str
     agent_host: str
@@ -45,54 +52,72 @@ class Target:
     _join_token_file: Path | None
 
     def __init__(self) -> None:
-        self.pauses = Pauses()
+        self.pauses = CapacityPauses()
 
     @property
     def join_token(self) -> str:
-        """Of a server without TLS, which all its agents share. Raises CannotRun."""
+        """Return the token that all agents of a server without TLS share.
+
+        Raises:
+            CannotRun: The token cannot be read.
+        """
         if self._join_token_file is None:
             raise CannotRun("--join-token-file: needed for a server without TLS; with --tls a token is made")
         return _first_line(self._join_token_file)
 
     @property
     def token(self) -> str:
-        """Of the REST API. Raises CannotRun."""
+        """Return the token of the REST API.
+
+        Raises:
+            CannotRun: The token cannot be read.
+        """
         return _first_line(self.token_file)
 
     def api(self) -> Api:
         return Api(self.url, self.token, pauses=self.pauses)
 
-    def door(self, hosts: int) -> Door:
-        """Where so many hosts may join, with a token made for them. Raises CannotRun, Refused, Unreachable."""
+    def join_target(self, hosts: int) -> JoinTarget:
+        """Return where this many hosts may join, with a new token.
+
+        Raises:
+            CannotRun: The server has no enrolment port.
+            Refused: The server refuses the token.
+            Unreachable: The server gives no answer.
+        """
         with self.api() as api:
             made = api.json("POST", "/join-tokens", {"ttl": TOKEN_SECONDS, "uses": hosts + SPARE_USES})
         if not made["ca_pin"]:
             raise CannotRun(
                 f"--tls: the agent port of {self.url} speaks no TLS (its agent_port.insecure_loopback is true)"
             )
-        return Door(self.agent_host, made["enrol_port"], made["token"], made["ca_pin"])
+        return JoinTarget(self.agent_host, made["enrol_port"], made["token"], made["ca_pin"])
 
     def check(self) -> None:
-        """Raises ServerDied."""
+        """Check that the server still runs.
+
+        Raises:
+            ServerDied: It has ended.
+        """
 
     def close(self) -> None: ...
 
 
-class Running(Target):
-    """A server that was there before."""
+class ExistingTarget(Target):
+    """A server that was already running."""
 
-    def __init__(self, foreign: Foreign) -> None:
+    def __init__(self, existing: ExistingServer) -> None:
         super().__init__()
-        self.url, self.pid = foreign.url, foreign.pid
-        self.agent_host, self.agent_port = foreign.agent_host, foreign.agent_port
-        self.token_file, self._join_token_file = foreign.token_file, foreign.join_token_file
+        self.url, self.pid = existing.url, existing.pid
+        self.agent_host, self.agent_port = existing.agent_host, existing.agent_port
+        self.token_file, self._join_token_file = existing.token_file, existing.join_token_file
         with self.api() as api:
             if not api.ready():
-                raise CannotRun(f"--server: {foreign.url} does not answer that it is ready")
+                raise CannotRun(f"--server: {existing.url} does not answer that it is ready")
 
 
-class Started(Target):
-    """`clarion-server run --init` in `folder`, with ports of its own on loopback."""
+class StartedTarget(Target):
+    """`clarion-server run --init` in `folder`, with its own ports on loopback."""
 
     alone = True
 
@@ -108,7 +133,12 @@ class Started(Target):
         self.pure = options.pure or os.environ.get("CLARION_PURE", "") not in ("", "0") or not compiled()
 
     def start(self) -> float:
-        """Seconds until it was ready. Raises ServerDied, CannotRun."""
+        """Start the server; return the seconds until it was ready.
+
+        Raises:
+            ServerDied: The server ended.
+            CannotRun: The settings are incomplete.
+        """
         begin = time.monotonic()
         self.launch()
         with self.api_when_there(begin + START_SECONDS) as api:
@@ -117,7 +147,7 @@ class Started(Target):
         return time.monotonic() - begin
 
     def launch(self) -> None:
-        """Only start the process."""
+        """Start the process without waiting."""
         with self.log.open("ab") as out:
             environment = {**os.environ, "CLARION_PURE": "1"} if self._options.pure else None
             self._process = subprocess.Popen(
@@ -152,7 +182,7 @@ class Started(Target):
         return [str(program), "run", "--init", "--data", str(self.folder / "data"), *ports, *flags]
 
     def stop(self) -> float:
-        """SIGTERM, and wait; seconds until it had ended."""
+        """Send SIGTERM and wait; return the seconds until the server had ended."""
         begin = time.monotonic()
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
@@ -168,7 +198,7 @@ class Started(Target):
         return time.monotonic() - begin
 
     def kill(self) -> None:
-        """SIGKILL, as when it crashes."""
+        """Send SIGKILL, as in a crash."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -188,11 +218,13 @@ class Started(Target):
 
 
 def settings_of(options: Options) -> list[str]:
-    """What the server is started with: limits raised where the number of agents asks for it, then what the user sets.
+    """Return the settings of the started server: limits raised for the number of agents, then the user's settings.
 
-    Raises CannotRun when a MySQL store is not fully named."""
+    Raises:
+        CannotRun: A MySQL store is not fully named.
+    """
     sets = ["log.level=warning", f"store.kind={options.store}"]
-    # how fast hosts may join is not what is measured
+    # the rate of joins is not measured, so its limit is raised
     sets.append("enrol.per_second=100000" if options.tls else "agent_port.insecure_loopback=true")
     if options.agents + SPARE_CONNECTIONS > 15_000:
         sets.append(f"agent_port.connections={options.agents + SPARE_CONNECTIONS}")
@@ -214,7 +246,7 @@ def settings_of(options: Options) -> list[str]:
 
 
 def compiled() -> bool:
-    """Whether there are compiled modules."""
+    """Return True if there are compiled modules."""
     return bool(list((Path(__file__).parents[2] / "_speedups").rglob("*.so")))
 
 

@@ -1,4 +1,4 @@
-"""One process of simulated hosts."""
+"""Entry point of a process of simulated hosts."""
 
 from __future__ import annotations
 

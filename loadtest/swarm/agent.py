@@ -1,10 +1,8 @@
-"""The rules of one simulated agent: what it hears and what time it is → what it says. No sockets, no clock.
+"""Rules of one simulated agent: received messages and time in, messages out. It uses no sockets and no clock.
 
-The same rules as the real agent's: INTENT is in the journal before Accepted is said; an id met before is never started
-again; every
-dispatch and cancel of the present session is answered, those of another one are dropped; a result is kept, and sent
-again after every
-Welcome, until it is acknowledged.
+The rules are those of the real agent. INTENT is in the journal before Accepted is sent. A known id is never started
+again. Every dispatch and cancel of the present session is answered; those of another session are dropped. A result is
+kept, and sent again after every Welcome, until it is acknowledged.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from loadtest.swarm.commands import digest_of
-from loadtest.swarm.journal import Entry, Journal, Tomb
+from loadtest.swarm.journal import Entry, Journal, Tombstone
 from loadtest.swarm.protocol import decode, encode
 from loadtest.swarm.protocol.decode import Key
 from loadtest.swarm.protocol.encode import ACKED, CANCELED, COMPLETED, DONE, FAILED, LOST, RUNNING, TIMEOUT, Report
@@ -25,7 +23,12 @@ REJECTED_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """mono: seconds of a monotonic clock. wall_ms: milliseconds since 1970 UTC."""
+    """The current time.
+
+    Attributes:
+        mono: Seconds of a monotonic clock.
+        wall_ms: Milliseconds since 1970 UTC.
+    """
 
     mono: float
     wall_ms: int
@@ -33,7 +36,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Call `Agent.due(key)` at `at`, seconds of the monotonic clock."""
+    """A request to call `Agent.due` at `at`, in seconds of the monotonic clock."""
 
     at: float
     key: Key
@@ -41,8 +44,13 @@ class Wake:
 
 
 class Agent:
-    """say: messages to be sent, in order. wakes: what is to end later. lie: `wrong` or `twice`, for proving that lies
-    are found."""
+    """One simulated agent.
+
+    Attributes:
+        say: Messages to send, in order.
+        wakes: Ends of executions that are due later.
+        lie: `wrong` or `twice`, to prove that the harness finds false reports.
+    """
 
     __slots__ = (
         "boot_id",
@@ -79,8 +87,7 @@ class Agent:
         self.unacked: set[Key] = set()
         self.window = 0
 
-    # --- the session
-    # -----------------------------------------------------------------------------------------------------
+    # --- the session --------------------------------------------------------------------------------------------------
 
     def hello(self) -> bytes:
         journal = self.journal
@@ -91,12 +98,12 @@ class Agent:
             boot_id=self.boot_id,
             max_seq=journal.max_seq,
             max_epoch=journal.max_epoch,
-            entries=journal.told(),
+            entries=journal.hello_entries(),
             slots=self.slots,
         )
 
     def disconnected(self) -> None:
-        """What runs goes on running."""
+        """End the session. Running commands continue."""
         self.session = None
         self.say.clear()
         self.waiting.clear()
@@ -104,27 +111,29 @@ class Agent:
         self.rejected.clear()
 
     def welcome(self, message: decode.Welcome, now: Now) -> None:
-        """credits 0: no limit on unacknowledged results."""
+        """Start a session. Credits of 0 mean no limit on unacknowledged results."""
         self.session, self.window = message.session, message.credits
         self.journal.max_epoch = max(self.journal.max_epoch, message.epoch)
         for key, one in list(self.journal.entries.items()):
             decision = message.verdicts.get(key)
             if decision == decode.DROP:
                 self.pending.pop(key, None)
-                self.journal.bury(key, Tomb(one.seq, one.report or Report(LOST, error_code="journal_lost")))
+                self.journal.add_tombstone(
+                    key, Tombstone(one.seq, one.report or Report(LOST, error_code="journal_lost"))
+                )
             elif decision == decode.STOP and one.stage < DONE:
                 self._stop(key, one, "canceled", now)
             elif decision == decode.ACK and one.stage == DONE:
                 self._ack(key)
             elif one.stage == DONE:
-                self._offer(key)
+                self._queue_result(key)
             elif one.stage == ACKED and decision in (decode.KEEP, decode.STOP):
-                self._say_result(key, one)
+                self._send_result(key, one)
             elif one.stage == RUNNING:
                 self.say.append(encode.started(key, self.index + 1, one.started_ms))
 
-    def hear(self, message: decode.Heard, now: Now) -> None:
-        """Anything but Welcome and Drain, which are the connection's business."""
+    def handle(self, message: decode.Heard, now: Now) -> None:
+        """Handle any message except Welcome and Drain, which the connection handles."""
         if isinstance(message, decode.Content):
             self._dispatch(message, now)
         elif isinstance(message, decode.Ack):
@@ -135,34 +144,34 @@ class Agent:
             if not message.answer:
                 self.say.append(encode.heartbeat(message.beat, answer=True, running=self.journal.running))
         elif isinstance(message, decode.Forget):
-            self.journal.lower(message.low)
+            self.journal.apply_low(message.low)
         elif isinstance(message, decode.Credit):
             self.window += message.results if self.window else 0
             self._send_due()
 
-    # --- a command
-    # -------------------------------------------------------------------------------------------------------
+    # --- commands -----------------------------------------------------------------------------------------------------
 
     def _dispatch(self, content: decode.Content, now: Now) -> None:
         key, journal = (content.command_id, content.attempt), self.journal
         if content.session != self.session:
             self.shared.counts["dropped_of_other_sessions"] += 1
         elif key in journal.entries:
-            self._repeat(key, journal.entries[key])
-        elif key in journal.tombs:
-            self._answer_tomb(key, journal.tombs[key])
+            self._answer_again(key, journal.entries[key])
+        elif key in journal.tombstones:
+            self._answer_from_tombstone(key, journal.tombstones[key])
         elif content.seq <= journal.low:
             self.say.append(
                 encode.result(
-                    key, Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} is over")
+                    key,
+                    Report(LOST, error_code="journal_lost", error_message=f"dispatch number {content.seq} has ended"),
                 )
             )
         elif key in self.rejected:
             self.say.append(self.rejected[key])
         elif journal.newest.get(content.command_id, 0) > content.attempt:
-            self._reject(key, "duplicate", "a newer attempt has been seen")
+            self._reject(key, "duplicate", "this host already has a newer attempt")
         elif journal.running >= self.slots:
-            self._reject(key, "busy", f"all {self.slots} slots are taken")
+            self._reject(key, "busy", f"all {self.slots} slots are in use")
         else:
             self._start(content, now)
 
@@ -170,7 +179,7 @@ class Agent:
         command_id, plan = self.shared.plan_of(content)
         plan = plan.on(self.index)
         key = (command_id, content.attempt)
-        one = self.journal.intend(key, content.seq)
+        one = self.journal.add_intent(key, content.seq)
         self.say.append(encode.accepted(key))
         self.shared.started(command_id, self.index)
         one.stage, one.started_ms = RUNNING, now.wall_ms
@@ -195,7 +204,7 @@ class Agent:
             self._end(key, one, report)
 
     def due(self, wake: Wake) -> None:
-        """The time of a Wake has come. Of no effect when the execution has ended otherwise."""
+        """Handle a Wake whose time has come. It has no effect if the execution has ended before."""
         one = self.journal.entries.get(wake.key)
         if one is not None and self.pending.get(wake.key) is wake.report:
             self._end(wake.key, one, wake.report)
@@ -209,7 +218,7 @@ class Agent:
             self.shared.started(key[0], self.index)
             self.say.append(encode.result(key, report, one.stdout))
         if self.session is not None:
-            self._offer(key)
+            self._queue_result(key)
 
     def _stop(self, key: Key, one: Entry, reason: str, now: Now) -> None:
         outcome, code, killed = (
@@ -229,36 +238,35 @@ class Agent:
             if one.stage < DONE:
                 self._stop(key, one, cancel.reason, now)
             else:
-                self._repeat(key, one)
-        elif key in journal.tombs:
-            self._answer_tomb(key, journal.tombs[key])
+                self._answer_again(key, one)
+        elif key in journal.tombstones:
+            self._answer_from_tombstone(key, journal.tombstones[key])
         else:
             if cancel.journal_id != journal.journal_id or cancel.seq <= journal.low:
-                tomb = Tomb(cancel.seq, Report(LOST, error_code="journal_lost"))
+                tombstone = Tombstone(cancel.seq, Report(LOST, error_code="journal_lost"))
             else:
                 reason = "expired" if cancel.reason == "expired" else "canceled_before_start"
-                tomb = Tomb(cancel.seq, None, reason, "it had not arrived when its cancel did")
-            journal.bury(key, tomb)
-            self._answer_tomb(key, tomb)
+                tombstone = Tombstone(cancel.seq, None, reason, "its cancel arrived before its dispatch")
+            journal.add_tombstone(key, tombstone)
+            self._answer_from_tombstone(key, tombstone)
 
-    # --- answers
-    # ---------------------------------------------------------------------------------------------------------
+    # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _repeat(self, key: Key, one: Entry) -> None:
+    def _answer_again(self, key: Key, one: Entry) -> None:
         self.shared.counts["dispatches_met_before"] += 1
         if one.stage == DONE:
             self.unacked.discard(key)
-            self._offer(key)
+            self._queue_result(key)
         elif one.stage == ACKED:
-            self._say_result(key, one)
+            self._send_result(key, one)
         else:
             self.say += [encode.accepted(key), encode.started(key, self.index + 1, one.started_ms)]
 
-    def _answer_tomb(self, key: Key, tomb: Tomb) -> None:
-        if tomb.report is None:
-            self.say.append(encode.rejected(key, tomb.reason, tomb.message))
+    def _answer_from_tombstone(self, key: Key, tombstone: Tombstone) -> None:
+        if tombstone.report is None:
+            self.say.append(encode.rejected(key, tombstone.reason, tombstone.message))
         else:
-            self.say.append(encode.result(key, tomb.report))
+            self.say.append(encode.result(key, tombstone.report))
 
     def _reject(self, key: Key, reason: str, message: str) -> None:
         self.rejected[key] = encode.rejected(key, reason, message)
@@ -273,7 +281,7 @@ class Agent:
         self.unacked.discard(key)
         self._send_due()
 
-    def _offer(self, key: Key) -> None:
+    def _queue_result(self, key: Key) -> None:
         if key not in self.unacked and key not in self.waiting:
             self.waiting.append(key)
         self._send_due()
@@ -284,9 +292,9 @@ class Agent:
             one = self.journal.entries.get(key)
             if one is not None and one.stage == DONE:
                 self.unacked.add(key)
-                self._say_result(key, one)
+                self._send_result(key, one)
 
-    def _say_result(self, key: Key, one: Entry) -> None:
+    def _send_result(self, key: Key, one: Entry) -> None:
         report = one.report or Report(LOST, error_code="journal_lost")
         self.shared.counts["results_sent"] += 1
         self.say.append(encode.result(key, report, one.stdout))

@@ -1,4 +1,4 @@
-"""What a simulated host does with a command: nothing is executed, the words are interpreted.
+"""Interprets the words of a command for a simulated host. Nothing is executed.
 
 | words | what happens |
 |---|---|
@@ -6,11 +6,11 @@
 | `sleep S` | ends after S seconds |
 | `exit N` | ends at once with this exit code |
 | `output N` | prints N bytes that depend on host and command |
-| `among N S` | prints one of N lines, after up to S seconds; which and when follow from the host's name |
-| `mixed S` | ends within S seconds, each host at a time of its own; every 7th host prints `odd one out` and exits with 3, of the others every 50th prints `rare`, the rest `common` |
+| `among N S` | prints one of N lines, after up to S seconds; both depend on the host's name |
+| `mixed S` | ends within S seconds, each host at a different time; every 7th host prints `odd one out` and exits with 3, of the others every 50th prints `rare`, the rest `common` |
 | anything else | prints its words |
 
-The same host and command always give the same, so the harness knows what must come back.
+The result depends only on host and command, so the harness knows the expected results.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hashlib import sha256
 from loadtest.swarm.protocol.encode import digest
 
 KEPT_HEAD = KEPT_TAIL = 256 * 1024
-"""Bytes of a stream that an agent keeps of its beginning and of its end."""
+"""Bytes that an agent keeps of the beginning and of the end of a stream."""
 MAX_OUTPUT = 64 * 1024 * 1024
 MAX_SLEEP = 86_400.0
 MAX_ANSWERS = 256
@@ -31,8 +31,14 @@ MAX_ANSWERS = 256
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """kind: echo, sleep, exit, output, among or mixed. seconds: of among and mixed, at most. size: bytes of an output,
-    answers of among. shared: the OutputDigest of an answer that is the same on all hosts."""
+    """What a host does with a command.
+
+    Attributes:
+        kind: echo, sleep, exit, output, among or mixed.
+        seconds: Duration; for among and mixed the maximum.
+        size: Bytes of an output, or number of answers of among.
+        shared: OutputDigest of an answer that is the same on all hosts.
+    """
 
     kind: str
     text: str = ""
@@ -42,7 +48,7 @@ class Plan:
     shared: bytes | None = None
 
     def on(self, index: int) -> Plan:
-        """What the host of this number does: of `mixed` its part, of the others the same."""
+        """Return the plan of the host with this number: its part of `mixed`, otherwise the same plan."""
         if self.kind != "mixed":
             return self
         text, code = ("odd one out\n", 3) if index % 7 == 0 else ("rare\n" if index % 50 == 0 else "common\n", 0)
@@ -51,7 +57,7 @@ class Plan:
         )
 
     def pause(self, hostname: str) -> float:
-        """Seconds until it ends."""
+        """Return the seconds until the command ends."""
         if self.kind != "among":
             return self.seconds
         return self.seconds * int.from_bytes(sha256(hostname.encode()).digest()[:4], "big") / 2**32
@@ -65,7 +71,7 @@ class Plan:
         return self.text.replace("{host}", hostname).encode()
 
     def digest(self, host_id: str, hostname: str, command_id: str) -> bytes:
-        """The OutputDigest of what it prints."""
+        """Return the OutputDigest of the output."""
         return self.shared if self.shared is not None else digest_of(self.stdout(host_id, hostname, command_id))
 
 
@@ -77,13 +83,15 @@ def digest_of(output: bytes) -> bytes:
 
 
 def kept(output: bytes) -> tuple[bytes, bytes]:
-    """(head, tail): the tail starts after the head, and the middle is missing when it is longer than both."""
+    """Return head and tail. The tail starts after the head; if the output is longer than both, the middle
+    is missing.
+    """
     head, rest = output[:KEPT_HEAD], output[KEPT_HEAD:]
     return head, rest[-KEPT_TAIL:]
 
 
 def words_of(command: str, argv: Sequence[str], script: str = "", args: Sequence[str] = ()) -> list[str]:
-    """Shell text is only split into words, as a shell would."""
+    """Return the words of a command. Shell text is only split into words, as a shell does."""
     if argv:
         return list(argv)
     line = command or script
@@ -94,7 +102,7 @@ def words_of(command: str, argv: Sequence[str], script: str = "", args: Sequence
 
 
 def plan(words: Sequence[str]) -> Plan:
-    """Words that look like a command of the table but are not one are printed."""
+    """Return the plan for these words. Words that are not a valid command of the table are printed."""
     if len(words) == 2:
         try:
             if words[0] == "sleep" and 0 <= float(words[1]) <= MAX_SLEEP:

@@ -1,8 +1,8 @@
-"""A process of simulated hosts and the harness: one JSON object per line, orders in on stdin, reports out on stdout.
+"""Connects a process of simulated hosts with the harness: one JSON object per line, orders on stdin, reports on stdout.
 
 Orders: `dial`, `fault` (kind, hosts, and the fault's figures; an empty kind heals), `starts` (command_id), `stop`.
-Reports: with a door `joining`, now and then, how many have joined, and once `ids`; then every `REPORT_EVERY` seconds,
-and the answers to `starts`.
+Reports: with TLS `joining` (number of joined hosts) from time to time, and once `ids`; then a report every
+`REPORT_EVERY` seconds, and the answers to `starts`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from typing import Any
 
 import orjson
 
-from loadtest.swarm.door import Door
+from loadtest.swarm.config import Config
 from loadtest.swarm.faults import Fault
 from loadtest.swarm.join import CannotJoin, join
-from loadtest.swarm.loop import Config, Loop
+from loadtest.swarm.join_target import JoinTarget
+from loadtest.swarm.loop import Loop
 
 REPORT_EVERY = 0.25
 
 
 class Control:
-    """reader, writer: file descriptors. The reader is made non-blocking."""
+    """Executes orders and sends reports. The descriptor `reader` is made non-blocking."""
 
     def __init__(self, loop: Loop, reader: int, writer: int) -> None:
         self._loop, self._reader, self._writer = loop, reader, writer
         self._buffer = b""
         self.stopped = False
         os.set_blocking(reader, False)
-        loop.also(reader, self._read)
+        loop.add_reader(reader, self._read)
 
     def run(self) -> None:
-        """Until told to stop, or until whoever gives the orders is gone."""
+        """Run until the order `stop`, or until the harness has ended."""
         due = time.monotonic()
         while not self.stopped:
             self._loop.step(max(0.0, due - time.monotonic()))
@@ -53,9 +54,9 @@ class Control:
             self.stopped = True
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._obey(orjson.loads(line))
+            self._execute(orjson.loads(line))
 
-    def _obey(self, order: dict[str, Any]) -> None:
+    def _execute(self, order: dict[str, Any]) -> None:
         loop = self._loop
         if order["do"] == "dial":
             for peer in loop.peers:
@@ -63,7 +64,7 @@ class Control:
         elif order["do"] == "fault":
             fault = Fault(order["kind"], **order.get("how", {}))
             for index in order["hosts"]:
-                loop.peers[index - loop.config.first].take(fault)
+                loop.peers[index - loop.config.first].set_fault(fault)
         elif order["do"] == "starts":
             starts = loop.shared.starts_of(order["command_id"])
             self._say({"starts": base64.b64encode(starts).decode(), "command_id": order["command_id"]})
@@ -96,14 +97,18 @@ class Control:
 
 
 def say(writer: int, report: dict[str, Any]) -> None:
-    """Raises BrokenPipeError when nobody reads any more."""
+    """Write one report.
+
+    Raises:
+        BrokenPipeError: The harness has closed the pipe.
+    """
     line = orjson.dumps(report) + b"\n"
     while line:
         line = line[os.write(writer, line) :]
 
 
 class Progress:
-    """Tells how many hosts have joined, now and then."""
+    """Reports from time to time how many hosts have joined."""
 
     def __init__(self, writer: int) -> None:
         self._writer, self._at = writer, 0.0
@@ -116,23 +121,23 @@ class Progress:
 
 
 def main() -> None:
-    """The first line on stdin is the Config, and with TLS a `door` beside it."""
+    """Run the process. The first line on stdin is the Config, with TLS together with the join target."""
     first = bytearray()
     while not first.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
-            sys.exit("loadtest.swarm: started by `python -m loadtest`, which tells it on stdin what to do")
+            sys.exit("loadtest.swarm: `python -m loadtest` starts this program and sends its orders on stdin")
         first += byte
     asked = orjson.loads(first)
-    door = asked.pop("door", None)
+    join_target = asked.pop("join_target", None)
     config = Config(**asked)
     try:
-        loop = Loop(config) if door is None else _joined(config, Door(**door))
+        loop = Loop(config) if join_target is None else _joined(config, JoinTarget(**join_target))
     except CannotJoin as error:
         sys.exit(str(error))
     except BrokenPipeError:
         return
-    # what follows makes no cycles; collections would only show up as pauses of all hosts at once
+    # the code below creates no reference cycles; collections would only pause all hosts
     gc.collect()
     gc.disable()
     try:
@@ -141,8 +146,8 @@ def main() -> None:
         loop.close()
 
 
-def _joined(config: Config, door: Door) -> Loop:
-    joined = join(door, config.first, config.agents, config.seed, Progress(1))
+def _joined(config: Config, join_target: JoinTarget) -> Loop:
+    joined = join(join_target, config.first, config.agents, config.seed, Progress(1))
     ids = [one.host_id for one in joined]
     loop = Loop(config, lambda index: joined[index - config.first].context, ids)
     say(1, {"ids": ids})

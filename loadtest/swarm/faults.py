@@ -1,11 +1,11 @@
-"""How a simulated agent may misbehave.
+"""Faults of a simulated agent.
 
 | fault | what it does |
 |---|---|
 | `slow` | reads a few bytes now and then, so that the server's writes back up |
-| `dying` | its connection is cut at random moments: before or after reading, after the journal and before the answer, in the middle of an answer |
-| `silent` | stays connected and neither reads nor says anything |
-| `wrong`, `twice` | reports what did not happen, or twice: for proving that this harness finds it |
+| `dying` | its connection is cut at random times: before or after reading, between journal and answer, in the middle of an answer |
+| `silent` | stays connected and neither reads nor sends |
+| `wrong`, `twice` | sends a false report, or a report twice, to prove that this harness finds it |
 """  # noqa: E501
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ LIES = ("wrong", "twice")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """slow: `bytes` are read every `every` seconds. dying: each of four moments of an exchange cuts with this
-    probability."""
+    """One fault.
+
+    Attributes:
+        bytes: For slow: bytes per read.
+        every: For slow: seconds between reads.
+        probability: For dying: probability of a cut at each of the four moments of an exchange.
+    """
 
     kind: str = ""
     bytes: int = 64
@@ -32,7 +37,7 @@ class Fault:
 
     @property
     def unread(self) -> bool:
-        """The socket is not read as soon as something is there."""
+        """True if the socket is not read when data arrives."""
         return self.kind in ("slow", "silent")
 
 

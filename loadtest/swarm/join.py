@@ -1,9 +1,7 @@
-"""Simulated hosts become hosts of a server with TLS: each with a key, a certificate and an id of its own, over the
-enrolment port.
+"""Joins simulated hosts to a server with TLS, each with its own key, certificate and id, over the enrolment port.
 
-The same messages as the real agent's, over a few connections for all hosts together instead of one for each: what is
-measured later is not
-the joining. Keys are made here and are never written to a disk.
+The messages are those of the real agent, but a few connections serve all hosts, because joining is not measured. Keys
+are created here and are never written to disk.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from loadtest.swarm.door import Door
+from loadtest.swarm.join_target import JoinTarget
 from loadtest.swarm.names import hostname_of
 from proto.common.exception_groups import first_leaf
 from proto.link.errors import LinkClosed, LinkRefused
@@ -31,101 +29,121 @@ from proto.link.unary import call, calling
 from proto.messages import AUTHORITY, ENROL, AuthorityRequest, AuthorityResponse, EnrolRequest, EnrolResponse, parse
 
 CONNECTIONS, CALLS = 8, 50
-"""At once, and joins over one of them: an agent needs one, and the server cuts off a connection with more than 120
-calls a minute."""
+"""Concurrent connections, and joins per connection. The server closes a connection with more than 120 calls a minute.
+"""
 WITHIN = 20.0
-"""Seconds for one call, as with the real agent."""
+"""Seconds for one call, as in the real agent."""
 RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
 PAUSE = (0.05, 1.0)
-"""Seconds before asking again, drawn at random, when the server takes no more joins for the moment."""
+"""Random seconds before a repetition when the server accepts no more joins at the moment."""
 BROKEN_IN_A_ROW = 5
 
 
 class CannotJoin(Exception):
-    """The message says why."""
+    """A host cannot join; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """context: for dialling the server as this host. Each has its own: a certificate belongs to a context in Python's
-    ssl, and reading
-    it into a shared one before every dial would cost more than the handshake."""
+    """A joined host.
+
+    Attributes:
+        context: TLS context of this host. Each host has its own: in Python's ssl a certificate belongs to a context,
+            and loading it into a shared one before every connection would cost more than the handshake.
+    """
 
     host_id: str
     context: ssl.SSLContext
 
 
-def join(door: Door, first: int, hosts: int, seed: int, told: Callable[[int], None]) -> list[Joined]:
-    """Hosts `first` to `first + hosts - 1`, in their order. told: called with the number of those that have joined.
-    Raises CannotJoin."""
+def join(
+    join_target: JoinTarget, first: int, hosts: int, seed: int, report_joined: Callable[[int], None]
+) -> list[Joined]:
+    """Join hosts `first` to `first + hosts - 1` and return them in order.
+
+    Args:
+        door: Where to join.
+        first: Number of the first host.
+        hosts: Number of hosts.
+        seed: Seed of random pauses.
+        told: Called with the number of joined hosts.
+
+    Raises:
+        CannotJoin: A host cannot join.
+    """
     try:
-        return trio.run(_join, door, first, hosts, random.Random(seed), told)
+        return trio.run(_join, join_target, first, hosts, random.Random(seed), report_joined)
     except BaseExceptionGroup as group:
         raise first_leaf(group) from group
 
 
-async def _join(door: Door, first: int, hosts: int, rng: random.Random, told: Callable[[int], None]) -> list[Joined]:
+async def _join(
+    join_target: JoinTarget, first: int, hosts: int, rng: random.Random, report_joined: Callable[[int], None]
+) -> list[Joined]:
     async with asyncio_loop():
-        root = await _root(door)
+        root = await _root(join_target)
         joined: dict[int, Joined] = {}
         indexes = iter(range(first, first + hosts))
         async with trio.open_nursery() as nursery:
             for _ in range(min(CONNECTIONS, hosts)):
-                nursery.start_soon(_some, door, root, indexes, rng, joined, told)
+                nursery.start_soon(_join_range, join_target, root, indexes, rng, joined, report_joined)
     return [joined[index] for index in range(first, first + hosts)]
 
 
-async def _root(door: Door) -> str:
-    """The root certificate, PEM. Nothing secret is sent before it has been compared with the pin."""
-    blind = _context()
-    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+async def _root(join_target: JoinTarget) -> str:
+    """Return the root certificate (PEM) after comparing it with the pin. Nothing secret is sent before."""
+    unverified = _context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
         root: bytes = parse(
             AuthorityResponse,
-            await call(door.host, door.port, AUTHORITY, bytes(AuthorityRequest()), ssl=blind, within=WITHIN),
+            await call(
+                join_target.host, join_target.port, AUTHORITY, bytes(AuthorityRequest()), ssl=unverified, within=WITHIN
+            ),
         ).root
         key = x509.load_pem_x509_certificate(root).public_key()
     except (LinkClosed, LinkRefused, ValueError) as error:
-        raise CannotJoin(f"the enrolment port {door.host}:{door.port} gives no CA: {error}") from error
+        raise CannotJoin(f"the enrolment port {join_target.host}:{join_target.port} returns no CA: {error}") from error
     found = hashlib.sha256(
         key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     ).hexdigest()
-    if door.pin != f"sha256:{found}":
+    if join_target.pin != f"sha256:{found}":
         raise CannotJoin(
-            f"the enrolment port {door.host}:{door.port} belongs to the CA sha256:{found}, not to {door.pin}"
+            f"the enrolment port {join_target.host}:{join_target.port} belongs to the CA sha256:{found}, not to "
+            f"{join_target.pin}"
         )
     return root.decode("ascii")
 
 
-async def _some(
-    door: Door,
+async def _join_range(
+    join_target: JoinTarget,
     root: str,
     indexes: Iterator[int],
     rng: random.Random,
     joined: dict[int, Joined],
-    told: Callable[[int], None],
+    report_joined: Callable[[int], None],
 ) -> None:
-    """Hosts one after the other, several over one connection, until there are none left."""
+    """Join hosts one after the other, several per connection, until none is left."""
     context = _context(root)
     while chunk := list(islice(indexes, CALLS)):
-        async with calling(door.host, door.port, ssl=context, within=WITHIN) as ask:
+        async with calling(join_target.host, join_target.port, ssl=context, within=WITHIN) as ask:
             for index in chunk:
-                joined[index] = await _one(ask, index, door, root, rng)
-                told(len(joined))
+                joined[index] = await _one(ask, index, join_target, root, rng)
+                report_joined(len(joined))
 
 
 async def _one(
-    ask: Callable[[str, bytes], Awaitable[bytes]], index: int, door: Door, root: str, rng: random.Random
+    ask: Callable[[str, bytes], Awaitable[bytes]], index: int, join_target: JoinTarget, root: str, rng: random.Random
 ) -> Joined:
     key = ec.generate_private_key(ec.SECP256R1())
-    request = bytes(EnrolRequest(door.token, _csr(key), hostname_of(index), ""))
+    request = bytes(EnrolRequest(join_target.token, _csr(key), hostname_of(index), ""))
     broken = 0
     while True:
         try:
             given = parse(EnrolResponse, await ask(ENROL, request))
         except LinkRefused as error:
             if error.code not in (RESOURCE_EXHAUSTED, UNAVAILABLE):
-                raise CannotJoin(f"the server does not let host {index} join: {error.message}") from error
+                raise CannotJoin(f"the server refuses host {index}: {error.message}") from error
         except LinkClosed as error:
             broken += 1
             if broken == BROKEN_IN_A_ROW:
@@ -148,7 +166,7 @@ def _csr(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _own(root: str, key: ec.EllipticCurvePrivateKey, certificates: bytes) -> ssl.SSLContext:
     context = _context(root)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    # ssl reads only from files; this one is in memory and has no name (memfd_create(2))
+    # ssl reads certificates only from files; this file is in memory and has no name (memfd_create(2))
     fd = os.memfd_create("identity")
     try:
         os.write(fd, pem + certificates)
@@ -159,7 +177,9 @@ def _own(root: str, key: ec.EllipticCurvePrivateKey, certificates: bytes) -> ssl
 
 
 def _context(root: str | None = None) -> ssl.SSLContext:
-    """TLS 1.3 and nothing else, as the real agent. No session is ever resumed: the server gives no tickets."""
+    """Return a TLS 1.3 context as in the real agent. Sessions are never resumed, because the server issues
+    no tickets.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])

@@ -1,18 +1,17 @@
-"""The one loop of a process: an epoll set, a heap of timers, and all its simulated hosts."""
+"""The event loop of a process: an epoll set, a heap of timers, and all its simulated hosts."""
 
 from __future__ import annotations
 
 import heapq
 import random
 import select
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from loadtest.swarm.agent import Agent, Now, Wake
+from loadtest.swarm.config import Config, Contexts
 from loadtest.swarm.names import host_id_of, hostname_of
 from loadtest.swarm.peer import GREETING, TALKING, Peer
 from loadtest.swarm.protocol.h2 import request_block
@@ -22,38 +21,14 @@ PATH = "/clarion.v1.CommandService/ConnectForCommands"
 EVENTS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Times in seconds, with the defaults of the real agent. first: number of the first host of this process. dialing:
-    connections
-    that may be between their first byte and their Welcome at once, in this process. host: an address. token: empty with
-    TLS.
-    server_name: what the server's certificate must name."""
-
-    host: str
-    port: int
-    token: str
-    first: int
-    agents: int
-    seed: int
-    server_name: str = "localhost"
-    connect_timeout: float = 10.0
-    hello_timeout: float = 10.0
-    backoff_base: float = 1.0
-    backoff_max: float = 15.0
-    settled: float = 5.0
-    heartbeat: float = 15.0
-    silence: float = 45.0
-    dialing: int = 1_024
-    slots: int = 16
-
-
-Contexts = Callable[[int], ssl.SSLContext | None]
-
-
 class Loop:
-    """context_of: the TLS identity of a host by its number; None: in clear. ids: the hosts' ids, if a server has given
-    them."""
+    """The event loop.
+
+    Args:
+        config: Settings.
+        context_of: Returns the TLS context of a host by its number; None for plaintext.
+        ids: Host ids assigned by the server, if any.
+    """
 
     def __init__(self, config: Config, context_of: Contexts = lambda index: None, ids: Sequence[str] = ()) -> None:
         self.config, self.context_of, self._ids = config, context_of, ids
@@ -82,16 +57,15 @@ class Loop:
         host_id = self._ids[index - self.config.first] if self._ids else host_id_of(self.config.seed, index)
         return Agent(index, host_id, hostname_of(index), journal_id, self.shared, slots=self.config.slots)
 
-    # --- running
-    # -----------------------------------------------------------------------------------------------------------
+    # --- running ------------------------------------------------------------------------------------------------------
 
-    def also(self, fd: int, call: Callable[[], None]) -> None:
-        """Call this whenever fd can be read."""
+    def add_reader(self, fd: int, call: Callable[[], None]) -> None:
+        """Call a function whenever this descriptor is readable."""
         self._others[fd] = call
         self._epoll.register(fd, select.EPOLLIN)
 
     def step(self, most: float = 1.0) -> None:
-        """Wait for something to do, no longer than `most` seconds, and do it."""
+        """Wait up to `most` seconds for events and handle them."""
         wait = 0.0 if self._again or (self._dials and self._dialing < self.config.dialing) else most
         if self._timers:
             wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
@@ -125,15 +99,14 @@ class Loop:
             peer.close()
         self._epoll.close()
 
-    # --- for the peers
-    # -----------------------------------------------------------------------------------------------------
+    # --- called by peers ----------------------------------------------------------------------------------------------
 
     def later(self, seconds: float, peer: Peer, call: Callable[..., None], *arguments: Any) -> None:
-        """Call it then, if the peer still has the same connection."""
+        """Call a function after `seconds`, if the peer still has the same connection."""
         self._at(self.now.mono + seconds, peer, peer.generation, call, arguments)
 
     def wake(self, peer: Peer, wake: Wake) -> None:
-        """Whatever becomes of the connection."""
+        """Call `peer.due` at the time of the Wake, whatever happens to the connection."""
         self._at(wake.at, peer, -1, peer.due, (wake,))
 
     def _at(
@@ -146,7 +119,7 @@ class Loop:
         self._dials.append(peer)
 
     def again(self, peer: Peer) -> None:
-        """There is more to read, but the others come first."""
+        """Read from this peer again after the other peers."""
         self._again.append(peer)
 
     def watch(self, peer: Peer, fd: int) -> None:

@@ -1,4 +1,4 @@
-"""Who the simulated hosts are."""
+"""Ids, names and addresses of simulated hosts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import uuid
 
 
 def host_id_of(seed: int, index: int) -> str:
-    """A UUID of version 7 that depends on nothing but these two (RFC 9562 section 5.7, with a made-up time).
+    """Return a UUID of version 7 that depends only on the arguments (RFC 9562 section 5.7, with an invented time).
 
-    For servers without TLS, which take the id that a Hello names; others give one at the join."""
+    It is for servers without TLS, which accept the id in a Hello. Other servers assign an id at the join.
+    """
     bits = random.Random(f"{seed} {index}").getrandbits(74)
     return str(
         uuid.UUID(
@@ -19,9 +20,11 @@ def host_id_of(seed: int, index: int) -> str:
 
 
 def address_of(index: int, server: str) -> str | None:
-    """Where the host dials from: an address of its own if the server is on loopback, of which all 127.0.0.0/8 belongs
-    to this machine,
-    so that limits per address count as they do for real hosts; None elsewhere."""
+    """Return the source address of a host: an address of its own in 127.0.0.0/8 if the server is on loopback, else
+    None.
+
+    With different addresses the limits per address apply as for real hosts.
+    """
     place = index + (1 << 16)
     return f"127.{place >> 16 & 0x7F}.{place >> 8 & 0xFF}.{place & 0xFF}" if server.startswith("127.") else None
 

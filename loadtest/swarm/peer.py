@@ -1,15 +1,17 @@
-"""One simulated host's connections, one after the other: dial, hello, welcome, talk until it breaks, wait a random
-while, dial again."""
+"""Connections of one simulated host: connect, Hello, Welcome, messages until it breaks, a random pause, reconnect."""
 
 from __future__ import annotations
 
 import os
+import random
 import select
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from loadtest.swarm.agent import Agent, Wake
+from loadtest.swarm.agent import Agent, Now, Wake
+from loadtest.swarm.config import Config, Contexts
 from loadtest.swarm.faults import LIES, NONE, Fault
 from loadtest.swarm.names import address_of
 from loadtest.swarm.protocol import decode, encode
@@ -17,17 +19,57 @@ from loadtest.swarm.protocol.h2 import Broken, Call
 from loadtest.swarm.protocol.protobuf import Malformed
 from loadtest.swarm.protocol.transport import CHUNK, Plain, Tls, Transport, dial
 
-if TYPE_CHECKING:
-    from loadtest.swarm.loop import Loop
-
 AWAY, DIALING, SHAKING, GREETING, TALKING = range(5)
 JITTER = 0.1
 READS = 16
-"""Reads from one connection before the others have their turn."""
+"""Reads from one connection before the other connections are served."""
+
+
+class PeerLoop(Protocol):
+    """The part of loadtest.swarm.loop.Loop that a peer uses."""
+
+    config: Config
+    context_of: Contexts
+    rng: random.Random
+    now: Now
+    block: bytes
+
+    def later(self, seconds: float, peer: Peer, call: Callable[..., None], *arguments: Any) -> None:
+        """Call a function after `seconds`, if the peer still has the same connection."""
+
+    def wake(self, peer: Peer, wake: Wake) -> None:
+        """Call `peer.due` at the time of the Wake."""
+
+    def want_dial(self, peer: Peer) -> None:
+        """Queue a connection attempt."""
+
+    def again(self, peer: Peer) -> None:
+        """Read from this peer again after the other peers."""
+
+    def watch(self, peer: Peer, fd: int) -> None:
+        """Start to report epoll events of this descriptor to the peer."""
+
+    def change(self, peer: Peer) -> None:
+        """Apply the peer's changed event mask."""
+
+    def forget(self, peer: Peer) -> None:
+        """Stop to report events."""
+
+    def welcomed(self, peer: Peer) -> None:
+        """Count a connection that received Welcome."""
+
+    def ended(self, peer: Peer, why: str) -> None:
+        """Count a connection that ended."""
+
+    def count(self, name: str) -> None:
+        """Increment an event counter."""
 
 
 class Peer:
-    """state: AWAY, DIALING (TCP), SHAKING (TLS), GREETING (hello sent), TALKING (welcomed)."""
+    """One simulated host.
+
+    States: AWAY, DIALING (TCP), SHAKING (TLS), GREETING (Hello sent), TALKING (Welcome received).
+    """
 
     __slots__ = (
         "agent",
@@ -37,10 +79,10 @@ class Peer:
         "failures",
         "fault",
         "generation",
-        "heard_at",
         "interval",
         "loop",
         "mask",
+        "received_at",
         "silence",
         "sock",
         "state",
@@ -48,18 +90,17 @@ class Peer:
         "welcomed_at",
     )
 
-    def __init__(self, loop: Loop, agent: Agent) -> None:
+    def __init__(self, loop: PeerLoop, agent: Agent) -> None:
         self.loop, self.agent = loop, agent
         self.state, self.fault = AWAY, NONE
         self.sock: socket.socket | None = None
         self.transport: Transport | None = None
         self.call: Call | None = None
         self.mask = self.failures = self.generation = self.beat = 0
-        self.dialed_at = self.welcomed_at = self.heard_at = 0.0
+        self.dialed_at = self.welcomed_at = self.received_at = 0.0
         self.interval, self.silence = loop.config.heartbeat, loop.config.silence
 
-    # --- the beginning
-    # ---------------------------------------------------------------------------------------------------
+    # --- connecting ---------------------------------------------------------------------------------------------------
 
     def dial(self) -> None:
         self.generation += 1
@@ -93,12 +134,12 @@ class Peer:
             self.end(why)
 
     def ready(self, events: int) -> None:
-        """epoll's events of this connection."""
+        """Handle epoll events of this connection."""
         try:
             if self.state == DIALING:
                 self._connected()
             if self.state == SHAKING:
-                self._shake()
+                self._continue_handshake()
             elif self.state >= GREETING:
                 if events & ~select.EPOLLOUT and not self.fault.unread:
                     self._read(CHUNK, READS)
@@ -119,25 +160,25 @@ class Peer:
         context = self.loop.context_of(self.agent.index)
         if context is None:
             self.transport = Plain(self.sock)
-            self._greet()
+            self._send_hello()
         else:
             self._wrap(self.sock, context)
             self.state = SHAKING
 
     def _wrap(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        # wrapping takes the file descriptor over from the plain socket
+        # wrapping moves the file descriptor from the plain socket to the TLS socket
         self.transport, self.sock = Tls(sock, context, self.loop.config.server_name), None
 
-    def _shake(self) -> None:
+    def _continue_handshake(self) -> None:
         assert self.transport is not None
         wanted = self.transport.handshake()
         if wanted:
             self._want(wanted)
         else:
-            self._greet()
+            self._send_hello()
 
-    def _greet(self) -> None:
-        self.state, self.heard_at = GREETING, self.loop.now.mono
+    def _send_hello(self) -> None:
+        self.state, self.received_at = GREETING, self.loop.now.mono
         self.call = Call(self.loop.block)
         self.call.send(self.agent.hello())
         self.loop.later(
@@ -145,19 +186,18 @@ class Peer:
             self,
             self._too_late,
             TALKING,
-            f"no welcome within {self.loop.config.hello_timeout:g} s",
+            f"no Welcome within {self.loop.config.hello_timeout:g} s",
         )
         self._want(0 if self.fault.unread else select.EPOLLIN)
         self.flush()
         if self.fault.kind == "slow":
-            self._sip()
+            self._read_slowly()
 
-    # --- the conversation
-    # ------------------------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------------------------------
 
     def _read(self, size: int, times: int) -> None:
         assert self.transport is not None and self.call is not None
-        if self._dies():
+        if self._cut_now():
             return
         for _ in range(times):
             data = self.transport.recv(size)
@@ -166,9 +206,9 @@ class Peer:
             if not data:
                 self.end(self.call.ended or "the server closed the connection")
                 return
-            if self._dies():
+            if self._cut_now():
                 return
-            self.heard_at = self.loop.now.mono
+            self.received_at = self.loop.now.mono
             for message in self.call.receive(data):
                 self._hear(message)
                 if self.state < GREETING:
@@ -199,14 +239,14 @@ class Peer:
         elif self.state != TALKING:
             raise Malformed("the first message must be welcome")
         elif message is not None:
-            self.agent.hear(message, now)
+            self.agent.handle(message, now)
 
     def _next_beat(self) -> float:
         return self.interval * self.loop.rng.uniform(1 - JITTER, 1 + JITTER)
 
     def _heartbeat(self) -> None:
-        if self.loop.now.mono - self.heard_at > self.silence and not self.fault.unread:
-            self.end(f"nothing was heard for {self.silence:g} s")
+        if self.loop.now.mono - self.received_at > self.silence and not self.fault.unread:
+            self.end(f"the server sent nothing for {self.silence:g} s")
             return
         self.beat += 1
         if self.fault.kind != "silent":
@@ -215,7 +255,11 @@ class Peer:
         self.loop.later(self._next_beat(), self, self._heartbeat)
 
     def flush(self) -> None:
-        """Say what the agent has to say, in one write if the socket takes it. Raises OSError."""
+        """Send the agent's messages, in one write if the socket accepts them.
+
+        Raises:
+            OSError: The connection is broken.
+        """
         agent, call = self.agent, self.call
         for wake in agent.wakes:
             self.loop.wake(self, wake)
@@ -223,13 +267,13 @@ class Peer:
         if call is None or self.transport is None or self.fault.kind == "silent":
             return
         if agent.say:
-            if self._dies():
+            if self._cut_now():
                 return
             for message in agent.say:
                 call.send(message)
             agent.say.clear()
         if call.out:
-            if self.fault.kind == "dying" and self._dies(len(call.out)):
+            if self.fault.kind == "dying" and self._cut_now(len(call.out)):
                 return
             sent = self.transport.send(call.out)
             del call.out[:sent]
@@ -252,33 +296,32 @@ class Peer:
             self.mask = mask
             self.loop.change(self)
 
-    # --- faults and the end
-    # ------------------------------------------------------------------------------------------------
+    # --- faults and the end -------------------------------------------------------------------------------------------
 
-    def take(self, fault: Fault) -> None:
-        """From now on misbehave like this; NONE heals."""
+    def set_fault(self, fault: Fault) -> None:
+        """Start a fault; NONE heals."""
         self.fault = fault
         self.agent.lie = fault.kind if fault.kind in LIES else ""
         if self.state < GREETING:
             return
         if fault.kind == "slow":
-            self._sip()
+            self._read_slowly()
         self._want(0 if fault.unread else select.EPOLLIN)
         self.safely_flush()
 
-    def _sip(self) -> None:
+    def _read_slowly(self) -> None:
         if self.fault.kind != "slow" or self.state < GREETING:
             return
         try:
             self._read(self.fault.bytes, 1)
             if self.state >= GREETING:
                 self.flush()
-                self.loop.later(self.fault.every, self, self._sip)
+                self.loop.later(self.fault.every, self, self._read_slowly)
         except (OSError, Broken, Malformed) as error:
             self.end(str(error) or repr(error))
 
-    def _dies(self, unsent: int = 0) -> bool:
-        """Whether this is the moment at which the connection is cut; of `unsent` bytes a random part still leaves."""
+    def _cut_now(self, unsent: int = 0) -> bool:
+        """Cut the connection with the fault's probability; a random part of `unsent` bytes is still sent."""
         if self.fault.kind != "dying" or self.state != TALKING or self.loop.rng.random() >= self.fault.probability:
             return False
         if unsent and self.transport is not None and self.call is not None:
@@ -288,7 +331,7 @@ class Peer:
         return True
 
     def end(self, why: str, pause: float | None = None, *, reset: bool = False) -> None:
-        """This connection is over; another one follows after `pause` seconds, or after a random while."""
+        """End this connection and schedule the next one after `pause` seconds, or after a random backoff."""
         self.loop.ended(self, why)
         self.close(reset=reset)
         if pause is not None or (
@@ -299,9 +342,9 @@ class Peer:
             most = min(self.loop.config.backoff_max, self.loop.config.backoff_base * 2.0 ** min(self.failures, 62))
             pause = self.loop.rng.uniform(0.0, most)
             self.failures += 1
-        self.loop.later(pause, self, self._again)
+        self.loop.later(pause, self, self._redial)
 
-    def _again(self) -> None:
+    def _redial(self) -> None:
         if self.state == AWAY:
             self.loop.want_dial(self)
 

@@ -1,4 +1,4 @@
-"""What all simulated hosts of one process have in common: read commands, and the count of what was started where."""
+"""Data shared by all simulated hosts of a process: parsed commands, and how often each host started each command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ COMMANDS_KEPT = 4_096
 
 
 class Shared:
-    """first: number of the first host of this process. counts: what happened, by name."""
+    """Shared data.
+
+    Attributes:
+        first: Number of the first host of this process.
+        counts: Event counters by name.
+    """
 
     def __init__(self, first: int, agents: int) -> None:
         self.first, self.agents = first, agents
@@ -21,7 +26,9 @@ class Shared:
         self._starts: LruCache[str, bytearray] = LruCache(COMMANDS_KEPT)
 
     def plan_of(self, content: Content) -> tuple[str, Plan]:
-        """(the one text object of this command_id, what to do). A command_id always means the same command."""
+        """Return the single text object of this command_id, and the plan. A command_id always means the
+        same command.
+        """
         known = self._plans.get(content.command_id)
         if known is None:
             words = words_of(content.command, content.argv, content.script.decode("utf-8", "replace"), content.args)
@@ -30,7 +37,7 @@ class Shared:
         return known
 
     def started(self, command_id: str, index: int) -> None:
-        """One more start of this command on this host."""
+        """Count one start of this command on this host."""
         self.counts["started"] += 1
         starts = self._starts.get(command_id)
         if starts is None:
@@ -39,5 +46,5 @@ class Shared:
         starts[index - self.first] = min(255, starts[index - self.first] + 1)
 
     def starts_of(self, command_id: str) -> bytes:
-        """How often it was started, one byte per host of this process in their order."""
+        """Return the number of starts, one byte per host of this process in order."""
         return bytes(self._starts.get(command_id) or bytes(self.agents))

@@ -17,6 +17,7 @@ class LockHeld(Exception):
     """
 
     def __init__(self, path: Path, holder: str) -> None:
+        """Store the holder and build the message."""
         self.holder = holder
         super().__init__(f"{path} is locked by process {holder or 'unknown'}")
 

@@ -19,6 +19,7 @@ class LruCache(Generic[Key, Value]):
     __slots__ = ("_entries", "_limit")
 
     def __init__(self, limit: int) -> None:
+        """Start with an empty cache."""
         self._limit = limit
         self._entries: OrderedDict[Key, Value] = OrderedDict()
 
@@ -41,4 +42,5 @@ class LruCache(Generic[Key, Value]):
         return self._entries.pop(key, None)
 
     def __len__(self) -> int:
+        """Return the number of entries."""
         return len(self._entries)

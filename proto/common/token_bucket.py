@@ -15,6 +15,7 @@ class TokenBucket:
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
+        """Start with a full bucket."""
         self._rate = rate
         self._burst = burst
         self._tokens = float(burst)

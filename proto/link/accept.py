@@ -1,4 +1,4 @@
-"""Accepts connections for grpclib, and does their TLS handshakes where a failure can be told."""
+"""Accepts connections for grpclib and does their TLS handshakes, so that failures can be reported."""
 
 from __future__ import annotations
 
@@ -15,38 +15,47 @@ import trio_asyncio
 from grpclib.server import Server
 
 PAUSE = 0.1
-"""Seconds without accepting when there is no file descriptor left."""
+"""Seconds without accepting when no file descriptor is free."""
 HANDSHAKES = 512
-"""At once; others wait in the kernel's queue."""
+"""Maximum number of concurrent handshakes; further connections wait in the kernel's queue."""
 
 
 class Connections(Protocol):
-    """Decides who gets a connection, and what stands between it and grpclib."""
+    """Limits the connections, and may put an object between a connection and grpclib."""
 
     async def room(self) -> None:
-        """Return when another connection may be accepted."""
+        """Wait until another connection may be accepted."""
 
     def enter(self, sock: socket.socket, address: str) -> Any:
-        """What stands for this connection below; None: it is closed."""
+        """Return an object that represents this connection in the other methods, or None to close it."""
 
     def failed(self, place: Any) -> None:
-        """Its TLS handshake did not end well."""
+        """Report that the TLS handshake of a connection failed."""
 
     def protocol(self, inner: Any, place: Any) -> asyncio.Protocol:
-        """inner: grpclib's protocol object. When the connection is lost, what is returned makes the place free."""
+        """Return the protocol object of a connection.
+
+        Args:
+            inner: grpclib's protocol object.
+            place: The connection's object. The returned protocol object releases it when the connection is lost.
+        """
 
 
 class NoLimits:
-    """Connections: each is taken."""
+    """Accepts every connection."""
 
-    async def room(self) -> None: ...
+    async def room(self) -> None:
+        """Return at once."""
 
     def enter(self, sock: socket.socket, address: str) -> Any:
+        """Accept the connection."""
         return address
 
-    def failed(self, place: Any) -> None: ...
+    def failed(self, place: Any) -> None:
+        """Ignore the failure."""
 
     def protocol(self, inner: Any, place: Any) -> asyncio.Protocol:
+        """Return grpclib's protocol object."""
         return inner  # type: ignore[no-any-return]
 
 
@@ -59,9 +68,10 @@ async def accepting(
     refused: Callable[[str, BaseException], None],
     connections: Connections | None = None,
 ) -> AsyncIterator[None]:
-    """Serve whoever connects to `sock` for the duration of the block; then close it and cancel what still runs. Inside
-    an
-    asyncio_loop."""
+    """Serve connections to `sock` while the context is open; then close the socket and cancel open calls.
+
+    The caller must be inside an asyncio_loop.
+    """
     sock.setblocking(False)
     transports: set[asyncio.BaseTransport] = set()
     try:
@@ -115,7 +125,7 @@ async def _accept(
                 one, address = sock.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 continue
-            except OSError:  # EMFILE and its like: those who are here go first
+            except OSError:  # EMFILE and similar: wait until present connections have ended
                 await trio.sleep(PAUSE)
                 continue
             one.setblocking(False)

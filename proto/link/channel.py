@@ -1,4 +1,4 @@
-"""grpclib's channel, as agents use it: with messages of bytes, to one address."""
+"""grpclib's channel as agents use it: messages are bytes, and there is one address."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from proto.link.frames import Bytes
 
 
 async def make(host: str, port: int, ssl: ssl_module.SSLContext | None) -> Channel:
-    """Runs under asyncio, as all that is done with it."""
+    """Create a channel. Must run under asyncio, like all use of the channel."""
     return Channel(host, port, codec=Bytes(), ssl=ssl)
 
 
 async def establish(channel: Channel) -> None:
-    """Dial, unless it is connected. Raises OSError, also for a connection that was lost as soon as it was there:
-    grpclib would fail with AttributeError."""
+    """Connect, unless the channel is connected.
+
+    Raises:
+        OSError: The connection failed, or was lost immediately; grpclib would fail with AttributeError in that case.
+    """
     await channel.__connect__()
     if not channel._connected:
-        raise ConnectionResetError("the connection was lost as soon as it was there")
+        raise ConnectionResetError("the connection was lost immediately")

@@ -1,4 +1,4 @@
-"""The agent's side: dial, then send and receive messages."""
+"""The agent's side of a stream: connect, then send and receive messages."""
 
 from __future__ import annotations
 
@@ -15,33 +15,39 @@ from grpclib.const import Cardinality
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.metadata import decode_grpc_message
 
+from proto.limits import MESSAGE_BYTES
 from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.link.frames import Messages
 from proto.link.loop import asyncio_loop
 from proto.messages import CONNECT, CommandMessage, decode
 
-MAX_MESSAGE = 4 << 20
-
 
 class ClientStream:
-    """The one stream to the server. Not for use by two senders, or two receivers, at once."""
+    """The stream to the server. It supports one sender and one receiver at the same time."""
 
     def __init__(self, stream: Any, limit: int) -> None:
+        """Wrap a grpclib stream; `limit` is the largest message in bytes."""
         self._stream, self._messages = stream, Messages(stream._stream, limit)
 
     async def send(self, message: CommandMessage) -> None:
-        """Waits for the server's window when it is full. A cancelled send leaves the stream unusable.
+        """Send a message; wait while the server's window is full. A cancelled send leaves the stream unusable.
 
-        Raises LinkClosed, and LinkRefused when the server has already ended the call with a status.
+        Raises:
+            LinkClosed: The connection was lost.
+            LinkRefused: The server has ended the call with a status.
         """
         self._raise_status()
         await self._call(self._stream.send_message, bytes(message))
 
     async def recv(self) -> CommandMessage | None:
-        """The next message, or None when the server has ended the stream with OK.
+        """Return the next message, or None when the server has ended the stream with OK.
 
-        Raises LinkClosed, LinkRefused, MessageTooLarge, MalformedMessage.
+        Raises:
+            LinkClosed: The connection was lost.
+            LinkRefused: The server has ended the call with a status.
+            MessageTooLarge: The message exceeds the limit.
+            MalformedMessage: The message cannot be decoded.
         """
         data = await self._call(self._read)
         return None if data is None else decode(data)
@@ -50,8 +56,8 @@ class ClientStream:
         try:
             return await self._next()
         except StreamTerminatedError as gone:
-            # A GOAWAY or the end of the connection cancels the reader; what came in before that, such as a Drain, still
-            # counts.
+            # A GOAWAY or the end of the connection cancels the reader; messages received before it, such as a Drain,
+            # still count.
             try:
                 async with asyncio.timeout(0):
                     data = await self._messages.read()
@@ -59,7 +65,7 @@ class ClientStream:
                 TimeoutError,
                 AssertionError,
                 AttributeError,
-            ):  # the last: grpclib has no transport any more for an update of the window
+            ):  # AttributeError: grpclib has no transport left for a window update
                 raise gone from None
             if data is None:
                 self._raise_status()
@@ -69,7 +75,7 @@ class ClientStream:
         stream = self._stream
         if not stream._recv_initial_metadata_done:
             await stream.recv_initial_metadata()
-        with stream._wrapper:  # raises in here when the connection is lost meanwhile
+        with stream._wrapper:  # raises inside the block when the connection is lost
             data = await self._messages.read()
             if data is None:
                 if not stream._trailers_only:
@@ -83,13 +89,17 @@ class ClientStream:
         except GRPCError as error:
             raise LinkRefused(error.status.value, error.message or error.status.name) from error
         except (StreamTerminatedError, ProtocolError, ConnectionError, AssertionError) as error:
-            # A status is followed at once by a reset of the stream, and grpclib reports the reset.
+            # The server resets the stream right after a status, and grpclib reports the reset.
             self._raise_status()
             raise LinkClosed(str(error)) from error
 
     def _raise_status(self) -> None:
-        """Raises LinkRefused if the server has ended the call with a status other than OK."""
-        stream = self._stream._stream  # headers and trailers stay None until they come
+        """Check the status of the call.
+
+        Raises:
+            LinkRefused: The server has ended the call with a status other than OK.
+        """
+        stream = self._stream._stream  # headers and trailers are None until they arrive
         headers = dict([*(stream.headers or ()), *(stream.trailers or ())])
         code = headers.get("grpc-status", "0")
         if code != "0":
@@ -104,11 +114,20 @@ async def connect(
     metadata: Mapping[str, str],
     ssl: ssl_module.SSLContext | None = None,
     connect_timeout: float = 10.0,
-    max_message: int = MAX_MESSAGE,
+    max_message: int = MESSAGE_BYTES,
 ) -> AsyncIterator[ClientStream]:
-    """A stream to the server at host:port. Leaving the block closes the connection.
+    """Open a stream to the server. Leaving the context closes the connection.
 
-    metadata: names and values sent with the request. connect_timeout: seconds, TLS included. Raises LinkClosed.
+    Args:
+        host: Address of the server.
+        port: Agent port of the server.
+        metadata: Names and values sent with the request.
+        ssl: TLS context, or None for plaintext.
+        connect_timeout: Seconds, including TLS.
+        max_message: Largest message in bytes.
+
+    Raises:
+        LinkClosed: The connection could not be opened.
     """
     async with asyncio_loop():
         channel = await trio_asyncio.aio_as_trio(make)(host, port, ssl)
@@ -128,6 +147,6 @@ async def connect(
 async def _open(channel: Channel, metadata: Mapping[str, str]) -> Any:
     await establish(channel)
     stream: Any = channel.request(CONNECT, Cardinality.STREAM_STREAM, bytes, bytes, metadata=dict(metadata))
-    await stream.__aenter__()  # its exit would wait for trailers; closing the channel ends the call at once
+    await stream.__aenter__()  # __aexit__ would wait for trailers; closing the channel ends the call at once
     await stream.send_request()
     return stream

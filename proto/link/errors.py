@@ -1,22 +1,25 @@
-"""How a stream can end badly."""
+"""Errors of a stream."""
 
 from __future__ import annotations
 
 
 class LinkClosed(Exception):
-    """The connection is gone, or could not be made. Dial again."""
+    """The connection is lost or could not be opened. The caller may connect again."""
 
 
 class LinkRefused(Exception):
-    """The other side ended the call with a gRPC status other than OK.
+    """The peer ended the call with a gRPC status other than OK.
 
-    code: number of grpc/status.proto. message: the other side's words.
+    Attributes:
+        code: Number as in grpc/status.proto.
+        message: The peer's text.
     """
 
     def __init__(self, code: int, message: str) -> None:
+        """Store code and message."""
         super().__init__(f"gRPC status {code}: {message}")
         self.code, self.message = code, message
 
 
 class MessageTooLarge(Exception):
-    """The other side announced a message above the limit; none of it was read."""
+    """The peer announced a message above the limit; no byte of it was read."""

@@ -1,5 +1,7 @@
-"""One gRPC message on an HTTP/2 stream: a flag, a length of four bytes, the bytes (grpc PROTOCOL-HTTP2,
-"Length-Prefixed-Message")."""
+"""gRPC messages on an HTTP/2 stream: a flag, a length of four bytes, the data.
+
+See "Length-Prefixed-Message" in the gRPC document PROTOCOL-HTTP2.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +16,34 @@ PREFIX = 5
 
 
 class Bytes(CodecBase):
-    """Messages travel through grpclib as the bytes they are; encoding and decoding happen above it."""
+    """Codec that passes bytes through grpclib; encoding and decoding happen above it."""
 
     __content_subtype__ = "proto"
 
     def encode(self, message: Any, message_type: Any) -> bytes:
+        """Return the message as bytes."""
         return bytes(message)
 
     def decode(self, data: bytes, message_type: Any) -> bytes:
+        """Return the received bytes."""
         return data
 
 
 class Messages:
-    """The messages of a grpclib.protocol.Stream, of at most `limit` bytes each. A read that was cancelled can be begun
-    again."""
+    """Reads messages of at most `limit` bytes from a grpclib.protocol.Stream. A cancelled read can be repeated."""
 
     def __init__(self, stream: Any, limit: int) -> None:
+        """Wrap a grpclib stream."""
         self._stream, self._limit = stream, limit
         self._length: int | None = None
 
     async def read(self) -> bytes | None:
-        """The next message, or None at the end. Runs under asyncio.
+        """Return the next message, or None at the end. Must run under asyncio.
 
-        Raises MessageTooLarge before a byte of a message beyond the limit is buffered: grpclib itself would take 4 GiB.
+        Raises:
+            MessageTooLarge: The message exceeds the limit. No byte of it is buffered; grpclib itself would accept 4
+                GiB.
+            LinkRefused: The message is compressed.
         """
         if self._length is None:
             prefix = await self._stream.recv_data(PREFIX)
@@ -54,5 +61,5 @@ class Messages:
 
 
 async def read(stream: Any, limit: int) -> bytes | None:
-    """One message; see Messages.read."""
+    """Read one message; see Messages.read."""
     return await Messages(stream, limit).read()

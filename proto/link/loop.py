@@ -1,4 +1,4 @@
-"""The asyncio loop that grpclib runs on, inside trio."""
+"""The asyncio loop of grpclib, inside trio."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from proto.common.exception_groups import sole
 
 @asynccontextmanager
 async def asyncio_loop() -> AsyncIterator[None]:
-    """Use the loop that this task is already in, or open one for the duration.
+    """Use the loop of the present task, or open one while the context is open.
 
-    Opening one opens nurseries; their exception groups are an inner affair, so a single exception comes out as itself.
+    Opening one opens nurseries. Their exception groups are removed, so that a single exception is raised as itself.
     """
     if trio_asyncio.current_loop.get() is not None:
         yield

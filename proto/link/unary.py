@@ -1,4 +1,4 @@
-"""Calls with one message each way, both sides: what enrolment needs."""
+"""Calls with one message in each direction, for both sides; enrolment uses them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,21 @@ from proto.link.channel import establish, make
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.frames import read
 from proto.link.loop import asyncio_loop
-from proto.link.server import RESOURCE_EXHAUSTED, Refused, _make, peer_of
+from proto.link.server import RESOURCE_EXHAUSTED, Refused, make_server, peer_of
 
 DEADLINE_EXCEEDED = 4
 LIMIT = 64 << 10
-"""Bytes of one message, in both directions."""
+"""Maximum bytes of one message in either direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request. peer: "address:port". certificate: what the peer has shown in TLS, DER."""
+    """A request.
+
+    Attributes:
+        peer: "address:port".
+        certificate: Certificate that the peer presented in TLS, DER.
+    """
 
     data: bytes
     peer: str
@@ -43,7 +48,7 @@ Handle = Callable[[Call], Awaitable[bytes]]
 
 
 class _Calls:
-    """What grpclib asks a service for: paths and their handlers."""
+    """Service object for grpclib: paths and their handlers."""
 
     def __init__(self, handlers: Mapping[str, Handle], deadline: float) -> None:
         self._handlers, self._deadline = handlers, deadline
@@ -94,21 +99,39 @@ async def serve_calls(
     refused: Refused,
     connections: Connections | None = None,
 ) -> AsyncIterator[None]:
-    """Answer calls on `sock`: path → handler. deadline: seconds for one call. refused: told who did not get through
-    TLS, and why. connections:
-    who gets one; None: every peer.
+    """Answer calls on `sock` while the context is open. A handler raises LinkRefused to end its call with a status.
 
-    A handler raises LinkRefused for the status that its caller is to see.
+    Args:
+        handlers: Handlers by path.
+        sock: Listening socket.
+        ssl: TLS context.
+        deadline: Seconds for one call.
+        handshake_timeout: Seconds for a TLS handshake.
+        refused: Called with peer and error for each failed handshake.
+        connections: Limits the connections; None accepts every connection.
     """
     async with asyncio_loop():
-        server = await trio_asyncio.aio_as_trio(_make)(_Calls(handlers, deadline))
+        server = await trio_asyncio.aio_as_trio(make_server)(_Calls(handlers, deadline))
         async with accepting(server, sock, ssl, handshake_timeout, refused, connections):
             yield
 
 
 async def call(host: str, port: int, path: str, data: bytes, *, ssl: ssl_module.SSLContext, within: float) -> bytes:
-    """One call on a connection of its own. within: seconds, TLS included. Raises LinkClosed, LinkRefused,
-    MessageTooLarge."""
+    """Make one call on its own connection and return the answer.
+
+    Args:
+        host: Address of the server.
+        port: Port of the server.
+        path: Path of the method.
+        data: The request.
+        ssl: TLS context.
+        within: Seconds, including TLS.
+
+    Raises:
+        LinkClosed: There was no answer.
+        LinkRefused: The server ended the call with a status.
+        MessageTooLarge: The answer is too large.
+    """
     async with calling(host, port, ssl=ssl, within=within) as ask:
         return await ask(path, data)
 
@@ -117,10 +140,17 @@ async def call(host: str, port: int, path: str, data: bytes, *, ssl: ssl_module.
 async def calling(
     host: str, port: int, *, ssl: ssl_module.SSLContext, within: float
 ) -> AsyncIterator[Callable[[str, bytes], Awaitable[bytes]]]:
-    """`ask(path, data)`, one after the other over one connection, which the first makes, and the next after it has
-    broken.
+    """Yield a function `ask(path, data)` for calls one after the other over one connection.
 
-    within: seconds for one call, TLS included. `ask` raises LinkClosed, LinkRefused, MessageTooLarge."""
+    The first call opens the connection; after a broken connection the next call opens another one. `ask` raises
+    LinkClosed, LinkRefused and MessageTooLarge.
+
+    Args:
+        host: Address of the server.
+        port: Port of the server.
+        ssl: TLS context.
+        within: Seconds for one call, including TLS.
+    """
     async with asyncio_loop():
         channel = await trio_asyncio.aio_as_trio(make)(host, port, ssl)
 
@@ -141,11 +171,11 @@ async def calling(
 
 
 async def _close(channel: Channel) -> None:
-    """Nothing is left to be said, so the socket is closed at once: the loop may end with this call."""
+    """Close the socket at once, because no data is left to send: the loop may end with this call."""
     protocol = channel._protocol
     transport = (
         None if protocol is None else getattr(protocol.connection, "_transport", None)
-    )  # gone once the server has closed
+    )  # None once the server has closed the connection
     channel.close()
     if transport is not None:
         transport.abort()
@@ -174,7 +204,7 @@ async def _call(channel: Channel, path: str, data: bytes) -> bytes:
     except GRPCError as error:
         raise LinkRefused(error.status.value, error.message or error.status.name) from error
     except (StreamTerminatedError, ProtocolError):
-        # a status is followed at once by a reset of the stream, and grpclib reports the reset
+        # the server resets the stream right after a status, and grpclib reports the reset
         headers = (
             dict([*(stream._stream.headers or ()), *(stream._stream.trailers or ())])
             if hasattr(stream, "_stream")

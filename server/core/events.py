@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from msgspec import Struct, field
 
+from proto.kinds import JournalStage as JournalStage
+from proto.kinds import Outcome as Outcome
 from server.core.model import Command, Execution, Output, Task
 
 
@@ -21,25 +22,6 @@ class Now(Struct, frozen=True, gc=False):
 
     mono: float
     wall_ms: int
-
-
-class Outcome(IntEnum):
-    """How an agent reports the end of an execution. The numbers are those of proto/command.proto."""
-
-    COMPLETED = 1
-    FAILED = 2
-    TIMEOUT = 3
-    CANCELED = 4
-    LOST = 5
-
-
-class JournalStage(IntEnum):
-    """How far an execution has come by the agent's journal. The numbers are those of proto/command.proto."""
-
-    INTENT = 1
-    RUNNING = 2
-    DONE = 3
-    ACKED = 4
 
 
 # --- operators ------------------------------------------------------------------------------------------------------

@@ -1,1 +1,0 @@
-"""The known hosts and their sessions, in memory."""

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from proto.link.errors import LinkClosed
-from proto.link.server import ServerStream, bind, serve
+from proto.link.server import bind
 from proto.messages import (
     Cancel,
     CommandContent,
@@ -26,6 +26,7 @@ from proto.messages import (
     decode,
     kind_of,
 )
+from tests.link_server import ServerStream, serve
 
 DEADLINE = 20.0
 

@@ -72,7 +72,7 @@ async def test_it_ends_as_the_agent_does(tmp_path: Path) -> None:
         os.kill(init, 15)
         with trio.fail_after(15):
             assert await process.process.wait() == 0  # type: ignore[union-attr]
-        assert "told to stop" in process.log_path.read_text()
+        assert "stopping" in process.log_path.read_text()
         await server.gone()
         process.environment["CLARION_AGENT_SLOTS"] = "none"
         await process.start(before=["unshare", "-pf", "--mount-proc"])

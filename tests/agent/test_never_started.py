@@ -85,7 +85,7 @@ def test_a_shim_that_claims_it_at_the_last_moment_keeps_it(tmp_path: Path, monke
         real(source, target)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "rename", late)
-    claim = runner.close_to_shims(directory)
+    claim = runner.prevent_start(directory)
     assert claim is not None and (claim.pid, claim.starttime) == (1, 2)
     assert records.read_spec(directory).argv == ["true"], "what ends its leftovers reads it again"
 

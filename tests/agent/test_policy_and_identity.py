@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import BadSettings, StateUnusable
-from agent.identity import host_id, is_id, uuid7
+from agent.identity import host_id
 from agent.policy import Policy, load
 from agent.shim.records import Spec
+from proto.ids import is_id, uuid7
 
 
 def test_without_a_file_everything_is_allowed_that_the_agent_may_do() -> None:

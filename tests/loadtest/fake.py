@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from loadtest.swarm.loop import Config, Contexts, Loop
+from loadtest.swarm.config import Config, Contexts
+from loadtest.swarm.loop import Loop
 from proto.link.errors import LinkClosed
-from proto.link.server import ServerStream, bind, serve
+from proto.link.server import bind
 from proto.messages import CommandContent, CommandMessage, Hello, Welcome, decode
+from tests.link_server import ServerStream, serve
 
 ID = "01900000-0000-7000-8000-%012d"
 

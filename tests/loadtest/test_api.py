@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loadtest import api as api_module
-from loadtest.api import Api, Pauses, Refused, TooLate, Unreachable
+from loadtest.api import Api, CapacityPauses, Refused, TooLate, Unreachable
 
 
 class Server(ThreadingHTTPServer):
@@ -105,7 +105,7 @@ def test_all_pages_are_read_in_order(server: Server, api: Api) -> None:
 def test_pages_that_lead_in_a_circle_are_not_followed_for_ever(server: Server, api: Api) -> None:
     server.answers["/tasks/t/hosts?limit=500"] = [(200, {"items": [], "next": "b"})]
     server.answers["/tasks/t/hosts?limit=500&after=b"] = [(200, {"items": [], "next": "b"})]
-    with pytest.raises(Refused, match="do not go on"):
+    with pytest.raises(Refused, match="do not continue"):
         list(api.rows("t"))
 
 
@@ -160,7 +160,7 @@ def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(
     Handler.do_DELETE = Handler.do_GET  # type: ignore[attr-defined]
     server.headers = {"Retry-After": "2"}
     server.answers["/run"] = [(503, error("overloaded")), (503, error("overloaded")), (200, {"task_id": "t"})]
-    pauses = Pauses()
+    pauses = CapacityPauses()
     with Api(server.url, "secret", pauses=pauses) as api:
         assert api.json(method, "/run", {"a": 1}) == {"task_id": "t"}
     assert slept == [2.0, 2.0] and len(server.asked) == 3

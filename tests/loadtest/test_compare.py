@@ -12,9 +12,9 @@ from loadtest.conduct import BAD, GOOD, UNFINISHED, Outcome
 from loadtest.options import CannotRun, Options
 from loadtest.reports import compare
 from loadtest.reports.compare import side_by_side, table, worse
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.reports.report import KEYS
-from loadtest.site.target import Started, compiled
+from loadtest.site.target import StartedTarget, compiled
 
 
 def report(scale: float, pure: bool = False) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_
 ) -> None:
     asked: list[Options] = []
 
-    def conduct(options: Options, show: Show) -> Outcome:
+    def conduct(options: Options, show: Console) -> Outcome:
         asked.append(options)
         return Outcome(UNFINISHED if options.pure else GOOD, report(2 if options.pure else 1, options.pure))
 
     monkeypatch.setattr(compare, "conduct", conduct)
     monkeypatch.setattr(compare, "compiled", lambda: True)
     options = Options(agents=7, seed=3, report=tmp_path / "out.json", keep=tmp_path / "keep")
-    assert compare.compare(options, Show()) == UNFINISHED
+    assert compare.compare(options, Console()) == UNFINISHED
     assert [(one.pure, one.seed, one.agents) for one in asked] == [(False, 3, 7), (True, 3, 7)]
     assert [one.report.name for one in asked] == ["out.json", "out.pure.json"]
     assert len({one.keep for one in asked}) == 2
@@ -76,7 +76,7 @@ def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_
 def test_without_compiled_modules_there_is_nothing_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "compiled", lambda: False)
     with pytest.raises(CannotRun, match="make build"):
-        compare.compare(Options(), Show())
+        compare.compare(Options(), Console())
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_bad_results_weigh_more_than_an_unfinished_run(codes: tuple[int, int], c
 @pytest.mark.system
 @pytest.mark.parametrize("pure", [True, False])
 def test_a_server_that_is_to_be_pure_has_loaded_no_compiled_module_of_ours(tmp_path: Path, pure: bool) -> None:
-    target = Started(tmp_path, Options(agents=1, pure=pure))
+    target = StartedTarget(tmp_path, Options(agents=1, pure=pure))
     try:
         target.start()
         loaded = {

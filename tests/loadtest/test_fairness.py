@@ -10,8 +10,8 @@ import pytest
 
 from loadtest import files
 from loadtest.conduct import GOOD, conduct
-from loadtest.options import ASKED, SCENARIOS, Options
-from loadtest.reports.progress import Show
+from loadtest.options import ON_REQUEST, SCENARIOS, Options
+from loadtest.reports.progress import Console
 from loadtest.scenarios import ALL
 from loadtest.scenarios.fairness import APART, FEWEST, LOADS, apart_of
 
@@ -23,7 +23,7 @@ def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path)
         agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0
     )
     out = StringIO()
-    assert conduct(options, Show(out)).code == GOOD
+    assert conduct(options, Console(out)).code == GOOD
     told = out.getvalue()
     for name in ("idle", *LOADS):
         assert f"{name} p50 ms" in told and f"{name} p99 ms" in told
@@ -35,7 +35,7 @@ def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path)
 
 
 def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own_when_there_are_many() -> None:
-    assert "fairness" in SCENARIOS and set(SCENARIOS) | set(ASKED) == set(ALL)
+    assert "fairness" in SCENARIOS and set(SCENARIOS) | set(ON_REQUEST) == set(ALL)
     assert apart_of(Options(agents=FEWEST)) == APART and apart_of(Options(agents=FEWEST - 1)) == 0
     assert apart_of(Options(agents=10_000, scenarios=("echo",))) == 0
 

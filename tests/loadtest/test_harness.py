@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from loadtest.conduct import GOOD
-from loadtest.measure.watch import Watch
+from loadtest.measure.watch import ResourceSampler
 from loadtest.options import Options
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.reports.report import KEYS
 from loadtest.run import Run, body
 from loadtest.site.fleet import Fleet
-from loadtest.site.target import Started
+from loadtest.site.target import StartedTarget
 from tests.mariadb import PASSWORD, USER, MariaDB
 
 pytestmark = pytest.mark.system
@@ -217,13 +217,13 @@ def test_a_running_server_is_used_and_its_other_hosts_are_left_alone(tmp_path: P
 def started(folder: Path, agents: int) -> Iterator[Run]:
     """A server and a connected fleet."""
     options = Options(agents=agents, seed=5, backoff_max=1.0)
-    target = Started(folder, options)
+    target = StartedTarget(folder, options)
     fleet = None
     try:
         target.start()
         fleet = Fleet(target, [agents], seed=5, folder=folder)
         fleet.dial()
-        run = Run(options, target, fleet, Watch(target, fleet), Show(), time.monotonic() + 90)
+        run = Run(options, target, fleet, ResourceSampler(target, fleet), Console(), time.monotonic() + 90)
         assert run.wait_connected(30), target.tail()
         yield run
     finally:
@@ -234,7 +234,7 @@ def started(folder: Path, agents: int) -> Iterator[Run]:
 
 def result_of(run: Run, command: str) -> tuple[dict[str, Any], tuple[int, int, int]]:
     with run.target.api() as api:
-        task = api.json("POST", "/run", body(command, run.everybody(api)))
+        task = api.json("POST", "/run", body(command, run.all_targets(api)))
         task, found = run.finish(api, task, run.expected(command), 10)
     return task, (found.lost, found.doubled, found.wrong)
 
@@ -256,7 +256,7 @@ def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
     with started(tmp_path, 6) as run:
         run.fleet.fault("silent", [0, 1])
         with run.target.api() as api:
-            task = api.json("POST", "/run", body("echo x", run.everybody(api)))
+            task = api.json("POST", "/run", body("echo x", run.all_targets(api)))
             _, found = run.finish(api, task, run.expected("echo x"), 2)
         assert (found.lost, found.doubled, found.wrong) == (2, 0, 0)
         assert "still running after 2 s" in run.unfinished[0]
@@ -264,7 +264,7 @@ def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
 
 def test_results_that_the_run_has_no_time_to_wait_for_are_unfinished_and_not_lost(tmp_path: Path) -> None:
     with started(tmp_path, 6) as run, run.target.api() as api:
-        task = api.json("POST", "/run", body("sleep 60", run.everybody(api)))
+        task = api.json("POST", "/run", body("sleep 60", run.all_targets(api)))
         run.deadline = time.monotonic() + 1.0
         _, found = run.finish(api, task, run.expected("sleep 60"), 50)
     assert found.clean

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loadtest.measure.proc import cpu_seconds, listens, machine, rss_kb
 from loadtest.reports.figures import percentile, rounded
 from loadtest.reports.plots import MOST_POINTS, Line, cdf, plot, thin, ticks
-from loadtest.reports.progress import Show, table
+from loadtest.reports.progress import Console, table
 from loadtest.reports.report import plain, to_json, write
 
 
@@ -90,7 +90,7 @@ def test_the_kernel_knows_this_process_and_no_process_that_is_none() -> None:
 
 def test_without_a_terminal_progress_is_plain_lines_now_and_then() -> None:
     out = io.StringIO()
-    show = Show(out)
+    show = Console(out)
     show.begin("a scenario")
     show._last = -100.0
     for number in range(50):
@@ -106,7 +106,7 @@ def test_on_a_terminal_one_line_is_written_over() -> None:
             return True
 
     out = Terminal()
-    show = Show(out)
+    show = Console(out)
     show.progress("one")
     show.progress("two")
     show.say("end")

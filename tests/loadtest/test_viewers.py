@@ -13,7 +13,7 @@ import pytest
 
 from loadtest.api import Refused, Unreachable
 from loadtest.conduct import GOOD
-from loadtest.measure.viewer import Seen
+from loadtest.measure.viewer import ViewerResult
 from loadtest.scenarios.viewers import Turn, _sample, judge
 from loadtest.verify import Findings
 from tests.loadtest.test_harness import harness
@@ -49,9 +49,9 @@ def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_t
     assert figures["answers"]["groups"] == 3 and figures["answers"]["clarion_seconds"] > 0
 
 
-def seen(**different: Any) -> Seen:
+def seen(**different: Any) -> ViewerResult:
     good = {"status": "completed", "version": 9, "total": 5, "ended": 5, "groups": 2, "answered": 5}
-    return Seen(**(good | different))
+    return ViewerResult(**(good | different))
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class Border:
     async def join(self, name: str, token: str | None = None) -> Joined:
         """State in folder/name."""
         (self.folder / name).mkdir(exist_ok=True)
-        asked = enrol.Asked(("127.0.0.1", self.ports[1]), token or await self.token(), self.entrance.pin, name)
+        asked = enrol.JoinRequest(("127.0.0.1", self.ports[1]), token or await self.token(), self.entrance.pin, name)
         return await enrol.join(self.folder / name, asked)
 
     async def renew(self, name: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import trio
 
-from agent.enrolment.client import Asked, join
+from agent.enrolment.client import JoinRequest, join
 from agent.enrolment.credentials import has_joined
 
 INSECURE = "agent_port.insecure_loopback=true"
@@ -149,7 +149,7 @@ class Rig:
         """What `clarion-agent join` does, without a process for each agent; the host's id."""
         if not self._join_token:
             self._join_token = self.json("POST", "/join-tokens", json={"uses": 1000})["token"]
-        asked = Asked(
+        asked = JoinRequest(
             ("127.0.0.1", self.enrol_port), self._join_token, (self.data / "ca.pin").read_text().strip(), name
         )
         self.state(name).mkdir(parents=True, exist_ok=True)

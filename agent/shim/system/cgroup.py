@@ -1,8 +1,7 @@
-"""One control group (version 2) per command, where the host lets us make one: a kill that no fork can outrun.
+"""One control group (version 2) per command, where the host allows it: no fork can escape a kill of the whole group.
 
 Source: Documentation/admin-guide/cgroup-v2.rst of Linux ("cgroup.kill", "cgroup.events", "No Internal Process
-Constraint"). No controller
-is switched on, so a group may stand below one that holds processes.
+Constraint"). No controller is enabled, so a group may be created below one that contains processes.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ _REMOVE_SECONDS = 2.0
 
 
 def own_group() -> Path | None:
-    """The directory of this process's own version 2 group, below which groups may be made; None: there is none that we
-    may write.
+    """Return the directory of this process's version 2 group, or None if no groups can be created below it.
 
-    Raises OSError when /proc cannot be read. Found also where version 2 is mounted beside version 1 (hybrid,
-    /sys/fs/cgroup/unified).
+    Also works where version 2 is mounted next to version 1 (hybrid, /sys/fs/cgroup/unified).
+
+    Raises:
+        OSError: /proc cannot be read.
     """
     mount = _mount()
     if mount is None:
@@ -43,7 +43,7 @@ def own_group() -> Path | None:
 
 
 def _mount() -> tuple[str, Path] | None:
-    """(root of the mount inside the hierarchy, mount point). Fields of /proc/self/mountinfo: proc(5)."""
+    """Return the root of the mount in the hierarchy, and the mount point. Fields of /proc/self/mountinfo: proc(5)."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             before, _, after = line.partition(" - ")
@@ -54,39 +54,53 @@ def _mount() -> tuple[str, Path] | None:
 
 
 def identity(directory: Path) -> str:
-    """Tells executions of the same name apart when several agents share a machine: 16 hex digits of the directory's
-    real path."""
+    """Return 16 hex digits of the directory's real path, to distinguish executions of several agents on one machine."""
     return hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
 
 
 def _unless_gone(error: OSError) -> None:
-    """For os.walk, which passes over what it cannot read."""
+    """Error handler for os.walk, which ignores unreadable directories by default."""
     if not isinstance(error, FileNotFoundError):
         raise error
 
 
 class Group:
+    """A control group of one command."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
     def make(cls, parent: Path, directory: Path) -> Group:
-        """Raises OSError."""
+        """Create the group.
+
+        Raises:
+            OSError: The group cannot be created.
+        """
         path = cls.place(parent, directory)
         path.mkdir(exist_ok=True)
         return cls(path)
 
     @staticmethod
     def place(parent: Path, directory: Path) -> Path:
+        """Return the path of a command's group."""
         return parent / f"clarion-{directory.name}-{identity(directory)}"
 
     def add(self, pid: int) -> None:
-        """Raises OSError when the kernel refuses it."""
+        """Move a process into the group.
+
+        Raises:
+            OSError: The kernel refuses it.
+        """
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def kill(self) -> None:
-        """SIGKILL to every process in it and below. Kernels before 5.14 lack cgroup.kill: there, one by one. Raises
-        OSError."""
+        """Send SIGKILL to every process in the group and below; one by one on kernels before 5.14, which lack
+        cgroup.kill.
+
+        Raises:
+            OSError: The group cannot be read or killed.
+        """
         try:
             (self.path / "cgroup.kill").write_text("1")
         except FileNotFoundError:
@@ -97,7 +111,11 @@ class Group:
                     continue
 
     def members(self) -> list[int]:
-        """Raises OSError when a folder or file of it cannot be read: that does not mean that it is empty."""
+        """Return the pids of all processes in the group and below.
+
+        Raises:
+            OSError: A file cannot be read. This does not mean that the group is empty.
+        """
         found: list[int] = []
         for folder, _, _ in os.walk(self.path, onerror=_unless_gone):
             try:
@@ -107,14 +125,22 @@ class Group:
         return found
 
     def populated(self) -> bool:
-        """Raises OSError when it cannot be told."""
+        """Return True if the group contains a process.
+
+        Raises:
+            OSError: The state cannot be read.
+        """
         try:
             return "populated 1" in (self.path / "cgroup.events").read_text()
         except FileNotFoundError:
             return False
 
     def remove(self) -> bool:
-        """False: somebody is still in it after a short wait, so it stays. Raises OSError for any other reason."""
+        """Remove the group; False if it still contains a process after a short wait.
+
+        Raises:
+            OSError: The group cannot be removed for another reason.
+        """
         deadline = time.monotonic() + _REMOVE_SECONDS
         while True:
             try:

@@ -1,11 +1,9 @@
-"""What a command does not inherit from the agent: everything by which the agent itself was tuned. docs/guide/agents.md
-has the whole table.
+"""Resets what a command must not inherit from the agent's process. docs/guide/agents.md has the whole table.
 
-The rule: limits that an operator has set for the agent and all that it starts stay (resource limits as the agent was
-started with, control
-group, CPU affinity, namespaces, capabilities, no_new_privs, seccomp). What tunes the agent's own process does not reach
-a command (OOM
-score, nice, I/O priority, scheduling policy, timer slack, umask, signals, environment, directory, open files).
+The rule: limits that an operator has set for the agent and everything it starts stay in effect (resource limits at the
+agent's start, control group, CPU affinity, namespaces, capabilities, no_new_privs, seccomp). Settings that tune the
+agent's own process do not reach a command (OOM score, nice, I/O priority, scheduling policy, timer slack, umask,
+signals, environment, directory, open files).
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from collections.abc import Callable
 
 from agent.shim.system import linux
 
-# ioprio_set(2): the numbers of the call differ between architectures
+# ioprio_set(2): the system call numbers differ between architectures
 _IOPRIO = {
     "x86_64": (251, 252),
     "aarch64": (30, 31),
@@ -32,11 +30,13 @@ _TIMER_SLACK_NS = 50_000
 
 
 def clean() -> int:
-    """Give this process, which is about to become a command, what a command is to have. Before it changes its user; the
-    limits are restored
-    last of all (`limits.Original`), because until then it may need more descriptors than they allow.
+    """Reset this process, which is about to become a command.
 
-    Returns a bit for each thing that the system did not allow: 0 when all is clean.
+    Call it before the change of user. Resource limits are restored last (`limits.Original`), because until then the
+    process may need more descriptors than they allow.
+
+    Returns:
+        One bit for each property that the system did not allow to reset; 0 if all were reset.
     """
     failed = 0
     for bit, (_, action) in enumerate(_ACTIONS):
@@ -48,12 +48,12 @@ def clean() -> int:
 
 
 def names(bits: int) -> list[str]:
-    """What could not be given, for people."""
+    """Return the names of the properties that could not be reset."""
     return [name for bit, (name, _) in enumerate(_ACTIONS) if bits & 1 << bit]
 
 
 def _oom_score() -> None:
-    """Lowering it below what root has once set needs CAP_SYS_RESOURCE (proc(5))."""
+    """Reset the OOM score. Lowering it below a value set by root needs CAP_SYS_RESOURCE (proc(5))."""
     with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
         if file.read(16).strip() != b"0":
             file.seek(0)
@@ -66,7 +66,7 @@ def _scheduling() -> None:
 
 
 def _nice() -> None:
-    """Back to 0 from above needs CAP_SYS_NICE or RLIMIT_NICE."""
+    """Reset the nice value. Lowering it needs CAP_SYS_NICE or RLIMIT_NICE."""
     if os.getpriority(os.PRIO_PROCESS, 0) != 0:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
 

@@ -1,5 +1,4 @@
-"""The limits of resources that commands need: raised at the agent's start, given back to the commands, and named when
-they are met."""
+"""Resource limits: raises those of the agent, restores those of commands, and explains which limit an error met."""
 
 from __future__ import annotations
 
@@ -9,49 +8,58 @@ import resource
 from dataclasses import dataclass
 
 FILES_BASE, FILES_PER_SLOT = 192, 4
-"""Descriptors: what the agent itself needs at its busiest, and for each command (the handle of its shim, its files
-while they are read)."""
+"""Descriptors that the agent needs itself, and per command (the handle of its shim, its files while they are read)."""
 FILES_OF_A_SHIM = 64
 PROCESSES_BASE, PROCESSES_PER_SLOT = 64, 4
-"""Processes and threads of the agent's user: its threads and the fork server, and for each command the shim, its
-program and a few more."""
+"""Processes and threads that the agent needs itself (threads, fork server), and per command (shim, program, a few
+more).
+"""
 
 Limit = tuple[int, int]
 """(soft, hard) as in getrlimit(2)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
-    """The limits that this agent was started with: what its commands get."""
+class OriginalLimits:
+    """The limits with which the agent was started. Its commands get the same limits."""
 
     files: Limit
     processes: Limit
 
     @classmethod
-    def of_this_process(cls) -> Original:
+    def of_this_process(cls) -> OriginalLimits:
+        """Return the present limits of this process."""
         return cls(resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_NPROC))
 
     def text(self) -> str:
-        """For a command line; `parse` reads it."""
+        """Format the limits for a command line; `parse` reads them."""
         return ",".join(str(number) for pair in (self.files, self.processes) for number in pair)
 
     @classmethod
-    def parse(cls, text: str) -> Original:
-        """Raises ValueError."""
+    def parse(cls, text: str) -> OriginalLimits:
+        """Read the result of `text`.
+
+        Raises:
+            ValueError: The text has another form.
+        """
         a, b, c, d = map(int, text.split(","))
         return cls((a, b), (c, d))
 
     def restore(self) -> None:
-        """In a process that is about to become a command. The hard limits have never been changed. Raises OSError,
-        ValueError."""
+        """Set the limits in a process that is about to become a command. The hard limits were never changed.
+
+        Raises:
+            OSError: The system refuses a limit.
+            ValueError: A limit is invalid.
+        """
         for which, (soft, hard) in ((resource.RLIMIT_NOFILE, self.files), (resource.RLIMIT_NPROC, self.processes)):
             if resource.getrlimit(which)[0] != soft:
                 resource.setrlimit(which, (soft, hard))
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
-    """A limit that is below what the slots need, also after it was raised as far as it may be."""
+class LimitShortfall:
+    """A limit that is too low for the slots, even after it was raised as far as possible."""
 
     name: str
     limit: int
@@ -63,9 +71,10 @@ def needed_files(slots: int) -> int:
     return max(FILES_BASE + FILES_PER_SLOT * slots, FILES_OF_A_SHIM)
 
 
-def raise_for(slots: int) -> list[Short]:
-    """Raise the soft limits of this process to what so many commands at once need, up to the hard limits. What is still
-    too low."""
+def raise_for(slots: int) -> list[LimitShortfall]:
+    """Raise the soft limits for this many concurrent commands, up to the hard limits; return those that are still too
+    low.
+    """
     short = []
     for which, name, needed, remedy in (
         (
@@ -89,7 +98,7 @@ def raise_for(slots: int) -> list[Short]:
         if _below(soft, needed) and not (
             which == resource.RLIMIT_NPROC and os.getuid() == 0
         ):  # root is exempt (getrlimit(2))
-            short.append(Short(name, soft, needed, remedy))
+            short.append(LimitShortfall(name, soft, needed, remedy))
     return short
 
 
@@ -98,7 +107,7 @@ def _below(limit: int, needed: int) -> bool:
 
 
 def explain(error: OSError) -> str:
-    """What went wrong, with the name of the limit that was met and how to raise it."""
+    """Return the text of an error, with the name of the limit that was met and how to raise it."""
     text = error.strerror or str(error)
     if error.filename:
         text = f"{text}: {error.filename}"

@@ -1,4 +1,4 @@
-"""The Linux calls that Python 3.11 does not offer, and the facts of /proc that several files here read."""
+"""Linux system calls that Python 3.11 does not offer, and reading of /proc."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _TFD_TIMER_ABSTIME = 1
 _TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 WAIT_ALL = 0x40000000
-"""__WALL: also children whose end is not announced by SIGCHLD."""
+"""__WALL: also wait for children whose end is not announced by SIGCHLD."""
 
-# linux/sched.h: set before an ending process closes its files
+# linux/sched.h: the kernel sets this flag before an ending process closes its files
 _PF_EXITING = 0x4
 
 # clone(2); the number is the same on every architecture
@@ -52,10 +52,13 @@ class _CloneArguments(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of /proc/<pid>/stat (proc(5)). starttime: field 22, clock ticks after boot; with the pid it names a
-    process for one boot.
+    """A line of /proc/<pid>/stat (proc(5)).
 
-    state, flags: fields 3 and 9, of the main thread. threads: field 20, all that have not ended, and a zombie's own.
+    Attributes:
+        starttime: Field 22, clock ticks after boot; together with the pid it identifies a process within one boot.
+        state: Field 3, of the main thread.
+        flags: Field 9, of the main thread.
+        threads: Field 20: threads that have not ended; a zombie counts itself.
     """
 
     pid: int
@@ -67,13 +70,12 @@ class Process:
 
     @property
     def dead(self) -> bool:
-        # A main thread that calls pthread_exit is a zombie while its other threads go on.
+        # A main thread that called pthread_exit is a zombie while its other threads continue.
         return self.state in "Xx" or (self.state == "Z" and self.threads <= 1)
 
     @property
     def ending(self) -> bool:
-        """Dead, or on its way there by itself: the kernel closes the files of a process well before it calls it a
-        zombie."""
+        """True if the process is dead or exiting: the kernel closes its files well before it becomes a zombie."""
         return self.dead or (bool(self.flags & _PF_EXITING) and self.threads <= 1)
 
 
@@ -85,51 +87,67 @@ def _checked(result: int, call: str) -> int:
 
 
 def prctl(option: int, value: object) -> None:
-    """prctl(2) with one argument. Raises OSError."""
+    """Call prctl(2) with one argument.
+
+    Raises:
+        OSError: The call failed.
+    """
     _checked(_libc.prctl(option, value, 0, 0, 0), "prctl")
 
 
 def checked_syscall(number: int, *arguments: int) -> int:
-    """A system call that Python does not offer. Raises OSError."""
+    """Call a system call by number.
+
+    Raises:
+        OSError: The call failed.
+    """
     return _checked(_libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)), f"system call {number}")
 
 
 def become_subreaper() -> None:
-    """Orphaned descendants become children of this process instead of init's. Raises OSError."""
+    """Make orphaned descendants children of this process instead of init's.
+
+    Raises:
+        OSError: The call failed.
+    """
     prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when the parent ends. Lost at a change of user and at exec of a set-user-ID program.
-    Raises OSError."""
+    """Ask the kernel to send SIGKILL to this process when its parent ends.
+
+    The request is lost at a change of user and at exec of a set-user-ID program.
+
+    Raises:
+        OSError: The call failed.
+    """
     prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
 
 
 def set_name(name: str) -> None:
-    """What ps and top show, at most 15 bytes."""
+    """Set the name that ps and top show, at most 15 bytes."""
     prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()))
 
 
 def boottime_ns() -> int:
-    """Nanoseconds since boot, time asleep included, untouched by changes of the wall clock."""
+    """Return the nanoseconds since boot, including sleep; changes of the wall clock have no effect."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def wall_ms() -> int:
-    """Milliseconds since 1970 UTC."""
+    """Return the milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
 
 
 class BootTimer:
-    """A file descriptor that becomes readable at an instant of CLOCK_BOOTTIME, also when the machine slept in
-    between."""
+    """A file descriptor that becomes readable at a time of CLOCK_BOOTTIME, even if the machine slept in between."""
 
     def __init__(self) -> None:
         self.fd = _checked(_libc.timerfd_create(time.CLOCK_BOOTTIME, _TFD_FLAGS), "timerfd_create")
         self._at = 0
 
     def arm(self, at_ns: int | None) -> None:
-        """Readable from this instant on; None: never."""
+        """Set the time at which the descriptor becomes readable; None for never."""
         at = 0 if at_ns is None else max(at_ns, 1)
         if at == self._at:
             return
@@ -138,7 +156,7 @@ class BootTimer:
         self._at = at
 
     def clear(self) -> None:
-        """After it was readable."""
+        """Reset the timer after it fired."""
         try:
             os.read(self.fd, 8)
         except BlockingIOError:
@@ -153,7 +171,7 @@ def boot_id() -> str:
 
 
 def oom_kills() -> int:
-    """Processes that the kernel's OOM killer has ended on this machine since boot; 0 where it does not say."""
+    """Return how many processes the kernel's OOM killer has ended since boot; 0 if unknown."""
     try:
         with open("/proc/vmstat", "rb", buffering=0) as file:
             _, found, rest = file.read(65_536).partition(b"\noom_kill ")
@@ -163,21 +181,25 @@ def oom_kills() -> int:
 
 
 def fork_into(group_fd: int) -> int:
-    """As os.fork, with the child in the control group of this directory from its first instant. Raises OSError when the
-    kernel refuses it.
+    """Fork like os.fork, with the child in this control group from the start.
 
-    For single-threaded processes whose child soon calls exec: Python's own work after a fork is left out. Moving a
-    process later, by
-    cgroup.procs, waits for a grace period of the whole kernel: 15 ms and more, where this costs nothing.
+    For single-threaded processes whose child soon calls exec, because Python's own work after a fork is skipped. Moving
+    a process later through cgroup.procs waits for a grace period of the whole kernel, 15 ms and more; this costs
+    nothing.
+
+    Raises:
+        OSError: The kernel refuses it.
     """
     arguments = _CloneArguments(flags=_CLONE_INTO_CGROUP, exit_signal=signal.SIGCHLD, cgroup=group_fd)
     return _checked(_libc_with_gil.syscall(_SYS_CLONE3, ctypes.byref(arguments), ctypes.sizeof(arguments)), "clone3")
 
 
 def process(pid: int) -> Process | None:
-    """The process with this pid, or None when there is none. Raises OSError when it cannot be told, which says nothing
-    about the process:
-    no descriptor is free (EMFILE, ENFILE), it may not be seen (EACCES, EPERM), no memory, an I/O error.
+    """Return the process with this pid, or None if there is none.
+
+    Raises:
+        OSError: The state cannot be read: no free descriptor (EMFILE, ENFILE), no permission (EACCES, EPERM), no
+            memory, an I/O error. This says nothing about the process.
     """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -189,7 +211,7 @@ def process(pid: int) -> Process | None:
         return None
     finally:
         os.close(fd)
-    # The name in field 2 may contain spaces and parentheses; what follows its last ")" does not (proc(5)).
+    # The name in field 2 may contain spaces and parentheses; the fields after its last ")" do not (proc(5)).
     fields = line[line.rfind(b")") + 2 :].split()
     return Process(
         pid, int(fields[1]), int(fields[19]), fields[0].decode("ascii"), flags=int(fields[6]), threads=int(fields[17])
@@ -197,8 +219,11 @@ def process(pid: int) -> Process | None:
 
 
 def processes() -> dict[int, Process]:
-    """Every process that may be seen, by pid. Those of other users may be hidden (mount option hidepid of /proc).
-    Raises OSError."""
+    """Return every visible process by pid. The mount option hidepid of /proc may hide those of other users.
+
+    Raises:
+        OSError: /proc cannot be read.
+    """
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -212,11 +237,13 @@ def processes() -> dict[int, Process]:
 
 
 def open_process(pid: int, starttime: int) -> int | None:
-    """A pidfd of exactly this process, or None when it has ended. The identity is checked after opening: from then on
-    the descriptor cannot
-    mean another process. Raises OSError when it cannot be told, also when the pid is in use and /proc does not show by
-    whom: only the
-    kernel's word that there is no such process means that it is gone.
+    """Return a pidfd of exactly this process, or None if it has ended.
+
+    The identity is checked after opening, so the descriptor cannot refer to another process.
+
+    Raises:
+        OSError: The state cannot be read. This includes a pid that is in use but not visible in /proc: only the
+            kernel's answer that there is no such process means that it is gone.
     """
     try:
         fd = os.pidfd_open(pid)
@@ -235,7 +262,11 @@ def open_process(pid: int, starttime: int) -> int | None:
 
 
 def alive(pid: int, starttime: int) -> bool:
-    """Whether exactly this process still runs. Raises OSError when it cannot be told."""
+    """Return True if exactly this process still runs.
+
+    Raises:
+        OSError: The state cannot be read.
+    """
     fd = open_process(pid, starttime)
     if fd is None:
         return False
@@ -250,8 +281,12 @@ def _ended(pidfd: int) -> bool:
 
 
 def send_signal(target: Process, number: int) -> bool:
-    """Signals exactly this process, never a later one with its pid. False: it is gone. Raises PermissionError, and
-    OSError when it cannot be told."""
+    """Send a signal to exactly this process, never to a later one with its pid; False if it is gone.
+
+    Raises:
+        PermissionError: The signal is not permitted.
+        OSError: The state cannot be read.
+    """
     try:
         fd = os.pidfd_open(target.pid)
     except ProcessLookupError:

@@ -1,8 +1,7 @@
-"""Everything that descends from a command's main process: finding it, ending it, and the proof that nothing is left.
+"""The descendants of a command's main process: finds them, ends them, and proves that none is left.
 
-The shim is a *child subreaper* (prctl(2)): whatever a descendant does - a session of its own, a double fork - it stays
-below the shim. So
-waitpid saying ECHILD proves that no descendant lives.
+The shim is a *child subreaper* (prctl(2)): whatever a descendant does (its own session, a double fork), it stays below
+the shim. So ECHILD from waitpid proves that no descendant is alive.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _CLEAN_LOOKS = 3
 
 
 class ShimAlive(RuntimeError):
-    """A sweep was asked for while the command's shim still watches over it."""
+    """A sweep was requested while the command's shim still runs."""
 
 
 def descendants(root: int, table: dict[int, Process]) -> list[Process]:
-    """Those that live, nearest first."""
+    """Return the living descendants of a process, nearest first."""
     children: dict[int, list[Process]] = {}
     for one in table.values():
         children.setdefault(one.parent, []).append(one)
@@ -44,16 +43,21 @@ def descendants(root: int, table: dict[int, Process]) -> list[Process]:
 
 
 class Tree:
-    """The descendants of this very process.
+    """The descendants of this process.
 
-    killed: (pid, starttime) of those that were not ending by themselves. refused: the last signal that the kernel did
-    not let us
-    send, or why the processes could not be looked at, as text. main: pid of the main process, which leads a session of
-    its own; it is what
-    can still be signalled when /proc cannot be read.
+    Attributes:
+        killed: (pid, starttime) of the killed processes that were not exiting by themselves.
+        refused: The last signal that the kernel refused, or why the processes cannot be listed, as text.
     """
 
     def __init__(self, group: Group | None, main: int = 0) -> None:
+        """Watch the descendants of this process.
+
+        Args:
+            group: Control group of the command, or None.
+            main: Pid of the main process, which leads its own session. It can be signalled even when /proc cannot be
+                read.
+        """
         self.group = group
         self._main = main
         self.empty = False
@@ -62,23 +66,27 @@ class Tree:
         self._rounds = 0
 
     def living(self) -> list[Process]:
-        """Raises OSError when /proc cannot be read."""
+        """Return the living descendants.
+
+        Raises:
+            OSError: /proc cannot be read.
+        """
         return descendants(os.getpid(), linux.processes())
 
     def seen(self) -> list[Process]:
-        """As `living`, as far as it can be told."""
+        """Return the living descendants, or an empty list when /proc cannot be read."""
         return self._seen() or []
 
     def _seen(self) -> list[Process] | None:
-        """As `living`; None, with the reason in `refused`, when /proc cannot be read."""
+        """Return the living descendants; None, with the reason in `refused`, when /proc cannot be read."""
         try:
             return self.living()
         except OSError as error:
-            self.refused = f"the processes cannot be looked at: {error.strerror}"
+            self.refused = f"the processes cannot be listed: {error.strerror}"
             return None
 
     def reap(self) -> Iterator[tuple[int, int]]:
-        """(pid, wait status) of every child that has ended. Sets `empty` when there is no child at all."""
+        """Yield (pid, wait status) of every child that has ended. Sets `empty` if there is no child."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | linux.WAIT_ALL)
@@ -93,8 +101,9 @@ class Tree:
             yield pid, status
 
     def terminate(self) -> None:
-        """SIGTERM to all, and SIGCONT so that a stopped one can obey. Again until nobody new has appeared, a few times
-        at most."""
+        """Send SIGTERM to all, and SIGCONT so that stopped processes can react; repeat up to three times for new
+        processes.
+        """
         told: set[tuple[int, int]] = set()
         for _ in range(3):
             seen = self._seen()
@@ -111,14 +120,13 @@ class Tree:
                 self._send(one, signal.SIGCONT)
 
     def kill(self) -> None:
-        """One round of SIGKILL to all. Call it, reaping in between, until `empty`.
+        """Send SIGKILL once to all. The caller repeats this, reaping in between, until `empty`.
 
-        From the third round on everybody is stopped first: stopped processes keep their pids, so that whatever forks
-        faster than it
-        is killed runs into its limit of processes instead of replacing the dead.
+        From the third round on, all processes are stopped first. Stopped processes keep their pids, so that a process
+        that forks faster than it is killed reaches its process limit instead of replacing the dead.
         """
         self._rounds += 1
-        targets = self._hold() if self._rounds > 2 else self._seen()
+        targets = self._stop_all() if self._rounds > 2 else self._seen()
         if targets is None:
             targets = []
             self._signal_main(signal.SIGKILL)
@@ -133,14 +141,14 @@ class Tree:
             self._send(one, signal.SIGKILL)
 
     def _signal_main(self, number: signal.Signals) -> None:
-        """The main process and what is still in its process group. Until it is reaped its pid cannot be another's."""
+        """Signal the main process and its process group. Its pid cannot be reused until it is reaped."""
         if self._main:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._main, number)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._main, number)
 
-    def _hold(self) -> list[Process] | None:
+    def _stop_all(self) -> list[Process] | None:
         held: dict[tuple[int, int], Process] = {}
         for _ in range(_HOLD_PASSES):
             seen = self._seen()
@@ -164,22 +172,23 @@ class Tree:
 
 
 def sweep(directory: Path) -> int:
-    """Ends what is left of a command whose shim was killed; how many processes that were. Blocks, at most about 10 s:
-    call it in a thread.
+    """End what is left of a command whose shim was killed; return the number of processes. Blocks for up to about 10 s.
 
-    They are found by their control group and by the variables CLARION_EXECUTION and CLARION_RUN in their environment,
-    with all their
-    descendants. Without a control group, one that has emptied its environment and lost its parent is not found. A
-    command with
-    `detach` is left alone. Raises ShimAlive; OSError when it cannot be told whether the shim lives, so that the caller
-    looks again;
-    RecordError; TimeoutError when something could not be ended or looked at, after its shim was found dead.
+    The processes are found by their control group and by CLARION_EXECUTION and CLARION_RUN in their environment, with
+    all their descendants. Without a control group, a process that has emptied its environment and lost its parent is
+    not found. A command with `detach` is left running.
+
+    Raises:
+        ShimAlive: The shim still runs.
+        OSError: The shim's state cannot be read; the caller tries again.
+        RecordError: A record is invalid.
+        TimeoutError: Something could not be ended or examined, after the shim was found dead.
     """
     claim = records.read_claim(directory)
     if claim is None or claim.boot_id != linux.boot_id():
         return 0
     if linux.alive(claim.pid, claim.starttime):
-        raise ShimAlive(f"{directory}: process {claim.pid} still watches over it")
+        raise ShimAlive(f"{directory}: process {claim.pid} still supervises it")
     if records.read_spec(directory).detach:
         return 0
     ended: set[tuple[int, int]] = set()
@@ -201,37 +210,41 @@ def sweep(directory: Path) -> int:
             populated = group is not None and group.populated()
         except OSError as error:
             problem = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        # A process in the middle of an exec shows no environment, so one look proves nothing.
+        # A process during exec shows no environment, so one pass proves nothing.
         clean_looks = 0 if problem or left or populated else clean_looks + 1
         if clean_looks == _CLEAN_LOOKS:
             break
         if time.monotonic() > deadline:
             if problem:
                 raise TimeoutError(
-                    f"{directory}: {len(ended)} processes were ended, and it cannot be told whether they were "
-                    f"all: {problem}"
+                    f"{directory}: {len(ended)} processes were ended, and it is unknown whether others are left: "
+                    f"{problem}"
                 )
             raise TimeoutError(f"{directory}: still alive after SIGKILL: {sorted(one.pid for one in left)}")
         time.sleep(0.005)
     if hidden and group is None:
         raise TimeoutError(
-            f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be looked at "
+            f"{directory}: {len(ended)} processes were ended; {hidden} of other users cannot be examined "
             f"(CAP_SYS_PTRACE is missing)"
         )
     if group is not None:
-        # what keeps it from being removed is an empty folder left behind, which changes no result
+        # if the removal fails, an empty directory stays, which changes no result
         with contextlib.suppress(OSError):
             group.remove()
     return len(ended)
 
 
 def _group_of(directory: Path) -> Group | None:
-    """Raises OSError when it cannot be told whether there is one."""
+    """Return the command's control group, or None.
+
+    Raises:
+        OSError: The state cannot be read.
+    """
     started = records.read_started(directory)
     if started is not None:
         path = Path(started.cgroup) if started.cgroup is not None else None
     else:
-        # Killed between making the group and saying so.
+        # The shim was killed after it created the group and before it recorded it.
         parent = own_group()
         path = Group.place(parent, directory) if parent is not None else None
     if path is None:
@@ -243,9 +256,14 @@ def _group_of(directory: Path) -> Group | None:
 
 
 def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[Process], int]:
-    """(its processes, how many others may be its own and cannot be looked at). since: starttime of its shim; what is
-    older is none of it.
-    Raises OSError when it cannot be told."""
+    """Return the command's processes, and how many others may belong to it but cannot be examined.
+
+    Args:
+        since: Start time of the shim; older processes do not belong to the command.
+
+    Raises:
+        OSError: The state cannot be read.
+    """
     marks = {f"{records.MARKER}={directory.name}".encode(), f"{records.RUN}={identity(directory)}".encode()}
     table = linux.processes()
     members = set(group.members()) if group is not None else set()
@@ -263,10 +281,13 @@ def _belonging(directory: Path, group: Group | None, since: int) -> tuple[list[P
 
 
 def _environment(pid: int) -> set[bytes] | None:
-    """Empty for one that is gone, and for another user's that an agent without root can neither read nor have started.
-    None: root may
-    not read it either, as in a container without CAP_SYS_PTRACE. Raises OSError when it cannot be told for want of
-    something else.
+    """Return the environment of a process; empty if it is gone.
+
+    It is also empty for another user's process under an agent without root, which can neither read nor have started it.
+    None means that root may not read it either, as in a container without CAP_SYS_PTRACE.
+
+    Raises:
+        OSError: The state cannot be read for another reason.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:

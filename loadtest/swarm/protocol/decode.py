@@ -1,4 +1,4 @@
-"""What a server says, read from bytes."""
+"""Decodes messages of the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEEP, STOP, ACK, DROP = 1, 2, 3, 4
 
 @dataclass(slots=True)
 class Content:
-    """CommandContent: the fields that a simulated agent looks at."""
+    """The fields of CommandContent that a simulated agent uses."""
 
     command_id: str = ""
     task_id: str = ""
@@ -83,9 +83,12 @@ Heard = Content | Welcome | Ack | Forget | Cancel | Heartbeat | Drain | Credit
 
 
 def decode(raw: bytes) -> Heard | None:
-    """One CommandMessage; None for a kind that an agent has no use for. Raises Malformed.
+    """Decode one CommandMessage; None for a kind that an agent does not use.
 
-    Of several members of the oneof the last one counts; one that comes in pieces is merged.
+    Of several members of the oneof the last one counts; one in several pieces is merged.
+
+    Raises:
+        Malformed: The bytes are not a message.
     """
     kind, payload = 0, b""
     for number, value in fields(raw):

@@ -1,4 +1,4 @@
-"""What an agent says, as the bytes of a CommandMessage."""
+"""Encodes messages of an agent."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 from loadtest.swarm.protocol.decode import Key
 from loadtest.swarm.protocol.protobuf import data, number, part, signed, text
+from proto.kinds import JournalStage, Outcome
 
-COMPLETED, FAILED, TIMEOUT, CANCELED, LOST = 1, 2, 3, 4, 5
-INTENT, RUNNING, DONE, ACKED = 1, 2, 3, 4
+COMPLETED, FAILED, TIMEOUT, CANCELED, LOST = map(int, Outcome)
+INTENT, RUNNING, DONE, ACKED = map(int, JournalStage)
 PROTOCOL = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A CommandResult without its key and its output. killed: who ended it (`timeout`, `canceled`), or empty.
+    """A CommandResult without its key and its output. Times are the agent's wall clock in milliseconds.
 
-    Times are the agent's wall clock in milliseconds."""
+    Attributes:
+        killed: Reason of the kill (`timeout`, `canceled`), or empty.
+    """
 
     outcome: int
     exit_code: int | None = None
@@ -31,7 +34,7 @@ class Report:
 
 
 def digest(head: bytes, tail: bytes, total_bytes: int, sha256: bytes) -> bytes:
-    """An OutputDigest."""
+    """Encode an OutputDigest."""
     return data(1, head) + data(2, tail) + number(3, total_bytes) + data(4, sha256)
 
 
@@ -52,7 +55,7 @@ def started(key: Key, pid: int, at_ms: int) -> bytes:
 
 
 def result(key: Key, report: Report, stdout: bytes = b"", stderr: bytes = b"") -> bytes:
-    """stdout, stderr: OutputDigests, as `digest` makes them; empty for silent streams."""
+    """Encode a result. `stdout` and `stderr` are OutputDigests of `digest`; empty for streams without output."""
     body = _key(key) + number(3, report.outcome) + signed(4, report.exit_code) + number(5, report.signal)
     body += text(6, report.error_code) + text(7, report.error_message)
     body += number(8, report.started_at_ms) + number(9, report.finished_at_ms) + number(10, report.duration_us)
@@ -77,7 +80,7 @@ def hello(
     entries: Iterable[bytes],
     slots: int,
 ) -> bytes:
-    """entries: as `entry` makes them."""
+    """Encode a Hello. `entries` are results of `entry`."""
     facts = text(1, hostname) + text(3, "simulated") + text(4, "none") + text(5, "loadtest")
     body = text(1, host_id) + text(2, journal_id) + text(3, boot_id) + number(5, max_seq) + number(6, max_epoch)
     body += b"".join(part(7, one) for one in entries) + part(8, facts) + number(9, slots) + number(10, PROTOCOL)

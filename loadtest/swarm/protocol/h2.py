@@ -1,7 +1,6 @@
-"""One gRPC call over HTTP/2 from the client's side, without a socket: bytes in, messages out (RFC 9113, gRPC
-PROTOCOL-HTTP2).
+"""Client side of one gRPC call over HTTP/2, without a socket: bytes in, messages out (RFC 9113, gRPC PROTOCOL-HTTP2).
 
-A connection carries one stream, number 1. Nothing is pipelined and nothing is prioritised; flow control is kept in both
+A connection carries one stream, number 1. Requests are neither pipelined nor prioritised; flow control works in both
 directions.
 """
 
@@ -12,6 +11,8 @@ from collections import deque
 
 from hpack import Decoder, HPACKError
 
+from proto.limits import MESSAGE_BYTES
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM = ACK = 0x1
@@ -19,13 +20,12 @@ END_HEADERS, PADDED, PRIORITISED = 0x4, 0x8, 0x20
 HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
 DEFAULT_WINDOW, DEFAULT_FRAME, MAX_WINDOW = 65_535, 16_384, (1 << 31) - 1
 WINDOW = 1 << 20
-MAX_MESSAGE = 4 << 20
 MAX_HEADER_BLOCK = 64 << 10
 STREAM = 1
 
 
 class Broken(Exception):
-    """The peer has broken the rules, or the call is over. why: for people."""
+    """The peer broke the protocol, or the call has ended. `why` is for people."""
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -38,7 +38,7 @@ def _literal(value: str) -> bytes:
 
 
 def _prefixed(value: int, bits: int, first: int) -> bytes:
-    """RFC 7541 section 5.1."""
+    """Encode an integer (RFC 7541 section 5.1)."""
     limit = (1 << bits) - 1
     if value < limit:
         return bytes((first | value,))
@@ -51,8 +51,9 @@ def _prefixed(value: int, bits: int, first: int) -> bytes:
 
 
 def request_block(authority: str, path: str, token: str, *, tls: bool) -> bytes:
-    """The header block of the call, nothing of it indexed; the token is marked as never to be (RFC 7541 sections 6.1 to
-    6.2.3)."""
+    """Return the header block of the call without indexing; the token is marked as never indexed (RFC 7541 6.1 to
+    6.2.3).
+    """
     block = b"\x83" + (b"\x87" if tls else b"\x86")
     block += b"\x04" + _literal(path) + b"\x01" + _literal(authority)
     block += b"\x00" + _literal("te") + _literal("trailers") + _prefixed(31, 4, 0) + _literal("application/grpc")
@@ -62,8 +63,12 @@ def request_block(authority: str, path: str, token: str, *, tls: bool) -> bytes:
 
 
 class Call:
-    """out: bytes to be written to the socket. ended: why the call is over, once it is; messages that came before it are
-    still given out."""
+    """One call.
+
+    Attributes:
+        out: Bytes to write to the socket.
+        ended: Why the call has ended, once it has; messages received before are still returned.
+    """
 
     __slots__ = (
         "_block",
@@ -84,7 +89,7 @@ class Call:
     )
 
     def __init__(self, block: bytes) -> None:
-        """block: as `request_block` makes it."""
+        """Start a call with a header block of `request_block`."""
         self.out = bytearray(PREFACE)
         settings = struct.pack(">HIHIHI", HEADER_TABLE_SIZE, 0, ENABLE_PUSH, 0, INITIAL_WINDOW_SIZE, WINDOW)
         self.out += frame(SETTINGS, 0, 0, settings)
@@ -147,7 +152,11 @@ class Call:
     # ----------------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Messages in order. Raises Broken for what the protocol forbids; `ended` says that nothing more will come."""
+        """Return the received messages in order. `ended` shows whether more can follow.
+
+        Raises:
+            Broken: The peer broke the protocol.
+        """
         buffer = self._buffer + data if self._buffer else data
         messages: list[bytes] = []
         at, size = 0, len(buffer)
@@ -192,7 +201,7 @@ class Call:
             not partial
             and len(data) >= 5
             and not data[0]
-            and int.from_bytes(data[1:5], "big") == len(data) - 5 <= MAX_MESSAGE
+            and int.from_bytes(data[1:5], "big") == len(data) - 5 <= MESSAGE_BYTES
         ):
             messages.append(data[5:])
             return
@@ -202,8 +211,8 @@ class Call:
             if partial[at]:
                 raise Broken("a compressed message, which was not offered")
             length = int.from_bytes(partial[at + 1 : at + 5], "big")
-            if length > MAX_MESSAGE:
-                raise Broken(f"a message of {length} bytes where {MAX_MESSAGE} are allowed")
+            if length > MESSAGE_BYTES:
+                raise Broken(f"a message of {length} bytes where {MESSAGE_BYTES} are allowed")
             if len(partial) - at - 5 < length:
                 break
             messages.append(bytes(partial[at + 5 : at + 5 + length]))
@@ -289,7 +298,7 @@ class Call:
         assert self._block is not None
         raw, self._block = bytes(self._block), None
         try:
-            # the table has no room by our SETTINGS, so no block depends on an earlier one
+            # our SETTINGS disable the dynamic table, so no block depends on an earlier one
             decoder = Decoder(MAX_HEADER_BLOCK)
             decoder.max_allowed_table_size = 0
             decoder.header_table_size = 0

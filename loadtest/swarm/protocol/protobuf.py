@@ -1,8 +1,7 @@
 """Protobuf's wire format, as much of it as the agent protocol uses (protobuf encoding guide).
 
 Written by hand because a general library takes about 100 µs per message, which with ten thousand agents in a process
-would measure the
-harness instead of the server.
+would measure the harness instead of the server.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ MASK = (1 << 64) - 1
 
 
 class Malformed(ValueError):
-    """Bytes that are not a message of the agent protocol."""
+    """The bytes are not a message of the agent protocol."""
 
 
 def varint(value: int) -> bytes:
-    """Negative numbers take ten bytes, as the format has it."""
+    """Encode a varint. Negative numbers take ten bytes."""
     if 0 <= value < 0x80:
         return _SMALL[value]
     value &= MASK
@@ -32,17 +31,17 @@ _SMALL = [bytes([value]) for value in range(0x80)]
 
 
 def number(field: int, value: int) -> bytes:
-    """A varint field; nothing for 0, the default."""
+    """Encode a varint field; nothing for 0, the default."""
     return varint(field << 3) + varint(value) if value else b""
 
 
 def signed(field: int, value: int | None) -> bytes:
-    """An optional sint field; None is absent, 0 is not."""
+    """Encode an optional sint field; None is absent, 0 is not."""
     return b"" if value is None else varint(field << 3) + varint((value << 1) ^ (value >> 63))
 
 
 def data(field: int, value: bytes) -> bytes:
-    """A bytes field; nothing when empty."""
+    """Encode a bytes field; nothing if empty."""
     return varint(field << 3 | BYTES) + varint(len(value)) + value if value else b""
 
 
@@ -51,12 +50,16 @@ def text(field: int, value: str) -> bytes:
 
 
 def part(field: int, value: bytes) -> bytes:
-    """A message as a field; present also when empty."""
+    """Encode a message field; also present if empty."""
     return varint(field << 3 | BYTES) + varint(len(value)) + value
 
 
 def read_varint(raw: bytes, at: int) -> tuple[int, int]:
-    """(value, position after it). Raises Malformed."""
+    """Return a value and the position after it.
+
+    Raises:
+        Malformed: The varint is truncated or too long.
+    """
     value = shift = 0
     try:
         while True:
@@ -127,7 +130,7 @@ def as_text(value: int | bytes) -> str:
 
 
 def as_ints(value: int | bytes) -> list[int]:
-    """One element of a repeated number field, or all of them packed."""
+    """Return one element of a repeated number field, or all elements of a packed one."""
     if isinstance(value, int):
         return [value]
     values, at = [], 0

@@ -1,4 +1,4 @@
-"""A non-blocking socket, in clear or under TLS, behind the same three verbs."""
+"""A non-blocking socket, plain or with TLS, with the same methods."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 
 CHUNK = 65_536
 IP_BIND_ADDRESS_NO_PORT = 24
-"""linux/in.h"""
+"""Constant of linux/in.h."""
 
 
 class Transport(Protocol):
-    """All of them raise OSError (ssl.SSLError is one) when the connection has broken."""
+    """A connection. All methods raise OSError (also ssl.SSLError) when the connection is broken."""
 
     def handshake(self) -> int:
-        """0 when it is done, otherwise the epoll events to wait for before the next try."""
+        """Continue the handshake; 0 when done, otherwise the epoll events to wait for."""
 
     def recv(self, size: int = CHUNK) -> bytes | None:
-        """b"" at the end, None when there is nothing to read now."""
+        """Return bytes; b"" at the end; None if there is nothing to read now."""
 
     def send(self, data: bytes | bytearray) -> int:
-        """Bytes taken; 0 when it takes none now."""
+        """Return the number of accepted bytes; 0 if none are accepted now."""
 
     def pending(self) -> bool:
-        """Whether bytes wait that epoll does not know of."""
+        """Return True if bytes are buffered that epoll does not report."""
 
     def close(self, *, reset: bool = False) -> None: ...
 
@@ -58,7 +58,7 @@ class Plain:
 
 
 class Tls:
-    """HTTP/2 is asked for by ALPN."""
+    """Connection with TLS; requests HTTP/2 by ALPN."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
         self._sock = context.wrap_socket(
@@ -96,15 +96,21 @@ class Tls:
 
 
 def dial(host: str, port: int, source: str | None = None) -> tuple[socket.socket, bool]:
-    """A socket that is being connected, and whether it is connected already. source: the address that it comes from.
-    Raises OSError."""
+    """Start to connect a socket; return it and whether it is connected already.
+
+    Args:
+        source: Source address, or None.
+
+    Raises:
+        OSError: The connection failed.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source is not None:
-            # the port is chosen when it connects, so that each address has all of them (ip(7))
+            # the kernel chooses the port at connect, so that each address can use all ports (ip(7))
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source, 0))
         try:
@@ -119,6 +125,6 @@ def dial(host: str, port: int, source: str | None = None) -> tuple[socket.socket
 
 def _close(sock: socket.socket, reset: bool) -> None:
     if reset:
-        # lingering for 0 s makes the kernel send RST, as when a machine forgets a connection (socket(7))
+        # lingering for 0 s makes the kernel send RST, as after a machine lost its state (socket(7))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()

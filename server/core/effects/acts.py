@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from msgspec import Struct
 
+from proto.kinds import Decision as Decision
 from server.core.model import Command, Task
-
-
-class Decision(IntEnum):
-    """The server's decision on an entry of a Hello; numbers as in proto/command.proto."""
-
-    KEEP = 1
-    STOP = 2
-    ACK = 3
-    DROP = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
+
 STDOUT, STDERR = 1, 2
 STREAMS = (STDOUT, STDERR)
 """The streams. The numbers are those of proto/command.proto."""
-PIECE = 32 * 1024
-"""Largest number of bytes in one piece."""
-OVERHEAD = 64
-"""Credit that a piece costs in addition to its bytes. Agents count the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class OutputRing:
         """Create an empty ring.
 
         Args:
-            limit: Bytes to keep. Each piece counts with its OVERHEAD.
+            limit: Bytes to keep. Each piece counts with its OUTPUT_OVERHEAD.
             offsets: For each stream, the offset of the first byte.
         """
         self._limit = limit
@@ -113,7 +111,7 @@ class OutputRing:
         self._begins = dict(offsets)
 
     def __len__(self) -> int:
-        """Return the bytes in the ring, each piece with its OVERHEAD."""
+        """Return the bytes in the ring, each piece with its OUTPUT_OVERHEAD."""
         return self._size
 
     @property
@@ -129,12 +127,12 @@ class OutputRing:
         if begin > piece.offset:
             piece = Piece(piece.stream, begin, piece.data[begin - piece.offset :], piece.order, piece.at_ms)
         self._pieces.append(piece)
-        self._size += len(piece.data) + OVERHEAD
+        self._size += len(piece.data) + OUTPUT_OVERHEAD
         self.ends[piece.stream] = piece.end
         while self._size > self._limit:
             old = self._pieces.popleft()
             self._dropped += 1
-            self._size -= len(old.data) + OVERHEAD
+            self._size -= len(old.data) + OUTPUT_OVERHEAD
             self._begins[old.stream] = old.end
         return True
 
@@ -180,8 +178,8 @@ def remaining(position: ViewerPosition, stream: int, head: bytes, tail: bytes, t
     """Yield the part of a final output that a viewer lacks: head, the gap for the dropped middle, tail."""
     for begin, data in ((0, head), (total - len(tail), tail)):
         first = max(0, position.offsets[stream] - begin)
-        for at in range(first, len(data), PIECE):
-            yield from new_part(position, Piece(stream, begin + at, data[at : at + PIECE]))
+        for at in range(first, len(data), OUTPUT_PIECE):
+            yield from new_part(position, Piece(stream, begin + at, data[at : at + OUTPUT_PIECE]))
     if position.offsets[stream] < total:
         yield Gap(stream, position.offsets[stream], total)
         position.offsets[stream] = total
@@ -206,7 +204,7 @@ class SessionCredit:
 
     def take(self, length: int) -> bool:
         """Count a piece of this length. Return False if it exceeds the granted credit."""
-        self.outstanding -= length + OVERHEAD
+        self.outstanding -= length + OUTPUT_OVERHEAD
         return self.outstanding >= 0
 
 
@@ -218,4 +216,4 @@ def credit_share(window: int, total: int, sessions: int) -> int:
         total: Bytes for all sessions together.
         sessions: Number of watched sessions.
     """
-    return max(PIECE + OVERHEAD, min(window, total // max(1, sessions)))
+    return max(OUTPUT_PIECE + OUTPUT_OVERHEAD, min(window, total // max(1, sessions)))

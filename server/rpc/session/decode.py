@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proto.ids import is_id
+from proto.limits import OUTPUT_PIECE
 from proto.messages import MalformedMessage, Observed
 from proto.reasons import REASONS
 from server.core.events import Accepted, Outcome, Rejected, Report, Result, Started
@@ -22,7 +23,7 @@ from server.core.inputs.bounds import (
     within,
 )
 from server.core.model import Output
-from server.core.results.live_output import PIECE, STREAMS, Piece
+from server.core.results.live_output import STREAMS, Piece
 from server.core.results.outputs import InconsistentOutput, build_output
 
 MAX_TEXT = 1_000
@@ -83,8 +84,8 @@ def to_output(row: tuple[Any, ...]) -> tuple[str, int, Piece]:
     check_key(command_id, attempt)
     if stream not in STREAMS:
         raise MalformedMessage(f"output.stream: no such stream: {stream}")
-    if not 0 < len(data) <= PIECE:
-        raise MalformedMessage(f"output.data: 1 to {PIECE} bytes, not {len(data)}")
+    if not 0 < len(data) <= OUTPUT_PIECE:
+        raise MalformedMessage(f"output.data: 1 to {OUTPUT_PIECE} bytes, not {len(data)}")
     if offset + len(data) > MAX_NUMBER or order > MAX_NUMBER:
         raise MalformedMessage(f"output.offset, output.order: at most {MAX_NUMBER}")
     return command_id, attempt, Piece(stream, offset, data, order, valid_time(at_ms) or 0)

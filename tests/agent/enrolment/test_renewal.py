@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.core.model import Now
 from agent.enrolment import credentials
-from agent.enrolment.credentials import Held, Key, Receipt
+from agent.enrolment.credentials import HeldCertificate, Key, Receipt
 from agent.enrolment.renewal import FLOOR, JITTER, LOOK_EVERY, RETRY_MAX, SHARE, UNKNOWN_MAX_MS, Renewal
 from agent.errors import StateUnusable
 from agent.log import Log
@@ -72,7 +72,7 @@ class Host:
         """A new agent process."""
         self.made += 1
         self.renewal = Renewal(
-            lambda: credentials.held(self.state, self.boot_id, self.now().boot_ms),
+            lambda: credentials.held_certificate(self.state, self.boot_id, self.now().boot_ms),
             self.renew,
             self.renewed,
             self,
@@ -234,7 +234,7 @@ async def test_a_receipt_that_says_nothing_makes_the_age_unknown(
     host = Host(tmp_path)
     path = tmp_path / credentials.RECEIPT
     path.unlink() if receipt is None else path.write_bytes(receipt)
-    assert credentials.held(tmp_path, BOOT, 50 * HOUR) == Held(1, DAY, None)
+    assert credentials.held_certificate(tmp_path, BOOT, 50 * HOUR) == HeldCertificate(1, DAY, None)
     host.receipts = False
     await host.run(12)
     assert len(host.times) == 1 and host.times[0] <= UNKNOWN_MAX_MS / 1000, (
@@ -248,7 +248,7 @@ def test_a_server_that_says_nothing_of_the_life_is_answered_from_the_certificate
     credentials.save(tmp_path, key, issued.certificate, issued.chain)
     for said, life in ((0, DAY), (HOUR, HOUR), (400 * DAY, DAY)):
         credentials.save_receipt(tmp_path, Receipt(3, BOOT, 5, said))
-        assert credentials.held(tmp_path, BOOT, 6) == Held(3, life, 5)
+        assert credentials.held_certificate(tmp_path, BOOT, 6) == HeldCertificate(3, life, 5)
 
 
 async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_than_the_floor(
@@ -259,7 +259,7 @@ async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_tha
     async def ask() -> None:
         await trio.sleep(3600)
         for _ in range(600):
-            host.renewal.ask()
+            host.renewal.renew_now()
             await trio.sleep(1)
 
     async with trio.open_nursery() as nursery:
@@ -276,7 +276,7 @@ async def test_a_certificate_that_cannot_be_read_just_now_does_not_end_the_agent
     host, tries = Host(tmp_path), [0]
     real = host.renewal._held
 
-    def held() -> Held:
+    def held() -> HeldCertificate:
         tries[0] += 1
         if tries[0] < 5:
             raise StateUnusable("identity.pem: Too many open files", "…")

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.watching import MAX_WATCHED, OVERHEAD, PIECE, PIECES, Watching
-from agent.output.reader import Follower, Piece
+from agent.core.watching import MAX_WATCHED, PIECES, Watching
+from agent.output.reader import OutputReader, Piece
 from agent.shim import live
 from agent.shim.live import SEGMENT, STDERR, STDOUT, LiveLog, numbers
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
 
 HEAD = 4 * SEGMENT
 
@@ -36,9 +37,9 @@ class Command:
 
 
 class Reader:
-    def __init__(self, command: Command, follower: Follower | None = None) -> None:
+    def __init__(self, command: Command, follower: OutputReader | None = None) -> None:
         self.command = command
-        self.follower = follower or Follower(command.directory, 0, 0)
+        self.follower = follower or OutputReader(command.directory, 0, 0)
         self.at = {STDOUT: 0, STDERR: 0}
         self.skipped = 0
         self.pieces: list[Piece] = []
@@ -58,7 +59,7 @@ class Reader:
     def again(self) -> None:
         """The agent was killed and came back."""
         self.follower.close()
-        self.follower = Follower(self.command.directory, self.at[STDOUT], self.at[STDERR])
+        self.follower = OutputReader(self.command.directory, self.at[STDOUT], self.at[STDERR])
 
 
 STEPS = st.lists(
@@ -71,7 +72,7 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, limit=st.sampled_from([100, 3_000, PIECE]))
+@given(steps=STEPS, limit=st.sampled_from([100, 3_000, OUTPUT_PIECE]))
 def test_any_reader_gets_each_byte_once_and_true_or_sees_that_it_was_skipped(
     steps: list[tuple[int | str, int]], limit: int
 ) -> None:
@@ -100,12 +101,12 @@ def test_both_streams_come_as_they_were_written_and_neighbours_go_together(tmp_p
     for stream, size in ((STDOUT, 3), (STDOUT, 4), (STDERR, 5), (STDOUT, 6), (STDOUT, 100_000)):
         command.say(stream, size)
     reader = Reader(command)
-    reader.read(PIECE)
+    reader.read(OUTPUT_PIECE)
     reader.follower.close()
     assert [(piece.stream, len(piece.data), piece.order) for piece in reader.pieces][:3] == [
         (STDOUT, 7, 1),
         (STDERR, 5, 3),
-        (STDOUT, PIECE, 4),
+        (STDOUT, OUTPUT_PIECE, 4),
     ]
     assert all(piece.at_ms > 0 for piece in reader.pieces)
 
@@ -117,7 +118,7 @@ def test_what_has_left_the_log_comes_from_the_heads(tmp_path: Path) -> None:
         command.say(STDOUT, SEGMENT // 2)
     assert numbers(tmp_path)[0] > 0
     reader = Reader(command)
-    reader.read(PIECE)
+    reader.read(OUTPUT_PIECE)
     reader.follower.close()
     assert reader.pieces[0].order == 0
     assert reader.skipped == len(command.said[STDOUT]) - HEAD - sum(
@@ -126,13 +127,13 @@ def test_what_has_left_the_log_comes_from_the_heads(tmp_path: Path) -> None:
 
 
 def test_a_follower_waits_for_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
-    follower = Follower(tmp_path / "new", 0, 0)
-    assert follower.next(PIECE) is None
+    follower = OutputReader(tmp_path / "new", 0, 0)
+    assert follower.next(OUTPUT_PIECE) is None
     (tmp_path / "new").mkdir()
     command = Command(tmp_path / "new")
-    assert follower.next(PIECE) is None
+    assert follower.next(OUTPUT_PIECE) is None
     command.say(STDOUT, 10)
-    piece = follower.next(PIECE)
+    piece = follower.next(OUTPUT_PIECE)
     assert piece is not None and piece.data == command.said[STDOUT]
     follower.close()
 
@@ -144,7 +145,7 @@ def test_a_reader_keeps_what_it_has_open_while_it_is_removed(tmp_path: Path) -> 
     reader.read(10, 1)
     live.remove(tmp_path)
     assert numbers(tmp_path) == []
-    reader.read(PIECE)
+    reader.read(OUTPUT_PIECE)
     reader.follower.close()
     assert reader.at[STDOUT] == 1_000 and reader.skipped == 0
 
@@ -181,13 +182,15 @@ def test_those_who_are_watched_take_turns_within_the_credit() -> None:
     for key in (A, B, C):
         assert watching.watch(key) is None
     assert say(watching, {A: 10, B: 10, C: 10}) == [], "nothing without credit"
-    watching.grant(5 * (PIECE + OVERHEAD) + OVERHEAD + 7)
-    has = {A: 10 * PIECE, B: 5, C: 10 * PIECE}
+    watching.grant(5 * (OUTPUT_PIECE + OUTPUT_OVERHEAD) + OUTPUT_OVERHEAD + 7)
+    has = {A: 10 * OUTPUT_PIECE, B: 5, C: 10 * OUTPUT_PIECE}
     first = say(watching, has)
     assert [name for name, _ in first] == ["a", "b", "c", "a", "c", "a"]
-    assert sum(size + OVERHEAD for _, size in first) <= 5 * (PIECE + OVERHEAD) + OVERHEAD + 7
+    assert (
+        sum(size + OUTPUT_OVERHEAD for _, size in first) <= 5 * (OUTPUT_PIECE + OUTPUT_OVERHEAD) + OUTPUT_OVERHEAD + 7
+    )
     assert watching.room == 0
-    watching.grant(2 * (PIECE + OVERHEAD))
+    watching.grant(2 * (OUTPUT_PIECE + OUTPUT_OVERHEAD))
     assert sorted(name for name, _ in say(watching, has)) == ["a", "c"], (
         "who had the last turn does not get the next two"
     )
@@ -221,8 +224,17 @@ def test_more_than_any_server_asks_for_drops_the_oldest() -> None:
     assert [key for key in dropped if key] == [("0", 1), ("1", 1)]
 
 
-@pytest.mark.parametrize("credit", [0, OVERHEAD, OVERHEAD + 1, OVERHEAD + PIECE, 10 * PIECE])
+@pytest.mark.parametrize(
+    "credit",
+    [
+        0,
+        OUTPUT_OVERHEAD,
+        OUTPUT_OVERHEAD + 1,
+        OUTPUT_OVERHEAD + OUTPUT_PIECE,
+        10 * OUTPUT_PIECE,
+    ],
+)
 def test_room_is_what_credit_leaves_for_one_piece(credit: int) -> None:
     watching = Watching()
     watching.grant(credit)
-    assert watching.room == max(0, min(PIECE, credit - OVERHEAD))
+    assert watching.room == max(0, min(OUTPUT_PIECE, credit - OUTPUT_OVERHEAD))

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from agent.core.watching import OVERHEAD, PIECE
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
 from proto.messages import CommandMessage, Credit, Outcome, Stream, Watch
 from tests.agent.peer import Peer, peer
 from tests.agent.process import TOKEN, agent
@@ -70,9 +70,11 @@ async def test_no_byte_beyond_the_credit_and_none_when_nobody_looks_any_more(tmp
         await server.welcomed(1)
         command = await server.dispatch(command="head -c 100000 /dev/zero; sleep 100")
         await server.get("started", command)
-        await watch(server, command, credit=2 * (1_000 + OVERHEAD) - 500)
-        sent = await server.until(lambda: sum(len(piece.data) + OVERHEAD for piece in server.all("output", command)))
-        assert sent == 2 * (1_000 + OVERHEAD) - 500
+        await watch(server, command, credit=2 * (1_000 + OUTPUT_OVERHEAD) - 500)
+        sent = await server.until(
+            lambda: sum(len(piece.data) + OUTPUT_OVERHEAD for piece in server.all("output", command))
+        )
+        assert sent == 2 * (1_000 + OUTPUT_OVERHEAD) - 500
         await watch(server, command, credit=MIB, stdout_offset=90_000)
         await server.until(
             lambda: sum(len(piece.data) for piece in server.all("output", command) if piece.offset >= 90_000) == 10_000
@@ -119,7 +121,7 @@ async def test_one_that_says_much_silences_neither_others_nor_results(tmp_path: 
         heard = 0
         for _ in range(5):
             before = len(server.all("output", soft))
-            await server.send(CommandMessage(credit=Credit(output_bytes=4 * (PIECE + OVERHEAD))))
+            await server.send(CommandMessage(credit=Credit(output_bytes=4 * (OUTPUT_PIECE + OUTPUT_OVERHEAD))))
             await server.until(lambda before=before: len(server.all("output", soft)) > before)
             quick = await server.dispatch(command="echo quick")
             with trio.fail_after(10):
@@ -127,8 +129,8 @@ async def test_one_that_says_much_silences_neither_others_nor_results(tmp_path: 
             heard += 1
         assert heard == 5
         pieces = server.all("output", loud)
-        assert sum(len(piece.data) for piece in pieces) <= 5 * 4 * PIECE
-        assert all(len(piece.data) <= PIECE and piece.data.strip(b"y\n") == b"" for piece in pieces)
+        assert sum(len(piece.data) for piece in pieces) <= 5 * 4 * OUTPUT_PIECE
+        assert all(len(piece.data) <= OUTPUT_PIECE and piece.data.strip(b"y\n") == b"" for piece in pieces)
         assert any(later.offset > earlier.offset + len(earlier.data) for earlier, later in pairwise(pieces)), (
             "the rest was skipped, and it shows"
         )

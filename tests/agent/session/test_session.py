@@ -24,7 +24,7 @@ from agent.core.state import State
 from agent.enrolment.facts import Facts
 from agent.log import Log
 from agent.policy import Policy
-from agent.send_queue import Outbox
+from agent.send_queue import SendQueue
 from agent.session import wire
 from agent.session.session import Sessions, Timing
 from agent.storage.spool import Order, Spool
@@ -118,8 +118,8 @@ class Rig:
         self.wires: list[Wire] = []
         self._dialled, self._next = trio.open_memory_channel[Wire](1_000)
         self.engine = Engine(State(), "journal-1", "boot-1")
-        self.hands, journal = Hands(), InstantJournal()
-        self.conductor = Conductor(self.engine, journal, self.hands, Outbox(), TrioClock(), nursery, Log())
+        self.runner, journal = Hands(), InstantJournal()
+        self.conductor = Conductor(self.engine, journal, self.runner, SendQueue(), TrioClock(), nursery, Log())
         journal.conductor = self.conductor
         facts = Facts("h", "127.0.0.1", "Linux", "x86_64", "0", {})
         self.sessions = Sessions(
@@ -301,7 +301,7 @@ async def test_commands_and_cancels_of_another_session_are_dropped(autojump_cloc
     kinds = []
     while "heartbeat" not in kinds:
         kinds.append(kind_of(await connection.from_agent.receive())[0])
-    assert kinds == ["heartbeat"] and rig.hands.spawned == [] and not rig.engine.state.tombstones
+    assert kinds == ["heartbeat"] and rig.runner.spawned == [] and not rig.engine.state.tombstones
 
 
 async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(
@@ -313,7 +313,7 @@ async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(
         command_content=CommandContent(command_id="../../etc", attempt=1, seq=1, session=1, argv=["true"])
     )
     await rig.dialled()
-    assert connection.closed_at is not None and rig.hands.spawned == [] and os.listdir(tmp_path) == []
+    assert connection.closed_at is not None and rig.runner.spawned == [] and os.listdir(tmp_path) == []
 
 
 async def test_a_refused_token_is_logged_with_its_remedy_and_tried_again(

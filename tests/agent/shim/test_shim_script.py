@@ -200,7 +200,7 @@ def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(
     assert script.write(directory, "true", nobody).is_relative_to("/var/tmp"), "it runs there too, only not by itself"
     script.remove(directory)
     monkeypatch.setattr(script, "_open_to_all", lambda path: False)
-    with pytest.raises(OSError, match="no directory that its user can reach"):
+    with pytest.raises(OSError, match="the user can reach no directory"):
         script.write(directory, "true", nobody)
     assert not places() and not (directory / script.PLACE).exists()
 
@@ -216,7 +216,7 @@ def test_beside_a_state_directory_that_only_root_can_reach_into(monkeypatch: pyt
         script.remove(directory)
         assert list((base / "agent-scripts").iterdir()) == []
         base.chmod(0o777)
-        assert script._beside(base / "other") is None, "others could put something there first"
+        assert script._scripts_directory(base / "other") is None, "others could put something there first"
     finally:
         shutil.rmtree(base)
 

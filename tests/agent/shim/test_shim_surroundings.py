@@ -18,7 +18,7 @@ import pytest
 from agent.shim import records
 from agent.shim.client import ForkServer
 from agent.shim.system import environment
-from agent.shim.system.limits import Original
+from agent.shim.system.limits import OriginalLimits
 from tests.agent.shim.conftest import Shims
 
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
@@ -56,7 +56,7 @@ os.execv(sys.executable, [sys.executable, "-P", "-X", "utf8", "-m", "agent.shim"
 
 
 @asynccontextmanager
-async def tuned(root: Path, more: str = "pass", original: Original | None = None) -> AsyncIterator[Shims]:
+async def tuned(root: Path, more: str = "pass", original: OriginalLimits | None = None) -> AsyncIterator[Shims]:
     """Shims below an agent that was tuned in every way."""
     forks = ForkServer(argv=[sys.executable, "-c", TUNED % more], original=original)
     await forks.start()
@@ -108,7 +108,7 @@ async def test_no_signal_is_ignored_or_blocked_in_a_program_that_sets_none_itsel
 
 async def test_a_command_has_the_limits_that_the_agent_was_started_with(tmp_path: Path) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    original = Original((37, hard), resource.getrlimit(resource.RLIMIT_NPROC))
+    original = OriginalLimits((37, hard), resource.getrlimit(resource.RLIMIT_NPROC))
     more = (
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, {hard})); "
         f"resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"

@@ -167,7 +167,7 @@ def test_a_full_disk_costs_the_reserve_and_not_the_journal(rig: Rig) -> None:
     rig.disk.full_while = reserve
     rig.journal.put(Rewrite(1, [intent(1)]))
     assert rig.next() == JournalDurable(1)
-    assert "reserve was given up" in rig.warnings[0]
+    assert "reserve was deleted" in rig.warnings[0]
     assert set(rig.on_disk().executions) == {("c1", 1)}
 
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
 from server.core.results.live_output import (
-    OVERHEAD,
-    PIECE,
     STDERR,
     STDOUT,
     STREAMS,
@@ -57,7 +56,7 @@ class Assembled:
 
 
 @given(limit=st.integers(200, 2_000), steps=STEPS)
-def test_no_history_repeats_or_changes_a_byte_or_hides_a_gap(limit: int, steps: list[Piece | str]) -> None:
+def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int, steps: list[Piece | str]) -> None:
     ring = OutputRing(limit, NOWHERE)
     viewers = [Assembled()]
     for step in steps:
@@ -83,7 +82,7 @@ def test_no_history_repeats_or_changes_a_byte_or_hides_a_gap(limit: int, steps: 
     cuts=st.lists(st.tuples(st.sampled_from(STREAMS), st.integers(1, 40)), max_size=40),
     resumes=st.lists(st.integers(0, 40), max_size=5),
 )
-def test_output_within_the_ring_is_complete_and_in_order_for_every_viewer(
+def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_viewer_comes_again(
     cuts: list[tuple[int, int]], resumes: list[int]
 ) -> None:
     ring, at = OutputRing(1 << 20, NOWHERE), dict(NOWHERE)
@@ -106,7 +105,7 @@ def test_output_within_the_ring_is_complete_and_in_order_for_every_viewer(
 
 
 @given(seen=st.integers(0, 120), head=st.integers(0, 50), tail=st.integers(0, 50), total=st.integers(0, 120))
-def test_the_result_gives_the_remaining_bytes_and_names_the_gap(seen: int, head: int, tail: int, total: int) -> None:
+def test_the_result_gives_the_rest_and_names_what_is_nowhere(seen: int, head: int, tail: int, total: int) -> None:
     head, seen = min(head, total), min(seen, total)
     tail = min(tail, total - head)
     truth = TRUTH[STDOUT][:total]
@@ -119,18 +118,18 @@ def test_the_result_gives_the_remaining_bytes_and_names_the_gap(seen: int, head:
     viewer.true()
 
 
-def test_the_remaining_output_is_split_into_pieces() -> None:
+def test_the_rest_comes_in_pieces() -> None:
     position = ViewerPosition()
     sizes = [
         len(one.data)
-        for one in remaining(position, STDERR, bytes(2 * PIECE + 1), b"", 2 * PIECE + 1)
+        for one in remaining(position, STDERR, bytes(2 * OUTPUT_PIECE + 1), b"", 2 * OUTPUT_PIECE + 1)
         if isinstance(one, Piece)
     ]
-    assert sizes == [PIECE, PIECE, 1]
+    assert sizes == [OUTPUT_PIECE, OUTPUT_PIECE, 1]
 
 
-def test_a_ring_that_dropped_bytes_does_not_reach_a_new_viewer() -> None:
-    ring = OutputRing(3 * (OVERHEAD + 10), NOWHERE)
+def test_a_ring_that_dropped_something_does_not_reach_a_newcomer() -> None:
+    ring = OutputRing(3 * (OUTPUT_OVERHEAD + 10), NOWHERE)
     for number in range(4):
         ring.add(Piece(STDOUT, 10 * number, bytes(10)))
     assert not ring.reaches(ViewerPosition())
@@ -139,14 +138,17 @@ def test_a_ring_that_dropped_bytes_does_not_reach_a_new_viewer() -> None:
     assert ring.news(newcomer)[0] == Gap(STDOUT, 0, 10)
 
 
-@given(window=st.integers(PIECE + OVERHEAD, 10 * PIECE), takes=st.lists(st.integers(1, PIECE), max_size=30))
+@given(
+    window=st.integers(OUTPUT_PIECE + OUTPUT_OVERHEAD, 10 * OUTPUT_PIECE),
+    takes=st.lists(st.integers(1, OUTPUT_PIECE), max_size=30),
+)
 def test_never_more_than_a_window_is_outstanding(window: int, takes: list[int]) -> None:
     credit, agent = SessionCredit(), 0
     for size in takes:
         agent += credit.grant(window)
         assert credit.outstanding == agent <= window
-        if agent >= size + OVERHEAD:
-            agent -= size + OVERHEAD
+        if agent >= size + OUTPUT_OVERHEAD:
+            agent -= size + OUTPUT_OVERHEAD
             assert credit.take(size)
         else:
             assert not credit.take(size)
@@ -155,19 +157,22 @@ def test_never_more_than_a_window_is_outstanding(window: int, takes: list[int]) 
 
 def test_nothing_is_granted_while_half_a_window_is_left() -> None:
     credit = SessionCredit()
-    assert credit.grant(10 * OVERHEAD) == 10 * OVERHEAD
-    assert credit.take(3 * OVERHEAD)
-    assert credit.grant(10 * OVERHEAD) == 0
-    assert credit.take(OVERHEAD)
-    assert credit.grant(10 * OVERHEAD) == 6 * OVERHEAD
+    assert credit.grant(10 * OUTPUT_OVERHEAD) == 10 * OUTPUT_OVERHEAD
+    assert credit.take(3 * OUTPUT_OVERHEAD)
+    assert credit.grant(10 * OUTPUT_OVERHEAD) == 0
+    assert credit.take(OUTPUT_OVERHEAD)
+    assert credit.grant(10 * OUTPUT_OVERHEAD) == 6 * OUTPUT_OVERHEAD
 
 
-@pytest.mark.parametrize(("sessions", "each"), [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, PIECE + OVERHEAD)])
-def test_agents_share_the_total_and_each_gets_at_least_a_piece(sessions: int, each: int) -> None:
+@pytest.mark.parametrize(
+    ("sessions", "each"),
+    [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, OUTPUT_PIECE + OUTPUT_OVERHEAD)],
+)
+def test_agents_share_what_all_may_send_but_each_gets_a_piece(sessions: int, each: int) -> None:
     assert credit_share(100_000, 500_000, sessions) == each
 
 
-def test_a_viewer_gets_only_the_new_part_of_a_piece() -> None:
+def test_a_viewer_that_joined_elsewhere_gets_the_part_of_a_piece_that_it_lacks_and_nothing_of_one_that_it_has() -> None:
     ring = OutputRing(10_000, NOWHERE)
     ring.add(Piece(STDOUT, 0, b"abcdef"))
     ring.add(Piece(STDOUT, 6, b"ghi"))

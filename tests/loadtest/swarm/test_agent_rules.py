@@ -35,20 +35,20 @@ def kinds(agent: Agent) -> list[str]:
 def run(
     agent: Agent, number: int = 1, command: str = "echo a", *, attempt: int = 1, session: int = 5, **more: int
 ) -> None:
-    agent.hear(
+    agent.handle(
         heard.Content(command_id=ID % number, command=command, attempt=attempt, seq=number, session=session, **more),
         NOW,
     )
 
 
 def ack(agent: Agent, number: int = 1) -> None:
-    agent.hear(heard.Ack(ID % number, 1), NOW)
+    agent.handle(heard.Ack(ID % number, 1), NOW)
 
 
 def cancel(
     agent: Agent, number: int = 1, *, journal_id: str = "journal-a", session: int = 5, reason: str = "canceled"
 ) -> None:
-    agent.hear(heard.Cancel(ID % number, 1, number, journal_id, reason, session), NOW)
+    agent.handle(heard.Cancel(ID % number, 1, number, journal_id, reason, session), NOW)
 
 
 def reconnect(agent: Agent, verdicts: dict[heard.Key, int] | None = None, session: int = 6, **more: int) -> list[Entry]:
@@ -226,7 +226,9 @@ def test_its_own_timeout_ends_a_command(agent: Agent) -> None:
 
 
 def test_exit_codes_that_count_as_success_do(agent: Agent) -> None:
-    agent.hear(heard.Content(command_id=ID % 1, command="exit 3", attempt=1, seq=1, session=5, success_codes=[3]), NOW)
+    agent.handle(
+        heard.Content(command_id=ID % 1, command="exit 3", attempt=1, seq=1, session=5, success_codes=[3]), NOW
+    )
     ended = result(agent)
     assert (ended.outcome, ended.exit_code, ended.error_code) == (Outcome.COMPLETED, 3, "")
 
@@ -238,7 +240,7 @@ def test_no_more_results_are_unacknowledged_than_there_are_credits(agent: Agent)
     assert kinds(agent).count("command_result") == 2
     ack(agent, 1)
     assert kinds(agent) == ["command_result"]
-    agent.hear(heard.Credit(results=2), NOW)
+    agent.handle(heard.Credit(results=2), NOW)
     assert kinds(agent) == ["command_result"] * 2
 
 
@@ -248,7 +250,7 @@ def test_what_is_remembered_is_bounded_and_what_was_forgotten_is_never_started(a
         run(agent, number)
         ack(agent, number)
     assert len(agent.journal.entries) == ACKED_KEPT
-    assert len(agent.journal.tombs) == TOMBS_KEPT
+    assert len(agent.journal.tombstones) == TOMBS_KEPT
     assert len(agent.journal.newest) == ACKED_KEPT + TOMBS_KEPT
     assert agent.journal.low == 10
     agent.say.clear()
@@ -262,7 +264,7 @@ def test_forget_turns_acknowledged_entries_into_tombstones(agent: Agent) -> None
     for number in (1, 2, 3):
         run(agent, number)
         ack(agent, number)
-    agent.hear(heard.Forget(2), NOW)
+    agent.handle(heard.Forget(2), NOW)
     assert [entry.seq for entry in decode(agent.hello()).hello.entries] == [3]
     agent.say.clear()
     run(agent, 1)

@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from _speedups.http2.limits import ConnectionLimits
-from loadtest.swarm.door import Door
 from loadtest.swarm.join import CannotJoin, Joined, join
+from loadtest.swarm.join_target import JoinTarget
 from loadtest.swarm.names import host_id_of
 from proto.link.errors import LinkRefused
 from proto.link.server import bind
@@ -90,9 +90,9 @@ async def join_at(
 ) -> tuple[list[Joined], list[int]]:
     told: list[int] = []
     async with port.open() as number:
-        door = Door("127.0.0.1", number, token, pin or port.pin)
+        join_target = JoinTarget("127.0.0.1", number, token, pin or port.pin)
         # a context of its own: a thread of trio's would inherit the asyncio loop of the port
-        alone = partial(Context().run, join, door, first, hosts, 1, told.append)
+        alone = partial(Context().run, join, join_target, first, hosts, 1, told.append)
         return await trio.to_thread.run_sync(alone, abandon_on_cancel=True), told
 
 
@@ -140,5 +140,5 @@ async def test_an_enrolment_port_that_is_not_there_is_named() -> None:
         number = sock.getsockname()[1]
     with pytest.raises(CannotJoin, match=f"127.0.0.1:{number}"):
         await trio.to_thread.run_sync(
-            join, Door("127.0.0.1", number, "jt_good", "sha256:"), 0, 1, 1, lambda joined: None
+            join, JoinTarget("127.0.0.1", number, "jt_good", "sha256:"), 0, 1, 1, lambda joined: None
         )

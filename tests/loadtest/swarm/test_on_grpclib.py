@@ -12,8 +12,9 @@ import pytest
 import trio
 import trustme
 
+from loadtest.swarm.config import Config
 from loadtest.swarm.faults import Fault
-from loadtest.swarm.loop import Config, Loop
+from loadtest.swarm.loop import Loop
 from proto.link.errors import LinkClosed, LinkRefused
 from proto.messages import Drain, Heartbeat, Outcome, ResultAck, Stage, kind_of
 from tests.loadtest.fake import ID, Session, swarm
@@ -177,7 +178,7 @@ async def test_a_slow_reader_gets_everything_in_the_end_and_a_silent_one_when_it
         await until(lambda: len(results) == 5)
         await trio.sleep(0.1)
         assert len(results) == 5
-        loop.later(0.0, loop.peers[1], loop.peers[1].take, Fault())
+        loop.later(0.0, loop.peers[1], loop.peers[1].set_fault, Fault())
         await until(lambda: len(results) == 10)
     assert set(results) == {b"x" * 100 + b"\n"}
 
@@ -188,7 +189,7 @@ async def test_a_server_that_never_welcomes_is_left_after_the_hello_timeout() ->
 
     async with swarm(never, greet=False, hello_timeout=0.05) as loop:
         await until(lambda: loop.shared.counts["hello_timeouts"] >= 2)
-        assert "no welcome within 0.05 s" in loop.reasons
+        assert "no Welcome within 0.05 s" in loop.reasons
         assert loop.shared.counts["welcomed"] == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from loadtest.conduct import GOOD
 from loadtest.options import Options
 from loadtest.reports.report import KEYS
-from loadtest.site.target import Started
+from loadtest.site.target import StartedTarget
 from tests.tools.bench.wire.wire import measure
 
 pytestmark = pytest.mark.system
@@ -63,7 +63,7 @@ def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_serv
 
 
 def test_a_foreign_server_with_tls_is_used_by_as_many_processes_as_the_limit_on_files_asks_for(tmp_path: Path) -> None:
-    target = Started(tmp_path, Options(agents=200, tls=True))
+    target = StartedTarget(tmp_path, Options(agents=200, tls=True))
     report = tmp_path / "report.json"
     where = [
         "--server",
@@ -95,7 +95,7 @@ def test_a_server_of_its_own_that_cannot_open_enough_files_is_not_started(tmp_pa
 
 
 def test_a_foreign_server_without_tls_is_told_from_one_with_it(tmp_path: Path) -> None:
-    target = Started(tmp_path, Options(agents=1))
+    target = StartedTarget(tmp_path, Options(agents=1))
     where = [
         "--server",
         target.url,

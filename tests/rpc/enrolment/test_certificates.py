@@ -101,7 +101,7 @@ async def test_a_certificate_that_is_not_valid_yet(site: Border) -> None:
 
 async def test_a_certificate_of_somebody_elses_ca_with_other_names(site: Border) -> None:
     await site.join("a")
-    context = credentials.trusting((site.folder / "a" / credentials.ROOT).read_text())
+    context = credentials.trusting_context((site.folder / "a" / credentials.ROOT).read_text())
     trustme.CA().issue_cert("agent.test").configure_cert(context)
     with pytest.raises(LinkClosed):
         async with site.dial("a", context) as stream:
@@ -120,7 +120,9 @@ async def test_the_servers_own_certificate_is_no_hosts(site: Border) -> None:
 async def test_no_certificate(site: Border) -> None:
     where = await site.join("a")
     with pytest.raises(LinkClosed):
-        async with site.dial("a", credentials.trusting((site.folder / "a" / credentials.ROOT).read_text())) as stream:
+        async with site.dial(
+            "a", credentials.trusting_context((site.folder / "a" / credentials.ROOT).read_text())
+        ) as stream:
             await say_hello(stream, where.host_id)
             await stream.recv()
     await site.refused("certificate_missing")

@@ -91,7 +91,7 @@ async def test_wrong_tokens_from_one_address_do_not_use_up_what_is_for_all(tmp_p
 
 async def test_another_pin_sends_no_token(site: Border) -> None:
     token = await site.token()
-    asked = client.Asked(("127.0.0.1", site.ports[1]), token, f"sha256:{'0' * 64}", "a")
+    asked = client.JoinRequest(("127.0.0.1", site.ports[1]), token, f"sha256:{'0' * 64}", "a")
     with pytest.raises(PinMismatch, match=site.entrance.pin):
         await client.join(site.folder, asked)
     assert (await site.store.join_token(token.split("_")[1])).uses_left == 1  # type: ignore[union-attr]
@@ -154,14 +154,14 @@ async def test_a_lost_answer_to_a_renewal_locks_nobody_out(site: Border) -> None
 
 async def test_renewals_are_refused_without_a_certificate(site: Border) -> None:
     await site.join("a")
-    trusted = credentials.trusting((site.folder / "a" / credentials.ROOT).read_text())
+    trusted = credentials.trusting_context((site.folder / "a" / credentials.ROOT).read_text())
     with pytest.raises(LinkRefused, match="certificate_unusable"):
         await call("127.0.0.1", site.ports[1], "/clarion.v1.EnrolmentService/Renew", b"", ssl=trusted, within=5)
     await site.refused("certificate_unusable")
 
 
 async def test_a_request_that_is_too_large_or_no_message_is_refused(site: Border) -> None:
-    blind = credentials.blind()
+    blind = credentials.unverified_context()
     with pytest.raises(LinkRefused) as large:
         await call("127.0.0.1", site.ports[1], ENROL, b"x" * (LIMIT + 1), ssl=blind, within=5)
     assert large.value.code == 8

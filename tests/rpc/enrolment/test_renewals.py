@@ -166,13 +166,13 @@ def test_the_servers_certificate_is_measured_by_when_ours_was_made() -> None:
 async def test_what_the_server_says_of_the_life_is_kept_with_the_receipt(tmp_path: Path) -> None:
     async with border(tmp_path, lifetime=7_200.0) as site:
         await site.join("a")
-        first = credentials.held(tmp_path / "a", credentials_boot(), 1 << 62)
+        first = credentials.held_certificate(tmp_path / "a", credentials_boot(), 1 << 62)
         assert (first.generation, first.life_ms) == (1, 7_200_000) and first.received_ms is not None
         await site.renew("a")
-        second = credentials.held(tmp_path / "a", credentials_boot(), 1 << 62)
+        second = credentials.held_certificate(tmp_path / "a", credentials_boot(), 1 << 62)
         assert second.generation == 2 and second.received_ms is not None and second.received_ms >= first.received_ms
         (tmp_path / "a" / credentials.RECEIPT).unlink()
-        assert credentials.held(tmp_path / "a", credentials_boot(), 1 << 62).received_ms is None
+        assert credentials.held_certificate(tmp_path / "a", credentials_boot(), 1 << 62).received_ms is None
 
 
 def credentials_boot() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import trio
 
+from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
 from proto.link.errors import LinkRefused
 from proto.messages import CommandResult, Credit, Outcome, Output, OutputDigest, Stream, Watch
-from server.core.results.live_output import OVERHEAD, PIECE, STDERR, STDOUT, Gap, Piece, ViewerPosition
+from server.core.results.live_output import STDERR, STDOUT, Gap, Piece, ViewerPosition
 from server.errors import ClarionError
 from server.fleet.watching import WatchLimits
 from tests.rpc.peer import COMMAND, HOST, Agent, Edge, until
@@ -41,11 +42,11 @@ async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_e
         assert await hear(agent, "watch") == Watch(COMMAND, 1)
         watching.grant()
         credit = await hear(agent, "credit")
-        assert isinstance(credit, Credit) and credit.output_bytes > 2 * (PIECE + OVERHEAD)
+        assert isinstance(credit, Credit) and credit.output_bytes > 2 * (OUTPUT_PIECE + OUTPUT_OVERHEAD)
         await agent.say(output=piece(0, b"abc"))
         await agent.say(output=piece(0, b"err", Stream.STDERR, 2))
         await agent.say(output=piece(5, b"fg", order=3))
-        await until(lambda: len(watching._watched[KEY].ring) == 8 + 3 * OVERHEAD)
+        await until(lambda: len(watching._watched[KEY].ring) == 8 + 3 * OUTPUT_OVERHEAD)
         expected = [
             Piece(STDOUT, 0, b"abc", 1, 5),
             Piece(STDERR, 0, b"err", 2, 5),
@@ -110,7 +111,7 @@ async def test_a_viewer_who_comes_late_has_the_agent_begin_anew_and_nobody_sees_
         (Output("nonsense", 1, Stream.STDOUT, 0, b"x"), "command_id"),
         (Output(COMMAND, 1, Stream(0), 0, b"x"), "output.stream"),
         (piece(0, b""), "output.data"),
-        (piece(0, bytes(PIECE + 1)), "output.data"),
+        (piece(0, bytes(OUTPUT_PIECE + 1)), "output.data"),
         (piece(1 << 53, b"x"), "output.offset"),
     ],
 )

@@ -15,9 +15,9 @@ from typing import IO
 import pytest
 
 from loadtest.files import limit, split
-from loadtest.options import Foreign
+from loadtest.options import ExistingServer
 from loadtest.site.fleet import Fleet
-from loadtest.site.target import Running
+from loadtest.site.target import ExistingTarget
 from tests.system.rig import BIN, INSECURE, Rig, until
 
 NAMES = ("node1", "node2", "node3")
@@ -160,14 +160,14 @@ def test_three_hundred_hosts_lose_no_line(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(INSECURE)
     files = limit()
     rig.start_server()
-    where = Foreign(
+    where = ExistingServer(
         f"http://127.0.0.1:{rig.http_port}",
         rig.data / "admin.token",
         "127.0.0.1",
         rig.agent_port,
         rig.data / "join.token",
     )
-    fleet = Fleet(Running(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
+    fleet = Fleet(ExistingTarget(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
     try:
         fleet.dial()
         until(f"{HOSTS} simulated hosts are connected", lambda: fleet.connected == HOSTS, within=120)

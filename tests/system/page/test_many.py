@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from loadtest.files import limit, split
-from loadtest.options import Foreign
+from loadtest.options import ExistingServer
 from loadtest.site.fleet import Fleet
-from loadtest.site.target import Running
+from loadtest.site.target import ExistingTarget
 from tests.system.rig import INSECURE, Rig, until
 from tests.web.browser import LONG, Received, browse, sign_in
 
@@ -34,14 +34,14 @@ ODD = -(-HOSTS // 7)
 @contextmanager
 def simulated(rig: Rig) -> Iterator[Fleet]:
     files = limit()
-    where = Foreign(
+    where = ExistingServer(
         f"http://127.0.0.1:{rig.http_port}",
         rig.data / "admin.token",
         "127.0.0.1",
         rig.agent_port,
         rig.data / "join.token",
     )
-    fleet = Fleet(Running(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
+    fleet = Fleet(ExistingTarget(where), split(HOSTS, files, None), seed=1, folder=rig.folder)
     try:
         fleet.dial()
         until(f"{HOSTS} simulated hosts are connected", lambda: fleet.connected == HOSTS, within=120)

@@ -1,1 +1,1 @@
-"""The API as its users' tools see it."""
+"""Checks the API with the tools of its users."""

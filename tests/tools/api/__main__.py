@@ -1,5 +1,6 @@
-"""`make api-check`: the API as generators of clients, fuzzers and Prometheus see it. Exit code 1: something was
-found."""
+"""Runs `make api-check`: client generators, fuzzers and Prometheus against the API. Exit code 1: something
+was found.
+"""
 
 from __future__ import annotations
 

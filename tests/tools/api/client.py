@@ -1,4 +1,4 @@
-"""A client generated from the description a server gives, and a task run with it."""
+"""Generates a client from the server's API description and runs a task with it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ WANTED = {
 
 
 def generate(here: Site, folder: Path) -> Path:
-    """The folder that holds the package `clarion_client`. The description is read with the token that only reads. A
-    warning of the generator, which
-    then leaves something out, is an error."""
+    """Return the folder with the package `clarion_client`.
+
+    The read-only token is used to fetch the description. A warning of the generator counts as an error, because it then
+    leaves something out.
+    """
     description, config = folder / "openapi.json", folder / "generator.json"
     description.write_bytes(here.read("/openapi.json"))
     config.write_text(json.dumps({"post_hooks": []}))
@@ -35,7 +37,7 @@ def generate(here: Site, folder: Path) -> Path:
 
 
 def run_task(here: Site, folder: Path) -> dict[str, object]:
-    """What the generated client saw of a command's life."""
+    """Run a command with the generated client and return what it saw."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "CLARION_TOKEN": here.token}
     ran = subprocess.run(
         [sys.executable, "-m", "tests.tools.api.with_client", here.address, AGENT],

@@ -1,4 +1,4 @@
-"""schemathesis against a server."""
+"""Runs schemathesis against a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 def fuzz(
     here: Site, examples: int, seed: int, arguments: Sequence[str] = (), *, quiet: bool = False
 ) -> tuple[int, str]:
-    """Exit code and, when quiet, what it printed. examples: valid and invalid requests of each operation and kind."""
+    """Return exit code and, when quiet, the output. `examples`: valid and invalid requests per operation."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         "--config-file",

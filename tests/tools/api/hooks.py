@@ -1,7 +1,6 @@
-"""What the API's description cannot say in JSON Schema, for schemathesis. Each rule says why the server refuses what it
-leaves out.
+"""Rules for schemathesis that JSON Schema cannot express. Each rule says why the server refuses what it leaves out.
 
-Left out are valid requests only (by the description): what is invalid by it is sent as it is, and must be refused.
+Only requests that are valid by the description are left out; invalid ones are sent, and the server must refuse them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _TEST = (
     | st.sampled_from(["status = failed", "status != completed"])
 )
 _ODD = "\u00a0\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
-"""Spaces that are none to a shell."""
+"""Unusual spaces, which a shell does not treat as separators."""
 
 
 def _any(one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -48,7 +47,7 @@ def _any(one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def _some(one: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Of selectors that mean hosts, others that do: what means none is refused."""
+    """Return selectors that match hosts; the server refuses a selector without a match."""
     return st.recursive(
         one,
         lambda inner: (
@@ -63,7 +62,7 @@ def _network(address: int, bits: int) -> str:
     return str(ipaddress.ip_network((address, bits), strict=False))
 
 
-# The grammars of selectors, of expressions about answers and of CIDR blocks: `format` names them.
+# Grammars of selectors, answer expressions and CIDR blocks; `format` names them.
 schemathesis.openapi.format("selector", _some(_HOST))
 schemathesis.openapi.format("expression", _any(_TEST))
 schemathesis.openapi.format("cidr", st.builds(_network, st.integers(0, 2**32 - 1), st.integers(0, 32)))
@@ -75,7 +74,7 @@ def _positive(case: schemathesis.Case) -> bool:
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
-    """Whether the fields of a valid request go together."""
+    """Return whether the fields of a valid request are compatible."""
     if not _positive(case):
         return True
     path, query, body = case.operation.path, case.query or {}, case.body
@@ -98,7 +97,7 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Ids that exist, waits that end, and keys that were not used for another request."""
+    """Use existing ids, short waits, and fresh idempotency keys."""
     if not _positive(case):
         return
     _name_what_exists(case)
@@ -116,7 +115,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 def _name_what_exists(case: schemathesis.Case) -> None:
-    """Three of four times an id that the server knows; what is deleted is none of those that others read."""
+    """Use an existing id in three of four cases; objects that other requests read are not deleted."""
     path: dict[str, Any] = case.path_parameters or {}
     if "host" in path and "task_id" not in path and case.operation.method.upper() != "GET":
         path["host"] = SPARE[
@@ -138,7 +137,7 @@ def _name_what_exists(case: schemathesis.Case) -> None:
 
 
 def _has_points(body: Mapping[str, Any]) -> bool:
-    """JSON Schema takes 3.0 for an integer, and Clarion does not: a client that sends a point may have rounded."""
+    """JSON Schema accepts 3.0 as an integer, Clarion does not, because the client may have rounded the number."""
     retry = body.get("retry")
     numbers = [body.get(name) for name in ("sample", "uses", "concurrency", "max_output")] + list(
         body.get("success_codes") or ()

@@ -1,4 +1,4 @@
-"""`promtool check metrics` on what a server says at /metrics. promtool comes with Debian's package prometheus."""
+"""Runs `promtool check metrics` on the server's /metrics. promtool is part of Debian's package prometheus."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ def find() -> str | None:
 
 
 def unpack(folder: Path) -> str:
-    """Of Debian's package, which is not installed: only its files are unpacked into a folder. Raises RuntimeError where
-    that cannot be done."""
+    """Unpack promtool from Debian's package into a folder, without installing the package.
+
+    Raises:
+        RuntimeError: The package cannot be fetched.
+    """
     binary = folder / "usr/bin/promtool"
     if not binary.exists():
         if os.geteuid() != 0 or shutil.which("apt-get") is None or shutil.which("dpkg") is None:
@@ -35,7 +38,7 @@ def unpack(folder: Path) -> str:
 
 
 def check(promtool: str, metrics: bytes) -> str:
-    """What it finds; empty when there is nothing."""
+    """Return promtool's findings; empty if there are none."""
     done = subprocess.run([promtool, "check", "metrics"], input=metrics, capture_output=True, timeout=60)
     said = (done.stdout + done.stderr).decode(errors="replace").strip()
     return said or ("" if done.returncode == 0 else f"exit code {done.returncode}")

@@ -1,5 +1,6 @@
-"""A real server for the tools. One agent runs a few commands and goes before a fuzzer comes: what a fuzzer sends is run
-nowhere."""
+"""A real server for the tools. One agent runs a few commands and ends before a fuzzer starts, so no fuzzed command
+runs.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +16,22 @@ from tests.system.rig import Rig
 
 AGENT = "web-1"
 HOSTS = ("web-2", "web-db", *(f"web{number:02}" for number in range(1, 13)))
-"""With AGENT the names in the description's examples."""
+"""With AGENT the host names in the description's examples."""
 SPARE = ("spare-1", "spare-2", "spare-3")
 """Hosts that requests may rename, replace and delete."""
 KNOWN = "CLARION_API_KNOWN"
-"""Environment variable: the file with what the server knows, for tests/tools/api/hooks.py."""
+"""Environment variable with the file of known ids, for tests/tools/api/hooks.py."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """address: of the server, without a path. token: of an administrator. read_only: the token for metrics and the
-    description."""
+    """A server.
+
+    Attributes:
+        address: Address of the server, without a path.
+        token: Token of an administrator.
+        read_only: Token for metrics and the description.
+    """
 
     rig: Rig
 
@@ -42,7 +48,7 @@ class Site:
         return (self.rig.data / "metrics.token").read_text().strip()
 
     def read(self, path: str) -> bytes:
-        """With the token that only reads."""
+        """Send a request with the read-only token."""
         answer = httpx.get(
             self.address + path, headers={"Authorization": f"Bearer {self.read_only}"}, trust_env=False, timeout=60
         )
@@ -56,7 +62,7 @@ class Site:
 
 @contextmanager
 def site(folder: Path) -> Iterator[Site]:
-    """A server and the agent AGENT, both ended at the end."""
+    """Run a server and the agent AGENT while the context is open."""
     rig = Rig(folder)
     try:
         rig.start_server()
@@ -67,7 +73,7 @@ def site(folder: Path) -> Iterator[Site]:
 
 
 def prepare(here: Site) -> None:
-    """Tasks with results and outputs, hosts and join tokens that exist, and no agent any more."""
+    """Create tasks with results and outputs, hosts and join tokens, and stop the agent."""
     rig = here.rig
     for name in (*HOSTS, *SPARE):
         rig.json(

@@ -1,8 +1,8 @@
-"""A program that uses the client generated from /openapi.json: `python -m tests.tools.api.with_client ADDRESS HOST`,
-with CLARION_TOKEN set.
+"""A program that uses the generated client: `python -m tests.tools.api.with_client ADDRESS HOST`, with CLARION_TOKEN
+set.
 
-Runs a command, follows it to its end, and prints the result as one JSON object. The package `clarion_client` is on
-PYTHONPATH.
+It runs a command, follows it to its end, and prints the result as one JSON object. The package `clarion_client` must be
+on PYTHONPATH.
 """
 
 from __future__ import annotations

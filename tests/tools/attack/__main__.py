@@ -1,9 +1,8 @@
-"""`make attack`: every attack for a while beside healthy agents, in clear and with TLS; one table, one JSON file, and 1
-if a criterion fails.
+"""Runs `make attack`: every attack while healthy agents work, with and without TLS; prints a table, writes a JSON file.
 
-p99 is judged in words only: a machine that others share moves it by more than an attack does. So each attack stands
-between two whiles without one, and what the
-hypervisor has disturbed is made again.
+Exit code 1 if a criterion fails. p99 is only reported in words, because on a shared machine other machines change it
+more than an attack does. So each attack is compared with a period before and after it, and a period disturbed by the
+hypervisor is repeated.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from tests.tools.attack.judge import MOST_STOLEN, Case, table
 from tests.tools.attack.site import Seen, Site, Watching, launch, order, outcome, settled
 
 PATIENCE = 90.0
-"""Seconds beyond which a connection that was to be cut off is called left alone."""
+"""Seconds after which a connection that had to be cut off counts as ignored."""
 HOLD = 75.0
-"""Seconds after which who does not read looks whether it was cut off: guard.send_timeout, looked at with every
-heartbeat."""
+"""Seconds after which an attacker that does not read checks for its end: guard.send_timeout, checked at each heartbeat.
+"""
 FEW = 3
-"""Hosts that the attacker is; so many may be told to read slowly."""
+"""Number of the attacker's hosts in attacks by slow readers."""
 ATTEMPTS = 3
-"""At an attack that was disturbed."""
+"""Attempts at an attack that was disturbed."""
 
 
 def measured(site: Site, name: str, who: str, place: int, seconds: float, before: Seen, busy: Seen) -> Case:
-    """One attack, and the same while without it after it."""
+    """Measure one attack and the period after it."""
     refused, told, came = site.refused(), site.told(), site.came_back()
     work = site.attacker_ids[:FEW] if ATTACKS[name].work else ()
     with Watching(site, work) as watching:
@@ -56,7 +55,7 @@ def measured(site: Site, name: str, who: str, place: int, seconds: float, before
 
 
 def control(site: Site, kind: str, seconds: float) -> Seen:
-    """The healthy ones beside a process that does not attack; again when the hypervisor has disturbed them."""
+    """Measure the healthy agents without an attack; repeat a period disturbed by the hypervisor."""
     for _ in range(ATTEMPTS):
         with Watching(site) as watching:
             outcome(

@@ -1,5 +1,6 @@
-"""One attack as a process of its own: `python -m tests.tools.attack.attacker`, told what to do by a line of JSON on
-stdin."""
+"""One attack in a separate process: `python -m tests.tools.attack.attacker`, configured by one line of
+JSON on stdin.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +18,20 @@ from tests.tools.attack.plays import Play, called, opened
 
 TICK = 0.002
 IDLE, BURN = "idle", "burn"
-"""No attacks, but what they are compared with: a process that sleeps, and one that computes."""
+"""Baselines instead of attacks: a process that sleeps, and one that computes."""
 
 
 @dataclass
 class Outcome:
-    """frames: that the server's end has taken. answers: how connections ended → how many. took: seconds from a
-    connection's first byte to its end.
+    """Result of an attack.
 
-    left: connections that were still open when patience was over. cpu: seconds of this process."""
+    Attributes:
+        frames: Frames that the server's end has accepted.
+        answers: Number of connections by how they ended.
+        took: Seconds from the first byte of a connection to its end.
+        left: Connections still open at the end of the patience.
+        cpu: Seconds of this process.
+    """
 
     connections: int = 0
     frames: int = 0
@@ -41,7 +47,7 @@ class Outcome:
 
 
 class Slot:
-    """One connection and its play."""
+    """One connection with its attack."""
 
     def __init__(self, attack: Attack, aim: Aim, hold: float) -> None:
         self.began = time.monotonic()
@@ -56,7 +62,11 @@ class Slot:
         self.frames = 0
 
     def step(self, now: float) -> bool:
-        """Whether anything was done. Raises Cut."""
+        """Continue the attack; return whether anything was done.
+
+        Raises:
+            Cut: The server has ended the connection.
+        """
         if self.reads or now >= self.looks_up:
             self.link.read()
         elif not self.data:
@@ -82,7 +92,7 @@ class Slot:
         return count > 0
 
     def _peek(self) -> None:
-        """Of a socket that is not read, see its end only."""
+        """Check the socket for its end without reading."""
         state = self.link.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         if state in (7, 8):  # closed, close-wait (netinet/tcp.h)
             self.link.read()
@@ -90,10 +100,11 @@ class Slot:
 
 
 def run(attack: Attack, aim: Aim, seconds: float, connections: int, patience: float, hold: float = 0.0) -> Outcome:
-    """Attack for so long, or with so many connections if that is not 0; then wait for the server to end what is still
-    open.
+    """Attack for some seconds, or with a number of connections; then wait for the server to end open ones.
 
-    hold: seconds after which one that does not read looks up."""
+    Args:
+        hold: Seconds after which an attacker that does not read checks for its end.
+    """
     width = min(attack.width, connections or attack.width)
     done, slots = Outcome(), list[Slot]()
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Every attack: who can make it, what the server must do, and which reason it must give."""
+"""All attacks: who can make them, what the server must do, and the reason that it must report."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from tests.tools.attack.plays import Play
 
 HTTP2 = (STRANGER, AGENT)
 CUT, IGNORE, DROP = "cut off", "ignore", "drop"
-"""What the server must do: end the connection and say why; go on as if nothing had come; end it, which needs no
-reason."""
+"""What the server must do: end the connection and report a reason; ignore the attack; end it without a reason."""
 SHUT_OUT = "address_shut_out"
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """who: makes it on the plaintext port. On the TLS port a stranger comes no further than the handshake, so only bare
-    sockets and hosts attack it.
+    """One attack.
 
-    reasons: of which each connection that was cut off must have left one. width: connections at once. reads: whether it
-    takes what the
-    server sends. half: whether it shuts its side down after the first bytes. work: whether the host is given something
-    to do.
-    slow: whether it is time that ends it. looks_up: whether it reads after all, once the server must have cut it off:
-    what is on its way holds the end back. only: "tls" or "plain" where it makes sense on one of the ports alone."""
+    Attributes:
+        who: The kind of peer on the plaintext port. On the TLS port a stranger fails in the handshake, so only bare
+            sockets and hosts attack it.
+        reasons: Each cut-off connection must have reported one of these reasons.
+        width: Concurrent connections.
+        reads: True if it reads what the server sends.
+        half: True if it shuts down its sending side after the first bytes.
+        work: True if the host gets commands.
+        slow: True if a timeout ends it.
+        looks_up: True if it reads once the server must have cut it off, because unread data delays the end.
+        only: "tls" or "plain" for an attack on one port only.
+    """
 
     play: Callable[[], Play]
     who: tuple[str, ...] = HTTP2
@@ -40,11 +44,11 @@ class Attack:
     looks_up: bool = False
     only: str = ""
     claims: bool = False
-    """Whether its Hello names executions that never were."""
+    """True if its Hello names executions that never existed."""
     facts: bool = False
-    """Whether its Hello tells of another machine each time."""
+    """True if its Hello reports another machine each time."""
     database: bool = False
-    """Whether it tries to leave something in the database."""
+    """True if it tries to fill the database."""
     window: int | None = None
     receive_buffer: int | None = None
 
@@ -164,7 +168,7 @@ ATTACKS: dict[str, Attack] = {
 
 
 def pairs(name: str, tls: bool) -> list[str]:
-    """Who makes this attack on a port."""
+    """Return the attacks of a port with their peers."""
     attack = ATTACKS[name]
     if attack.only and (attack.only == "tls") != tls:
         return []

@@ -1,4 +1,4 @@
-"""Two servers for all attacks, one in clear and one with TLS, each with its healthy agents."""
+"""Two servers for all attacks, one with and one without TLS, each with healthy agents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=["plain", "tls"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Times are a second where the defaults are many, so that the tests are short. On failure the logs are printed."""
+    """Start a site with times of a second where the defaults are longer. On failure the logs are printed."""
     made = Site(tmp_path_factory.mktemp(request.param), 6, tls=request.param == "tls", settings=SHORT)
     try:
         made.start()

@@ -1,5 +1,4 @@
-"""One process of healthy simulated agents, with TLS or without: `python -m tests.tools.attack.healthy`, started by
-`site`."""
+"""One process of healthy simulated agents: `python -m tests.tools.attack.healthy`, started by `site`."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from loadtest.swarm.loop import Config, Loop, hostname_of
 
 
 class Joined(Loop):
-    """Hosts that have joined: number n has its certificate and its id in states/n."""
+    """Hosts that have joined; the certificate and id of number n are in states/n."""
 
     def __init__(self, config: Config, states: Path) -> None:
         self._states = states
@@ -32,7 +31,7 @@ class Joined(Loop):
 
 
 def main() -> None:
-    """The first line on stdin is the Config, and `states`, which is empty without TLS."""
+    """Run the process. The first line on stdin is the Config with `states`, which is empty without TLS."""
     order = json.loads(sys.stdin.buffer.raw.readline())
     states = order.pop("states")
     loop = Joined(Config(**order), Path(states)) if states else Loop(Config(**order))

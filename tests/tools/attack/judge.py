@@ -1,4 +1,4 @@
-"""What is asked of the server while it is attacked, and the table of what it did."""
+"""Criteria for the server under attack, and the table of its results."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ from tests.tools.attack.attacks import ATTACKS, CUT, DROP, IGNORE, SHUT_OUT
 from tests.tools.attack.site import Seen
 
 MOST_MIB = 64
-"""By which the server may grow."""
+"""Maximum growth of the server."""
 MOST_STORED_MIB = 24
-"""By which the database may grow in the while of an attack that tries to leave something there, beyond what it grows by
-without: a host's orphans,
-and SQLite's log, which is as long as its longest transaction."""
+"""Maximum growth of the database during an attack that tries to fill it, beyond its normal growth: the orphans of one
+host, and SQLite's log, which is as long as its longest transaction.
+"""
 MOST_MOVED = 0.2
-"""Share by which the healthy ones' p99 may move."""
+"""Share by which the p99 of the healthy agents may change."""
 MOST_STOLEN = 0.03
-"""Of a core, by the hypervisor, in the while of an attack or beside it; with more, what p99 does is its doing."""
+"""Share of a core taken by the hypervisor; above it, the hypervisor explains changes of p99."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """outcome: as the attacker tells it. refused, told: reason → counts and lines. before, after: the same while beside
-    a process that sleeps;
-    busy: beside one that computes, once per port."""
+    """Measurements of one attack.
+
+    Attributes:
+        outcome: The attacker's result.
+        refused: Counters by reason.
+        told: Log lines by reason.
+        before: The period before, with a sleeping process.
+        after: The period after, with a sleeping process.
+        busy: A period with a computing process, once per port.
+    """
 
     name: str
     who: str
@@ -42,36 +49,36 @@ class Case:
 
     @property
     def growth(self) -> float:
-        """MiB."""
+        """Growth of the server in MiB."""
         return (self.during.rss_peak - self.during.rss_before) / 1024
 
     @property
     def stored(self) -> float:
-        """MiB by which the database grew, less than what it grows by in the same while without the attack."""
+        """Growth of the database in MiB, minus its growth in the same time without the attack."""
         return (self.during.stored - max(0.0, (self.before.stored + self.after.stored) / 2)) / (1 << 20)
 
     @property
     def calm(self) -> float:
-        """p99 in ms without the attack, the mean of before and after."""
+        """p99 in ms without the attack: the mean of before and after."""
         return ((self.before.p99 or 0.0) + (self.after.p99 or 0.0)) / 2
 
     @property
     def moved(self) -> float:
-        """Share by which p99 moved."""
+        """Share by which p99 changed."""
         return (self.during.p99 or float("inf")) / self.calm - 1 if self.calm else float("inf")
 
     @property
     def disturbed(self) -> bool:
-        """Whether p99 says nothing, because others on the same machine have moved it."""
+        """True if p99 is meaningless because of the hypervisor."""
         return max(seen.stolen for seen in (self.before, self.during, self.after)) > MOST_STOLEN
 
     @property
     def calmly(self) -> bool:
-        """Whether the healthy ones hardly noticed."""
+        """True if the healthy agents were hardly affected."""
         return self.moved < MOST_MOVED
 
     def faults(self) -> list[str]:
-        """What went wrong; latency is judged by itself."""
+        """Failed criteria; latency is judged separately."""
         attack, found = ATTACKS[self.name], []
         if self.growth > MOST_MIB:
             found.append(f"the server grew by {self.growth:.0f} MiB")
@@ -130,6 +137,6 @@ COLUMNS = (
 
 
 def table(cases: list[Case]) -> str:
-    """Markdown."""
+    """Format the results as Markdown."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(case.cells() for case in cases)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

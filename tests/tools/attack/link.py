@@ -1,5 +1,4 @@
-"""One hostile connection: it dials, perhaps shakes hands, perhaps becomes a session, and then sends what it is told
-to."""
+"""One hostile connection: it connects, may do the handshake, may become a session, and then sends what it is given."""
 
 from __future__ import annotations
 
@@ -18,23 +17,31 @@ from tests.tools.attack.plays import CLAIMS, claimed_id
 HEADER, DATA, GOAWAY, WINDOW_UPDATE = 9, 0, 7, 8
 CHUNK = 65_536
 PATIENCE = 10.0
-"""Seconds for what the server must do at once: take a connection, answer a Hello."""
+"""Seconds for what the server must do at once: accept a connection, answer a Hello."""
 IDENTITIES = 20
-"""Hosts that the attacker is, in turn: two connections of one host at once are a copy, and quarantined."""
+"""Hosts of the attacker, used in turn: two connections of one host at the same time are a copy and quarantined."""
 ATTACKERS = 666
 """Seed of their host ids without TLS."""
 NOBODY, STRANGER, GUEST, AGENT = "nobody", "stranger", "guest", "agent"
-"""Who attacks: bytes on a bare socket; somebody without credentials; a host that has made its call and said no Hello;
-one that has said it."""
+"""Kinds of attackers: a bare socket; a peer without credentials; a host with a call but without Hello; a host with
+Hello.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """address: of the agent port. source: this end's. tls: whether the port speaks it. states: folder with a folder for
-    each identity.
+    """Target of a connection.
 
-    number: of the identity. token: for the plaintext port. slots, window: what an agent says in its Hello and grants of
-    HTTP/2 window."""
+    Attributes:
+        address: Address of the agent port.
+        source: Source address.
+        tls: True if the port uses TLS.
+        states: Folder with a folder for each identity.
+        number: Number of the identity.
+        token: Token for the plaintext port.
+        slots: Slots in the Hello.
+        window: HTTP/2 window that the agent grants.
+    """
 
     address: tuple[str, int]
     source: str
@@ -51,11 +58,16 @@ class Aim:
 
 
 class Cut(Exception):
-    """The server has ended the connection. The text: how."""
+    """The server has ended the connection; the text states how."""
 
 
 class Link:
-    """`open`, then `send` and `read` until one raises Cut. sent: bytes. ready: whether it is open and spoken for."""
+    """One connection: `open`, then `send` and `read` until one raises Cut.
+
+    Attributes:
+        sent: Sent bytes.
+        ready: True if it is open and authenticated.
+    """
 
     def __init__(self, aim: Aim) -> None:
         self.aim = aim
@@ -81,7 +93,7 @@ class Link:
         return sock
 
     def open(self) -> None:
-        """Become a session, if it is an agent that attacks."""
+        """Open the connection; become a session if the attacker is an agent."""
         try:
             if self.aim.who == AGENT:
                 self._hello()
@@ -119,7 +131,11 @@ class Link:
             self.sock.sendall(b"\0\0\x06\x04\0\0\0\0\0\0\x04" + aim.window.to_bytes(4, "big"))
 
     def send(self, data: bytes) -> int:
-        """Bytes taken, 0 when none are. Raises Cut."""
+        """Return the number of accepted bytes, 0 if none.
+
+        Raises:
+            Cut: The server has ended the connection.
+        """
         try:
             count = self.sock.send(data)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
@@ -130,7 +146,11 @@ class Link:
         return count
 
     def read(self) -> None:
-        """Take what has come. Raises Cut."""
+        """Read received data.
+
+        Raises:
+            Cut: The server has ended the connection.
+        """
         for _ in range(16):
             try:
                 data = self.sock.recv(CHUNK)
@@ -143,7 +163,7 @@ class Link:
             self._understand(data)
 
     def _last_words(self, error: OSError) -> None:
-        """What was sent before the end may say why."""
+        """Return the reason in the data received before the end."""
         self.read()
         raise Cut(self.goaway or _words(error)) from error
 
@@ -185,7 +205,7 @@ def _context(aim: Aim) -> ssl.SSLContext:
         _CONTEXTS[key] = (
             credentials.client_context(state)
             if aim.who in (GUEST, AGENT)
-            else credentials.trusting((state / credentials.ROOT).read_text())
+            else credentials.trusting_context((state / credentials.ROOT).read_text())
         )
     return _CONTEXTS[key]
 

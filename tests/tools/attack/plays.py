@@ -1,5 +1,6 @@
-"""What each attack sends on one connection: bytes, and between them pauses in seconds. They go on until they are cut
-off."""
+"""What each attack sends on one connection: bytes, with pauses in seconds between them, until the server
+cuts it off.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +38,13 @@ OVERFLOW = struct.pack(">I", (1 << 31) - 1)
 SEED = 20_240_607
 RESULT = 500 << 10
 PACE = 0.25
-"""Seconds between two results: what a host is acknowledged that keeps to its credits, see Limits.unsolicited_rate."""
+"""Seconds between two results of a host that respects its credits, see Limits.unsolicited_rate."""
 CLAIMS = 1_000
-"""Executions that an attacker's Hello names."""
+"""Executions in an attacker's Hello."""
 
 
 def _calls(flags: int = END_HEADERS, each: bytes = b"", kind: int | None = None) -> Play:
-    """Call after call, each followed by a frame of this kind on its stream."""
+    """Send calls, each followed by a frame of this kind on its stream."""
     streams = count(3, 2)
     while True:
         yield b"".join(
@@ -75,7 +76,7 @@ def reset_by_data_after_the_end() -> Play:
 
 
 def reset_by_a_stream_on_itself() -> Play:
-    """PRIORITY that makes a stream depend on itself (RFC 9113 section 5.3.1)."""
+    """Send PRIORITY that makes a stream depend on itself (RFC 9113 section 5.3.1)."""
     streams = count(3, 2)
     while True:
         yield b"".join(
@@ -121,7 +122,7 @@ def big_continuations() -> Play:
 
 
 def hpack_bomb() -> Play:
-    """One long value put into the decoder's table, then named again and again with one byte each."""
+    """Put one long value into the decoder's table, then refer to it repeatedly with one byte each."""
     size = 4_000 - 127
     value = b"\x40\x01a\x7f" + bytes((size & 0x7F | 0x80, size >> 7)) + b"v" * 4_000
     streams = count(3, 2)
@@ -158,7 +159,7 @@ def silence() -> Play:
 
 
 def beats() -> Play:
-    """Nothing but a heartbeat a second, so that it is not cut off for its silence."""
+    """Send a heartbeat per second, so that the connection is not closed for silence."""
     while True:
         yield frame(DATA, 0, 1, b"\0\0\0\0\x04" + b"\x62\x02\x08\x01")
         yield 1.0
@@ -174,7 +175,7 @@ def calls() -> Play:
 
 
 def second_calls() -> Play:
-    """Its own call once more, with a Hello, on the connection that has a session."""
+    """Send a second call with a Hello on a connection that has a session."""
     yield frame(HEADERS, END_HEADERS, 3, BLOCK) + frame(DATA, 0, 3, b"\0\0\0\0\0")
     yield FOREVER
 
@@ -199,7 +200,7 @@ def lying_length_of_a_session() -> Play:
 
 
 def hoard() -> Play:
-    """All but the last byte of the longest Hello that is allowed."""
+    """Send all but the last byte of the longest allowed Hello."""
     largest = ConnectionLimits().hello_bytes
     yield frame(DATA, 0, 1, b"\0" + (largest - 5).to_bytes(4, "big"))
     left = largest - 6
@@ -212,12 +213,12 @@ def hoard() -> Play:
 
 
 def messages() -> Play:
-    """The smallest ones, in full frames."""
+    """Send the smallest messages in full frames."""
     return _same(frame(DATA, 0, 1, b"\0\0\0\0\0" * 3_200))
 
 
 def _result(command_id: str, size: int, rng: random.Random) -> bytes:
-    """DATA frames of a result of this execution, with an output that nobody else has."""
+    """Return DATA frames of a result of this execution with unique output."""
     data = rng.randbytes(size)
     half = size // 2
     digest = OutputDigest(head=data[:half], tail=data[half:], total_bytes=size, sha256=sha256(data).digest())
@@ -231,12 +232,12 @@ def _id(rng: random.Random) -> str:
 
 
 def claimed_id(number: int) -> str:
-    """The number-th execution that an attacker's Hello names, see Link."""
+    """Return the id of the n-th execution in an attacker's Hello, see Link."""
     return str(uuid.UUID(int=number + 1))
 
 
 def invented_results(pause: float) -> Callable[[], Play]:
-    """Results of 500 KiB for executions that never were. pause: seconds between two of them."""
+    """Send results of 500 KiB for executions that never existed. `pause`: seconds between two of them."""
 
     def play() -> Play:
         rng = random.Random(SEED)
@@ -248,7 +249,7 @@ def invented_results(pause: float) -> Callable[[], Play]:
 
 
 def claimed_results() -> Play:
-    """The same for executions that its Hello has named, with numbers that were given out."""
+    """Send the same for executions named in its Hello, with assigned numbers."""
     rng = random.Random(SEED)
     for number in count():
         yield _result(claimed_id(number % CLAIMS), RESULT, rng)
@@ -256,7 +257,7 @@ def claimed_results() -> Play:
 
 
 def repeated_results() -> Play:
-    """One result again and again, each time with another output."""
+    """Send one result repeatedly, each time with different output."""
     rng = random.Random(SEED)
     while True:
         yield _result(claimed_id(0), RESULT, rng)
@@ -264,13 +265,13 @@ def repeated_results() -> Play:
 
 
 def comes_again() -> Play:
-    """Ends its call in order, and is back with other facts and labels."""
+    """End the call in order and reconnect with other facts and labels."""
     yield frame(DATA, END_STREAM, 1)
     yield FOREVER
 
 
 def unknown_frames() -> Play:
-    """Of types that are not defined, at a rate that is allowed: they must be ignored (RFC 9113 section 4.1)."""
+    """Send frames of undefined types at an allowed rate: they must be ignored (RFC 9113 section 4.1)."""
     for kind in count():
         yield b"".join(frame(10 + (kind + n) % 246, n, n, bytes(n)) for n in range(50))
         yield 0.1
@@ -301,7 +302,7 @@ def preface_in_clear() -> Play:
 
 
 def slow_client_hello() -> Play:
-    """The beginning of a TLS handshake (RFC 8446 section 5.1), a byte a second."""
+    """Send the beginning of a TLS handshake (RFC 8446 section 5.1), one byte per second."""
     for byte in b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc" + bytes(500):
         yield bytes((byte,))
         yield 1.0
@@ -313,20 +314,20 @@ def stalled_client_hello() -> Play:
 
 
 def big_client_hello() -> Play:
-    """A third of the longest ClientHello that TLS libraries take, and never its end: records of 16,384 bytes."""
+    """Send a third of the longest ClientHello that TLS libraries accept, without its end: records of 16,384 bytes."""
     yield b"\x16\x03\x01\x40\x00\x01\x01\xff\xff\x03\x03" + bytes(16_378)
     yield (b"\x16\x03\x01\x40\x00" + bytes(16_384)) * 2
     yield FOREVER
 
 
 def opened(play: Play) -> Play:
-    """After the beginning of an HTTP/2 connection."""
+    """Start after the beginning of an HTTP/2 connection."""
     yield PREFACE + frame(SETTINGS, 0, 0) + frame(SETTINGS, 1, 0)
     yield from play
 
 
 def called(play: Play, token: str) -> Play:
-    """After the beginning of the call, number 1, on which Hello would be the first message."""
+    """Start after the beginning of call number 1, on which Hello would be the first message."""
     return opened(_chain(frame(HEADERS, END_HEADERS, 1, request_block("localhost", PATH, token, tls=not token)), play))
 
 

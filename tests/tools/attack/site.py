@@ -1,4 +1,4 @@
-"""A real server with healthy simulated agents on it, and what is seen of both while somebody attacks."""
+"""A real server with healthy simulated agents, and the measurements of both during an attack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from agent.enrolment.client import Asked, join
+from agent.enrolment.client import JoinRequest, join
 from agent.enrolment.credentials import joined
 from loadtest.api import Api, Unreachable
 from loadtest.measure.proc import rss_kb, stolen
@@ -39,14 +39,14 @@ SHORT = [
     "agent_port.hello_timeout=3", "agent_port.handshake_timeout=1", "guard.header_timeout=1", "guard.frame_timeout=1", "guard.send_timeout=1",  # noqa: E501
     "liveness.heartbeat=1", "liveness.heartbeat_timeout=20",
 ]  # fmt: skip
-"""Settings for attacks that end by time, where the defaults would take too long."""
+"""Settings for attacks ended by timeouts, where the defaults would take too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Of a while: latencies of one command on one healthy host in ms, the server's memory in KiB, what share of a core
-    the hypervisor gave to others,
-    and by how many bytes the database grew."""
+    """Measurements of a period: latencies of one command on one healthy host in ms, the server's memory in KiB, the
+    share of a core taken by the hypervisor, and the growth of the database in bytes.
+    """
 
     p50: float | None
     p99: float | None
@@ -58,7 +58,7 @@ class Seen:
 
 
 class Site:
-    """server: of clarion-server; agents: healthy ones. `start` it, `close` it."""
+    """A server and its healthy agents; `start` it, `close` it."""
 
     def __init__(self, folder: Path, agents: int, *, tls: bool, settings: Sequence[str] = ()) -> None:
         self.tls, self.agents = tls, agents
@@ -106,7 +106,7 @@ class Site:
             self._counts = json.loads(line)["counts"]
 
     def came_back(self) -> int:
-        """How often a healthy host had to dial again."""
+        """Return how often a healthy host had to reconnect."""
         return int(self._counts.get("dialed", self.agents)) - self.agents
 
     @property
@@ -121,7 +121,7 @@ class Site:
         async def one(name: str) -> None:
             async with limit:
                 (self.states / name).mkdir(parents=True)
-                await join(self.states / name, Asked(("127.0.0.1", self.rig.enrol_port), token, pin, name))
+                await join(self.states / name, JoinRequest(("127.0.0.1", self.rig.enrol_port), token, pin, name))
 
         async with trio.open_nursery() as nursery:
             for name in (*map(str, range(self.agents)), *(f"attacker-{number}" for number in range(IDENTITIES))):
@@ -145,14 +145,14 @@ class Site:
         return Api(f"http://127.0.0.1:{self.rig.http_port}", (self.rig.data / "admin.token").read_text().strip())
 
     def refused(self) -> Counter[str]:
-        """Reason → how often, as the metrics say."""
+        """Return the counters of refusals by reason, from the metrics."""
         pattern = r'^clarion_connections_refused_total\{port="agent",reason="(\w+)"\} (\S+)'
         return Counter(
             {reason: round(float(number)) for reason, number in re.findall(pattern, self._metrics(), re.MULTILINE)}
         )
 
     def told(self) -> Counter[str]:
-        """Reason → how many lines of the log say so."""
+        """Return the number of log lines by reason."""
         lines = (self.rig.folder / "server.log").read_text(errors="replace").splitlines()
         return Counter(
             found[1]
@@ -161,7 +161,7 @@ class Site:
         )
 
     def internal_errors(self) -> list[str]:
-        """Lines of the log that no peer should be able to cause."""
+        """Return log lines that no peer should be able to cause."""
         return [
             line
             for line in (self.rig.folder / "server.log").read_text(errors="replace").splitlines()
@@ -172,18 +172,18 @@ class Site:
         return self.rig.api("GET", "/metrics", prefix="").text
 
     def everybody_answers(self, api: Api) -> bool:
-        """One command on all healthy hosts comes back from each of them."""
+        """Return True if one command on all healthy hosts returns a result from each of them."""
         task = api.json("POST", "/run", {"command": "echo {host}", "targets": self.ids})
         task = api.wait_final(task, ECHO_SECONDS)
         return bool(task["counts"]["completed"] == self.agents)
 
     def connected(self) -> int:
-        """Healthy hosts that are."""
+        """Return the number of connected healthy hosts."""
         count: int = self.rig.json("GET", "/statistics")["hosts"]["connected"]
         return count
 
     def stored(self) -> int:
-        """Bytes of the database, its log included."""
+        """Return the bytes of the database, including its log."""
         return sum(path.stat().st_size for path in self.rig.data.glob("clarion.db*"))
 
     def close(self) -> None:
@@ -202,14 +202,17 @@ class Site:
 
 
 def environment() -> dict[str, str]:
-    """For processes that import this package."""
+    """Return the environment of processes that import this package."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 class Watching:
-    """From `with` to its end: one command after the other, each on one random healthy host, and the server's memory.
-    work: hosts of the
-    attacker that are given commands which they will not take."""
+    """While the context is open: runs one command after the other on random healthy hosts and samples the server's
+    memory.
+
+    Args:
+        work: Hosts of the attacker that get commands which they do not read.
+    """
 
     def __init__(self, site: Site, work: Sequence[str] = ()) -> None:
         self._site, self._work = site, work
@@ -269,8 +272,9 @@ class Watching:
             self.failure = repr(error)
 
     def _give(self) -> None:
-        """Commands of 60 KiB for hosts that do not read: more than their sockets take, and no more than may wait for
-        them."""
+        """Send commands of 60 KiB to hosts that do not read: more than their sockets hold, less than the
+        queue limit.
+        """
         rng = random.Random(SEED)
         with self._site.api() as api:
             given = 0
@@ -282,7 +286,7 @@ class Watching:
                     self.failure = repr(error)
                     return
                 except Exception:
-                    # not known before it attacks, or more in flight than the limit: both are to be expected
+                    # expected: unknown before its attack, or more in flight than the limit
                     self._stop.wait(0.1)
 
 
@@ -298,8 +302,13 @@ def order(
     number: int = 0,
     hold: float = 0.0,
 ) -> dict[str, Any]:
-    """What `attacker` is told. connections: in all; 0 for as many as there is time for. number: of the first identity;
-    0: any. hold: see `attacker.run`."""
+    """Return the attacker's configuration.
+
+    Args:
+        connections: Total number; 0 for as many as possible.
+        number: The first identity; 0 for any.
+        hold: See `attacker.run`.
+    """
     aim = {
         "address": ["127.0.0.1", site.rig.agent_port],
         "source": source,
@@ -321,8 +330,10 @@ def order(
 
 
 def launch(told: dict[str, Any]) -> subprocess.Popen[str]:
-    """An attacker as a process of its own, of the lowest priority: in life it is another machine. It prints its Outcome
-    as JSON."""
+    """Start an attacker in a separate process at the lowest priority, because a real one uses another machine.
+
+    It prints its Outcome as JSON.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.tools.attack.attacker"],
         stdin=subprocess.PIPE,
@@ -340,7 +351,11 @@ def launch(told: dict[str, Any]) -> subprocess.Popen[str]:
 
 
 def outcome(process: subprocess.Popen[str], within: float) -> dict[str, Any]:
-    """Raises RuntimeError when the attacker itself has failed."""
+    """Return the attacker's result.
+
+    Raises:
+        RuntimeError: The attacker itself has failed.
+    """
     try:
         out, errors = process.communicate(timeout=within)
     except subprocess.TimeoutExpired:
@@ -354,5 +369,5 @@ def outcome(process: subprocess.Popen[str], within: float) -> dict[str, Any]:
 
 
 def settled(site: Site, within: float = 30.0) -> None:
-    """Wait until only the healthy ones are connected."""
+    """Wait until only healthy agents are connected."""
     until("only the healthy ones are connected", lambda: site.connected() == site.agents, within)

@@ -20,12 +20,12 @@ from tests.tools.attack.site import Site, Watching, order, settled
 
 CONNECTIONS, SECONDS, PATIENCE, HOLD = 2, 10.0, 15.0, 5.0
 WIDE, HOSTS, GUESTS = 60, 3, 60
-"""Connections of an attack that is wide, more than one address may have; of one that hosts make, each of another host;
-and of one before Hello."""
+"""Connections of a wide attack (more than one address may have), of one by hosts (each another host), and before Hello.
+"""
 
 
 def attack(site: Site, name: str, who: str, number: int = 0) -> Outcome:
-    """In this process, from an address of its own. number: of the first of the hosts that attack."""
+    """Attack in this process from a separate address. `number`: the first attacking host."""
     place = 2 + sorted(ATTACKS).index(name) * 4 + ["nobody", "stranger", "guest", "agent"].index(who)
     connections = max(CONNECTIONS, min({"agent": HOSTS, "guest": GUESTS}.get(who, WIDE), ATTACKS[name].width))
     return obey(
@@ -49,7 +49,7 @@ def memory(site: Site) -> float:
 
 
 def is_told(site: Site, before: tuple[Counter[str], Counter[str]], at_least: int) -> Counter[str]:
-    """What was refused since then, once it is as much as that: one count and one line for each."""
+    """Return what was refused since then once it matches: one count and one log line each."""
     until("all refusals counted", lambda: sum((site.refused() - before[0]).values()) >= at_least, 5.0)
     counted = site.refused() - before[0]
     lines = site.told() - before[1]
@@ -72,7 +72,7 @@ def test_an_attack_is_cut_off_and_told(site: Site, name: str) -> None:
 
 
 def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
-    """All at once, because each takes a second or two."""
+    """All attacks run at the same time, because each takes a second or two."""
     rss, before = memory(site), (site.refused(), site.told())
     done: dict[tuple[str, str], Outcome] = {}
     slow = [(name, who) for name, attack in ATTACKS.items() if attack.slow for who in pairs(name, site.tls)]
@@ -102,7 +102,7 @@ def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.database])
 def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site, name: str) -> None:
-    """Two connections for a few seconds; every result has 500 KiB of its own."""
+    """Two connections for a few seconds; every result has different output of 500 KiB."""
     before = site.stored()
     attack(site, name, "agent")
     assert site.stored() - before < MOST_STORED_MIB << 20

@@ -1,5 +1,6 @@
-"""`make bench`: runs every bench_*.py in parts/, one after the other, and says on which machine. No bench fails on a
-time."""
+"""Runs `make bench`: every bench_*.py in parts/, one after the other, and prints the machine. No bench
+fails on a time.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def cpu() -> str:
-    """The processor's name as Linux gives it, or the architecture."""
+    """Return the processor's name as Linux shows it, or the architecture."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -2,10 +2,9 @@
 --rounds 3 --out profile`.
 
 A real server on SQLite and simulated agents; py-spy samples the server while they connect, idle, and answer rounds. The
-kernel's
-part is what the kernel accounts as system time; the rest is split by the innermost frame that belongs to a known part.
-Beside the
-table each phase leaves its folded stacks, from which flamegraph.pl and speedscope.app draw flame graphs.
+kernel's part is what the kernel accounts as system time; the rest is split by the innermost frame that belongs to a
+known part. Beside the table each phase leaves its folded stacks, from which flamegraph.pl and speedscope.app draw flame
+graphs.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ from loadtest import files
 from loadtest.measure.proc import TICKS
 from loadtest.options import Options
 from loadtest.site.fleet import Fleet
-from loadtest.site.target import Started
+from loadtest.site.target import StartedTarget
 
 RATE = 200
 """Samples per second."""
 ATTACH_SECONDS = 1.0
-"""py-spy needs that long to find its way about the process."""
+"""Seconds that py-spy needs to attach to the process."""
 PARTS = {
     "lane": ("server/rpc/", "_speedups/", "h2/", "hpack/", "hyperframe/", "grpclib/", "server/fleet/"),
     "engine": ("server/core/", "server/conductor"),
     "store": ("server/store/", "sqlite3/", "trio_mysql/"),
     "REST": ("server/web/", "hypercorn/", "quart/", "quart_trio/", "werkzeug/", "h11/", "flask/"),
 }
-"""Part → where its code lies. What is in none of them is the rest: trio, asyncio, logging, metrics."""
+"""Folders of code by part. Everything else counts as rest: trio, asyncio, logging, metrics."""
 
 
 def part_of(stack: str) -> str:
-    """Of one folded stack, frames from the outermost on and separated by semicolons."""
+    """Return the part of one folded stack (frames from the outermost on, separated by semicolons)."""
     for frame in reversed(stack.split(";")):
         for part, places in PARTS.items():
             if any(place in frame for place in places):
@@ -51,7 +50,7 @@ def part_of(stack: str) -> str:
 
 
 def shares(folded: Path) -> Counter[str]:
-    """Samples by part."""
+    """Return samples by part."""
     found: Counter[str] = Counter()
     for line in folded.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
@@ -60,14 +59,17 @@ def shares(folded: Path) -> Counter[str]:
 
 
 def spent(pid: int) -> tuple[float, float]:
-    """Seconds of user and system time."""
+    """Return the seconds of user and system time."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
 
 def sample(spy: str, pid: int, out: Path, work: Callable[[], None]) -> tuple[float, float, float]:
-    """Seconds of user, system and wall time while `work` ran. Raises RuntimeError when the process may not be looked
-    at."""
+    """Return the seconds of user, system and wall time while `work` ran.
+
+    Raises:
+        RuntimeError: The process may not be traced.
+    """
     watcher = subprocess.Popen(
         [spy, "record", "--pid", str(pid), "--rate", str(RATE), "--format", "raw", "--output", str(out), "--duration", "3600"],  # noqa: E501
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -113,7 +115,7 @@ def run(agents: int, rounds: int, idle_seconds: float, out: Path, sets: tuple[st
         sets=("agent_port.connections_per_address=100000", "agent_port.handshakes_per_second=100000", *sets),
     )
     with tempfile.TemporaryDirectory() as folder:
-        target = Started(Path(folder), options)
+        target = StartedTarget(Path(folder), options)
         try:
             target.start()
             fleet = Fleet(target, files.split(agents, limit, None), seed=1, folder=Path(folder), hello_timeout=60.0)
@@ -125,7 +127,7 @@ def run(agents: int, rounds: int, idle_seconds: float, out: Path, sets: tuple[st
             target.close()
 
 
-def _phases(target: Started, fleet: Fleet, rounds: int, idle_seconds: float, out: Path, spy: str) -> None:
+def _phases(target: StartedTarget, fleet: Fleet, rounds: int, idle_seconds: float, out: Path, spy: str) -> None:
     assert target.pid is not None
 
     def connect() -> None:

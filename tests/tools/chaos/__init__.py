@@ -1,0 +1,1 @@
+"""Fault injection on real processes, with a check of every result."""

@@ -1,5 +1,7 @@
-"""`make chaos`, `soak`, `partition`, `lines`, `outage`, `race` and `ack-edge`: prints what was found, writes a JSON
-report, and ends with 1 if anything is not right."""
+"""Runs `make chaos`, `soak`, `partition`, `lines`, `outage`, `race` and `ack-edge`.
+
+Prints the findings, writes a JSON report, and exits with 1 if anything is wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,38 +17,59 @@ import trio
 
 from loadtest.files import limit
 from tests.tools.chaos.runs.acks import acks
-from tests.tools.chaos.runs.chaos_run import Options, storm
-from tests.tools.chaos.runs.network_faults import lines
+from tests.tools.chaos.runs.chaos_run import Options, run_chaos
+from tests.tools.chaos.runs.network_faults import run_network_faults
 from tests.tools.chaos.runs.outage import outage
 from tests.tools.chaos.runs.partition import partition
 from tests.tools.chaos.runs.race import race
 from tests.tools.chaos.runs.soak import soak
 
 GOOD_ENDS = frozenset(("completed",))
+EDGE_KILLS = 1_000
+DEFAULTS = {
+    "soak": (50, "soak.json"),
+    "partition": (200, "partition.json"),
+    "lines": (10, "lines.json"),
+    "outage": (20, "outage.json"),
+    "race": (10, "race.json"),
+    "edge": (4, "ack-edge.json"),
+    "chaos": (Options.agents, "chaos.json"),
+}
+"""Agents and report of each mode."""
+
+
+def defaults(place: int) -> str:
+    """List the defaults of all modes for the help text."""
+    return ", ".join(f"{values[place]} ({mode})" for mode, values in DEFAULTS.items())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agents", type=int, default=Options.agents)
+    parser.add_argument("--agents", type=int, help=f"default: {defaults(0)}")
     parser.add_argument("--executions", type=int, default=Options.executions)
-    parser.add_argument("--kills", type=int, default=Options.kills)
+    parser.add_argument("--kills", type=int, help=f"default: {Options.kills}; with --edge {EDGE_KILLS}")
     parser.add_argument("--seed", type=int, default=Options.seed)
     parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
-    parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; by default 8 for each kill")
-    parser.add_argument("--soak", type=float, metavar="MINUTES", help="steady load instead, with one percent of faults")
-    parser.add_argument("--pace", type=float, default=1.0, help="of the soak: seconds between two tasks on all agents")
-    parser.add_argument("--partition", type=float, metavar="SECONDS", help="half of the agents are cut off for so long")
-    parser.add_argument(
-        "--lines", type=float, metavar="SECONDS", help="each kind of bad line for so long upon half of the agents"
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; default: 8 per kill")
+    parser.add_argument("--pace", type=float, default=1.0, help="soak: seconds between two tasks on all agents")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--soak", type=float, nargs="?", const=60.0, metavar="MINUTES", help="steady load, few faults")
+    mode.add_argument(
+        "--partition", type=float, nargs="?", const=600.0, metavar="SECONDS", help="cut off half the agents"
     )
-    parser.add_argument("--outage", type=float, metavar="SECONDS", help="the database is gone for so long")
-    parser.add_argument("--race", type=int, metavar="COMMANDS", help="so many commands that end as they are canceled")
-    parser.add_argument(
-        "--edge", action="store_true", help="kill the server at an acknowledgement, as often as --kills says"
+    mode.add_argument(
+        "--lines", type=float, nargs="?", const=60.0, metavar="SECONDS", help="each kind of network fault"
     )
-    parser.add_argument("--report", type=Path, default=Path("chaos.json"))
-    parser.add_argument("--keep", type=Path, help="a directory that does not exist yet, for all logs and states")
+    mode.add_argument("--outage", type=float, nargs="?", const=600.0, metavar="SECONDS", help="database unavailable")
+    mode.add_argument("--race", type=int, nargs="?", const=10_000, metavar="COMMANDS", help="ends at their cancel")
+    mode.add_argument("--edge", action="store_true", help="kill the server at an acknowledgement, --kills times")
+    parser.add_argument("--report", type=Path, help=f"default: {defaults(1)}")
+    parser.add_argument("--keep", type=Path, help="a new directory for all logs and states")
     asked = parser.parse_args()
+    agents, report = DEFAULTS[next((name for name in DEFAULTS if getattr(asked, name, None)), "chaos")]
+    asked.agents = asked.agents or agents
+    asked.report = asked.report or Path(report)
+    asked.kills = asked.kills or (EDGE_KILLS if asked.edge else Options.kills)
     limit()
     with tempfile.TemporaryDirectory(prefix="clarion-chaos-") as made:
         folder = asked.keep or Path(made)
@@ -67,7 +90,7 @@ def main() -> int:
 def stormy(asked: argparse.Namespace, folder: Path) -> int:
     options = Options(asked.agents, asked.executions, asked.kills, asked.seed, asked.store, asked.seconds)
     print(f"seed {options.seed}; again: {options.command}", flush=True)
-    report = trio.run(storm, options, folder)
+    report = trio.run(run_chaos, options, folder)
     asked.report.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     print(report.text())
     print(f"written: {asked.report}")
@@ -95,7 +118,7 @@ def divided(asked: argparse.Namespace, folder: Path) -> int:
 
 
 def bad_lines(asked: argparse.Namespace, folder: Path) -> int:
-    found = trio.run(partial(lines, folder, agents=asked.agents, seconds=asked.lines, defaults=True))
+    found = trio.run(partial(run_network_faults, folder, agents=asked.agents, seconds=asked.lines, defaults=True))
     return tell(asked, found.as_json(), found.good)
 
 

@@ -1,4 +1,4 @@
-"""The tests that start real servers and agents are marked as such."""
+"""Marks the tests that start real servers and agents."""
 
 from __future__ import annotations
 

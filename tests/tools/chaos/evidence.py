@@ -1,4 +1,4 @@
-"""The census of a whole run: every row against what its command and its host's journal have left."""
+"""Verifies a whole run: every row against the files of its command and the journal of its host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.tools.chaos.work import KINDS, Work
 
 
 def said(state: Path) -> dict[Key, tuple[str, str]]:
-    """What a journal says. Key → (outcome, reason); of one that has not ended: its stage, and nothing."""
+    """Return the contents of a journal: (outcome, reason) by key; for an unfinished execution its stage and nothing."""
     _, folded, _, _ = read_journal(state / "journal")
     found = {key: (tomb.outcome.name.lower(), tomb.reason) for key, tomb in folded.tombstones.items()}
     for key, execution in folded.executions.items():
@@ -25,10 +25,9 @@ def said(state: Path) -> dict[Key, tuple[str, str]]:
 
 
 async def judge_all(
-    api: Api, work: Work, names: Sequence[str], verdict: Verdict, befell: Mapping[str, set[str]] | None = None
+    api: Api, work: Work, names: Sequence[str], verdict: Verdict, affected_by: Mapping[str, set[str]] | None = None
 ) -> None:
-    """Of all tasks that were asked for. befell: agent → kinds of faults that it has met and that may end an
-    execution."""
+    """Judge all requested tasks. affected_by: kinds of faults by agent that may end an execution."""
     once, twice, log = await trio.to_thread.run_sync(work.files)
     journals = {name: await trio.to_thread.run_sync(said, work.site.state(name)) for name in names}
     known: set[str] = set()
@@ -40,7 +39,7 @@ async def judge_all(
             known.add(name)
             evidence = Evidence(
                 name in once,
-                frozenset((befell or {}).get(host, ())),
+                frozenset((affected_by or {}).get(host, ())),
                 journals[host].get((row["command_id"], row["attempt"])),
             )
             judge_row(verdict, row, KINDS[kind].expected, evidence)

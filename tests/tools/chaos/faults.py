@@ -1,4 +1,4 @@
-"""Carries the plan out, lane by lane, and takes the time until everybody is back after each fault."""
+"""Executes the plan, lane by lane, and measures the recovery time after each fault."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from pathlib import Path
 import trio
 
 from tests.tools.chaos.plan import AGENT, COMMIT, Fault
-from tests.tools.chaos.proxy import Door, Link, Weather
+from tests.tools.chaos.proxy import Link, LinkConditions, ProxyPort
 from tests.tools.chaos.site import BACKOFF_MAX, CONNECT_TIMEOUT, SILENCE, Api, Site, fill
 
 PATIENCE = 90.0
-"""Seconds after which somebody who is not back is a fault of the product: the promise for one agent (I8)."""
+"""Seconds within which an agent must reconnect: the promise for one agent (I8)."""
 SETTLE = SILENCE + CONNECT_TIMEOUT + 2 * BACKOFF_MAX
 
 
 @dataclass
-class Storm:
-    """recovered: kind → seconds from the fault's beginning, or from its end for what only stops, until all that it took
-    away are back.
-    away: agents that are not expected to be connected, each with how many faults say so. done: how often each kind
-    came.
-    befell: agent → kinds of faults that it has met."""
+class FaultInjector:
+    """Executes a plan.
+
+    Attributes:
+        recovered: By kind: seconds from the start of the fault (from its end for a pause) until all affected agents are
+            connected.
+        away: Agents that are expected to be offline, with the number of faults that cause it.
+        done: Number of faults by kind.
+        befell: Kinds of faults by agent.
+    """
 
     site: Site
     api: Api
@@ -38,14 +42,14 @@ class Storm:
     recovered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     away: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    befell: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    affected_by: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     troubles: list[str] = field(default_factory=list)
     commits_cut: int = 0
     server_up: bool = True
     _lives: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
     async def run(self) -> None:
-        """Return when the last fault is over and its recovery has been seen, or PATIENCE is."""
+        """Run until the last fault and its recovery have ended, or PATIENCE has passed."""
         begun = trio.current_time()
         async with trio.open_nursery() as nursery:
             for lane in ("server", "agents", "network"):
@@ -56,7 +60,7 @@ class Storm:
             await trio.sleep_until(begun + fault.at)
             self.done[fault.kind] += 1
             for number in fault.hosts:
-                self.befell[self.names[number]].add(fault.kind)
+                self.affected_by[self.names[number]].add(fault.kind)
             if fault.lane == "server":
                 self.server_up = False
                 await self._server(fault)
@@ -114,26 +118,26 @@ class Storm:
             other.close()
 
     async def _cut_commit(self) -> None:
-        """The next COMMIT reaches the database, its answer does not reach the server."""
-        door = self.site.database_door
-        assert door is not None
-        before = door.cuts
+        """Let the next COMMIT reach the database, but not its answer the server."""
+        proxy = self.site.database_door
+        assert proxy is not None
+        before = proxy.cuts
 
         def tap(link: Link, direction: str, data: bytes) -> None:
             if direction == "up" and b"\x03COMMIT" in data:
                 link.drop_reply = True
 
-        door.tap = tap
+        proxy.tap = tap
         with trio.move_on_after(5):
-            while door.cuts == before:  # noqa: ASYNC110 - a counter has no event
+            while proxy.cuts == before:  # noqa: ASYNC110 - a counter has no event
                 await trio.sleep(0.02)
-        door.tap = None
-        for link in list(door.links):
+        proxy.tap = None
+        for link in list(proxy.links):
             link.drop_reply = False
-        self.commits_cut += door.cuts - before
+        self.commits_cut += proxy.cuts - before
 
     async def _back(self, fault: Fault, begun: float) -> None:
-        """Until the server is well and every agent that no other fault keeps away is connected."""
+        """Wait until the server is well and every agent that no other fault keeps offline is connected."""
         with trio.move_on_after(PATIENCE) as scope:
             while not await self.api.well():  # noqa: ASYNC110
                 await trio.sleep(0.1)
@@ -152,7 +156,7 @@ class Storm:
                     f"{await self.api.unwell()}; "
                 )
                 + "; ".join(
-                    f"{name}, which met {sorted(self.befell[name])}: {self.site.tell(name)}"
+                    f"{name}, affected by {sorted(self.affected_by[name])}: {self.site.tell(name)}"
                     for name in sorted(gone)[:3]
                 )
             )
@@ -185,7 +189,7 @@ class Storm:
         nursery.start_soon(self._settle, fault.hosts)
 
     async def _return(self, fault: Fault, number: int, life: int, since: int, begun: float) -> None:
-        """Until its log tells of a session. Only the time counts in which there was a server to come back to."""
+        """Wait until the agent's log shows a session. Only time with a running server counts."""
         name, waited = self.names[number], 0.0
         while self._lives[number] == life:
             looked, up = trio.current_time(), self.server_up
@@ -205,7 +209,7 @@ class Storm:
         self.away[number] -= 1
 
     async def _settle(self, hosts: tuple[int, ...]) -> None:
-        """Give those who may have been given up the time to come back."""
+        """Wait so that agents whose connections may have been closed can reconnect."""
         await trio.sleep(SETTLE)
         for number in hosts:
             self.away[number] -= 1
@@ -220,7 +224,7 @@ class Storm:
         if fault.kind == "fill agent disk":
             await self._fill([self.disks[name] for name in names], fault.seconds)
         else:
-            await spoil([self.site.doors[name] for name in names], fault.kind, fault.seconds)
+            await spoil([self.site.proxies[name] for name in names], fault.kind, fault.seconds)
         nursery.start_soon(self._settle, fault.hosts)
 
     async def _fill(self, disks: list[Path], seconds: float) -> None:
@@ -230,37 +234,37 @@ class Storm:
             filler.unlink()
 
     async def calm(self) -> None:
-        """Nothing is wrong any more: everybody is started, goes on, and has a clean line."""
-        for door in self.site.doors.values():
-            if door.weather.hold is not None:
-                door.weather.hold.set()
-            door.weather = Weather()
+        """End all faults: start and continue all processes, and clear all link conditions."""
+        for proxy in self.site.proxies.values():
+            if proxy.conditions.hold is not None:
+                proxy.conditions.hold.set()
+            proxy.conditions = LinkConditions()
         for name in self.names:
             with suppress(ProcessLookupError):
                 os.kill(self.site.agents[name].pid, signal.SIGCONT)
 
 
-async def spoil(doors: list[Door], kind: str, seconds: float) -> None:
-    """One kind of plan.NETWORK on all of them for so long, or until it is cancelled; then the weather is fine again."""
+async def spoil(proxies: list[ProxyPort], kind: str, seconds: float) -> None:
+    """Apply one kind of plan.NETWORK to these proxies for some seconds or until cancelled."""
     weathers = {
-        "delay": lambda: Weather(delay=min(0.3, seconds / 4)),
-        "throttle": lambda: Weather(rate=8_000),
-        "hold": lambda: Weather(hold=trio.Event()),
-        "cut": lambda: Weather(cut=frozenset(("up", "down"))),
-        "reset": Weather,
-        "half-open": lambda: Weather(swallow=frozenset(("up", "down"))),
-        "one-way up": lambda: Weather(swallow=frozenset(("up",))),
-        "one-way down": lambda: Weather(swallow=frozenset(("down",))),
-        "deaf": lambda: Weather(deaf=True),
+        "delay": lambda: LinkConditions(delay=min(0.3, seconds / 4)),
+        "throttle": lambda: LinkConditions(rate=8_000),
+        "hold": lambda: LinkConditions(hold=trio.Event()),
+        "cut": lambda: LinkConditions(cut=frozenset(("up", "down"))),
+        "reset": LinkConditions,
+        "half-open": lambda: LinkConditions(swallow=frozenset(("up", "down"))),
+        "one-way up": lambda: LinkConditions(swallow=frozenset(("up",))),
+        "one-way down": lambda: LinkConditions(swallow=frozenset(("down",))),
+        "deaf": lambda: LinkConditions(deaf=True),
     }
     try:
-        for door in doors:
-            door.weather = weathers[kind]()
+        for proxy in proxies:
+            proxy.conditions = weathers[kind]()
             if kind in ("reset", "deaf"):
-                door.reset()
+                proxy.reset()
         await trio.sleep(seconds)
     finally:
-        for door in doors:
-            held, door.weather = door.weather.hold, Weather()
+        for proxy in proxies:
+            held, proxy.conditions = proxy.conditions.hold, LinkConditions()
             if held is not None:
                 held.set()

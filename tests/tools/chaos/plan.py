@@ -1,6 +1,6 @@
-"""What goes wrong, where, when and for how long: drawn from a seed, so that a run can be asked for again.
+"""The plan of faults: what fails, where, when and for how long, drawn from a seed.
 
-The plan is the same for the same seed and sizes; what a fault meets when it comes is not, because processes are real.
+The same seed and sizes give the same plan. The effects differ, because the processes are real.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ AGENT = ("kill agents", "stop agents")
 NETWORK = ("delay", "throttle", "hold", "cut", "reset", "half-open", "one-way up", "one-way down", "deaf")
 COMMIT = "cut commit"
 DISKS = ("fill agent disk", "fill server disk")
-KILLS = frozenset(("kill server", "stop server", "kill database", "stop database", "kill agents", "stop agents"))
-"""What counts as one of KILLS: a process is killed with SIGKILL, or stopped with SIGSTOP for a while."""
+KILL_KINDS = frozenset(("kill server", "stop server", "kill database", "stop database", "kill agents", "stop agents"))
+"""Faults that count as one of KILLS: SIGKILL, or SIGSTOP for some time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """at: seconds from the beginning; it never comes earlier, and later when one before it on the same lane takes
-    longer. hosts:
-    numbers of agents. seconds: how long it lasts, or after how long what was killed is started again."""
+    """One fault.
+
+    Attributes:
+        at: Seconds from the start. It may come later if the previous fault of the same lane takes longer.
+        hosts: Numbers of agents.
+        seconds: Duration, or time until a killed process is started again.
+    """
 
     at: float
     kind: str
@@ -35,7 +39,9 @@ class Fault:
 
     @property
     def lane(self) -> str:
-        """Faults of a lane come one after the other, those of different lanes at the same time."""
+        """Name of the lane. Faults of one lane happen one after the other, those of different lanes at the
+        same time.
+        """
         return (
             "server"
             if self.kind in (*SERVER, *DATABASE, COMMIT, "fill server disk")
@@ -46,8 +52,10 @@ class Fault:
 
 
 def shares(kills: int, store: Store, disks: Sequence[str]) -> Counter[str]:
-    """How often each kind comes. Of the kills: 30 of 100 the server's, 8 stop it, 10 stop agents, on MySQL 8 kill and 4
-    stop the database."""
+    """Return the frequency of each kind.
+
+    Of 100 kills 30 kill the server, 8 stop it, 10 stop agents; on MySQL 8 kill and 4 stop the database.
+    """
     counts: Counter[str] = Counter()
     counts["kill server"] = max(1, kills * 30 // 100)
     counts["stop server"] = kills * 8 // 100
@@ -58,7 +66,7 @@ def shares(kills: int, store: Store, disks: Sequence[str]) -> Counter[str]:
         counts[COMMIT] = max(1, kills // 10)
     else:
         counts["lock database"] = max(1, kills // 20)
-    counts["kill agents"] = max(1, kills - sum(counts[kind] for kind in KILLS))
+    counts["kill agents"] = max(1, kills - sum(counts[kind] for kind in KILL_KINDS))
     for number in range(max(2, kills // 2)):
         counts[NETWORK[number % len(NETWORK)]] += 1
     for kind in disks:
@@ -77,9 +85,13 @@ def draw(
     disks: Sequence[str] = (),
     small: int = 0,
 ) -> list[Fault]:
-    """The plan of `seconds`. silence: after which the peers give each other up; some faults are shorter, some longer.
-    disks: kinds of
-    DISKS that this machine can make. small: the first so many agents live on small disks."""
+    """Draw a plan for `seconds`.
+
+    Args:
+        silence: Time after which the peers close a silent connection; some faults are shorter, some longer.
+        disks: Kinds of DISKS that this machine can simulate.
+        small: Number of agents on small disks.
+    """
     rng = random.Random(seed)
     faults: list[Fault] = []
     for kind, number in shares(kills, store, disks).items():

@@ -1,9 +1,7 @@
-"""A TCP proxy that spoils what it carries, in ways that a kernel can spoil it: one door for each peer, one weather for
-each door.
+"""A TCP proxy that injects network faults: one listening port per peer, each with its own fault profile.
 
-What has been lost on a connection stays lost: a connection that swallowed bytes never carries any again, as with a
-network that
-forgot it (RFC 9293 3.5.1, half-open connections). Runs in trio; its doors are used from the same loop.
+Data lost on a connection stays lost. A connection that swallowed bytes never carries data again, like a half-open
+connection (RFC 9293 3.5.1). The proxy runs in trio and its ports are used from the same loop.
 """
 
 from __future__ import annotations
@@ -19,26 +17,29 @@ from typing import Literal
 import trio
 
 Direction = Literal["up", "down"]
-"""up: from whoever dialled to the server behind the door."""
+"""up: from the connecting peer to the server behind the proxy port."""
 CHUNK = 65_536
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing sends RST (socket(7))."""
 RETRANSMIT = 0.2
-"""Seconds: the least time after which Linux sends again what was not acknowledged (TCP_RTO_MIN in net/tcp.h; RFC 6298
-5.5 doubles it)."""
+"""Seconds: minimum time before Linux retransmits (TCP_RTO_MIN in net/tcp.h; RFC 6298 5.5 doubles it)."""
 Tap = Callable[["Link", Direction, bytes], None]
 
 
 @dataclass
-class Weather:
-    """delay: seconds each chunk waits. rate: bytes per second. swallow: directions whose bytes vanish without a word.
-    hold: nothing
-    is carried until it is over, and nothing is lost. cut: the next chunk in one of these directions is passed by half,
-    then the
-    connection is reset. deaf: a new connection is accepted and never carried on. loss: share of chunks that are lost on
-    the way, as the ends
-    of a TCP connection see it: they come when they have been sent again, after RETRANSMIT and twice as long with each
-    further loss."""
+class LinkConditions:
+    """Fault profile of a proxy port.
+
+    Attributes:
+        delay: Seconds by which each chunk is delayed.
+        rate: Bytes per second.
+        swallow: Directions whose bytes are dropped silently.
+        hold: Nothing is carried until the profile changes, and nothing is lost.
+        cut: In these directions half of the next chunk is passed, then the connection is reset.
+        deaf: Connections are accepted but never carried on.
+        loss: Share of lost chunks, as seen by the ends of a TCP connection: they arrive after RETRANSMIT, and twice as
+            late with each further loss.
+    """
 
     delay: float = 0.0
     rate: float | None = None
@@ -50,18 +51,21 @@ class Weather:
 
 
 class Link:
-    """One connection that is carried. lost: directions in which bytes were swallowed. drop_reply: the next bytes from
-    the server
-    end it instead of being passed on."""
+    """One proxied connection.
 
-    def __init__(self, door: Door, outside: trio.SocketStream) -> None:
-        self.door, self.outside = door, outside
+    Attributes:
+        lost: Directions in which bytes were swallowed.
+        drop_reply: The next bytes from the server end the connection instead of being passed on.
+    """
+
+    def __init__(self, proxy: ProxyPort, outside: trio.SocketStream) -> None:
+        self.proxy, self.outside = proxy, outside
         self.inside: trio.SocketStream | None = None
         self.lost: set[Direction] = set()
         self.drop_reply = False
 
     def reset(self) -> None:
-        """RST to both sides."""
+        """Send RST to both sides."""
         for stream in (self.outside, self.inside):
             if stream is not None:
                 with suppress(OSError, trio.ClosedResourceError):
@@ -69,14 +73,14 @@ class Link:
                 stream.socket.close()
 
     async def ignore(self) -> None:
-        """Until the other side gives up."""
+        """Wait until the other side closes."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while await self.outside.receive_some(CHUNK):
                 pass
 
     async def carry(self) -> None:
         try:
-            self.inside = await trio.open_tcp_stream(*self.door.target, happy_eyeballs_delay=None)
+            self.inside = await trio.open_tcp_stream(*self.proxy.target, happy_eyeballs_delay=None)
         except OSError:
             self.reset()  # as a host that is there, on a port that nobody listens on
             return
@@ -88,54 +92,60 @@ class Link:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while True:
                 data = await source.receive_some(CHUNK)
-                weather = self.door.weather
-                if direction in self.lost or direction in weather.swallow:
+                conditions = self.proxy.conditions
+                if direction in self.lost or direction in conditions.swallow:
                     self.lost.add(direction)
                     if not data:
                         return  # nor does the other side hear of the end
-                    self.door.swallowed += len(data)
+                    self.proxy.swallowed += len(data)
                     continue
-                if weather.hold is not None:
-                    await weather.hold.wait()
-                if weather.delay:
-                    await trio.sleep(weather.delay)
+                if conditions.hold is not None:
+                    await conditions.hold.wait()
+                if conditions.delay:
+                    await trio.sleep(conditions.delay)
                 pause = RETRANSMIT
-                while self.door.rng.random() < weather.loss:
+                while self.proxy.rng.random() < conditions.loss:
                     await trio.sleep(pause)
                     pause *= 2
-                if weather.rate:
-                    await trio.sleep(len(data) / weather.rate)
+                if conditions.rate:
+                    await trio.sleep(len(data) / conditions.rate)
                 if not data:
                     await sink.send_eof()
                     return
-                if direction in weather.cut:
+                if direction in conditions.cut:
                     await sink.send_all(data[: len(data) // 2])
-                    self.door.cuts += 1
+                    self.proxy.cuts += 1
                     self.reset()
                     return
                 if direction == "down" and self.drop_reply:
-                    self.door.cuts += 1
+                    self.proxy.cuts += 1
                     self.reset()
                     return
-                if self.door.tap is not None:
-                    self.door.tap(self, direction, data)
+                if self.proxy.tap is not None:
+                    self.proxy.tap(self, direction, data)
                 await sink.send_all(data)
-                self.door.carried += len(data)
-                if self.door.passed is not None:
-                    self.door.passed(self, direction, data)
+                self.proxy.carried += len(data)
+                if self.proxy.passed is not None:
+                    self.proxy.passed(self, direction, data)
         if direction not in self.lost:
             self.reset()
 
 
 @dataclass
-class Door:
-    """One port in front of one server. tap: called before bytes are passed on; passed: after. cuts, swallowed, carried:
-    of all its
-    connections, swallowed and carried in bytes."""
+class ProxyPort:
+    """One proxy port in front of one server.
+
+    Attributes:
+        tap: Called before bytes are passed on.
+        passed: Called after bytes were passed on.
+        cuts: Number of reset connections.
+        swallowed: Dropped bytes of all connections.
+        carried: Carried bytes of all connections.
+    """
 
     target: tuple[str, int]
     port: int = 0
-    weather: Weather = field(default_factory=Weather)
+    conditions: LinkConditions = field(default_factory=LinkConditions)
     tap: Tap | None = None
     passed: Tap | None = None
     links: set[Link] = field(default_factory=set)
@@ -145,7 +155,7 @@ class Door:
     carried: int = 0
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """For ever."""
+        """Serve until cancelled."""
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         self.port = listener.socket.getsockname()[1]
         try:
@@ -154,7 +164,7 @@ class Door:
             listener.socket.close()
 
     def reset(self) -> int:
-        """RST on all its connections; how many there were."""
+        """Reset all connections; return their number."""
         links = list(self.links)
         for link in links:
             link.reset()
@@ -164,7 +174,7 @@ class Door:
         link = Link(self, stream)
         self.links.add(link)
         try:
-            await (link.ignore() if self.weather.deaf else link.carry())
+            await (link.ignore() if self.conditions.deaf else link.carry())
         finally:
             self.links.discard(link)
             for end in (link.outside, link.inside):

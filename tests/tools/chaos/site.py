@@ -1,5 +1,6 @@
-"""What the storm falls upon: a server, its database, agents behind a door each, all as real processes; and the API as a
-client sees it."""
+"""The system under test: server, database and agents behind proxy ports, all real processes; and a client
+of its API.
+"""
 
 from __future__ import annotations
 
@@ -18,42 +19,46 @@ import trio
 
 from tests.mariadb import PASSWORD, USER, MariaDB, running
 from tests.system.rig import Process, Rig
-from tests.tools.chaos.proxy import Door
+from tests.tools.chaos.proxy import ProxyPort
 
 SILENCE, BACKOFF_MAX, CONNECT_TIMEOUT = 8.0, 5.0, 10.0
 SERVER = {
-    # with half of both, the beats of 200 agents and the loss of those that were given no core for 4 s were most of what
-    # two busy cores did
+    # with half of both values, heartbeats of 200 agents and reconnects of agents that got no CPU for 4 s used most of
+    # two cores
     "liveness.heartbeat": "2",
     "liveness.heartbeat_timeout": f"{SILENCE:g}",
     "liveness.watchdog_margin": "5",
-    # every agent of this machine has the same address
+    # all agents of this machine have the same address
     "agent_port.connections_per_address": "100000",
     "guard.refusals_per_minute": "1000000",
-    # a connection that a fault has silenced is still open when its agent is back: each such return is a takeover
+    # a silenced connection is still open when its agent reconnects: each such reconnect is a takeover
     "enrol.max_takeovers": "1000",
 }
-"""Settings of the server that differ from the defaults, so that a run takes minutes."""
+"""Server settings that differ from the defaults, so that a run takes minutes."""
 AGENT = {
     "CLARION_AGENT_BACKOFF_BASE": "0.2",
     "CLARION_AGENT_BACKOFF_MAX": f"{BACKOFF_MAX:g}",
-    # the times for a handshake and a welcome are the product's own: with shorter ones, and pauses of 2 s at most, 200
-    # agents that were given too
-    # little CPU gave up each handshake before its turn came, and kept the server busy with handshakes that nobody
-    # waited for any more
+    # the times for handshake and Welcome are the product's own: with shorter ones, and pauses of at most 2 s, 200
+    # agents with too little CPU abandoned each handshake before its turn, and kept the server busy with abandoned
+    # handshakes
     "CLARION_AGENT_CONNECT_TIMEOUT": f"{CONNECT_TIMEOUT:g}",
-    # what is set aside on disk for each journal: 200 agents share one disk here
+    # reserve of each journal: 200 agents share one disk here
     "CLARION_AGENT_JOURNAL_BYTES": "262144",
     "CLARION_AGENT_RESERVE_BYTES": "262144",
 }
-"""The same for the agents."""
+"""Agent settings that differ from the defaults."""
 TAKE_AGAIN = frozenset((429, 500, 502, 503, 504, 507))
 
 
 class Site(Rig):
-    """doors: one for each agent, by name. own_exits: codes with which the server ended without being killed;
-    agent_exits: name and code of
-    agents that did. down: agents that were killed and are not to be started again by the supervisor."""
+    """The system under test.
+
+    Attributes:
+        doors: Proxy port of each agent by name.
+        own_exits: Exit codes of servers that ended without being killed.
+        agent_exits: Name and exit code of agents that ended without being killed.
+        down: Killed agents that the supervisor must not restart.
+    """
 
     def __init__(
         self, folder: Path, store: Sequence[str] = (), database: MariaDB | None = None, more: Sequence[str] = ()
@@ -61,8 +66,8 @@ class Site(Rig):
         super().__init__(folder, [*(f"{key}={value}" for key, value in SERVER.items()), *store, *more])
         self.agent_env = dict(AGENT)
         self.database = database
-        self.doors: dict[str, Door] = {}
-        self.database_door: Door | None = None
+        self.proxies: dict[str, ProxyPort] = {}
+        self.database_door: ProxyPort | None = None
         self.wanted = False
         self.own_exits: list[int] = []
         self.agent_exits: list[tuple[str, int]] = []
@@ -71,7 +76,7 @@ class Site(Rig):
         self._places: dict[str, Path] = {}
 
     def live_on(self, name: str, place: Path) -> None:
-        """Keep this agent's state there."""
+        """Store this agent's state in that directory."""
         self._places[name] = place
 
     def state(self, name: str) -> Path:
@@ -81,14 +86,16 @@ class Site(Rig):
     # ------------------------------------------------------------------------------------------------------
 
     async def open(self, names: Sequence[str], nursery: trio.Nursery, at_once: int = 6) -> None:
-        """Server and agents running and connected; a supervisor starts each again when it ends, as systemd would."""
+        """Start server and agents, and wait until they are connected. A supervisor restarts each when it ends, like
+        systemd.
+        """
         (self.folder / "agents").mkdir(exist_ok=True)
         self.wanted = True
         await trio.to_thread.run_sync(self.start_server)
         nursery.start_soon(self._supervise)
         for name in names:
-            door = self.doors[name] = Door(("127.0.0.1", self.agent_port))
-            await nursery.start(door.serve)
+            proxy = self.proxies[name] = ProxyPort(("127.0.0.1", self.agent_port))
+            await nursery.start(proxy.serve)
         limit = trio.CapacityLimiter(at_once)
         async with trio.open_nursery() as starting:
             for name in names:
@@ -100,17 +107,17 @@ class Site(Rig):
             await self.session_open(name, 0, 120)
 
     async def begin_agent(self, name: str) -> Process:
-        """Start it, without waiting for its session."""
+        """Start an agent without waiting for its session."""
         async with self._locks[name]:
             process = await self._start_agent(name)
             self.down.discard(name)
         return process
 
     async def _start_agent(self, name: str) -> Process:
-        return await trio.to_thread.run_sync(self.start_agent, name, "--server", f"127.0.0.1:{self.doors[name].port}")
+        return await trio.to_thread.run_sync(self.start_agent, name, "--server", f"127.0.0.1:{self.proxies[name].port}")
 
     async def kill_agent(self, name: str) -> None:
-        """SIGKILL; it stays down until begin_agent."""
+        """Send SIGKILL; the agent stays down until begin_agent."""
         async with self._locks[name]:
             self.down.add(name)
             await trio.to_thread.run_sync(self.agents[name].kill)
@@ -120,14 +127,18 @@ class Site(Rig):
         return path.stat().st_size if path.exists() else 0
 
     async def session_open(self, name: str, since: int, within: float) -> float:
-        """Seconds until its log, from the byte `since` on, tells of an open session. Raises trio.TooSlowError."""
+        """Return the seconds until the agent's log, from byte `since` on, shows a session.
+
+        Raises:
+            trio.TooSlowError: There was none in time.
+        """
         begun = trio.current_time()
         path = self.folder / f"{name}.log"
         with trio.fail_after(within):
             while True:
                 with path.open("rb") as log:
                     log.seek(since)
-                    if b"session open" in log.read():
+                    if b"session_opened" in log.read():
                         return trio.current_time() - begun
                 await trio.sleep(0.05)
 
@@ -144,7 +155,7 @@ class Site(Rig):
                     await self._start_again(name)
 
     async def _start_again(self, name: str) -> None:
-        """An agent that has ended by itself."""
+        """Restart an agent that has ended by itself."""
         async with self._locks[name]:
             code = self.agents[name].popen.poll()
             if code is not None and name not in self.down:
@@ -152,13 +163,13 @@ class Site(Rig):
                 await self._start_agent(name)
 
     def tell(self, name: str) -> str:
-        """About an agent, for a report of what is wrong with it."""
+        """Describe an agent, for an error report."""
         code = self.agents[name].popen.poll()
         ends = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-4:]
         return f"its process {'lives' if code is None else f'has ended with {code}'}, its log ends: {ends}"
 
     async def kill_server(self, seconds: float) -> None:
-        """SIGKILL, and another one after so long."""
+        """Send SIGKILL, and start another server after some seconds."""
         assert self.server is not None
         self.wanted = False
         with trio.CancelScope(shield=True):
@@ -169,7 +180,7 @@ class Site(Rig):
 
 
 class Api:
-    """The REST API through a server that comes and goes. trouble: answers that should not have come, in words."""
+    """REST client for a server that restarts. trouble: unexpected answers, in words."""
 
     def __init__(self, site: Site, client: httpx.AsyncClient) -> None:
         self._site, self._client = site, client
@@ -177,11 +188,15 @@ class Api:
         self.repeats = 0
 
     async def ask(self, method: str, path: str, *, within: float = 120.0, also: str = "", **how: Any) -> Any:
-        """Repeated until it is answered: only with GET, with an Idempotency-Key, or where twice is as good as once.
-        also: code of an
-        error that is as good an answer.
+        """Repeat a request until it is answered. Only for GET, with an Idempotency-Key, or where a second execution is
+        harmless.
 
-        Raises trio.TooSlowError, AssertionError for an answer that no fault explains.
+        Args:
+            also: Code of an error that counts as a good answer.
+
+        Raises:
+            trio.TooSlowError: There was no answer in time.
+            AssertionError: No fault explains the answer.
         """
         with trio.fail_after(within):
             while True:
@@ -201,12 +216,17 @@ class Api:
                 await trio.sleep(0.1)
 
     async def once(self, method: str, path: str, **how: Any) -> httpx.Response:
-        """Whatever is answered. Raises httpx.TransportError."""
+        """Send a request once and return any answer.
+
+        Raises:
+            httpx.TransportError: There was no answer.
+        """
         return await self._client.request(method, f"/api/v1{path}", **how)
 
     async def well(self) -> bool:
-        """It takes work and each of its parts is well. An alarm is left out: it is shown for minutes after its cause
-        has gone."""
+        """Return True if the server accepts work and all its parts are well. Alarms are ignored, because they stay for
+        minutes.
+        """
         with suppress(httpx.TransportError), trio.move_on_after(3):
             ready, deep = await self._client.get("/health/ready"), await self._client.get("/health/deep")
             checks = deep.json().get("checks", {})
@@ -218,7 +238,7 @@ class Api:
         return False
 
     async def connected(self) -> int:
-        """-1 when nobody answers."""
+        """Return the number of connected hosts; -1 without an answer."""
         with suppress(httpx.TransportError), trio.move_on_after(2):
             answer = await self._client.get("/api/v1/statistics")
             if answer.is_success:
@@ -226,7 +246,7 @@ class Api:
         return -1
 
     async def gone(self) -> set[str]:
-        """Names of hosts that are not connected."""
+        """Return the names of offline hosts."""
         found: set[str] = set()
         after: str | None = None
         while True:
@@ -239,7 +259,7 @@ class Api:
                 return found
 
     async def unwell(self) -> str:
-        """Its checks that fail, in words."""
+        """Return the failing health checks, in words."""
         try:
             ready, deep = await self._client.get("/health/ready"), await self._client.get("/health/deep")
         except httpx.TransportError as error:
@@ -276,7 +296,7 @@ async def api_of(site: Site) -> AsyncIterator[Api]:
 
 @contextmanager
 def database(folder: Path) -> Iterator[tuple[MariaDB, list[str]]]:
-    """A MariaDB of our own and the settings that name it; store.port is to be added."""
+    """Start a private MariaDB and return the settings for it; the caller adds store.port."""
     secret = folder / "mysql.password"
     secret.touch(mode=0o600)
     secret.write_text(PASSWORD + "\n")
@@ -303,7 +323,11 @@ _numbers = itertools.count()
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """A file system in memory at `place`. Only root can make one; raises CalledProcessError."""
+    """Mount a file system in memory at `place`. Needs root.
+
+    Raises:
+        CalledProcessError: The mount failed.
+    """
     place.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "clarion-chaos", place], check=True, capture_output=True
@@ -315,7 +339,7 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave not a byte free; the file to remove. What is already there stays."""
+    """Fill the disk completely without changing existing files; return the file to remove."""
     filler = disk / f"filler{next(_numbers)}"
     fd = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,9 +1,8 @@
-"""After the storm: does every row say what the host's files say? Rows come from the server, starts from the commands
-themselves.
+"""Verifies after a run that every row matches the files of its host.
 
-Each execution names a file after itself, exclusively, before it does anything else; one that finds its file there
-leaves another
-mark. So the files count starts without asking anything that is under test.
+Rows come from the server, starts from the commands. Each execution first creates a file with its name exclusively; one
+that finds its file already there leaves another mark. So the files count starts independently of the software under
+test.
 """
 
 from __future__ import annotations
@@ -17,14 +16,17 @@ from proto.reasons import REASONS
 
 FINAL = frozenset(("completed", "failed", "timeout", "canceled", "dispatch_failed", "lost"))
 CERTAIN = frozenset(("completed", "failed"))
-"""With the reasons exit_nonzero and signaled, or none: the command ran to its own end, so that it has left its file."""
+"""Statuses that mean, with exit_nonzero, signaled or no reason, that the command ran to its end and left its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one execution should have come to if it ran to its end. size: bytes on stdout. ends: reasons for which it
-    may end otherwise,
-    because that is what was asked for."""
+    """The expected end of one execution that runs to its end.
+
+    Attributes:
+        size: Bytes on stdout.
+        ends: Other reasons for which it may end, because the test requested that.
+    """
 
     exit_code: int
     size: int
@@ -34,12 +36,16 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of an execution from elsewhere than the server. started: its file is there. befell: kinds of faults
-    that its host
-    has met. journal: (outcome, reason) by that host's journal, None: nothing is said of it there."""
+    """Facts about an execution from other sources than the server.
+
+    Attributes:
+        started: Its file exists.
+        befell: Kinds of faults of its host.
+        journal: (outcome, reason) in its host's journal; None if the journal does not contain it.
+    """
 
     started: bool
-    befell: frozenset[str] = frozenset()
+    affected_by: frozenset[str] = frozenset()
     journal: tuple[str, str] | None = None
 
 
@@ -49,16 +55,20 @@ EXPLAINS = {
     "journal_failed": "fill agent disk",
     "spool_full": "fill agent disk",
 }
-"""Reason of an execution that was not to end so → the only kind of fault that explains it. `lost` has none: no fault of
-the plan takes a
-host's journal or kills what watches over a command."""
+"""The only kind of fault that explains each reason. `lost` has none: no fault of the plan destroys a journal or kills a
+shim.
+"""
 
 
 @dataclass
 class Verdict:
-    """lost: rows that are `lost`, by reason. explained: rows that ended in a way that nobody asked for, by reason,
-    whose fault was made and
-    whose host's journal agrees. faults: what must not be, each in words."""
+    """Findings.
+
+    Attributes:
+        lost: Rows that are `lost`, by reason.
+        explained: Rows with an unrequested end whose fault was made and whose host's journal agrees, by reason.
+        faults: Errors, in words.
+    """
 
     executions: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -79,7 +89,7 @@ class Verdict:
 
 
 def judge_row(verdict: Verdict, row: Mapping[str, Any], expected: Expected, evidence: Evidence) -> None:
-    """One execution against what its host has left."""
+    """Check one execution against the files of its host."""
     status, code = row["status"], row["error"]["code"] if row["error"] else None
     name = f"{row['command_id']}.{row['attempt']} on {row['hostname']} is {status}{f' ({code})' if code else ''}"
     verdict.executions += 1
@@ -102,13 +112,13 @@ def judge_row(verdict: Verdict, row: Mapping[str, Any], expected: Expected, evid
 
 
 def _explain(verdict: Verdict, row: Mapping[str, Any], code: str, evidence: Evidence, name: str) -> None:
-    """An end that nobody asked for: was the fault made that leads to it, and does the host's journal say the same?"""
+    """Check an unrequested end: the matching fault was made, and the host's journal agrees."""
     known = (
         f"its file is {'there' if evidence.started else 'not there'}, its journal says {evidence.journal}, its "
-        f"host met {sorted(evidence.befell)}"
+        f"host was affected by {sorted(evidence.affected_by)}"
     )
     fault = EXPLAINS.get(code)
-    if fault is None or fault not in evidence.befell:
+    if fault is None or fault not in evidence.affected_by:
         verdict.add("unexplained", f"{name}, and no fault was made that ends one so; {known}; {row['error']}")
     elif row["status"] == "failed" and evidence.journal != ("failed", code):
         verdict.add("unexplained", f"{name}, and its host says otherwise; {known}")
@@ -130,8 +140,14 @@ def _judge_end(verdict: Verdict, row: Mapping[str, Any], started: bool, expected
 def judge_files(
     verdict: Verdict, known: Iterable[str], once: set[str], twice: Sequence[str], log: Sequence[str]
 ) -> None:
-    """known: names of all executions there are rows of. once, twice: files left by first and by further starts. log:
-    one line per start."""
+    """Check the files of all executions.
+
+    Args:
+        known: Names of all executions that have rows.
+        once: Files left by first starts.
+        twice: Files left by further starts.
+        log: One line per start.
+    """
     verdict.starts = len(log)
     for name in twice:
         verdict.add("doubled", f"{name} was started again")
@@ -145,7 +161,7 @@ def judge_files(
 
 
 def judge_task(verdict: Verdict, task: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """A task's counters against its rows."""
+    """Check a task's counters against its rows."""
     counted = Counter(row["status"] for row in rows)
     told = {status: number for status, number in task["counts"].items() if number}
     if told != dict(counted) or task["total_hosts"] != len(rows):

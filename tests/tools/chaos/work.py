@@ -1,4 +1,4 @@
-"""The load: tasks whose commands count their own starts, in several kinds, at a steady pace."""
+"""The load: tasks of several kinds whose commands count their own starts, at a steady rate."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ set -C
 if true 2>/dev/null > $PLACE/once/$k; then :; else true 2>/dev/null > $PLACE/twice/$k.$$; fi
 set +C
 """
-"""`set -C` makes the shell open with O_EXCL (POSIX.1-2017, 2.7.2). CLARION_RUN tells apart agents that share this
-machine."""
+"""`set -C` makes the shell open with O_EXCL (POSIX.1-2017, 2.7.2). CLARION_RUN distinguishes agents on the same
+machine.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """share: of 100 tasks. body: shell text after the count. canceled: some time after the start."""
+    """A kind of task. share: of 100 tasks. body: shell text after the count. canceled: it is canceled
+    after its start.
+    """
 
     share: int
     body: str
@@ -52,7 +55,7 @@ KINDS = {
 
 @dataclass
 class Work:
-    """tasks: id → its kind. keys: how many were asked for, each with a key of its own."""
+    """Creates tasks. tasks: kind by id. keys: number of requests, each with its own idempotency key."""
 
     site: Site
     place: Path
@@ -67,7 +70,7 @@ class Work:
         (self.place / "starts").touch()
 
     async def feed(self, api: Api, names: Sequence[str], executions: int, seconds: float) -> None:
-        """So many executions over about so many seconds, evenly; then return. The last task may bring a few more."""
+        """Create about this many executions evenly over about this many seconds."""
         rng = random.Random(self.seed + 1)
         begun = trio.current_time()
         async with trio.open_nursery() as nursery:
@@ -80,9 +83,12 @@ class Work:
                 nursery.start_soon(partial(self.ask, api, kind, targets, pause=rng.uniform(0.2, 3)))
 
     async def ask(self, api: Api, name: str, targets: list[str], *, pause: float = 0.5, before: str = "") -> str:
-        """One task of that kind; its id. pause: seconds until the cancel of one that is to be canceled. before: what
-        its commands do between
-        their count and the rest."""
+        """Create one task of this kind and return its id.
+
+        Args:
+            pause: Seconds until the cancel, for a kind that is canceled.
+            before: Shell text between the count and the body.
+        """
         kind = KINDS[name]
         self.asked += 1
         env = {"PLACE": str(self.place), "RIG": str(self.site.folder)}
@@ -99,11 +105,11 @@ class Work:
         return task_id
 
     def name_of(self, row: dict[str, Any]) -> str:
-        """What the execution's file is called."""
+        """Return the name of the execution's file."""
         directory = self.site.state(row["hostname"]) / "commands" / f"{row['command_id']}.{row['attempt']}"
         return f"{row['command_id']}.{row['attempt']}.{identity(directory)}"
 
     def files(self) -> tuple[set[str], list[str], list[str]]:
-        """(first starts, further starts, lines)."""
+        """Return first starts, further starts and log lines."""
         once, twice = ({path.name for path in (self.place / name).iterdir()} for name in ("once", "twice"))
         return once, sorted(twice), (self.place / "starts").read_text().split()

@@ -1,5 +1,4 @@
-"""Cases for the lane's fuzzing: a number makes a mutant of what was recorded from well-behaved agents, always the same
-one."""
+"""Fuzzing cases for the HTTP/2 fast path: a number determines a mutant of recorded agent traffic."""
 
 from __future__ import annotations
 
@@ -18,8 +17,14 @@ SHARE_OF_MESSAGES, SHARE_OF_FRAMES = 0.80, 0.19
 
 @dataclass(frozen=True)
 class Case:
-    """kind: message, frames or session. data: of the first two. steps, cuts: of a session, and how its bytes are
-    cut."""
+    """One case.
+
+    Attributes:
+        kind: message, frames or session.
+        data: Bytes of a message or of frames.
+        steps: Steps of a session.
+        cuts: How the bytes of a session are cut.
+    """
 
     kind: str
     data: bytes = b""
@@ -29,7 +34,7 @@ class Case:
 
 @cache
 def recorded() -> tuple[list[bytes], list[list[Step]]]:
-    """Encoded messages and whole sessions; made once, because encoding them takes far longer than spoiling them."""
+    """Return encoded messages and whole sessions; encoded once, because that takes longer than mutating them."""
     rng = Random(0)
     return [message(rng) for _ in range(MESSAGES)], [session(rng) for _ in range(SESSIONS)]
 
@@ -64,7 +69,7 @@ def _frames(rng: Random, messages: list[bytes]) -> bytes:
 
 
 def keep(folder: Path, number: int, begun: int, why: str) -> Path:
-    """Write a case that has failed to a file. begun: the case with which the connection was new on which it failed."""
+    """Write a failed case to a file. `begun`: the case for which the connection was new."""
     case = make(number)
     steps = [[name, _to_json(value)] for name, value in case.steps]
     content = {
@@ -83,7 +88,13 @@ def keep(folder: Path, number: int, begun: int, why: str) -> Path:
 
 
 def kept(path: Path) -> Case:
-    """The very bytes that failed, whatever `make` makes of the number by now. Raises OSError, ValueError, KeyError."""
+    """Return the exact bytes of a failed case, whatever `make` returns for its number now.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is invalid.
+        KeyError: A field is missing.
+    """
     found = json.loads(path.read_text())
     steps = tuple((name, _from_json(value)) for name, value in found["steps"])
     return Case(found["kind"], bytes.fromhex(found["data"]), steps, found["cuts"])

@@ -2,11 +2,9 @@
 S] [--impl c|py|both]`
 
 A case is one mutant of a recorded message, frame sequence or session; its number makes it. With `both`, all that can be
-seen from
-outside must be the same from both twins. Any exception or difference ends the run, names the case and keeps it in a
-file, which
-`--replay FILE` gives to the lane again. `make fuzz-lane` runs the compiled twin under AddressSanitizer (lane_run.py,
-asan.sh).
+seen from outside must be the same from both twins. Any exception or difference ends the run, names the case and keeps
+it in a file, which `--replay FILE` gives to the lane again. `make fuzz-lane` runs the compiled twin under
+AddressSanitizer (lane_run.py, asan.sh).
 """
 
 from __future__ import annotations
@@ -30,14 +28,14 @@ from tests.tools.fuzz.lane_sessions import LIMITS, WINDOW, play
 
 CASES = 20_000
 REUSED = 200
-"""Cases for which a connection is used before it is made anew; it is new for every case whose number this divides."""
+"""A connection is new for every case whose number this divides, and reused in between."""
 SHOW_EVERY = 10.0
 FAILED = 3
-"""Exit code when a case has failed and is kept; 1 for growth."""
+"""Exit code when a case has failed and is kept; 1 for memory growth."""
 
 
 class Failed(RuntimeError):
-    """A case has raised, or its twins differ."""
+    """A case has raised an exception, or both implementations differ."""
 
     def __init__(self, number: int, begun: int, why: str) -> None:
         super().__init__(f"case {number} of the lane's fuzzing {why}")
@@ -45,7 +43,7 @@ class Failed(RuntimeError):
 
 
 class Attached:
-    """An attached stream on each twin, made anew when it ends or has been used for long."""
+    """An attached stream in each implementation, renewed when it ends or was used for long."""
 
     def __init__(self, impl: ModuleType) -> None:
         self.impl = impl
@@ -66,7 +64,7 @@ class Attached:
         r.conn.detach()
         rows += r.turn()
         seen = (rows, list(r.gone), r.take())
-        # What may be left is half a frame or half a life; the next case begins on a new connection then.
+        # Half a frame or half a session may be left; the next case then starts on a new connection.
         if (
             r.conn.closed
             or data[:1] == b"\xff"
@@ -84,7 +82,7 @@ class Attached:
 
 
 def whole(data: bytes) -> bool:
-    """Whether these are whole frames of stream 1's DATA and nothing else, so that nothing stays behind."""
+    """Return whether the bytes are whole DATA frames of stream 1 and nothing else, so that nothing is left over."""
     position = 0
     while position + 9 <= len(data):
         if data[position + 3] != DATA or data[position + 5 : position + 9] != b"\0\0\0\1" or data[position + 4] & 1:
@@ -94,8 +92,7 @@ def whole(data: bytes) -> bool:
 
 
 def decoded(impl: ModuleType, data: bytes) -> Any:
-    """Not at the end of its bytes object, so that a sanitizer sees reads beyond `end` only where the lane must not read
-    either."""
+    """Decode a message that is not at the end of its bytes object, so that a sanitizer detects reads beyond `end`."""
     try:
         return part(impl, "messages.decode").decode(7, data, 0, len(data))
     except ValueError as error:
@@ -103,7 +100,7 @@ def decoded(impl: ModuleType, data: bytes) -> Any:
 
 
 def tried(case: Case, impls: list[ModuleType], streams: list[Attached]) -> list[Any]:
-    """What each twin made of it."""
+    """Return the results of each implementation."""
     if case.kind == "message":
         return [decoded(impl, case.data) for impl in impls]
     if case.kind == "frames":
@@ -112,8 +109,14 @@ def tried(case: Case, impls: list[ModuleType], streams: list[Attached]) -> list[
 
 
 def run(cases: int, seed: int, names: list[str], at: Callable[[int], None] = lambda number: None) -> Counter[str]:
-    """Cases `seed` to `seed + cases - 1`; how many there were of each kind. at: told the number before each. Raises
-    Failed."""
+    """Run cases `seed` to `seed + cases - 1` and return their number by kind.
+
+    Args:
+        at: Called with the number before each case.
+
+    Raises:
+        Failed: A case has failed.
+    """
     impls = [load(MODULES[name]) for name in names]
     counts: Counter[str] = Counter()
     streams = [Attached(impl) for impl in impls]
@@ -147,13 +150,13 @@ def _check(
 
 
 def memory() -> float:
-    """MiB that this process holds."""
+    """Return the memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 class Meter:
-    """Writes down which case is being tried, for whoever finds this process dead, and shows how far it is."""
+    """Records which case is running, in case this process dies, and shows the progress."""
 
     def __init__(self, mark: str | None, last: int) -> None:
         self.fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if mark else None

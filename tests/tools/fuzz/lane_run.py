@@ -1,5 +1,4 @@
-"""Runs tests/tools/fuzz/lane_fuzz.py in a process of its own, goes on after a crash, and says in one line what came of
-it.
+"""Runs lane_fuzz.py in a separate process, continues after a crash, and prints the result in one line.
 
 `python -m tests.tools.fuzz.lane_run [--cases N] [--seed S] [--failures DIR]`. Exit code 0 only if nothing was found.
 """
@@ -38,8 +37,7 @@ class Tally:
 
 
 def fuzz(cases: int, seed: int, failures: Path, impl: str = "c", grows: float = GROWS_MIB) -> Tally:
-    """Try cases `seed` to `seed + cases - 1`; what fails is kept in `failures`. It ends early after MOST_FAILURES of
-    them."""
+    """Run cases `seed` to `seed + cases - 1`; failed ones are kept in `failures`. It ends early after MOST_FAILURES."""
     tally, start, end = Tally(), seed, seed + cases
     with tempfile.TemporaryDirectory() as folder:
         mark = Path(folder, "mark")

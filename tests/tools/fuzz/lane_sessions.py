@@ -1,4 +1,4 @@
-"""Sessions of an agent as lists of steps, made from a seed, played on a twin of the lane, and spoiled in many ways."""
+"""Agent sessions as lists of steps: made from a seed, played on an implementation, and mutated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Step = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that can be seen from outside."""
+    """Everything visible from outside."""
 
     rows: list[tuple[Any, ...]]
     gone: list[str]
@@ -51,7 +51,7 @@ def text(rng: Random) -> str:
 
 
 def message(rng: Random) -> bytes:
-    """An encoded CommandMessage of an agent."""
+    """Return an encoded CommandMessage of an agent."""
     number = rng.choice((0, 1, 127, 128, 1 << 31, (1 << 32) - 1))
     kind = rng.randrange(7)
     if kind == 0:
@@ -80,7 +80,7 @@ def message(rng: Random) -> bytes:
 
 
 def frames_of(rng: Random, data: bytes) -> list[bytes]:
-    """DATA frames of the attached stream that carry these bytes, cut and padded at will."""
+    """Return DATA frames of the attached stream with these bytes, cut and padded arbitrarily."""
     made = []
     while data:
         size = rng.choice((1, 4, 6, 100, 5_000, 16_000, 16_000))
@@ -91,7 +91,7 @@ def frames_of(rng: Random, data: bytes) -> list[bytes]:
 
 
 def session(rng: Random) -> list[Step]:
-    """A well-behaved agent."""
+    """Return a correct session."""
     steps: list[Step] = [("give", opening(settings={4: rng.choice((65_535, 1_000, 1 << 20))})), ("attach", 7)]
     other, open_calls = 3, []
     for _ in range(rng.randrange(3, 14)):
@@ -143,7 +143,7 @@ def session(rng: Random) -> list[Step]:
 
 
 def chunks(rng: Random, data: bytes) -> list[bytes]:
-    """The same bytes in any pieces."""
+    """Cut the bytes into arbitrary pieces."""
     pieces = []
     while data:
         size = rng.choice((1, 2, 9, 10, 100, 3_000, len(data)))
@@ -153,7 +153,7 @@ def chunks(rng: Random, data: bytes) -> list[bytes]:
 
 
 def play(impl: ModuleType, steps: list[Step], cuts: Random | None = None) -> Outcome:
-    """cuts: cuts what the agent gives into pieces; None gives each step at once."""
+    """Play a session. `cuts` cuts the agent's bytes into pieces; None passes each step at once."""
     r = Rig(impl, limits=LIMITS, window=WINDOW)
     try:
         for name, value in steps:
@@ -188,7 +188,7 @@ def play(impl: ModuleType, steps: list[Step], cuts: Random | None = None) -> Out
 
 
 def spoil(rng: Random, data: bytes) -> bytes:
-    """A few bytes changed, taken out, put in, or said twice."""
+    """Change, remove, insert or repeat a few bytes."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 5))):
         at = rng.randrange(len(out) + 1)
@@ -218,8 +218,7 @@ def cut_frames(data: bytes) -> list[bytes]:
 
 
 def spoil_frames(rng: Random, data: bytes) -> bytes:
-    """Frames lost, repeated, exchanged, and their headers changed; the lengths stay right but for one kind of
-    change."""
+    """Lose, repeat or exchange frames and change headers; the lengths stay right except for one kind of change."""
     found = cut_frames(data)
     for _ in range(rng.choice((1, 1, 2))):
         if not found:

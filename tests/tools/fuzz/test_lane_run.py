@@ -1,4 +1,4 @@
-"""The short version of `make fuzz-lane`, and that it would find what it looks for."""
+"""Short version of `make fuzz-lane`; it also proves that a fault would be found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tools.fuzz.cases import keep, kept, make
 from tests.tools.fuzz.lane_fuzz import Failed
 
 WORKER = """#!/bin/sh
-# Stands for an interpreter: dies of a bad read at case 107 when it comes by it, as a broken lane would.
+# Replaces the interpreter: dies of a bad read at case 107, as a broken fast path would.
 while [ $# -gt 0 ]; do
     case $1 in --mark) mark=$2 ;; --seed) seed=$2 ;; --cases) cases=$2 ;; esac
     shift

@@ -1,4 +1,4 @@
-"""Section 6, frame by frame, and section 7, error codes."""
+"""RFC 9113 section 6 (frames, one by one) and section 7 (error codes)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every server must take (h2spec's "generic" cases)."""
+"""What every server must accept (h2spec's "generic" cases)."""
 
 from __future__ import annotations
 

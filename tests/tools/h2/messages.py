@@ -1,4 +1,4 @@
-"""Section 8, requests, RFC 7541, header compression, and what gRPC adds (grpc PROTOCOL-HTTP2)."""
+"""RFC 9113 section 8 (requests), RFC 7541 (header compression), and what gRPC adds (PROTOCOL-HTTP2)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def twice(name: str) -> list[tuple[str, str]]:
 
 
 def limits_are_announced(client: Client) -> None:
-    """What the guard enforces (_speedups/http2/limits.py), not h2's defaults."""
+    """The limits that the guard enforces (_speedups/http2/limits.py), not h2's defaults."""
     assert client.settings[MAX_STREAMS] == 4 and client.settings[MAX_HEADER_LIST] == 16_384
 
 

@@ -1,9 +1,8 @@
-"""What must come back: each function makes a step for a case. Strict: an error is a GOAWAY or a RST_STREAM with the
-right code.
+"""Expected answers: each function builds a step for a case.
 
-Where RFC 9113 asks for a stream error, a connection error of the same code will do (section 5.4.1: "an endpoint MAY
-choose to
-treat a stream error as a connection error"). A connection error is a GOAWAY and then the end of the connection.
+Strict: an error is a GOAWAY or a RST_STREAM with the right code. Where RFC 9113 requires a stream error, a connection
+error with the same code is accepted (section 5.4.1: "an endpoint MAY choose to treat a stream error as a connection
+error"). A connection error is a GOAWAY followed by the end of the connection.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Check = Callable[[Client], None]
 
 
 def end(*codes: int) -> Check:
-    """A connection error with one of these codes."""
+    """Expect a connection error with one of these codes."""
 
     def check(client: Client) -> None:
         assert client.until(GOAWAY).code in codes
@@ -27,7 +26,7 @@ def end(*codes: int) -> Check:
 
 
 def break_stream(*codes: int, stream: int = 1) -> Check:
-    """A stream error with one of these codes."""
+    """Expect a stream error with one of these codes."""
 
     def check(client: Client) -> None:
         found = client.until(GOAWAY, RST_STREAM)
@@ -38,7 +37,7 @@ def break_stream(*codes: int, stream: int = 1) -> Check:
 
 
 def answer(stream: int = 1) -> Check:
-    """The whole answer of a health check: headers, SERVING, and the status OK."""
+    """Expect the whole answer of a health check: headers, SERVING, and the status OK."""
 
     def check(client: Client) -> None:
         first = client.until(HEADERS)
@@ -52,7 +51,7 @@ def answer(stream: int = 1) -> Check:
 
 
 def status(http: int, grpc: int | None = None, words: bool = False) -> Check:
-    """An answer with this status, with a body of words for people or none."""
+    """Expect an answer with this status, with a text body or none."""
 
     def check(client: Client) -> None:
         first = client.until(HEADERS)
@@ -68,7 +67,7 @@ def status(http: int, grpc: int | None = None, words: bool = False) -> Check:
 
 
 def send_data(length: int) -> Check:
-    """The next DATA frame is of this length."""
+    """Expect a DATA frame of this length."""
 
     def check(client: Client) -> None:
         found = client.until(DATA)
@@ -86,8 +85,7 @@ def pong(word: bytes = bytes(8)) -> Check:
 
 
 def ping_ack_before_goaway_or_close(client: Client) -> None:
-    """Section 7: an unknown error code triggers nothing special; the end of the connection in order is nothing
-    special."""
+    """Section 7: an unknown error code has no special effect; an orderly end of the connection is allowed."""
     for found in client.frames():
         if found.kind == PING:
             assert found.flags == ACK
@@ -96,7 +94,7 @@ def ping_ack_before_goaway_or_close(client: Client) -> None:
 
 
 def close(client: Client) -> None:
-    """The server closes the connection."""
+    """Expect the server to close the connection."""
     for _ in client.frames():
         pass
 
@@ -106,13 +104,13 @@ def ack_settings(client: Client) -> None:
 
 
 def greet_first(client: Client) -> None:
-    """SETTINGS that is no ACK is the first frame (section 3.4)."""
+    """Expect SETTINGS without ACK as the first frame (section 3.4)."""
     first = next(client.frames())
     assert (first.kind, first.flags) == (SETTINGS, 0)
 
 
 def close_stream(client: Client) -> None:
-    """The stream ends in order."""
+    """Expect an orderly end of the stream."""
     while not client.until(DATA, HEADERS, CONTINUATION).flags & END_STREAM:
         pass
 

@@ -1,5 +1,7 @@
-"""An agent port on plaintext loopback for conformance runs: `python -m tests.tools.h2.serve` prints its port and serves
-until stdin ends."""
+"""An agent port on plaintext loopback for conformance runs: `python -m tests.tools.h2.serve`.
+
+It prints its port and serves until stdin ends.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ MANY = 1_000_000
 
 
 async def main() -> None:
-    # stdout is for the port; what the cases make the server say is read by nobody
+    # stdout is only for the port; the server's log output is dropped
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.ERROR)
     edge = Edge(hello_timeout=600)

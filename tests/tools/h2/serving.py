@@ -1,4 +1,4 @@
-"""tests/tools/h2/serve.py as a process."""
+"""Runs tests/tools/h2/serve.py as a process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def serving(*, plain: str) -> Iterator[int]:
-    """The port of an agent port that serves for the duration of the block. plain: "1" for the lane's plain twin.
+    """Run an agent port while the context is open and yield its number. Fails if it does not start or has died.
 
-    Fails if it does not start, or has died meanwhile.
+    Args:
+        plain: "1" for the Python implementation of the fast path.
     """
     command, environment = [sys.executable, "-m", "tests.tools.h2.serve"], os.environ | {"CLARION_PURE": plain}
     server = subprocess.Popen(

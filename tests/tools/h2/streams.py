@@ -1,4 +1,4 @@
-"""Sections 3, 4 and 5: the beginning, frames and header blocks, states of streams, errors, extensions."""
+"""RFC 9113 sections 3, 4 and 5: connection start, frames and header blocks, stream states, errors, extensions."""
 
 from __future__ import annotations
 

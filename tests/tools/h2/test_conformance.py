@@ -1,7 +1,6 @@
-"""HTTP/2 on the agent port, strictly, against the lane as it was built and against its plain twin
-(docs/design/protocol.md lists the sections).
+"""Strict HTTP/2 conformance of the agent port, with both implementations of the fast path.
 
-One server for all cases; each case is a connection of its own.
+docs/design/protocol.md lists the sections. One server serves all cases; each case uses its own connection.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tests.tools.h2.wire import Case, Client
 CONFORMANCE = [*generic.CASES, *streams.CASES, *frames.CASES, *messages.HTTP, *messages.HPACK]
 CASES = [*CONFORMANCE, *messages.GRPC]
 AT_LEAST = 147
-"""As many as h2spec 2.6 has in strict mode; each of its cases has one here."""
+"""Number of cases of h2spec 2.6 in strict mode; each of them has one here."""
 
 
 @pytest.fixture(scope="module", params=["0", "1"], ids=["built", "plain"])

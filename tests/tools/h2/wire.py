@@ -1,8 +1,7 @@
-"""A client of HTTP/2 on a plain socket, for conformance cases: it sends any bytes, and knows what must come back.
+"""An HTTP/2 client on a plain socket for conformance cases: it sends any bytes and checks the answers.
 
 A case is a list of steps: bytes are sent, functions are called with the client. Header blocks are literals without
-indexing
-(RFC 7541 section 6.2.2), so that each is the same bytes whatever was sent before.
+indexing (RFC 7541 section 6.2.2), so their bytes do not depend on earlier ones.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ Fields = Iterable[tuple[str, str]]
 
 
 def block(fields: Fields) -> bytes:
-    """A header block; names and values of less than 2^14 bytes."""
+    """Return a header block; names and values must be shorter than 2^14 bytes."""
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
 
 
@@ -57,14 +56,14 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def request(
     method: str = "POST", path: str = "/grpc.health.v1.Health/Check", more: Fields = ()
 ) -> list[tuple[str, str]]:
-    """The fields of a health check, which is a gRPC call with one message each way."""
+    """Return the header fields of a health check, which is a unary gRPC call."""
     pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "h")]
     return [*pseudo, ("content-type", "application/grpc"), ("te", "trailers"), ("authorization", "Bearer good"), *more]
 
 
 ASK = block(request())
 BODY = bytes(5)
-"""A message of no bytes: the health of everything."""
+"""A message of no bytes: the health of all services."""
 HOLD = block(request(path="/clarion.v1.CommandService/ConnectForCommands"))
 """An agent's stream, which stays open until its Hello."""
 LONG = block([("x-dummy0", "x" * 4_000)])
@@ -79,12 +78,12 @@ def data(payload: bytes = BODY, stream: int = 1, flags: int = END_STREAM) -> byt
 
 
 def ask(stream: int = 1, fields: Fields = ()) -> bytes:
-    """A whole health check."""
+    """Return the frames of a whole health check."""
     return headers(stream, payload=ASK + block(fields)) + data(stream=stream)
 
 
 def only(fields: Fields, stream: int = 1) -> bytes:
-    """A request that ends with these fields."""
+    """Return a request that ends with these fields."""
     return headers(stream, END_HEADERS | END_STREAM, block(fields))
 
 
@@ -120,7 +119,7 @@ class Frame(NamedTuple):
 
 
 class Client:
-    """settings: what the server has announced, once greeted."""
+    """The client. settings: the server's settings after the greeting."""
 
     def __init__(self, port: int) -> None:
         self._sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -138,7 +137,11 @@ class Client:
             return  # it has closed already; what it said is still to be read
 
     def frames(self) -> Iterator[Frame]:
-        """Until the server closes. Raises TimeoutError if it says nothing for PATIENCE seconds."""
+        """Yield frames until the server closes.
+
+        Raises:
+            TimeoutError: The server sent nothing for PATIENCE seconds.
+        """
         while True:
             while len(self._held) < 9 or len(self._held) < 9 + int.from_bytes(self._held[:3], "big"):
                 try:
@@ -156,7 +159,7 @@ class Client:
             yield found
 
     def until(self, *kinds: int) -> Frame:
-        """The next frame of these kinds. Fails when the server closes before."""
+        """Return the next frame of these kinds; fail if the server closes before."""
         seen = []
         for found in self.frames():
             if found.kind in kinds:
@@ -177,7 +180,7 @@ Step = bytes | Callable[[Client], None]
 
 @dataclass(frozen=True)
 class Case:
-    """section: of RFC 9113, of RFC 7541 after "hpack", or of what every server must accept after "generic"."""
+    """A case. section: of RFC 9113; of RFC 7541 after "hpack"; of the generic cases after "generic"."""
 
     section: str
     what: str

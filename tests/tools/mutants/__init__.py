@@ -1,2 +1,3 @@
-"""One line of the program done wrong, and the tests that must notice: `make mutants` tries them all, `test_mutants.py`
-that each still applies."""
+"""Mutation tests: `make mutants` breaks one line at a time and requires a failing test; `test_mutants.py` checks the
+table.
+"""

@@ -1,5 +1,7 @@
-"""`make mutants`: do one line after the other wrong in a copy of the tree, and require that its tests fail. Exit code 1
-if a mutant survives."""
+"""Runs `make mutants`: breaks one line after the other in a copy of the tree and requires that its tests fail.
+
+Exit code 1 if a mutant survives.
+"""
 
 from __future__ import annotations
 

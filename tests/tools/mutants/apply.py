@@ -1,4 +1,4 @@
-"""A copy of the tree in which one line is wrong, and whether tests notice."""
+"""Applies a mutant to a copy of the tree and runs its tests."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from tests.tools.mutants.table import Mutant
 
 ROOT = Path(__file__).parents[3]
 FAILED, PASSED = 1, 0
-"""Exit codes of pytest. Others mean that no test was run, which proves nothing."""
+"""Exit codes of pytest. Other codes mean that no test ran, which proves nothing."""
 SECONDS = 600
 
 
 def text_of(mutant: Mutant, root: Path = ROOT) -> str:
-    """The file with the wrong piece. Raises ValueError unless the right one stands there exactly once."""
+    """Return the file with the wrong piece.
+
+    Raises:
+        ValueError: The right piece does not occur exactly once.
+    """
     text = (root / mutant.file).read_text(encoding="utf-8")
     if text.count(mutant.right) != 1:
         raise ValueError(f"{mutant.file}: {mutant.right!r} stands there {text.count(mutant.right)} times, not once")
@@ -27,7 +31,7 @@ def text_of(mutant: Mutant, root: Path = ROOT) -> str:
 
 
 def copy(folder: Path) -> Path:
-    """What git knows of the tree, and what was compiled."""
+    """Copy the files known to git and the compiled modules."""
     names = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -54,7 +58,7 @@ def applied(mutant: Mutant, root: Path) -> Iterator[None]:
 
 
 def tried(root: Path, tests: Sequence[str], *, pure: bool) -> tuple[int, str]:
-    """pytest's exit code and its last lines, on the tree at root."""
+    """Return pytest's exit code and its last lines."""
     env = {
         **os.environ,
         "PYTHONPATH": str(root),

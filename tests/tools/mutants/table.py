@@ -1,5 +1,6 @@
-"""The mutants. Each is one line where a promise is kept; its tests fail when it is done wrong, and none of them is the
-simulator alone."""
+"""The mutants. Each changes one line that keeps a promise; its tests must fail, and the simulator alone is
+not enough.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """promise: what the line keeps. file: of the tree. right: a piece of it that stands there exactly once. wrong: what
-    stands there instead.
-    tests: pytest's names, of which at least one must fail. pure: run on the plain twins of _speedups, where the line is
-    in one of those."""
+    """One mutant.
+
+    Attributes:
+        promise: What the line keeps.
+        file: Path in the tree.
+        right: A piece of the file that occurs exactly once.
+        wrong: The text that replaces it.
+        tests: Names for pytest; at least one test must fail.
+        pure: Run with the Python modules of _speedups, if the line is in one of them.
+    """
 
     promise: str
     file: str
@@ -52,7 +59,7 @@ MUTANTS = (
     Mutant(
         "a shim's claim counts in the boot in which it was made", "agent/recovery.py",
         "    if claim.boot_id != boot_id:", "    if False:",
-        ("tests/agent/test_cannot_look.py",),
+        ("tests/agent/test_lookup_errors.py",),
     ),
     # --- what was accepted can never be called never started
     # -------------------------------------------------------------------
@@ -122,8 +129,8 @@ MUTANTS = (
         ("tests/store/sqlite/test_store.py::TestSqlite::test_a_length_that_no_lease_has_runs_out_all_the_same",),
     ),
     Mutant(
-        "a revoked host stays revoked when its numbers are healed", "server/store/heal.py",
-        "def _moment(instead: int | None = 0) -> Column:", "def _moment(instead: int | None = None) -> Column:",
+        "a revoked host stays revoked when its numbers are healed", "server/store/tables/columns.py",
+        "MOMENT = Range(0, bounds.TIME_MAX_MS, 0)", "MOMENT = Range(0, bounds.TIME_MAX_MS, None)",
         ("tests/store/sqlite/test_store.py::TestSqlite::test_what_was_decided_about_a_host_stays_so_when_its_numbers_are_healed",),
     ),
     Mutant(
@@ -224,7 +231,7 @@ MUTANTS = (
     Mutant(
         "a process that cannot be looked at is not gone", "agent/shim/system/linux.py",
         "        if one is None and not _ended(fd):", "        if False:",
-        ("tests/agent/test_cannot_look.py",),
+        ("tests/agent/test_lookup_errors.py",),
     ),
     # --- names of hosts
     # -------------------------------------------------------------------------------------------------------
@@ -268,7 +275,7 @@ MUTANTS = (
     Mutant(
         "a selector that costs too much is refused", "server/core/selectors/evaluate.py",
         "        if self._left < 0:\n            raise TooCostly\n", "",
-        ("tests/web/api/hosts/test_selection.py", "tests/core/selectors/test_evaluate.py"),
+        ("tests/web/api/hosts/test_selection.py", "tests/core/selectors/test_parser.py"),
     ),
     Mutant(
         "a selector is evaluated in slices", "server/core/selectors/evaluate.py",
@@ -282,7 +289,8 @@ MUTANTS = (
     ),
     Mutant(
         "a busy connection does not make room", "server/security/connection_slots.py",
-        '        """It has a request."""\n        self._forget(self._idle, place)', '        """It has a request."""',
+        '        """Mark a connection as having a request."""\n        self._forget(self._idle, place)',
+        '        """Mark a connection as having a request."""',
         ("tests/web/http/test_connections.py",),
     ),
 )  # fmt: skip

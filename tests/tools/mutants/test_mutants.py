@@ -1,4 +1,4 @@
-"""Every mutant still applies, and is judged by tests that there are; `make mutants` runs them."""
+"""Every mutant still applies and names existing tests; `make mutants` runs them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""`python -m tests.tools.simulate --seeds 20000` plays seeds on all cores; `--seed N --trace` plays one and prints all
-that happened.
+"""Command line: `python -m tests.tools.simulate --seeds 20000` plays seeds on all cores; `--seed N --trace` plays one.
 
-Exit code: 0 when no promise was broken, 1 otherwise.
+`--trace` prints every event. Exit code: 0 if no promise was broken, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ CHUNK = 100
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2_000, help="how many to play")
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seeds", type=int, default=20_000, help="number of seeds to play")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seed", type=int, help="play this one only")
-    parser.add_argument("--trace", action="store_true", help="with --seed: print every happening")
-    parser.add_argument(
-        "--shrink", action="store_true", help="with --seed: look for faults that the failure does not need"
-    )
-    parser.add_argument("--without", default="", help="with --seed: faults to leave out, with commas between")
+    parser.add_argument("--seed", type=int, help="play only this seed")
+    parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
+    parser.add_argument("--shrink", action="store_true", help="with --seed: find faults that the failure does not need")
+    parser.add_argument("--without", default="", help="with --seed: faults to leave out, separated by commas")
     given = parser.parse_args(arguments)
     return one(given) if given.seed is not None else many(given.first, given.seeds, given.processes)
 

@@ -1,5 +1,4 @@
-"""The promises, as code. Those of docs/design/guarantees.md that can be seen without a kernel, a socket and a
-certificate."""
+"""Checks the promises of docs/design/guarantees.md that need no kernel, sockets or certificates."""
 
 from __future__ import annotations
 
@@ -33,10 +32,10 @@ REACHABLE = (
 )
 RAN = (S.COMPLETED, S.FAILED, S.TIMEOUT)
 WHY_LOST = {"rebooted": "rebooted", "journal_lost": "journal"}
-"""Reason of a lost row → what must truly have happened to its host."""
+"""What must really have happened to a host, by reason of a lost row."""
 ATTACHED_WITHIN = 90.0
 SLACK = 0.1
-"""Seconds: clocks are told in whole milliseconds, and deadlines are met a little late."""
+"""Seconds of tolerance: clocks have milliseconds, and deadlines are met a little late."""
 
 
 def require(holds: bool, promise: str, what: object) -> None:
@@ -97,13 +96,13 @@ class Checks:
             self.ended(new)
 
     def ended(self, row: Execution) -> None:
-        """A final row says what truly happened."""
+        """A final row states what really happened."""
         world, key = self.world, (row.command_id, row.attempt)
-        ghost, where = world.ghost, (row.host_id, (row.command_id, row.attempt))
-        starts, process = ghost.starts[where], ghost.processes.get(where)
+        oracle, where = world.oracle, (row.host_id, (row.command_id, row.attempt))
+        starts, process = oracle.starts[where], oracle.processes.get(where)
         named = f"{row.status.label} ({row.error_code}) of {key} on {row.host_id}"
         if row.status is S.FAILED and row.error_code in ("spawn_failed", "agent_died"):
-            require(where in ghost.unforked and starts == 0, "I6", f"{named}: {starts} starts")
+            require(where in oracle.unforked and starts == 0, "I6", f"{named}: {starts} starts")
         elif row.status in RAN:
             require(
                 starts == 1 and process is not None and process.report is not None,
@@ -120,7 +119,7 @@ class Checks:
         elif row.status is S.DISPATCH_FAILED or (
             row.status is S.CANCELED and row.error_code == "canceled_before_start"
         ):
-            require(ghost.unknowable(where) or starts == 0, "I7", f"{named}: {starts} starts")
+            require(oracle.unknowable(where) or starts == 0, "I7", f"{named}: {starts} starts")
             if row.error_code == "expired":
                 self._expired(row, named)
         elif row.status is S.CANCELED:
@@ -132,7 +131,7 @@ class Checks:
             require(row.stdout_id in world.database.tables.outputs, "I3", f"{named}: its output is not in the database")
 
     def _again(self, row: Execution) -> None:
-        """What has run is not tried again, unless its task says that it may be."""
+        """An execution that ran is not retried unless its task allows it."""
         world = self.world
         policy = world.database.tables.tasks[world.database.tables.commands[row.command_id].task_id].retry
         require(
@@ -143,16 +142,15 @@ class Checks:
         for one in row.earlier:
             where = (row.host_id, (row.command_id, int(str(one["attempt"]))))
             never = one["status"] == "dispatch_failed" or not (policy and policy.idempotent)
-            starts = world.ghost.starts[where]
+            starts = world.oracle.starts[where]
             require(
-                not never or world.ghost.unknowable(where) or starts == 0,
+                not never or world.oracle.unknowable(where) or starts == 0,
                 "I1",
                 f"{where} is tried again after {one}: {starts} starts",
             )
 
     def decided(self, row: Execution, server: Server) -> None:
-        """Before it is committed. Many hosts gone at once are a fault of the server's side, and nothing is lost by
-        that."""
+        """Check a decision before its commit. If many hosts disconnect at once, nothing may be lost because of it."""
         if row.status is S.LOST and row.error_code == "silent":
             require(
                 self.world.loop.now >= server.loss_suspended_until - SLACK,
@@ -173,21 +171,21 @@ class Checks:
             command = world.database.tables.commands[row.command_id]
             task = world.database.tables.tasks[command.task_id]
             ran, limit = process.ended - process.began, command.timeout_ms / 1000
-            forgotten = process.began < world.ghost.restored_at  # why it was told to end is not in the older database
+            forgotten = process.began < world.oracle.restored_at  # why it was told to end is not in the older database
             asked = task.cancel_reason == "timeout" or forgotten or (limit and ran >= limit - SLACK)
             require(bool(asked), "I20", f"{named}: it ran for {ran:.3f} s of {limit}")
         output = world.database.tables.outputs.get(row.stdout_id) if row.stdout_id else None
         said = (output.total_bytes, output.sha256) if output else (0, b"")
-        if world.ghost.restored_at >= process.ended and output is None:
+        if world.oracle.restored_at >= process.ended and output is None:
             return  # acknowledged before the restore: the agent has kept the result, not the bytes
         require(
             said == (report.stdout.total_bytes, report.stdout.sha256), "I18", f"{named}: its output is not what it said"
         )
 
     def _expired(self, row: Execution, named: str) -> None:
-        """Neither the time to start nor the time to come is over early."""
+        """Neither the time to start nor the time to connect ends early."""
         tables, now = self.world.database.tables, self.world.loop.now
-        sent = None if row.dispatched_at is None else self.world.ghost.left[row.host_id, (row.command_id, row.attempt)]
+        sent = None if row.dispatched_at is None else self.world.oracle.left[row.host_id, (row.command_id, row.attempt)]
         command = tables.commands[row.command_id]
         if sent is None:
             wait_ms, began = tables.tasks[command.task_id].wait_ms, self._began.get(command.task_id)
@@ -201,24 +199,26 @@ class Checks:
     def _lost(self, row: Execution, named: str) -> None:
         world, reason = self.world, row.error_code or ""
         if reason == "silent":
-            holds = world.ghost.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)
+            holds = world.oracle.was_silent(row.host_id, world.loop.now, world.swarm.lost_after)
         elif reason == "shim_died":
-            holds = (row.host_id, (row.command_id, row.attempt)) in world.ghost.unwatched
+            holds = (row.host_id, (row.command_id, row.attempt)) in world.oracle.unwatched
         elif reason == "force_canceled":
-            holds = world.database.tables.commands[row.command_id].task_id in world.ghost.forced
+            holds = world.database.tables.commands[row.command_id].task_id in world.oracle.forced
         elif reason == "restored":
-            holds = world.ghost.given_up
-        elif world.ghost.restored_at >= 0 and reason in ("journal_lost", "rolled_back"):
+            holds = world.oracle.given_up
+        elif world.oracle.restored_at >= 0 and reason in ("journal_lost", "rolled_back"):
             holds = True
         else:
-            holds = WHY_LOST.get(reason, reason) in world.ghost.suspects(row.host_id)
+            holds = WHY_LOST.get(reason, reason) in world.oracle.suspects(row.host_id)
         require(holds, "I5", f"{named}: nothing has happened to that host that explains it")
 
     # --- the lease
     # -----------------------------------------------------------------------------------------------------------
 
     def lease_taken(self, lease: Lease) -> None:
-        """It was nobody's, or its holder has not renewed it for as long as it lasts, by no clock that can be set."""
+        """The lease was free, or its holder has not renewed it for its whole length, measured by no clock that can be
+        set.
+        """
         self.done += 1
         holder, kept = self.world.server, self.world.loop.now - self._lease_kept
         alive = holder is not None and holder.life.alive and holder.epoch == lease.epoch and lease.until_ms != 0
@@ -235,7 +235,7 @@ class Checks:
         self._lease_kept = self.world.loop.now
 
     def restored(self) -> None:
-        """An older state of the database is the present one."""
+        """An older state of the database is now the present one."""
         self._writers.clear()
         self._finished = {task_id for task_id, task in self.world.database.tables.tasks.items() if task.status.final}
 
@@ -243,7 +243,7 @@ class Checks:
     # ------------------------------------------------------------------------------------------
 
     def saved(self, task: Task) -> None:
-        """A task's own timeout ends it when that time has truly passed, whatever the clock on the wall says."""
+        """A task's own timeout ends it when that time has really passed, whatever the wall clock shows."""
         if task.status is TaskStatus.RUNNING:
             self._began.setdefault(task.task_id, self.world.loop.now)
         if task.cancel_reason == "timeout" and task.timeout_ms is not None:
@@ -259,10 +259,10 @@ class Checks:
     # ------------------------------------------------------------------------------------------
 
     def acked(self, ack: Ack) -> None:
-        """The agent may forget it from here on: what it reported must be in the database."""
+        """The agent may now forget the result, so the database must contain it."""
         self.done += 1
         self._kept(ack.host_id, (ack.command_id, ack.attempt))
-        self.world.ghost.acked.setdefault((ack.host_id, (ack.command_id, ack.attempt)), self.world.loop.now)
+        self.world.oracle.acked.setdefault((ack.host_id, (ack.command_id, ack.attempt)), self.world.loop.now)
 
     def _kept(self, host_id: str, key: Key) -> None:
         tables = self.world.database.tables
@@ -288,7 +288,7 @@ class Checks:
 
     def dispatched(self, dispatch: Dispatch, server: Server) -> None:
         self.done += 1
-        self.world.ghost.left.setdefault(
+        self.world.oracle.left.setdefault(
             (dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)), self.world.loop.now
         )
         host_id, key = dispatch.host_id, (dispatch.command.command_id, dispatch.attempt)
@@ -299,7 +299,7 @@ class Checks:
         require(last == key, "I1", f"dispatch number {dispatch.seq} of {host_id} was given to {last} and to {key}")
 
     def reported(self, machine: Machine, result: Result) -> None:
-        """An end that is told is in the journal, whatever power is lost from here on."""
+        """A reported end is in the journal and survives a loss of power."""
         self.done += 1
         durable = bytes(machine.disk.names["journal"].durable)
         found = journal_file.scan(durable.rstrip(b"\0"), len(durable))
@@ -307,8 +307,8 @@ class Checks:
         require(kept, "I6", f"the end of {result.key} is told by {machine.host_id} and is not in its journal")
 
     def hello(self, event: HostConnected, server: Server) -> None:
-        if self.world.ghost.restored_at >= 0:
-            # numbers that an older database does not remember and the agent has not met may be given again
+        if self.world.oracle.restored_at >= 0:
+            # numbers unknown to an older database and not received by the agent may be assigned again
             self.world.seqs = {
                 at: key for at, key in self.world.seqs.items() if at[0] != event.host_id or at[1] <= event.max_seq
             }
@@ -316,7 +316,7 @@ class Checks:
             (entry.command_id, entry.attempt) for entry in event.entries
         }
         if server.current:
-            self.world.ghost.told.update((event.host_id, key) for key in held)
+            self.world.oracle.told.update((event.host_id, key) for key in held)
 
     def welcomed(self, welcome: Welcome, server: Server) -> None:
         self.done += 1
@@ -328,23 +328,23 @@ class Checks:
         )
 
     def said(self, spoken: Spoken, session: Session) -> None:
-        """An agent that hears anything before its Welcome hangs up."""
+        """An agent that receives any message before its Welcome disconnects."""
         self.done += 1
         require(
             isinstance(spoken, Welcome) or session.welcomed, "I9", f"{spoken} to {session.host_id} before its Welcome"
         )
 
     def promise(self, key: str, task_id: str) -> None:
-        """An operator is told that the task exists."""
+        """An operator received the confirmation that the task exists."""
         self.done += 1
-        require(self.world.ghost.promised.setdefault(key, task_id) == task_id, "I10", f"two tasks for {key}")
+        require(self.world.oracle.promised.setdefault(key, task_id) == task_id, "I10", f"two tasks for {key}")
         known = self.world.database.tables.keys.get(key)
         require(
             known is not None and known.task_id == task_id, "I10", f"{task_id} was promised and is not in the database"
         )
 
     def shown(self, progress: Progress) -> None:
-        """What is shown is committed."""
+        """Displayed states are committed."""
         self.done += 1
         task = progress.task
         if task.status.final or task.status is TaskStatus.RUNNING:
@@ -359,7 +359,7 @@ class Checks:
     # --------------------------------------------------------------------------------------------
 
     def attached(self) -> None:
-        """ATTACHED_WITHIN seconds after the last fault."""
+        """All hosts are connected ATTACHED_WITHIN seconds after the last fault."""
         server = self.world.server
         require(server is not None and server.listening, "I8", "the server is not up")
         require(self.world.other is None, "I13", "a server that has not the lease still runs")
@@ -372,7 +372,7 @@ class Checks:
         require(not missing, "I8", f"{missing} not attached {ATTACHED_WITHIN:g} s after the last fault")
 
     def everything(self) -> None:
-        """At the end: nothing open, nothing running, every count right, every word kept."""
+        """At the end nothing is open or running, every counter is right, and every promise was kept."""
         world, tables = self.world, self.world.database.tables
         for task_id, task in tables.tasks.items():
             require(task.status.final, "I5", f"{task_id} is still {task.status.label}: {task.counts}")
@@ -386,7 +386,7 @@ class Checks:
                 self._again(row)
             require(row.status.final, "I5", f"{row.command_id} on {row.host_id} is still {row.status.label}")
             self.ended(row)
-        for (host_id, key), _ in world.ghost.acked.items():
+        for (host_id, key), _ in world.oracle.acked.items():
             self._kept(host_id, key)
         for host_id, machine in world.machines.items():
             agent = machine.agent

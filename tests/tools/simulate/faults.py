@@ -1,4 +1,4 @@
-"""What goes wrong at a random instant, and how all of it ends."""
+"""Faults at random times, and the end of all faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Faults:
         self.wanted = [name for name in AT_AN_INSTANT if name in world.swarm.enabled]
 
     def plan(self) -> None:
-        """Exponential times between faults."""
+        """Schedule faults with exponentially distributed intervals."""
         world, swarm = self.world, self.world.swarm
         at = 1.0
         while self.wanted and (at := at + world.rng.expovariate(1 / swarm.often)) < swarm.seconds:
@@ -39,8 +39,7 @@ class Faults:
             )
 
     def heal(self) -> None:
-        """Everything works from here on; hosts that are gone stay gone, and what the faults have broken stays
-        broken."""
+        """End all faults; lost hosts stay lost, and damage stays."""
         world = self.world
         self.slow_disks.clear()
         world.slow_until = world.database.away_until = world.database.slow_until = 0.0
@@ -88,7 +87,7 @@ class Faults:
         return True
 
     def _partition(self, machine: Machine) -> bool:
-        """No packet in or out for a while."""
+        """Drop all packets of a host for some time."""
         self._link_half_open(machine)
         machine.cut_off = True
         self.world.loop.at(self.world.rng.choice((5.0, 40.0, 200.0)) * self.world.rng.random(), self._join, machine)
@@ -103,7 +102,7 @@ class Faults:
         return alive
 
     def _server_stop(self, machine: Machine) -> bool:
-        """In good order."""
+        """Shut the server down in order."""
         server = self.world.server
         if server is None or not server.listening or server.life.stopped:
             return False
@@ -115,7 +114,7 @@ class Faults:
         return True
 
     def _db_clock(self, machine: Machine) -> bool:
-        """A lease runs out by it."""
+        """Change the database's clock, which leases use."""
         self._set(self.world.database.clock)
         return True
 
@@ -127,8 +126,9 @@ class Faults:
             clock.stand(self.world.span(1.0, 30.0))
 
     def _server_twin(self, machine: Machine) -> bool:
-        """A second server on the same database, while the first one goes on, or is stopped for a while and goes on
-        later."""
+        """Start a second server on the same database while the first one continues, or is paused and
+        continues later.
+        """
         world, server = self.world, self.world.server
         if server is None or not server.listening or server.draining or server.life.stopped or world.other is not None:
             return False
@@ -148,7 +148,7 @@ class Faults:
         return True
 
     def _db_restored(self, machine: Machine) -> bool:
-        """A backup is made; later the server is stopped, the backup put back, the server started."""
+        """Make a backup; later stop the server, restore the backup and start the server."""
         database = self.world.database
         if database.backup is None:
             database.backup = database.tables.copy()
@@ -185,7 +185,7 @@ class Faults:
         return not machine.gone
 
     def _host_gone(self, machine: Machine) -> bool:
-        """For ever. One run loses one host at most, so that something is left to look at."""
+        """Lose a host forever, at most one per run, so that something is left to check."""
         if any(other.gone for other in self.world.machines.values()) or len(self.world.machines) == 1:
             return False
         machine.reboot(1.0)
@@ -209,7 +209,7 @@ class Faults:
         return True
 
     def _disk_damage(self, machine: Machine) -> bool:
-        """A byte flips, or the end of the file is gone, while the agent is down."""
+        """Flip a byte, or remove the end of the file, while the agent is down."""
         if machine.gone:
             return False
         machine.kill_agent(self.world.span(0.5, 3.0))
@@ -219,6 +219,6 @@ class Faults:
         alive = [directory for _, directory in sorted(machine.spool.kept.items()) if directory.alive]
         if alive:
             directory = self.world.rng.choice(alive)
-            self.world.ghost.unwatched.add((machine.host_id, directory.key))
+            self.world.oracle.unwatched.add((machine.host_id, directory.key))
             directory.die()
         return bool(alive)

@@ -1,11 +1,9 @@
-"""Simulated time: one heap of what is to happen, ordered by (time, sequence), and the few pieces of trio that the
-shells use.
+"""Simulated time: one heap of events ordered by (time, sequence), and the few parts of trio that the code uses.
 
 `server.store.writer`, `server.store.water`, `server.conductor`, `server.turns`, `server.lifecycle.recovery`,
-`server.cluster.lease`, `server.fleet.registry` and `agent.conductor` are run unmodified: while a
-simulation runs, the name `trio` in those modules means this module's `pieces`. Each piece does what trio documents of
-it; a task is
-resumed by the heap and by nothing else, so the order of everything follows from the seed.
+`server.cluster.lease`, `server.fleet.registry` and `agent.conductor` run unmodified: during a simulation the name
+`trio` in those modules means this module's `pieces`. Each part does what trio documents. Only the heap resumes tasks,
+so the order of everything depends on the seed.
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from types import SimpleNamespace, TracebackType
 from typing import Any
 
 
-class Life:
-    """Something that can die: what is planned for it, and the tasks that it runs, go with it."""
+class SimProcess:
+    """A process that can die, together with its planned events and tasks."""
 
     def __init__(self, loop: Loop, name: str) -> None:
         self.loop, self.name, self.alive = loop, name, True
@@ -26,7 +24,7 @@ class Life:
         self._tasks: list[Task] = []
 
     def at(self, delay: float, what: Callable[..., object], *args: object) -> None:
-        """In `delay` seconds, if it still lives."""
+        """Call a function in `delay` seconds, if the process still lives."""
         self.loop.plan(delay, self, what, args)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
@@ -36,16 +34,16 @@ class Life:
         return task
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> None:
-        """As a trio nursery's."""
+        """Start a task, like a trio nursery."""
         self.run(function(*args))
 
     @property
     def stopped(self) -> bool:
-        """As by SIGSTOP: what is planned for it happens when it goes on, in the same order."""
+        """Pause, as by SIGSTOP: planned events happen after it continues, in the same order."""
         return self.loop.now < self.stopped_until
 
     def end(self) -> None:
-        """At once, wherever its tasks are."""
+        """Die at once, wherever its tasks are."""
         self.alive = False
         for task in self._tasks:
             task.coroutine.close()
@@ -53,7 +51,7 @@ class Life:
 
 
 class Loop:
-    """now: simulated seconds. steps: how many things have happened."""
+    """The heap. now: simulated seconds. steps: number of events so far."""
 
     current: Loop
 
@@ -61,11 +59,13 @@ class Loop:
         self.now = 0.0
         self.steps = 0
         self.running: Task | None = None
-        self._heap: list[tuple[float, int, Life | None, Callable[..., object], tuple[object, ...]]] = []
+        self._heap: list[tuple[float, int, SimProcess | None, Callable[..., object], tuple[object, ...]]] = []
         self._sequence = 0
         Loop.current = self
 
-    def plan(self, delay: float, life: Life | None, what: Callable[..., object], args: tuple[object, ...]) -> None:
+    def plan(
+        self, delay: float, life: SimProcess | None, what: Callable[..., object], args: tuple[object, ...]
+    ) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (self.now + delay, self._sequence, life, what, args))
 
@@ -73,11 +73,11 @@ class Loop:
         self.plan(delay, None, what, args)
 
     def next(self) -> float | None:
-        """When the next thing happens, or None."""
+        """Return the time of the next event, or None."""
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> None:
-        """Let the next thing happen."""
+        """Execute the next event."""
         self.now, _, life, what, args = heapq.heappop(self._heap)
         if life is not None and life.stopped:
             self.plan(life.stopped_until - self.now, life, what, args)
@@ -87,15 +87,14 @@ class Loop:
 
 
 class Task:
-    """A coroutine that is resumed by the heap. turn: counts its waits, so that a wake-up for an earlier one is passed
-    over."""
+    """A coroutine resumed by the heap. turn: counts its waits, so that an outdated wake-up is ignored."""
 
-    def __init__(self, life: Life, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, life: SimProcess, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.life, self.coroutine = life, coroutine
         self.turn, self.parked = 0, True
 
     def resume(self) -> None:
-        """Soon, if it is not about to be already."""
+        """Schedule the task, if it is not scheduled already."""
         if self.parked and self.life.alive:
             self.parked = False
             self.life.at(0.0, self.step, self.turn)
@@ -118,7 +117,7 @@ class Task:
         self.parked = True
 
     def interrupt(self, error: BaseException) -> None:
-        """Raise it where the task waits; of no effect when it has been woken already."""
+        """Raise an exception where the task waits; no effect if it was woken already."""
         if self.parked:
             self.step(self.turn, error)
 
@@ -172,18 +171,18 @@ async def sleep(seconds: float) -> None:
 
 
 class _Over(BaseException):
-    """Time is up."""
+    """The time has ended."""
 
 
 class Wall:
-    """A clock on a wall: ms since 1970, and off by `offset`, which anybody may change at any time."""
+    """A wall clock: ms since 1970 plus `offset`, which may change at any time."""
 
     def __init__(self, loop: Loop, offset: int = 0) -> None:
         self._loop, self.offset = loop, offset
         self._stood, self._until = 0.0, 0.0
 
     def stand(self, seconds: float) -> None:
-        """It shows the same time for so long, then what it would show had it gone on."""
+        """Show the same time for some time, then continue with the right time."""
         if self._loop.now >= self._until:
             self._stood = self._loop.now
         self._until = self._loop.now + seconds

@@ -1,7 +1,6 @@
-"""People and scripts: they create tasks, start, cancel and delete them, and repeat a request whose answer they did not
-get.
+"""Operators and scripts: they create, start, cancel and delete tasks, and repeat unanswered requests.
 
-As server/web/service/create_task.py and tasks.py do it, HTTP left out.
+They act like server/web/service/create_task.py and tasks.py, without HTTP.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from tests.tools.simulate.world import World
 
 WITHIN = 20.0
-"""Seconds that a client waits for an answer before it asks again."""
+"""Seconds that a client waits for an answer before it repeats the request."""
 
 
 REFUSALS = ("busy", "offline", "never_seen", "expired", "draining", "journal_failed")
@@ -45,7 +44,7 @@ class Operators:
         self._asking: Counter[str] = Counter()
 
     def plan(self) -> None:
-        """Spread what they will ask for over the run."""
+        """Spread the requests over the run."""
         world, swarm = self.world, self.world.swarm
         for number in range(1, swarm.tasks + 1):
             world.loop.at(world.rng.random() * swarm.seconds * 0.8, self._create, f"key-{number}")
@@ -98,8 +97,8 @@ class Operators:
     def _ask(
         self, key: str, hosts: tuple[str, ...], how: dict[str, Any], command: dict[str, object], start: bool
     ) -> None:
-        """Once, and again with the same key until there is an answer."""
-        if key in self.world.ghost.promised:
+        """Send a request, and repeat it with the same key until it is answered."""
+        if key in self.world.oracle.promised:
             return
         again = (key, hosts, how, command, start)
         self.world.loop.at(WITHIN * (0.5 + self.world.rng.random()), self._ask, *again)
@@ -168,16 +167,16 @@ class Operators:
         self._tell(key, lambda task_id: ExecutionsCanceled(task_id, hosts, force))
 
     def _tell(self, key: str, make: Callable[[str], TaskStarted | TaskCanceled | ExecutionsCanceled]) -> None:
-        server, task_id = self._server(), self.world.ghost.promised.get(key)
+        server, task_id = self._server(), self.world.oracle.promised.get(key)
         if server is not None and task_id is not None and task_id not in self._deleting:
             event = make(task_id)
             self.world.note("operator", event)
             if isinstance(event, TaskCanceled | ExecutionsCanceled) and event.force:
-                self.world.ghost.forced.add(task_id)
+                self.world.oracle.forced.add(task_id)
             server.conductor.submit(event)
 
     def _delete(self, key: str) -> None:
-        server, task_id = self._server(), self.world.ghost.promised.get(key)
+        server, task_id = self._server(), self.world.oracle.promised.get(key)
         if server is None or task_id is None or self._asking[key]:
             return  # a request for this key under way would make another task of it
         live = server.engine.task(task_id)
@@ -201,7 +200,7 @@ class Operators:
             self._deleting.discard(task_id)
 
     def cancel_what_waits(self) -> None:
-        """When the run is over: what was never started would wait for ever. What was started must end without help."""
+        """Cancel never started tasks at the end of the run. Started tasks must end without help."""
         server = self.world.server
         assert server is not None
         for task_id, task in list(self.world.database.tables.tasks.items()):

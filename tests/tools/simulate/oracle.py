@@ -1,5 +1,4 @@
-"""What truly happened, kept outside of everything that is under test: who was started how often, what it said, who was
-told what."""
+"""What really happened, recorded outside of the software under test: starts, outputs, and messages to operators."""
 
 from __future__ import annotations
 
@@ -30,38 +29,38 @@ class Process:
 
 
 @dataclass(slots=True)
-class Ghost:
+class Oracle:
     starts: Counter[Where] = field(default_factory=Counter)
     processes: dict[Where, Process] = field(default_factory=dict)
     unforked: set[Where] = field(default_factory=set)
-    """Accepted, and its host could not make a process for it, or its agent died before it had."""
+    """Accepted executions for which the host could create no process, or whose agent died before."""
     left: dict[Where, float] = field(default_factory=dict)
     """When the server first sent it."""
     told: set[Where] = field(default_factory=set)
-    """What hosts have spoken of since an older database was put in place."""
+    """Executions that hosts have reported since an older database was restored."""
     excused: set[Where] = field(default_factory=set)
-    """Judged in the present database before their hosts told of them."""
+    """Executions judged in the present database before their hosts reported them."""
     forced: set[str] = field(default_factory=set)
-    """Tasks that an operator ended by force, or some hosts of theirs."""
+    """Tasks that an operator ended by force, completely or in part."""
     given_up: bool = False
-    """The last time that an older database was put in place, all that was open in it was given up, as `restore`
-    does."""
+    """True if all open executions were marked lost at the last restore, as `restore` does."""
     promised: dict[str, str] = field(default_factory=dict)
-    """Idempotency key → the task that an operator was told of."""
+    """Task of which an operator received the confirmation, by idempotency key."""
     acked: dict[Where, float] = field(default_factory=dict)
-    """When the agent was first told that its result is durable."""
+    """When the agent first received the acknowledgement of its result."""
     away_since: dict[str, float] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
-    """Hosts that were once away from one server for as long as lost_after."""
+    """Hosts that were disconnected from one server for lost_after at some time."""
     suspect: dict[str, set[str]] = field(default_factory=dict)
-    """Host → what happened to it that can make an execution lost."""
+    """By host: events that can make an execution lost."""
     unwatched: set[Where] = field(default_factory=set)
-    """Its shim was killed."""
+    """Executions whose shim was killed."""
     restored_at: float = -1.0
 
     def unknowable(self, where: Where) -> bool:
-        """An older database does not remember that it was sent, and its host had not been able to say so since when
-        this was first asked."""
+        """True if an older database does not remember the dispatch, and the host could not report it since the first
+        inquiry.
+        """
         if not self.given_up and self.left.get(where, self.restored_at) < self.restored_at and where not in self.told:
             self.excused.add(where)
         return where in self.excused
@@ -77,7 +76,7 @@ class Ghost:
         return self.suspect.setdefault(host_id, set())
 
     def went(self, host_id: str, now: float, lost_after: float) -> None:
-        """Its session is over, or a server begins that has not seen it yet."""
+        """The host's session has ended, or a server starts that has not seen the host yet."""
         self.came(host_id, now, lost_after)
         self.away_since[host_id] = now
 

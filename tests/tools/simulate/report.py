@@ -1,4 +1,4 @@
-"""What many runs came to, as text."""
+"""Formats the results of many runs as text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from tests.tools.simulate.run import Outcome
 from tests.tools.simulate.swarm import FAULTS
 
 STATUSES = ("pending", "dispatched", "accepted", "running", "unreachable", "final")
-"""Of an execution when a fault struck: accepted is dispatched, and known to be in the agent's journal; unreachable,
-whatever its status."""
+"""Status of an execution when a fault struck. accepted: dispatched, and known to be in the agent's journal.
+unreachable: whatever its status.
+"""
 
 
 def table(outcome: Outcome) -> list[str]:
-    """Executions that each fault met, by status."""
+    """Format how many executions each fault affected, by status."""
     lines = [f"{'fault':<15}{'times':>9}" + "".join(f"{status:>13}" for status in STATUSES)]
     for name in FAULTS:
         counts = "".join(f"{outcome.covered[status, name]:>13,}" for status in STATUSES)
@@ -20,7 +21,7 @@ def table(outcome: Outcome) -> list[str]:
 
 
 def summary(outcome: Outcome, wall: float, processes: int) -> list[str]:
-    """wall: seconds that it took."""
+    """Format the results; wall: seconds that they took."""
     faults, per_minute = sum(outcome.faults.values()), outcome.runs / wall * 60
     met = sum(outcome.covered[status, name] > 0 for status in STATUSES for name in FAULTS)
     return [
@@ -42,7 +43,7 @@ def summary(outcome: Outcome, wall: float, processes: int) -> list[str]:
 
 
 def replay(seed: int, without: list[str] | None = None) -> str:
-    """The one command that plays it again."""
+    """Return the command that plays the seed again."""
     return f"python -m tests.tools.simulate --seed {seed} --trace" + (
         f" --without {','.join(without)}" if without else ""
     )

@@ -1,4 +1,4 @@
-"""Plays one seed, with the shells' modules on simulated pieces while it lasts."""
+"""Plays one seed with simulated parts in the modules of server and agent."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     ),  # structlog heeds no logging.disable
     (agent.conductor, "trio", loop.pieces),
     (agent.storage.journal, "os", disk.OS),
-    (agent.recovery, "close_to_shims", shims.close_to_shims),
+    (agent.recovery, "prevent_start", shims.prevent_start),
     (agent.recovery, "shim_alive", shims.shim_alive),
-    (agent.recovery, "end_orphans", shims.end_orphans),
+    (agent.recovery, "kill_orphans", shims.kill_orphans),
     (agent.recovery, "records", shims.records),
 ]
 
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """The named modules use simulated time, files and shims until the end of the block."""
+    """Use simulated time, files and shims in the named modules while the context is open."""
     kept = [getattr(module, name) for module, name, _ in _SWAPPED]
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -65,7 +65,7 @@ def simulated() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run, or many together, came to. failures: seed → what is wrong."""
+    """Result of one or many runs. failures: error by seed."""
 
     runs: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -98,7 +98,13 @@ def play(
     record: bool = False,
     aim: Mapping[str, Any] | None = None,
 ) -> tuple[World, Outcome]:
-    """Inside `simulated`. record: keep the saves of every commit. without, aim: see World."""
+    """Play one seed inside `simulated`.
+
+    Args:
+        record: Keep the saves of every commit.
+        without: See World.
+        aim: See World.
+    """
     world = World(seed, trace=trace, without=without, aim=aim)
     world.recorded = [] if record else None
     failures = {}
@@ -118,7 +124,7 @@ def play(
         world.reached,
         world.covered,
         Counter(f"{row.status.label} {row.error_code or ''}".strip() for row in world.database.tables.rows.values()),
-        sum(world.ghost.starts.values()),
+        sum(world.oracle.starts.values()),
         world.checks.done,
         world.loop.steps,
         world.loop.now,
@@ -128,7 +134,7 @@ def play(
 
 
 def play_all(seeds: range) -> Outcome:
-    """One after the other, in this process."""
+    """Play seeds one after the other in this process."""
     total = Outcome()
     with simulated():
         for seed in seeds:
@@ -137,7 +143,7 @@ def play_all(seeds: range) -> Outcome:
 
 
 def shrink(seed: int) -> tuple[list[str], str]:
-    """(faults that can be left out, what is then wrong): the run breaks the same promise without them."""
+    """Return the faults that can be left out, and the error without them: the run breaks the same promise."""
     world, outcome = play(seed)
     failure = outcome.failures[seed]
     without: list[str] = []

@@ -1,7 +1,7 @@
-"""One life of the server's process: its start, its sessions, its sudden end.
+"""One process of the server: its start, its sessions, its sudden end.
 
-Real here: server/lifecycle/recovery.py, server/core, server/conductor.py, server/store/writer.py, server/fleet,
-server/rpc's reading of Hello.
+Real parts: server/lifecycle/recovery.py, server/core, server/conductor.py, server/store/writer.py, server/fleet, and
+server/rpc's handling of Hello.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from server.store.base import StoreUnavailable
 from server.store.lease import Holder, StoreFenced
 from server.store.writer import Writer, WriterClosed
 from tests.tools.simulate import translate
-from tests.tools.simulate.loop import Life, pieces
+from tests.tools.simulate.loop import SimProcess, pieces
 from tests.tools.simulate.machines.database import Store
 from tests.tools.simulate.machines.link import DOWN, SILENCE, UP, Link
 
@@ -39,11 +39,11 @@ STOP_WITHIN = 10.0
 SETTINGS = Settings()
 MASS_WINDOW, MASS_PAUSE = 60.0, 40.0
 CREDITS = 2
-"""Few, so that results wait for them."""
+"""A small number, so that results must wait for credits."""
 
 
 class Crashed(BaseException):
-    """A server dies here and now."""
+    """The server dies at this point."""
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Crashed(BaseException):
 
 
 class Watched(Engine):
-    """The engine, and a note of when it decided what."""
+    """The engine, with a record of its decisions and their times."""
 
     def __init__(self, limits: EngineLimits, server: Server) -> None:
         super().__init__(limits, server.world.rng.random, server.epoch)
@@ -70,12 +70,13 @@ class Watched(Engine):
 
 
 class Server:
-    """listening: agents are let in. life: ends with the process. place: of its data directory; two that run have
-    two."""
+    """One process. listening: agents may connect. life: ends with the process. place: its data directory; twins have
+    two.
+    """
 
     def __init__(self, world: World, place: str) -> None:
         self.world, self.place = world, place
-        self.life = Life(world.loop, f"server on {place}")
+        self.life = SimProcess(world.loop, f"server on {place}")
         self.store = Store(world, self)
         self.epoch = 0
         self.listening = self.draining = False
@@ -87,21 +88,21 @@ class Server:
         self.life.run(self._serve())
 
     def now(self) -> Now:
-        """The server's clocks."""
+        """Return the time on the server's clocks."""
         return Now(1_000.0 + self.world.loop.now - self._begun, self.world.server_clock.ms())
 
     @property
     def current(self) -> bool:
-        """It has the lease, or nobody has taken it since."""
+        """True if it has the lease, or no other server has taken it since."""
         return self.world.server is self
 
     def point(self, name: str) -> None:
-        """A named place at which it may be killed."""
+        """A named place at which the server may be killed."""
         if self.world.strikes("server_point", name):
             raise Crashed(self)
 
     async def _serve(self) -> None:
-        """As server/app.py."""
+        """Run like server/app.py."""
         world, swarm = self.world, self.world.swarm
         parts: Any = self.store
         try:
@@ -126,7 +127,7 @@ class Server:
             self.life.run(self._until_fenced(self.writer.run()))
             self.life.run(self._until_fenced(lease.keep(parts, SETTINGS.lease_seconds)))
             for host_id in world.machines:
-                world.ghost.went(host_id, world.loop.now, swarm.lost_after)
+                world.oracle.went(host_id, world.loop.now, swarm.lost_after)
             await recovery.load_tasks(parts, self.engine, self.conductor, self.now())
         except (ClarionError, StoreUnavailable, StoreFenced) as error:
             world.note("server gives up", error)
@@ -137,7 +138,7 @@ class Server:
         world.note("server ready", self.epoch)
 
     async def _until_fenced(self, work: Coroutine[Any, Any, None]) -> None:
-        """As server/app.py: all of it ends when the lease is another one's."""
+        """End everything when another server holds the lease, like server/app.py."""
         try:
             await work
         except (StoreFenced, WriterClosed) as error:
@@ -146,7 +147,7 @@ class Server:
             self.life.at(0.0, self.world.server_ended, self, RESTART)
 
     async def _give_up(self) -> None:
-        """As server/admin/offline.py does it for the command `restore`."""
+        """Mark open executions lost, like the command `restore` in server/admin/offline.py."""
         store, engine = self.store, Engine()
         engine.begin_grace(self.now())
         engine.load_counts(await store.count_tasks(), await store.sum_executions())
@@ -162,7 +163,7 @@ class Server:
         self.world.note("alarm", alarm.message)
 
     def stop(self, restart: float) -> None:
-        """SIGTERM, as server/app.py and server/rpc/session/streams.py."""
+        """Handle SIGTERM, like server/app.py and server/rpc/session/streams.py."""
         self.world.note("server stops")
         self.listening, self.draining = False, True
         self.conductor.submit(ServerStopping())
@@ -180,7 +181,7 @@ class Server:
         self.life.at(0.0, self.world.server_ended, self, restart)
 
     def freeze(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT later: who waits for a word of it gives up after SILENCE."""
+        """SIGSTOP, and SIGCONT later: peers that wait for a message close the connection after SILENCE."""
         self.life.stopped_until = self.world.loop.now + seconds
         if seconds > SILENCE:
             for link in self._links.values():
@@ -195,7 +196,7 @@ class Server:
                 link.close(DOWN, "server died")
         if self.current:
             for host_id in self.world.machines:
-                self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
+                self.world.oracle.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
 
     # --- the conductor's Shown
     # -------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ class Server:
         else:
             self.world.note("server event", message)
             if self.current:
-                self.world.ghost.told.add((message.host_id, (message.command_id, message.attempt)))
+                self.world.oracle.told.add((message.host_id, (message.command_id, message.attempt)))
             self.conductor.submit(message)
         return True
 
@@ -232,7 +233,7 @@ class Server:
         session = self.registry.attach(hello.host_id, "192.0.2.1:1", self.now().wall_ms, self._stir)
         self._links[session.number] = link
         if self.current:
-            self.world.ghost.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
+            self.world.oracle.came(hello.host_id, self.world.loop.now, self.world.swarm.lost_after)
         self._left.pop(hello.host_id, None)
         self.memory.record_hello(hello, "192.0.2.1:1")
         event = from_agent.host_connected(hello, session.number)
@@ -253,13 +254,13 @@ class Server:
         session = self.registry._sessions.get(host_id)
         if session is not None and session.number == number and self.registry.detach(session):
             if self.current:
-                self.world.ghost.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
+                self.world.oracle.went(host_id, self.world.loop.now, self.world.swarm.lost_after)
             if not self.draining:
                 self._gone(host_id)
                 self.conductor.submit(HostDisconnected(host_id, number))
 
     def _gone(self, host_id: str) -> None:
-        """Counted apart from what is tested: from when on, and until when, nothing may be called lost."""
+        """Compute, independently of the software under test, the times during which nothing may be called lost."""
         now = self.world.loop.now
         self._left[host_id] = now
         away = sum(now - at <= MASS_WINDOW for at in self._left.values())
@@ -306,5 +307,5 @@ class Server:
 
     @property
     def attached(self) -> list[str]:
-        """Hosts that have a session."""
+        """Return the hosts that have a session."""
         return [session.host_id for session in self.registry.sessions()] if self.listening else []

@@ -1,9 +1,8 @@
-"""What a run may meet: its sizes, its limits and the faults it enables, all drawn from the seed.
+"""Parameters of a run: its sizes, its limits and the enabled faults, all drawn from the seed.
 
-A run enables a random part of the faults only (swarm testing: Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", ISSTA
-2012): faults that
-hide each other, such as a server that is dead half of the time, would otherwise keep whole regions from ever being
-reached.
+A run enables only a random part of the faults (swarm testing: Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", ISSTA
+2012). Faults that hide each other, such as a server that is dead half of the time, would otherwise prevent whole
+regions from being reached.
 """
 
 from __future__ import annotations
@@ -42,22 +41,24 @@ FAULTS = (
     "disk_damage",
     "shim_kill",
 )
-"""Everything that can go wrong. Those that end in _point kill at a named place in the code, db_error, db_unknown and
-duplicate strike a
-single call or message; the others happen at a random instant."""
+"""All faults. Those named *_point kill at a named place in the code; db_error, db_unknown and duplicate affect one call
+or message; the others happen at a random time.
+"""
 
 AT_AN_INSTANT = tuple(
     name for name in FAULTS if name not in ("server_point", "agent_point", "db_error", "db_unknown", "duplicate")
 )
 LOSES_A_JOURNAL = ("host_wiped", "disk_damage")
-"""Never together with db_restored: with both stores lost, nobody can know what was started (outside the promise I1).
-For the same reason tombstones are many then: a backup must not be older than what agents remember."""
+"""Never combined with db_restored: with both stores lost, the starts cannot be known (outside the promise I1). For the
+same reason many tombstones are kept then: a backup must not be older than what agents remember.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """seconds: how long faults happen. often: mean seconds between two faults at an instant. strike: probability per
-    call or message."""
+    """Parameters. seconds: duration of faults. often: mean seconds between faults. strike: probability per call or
+    message.
+    """
 
     enabled: frozenset[str]
     seconds: float
@@ -86,7 +87,7 @@ class Swarm:
 
 
 def draw(rng: Random, sizes: Random) -> Swarm:
-    """sizes: dice of their own, for those of the writer's."""
+    """Draw the parameters. `sizes` is a separate generator for the writer's sizes."""
     share = rng.choice((0.0, 0.1, 0.3, 0.3, 0.5, 0.5, 1.0))
     enabled = {name for name in FAULTS if rng.random() < share}
     if "db_restored" in enabled:

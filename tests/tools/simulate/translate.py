@@ -1,8 +1,8 @@
-"""Between the two engines: what one side's effects are as the other side's events, the way the shells translate them.
+"""Translates effects of one engine to events of the other, like the real code does with messages.
 
-To encode and to decode each of them would take half of the simulator's time, so they are translated here;
-tests/tools/simulate/tests/test_translate.py compares that with what agent/session/wire.py, server/rpc and the encoded
-bytes between them make of the same.
+Encoding and decoding every message would take half of the simulator's time, so they are translated here.
+tests/tools/simulate/tests/test_translate.py compares the result with agent/session/wire.py, server/rpc and the encoded
+bytes between them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FACTS = Facts("host", "192.0.2.1", "linux", "x86_64", "1", {})
 
 
 def hello(agent: Agent) -> from_agent.Hello:
-    """What the server reads at the start of a session."""
+    """Return what the server reads at the start of a session."""
     machine, said = agent.machine, agent.engine.hello()
     facts = from_agent.Facts(f"host-{machine.host_id}", FACTS.ip, FACTS.os, FACTS.arch, FACTS.version, {})
     entries = [(*entry.key, entry.seq, int(entry.stage)) for entry in said.entries]
@@ -49,7 +49,7 @@ def hello(agent: Agent) -> from_agent.Hello:
 
 
 def to_server(agent: Agent, message: out.Message) -> events.Event:
-    """What the server's engine is told of it."""
+    """Return the event for the server's engine."""
     host_id = agent.machine.host_id
     match message:
         case out.Accepted():
@@ -98,7 +98,7 @@ Spoken = act.Welcome | act.Dispatch | act.Cancel | act.Ack | act.Forget
 
 
 class Orders:
-    """A command is translated once, through the messages."""
+    """Translates each command once, through the messages."""
 
     def __init__(self) -> None:
         self._known: dict[str, ev.Dispatch] = {}
@@ -123,7 +123,7 @@ class Orders:
 
 
 def told(spoken: Spoken, epoch: int, credits: int, orders: Orders) -> ev.Event:
-    """What the agent's engine is told of it."""
+    """Return the event for the agent's engine."""
     match spoken:
         case act.Dispatch():
             return orders.dispatch(spoken, encode._content)

@@ -1,5 +1,4 @@
-"""One run: machines, one database, one server at a time, operators, and what goes wrong, all of it drawn from one
-seed."""
+"""One run: machines, one database, one server at a time, operators and faults, all drawn from one seed."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from tests.tools.simulate.machines.disk import OS
 from tests.tools.simulate.machines.link import Link
 from tests.tools.simulate.machines.machine import Died, Machine
 from tests.tools.simulate.operators import Operators
-from tests.tools.simulate.oracle import Ghost, Violation
+from tests.tools.simulate.oracle import Oracle, Violation
 from tests.tools.simulate.server import Crashed, Server
 from tests.tools.simulate.swarm import draw
 
@@ -32,14 +31,23 @@ MOST_STEPS = 200_000
 
 
 class World:
-    """calm: nothing goes wrong any more. trace: a line per happening, or None. covered: (status, fault) → executions it
-    met."""
+    """A run.
+
+    Attributes:
+        calm: Faults have ended.
+        trace: One line per event, or None.
+        covered: Number of executions by (status, fault).
+    """
 
     def __init__(
         self, seed: int, *, trace: bool = False, without: Sequence[str] = (), aim: Mapping[str, Any] | None = None
     ) -> None:
-        """without: faults that are left out of those that the seed enables. aim: sizes of the Swarm that are not left
-        to chance."""
+        """Draw a run.
+
+        Args:
+            without: Faults that are left out.
+            aim: Parameters of the Swarm with fixed values.
+        """
         OS.forget()
         self.rng = Random(seed)
         drawn = draw(self.rng, Random(seed + 1_000_003))
@@ -47,7 +55,7 @@ class World:
         self.swarm = replace(drawn, enabled=drawn.enabled.difference(without))
         self.loop = Loop()
         self.trace: list[str] | None = [] if trace else None
-        self.ghost, self.checks, self.orders = Ghost(), Checks(self), translate.Orders()
+        self.oracle, self.checks, self.orders = Oracle(), Checks(self), translate.Orders()
         self.calm = False
         self.struck: Counter[str] = Counter()
         self.reached: Counter[str] = Counter()
@@ -79,7 +87,11 @@ class World:
     # ---------------------------------------------------------------------------------------------------------
 
     def play(self) -> None:
-        """Raises Violation, or whatever the code under test raises."""
+        """Play the run.
+
+        Raises:
+            Violation: A promise was broken; exceptions of the software under test are passed on.
+        """
         self._until(self.swarm.seconds)
         self.note("calm")
         self.calm = True
@@ -123,20 +135,20 @@ class World:
     # ------------------------------------------------------------------------------------------------------
 
     def start_server(self, place: str = "here") -> None:
-        """The one that is to run all the time."""
+        """Start the main server."""
         if self.server is None:
             self.note("server starts on", place)
             self.server = Server(self, place)
 
     def start_other(self) -> None:
-        """A second one on the same database, by mistake or because somebody believes that the first one is dead."""
+        """Start a second server on the same database, as if the first one were believed dead."""
         if self.server is not None and self.other is None and not self.calm:
             self.places += 1
             self.note("another server starts")
             self.other = Server(self, f"there {self.places}")
 
     def took_over(self, server: Server) -> None:
-        """It has the lease from here on."""
+        """This server has the lease from now on."""
         if server is not self.server:
             self.note("the other server takes over")
             self.server, self.other = server, self.server
@@ -146,9 +158,9 @@ class World:
             self.server_ended(self.server, seconds)
 
     def server_ended(self, server: Server, seconds: float) -> None:
-        """Its process is gone. The one that has the lease, or is to have it, is started anew after so many seconds;
-        nobody starts the
-        other one again."""
+        """A server process has ended. The lease holder, or the next one, is restarted after some seconds; a second
+        server is not.
+        """
         if not server.life.alive:
             return
         self.note("server dies on", server.place)
@@ -160,7 +172,7 @@ class World:
             self.other = None
 
     def dialled(self) -> Server | None:
-        """Who answers at the address that agents have."""
+        """Return the server at the address that agents use."""
         up = [server for server in (self.server, self.other) if server is not None and server.listening]
         return self.rng.choice(up) if len(up) > 1 else up[0] if up else None
 
@@ -172,16 +184,16 @@ class World:
         self.checks.committed(server, changed, list(saves))
 
     def restore(self) -> None:
-        """The backup is put back: what was promised since then is no longer promised."""
-        database, ghost = self.database, self.ghost
+        """Restore the backup: later promises no longer hold."""
+        database, oracle = self.database, self.oracle
         assert database.backup is not None
         database.tables = database.backup.copy()
-        ghost.restored_at, ghost.given_up = self.loop.now, self.rng.random() < 0.5
-        ghost.told.clear()
-        ghost.excused.clear()
-        self.to_be_given_up = ghost.given_up
-        ghost.acked.clear()
-        ghost.promised = {key: known.task_id for key, known in database.tables.keys.items()}
+        oracle.restored_at, oracle.given_up = self.loop.now, self.rng.random() < 0.5
+        oracle.told.clear()
+        oracle.excused.clear()
+        self.to_be_given_up = oracle.given_up
+        oracle.acked.clear()
+        oracle.promised = {key: known.task_id for key, known in database.tables.keys.items()}
         self.checks.restored()
 
     # --- chance
@@ -191,7 +203,7 @@ class World:
         return least + (most - least) * self.rng.random()
 
     def strikes(self, fault: str, name: str) -> bool:
-        """Whether this fault happens at this place, now. A run tries a third of the places only."""
+        """Return True if this fault happens at this place now. A run tries a third of the places only."""
         if self.calm or fault not in self.swarm.enabled:
             return False
         active = self._active.get(name)
@@ -204,7 +216,7 @@ class World:
         return True
 
     def met(self, fault: str, host_id: str | None) -> None:
-        """Count a fault, and the executions that it met in each status. host_id: of one host only."""
+        """Count a fault, and the affected executions by status, of all hosts or of `host_id`."""
         self.struck[fault] += 1
         self.note("fault", fault, host_id)
         for (_, where), row in self.database.tables.rows.items():
@@ -225,7 +237,7 @@ class World:
         )
 
     def again(self, host_id: str, event: ev.Event) -> None:
-        """The same message reaches the agent once more, at any time, in this session or in a later one."""
+        """Deliver the same message to the agent once more, at any time, in this session or a later one."""
         self.loop.at(self.rng.choice((0.05, 1.0, 15.0)) * self.rng.random(), self._again, host_id, event)
 
     def _again(self, host_id: str, event: ev.Event) -> None:

@@ -147,7 +147,7 @@ class CommandResult(betterproto.Message):
 @dataclass(eq=False, repr=False)
 class OutputDigest(betterproto.Message):
     """
-    What is kept of one stream. Byte counts and digest cover all of it, also what is not kept.
+    The kept part of one stream. Byte count and digest cover the whole stream.
     """
 
     head: bytes = betterproto.bytes_field(1)
@@ -259,8 +259,8 @@ class Output(betterproto.Message):
 @dataclass(eq=False, repr=False)
 class Watch(betterproto.Message):
     """
-    From receipt on, pieces of this execution's output are sent as Output, in the order in which they came, against credit. Those of
-     an earlier Watch for the same execution are sent no more. An agent that does not know this message sends no Output.
+    The agent sends the output of this execution as Output messages, in order of arrival and within the credit. A second
+     Watch for the same execution replaces the first. An agent that does not know this message sends no Output.
     """
 
     command_id: str = betterproto.string_field(1)
@@ -308,7 +308,8 @@ class Drain(betterproto.Message):
 @dataclass(eq=False, repr=False)
 class Credit(betterproto.Message):
     """
-    Both are added to what this session was granted before. A session begins with the results of its Welcome and no output.
+    Both values are added to the credit of the session. A session starts with the result credits of its Welcome and no
+     output credit.
     """
 
     results: int = betterproto.uint32_field(1)

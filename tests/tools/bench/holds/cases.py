@@ -11,8 +11,9 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """hosts, names: of all hosts. two, each, differ, shuffled: tasks that have ended. running, pending: tasks that have
-    not."""
+    """Ids for the requests. hosts, names: all hosts. two, each, differ, shuffled: ended tasks. running, pending: open
+    tasks.
+    """
 
     hosts: list[str]
     names: list[str]
@@ -26,7 +27,7 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """stream: only the first piece of the answer is read."""
+    """A request. stream: only the first part of the answer is read."""
 
     name: str
     method: str
@@ -41,7 +42,7 @@ KIB = 1024
 
 
 def selectors(ids: Ids) -> dict[str, list[str]]:
-    """name → the texts of `targets`."""
+    """Return texts of `targets` by name."""
     return {
         "49 globs that match late": [" or ".join(WORST_GLOBS[:49])],
         "a list of globs in 64 KiB": [",".join(f"*{index}?a*b?*c*" for index in range(4_000))[: 64 * KIB - 8]],
@@ -218,7 +219,7 @@ def cases(ids: Ids) -> Iterator[Case]:
 
 
 def bodies() -> dict[str, bytes]:
-    """A mebibyte each, nearly."""
+    """Return request bodies of nearly one MiB."""
     most = (1 << 20) - 64
     return {
         "10,000 keys": orjson.dumps({"env": {f"key{index}": "v" * 80 for index in range(9_990)}}),

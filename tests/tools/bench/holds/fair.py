@@ -1,7 +1,8 @@
-"""How long the server's loop is held at once: `python -m tests.tools.bench.holds.fair --agents 10000 [--store mysql]`,
-beside each load of the load test's
-scenario `fairness` and while nothing goes on. Prints the longest and the ninety-ninth of a hundred, and where the long
-ones were.
+"""Measures how long the server's loop is blocked: `python -m tests.tools.bench.holds.fair --agents 10000 [--store
+mysql]`.
+
+It runs during each load of the scenario `fairness` and while idle. It prints the longest block, the 99th percentile,
+and where long blocks happened.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from loadtest import files
-from loadtest.measure.watch import Watch
+from loadtest.measure.watch import ResourceSampler
 from loadtest.options import Options
-from loadtest.reports.progress import Show
+from loadtest.reports.progress import Console
 from loadtest.run import Run
 from loadtest.scenarios.fairness import APART, LOADS
 from loadtest.scenarios.fairness import THREE as ANSWERS
 from loadtest.site.database import with_database
 from loadtest.site.fleet import Fleet
-from loadtest.site.target import Started
+from loadtest.site.target import StartedTarget
 
 TARGET = 0.005
-"""Seconds that no step should hold the loop for."""
+"""Seconds for which no step should block the loop."""
 ROWS = 12
 
 
-class Instrumented(Started):
+class Instrumented(StartedTarget):
     def _command(self) -> list[str]:
         _, *rest = super()._command()
         return [sys.executable, "-m", "tests.tools.bench.holds.fair_server", str(self.folder / "holds"), *rest]
@@ -47,7 +48,7 @@ def main() -> int:
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        show = Show()
+        show = Console()
         options = with_database(
             Options(agents=given.agents, store=given.store, sets=tuple(given.sets), seed=1), folder, stack, show
         )
@@ -58,7 +59,7 @@ def main() -> int:
             target, files.split(given.agents, files.limit(), None, min(APART, given.agents - 1)), seed=1, folder=folder
         )
         stack.callback(fleet.close)
-        run = Run(options, target, fleet, Watch(target, fleet), show, time.monotonic() + 3600)
+        run = Run(options, target, fleet, ResourceSampler(target, fleet), show, time.monotonic() + 3600)
         fleet.dial()
         run.wait_connected(300)
         time.sleep(2)

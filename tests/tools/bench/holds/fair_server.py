@@ -2,10 +2,8 @@
 step of a task that held the loop for long.
 
 A line of OUT is one such step: when it ended (monotonic seconds), seconds on the wall, seconds of the loop thread's
-CPU, the task, and the place in
-the code at which it was last seen while it went on. What the wall shows beyond the CPU is waiting for the interpreter's
-lock, which the writing
-thread of SQLite has meanwhile, or for the processor.
+CPU, the task, and the place in the code at which it was last seen while it went on. What the wall shows beyond the CPU
+is waiting for the interpreter's lock, which the writing thread of SQLite has meanwhile, or for the processor.
 """
 
 from __future__ import annotations
@@ -24,13 +22,13 @@ import trio
 from server.admin.main import main
 
 LONG = 0.003
-"""Seconds from which on a step is written down."""
+"""Steps longer than this many seconds are recorded."""
 LOOKS = 0.002
-"""Seconds between two looks at what the loop does."""
+"""Seconds between two samples of the loop's stack."""
 
 
 class Holds(trio.abc.Instrument):
-    """Steps, passes of the loop over all tasks that are ready, and where the long ones were."""
+    """Steps, passes of the loop over all ready tasks, and where long ones happened."""
 
     def __init__(self, out: Path) -> None:
         self._out = out.open("w")
@@ -87,7 +85,7 @@ class Holds(trio.abc.Instrument):
 
 
 def _place(frame: FrameType | None) -> str:
-    """The innermost frames of ours."""
+    """Return the innermost frames of the project."""
     found: list[str] = []
     while frame is not None and len(found) < 4:
         name = frame.f_code.co_filename
@@ -98,7 +96,7 @@ def _place(frame: FrameType | None) -> str:
 
 
 def run(out: Path) -> Any:
-    """The server's own command line, with the rest of our arguments."""
+    """Run the server's command line with the remaining arguments."""
     plain = trio.run
     trio.run = lambda function, *args, **more: plain(function, *args, instruments=[Holds(out)], **more)  # type: ignore[assignment]
     return main()

@@ -2,10 +2,8 @@
 everything else.
 
 A server in this process, with HOSTS connected hosts, answers requests over a socket; an instrument of trio notes the
-longest step of any task
-and the longest turn of the loop during each request. Exits with 1 if a step took longer than LIMIT_MS. Before each
-request the collector runs,
-as the server's own settings of it are used.
+longest step of any task and the longest turn of the loop during each request. Exits with 1 if a step took longer than
+LIMIT_MS. Before each request the collector runs, as the server's own settings of it are used.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ ROUNDS = 3
 
 
 class Holds(trio.abc.Instrument):
-    """The longest step of a task, and the longest turn of the loop, in seconds, since `reset`."""
+    """The longest step of a task and the longest pass of the loop, in seconds, since `reset`."""
 
     def __init__(self) -> None:
         self.reset()
@@ -97,8 +95,7 @@ async def main(hosts: int, only: str) -> int:
 
 
 async def measure(holds: Holds, port: int, case: Case) -> float:
-    """Of ROUNDS requests the one with the shortest longest step, in ms: what the machine does beside us is not the
-    route's."""
+    """Return the best of ROUNDS requests by longest step, in ms, to exclude effects of the machine."""
     rows = []
     for _ in range(ROUNDS):
         gc.collect()
@@ -115,7 +112,7 @@ async def measure(holds: Holds, port: int, case: Case) -> float:
 
 
 def ask(port: int, case: Case) -> tuple[int, int]:
-    """Status and length of the answer."""
+    """Return status and length of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         headers = dict(AUTH) | ({"Content-Type": "application/json"} if case.body is not None else {})
@@ -132,8 +129,9 @@ def ask(port: int, case: Case) -> tuple[int, int]:
 
 
 async def prepare(world: World, number: int) -> Ids:
-    """Connected hosts, a task that all have ended with two large answers, one with as many answers as hosts, and one
-    that runs."""
+    """Create connected hosts, an ended task with two large answers, one with as many answers as hosts, and a running
+    one.
+    """
     with timed("hosts"):
         saves: list[Save] = []
         for index in range(number):

@@ -1,5 +1,4 @@
-"""How long it takes to group 10,000 answers, in each database and for whoever asks. `python -m
-tests.tools.bench.parts.bench_answers`"""
+"""Time to group 10,000 answers in each database. `python -m tests.tools.bench.parts.bench_answers`"""
 
 from __future__ import annotations
 
@@ -26,12 +25,15 @@ HOSTS = 10_000
 TASKS = 5
 REPEATS = 7
 KINDS = (3, 100, HOSTS)
-"""Different answers."""
+"""Numbers of different answers."""
 
 
 async def measure(name: str, store: Store) -> None:
-    """Prints wall time of the statement and what comes of it. Raises RuntimeError when the groups are not those that
-    were written."""
+    """Print the time of the statement and its result.
+
+    Raises:
+        RuntimeError: The groups differ from those written.
+    """
     await store.open()
     machines = hosts(HOSTS)
     for kinds in KINDS:

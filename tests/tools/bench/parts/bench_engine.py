@@ -1,6 +1,6 @@
-"""Events per second through the engine: a task on 10,000 connected hosts from creation to its final state.
+"""Events per second of the engine: a task on 10,000 connected hosts from creation to its final state.
 
-`python -m tests.tools.bench.parts.bench_engine`. Nothing is written and nothing is sent; this is the engine alone.
+`python -m tests.tools.bench.parts.bench_engine`. Nothing is written and nothing is sent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Run:
         return self.engine.handle(events, Now(self.mono, WALL + int(self.mono * 1000)))
 
     def start(self) -> list[Dispatch]:
-        """Create and start the task. Returns every dispatch, slice after slice."""
+        """Create and start the task; return every dispatch, slice after slice."""
         task_id, command_id = (uuid7(WALL, name.ljust(10)) for name in (b"task", b"command"))
         counts = (HOSTS, *COUNTS_ZERO[1:])
         task = Task(
@@ -70,7 +70,7 @@ class Run:
         return [act for one in effects for act in one.acts if isinstance(act, Dispatch)]
 
     def feed(self, events: Sequence[Event], batch: int) -> float:
-        """Seconds to handle all events, `batch` at a time."""
+        """Return the seconds to handle all events, `batch` at a time."""
         begin = time.perf_counter()
         for index in range(0, len(events), batch):
             self.handle(events[index : index + batch])
@@ -78,7 +78,7 @@ class Run:
 
 
 def answers(dispatches: Sequence[Dispatch]) -> list[Event]:
-    """What HOSTS agents say: all accept, then all start, then all end."""
+    """Return the events of HOSTS agents: all accept, then all start, then all end."""
     accepted = [Accepted(one.host_id, one.command.command_id, one.attempt) for one in dispatches]
     started = [Started(one.host_id, one.command.command_id, one.attempt, 4711, WALL) for one in dispatches]
     results = [

@@ -1,4 +1,4 @@
-"""One command on one idle host, from the POST to its final result: server, agent and command are real processes.
+"""One command on one idle host, from the POST to its final result, with real server, agent and command.
 
 `python -m tests.tools.bench.parts.bench_latency`
 """
@@ -33,7 +33,7 @@ class Client:
 
 
 def one(client: Client) -> float:
-    """Seconds."""
+    """Return the seconds of one command."""
     begin = time.perf_counter()
     task = client.ask("POST", "/run", {"targets": ["all"], "argv": ["true"]})
     while task["status"] in ("pending", "running"):

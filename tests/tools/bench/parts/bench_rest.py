@@ -1,4 +1,4 @@
-"""REST requests per second: a real server process, keep-alive connections from threads of this one, on the same cores.
+"""REST requests per second: a real server process, keep-alive connections from threads here, on the same cores.
 
 `python -m tests.tools.bench.parts.bench_rest`
 """
@@ -20,7 +20,7 @@ HOSTS = 10
 
 
 def per_second(rig: Rig, method: str, path: str, body: dict[str, object] | None = None, expected: int = 200) -> float:
-    """Requests answered per second over SECONDS."""
+    """Return the requests answered per second over SECONDS."""
     token = (rig.data / "admin.token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     data = json.dumps(body).encode() if body is not None else None

@@ -1,6 +1,7 @@
-"""How long it takes to hand one report and its execution to a handler, plain and compiled, by size of batch, beside a
-loop that
-makes one Python call a report. `python -m tests.tools.bench.parts.bench_route`"""
+"""Time to pass one report and its execution to a handler, by module and batch size, compared with one call per report.
+
+`python -m tests.tools.bench.parts.bench_route`
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ BATCHES = (1, 100, 10_000)
 def one_by_one(
     world: Any, peers: dict[str, Any], events: list[Any], reports: dict[type, Any], others: dict[type, Any]
 ) -> None:
-    """What the batch call replaces."""
+    """The loop that the batch call replaces."""
     for event in events:
         reports[type(event)](world, event, _open(peers, event))
 
@@ -32,7 +33,7 @@ def _open(peers: dict[str, Any], event: Any) -> LiveExecution | None:
 
 
 def nanoseconds_per_report(route: Callable[..., None], peers: dict[str, Any], events: list[Any], batch: int) -> float:
-    """CPU time, the least of several passes over all reports."""
+    """Return the CPU time per report: the minimum of several passes."""
     batches = [events[index : index + batch] for index in range(0, len(events), batch)]
     missed = []
 

@@ -1,5 +1,4 @@
-"""How long it takes to read a selector and find its hosts among 10,000. `python -m
-tests.tools.bench.parts.bench_selector`"""
+"""Time to parse a selector and find its hosts among 10,000. `python -m tests.tools.bench.parts.bench_selector`"""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ SELECTORS: dict[str, Callable[[int], bool]] = {
         index % 3 == 0 and index % 4 != 0 and index % 2 == 1 and 1 <= index % 100 <= 5
     ),
 }
-"""Each with what it should mean, by the number of a host."""
+"""Expected meaning of each selector, by the number of a host."""
 
 
 def fleet() -> HostDirectory:
@@ -45,7 +44,11 @@ def fleet() -> HostDirectory:
 
 
 def lines() -> Iterator[str]:
-    """Raises RuntimeError when a selector does not find what it should."""
+    """Return the lines of the report.
+
+    Raises:
+        RuntimeError: A selector finds other hosts than expected.
+    """
     directory = fleet()
     online = set(list(directory.hosts)[: HOSTS * 99 // 100])
     for text, meant in SELECTORS.items():

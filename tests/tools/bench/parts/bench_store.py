@@ -1,9 +1,7 @@
-"""How many rows per second each store takes, in batches of 1, 100 and 1,000. `python -m
-tests.tools.bench.parts.bench_store`
+"""Rows per second of each store, in batches of 1, 100 and 1,000. `python -m tests.tools.bench.parts.bench_store`
 
 Every row is a SaveExecution of one 10,000-host task, moved through dispatched, running and completed; a batch is one
-durable
-transaction. Figures are printed with the machine they were measured on; no test depends on them.
+durable transaction. Figures are printed with the machine; no test depends on them.
 """
 
 from __future__ import annotations
@@ -73,7 +71,7 @@ async def measure(name: str, store: Store) -> None:
 
 
 async def trickle(name: str, store: Store, linger: float) -> None:
-    """Through the writer, ten rows per unit, as fast as it takes them."""
+    """Write through the writer, ten rows per unit, as fast as it accepts them."""
     made = create(hosts(10_000))
     await store.write([made])
     writer = Writer(store, clock=TrioClock(), entropy=half, linger_ms=linger)

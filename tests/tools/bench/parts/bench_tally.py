@@ -1,5 +1,4 @@
-"""How long one move of the tally takes, plain and compiled, by size of batch. `python -m
-tests.tools.bench.parts.bench_tally`"""
+"""Time of one move of the tally, by module and batch size. `python -m tests.tools.bench.parts.bench_tally`"""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ BATCHES = (1, 100, 10_000)
 
 
 def nanoseconds_per_move(module: ModuleType, batch: int) -> float:
-    """Executions of TASKS tasks go from one status to the next and back, so that no counter runs dry."""
+    """Measure moves of TASKS tasks' executions from one status to the next and back, so that no counter reaches 0."""
     tally = module.Tally()
     for slot in range(TASKS):
         tally.add(slot, [batch] * 9)

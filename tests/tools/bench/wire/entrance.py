@@ -1,5 +1,6 @@
-"""How the agents of tests.tools.bench.wire.wire get in: plaintext with a token, or TLS after a real enrolment, which
-has a database of its own."""
+"""How the agents of tests.tools.bench.wire.wire connect: with a token, or with TLS after an enrolment with its own
+database.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ TOKEN_MS = 3_600_000
 async def entrance(
     agents: int, sock: socket, registry: Registry, clock: Clock, tls: bool
 ) -> AsyncIterator[tuple[AgentAuth, dict[str, Any]]]:
-    """For the duration of the block, with what the agents must know. sock: of the agent port."""
+    """Open the ports while the context is open; yield what the agents need. `sock`: the agent port."""
     if not tls:
         yield AgentAuth(verify_token=lambda token: token == TOKEN), {"token": TOKEN}
         return
@@ -54,7 +55,7 @@ async def entrance(
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             now, token = clock.now().wall_ms, make(Kind.JOIN, os.urandom)
-            # a host whose answer got lost asks again, and takes another use
+            # a host that did not receive the answer asks again and needs another use
             await writer.commit(
                 [CreateJoinToken(JoinToken(token.id, token.digest, now + TOKEN_MS, 2 * agents, {}, "bench", now))]
             )

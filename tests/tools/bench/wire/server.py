@@ -37,7 +37,7 @@ from server.rpc.settings import AgentPortSettings, SessionTerms
 from tests.tools.bench.wire.entrance import entrance
 
 STEP = 0.02
-"""Seconds between two looks at whether something has come true."""
+"""Seconds between two checks of a condition."""
 
 
 class Clock:
@@ -46,7 +46,7 @@ class Clock:
 
 
 class Commits:
-    """Commits at once. What is called back may submit again, so callbacks wait for their turn."""
+    """Commits at once. Callbacks may submit again, so they are queued."""
 
     full = lags = False
 
@@ -77,7 +77,7 @@ class Commits:
 
 
 class Counts:
-    """Metrics that nobody reads."""
+    """Metrics that are never read."""
 
     def session_opened(self) -> None: ...
 
@@ -91,7 +91,7 @@ class Counts:
 
 
 class Shown:
-    """What the pages would show: the last progress of each task."""
+    """The last progress of each task, as pages would show it."""
 
     def __init__(self) -> None:
         self.last: dict[str, Progress] = {}
@@ -155,7 +155,7 @@ class Bench:
             say(connected=len(self.registry.sessions()), **spent())
 
     async def _round(self, number: int) -> None:
-        """A task on all hosts, from the events that start it to the tally that says that it is final."""
+        """Run a task on all hosts, from the events that start it until its tally is final."""
         now = time.time_ns() // 1_000_000
         task_id, command_id = uuid7(now, os.urandom(10)), uuid7(now, os.urandom(10))
         counts = (len(self.hosts), *[0] * (len(ExecutionStatus) - 1))
@@ -185,7 +185,7 @@ class Bench:
 
 
 def spent() -> dict[str, Any]:
-    """cpu: seconds of user and system time of this process, all threads. rss_kb: resident memory."""
+    """Return cpu (seconds of all threads, user and system) and rss_kb of this process."""
     times = os.times()
     with open("/proc/self/statm", "rb") as statm:
         pages = int(statm.read().split()[1])

@@ -1,9 +1,8 @@
 """What agents cost the server without database and REST: connecting, idling, and one round from wire to tally.
 
 `python -m tests.tools.bench.wire.wire --agents 10000 --rounds 5` prints one JSON object. The real listener, lane,
-conductor and engine run in
-a process of their own (tests.tools.bench.wire.server), which commits at once; the agents are those of loadtest/swarm,
-in others.
+conductor and engine run in a process of their own (tests.tools.bench.wire.server), which commits at once; the agents
+are those of loadtest/swarm, in others.
 """
 
 from __future__ import annotations
@@ -23,16 +22,20 @@ import orjson
 from loadtest import files
 from loadtest.measure.proc import machine
 from loadtest.site.fleet import Fleet
-from loadtest.swarm.door import Door
+from loadtest.swarm.join_target import JoinTarget
 
 CONNECT_SECONDS = 120.0
 JOIN_SECONDS = 600.0
 SETTLE_SECONDS = 1.0
-"""For what follows the last Welcome, such as the freeing of what connecting needed."""
+"""Seconds for work after the last Welcome, such as freeing memory of the handshakes."""
 
 
 class Server:
-    """The process under test. Raises RuntimeError when it ends by itself."""
+    """The process under test.
+
+    Raises:
+        RuntimeError: It has ended by itself.
+    """
 
     def __init__(self, agents: int, long_way: bool = False, tls: bool = False) -> None:
         command = [
@@ -80,13 +83,15 @@ def measure(
     long_way: bool = False,
     tls: bool = False,
 ) -> dict[str, Any]:
-    """Times in microseconds of the server's CPU per agent, user and system, over all threads. idle: percent of one
-    core, heartbeats
-    every 15 s from both sides.
+    """Return microseconds of the server's CPU per agent, user and system, over all threads.
 
-    long_way: h2 and grpclib for every connection, as for those that do not open as agents do. tls: mutual; joining is
-    no part of any
-    figure. Raises CannotRun when this machine cannot hold so many agents, RuntimeError when a part fails.
+    Args:
+        long_way: Use h2 and grpclib for every connection, as for peers with an unusual opening.
+        tls: Mutual TLS; joining is not measured.
+
+    Raises:
+        CannotRun: This machine cannot run so many agents.
+        RuntimeError: A part failed.
     """
     limit = files.limit()
     files.check_server(agents, limit)
@@ -103,7 +108,7 @@ def measure(
                 split,
                 seed=1,
                 folder=Path(folder),
-                door=Door(**way["door"]) if tls else None,
+                door=JoinTarget(**way["door"]) if tls else None,
                 hello_timeout=60.0,
             )
             try:

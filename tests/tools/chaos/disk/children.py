@@ -1,7 +1,8 @@
-"""Processes that write as server and agent do, and claim what has been confirmed: `python -m
-tests.tools.chaos.disk.children WHAT DIR BROKEN`.
+"""Processes that write like server and agent, and record what was confirmed: `python -m
+tests.tools.chaos.disk.children`.
 
-BROKEN takes one thing out that keeps a promise, so that a test can show that it would notice.
+Arguments: WHAT DIR BROKEN. BROKEN disables one mechanism that keeps a promise, so that a test can show that it would
+notice the loss.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ def claim(folder: Path, text: str) -> None:
 
 
 async def store(folder: Path, broken: str) -> None:
-    """Tasks of three executions and an output of 8,000 bytes each; the log is taken over into the file after each 40
-    pages."""
+    """Write tasks of three executions with an output of 8,000 bytes each; SQLite checkpoints its log every 40 pages."""
     made = SqliteStore(folder / "c.db")
     connect = made._connect
 
@@ -64,7 +64,7 @@ async def store(folder: Path, broken: str) -> None:
 
 
 def journal(folder: Path, broken: str) -> None:
-    """Intents, one or several per sync, and a compaction after each hundred."""
+    """Write intents, one or several per sync, and compact the journal every hundred."""
     disk = agent_disk.Disk()
     if broken == "no sync":
         disk.sync = lambda fd: None  # type: ignore[method-assign]

@@ -1,10 +1,8 @@
-"""What is left on a disk when the power fails: rebuilt from the log that fault.c has written, at any instant of it.
+"""Rebuilds the contents of a disk after a power failure at any time, from the log that fault.c has written.
 
-The rules are those of POSIX and no kinder: a file's bytes and length are safe up to its last fsync or fdatasync; that a
-name exists, or is
-another file now, is safe up to the last fsync of its directory. Of what came since, nothing may be there, or any part
-of it: writes are taken in
-whole sectors and in any order.
+The rules are those of POSIX. A file's bytes and length are safe up to its last fsync or fdatasync. The existence or
+renaming of a name is safe up to the last fsync of its directory. Of later changes nothing may be left, or any part:
+writes survive in whole sectors and in any order.
 """
 
 from __future__ import annotations
@@ -19,12 +17,12 @@ from pathlib import Path
 _HEAD = struct.Struct("<cIQQ")
 SECTOR = 512
 CLAIMS = "claims"
-"""A file of this name is not on the disk that fails: what is written to it has been told to somebody else."""
+"""A file with this name is not on the failing disk: its contents were confirmed to another party."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """kind: w(rite), s(ync), t(runcate), r(ename: data is the new name), u(nlink)."""
+    """One operation. kind: w(rite), s(ync), t(runcate), r(ename: data is the new name), u(nlink)."""
 
     kind: str
     path: str
@@ -56,7 +54,11 @@ class File:
         self.loose.clear()
 
     def left(self, rng: random.Random | None) -> bytes:
-        """rng: None for the worst case, in which nothing loose is left; else any part of it is."""
+        """Return what is left of the file.
+
+        Args:
+            rng: None for the worst case, in which nothing unsynced is left; else any part of it is.
+        """
         data = bytearray(self.safe)
         for step in self.loose if rng is not None else ():
             assert rng is not None
@@ -81,7 +83,7 @@ def _apply(data: bytearray, step: Step) -> None:
 
 
 class Disk:
-    """names: as the process sees them. safe_names: as they are after a power failure."""
+    """The disk. names: as the process sees them. safe_names: after a power failure."""
 
     def __init__(self) -> None:
         self.names: dict[str, File] = {}
@@ -117,7 +119,7 @@ class Disk:
                     self.safe_names.pop(name)
 
     def fail(self, root: str, into: Path, rng: random.Random | None) -> list[str]:
-        """Lay out below `into` what is left of `root`; the lines of CLAIMS."""
+        """Write what is left of `root` below `into`; return the lines of CLAIMS."""
         names = self.safe_names
         if rng is not None and rng.random() < 0.5:
             names = self.names  # the directory has got there as well
@@ -129,7 +131,9 @@ class Disk:
 
 
 def failures(log: Path, points: int, seed: int) -> Iterator[tuple[Disk, random.Random | None]]:
-    """The disk at `points` instants, evenly over the log and at its end; of each the worst case and one drawn one."""
+    """Yield the disk at `points` times, evenly over the log and at its end: each as the worst case and as one random
+    case.
+    """
     steps = list(read_log(log))
     wanted = {round(number * (len(steps) - 1) / (points - 1)) for number in range(points)} if steps else set()
     disk, rng = Disk(), random.Random(seed)

@@ -1,4 +1,4 @@
-"""fault.c, compiled once, and the environment that loads it."""
+"""Compiles fault.c once and provides the environment that loads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ SOURCE = Path(__file__).with_name("fault.c")
 
 @functools.cache
 def library() -> Path:
-    """Raises FileNotFoundError without a C compiler, CalledProcessError."""
+    """Return the compiled library.
+
+    Raises:
+        FileNotFoundError: There is no C compiler.
+        CalledProcessError: The compiler failed.
+    """
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("no C compiler; apt-get install gcc libc6-dev")
@@ -34,7 +39,7 @@ def library() -> Path:
 
 
 def environment(below: Path, *, log: Path | None = None, switch: Path | None = None) -> dict[str, str]:
-    """For a process whose files below this directory are watched and spoiled."""
+    """Return the environment of a process whose files below this directory are recorded and may fail."""
     env = {"LD_PRELOAD": str(library()), "FAULT_DIR": str(below)}
     if log is not None:
         env["FAULT_LOG"] = str(log)

@@ -1,8 +1,7 @@
-"""The power fails at any instant: what was confirmed is there. And with any one sync taken out, these tests would
-notice.
+"""After a power failure at any time, everything that was confirmed is still there.
 
-Only that makes them worth anything: a kill -9 loses nothing that the kernel has, so no test that merely kills can see a
-missing fsync.
+If any one sync is removed, these tests must fail; otherwise they would prove nothing. A kill -9 loses nothing that the
+kernel holds, so a test that only kills cannot detect a missing fsync.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ POINTS = 40
 
 
 def recorded(what: str, folder: Path, broken: str = "") -> Path:
-    """The log of one run."""
+    """Return the log of one run."""
     place, log = folder / "place", folder / "log"
     place.mkdir(parents=True)
     command = [sys.executable, "-m", "tests.tools.chaos.disk.children", what, str(place), broken]
@@ -41,7 +40,7 @@ def recorded(what: str, folder: Path, broken: str = "") -> Path:
 
 
 def lost_by_store(image: Path, claims: list[str]) -> int:
-    """Claimed tasks that are not there, whole. -1 stands for a database that cannot be read at all."""
+    """Return the number of claimed tasks that are missing or incomplete; -1 for a database that cannot be read."""
     if not claims:
         return 0
     path = image / "c.db"
@@ -62,7 +61,7 @@ def lost_by_store(image: Path, claims: list[str]) -> int:
 
 
 def lost_by_journal(image: Path, claims: list[str]) -> int:
-    """Claimed intents that a start of the agent would not find."""
+    """Return the number of claimed intents that a start of the agent would not find."""
     if not claims:
         return 0
     path = image / "journal"
@@ -74,7 +73,7 @@ def lost_by_journal(image: Path, claims: list[str]) -> int:
 
 
 def worst(what: str, folder: Path, broken: str = "") -> tuple[int, int, int]:
-    """(most that any failure has lost, failures looked at, syncs seen)."""
+    """Return the largest number of lost items, the number of failures checked, and the number of syncs seen."""
     log = recorded(what, folder, broken)
     judge = lost_by_store if what == "store" else lost_by_journal
     most, looked = 0, 0

@@ -1,7 +1,6 @@
-"""The edge of an acknowledgement: the server is killed the moment a ResultAck has passed by. What it acknowledged must
-be in its database.
+"""Kills the server immediately after a ResultAck has passed; its database must contain what it acknowledged.
 
-Only in plaintext can a proxy see what passes; the order of commit and acknowledgement is the same with TLS.
+The proxy can only read plaintext; the order of commit and acknowledgement is the same with TLS.
 """
 
 from __future__ import annotations
@@ -30,19 +29,20 @@ WHERE command_id = ? AND host_id = ? AND attempt = ?
 """
 HEADER, PREFIX = 9, 5
 ACK = 9 << 3 | 2
-"""First byte of a CommandMessage that is a ResultAck: field 9, of its length's bytes (proto/command.proto)."""
+"""First byte of a CommandMessage with a ResultAck: field 9, length-delimited (proto/command.proto)."""
 
 
 @dataclass
 class Reader:
-    """The messages in one direction of one connection: HTTP/2 frames (RFC 9113 4.1, 6.1), gRPC's length prefix, without
-    compression."""
+    """Decodes the messages in one direction of a connection: HTTP/2 frames (RFC 9113 4.1, 6.1), gRPC prefix, no
+    compression.
+    """
 
     frames: bytearray = field(default_factory=bytearray)
     body: bytearray = field(default_factory=bytearray)
 
     def take(self, data: bytes) -> list[bytes]:
-        """All messages that are complete now."""
+        """Return all complete messages."""
         self.frames += data
         while len(self.frames) >= HEADER and len(self.frames) >= HEADER + (
             size := int.from_bytes(self.frames[:3], "big")
@@ -62,10 +62,14 @@ class Reader:
 
 @dataclass
 class Edge:
-    """acked: (agent, command, attempt) of the acknowledgements that have passed since the last kill. seen: how many in
-    all. missing: those
-    that the database did not hold, with their output. took: seconds from the arrival of an acknowledgement's bytes at
-    the proxy to the kill."""
+    """Watches acknowledgements.
+
+    Attributes:
+        acked: (agent, command, attempt) of the acknowledgements since the last kill.
+        seen: Total number of acknowledgements.
+        missing: Those that the database did not contain, with their output.
+        took: Seconds from the arrival of an acknowledgement at the proxy to the kill.
+    """
 
     site: Site
     acked: set[tuple[str, str, int]] = field(default_factory=set)
@@ -77,7 +81,7 @@ class Edge:
     _came: float = 0.0
 
     def watch(self, name: str) -> None:
-        """See what goes down to this agent; kill the server at the first ack once it is armed."""
+        """Watch the data to this agent; kill the server at the first acknowledgement once armed."""
 
         def came(link: Link, direction: Direction, data: bytes) -> None:
             self._came = time.perf_counter()
@@ -95,8 +99,8 @@ class Edge:
                 assert isinstance(ack, ResultAck)
                 self.acked.add((name, ack.command_id, ack.attempt))
 
-        self.site.doors[name].tap = came
-        self.site.doors[name].passed = passed
+        self.site.proxies[name].tap = came
+        self.site.proxies[name].passed = passed
 
     @property
     def kills(self) -> int:
@@ -104,7 +108,7 @@ class Edge:
 
     @property
     def good(self) -> bool:
-        """Nothing is missing, and no agent has ended: the site would start it again, and nobody would know."""
+        """True if nothing is missing and no agent has ended (the site would restart it unnoticed)."""
         return not self.missing and not self.site.agent_exits
 
     def as_json(self) -> dict[str, object]:
@@ -115,7 +119,7 @@ class Edge:
         }  # fmt: skip
 
     def check(self) -> None:
-        """Ask the file itself, before a server has touched it again."""
+        """Read the database file before a server opens it again."""
         self._readers.clear()  # of connections that have ended with the server
         self.seen += len(self.acked)
         with closing(sqlite3.connect(self.site.data / "clarion.db")) as database:
@@ -128,7 +132,11 @@ class Edge:
 
 
 async def acks(folder: Path, *, agents: int, times: int) -> Edge:
-    """Kill the server `times` times. Raises AssertionError for a task that does not complete with the right output."""
+    """Kill the server `times` times.
+
+    Raises:
+        AssertionError: A task does not complete with the right output.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site = Site(folder, more=[INSECURE])
     site.agent_env |= {"CLARION_AGENT_BACKOFF_BASE": "0.05", "CLARION_AGENT_BACKOFF_MAX": "0.3"}
@@ -138,7 +146,7 @@ async def acks(folder: Path, *, agents: int, times: int) -> Edge:
         async with trio.open_nursery() as nursery:
             await site.open(names, nursery)
             for name in names:
-                site.doors[name].reset()  # so that each connection is seen from its first byte
+                site.proxies[name].reset()  # so that each connection is seen from its first byte
                 edge.watch(name)
             async with api_of(site) as api:
                 for number in range(times):

@@ -1,4 +1,4 @@
-"""One run of chaos: agents and server up, load and faults at the same time, calm, and the census."""
+"""One chaos run: start agents and server, run load and faults at the same time, wait for recovery, verify."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from agent.status import status
 from loadtest.measure.proc import machine, rss_kb
 from tests.system.rig import processes_with
 from tests.tools.chaos.evidence import judge_all
-from tests.tools.chaos.faults import Storm
+from tests.tools.chaos.faults import FaultInjector
 from tests.tools.chaos.plan import Store, draw
-from tests.tools.chaos.proxy import Door
+from tests.tools.chaos.proxy import ProxyPort
 from tests.tools.chaos.site import AGENT, SERVER, SILENCE, Api, Site, api_of, database, small_disk
 from tests.tools.chaos.verification import Verdict
 from tests.tools.chaos.work import Work
 
 PACE = 8.0
-"""Seconds of the plan for each kill. With half of that, 200 agents and what they run need all of two cores, and
-everybody is late for that reason alone."""
+"""Seconds of the plan per kill. With half of that, 200 agents and their commands use two cores fully, which alone makes
+everything late.
+"""
 CALM = 180.0
 """Seconds after the last fault within which everything must have ended."""
 FEW_DISKS = 2
@@ -58,7 +59,7 @@ class Options:
 
 @dataclass
 class Report:
-    """times: kind of recovery → seconds. leftovers: what is there that must not be, in words."""
+    """Findings. times: recovery times in seconds by kind. leftovers: what must not be left, in words."""
 
     options: Options
     verdict: Verdict
@@ -117,8 +118,8 @@ class Report:
         return "\n".join(lines)
 
 
-async def storm(options: Options, folder: Path) -> Report:
-    """Leaves no process and no mount; the folder with all logs stays."""
+async def run_chaos(options: Options, folder: Path) -> Report:
+    """Run chaos. No process and no mount is left; the folder with all logs stays."""
     about: dict[str, Any] = {"machine": machine(), "notes": []}
     begun = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
@@ -147,7 +148,7 @@ async def _prepare(
         server, settings = stack.enter_context(database(folder))
     site = Site(folder, settings, server)
     if server is not None:
-        site.database_door = Door(("127.0.0.1", server.port))
+        site.database_door = ProxyPort(("127.0.0.1", server.port))
         await nursery.start(site.database_door.serve)
         site.settings.append(f"store.port={site.database_door.port}")
     disks: dict[str, Path] = {}
@@ -191,7 +192,7 @@ async def _rage(
     place = site.folder / "place"
     place.mkdir()
     work = Work(site, place, options.seed)
-    raging = Storm(site, api, names, plan, disks, server_disk)
+    raging = FaultInjector(site, api, names, plan, disks, server_disk)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work.feed, api, names, options.executions, options.length)
         nursery.start_soon(raging.run)
@@ -216,15 +217,15 @@ async def _rage(
 
 
 async def _until_final(api: Api, work: Work) -> None:
-    """Or CALM is over; what is not final then is found by the census."""
+    """Wait until all tasks are final or CALM has passed; the verification reports the rest."""
     with trio.move_on_after(CALM):
         for task_id in list(work.tasks):
             while (await api.ask("GET", f"/tasks/{task_id}"))["status"] in ("pending", "running"):  # noqa: ASYNC110
                 await trio.sleep(0.3)
 
 
-async def _census(api: Api, work: Work, verdict: Verdict, raging: Storm) -> None:
-    await judge_all(api, work, raging.names, verdict, raging.befell)
+async def _census(api: Api, work: Work, verdict: Verdict, raging: FaultInjector) -> None:
+    await judge_all(api, work, raging.names, verdict, raging.affected_by)
     told = await api.ask("GET", "/statistics")
     if sum(told["tasks"].values()) != work.asked or len(work.tasks) != work.asked:
         verdict.add(
@@ -237,8 +238,10 @@ async def _census(api: Api, work: Work, verdict: Verdict, raging: Storm) -> None
 
 
 async def _leftovers(site: Site, names: Sequence[str]) -> list[str]:
-    """Commands that still run, directories that were not removed, executions that a journal still holds open. Looked at
-    for 20 s."""
+    """Return commands that still run, directories that were not removed and executions that a journal holds open.
+
+    Checked for up to 20 s.
+    """
     found: list[str] = []
     with trio.move_on_after(20):
         while found := await trio.to_thread.run_sync(_look, site, names):  # noqa: ASYNC110
@@ -268,7 +271,7 @@ def _look(site: Site, names: Sequence[str]) -> list[str]:
 
 
 def _said(site: Site, options: Options, disks: Mapping[str, Path]) -> list[str]:
-    """What processes wrote that they never should."""
+    """Return log lines that must never appear."""
     found = []
     for path in sorted(site.folder.glob("*.log")):
         text = path.read_text(errors="replace")
@@ -277,7 +280,7 @@ def _said(site: Site, options: Options, disks: Mapping[str, Path]) -> list[str]:
                 found.append(
                     f"{path.name} says {word!r}: {text[max(0, text.index(word) - 200) : text.index(word) + 300]!r}"
                 )
-    # a server that starts while its database is away ends with EX_UNAVAILABLE and is started again
+    # a server that starts while its database is unavailable exits with EX_UNAVAILABLE and is restarted
     allowed = {69} if options.store == "mysql" else set()
     found += [f"{name} ended by itself with {code}" for name, code in site.agent_exits if name not in disks]
     return found + [f"the server ended by itself with {code}" for code in site.own_exits if code not in allowed]

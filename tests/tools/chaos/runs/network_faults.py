@@ -1,6 +1,7 @@
-"""Each way in which a line goes bad, one after the other, upon some agents, and agents that are stopped: when is it
-noticed, when are they back, is
-every row right, and do the others feel it?
+"""Network-fault test: each kind of fault affects some agents; reports detection time, recovery time, and the effect on
+others.
+
+It also stops agents, and checks every row.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ import trio
 
 from loadtest.reports.figures import percentile
 from tests.tools.chaos.evidence import judge_all
-from tests.tools.chaos.proxy import Weather
+from tests.tools.chaos.proxy import LinkConditions
 from tests.tools.chaos.site import Api, Site, api_of
 from tests.tools.chaos.verification import Verdict
 from tests.tools.chaos.work import Work
 
 MBIT = 125_000
 """Bytes per second of 1 Mbit/s."""
-SWALLOWS: dict[str, Callable[[], Weather]] = {
-    "half-open": lambda: Weather(swallow=frozenset(("up", "down"))),
-    "one-way up": lambda: Weather(swallow=frozenset(("up",))),
-    "one-way down": lambda: Weather(swallow=frozenset(("down",))),
+SWALLOWS: dict[str, Callable[[], LinkConditions]] = {
+    "half-open": lambda: LinkConditions(swallow=frozenset(("up", "down"))),
+    "one-way up": lambda: LinkConditions(swallow=frozenset(("up",))),
+    "one-way down": lambda: LinkConditions(swallow=frozenset(("down",))),
 }
-"""Until the server has noticed; nobody hears anything of it."""
-SPOILS: dict[str, Callable[[], Weather]] = {
-    "loss of 20 %": lambda: Weather(loss=0.2),
-    "1 Mbit/s": lambda: Weather(rate=MBIT),
-    "RST storm": Weather,
+"""Faults that last until the server has noticed; neither side gets an error."""
+SPOILS: dict[str, Callable[[], LinkConditions]] = {
+    "loss of 20 %": lambda: LinkConditions(loss=0.2),
+    "1 Mbit/s": lambda: LinkConditions(rate=MBIT),
+    "RST storm": LinkConditions,
 }
-"""For a while."""
+"""Faults that last for some time."""
 STOPPED = "stopped agents"
 RESETS_EVERY = 0.3
 PATIENCE = 150.0
@@ -41,9 +42,13 @@ PATIENCE = 150.0
 
 @dataclass
 class Trial:
-    """One kind. Seconds. noticed: until the server took all of them for away; back: after the end, until all had a
-    session again and every row
-    had ended. others_ms: how long a task of one command took on an agent that was left alone."""
+    """One kind of fault; times in seconds.
+
+    Attributes:
+        noticed: Until the server regarded all affected agents as offline.
+        back: From the end until all had a session again and every row had ended.
+        others_ms: Duration of a task with one command on an unaffected agent.
+    """
 
     noticed: float | None = None
     back: float | None = None
@@ -59,7 +64,7 @@ class Trial:
 
 
 @dataclass
-class Lines:
+class NetworkFaults:
     site: Site
     api: Api
     work: Work
@@ -81,7 +86,7 @@ class Lines:
         }  # fmt: skip
 
     async def trial(self, kind: str) -> None:
-        """ "none" is what the others are compared with."""
+        """Run one kind. "none" is the baseline."""
         trial = self.trials[kind] = Trial()
         tasks = [await self.work.ask(self.api, "long", self.names)]
         async with trio.open_nursery() as nursery:
@@ -107,13 +112,13 @@ class Lines:
             self.troubles.append(f"{kind}: {trial.completed} of {trial.executions} completed")
 
     async def _spoil(self, kind: str, trial: Trial, tasks: list[str]) -> None:
-        """Until the end of the fault. Work is asked for as it begins and while it lasts."""
+        """Wait until the end of the fault. Tasks start at its beginning and during it."""
         begun = trio.current_time()
-        doors = [self.site.doors[name] for name in self.bad]
+        proxies = [self.site.proxies[name] for name in self.bad]
         if kind == STOPPED:
             self._signal(signal.SIGSTOP)
-        for door in doors:
-            door.weather = (SWALLOWS | SPOILS).get(kind, Weather)()
+        for proxy in proxies:
+            proxy.conditions = (SWALLOWS | SPOILS).get(kind, LinkConditions)()
         if kind in SWALLOWS or kind == STOPPED:
             tasks.append(await self.work.ask(self.api, "quick", self.names))
             with trio.move_on_after(PATIENCE):
@@ -126,12 +131,12 @@ class Lines:
         else:
             while trio.current_time() < begun + self.seconds:
                 if kind == "RST storm":
-                    for door in doors:
-                        door.reset()
+                    for proxy in proxies:
+                        proxy.reset()
                 tasks.append(await self.work.ask(self.api, "quick", self.names))
                 await trio.sleep(RESETS_EVERY)
-        for door in doors:
-            door.weather = Weather()
+        for proxy in proxies:
+            proxy.conditions = LinkConditions()
         if kind == STOPPED:
             self._signal(signal.SIGCONT)
 
@@ -140,7 +145,7 @@ class Lines:
             self.site.agents[name].popen.send_signal(number)
 
     async def _others(self, trial: Trial, over: trio.Event) -> None:
-        """One command after the other on one agent that nothing befalls."""
+        """Run one command after the other on an unaffected agent."""
         (name,) = [name for name in self.names if name not in self.bad][:1]
         while not over.is_set():
             begun = trio.current_time()
@@ -151,7 +156,7 @@ class Lines:
             trial.others_ms.append(round((trio.current_time() - begun) * 1000, 1))
             await trio.sleep(0.02)
 
-    async def census(self) -> None:
+    async def verify(self) -> None:
         for task_id in self.work.tasks:
             with trio.fail_after(60):
                 while (await self.api.ask("GET", f"/tasks/{task_id}"))["status"] in ("pending", "running"):  # noqa: ASYNC110
@@ -159,7 +164,7 @@ class Lines:
         await judge_all(self.api, self.work, self.names, self.verdict)
 
 
-async def lines(
+async def run_network_faults(
     folder: Path,
     *,
     agents: int,
@@ -167,10 +172,18 @@ async def lines(
     kinds: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
     defaults: bool = False,
-) -> Lines:
-    """seconds: of each kind, at least; kinds: by default all. settings: of the server. defaults: with the product's own
-    times instead of the
-    shortened ones of `make chaos`. Raises trio.TooSlowError when the agents cannot be started."""
+) -> NetworkFaults:
+    """Run the test.
+
+    Args:
+        seconds: Minimum seconds per kind.
+        kinds: Kinds of faults; by default all.
+        settings: Settings of the server.
+        defaults: Use the product's default times instead of the shortened ones of `make chaos`.
+
+    Raises:
+        trio.TooSlowError: The agents cannot be started.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site = Site(folder, more=settings)
     if defaults:
@@ -183,10 +196,12 @@ async def lines(
         async with trio.open_nursery() as nursery:
             await site.open(names, nursery)
             async with api_of(site) as api:
-                found = Lines(site, api, Work(site, folder / "place", 1), names, names[: max(1, agents // 2)], seconds)
+                found = NetworkFaults(
+                    site, api, Work(site, folder / "place", 1), names, names[: max(1, agents // 2)], seconds
+                )
                 for kind in ("none", *(kinds or (*SWALLOWS, *SPOILS, STOPPED))):
                     await found.trial(kind)
-                await found.census()
+                await found.verify()
                 found.troubles += api.trouble
             site.wanted = False
             nursery.cancel_scope.cancel()

@@ -1,6 +1,6 @@
-"""The database is gone for minutes while commands end and more are asked for: what has ended waits on its hosts, what
-is asked for is refused or
-waits, and afterwards everything is there.
+"""The database is unavailable for minutes while commands end and new ones are requested.
+
+Ended commands wait on their hosts. Requests are refused or wait. Afterwards every result must exist.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ from tests.tools.chaos.work import Work
 
 DRAINED = 120.0
 TASKS = 8
-"""On all agents before the outage; their commands end evenly over it."""
+"""Tasks on all agents before the outage; their commands end evenly during it."""
 BEGIN = "until [ -e $PLACE/gone ]; do sleep 0.1; done; sleep {:.2f}; "
-"""Counted from the outage and not from the command's own start: on a slow machine the first would have ended before the
-last had begun."""
+"""The duration counts from the outage and not from the command's start, because on a slow machine the first command
+would otherwise end before the last one started.
+"""
 PATIENCE = 35.0
-"""Seconds that a client waits for its answer, which the server gives after 30; an outage that is shorter is not waited
-through."""
+"""Seconds that a client waits for an answer, which the server gives after 30; a shorter outage does not exhaust it."""
 
 
 @dataclass
 class Outage:
-    """Seconds and MiB. drained: from the database's return until every row has ended. refused: requests for work during
-    it; unanswered: those that had to wait for longer than their client did."""
+    """Findings, in seconds and MiB.
+
+    Attributes:
+        drained: From the return of the database until every row has ended.
+        refused: Requests for work that were refused during the outage.
+        unanswered: Requests that waited longer than their client did.
+    """
 
     agents: int
     seconds: float
@@ -62,8 +67,12 @@ class Outage:
 
 
 async def outage(folder: Path, *, agents: int, seconds: float, store: Store) -> Outage:
-    """Raises trio.TooSlowError when the agents cannot be started, AssertionError for an answer that an outage does not
-    explain."""
+    """Run the test.
+
+    Raises:
+        trio.TooSlowError: The agents cannot be started.
+        AssertionError: An answer is not explained by the outage.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     found = Outage(agents, seconds, store)
     names = [f"node{number:03}" for number in range(agents)]

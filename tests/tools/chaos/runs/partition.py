@@ -1,8 +1,7 @@
-"""Half of the agents are cut off for minutes while commands run and come: what had begun goes on, what is asked for
-waits, and after
-the healing every row tells what its host did.
+"""Half of the agents are cut off for minutes while commands run and start.
 
-The network swallows: nobody hears of an end, and what dials in meanwhile gets no answer.
+Running commands continue, new ones wait, and afterwards every row must match what its host did. The network swallows
+everything: no side gets an error, and new connections get no answer.
 """
 
 from __future__ import annotations
@@ -16,22 +15,26 @@ from typing import Any
 import trio
 
 from tests.tools.chaos.evidence import judge_all
-from tests.tools.chaos.proxy import Weather
+from tests.tools.chaos.proxy import LinkConditions
 from tests.tools.chaos.site import Api, Site, api_of
 from tests.tools.chaos.verification import Verdict
 from tests.tools.chaos.work import KINDS, Work
 
 SETTLED = 30.0
-"""Seconds after the healing within which every row has to be right."""
+"""Seconds after the end of the partition within which every row must be right."""
 ROUNDS = 10
 REACHED_WITHIN = 10.0
-"""Seconds that a task on the other agents may take at least, on a machine that has much else to do."""
+"""Maximum seconds of a task on the other agents, on a busy machine."""
 
 
 @dataclass
 class Cut:
-    """What a run found. Seconds; reached: of tasks on the other half, during the partition. noticed: until the server
-    takes them for away."""
+    """Findings; times in seconds.
+
+    Attributes:
+        reached: Tasks on the other half during the partition.
+        noticed: Until the server regarded the cut-off agents as offline.
+    """
 
     agents: int
     seconds: float
@@ -56,9 +59,14 @@ class Cut:
 
 
 async def partition(folder: Path, *, agents: int, seconds: float, seed: int, short: bool = False) -> Cut:
-    """short: with the shortened times of `make chaos`; otherwise with the product's own. The server has to notice, so
-    that `seconds` must be
-    well above its `liveness.heartbeat_timeout`. Raises trio.TooSlowError when the agents cannot be started."""
+    """Run the test. The server must notice, so `seconds` must be well above its `liveness.heartbeat_timeout`.
+
+    Args:
+        short: Use the shortened times of `make chaos` instead of the product's own.
+
+    Raises:
+        trio.TooSlowError: The agents cannot be started.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found = Site(folder), Cut(agents, seconds)
     if not short:
@@ -87,12 +95,12 @@ async def partition(folder: Path, *, agents: int, seconds: float, seed: int, sho
 
 async def _divided(site: Site, api: Api, work: Work, names: list[str], cut_off: list[str], found: Cut) -> None:
     others = [name for name in names if name not in cut_off]
-    # some run over the whole of it, some end while nobody hears of it
+    # some run during the whole partition, some end during it
     for length in (found.seconds / 4, found.seconds / 2, found.seconds + 2):
         await work.ask(api, "quick", names, before=f"sleep {length:.1f}; ")
     begun = trio.current_time()
     for name in cut_off:
-        site.doors[name].weather = Weather(swallow=frozenset(("up", "down")), deaf=True)
+        site.proxies[name].conditions = LinkConditions(swallow=frozenset(("up", "down")), deaf=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_notice, api, cut_off, begun, found)
         for number in range(ROUNDS):
@@ -131,8 +139,8 @@ async def _reach(api: Api, work: Work, others: list[str], found: Cut) -> None:
 
 async def _heal(site: Site, api: Api, work: Work, agents: int, found: Cut) -> None:
     healed = trio.current_time()
-    for door in site.doors.values():
-        door.weather = Weather()
+    for proxy in site.proxies.values():
+        proxy.conditions = LinkConditions()
     with trio.move_on_after(3 * SETTLED):
         while await api.connected() < agents:  # noqa: ASYNC110
             await trio.sleep(0.1)

@@ -1,9 +1,7 @@
-"""Commands that end at the very moment at which they are canceled: each end is the one or the other, and the row says
-what happened.
+"""Commands that end at the moment of their cancel: each has exactly one outcome, and its row must match what happened.
 
-Each round's commands are aimed at the moment at which their cancel reaches them, a few milliseconds before or after;
-when that is is learnt from the rounds
-before, host by host: as many are to end by themselves as are to be canceled.
+The commands of each round aim at the moment at which their cancel arrives, a few milliseconds before or after. The
+previous rounds determine that moment per host, so that half of the commands end by themselves and half are canceled.
 """
 
 from __future__ import annotations
@@ -26,12 +24,11 @@ from tests.tools.chaos.work import COUNT, Work
 
 SPREAD_MS = 5.0
 LEAD = 1.0
-"""Seconds from a round's beginning to its cancel: by then the last of its commands has to run."""
+"""Seconds from the start of a round to its cancel; by then the last command must run."""
 FIRST_AIM, STEP = 30.0, 6.0
-"""Milliseconds from asking for a round's cancels to the moment aimed at, before anything is known; by how much a host's
-is put off when its
-command ended by itself, and brought forward when it was canceled: so it comes to where half of them are (Robbins and
-Monro, 1951)."""
+"""Milliseconds from the request to the first aim; and the step by which a host's aim is delayed when its command ended
+by itself and advanced when it was canceled (Robbins and Monro, 1951).
+"""
 AIMED = """
 left=$(( $UNTIL - $(date +%s%N) ))
 [ $left -gt 0 ] && sleep $(printf '%d.%09d' $(( left / 1000000000 )) $(( left % 1000000000 )))
@@ -43,9 +40,14 @@ SAID = len("ended\n")
 
 @dataclass
 class Race:
-    """within: commands that were decided within SPREAD_MS of the moment aimed at. ends: how rows ended. took_ms: from
-    the request to TERM.
-    aims_ms: of each host in the next round, from the request."""
+    """Findings.
+
+    Attributes:
+        within: Commands decided within SPREAD_MS of the aim.
+        ends: Number of rows by outcome.
+        took_ms: From the request to SIGTERM.
+        aims_ms: Aim of each host in the next round, from the request.
+    """
 
     site: Site
     work: Work
@@ -71,7 +73,7 @@ class Race:
         }  # fmt: skip
 
     async def round(self, api: Api, names: list[str], rng: random.Random) -> None:
-        """One task on all agents, canceled once; each command is aimed by itself."""
+        """Run one task on all agents and cancel it once; each command has its own aim."""
         strike = time.time() + LEAD
         tasks, aims = [], []
         for name in names:
@@ -105,8 +107,8 @@ class Race:
             if term_at:
                 self.took_ms.append(term_at - asked_ms)
 
-    def census(self, journals: dict[str, dict[Key, tuple[str, str]]]) -> None:
-        """Every row against what its command has left and what its host's journal says."""
+    def verify(self, journals: dict[str, dict[Key, tuple[str, str]]]) -> None:
+        """Check every row against the files of its command and its host's journal."""
         once, twice, log = self.work.files()
         ended = {path.name for path in (self.work.place / "ended").iterdir()}
         names = [self.work.name_of(row) for row in self.rows]
@@ -123,8 +125,10 @@ class Race:
 
 
 def right(row: dict[str, Any], started: bool, ended: bool, journal: tuple[str, str] | None) -> bool:
-    """The row does not contradict what is known otherwise. A canceled one may have ended by itself: a durable decision
-    to kill goes before."""
+    """Return True if the row agrees with the other evidence. A canceled command may have ended by itself.
+
+    A durable decision to kill takes precedence.
+    """
     code = row["error"]["code"] if row["error"] else ""
     signals = bool(row["stop"] and row["stop"]["term_at"])
     if code == "canceled_before_start":
@@ -138,8 +142,11 @@ def right(row: dict[str, Any], started: bool, ended: bool, journal: tuple[str, s
 
 
 async def race(folder: Path, *, agents: int, commands: int, seed: int) -> Race:
-    """At least so many commands. Raises trio.TooSlowError when the agents cannot be started or something does not end
-    within a minute."""
+    """Run at least this many commands.
+
+    Raises:
+        trio.TooSlowError: The agents cannot be started, or something does not end within a minute.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, rng = Site(folder), random.Random(seed)
     work = Work(site, folder / "place", seed)
@@ -153,7 +160,7 @@ async def race(folder: Path, *, agents: int, commands: int, seed: int) -> Race:
                 while len(found.rows) < commands:
                     await found.round(api, names, rng)
                 found.contradictions += api.trouble
-            found.census({name: said(site.state(name)) for name in names})
+            found.verify({name: said(site.state(name)) for name in names})
             site.wanted = False
             nursery.cancel_scope.cancel()
     finally:

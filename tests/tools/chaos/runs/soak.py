@@ -1,8 +1,7 @@
-"""Steady load with a few faults for a long time: does the memory of server and agents grow, do descriptors stay open?
+"""Steady load with a few faults for a long time: checks that memory and descriptors of server and agents do not grow.
 
-What fills up to a limit by itself is at its limit when the figures begin, so that whatever else grows shows: the
-server's SQLite has
-a small cache, and each agent remembers as many commands of its past as it ever does.
+Everything that fills up to a limit is at its limit when the measurement starts. The server's SQLite has a small cache,
+and each agent starts with as many remembered commands as it ever keeps.
 """
 
 from __future__ import annotations
@@ -30,24 +29,25 @@ from tests.tools.chaos.plan import NETWORK
 from tests.tools.chaos.site import Api, Site, api_of
 
 ENDED = 120.0
-"""Seconds after the load in which every row has to end; what has not is counted as it is."""
+"""Seconds after the load within which every row must end."""
 WARM_UP = 0.2
-"""Share of the time whose samples are left out: caches and heaps fill first."""
+"""Share of the time whose samples are dropped, because caches and heaps fill first."""
 
 
 CACHE = "store.cache_bytes=1048576"
-"""Full after some two hundred tasks on ten hosts; the default takes five thousand."""
+"""This cache is full after about two hundred tasks on ten hosts; the default needs five thousand."""
 
 
 def past(number: int, now_ms: int) -> State:
-    """What is left of so many commands that an agent has run. Their dispatch numbers are 0, so that none of the future
-    is over."""
+    """Return the records of commands that an agent has run before. Their dispatch number is 0, so that later ones are
+    valid.
+    """
     ids = [uuid7(now_ms - number + at, os.urandom(10)) for at in range(number)]
     return fold([Tombstone(command_id, 1, 0, Outcome.COMPLETED, "", now_ms, 0) for command_id in ids])
 
 
 def season(state: Path) -> None:
-    """Make the journal of an agent that has run as many commands as it remembers."""
+    """Create the journal of an agent that has run as many commands as it remembers."""
     state.mkdir(parents=True)
     now_ms = time.time_ns() // 1_000_000
     journal, _ = open_journal(
@@ -58,14 +58,18 @@ def season(state: Path) -> None:
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:
-    """Least squares: (hours, MiB) → MiB per hour."""
+    """Return the slope in MiB per hour of (hours, MiB), by least squares."""
     return statistics.linear_regression([at for at, _ in samples], [value for _, value in samples]).slope
 
 
 @dataclass
 class Soak:
-    """samples: process → (seconds, RSS in MiB, descriptors), agents as the sum over all. database: MiB of its
-    files, at the beginning and last."""
+    """Findings.
+
+    Attributes:
+        samples: By process: (seconds, RSS in MiB, descriptors); agents as the sum over all.
+        database: MiB of its files, first and last.
+    """
 
     seconds: float
     every: float
@@ -87,8 +91,9 @@ class Soak:
             )
 
     def as_json(self, agents: int) -> dict[str, Any]:
-        """growth: MiB per hour, of one agent for the agents. course: RSS at each tenth of the time, the left out ones
-        included: does it level off?"""
+        """Return the findings. growth: MiB per hour, per agent for the agents. course: RSS at each tenth
+        of the time.
+        """
         out: dict[str, Any] = {
             "seconds": self.seconds,
             "hosts": agents,
@@ -113,9 +118,10 @@ class Soak:
 async def soak(
     folder: Path, *, agents: int, seconds: float, seed: int, every: float = 5.0, pace: float = 1.0
 ) -> dict[str, Any]:
-    """A task on all agents every `pace` seconds; in each second one agent of a hundred, at least one, has a bad line
-    with a chance of
-    agents in a hundred. Every row must end."""
+    """Run a task on all agents every `pace` seconds; every row must end.
+
+    Every second one agent of a hundred, at least one, gets a network fault with some probability.
+    """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     site, found, rng = Site(folder, more=[CACHE]), Soak(seconds, every), random.Random(seed)
     names = [f"node{number:03}" for number in range(agents)]
@@ -134,8 +140,8 @@ async def soak(
                         while True:
                             found.sample(site, trio.current_time() - begun)
                             await trio.sleep(every)
-                for door in site.doors.values():
-                    door.reset()
+                for proxy in site.proxies.values():
+                    proxy.reset()
                 with trio.move_on_after(ENDED):
                     while (await api.ask("GET", "/tasks", params={"status": ["pending", "running"], "limit": 1}))[  # noqa: ASYNC110
                         "items"
@@ -167,7 +173,7 @@ async def _spoil(site: Site, found: Soak, names: list[str], rng: random.Random) 
         if rng.random() < len(names) / 100:
             found.faults += 1
             await spoil(
-                [site.doors[name] for name in rng.sample(names, max(1, len(names) // 100))],
+                [site.proxies[name] for name in rng.sample(names, max(1, len(names) // 100))],
                 rng.choice(NETWORK),
                 rng.uniform(0.5, 6),
             )

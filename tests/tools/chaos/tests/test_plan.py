@@ -1,4 +1,4 @@
-"""The plan of a storm: the same for the same seed, and nothing that was asked for is missing."""
+"""The plan of faults is the same for the same seed and contains everything that was requested."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.tools.chaos.plan import AGENT, COMMIT, DISKS, KILLS, NETWORK, Fault, Store, draw
+from tests.tools.chaos.plan import AGENT, COMMIT, DISKS, KILL_KINDS, NETWORK, Fault, Store, draw
 
 
 def planned(seed: int, store: Store = "sqlite", kills: int = 100) -> list[Fault]:
@@ -21,7 +21,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
 @pytest.mark.parametrize("kills", [5, 8, 100, 333])
 def test_as_many_kills_as_were_asked_for_and_every_kind_of_the_long_run(store: Store, kills: int) -> None:
     counts = Counter(fault.kind for fault in planned(3, store, kills))
-    assert sum(counts[kind] for kind in KILLS) == kills
+    assert sum(counts[kind] for kind in KILL_KINDS) == kills
     assert counts["kill server"] and counts["kill agents"]
     if kills >= 100:
         assert set(counts) >= {*NETWORK, *AGENT, *DISKS, "stop server"}

@@ -1,4 +1,4 @@
-"""The proxy spoils exactly what it was told to spoil."""
+"""The proxy applies exactly the configured faults."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import trio.testing
 
 from tests.tools.chaos.faults import spoil
 from tests.tools.chaos.plan import NETWORK
-from tests.tools.chaos.proxy import RETRANSMIT, Door, Link, Weather
+from tests.tools.chaos.proxy import RETRANSMIT, Link, LinkConditions, ProxyPort
 
 
 @dataclass
 class Echo:
-    """A server that sends back what it gets. got: all of it. ends: how each connection ended."""
+    """A server that returns everything it receives. got: all received bytes. ends: how each connection ended."""
 
     got: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)
@@ -37,16 +37,16 @@ class Echo:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[tuple[Echo, Door]]:
+async def site() -> AsyncIterator[tuple[Echo, ProxyPort]]:
     echo = Echo()
     async with trio.open_nursery() as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, echo, [listener])
-        door = Door(listener.socket.getsockname())
-        await nursery.start(door.serve)
+        proxy = ProxyPort(listener.socket.getsockname())
+        await nursery.start(proxy.serve)
         try:
             with trio.fail_after(20):
-                yield echo, door
+                yield echo, proxy
         finally:
             for stream in echo.dialled:
                 stream.socket.close()
@@ -54,8 +54,8 @@ async def site() -> AsyncIterator[tuple[Echo, Door]]:
             listener.socket.close()
 
 
-async def dial(echo: Echo, door: Door) -> trio.SocketStream:
-    echo.dialled.append(await trio.open_tcp_stream("127.0.0.1", door.port))
+async def dial(echo: Echo, proxy: ProxyPort) -> trio.SocketStream:
+    echo.dialled.append(await trio.open_tcp_stream("127.0.0.1", proxy.port))
     return echo.dialled[-1]
 
 
@@ -72,15 +72,15 @@ async def until(look: object) -> None:
 
 
 async def test_in_fine_weather_every_byte_comes_through_and_so_does_the_end() -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
         data = bytes(range(256)) * 4000
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stream.send_all, data)
             assert await exactly(stream, len(data)) == data
         await stream.send_eof()
         assert await stream.receive_some() == b""
-        await until(lambda: echo.ends and not door.links)
+        await until(lambda: echo.ends and not proxy.links)
         assert echo.ends == ["closed"]
 
 
@@ -88,69 +88,69 @@ async def test_in_fine_weather_every_byte_comes_through_and_so_does_the_end() ->
 async def test_what_a_direction_swallows_is_gone_for_ever_and_nobody_hears_of_it(
     direction: str, reached: bytes
 ) -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
         await stream.send_all(b"first")
         assert await exactly(stream, 5) == b"first"
-        door.weather = Weather(swallow=frozenset((direction,)))  # type: ignore[arg-type]
+        proxy.conditions = LinkConditions(swallow=frozenset((direction,)))  # type: ignore[arg-type]
         await stream.send_all(b"more")
-        await until(lambda: door.swallowed == 4)
-        door.weather = Weather()
+        await until(lambda: proxy.swallowed == 4)
+        proxy.conditions = LinkConditions()
         await stream.send_all(b"again")
         with trio.move_on_after(0.05):
             await stream.receive_some()
             pytest.fail("something came through a connection that lost bytes")
         assert echo.got == b"first" + reached + (b"again" if reached else b"")
-        fresh = await dial(echo, door)
+        fresh = await dial(echo, proxy)
         await fresh.send_all(b"x")
         assert await exactly(fresh, 1) == b"x"
 
 
 async def test_a_half_open_connection_hides_the_end_of_the_dialling_side() -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
         await stream.send_all(b"a")
         await exactly(stream, 1)
-        door.weather = Weather(swallow=frozenset(("up", "down")))
+        proxy.conditions = LinkConditions(swallow=frozenset(("up", "down")))
         await stream.aclose()
         with trio.move_on_after(0.05):
             await until(lambda: echo.ends)
-        assert not echo.ends and len(door.links) == 1
+        assert not echo.ends and len(proxy.links) == 1
 
 
 async def test_a_cut_passes_half_of_a_piece_and_resets_both_sides() -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
         await stream.send_all(b"a")
         await exactly(stream, 1)
-        door.weather = Weather(cut=frozenset(("up",)))
+        proxy.conditions = LinkConditions(cut=frozenset(("up",)))
         await stream.send_all(b"12345678")
         with pytest.raises(trio.BrokenResourceError):
             await exactly(stream, 9)
         await until(lambda: echo.ends)
-        assert echo.got == b"a1234" and door.cuts == 1
+        assert echo.got == b"a1234" and proxy.cuts == 1
 
 
 async def test_a_held_connection_loses_nothing() -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
-        door.weather = Weather(hold=trio.Event())
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
+        proxy.conditions = LinkConditions(hold=trio.Event())
         await stream.send_all(b"later")
         with trio.move_on_after(0.05):
             await until(lambda: echo.got)
         assert not echo.got
-        held, door.weather = door.weather.hold, Weather()
+        held, proxy.conditions = proxy.conditions.hold, LinkConditions()
         assert held is not None
         held.set()
         assert await exactly(stream, 5) == b"later"
 
 
 async def test_a_reset_reaches_both_sides() -> None:
-    async with site() as (echo, door):
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        stream = await dial(echo, proxy)
         await stream.send_all(b"a")
         await exactly(stream, 1)
-        assert door.reset() == 1
+        assert proxy.reset() == 1
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         await until(lambda: echo.ends)
@@ -158,9 +158,9 @@ async def test_a_reset_reaches_both_sides() -> None:
 
 
 async def test_a_deaf_door_accepts_and_carries_nothing() -> None:
-    async with site() as (echo, door):
-        door.weather = Weather(deaf=True)
-        stream = await dial(echo, door)
+    async with site() as (echo, proxy):
+        proxy.conditions = LinkConditions(deaf=True)
+        stream = await dial(echo, proxy)
         await stream.send_all(b"hello?")
         with trio.move_on_after(0.05) as scope:
             await stream.receive_some()
@@ -168,12 +168,12 @@ async def test_a_deaf_door_accepts_and_carries_nothing() -> None:
 
 
 async def test_a_slow_line_takes_its_time_on_a_fake_clock(autojump_clock: trio.testing.MockClock) -> None:
-    assert Weather(rate=1000).rate == 1000
+    assert LinkConditions(rate=1000).rate == 1000
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.socket.socketpair()
         far, end = trio.socket.socketpair()
-        door = Door(("unused", 0), weather=Weather(delay=2.0, rate=100.0))
-        link = Link(door, trio.SocketStream(theirs))
+        proxy = ProxyPort(("unused", 0), conditions=LinkConditions(delay=2.0, rate=100.0))
+        link = Link(proxy, trio.SocketStream(theirs))
         nursery.start_soon(link._pump, "up", link.outside, trio.SocketStream(far))
         begun = trio.current_time()
         await ours.send(b"x" * 300)
@@ -191,7 +191,10 @@ async def test_what_is_lost_on_the_way_comes_late_and_whole(autojump_clock: trio
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.socket.socketpair()
         far, end = trio.socket.socketpair()
-        link = Link(Door(("unused", 0), weather=Weather(loss=0.5), rng=random.Random(3)), trio.SocketStream(theirs))
+        link = Link(
+            ProxyPort(("unused", 0), conditions=LinkConditions(loss=0.5), rng=random.Random(3)),
+            trio.SocketStream(theirs),
+        )
         nursery.start_soon(link._pump, "up", link.outside, trio.SocketStream(far))
         for number, lost in enumerate(losses):
             begun = trio.current_time()
@@ -204,28 +207,28 @@ async def test_what_is_lost_on_the_way_comes_late_and_whole(autojump_clock: trio
 
 
 async def test_a_reply_that_is_dropped_ends_the_connection_after_the_request_was_taken() -> None:
-    async with site() as (echo, door):
+    async with site() as (echo, proxy):
 
         def tap(link: Link, direction: str, data: bytes) -> None:
             link.drop_reply = link.drop_reply or (direction == "up" and b"COMMIT" in data)
 
-        door.tap = tap
-        stream = await dial(echo, door)
+        proxy.tap = tap
+        stream = await dial(echo, proxy)
         await stream.send_all(b"UPDATE")
         assert await exactly(stream, 6) == b"UPDATE"
         await stream.send_all(b"COMMIT")
         with pytest.raises(trio.BrokenResourceError):
             await exactly(stream, 1)
-        assert echo.got == b"UPDATECOMMIT" and door.cuts == 1
+        assert echo.got == b"UPDATECOMMIT" and proxy.cuts == 1
 
 
 @pytest.mark.parametrize("kind", NETWORK)
 async def test_a_fault_that_is_cancelled_leaves_a_good_line(kind: str) -> None:
-    async with site() as (echo, door):
+    async with site() as (echo, proxy):
         with trio.move_on_after(0.05):
-            await spoil([door], kind, 600)
-        door.reset()
-        assert door.weather == Weather()
-        stream = await dial(echo, door)
+            await spoil([proxy], kind, 600)
+        proxy.reset()
+        assert proxy.conditions == LinkConditions()
+        stream = await dial(echo, proxy)
         await stream.send_all(b"well")
         assert await exactly(stream, 4) == b"well"

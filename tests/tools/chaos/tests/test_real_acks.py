@@ -1,4 +1,4 @@
-"""`make ack-edge` in short: the server dies the moment it has acknowledged a result."""
+"""Short version of `make ack-edge`: the server is killed right after it has acknowledged a result."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Disks that fail under the running server and the running agent: nothing starts unnoticed, nothing is lost, work goes
-on when they are well."""
+"""Disks fail under a running server and a running agent: nothing starts unnoticed, nothing is lost, work continues
+later.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make outage` in short: the database is locked, and killed, for some seconds under load."""
+"""Short version of `make outage`: the database is locked, then killed, for some seconds under load."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from tests.tools.chaos.work import Work
 async def test_what_ends_without_a_database_is_there_when_it_is_back(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asking for the work takes longer than the outage is long, as on a machine that is busy: all of it must run when
-    the outage begins."""
+    """Requesting the work takes longer than the outage, as on a busy machine; all commands must run when the outage
+    begins.
+    """
     plain = Work.ask
 
     async def slow(self: Work, *args: Any, **how: Any) -> str:

@@ -1,4 +1,4 @@
-"""`make partition` in short: half of the agents behind a network that swallows everything."""
+"""Short version of `make partition`: half of the agents behind a network that swallows everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make race` in short: commands that end as they are canceled."""
+"""Short version of `make race`: commands end while they are canceled."""
 
 from __future__ import annotations
 

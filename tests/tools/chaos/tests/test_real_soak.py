@@ -1,4 +1,4 @@
-"""`make soak` in short: the tool samples, spoils, and sees everything end."""
+"""Short version of `make soak`: the tool samples, injects faults, and sees every row end."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The agent's shells under trio's own scheduler: its session with all that it starts, its conductor, its journal. Not
-real: shims."""
+"""Runs the agent's trio code (session, conductor, journal) under trio's own scheduler. Only the shims are simulated."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from agent.core.runtime import EngineConfig
 from agent.enrolment.facts import Facts
 from agent.policy import Policy
 from agent.runner import STOP_REASONS
-from agent.send_queue import Outbox
+from agent.send_queue import SendQueue
 from agent.session import wire
 from agent.session.session import Sessions, Timing
 from agent.shim.report import ending
@@ -39,14 +38,14 @@ QUIET: Any = SimpleNamespace(
 
 
 class NoSync(Disk):
-    """What the journal writes need not outlive this process."""
+    """The journal's contents need not survive this process."""
 
     def sync(self, fd: int) -> None:
         pass
 
 
 class Hands:
-    """As agent.runner.Runner, without processes."""
+    """Replaces agent.runner.Runner, without processes."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -73,7 +72,7 @@ class Hands:
         self.starting -= 1
         self._pids += 10
         pid, self._stops[key] = self._pids, stopped
-        process, started = fleet.ghost.begins((host.host_id, key), trio.current_time()), host.now().wall_ms
+        process, started = fleet.oracle.begins((host.host_id, key), trio.current_time()), host.now().wall_ms
         host.conductor.submit(ev.ShimStarted(key, pid, pid, "boot"), ev.ProcessStarted(key, pid + 1, started))
         lasts, limit = rng.choice((0.01, 1.0, 60.0)) * rng.random(), order.spec.timeout_ms / 1000 or float("inf")
         with trio.move_on_after(min(lasts, limit)):
@@ -99,7 +98,7 @@ class Hands:
 
 
 class Host:
-    """An agent, as agent/app.py puts it together."""
+    """An agent, assembled like agent/app.py does."""
 
     gone = False
 
@@ -120,8 +119,8 @@ class Host:
         )
         self.engine = Engine(state, self.journal.header.journal_id, "boot", EngineConfig(slots=16))
         self._syncing = False
-        outbox: Outbox[Any] = Outbox()
-        parts: list[Any] = [self, Hands(self), outbox, self, nursery, QUIET]
+        send_queue: SendQueue[Any] = SendQueue()
+        parts: list[Any] = [self, Hands(self), send_queue, self, nursery, QUIET]
         self.conductor = Conductor(self.engine, *parts)
         facts = Facts("host", "192.0.2.1", "linux", "x86_64", "1", {})
         timing, quiet = Timing(), QUIET
@@ -138,7 +137,7 @@ class Host:
         return Now(round(trio.current_time() * 1000), self.fleet.clock.ms())
 
     def put(self, work: out.Append | out.Rewrite) -> None:
-        """Work for the journal, whose thread is a task here."""
+        """Queue work for the journal, whose thread is a task here."""
         self.journal.put(work)
         if not self._syncing:
             self._syncing = True

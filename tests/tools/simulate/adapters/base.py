@@ -1,5 +1,6 @@
-"""The real trio shells of both sides under trio's own scheduler, on memory streams and a clock that jumps to whatever
-is due next."""
+"""Runs the real trio code of both sides under trio's own scheduler, with memory streams and a clock that
+jumps ahead.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from tests.tools.simulate.adapters.wire import Wire
 from tests.tools.simulate.checks import ATTACHED_WITHIN, Checks
 from tests.tools.simulate.loop import Wall
 from tests.tools.simulate.machines.database import Database
-from tests.tools.simulate.oracle import Ghost, Violation
+from tests.tools.simulate.oracle import Oracle, Violation
 
 AGENTS, TASKS = 5, 6
 SECONDS, OFTEN = 60.0, 4.0
@@ -38,9 +39,11 @@ SECONDS, OFTEN = 60.0, 4.0
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """trio runs what is ready in an order that follows from the seed alone. Private names of trio, made for Hypothesis;
-    a test that
-    compares the traces of several processes tells when they no longer do that."""
+    """Make trio run ready tasks in an order that depends on the seed only.
+
+    It uses private names of trio that exist for Hypothesis. A test that compares the traces of several processes
+    detects when they stop working.
+    """
     kept = trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r
     trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r = True, Random(seed)  # type: ignore[misc]
     try:
@@ -58,7 +61,7 @@ class Time:
 
 
 class Fleet:
-    """Also what the checks of the simulator need of its World."""
+    """The run; it also offers what the simulator's checks need of its World."""
 
     def __init__(self, seed: int, root: Path) -> None:
         self.rng, self._root = Random(seed), root
@@ -67,7 +70,7 @@ class Fleet:
         self.clock = Wall(time)
         self.database = Database(Wall(time))
         parts: Any = self
-        self.ghost, self.checks = Ghost(), Checks(parts)
+        self.oracle, self.checks = Oracle(), Checks(parts)
         self.swarm: Any = SimpleNamespace(enabled=frozenset(), lost_after=LOST_AFTER)
         self.seqs: dict[tuple[str, int], Key] = {}
         self.machines: dict[str, Host] = {}
@@ -96,7 +99,7 @@ class Fleet:
         self.checks.committed(server, self.database.tables.apply(saves), saves)
 
     def took_over(self, server: Any) -> None:
-        """There is one server at a time."""
+        """Do nothing: there is only one server at a time."""
 
     # --- the network
     # -------------------------------------------------------------------------------------------------------
@@ -119,7 +122,11 @@ class Fleet:
     # -----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Raises Violation, in a group."""
+        """Run the simulation.
+
+        Raises:
+            Violation: A promise was broken (in an exception group).
+        """
         async with trio.open_nursery() as nursery:
             for number in range(1, AGENTS + 1):
                 host = Host(self, number, nursery, self._root)
@@ -158,13 +165,13 @@ class Fleet:
             await self.server.run()
             self.note("server is over")
             for host in self.machines.values():
-                self.ghost.went(host.host_id, trio.current_time(), LOST_AFTER)
+                self.oracle.went(host.host_id, trio.current_time(), LOST_AFTER)
                 if host.wire is not None:
                     host.wire.cut()
             await trio.sleep(self.rng.uniform(0.1, 5.0))
 
     async def _operate(self, number: int) -> None:
-        """A task on all hosts, asked for until it is there."""
+        """Create tasks on all hosts; repeat each request until it is answered."""
         rng, targets = self.rng, tuple(self.machines)
         await trio.sleep(rng.uniform(0.0, SECONDS * 0.8))
         counts = (len(targets), *[0] * (len(ExecutionStatus) - 1))
@@ -246,7 +253,11 @@ class Fleet:
 
 
 def play(seed: int, root: Path) -> Fleet:
-    """One run. Raises Violation. root: an empty directory."""
+    """Play one run in an empty directory `root`.
+
+    Raises:
+        Violation: A promise was broken.
+    """
     fleet = Fleet(seed, root)
     with deterministic(seed):
         try:

@@ -1,8 +1,7 @@
-"""The server's shells under trio's own scheduler, and what the promises say of what it says.
+"""Runs the server's trio code under trio's own scheduler, and checks the promises about its messages.
 
-Real beyond what the simulator proper has: trio; server/rpc/session/streams.py with its three tasks, the handshake's
-judgement, the encoder and the
-lane's decoder. Not real: HTTP/2 and sockets.
+In addition to the main simulator these parts are real: trio, server/rpc/session/streams.py with its tasks, the session
+setup, the encoder and the fast path's decoder. HTTP/2 and sockets are simulated.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ COUNTS: Any = SimpleNamespace(
 
 
 class Seen:
-    """The conductor's outboxes, and the promises that are due when something is said."""
+    """The conductor's outboxes; checks the promises when a message is sent."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -66,7 +65,7 @@ class Seen:
 
 
 class Doors:
-    """The conductor's door, and what agents said in a Hello."""
+    """The engine's handle; records what agents sent in a Hello."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -80,7 +79,7 @@ class Doors:
 
 
 class Server:
-    """One life of the server. As server/app.py, HTTP and gRPC left out."""
+    """One process of the server, like server/app.py without HTTP and gRPC."""
 
     place = "here"
 
@@ -104,7 +103,7 @@ class Server:
         return Now(trio.current_time(), self.fleet.clock.ms())
 
     def point(self, name: str) -> None:
-        """Here a server dies wherever its tasks wait, not at named places."""
+        """Does nothing: a server here is killed wherever its tasks wait, not at named places."""
 
     def committed(self, saves: Any) -> None:
         pass
@@ -116,7 +115,7 @@ class Server:
         pass
 
     async def run(self) -> None:
-        """Until it is killed or told to stop."""
+        """Run until killed or stopped."""
         fleet, rng, store = self.fleet, self.fleet.rng, self.store
         parts: Any = store
         with self.scope:
@@ -148,7 +147,7 @@ class Server:
                     self.nursery = nursery
                     nursery.start_soon(self.writer.run)
                     for host in fleet.machines.values():
-                        fleet.ghost.went(host.host_id, trio.current_time(), LOST_AFTER)
+                        fleet.oracle.went(host.host_id, trio.current_time(), LOST_AFTER)
                     await recovery.load_tasks(parts, self.engine, self.conductor, self.now())
                     nursery.start_soon(self.conductor.run)
                     nursery.start_soon(lease.keep, parts, 15.0)
@@ -160,7 +159,7 @@ class Server:
                 self.listening, self.life.alive = False, False
 
     def accept(self, wire: Wire) -> None:
-        """A connection with a call on it."""
+        """Accept a connection with a call."""
         conn = Conn(self.poller, wire, trio.current_time)
         self.nursery.start_soon(conn.read)
         self.nursery.start_soon(conn.write)
@@ -168,7 +167,7 @@ class Server:
         self.handshake.on_call(front, {"authorization": "Bearer good"})
 
     async def stop(self) -> None:
-        """In good order."""
+        """Shut down in order."""
         self.listening = False
         self.conductor.submit(ServerStopping())
         self.edge.drain()

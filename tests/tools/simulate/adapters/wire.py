@@ -1,5 +1,7 @@
-"""What lies between the trio shells: memory streams with a delay, which can be cut or go dumb, and the lane's place in
-the server's edge."""
+"""Connections between the trio code of both sides: memory streams with delay, which can be cut or silenced.
+
+Also replaces the fast path in the server.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ PREFIX = 4
 
 
 class Poller:
-    """As the lane's hub: rows of all connections, and a descriptor that can be read when there are some."""
+    """Replaces the fast path's poller: rows of all connections, and a descriptor that is readable when
+    there are some.
+    """
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -36,7 +40,7 @@ class Poller:
         os.eventfd_write(self._fd, 1)
 
     def prefer(self, conn: Any, until: float) -> None:
-        """The simulation's schedule says whose bytes come first."""
+        """Does nothing: the simulation's schedule decides whose bytes come first."""
 
     def poll(self, now: float, max_events: int = 256) -> list[tuple[Any, ...]]:
         with suppress(BlockingIOError):
@@ -45,14 +49,14 @@ class Poller:
         return rows
 
     def overdue(self, now: float) -> None:
-        """Nothing here waits for the rest of a message."""
+        """Return nothing, because no connection waits for the rest of a message."""
 
     def close(self) -> None:
         os.close(self._fd)
 
 
 class Wire:
-    """One connection. dumb: what is said in either direction is lost, and nobody is told."""
+    """One connection. dumb: messages in both directions are lost, without an error."""
 
     def __init__(self, rng: Random) -> None:
         self.client, self.server = memory_stream_pair()
@@ -65,19 +69,25 @@ class Wire:
             await stream.send_all(len(message).to_bytes(PREFIX, "big") + message)
 
     async def receive(self, stream: trio.abc.ReceiveStream) -> bytes | None:
-        """The next message, or None at the end. Raises trio.BrokenResourceError, trio.ClosedResourceError."""
+        """Return the next message, or None at the end.
+
+        Raises:
+            trio.BrokenResourceError: The connection was cut. trio.ClosedResourceError: This side has closed it.
+        """
         head = await _exactly(stream, PREFIX)
         return None if head is None else await _exactly(stream, int.from_bytes(head, "big"))
 
     def cut(self) -> None:
-        """Both sides hear of it at once, and what is under way is lost. Of one that is dumb nobody hears anything."""
+        """Break the connection: both sides get an error, and messages in transit are lost. A silenced connection shows
+        no error.
+        """
         if not self.dumb:
             for side in (self.client, self.server):
                 side.send_stream.close()
                 side.receive_stream.close()
 
     def close(self, side: StapledStream[MemorySendStream, MemoryReceiveStream]) -> None:
-        """That side gives it up, in whatever state it is."""
+        """Close one side, in whatever state it is."""
         side.receive_stream.close()
         self.cut()
 
@@ -96,7 +106,7 @@ BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class ClientStream:
-    """As proto.link.client.ClientStream."""
+    """Replaces proto.link.client.ClientStream."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -118,8 +128,7 @@ class ClientStream:
 
 
 class Conn:
-    """As the lane's connection on the server's side, with the front that grpclib and h2 have there. Empty messages end
-    the call."""
+    """Replaces the fast path's connection in the server, including grpclib and h2. Empty messages end the call."""
 
     certificate: bytes | None = None
     peer = "192.0.2.1:1"
@@ -155,13 +164,13 @@ class Conn:
         return {"bytes_out": self._sent}
 
     def accept(self) -> None:
-        """The call's first headers, of which a memory stream has none."""
+        """Accept the call's headers; a memory stream has none."""
 
     def goaway(self) -> None:
-        """It has one stream only."""
+        """End the connection's only stream."""
 
     def on_refused(self, grave: bool) -> None:
-        """Nobody counts that here."""
+        """Ignore the violation."""
 
     def finish(self, error: Any) -> None:
         self._to_send += [b"", None] if error is not None else [None]

@@ -252,8 +252,8 @@ SERVER_BREAKS = (
     ),
     Break(
         "whoever has a data directory takes the lease of another one",
-        server_lease._Watched,
-        "gone",
+        server_lease._ForeignLease,
+        "expired",
         "ours.place and lease.holder.place == ours.place",
         "ours.place",
         aim=TWINS,

@@ -1,8 +1,7 @@
-"""A disk that loses what was not synced: files with a cached and a durable side, a full disk, errors, and flipped
-bytes.
+"""A disk that loses unsynced data: files with a cached and a durable side, a full disk, errors, and flipped bytes.
 
-agent/storage/journal.py runs unmodified on it: `Disk` stands in for agent.storage.disk.Disk, `Path` for pathlib.Path,
-and `OS` for the module `os`.
+agent/storage/journal.py runs unmodified on it: `Disk` replaces agent.storage.disk.Disk, `Path` replaces pathlib.Path,
+and `OS` replaces the module `os`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import Protocol
 
 
 class File:
-    """cached: what a process reads. durable: what is there after a loss of power. unsynced: writes since the last
-    sync."""
+    """A file. cached: what a process reads. durable: what a loss of power leaves. unsynced: writes since
+    the last sync.
+    """
 
     def __init__(self) -> None:
         self.cached, self.durable = bytearray(), bytearray()
@@ -27,7 +27,7 @@ class File:
         self.unsynced.clear()
 
     def lose_power(self, rng: Random) -> None:
-        """Of what was not synced each write is there, is not, or is torn."""
+        """Keep, drop or tear each unsynced write."""
         for offset, data in self.unsynced:
             kept = rng.choice((0, 0, len(data), rng.randint(0, len(data))))
             self.durable[offset : offset + kept] = data[:kept]
@@ -36,13 +36,15 @@ class File:
 
 
 class Points(Protocol):
-    """Where the machine may die: raises for the caller never to come back."""
+    """Places where the machine may die; they raise an exception that the caller never handles."""
 
     def point(self, name: str) -> None: ...
 
 
 class Disk:
-    """The disk under one agent's state directory. free: bytes left. syncs_to_fail, writes_to_fail: of those to come."""
+    """The disk of one agent's state directory. free: bytes left. syncs_to_fail, writes_to_fail: number of failures to
+    come.
+    """
 
     SIZE = 1 << 20
 
@@ -70,7 +72,7 @@ class Disk:
         file = OS.files[fd]
         if self.syncs_to_fail:
             self.syncs_to_fail -= 1
-            # the kernel has marked the pages clean: a second sync succeeds without having written them
+            # the kernel has marked the pages clean: a second sync succeeds without writing them
             file.unsynced.clear()
             raise OSError(errno.EIO, "input/output error")
         file.sync()
@@ -107,7 +109,7 @@ class Disk:
             file.lose_power(self.rng)
 
     def damage(self, name: str) -> bool:
-        """Flip a byte, or cut the file, near its last records or anywhere. False: there is nothing to damage."""
+        """Flip a byte or cut the file, near its last records or anywhere; False if there is nothing to damage."""
         file = self.names.get(name)
         used = len(bytes(file.durable).rstrip(b"\0")) if file is not None else 0
         if file is None or not used:
@@ -123,7 +125,7 @@ class Disk:
 
 
 class Path:
-    """As much of pathlib.Path as the journal uses."""
+    """The part of pathlib.Path that the journal uses."""
 
     def __init__(self, disk: Disk, name: str) -> None:
         self.disk, self.name = disk, name
@@ -152,7 +154,7 @@ class Path:
 
 
 class _OS:
-    """As much of the module os as the journal uses; descriptors are those of all machines."""
+    """The part of the module os that the journal uses; descriptors are shared by all machines."""
 
     O_RDONLY, O_RDWR, O_CREAT, O_TRUNC, O_CLOEXEC = os.O_RDONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_CLOEXEC
 
@@ -183,7 +185,7 @@ class _OS:
         del self.files[fd]
 
     def forget(self) -> None:
-        """All descriptors of all machines: between two runs."""
+        """Drop all descriptors of all machines, between two runs."""
         self.files.clear()
         self._next = 3
 

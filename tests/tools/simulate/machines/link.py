@@ -1,4 +1,4 @@
-"""Connections between an agent and the server: first in, first out, and everything that a network does to them."""
+"""Connections between an agent and the server: first in, first out, with network faults."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ from tests.tools.simulate.loop import Loop
 
 UP, DOWN = 0, 1
 SILENCE = 45.0
-"""Seconds without a word after which each side gives a connection up (docs/design/protocol.md, Heartbeats)."""
+"""Seconds without a message after which a side closes the connection (docs/design/protocol.md, Heartbeats)."""
 
 
 class End(Protocol):
     """One side of a connection."""
 
     def receive(self, link: Link, message: object) -> bool:
-        """False: not now, it stays in the socket."""
+        """Handle a message; False to leave it in the socket for now."""
 
     @property
     def busy_for(self) -> float:
-        """Seconds, about, until it may take what it has not taken now."""
+        """Return about how many seconds pass until it may handle the message that it left."""
 
     def lost(self, link: Link, why: str) -> None: ...
 
 
 class Link:
-    """host_id: whose it is. ends: the agent's and the server's; None once that side has closed or died.
+    """A connection.
 
-    Per direction: sent, arrived: numbers of messages. until: no message after this number arrives (None: all do).
+    Attributes:
+        host_id: Its host.
+        ends: The agent's side and the server's side; None once that side has closed or died.
+        sent: Number of sent messages by direction.
+        arrived: Number of arrived messages by direction.
+        until: No message after this number arrives (None: all arrive).
     """
 
     def __init__(self, loop: Loop, host_id: str, agent: End, server: End, delay: Callable[[], float]) -> None:
@@ -42,7 +47,7 @@ class Link:
         return self.ends[0] is not None and self.ends[1] is not None
 
     def send(self, way: int, message: object) -> None:
-        """UP: from the agent. Never waits, never fails."""
+        """Send a message (UP: from the agent). Never waits and never fails."""
         self.sent[way] += 1
         self._plan(way, self._arrive, way, self.sent[way], message)
 
@@ -65,8 +70,7 @@ class Link:
     # ------------------------------------------------------------------------------------------------------------
 
     def close(self, way: int, why: str) -> None:
-        """The side that speaks in this direction is gone, in order or not: the other hears of it behind what was sent
-        before."""
+        """One side is closed: the other side sees the end after the messages sent before."""
         if self.ends[way] is None:
             return
         self.ends[way] = None
@@ -90,19 +94,21 @@ class Link:
     # ------------------------------------------------------------------------------------------------------------
 
     def cut(self, kept_up: int, kept_down: int) -> None:
-        """Reset: of what is under way so many messages still arrive, then both sides hear of the end."""
+        """Reset: some messages in transit still arrive, then both sides see the end."""
         for way, kept in ((UP, kept_up), (DOWN, kept_down)):
             self.until[way] = min(self.until[way], self.arrived[way] + kept)
             self._plan(way, self._lose, 1 - way, "reset")
 
     def mute(self, way: int) -> None:
-        """Nothing arrives in this direction any more, and nobody is told: who listens gives up after SILENCE."""
+        """Drop all further messages in this direction without an error; the receiver closes the connection after
+        SILENCE.
+        """
         if self.until[way] == 1 << 60:
             self.until[way] = self.arrived[way]
             self.hear_nothing(1 - way)
 
     def hear_nothing(self, side: int) -> None:
-        """From now on, also when everything is whole: the other side does not move."""
+        """Receive nothing from now on, even without faults, because the other side is stopped."""
         self.loop.at(SILENCE, self._give_up, side)
 
     def _give_up(self, side: int) -> None:

@@ -1,7 +1,7 @@
-"""A host: its boots, its disk, its shims, and the agent on it, which dials, is killed and comes back.
+"""A host: its boots, its disk, its shims, and its agent, which connects, is killed and restarts.
 
-Real here: agent/core, agent/conductor.py, agent/storage/journal.py with its files' format and recovery,
-agent/recovery.py, agent/session/wire.py for Hello.
+Real parts: agent/core, agent/conductor.py, agent/storage/journal.py with file format and recovery, agent/recovery.py,
+agent/session/wire.py for Hello.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.core.state import Limits
 from agent.errors import StateUnusable
 from agent.storage import journal as journals
 from tests.tools.simulate import translate
-from tests.tools.simulate.loop import Life, Wall
+from tests.tools.simulate.loop import SimProcess, Wall
 from tests.tools.simulate.machines.disk import Disk, Path
 from tests.tools.simulate.machines.link import UP, Link
 from tests.tools.simulate.machines.shims import Directory, Hands, Loose, Spool
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from tests.tools.simulate.world import World
 
 RESTART = 2.0
-"""Seconds until systemd starts an agent that has ended."""
+"""Seconds until systemd restarts an agent that has ended."""
 HELLO_TIMEOUT = 10.0
 
 
 class Died(BaseException):
-    """The agent, or its whole machine, dies here and now."""
+    """The agent, or its whole machine, dies at this point."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine.host_id)
@@ -42,7 +42,7 @@ class Died(BaseException):
 
 
 class Machine:
-    """clock: on its wall. gone: it never comes back. cut_off: no packet gets through."""
+    """A host. clock: its wall clock. gone: it never returns. cut_off: no packet gets through."""
 
     def __init__(self, world: World, host_id: str) -> None:
         self.world, self.host_id = world, host_id
@@ -58,18 +58,18 @@ class Machine:
         self.boots += 1
         self.boot_id = f"{self.host_id}-boot-{self.boots}"
         self.booted_at = self.world.loop.now
-        self.life = Life(self.world.loop, self.host_id)
+        self.life = SimProcess(self.world.loop, self.host_id)
         self.start_later(self.world.span(0.0, 1.0))
 
     def wall_ms(self) -> int:
         return self.clock.ms()
 
     def now(self) -> Now:
-        """The agent's clocks."""
+        """Return the time on the agent's clocks."""
         return Now(round((self.world.loop.now - self.booted_at) * 1000) + 5_000, self.wall_ms())
 
     def point(self, name: str) -> None:
-        """A named place at which the agent may be killed, or the machine lose its power."""
+        """A named place at which the agent may be killed or the machine may lose power."""
         if self.agent is not None and self.world.strikes("agent_point", name):
             raise Died(self)
 
@@ -82,7 +82,7 @@ class Machine:
             Agent(self)
 
     def told(self, directory: Directory) -> None:
-        """A shim has done something that can be seen."""
+        """A shim has done something visible."""
         if self.agent is not None:
             self.agent.life.at(self.world.span(0.0005, 0.01), self.agent.hands.look, directory)
 
@@ -97,7 +97,7 @@ class Machine:
             self.start_later(restart)
 
     def reboot(self, seconds: float) -> None:
-        """Loss of power: everything in memory goes, and all that was not synced."""
+        """Lose power: memory and unsynced data are lost."""
         if not self.life.alive:
             return
         if self.agent is not None and self.agent.link is not None:
@@ -109,22 +109,22 @@ class Machine:
                 directory.life.end()
             directory.sweep()
         self.disk.lose_power()
-        self.world.ghost.suspects(self.host_id).add("rebooted")
+        self.world.oracle.suspects(self.host_id).add("rebooted")
         self.world.loop.at(seconds, self.boot)
 
     def wipe(self) -> None:
-        """Made anew under the same name: nothing on its disk is left."""
+        """Reinstall under the same name with an empty disk."""
         self.reboot(self.world.span(1.0, 8.0))
         self.disk, self.spool = Disk(self.world.rng, self), Spool(self)
-        self.world.ghost.suspects(self.host_id).add("journal")
+        self.world.oracle.suspects(self.host_id).add("journal")
 
 
 class Agent:
-    """One life of the agent's process."""
+    """One process of the agent."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine, self.world = machine, machine.world
-        self.life = Life(self.world.loop, f"{machine.host_id} agent")
+        self.life = SimProcess(self.world.loop, f"{machine.host_id} agent")
         machine.agent = self
         self.link: Link | None = None
         self.welcomed_at: float | None = None
@@ -144,7 +144,7 @@ class Agent:
         parts: list[Any] = [self, self.hands, self, machine, self.life, self]
         self.conductor = Conductor(self.engine, *parts)
         self._resume(found)
-        for key in recovery.left_over(self.state, machine.spool):  # type: ignore[arg-type]
+        for key in recovery.stale_directories(self.state, machine.spool):  # type: ignore[arg-type]
             self.hands.remove(key)
         self._dial()
 
@@ -177,7 +177,7 @@ class Agent:
             if one.report is not None:
                 where = (self.machine.host_id, one.key)
                 if one.report.error_code == "agent_died":
-                    self.world.ghost.unforked.add(where)
+                    self.world.oracle.unforked.add(where)
                 self.submit(ev.ShimExited(one.key, one.report))
             elif one.shim is not None:
                 self.hands.adopt(one.key)
@@ -187,8 +187,8 @@ class Agent:
                     self.submit(ev.ShimAdopted(one.key))
 
     def _warn(self, what: str) -> None:
-        if "under a new id" in what:
-            self.world.ghost.suspects(self.machine.host_id).add("journal")
+        if "with a new id" in what:
+            self.world.oracle.suspects(self.machine.host_id).add("journal")
         self.world.note("journal", self.machine.host_id, what)
 
     def warning(self, what: str, **about: object) -> None:
@@ -209,7 +209,7 @@ class Agent:
     # ------------------------------------------------------------------------------------------------
 
     def put(self, item: out.Append | out.Rewrite | out.Message) -> None:
-        """Work for the journal, or a message for the server: both are put somewhere in agent/conductor.py."""
+        """Queue work for the journal, or a message for the server; agent/conductor.py uses `put` for both."""
         if isinstance(item, out.Append | out.Rewrite):
             self.journal.put(item)
             if not self._syncing:
@@ -264,7 +264,7 @@ class Agent:
             self._again()
 
     def _again(self) -> None:
-        """Wait as agent/session/session.py does."""
+        """Wait like agent/session/session.py."""
         if self.welcomed_at is not None and self.world.loop.now - self.welcomed_at >= 5.0:
             self._failures = 0
         pause = full_jitter(self._failures, 1.0, self.world.swarm.backoff_max, self.world.rng)
@@ -275,7 +275,7 @@ class Agent:
     # --------------------------------------------------------------------------------------------------------
 
     def stop(self, restart: float) -> None:
-        """SIGTERM: takes nothing new, lets what it promised start, ends."""
+        """Handle SIGTERM: accept nothing new, start what was accepted, end."""
         self.submit(ev.Stopping())
         self._wind_up(self.world.loop.now + 5.0, restart)
 

@@ -1,8 +1,7 @@
-"""The executions' directories and what lives in them: shims, their commands, and the runner's part of the agent.
+"""The executions' directories, shims and commands, and the runner's part of the agent.
 
-A shim outlives its agent and dies with its machine; who claims a directory first, a shim or a recovering agent, decides
-whether
-it starts (docs/guide/agents.md). What it reports is durable before it ends.
+A shim survives its agent and dies with its machine. The first claim of a directory, by a shim or a recovering agent,
+decides whether the command starts (docs/guide/agents.md). A report is durable before the shim ends.
 """
 
 from __future__ import annotations
@@ -19,21 +18,22 @@ from agent.runner import STOP_REASONS
 from agent.shim.records import ShimRef, StopReason
 from agent.shim.report import Ending, ending, never_started
 from agent.storage.spool import _OUTCOMES, Order
-from tests.tools.simulate.loop import Life
+from tests.tools.simulate.loop import SimProcess
 
 if TYPE_CHECKING:
     from tests.tools.simulate.machines.machine import Agent, Machine
 
 
 class Directory:
-    """One execution's. claim: of a shim. closed: a recovering agent will let none begin. started_at: wall clock, ms, of
-    its process."""
+    """One execution's directory. claim: of a shim. closed: a recovering agent prevents the start. started_at: wall
+    clock, ms.
+    """
 
     def __init__(self, machine: Machine, key: Key, order: Order) -> None:
         self.machine, self.key, self.order = machine, key, order
         self.claim: ShimRef | None = None
         self.closed = False
-        self.life: Life | None = None
+        self.life: SimProcess | None = None
         self.started_at: int | None = None
         self.report: Report | None = None
         self.output = b""
@@ -44,13 +44,13 @@ class Directory:
         return self.life is not None and self.life.alive
 
     def take(self) -> None:
-        """A shim begins here, unless somebody was first."""
+        """Start a shim here, unless the directory is claimed or closed."""
         if self.claim is not None or self.closed:
             return
         machine = self.machine
         machine.shims += 1
         self.claim = ShimRef(1_000 + machine.shims, machine.shims, machine.boot_id)
-        self.life = Life(machine.world.loop, f"{machine.host_id} shim {self.key}")
+        self.life = SimProcess(machine.world.loop, f"{machine.host_id} shim {self.key}")
         self.life.at(machine.world.span(0.0005, 0.01), self._exec)
 
     def _exec(self) -> None:
@@ -60,7 +60,7 @@ class Directory:
             self._report(never_started(self.ending))
             return
         machine.world.note("exec", machine.host_id, self.key)
-        self.process = machine.world.ghost.begins((machine.host_id, self.key), machine.world.loop.now)
+        self.process = machine.world.oracle.begins((machine.host_id, self.key), machine.world.loop.now)
         self.started_at = machine.wall_ms()
         self.stubborn = rng.random() < 0.2
         spec = self.order.spec
@@ -76,7 +76,7 @@ class Directory:
             self._report(ending(self.order.spec, self.ending, code << 8, ""))
 
     def stop(self, reason: StopReason) -> None:
-        """TERM now, KILL after the grace."""
+        """Send SIGTERM now and SIGKILL after the grace time."""
         if self.ending or not self.alive:
             return
         self.ending = reason
@@ -87,7 +87,7 @@ class Directory:
             life.at(wait, self._report, ending(self.order.spec, reason, signal, ""))
 
     def _report(self, end: Ending) -> None:
-        """The tree is empty; durable at once."""
+        """Report that the tree is empty; durable at once."""
         if self.report is not None:
             return
         machine, claim = self.machine, self.claim
@@ -112,7 +112,7 @@ class Directory:
         machine.told(self)
 
     def die(self) -> None:
-        """The shim is killed, by the kernel for instance; what it started goes on until somebody sweeps."""
+        """The shim is killed, for instance by the kernel; its processes continue until a sweep."""
         if self.life is not None and self.life.alive:
             self.life.end()
             self.machine.told(self)
@@ -123,8 +123,9 @@ class Directory:
 
 
 class Spool:
-    """As agent.storage.spool.Spool, for agent/recovery.py, which runs unmodified on it: a path is the Directory
-    itself."""
+    """Replaces agent.storage.spool.Spool for agent/recovery.py, which runs unmodified: a path is the
+    Directory itself.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -150,8 +151,8 @@ class Spool:
         return directory
 
 
-def close_to_shims(directory: Directory | None) -> ShimRef | None:
-    """As agent.runner.close_to_shims."""
+def prevent_start(directory: Directory | None) -> ShimRef | None:
+    """Replaces agent.runner.prevent_start."""
     if directory is None:
         return None
     if directory.claim is None:
@@ -160,23 +161,23 @@ def close_to_shims(directory: Directory | None) -> ShimRef | None:
 
 
 def shim_alive(shim: ShimRef, boot_id: str) -> bool:
-    """As agent.shim.client.shim_alive."""
+    """Replaces agent.shim.client.shim_alive."""
     return shim in Loose.alive
 
 
-def end_orphans(directory: Directory) -> Report:
-    """As agent.runner.end_orphans."""
+def kill_orphans(directory: Directory) -> Report:
+    """Replaces agent.runner.kill_orphans."""
     directory.sweep()
     return lost_report("shim_died", "the process that watched over it was killed")
 
 
 def read_claim(directory: Directory | None) -> ShimRef | None:
-    """As agent.shim.records.read_claim."""
+    """Replaces agent.shim.records.read_claim."""
     return directory.claim if directory is not None else None
 
 
 class Loose:
-    """Which shims are alive on the machine whose agent is recovering."""
+    """The living shims of the machine whose agent is recovering."""
 
     alive: frozenset[ShimRef] = frozenset()
 
@@ -185,7 +186,7 @@ records = SimpleNamespace(read_claim=read_claim)
 
 
 class Hands:
-    """As agent.runner.Runner: has shims started, waits for their end, passes stops on."""
+    """Replaces agent.runner.Runner: starts shims, waits for their end, forwards stops."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent, self.machine = agent, agent.machine
@@ -204,7 +205,7 @@ class Hands:
             directory = machine.spool.make(key, order)
         except OSError as error:
             self.starting -= 1
-            machine.world.ghost.unforked.add((machine.host_id, key))
+            machine.world.oracle.unforked.add((machine.host_id, key))
             self.agent.submit(
                 ev.ShimExited(key, Report(Outcome.FAILED, error_code="spawn_failed", error_message=str(error)))
             )
@@ -230,7 +231,7 @@ class Hands:
         self.agent.life.at(0.001, self.look, directory)
 
     def look(self, directory: Directory) -> None:
-        """What has become of a shim that is watched."""
+        """Check on a watched shim."""
         key = directory.key
         if self.refs.get(key) is not directory:
             return
@@ -241,7 +242,7 @@ class Hands:
         if not directory.alive:
             del self.refs[key]
             self.machine.point("agent.before_report")
-            self.agent.submit(ev.ShimExited(key, directory.report or end_orphans(directory)))
+            self.agent.submit(ev.ShimExited(key, directory.report or kill_orphans(directory)))
 
     def stop(self, key: Key, reason: str) -> None:
         directory = self.refs.get(key)

@@ -1,4 +1,4 @@
-"""The simulation can find things: each deliberate break is found by some seed."""
+"""The simulation can find faults: some seed finds each deliberate break."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_break_is_found(broken: Break) -> None:
 
 
 def found(broken: Break) -> tuple[int, str]:
-    """(how many seeds it took, what is wrong then)."""
+    """Return the number of seeds played, and the error."""
     with applied(broken):
         for number, seed in enumerate(range(broken.first, broken.first + broken.seeds), 1):
             failure = play(seed, aim=broken.aim)[1].failures.get(seed)

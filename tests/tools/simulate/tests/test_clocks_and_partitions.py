@@ -1,4 +1,4 @@
-"""Two faults by themselves, with figures: clocks that are set, and half of a fleet that cannot be reached."""
+"""Two faults alone, with figures: changed clocks, and a partition of half of the fleet."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_clocks_that_jump_by_ten_years_go_backwards_or_stand_end_nothing_early()
 
 
 class Divided(World):
-    """No packet between the server and half of the hosts for ten minutes."""
+    """Drops all packets between the server and half of the hosts for ten minutes."""
 
     def divide(self) -> None:
         self.half = list(self.machines.values())[::2]
@@ -75,10 +75,10 @@ class Divided(World):
             machine.cut_off = False
 
     def wrong(self) -> list[str]:
-        """Rows that do not say what is true of their process."""
+        """Return the rows that do not match their process."""
         wrong = []
         for (command_id, host_id), row in self.database.tables.rows.items():
-            process = self.ghost.processes.get((host_id, (command_id, row.attempt)))
+            process = self.oracle.processes.get((host_id, (command_id, row.attempt)))
             ended = process is not None and process.report is not None
             if row.unreachable or row.status is ExecutionStatus.LOST:
                 wrong.append(
@@ -110,7 +110,7 @@ def test_after_ten_minutes_without_half_of_the_fleet_every_row_is_right_within_h
             running = sum(row.status is ExecutionStatus.RUNNING for row in away)
             ended = sum(
                 process.ended is not None and process.ended > CUT_AT
-                for (host_id, _), process in world.ghost.processes.items()
+                for (host_id, _), process in world.oracle.processes.items()
                 if host_id in cut
             )
             waited = 0.0

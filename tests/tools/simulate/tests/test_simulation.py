@@ -1,4 +1,4 @@
-"""Schedules of faults against the real engines, and that a seed says everything about its run."""
+"""Random faults against the real engines; a seed determines its run completely."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_fault_strikes_and_meets_executions_in_every_status(outcome: Outco
 
 
 def digest(seeds: str, **environment: str) -> str:
-    """Of the traces of these seeds, made in a process of its own."""
+    """Return the digest of the traces of these seeds, produced in a separate process."""
     code = (
         f"from tests.tools.simulate.tests.test_simulation import traces; from _speedups import route; from "
         f"_speedups import tally; print(route.IMPLEMENTATION, tally.IMPLEMENTATION, traces({seeds}))"

@@ -1,4 +1,4 @@
-"""What the simulator hands from one engine to the other is what the messages' bytes would have made of it."""
+"""The simulator's translation between the engines equals that of the encoded messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.tools.simulate.server import CREDITS
 
 
 class Heard:
-    """Every message of a run, and what the simulator made of it."""
+    """Every message of a run, with the simulator's translation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.up: list[tuple[str, bytes, events.Event]] = []
@@ -62,7 +62,7 @@ class Heard:
 
 
 def received(host_id: str, data: bytes) -> events.Event:
-    """As server/rpc/session/streams.py does it."""
+    """Decode like server/rpc/session/streams.py."""
     row: tuple[Any, ...] | None = decode_row(1, data, 0, len(data))
     if row is not None and row[1] in rows.EVENTS:
         return rows.to_event(host_id, row)
@@ -72,7 +72,7 @@ def received(host_id: str, data: bytes) -> events.Event:
 
 
 def heard(message: CommandMessage) -> ev.Event | None:
-    """As agent/session/session.py does it."""
+    """Decode like agent/session/session.py."""
     kind, value = kind_of(message)
     return wire.welcome(value) if kind == "welcome" else wire.event(message, lambda spec: None)  # type: ignore[arg-type]
 

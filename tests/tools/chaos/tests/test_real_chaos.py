@@ -1,4 +1,4 @@
-"""`make chaos` in short: a few agents, a few kills, the whole census."""
+"""Short version of `make chaos`: a few agents, a few kills, the whole verification."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.chaos.plan import DISKS, KILLS
-from tests.tools.chaos.runs.chaos_run import Options, Report, storm
+from tests.tools.chaos.plan import DISKS, KILL_KINDS
+from tests.tools.chaos.runs.chaos_run import Options, Report, run_chaos
 
 SQLITE = Options(agents=4, executions=60, kills=8, seed=1, store="sqlite", seconds=12)
 MYSQL = Options(agents=3, executions=30, kills=5, seed=2, store="mysql", seconds=8)
 
 
 def check(report: Report, options: Options) -> None:
-    """Everything right, and there was enough to go wrong."""
+    """Check that everything is right and that enough faults happened."""
     print(report.text(), *report.about["notes"], sep="\n")
     assert report.good, report.text()
-    assert sum(number for kind, number in report.done.items() if kind in KILLS) == options.kills
+    assert sum(number for kind, number in report.done.items() if kind in KILL_KINDS) == options.kills
     assert report.verdict.executions >= options.executions and report.verdict.statuses["completed"] > 0
     assert report.verdict.starts >= report.verdict.statuses["completed"] + report.verdict.reasons["exit_nonzero"]
     assert report.times["kill server: all agents back"] and report.times["kill agents: its session"]
@@ -27,7 +27,7 @@ def check(report: Report, options: Options) -> None:
 
 
 async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Path) -> None:
-    report = await storm(SQLITE, tmp_path / "site")
+    report = await run_chaos(SQLITE, tmp_path / "site")
     check(report, SQLITE)
     assert bool(report.about["notes"]) == (os.geteuid() != 0 or not report.done.get(DISKS[0])), (
         "what could not be made is said"
@@ -36,7 +36,7 @@ async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Pat
 
 
 async def test_a_storm_on_mariadb_with_its_database_killed_and_commits_cut(tmp_path: Path) -> None:
-    report = await storm(MYSQL, tmp_path / "site")
+    report = await run_chaos(MYSQL, tmp_path / "site")
     check(report, MYSQL)
     assert report.done["kill database"] and report.about["commits_cut"] >= 1
 

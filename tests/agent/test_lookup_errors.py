@@ -1,12 +1,10 @@
-"""What the system does not let the agent look at is not gone: it waits, looks again, and takes the real result."""
+"""If the system prevents a lookup, the agent does not assume an end: it waits, retries, and takes the real result."""
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +27,8 @@ from agent.shim import client, records
 from agent.shim.records import Spec
 from agent.shim.system import linux, tree
 from agent.shim.system.cgroup import Group
-from agent.shim.system.limits import Original, explain, needed_files, raise_for
 from agent.storage import lock
 from agent.storage.spool import Order, Spool
-from proto.messages import Outcome as WireOutcome
-from tests.agent.peer import peer
-from tests.agent.process import TOKEN, agent
 
 KEY: Key = ("0192f0c0-0000-7000-8000-000000000001", 1)
 ORDER = Order(Spec(argv=["true"]))
@@ -76,7 +70,7 @@ def failing(
 
 @by_name
 @pytest.mark.parametrize("call", ["open", "read"])
-def test_a_process_is_never_called_gone_for_want_of_a_look(
+def test_a_failed_lookup_does_not_mean_that_the_process_ended(
     monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], call: str, number: int
 ) -> None:
     failing(monkeypatch, call, number, about="/stat" if call == "open" else "")
@@ -86,7 +80,7 @@ def test_a_process_is_never_called_gone_for_want_of_a_look(
 
 
 @pytest.mark.parametrize("number", GONE)
-def test_only_the_kernels_word_means_gone(
+def test_only_the_kernel_shows_that_a_process_has_ended(
     monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int
 ) -> None:
     failing(monkeypatch, "open", number, about="/stat")
@@ -97,7 +91,7 @@ def test_only_the_kernels_word_means_gone(
 
 
 @by_name
-def test_a_shim_of_which_nothing_can_be_told_is_not_gone(
+def test_a_shim_whose_state_is_unreadable_has_not_ended(
     monkeypatch: pytest.MonkeyPatch, sleeper: tuple[int, int], number: int
 ) -> None:
     failing(monkeypatch, "pidfd_open", number)
@@ -108,7 +102,7 @@ def test_a_shim_of_which_nothing_can_be_told_is_not_gone(
         linux.send_signal(linux.Process(sleeper[0], 1, sleeper[1], "S", 0, 1), 0)
 
 
-def test_gone_is_still_gone(sleeper: tuple[int, int]) -> None:
+def test_an_ended_process_is_reported_as_ended(sleeper: tuple[int, int]) -> None:
     pid, starttime = sleeper
     assert linux.alive(pid, starttime) and not linux.alive(pid, starttime + 1) and not linux.alive(4_000_000, 1)
 
@@ -146,7 +140,7 @@ def test_other_users_processes_may_be_hidden_and_the_rest_is_listed(
 
 
 @by_name
-async def test_waiting_for_a_shim_goes_on_until_it_can_be_looked_at(
+async def test_waiting_for_a_shim_continues_until_its_state_is_readable(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     process = await trio.lowlevel.open_process(["sleep", "1000"])
@@ -175,7 +169,7 @@ async def test_waiting_for_a_shim_goes_on_until_it_can_be_looked_at(
 # --------------------------------------------------------------------------------------------
 
 
-def under_way(spool: Spool, pid: int, starttime: int, *, claimed: bool = True) -> Any:
+def unfinished_execution(spool: Spool, pid: int, starttime: int, *, claimed: bool = True) -> Any:
     directory = spool.make(KEY, ORDER)
     if claimed:
         (directory / records.CLAIM).write_text(
@@ -188,11 +182,11 @@ def under_way(spool: Spool, pid: int, starttime: int, *, claimed: bool = True) -
 @pytest.mark.parametrize(
     ("call", "about"), [("open", records.EXIT), ("open", records.CLAIM), ("pidfd_open", ""), ("open", "/stat")]
 )
-def test_an_execution_that_cannot_be_looked_at_is_not_lost(
+def test_an_execution_whose_state_is_unreadable_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sleeper: tuple[int, int], call: str, about: str, number: int
 ) -> None:
     spool = Spool(tmp_path / "commands")
-    state = under_way(spool, *sleeper)
+    state = unfinished_execution(spool, *sleeper)
     if call == "open" and about != "/stat":
         # pathlib opens through io.open
         real = Path.read_bytes
@@ -213,7 +207,7 @@ def test_an_execution_that_cannot_be_looked_at_is_not_lost(
 
 def test_a_damaged_claim_does_not_make_a_living_shim_lost(tmp_path: Path, sleeper: tuple[int, int]) -> None:
     spool = Spool(tmp_path / "commands")
-    state = under_way(spool, *sleeper)
+    state = unfinished_execution(spool, *sleeper)
     (spool.path(KEY) / records.CLAIM).write_bytes(b"\0" * 40)
     (found,) = recovery.find(state, spool, facts.boot_id())
     assert found.shim is not None and found.shim.pid == sleeper[0]
@@ -237,20 +231,20 @@ def test_a_claim_of_another_boot_is_another_process(tmp_path: Path, sleeper: tup
     assert tree.sweep(directory) == 0 and linux.alive(pid, starttime)
 
 
-class Nobody:
+class NoSpawner:
     async def spawn(self, directory: Path) -> records.ShimRef:
         raise AssertionError
 
 
-async def looked(spool: Spool, nursery: trio.Nursery, look: Callable[[], Found]) -> list[Found]:
-    runner = Runner(spool, Nobody(), nursery, lambda event: None, Log())
+async def retried_lookups(spool: Spool, nursery: trio.Nursery, look: Callable[[], Found]) -> list[Found]:
+    runner = Runner(spool, NoSpawner(), nursery, lambda event: None, Log())
     resumed: list[Found] = []
-    runner.look_again(KEY, look, resumed.append)
+    runner.retry_lookup(KEY, look, resumed.append)
     return resumed
 
 
 @by_name
-async def test_it_is_looked_at_again_until_it_can_be_told(
+async def test_the_lookup_is_repeated_until_it_succeeds(
     tmp_path: Path, number: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     tries = [0]
@@ -262,11 +256,11 @@ async def test_it_is_looked_at_again_until_it_can_be_told(
         return Found(KEY, Report(Outcome.COMPLETED))
 
     async with trio.open_nursery() as nursery:
-        resumed = await looked(Spool(tmp_path), nursery, look)
+        resumed = await retried_lookups(Spool(tmp_path), nursery, look)
     assert resumed == [Found(KEY, Report(Outcome.COMPLETED))] and tries == [20]
 
 
-async def test_a_disk_that_fails_for_good_ends_the_waiting_and_a_missing_descriptor_does_not(
+async def test_a_permanent_disk_error_ends_the_wait_and_a_missing_descriptor_does_not(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def after(number: int, seconds: float) -> list[Found]:
@@ -274,7 +268,7 @@ async def test_a_disk_that_fails_for_good_ends_the_waiting_and_a_missing_descrip
             raise OSError(number, "no")
 
         async with trio.open_nursery() as nursery:
-            resumed = await looked(Spool(tmp_path), nursery, look)
+            resumed = await retried_lookups(Spool(tmp_path), nursery, look)
             await trio.sleep(seconds)
             nursery.cancel_scope.cancel()
         return resumed
@@ -285,7 +279,7 @@ async def test_a_disk_that_fails_for_good_ends_the_waiting_and_a_missing_descrip
     assert await after(errno.EMFILE, 10 * MEDIA_SECONDS) == []
 
 
-async def test_a_report_that_cannot_be_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_agent_waits_for_an_unreadable_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool, told, tries = Spool(tmp_path / "commands"), list[ev.Event](), [0]
     spool.make(KEY, ORDER)
 
@@ -297,13 +291,13 @@ async def test_a_report_that_cannot_be_read_is_waited_for(tmp_path: Path, monkey
 
     monkeypatch.setattr(spool, "report", report)
     async with trio.open_nursery() as nursery:
-        Runner(spool, Nobody(), nursery, told.append, Log()).adopt(KEY, records.ShimRef(4_000_000, 2, facts.boot_id()))
+        Runner(spool, NoSpawner(), nursery, told.append, Log()).adopt(
+            KEY, records.ShimRef(4_000_000, 2, facts.boot_id())
+        )
     assert told == [ev.ShimExited(KEY, Report(Outcome.COMPLETED, exit_code=0))]
 
 
-def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_host_id_does_not_create_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / identity.NAME).write_text("0192f0c0-0000-7000-8000-000000000001\n")
 
     def refuse(*_: object, **__: object) -> str:
@@ -320,83 +314,3 @@ def test_an_id_that_cannot_be_read_is_no_reason_to_become_another_host(
     assert lock.holder(tmp_path) is None
     monkeypatch.undo()
     assert enrol.previous(tmp_path).startswith("0192")
-
-
-# --- limits
-# --------------------------------------------------------------------------------------------------------------
-
-
-def in_child(code: str, files: tuple[int, int]) -> str:
-    """What a program prints that begins with these limits of open files (soft, hard)."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files),
-    )
-    return done.stdout
-
-
-RAISE = (
-    "import resource; from agent.shim.system.limits import raise_for; short = raise_for(16); "
-    "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], [one.limit for one in short])"
-)
-
-
-@pytest.mark.parametrize(
-    ("files", "printed"), [((24, 4096), f"{needed_files(16)} []"), ((24, 100), "100 [100]"), ((3000, 4096), "3000 []")]
-)
-def test_the_soft_limit_is_raised_to_what_the_slots_need_and_no_further_than_the_hard_one(
-    files: tuple[int, int], printed: str
-) -> None:
-    assert in_child(RAISE, files).strip() == printed
-
-
-def test_the_limits_are_carried_to_the_shims_as_they_were() -> None:
-    original = Original((1024, 4096), (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert Original.parse(original.text()) == original
-    assert raise_for(1) == [] or os.getuid() != 0
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (errno.EMFILE, "LimitNOFILE"),
-        (errno.ENFILE, "fs.file-max"),
-        (errno.EAGAIN, "TasksMax"),
-        (errno.ENOMEM, "MemoryMax"),
-    ],
-)
-def test_an_error_names_the_limit_and_the_remedy(number: int, words: str) -> None:
-    text = explain(OSError(number, os.strerror(number), "/some/path"))
-    assert words in text and "/some/path" in text and os.strerror(number) in text
-    assert explain(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
-
-
-@pytest.mark.parametrize("files", [(24, 20_000), (24, 24), (40, 40)])
-async def test_an_agent_restarted_with_few_descriptors_loses_no_command(tmp_path: Path, files: tuple[int, int]) -> None:
-    """Fourteen commands run; the next agent may have fewer files open than it has commands to watch."""
-    command = f"while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done; echo real; exit 7"
-    async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
-        await server.welcomed(1)
-        commands = [await server.dispatch(command=command) for _ in range(14)]
-        for one in commands:
-            await server.get("started", one)
-        await process.kill()
-        await server.gone()
-        await process.start(files=files)
-        await server.welcomed(2)
-        with trio.move_on_after(1.5):
-            await server.until(lambda: any(kind == "command_result" for _, kind, _ in server.messages))
-        assert [kind for _, kind, _ in server.messages if kind == "command_result"] == [], "none has ended"
-        (tmp_path / "gate").touch()
-        for one in commands:
-            result = await server.result(one)
-            assert (result.outcome, result.exit_code, result.stdout.head) == (WireOutcome.FAILED, 7, b"real\n"), (
-                result.error_message
-            )
-        log = process.log_path.read_text()
-        assert ("a limit is too low for the slots" in log) == (files[1] < needed_files(16))
-        assert "RLIMIT_NOFILE" in log or files[1] > 40

@@ -1,4 +1,4 @@
-"""The census finds each thing that must not be; on a right run it finds nothing."""
+"""The verification finds each kind of fault; it finds nothing in a correct run."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""`make lines` in short: a line that swallows, one that is reset, one that loses, and an agent that is stopped."""
+"""Short version of `make lines`: connections that swallow, reset or lose data, and a stopped agent."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.tools.chaos.runs.network_faults import STOPPED, lines
+from tests.tools.chaos.runs.network_faults import STOPPED, run_network_faults
 
 KINDS = ("half-open", "RST storm", "loss of 20 %", STOPPED)
 SILENCE = 1.5
 
 
 async def test_bad_lines_are_noticed_healed_and_lose_nothing(tmp_path: Path) -> None:
-    found = await lines(
+    found = await run_network_faults(
         tmp_path / "site",
         agents=3,
         seconds=1,

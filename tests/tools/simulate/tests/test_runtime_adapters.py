@@ -1,4 +1,4 @@
-"""The trio shells of both sides together: no promise is broken, and a seed says everything about its run."""
+"""The trio code of both sides together: no promise is broken, and a seed determines its run completely."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_no_schedule_breaks_a_promise_under_trio(tmp_path: Path, monkeypatch: py
         fleet = play(seed, root)
         faults.update(fleet.faults)
         ends.update(f"{row.status.label} {row.error_code or ''}".strip() for row in fleet.database.tables.rows.values())
-        starts += fleet.ghost.starts.total()
+        starts += fleet.oracle.starts.total()
     print(f"{SEEDS} runs, {starts} starts, faults: {dict(faults)}, ends: {dict(ends)}")
     assert starts > SEEDS * 10 and all(faults[name] for name in ("cut", "dumb", "kill", "stop", "away", "slow"))
 
@@ -51,7 +51,7 @@ def test_a_connection_that_nobody_gives_up_is_found(tmp_path: Path, monkeypatch:
     async def never(self: Sessions, heard: object, limit: float) -> None:
         """In the place of what watches over the silence of the server."""
 
-    monkeypatch.setattr(Sessions, "_watch", never)
+    monkeypatch.setattr(Sessions, "_limit_silence", never)
     with pytest.raises(Violation, match="I8"):
         for seed in range(10):
             (tmp_path / str(seed)).mkdir()
@@ -59,7 +59,7 @@ def test_a_connection_that_nobody_gives_up_is_found(tmp_path: Path, monkeypatch:
 
 
 def test_trios_schedule_follows_from_the_seed_whatever_the_process() -> None:
-    code = "from tests.tools.simulate.tests.test_shells import digest; print(digest(1, 2))"
+    code = "from tests.tools.simulate.tests.test_runtime_adapters import digest; print(digest(1, 2))"
     told = {
         subprocess.run(
             [sys.executable, "-c", code],
